@@ -1,0 +1,70 @@
+# Everything runs from .venv, which the first target that needs it creates (Python 3.11 and make are enough).
+
+PYTHON ?=
+RUN := .venv/bin/python
+PYTEST_FLAGS ?= -n 2 --dist loadfile
+UPGRADE ?=
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test lint typecheck bench lock clean .venv
+
+help: ## Show this list
+	@echo "Usage: make TARGET"
+	@awk -F ':[^#]*## ' '/^[.a-z-]+:[^#]*## / { printf "  %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+demo: .venv ## Score a year of flights with three model versions and show what happened
+	@$(RUN) -m examples.flights.demo
+
+test: lint typecheck ## Run everything that CI runs: ruff, mypy --strict and pytest
+	@echo "pytest"
+	@$(RUN) -m pytest $(PYTEST_FLAGS)
+
+lint: .venv ## Check style with ruff
+	@echo "ruff"
+	@$(RUN) -m ruff check --output-format concise .
+
+typecheck: .venv ## Check types with mypy --strict
+	@echo "mypy --strict"
+	@$(RUN) -m mypy --strict
+
+bench: .venv ## Compare this job, Beam's RunInference and a bare loop; writes benchmarks/RESULTS.md
+	@$(RUN) -m benchmarks
+
+lock: .venv/bin/uv ## Pin what setup.py resolves to in requirements.lock (UPGRADE=--upgrade takes newer versions)
+	@UV_CUSTOM_COMPILE_COMMAND="make lock" .venv/bin/uv pip compile setup.py --extra all --extra dev \
+		--python .venv/bin/python --no-emit-index-url --no-emit-find-links --quiet $(UPGRADE) \
+		--output-file requirements.lock
+	@echo "requirements.lock: $$(grep -c '==' requirements.lock) packages"
+
+clean: ## Remove the environment, caches and build output (data/ and out/ stay)
+	@rm -rf .venv build dist *.egg-info .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# The bare environment with uv in it, at the version that the lock pins.
+.venv/bin/uv:
+	@found=""; \
+	for candidate in $(PYTHON) python3.11 python3; do \
+		if $$candidate -c 'import sys, ensurepip, venv; sys.exit(sys.version_info[:2] != (3, 11))' 2>/dev/null; \
+		then found=$$candidate; break; fi; \
+	done; \
+	if [ -z "$$found" ]; then \
+		echo "Python 3.11 with its venv module is needed; found $$(python3 --version 2>/dev/null || echo 'no python3')." \
+			"Install it, or name it: make PYTHON=/path/to/python3.11" >&2; \
+		exit 1; \
+	fi; \
+	echo "Creating .venv with $$($$found --version)"; \
+	"$$found" -m venv --clear .venv; \
+	.venv/bin/python -m pip install --quiet --disable-pip-version-check "$$(grep '^uv==' requirements.lock || echo uv)"
+
+# The stamp names the lock, the package description and the folder, since an environment cannot be moved.
+.venv:
+	@key="$$(cat requirements.lock setup.py | cksum) $(CURDIR)"; \
+	if [ "$$(cat .venv/stamp 2>/dev/null)" = "$$key" ] && $(RUN) -c '' 2>/dev/null; then exit 0; fi; \
+	if ! .venv/bin/uv --version >/dev/null 2>&1 || ! $(RUN) -c '' 2>/dev/null; then \
+		rm -rf .venv; $(MAKE) --no-print-directory .venv/bin/uv || exit 1; \
+	fi; \
+	echo "Bringing .venv to the $$(grep -c '==' requirements.lock) pinned packages (3 GB on disk)"; \
+	quiet=--quiet; if [ -t 2 ]; then quiet=; fi; \
+	.venv/bin/uv pip sync $$quiet --python $(RUN) requirements.lock && \
+	.venv/bin/uv pip install $$quiet --python $(RUN) --no-deps --no-build-isolation --editable . && \
+	echo "$$key" > .venv/stamp

@@ -1,0 +1,1 @@
+"""Runnable examples: each subfolder takes real data from its source to a job."""

@@ -1,0 +1,180 @@
+"""Objects behind a URL: the few operations the model store needs, on any store that obstore opens."""
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+import obstore
+from obstore.exceptions import AlreadyExistsError, BaseError
+from obstore.store import LocalStore, MemoryStore, ObjectStore, from_url
+
+from models.errors import StoreError, one_line
+
+_REMOTE = ("s3", "s3a", "gs", "az", "azure", "abfs", "abfss", "adl")
+_ALLOWED = "a path, file:///path, memory://name, s3://bucket/path, gs://bucket/path or az://container/path"
+# A poll must not hang for minutes: obstore's default is 10 retries in 3 minutes. Client options are left
+# alone, as giving one would silence those of the environment, such as AWS_ALLOW_HTTP and AWS_TIMEOUT.
+_RETRIES: Any = {"max_retries": 3, "retry_timeout": timedelta(seconds=30)}
+_MULTIPART_BYTES = 64 * 1024 * 1024
+_memory_stores: dict[str, MemoryStore] = {}
+
+
+class InvalidStoreUrl(StoreError):
+    """A store's URL that no object store can be opened with."""
+
+
+class ObjectTooLarge(StoreError):
+    """An object has more bytes than it may have; none of them was downloaded."""
+
+
+class StoreUnavailable(StoreError):
+    """The store did not answer, or refused access; asking again later may succeed."""
+
+
+class Backend:
+    """One opened store URL. Keys are relative to it and use `/`. Picklable by its URL; thread-safe.
+
+    A local folder is created by the first write; until then it reads as empty. `memory://name` is shared by
+    everything in the process that uses the same name.
+    """
+
+    def __init__(self, url: str) -> None:
+        scheme = urlsplit(url).scheme.lower()
+        self.root: Path | None = None
+        if scheme in ("", "file"):
+            self.root = _local_root(url, scheme)
+            url = str(self.root)
+        elif scheme not in (*_REMOTE, "memory"):
+            raise InvalidStoreUrl(f"store {url!r} is not allowed; allowed: {_ALLOWED}")
+        self.url = url
+        self._scheme = scheme
+        self._store: ObjectStore | None = None
+
+    def __reduce__(self) -> tuple[type["Backend"], tuple[str]]:
+        return (Backend, (self.url,))
+
+    def list(self, prefix: str, after: str | None = None) -> list[tuple[str, int]]:
+        """(key, bytes) of every object under the folder `prefix` with a key greater than `after`, sorted."""
+        store = self._open(write=False)
+        if store is None:
+            return []
+        with self._errors(f"list {prefix}/"):
+            found = obstore.list(store, f"{prefix}/", offset=after).collect()
+        return sorted((meta["path"], meta["size"]) for meta in found)
+
+    def size(self, key: str) -> int | None:
+        """Bytes of an object; None if there is none."""
+        store = self._open(write=False)
+        if store is None:
+            return None
+        with self._errors(f"look for {key}"):
+            try:
+                return obstore.head(store, key)["size"]
+            except FileNotFoundError:
+                return None
+
+    def read(self, key: str, max_bytes: int) -> bytes | None:
+        """An object's bytes; None if there is none.
+
+        Raises:
+            ObjectTooLarge: it has more than `max_bytes`; nothing is downloaded then.
+        """
+        store = self._open(write=False)
+        if store is None:
+            return None
+        with self._errors(f"read {key}"):
+            try:
+                found = obstore.get(store, key)
+            except FileNotFoundError:
+                return None
+            if found.meta["size"] > max_bytes:
+                raise ObjectTooLarge(f"{self.url}: {key} has {found.meta['size']} bytes; allowed: at most {max_bytes}")
+            return bytes(found.bytes())
+
+    def stream(self, key: str) -> Iterator[bytes]:
+        """An object's bytes in chunks.
+
+        Raises:
+            FileNotFoundError: there is no such object.
+        """
+        store = self._open(write=False)
+        if store is None:
+            raise FileNotFoundError(key)
+        with self._errors(f"read {key}"):
+            try:
+                found = obstore.get(store, key)
+            except FileNotFoundError:
+                found = None
+        if found is None:
+            raise FileNotFoundError(key)
+        with self._errors(f"read {key}"):
+            for chunk in found:
+                yield bytes(chunk)
+
+    def create(self, key: str, content: bytes | Path) -> bool:
+        """Write an object unless it exists; False if it does. Of racing creates exactly one returns True.
+
+        A file over 64 MiB is uploaded in parts, which no store can do conditionally: there a racing create of
+        the same key is only noticed if it ended before.
+        """
+        store = self._open(write=True)
+        assert store is not None
+        with self._errors(f"write {key}"):
+            if isinstance(content, Path) and content.stat().st_size > _MULTIPART_BYTES:
+                if self.size(key) is not None:
+                    return False
+                obstore.put(store, key, content)
+                return True
+            try:
+                obstore.put(store, key, content, mode="create")
+            except AlreadyExistsError:
+                return False
+            return True
+
+    def _open(self, write: bool) -> ObjectStore | None:
+        """The obstore store; None for a local folder that does not exist and is not to be written."""
+        if self.root is not None:
+            if not write and not self.root.is_dir():
+                return None
+            with self._errors("open it"):
+                return LocalStore(self.root, mkdir=write)
+        if self._store is None:
+            if self._scheme == "memory":
+                self._store = _memory_stores.setdefault(self.url, MemoryStore())
+            else:
+                try:
+                    self._store = from_url(self.url, retry_config=_RETRIES)
+                except (BaseError, ValueError) as error:
+                    raise InvalidStoreUrl(f"store {self.url!r} cannot be opened: {_public(error)}") from None
+        return self._store
+
+    @contextmanager
+    def _errors(self, action: str) -> Iterator[None]:
+        try:
+            yield
+        except (BaseError, OSError, ValueError) as error:
+            raise StoreUnavailable(f"{self.url}: cannot {action}: {_public(error)}") from None
+
+
+def _local_root(url: str, scheme: str) -> Path:
+    path = url
+    if scheme == "file":
+        parts = urlsplit(url)
+        if parts.netloc not in ("", "localhost") or not parts.path.startswith("/"):
+            raise InvalidStoreUrl(f"store {url!r} is not allowed; allowed: {_ALLOWED}")
+        path = unquote(parts.path)
+    if not path or "\0" in path:
+        raise InvalidStoreUrl(f"store {url!r} is not allowed; allowed: {_ALLOWED}")
+    root = Path(path).absolute()
+    if root.exists() and not root.is_dir():
+        raise InvalidStoreUrl(f"store {url!r} is a file; allowed: a folder")
+    return root
+
+
+def _public(error: BaseException) -> str:
+    """One line without the query of any URL: signatures and tokens travel there."""
+    return re.sub(r"\?[^\s)]*", "?…", one_line(error))

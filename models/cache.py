@@ -1,0 +1,212 @@
+"""The models a process holds: each version loaded once, verified by digest, freed when nothing selects it."""
+
+import shutil
+import tempfile
+import threading
+import time
+import weakref
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from models.errors import BundleRefused, StoreError, one_line
+from models.folders import BundleIncomplete
+from models.manifest import MANIFEST, Manifest, parse_manifest
+from models.proving import prove
+from models.scorers import Scorer
+from models.store import ModelStore
+
+UNAVAILABLE = "unavailable"
+
+
+class LoadFailed(Exception):
+    """A version could not be loaded:
+
+    `reason` is an admission reason, or `unavailable` when the store failed.
+    """
+
+    def __init__(self, version: str, digest: str, reason: str, detail: str) -> None:
+        super().__init__(version, digest, reason, detail)
+        self.version = version
+        self.digest = digest
+        self.reason = reason
+        self.detail = detail
+
+    def __str__(self) -> str:
+        return f"version {self.version!r} ({self.digest[:12]}) was not loaded: {self.reason}: {self.detail}"
+
+
+@dataclass(frozen=True, eq=False, slots=True, weakref_slot=True)
+class LoadedModel:
+    """A warm model. Hold it while scoring: the scorer is closed when the last holder lets go.
+
+    `seconds` from the start of the download to the end of the first scores; `bytes` of the payload files.
+    """
+
+    manifest: Manifest
+    scorer: Scorer
+    seconds: float
+    bytes: int
+
+    def score(self, batch: pa.RecordBatch) -> npt.NDArray[np.float64]:
+        """As `Scorer.score`."""
+        return self.scorer.score(batch)
+
+
+@dataclass(frozen=True, slots=True)
+class ModelHandle:
+    """A version's name that can travel between processes; each loads it into its own cache when asked."""
+
+    store_url: str
+    model: str
+    version: str
+    digest: str
+    allow_pickle: bool = False
+
+    def load(self, cache: "ModelCache | None" = None) -> LoadedModel:
+        """The loaded model, from this process's shared cache unless another is given.
+
+        Raises as `ModelCache.load`.
+        """
+        found = shared_cache() if cache is None else cache
+        return found.load(self.store_url, self.model, self.version, self.digest, self.allow_pickle)
+
+
+class _Slot:
+    """One load: in progress until `done` is set, then with a model or a failure."""
+
+    def __init__(self) -> None:
+        self.done = threading.Event()
+        self.model: LoadedModel | None = None
+        self.reason = UNAVAILABLE
+        self.detail = "the load was interrupted"
+        self.retry_at: float | None = None
+
+
+class ModelCache:
+    """Loads versions, each once per process, and keeps them until `retain` lets go. Thread-safe.
+
+    A failed load is remembered by digest and fails again at once. Only where the store was at fault, or had
+    not all of the bundle, it is tried again after `retry_after_s` seconds.
+
+    Args:
+        retry_after_s: seconds after which a load that the store failed may be tried again.
+        clock: seconds that never go back, for that wait.
+    """
+
+    def __init__(self, retry_after_s: float = 30.0, clock: Callable[[], float] = time.monotonic) -> None:
+        self._retry_after_s = retry_after_s
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._slots: dict[tuple[str, bool], _Slot] = {}
+
+    def load(self, store_url: str, model: str, version: str, digest: str, allow_pickle: bool = False) -> LoadedModel:
+        """The model with this digest; loads it, waits for whoever is loading it, or finds it loaded.
+
+        Raises:
+            LoadFailed: it is not the bundle with this digest, does not prove itself, or the store failed.
+        """
+        slot, mine = self._claim((digest, allow_pickle))
+        if mine:
+            self._fill(slot, ModelHandle(store_url, model, version, digest, allow_pickle))
+        slot.done.wait()
+        if slot.model is None:
+            raise LoadFailed(version, digest, slot.reason, slot.detail)
+        return slot.model
+
+    def prefetch(
+        self, store_url: str, model: str, version: str, digest: str, allow_pickle: bool = False
+    ) -> threading.Event:
+        """Start loading in a background thread unless that has begun. Never raises for a bad bundle.
+
+        Returns:
+            An event that is set once `load` answers at once, with a model or with LoadFailed.
+        """
+        slot, mine = self._claim((digest, allow_pickle))
+        if mine:
+            handle = ModelHandle(store_url, model, version, digest, allow_pickle)
+            # A daemon: a load that hangs must not keep the worker from ending.
+            threading.Thread(target=self._fill, args=(slot, handle), name=f"load-{version}", daemon=True).start()
+        return slot.done
+
+    def peek(self, digest: str) -> LoadedModel | None:
+        """The model if it is loaded, without waiting and without loading."""
+        with self._lock:
+            slots = [slot for key, slot in self._slots.items() if key[0] == digest]
+        return next((slot.model for slot in slots if slot.model is not None), None)
+
+    def loaded(self) -> list[LoadedModel]:
+        """All models held now."""
+        with self._lock:
+            return [slot.model for slot in self._slots.values() if slot.model is not None]
+
+    def retain(self, digests: Iterable[str]) -> list[Manifest]:
+        """Let go of every digest not among `digests`, failures and loads in progress included.
+
+        A scorer is closed and its files deleted when the last thread that still scores with it lets go.
+
+        Returns:
+            The manifests of the loaded models let go.
+        """
+        kept = set(digests)
+        with self._lock:
+            gone = [self._slots.pop(key) for key in list(self._slots) if key[0] not in kept]
+        return [slot.model.manifest for slot in gone if slot.model is not None]
+
+    def _claim(self, key: tuple[str, bool]) -> tuple[_Slot, bool]:
+        """The slot of a key, and whether the caller must fill it."""
+        with self._lock:
+            slot = self._slots.get(key)
+            if slot is not None and (slot.retry_at is None or self._clock() < slot.retry_at):
+                return slot, False
+            slot = self._slots[key] = _Slot()
+            return slot, True
+
+    def _fill(self, slot: _Slot, handle: ModelHandle) -> None:
+        try:
+            slot.model = _load(handle)
+        except BundleIncomplete as refusal:
+            # It was there when it was admitted: more likely the store is not reached than the bundle gone.
+            slot.reason, slot.detail = refusal.reason, str(refusal)
+            slot.retry_at = self._clock() + self._retry_after_s
+        except BundleRefused as refusal:
+            slot.reason, slot.detail = refusal.reason, str(refusal)
+        except (StoreError, OSError) as error:
+            slot.detail, slot.retry_at = one_line(error), self._clock() + self._retry_after_s
+        finally:
+            slot.done.set()
+
+
+def shared_cache() -> ModelCache:
+    """The one cache of this process."""
+    return _SHARED
+
+
+_SHARED = ModelCache()
+
+
+def _load(handle: ModelHandle) -> LoadedModel:
+    started = time.perf_counter()
+    store = ModelStore(handle.store_url, handle.model)
+    folder = Path(tempfile.mkdtemp(prefix="halflife-model-"))
+    try:
+        store.fetch(handle.version, folder, handle.digest)
+        manifest = parse_manifest((folder / MANIFEST).read_bytes())
+        scorer = prove(folder, manifest, allow_pickle=handle.allow_pickle)
+    except BaseException:
+        shutil.rmtree(folder, ignore_errors=True)
+        raise
+    size = sum((folder / path).stat().st_size for path in manifest.files)
+    model = LoadedModel(manifest, scorer, time.perf_counter() - started, size)
+    # Files stay as long as the model: some libraries read theirs lazily.
+    weakref.finalize(model, _release, scorer, folder)
+    return model
+
+
+def _release(scorer: Scorer, folder: Path) -> None:
+    scorer.close()
+    shutil.rmtree(folder, ignore_errors=True)

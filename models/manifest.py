@@ -1,0 +1,259 @@
+"""The manifest of a bundle: parsed, validated and frozen. Its bytes' sha256 is the bundle's digest."""
+
+import hashlib
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+from typing import Any, ClassVar, Literal, TypeAlias
+
+from models.clock import parse_time
+from models.errors import BundleRefused
+from models.strict_json import parse_object
+from schemas.validation import MISSING, UNKNOWN_KEY, Absent, SpecError, validate
+
+InputType: TypeAlias = Literal["number", "integer", "boolean", "string"]
+OutputKind: TypeAlias = Literal["probability", "regression", "class"]
+Value: TypeAlias = float | int | bool | str
+
+MANIFEST = "manifest.json"
+MAX_MANIFEST_BYTES = 8 * 1024 * 1024
+_INT64 = range(-(2**63), 2**63)
+
+
+class InvalidManifest(BundleRefused, SpecError):
+    """A manifest that is no JSON, or says something that is not allowed: `path`, `value`, `allowed`."""
+
+    reason: ClassVar[str] = "invalid_manifest"
+
+
+class PathOutside(InvalidManifest):
+    """A manifest, or a link in the bundle, names a file that is not inside the bundle's folder."""
+
+    reason: ClassVar[str] = "path_outside"
+
+
+@dataclass(frozen=True, slots=True)
+class Input:
+    """One column the model reads.
+
+    A null is replaced by `default` where there is one; else `nullable` decides.
+    """
+
+    name: str
+    type: InputType
+    nullable: bool = False
+    default: Value | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Output:
+    """What a score means.
+
+    `threshold` turns it into a decision; `positive` is the class whose probability it is.
+    """
+
+    kind: OutputKind
+    threshold: float | None = None
+    positive: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Golden:
+    """Recorded scores: JSON lines `{"inputs": {...}, "score": number}`; `tolerance` is absolute."""
+
+    file: str
+    tolerance: float = 1e-6
+
+
+@dataclass(frozen=True, slots=True)
+class LinearTerms:
+    """Coefficients of the `linear` scorer, per input name.
+
+    score = link(intercept + Σ coefficients[x]·(x - means[x]) / scales[x] + Σ categories[x][value of x])
+    with means 0 and scales 1 where none is given, and 0 for a value that `categories` does not list.
+    """
+
+    intercept: float
+    coefficients: Mapping[str, float]
+    means: Mapping[str, float]
+    scales: Mapping[str, float]
+    categories: Mapping[str, Mapping[str, float]]
+    link: Literal["logistic", "identity"]
+
+
+@dataclass(frozen=True, slots=True)
+class Manifest:
+    """A valid manifest.
+
+    `files` maps each payload path to its sha256; `digest` is the sha256 of `raw` in hex.
+    """
+
+    model: str
+    version: str
+    scorer: str
+    files: Mapping[str, str]
+    inputs: tuple[Input, ...]
+    output: Output
+    training: Mapping[str, Any]
+    quality: Mapping[str, Any]
+    profile: str | None
+    golden: Golden | None
+    created_by: str
+    digest: str
+    raw: bytes
+    linear: LinearTerms | None = None
+
+    def __hash__(self) -> int:
+        return hash(self.digest)
+
+
+def parse_manifest(raw: bytes) -> Manifest:
+    """The manifest in `raw` (UTF-8 JSON).
+
+    Raises:
+        InvalidManifest: with path, value and what is allowed.
+        PathOutside: a path in it leads out of the bundle.
+    """
+    if len(raw) > MAX_MANIFEST_BYTES:
+        raise InvalidManifest("", Absent(f"{len(raw)} bytes"), f"at most {MAX_MANIFEST_BYTES} bytes")
+    try:
+        document = parse_object(raw)
+        validate(document, "manifest")
+    except SpecError as error:
+        raise InvalidManifest(error.path, error.value, error.allowed) from None
+    manifest = _manifest(document, raw)
+    _check_inputs(manifest)
+    _check_files(manifest)
+    _check_times(manifest)
+    if manifest.scorer == "linear" or manifest.linear is not None:
+        _check_linear(manifest)
+    return manifest
+
+
+def check_path(path: str, place: str) -> None:
+    """Refuse a bundle path that is absolute, climbs, or would mean something else on another system.
+
+    Raises:
+        PathOutside: naming `place`, where the path stands.
+    """
+    parts = path.split("/")
+    strange = any(not part or part in (".", "..") or part != part.strip() for part in parts)
+    if strange or "\\" in path or ":" in parts[0] or not path.isprintable():
+        raise PathOutside(place, path, "a relative path inside the bundle's folder, such as model/weights.bin")
+
+
+def _manifest(document: dict[str, Any], raw: bytes) -> Manifest:
+    golden = document.get("golden")
+    output = document["output"]
+    return Manifest(
+        model=document["model"],
+        version=document["version"],
+        scorer=document["scorer"],
+        files=dict(document["files"]),
+        inputs=tuple(
+            Input(entry["name"], entry["type"], entry.get("nullable", False), entry.get("default"))
+            for entry in document["inputs"]
+        ),
+        output=Output(output["kind"], output.get("threshold"), output.get("positive")),
+        training=document["training"],
+        quality=document.get("quality", {}),
+        profile=document.get("profile"),
+        golden=None if golden is None else Golden(**golden),
+        created_by=document["created_by"],
+        digest=hashlib.sha256(raw).hexdigest(),
+        raw=raw,
+        linear=_linear(document.get("linear")),
+    )
+
+
+def _linear(terms: dict[str, Any] | None) -> LinearTerms | None:
+    if terms is None:
+        return None
+    return LinearTerms(
+        intercept=terms["intercept"],
+        coefficients=terms["coefficients"],
+        means=terms.get("means", {}),
+        scales=terms.get("scales", {}),
+        categories=terms.get("categories", {}),
+        link=terms.get("link", "logistic"),
+    )
+
+
+def _check_inputs(manifest: Manifest) -> None:
+    seen: set[str] = set()
+    for position, entry in enumerate(manifest.inputs):
+        if entry.name in seen:
+            raise InvalidManifest(f"inputs[{position}].name", entry.name, "each input's name once")
+        seen.add(entry.name)
+        if entry.default is not None and not _fits(entry.default, entry.type):
+            raise InvalidManifest(f"inputs[{position}].default", entry.default, f"null or a value of type {entry.type}")
+
+
+def _fits(value: Value, kind: InputType) -> bool:
+    if isinstance(value, bool) or kind == "boolean":
+        return isinstance(value, bool) and kind == "boolean"
+    if kind == "string":
+        return isinstance(value, str)
+    if kind == "integer":
+        return isinstance(value, int) and value in _INT64
+    return isinstance(value, (int, float)) and math.isfinite(value)
+
+
+def _check_files(manifest: Manifest) -> None:
+    records = manifest.training.get("records")
+    named: dict[str, str | None] = {"profile": manifest.profile, "training.records": records}
+    if manifest.golden is not None:
+        named["golden.file"] = manifest.golden.file
+    for path in manifest.files:
+        check_path(path, "files")
+    for place, target in named.items():
+        if target is None:
+            continue
+        check_path(target, place)
+        if target not in manifest.files:
+            raise InvalidManifest(place, target, "a path that `files` lists with its sha256")
+    folders = {str(parent) for path in manifest.files for parent in PurePosixPath(path).parents}
+    for path in manifest.files:
+        if path == MANIFEST or path in folders:
+            raise InvalidManifest("files", path, f"paths of payload files, none of them {MANIFEST} or a folder")
+
+
+def _check_times(manifest: Manifest) -> None:
+    times = {"training.trained_at": manifest.training["trained_at"]}
+    for position, data in enumerate(manifest.training.get("data", ())):
+        for key in ("from", "to"):
+            if data.get(key) is not None:
+                times[f"training.data[{position}].{key}"] = data[key]
+    for place, text in times.items():
+        try:
+            parse_time(text)
+        except ValueError:
+            raise InvalidManifest(place, text, "an RFC 3339 time such as 2013-03-01T00:00:00Z") from None
+
+
+def _check_linear(manifest: Manifest) -> None:
+    terms = manifest.linear
+    if terms is None:
+        raise InvalidManifest("linear", MISSING, "the terms that scorer 'linear' computes")
+    if manifest.scorer != "linear":
+        raise InvalidManifest("linear", Absent(f"given to scorer {manifest.scorer!r}"), "only with scorer 'linear'")
+    strings = {entry.name for entry in manifest.inputs if entry.type == "string"}
+    numbers = {entry.name for entry in manifest.inputs} - strings
+    for key, given, wanted in (
+        ("coefficients", terms.coefficients, numbers),
+        ("categories", terms.categories, strings),
+    ):
+        for name in sorted(wanted ^ set(given)):
+            allowed = f"one entry for each of {', '.join(sorted(wanted)) or 'no inputs'}"
+            raise InvalidManifest(f"linear.{key}.{name}", MISSING if name in wanted else UNKNOWN_KEY, allowed)
+    for key, scaling in (("means", terms.means), ("scales", terms.scales)):
+        for name in sorted(set(scaling) - numbers):
+            raise InvalidManifest(f"linear.{key}.{name}", scaling[name], "inputs that have a coefficient")
+    for position, entry in enumerate(manifest.inputs):
+        if entry.nullable and entry.default is None and entry.name in numbers - set(terms.means):
+            raise InvalidManifest(
+                f"inputs[{position}].nullable",
+                True,
+                "false, or a default or a mean for scorer 'linear' to put there",
+            )

@@ -1,0 +1,34 @@
+"""Reference profiles of bundles, and mergeable counts of what is observed on their cells."""
+
+from models.profiles.columns import (
+    MAX_BINS,
+    SCORE,
+    CategoricalColumn,
+    Column,
+    NumericColumn,
+    UnsupportedColumn,
+)
+from models.profiles.documents import MAX_PROFILE_BYTES, InvalidProfile, parse_profile, serialise_profile
+from models.profiles.observed import GroupCells, Observed, ProfileMismatch, merge, observe, observe_groups
+from models.profiles.reference import Profile, build_profile
+
+__all__ = [
+    "MAX_BINS",
+    "MAX_PROFILE_BYTES",
+    "SCORE",
+    "CategoricalColumn",
+    "Column",
+    "GroupCells",
+    "InvalidProfile",
+    "NumericColumn",
+    "Observed",
+    "Profile",
+    "ProfileMismatch",
+    "UnsupportedColumn",
+    "build_profile",
+    "merge",
+    "observe",
+    "observe_groups",
+    "parse_profile",
+    "serialise_profile",
+]

@@ -1,0 +1,85 @@
+"""Profiles as JSON in a bundle. What is read comes from outside: everything is checked before it is used."""
+
+import math
+from itertools import pairwise
+from typing import ClassVar, Literal
+
+import msgspec
+
+from models.errors import BundleRefused, one_line
+from models.profiles.columns import CategoricalColumn, Column, NumericColumn
+from models.profiles.reference import Profile
+from schemas.validation import Absent, SpecError
+
+MAX_PROFILE_BYTES = 32 * 1024 * 1024
+_MAX_COLUMNS = 4096
+
+
+class InvalidProfile(BundleRefused, SpecError):
+    """A profile that is no JSON, or says something that is not allowed: `path`, `value`, `allowed`."""
+
+    reason: ClassVar[str] = "will_not_load"
+
+
+class _Document(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    format: Literal[1]
+    columns: tuple[Column, ...]
+
+
+def serialise_profile(profile: Profile) -> bytes:
+    """The profile as UTF-8 JSON `{"format": 1, "columns": [...]}`; equal profiles give equal bytes."""
+    return msgspec.json.encode(_Document(1, profile.columns))
+
+
+def parse_profile(raw: bytes) -> Profile:
+    """The profile in `raw`.
+
+    Raises:
+        InvalidProfile: it is too large, no JSON, of an unknown format, or its counts or edges contradict each
+            other.
+    """
+    if len(raw) > MAX_PROFILE_BYTES:
+        raise InvalidProfile("profile", Absent(f"{len(raw)} bytes"), f"at most {MAX_PROFILE_BYTES} bytes")
+    try:
+        document = msgspec.json.decode(raw, type=_Document)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise InvalidProfile("profile", Absent(one_line(error)), "a profile as JSON, format 1") from error
+    names = [column.name for column in document.columns]
+    if len(names) > _MAX_COLUMNS:
+        raise InvalidProfile("profile.columns", len(names), f"at most {_MAX_COLUMNS} columns")
+    if any(left >= right for left, right in pairwise(names)):
+        raise InvalidProfile("profile.columns", names, "each column once, sorted by name")
+    for position, column in enumerate(document.columns):
+        _check(column, f"profile.columns[{position}]")
+    return Profile(document.columns)
+
+
+def _check(column: Column, path: str) -> None:
+    if sum(column.cells) != column.n:
+        raise InvalidProfile(f"{path}.n", column.n, f"the sum of the counts, {sum(column.cells)}")
+    if isinstance(column, NumericColumn):
+        _check_numbers(column, path)
+    else:
+        _check_categories(column, path)
+
+
+def _check_numbers(column: NumericColumn, path: str) -> None:
+    if any(left >= right for left, right in pairwise(column.edges)):
+        raise InvalidProfile(f"{path}.edges", column.edges, "strictly increasing numbers")
+    if len(column.counts) != len(column.edges) + 1:
+        raise InvalidProfile(f"{path}.counts", column.counts, f"{len(column.edges) + 1} counts, one per bin")
+    moments = (column.min, column.mean, column.max)
+    known = [value for value in moments if value is not None]
+    if len(known) != (0 if column.n == column.nulls else len(moments)):
+        raise InvalidProfile(f"{path}.mean", moments, "min, mean and max, all null where all values are null")
+    if not all(math.isfinite(value) for value in known) or known != sorted(known):
+        raise InvalidProfile(f"{path}.mean", moments, "finite numbers with min <= mean <= max")
+
+
+def _check_categories(column: CategoricalColumn, path: str) -> None:
+    if len(set(column.values)) != len(column.values):
+        raise InvalidProfile(f"{path}.values", column.values, "each value once")
+    if column.type == "boolean" and not set(column.values) <= {"false", "true"}:
+        raise InvalidProfile(f"{path}.values", column.values, "false and true")
+    if len(column.counts) != len(column.values):
+        raise InvalidProfile(f"{path}.counts", column.counts, f"{len(column.values)} counts, one per value")

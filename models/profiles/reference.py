@@ -1,0 +1,66 @@
+"""The reference profile of a bundle: how its columns were distributed in the model's training data."""
+
+import hashlib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import pyarrow as pa
+
+from models.profiles.columns import Column, Ints, NumericColumn, UnsupportedColumn, describe_column
+
+
+@dataclass(frozen=True)
+class Profile:
+    """Reference distributions of columns, sorted by name; its cells are those of its columns end to end."""
+
+    columns: tuple[Column, ...]
+
+    @cached_property
+    def reference(self) -> Ints:
+        """Reference counts of all cells, shape (cells,)."""
+        return np.array([count for column in self.columns for count in column.cells], np.int64)
+
+    @cached_property
+    def spans(self) -> Mapping[str, slice]:
+        """Where each column's cells are in `reference` and in observed counts."""
+        ends = np.cumsum([0, *(len(column.cells) for column in self.columns)]).tolist()
+        return {column.name: slice(ends[i], ends[i + 1]) for i, column in enumerate(self.columns)}
+
+    @cached_property
+    def signature(self) -> str:
+        """sha256 in hex of what fixes the cells: counts can be merged only where it is equal."""
+        cells = [
+            (each.name, each.edges if isinstance(each, NumericColumn) else (each.type, *each.values))
+            for each in self.columns
+        ]
+        return hashlib.sha256(repr(cells).encode()).hexdigest()
+
+    def observable(self, schema: pa.Schema) -> tuple[Column, ...]:
+        """The profile's columns that batches of this schema have, in a type that fits."""
+        return tuple(
+            column
+            for column in self.columns
+            if (at := schema.get_field_index(column.name)) >= 0 and column.fits(schema.field(at).type)
+        )
+
+
+def build_profile(table: pa.Table | pa.RecordBatch, columns: Iterable[str]) -> Profile:
+    """The profile of the named columns, of which `score` holds the model's own scores.
+
+    Rows may come in any order: equal multisets of rows give equal profiles.
+
+    Raises:
+        UnsupportedColumn: the table does not have a column exactly once, or it holds something else than
+            numbers, texts or booleans.
+    """
+    return Profile(tuple(describe_column(name, _only(table, name)) for name in sorted(set(columns))))
+
+
+def _only(table: pa.Table | pa.RecordBatch, name: str) -> pa.Array:
+    if table.schema.names.count(name) != 1:
+        known = ", ".join(table.schema.names)
+        raise UnsupportedColumn(f"column {name!r} is not in the table exactly once; allowed: {known}")
+    column = table.column(name)
+    return column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column

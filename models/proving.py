@@ -1,0 +1,162 @@
+"""A bundle on disk proves itself: it loads, reads what the job has, scores its golden records as recorded."""
+
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from models.errors import BundleRefused, one_line
+from models.inputs import ARROW_TYPES, check_inputs, prepare_inputs
+from models.manifest import Input, Manifest, Output
+from models.scorers import Scorer, load_scorer
+
+_ROUNDING = 1e-6
+
+
+class GoldenMismatch(BundleRefused):
+    """The golden records do not score as recorded, or cannot be read."""
+
+    reason: ClassVar[str] = "golden_mismatch"
+
+
+class BadOutput(BundleRefused):
+    """The model answers with NaN, the wrong number of values, or a probability outside [0, 1]."""
+
+    reason: ClassVar[str] = "bad_output"
+
+
+@dataclass(frozen=True, slots=True)
+class GoldenRecords:
+    """n recorded examples: `batch` ready for `Scorer.score`, `scores` float64 of shape (n,)."""
+
+    batch: pa.RecordBatch
+    scores: npt.NDArray[np.float64]
+
+
+def prove(
+    folder: Path, manifest: Manifest, columns: Mapping[str, str] | None = None, allow_pickle: bool = False
+) -> Scorer:
+    """Load a bundle whose files are verified, and try it out; the scorer returned is warm.
+
+    A bundle without golden records is only tried with an empty batch: nothing is known of what it should
+    answer.
+
+    Args:
+        folder: the bundle.
+        manifest: its manifest.
+        columns: the job's columns (name → number, integer, boolean or string); None skips this check.
+        allow_pickle: whether pickles may be opened.
+
+    Raises:
+        BundleRefused: UnknownScorer, WillNotLoad, WrongInputs, GoldenMismatch or BadOutput.
+    """
+    scorer = load_scorer(manifest.scorer, folder, manifest, allow_pickle)
+    try:
+        if columns is not None:
+            check_inputs(manifest.inputs, columns)
+        check_golden(scorer, manifest, read_golden(folder, manifest))
+    except BundleRefused:
+        scorer.close()
+        raise
+    return scorer
+
+
+def check_golden(scorer: Scorer, manifest: Manifest, records: GoldenRecords) -> None:
+    """Score the golden records and compare.
+
+    Raises:
+        BadOutput: what comes out is no score.
+        GoldenMismatch: scoring fails, or a score differs by more than the tolerance.
+    """
+    try:
+        scores = scorer.score(records.batch)
+    except Exception as error:
+        # A model is untrusted: whatever it raises on its own golden records refuses it.
+        raise GoldenMismatch(f"golden records cannot be scored: {one_line(error)}") from error
+    check_output(scores, len(records.scores), manifest.output)
+    if manifest.golden is None:
+        return
+    differences = np.abs(scores - records.scores)
+    worst = int(np.argmax(differences))
+    if differences[worst] > manifest.golden.tolerance:
+        raise GoldenMismatch(
+            f"{manifest.golden.file} line {worst + 1}: score {scores[worst]:.12g}; "
+            f"allowed: {records.scores[worst]:.12g} within {manifest.golden.tolerance:g}"
+        )
+
+
+def check_output(scores: object, rows: int, output: Output) -> None:
+    """Check that a scorer's answer is `rows` finite float64 values, in [0, 1] for a probability.
+
+    Raises:
+        BadOutput: it is not.
+    """
+    if not isinstance(scores, np.ndarray) or scores.shape != (rows,) or scores.dtype != np.float64:
+        found = f"{getattr(scores, 'dtype', type(scores).__name__)} of shape {getattr(scores, 'shape', '?')}"
+        raise BadOutput(f"scores are {found}; allowed: float64 of shape ({rows},)")
+    allowed = ~np.isfinite(scores)
+    if output.kind == "probability":
+        allowed |= (scores < -_ROUNDING) | (scores > 1 + _ROUNDING)
+    wrong = np.flatnonzero(allowed)
+    if len(wrong):
+        limits = "a probability from 0 to 1" if output.kind == "probability" else "a finite number"
+        raise BadOutput(f"score {scores[wrong[0]]:.12g} of record {wrong[0] + 1}; allowed: {limits}")
+
+
+def read_golden(folder: Path, manifest: Manifest) -> GoldenRecords:
+    """The golden records of a bundle: JSON lines `{"inputs": {name: value}, "score": number}`.
+
+    A bundle without the file has none, which gives n = 0.
+
+    Raises:
+        GoldenMismatch: the file says something else, naming the line.
+    """
+    if manifest.golden is None:
+        return GoldenRecords(_batch([], manifest.inputs, "golden"), np.empty(0, dtype=np.float64))
+    file = manifest.golden.file
+    rows, scores = [], []
+    for number, line in enumerate((folder / file).read_bytes().splitlines(), start=1):
+        inputs, score = _record(line, manifest.inputs, f"{file} line {number}")
+        rows.append(inputs)
+        scores.append(score)
+    if not rows:
+        raise GoldenMismatch(f"{file} is empty; allowed: one record or more")
+    return GoldenRecords(_batch(rows, manifest.inputs, file), np.array(scores, dtype=np.float64))
+
+
+def _record(line: bytes, inputs: tuple[Input, ...], place: str) -> tuple[dict[str, Any], float]:
+    try:
+        record = json.loads(line.decode("utf-8"))
+    except (ValueError, RecursionError) as error:
+        raise GoldenMismatch(f"{place}: {one_line(error)}; allowed: JSON in UTF-8") from None
+    if not isinstance(record, dict) or set(record) != {"inputs", "score"} or not isinstance(record["inputs"], dict):
+        raise GoldenMismatch(f"{place} is not allowed; allowed: {{'inputs': {{name: value}}, 'score': number}}")
+    score = record["score"]
+    if isinstance(score, bool) or not isinstance(score, (int, float)) or not math.isfinite(score):
+        raise GoldenMismatch(f"{place}: score {score!r} is not allowed; allowed: a finite number")
+    names = {entry.name for entry in inputs}
+    for name in sorted(names ^ set(record["inputs"])):
+        problem = "has no input" if name in names else "has an unknown input"
+        raise GoldenMismatch(f"{place} {problem} {name!r}; allowed: exactly {', '.join(sorted(names))}")
+    return record["inputs"], float(score)
+
+
+def _batch(rows: list[dict[str, Any]], inputs: tuple[Input, ...], file: str) -> pa.RecordBatch:
+    columns = []
+    for entry in inputs:
+        try:
+            columns.append(pa.array([row[entry.name] for row in rows], ARROW_TYPES[entry.type]))
+        except (pa.ArrowInvalid, pa.ArrowTypeError, OverflowError) as error:
+            raise GoldenMismatch(f"{file}: input {entry.name!r}: {one_line(error)}; allowed: {entry.type}") from None
+    batch = pa.RecordBatch.from_arrays(columns, names=[entry.name for entry in inputs])
+    prepared, unreadable = prepare_inputs(batch, inputs)
+    if unreadable.any():
+        line = int(np.argmax(unreadable)) + 1
+        raise GoldenMismatch(f"{file} line {line}: null in an input that is not nullable and has no default")
+    return prepared

@@ -1,0 +1,69 @@
+"""Scorers by kind: entry points of the group `halflife.scorers`; the built-in ones also in a checkout."""
+
+import importlib
+import importlib.util
+from importlib.metadata import entry_points
+from pathlib import Path
+
+from models.errors import BundleRefused, one_line
+from models.manifest import Manifest
+from models.scorers.base import Scorer, UnknownScorer, WillNotLoad
+
+__all__ = ["BUILT_IN", "GROUP", "Scorer", "UnknownScorer", "WillNotLoad", "installed_kinds", "load_scorer"]
+
+GROUP = "halflife.scorers"
+BUILT_IN = {
+    "linear": "models.scorers.linear:LinearScorer",
+    "sklearn": "models.scorers.sklearn:SklearnScorer",
+    "tensorflow": "models.scorers.tensorflow:TensorflowScorer",
+}
+
+
+def installed_kinds() -> list[str]:
+    """Every kind a manifest may name here, sorted."""
+    return sorted({*BUILT_IN, *entry_points(group=GROUP).names})
+
+
+def load_scorer(kind: str, folder: Path, manifest: Manifest, allow_pickle: bool = False) -> Scorer:
+    """Load a bundle's model.
+
+    Args:
+        kind: the manifest's `scorer`.
+        folder: the bundle, its files verified.
+        manifest: the bundle's manifest.
+        allow_pickle: whether a pickle, which can run any code, may be opened.
+
+    Raises:
+        UnknownScorer: no such kind, or its library is not installed; says what is.
+        WillNotLoad: the scorer raised anything.
+    """
+    scorer = _scorer_class(kind)
+    try:
+        return (scorer.load_trusting_pickles if allow_pickle else scorer.load)(folder, manifest)
+    except BundleRefused:
+        raise
+    except Exception as error:
+        # Whatever a library raises on an untrusted file says the same: this model will not load.
+        raise WillNotLoad(f"{kind}: {one_line(error)}") from error
+
+
+def _scorer_class(kind: str) -> type[Scorer]:
+    for entry in entry_points(group=GROUP, name=kind):
+        return _checked(kind, entry.value)
+    if kind in BUILT_IN:
+        return _checked(kind, BUILT_IN[kind])
+    raise UnknownScorer(f"scorer {kind!r} is not installed; allowed: {', '.join(installed_kinds())}")
+
+
+def _checked(kind: str, location: str) -> type[Scorer]:
+    module, _, name = location.partition(":")
+    try:
+        found = getattr(importlib.import_module(module), name)
+    except (ImportError, AttributeError) as error:
+        raise UnknownScorer(f"scorer {kind!r} cannot be imported from {location}: {one_line(error)}") from None
+    if not (isinstance(found, type) and issubclass(found, Scorer)):
+        raise UnknownScorer(f"scorer {kind!r}: {location} is not allowed; allowed: a subclass of Scorer")
+    missing = [library for library in found.requires if importlib.util.find_spec(library) is None]
+    if missing:
+        raise UnknownScorer(f"scorer {kind!r} needs {', '.join(missing)}; install halflife[{kind}]")
+    return found

@@ -1,0 +1,85 @@
+"""What a scorer is.
+
+A new kind subclasses `Scorer` and is found through the entry points `halflife.scorers`.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterable
+from pathlib import Path
+from typing import ClassVar
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from models.errors import BundleRefused
+from models.manifest import Manifest
+
+
+class UnknownScorer(BundleRefused):
+    """No scorer of this kind is installed, or a library it needs is not."""
+
+    reason: ClassVar[str] = "unknown_scorer"
+
+
+class WillNotLoad(BundleRefused):
+    """The payload is no model of its kind, or does not fit the manifest."""
+
+    reason: ClassVar[str] = "will_not_load"
+
+
+class Scorer(ABC):
+    """A loaded model. It knows nothing of Beam, keeps no state between calls and is called by many threads.
+
+    Libraries are imported inside `load`, never at the top of the module.
+    """
+
+    kind: ClassVar[str]
+    """The `scorer` of the manifests it serves."""
+
+    requires: ClassVar[tuple[str, ...]] = ()
+    """Modules it imports in `load`; where one is absent the kind counts as not installed."""
+
+    @classmethod
+    @abstractmethod
+    def load(cls, folder: Path, manifest: Manifest) -> "Scorer":
+        """Load the model from a folder whose files have been verified. Opens no pickle.
+
+        Raises:
+            WillNotLoad: preferably; any other exception is taken for one.
+        """
+
+    @classmethod
+    def load_trusting_pickles(cls, folder: Path, manifest: Manifest) -> "Scorer":
+        """As `load`, in a job started with `--allow_pickle`; to be overridden by kinds that have pickles."""
+        return cls.load(folder, manifest)
+
+    @abstractmethod
+    def score(self, batch: pa.RecordBatch) -> npt.NDArray[np.float64]:
+        """Score a batch as `prepare_inputs` makes it: the manifest's inputs, in its order and types.
+
+        Returns:
+            float64 of shape (n,) in the order of the rows; n may be 0. NaN is never a score: the caller
+            refuses it.
+        """
+
+    def close(self) -> None:
+        """Give back what garbage collection does not (connections, processes).
+
+        Called once, after the last score.
+        """
+        return None
+
+
+def only_file(manifest: Manifest, suffixes: Iterable[str]) -> str:
+    """The one payload path that ends with one of `suffixes`.
+
+    Raises:
+        WillNotLoad: there is none, or more than one.
+    """
+    wanted = tuple(suffixes)
+    found = [path for path in manifest.files if path.endswith(wanted)]
+    if len(found) != 1:
+        listed = ", ".join(sorted(found)) or "none"
+        raise WillNotLoad(f"{manifest.scorer}: files {listed}; allowed: exactly one of {', '.join(wanted)}")
+    return found[0]

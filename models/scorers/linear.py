@@ -1,0 +1,55 @@
+"""Linear and logistic models whose coefficients stand in the manifest: no payload, no library, exact."""
+
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from models.inputs import as_floats
+from models.manifest import LinearTerms, Manifest
+from models.scorers.base import Scorer, WillNotLoad
+
+
+class LinearScorer(Scorer):
+    """score = link(intercept + Σ coefficient·(x - mean) / scale + Σ coefficient of the category).
+
+    A null number that the manifest allows counts as its mean, a null or unlisted category as 0. The logistic
+    link is 1 / (1 + exp(-z)), computed as exp(-log(exp(0) + exp(-z))), which neither overflows nor loses
+    small values.
+    """
+
+    kind = "linear"
+
+    def __init__(self, terms: LinearTerms) -> None:
+        self._terms = terms
+        self._categories = {
+            name: (pa.array(list(values), pa.string()), np.array([*values.values(), 0.0], dtype=np.float64))
+            for name, values in terms.categories.items()
+        }
+
+    @classmethod
+    def load(cls, folder: Path, manifest: Manifest) -> "LinearScorer":
+        """Take the terms from the manifest; the folder is not read."""
+        if manifest.linear is None:
+            raise WillNotLoad("linear: manifest without `linear`; allowed: intercept and coefficients")
+        return cls(manifest.linear)
+
+    def score(self, batch: pa.RecordBatch) -> npt.NDArray[np.float64]:
+        """Score by columns; a row's score does not depend on the other rows."""
+        terms = self._terms
+        total = np.full(batch.num_rows, terms.intercept, dtype=np.float64)
+        for name, coefficient in terms.coefficients.items():
+            values = as_floats(batch.column(name), name)
+            mean = terms.means.get(name)
+            if mean is not None:
+                values = np.where(np.isnan(values), 0.0, values - mean)
+            total += coefficient * (values / terms.scales.get(name, 1.0))
+        for name, (listed, coefficients) in self._categories.items():
+            place = pc.index_in(batch.column(name), value_set=listed).fill_null(len(listed))
+            total += coefficients[place.to_numpy(zero_copy_only=False)]
+        if terms.link == "identity":
+            return total
+        logistic: npt.NDArray[np.float64] = np.exp(-np.logaddexp(0.0, -total))
+        return logistic

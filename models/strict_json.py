@@ -1,0 +1,58 @@
+"""JSON from an untrusted source: one meaning or an error."""
+
+import json
+import math
+from typing import Any
+
+from models.errors import one_line
+from schemas.validation import Absent, SpecError
+
+_WHOLE_DIGITS = 40
+
+
+def parse_object(raw: bytes) -> dict[str, Any]:
+    """The JSON object in `raw`, which must be UTF-8 with each key once and finite numbers only.
+
+    Raises:
+        SpecError: it is anything else, nested too deeply included.
+    """
+    try:
+        document = json.loads(
+            raw.decode("utf-8"),
+            object_pairs_hook=_unique_keys,
+            parse_constant=_refuse_number,
+            parse_float=_finite,
+            parse_int=_whole,
+        )
+        # A lone surrogate passes the parser and would fail much later, where the text is written.
+        json.dumps(document, ensure_ascii=False).encode("utf-8")
+    except SpecError:
+        raise
+    except (ValueError, RecursionError) as error:
+        raise SpecError("", Absent(one_line(error)), "JSON in UTF-8") from None
+    if not isinstance(document, dict):
+        raise SpecError("", document, "a mapping")
+    return document
+
+
+def _unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for name, value in pairs:
+        if name in found:
+            raise SpecError(name, Absent("key given twice"), "each key once")
+        found[name] = value
+    return found
+
+
+def _refuse_number(text: str) -> float:
+    raise SpecError("", text[:_WHOLE_DIGITS], "finite numbers of a float's range")
+
+
+def _finite(text: str) -> float:
+    number = float(text)
+    return number if math.isfinite(number) else _refuse_number(text)
+
+
+def _whole(text: str) -> int:
+    # Far beyond int64, but every such number still converts to a finite float.
+    return int(text) if len(text) <= _WHOLE_DIGITS else int(_refuse_number(text))

@@ -1,0 +1,41 @@
+"""The whole job in one function: nouns, labels and nothing else."""
+
+from typing import NamedTuple
+
+import apache_beam as beam
+import pyarrow as pa
+from apache_beam.pvalue import AsIter
+
+from pipeline.profiles import StoredProfiles
+from schemas.job import Job
+from schemas.raw import RawBlock
+from transforms.decode import DecodeEvents
+from transforms.measure_drift import MeasureDrift
+from transforms.score_events import ScoreEvents
+from transforms.track_arrivals import TrackArrivals
+from transforms.watch_releases import WatchReleases
+from transforms.window_features import WindowFeatures
+
+
+class Outputs(NamedTuple):
+    """What leaves the job: batches of Score, Receipt, ModelEvent, DriftStatistic and DeadLetter."""
+
+    scores: beam.PCollection[pa.RecordBatch]
+    receipts: beam.PCollection[pa.RecordBatch]
+    model_events: beam.PCollection[pa.RecordBatch]
+    drift: beam.PCollection[pa.RecordBatch]
+    dead_letters: beam.PCollection[pa.RecordBatch]
+
+
+def build(raw: beam.PCollection[RawBlock], job: Job):  # type: ignore[no-untyped-def]  # Beam warns on NamedTuple hints
+    """The job's graph over raw input, on any runner; the labels are API (savepoints, job update)."""
+    decoded = raw | "DecodeEvents" >> DecodeEvents(job.events)
+    tracked = decoded.good | "TrackArrivals" >> TrackArrivals(job.events, job.features)
+    featured = tracked.good | "WindowFeatures" >> WindowFeatures(job.features)
+    releases = raw.pipeline | "WatchReleases" >> WatchReleases(job, bounded=raw.is_bounded)
+    scored = featured | "ScoreEvents" >> ScoreEvents(job.model, timeline=AsIter(releases.admitted))
+    drift = scored.scored | "MeasureDrift" >> MeasureDrift(job.drift, StoredProfiles(job.model), job.model.name)
+    model_events = (releases.model_events, scored.model_events) | "ModelEvents" >> beam.Flatten()
+    letters = (decoded.dead_letters, tracked.dead_letters, scored.dead_letters)
+    dead_letters = letters | "DeadLetters" >> beam.Flatten()
+    return Outputs(scored.scores, scored.receipts, model_events, drift, dead_letters)

@@ -1,0 +1,1 @@
+"""Sources and sinks by URI scheme. Only `pipeline.run` knows them."""

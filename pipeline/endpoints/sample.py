@@ -1,0 +1,88 @@
+"""The types of event columns, read off the input when the job spec does not state them."""
+
+from collections.abc import Iterable, Mapping
+
+import pyarrow as pa
+
+from pipeline.endpoints.files import NoInput, read_file
+from schemas.avro_datums import decode_block
+from schemas.raw import RawBlock
+from schemas.tf_examples import decode_examples
+from schemas.validation import SpecError
+
+_LINES = 1000
+
+
+def sampled_types(paths: list[str], format_name: str, needed: Mapping[str, str]) -> dict[str, str]:
+    """The type of each needed column (name to path in the spec), from the first file that has readable records.
+
+    Raises:
+        SpecError: the file has no such column, or only nulls or values of several types in it.
+        NoInput: no file holds a readable record.
+    """
+    for path in paths:
+        for block in read_file(path, format_name):
+            rows = _SAMPLERS[format_name](block, list(needed)) if not block.error else None
+            if rows is not None and rows.num_rows:
+                return {name: _type_of(rows, name, place, path) for name, place in needed.items()}
+    raise NoInput(f"no readable record in {', '.join(paths[:3])}; state events.columns or mend the input")
+
+
+def _type_of(rows: pa.RecordBatch, name: str, place: str, path: str) -> str:
+    index = rows.schema.get_field_index(name)
+    if index < 0:
+        raise SpecError(place, name, f"a column of {path}: {', '.join(rows.schema.names)}")
+    found = rows.schema.field(index).type
+    for kind, fits in _KINDS:
+        if fits(found):
+            return kind
+    allowed = "a column of numbers, booleans or texts (or state its type under events.columns)"
+    raise SpecError(place, f"{name} of type {found}", allowed)
+
+
+_KINDS = (
+    ("boolean", pa.types.is_boolean),
+    ("integer", pa.types.is_integer),
+    ("number", pa.types.is_floating),
+    ("string", pa.types.is_string),
+)
+
+
+def _avro_rows(block: RawBlock, names: Iterable[str]) -> pa.RecordBatch:
+    return decode_block(block.data, block.count, block.schema).rows
+
+
+def _json_rows(block: RawBlock, names: Iterable[str]) -> pa.RecordBatch | None:
+    import msgspec
+
+    records = []
+    for line in block.data.split(b"\n", _LINES)[:_LINES]:
+        try:
+            record = msgspec.json.decode(line)
+        except (msgspec.DecodeError, UnicodeDecodeError):
+            continue  # decoding will make a dead letter of it
+        if isinstance(record, dict):
+            records.append(record)
+    found = list(dict.fromkeys(name for record in records for name in record))
+    arrays = [_loose([record.get(name) for record in records]) for name in found]
+    return pa.RecordBatch.from_arrays(arrays, found) if records else None
+
+
+def _loose(values: list[object]) -> pa.Array:
+    """The commonest type wins: what does not fit it will be a dead letter, not the reason to refuse the job."""
+    kinds = [float if isinstance(value, int) and not isinstance(value, bool) else type(value) for value in values if value is not None]
+    if not kinds:
+        return pa.nulls(len(values))
+    common = max(set(kinds), key=kinds.count)
+    kept = [value for value in values if isinstance(value, common) or (common is float and isinstance(value, int))]
+    try:
+        return pa.array(list(kept) + [None] * (len(values) - len(kept)))
+    except (pa.ArrowInvalid, pa.ArrowTypeError):
+        return pa.nulls(len(values))
+
+
+def _example_rows(block: RawBlock, names: Iterable[str]) -> pa.RecordBatch:
+    return decode_examples(block.records[:_LINES], list(names)).rows
+
+
+_SAMPLERS = {"avro": _avro_rows, "json": _json_rows, "tfexample": _example_rows}

@@ -1,0 +1,35 @@
+"""URIs as people write them: plain paths are local files, relative ones start at the working directory."""
+
+import re
+from pathlib import Path
+
+from schemas.validation import SpecError
+
+_SCHEME = re.compile(r"([a-z][a-z0-9+.-]*):(//)?")
+FILE_SCHEMES = ("file", "gs", "s3", "az", "hdfs")
+STDOUT = "stdout:"
+
+
+def scheme_of(uri: str) -> str:
+    """The scheme in lower case, `file` for a plain path."""
+    found = _SCHEME.match(uri)
+    return found.group(1) if found else "file"
+
+
+def absolute(uri: str) -> str:
+    """The URI with a scheme, local paths made absolute (without looking at the disk)."""
+    if scheme_of(uri) != "file":
+        return uri
+    return "file://" + str(Path.cwd() / uri.removeprefix("file://"))
+
+
+def beam_path(uri: str) -> str:
+    """The form in which Beam's file systems take a URI: local files without a scheme."""
+    return uri.removeprefix("file://")
+
+
+def check_scheme(uri: str, place: str, others: tuple[str, ...] = ()) -> None:
+    """Raises `SpecError` for a scheme that no endpoint of this version serves; `others` besides files do."""
+    allowed = (*FILE_SCHEMES, *others)
+    if scheme_of(uri) not in allowed:
+        raise SpecError(place, uri, f"a path or a URI with one of the schemes {', '.join(allowed)}")

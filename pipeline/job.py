@@ -1,0 +1,261 @@
+"""The job spec: YAML to a frozen `Job`, every error with its path, its value and what is allowed."""
+
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, cast
+
+import yaml
+
+from schemas.job import (
+    AGGREGATES,
+    ColumnType,
+    DriftSpec,
+    EventsSpec,
+    FeaturesSpec,
+    FeatureSpec,
+    Job,
+    ModelSpec,
+    SinksSpec,
+)
+from schemas.times import MalformedTime, format_duration_us, format_time_us, parse_duration_us, parse_time_us
+from schemas.validation import MISSING, SpecError, validate
+
+EMBEDDED = Path(__file__).parent / "jobs" / "flights.yaml"
+_DEFAULT_TIME_RANGE = ("1970-01-01T00:00:00Z", "2100-01-01T00:00:00Z")
+_DEFAULT_LATENESS = "2h"
+_DEFAULT_SHARDS = 8
+_DEFAULT_TILE_VALUES = 4096
+_DEFAULT_BUNDLE_BYTES = 2 * 1024**3
+# PSI above 0.2 is the customary line for a shift worth acting on (Siddiqi 2006); KS 0.1 is its usual companion.
+_DEFAULT_PSI, _DEFAULT_KS = 0.2, 0.1
+_MAX_TILES = 100_000
+_TEXT_AGGREGATES = frozenset({"count", "last", "distinct", "top"})
+
+
+def read_document(path: Path | None) -> dict[str, Any]:
+    """The YAML document of a job file, or of the embedded flights job for None.
+
+    Raises:
+        SpecError: the file is absent, no YAML, or no mapping.
+    """
+    source = path or EMBEDDED
+    try:
+        document = yaml.safe_load(source.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise SpecError("--job", str(source), f"a readable file ({error.strerror})") from None
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise SpecError("--job", str(source), f"a YAML file ({' '.join(str(error).split())[:200]})") from None
+    if not isinstance(document, dict):
+        raise SpecError("", document, "a mapping with the keys job, events, features, model")
+    return document
+
+
+def apply_settings(document: dict[str, Any], settings: Sequence[str]) -> None:
+    """Applies `--set path=value` in place: dotted path, list positions as `[i]`, the value read as YAML.
+
+    Raises:
+        SpecError: a setting without `=`, or a path through something that is no mapping or list.
+    """
+    for setting in settings:
+        path, separator, text = setting.partition("=")
+        if not separator or not path:
+            raise SpecError("--set", setting, "path=value, such as model.poll=30s")
+        try:
+            value = yaml.safe_load(text)
+        except yaml.YAMLError:
+            raise SpecError("--set", setting, "a value that is YAML") from None
+        _put(document, path, value)
+
+
+def _put(document: Any, path: str, value: Any) -> None:
+    parts: list[str | int] = []
+    for piece in path.split("."):
+        name, *places = piece.replace("]", "").split("[")
+        parts += [name] if name else []
+        try:
+            parts += [int(place) for place in places]
+        except ValueError:
+            raise SpecError("--set", path, "list positions as numbers, such as features[0]") from None
+    node = document
+    for part, following in zip(parts, parts[1:], strict=False):
+        node = _step(node, part, path, [] if isinstance(following, int) else {})
+    last = parts[-1]
+    if isinstance(node, dict) and isinstance(last, str):
+        node[last] = value
+    elif isinstance(node, list) and isinstance(last, int) and last < len(node):
+        node[last] = value
+    else:
+        raise SpecError("--set", path, "a path into the job spec")
+
+
+def _step(node: Any, part: str | int, path: str, empty: Any) -> Any:
+    if isinstance(node, dict) and isinstance(part, str):
+        if node.get(part) is None:
+            node[part] = empty
+        return node[part]
+    if isinstance(node, list) and isinstance(part, int) and part < len(node):
+        return node[part]
+    raise SpecError("--set", path, "a path into the job spec")
+
+
+def needed_columns(document: Mapping[str, Any]) -> dict[str, str]:
+    """Event columns that a valid document uses, each with the path of its first use."""
+    needed: dict[str, str] = {}
+    for index, feature in enumerate(document["features"]):
+        place = f"features[{index}]"
+        if isinstance(feature, str):
+            needed.setdefault(feature, place)
+            continue
+        needed.setdefault(feature["key"], f"{place}.key")
+        if "column" in feature:
+            needed.setdefault(feature["column"], f"{place}.column")
+    for index, segment in enumerate(document.get("drift", {}).get("segments", ())):
+        needed.setdefault(segment, f"drift.segments[{index}]")
+    return needed
+
+
+def parse_job(document: Mapping[str, Any], columns: Mapping[str, str]) -> Job:
+    """The job of a document that `validate(document, "job")` accepts, with the types of its event columns.
+
+    Raises:
+        SpecError: what a schema cannot say is wrong: times, unknown columns, features that contradict themselves.
+    """
+    for name, place in needed_columns(document).items():
+        if name not in columns:
+            raise SpecError(place, name, f"one of the event columns {', '.join(sorted(columns))}")
+    events, model = document["events"], document["model"]
+    windows, drift, sinks = (document.get(section) or {} for section in ("windows", "drift", "sinks"))
+    return Job(
+        name=document["job"],
+        events=_events(events, columns),
+        features=_features(document["features"], columns, windows),
+        model=ModelSpec(
+            name=model["name"],
+            store=model["store"],
+            poll_us=_duration(model, "poll", "10s", "model"),
+            allow_pickle=model.get("allow_pickle", False),
+            max_bundle_bytes=model.get("max_bytes", _DEFAULT_BUNDLE_BYTES),
+        ),
+        drift=DriftSpec(
+            window_us=_duration(drift, "window", "1d", "drift"),
+            allowed_lateness_us=_duration(drift, "allowed_lateness", _DEFAULT_LATENESS, "drift", zero=True),
+            segments=tuple(drift.get("segments", ())),
+            psi_threshold=float(drift.get("psi", _DEFAULT_PSI)),
+            ks_threshold=float(drift.get("ks", _DEFAULT_KS)),
+        ),
+        sinks=SinksSpec(*(sinks.get(name) for name in ("scores", "audit", "drift", "dead_letters"))),
+    )
+
+
+def _duration(section: Mapping[str, Any], key: str, default: str, path: str, zero: bool = False) -> int:
+    text = section.get(key, default)
+    duration = parse_duration_us(text)
+    if duration == 0 and not zero:
+        raise SpecError(f"{path}.{key}", text, "a duration greater than zero")
+    return duration
+
+
+def _events(events: Mapping[str, Any], columns: Mapping[str, str]) -> EventsSpec:
+    range_us = []
+    for index, text in enumerate(events.get("time_range", _DEFAULT_TIME_RANGE)):
+        try:
+            range_us.append(parse_time_us(text))
+        except MalformedTime:
+            raise SpecError(f"events.time_range[{index}]", text, "an RFC 3339 time") from None
+    if range_us[0] >= range_us[1]:
+        raise SpecError("events.time_range", events["time_range"], "a first time before the second")
+    return EventsSpec(
+        uri=events["uri"],
+        format=events["format"],
+        event_id=events["event_id"],
+        event_time=events["event_time"],
+        subject=events.get("subject"),
+        max_out_of_orderness_us=_duration(events, "max_out_of_orderness", "0s", "events", zero=True),
+        columns=tuple((name, cast(ColumnType, kind)) for name, kind in columns.items()),
+        time_range_us=(range_us[0], range_us[1]),
+        time_unit=events.get("time_unit", "us"),
+    )
+
+
+def _features(
+    features: Sequence[Any], columns: Mapping[str, str], windows: Mapping[str, Any]
+) -> FeaturesSpec:
+    plain: list[str] = []
+    windowed: list[FeatureSpec] = []
+    taken = set(columns)
+    for index, feature in enumerate(features):
+        if isinstance(feature, str):
+            plain.append(feature)
+            continue
+        name, place = feature["name"], f"features[{index}]"
+        if name in taken:
+            raise SpecError(f"{place}.name", name, "a name that no event column and no other feature has")
+        taken.add(name)
+        windowed.append(_windowed(feature, columns, place))
+    spec = FeaturesSpec(
+        plain=tuple(plain),
+        windowed=tuple(windowed),
+        allowed_lateness_us=_duration(windows, "allowed_lateness", _DEFAULT_LATENESS, "windows", zero=True),
+        shards=windows.get("shards", _DEFAULT_SHARDS),
+        max_tile_values=windows.get("max_values_per_tile", _DEFAULT_TILE_VALUES),
+    )
+    _check_tiles(spec)
+    return spec
+
+
+def _windowed(feature: Mapping[str, Any], columns: Mapping[str, str], place: str) -> FeatureSpec:
+    aggregate, column = feature["aggregate"], feature.get("column")
+    if column is None and aggregate != "count":
+        raise SpecError(f"{place}.column", MISSING, "a column; only count goes without")
+    if aggregate == "quantile" and "q" not in feature:
+        raise SpecError(f"{place}.q", MISSING, "the quantile wanted, a number between 0 and 1")
+    if aggregate != "quantile" and "q" in feature:
+        raise SpecError(f"{place}.q", feature["q"], "nothing: only quantile has a q")
+    if column is not None and columns[column] == "string" and aggregate not in _TEXT_AGGREGATES:
+        allowed = ", ".join(name for name in AGGREGATES if name in _TEXT_AGGREGATES)
+        raise SpecError(f"{place}.aggregate", aggregate, f"{allowed} (the column {column} is text)")
+    size_us, every_us = (_duration(feature, key, "", place) for key in ("size", "every"))
+    return FeatureSpec(
+        feature["name"], feature["key"], column, aggregate, size_us, every_us, feature.get("q")
+    )
+
+
+def _check_tiles(spec: FeaturesSpec) -> None:
+    """Refuses windows whose common tile is so small that a key would need more than `_MAX_TILES` of them."""
+    for key in spec.keys:
+        own = [feature for feature in spec.windowed if feature.key == key]
+        tile_us = math.gcd(*(value for feature in own for value in (feature.size_us, feature.every_us)))
+        longest_us = max(feature.size_us for feature in own)
+        if longest_us // tile_us > _MAX_TILES:
+            raise SpecError(
+                f"features of key {key}",
+                f"{longest_us // tile_us} tiles of {format_duration_us(tile_us)}",
+                f"at most {_MAX_TILES} tiles for each key; give sizes and steps a larger common divisor",
+            )
+
+
+def job_document(document: Mapping[str, Any], job: Job) -> dict[str, Any]:
+    """The document with everything that was filled in, fit to run the same job again."""
+    resolved = dict(document)
+    resolved["events"] = {
+        **document["events"],
+        "uri": job.events.uri,
+        "max_out_of_orderness": format_duration_us(job.events.max_out_of_orderness_us),
+        "time_unit": job.events.time_unit,
+        "time_range": [format_time_us(time_us) for time_us in job.events.time_range_us],
+        "columns": dict(job.events.columns),
+    }
+    resolved["windows"] = {
+        "allowed_lateness": format_duration_us(job.features.allowed_lateness_us),
+        "shards": job.features.shards,
+        "max_values_per_tile": job.features.max_tile_values,
+    }
+    resolved["model"] = {**document["model"], "store": job.model.store, "poll": format_duration_us(job.model.poll_us)}
+    return resolved
+
+
+def checked(document: dict[str, Any]) -> dict[str, Any]:
+    """The document itself, once it satisfies the JSON Schema. Raises `SpecError`."""
+    validate(document, "job")
+    return document

@@ -1,0 +1,37 @@
+"""The command line of a job: Halflife's own options, and whatever is left for Beam."""
+
+import argparse
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True, slots=True)
+class RunOptions:
+    """Parsed once; `beam` holds the arguments that Beam parses."""
+
+    job: Path | None
+    settings: tuple[str, ...]
+    summary: str | None
+    json: bool
+    verbose: bool
+    beam: tuple[str, ...]
+
+
+class _Parser(argparse.ArgumentParser):
+    def __init__(self, prog: str) -> None:
+        # Abbreviations would swallow Beam's options that begin like ours.
+        super().__init__(prog=prog, description="Run a job; options not listed are Beam's.", allow_abbrev=False)
+        self.add_argument("--job", type=Path, metavar="FILE", help="job spec (default: the embedded flights job)")
+        self.add_argument(
+            "--set", action="append", default=[], metavar="PATH=VALUE", dest="settings",
+            help="override one value of the job spec, such as model.poll=30s; repeatable",
+        )  # fmt: skip
+        self.add_argument("--summary", metavar="FILE", help="write the counts of the run as JSON")
+        self.add_argument("--json", action="store_true", help="print the summary as JSON instead of a table")
+        self.add_argument("--verbose", action="store_true", help="show Beam's log and tracebacks")
+
+
+def parse_run_options(arguments: list[str], prog: str) -> RunOptions:
+    """The options of a run. Exits with 2 and a message on bad usage, as argparse does."""
+    known, rest = _Parser(prog).parse_known_args(arguments)
+    return RunOptions(known.job, tuple(known.settings), known.summary, known.json, known.verbose, tuple(rest))

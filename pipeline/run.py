@@ -1,0 +1,185 @@
+"""Runs a job: resolves the spec, checks what can be checked before, builds the graph, runs it, counts."""
+
+import json
+import logging
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import apache_beam as beam
+from apache_beam.options.pipeline_options import PipelineOptions, StandardOptions
+from ulid import ULID
+
+from models.errors import StoreError
+from models.store import ModelStore
+from pipeline.dag import Outputs, build
+from pipeline.endpoints.files import NoInput, ReadFiles, matching_files
+from pipeline.endpoints.sample import sampled_types
+from pipeline.endpoints.sinks import SinkUnwritable, WriteRecords, check_writable
+from pipeline.endpoints.uris import STDOUT, absolute, check_scheme
+from pipeline.job import apply_settings, checked, job_document, needed_columns, parse_job, read_document
+from pipeline.options import RunOptions, parse_run_options
+from pipeline.summary import CountsDoNotAdd, check_counts, print_summary, summarise, write_summary
+from runners import direct
+from schemas.job import Job
+from schemas.validation import SpecError
+from transforms import metrics
+
+_UNCONNECTED = ("labels", "explain")
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A job that may run: its spec, its document with everything filled in, and the files it reads."""
+
+    job: Job
+    document: dict[str, Any]
+    paths: tuple[str, ...]
+
+
+def prepare(options: RunOptions) -> Prepared:
+    """Everything that can be said before a graph exists.
+
+    Raises:
+        SpecError: the spec is wrong (exit 2).
+        NoInput, OSError: the input cannot be read (exit 1).
+    """
+    document = read_document(options.job)
+    apply_settings(document, options.settings)
+    checked(document)
+    _absolute_uris(document)
+    events = document["events"]
+    paths = matching_files(events["uri"])
+    columns = events.get("columns") or sampled_types(paths, events["format"], needed_columns(document))
+    job = parse_job(document, columns)
+    return Prepared(job, job_document(document, job), tuple(paths))
+
+
+def _absolute_uris(document: dict[str, Any]) -> None:
+    check_scheme(document["events"]["uri"], "events.uri")
+    document["events"]["uri"] = absolute(document["events"]["uri"])
+    document["model"]["store"] = _store_url(document["model"]["store"])
+    sinks = document.get("sinks", {})
+    for name, uri in sinks.items():
+        check_scheme(uri, f"sinks.{name}", (STDOUT.rstrip(":"),))
+        sinks[name] = absolute(uri)
+    if "labels" in document:
+        document["labels"]["uri"] = absolute(document["labels"]["uri"])
+
+
+def _store_url(url: str) -> str:
+    try:
+        return ModelStore(absolute(url), "check").url
+    except StoreError as error:
+        raise SpecError("model.store", url, f"the URL of an object store ({error})") from None
+
+
+def _check_world(prepared: Prepared) -> None:
+    """Raises for a sink that cannot be written and a store that does not answer, before the run spends time."""
+    sinks = prepared.job.sinks
+    for name in ("scores", "audit", "drift", "dead_letters"):
+        uri = getattr(sinks, name)
+        if uri is not None:
+            check_writable(uri, f"sinks.{name}")
+    ModelStore(prepared.job.model.store, prepared.job.model.name).releases()
+
+
+def write_outputs(outputs: Outputs, job: Job, run_id: str) -> None:
+    """Connects each branch to its sink; a branch without a sink is computed and not written."""
+    audit = job.sinks.audit
+    receipts, models = (audit, audit) if audit in (None, STDOUT) else (f"{audit}/receipts", f"{audit}/models")
+    branches = (
+        ("WriteScores", outputs.scores, job.sinks.scores, "Score", "scores"),
+        ("WriteReceipts", outputs.receipts, receipts, "Receipt", "receipts"),
+        ("WriteModelEvents", outputs.model_events, models, "ModelEvent", "models"),
+        ("WriteDrift", outputs.drift, job.sinks.drift, "DriftStatistic", "drift"),
+        ("WriteDeadLetters", outputs.dead_letters, job.sinks.dead_letters, "DeadLetter", "dead_letters"),
+    )
+    for label, batches, uri, record, prefix in branches:
+        if uri is not None:
+            _ = batches | label >> WriteRecords(uri, record, prefix, run_id)
+
+
+def _runner(options: PipelineOptions) -> Any:
+    name = options.view_as(StandardOptions).runner
+    return direct.bounded_runner() if name is None or name in direct.NAMES else name
+
+
+def execute(prepared: Prepared, beam_arguments: Sequence[str], started: float) -> dict[str, Any]:
+    """Builds and runs the graph to its end and returns the summary; `started` is when the process began (epoch).
+
+    Raises:
+        CountsDoNotAdd: the counts of the run contradict each other.
+        RuntimeError and others: the runner's, when the job fails.
+    """
+    run_id = str(ULID()).lower()
+    options = PipelineOptions(list(beam_arguments))
+    pipeline = beam.Pipeline(runner=_runner(options), options=options)
+    raw = pipeline | "ReadEvents" >> ReadFiles(list(prepared.paths), prepared.job.events.format)
+    write_outputs(build(raw, prepared.job), prepared.job, run_id)
+    result = pipeline.run()
+    result.wait_until_finish()
+    counts = metrics.counts_of(result)
+    startup = max(metrics.earliest_us(result) / 1e6 - started, 0.0) + metrics.admission_us(result) / 1e6
+    summary = summarise(counts, time.time() - started, startup, prepared.document, run_id)
+    check_counts(summary)
+    return summary
+
+
+def run(arguments: Sequence[str], prog: str = "python -m pipeline", started: float | None = None) -> int:
+    """Runs a job from its command line; returns the exit code: 0 done, 1 failed, 2 bad usage."""
+    begun = time.time() if started is None else started
+    options = parse_run_options(list(arguments), prog)
+    logging.basicConfig(level=logging.INFO if options.verbose else logging.CRITICAL)
+    logging.getLogger().setLevel(logging.INFO if options.verbose else logging.CRITICAL)
+    try:
+        prepared = prepare(options)
+        _check_world(prepared)
+        _say(f"job {prepared.job.name}: {len(prepared.paths)} file(s) of {prepared.job.events.uri}")
+        for section in _UNCONNECTED:
+            if section in prepared.document:
+                _say(f"note: {section} is in the spec, but this version does not act on it")
+        summary = execute(prepared, options.beam, begun)
+        if options.summary:
+            write_summary(summary, options.summary)
+    except SpecError as error:
+        return _failed(f"{error}", 2)
+    except (NoInput, SinkUnwritable, StoreError, CountsDoNotAdd, OSError) as error:
+        return _failed(f"{error}", 1)
+    except Exception as error:  # whatever else a runner raises: one line for people, all of it with --verbose
+        if options.verbose:
+            raise
+        return _failed(last_line(error), 1)
+    if options.json:
+        print(json.dumps(summary))
+    else:
+        print_summary(summary)
+        _say_where(prepared.job)
+    return 0
+
+
+def last_line(error: BaseException) -> str:
+    """The line of a runner's error that says what happened; runners wrap whole tracebacks into messages."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    says = [line for line in lines if not line.startswith(("File ", "Traceback", "During handling", "^"))]
+    return (says[-1] if says else type(error).__name__)[:500]
+
+
+def _say(text: str) -> None:
+    if sys.stderr.isatty():
+        print(text, file=sys.stderr)
+
+
+def _say_where(job: Job) -> None:
+    for name in ("scores", "audit", "drift", "dead_letters"):
+        uri = getattr(job.sinks, name)
+        if uri is not None:
+            print(f"  {name.replace('_', ' '):<12}  {uri}")
+
+
+def _failed(message: str, code: int) -> int:
+    print(f"halflife: {message}", file=sys.stderr)
+    return code
+

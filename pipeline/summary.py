@@ -1,0 +1,109 @@
+"""What a run did, in counts that must add up."""
+
+import json
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from schemas.records import STAGES
+from transforms import metrics
+
+
+class CountsDoNotAdd(Exception):
+    """Records went missing or were invented between two stages; the message has the figures."""
+
+
+def summarise(
+    counts: Mapping[str, int], seconds: float, startup_seconds: float, job: Mapping[str, Any], run_id: str
+) -> dict[str, Any]:
+    """The summary document (DESIGN §9) from the job's counters.
+
+    `seconds` is wall time from the start of the process, `startup_seconds` the part before the first event is
+    decoded plus the admission of models.
+    """
+    decoded = counts.get(metrics.EVENTS_DECODED, 0)
+    steady = max(seconds - startup_seconds, 1e-9)
+    return {
+        "run": run_id,
+        "records_read": counts.get(metrics.RECORDS_READ, 0),
+        "decoded": decoded,
+        "scored": counts.get(metrics.EVENTS_SCORED, 0),
+        "receipts": counts.get(metrics.RECEIPTS_WRITTEN, 0),
+        "dead_letters": {stage: counts.get(metrics.DEAD_LETTERS_PREFIX + stage, 0) for stage in STAGES},
+        "late": counts.get(metrics.EVENTS_LATE, 0),
+        "versions": _versions(counts),
+        "releases": _by_release(counts),
+        "releases_admitted": counts.get(metrics.RELEASES_ADMITTED, 0),
+        "releases_refused": counts.get(metrics.RELEASES_REFUSED, 0),
+        "shadow_scores_failed": counts.get(metrics.SHADOW_SCORES_FAILED, 0),
+        "seconds": round(seconds, 3),
+        "events_per_second": round(decoded / seconds, 1) if seconds else 0.0,
+        "timing": {
+            "startup_seconds": round(startup_seconds, 3),
+            "steady_seconds": round(steady, 3),
+            "steady_events_per_second": round(decoded / steady, 1),
+        },
+        "job": dict(job),
+    }
+
+
+def _versions(counts: Mapping[str, int]) -> dict[str, dict[str, int]]:
+    versions: dict[str, dict[str, int]] = {}
+    for name, value in sorted(counts.items()):
+        if name.startswith(metrics.SCORES_PREFIX) and value:
+            role, version = name.removeprefix(metrics.SCORES_PREFIX).split("/", 1)
+            versions.setdefault(version, {})[role] = value
+    return versions
+
+
+def _by_release(counts: Mapping[str, int]) -> dict[str, int]:
+    prefix = metrics.RELEASE_PREFIX
+    sequences = {int(name.removeprefix(prefix)): value for name, value in counts.items() if name.startswith(prefix)}
+    return {str(sequence): sequences[sequence] for sequence in sorted(sequences)}
+
+
+def check_counts(summary: Mapping[str, Any]) -> None:
+    """Input records = decoded + dead letters of decode; decoded = scored + dead letters of the later stages.
+
+    Raises:
+        CountsDoNotAdd: they are not equal.
+    """
+    letters = summary["dead_letters"]
+    read, decoded, scored = summary["records_read"], summary["decoded"], summary["scored"]
+    if read != decoded + letters["decode"]:
+        raise CountsDoNotAdd(f"{read} records read, but {decoded} decoded + {letters['decode']} dead letters of decode")
+    later = {stage: letters[stage] for stage in STAGES if stage not in ("decode", "labels")}
+    if decoded != scored + sum(later.values()):
+        raise CountsDoNotAdd(f"{decoded} decoded, but {scored} scored + dead letters {later}")
+    answered = sum(n for roles in summary["versions"].values() for role, n in roles.items() if role != "shadow")
+    if answered != scored:
+        raise CountsDoNotAdd(f"{scored} scored, but {answered} answers by version")
+
+
+def write_summary(summary: Mapping[str, Any], path: str) -> None:
+    """Writes the summary as JSON. Raises `OSError` if the file cannot be written."""
+    Path(path).write_text(json.dumps(summary, indent=2) + "\n", encoding="utf-8")
+
+
+def print_summary(summary: Mapping[str, Any], stream: Any = None) -> None:
+    """A short table for people."""
+    out = stream or sys.stdout
+    rows = [
+        ("records read", f"{summary['records_read']:,}"),
+        ("events decoded", f"{summary['decoded']:,}"),
+        ("events scored", f"{summary['scored']:,}"),
+        ("receipts", f"{summary['receipts']:,}"),
+        ("late", f"{summary['late']:,}"),
+    ]
+    rows += [(f"dead letters, {stage}", f"{n:,}") for stage, n in summary["dead_letters"].items() if n]
+    for version, roles in summary["versions"].items():
+        rows += [(f"version {version}, {role}", f"{n:,}") for role, n in roles.items()]
+    rows += [
+        ("releases admitted / refused", f"{summary['releases_admitted']} / {summary['releases_refused']}"),
+        ("seconds", f"{summary['seconds']:.1f} ({summary['timing']['startup_seconds']:.1f} of them starting)"),
+        ("events per second", f"{summary['events_per_second']:,.0f} (steady {summary['timing']['steady_events_per_second']:,.0f})"),
+    ]
+    width = max(len(name) for name, _ in rows)
+    for name, value in rows:
+        print(f"  {name:<{width}}  {value:>12}", file=out)

@@ -1,0 +1,72 @@
+"""The unit that flows: an Arrow `RecordBatch` of events, and the names of the columns every batch carries.
+
+Names that start with `__` are Halflife's own; the columns of events and features keep their names beside them.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+EVENT_ID = "__event_id"
+EVENT_TIME = "__event_time"
+SUBJECT = "__subject"
+PAYLOAD = "__payload"
+LATE = "__late"
+RESERVED = "__"
+
+TIME_TYPE = pa.timestamp("us", tz="UTC")
+BASE_FIELDS: tuple[pa.Field, ...] = (
+    pa.field(EVENT_ID, pa.string(), nullable=False),
+    pa.field(EVENT_TIME, TIME_TYPE, nullable=False),
+    pa.field(SUBJECT, pa.string()),
+    pa.field(PAYLOAD, pa.binary(), nullable=False),
+    pa.field(LATE, pa.bool_(), nullable=False),
+)
+COLUMN_ARROW_TYPES: dict[str, pa.DataType] = {
+    "number": pa.float64(),
+    "integer": pa.int64(),
+    "boolean": pa.bool_(),
+    "string": pa.string(),
+}
+
+
+def event_schema(columns: Sequence[tuple[str, str]]) -> pa.Schema:
+    """The schema of a batch of decoded events: the base columns, then the job's event columns in order."""
+    return pa.schema([*BASE_FIELDS, *(pa.field(name, COLUMN_ARROW_TYPES[kind]) for name, kind in columns)])
+
+
+def times_us(batch: pa.RecordBatch, column: str = EVENT_TIME) -> npt.NDArray[np.int64]:
+    """The times of `column` as int64 microseconds since the epoch, shape (n,)."""
+    return batch.column(column).cast(pa.int64()).to_numpy(zero_copy_only=False)
+
+
+def concat_batches(batches: Sequence[pa.RecordBatch]) -> pa.RecordBatch:
+    """One batch holding the rows of all; at least one batch is needed, all of one schema."""
+    if len(batches) == 1:
+        return batches[0]
+    return pa.concat_batches(batches)
+
+
+def take_rows(batch: pa.RecordBatch, rows: npt.NDArray[Any]) -> pa.RecordBatch:
+    """The rows selected by a boolean mask or an index array; the batch itself where the mask selects all."""
+    if rows.dtype == np.bool_:
+        if rows.all():
+            return batch
+        rows = np.flatnonzero(rows)
+    return batch.take(pa.array(rows, type=pa.int64()))
+
+
+def with_column(batch: pa.RecordBatch, name: str, values: pa.Array) -> pa.RecordBatch:
+    """The batch with a column appended, or replaced where it has one of that name."""
+    index = batch.schema.get_field_index(name)
+    if index >= 0:
+        return batch.set_column(index, pa.field(name, values.type), values)
+    return batch.append_column(pa.field(name, values.type), values)
+
+
+def slices(batch: pa.RecordBatch, rows: int) -> list[pa.RecordBatch]:
+    """The batch cut into pieces of at most `rows` rows (views, no copies)."""
+    return [batch.slice(start, rows) for start in range(0, batch.num_rows, rows)]

@@ -1,0 +1,119 @@
+"""The resolved job spec as frozen values: what every transform is configured with.
+
+These classes hold no parsing: `pipeline.job` reads YAML, validates it against `job.schema.json` and fills them.
+Durations are microseconds (suffix `_us`), times are microseconds since 1970-01-01T00:00:00Z.
+"""
+
+from dataclasses import dataclass
+from typing import Literal
+
+Aggregate = Literal["count", "sum", "mean", "min", "max", "std", "last", "distinct", "quantile", "top"]
+AGGREGATES: tuple[Aggregate, ...] = (
+    "count",
+    "sum",
+    "mean",
+    "min",
+    "max",
+    "std",
+    "last",
+    "distinct",
+    "quantile",
+    "top",
+)
+ColumnType = Literal["number", "integer", "boolean", "string"]
+COLUMN_TYPES: tuple[ColumnType, ...] = ("number", "integer", "boolean", "string")
+
+
+@dataclass(frozen=True, slots=True)
+class EventsSpec:
+    """Where events come from and which of their columns carry identity and time.
+
+    `columns` maps each event column the job uses to its type; decoding casts to it and dead-letters what does
+    not fit. `time_range_us` bounds believable event times (inclusive, exclusive).
+    """
+
+    uri: str
+    format: Literal["avro", "json", "tfexample"]
+    event_id: str
+    event_time: str
+    subject: str | None
+    max_out_of_orderness_us: int
+    columns: tuple[tuple[str, ColumnType], ...]
+    time_range_us: tuple[int, int]
+    time_unit: Literal["s", "ms", "us"]
+
+
+@dataclass(frozen=True, slots=True)
+class FeatureSpec:
+    """One windowed feature (DESIGN §7): aggregate of `column` over `key`'s events in `[T - size, T)`.
+
+    `column` is None only for `count` of events; `q` is set only for `quantile` (0 < q < 1).
+    """
+
+    name: str
+    key: str
+    column: str | None
+    aggregate: Aggregate
+    size_us: int
+    every_us: int
+    q: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class FeaturesSpec:
+    """All features: event columns read as they are, and windowed ones, plus the limits of their state."""
+
+    plain: tuple[str, ...]
+    windowed: tuple[FeatureSpec, ...]
+    allowed_lateness_us: int
+    shards: int
+    max_tile_values: int
+
+    @property
+    def keys(self) -> tuple[str, ...]:
+        """The key columns in the order of their first feature."""
+        return tuple(dict.fromkeys(feature.key for feature in self.windowed))
+
+
+@dataclass(frozen=True, slots=True)
+class ModelSpec:
+    """Which model scores, where its bundles and releases live, and how often new ones are looked for."""
+
+    name: str
+    store: str
+    poll_us: int
+    allow_pickle: bool
+    max_bundle_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class DriftSpec:
+    """Windows and limits of the drift statistics; `thresholds` are the values above which one counts as drifted."""
+
+    window_us: int
+    allowed_lateness_us: int
+    segments: tuple[str, ...]
+    psi_threshold: float
+    ks_threshold: float
+
+
+@dataclass(frozen=True, slots=True)
+class SinksSpec:
+    """Sink URIs by branch; None where the branch is not written."""
+
+    scores: str | None
+    audit: str | None
+    drift: str | None
+    dead_letters: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """A whole job spec, resolved: absolute URIs, all defaults filled in."""
+
+    name: str
+    events: EventsSpec
+    features: FeaturesSpec
+    model: ModelSpec
+    drift: DriftSpec | None
+    sinks: SinksSpec

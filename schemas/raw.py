@@ -1,0 +1,37 @@
+"""What endpoints hand to decoding, and what the formats make of it."""
+
+from typing import NamedTuple
+
+import pyarrow as pa
+
+
+class RawBlock(NamedTuple):
+    """A stretch of input as it was read.
+
+    `avro`: `data` holds `count` datums of `schema` (JSON) back to back. `json`: `data` holds whole lines.
+    `tfexample`: `records` holds one serialised `tf.train.Example` each. A stretch that could not even be framed has
+    `error` set and its bytes in `data`. `source` names where it came from, for people.
+    """
+
+    source: str
+    schema: str = ""
+    count: int = 0
+    data: bytes = b""
+    records: tuple[bytes, ...] = ()
+    error: str = ""
+
+
+class Unreadable(NamedTuple):
+    """One input record that could not be decoded: its original bytes and why."""
+
+    payload: bytes
+    error: str
+    detail: str
+
+
+class DecodedRows(NamedTuple):
+    """Rows in the columns of their format, the original bytes of each (binary array of equal length), and the rest."""
+
+    rows: pa.RecordBatch
+    payloads: pa.Array
+    unreadable: tuple[Unreadable, ...]

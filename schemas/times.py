@@ -1,0 +1,60 @@
+"""Times and durations as people write them, and as int64 microseconds."""
+
+import re
+from datetime import UTC, datetime, timedelta
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_UNITS_US = {
+    "us": 1,
+    "ms": 1_000,
+    "s": 1_000_000,
+    "m": 60_000_000,
+    "h": 3_600_000_000,
+    "d": 86_400_000_000,
+}
+_DURATION = re.compile(r"(\d+)(us|ms|s|m|h|d)")
+
+
+class MalformedTime(ValueError):
+    """Text that is no time or duration; the message shows it and what is allowed."""
+
+
+def parse_duration_us(text: str) -> int:
+    """`90s`, `5m`, `1h`, `1d`, also `1h30m`, as microseconds.
+
+    Raises:
+        MalformedTime: the text is not one or more numbers with a unit of us, ms, s, m, h, d.
+    """
+    parts = _DURATION.findall(text)
+    if not parts or "".join(number + unit for number, unit in parts) != text:
+        raise MalformedTime(f"{text!r} is not a duration; allowed: a number with us, ms, s, m, h or d, such as 5m")
+    return sum(int(number) * _UNITS_US[unit] for number, unit in parts)
+
+
+def format_duration_us(duration_us: int) -> str:
+    """The duration in its largest units, the inverse of `parse_duration_us`: 5400000000 is `1h30m`."""
+    rest, text = duration_us, ""
+    for unit, size in sorted(_UNITS_US.items(), key=lambda item: -item[1]):
+        number, rest = divmod(rest, size)
+        text += f"{number}{unit}" if number else ""
+    return text or "0s"
+
+
+def parse_time_us(text: str) -> int:
+    """An RFC 3339 time as microseconds since the epoch; a time without offset is UTC.
+
+    Raises:
+        MalformedTime: the text is not such a time.
+    """
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        raise MalformedTime(f"{text!r} is not a time; allowed: RFC 3339, such as 2013-06-01T00:00:00Z") from None
+    aware = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+    return (aware - _EPOCH) // timedelta(microseconds=1)
+
+
+def format_time_us(time_us: int) -> str:
+    """Microseconds since the epoch as RFC 3339 in UTC, fractions only where there are any."""
+    moment = _EPOCH + timedelta(microseconds=time_us)
+    return moment.isoformat().replace("+00:00", "Z")

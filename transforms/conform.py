@@ -1,0 +1,208 @@
+"""From the columns of a format to the columns of a job: identity, time, types, and what does not fit.
+
+Pure functions on whole batches. The first check that a row fails names its error.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from schemas import batches
+from schemas.job import EventsSpec
+from schemas.records import DeadLetter
+from schemas.times import MalformedTime, format_time_us, parse_time_us
+
+_UNIT_US = {"s": 1_000_000, "ms": 1_000, "us": 1}
+# Beyond the years 1677 to 2262 a number is absurd as a time, and int64 arithmetic on it would overflow: it becomes
+# a time that no range contains, so that it is reported as out of range.
+_ABSURD_US = 9.2e15
+_FAR_FUTURE_US = 2**62
+Mask = npt.NDArray[np.bool_]
+
+
+class Conformed(NamedTuple):
+    """Events in the job's columns (`__late` false), and a dead letter for every row that does not fit."""
+
+    events: pa.RecordBatch
+    dead_letters: list[DeadLetter]
+
+
+class _Verdicts:
+    """The first error of each row, kept as an index into a list of (error, column) pairs; 0 is none."""
+
+    def __init__(self, rows: int) -> None:
+        self.codes = np.zeros(rows, np.int16)
+        self.kinds: list[tuple[str, str, str]] = [("", "", "")]
+
+    def refuse(self, bad: Mask, error: str, column: str, allowed: str) -> None:
+        """Gives the rows of `bad` that have no error yet this one."""
+        if bad.any():
+            self.kinds.append((error, column, allowed))
+            self.codes[bad & (self.codes == 0)] = len(self.kinds) - 1
+
+
+def conform(rows: pa.RecordBatch, payloads: pa.Array, spec: EventsSpec, at_us: int) -> Conformed:
+    """Rows of any format as a batch of the job's event schema.
+
+    Errors: `MissingColumn` and `MissingValue` (id or time), `WrongType`, `NotFinite` (NaN or infinity),
+    `TimeOutOfRange`, `MalformedTime`. Extra columns are dropped, missing feature columns are null.
+    """
+    verdicts = _Verdicts(rows.num_rows)
+    ids = _identifiers(rows, spec, verdicts)
+    times = _event_times(rows, spec, verdicts)
+    columns = [_feature_column(rows, name, kind, verdicts) for name, kind in spec.columns]
+    subjects = _subjects(rows, spec.subject)
+    arrays = [ids, times, subjects, payloads, pa.repeat(pa.scalar(False), rows.num_rows), *columns]
+    schema = batches.event_schema(spec.columns)
+    good = verdicts.codes == 0
+    if good.all():
+        return Conformed(pa.RecordBatch.from_arrays(arrays, schema=schema), [])
+    loose = pa.RecordBatch.from_arrays(arrays, names=schema.names)
+    events = batches.take_rows(loose, good).cast(schema)
+    return Conformed(events, _dead_letters(rows, loose, verdicts, at_us))
+
+
+def _dead_letters(
+    rows: pa.RecordBatch, loose: pa.RecordBatch, verdicts: _Verdicts, at_us: int
+) -> list[DeadLetter]:
+    letters = []
+    for row in np.flatnonzero(verdicts.codes).tolist():
+        error, column, allowed = verdicts.kinds[verdicts.codes[row]]
+        value = rows.column(column)[row].as_py() if column in rows.schema.names else None
+        time_us = loose.column(batches.EVENT_TIME).cast(pa.int64())[row].as_py()
+        letters.append(
+            DeadLetter(
+                "decode",
+                error,
+                f"{column}: {value!r:.200} is not allowed; allowed: {allowed}",
+                loose.column(batches.PAYLOAD)[row].as_py(),
+                loose.column(batches.EVENT_ID)[row].as_py(),
+                time_us,
+                at_us,
+            )
+        )
+    return letters
+
+
+def _column(rows: pa.RecordBatch, name: str) -> pa.Array | None:
+    index = rows.schema.get_field_index(name)
+    return None if index < 0 else rows.column(index)
+
+
+def _mask(values: pa.Array) -> Mask:
+    return pc.fill_null(values, False).to_numpy(zero_copy_only=False)
+
+
+def _identifiers(rows: pa.RecordBatch, spec: EventsSpec, verdicts: _Verdicts) -> pa.Array:
+    name, count = spec.event_id, rows.num_rows
+    values = _column(rows, name)
+    if values is None:
+        verdicts.refuse(np.ones(count, np.bool_), "MissingColumn", name, "a column with the event's id")
+        return pa.nulls(count, pa.string())
+    if pa.types.is_integer(values.type):
+        values = values.cast(pa.string())
+    if not pa.types.is_string(values.type):
+        wrong = _mask(values.is_valid())
+        verdicts.refuse(wrong, "WrongType", name, "a string or an integer")
+        values = pa.nulls(count, pa.string())
+    missing = _mask(values.is_null()) | _mask(pc.equal(values, ""))
+    verdicts.refuse(missing, "MissingValue", name, "a string that is not empty")
+    return values
+
+
+def _event_times(rows: pa.RecordBatch, spec: EventsSpec, verdicts: _Verdicts) -> pa.Array:
+    name, count = spec.event_time, rows.num_rows
+    values = _column(rows, name)
+    if values is None:
+        verdicts.refuse(np.ones(count, np.bool_), "MissingColumn", name, "a column with the event's time")
+        return pa.nulls(count, batches.TIME_TYPE)
+    missing = _mask(values.is_null())
+    verdicts.refuse(missing, "MissingValue", name, "a time")
+    times = _as_times(values, spec.time_unit)
+    unread = _mask(times.is_null()) & ~missing
+    verdicts.refuse(unread, "MalformedTime", name, f"RFC 3339 text or a number of {spec.time_unit} since 1970")
+    low, high = spec.time_range_us
+    numbers = pc.fill_null(times.cast(pa.int64()), low).to_numpy(zero_copy_only=False)
+    span = f"{format_time_us(low)} until {format_time_us(high)}"
+    verdicts.refuse((numbers < low) | (numbers >= high), "TimeOutOfRange", name, span)
+    return times
+
+
+def _as_times(values: pa.Array, unit: str) -> pa.Array:
+    """Timestamps, numbers of `unit` since the epoch or RFC 3339 texts as timestamp[us, UTC]; null where unreadable."""
+    if pa.types.is_timestamp(values.type):
+        naive_as_utc = values if values.type.tz else pc.assume_timezone(values, "UTC")
+        return naive_as_utc.cast(batches.TIME_TYPE, safe=False)
+    if pa.types.is_date(values.type):
+        return values.cast(pa.timestamp("us")).cast(batches.TIME_TYPE)
+    if pa.types.is_integer(values.type) or pa.types.is_floating(values.type):
+        return _numbers_as_times(values.cast(pa.float64(), safe=False), values, unit)
+    if pa.types.is_string(values.type):
+        return _texts_as_times(values, unit)
+    return pa.nulls(len(values), batches.TIME_TYPE)
+
+
+def _numbers_as_times(approximate: pa.Array, values: pa.Array, unit: str) -> pa.Array:
+    scale = _UNIT_US[unit]
+    sane = _mask(pc.less(pc.abs(approximate), _ABSURD_US / scale))
+    if pa.types.is_floating(values.type):
+        scaled = np.round(approximate.to_numpy(zero_copy_only=False) * scale)
+        micros = np.where(sane, np.nan_to_num(scaled, posinf=0.0, neginf=0.0), 0).astype(np.int64)
+    else:
+        raw = pc.fill_null(values.cast(pa.int64(), safe=False), 0).to_numpy(zero_copy_only=False)
+        micros = np.where(sane, raw, 0) * scale
+    finite = _mask(pc.is_finite(approximate))
+    micros = np.where(finite & ~sane, _FAR_FUTURE_US, micros)
+    return pa.array(micros, mask=~finite).cast(batches.TIME_TYPE)
+
+
+def _texts_as_times(values: pa.Array, unit: str) -> pa.Array:
+    try:
+        return values.cast(batches.TIME_TYPE)  # one pass when all are RFC 3339 with an offset
+    except pa.ArrowInvalid:
+        return pa.array([_text_as_time_us(text, unit) for text in values.to_pylist()], batches.TIME_TYPE)
+
+
+def _text_as_time_us(text: str | None, unit: str) -> int | None:
+    """One text that the batch-wide cast would not take: without an offset it is UTC, all digits are a number."""
+    if text is None:
+        return None
+    try:
+        number = float(text)
+    except ValueError:
+        try:
+            return parse_time_us(text.strip())
+        except MalformedTime:
+            return None
+    return int(number * _UNIT_US[unit]) if abs(number) * _UNIT_US[unit] < _ABSURD_US else _FAR_FUTURE_US
+
+
+def _feature_column(rows: pa.RecordBatch, name: str, kind: str, verdicts: _Verdicts) -> pa.Array:
+    values, wanted = _column(rows, name), batches.COLUMN_ARROW_TYPES[kind]
+    if values is None or pa.types.is_null(values.type):
+        return pa.nulls(rows.num_rows, wanted)
+    if not _fits(values.type, kind):
+        verdicts.refuse(_mask(values.is_valid()), "WrongType", name, f"a {kind}")
+        return pa.nulls(rows.num_rows, wanted)
+    if kind == "number":
+        values = values.cast(pa.float64(), safe=False)
+        verdicts.refuse(_mask(pc.invert(pc.is_finite(values))), "NotFinite", name, "a finite number")
+    return values.cast(wanted)
+
+
+def _fits(found: pa.DataType, kind: str) -> bool:
+    if kind == "number":
+        return pa.types.is_integer(found) or pa.types.is_floating(found)
+    if kind == "integer":
+        return pa.types.is_integer(found)
+    return pa.types.is_boolean(found) if kind == "boolean" else pa.types.is_string(found)
+
+
+def _subjects(rows: pa.RecordBatch, name: str | None) -> pa.Array:
+    values = None if name is None else _column(rows, name)
+    if values is None or not (pa.types.is_string(values.type) or pa.types.is_integer(values.type)):
+        return pa.nulls(rows.num_rows, pa.string())
+    return values.cast(pa.string())

@@ -1,0 +1,32 @@
+"""Dead letters of rows that were decoded: made from columns, counted where they are made."""
+
+import apache_beam as beam
+import pyarrow as pa
+
+from schemas import batches
+from schemas.records import arrow_schema
+from transforms import metrics
+
+DEAD_LETTERS = "dead_letters"
+
+
+def letters_of(stage: str, error: str, details: pa.Array, rows: pa.RecordBatch, at_us: int) -> pa.RecordBatch:
+    """A DeadLetter for each row of a batch of events; `details` has one text per row."""
+    count = rows.num_rows
+    arrays = [
+        pa.repeat(pa.scalar(stage), count),
+        pa.repeat(pa.scalar(error), count),
+        details,
+        rows.column(batches.PAYLOAD),
+        rows.column(batches.EVENT_ID),
+        rows.column(batches.EVENT_TIME),
+        pa.repeat(pa.scalar(at_us, pa.int64()), count).cast(batches.TIME_TYPE),
+    ]
+    return pa.RecordBatch.from_arrays(arrays, schema=arrow_schema("DeadLetter"))
+
+
+def of_rows(stage: str, error: str, detail: str, rows: pa.RecordBatch, at_us: int) -> beam.pvalue.TaggedOutput:
+    """The rows as counted dead letters with one detail, ready to be yielded by a DoFn."""
+    metrics.dead_letters(stage).inc(rows.num_rows)
+    details = pa.repeat(pa.scalar(detail), rows.num_rows)
+    return beam.pvalue.TaggedOutput(DEAD_LETTERS, letters_of(stage, error, details, rows, at_us))

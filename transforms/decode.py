@@ -1,0 +1,104 @@
+"""DecodeEvents: raw stretches of input to batches of events in the job's columns."""
+
+from collections.abc import Callable, Iterator
+from typing import NamedTuple
+
+import apache_beam as beam
+import pyarrow as pa
+
+from schemas.avro_datums import decode_block
+from schemas.job import EventsSpec
+from schemas.json_lines import decode_lines
+from schemas.raw import DecodedRows, RawBlock, Unreadable
+from schemas.records import DeadLetter, now_us, record_batch
+from schemas.tf_examples import decode_examples
+from transforms import metrics
+from transforms.conform import conform
+from transforms.dead_letters import DEAD_LETTERS
+
+
+
+class Decoded(NamedTuple):
+    """`good`: batches of events; `dead_letters`: batches of DeadLetter."""
+
+    good: beam.PCollection[pa.RecordBatch]
+    dead_letters: beam.PCollection[pa.RecordBatch]
+
+
+def _decode_avro(block: RawBlock, spec: EventsSpec) -> DecodedRows:
+    decoded = decode_block(block.data, block.count, block.schema)
+    unreadable = (Unreadable(decoded.rest, "MalformedAvro", decoded.error),) if decoded.error else ()
+    return DecodedRows(decoded.rows, decoded.payloads, unreadable)
+
+
+def _decode_json(block: RawBlock, spec: EventsSpec) -> DecodedRows:
+    columns = [*spec.columns, *([(spec.subject, "string")] if spec.subject else [])]
+    return decode_lines(block.data, list(dict(columns).items()), spec.event_id, spec.event_time)
+
+
+def _decode_examples(block: RawBlock, spec: EventsSpec) -> DecodedRows:
+    wanted = [spec.event_id, spec.event_time, *([spec.subject] if spec.subject else []), *dict(spec.columns)]
+    return decode_examples(block.records, list(dict.fromkeys(wanted)))
+
+
+FORMATS: dict[str, Callable[[RawBlock, EventsSpec], DecodedRows]] = {
+    "avro": _decode_avro,
+    "json": _decode_json,
+    "tfexample": _decode_examples,
+}
+
+
+def decode_raw(block: RawBlock, spec: EventsSpec, at_us: int) -> tuple[pa.RecordBatch | None, list[DeadLetter]]:
+    """The events of one raw stretch, and a dead letter with the original bytes for every record that is not one."""
+    if block.error:
+        return None, [DeadLetter("decode", "UnreadableInput", f"{block.source}: {block.error}", block.data, None, None, at_us)]
+    decoded = FORMATS[spec.format](block, spec)
+    letters = [
+        DeadLetter("decode", bad.error, f"{block.source}: {bad.detail}", bad.payload, None, None, at_us)
+        for bad in decoded.unreadable
+    ]
+    if decoded.rows.num_rows == 0:
+        return None, letters
+    events, misfits = conform(decoded.rows, decoded.payloads, spec, at_us)
+    return events, letters + misfits
+
+
+class _DecodeFn(beam.DoFn):
+    def __init__(self, spec: EventsSpec) -> None:
+        self._spec = spec
+
+    def setup(self) -> None:
+        self._began = False
+
+    def process(self, block: RawBlock) -> Iterator[pa.RecordBatch | beam.pvalue.TaggedOutput]:
+        if not self._began:
+            self._began = True
+            metrics.distribution(metrics.DECODE_BEGAN_MS).update(now_us() // 1000)
+        events, letters = decode_raw(block, self._spec, now_us())
+        good = 0 if events is None else events.num_rows
+        metrics.counter(metrics.RECORDS_READ).inc(good + len(letters))
+        metrics.counter(metrics.EVENTS_DECODED).inc(good)
+        if good:
+            yield events
+        if letters:
+            metrics.dead_letters("decode").inc(len(letters))
+            yield beam.pvalue.TaggedOutput(DEAD_LETTERS, record_batch("DeadLetter", letters))
+
+
+class DecodeEvents(beam.PTransform):
+    """Decodes raw stretches of input into batches of events.
+
+    Input: `RawBlock`, any windowing. Outputs: `good`, batches in `schemas.batches.event_schema`; `dead_letters`.
+    Dead-lettered (stage decode): what cannot be framed or decoded, has a wrong type, no id or no time, a number that
+    is not finite, or a time outside `spec.time_range_us`. No state.
+    """
+
+    def __init__(self, spec: EventsSpec) -> None:
+        super().__init__()
+        self._spec = spec
+
+    def expand(self, raw: beam.PCollection[RawBlock]):  # type: ignore[no-untyped-def]  # Beam warns on NamedTuple hints
+        decoded = raw | "Decode" >> beam.ParDo(_DecodeFn(self._spec)).with_outputs(DEAD_LETTERS, main="good")
+        decoded.good.element_type = pa.RecordBatch
+        decoded[DEAD_LETTERS].element_type = pa.RecordBatch
+        return Decoded(decoded.good, decoded[DEAD_LETTERS])

@@ -1,0 +1,127 @@
+"""JoinFeatures: the parts of an event that were computed side by side become one row again."""
+
+from collections.abc import Iterable, Iterator, Sequence
+
+import apache_beam as beam
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from apache_beam.coders import TupleCoder, VarIntCoder
+from apache_beam.transforms.userstate import BagStateSpec
+from apache_beam.transforms.window import TimestampedValue
+from apache_beam.utils.timestamp import Timestamp
+
+from schemas import batches
+from transforms.coders import ArrowBatchCoder
+from transforms.sharding import split_by_shard
+
+EMIT_ROWS = 16_384
+Sharded = tuple[int, pa.RecordBatch]
+Part = tuple[int, pa.RecordBatch]
+
+
+def stamped(batch: pa.RecordBatch) -> TimestampedValue:
+    """The batch at its earliest event time, which no watermark downstream may have passed."""
+    return TimestampedValue(batch, Timestamp(micros=int(batches.times_us(batch).min())))
+
+
+def joined(parts: Sequence[pa.RecordBatch], names: Sequence[str]) -> tuple[pa.RecordBatch | None, list[pa.RecordBatch]]:
+    """Events (`parts[0]`) whose id is in every other part, with the columns `names` of those appended, and what is left.
+
+    Ids are unique within a part. The rest has one batch per part, in order, possibly empty.
+    """
+    events = parts[0]
+    ids = events.column(batches.EVENT_ID)
+    places = [pc.index_in(ids, value_set=part.column(batches.EVENT_ID)) for part in parts[1:]]
+    complete = np.logical_and.reduce([place.is_valid().to_numpy(zero_copy_only=False) for place in places])
+    if not complete.any():
+        return None, list(parts)
+    ready = batches.take_rows(events, complete)
+    columns: dict[str, pa.Array] = {}
+    rest = [batches.take_rows(events, ~complete)]
+    for part, place in zip(parts[1:], places, strict=True):
+        rows = place.filter(pa.array(complete))
+        own = part.drop_columns([batches.EVENT_ID, batches.EVENT_TIME])
+        columns.update(zip(own.schema.names, own.take(rows).columns, strict=True))
+        left = np.ones(part.num_rows, np.bool_)
+        left[rows.to_numpy(zero_copy_only=False)] = False
+        rest.append(batches.take_rows(part, left))
+    for name in names:
+        ready = ready.append_column(pa.field(name, columns[name].type), columns[name])
+    return ready, rest
+
+
+def _gathered(parts: Iterable[Part], count: int) -> list[pa.RecordBatch] | None:
+    """One batch for each of `count` parts, or None while one has none."""
+    found: list[list[pa.RecordBatch]] = [[] for _ in range(count)]
+    for index, batch in parts:
+        found[index].append(batch)
+    return [batches.concat_batches(own) for own in found] if all(found) else None
+
+
+class _ShardFn(beam.DoFn):
+    def __init__(self, part: int, shards: int) -> None:
+        self._part, self._shards = part, shards
+
+    def process(self, batch: pa.RecordBatch) -> Iterator[tuple[int, Part]]:
+        for shard, rows in split_by_shard(batch, batch.column(batches.EVENT_ID), self._shards):
+            yield shard, (self._part, rows)
+
+
+class _WholeShardFn(beam.DoFn):
+    def __init__(self, names: tuple[str, ...], count: int) -> None:
+        self._names, self._count = names, count
+
+    def process(self, element: tuple[int, Iterable[Part]]) -> Iterator[TimestampedValue]:
+        parts = _gathered(element[1], self._count)
+        ready, rest = joined(parts, self._names) if parts else (None, [])
+        left = sum(batch.num_rows for batch in rest)
+        if ready is None or left:  # every event has a row in every branch, or the job has a bug that must stop it
+            raise AssertionError(f"shard {element[0]}: {left} rows found no partner in the join of features")
+        yield from map(stamped, batches.slices(ready, EMIT_ROWS))
+
+
+class _ArrivingFn(beam.DoFn):
+    PARTS = BagStateSpec("parts", TupleCoder([VarIntCoder(), ArrowBatchCoder()]))
+
+    def __init__(self, names: tuple[str, ...], count: int) -> None:
+        self._names, self._count = names, count
+
+    def process(  # type: ignore[no-untyped-def]  # Beam passes state through defaults
+        self, element: tuple[int, Part], waiting=beam.DoFn.StateParam(PARTS)
+    ) -> Iterator[TimestampedValue]:
+        parts = _gathered([*waiting.read(), element[1]], self._count)
+        ready, rest = joined(parts, self._names) if parts else (None, [])
+        if ready is None:
+            waiting.add(element[1])
+            return
+        waiting.clear()
+        for index, batch in enumerate(rest):
+            if batch.num_rows:
+                waiting.add((index, batch))
+        yield from map(stamped, batches.slices(ready, EMIT_ROWS))
+
+
+class JoinFeatures(beam.PTransform):
+    """Joins batches of events with the batches of features that branches computed for the same events.
+
+    Input: a tuple of PCollections, first the events, then one per branch (id, time, features), each with exactly one
+    row per event. Output: the events with the columns `names` appended in that order. State per shard of ids: the
+    parts of events that are not complete. Nothing is dead-lettered; a row without partner in bounded input raises.
+    """
+
+    def __init__(self, names: tuple[str, ...], shards: int) -> None:
+        super().__init__()
+        self._names, self._shards = names, shards
+
+    def expand(self, inputs: tuple[beam.PCollection[pa.RecordBatch], ...]) -> beam.PCollection[pa.RecordBatch]:
+        sharded = [
+            source | f"Shard[{part}]" >> beam.ParDo(_ShardFn(part, self._shards)).with_output_types(tuple[int, Part])
+            for part, source in enumerate(inputs)
+        ]
+        together = sharded | beam.Flatten()
+        if inputs[0].is_bounded:
+            whole = _WholeShardFn(self._names, len(inputs))
+            return together | beam.GroupByKey() | "Join" >> beam.ParDo(whole).with_output_types(pa.RecordBatch)
+        arriving = _ArrivingFn(self._names, len(inputs))
+        return together | "Join" >> beam.ParDo(arriving).with_output_types(pa.RecordBatch)

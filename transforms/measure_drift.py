@@ -1,0 +1,200 @@
+"""MeasureDrift: scored batches to drift statistics per window, version, role, segment and column."""
+
+from collections.abc import Callable, Iterator
+from typing import Any, Protocol, TypeAlias
+
+import apache_beam as beam
+import pyarrow as pa
+from apache_beam.transforms import trigger
+from apache_beam.transforms.window import FixedWindows, GlobalWindows, IntervalWindow, TimestampedValue
+from apache_beam.utils.timestamp import Duration, Timestamp
+from apache_beam.utils.windowed_value import PaneInfo
+
+from models.profiles import Profile
+from schemas import batches
+from schemas.job import DriftSpec
+from transforms import metrics
+from transforms.count_too_late import CountTooLate, WindowRows
+from transforms.drift_groups import GroupCounts, Tally, count_pieces, split_by_version
+from transforms.drift_records import Origin, drift_records
+from transforms.drift_tally import TallyFn
+
+ROWS_OBSERVED = "drift_rows_observed"
+ROWS_WITHOUT_PROFILE = "drift_rows_without_profile"
+COLUMNS_ABSENT = "drift_columns_absent"
+PANES_MEASURED = "drift_panes_measured"
+STATISTICS_EMITTED = "drift_statistics_emitted"
+WINDOW_ROWS = "window_rows"
+
+_ROWS_TOGETHER = 16_384
+_HELD_COUNTS = 8_000_000  # 64 MB of counts in one bundle, then they are handed on
+
+VersionKey: TypeAlias = tuple[str, str]  # (version, digest)
+CountKey: TypeAlias = tuple[str, str, int]  # and the window's start: runners search all windows of a key
+
+
+class ProfileLoader(Protocol):
+    """Finds the reference profile of a version. Must pickle; may be called from several workers."""
+
+    def load(self, version: str, digest: str) -> Profile | None:
+        """The version's profile, or None where its bundle has none. Called once per DoFn and version."""
+
+
+class _Profiles:
+    """A loader that remembers what it found; bundles are immutable, so a digest's profile never changes."""
+
+    def __init__(self, loader: ProfileLoader) -> None:
+        self._loader = loader
+        self._found: dict[VersionKey, Profile | None] = {}
+
+    def of(self, key: VersionKey) -> Profile | None:
+        if key not in self._found:
+            self._found[key] = self._loader.load(*key)
+        return self._found[key]
+
+
+class _ObserveFn(beam.DoFn):
+    """Counts batches on their versions' profiles, added up over a bundle before anything is shuffled."""
+
+    def __init__(self, spec: DriftSpec, loader: ProfileLoader) -> None:
+        self._spec = spec
+        self._loader = loader
+
+    def setup(self) -> None:
+        self._profiles = _Profiles(self._loader)
+
+    def start_bundle(self) -> None:
+        self._tallies: dict[CountKey, Tally] = {}
+        self._latest: dict[CountKey, int] = {}
+        self._rows: dict[int, int] = {}
+        self._held = 0
+        self._waiting: list[pa.RecordBatch] = []
+        self._waiting_rows = 0
+
+    def process(self, batch: pa.RecordBatch) -> Iterator[Any]:
+        if self._waiting and batch.schema != self._waiting[0].schema:
+            self._count_waiting()
+        self._waiting.append(batch)
+        self._waiting_rows += batch.num_rows
+        if self._waiting_rows >= _ROWS_TOGETHER:
+            self._count_waiting()
+        if self._held > _HELD_COUNTS:
+            yield from self._hand_on(TimestampedValue)
+
+    def _count_waiting(self) -> None:
+        """Counts several batches at once, because the cost is more per column and call than per row."""
+        waiting, self._waiting, self._waiting_rows = self._waiting, [], 0
+        if not waiting:
+            return
+        for version, digest, rows in split_by_version(batches.concat_batches(waiting)):
+            profile = self._profiles.of((version, digest))
+            if profile is None:
+                metrics.counter(ROWS_WITHOUT_PROFILE).inc(rows.num_rows)
+            else:
+                self._count((version, digest), profile, rows)
+
+    def _count(self, key: VersionKey, profile: Profile, rows: pa.RecordBatch) -> None:
+        metrics.counter(ROWS_OBSERVED).inc(rows.num_rows)
+        absent = len(profile.columns) - len(profile.observable(rows.schema))
+        if absent:
+            metrics.counter(COLUMNS_ABSENT).inc(absent)
+        for piece in count_pieces(profile, rows, self._spec.segments, self._spec.window_us):
+            count_key = (*key, piece.window_start_us)
+            tally = self._tallies.setdefault(count_key, Tally())
+            before = tally.size
+            tally.add(piece.counts)
+            self._held += tally.size - before
+            self._latest[count_key] = max(self._latest.get(count_key, piece.latest_us), piece.latest_us)
+            self._rows[piece.window_start_us] = self._rows.get(piece.window_start_us, 0) + piece.rows
+
+    def finish_bundle(self) -> Iterator[Any]:
+        return self._hand_on(GlobalWindows.windowed_value)
+
+    def _hand_on(self, stamp: Callable[[Any, Timestamp], Any]) -> Iterator[Any]:
+        """Each sum stamped with the greatest event time in it, which lies in its window."""
+        self._count_waiting()
+        for key, tally in self._tallies.items():
+            yield stamp((key, tally.sums()), Timestamp(micros=self._latest[key]))
+        for start, rows in self._rows.items():
+            stamped = stamp((start + self._spec.window_us, rows), Timestamp(micros=start))
+            yield beam.pvalue.TaggedOutput(WINDOW_ROWS, stamped)
+        self.start_bundle()
+
+
+class _MeasureFn(beam.DoFn):
+    """Statistics of the counts of one version in one pane of a window."""
+
+    def __init__(self, spec: DriftSpec, loader: ProfileLoader, model: str) -> None:
+        self._spec = spec
+        self._loader = loader
+        self._model = model
+
+    def setup(self) -> None:
+        self._profiles = _Profiles(self._loader)
+
+    def process(
+        self,
+        element: tuple[CountKey, GroupCounts],
+        window: IntervalWindow = beam.DoFn.WindowParam,  # type: ignore[assignment]  # Beam's way to ask for it
+        pane: PaneInfo = beam.DoFn.PaneInfoParam,  # type: ignore[assignment]  # Beam's way to ask for it
+    ) -> Iterator[pa.RecordBatch]:
+        (version, digest, _), counts = element
+        profile = self._profiles.of((version, digest))
+        if profile is None:
+            allowed = "the one its rows were counted on"
+            raise LookupError(f"version {version} ({digest}) has no profile; allowed: {allowed}")
+        origin = Origin(window.start.micros, window.end.micros, pane.index, self._model, version)
+        records = drift_records(profile, counts, self._spec, origin)
+        metrics.counter(PANES_MEASURED).inc()
+        metrics.counter(STATISTICS_EMITTED).inc(records.num_rows)
+        if records.num_rows:
+            yield records
+
+
+class MeasureDrift(beam.PTransform[beam.PCollection[pa.RecordBatch], beam.PCollection[pa.RecordBatch]]):
+    """Measures how far each version's inputs and scores are from its reference profile, per fixed window.
+
+    Input: batches of scored events in the global window, one row per (event, version): `__event_time`
+    (timestamp[us, UTC]), `__version`, `__role`, `__digest`, `score` (float64), and the columns of the
+    profiles and segments under their names. A batch may span windows; on unbounded input its own timestamp
+    must be no later than its earliest row, or the rows may be late without need. Output: batches of
+    DriftStatistic, one per (window, version, pane), in the spec's fixed windows. Pane 0 comes when the
+    watermark passes the window's end, another one for each bundle of late rows within the allowed lateness;
+    each pane counts all rows so far. Later rows are in no statistic and counted in `drift_rows_too_late`.
+    Nothing is dead-lettered: rows of versions without a profile are counted in `drift_rows_without_profile`,
+    columns of a profile that a batch does not have, or not in a fitting type, in `drift_columns_absent`.
+    State: per version and window one count per group and cell of its profile, until the lateness is over.
+    Segment columns should have few values: each is a group (about 8 kB for 15 columns).
+    """
+
+    def __init__(self, spec: DriftSpec, profiles: ProfileLoader, model: str) -> None:
+        super().__init__()
+        if spec.window_us <= 0 or spec.window_us % 1000:
+            raise ValueError(f"drift window of {spec.window_us} us; allowed: whole milliseconds above 0")
+        self._spec = spec
+        self._loader = profiles
+        self._model = model
+
+    def expand(self, scored: beam.PCollection[pa.RecordBatch]) -> beam.PCollection[pa.RecordBatch]:
+        observing = beam.ParDo(_ObserveFn(self._spec, self._loader))
+        observed = scored | "Observe" >> observing.with_outputs(WINDOW_ROWS, main="counts")
+        observed.counts.element_type = tuple[CountKey, GroupCounts]
+        observed[WINDOW_ROWS].element_type = WindowRows
+        if not scored.is_bounded:  # bounded input behaves as a perfect watermark: nothing is late
+            _ = observed[WINDOW_ROWS] | "CountTooLate" >> CountTooLate(self._spec.allowed_lateness_us)
+        measuring = beam.ParDo(_MeasureFn(self._spec, self._loader, self._model))
+        measured: beam.PCollection[pa.RecordBatch] = (
+            observed.counts
+            | "Window" >> self._windows()
+            | "AddUp" >> beam.CombinePerKey(TallyFn())  # type: ignore[no-untyped-call]  # CombineFn has no types
+            | "Measure" >> measuring.with_output_types(pa.RecordBatch)
+        )
+        return measured
+
+    def _windows(self) -> beam.WindowInto:
+        return beam.WindowInto(
+            FixedWindows(Duration(micros=self._spec.window_us)),
+            trigger=trigger.AfterWatermark(late=trigger.AfterCount(1)),
+            accumulation_mode=trigger.AccumulationMode.ACCUMULATING,
+            allowed_lateness=Duration(micros=self._spec.allowed_lateness_us),
+        )

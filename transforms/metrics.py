@@ -1,0 +1,80 @@
+"""Every metric of the job in one place: namespace `halflife`, past participles, units in names.
+
+Counts of scores carry version and role in the metric's name, because Beam's user metrics have no labels.
+"""
+
+from functools import lru_cache
+from typing import Any
+
+from apache_beam.metrics import Metrics
+from apache_beam.metrics.metric import MetricsFilter
+from apache_beam.runners.runner import PipelineResult
+
+NAMESPACE = "halflife"
+_Counter = Metrics.DelegatingCounter
+_Distribution = Metrics.DelegatingDistribution
+
+
+@lru_cache(maxsize=4096)
+def counter(name: str) -> _Counter:
+    """The counter of that name."""
+    return Metrics.counter(NAMESPACE, name)
+
+
+@lru_cache(maxsize=256)
+def distribution(name: str) -> _Distribution:
+    """The distribution of that name; names end in their unit."""
+    return Metrics.distribution(NAMESPACE, name)
+
+
+RECORDS_READ = "records_read"
+EVENTS_DECODED = "events_decoded"
+EVENTS_SCORED = "events_scored"
+EVENTS_LATE = "events_late"
+RECEIPTS_WRITTEN = "receipts_written"
+ROWS_EXPIRED = "late_rows_expired"
+SHADOW_SCORES_FAILED = "shadow_scores_failed"
+POLLS_FAILED = "store_polls_failed"
+RELEASES_ADMITTED = "releases_admitted"
+RELEASES_REFUSED = "releases_refused"
+SCORE_BATCH_US = "score_batch_us"
+DECODE_BEGAN_MS = "decode_began_ms"
+ADMISSION_MS = "admission_ms"
+DEAD_LETTERS_PREFIX = "dead_letters/"
+SCORES_PREFIX = "scores/"
+RELEASE_PREFIX = "release/"
+
+
+def dead_letters(stage: str) -> _Counter:
+    """Counts dead letters of a stage."""
+    return counter(DEAD_LETTERS_PREFIX + stage)
+
+
+def scores(version: str, role: str) -> _Counter:
+    """Counts scores of a version in a role."""
+    return counter(f"{SCORES_PREFIX}{role}/{version}")
+
+
+def counts_of(result: PipelineResult) -> dict[str, int]:
+    """All of the job's counters by name, attempted values summed over steps."""
+    found = result.metrics().query(MetricsFilter().with_namespace(NAMESPACE))
+    totals: dict[str, int] = {}
+    for metric in found["counters"]:
+        name = metric.key.metric.name
+        totals[name] = totals.get(name, 0) + int(metric.result or 0)
+    return totals
+
+
+def earliest_us(result: PipelineResult) -> int:
+    """When the first batch was decoded, microseconds since the epoch; 0 if none was."""
+    return min((d.min * 1000 for d in _distributions(result, DECODE_BEGAN_MS)), default=0)
+
+
+def admission_us(result: PipelineResult) -> int:
+    """How long the admission of models took in all, in microseconds."""
+    return sum(d.sum * 1000 for d in _distributions(result, ADMISSION_MS))
+
+
+def _distributions(result: PipelineResult, name: str) -> list[Any]:
+    found = result.metrics().query(MetricsFilter().with_namespace(NAMESPACE).with_name(name))
+    return [metric.result for metric in found["distributions"] if metric.result is not None]

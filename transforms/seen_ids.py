@@ -1,0 +1,77 @@
+"""Which event ids a shard has seen: sorted runs of 128-bit hashes, without Beam."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from schemas import batches
+
+FORMAT_VERSION = 1
+Hashes = npt.NDArray[np.uint64]
+_SECOND_KEY = "halflife:seen-id"  # any other 16 characters than pandas' default give an independent hash
+
+
+class SeenRun(NamedTuple):
+    """Ids as two independent 64-bit hashes, sorted by the first, with their event times in microseconds."""
+
+    first: Hashes
+    second: Hashes
+    time_us: npt.NDArray[np.int64]
+
+
+def run_of(ids: pa.Array, times_us: npt.NDArray[np.int64]) -> SeenRun:
+    """The ids as a sorted run."""
+    texts = ids.to_numpy(zero_copy_only=False)
+    first = pd.util.hash_array(texts, categorize=False)
+    second = pd.util.hash_array(texts, hash_key=_SECOND_KEY, categorize=False)
+    order = np.argsort(first, kind="stable")
+    return SeenRun(first[order], second[order], times_us[order])
+
+
+def contains(runs: Sequence[SeenRun], ids: pa.Array) -> npt.NDArray[np.bool_]:
+    """Which of the ids are in one of the runs, shape (n,)."""
+    texts = ids.to_numpy(zero_copy_only=False)
+    first = pd.util.hash_array(texts, categorize=False)
+    second = pd.util.hash_array(texts, hash_key=_SECOND_KEY, categorize=False)
+    found = np.zeros(len(first), np.bool_)
+    for run in runs:
+        place = np.minimum(np.searchsorted(run.first, first), len(run.first) - 1)
+        found |= (run.first[place] == first) & (run.second[place] == second)
+    return found
+
+
+def compacted(runs: Sequence[SeenRun], keep_from_us: int) -> SeenRun | None:
+    """All runs as one, without ids whose event time is before `keep_from_us`; None when nothing is left."""
+    joined = SeenRun(*(np.concatenate(columns) for columns in zip(*runs, strict=True)))
+    kept = np.flatnonzero(joined.time_us >= keep_from_us)
+    if not len(kept):
+        return None
+    order = kept[np.argsort(joined.first[kept], kind="stable")]
+    return SeenRun(joined.first[order], joined.second[order], joined.time_us[order])
+
+
+def first_of_each(events: pa.RecordBatch) -> npt.NDArray[np.bool_]:
+    """Marks one event for every id: the one with the smallest (event time, payload), whatever the order of rows."""
+    codes = events.column(batches.EVENT_ID).dictionary_encode().indices.to_numpy(zero_copy_only=False)
+    counts = np.bincount(codes)
+    chosen = np.ones(events.num_rows, np.bool_)
+    if counts.max(initial=0) <= 1:
+        return chosen
+    repeated = np.flatnonzero(counts[codes] > 1)
+    subset = pa.table(
+        {
+            "row": repeated,
+            "code": codes[repeated],
+            "time": events.column(batches.EVENT_TIME).take(pa.array(repeated)),
+            "payload": events.column(batches.PAYLOAD).take(pa.array(repeated)),
+        }
+    )
+    order = pc.sort_indices(subset, [("code", "ascending"), ("time", "ascending"), ("payload", "ascending")])
+    rows, sorted_codes = repeated[order.to_numpy()], codes[repeated][order.to_numpy()]
+    chosen[rows[np.concatenate(([False], np.diff(sorted_codes) == 0))]] = False
+    return chosen

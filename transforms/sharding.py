@@ -1,0 +1,44 @@
+"""Stable shards of column values: the Beam key of a stateful step is a shard, never a single value.
+
+A shard holds many keys, so that batches stay batches; the hash is stable across processes, versions and machines.
+"""
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from schemas.batches import take_rows
+
+
+def hash_values(values: pa.Array) -> npt.NDArray[np.uint64]:
+    """A 64-bit hash of each value's text or number (`pandas.util.hash_array`); null hashes to 0."""
+    if pa.types.is_floating(values.type) or pa.types.is_integer(values.type):
+        plain = pc.fill_null(values, 0).to_numpy(zero_copy_only=False)
+        hashes = pd.util.hash_array(plain)
+    else:
+        texts = values if pa.types.is_string(values.type) else values.cast(pa.string())
+        encoded = texts.dictionary_encode()
+        distinct = pd.util.hash_array(encoded.dictionary.to_numpy(zero_copy_only=False), categorize=False)
+        codes = pc.fill_null(encoded.indices, 0).to_numpy(zero_copy_only=False)
+        hashes = distinct[codes] if len(distinct) else np.zeros(len(values), np.uint64)
+    hashes[values.is_null().to_numpy(zero_copy_only=False)] = 0
+    return np.asarray(hashes, np.uint64)
+
+
+def split_by_shard(batch: pa.RecordBatch, values: pa.Array, shards: int) -> list[tuple[int, pa.RecordBatch]]:
+    """The batch cut by the shard (0 to shards - 1) of `values`; rows keep their order; empty shards are left out."""
+    if shards == 1:
+        return [(0, batch)]
+    shard_of = (hash_values(values) % np.uint64(shards)).astype(np.int64)
+    order = np.argsort(shard_of, kind="stable")
+    found, starts = np.unique(shard_of[order], return_index=True)
+    if len(found) == 1:
+        return [(int(found[0]), batch)]
+    sorted_batch = take_rows(batch, order)
+    ends = [*starts[1:].tolist(), batch.num_rows]
+    return [
+        (int(shard), sorted_batch.slice(start, end - start))
+        for shard, start, end in zip(found.tolist(), starts.tolist(), ends, strict=True)
+    ]

@@ -1,0 +1,189 @@
+"""WindowFeatures: point-in-time features of each event from the events before it (DESIGN §7)."""
+
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+import apache_beam as beam
+import pyarrow as pa
+from apache_beam.transforms.timeutil import TimeDomain
+from apache_beam.transforms.userstate import BagStateSpec, ReadModifyWriteStateSpec, TimerSpec, on_timer
+from apache_beam.transforms.window import TimestampedValue
+from apache_beam.utils.timestamp import Timestamp
+
+from schemas import batches
+from schemas.job import FeaturesSpec
+from transforms import feature_state, metrics, tiles
+from transforms.coders import ArrowBatchCoder
+from transforms.feature_state import FeatureState, features_of
+from transforms.join_features import EMIT_ROWS, JoinFeatures, Sharded, stamped
+from transforms.sharding import split_by_shard
+from transforms.state import VersionedStateCoder
+from transforms.tiles import KEY, KeyPlan, fold, observations, plan_key
+
+class _ObserveFn(beam.DoFn):
+    def __init__(self, plan: KeyPlan, shards: int) -> None:
+        self._plan, self._shards = plan, shards
+
+    def process(self, batch: pa.RecordBatch) -> Iterator[Sharded]:
+        rows = observations(self._plan, batch)
+        yield from split_by_shard(rows, rows.column(KEY), self._shards)
+
+
+class _WholeShardFn(beam.DoFn):
+    """All events of a shard at once: bounded input has a perfect watermark, so every tile is complete."""
+
+    def __init__(self, plan: KeyPlan, max_values: int) -> None:
+        self._plan, self._max_values = plan, max_values
+
+    def process(self, element: tuple[int, Iterable[pa.RecordBatch]]) -> Iterator[TimestampedValue]:
+        rows = batches.concat_batches(list(element[1]))
+        known = fold(self._plan, rows, self._max_values)
+        for part in batches.slices(features_of(self._plan, known, rows), EMIT_ROWS):
+            yield stamped(part)
+
+
+class _ArrivingFn(beam.DoFn):
+    """A shard over time. `NEXT` fires at the earliest T that an event waits for; `LAST`, at the latest, lets one
+    call do the work when the watermark leaps over many; `FORGET` clears a shard that nothing can need any more."""
+
+    WAITING = BagStateSpec("waiting", ArrowBatchCoder())
+    OPEN_ROWS = BagStateSpec("open_rows", ArrowBatchCoder())
+    TILES = ReadModifyWriteStateSpec("tiles", VersionedStateCoder("tiles", tiles.FORMAT_VERSION))
+    NEXT = TimerSpec("next", TimeDomain.WATERMARK)
+    LAST = TimerSpec("last", TimeDomain.WATERMARK)
+    FORGET = TimerSpec("forget", TimeDomain.WATERMARK)
+
+    def __init__(self, plan: KeyPlan, lateness_us: int, max_values: int) -> None:
+        self._plan, self._lateness_us, self._max_values = plan, lateness_us, max_values
+
+    def process(  # type: ignore[no-untyped-def]  # Beam passes state and timers through defaults
+        self,
+        element: Sharded,
+        waiting=beam.DoFn.StateParam(WAITING),
+        open_rows=beam.DoFn.StateParam(OPEN_ROWS),
+        next_timer=beam.DoFn.TimerParam(NEXT),
+        last_timer=beam.DoFn.TimerParam(LAST),
+    ) -> None:
+        waiting.add(element[1])
+        open_rows.add(element[1])
+        self._set_due(FeatureState(waiting=list(waiting.read())), next_timer, last_timer)
+
+    def _set_due(self, state: FeatureState, next_timer: Any, last_timer: Any) -> None:
+        due = feature_state.next_due(self._plan, state)
+        if due is not None:
+            next_timer.set(Timestamp(micros=due[0]))
+            last_timer.set(Timestamp(micros=due[1]))
+
+    @on_timer(NEXT)
+    def next_reached(  # type: ignore[no-untyped-def]
+        self,
+        reached=beam.DoFn.TimestampParam,
+        waiting=beam.DoFn.StateParam(WAITING),
+        open_rows=beam.DoFn.StateParam(OPEN_ROWS),
+        tables=beam.DoFn.StateParam(TILES),
+        next_timer=beam.DoFn.TimerParam(NEXT),
+        last_timer=beam.DoFn.TimerParam(LAST),
+        forget_timer=beam.DoFn.TimerParam(FORGET),
+    ) -> Iterator[TimestampedValue]:
+        state = self._read(waiting, open_rows, tables)
+        due, expired = feature_state.advance(
+            self._plan, state, reached.micros, self._lateness_us, self._max_values
+        )
+        self._write(state, waiting, open_rows, tables)
+        self._set_due(state, next_timer, last_timer)
+        forgotten = feature_state.forgotten_at(self._plan, state, self._lateness_us)
+        if forgotten is not None:
+            forget_timer.set(Timestamp(micros=max(forgotten, state.watermark_us)))
+        if expired:
+            metrics.counter(metrics.ROWS_EXPIRED).inc(expired)
+        if due is not None:
+            yield from map(stamped, batches.slices(due, EMIT_ROWS))
+
+    @on_timer(LAST)
+    def last_reached(  # type: ignore[no-untyped-def]
+        self,
+        reached=beam.DoFn.TimestampParam,
+        waiting=beam.DoFn.StateParam(WAITING),
+        open_rows=beam.DoFn.StateParam(OPEN_ROWS),
+        tables=beam.DoFn.StateParam(TILES),
+        next_timer=beam.DoFn.TimerParam(NEXT),
+        last_timer=beam.DoFn.TimerParam(LAST),
+        forget_timer=beam.DoFn.TimerParam(FORGET),
+    ) -> Iterator[TimestampedValue]:
+        yield from self.next_reached(reached, waiting, open_rows, tables, next_timer, last_timer, forget_timer)
+
+    @on_timer(FORGET)
+    def forget(  # type: ignore[no-untyped-def]
+        self,
+        reached=beam.DoFn.TimestampParam,
+        waiting=beam.DoFn.StateParam(WAITING),
+        open_rows=beam.DoFn.StateParam(OPEN_ROWS),
+        tables=beam.DoFn.StateParam(TILES),
+    ) -> None:
+        state = self._read(waiting, open_rows, tables)
+        forgotten = feature_state.forgotten_at(self._plan, state, self._lateness_us)
+        if not state.waiting and forgotten is not None and forgotten <= reached.micros:
+            open_rows.clear()
+            tables.write((reached.micros, None))
+
+    @staticmethod
+    def _read(waiting: Any, open_rows: Any, tables: Any) -> FeatureState:
+        known = tables.read()
+        watermark_us, table = known if known is not None else (feature_state.NEVER_US, None)
+        return FeatureState(list(waiting.read()), list(open_rows.read()), table, watermark_us)
+
+    @staticmethod
+    def _write(state: FeatureState, waiting: Any, open_rows: Any, tables: Any) -> None:
+        for cell, values in ((waiting, state.waiting), (open_rows, state.open_rows)):
+            cell.clear()
+            for value in values:
+                cell.add(value)
+        tables.write((state.watermark_us, state.tiles))
+
+
+class FeaturesOfKey(beam.PTransform):
+    """The windowed features of one key column.
+
+    Input: batches of events in the global window. Output: batches of id, time and the features, one row per event.
+    """
+
+    def __init__(self, plan: KeyPlan, spec: FeaturesSpec) -> None:
+        super().__init__()
+        self._plan, self._spec = plan, spec
+
+    def expand(self, events: beam.PCollection[pa.RecordBatch]) -> beam.PCollection[pa.RecordBatch]:
+        plan, spec = self._plan, self._spec
+        observe = beam.ParDo(_ObserveFn(plan, spec.shards)).with_output_types(Sharded)
+        observed = events | "Observe" >> observe
+        if events.is_bounded:  # grouping needs no watermark to be complete, and costs no timer per tile
+            whole = beam.ParDo(_WholeShardFn(plan, spec.max_tile_values)).with_output_types(pa.RecordBatch)
+            return observed | "Group" >> beam.GroupByKey() | "Aggregate" >> whole
+        arriving = _ArrivingFn(plan, spec.allowed_lateness_us, spec.max_tile_values)
+        return observed | "Arrive" >> beam.ParDo(arriving).with_output_types(pa.RecordBatch)
+
+
+class WindowFeatures(beam.PTransform):
+    """Appends the windowed features: one branch per key column, joined by event id.
+
+    Branches run side by side, not in a row: an event then waits once, its payload is shuffled once, and no branch
+    depends on another's watermark holds (Beam's DirectRunner keeps none for timers).
+    Input: batches of events with unique ids (`TrackArrivals`) in the global window; unbounded input carries a
+    watermark that no on-time event is behind. Output: the same rows with one column per windowed feature in spec
+    order. An unbounded event waits until the watermark reaches its T; one whose T has passed goes on at once.
+    Dead-lettered: nothing. State per shard of key values: waiting rows, rows of open tiles, closed tiles; a tile is
+    dropped when the watermark passes its end plus the longest size plus the allowed lateness.
+    """
+
+    def __init__(self, spec: FeaturesSpec) -> None:
+        super().__init__()
+        self._spec = spec
+
+    def expand(self, events: beam.PCollection[pa.RecordBatch]) -> beam.PCollection[pa.RecordBatch]:
+        spec = self._spec
+        if not spec.windowed:
+            return events
+        branches = [
+            events | f"FeaturesBy[{key}]" >> FeaturesOfKey(plan_key(spec.windowed, key), spec) for key in spec.keys
+        ]
+        names = tuple(feature.name for feature in spec.windowed)
+        return (events, *branches) | "JoinFeatures" >> JoinFeatures(names, spec.shards)
