@@ -11,8 +11,8 @@ from typing import Any
 
 from ulid import ULID
 
+from models import clock
 from models.backends import Backend, ObjectTooLarge
-from models.clock import format_time, now_us
 from models.errors import StoreError, one_line
 from models.folders import (
     BundleIncomplete,
@@ -149,7 +149,7 @@ class ModelStore:
         salt: str | None = None,
         reason: str = "",
         evidence: str = "",
-        at_us: int | None = None,
+        now_us: int | None = None,
     ) -> Release:
         """Append the next release by conditional create; if another writer takes the sequence, try the next.
 
@@ -169,7 +169,7 @@ class ModelStore:
             split_on=split_on,
             salt=secrets.token_hex(8) if salt is None else salt,
             by=by,
-            at_us=now_us() if at_us is None else at_us,
+            at_us=clock.now_us() if now_us is None else now_us,
             reason=reason,
             evidence=evidence,
         )
@@ -197,11 +197,11 @@ class ModelStore:
         return ReleaseScan(tuple(found), broken, last)
 
     def record_access(
-        self, action: str, actor: str, *, at_us: int | None = None, **detail: str | int | float | bool | None
+        self, action: str, actor: str, *, now_us: int | None = None, **detail: str | int | float | bool | None
     ) -> str:
         """Write one entry of the access log: who (`actor`) did what (`action`), when. Returns its key."""
-        time_us = now_us() if at_us is None else at_us
-        at = format_time(time_us)
+        time_us = clock.now_us() if now_us is None else now_us
+        at = clock.format_time(time_us)
         key = f"{self.model}/access/{at[:10]}/{ULID.from_timestamp(time_us / 1e6)}.json"
         entry = {**detail, "at": at, "action": action, "actor": actor}
         self._backend.create(key, json.dumps(entry, ensure_ascii=False).encode())

@@ -14,6 +14,7 @@ class RunOptions:
     summary: str | None
     json: bool
     verbose: bool
+    out: str | None
     beam: tuple[str, ...]
 
 
@@ -31,7 +32,11 @@ class _Parser(argparse.ArgumentParser):
         self.add_argument("--verbose", action="store_true", help="show Beam's log and tracebacks")
 
 
-def parse_run_options(arguments: list[str], prog: str) -> RunOptions:
+def parse_run_options(arguments: list[str], prog: str, with_out: bool = False) -> RunOptions:
     """The options of a run. Exits with 2 and a message on bad usage, as argparse does."""
-    known, rest = _Parser(prog).parse_known_args(arguments)
-    return RunOptions(known.job, tuple(known.settings), known.summary, known.json, known.verbose, tuple(rest))
+    parser = _Parser(prog)
+    if with_out:
+        parser.add_argument("--out", required=True, metavar="DIR", help="folder for the training set (Parquet)")
+    known, rest = parser.parse_known_args(arguments)
+    out = known.out if with_out else None
+    return RunOptions(known.job, tuple(known.settings), known.summary, known.json, known.verbose, out, tuple(rest))

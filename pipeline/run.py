@@ -4,7 +4,7 @@ import json
 import logging
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,13 +17,23 @@ from models.store import ModelStore
 from pipeline.dag import Outputs, build
 from pipeline.endpoints.files import NoInput, ReadFiles, matching_files
 from pipeline.endpoints.sample import sampled_types
-from pipeline.endpoints.sinks import SinkUnwritable, WriteRecords, check_writable
+from pipeline.endpoints.sinks import ParquetFormat, SinkUnwritable, WriteBatches, WriteRecords, check_writable
 from pipeline.endpoints.uris import STDOUT, absolute, check_scheme
+from pipeline.features import build_features
 from pipeline.job import apply_settings, checked, job_document, needed_columns, parse_job, read_document
 from pipeline.options import RunOptions, parse_run_options
-from pipeline.summary import CountsDoNotAdd, check_counts, print_summary, summarise, write_summary
+from pipeline.summary import (
+    CountsDoNotAdd,
+    check_counts,
+    feature_counts,
+    feature_lines,
+    print_summary,
+    summarise,
+    write_summary,
+)
 from runners import direct
 from schemas.job import Job
+from schemas.raw import RawBlock
 from schemas.validation import SpecError
 from transforms import metrics
 
@@ -99,7 +109,7 @@ def write_outputs(outputs: Outputs, job: Job, run_id: str) -> None:
     )
     for label, batches, uri, record, prefix in branches:
         if uri is not None:
-            _ = batches | label >> WriteRecords(uri, record, prefix, run_id)
+            _ = batches | label >> WriteRecords(uri, record, f"{prefix}-{run_id}")
 
 
 def _runner(options: PipelineOptions) -> Any:
@@ -115,48 +125,95 @@ def execute(prepared: Prepared, beam_arguments: Sequence[str], started: float) -
         RuntimeError and others: the runner's, when the job fails.
     """
     run_id = str(ULID()).lower()
-    options = PipelineOptions(list(beam_arguments))
-    pipeline = beam.Pipeline(runner=_runner(options), options=options)
-    raw = pipeline | "ReadEvents" >> ReadFiles(list(prepared.paths), prepared.job.events.format)
+    pipeline, raw = _source(prepared, beam_arguments)
     write_outputs(build(raw, prepared.job), prepared.job, run_id)
     result = pipeline.run()
     result.wait_until_finish()
-    counts = metrics.counts_of(result)
     startup = max(metrics.earliest_us(result) / 1e6 - started, 0.0) + metrics.admission_us(result) / 1e6
+    counts = metrics.counts_of(result)
     summary = summarise(counts, time.time() - started, startup, prepared.document, run_id)
     check_counts(summary)
     return summary
+
+
+def _source(prepared: Prepared, beam_arguments: Sequence[str]) -> tuple[beam.Pipeline, beam.PCollection[RawBlock]]:
+    options = PipelineOptions(list(beam_arguments))
+    pipeline = beam.Pipeline(runner=_runner(options), options=options)
+    return pipeline, pipeline | "ReadEvents" >> ReadFiles(list(prepared.paths), prepared.job.events.format)
+
+
+def execute_features(prepared: Prepared, out: str, beam_arguments: Sequence[str]) -> dict[str, Any]:
+    """Writes the training set of a job to the folder `out` and returns the counts.
+
+    Raises:
+        CountsDoNotAdd: a record was lost.
+        SinkUnwritable: the folder cannot be written.
+    """
+    folder, run_id = absolute(out), str(ULID()).lower()
+    check_writable(folder, "--out")
+    pipeline, raw = _source(prepared, beam_arguments)
+    rows, letters = build_features(raw, prepared.job)
+    _ = rows | "WriteRows" >> WriteBatches(folder, ParquetFormat(), f"features-{run_id}")
+    if prepared.job.sinks.dead_letters is not None:
+        check_writable(prepared.job.sinks.dead_letters, "sinks.dead_letters")
+        _ = letters | "WriteDeadLetters" >> WriteRecords(
+            prepared.job.sinks.dead_letters, "DeadLetter", f"dead_letters-{run_id}"
+        )
+    result = pipeline.run()
+    result.wait_until_finish()
+    return feature_counts(metrics.counts_of(result), folder, run_id)
 
 
 def run(arguments: Sequence[str], prog: str = "python -m pipeline", started: float | None = None) -> int:
     """Runs a job from its command line; returns the exit code: 0 done, 1 failed, 2 bad usage."""
     begun = time.time() if started is None else started
     options = parse_run_options(list(arguments), prog)
-    logging.basicConfig(level=logging.INFO if options.verbose else logging.CRITICAL)
-    logging.getLogger().setLevel(logging.INFO if options.verbose else logging.CRITICAL)
-    try:
-        prepared = prepare(options)
-        _check_world(prepared)
-        _say(f"job {prepared.job.name}: {len(prepared.paths)} file(s) of {prepared.job.events.uri}")
-        for section in _UNCONNECTED:
-            if section in prepared.document:
-                _say(f"note: {section} is in the spec, but this version does not act on it")
-        summary = execute(prepared, options.beam, begun)
-        if options.summary:
-            write_summary(summary, options.summary)
-    except SpecError as error:
-        return _failed(f"{error}", 2)
-    except (NoInput, SinkUnwritable, StoreError, CountsDoNotAdd, OSError) as error:
-        return _failed(f"{error}", 1)
-    except Exception as error:  # whatever else a runner raises: one line for people, all of it with --verbose
-        if options.verbose:
-            raise
-        return _failed(last_line(error), 1)
+    return guarded(lambda: _run(options, begun), options.verbose)
+
+
+def _run(options: RunOptions, begun: float) -> None:
+    prepared = prepare(options)
+    _check_world(prepared)
+    _say(f"job {prepared.job.name}: {len(prepared.paths)} file(s) of {prepared.job.events.uri}")
+    for section in _UNCONNECTED:
+        if section in prepared.document:
+            _say(f"note: {section} is in the spec, but this version does not act on it")
+    summary = execute(prepared, options.beam, begun)
+    if options.summary:
+        write_summary(summary, options.summary)
     if options.json:
         print(json.dumps(summary))
-    else:
-        print_summary(summary)
-        _say_where(prepared.job)
+        return
+    print_summary(summary)
+    _say_where(prepared.job)
+
+
+def write_features(arguments: Sequence[str], prog: str = "halflife features") -> int:
+    """`halflife features --job FILE --out DIR`; returns the exit code."""
+    options = parse_run_options(list(arguments), prog, with_out=True)
+    return guarded(lambda: _write_features(options), options.verbose)
+
+
+def _write_features(options: RunOptions) -> None:
+    prepared = prepare(options)
+    counts = execute_features(prepared, options.out or "", options.beam)
+    print(json.dumps(counts) if options.json else feature_lines(counts))
+
+
+def guarded(work: Callable[[], None], verbose: bool) -> int:
+    """Runs `work`; its errors become one line on standard error and an exit code, with `verbose` a traceback."""
+    logging.basicConfig(level=logging.INFO if verbose else logging.CRITICAL)
+    logging.getLogger().setLevel(logging.INFO if verbose else logging.CRITICAL)
+    try:
+        work()
+    except SpecError as error:
+        return _failed(str(error), 2)
+    except (NoInput, SinkUnwritable, StoreError, CountsDoNotAdd, OSError) as error:
+        return _failed(str(error), 1)
+    except Exception as error:  # whatever else a runner raises: one line for people, all of it with --verbose
+        if verbose:
+            raise
+        return _failed(last_line(error), 1)
     return 0
 
 

@@ -81,6 +81,26 @@ def check_counts(summary: Mapping[str, Any]) -> None:
         raise CountsDoNotAdd(f"{scored} scored, but {answered} answers by version")
 
 
+def feature_counts(counts: Mapping[str, int], folder: str, run_id: str) -> dict[str, Any]:
+    """What `halflife features` did; `rows` are in the files of this run.
+
+    Raises:
+        CountsDoNotAdd: records read and records accounted for differ.
+    """
+    letters = {stage: counts.get(metrics.DEAD_LETTERS_PREFIX + stage, 0) for stage in ("decode", "features")}
+    read, decoded = counts.get(metrics.RECORDS_READ, 0), counts.get(metrics.EVENTS_DECODED, 0)
+    if read != decoded + letters["decode"]:
+        raise CountsDoNotAdd(f"{read} records read, but {decoded} decoded + {letters['decode']} dead letters of decode")
+    rows = decoded - letters["features"]
+    return {"run": run_id, "records_read": read, "rows": rows, "dead_letters": letters, "out": folder}
+
+
+def feature_lines(counts: Mapping[str, Any]) -> str:
+    """The counts of `halflife features` for people."""
+    lost = sum(counts["dead_letters"].values())
+    return f"{counts['rows']:,} rows of {counts['records_read']:,} records ({lost:,} dead letters) in {counts['out']}"
+
+
 def write_summary(summary: Mapping[str, Any], path: str) -> None:
     """Writes the summary as JSON. Raises `OSError` if the file cannot be written."""
     Path(path).write_text(json.dumps(summary, indent=2) + "\n", encoding="utf-8")

@@ -15,7 +15,7 @@ from schemas import batches
 from transforms.coders import ArrowBatchCoder
 from transforms.sharding import split_by_shard
 
-EMIT_ROWS = 16_384
+EMIT_ROWS = 65_536
 Sharded = tuple[int, pa.RecordBatch]
 Part = tuple[int, pa.RecordBatch]
 
@@ -64,7 +64,8 @@ class _ShardFn(beam.DoFn):
         self._part, self._shards = part, shards
 
     def process(self, batch: pa.RecordBatch) -> Iterator[tuple[int, Part]]:
-        for shard, rows in split_by_shard(batch, batch.column(batches.EVENT_ID), self._shards):
+        hashes = batch.column(batches.ID_HASH).to_numpy()
+        for shard, rows in split_by_shard(batch.drop_columns([batches.ID_HASH]), hashes, self._shards):
             yield shard, (self._part, rows)
 
 

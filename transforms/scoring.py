@@ -2,7 +2,7 @@
 
 import hashlib
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import NamedTuple
 
 import numpy as np
@@ -134,34 +134,43 @@ def decisions(scores: npt.NDArray[np.float64], output: Output) -> pa.Array:
 
 
 def features_map(inputs: pa.RecordBatch) -> pa.Array:
-    """What the scorer read as a map per row: number, text or null by input name."""
+    """What the scorer read as a map per row: number, text or null by input name.
+
+    The union is sparse (children as long as the union): pyruhvro 0.4.0 reads a dense one as if it were sparse.
+    """
     rows, names = inputs.num_rows, inputs.schema.names
-    kinds, offsets = np.zeros((rows, len(names)), np.int8), np.zeros((rows, len(names)), np.int32)
-    numbers: list[pa.Array] = []
-    texts: list[pa.Array] = []
+    kinds = np.zeros((rows, len(names)), np.int8)
+    numbers = np.zeros((rows, len(names)))
+    texts = np.full((rows, len(names)), -1, np.int64)
+    text_columns: list[pa.Array] = []
     for place, column in enumerate(inputs.columns):
-        is_text = pa.types.is_string(column.type)
-        child = texts if is_text else numbers
         present = column.is_valid().to_numpy(zero_copy_only=False)
-        kinds[:, place] = np.where(present, 2 if is_text else 1, 0)
-        offsets[:, place] = np.where(present, len(child) * rows + np.arange(rows), 0)
-        child.append(column if is_text else _as_doubles(column))
-    union = pa.UnionArray.from_dense(
+        if pa.types.is_string(column.type):
+            kinds[:, place] = np.where(present, 2, 0)
+            texts[:, place] = np.where(present, len(text_columns) * rows + np.arange(rows), -1)
+            text_columns.append(column)
+        else:
+            kinds[:, place] = present
+            numbers[:, place] = _as_doubles(column)
+    union = pa.UnionArray.from_sparse(
         pa.array(kinds.ravel()),
-        pa.array(offsets.ravel()),
-        [pa.nulls(1), _concatenated(numbers, pa.float64()), _concatenated(texts, pa.string())],
+        [pa.nulls(kinds.size), pa.array(numbers.ravel()), _interleaved(text_columns, texts.ravel())],
         [field.name for field in FEATURE_VALUE_TYPE],
     )
     keys = pa.array(names).take(pa.array(np.tile(np.arange(len(names)), rows)))
     starts = pa.array(np.arange(0, rows * len(names) + 1, max(len(names), 1), dtype=np.int32)[: rows + 1])
-    return pa.MapArray.from_arrays(starts, keys, union).cast(FEATURES_TYPE)
+    return pa.MapArray.from_arrays(starts, keys, union, type=FEATURES_TYPE)
 
 
-def _as_doubles(column: pa.Array) -> pa.Array:
+def _interleaved(columns: list[pa.Array], places: Ints) -> pa.Array:
+    """The texts at `places` of the columns end to end; null where the place is negative."""
+    if not columns:
+        return pa.nulls(len(places), pa.string())
+    return pa.concat_arrays(columns).take(pa.array(places, mask=places < 0))
+
+
+def _as_doubles(column: pa.Array) -> npt.NDArray[np.float64]:
     if pa.types.is_boolean(column.type):
         column = column.cast(pa.int64())
-    return column.cast(pa.float64(), safe=False)
-
-
-def _concatenated(arrays: Sequence[pa.Array], kind: pa.DataType) -> pa.Array:
-    return pa.concat_arrays(list(arrays)) if arrays else pa.array([], kind)
+    doubles = column.cast(pa.float64(), safe=False)
+    return np.nan_to_num(doubles.to_numpy(zero_copy_only=False)) if doubles.null_count else doubles.to_numpy()

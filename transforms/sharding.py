@@ -27,11 +27,14 @@ def hash_values(values: pa.Array) -> npt.NDArray[np.uint64]:
     return np.asarray(hashes, np.uint64)
 
 
-def split_by_shard(batch: pa.RecordBatch, values: pa.Array, shards: int) -> list[tuple[int, pa.RecordBatch]]:
-    """The batch cut by the shard (0 to shards - 1) of `values`; rows keep their order; empty shards are left out."""
+def split_by_shard(
+    batch: pa.RecordBatch, hashes: npt.NDArray[np.uint64], shards: int
+) -> list[tuple[int, pa.RecordBatch]]:
+    """The batch cut by the shard (0 to shards - 1) of `hashes`, shape (n,); rows keep their order, empty shards are
+    left out."""
     if shards == 1:
         return [(0, batch)]
-    shard_of = (hash_values(values) % np.uint64(shards)).astype(np.int64)
+    shard_of = (hashes % np.uint64(shards)).astype(np.int64)
     order = np.argsort(shard_of, kind="stable")
     found, starts = np.unique(shard_of[order], return_index=True)
     if len(found) == 1:

@@ -12,6 +12,7 @@ from schemas import batches
 from schemas.job import FeatureSpec
 from transforms.tiles import (
     ALL_EVENTS,
+    HOLISTIC,
     KEY,
     VALUE,
     ColumnTiles,
@@ -51,44 +52,52 @@ def evaluate(plan: KeyPlan, tables: TileTables | None, rows: pa.RecordBatch) -> 
     codes = np.full(len(keys), -1, np.int64)
     if tables is not None and len(tables.keys):
         codes = pc.fill_null(pc.index_in(keys, value_set=tables.keys), -1).to_numpy(zero_copy_only=False).astype(np.int64)
-    return [_feature(plan, tables, feature, codes, times_us, rows.schema) for feature in plan.features]
+    queries = {every_us: _queries(codes, times_us, every_us) for every_us in {f.every_us for f in plan.features}}
+    return [_feature(plan, tables, feature, queries[feature.every_us], rows.schema) for feature in plan.features]
+
+
+class Queries(NamedTuple):
+    """Distinct (code, end of the window in steps of `every`), and for each event which of them is its own."""
+
+    code: Ints
+    step: Ints
+    event: Ints
+
+
+def _queries(codes: Ints, times_us: Ints, every_us: int) -> Queries:
+    steps = np.floor_divide(times_us, every_us)
+    base = int(steps.min()) if len(steps) else 0
+    span = (int(steps.max()) if len(steps) else 0) - base + 1
+    distinct, event = np.unique((codes + 1) * span + (steps - base), return_inverse=True)
+    code, step = np.divmod(distinct, span)
+    return Queries(code - 1, step + base, event)
 
 
 def _feature(
-    plan: KeyPlan, tables: TileTables | None, feature: FeatureSpec, codes: Ints, times_us: Ints, schema: pa.Schema
+    plan: KeyPlan, tables: TileTables | None, feature: FeatureSpec, queries: Queries, schema: pa.Schema
 ) -> pa.Array:
     column = feature.column or ALL_EVENTS
     kind = feature_type(feature, None if feature.column is None else schema.field(VALUE + feature.column).type)
     if tables is None or not len(tables.tiles[column].code):
-        return _empty(feature, len(codes), kind)
-    end_tile = np.floor_divide(times_us, feature.every_us) * (feature.every_us // plan.tile_us)
-    base, span = _span(tables.tiles[column].tile, end_tile, feature.size_us // plan.tile_us)
-    distinct, inverse = np.unique(codes * span + (end_tile - base), return_inverse=True)
-    code, end = np.divmod(distinct, span)
-    table = tables.values[column] if feature.aggregate in ("distinct", "quantile", "top") else tables.tiles[column]
-    ranges = _ranges(table, code, end, feature.size_us // plan.tile_us, base, span)
-    answer = _AGGREGATES[feature.aggregate](table, ranges, feature)
-    return answer.cast(kind).take(pa.array(inverse))
+        return _empty(feature, len(queries.event), kind)
+    end, size = queries.step * (feature.every_us // plan.tile_us), feature.size_us // plan.tile_us
+    table = tables.values[column] if feature.aggregate in HOLISTIC else tables.tiles[column]
+    answer = _AGGREGATES[feature.aggregate](table, _ranges(table, queries.code, end, size), feature)
+    return answer.cast(kind).take(pa.array(queries.event))
 
 
 def _empty(feature: FeatureSpec, rows: int, kind: pa.DataType) -> pa.Array:
     return pa.array(np.zeros(rows, np.int64)) if feature.aggregate == "count" else pa.nulls(rows, kind)
 
 
-def _span(tile: Ints, end_tile: Ints, size: int) -> tuple[int, int]:
-    """Base and width that map every (code, tile) in play to one int64 that sorts like the pair."""
-    base = min(int(tile.min()), int(end_tile.min()) if len(end_tile) else 0) - size - 1
-    top = max(int(tile.max()), int(end_tile.max()) if len(end_tile) else 0)
-    return base, top - base + 2
-
-
-def _ranges(
-    table: ColumnTiles | ValueCounts, code: Ints, end: Ints, size: int, base: int, span: int
-) -> Ranges:
+def _ranges(table: ColumnTiles | ValueCounts, code: Ints, end: Ints, size: int) -> Ranges:
     """The rows of `table` in tiles [end - size, end) of each code; unknown codes (below 0) get empty ranges."""
+    base = int(min(table.tile.min(), end.min())) - size
+    span = int(max(table.tile.max(), end.max())) - base + 1
+    # One int64 per (code, tile) that sorts like the pair.
     composite = table.code * span + (table.tile - base)
-    low = np.searchsorted(composite, code * span + np.maximum(end - size, 0))
-    high = np.searchsorted(composite, code * span + end)
+    low = np.searchsorted(composite, code * span + (end - size - base))
+    high = np.searchsorted(composite, code * span + (end - base))
     return Ranges(low, np.where(code < 0, low, high))
 
 

@@ -17,7 +17,7 @@ from schemas.job import EventsSpec, FeaturesSpec
 from schemas.records import now_us
 from transforms import metrics, seen_ids
 from transforms.dead_letters import DEAD_LETTERS, of_rows
-from transforms.sharding import split_by_shard
+from transforms.sharding import hash_values, split_by_shard
 from transforms.state import VersionedStateCoder
 from transforms.join_features import EMIT_ROWS, Sharded, stamped
 
@@ -44,7 +44,8 @@ class _ShardFn(beam.DoFn):
         self._shards = shards
 
     def process(self, batch: pa.RecordBatch) -> Iterator[Sharded]:
-        yield from split_by_shard(batch, batch.column(batches.EVENT_ID), self._shards)
+        hashes = hash_values(batch.column(batches.EVENT_ID))
+        yield from split_by_shard(batches.with_column(batch, batches.ID_HASH, pa.array(hashes)), hashes, self._shards)
 
 
 class _WholeShardFn(beam.DoFn):

@@ -16,7 +16,7 @@ from transforms import feature_state, metrics, tiles
 from transforms.coders import ArrowBatchCoder
 from transforms.feature_state import FeatureState, features_of
 from transforms.join_features import EMIT_ROWS, JoinFeatures, Sharded, stamped
-from transforms.sharding import split_by_shard
+from transforms.sharding import hash_values, split_by_shard
 from transforms.state import VersionedStateCoder
 from transforms.tiles import KEY, KeyPlan, fold, observations, plan_key
 
@@ -26,7 +26,7 @@ class _ObserveFn(beam.DoFn):
 
     def process(self, batch: pa.RecordBatch) -> Iterator[Sharded]:
         rows = observations(self._plan, batch)
-        yield from split_by_shard(rows, rows.column(KEY), self._shards)
+        yield from split_by_shard(rows, hash_values(rows.column(KEY)), self._shards)
 
 
 class _WholeShardFn(beam.DoFn):
@@ -141,6 +141,11 @@ class _ArrivingFn(beam.DoFn):
         tables.write((state.watermark_us, state.tiles))
 
 
+class _DropHashFn(beam.DoFn):
+    def process(self, events: pa.RecordBatch) -> Iterator[pa.RecordBatch]:
+        yield events.drop_columns([batches.ID_HASH])
+
+
 class FeaturesOfKey(beam.PTransform):
     """The windowed features of one key column.
 
@@ -181,7 +186,7 @@ class WindowFeatures(beam.PTransform):
     def expand(self, events: beam.PCollection[pa.RecordBatch]) -> beam.PCollection[pa.RecordBatch]:
         spec = self._spec
         if not spec.windowed:
-            return events
+            return events | "NoFeatures" >> beam.ParDo(_DropHashFn()).with_output_types(pa.RecordBatch)
         branches = [
             events | f"FeaturesBy[{key}]" >> FeaturesOfKey(plan_key(spec.windowed, key), spec) for key in spec.keys
         ]

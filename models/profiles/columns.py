@@ -153,15 +153,16 @@ def _edges(ordered: Floats) -> Floats:
     """
     distinct = np.unique(ordered)
     if len(distinct) <= MAX_BINS:
-        return _finite(np.append(distinct, np.nextafter(distinct[-1], np.inf)))
+        return np.append(distinct, _next(distinct[-1:]))
     ranks = np.arange(1, MAX_BINS) / MAX_BINS
     quantiles = np.quantile(ordered, ranks, method="inverted_cdf")
     values, times = np.unique(quantiles, return_counts=True)
-    return _finite(np.union1d(values, np.nextafter(values[times > 1], np.inf)))
+    return np.union1d(values, _next(values[times > 1]))
 
 
-def _finite(edges: Floats) -> Floats:
-    return edges[np.isfinite(edges)]
+def _next(values: Floats) -> Floats:
+    """The next greater floats, none for the greatest."""
+    return np.nextafter(values[values < np.finfo(np.float64).max], np.inf)
 
 
 def _describe_categories(name: str, values: pa.Array) -> CategoricalColumn:

@@ -77,7 +77,7 @@ def test_table_in_chunks_gives_the_same_profile() -> None:
 def test_continuous_column_has_quantile_bins_of_equal_mass() -> None:
     column = numeric(np.random.default_rng(0).random(6_400))
     assert len(column.counts) == MAX_BINS
-    assert max(column.counts) - min(column.counts) <= 1
+    assert max(column.counts) - min(column.counts) <= 2
 
 
 def test_frequent_value_has_a_bin_of_its_own() -> None:
@@ -154,12 +154,12 @@ def test_absent_and_misfitting_columns_count_nothing() -> None:
 
 @pytest.mark.parametrize("values", [pa.array([b"x"]), pa.array([[1]]), pa.nulls(1)])
 def test_unsupported_type_is_named(values: pa.Array) -> None:
-    with pytest.raises(UnsupportedColumn, match="column 'x' has type .*; allowed: integers"):
+    with pytest.raises(UnsupportedColumn, match=r"column 'x' has type .*; allowed: integers"):
         build_profile(pa.record_batch({"x": values}), ["x"])
 
 
 def test_unknown_column_is_named_with_those_there_are() -> None:
-    with pytest.raises(UnsupportedColumn, match="column 'y' .* allowed: x"):
+    with pytest.raises(UnsupportedColumn, match=r"column 'y' .* allowed: x"):
         build_profile(pa.record_batch({"x": [1]}), ["y"])
 
 

@@ -146,7 +146,7 @@ def test_link_out_of_the_bundle_is_refused(payload: Path, tmp_path: Path) -> Non
 def test_releases_are_numbered_and_only_new_ones_are_read(store: ModelStore, payload: Path) -> None:
     publish(store, payload, "v1", "v2", "v3")
     challengers = [Challenger("v2", 0.1)]
-    first = store.append_release(champion="v1", effective_from_us=5, by="ann", at_us=7)
+    first = store.append_release(champion="v1", effective_from_us=5, by="ann", now_us=7)
     second = store.append_release(
         champion="v1",
         effective_from_us=6,
@@ -220,8 +220,8 @@ def test_release_under_another_number_is_broken(store: ModelStore, payload: Path
 
 
 def test_access_is_recorded_by_day(store: ModelStore) -> None:
-    key = store.record_access("read", "ann", at_us=1_362_096_000_000_000, version="v1")
-    store.record_access("read", "bob", at_us=1_362_096_000_000_000)
+    key = store.record_access("read", "ann", now_us=1_362_096_000_000_000, version="v1")
+    store.record_access("read", "bob", now_us=1_362_096_000_000_000)
     assert key.startswith("late/access/2013-03-01/")
     raw = Backend(store.url).read(key, 1000)
     assert raw is not None

@@ -1,0 +1,40 @@
+"""`halflife features`: a point-in-time training set, written by the same transforms that feed the scorer."""
+
+from typing import Any
+
+import apache_beam as beam
+import pyarrow as pa
+
+from schemas import batches
+from schemas.job import Job
+from schemas.raw import RawBlock
+from transforms.decode import DecodeEvents
+from transforms.track_arrivals import TrackArrivals
+from transforms.window_features import WindowFeatures
+
+_IDENTITY = {batches.EVENT_ID: "event_id", batches.EVENT_TIME: "event_time", batches.SUBJECT: "subject"}
+
+
+def training_rows(events: pa.RecordBatch, job: Job) -> pa.RecordBatch:
+    """Id, time, subject and all features of the job, in spec order: what a model may be trained on."""
+    features = [*job.features.plain, *(feature.name for feature in job.features.windowed)]
+    names = [*_IDENTITY, *features]
+    return events.select(names).rename_columns([*_IDENTITY.values(), *features])
+
+
+class _RowsFn(beam.DoFn):
+    def __init__(self, job: Job) -> None:
+        self._job = job
+
+    def process(self, events: pa.RecordBatch) -> list[pa.RecordBatch]:
+        return [training_rows(events, self._job)]
+
+
+def build_features(raw: beam.PCollection[RawBlock], job: Job) -> tuple[Any, Any]:
+    """The first half of the job's graph: training rows and dead letters, as batches."""
+    decoded = raw | "DecodeEvents" >> DecodeEvents(job.events)
+    tracked = decoded.good | "TrackArrivals" >> TrackArrivals(job.events, job.features)
+    featured = tracked.good | "WindowFeatures" >> WindowFeatures(job.features)
+    rows = featured | "TrainingRows" >> beam.ParDo(_RowsFn(job)).with_output_types(pa.RecordBatch)
+    letters = (decoded.dead_letters, tracked.dead_letters) | "DeadLetters" >> beam.Flatten()
+    return rows, letters
