@@ -28,6 +28,16 @@ REQUIRES = [
 EXTRAS = {
     "tensorflow": ["tensorflow==2.21.*"],
     "sklearn": ["joblib>=1.4,<2", "scikit-learn>=1.9,<2", "skops>=0.16,<1"],
+    "onnx": ["onnxruntime>=1.24,<2"],
+    "xgboost": ["xgboost>=3,<4"],
+    "lightgbm": ["lightgbm>=4.6,<5"],
+    "pmml": ["pypmml>=1.5,<2"],
+    "mlflow": ["mlflow-skinny>=3,<4"],
+    "tfserving": ["grpcio>=1.71,<2", "requests>=2.32,<3"],
+    "openinference": ["grpcio>=1.71,<2", "requests>=2.32,<3"],
+    "sagemaker": ["boto3>=1.40,<2"],
+    "signing": ["model-signing>=1.1,<2", "pyopenssl>=25"],  # model-signing imports OpenSSL without declaring it
+    "kafka": ["confluent-kafka>=2.11,<3"],
     "tfexample": ["tfx-bsl==1.21.*"],
     "gcp": ["apache-beam[gcp]==2.77.*"],
     "aws": ["apache-beam[aws]==2.77.*"],
@@ -35,7 +45,9 @@ EXTRAS = {
 }
 DEV = [
     "hypothesis>=6",
+    "moto[server]>=5",
     "mypy>=2",
+    "onnx>=1.19",
     "packaging>=24",
     "pandas-stubs>=3,<4",
     "pip>=25",
@@ -43,8 +55,12 @@ DEV = [
     "pytest-xdist>=3",
     "ruff>=0.17,<0.18",
     "setuptools>=80",
+    "skl2onnx>=1.19",
+    "tensorflow-serving-api>=2.19",
+    "types-grpcio",
     "types-jsonschema>=4,<5",
     "types-pyyaml>=6,<7",
+    "types-requests>=2.32",
     "types-setuptools>=80",
     "uv>=0.8",
 ]

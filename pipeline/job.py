@@ -12,8 +12,8 @@ from schemas.job import (
     ColumnType,
     DriftSpec,
     EventsSpec,
-    FeaturesSpec,
     FeatureSpec,
+    FeaturesSpec,
     Job,
     ModelSpec,
     SinksSpec,
@@ -81,9 +81,7 @@ def _put(document: Any, path: str, value: Any) -> None:
     for part, following in zip(parts, parts[1:], strict=False):
         node = _step(node, part, path, [] if isinstance(following, int) else {})
     last = parts[-1]
-    if isinstance(node, dict) and isinstance(last, str):
-        node[last] = value
-    elif isinstance(node, list) and isinstance(last, int) and last < len(node):
+    if (isinstance(node, dict) and isinstance(last, str)) or (isinstance(node, list) and isinstance(last, int) and last < len(node)):
         node[last] = value
     else:
         raise SpecError("--set", path, "a path into the job spec")

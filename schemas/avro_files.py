@@ -83,7 +83,7 @@ def _intact_blocks(head: bytes, content: bytes, position: int, schema: str, targ
         except StopIteration:
             break
         # A damaged block can fail anywhere in the codec or the framing: each library has its own error types.
-        except Exception:  # noqa: BLE001
+        except Exception:
             break
         parts.append(data)
         count += block.num_records

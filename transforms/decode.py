@@ -17,7 +17,6 @@ from transforms.conform import conform
 from transforms.dead_letters import DEAD_LETTERS
 
 
-
 class Decoded(NamedTuple):
     """`good`: batches of events; `dead_letters`: batches of DeadLetter."""
 

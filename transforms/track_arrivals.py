@@ -17,9 +17,9 @@ from schemas.job import EventsSpec, FeaturesSpec
 from schemas.records import now_us
 from transforms import metrics, seen_ids
 from transforms.dead_letters import DEAD_LETTERS, of_rows
+from transforms.join_features import EMIT_ROWS, Sharded, stamped
 from transforms.sharding import hash_values, split_by_shard
 from transforms.state import VersionedStateCoder
-from transforms.join_features import EMIT_ROWS, Sharded, stamped
 
 _MAX_RUNS = 16
 

@@ -20,6 +20,7 @@ from transforms.sharding import hash_values, split_by_shard
 from transforms.state import VersionedStateCoder
 from transforms.tiles import KEY, KeyPlan, fold, observations, plan_key
 
+
 class _ObserveFn(beam.DoFn):
     def __init__(self, plan: KeyPlan, shards: int) -> None:
         self._plan, self._shards = plan, shards

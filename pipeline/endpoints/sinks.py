@@ -14,7 +14,6 @@ from pipeline.endpoints.uris import STDOUT, beam_path
 from schemas.avro_files import AvroFileWriter
 from schemas.records import avsc
 
-
 _ROWS_PER_FILE = 5_000_000
 
 
