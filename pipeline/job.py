@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, cast
 
@@ -78,13 +79,14 @@ def _put(document: Any, path: str, value: Any) -> None:
         except ValueError:
             raise SpecError("--set", path, "list positions as numbers, such as features[0]") from None
     node = document
-    for part, following in zip(parts, parts[1:], strict=False):
+    for part, following in pairwise(parts):
         node = _step(node, part, path, [] if isinstance(following, int) else {})
     last = parts[-1]
-    if (isinstance(node, dict) and isinstance(last, str)) or (isinstance(node, list) and isinstance(last, int) and last < len(node)):
-        node[last] = value
-    else:
+    in_mapping = isinstance(node, dict) and isinstance(last, str)
+    in_list = isinstance(node, list) and isinstance(last, int) and last < len(node)
+    if not (in_mapping or in_list):
         raise SpecError("--set", path, "a path into the job spec")
+    node[last] = value
 
 
 def _step(node: Any, part: str | int, path: str, empty: Any) -> Any:

@@ -109,6 +109,7 @@ def write_summary(summary: Mapping[str, Any], path: str) -> None:
 def print_summary(summary: Mapping[str, Any], stream: Any = None) -> None:
     """A short table for people."""
     out = stream or sys.stdout
+    steady = summary["timing"]["steady_events_per_second"]
     rows = [
         ("records read", f"{summary['records_read']:,}"),
         ("events decoded", f"{summary['decoded']:,}"),
@@ -122,7 +123,7 @@ def print_summary(summary: Mapping[str, Any], stream: Any = None) -> None:
     rows += [
         ("releases admitted / refused", f"{summary['releases_admitted']} / {summary['releases_refused']}"),
         ("seconds", f"{summary['seconds']:.1f} ({summary['timing']['startup_seconds']:.1f} of them starting)"),
-        ("events per second", f"{summary['events_per_second']:,.0f} (steady {summary['timing']['steady_events_per_second']:,.0f})"),
+        ("events per second", f"{summary['events_per_second']:,.0f} (steady {steady:,.0f})"),
     ]
     width = max(len(name) for name, _ in rows)
     for name, value in rows:

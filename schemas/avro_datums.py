@@ -7,6 +7,7 @@ one datum of `{"rows": array<record>}`; encoding a batch gives one datum per row
 import io
 import json
 from functools import lru_cache
+from itertools import pairwise
 from typing import Any, NamedTuple
 
 import fastavro
@@ -135,7 +136,7 @@ def _decode_one_by_one(data: bytes, count: int, schema: str) -> DecodedBlock:
         ends.append(stream.tell())
     if not error and ends[-1] < len(data):
         error = f"{len(data) - ends[-1]} bytes follow the last of the {count} records their block declares"
-    payloads = pa.array([data[a:b] for a, b in zip(ends, ends[1:], strict=False)], pa.binary())
+    payloads = pa.array([data[a:b] for a, b in pairwise(ends)], pa.binary())
     columns = [_loose_array([record[name] for record in records]) for name in names]
     rows = pa.RecordBatch.from_arrays(columns, names)
     return DecodedBlock(rows, payloads, data[ends[-1] :] if error else b"", error)

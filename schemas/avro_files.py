@@ -9,6 +9,7 @@ from typing import IO, Any, NamedTuple
 import fastavro
 import pyarrow as pa
 from backports import zstd
+from fastavro.schema import SchemaParseException
 
 from schemas.avro_datums import encode_rows, joined_bytes, zigzag_varint
 
@@ -19,11 +20,11 @@ _SYNC_SIZE = 16
 class AvroBlocks(NamedTuple):
     """Consecutive blocks of one container file, decompressed and joined.
 
-    `data` holds `count` datums of `schema` (JSON). A damaged stretch has `count` 0, its bytes in `data`, and `error`.
+    `data` holds so many `datums` of `schema` (JSON). A damaged stretch has none, its bytes in `data`, and `error`.
     """
 
     schema: str
-    count: int
+    datums: int
     data: bytes
     offset: int
     error: str
@@ -43,7 +44,7 @@ def read_blocks(stream: IO[bytes], target_records: int = 65_536) -> Iterator[Avr
         header = fastavro.block_reader(io.BytesIO(content))
         schema = json.dumps(json.loads(header.metadata["avro.schema"]))
         sync = header._header["sync"]
-    except (ValueError, EOFError, KeyError, IndexError, StopIteration, TypeError, fastavro.schema.SchemaParseException) as problem:
+    except (ValueError, EOFError, KeyError, IndexError, StopIteration, TypeError, SchemaParseException) as problem:
         yield AvroBlocks("", 0, content, 0, f"not an Avro container file: {problem or 'header unreadable'}")
         return
     header_end = content.index(sync) + _SYNC_SIZE
@@ -79,7 +80,7 @@ def _intact_blocks(head: bytes, content: bytes, position: int, schema: str, targ
     while True:
         try:
             block = next(reader)
-            data = block.bytes_.getvalue()
+            data = block.bytes_.getvalue()  # type: ignore[attr-defined]  # not in the stubs
         except StopIteration:
             break
         # A damaged block can fail anywhere in the codec or the framing: each library has its own error types.
@@ -105,7 +106,7 @@ class AvroFileWriter:
         self._stream, self._schema = stream, schema
         self._sync = os.urandom(_SYNC_SIZE)
         # Avro's zstandard codec has no checksum of its own, so damage would pass unseen without zstd's.
-        self._options = {
+        self._options: dict[int, int] = {
             zstd.CompressionParameter.compression_level: level,
             zstd.CompressionParameter.checksum_flag: 1,
         }

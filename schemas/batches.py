@@ -41,7 +41,8 @@ def event_schema(columns: Sequence[tuple[str, str]]) -> pa.Schema:
 
 def times_us(batch: pa.RecordBatch, column: str = EVENT_TIME) -> npt.NDArray[np.int64]:
     """The times of `column` as int64 microseconds since the epoch, shape (n,)."""
-    return batch.column(column).cast(pa.int64()).to_numpy(zero_copy_only=False)
+    times: npt.NDArray[np.int64] = batch.column(column).cast(pa.int64()).to_numpy(zero_copy_only=False)
+    return times
 
 
 def concat_batches(batches: Sequence[pa.RecordBatch]) -> pa.RecordBatch:

@@ -88,7 +88,7 @@ class ModelSpec:
 
 @dataclass(frozen=True, slots=True)
 class DriftSpec:
-    """Windows and limits of the drift statistics; `thresholds` are the values above which one counts as drifted."""
+    """Windows and limits of the drift statistics; above its threshold a statistic counts as drifted."""
 
     window_us: int
     allowed_lateness_us: int
@@ -115,5 +115,5 @@ class Job:
     events: EventsSpec
     features: FeaturesSpec
     model: ModelSpec
-    drift: DriftSpec | None
+    drift: DriftSpec
     sinks: SinksSpec

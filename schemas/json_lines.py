@@ -42,7 +42,8 @@ def decode_lines(
     decoder, names = _decoder(tuple(columns), event_id, event_time)
     lines = [line for line in data.split(b"\n") if line.strip()]
     try:
-        records, unreadable = decoder.decode_lines(data), ()
+        records = decoder.decode_lines(data)
+        unreadable: tuple[Unreadable, ...] = ()
     except (msgspec.DecodeError, UnicodeDecodeError):
         records, lines, unreadable = _one_by_one(decoder, lines)
     if len(records) != len(lines):  # never guess which line a record came from

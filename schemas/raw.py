@@ -8,14 +8,14 @@ import pyarrow as pa
 class RawBlock(NamedTuple):
     """A stretch of input as it was read.
 
-    `avro`: `data` holds `count` datums of `schema` (JSON) back to back. `json`: `data` holds whole lines.
+    `avro`: `data` holds so many `datums` of `schema` (JSON) back to back. `json`: `data` holds whole lines.
     `tfexample`: `records` holds one serialised `tf.train.Example` each. A stretch that could not even be framed has
     `error` set and its bytes in `data`. `source` names where it came from, for people.
     """
 
     source: str
     schema: str = ""
-    count: int = 0
+    datums: int = 0
     data: bytes = b""
     records: tuple[bytes, ...] = ()
     error: str = ""

@@ -20,7 +20,9 @@ STAGES = ("decode", "features", "unserved", "score", "labels")
 
 
 # What a scorer read: a number, a text or nothing for each feature's name.
-FEATURE_VALUE_TYPE = pa.sparse_union([pa.field("null", pa.null()), pa.field("number", pa.float64()), pa.field("text", pa.string())])
+FEATURE_VALUE_TYPE = pa.sparse_union(
+    [pa.field("null", pa.null()), pa.field("number", pa.float64()), pa.field("text", pa.string())]
+)
 FEATURES_TYPE = pa.map_(pa.string(), FEATURE_VALUE_TYPE)
 
 

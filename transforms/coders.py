@@ -26,7 +26,8 @@ class ArrowBatchCoder(coders.Coder):
         return False
 
     def to_type_hint(self) -> type:
-        return pa.RecordBatch
+        kind: type = pa.RecordBatch
+        return kind
 
     def __eq__(self, other: object) -> bool:
         return type(self) is type(other)

@@ -3,6 +3,7 @@
 Pure functions on whole batches. The first check that a row fails names its error.
 """
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
@@ -93,7 +94,8 @@ def _column(rows: pa.RecordBatch, name: str) -> pa.Array | None:
 
 
 def _mask(values: pa.Array) -> Mask:
-    return pc.fill_null(values, False).to_numpy(zero_copy_only=False)
+    mask: Mask = pc.fill_null(values, False).to_numpy(zero_copy_only=False)
+    return mask
 
 
 def _identifiers(rows: pa.RecordBatch, spec: EventsSpec, verdicts: _Verdicts) -> pa.Array:
@@ -194,11 +196,15 @@ def _feature_column(rows: pa.RecordBatch, name: str, kind: str, verdicts: _Verdi
 
 
 def _fits(found: pa.DataType, kind: str) -> bool:
-    if kind == "number":
-        return pa.types.is_integer(found) or pa.types.is_floating(found)
-    if kind == "integer":
-        return pa.types.is_integer(found)
-    return pa.types.is_boolean(found) if kind == "boolean" else pa.types.is_string(found)
+    return any(fits(found) for fits in _FITTING[kind])
+
+
+_FITTING: dict[str, tuple[Callable[[pa.DataType], bool], ...]] = {
+    "number": (pa.types.is_integer, pa.types.is_floating),
+    "integer": (pa.types.is_integer,),
+    "boolean": (pa.types.is_boolean,),
+    "string": (pa.types.is_string,),
+}
 
 
 def _subjects(rows: pa.RecordBatch, name: str | None) -> pa.Array:

@@ -25,7 +25,9 @@ def letters_of(stage: str, error: str, details: pa.Array, rows: pa.RecordBatch, 
     return pa.RecordBatch.from_arrays(arrays, schema=arrow_schema("DeadLetter"))
 
 
-def of_rows(stage: str, error: str, detail: str, rows: pa.RecordBatch, at_us: int) -> beam.pvalue.TaggedOutput:
+def of_rows(
+    stage: str, error: str, detail: str, rows: pa.RecordBatch, at_us: int
+) -> beam.pvalue.TaggedOutput[str, pa.RecordBatch]:
     """The rows as counted dead letters with one detail, ready to be yielded by a DoFn."""
     metrics.dead_letters(stage).inc(rows.num_rows)
     details = pa.repeat(pa.scalar(detail), rows.num_rows)

@@ -1,7 +1,7 @@
 """DecodeEvents: raw stretches of input to batches of events in the job's columns."""
 
 from collections.abc import Callable, Iterator
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import apache_beam as beam
 import pyarrow as pa
@@ -25,7 +25,7 @@ class Decoded(NamedTuple):
 
 
 def _decode_avro(block: RawBlock, spec: EventsSpec) -> DecodedRows:
-    decoded = decode_block(block.data, block.count, block.schema)
+    decoded = decode_block(block.data, block.datums, block.schema)
     unreadable = (Unreadable(decoded.rest, "MalformedAvro", decoded.error),) if decoded.error else ()
     return DecodedRows(decoded.rows, decoded.payloads, unreadable)
 
@@ -50,7 +50,8 @@ FORMATS: dict[str, Callable[[RawBlock, EventsSpec], DecodedRows]] = {
 def decode_raw(block: RawBlock, spec: EventsSpec, at_us: int) -> tuple[pa.RecordBatch | None, list[DeadLetter]]:
     """The events of one raw stretch, and a dead letter with the original bytes for every record that is not one."""
     if block.error:
-        return None, [DeadLetter("decode", "UnreadableInput", f"{block.source}: {block.error}", block.data, None, None, at_us)]
+        detail = f"{block.source}: {block.error}"
+        return None, [DeadLetter("decode", "UnreadableInput", detail, block.data, None, None, at_us)]
     decoded = FORMATS[spec.format](block, spec)
     letters = [
         DeadLetter("decode", bad.error, f"{block.source}: {bad.detail}", bad.payload, None, None, at_us)
@@ -69,7 +70,7 @@ class _DecodeFn(beam.DoFn):
     def setup(self) -> None:
         self._began = False
 
-    def process(self, block: RawBlock) -> Iterator[pa.RecordBatch | beam.pvalue.TaggedOutput]:
+    def process(self, block: RawBlock) -> Iterator[Any]:
         if not self._began:
             self._began = True
             metrics.distribution(metrics.DECODE_BEGAN_MS).update(now_us() // 1000)
@@ -84,7 +85,7 @@ class _DecodeFn(beam.DoFn):
             yield beam.pvalue.TaggedOutput(DEAD_LETTERS, record_batch("DeadLetter", letters))
 
 
-class DecodeEvents(beam.PTransform):
+class DecodeEvents(beam.PTransform[beam.PCollection[RawBlock], Decoded]):
     """Decodes raw stretches of input into batches of events.
 
     Input: `RawBlock`, any windowing. Outputs: `good`, batches in `schemas.batches.event_schema`; `dead_letters`.

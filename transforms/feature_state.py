@@ -28,7 +28,8 @@ class FeatureState:
 def ready_times(plan: KeyPlan, times_us: Ints) -> Ints:
     """The latest T of the plan's features for each event time: when its features are complete."""
     steps = {feature.every_us for feature in plan.features}
-    return np.maximum.reduce([np.floor_divide(times_us, step) * step for step in sorted(steps)])
+    latest: Ints = np.maximum.reduce([np.floor_divide(times_us, step) * step for step in sorted(steps)])
+    return latest
 
 
 def features_of(plan: KeyPlan, tiles: TileTables | None, rows: pa.RecordBatch) -> pa.RecordBatch:

@@ -20,13 +20,13 @@ Sharded = tuple[int, pa.RecordBatch]
 Part = tuple[int, pa.RecordBatch]
 
 
-def stamped(batch: pa.RecordBatch) -> TimestampedValue:
+def stamped(batch: pa.RecordBatch) -> TimestampedValue[pa.RecordBatch]:
     """The batch at its earliest event time, which no watermark downstream may have passed."""
     return TimestampedValue(batch, Timestamp(micros=int(batches.times_us(batch).min())))
 
 
 def joined(parts: Sequence[pa.RecordBatch], names: Sequence[str]) -> tuple[pa.RecordBatch | None, list[pa.RecordBatch]]:
-    """Events (`parts[0]`) whose id is in every other part, with the columns `names` of those appended, and what is left.
+    """Events (`parts[0]`) that are in every other part, with the columns `names` of those appended, and what is left.
 
     Ids are unique within a part. The rest has one batch per part, in order, possibly empty.
     """
@@ -73,7 +73,7 @@ class _WholeShardFn(beam.DoFn):
     def __init__(self, names: tuple[str, ...], count: int) -> None:
         self._names, self._count = names, count
 
-    def process(self, element: tuple[int, Iterable[Part]]) -> Iterator[TimestampedValue]:
+    def process(self, element: tuple[int, Iterable[Part]]) -> Iterator[TimestampedValue[pa.RecordBatch]]:
         parts = _gathered(element[1], self._count)
         ready, rest = joined(parts, self._names) if parts else (None, [])
         left = sum(batch.num_rows for batch in rest)
@@ -90,7 +90,7 @@ class _ArrivingFn(beam.DoFn):
 
     def process(  # type: ignore[no-untyped-def]  # Beam passes state through defaults
         self, element: tuple[int, Part], waiting=beam.DoFn.StateParam(PARTS)
-    ) -> Iterator[TimestampedValue]:
+    ) -> Iterator[TimestampedValue[pa.RecordBatch]]:
         parts = _gathered([*waiting.read(), element[1]], self._count)
         ready, rest = joined(parts, self._names) if parts else (None, [])
         if ready is None:
@@ -103,7 +103,7 @@ class _ArrivingFn(beam.DoFn):
         yield from map(stamped, batches.slices(ready, EMIT_ROWS))
 
 
-class JoinFeatures(beam.PTransform):
+class JoinFeatures(beam.PTransform[tuple[beam.PCollection[pa.RecordBatch], ...], beam.PCollection[pa.RecordBatch]]):
     """Joins batches of events with the batches of features that branches computed for the same events.
 
     Input: a tuple of PCollections, first the events, then one per branch (id, time, features), each with exactly one
@@ -123,6 +123,8 @@ class JoinFeatures(beam.PTransform):
         together = sharded | beam.Flatten()
         if inputs[0].is_bounded:
             whole = _WholeShardFn(self._names, len(inputs))
-            return together | beam.GroupByKey() | "Join" >> beam.ParDo(whole).with_output_types(pa.RecordBatch)
-        arriving = _ArrivingFn(self._names, len(inputs))
-        return together | "Join" >> beam.ParDo(arriving).with_output_types(pa.RecordBatch)
+            together, joining = together | beam.GroupByKey(), beam.ParDo(whole)
+        else:
+            joining = beam.ParDo(_ArrivingFn(self._names, len(inputs)))
+        events: beam.PCollection[pa.RecordBatch] = together | "Join" >> joining.with_output_types(pa.RecordBatch)
+        return events

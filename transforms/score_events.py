@@ -35,7 +35,9 @@ class ScoredEvents(NamedTuple):
     dead_letters: beam.PCollection[pa.RecordBatch]
 
 
-def receipts_of(events: pa.RecordBatch, outcome: scoring.Scored, by: scoring.Assigned, model: LoadedModel, worker: str) -> pa.RecordBatch:
+def receipts_of(
+    events: pa.RecordBatch, outcome: scoring.Scored, by: scoring.Assigned, model: LoadedModel, worker: str
+) -> pa.RecordBatch:
     """Receipts of the rows of `events` that have a score; `events` are those rows, in the order of the scores."""
     count, at_us = events.num_rows, now_us()
     digest, release = by.entry.digests[by.version], by.entry.release
@@ -163,7 +165,9 @@ class _ScoreFn(beam.DoFn):
             evidence = json.dumps({"first_event_time_us": int(batches.times_us(events).min()), "worker": self._worker})
             yield self._event("activated", by, by.entry.release.reason, evidence)
 
-    def _event(self, kind: str, by: scoring.Assigned, reason: str, evidence: str) -> beam.pvalue.TaggedOutput:
+    def _event(
+        self, kind: str, by: scoring.Assigned, reason: str, evidence: str
+    ) -> beam.pvalue.TaggedOutput[str, pa.RecordBatch]:
         release, digest = by.entry.release, by.entry.digests[by.version]
         event = ModelEvent(
             now_us(), kind, release.model, by.version, digest, release.sequence, self._worker, reason, evidence
@@ -171,7 +175,7 @@ class _ScoreFn(beam.DoFn):
         return beam.pvalue.TaggedOutput(MODEL_EVENTS, record_batch("ModelEvent", [event]))
 
 
-class ScoreEvents(beam.PTransform):
+class ScoreEvents(beam.PTransform[beam.PCollection[pa.RecordBatch], ScoredEvents]):
     """Scores events by the release in force at each one's event time.
 
     Input: batches of events with all features, any windowing; `timeline`: the admitted releases as a side input.
@@ -186,7 +190,8 @@ class ScoreEvents(beam.PTransform):
 
     def expand(self, events: beam.PCollection[pa.RecordBatch]):  # type: ignore[no-untyped-def]  # Beam warns on NamedTuple hints
         tags = (SCORES, RECEIPTS, MODEL_EVENTS, DEAD_LETTERS)
-        outputs = events | "Score" >> beam.ParDo(_ScoreFn(self._spec), self._timeline).with_outputs(*tags, main="scored")
+        scoring_events = beam.ParDo(_ScoreFn(self._spec), self._timeline)
+        outputs = events | "Score" >> scoring_events.with_outputs(*tags, main="scored")
         for tag in ("scored", *tags):
             outputs[tag].element_type = pa.RecordBatch
         return ScoredEvents(outputs.scored, *(outputs[tag] for tag in tags))

@@ -65,7 +65,8 @@ def split_values(batch: pa.RecordBatch, rows: Ints, release: Release) -> list[st
     ids = batch.column(batches.EVENT_ID)
     names = {"event_id": batches.EVENT_ID, "subject": batches.SUBJECT}
     values = batch.column(names.get(release.split_on, release.split_on)).cast(pa.string())
-    return pc.coalesce(values, ids).take(pa.array(rows)).to_pylist()
+    texts: list[str] = pc.coalesce(values, ids).take(pa.array(rows)).to_pylist()
+    return texts
 
 
 def score_rows(model: LoadedModel, batch: pa.RecordBatch) -> Scored:
@@ -172,5 +173,5 @@ def _interleaved(columns: list[pa.Array], places: Ints) -> pa.Array:
 def _as_doubles(column: pa.Array) -> npt.NDArray[np.float64]:
     if pa.types.is_boolean(column.type):
         column = column.cast(pa.int64())
-    doubles = column.cast(pa.float64(), safe=False)
-    return np.nan_to_num(doubles.to_numpy(zero_copy_only=False)) if doubles.null_count else doubles.to_numpy()
+    doubles: npt.NDArray[np.float64] = column.cast(pa.float64(), safe=False).to_numpy(zero_copy_only=False)
+    return np.nan_to_num(doubles) if column.null_count else doubles

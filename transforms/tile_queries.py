@@ -51,7 +51,8 @@ def evaluate(plan: KeyPlan, tables: TileTables | None, rows: pa.RecordBatch) -> 
     keys, times_us = rows.column(KEY), batches.times_us(rows)
     codes = np.full(len(keys), -1, np.int64)
     if tables is not None and len(tables.keys):
-        codes = pc.fill_null(pc.index_in(keys, value_set=tables.keys), -1).to_numpy(zero_copy_only=False).astype(np.int64)
+        found = pc.fill_null(pc.index_in(keys, value_set=tables.keys), -1)
+        codes = found.to_numpy(zero_copy_only=False).astype(np.int64)
     queries = {every_us: _queries(codes, times_us, every_us) for every_us in {f.every_us for f in plan.features}}
     return [_feature(plan, tables, feature, queries[feature.every_us], rows.schema) for feature in plan.features]
 
@@ -179,7 +180,7 @@ class _Windows(NamedTuple):
 
     query: Ints
     rank: Ints
-    count: Ints
+    times: Ints
     kept: Floats
 
 
@@ -203,7 +204,7 @@ def _windows(table: ValueCounts, ranges: Ranges):  # type: ignore[no-untyped-def
         query, row = query[by_value], row[by_value]
         rank = ranks[row]
         starts = np.flatnonzero(np.concatenate(([True], (np.diff(query) != 0) | (np.diff(rank) != 0))))
-        yield _Windows(query[starts], rank[starts], np.add.reduceat(table.count[row], starts), kept)
+        yield _Windows(query[starts], rank[starts], np.add.reduceat(table.times[row], starts), kept)
 
 
 def _sorted_values(table: ValueCounts) -> pa.Array:
@@ -223,7 +224,7 @@ def _distinct(table: ValueCounts, ranges: Ranges, feature: FeatureSpec) -> pa.Ar
 def _top(table: ValueCounts, ranges: Ranges, feature: FeatureSpec) -> pa.Array:
     best = np.zeros(len(ranges.low), np.int64)
     for window in _windows(table, ranges):
-        order = np.lexsort((window.rank, -window.count, window.query))
+        order = np.lexsort((window.rank, -window.times, window.query))
         first = np.flatnonzero(np.concatenate(([True], np.diff(window.query[order]) != 0)))
         best[window.query[order][first]] = window.rank[order][first]
     return _sorted_values(table).take(pa.array(best, mask=ranges.high <= ranges.low))
@@ -235,9 +236,9 @@ def _quantile(table: ValueCounts, ranges: Ranges, feature: FeatureSpec) -> pa.Ar
     numbers = _sorted_values(table).cast(pa.float64()).to_numpy(zero_copy_only=False)
     q = feature.q if feature.q is not None else 0.5
     for window in _windows(table, ranges):
-        running = np.cumsum(window.count)
+        running = np.cumsum(window.times)
         first = np.flatnonzero(np.concatenate(([True], np.diff(window.query) != 0)))
-        before = running[first] - window.count[first]
+        before = running[first] - window.times[first]
         n = np.append(running[first[1:] - 1], running[-1]) - before
         place = (n - 1) * q
         lower = np.floor(place).astype(np.int64)

@@ -7,6 +7,7 @@ grouping; events of a tile are always summed in the order of (time, id), so equa
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -69,7 +70,7 @@ class ColumnTiles(NamedTuple):
 
 
 class ValueCounts(NamedTuple):
-    """How often each value occurs in each tile, sorted by (code, tile, value).
+    """How many `times` each value occurs in each tile, sorted by (code, tile, value).
 
     A tile with more distinct values than the limit keeps those with the smallest hashes: `kept` is the fraction of
     the hash space that it still covers (1 when nothing was left out), as in a theta sketch.
@@ -78,7 +79,7 @@ class ValueCounts(NamedTuple):
     code: Ints
     tile: Ints
     value: pa.Array
-    count: Ints
+    times: Ints
     kept: Floats
 
 
@@ -158,7 +159,8 @@ def _singletons(codes: Ints, tile: Ints, times: Ints, ids: pa.Array, values: pa.
     present = values.is_valid().to_numpy(zero_copy_only=False)
     if not present.all():
         rows = pa.array(np.flatnonzero(present))
-        codes, tile, times, ids, values = codes[present], tile[present], times[present], ids.take(rows), values.take(rows)
+        codes, tile, times = codes[present], tile[present], times[present]
+        ids, values = ids.take(rows), values.take(rows)
     numbers = _numbers(values)
     ones, zeros = np.ones(len(codes), np.int64), np.zeros(len(codes))
     return ColumnTiles(codes, tile, ones, numbers, zeros, numbers, numbers, values, times, ids)
@@ -211,7 +213,7 @@ def _reduced_values(counts: ValueCounts, max_values: int) -> ValueCounts:
     starts = _group_starts(code, tile, rank)
     if len(starts) == 0:
         return counts
-    added = np.add.reduceat(counts.count[order], starts)
+    added = np.add.reduceat(counts.times[order], starts)
     values = counts.value.take(pa.array(order[starts]))
     code, tile = code[starts], tile[starts]
     kept = np.minimum.reduceat(counts.kept[order], starts)
@@ -237,7 +239,7 @@ def _sampled(counts: ValueCounts, bounds: Ints, sizes: Ints, max_values: int) ->
     inside = fraction < kept
     rows = pa.array(np.flatnonzero(inside))
     return ValueCounts(
-        counts.code[inside], counts.tile[inside], counts.value.take(rows), counts.count[inside], kept[inside]
+        counts.code[inside], counts.tile[inside], counts.value.take(rows), counts.times[inside], kept[inside]
     )
 
 
@@ -249,7 +251,7 @@ def merge(parts: Iterable[TileTables], max_values: int) -> TileTables | None:
     encoded = pa.concat_arrays([part.keys for part in tables]).dictionary_encode()
     keys, positions = _sorted_codes(encoded)
     offsets = np.cumsum([0, *(len(part.keys) for part in tables)])
-    remap = [positions[a:b] for a, b in zip(offsets, offsets[1:], strict=False)]
+    remap = [positions[a:b] for a, b in pairwise(offsets)]
     tiles = {name: _merged_tiles([part.tiles[name] for part in tables], remap) for name in tables[0].tiles}
     values = {
         name: _reduced_values(_joined([part.values[name] for part in tables], remap, ValueCounts), max_values)

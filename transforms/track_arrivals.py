@@ -138,7 +138,7 @@ def _marked(events: pa.RecordBatch, watermark_us: int | None) -> Iterator[Any]:
     yield stamped(events)
 
 
-class TrackArrivals(beam.PTransform):
+class TrackArrivals(beam.PTransform[beam.PCollection[pa.RecordBatch], Tracked]):
     """Lets one event of each id pass and marks events that arrive behind the watermark.
 
     Input: batches of events (`event_schema`), global window. Outputs: `good`, `dead_letters` (stage features, error
@@ -156,7 +156,7 @@ class TrackArrivals(beam.PTransform):
         sharded = events | "Shard" >> beam.ParDo(_ShardFn(self._shards)).with_output_types(Sharded)
         if events.is_bounded:
             grouped = sharded | "Group" >> beam.GroupByKey()
-            tracking: beam.DoFn = _WholeShardFn()
+            tracking: beam.DoFn = _WholeShardFn()  # type: ignore[no-untyped-call]  # Beam's DoFn has no types
         else:
             grouped, tracking = sharded, _ArrivingFn(self._disorder_us, self._lateness_us)
         tracked = grouped | "Track" >> beam.ParDo(tracking).with_outputs(DEAD_LETTERS, main="good")

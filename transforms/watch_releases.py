@@ -46,7 +46,7 @@ def feature_kind(aggregate: str, column_kind: str | None) -> str:
 
 
 class Progress(NamedTuple):
-    """What a watcher has seen: the last sequence listed, and releases refused for now (their bundle may still arrive)."""
+    """What a watcher has seen: the last sequence listed, and releases whose bundle may still arrive."""
 
     last: int = 0
     incomplete: tuple[Release, ...] = ()
@@ -82,8 +82,9 @@ class Watcher:
             if not outcome.verdict.final:
                 incomplete.append(release)
             if release not in seen.incomplete or outcome.verdict.final:
-                reason = outcome.verdict.reason or "refused"
-                events.append(self._event(at_us, "refused", outcome.verdict, release.sequence, reason, outcome.verdict.detail))
+                verdict = outcome.verdict
+                reason = verdict.reason or "refused"
+                events.append(self._event(at_us, "refused", verdict, release.sequence, reason, verdict.detail))
         return admitted, events, Progress(scan.last, tuple(incomplete))
 
     def _decide(self, release: Release) -> AdmittedRelease | Refusal:
@@ -104,7 +105,15 @@ class Watcher:
         return [
             *versions,
             ModelEvent(
-                at_us, "released", release.model, release.champion, digest, release.sequence, release.by, release.reason, evidence
+                at_us,
+                "released",
+                release.model,
+                release.champion,
+                digest,
+                release.sequence,
+                release.by,
+                release.reason,
+                evidence,
             ),
         ]
 
@@ -145,7 +154,7 @@ class _WatchFn(beam.DoFn):
             yield beam.pvalue.TaggedOutput(MODEL_EVENTS, record_batch("ModelEvent", events))
 
 
-class WatchReleases(beam.PTransform):
+class WatchReleases(beam.PTransform[beam.pvalue.PBegin, Watched]):
     """The admitted releases of a model, each emitted once, and the audit of admission.
 
     Input: the pipeline's begin. Outputs: `admitted`, to be read with `AsIter` (an accumulating global window: the

@@ -36,7 +36,7 @@ class _WholeShardFn(beam.DoFn):
     def __init__(self, plan: KeyPlan, max_values: int) -> None:
         self._plan, self._max_values = plan, max_values
 
-    def process(self, element: tuple[int, Iterable[pa.RecordBatch]]) -> Iterator[TimestampedValue]:
+    def process(self, element: tuple[int, Iterable[pa.RecordBatch]]) -> Iterator[TimestampedValue[pa.RecordBatch]]:
         rows = batches.concat_batches(list(element[1]))
         known = fold(self._plan, rows, self._max_values)
         for part in batches.slices(features_of(self._plan, known, rows), EMIT_ROWS):
@@ -85,7 +85,7 @@ class _ArrivingFn(beam.DoFn):
         next_timer=beam.DoFn.TimerParam(NEXT),
         last_timer=beam.DoFn.TimerParam(LAST),
         forget_timer=beam.DoFn.TimerParam(FORGET),
-    ) -> Iterator[TimestampedValue]:
+    ) -> Iterator[TimestampedValue[pa.RecordBatch]]:
         state = self._read(waiting, open_rows, tables)
         due, expired = feature_state.advance(
             self._plan, state, reached.micros, self._lateness_us, self._max_values
@@ -110,7 +110,7 @@ class _ArrivingFn(beam.DoFn):
         next_timer=beam.DoFn.TimerParam(NEXT),
         last_timer=beam.DoFn.TimerParam(LAST),
         forget_timer=beam.DoFn.TimerParam(FORGET),
-    ) -> Iterator[TimestampedValue]:
+    ) -> Iterator[TimestampedValue[pa.RecordBatch]]:
         yield from self.next_reached(reached, waiting, open_rows, tables, next_timer, last_timer, forget_timer)
 
     @on_timer(FORGET)
@@ -147,7 +147,7 @@ class _DropHashFn(beam.DoFn):
         yield events.drop_columns([batches.ID_HASH])
 
 
-class FeaturesOfKey(beam.PTransform):
+class FeaturesOfKey(beam.PTransform[beam.PCollection[pa.RecordBatch], beam.PCollection[pa.RecordBatch]]):
     """The windowed features of one key column.
 
     Input: batches of events in the global window. Output: batches of id, time and the features, one row per event.
@@ -162,13 +162,17 @@ class FeaturesOfKey(beam.PTransform):
         observe = beam.ParDo(_ObserveFn(plan, spec.shards)).with_output_types(Sharded)
         observed = events | "Observe" >> observe
         if events.is_bounded:  # grouping needs no watermark to be complete, and costs no timer per tile
-            whole = beam.ParDo(_WholeShardFn(plan, spec.max_tile_values)).with_output_types(pa.RecordBatch)
-            return observed | "Group" >> beam.GroupByKey() | "Aggregate" >> whole
-        arriving = _ArrivingFn(plan, spec.allowed_lateness_us, spec.max_tile_values)
-        return observed | "Arrive" >> beam.ParDo(arriving).with_output_types(pa.RecordBatch)
+            observed, label = observed | "Group" >> beam.GroupByKey(), "Aggregate"
+            featuring: beam.DoFn = _WholeShardFn(plan, spec.max_tile_values)
+        else:
+            label, featuring = "Arrive", _ArrivingFn(plan, spec.allowed_lateness_us, spec.max_tile_values)
+        featured: beam.PCollection[pa.RecordBatch] = observed | label >> beam.ParDo(featuring).with_output_types(
+            pa.RecordBatch
+        )
+        return featured
 
 
-class WindowFeatures(beam.PTransform):
+class WindowFeatures(beam.PTransform[beam.PCollection[pa.RecordBatch], beam.PCollection[pa.RecordBatch]]):
     """Appends the windowed features: one branch per key column, joined by event id.
 
     Branches run side by side, not in a row: an event then waits once, its payload is shuffled once, and no branch
@@ -187,9 +191,13 @@ class WindowFeatures(beam.PTransform):
     def expand(self, events: beam.PCollection[pa.RecordBatch]) -> beam.PCollection[pa.RecordBatch]:
         spec = self._spec
         if not spec.windowed:
-            return events | "NoFeatures" >> beam.ParDo(_DropHashFn()).with_output_types(pa.RecordBatch)
+            dropping = beam.ParDo(_DropHashFn())  # type: ignore[no-untyped-call]  # Beam's DoFn has no types
+            unfeatured = events | "NoFeatures" >> dropping.with_output_types(pa.RecordBatch)
+            joined: beam.PCollection[pa.RecordBatch] = unfeatured
+            return joined
         branches = [
             events | f"FeaturesBy[{key}]" >> FeaturesOfKey(plan_key(spec.windowed, key), spec) for key in spec.keys
         ]
         names = tuple(feature.name for feature in spec.windowed)
-        return (events, *branches) | "JoinFeatures" >> JoinFeatures(names, spec.shards)
+        joined = (events, *branches) | "JoinFeatures" >> JoinFeatures(names, spec.shards)
+        return joined

@@ -46,7 +46,7 @@ def read_file(path: str, format_name: str) -> Iterator[RawBlock]:
 def _read_avro(stream: IO[bytes], path: str) -> Iterator[RawBlock]:
     for block in read_blocks(stream):
         source = f"{path}@{block.offset}"
-        yield RawBlock(source, block.schema, block.count, block.data, error=block.error)
+        yield RawBlock(source, block.schema, block.datums, block.data, error=block.error)
 
 
 def _read_json(stream: IO[bytes], path: str) -> Iterator[RawBlock]:
@@ -100,7 +100,7 @@ class _ReadFn(beam.DoFn):
         yield from read_file(path, self._format)
 
 
-class ReadFiles(beam.PTransform):
+class ReadFiles(beam.PTransform[beam.pvalue.PBegin, beam.PCollection[RawBlock]]):
     """Reads files as raw blocks. Input: the pipeline's begin. Output: `RawBlock`, bounded, global window.
 
     Files are the unit of parallel work and of memory: one is read by one worker, Avro and TFRecord as a whole.
@@ -112,4 +112,6 @@ class ReadFiles(beam.PTransform):
 
     def expand(self, begin: beam.pvalue.PBegin) -> beam.PCollection[RawBlock]:
         read = beam.ParDo(_ReadFn(self._format)).with_output_types(RawBlock)
-        return begin | "Files" >> beam.Create(self._paths) | "Spread" >> beam.Reshuffle() | "Read" >> read
+        paths = begin | "Files" >> beam.Create(self._paths) | "Spread" >> beam.Reshuffle()
+        blocks: beam.PCollection[RawBlock] = paths | "Read" >> read
+        return blocks

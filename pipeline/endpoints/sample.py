@@ -49,7 +49,7 @@ _KINDS = (
 
 
 def _avro_rows(block: RawBlock, names: Iterable[str]) -> pa.RecordBatch:
-    return decode_block(block.data, block.count, block.schema).rows
+    return decode_block(block.data, block.datums, block.schema).rows
 
 
 def _json_rows(block: RawBlock, names: Iterable[str]) -> pa.RecordBatch | None:
@@ -70,7 +70,8 @@ def _json_rows(block: RawBlock, names: Iterable[str]) -> pa.RecordBatch | None:
 
 def _loose(values: list[object]) -> pa.Array:
     """The commonest type wins: what does not fit it will be a dead letter, not the reason to refuse the job."""
-    kinds = [float if isinstance(value, int) and not isinstance(value, bool) else type(value) for value in values if value is not None]
+    known = [value for value in values if value is not None]
+    kinds = [float if type(value) is int else type(value) for value in known]
     if not kinds:
         return pa.nulls(len(values))
     common = max(set(kinds), key=kinds.count)

@@ -140,7 +140,7 @@ class _WriteFn(beam.DoFn):
             self._file.discard()
 
 
-class WriteBatches(beam.PTransform):
+class WriteBatches(beam.PTransform[beam.PCollection[pa.RecordBatch], Any]):
     """Writes batches as files in a folder, named `<prefix>-<ulid><suffix>`; a file appears when it is complete.
 
     Input: batches in the schema of the format, any windowing. A bundle's batches share files, which appear before the
@@ -163,7 +163,7 @@ class _PrintFn(beam.DoFn):
             print(json.dumps(row, default=str), flush=True)
 
 
-class WriteRecords(beam.PTransform):
+class WriteRecords(beam.PTransform[beam.PCollection[pa.RecordBatch], Any]):
     """Writes batches of a record to a sink URI: Avro files in that folder, or JSON lines for `stdout:`.
 
     Input: batches in the record's Arrow schema, any windowing.
@@ -175,5 +175,5 @@ class WriteRecords(beam.PTransform):
 
     def expand(self, batches: beam.PCollection[pa.RecordBatch]) -> Any:
         if self._uri == STDOUT:
-            return batches | "Print" >> beam.ParDo(_PrintFn())
+            return batches | "Print" >> beam.ParDo(_PrintFn())  # type: ignore[no-untyped-call]  # Beam's DoFn has no types
         return batches | "Files" >> WriteBatches(self._uri, AvroFormat(self._record), self._prefix)
