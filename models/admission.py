@@ -6,10 +6,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from models.errors import BundleRefused
-from models.folders import BundleIncomplete, BundleTooLarge, verify_folder
-from models.manifest import MANIFEST, MAX_MANIFEST_BYTES, Manifest, parse_manifest
+from models.folders import BundleTooLarge, expanded_bytes, measure_folder, read_folder_manifest, verify_digests
+from models.manifest import Manifest
+from models.memory import memory_limit_bytes
 from models.proving import prove
 from models.releases import AdmittedRelease, Release
+from models.signing import verify_signature
 from models.store import ModelStore
 
 REASONS = (
@@ -62,11 +64,16 @@ class Refusal:
 class Admission:
     """Decides over versions of one model; each manifest digest is decided once and remembered.
 
+    The proofs are given in the order of `REASONS`, with one exception: a bundle is measured before it is
+    downloaded or opened, so `too_large` is found out before anything is paid for it.
+
     Args:
         store: the model's store; None if only folders are checked.
         columns: the job's columns (name → number, integer, boolean or string); None skips that check.
         allow_pickle: whether pickles may be opened.
-        max_bytes: greatest size of a bundle's files together.
+        max_bytes: greatest size of a bundle's files together, and of what its archives unpack to.
+        trusted_key: the public key (PEM) that every bundle must be signed with; None asks for no signature.
+        memory: gives the bytes of memory this process may have, which a bundle must fit too; None if unknown.
     """
 
     def __init__(
@@ -75,11 +82,15 @@ class Admission:
         columns: Mapping[str, str] | None = None,
         allow_pickle: bool = False,
         max_bytes: int = DEFAULT_MAX_BYTES,
+        trusted_key: str | None = None,
+        memory: Callable[[], int | None] = memory_limit_bytes,
     ) -> None:
         self._store = store
         self._columns = columns
         self._allow_pickle = allow_pickle
         self._max_bytes = max_bytes
+        self._trusted_key = trusted_key
+        self._memory = memory
         self._verdicts: dict[str, Verdict] = {}
 
     def check_version(self, version: str) -> Verdict:
@@ -96,26 +107,29 @@ class Admission:
         except BundleRefused as refusal:
             return _refused(refusal, version, None)
         if manifest.digest not in self._verdicts:
-
-            def fetch(folder: Path) -> Path:
-                return store.fetch(version, folder, manifest.digest, self._max_bytes)
-
             with tempfile.TemporaryDirectory(prefix="halflife-admission-") as folder:
-                self._verdicts[manifest.digest] = self._decide(manifest, lambda: fetch(Path(folder)))
+
+                def download() -> Path:
+                    sizes = store.measure(manifest)
+                    self._check_size(sum(sizes.values()), f"version {version!r}")
+                    store.download(manifest, sizes, Path(folder))
+                    return Path(folder)
+
+                self._verdicts[manifest.digest] = self._decide(manifest, download)
         return self._verdicts[manifest.digest]
 
     def check_folder(self, folder: Path) -> Verdict:
         """The verdict on a local folder that holds a bundle with its `manifest.json`."""
         try:
-            manifest = _read_manifest(folder)
+            manifest = read_folder_manifest(folder)
         except BundleRefused as refusal:
             return _refused(refusal, folder.name, None)
 
-        def verified() -> Path:
-            verify_folder(folder, manifest, self._max_bytes)
+        def measured() -> Path:
+            self._check_size(sum(measure_folder(folder, manifest).values()), str(folder))
             return folder
 
-        return self._decide(manifest, verified)
+        return self._decide(manifest, measured)
 
     def admit_release(self, release: Release) -> AdmittedRelease | Refusal:
         """Check every version a release names; one that may not serve refuses the whole release.
@@ -132,24 +146,26 @@ class Admission:
         return AdmittedRelease(release, digests)
 
     def _decide(self, manifest: Manifest, bundle: Callable[[], Path]) -> Verdict:
-        """Decide over a valid manifest; `bundle` gives the folder with the verified files."""
+        """Decide over a valid manifest; `bundle` gives the folder, its files measured."""
         try:
             folder = bundle()
+            if self._trusted_key is not None:
+                verify_signature(folder, manifest, self._trusted_key)
+            verify_digests(folder, manifest)
+            self._check_size(expanded_bytes(folder, manifest), f"version {manifest.version!r} unpacked")
             prove(folder, manifest, self._columns, self._allow_pickle).close()
         except BundleRefused as refusal:
             return _refused(refusal, manifest.version, manifest)
         return Verdict(True, None, "", manifest.version, manifest.digest, manifest)
 
+    def _check_size(self, size: int, what: str) -> None:
+        if size > self._max_bytes:
+            raise BundleTooLarge(f"{what} has {size} bytes; allowed: {self._max_bytes}")
+        memory = self._memory()
+        if memory is not None and size > memory:
+            raise BundleTooLarge(f"{what} has {size} bytes; allowed: {memory}, the memory of this worker")
+
 
 def _refused(refusal: BundleRefused, version: str, manifest: Manifest | None) -> Verdict:
     digest = None if manifest is None else manifest.digest
     return Verdict(False, refusal.reason, str(refusal), version, digest, manifest)
-
-
-def _read_manifest(folder: Path) -> Manifest:
-    path = folder / MANIFEST
-    if not path.is_file():
-        raise BundleIncomplete(f"{folder} has no {MANIFEST}; allowed: the folder of a bundle")
-    if path.stat().st_size > MAX_MANIFEST_BYTES:
-        raise BundleTooLarge(f"{path} has {path.stat().st_size} bytes; allowed: {MAX_MANIFEST_BYTES}")
-    return parse_manifest(path.read_bytes())

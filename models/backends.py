@@ -1,6 +1,5 @@
 """Objects behind a URL: the few operations the model store needs, on any store that obstore opens."""
 
-import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
@@ -13,6 +12,7 @@ from obstore.exceptions import AlreadyExistsError, BaseError
 from obstore.store import LocalStore, MemoryStore, ObjectStore, from_url
 
 from models.errors import StoreError, one_line
+from models.redaction import hide_secrets, holds_credentials, public_uri
 
 _REMOTE = ("s3", "s3a", "gs", "az", "azure", "abfs", "abfss", "adl")
 _ALLOWED = "a path, file:///path, memory://name, s3://bucket/path, gs://bucket/path or az://container/path"
@@ -49,7 +49,10 @@ class Backend:
             self.root = _local_root(url, scheme)
             url = str(self.root)
         elif scheme not in (*_REMOTE, "memory"):
-            raise InvalidStoreUrl(f"store {url!r} is not allowed; allowed: {_ALLOWED}")
+            raise InvalidStoreUrl(f"store {public_uri(url)!r} is not allowed; allowed: {_ALLOWED}")
+        elif holds_credentials(url):
+            found = f"store {public_uri(url)!r} is given with a user, a query or a fragment"
+            raise InvalidStoreUrl(f"{found}; allowed: {_ALLOWED}, with credentials in the environment")
         self.url = url
         self._scheme = scheme
         self._store: ObjectStore | None = None
@@ -176,5 +179,5 @@ def _local_root(url: str, scheme: str) -> Path:
 
 
 def _public(error: BaseException) -> str:
-    """One line without the query of any URL: signatures and tokens travel there."""
-    return re.sub(r"\?[^\s)]*", "?…", one_line(error))
+    """One line without credentials: signatures, tokens and keys travel in URLs and in servers' answers."""
+    return hide_secrets(one_line(error))

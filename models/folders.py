@@ -2,11 +2,12 @@
 
 import hashlib
 import os
+import zipfile
 from pathlib import Path
 from typing import ClassVar
 
 from models.errors import BundleRefused, StoreError
-from models.manifest import MANIFEST, Manifest, PathOutside
+from models.manifest import MANIFEST, MAX_MANIFEST_BYTES, SIGNATURE, Manifest, PathOutside, parse_manifest
 
 
 class BundleIncomplete(StoreError, BundleRefused):
@@ -28,7 +29,7 @@ class BundleTooLarge(StoreError, BundleRefused):
 
 
 def payload_paths(folder: Path) -> list[str]:
-    """Relative paths of all files under `folder` but its `manifest.json`, sorted.
+    """Relative paths of all files under `folder` but its `manifest.json` and `model.sig`, sorted.
 
     Raises:
         StoreError: it is no folder.
@@ -37,7 +38,7 @@ def payload_paths(folder: Path) -> list[str]:
         raise StoreError(f"{folder} is not a folder; allowed: the folder of a bundle's files")
     parents = ((Path(parent), names) for parent, _, names in os.walk(folder))
     found = ((parent / name).relative_to(folder).as_posix() for parent, names in parents for name in names)
-    return sorted(path for path in found if path != MANIFEST)
+    return sorted(path for path in found if path not in (MANIFEST, SIGNATURE))
 
 
 def file_sha256(path: Path) -> str:
@@ -56,20 +57,57 @@ def refuse_links(folder: Path, path: str) -> None:
         raise PathOutside("files", path, "files inside the bundle's folder; this link leads out of it")
 
 
-def verify_folder(folder: Path, manifest: Manifest, max_bytes: int) -> None:
-    """Check that a folder holds every file of the manifest, inside it, not too large, with its sha256.
+def read_folder_manifest(folder: Path) -> Manifest:
+    """The manifest of a bundle on disk.
 
     Raises:
-        BundleIncomplete, PathOutside, BundleTooLarge, WrongDigest: it does not.
+        BundleIncomplete, BundleTooLarge, InvalidManifest, PathOutside: there is none that is valid.
+    """
+    refuse_links(folder, MANIFEST)
+    path = folder / MANIFEST
+    if not path.is_file():
+        raise BundleIncomplete(f"{folder} has no {MANIFEST}; allowed: the folder of a bundle")
+    if path.stat().st_size > MAX_MANIFEST_BYTES:
+        raise BundleTooLarge(f"{path} has {path.stat().st_size} bytes; allowed: {MAX_MANIFEST_BYTES}")
+    return parse_manifest(path.read_bytes())
+
+
+def measure_folder(folder: Path, manifest: Manifest) -> dict[str, int]:
+    """Bytes of every file of the manifest; all are there, and inside the folder.
+
+    Raises:
+        BundleIncomplete, PathOutside: they are not.
     """
     for path in manifest.files:
         refuse_links(folder, path)
         if not (folder / path).is_file():
             raise BundleIncomplete(f"{folder}: {path} is absent; allowed: every file that `files` lists")
-    size = sum((folder / path).stat().st_size for path in manifest.files)
-    if size > max_bytes:
-        raise BundleTooLarge(f"{folder} has {size} bytes; allowed: {max_bytes}")
+    return {path: (folder / path).stat().st_size for path in manifest.files}
+
+
+def verify_digests(folder: Path, manifest: Manifest) -> None:
+    """Check that every file of the manifest has its sha256.
+
+    Raises:
+        WrongDigest: one has another.
+    """
     for path, expected in manifest.files.items():
         found = file_sha256(folder / path)
         if found != expected:
             raise WrongDigest(f"{folder}: {path} has sha256 {found}; allowed: {expected}")
+
+
+def expanded_bytes(folder: Path, manifest: Manifest) -> int:
+    """Bytes of the payload once its zip archives (skops, NumPy, some ONNX and MLflow files) are unpacked.
+
+    A zip's directory states them, and what unpacks to more than it states fails to load.
+    """
+    total = 0
+    for path in manifest.files:
+        total += (folder / path).stat().st_size
+        try:
+            with zipfile.ZipFile(folder / path) as archive:
+                total += sum(member.file_size for member in archive.infolist())
+        except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError):
+            continue  # no zip: it is as large as it is, and a broken one will not load
+    return total

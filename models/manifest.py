@@ -17,6 +17,7 @@ OutputKind: TypeAlias = Literal["probability", "regression", "class"]
 Value: TypeAlias = float | int | bool | str
 
 MANIFEST = "manifest.json"
+SIGNATURE = "model.sig"
 MAX_MANIFEST_BYTES = 8 * 1024 * 1024
 _INT64 = range(-(2**63), 2**63)
 
@@ -215,8 +216,9 @@ def _check_files(manifest: Manifest) -> None:
             raise InvalidManifest(place, target, "a path that `files` lists with its sha256")
     folders = {str(parent) for path in manifest.files for parent in PurePosixPath(path).parents}
     for path in manifest.files:
-        if path == MANIFEST or path in folders:
-            raise InvalidManifest("files", path, f"paths of payload files, none of them {MANIFEST} or a folder")
+        if path in (MANIFEST, SIGNATURE) or path in folders:
+            allowed = f"paths of payload files, none of them {MANIFEST}, {SIGNATURE} or a folder"
+            raise InvalidManifest("files", path, allowed)
 
 
 def _check_times(manifest: Manifest) -> None:

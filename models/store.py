@@ -5,13 +5,11 @@ import json
 import re
 import secrets
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ulid import ULID
-
 from models import clock
+from models.access_log import AccessLog, AccessScan, Detail, entry_of
 from models.backends import Backend, ObjectTooLarge
 from models.errors import StoreError, one_line
 from models.folders import (
@@ -20,17 +18,18 @@ from models.folders import (
     WrongDigest,
     file_sha256,
     payload_paths,
+    read_folder_manifest,
     refuse_links,
 )
-from models.manifest import MANIFEST, MAX_MANIFEST_BYTES, InvalidManifest, Manifest, parse_manifest
-from models.releases import Challenger, InvalidRelease, Release, parse_release, release_document
-from models.strict_json import parse_object
-from schemas.validation import Absent, SpecError
+from models.manifest import MANIFEST, MAX_MANIFEST_BYTES, SIGNATURE, InvalidManifest, Manifest, parse_manifest
+from models.release_log import ReleaseLog, ReleaseScan, checked_document
+from models.releases import Challenger, Release
+from models.signing import MAX_SIGNATURE_BYTES
+from schemas.validation import Absent
+
+__all__ = ["ModelStore", "ReleaseScan", "UnknownVersion", "VersionExists"]
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
-_RELEASE_NAME = re.compile(r"(\d{8})\.json")
-_MAX_RELEASE_BYTES = 1024 * 1024
-_MAX_RELEASE_ATTEMPTS = 1000
 
 
 class VersionExists(StoreError):
@@ -39,15 +38,6 @@ class VersionExists(StoreError):
 
 class UnknownVersion(StoreError):
     """A release names a version that the store does not have."""
-
-
-@dataclass(frozen=True, slots=True)
-class ReleaseScan:
-    """What one listing found: valid releases, errors of unreadable ones by sequence, the last sequence."""
-
-    releases: tuple[Release, ...]
-    broken: Mapping[int, InvalidRelease]
-    last: int
 
 
 class ModelStore:
@@ -64,39 +54,48 @@ class ModelStore:
     def __init__(self, url: str, model: str) -> None:
         self.model = _name(model, "model")
         self._backend = Backend(url)
+        self._releases = ReleaseLog(self._backend, model)
+        self._accesses = AccessLog(self._backend, model)
         self.url = self._backend.url
 
     def publish(self, folder: Path, manifest: Mapping[str, Any]) -> Manifest:
         """Upload every file of `folder`, then, conditionally, the manifest, whose `files` is filled in here.
 
-        `manifest` is the document without `files`; `model` may be left out. A `manifest.json` in the folder
-        is not uploaded. An interrupted publish can be repeated.
+        `manifest` is the document without `files`; `model` may be left out. A `manifest.json` or `model.sig` in
+        the folder is not uploaded. An interrupted publish can be repeated.
 
         Raises:
             InvalidManifest: before anything is uploaded.
             VersionExists: the version is published already, or was begun with other content.
         """
-        paths = payload_paths(folder)
-        files = {path: file_sha256(folder / path) for path in paths}
-        document = {"model": self.model, **manifest, "files": files}
-        try:
-            raw = json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False).encode()
-        except (TypeError, ValueError) as error:
-            raise InvalidManifest("", Absent(one_line(error)), "values that JSON has") from None
-        parsed = self._own(parse_manifest(raw), str(document["version"]))
-        if self._backend.size(self._key(parsed.version, MANIFEST)) is not None:
-            raise VersionExists(f"{self._place(parsed.version)} is already published; choose another version name")
-        for path in paths:
-            self._upload(parsed, folder, path)
-        if not self._backend.create(self._key(parsed.version, MANIFEST), raw):
-            raise VersionExists(f"{self._place(parsed.version)} was published meanwhile; choose another version name")
-        return parsed
+        raw = manifest_bytes(folder, {"model": self.model, **manifest})
+        parsed = parse_manifest(raw)
+        return self._upload_all(folder, self._own(parsed, parsed.version), payload_paths(folder))
+
+    def publish_bundle(self, folder: Path) -> Manifest:
+        """Upload a complete bundle: a folder with its `manifest.json`, whose bytes are kept, and maybe `model.sig`.
+
+        Raises:
+            BundleRefused: the folder holds no valid manifest of this model, or not all of its files.
+            VersionExists: the version is published already, or was begun with other content.
+        """
+        parsed = read_folder_manifest(folder)
+        for path in parsed.files:
+            refuse_links(folder, path)
+            if not (folder / path).is_file():
+                raise BundleIncomplete(f"{folder}: {path} is absent; allowed: every file that `files` lists")
+        signed = [SIGNATURE] if (folder / SIGNATURE).is_file() else []
+        return self._upload_all(folder, self._own(parsed, parsed.version), [*parsed.files, *signed])
 
     def versions(self) -> list[str]:
         """Names of all complete versions, sorted; one listing, no reads."""
         prefix = f"{self.model}/versions"
         keys = (key.removeprefix(f"{prefix}/").split("/") for key, _ in self._backend.list(prefix))
         return sorted(parts[0] for parts in keys if parts[1:] == [MANIFEST] and _NAME.fullmatch(parts[0]))
+
+    def has_version(self, version: str) -> bool:
+        """Whether a version is published; one look, no reads."""
+        return self._backend.size(self._key(_name(version, "version"), MANIFEST)) is not None
 
     def read_manifest(self, version: str) -> Manifest:
         """The manifest of a version.
@@ -115,6 +114,22 @@ class ModelStore:
             raise BundleIncomplete(f"{self._place(version)} has no {MANIFEST}; publish it, or name another version")
         return self._own(parse_manifest(raw), version)
 
+    def read_file(self, manifest: Manifest, path: str, max_bytes: int) -> bytes:
+        """One payload file of a version, its sha256 verified.
+
+        Raises:
+            BundleIncomplete, BundleTooLarge, WrongDigest, StoreUnavailable: as `fetch`.
+        """
+        key = self._key(manifest.version, path)
+        try:
+            raw = self._backend.read(key, max_bytes)
+        except ObjectTooLarge as error:
+            raise BundleTooLarge(str(error)) from None
+        if raw is None:
+            raise BundleIncomplete(f"{self.url}: {key} is absent")
+        self._check_digest(key, hashlib.sha256(raw).hexdigest(), manifest.files[path])
+        return raw
+
     def fetch(self, version: str, into: Path, digest: str | None = None, max_bytes: int | None = None) -> Path:
         """Download a bundle into the folder `into` (created if need be) and verify each file's sha256.
 
@@ -128,14 +143,50 @@ class ModelStore:
         manifest = self.read_manifest(version)
         if digest is not None and manifest.digest != digest:
             raise WrongDigest(f"{self._place(version)}: manifest has sha256 {manifest.digest}; allowed: {digest}")
-        sizes = self._sizes(manifest)
+        sizes = self.measure(manifest)
         if max_bytes is not None and sum(sizes.values()) > max_bytes:
             raise BundleTooLarge(f"{self._place(version)} has {sum(sizes.values())} bytes; allowed: {max_bytes}")
-        into.mkdir(parents=True, exist_ok=True)
-        for path in manifest.files:
-            self._download(manifest, path, into / path, sizes[path])
-        (into / MANIFEST).write_bytes(manifest.raw)
+        for path, found in self.download(manifest, sizes, into).items():
+            self._check_digest(self._key(version, path), found, manifest.files[path])
         return into
+
+    def measure(self, manifest: Manifest) -> dict[str, int]:
+        """Bytes of every file of a bundle by one listing.
+
+        Raises:
+            BundleIncomplete: a file is absent.
+        """
+        prefix = self._key(manifest.version, "")
+        found = {key.removeprefix(prefix): size for key, size in self._backend.list(prefix.rstrip("/"))}
+        for path in manifest.files:
+            if path not in found:
+                raise BundleIncomplete(f"{self._place(manifest.version)}: {path} is absent; allowed: all of `files`")
+        return {path: found[path] for path in manifest.files}
+
+    def download(self, manifest: Manifest, sizes: Mapping[str, int], into: Path) -> dict[str, str]:
+        """Download a bundle, its manifest as given, and its signature where there is one; nothing is verified yet.
+
+        Args:
+            manifest: the bundle's manifest.
+            sizes: as `measure` found them; a file that has grown since is refused.
+            into: a folder, created if need be.
+
+        Returns:
+            The sha256 of each payload file as it was written.
+
+        Raises:
+            BundleIncomplete, PathOutside, WrongDigest, BundleTooLarge, StoreUnavailable: as `fetch`.
+        """
+        into.mkdir(parents=True, exist_ok=True)
+        found = {path: self._download(manifest, path, into / path, sizes[path]) for path in manifest.files}
+        (into / MANIFEST).write_bytes(manifest.raw)
+        try:
+            signature = self._backend.read(self._key(manifest.version, SIGNATURE), MAX_SIGNATURE_BYTES)
+        except ObjectTooLarge as error:
+            raise BundleTooLarge(str(error)) from None
+        if signature is not None:
+            (into / SIGNATURE).write_bytes(signature)
+        return found
 
     def append_release(
         self,
@@ -173,7 +224,11 @@ class ModelStore:
             reason=reason,
             evidence=evidence,
         )
-        return self._append(draft)
+        checked_document(draft)
+        for version in draft.versions:
+            if not self.has_version(version):
+                raise UnknownVersion(f"{self._place(version)} does not exist; allowed: a published version")
+        return self._releases.append(draft)
 
     def releases(self, after: int = 0) -> list[Release]:
         """The valid releases with a sequence greater than `after`, in order; costs what is new."""
@@ -185,41 +240,15 @@ class ModelStore:
         Raises:
             StoreUnavailable: the store did not answer; ask again with the same `after`.
         """
-        found: list[Release] = []
-        broken: dict[int, InvalidRelease] = {}
-        last = after
-        for sequence in self._sequences(after):
-            try:
-                found.append(self._read_release(sequence))
-            except InvalidRelease as error:
-                broken[sequence] = error
-            last = sequence
-        return ReleaseScan(tuple(found), broken, last)
+        return self._releases.scan(after)
 
-    def record_access(
-        self, action: str, actor: str, *, now_us: int | None = None, **detail: str | int | float | bool | None
-    ) -> str:
+    def record_access(self, action: str, actor: str, *, now_us: int | None = None, **detail: Detail) -> str:
         """Write one entry of the access log: who (`actor`) did what (`action`), when. Returns its key."""
-        time_us = clock.now_us() if now_us is None else now_us
-        at = clock.format_time(time_us)
-        key = f"{self.model}/access/{at[:10]}/{ULID.from_timestamp(time_us / 1e6)}.json"
-        entry = {**detail, "at": at, "action": action, "actor": actor}
-        self._backend.create(key, json.dumps(entry, ensure_ascii=False).encode())
-        return key
+        return self._accesses.record(entry_of(action, actor, clock.now_us() if now_us is None else now_us, detail))
 
-    def _append(self, draft: Release) -> Release:
-        document = _checked_document(draft)
-        for version in draft.versions:
-            if self._backend.size(self._key(version, MANIFEST)) is None:
-                raise UnknownVersion(f"{self._place(version)} does not exist; allowed: a published version")
-        last = 0
-        for _ in range(_MAX_RELEASE_ATTEMPTS):
-            last = self._last_sequence(after=last)
-            document["sequence"] = last + 1
-            raw = json.dumps(document, indent=2, ensure_ascii=False).encode()
-            if self._backend.create(self._release_key(last + 1), raw):
-                return parse_release(document)
-        raise StoreError(f"{self.url}: no release of {self.model!r} written: others won {_MAX_RELEASE_ATTEMPTS} times")
+    def accesses(self, first_day: str | None = None, last_day: str | None = None) -> AccessScan:
+        """The access log from one day to another, as `AccessLog.scan`."""
+        return self._accesses.scan(first_day, last_day)
 
     def _own(self, manifest: Manifest, version: str) -> Manifest:
         if manifest.model != self.model:
@@ -228,23 +257,25 @@ class ModelStore:
             raise InvalidManifest("version", manifest.version, version)
         return manifest
 
+    def _upload_all(self, folder: Path, manifest: Manifest, paths: Iterable[str]) -> Manifest:
+        if self.has_version(manifest.version):
+            raise VersionExists(f"{self._place(manifest.version)} is already published; choose another version name")
+        for path in paths:
+            self._upload(manifest, folder, path)
+        if not self._backend.create(self._key(manifest.version, MANIFEST), manifest.raw):
+            raise VersionExists(f"{self._place(manifest.version)} was published meanwhile; choose another version name")
+        return manifest
+
     def _upload(self, manifest: Manifest, folder: Path, path: str) -> None:
         key = self._key(manifest.version, path)
         if self._backend.create(key, folder / path):
             return
         # Left by an interrupted publish, or being written by another one: the same bytes do no harm.
-        if _digest(self._backend.stream(key)) != manifest.files[path]:
+        expected = manifest.files.get(path) or file_sha256(folder / path)
+        if _digest(self._backend.stream(key)) != expected:
             raise VersionExists(f"{self.url}: {key} is there with other content; choose another version name")
 
-    def _sizes(self, manifest: Manifest) -> dict[str, int]:
-        prefix = self._key(manifest.version, "")
-        found = {key.removeprefix(prefix): size for key, size in self._backend.list(prefix.rstrip("/"))}
-        for path in manifest.files:
-            if path not in found:
-                raise BundleIncomplete(f"{self._place(manifest.version)}: {path} is absent; allowed: all of `files`")
-        return {path: found[path] for path in manifest.files}
-
-    def _download(self, manifest: Manifest, path: str, target: Path, size: int) -> None:
+    def _download(self, manifest: Manifest, path: str, target: Path, size: int) -> str:
         key = self._key(manifest.version, path)
         if self._backend.root is not None:
             refuse_links(self._backend.root / self._key(manifest.version, ""), path)
@@ -260,37 +291,30 @@ class ModelStore:
                     file.write(chunk)
         except FileNotFoundError:
             raise BundleIncomplete(f"{self.url}: {key} is absent") from None
-        if sha256.hexdigest() != manifest.files[path]:
-            raise WrongDigest(f"{self.url}: {key} has sha256 {sha256.hexdigest()}; allowed: {manifest.files[path]}")
+        return sha256.hexdigest()
 
-    def _sequences(self, after: int) -> list[int]:
-        keys = self._backend.list(f"{self.model}/releases", after=self._release_key(after))
-        names = (_RELEASE_NAME.fullmatch(key.rpartition("/")[2]) for key, _ in keys)
-        return [int(name[1]) for name in names if name]
-
-    def _last_sequence(self, after: int) -> int:
-        return max(self._sequences(after), default=after)
-
-    def _read_release(self, sequence: int) -> Release:
-        try:
-            document = parse_object(self._backend.read(self._release_key(sequence), _MAX_RELEASE_BYTES) or b"")
-        except ObjectTooLarge as error:
-            raise InvalidRelease("", Absent(one_line(error)), f"at most {_MAX_RELEASE_BYTES} bytes") from None
-        except SpecError as error:
-            raise InvalidRelease(error.path, error.value, error.allowed) from None
-        release = parse_release(document)
-        if (release.sequence, release.model) != (sequence, self.model):
-            raise InvalidRelease("sequence", release.sequence, f"{sequence}, of model {self.model}")
-        return release
+    def _check_digest(self, key: str, found: str, expected: str) -> None:
+        if found != expected:
+            raise WrongDigest(f"{self.url}: {key} has sha256 {found}; allowed: {expected}")
 
     def _key(self, version: str, path: str) -> str:
         return f"{self.model}/versions/{version}/{path}"
 
-    def _release_key(self, sequence: int) -> str:
-        return f"{self.model}/releases/{sequence:08d}.json"
-
     def _place(self, version: str) -> str:
         return f"{self.url}: version {version!r} of {self.model!r}"
+
+
+def manifest_bytes(folder: Path, document: Mapping[str, Any]) -> bytes:
+    """The bytes of a manifest that names every payload file of `folder` with its sha256.
+
+    Raises:
+        InvalidManifest: the document holds something that JSON has not.
+    """
+    files = {path: file_sha256(folder / path) for path in payload_paths(folder)}
+    try:
+        return json.dumps({**document, "files": files}, indent=2, ensure_ascii=False, allow_nan=False).encode()
+    except (TypeError, ValueError) as error:
+        raise InvalidManifest("", Absent(one_line(error)), "values that JSON has") from None
 
 
 def _name(name: str, what: str) -> str:
@@ -304,12 +328,3 @@ def _digest(chunks: Iterable[bytes]) -> str:
     for chunk in chunks:
         sha256.update(chunk)
     return sha256.hexdigest()
-
-
-def _checked_document(draft: Release) -> dict[str, Any]:
-    try:
-        document = release_document(draft)
-    except OverflowError:
-        raise InvalidRelease("effective_from", draft.effective_from_us, "years 1 to 9999 in microseconds") from None
-    parse_release(document)
-    return document

@@ -3,19 +3,31 @@
 import sys
 from collections.abc import Callable, Sequence
 
-from pipeline.run import run, write_features
+from pipeline.commands.models import models
 
 _USAGE = """usage: halflife VERB [OPTION…]
 
   run        run a job (the same as python -m pipeline)
+  models     publish, release, roll back, list, show and check model versions
   features   write a point-in-time training set with the job's own transforms
 
 halflife VERB --help says more."""
 
-_VERBS: dict[str, Callable[[Sequence[str]], int]] = {
-    "run": lambda arguments: run(arguments, "halflife run"),
-    "features": write_features,
-}
+
+def _run(arguments: Sequence[str]) -> int:
+    # Beam takes seconds to import: only the verbs that run a graph pay for it.
+    from pipeline.run import run
+
+    return run(arguments, "halflife run")
+
+
+def _features(arguments: Sequence[str]) -> int:
+    from pipeline.run import write_features
+
+    return write_features(arguments)
+
+
+_VERBS: dict[str, Callable[[Sequence[str]], int]] = {"run": _run, "models": models, "features": _features}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

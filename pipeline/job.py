@@ -136,6 +136,7 @@ def parse_job(document: Mapping[str, Any], columns: Mapping[str, str]) -> Job:
             poll_us=_duration(model, "poll", "10s", "model"),
             allow_pickle=model.get("allow_pickle", False),
             max_bundle_bytes=model.get("max_bytes", _DEFAULT_BUNDLE_BYTES),
+            trusted_key=model.get("trusted_key"),
         ),
         drift=DriftSpec(
             window_us=_duration(drift, "window", "1d", "drift"),

@@ -1,6 +1,7 @@
 """The command line of a job: Halflife's own options, and whatever is left for Beam."""
 
 import argparse
+import json
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -27,6 +28,14 @@ class _Parser(argparse.ArgumentParser):
             "--set", action="append", default=[], metavar="PATH=VALUE", dest="settings",
             help="override one value of the job spec, such as model.poll=30s; repeatable",
         )  # fmt: skip
+        self.add_argument(
+            "--allow_pickle", action="store_true",
+            help="open pickled models, which can run any code (model.allow_pickle)",
+        )  # fmt: skip
+        self.add_argument(
+            "--trusted_key", metavar="FILE",
+            help="refuse bundles that are not signed with this public key (model.trusted_key)",
+        )  # fmt: skip
         self.add_argument("--summary", metavar="FILE", help="write the counts of the run as JSON")
         self.add_argument("--json", action="store_true", help="print the summary as JSON instead of a table")
         self.add_argument("--verbose", action="store_true", help="show Beam's log and tracebacks")
@@ -39,4 +48,13 @@ def parse_run_options(arguments: list[str], prog: str, with_out: bool = False) -
         parser.add_argument("--out", required=True, metavar="DIR", help="folder for the training set (Parquet)")
     known, rest = parser.parse_known_args(arguments)
     out = known.out if with_out else None
-    return RunOptions(known.job, tuple(known.settings), known.summary, known.json, known.verbose, out, tuple(rest))
+    settings = [*known.settings, *_as_settings(known)]
+    return RunOptions(known.job, tuple(settings), known.summary, known.json, known.verbose, out, tuple(rest))
+
+
+def _as_settings(known: argparse.Namespace) -> list[str]:
+    """Options that say the same as a value of the job spec."""
+    pickles = ["model.allow_pickle=true"] if known.allow_pickle else []
+    # JSON is YAML: a path with a colon or a sharp in it stays one text.
+    key = [] if known.trusted_key is None else [f"model.trusted_key={json.dumps(known.trusted_key)}"]
+    return pickles + key

@@ -6,6 +6,7 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import apache_beam as beam
@@ -13,6 +14,8 @@ from apache_beam.options.pipeline_options import PipelineOptions, StandardOption
 from ulid import ULID
 
 from models.errors import StoreError
+from models.redaction import public_uri
+from models.signing import read_public_key
 from models.store import ModelStore
 from pipeline.dag import Outputs, build
 from pipeline.endpoints.files import NoInput, ReadFiles, matching_files
@@ -36,6 +39,7 @@ from schemas.job import Job
 from schemas.raw import RawBlock
 from schemas.validation import SpecError
 from transforms import metrics
+from transforms.watch_releases import columns_of
 
 _UNCONNECTED = ("labels", "explain")
 
@@ -60,6 +64,7 @@ def prepare(options: RunOptions) -> Prepared:
     apply_settings(document, options.settings)
     checked(document)
     _absolute_uris(document)
+    _read_trusted_key(document["model"])
     events = document["events"]
     paths = matching_files(events["uri"])
     columns = events.get("columns") or sampled_types(paths, events["format"], needed_columns(document))
@@ -83,7 +88,21 @@ def _store_url(url: str) -> str:
     try:
         return ModelStore(absolute(url), "check").url
     except StoreError as error:
-        raise SpecError("model.store", url, f"the URL of an object store ({error})") from None
+        raise SpecError("model.store", public_uri(url), f"the URL of an object store ({error})") from None
+
+
+def _read_trusted_key(model: dict[str, Any]) -> None:
+    """Puts the key itself in the place of its file's name: workers need not have the file."""
+    if "trusted_key" in model:
+        try:
+            model["trusted_key"] = read_public_key(model["trusted_key"])
+        except StoreError as error:
+            raise SpecError("model.trusted_key", model["trusted_key"], f"a public key ({error})") from None
+
+
+def columns_of_job(job: Path, settings: tuple[str, ...]) -> dict[str, str]:
+    """The columns, with types, that the job of a spec file offers a model; raises as `prepare`."""
+    return columns_of(prepare(RunOptions(job, settings, None, False, False, None, ())).job)
 
 
 def _check_world(prepared: Prepared) -> None:

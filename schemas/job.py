@@ -77,13 +77,17 @@ class FeaturesSpec:
 
 @dataclass(frozen=True, slots=True)
 class ModelSpec:
-    """Which model scores, where its bundles and releases live, and how often new ones are looked for."""
+    """Which model scores, where its bundles and releases live, and how often new ones are looked for.
+
+    `trusted_key` is the public key (PEM) that every bundle must be signed with, None where unsigned ones may serve.
+    """
 
     name: str
     store: str
     poll_us: int
     allow_pickle: bool
     max_bundle_bytes: int
+    trusted_key: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

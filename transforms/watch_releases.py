@@ -58,7 +58,9 @@ class Watcher:
     def __init__(self, spec: ModelSpec, columns: Mapping[str, str]) -> None:
         self._store = ModelStore(spec.store, spec.name)
         self._columns = dict(columns)
-        self._admission = Admission(self._store, self._columns, spec.allow_pickle, spec.max_bundle_bytes)
+        self._admission = Admission(
+            self._store, self._columns, spec.allow_pickle, spec.max_bundle_bytes, spec.trusted_key
+        )
 
     def poll(self, seen: Progress, at_us: int) -> tuple[list[AdmittedRelease], list[ModelEvent], Progress]:
         """Newly admitted releases, what is to be audited, and the progress to poll from next.

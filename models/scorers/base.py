@@ -72,13 +72,15 @@ class Scorer(ABC):
 
 
 def only_file(manifest: Manifest, suffixes: Iterable[str]) -> str:
-    """The one payload path that ends with one of `suffixes`.
+    """The one payload path that ends with one of `suffixes`; profile, golden and training records do not count.
 
     Raises:
         WillNotLoad: there is none, or more than one.
     """
     wanted = tuple(suffixes)
-    found = [path for path in manifest.files if path.endswith(wanted)]
+    golden = None if manifest.golden is None else manifest.golden.file
+    others = (manifest.profile, golden, manifest.training.get("records"))
+    found = [path for path in manifest.files if path.endswith(wanted) and path not in others]
     if len(found) != 1:
         listed = ", ".join(sorted(found)) or "none"
         raise WillNotLoad(f"{manifest.scorer}: files {listed}; allowed: exactly one of {', '.join(wanted)}")

@@ -10,99 +10,10 @@ import pytest
 from models.admission import REASONS, Admission, Refusal
 from models.backends import Backend
 from models.errors import StoreError
-from models.manifest import MANIFEST
 from models.releases import AdmittedRelease, Challenger, Release
 from models.store import ModelStore
-from tests.unit.models.bundles import COLUMNS, INPUTS, LINEAR, document, with_golden, write_bundle
-
-
-def good(folder: Path) -> None:
-    folder.mkdir()
-    write_bundle(folder, with_golden(folder, document()))
-
-
-def no_manifest(folder: Path) -> None:
-    folder.mkdir()
-
-
-def missing_payload(folder: Path) -> None:
-    good(folder)
-    (folder / "golden.jsonl").unlink()
-
-
-def invalid_manifest(folder: Path) -> None:
-    folder.mkdir()
-    (folder / MANIFEST).write_text("{}")
-
-
-def path_outside(folder: Path) -> None:
-    folder.mkdir()
-    (folder / MANIFEST).write_text(json.dumps({**document(), "files": {"../x": "a" * 64}}))
-
-
-def link_outside(folder: Path) -> None:
-    good(folder)
-    (folder / "golden.jsonl").rename(folder.parent / "elsewhere.jsonl")
-    (folder / "golden.jsonl").symlink_to(folder.parent / "elsewhere.jsonl")
-
-
-def wrong_digest(folder: Path) -> None:
-    good(folder)
-    (folder / "golden.jsonl").write_text("changed")
-
-
-def unknown_scorer(folder: Path) -> None:
-    write_bundle(folder, document("fortran"))
-
-
-def will_not_load(folder: Path) -> None:
-    folder.mkdir()
-    (folder / "model.skops").write_bytes(b"no zip file")
-    write_bundle(folder, document("sklearn"))
-
-
-def wrong_inputs(folder: Path) -> None:
-    terms = {"intercept": 0, "coefficients": {"dep_dely": 1}}
-    write_bundle(folder, document(inputs=[{"name": "dep_dely", "type": "number"}], linear=terms))
-
-
-def golden_mismatch(folder: Path) -> None:
-    folder.mkdir()
-    write_bundle(folder, with_golden(folder, document(), shift=1e-3))
-
-
-def answers_nan(folder: Path) -> None:
-    import skops.io
-    from sklearn.linear_model import LinearRegression
-
-    folder.mkdir()
-    model = LinearRegression().fit([[0.0], [1.0]], [0.0, 1.0])
-    model.coef_[0] = float("nan")
-    skops.io.dump(model, folder / "model.skops")
-    (folder / "golden.jsonl").write_text(json.dumps({"inputs": {"delay": 1.0}, "score": 1.0}))
-    golden = {"file": "golden.jsonl"}
-    output = {"kind": "regression"}
-    write_bundle(folder, document("sklearn", inputs=INPUTS[:1], output=output, golden=golden))
-
-
-def not_a_probability(folder: Path) -> None:
-    write_bundle(folder, with_golden(folder, document(linear={**LINEAR, "link": "identity"})))
-
-
-BROKEN: list[tuple[Callable[[Path], None], str, str]] = [
-    (no_manifest, "incomplete", "has no manifest.json"),
-    (missing_payload, "incomplete", "golden.jsonl is absent"),
-    (invalid_manifest, "invalid_manifest", "created_by: missing"),
-    (path_outside, "path_outside", "'../x'"),
-    (link_outside, "path_outside", "golden.jsonl"),
-    (wrong_digest, "wrong_digest", "golden.jsonl has sha256"),
-    (unknown_scorer, "unknown_scorer", "'fortran'"),
-    (will_not_load, "will_not_load", "sklearn: "),
-    (wrong_inputs, "wrong_inputs", "'dep_dely'"),
-    (golden_mismatch, "golden_mismatch", "golden.jsonl line 1: score"),
-    (answers_nan, "bad_output", "score nan of record 1; allowed: a finite number"),
-    (not_a_probability, "bad_output", "allowed: a probability from 0 to 1"),
-]
+from tests.unit.models.broken import BROKEN, good, pickled, wrong_inputs
+from tests.unit.models.bundles import COLUMNS, document, with_golden, write_bundle
 
 
 @pytest.mark.parametrize(("build", "reason", "detail"), BROKEN, ids=[build.__name__ for build, _, _ in BROKEN])
@@ -138,12 +49,8 @@ def test_columns_are_only_compared_where_they_are_known(tmp_path: Path) -> None:
 
 
 def test_pickle_is_admitted_only_where_allowed(tmp_path: Path) -> None:
-    from sklearn.linear_model import LinearRegression
-
     folder = tmp_path / "bundle"
-    folder.mkdir()
-    (folder / "model.pkl").write_bytes(pickle.dumps(LinearRegression().fit([[0.0], [1.0]], [0.0, 1.0])))
-    write_bundle(folder, document("sklearn", inputs=INPUTS[:1], output={"kind": "regression"}))
+    pickled(folder)
     assert Admission(None).check_folder(folder).reason == "will_not_load"
     assert Admission(None, allow_pickle=True).check_folder(folder).admitted
 

@@ -1,0 +1,50 @@
+"""`halflife models check`: the whole admission, here, before a job does it."""
+
+import argparse
+from pathlib import Path
+
+from models.admission import Verdict
+from pipeline.commands.output import Refused, exit_code, print_json
+from pipeline.commands.parsing import (
+    Arguments,
+    OneLineParser,
+    add_actor_option,
+    add_admission_options,
+    add_store_options,
+)
+from pipeline.commands.place import admission_at, find_place, folder_admission, job_columns
+
+
+def check(arguments: Arguments) -> int:
+    """`halflife models check FOLDER|VERSION`; returns the exit code: 1 when refused."""
+    parser = OneLineParser("halflife models check", "Give a bundle every proof that a job would ask of it.")
+    parser.add_argument(
+        "bundle", metavar="FOLDER|VERSION",
+        help="a bundle's folder (it exists, or its name has a /), or a version in the store",
+    )  # fmt: skip
+    add_admission_options(parser)
+    add_actor_option(parser)
+    add_store_options(parser)
+    options = parser.parse_args(arguments)
+    return exit_code(lambda: _check(options), options.verbose)
+
+
+def _check(options: argparse.Namespace) -> None:
+    verdict = _verdict(options, job_columns(options))
+    if options.json:
+        print_json({"admitted": verdict.admitted, "reason": verdict.reason, "detail": verdict.detail})
+    elif verdict.admitted:
+        print(f"admitted: {verdict.version} with digest {verdict.digest}")
+    else:
+        raise Refused(f"refused: {verdict.reason}: {verdict.detail}")
+    if not verdict.admitted:
+        raise Refused
+
+
+def _verdict(options: argparse.Namespace, columns: dict[str, str] | None) -> Verdict:
+    folder = Path(options.bundle)
+    if folder.is_dir() or "/" in options.bundle or not (options.store or options.job):
+        return folder_admission(options, columns).check_folder(folder)
+    place = find_place(options)
+    place.store.record_access("check", options.by, version=options.bundle)
+    return admission_at(place, columns).check_version(options.bundle)

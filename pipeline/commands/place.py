@@ -1,0 +1,98 @@
+"""Where a verb works: a model's store, and what a job spec says about it."""
+
+import argparse
+from dataclasses import dataclass
+from typing import Any
+
+from models.admission import DEFAULT_MAX_BYTES, Admission
+from models.backends import InvalidStoreUrl
+from models.signing import read_public_key
+from models.store import ModelStore
+from pipeline.job import apply_settings, checked, read_document
+from schemas.times import parse_duration_us
+from schemas.validation import MISSING, SpecError
+
+DEFAULT_POLL = "10s"
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """The store of one model, and the job's settings for it (the defaults without a job)."""
+
+    store: ModelStore
+    poll_us: int
+    allow_pickle: bool
+    trusted_key: str | None
+    max_bytes: int
+
+
+def model_section(options: argparse.Namespace) -> dict[str, Any]:
+    """The `model` section of the job spec that `--job` names; empty without one.
+
+    Raises:
+        SpecError: the job spec is wrong.
+    """
+    if options.job is None:
+        if options.settings:
+            raise SpecError("--set", options.settings[0], "only together with --job")
+        return {}
+    document = read_document(options.job)
+    apply_settings(document, options.settings)
+    return dict(checked(document)["model"])
+
+
+def find_place(options: argparse.Namespace) -> Place:
+    """The place that `--store` and `--model`, or `--job`, name.
+
+    Raises:
+        SpecError: neither does, or the job spec is wrong.
+        StoreError: the URL, the name or the trusted key is not allowed.
+    """
+    model = model_section(options)
+    store, name = options.store or model.get("store"), options.model or model.get("name")
+    for option, value in (("--store", store), ("--model", name)):
+        if value is None:
+            raise SpecError(option, MISSING, "a value, or --job FILE to take it from")
+    if str(store).startswith("memory:"):
+        raise InvalidStoreUrl(f"store {store!r} ends with this process; allowed: a path, s3://, gs:// or az:// URL")
+    key = getattr(options, "trusted_key", None) or model.get("trusted_key")
+    return Place(
+        store=ModelStore(str(store), str(name)),
+        poll_us=parse_duration_us(model.get("poll", DEFAULT_POLL)),
+        allow_pickle=getattr(options, "allow_pickle", False) or model.get("allow_pickle", False),
+        trusted_key=None if key is None else read_public_key(key),
+        max_bytes=getattr(options, "max_bytes", None) or model.get("max_bytes", DEFAULT_MAX_BYTES),
+    )
+
+
+def admission_at(place: Place, columns: dict[str, str] | None) -> Admission:
+    """The admission that a job at this place does."""
+    return Admission(place.store, columns, place.allow_pickle, place.max_bytes, place.trusted_key)
+
+
+def folder_admission(options: argparse.Namespace, columns: dict[str, str] | None) -> Admission:
+    """The admission of a folder; no store is needed for it."""
+    model = model_section(options)
+    key = options.trusted_key or model.get("trusted_key")
+    return Admission(
+        None,
+        columns,
+        options.allow_pickle or model.get("allow_pickle", False),
+        options.max_bytes or model.get("max_bytes", DEFAULT_MAX_BYTES),
+        None if key is None else read_public_key(key),
+    )
+
+
+def job_columns(options: argparse.Namespace) -> dict[str, str] | None:
+    """The columns that the job of `--job` offers a model, with their types; None without a job.
+
+    Raises:
+        SpecError: the spec is wrong.
+        NoInput: a type is neither stated nor to be read off the input.
+    """
+    if options.job is None:
+        return None
+    # Beam takes seconds to import: only a check against a job needs it.
+    from pipeline.run import columns_of_job
+
+    return columns_of_job(options.job, tuple(options.settings))
