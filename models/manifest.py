@@ -3,7 +3,7 @@
 import hashlib
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 from typing import Any, ClassVar, Literal, TypeAlias
 
@@ -87,7 +87,8 @@ class LinearTerms:
 class Manifest:
     """A valid manifest.
 
-    `files` maps each payload path to its sha256; `digest` is the sha256 of `raw` in hex.
+    `files` maps each payload path to its sha256; `digest` is the sha256 of `raw` in hex; `parameters` are
+    settings of the scorer's kind, which checks them itself.
     """
 
     model: str
@@ -104,6 +105,7 @@ class Manifest:
     digest: str
     raw: bytes
     linear: LinearTerms | None = None
+    parameters: Mapping[str, Any] = field(default_factory=dict)
 
     def __hash__(self) -> int:
         return hash(self.digest)
@@ -165,6 +167,7 @@ def _manifest(document: dict[str, Any], raw: bytes) -> Manifest:
         digest=hashlib.sha256(raw).hexdigest(),
         raw=raw,
         linear=_linear(document.get("linear")),
+        parameters=document.get("parameters", {}),
     )
 
 

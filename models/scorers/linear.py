@@ -37,7 +37,11 @@ class LinearScorer(Scorer):
         return cls(manifest.linear)
 
     def score(self, batch: pa.RecordBatch) -> npt.NDArray[np.float64]:
-        """Score by columns; a row's score does not depend on the other rows."""
+        """Score by columns; a row's score does not depend on the other rows. Overflow gives infinity or NaN."""
+        with np.errstate(over="ignore", invalid="ignore"):
+            return self._score(batch)
+
+    def _score(self, batch: pa.RecordBatch) -> npt.NDArray[np.float64]:
         terms = self._terms
         total = np.full(batch.num_rows, terms.intercept, dtype=np.float64)
         for name, coefficient in terms.coefficients.items():

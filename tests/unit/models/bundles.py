@@ -1,7 +1,7 @@
 """Small real bundles for tests: models trained on made-up flights, written as folders with a manifest."""
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -164,12 +164,3 @@ def tensorflow_matrix(folder: Path) -> dict[str, Any]:
     model.fit(features, _labels(batch).astype(np.float32), epochs=1, verbose=0)
     model.export(str(folder), verbose=False)
     return document("tensorflow", inputs=NUMBERS)
-
-
-BUILDERS: Mapping[str, Callable[[Path], dict[str, Any]]] = {
-    "linear": linear,
-    "sklearn-frame": sklearn_frame,
-    "sklearn-matrix": sklearn_matrix,
-    "tensorflow-named": tensorflow_named,
-    "tensorflow-matrix": tensorflow_matrix,
-}

@@ -1,0 +1,33 @@
+"""How a check says that the contract is broken. No `assert`: it would be gone under `python -O`."""
+
+import numpy as np
+import numpy.typing as npt
+
+
+class ContractBroken(AssertionError):
+    """A scorer does not do what the contract says; `str()` is one line."""
+
+
+def expect(holds: bool, otherwise: str) -> None:
+    """Go on if it holds.
+
+    Raises:
+        ContractBroken: with the text of `otherwise`.
+    """
+    if not holds:
+        raise ContractBroken(otherwise)
+
+
+def expect_scores(
+    found: npt.NDArray[np.float64], wanted: npt.NDArray[np.float64], tolerance: float, when: str
+) -> None:
+    """Go on if both are of one shape and nowhere further apart than `tolerance`, absolutely.
+
+    Raises:
+        ContractBroken: naming `when`, the first row that differs, and both of its scores.
+    """
+    expect(found.shape == wanted.shape, f"{when}: scores of shape {found.shape}; allowed: {wanted.shape}")
+    apart = np.flatnonzero(~(np.abs(found - wanted) <= tolerance))
+    if len(apart):
+        row = apart[0]
+        raise ContractBroken(f"{when}: row {row} scores {found[row]:.12g}; allowed: {wanted[row]:.12g} ± {tolerance:g}")

@@ -1,0 +1,47 @@
+"""That a model which nothing selects any more is gone: the object, and the memory of its library."""
+
+import gc
+import resource
+import sys
+import weakref
+from pathlib import Path
+
+from models.cache import ModelCache, ModelHandle
+from models.testing.expectations import expect
+from models.testing.subject import Subject, publish
+
+_LOADS = 12
+_WARM_UP = 4
+# Per load after warming up. Allocators keep some; a library that keeps each model keeps more.
+_GROWTH_BYTES = 2 * 1024 * 1024
+
+
+def check_unloading_frees_memory(subject: Subject, scratch: Path) -> None:
+    """Loaded and let go over and over, no scorer stays alive and memory stays flat."""
+    manifest, url = subject.manifest, publish(subject, scratch)
+    handle = ModelHandle(url, manifest.model, manifest.version, manifest.digest, subject.allow_pickle)
+    batch = subject.batch(8)
+    sizes: list[int] = []
+    for number in range(_LOADS):
+        cache = ModelCache()
+        loaded = handle.load(cache)
+        loaded.score(batch)
+        scorer = weakref.ref(loaded.scorer)
+        del loaded
+        freed = cache.retain([])
+        if scorer() is not None:
+            gc.collect()
+        expect([one.version for one in freed] == [manifest.version], f"load {number + 1} was not let go")
+        expect(scorer() is None, f"the scorer of load {number + 1} is still alive after it was let go")
+        sizes.append(_resident_bytes())
+    growth = (sizes[-1] - sizes[_WARM_UP - 1]) // (_LOADS - _WARM_UP)
+    expect(growth <= _GROWTH_BYTES, f"each load leaves {growth} bytes; allowed: at most {_GROWTH_BYTES}")
+
+
+def _resident_bytes() -> int:
+    """Memory of this process in bytes; its peak where the system does not tell what it is now."""
+    statm = Path("/proc/self/statm")
+    if statm.exists():
+        return int(statm.read_text().split()[1]) * resource.getpagesize()
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024
