@@ -148,7 +148,7 @@ def execute(prepared: Prepared, beam_arguments: Sequence[str], started: float) -
     write_outputs(build(raw, prepared.job), prepared.job, run_id)
     result = pipeline.run()
     result.wait_until_finish()
-    startup = max(metrics.earliest_us(result) / 1e6 - started, 0.0) + metrics.admission_us(result) / 1e6
+    startup = metrics.startup_us(result, int(started * 1e6)) / 1e6
     counts = metrics.counts_of(result)
     summary = summarise(counts, time.time() - started, startup, prepared.document, run_id)
     check_counts(summary)

@@ -40,6 +40,7 @@ RELEASES_REFUSED = "releases_refused"
 SCORE_BATCH_US = "score_batch_us"
 DECODE_BEGAN_MS = "decode_began_ms"
 ADMISSION_MS = "admission_ms"
+ADMISSION_BEGAN_MS = "admission_began_ms"
 DEAD_LETTERS_PREFIX = "dead_letters/"
 SCORES_PREFIX = "scores/"
 RELEASE_PREFIX = "release/"
@@ -70,9 +71,15 @@ def earliest_us(result: PipelineResult) -> int:
     return min((d.min * 1000 for d in _distributions(result, DECODE_BEGAN_MS)), default=0)
 
 
-def admission_us(result: PipelineResult) -> int:
-    """How long the admission of models took in all, in microseconds."""
-    return sum(d.sum * 1000 for d in _distributions(result, ADMISSION_MS))
+def startup_us(result: PipelineResult, started_us: int) -> int:
+    """From `started_us` to the first batch decoded, plus the admission of models where it came after that.
+
+    Runners order the two as they like; on bounded input each happens once, never at the same time.
+    """
+    decoding = earliest_us(result)
+    began = min((d.min * 1000 for d in _distributions(result, ADMISSION_BEGAN_MS)), default=0)
+    admission = sum(d.sum * 1000 for d in _distributions(result, ADMISSION_MS))
+    return max(decoding - started_us, 0) + (admission if began > decoding else 0)
 
 
 def _distributions(result: PipelineResult, name: str) -> list[Any]:

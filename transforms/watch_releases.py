@@ -148,6 +148,7 @@ class _WatchFn(beam.DoFn):
             metrics.counter(metrics.POLLS_FAILED).inc()  # the next tick asks again; scoring goes on meanwhile
             return
         progress.write(seen)
+        metrics.distribution(metrics.ADMISSION_BEGAN_MS).update(started_us // 1000)
         metrics.distribution(metrics.ADMISSION_MS).update((now_us() - started_us) // 1000)
         metrics.counter(metrics.RELEASES_ADMITTED).inc(len(admitted))
         metrics.counter(metrics.RELEASES_REFUSED).inc(sum(event.kind == "refused" for event in events))
