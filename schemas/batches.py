@@ -15,7 +15,7 @@ EVENT_TIME = "__event_time"
 SUBJECT = "__subject"
 PAYLOAD = "__payload"
 LATE = "__late"
-ID_HASH = "__id_hash"  # from TrackArrivals to JoinFeatures only: what their shards are made from
+ROW = "__row"  # from TrackArrivals to JoinFeatures only: a number that no other event of the job has
 RESERVED = "__"
 
 TIME_TYPE = pa.timestamp("us", tz="UTC")

@@ -33,8 +33,8 @@ def ready_times(plan: KeyPlan, times_us: Ints) -> Ints:
 
 
 def features_of(plan: KeyPlan, tiles: TileTables | None, rows: pa.RecordBatch) -> pa.RecordBatch:
-    """Id, time, hash of the id and the plan's features of `observations`, from the tiles given."""
-    names = [batches.EVENT_ID, batches.EVENT_TIME, batches.ID_HASH]
+    """Row number, time and the plan's features of `observations`, from the tiles given."""
+    names = [batches.ROW, batches.EVENT_TIME]
     arrays = [*(rows.column(name) for name in names), *evaluate(plan, tiles, rows)]
     return pa.RecordBatch.from_arrays(arrays, names=[*names, *(feature.name for feature in plan.features)])
 

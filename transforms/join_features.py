@@ -4,20 +4,20 @@ from collections.abc import Iterable, Iterator, Sequence
 
 import apache_beam as beam
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.compute as pc
-from apache_beam.coders import TupleCoder, VarIntCoder
+from apache_beam.coders import BytesCoder, TupleCoder, VarIntCoder
 from apache_beam.transforms.userstate import BagStateSpec
 from apache_beam.transforms.window import TimestampedValue
 from apache_beam.utils.timestamp import Timestamp
 
 from schemas import batches
-from transforms.coders import ArrowBatchCoder
+from transforms.coders import decode_batch, encode_batch
 from transforms.sharding import split_by_shard
 
 EMIT_ROWS = 65_536
 Sharded = tuple[int, pa.RecordBatch]
-Part = tuple[int, pa.RecordBatch]
+Part = tuple[int, bytes]  # encoded once: a Flatten of several stages makes runners decode and encode its elements
 
 
 def stamped(batch: pa.RecordBatch) -> TimestampedValue[pa.RecordBatch]:
@@ -28,34 +28,41 @@ def stamped(batch: pa.RecordBatch) -> TimestampedValue[pa.RecordBatch]:
 def joined(parts: Sequence[pa.RecordBatch], names: Sequence[str]) -> tuple[pa.RecordBatch | None, list[pa.RecordBatch]]:
     """Events (`parts[0]`) that are in every other part, with the columns `names` of those appended, and what is left.
 
-    Ids are unique within a part. The rest has one batch per part, in order, possibly empty.
+    Rows belong together by `__row`, unique within a part, which the joined events no longer have. The rest has one
+    batch per part, in order, possibly empty.
     """
     events = parts[0]
-    ids = events.column(batches.EVENT_ID)
-    places = [pc.index_in(ids, value_set=part.column(batches.EVENT_ID)) for part in parts[1:]]
-    complete = np.logical_and.reduce([place.is_valid().to_numpy(zero_copy_only=False) for place in places])
+    rows = events.column(batches.ROW).to_numpy()
+    places = [_places(part.column(batches.ROW).to_numpy(), rows) for part in parts[1:]]
+    complete = np.logical_and.reduce([place >= 0 for place in places])
     if not complete.any():
         return None, list(parts)
-    ready = batches.take_rows(events, complete)
+    ready = batches.take_rows(events, complete).drop_columns([batches.ROW])
     columns: dict[str, pa.Array] = {}
     rest = [batches.take_rows(events, ~complete)]
     for part, place in zip(parts[1:], places, strict=True):
-        rows = place.filter(pa.array(complete))
-        own = part.drop_columns([batches.EVENT_ID, batches.EVENT_TIME])
-        columns.update(zip(own.schema.names, own.take(rows).columns, strict=True))
+        own = part.drop_columns([batches.ROW, batches.EVENT_TIME])
+        columns.update(zip(own.schema.names, own.take(pa.array(place[complete])).columns, strict=True))
         left = np.ones(part.num_rows, np.bool_)
-        left[rows.to_numpy(zero_copy_only=False)] = False
+        left[place[complete]] = False
         rest.append(batches.take_rows(part, left))
     for name in names:
         ready = ready.append_column(pa.field(name, columns[name].type), columns[name])
     return ready, rest
 
 
+def _places(rows: npt.NDArray[np.int64], wanted: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+    """Where in `rows` (unique, at least one) each of `wanted` is; -1 where it is not."""
+    order = np.argsort(rows)
+    nearest = order[np.minimum(np.searchsorted(rows, wanted, sorter=order), len(rows) - 1)]
+    return np.where(rows[nearest] == wanted, nearest, -1)
+
+
 def _gathered(parts: Iterable[Part], count: int) -> list[pa.RecordBatch] | None:
     """One batch for each of `count` parts, or None while one has none."""
     found: list[list[pa.RecordBatch]] = [[] for _ in range(count)]
     for index, batch in parts:
-        found[index].append(batch)
+        found[index].append(decode_batch(batch))
     return [batches.concat_batches(own) for own in found] if all(found) else None
 
 
@@ -64,9 +71,9 @@ class _ShardFn(beam.DoFn):
         self._part, self._shards = part, shards
 
     def process(self, batch: pa.RecordBatch) -> Iterator[tuple[int, Part]]:
-        hashes = batch.column(batches.ID_HASH).to_numpy()
-        for shard, rows in split_by_shard(batch.drop_columns([batches.ID_HASH]), hashes, self._shards):
-            yield shard, (self._part, rows)
+        numbers = batch.column(batches.ROW).to_numpy().astype(np.uint64)
+        for shard, rows in split_by_shard(batch, numbers, self._shards):
+            yield shard, (self._part, encode_batch(rows))
 
 
 class _WholeShardFn(beam.DoFn):
@@ -83,7 +90,7 @@ class _WholeShardFn(beam.DoFn):
 
 
 class _ArrivingFn(beam.DoFn):
-    PARTS = BagStateSpec("parts", TupleCoder([VarIntCoder(), ArrowBatchCoder()]))
+    PARTS = BagStateSpec("parts", TupleCoder([VarIntCoder(), BytesCoder()]))
 
     def __init__(self, names: tuple[str, ...], count: int) -> None:
         self._names, self._count = names, count
@@ -99,15 +106,15 @@ class _ArrivingFn(beam.DoFn):
         waiting.clear()
         for index, batch in enumerate(rest):
             if batch.num_rows:
-                waiting.add((index, batch))
+                waiting.add((index, encode_batch(batch)))
         yield from map(stamped, batches.slices(ready, EMIT_ROWS))
 
 
 class JoinFeatures(beam.PTransform[tuple[beam.PCollection[pa.RecordBatch], ...], beam.PCollection[pa.RecordBatch]]):
     """Joins batches of events with the batches of features that branches computed for the same events.
 
-    Input: a tuple of PCollections, first the events, then one per branch (id, time, features), each with exactly one
-    row per event. Output: the events with the columns `names` appended in that order. State per shard of ids: the
+    Input: a tuple of PCollections, first the events, then one per branch (row number, time, features), each with
+    exactly one row per event. Output: the events with the columns `names` appended. State per shard of events: the
     parts of events that are not complete. Nothing is dead-lettered; a row without partner in bounded input raises.
     """
 

@@ -57,11 +57,12 @@ def compacted(runs: Sequence[SeenRun], keep_from_us: int) -> SeenRun | None:
 
 def first_of_each(events: pa.RecordBatch) -> npt.NDArray[np.bool_]:
     """Marks one event for every id: the one with the smallest (event time, payload), whatever the order of rows."""
-    codes = events.column(batches.EVENT_ID).dictionary_encode().indices.to_numpy(zero_copy_only=False)
-    counts = np.bincount(codes)
     chosen = np.ones(events.num_rows, np.bool_)
-    if counts.max(initial=0) <= 1:
+    encoded = events.column(batches.EVENT_ID).dictionary_encode()
+    if len(encoded.dictionary) == events.num_rows:
         return chosen
+    codes = encoded.indices.to_numpy(zero_copy_only=False)
+    counts = np.bincount(codes)
     repeated = np.flatnonzero(counts[codes] > 1)
     subset = pa.table(
         {

@@ -92,18 +92,18 @@ class TileTables(NamedTuple):
 
 
 def observations(plan: KeyPlan, events: pa.RecordBatch) -> pa.RecordBatch:
-    """What a key's features need of each event: id, time, hash of the id, `key` as text (or null), `v:` columns."""
+    """What a key's features need of each event: id, time, row number, `key` as text (or null), `v:` columns."""
     keys = events.column(plan.key)
     names = [name for name in plan.columns if name != ALL_EVENTS]
     arrays = [
         events.column(batches.EVENT_ID),
         events.column(batches.EVENT_TIME),
-        events.column(batches.ID_HASH),
+        events.column(batches.ROW),
         keys if pa.types.is_string(keys.type) else keys.cast(pa.string()),
         *(events.column(name) for name in names),
     ]
     return pa.RecordBatch.from_arrays(
-        arrays, names=[batches.EVENT_ID, batches.EVENT_TIME, batches.ID_HASH, KEY, *(VALUE + name for name in names)]
+        arrays, names=[batches.EVENT_ID, batches.EVENT_TIME, batches.ROW, KEY, *(VALUE + name for name in names)]
     )
 
 

@@ -44,15 +44,24 @@ class _ShardFn(beam.DoFn):
         self._shards = shards
 
     def process(self, batch: pa.RecordBatch) -> Iterator[Sharded]:
-        hashes = hash_values(batch.column(batches.EVENT_ID))
-        yield from split_by_shard(batches.with_column(batch, batches.ID_HASH, pa.array(hashes)), hashes, self._shards)
+        yield from split_by_shard(batch, hash_values(batch.column(batches.EVENT_ID)), self._shards)
+
+
+def numbered(events: pa.RecordBatch, first: int, shard: int, shards: int) -> pa.RecordBatch:
+    """The events of a shard with `__row`: consecutive ordinals from `first` times `shards`, plus the shard."""
+    ordinals = np.arange(first, first + events.num_rows)
+    return batches.with_column(events, batches.ROW, pa.array(ordinals * shards + shard))
 
 
 class _WholeShardFn(beam.DoFn):
+    def __init__(self, shards: int) -> None:
+        self._shards = shards
+
     def process(self, element: tuple[int, Iterable[pa.RecordBatch]]) -> Iterator[Any]:
         events = batches.concat_batches(list(element[1]))
         chosen = seen_ids.first_of_each(events)
-        for part in batches.slices(batches.take_rows(events, chosen), EMIT_ROWS):
+        unique = numbered(batches.take_rows(events, chosen), 0, element[0], self._shards)
+        for part in batches.slices(unique, EMIT_ROWS):
             yield stamped(part)
         yield from _repeated(events, ~chosen)
 
@@ -65,12 +74,13 @@ class _ArrivingFn(beam.DoFn):
     SEEN = BagStateSpec("seen", VersionedStateCoder("seen", seen_ids.FORMAT_VERSION))
     WATERMARK = ReadModifyWriteStateSpec("watermark", VarIntCoder())
     GREATEST = ReadModifyWriteStateSpec("greatest", VarIntCoder())
+    NUMBERED = ReadModifyWriteStateSpec("numbered", VarIntCoder())
     BEHIND = TimerSpec("behind", TimeDomain.WATERMARK)
     AHEAD = TimerSpec("ahead", TimeDomain.WATERMARK)
     FORGET = TimerSpec("forget", TimeDomain.WATERMARK)
 
-    def __init__(self, disorder_us: int, lateness_us: int) -> None:
-        self._disorder_us, self._lateness_us = disorder_us, lateness_us
+    def __init__(self, disorder_us: int, lateness_us: int, shards: int) -> None:
+        self._disorder_us, self._lateness_us, self._shards = disorder_us, lateness_us, shards
 
     def process(  # type: ignore[no-untyped-def]  # Beam passes state and timers through defaults
         self,
@@ -78,6 +88,7 @@ class _ArrivingFn(beam.DoFn):
         seen=beam.DoFn.StateParam(SEEN),
         watermark=beam.DoFn.StateParam(WATERMARK),
         greatest=beam.DoFn.StateParam(GREATEST),
+        numbers=beam.DoFn.StateParam(NUMBERED),
         behind=beam.DoFn.TimerParam(BEHIND),
         ahead=beam.DoFn.TimerParam(AHEAD),
         forget=beam.DoFn.TimerParam(FORGET),
@@ -98,7 +109,9 @@ class _ArrivingFn(beam.DoFn):
             return
         known = watermark.read()
         self._remember(seen, runs, fresh, known)
-        yield from _marked(fresh, known)
+        first = numbers.read() or 0
+        numbers.write(first + fresh.num_rows)
+        yield from _marked(numbered(fresh, first, element[0], self._shards), known)
 
     def _remember(self, seen: Any, runs: list[seen_ids.SeenRun], fresh: pa.RecordBatch, known: int | None) -> None:
         run = seen_ids.run_of(fresh.column(batches.EVENT_ID), batches.times_us(fresh))
@@ -144,7 +157,8 @@ class TrackArrivals(beam.PTransform[beam.PCollection[pa.RecordBatch], Tracked]):
     Input: batches of events (`event_schema`), global window. Outputs: `good`, `dead_letters` (stage features, error
     `DuplicateEvent`). Of equal ids in bounded input the event with the smallest (time, bytes) passes; in unbounded
     input the first to arrive. Bounded input has a perfect watermark: nothing is late. State per shard of ids: hashes
-    of the ids seen, dropped once the watermark has passed their time by the bound on disorder plus the lateness.
+    of the ids seen, dropped once the watermark has passed their time by the bound on disorder plus the lateness, and
+    how many events were numbered (`__row`, by which `WindowFeatures` joins).
     """
 
     def __init__(self, events: EventsSpec, features: FeaturesSpec) -> None:
@@ -156,9 +170,10 @@ class TrackArrivals(beam.PTransform[beam.PCollection[pa.RecordBatch], Tracked]):
         sharded = events | "Shard" >> beam.ParDo(_ShardFn(self._shards)).with_output_types(Sharded)
         if events.is_bounded:
             grouped = sharded | "Group" >> beam.GroupByKey()
-            tracking: beam.DoFn = _WholeShardFn()  # type: ignore[no-untyped-call]  # Beam's DoFn has no types
+            tracking: beam.DoFn = _WholeShardFn(self._shards)
         else:
-            grouped, tracking = sharded, _ArrivingFn(self._disorder_us, self._lateness_us)
+            grouped = sharded
+            tracking = _ArrivingFn(self._disorder_us, self._lateness_us, self._shards)
         tracked = grouped | "Track" >> beam.ParDo(tracking).with_outputs(DEAD_LETTERS, main="good")
         tracked.good.element_type = tracked[DEAD_LETTERS].element_type = pa.RecordBatch
         return Tracked(tracked.good, tracked[DEAD_LETTERS])

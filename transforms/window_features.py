@@ -142,15 +142,15 @@ class _ArrivingFn(beam.DoFn):
         tables.write((state.watermark_us, state.tiles))
 
 
-class _DropHashFn(beam.DoFn):
+class _DropRowFn(beam.DoFn):
     def process(self, events: pa.RecordBatch) -> Iterator[pa.RecordBatch]:
-        yield events.drop_columns([batches.ID_HASH])
+        yield events.drop_columns([batches.ROW])
 
 
 class FeaturesOfKey(beam.PTransform[beam.PCollection[pa.RecordBatch], beam.PCollection[pa.RecordBatch]]):
     """The windowed features of one key column.
 
-    Input: batches of events in the global window. Output: batches of id, time and the features, one row per event.
+    Input: batches of events in the global window. Output: batches of row number, time and the features, one per event.
     """
 
     def __init__(self, plan: KeyPlan, spec: FeaturesSpec) -> None:
@@ -173,7 +173,7 @@ class FeaturesOfKey(beam.PTransform[beam.PCollection[pa.RecordBatch], beam.PColl
 
 
 class WindowFeatures(beam.PTransform[beam.PCollection[pa.RecordBatch], beam.PCollection[pa.RecordBatch]]):
-    """Appends the windowed features: one branch per key column, joined by event id.
+    """Appends the windowed features: one branch per key column, joined by the row number of `TrackArrivals`.
 
     Branches run side by side, not in a row: an event then waits once, its payload is shuffled once, and no branch
     depends on another's watermark holds (Beam's DirectRunner keeps none for timers).
@@ -191,7 +191,7 @@ class WindowFeatures(beam.PTransform[beam.PCollection[pa.RecordBatch], beam.PCol
     def expand(self, events: beam.PCollection[pa.RecordBatch]) -> beam.PCollection[pa.RecordBatch]:
         spec = self._spec
         if not spec.windowed:
-            dropping = beam.ParDo(_DropHashFn())  # type: ignore[no-untyped-call]  # Beam's DoFn has no types
+            dropping = beam.ParDo(_DropRowFn())  # type: ignore[no-untyped-call]  # Beam's DoFn has no types
             unfeatured = events | "NoFeatures" >> dropping.with_output_types(pa.RecordBatch)
             joined: beam.PCollection[pa.RecordBatch] = unfeatured
             return joined

@@ -2,6 +2,7 @@
 
 import json
 import uuid
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import IO, Any, Protocol
 
 import apache_beam as beam
@@ -113,9 +114,15 @@ class _OpenFile:
 
 
 class _WriteFn(beam.DoFn):
+    """Encodes and compresses in a thread of its own, one batch at a time: the step before goes on meanwhile."""
+
     def __init__(self, folder: str, file_format: FileFormat, prefix: str) -> None:
         self._folder, self._format, self._prefix = folder, file_format, prefix
         self._file: _OpenFile | None = None
+        self._writing: Future[None] | None = None
+
+    def setup(self) -> None:
+        self._thread = ThreadPoolExecutor(1, f"write-{self._prefix}")
 
     def process(self, batch: pa.RecordBatch) -> None:
         if batch.num_rows == 0:
@@ -123,19 +130,27 @@ class _WriteFn(beam.DoFn):
         if self._file is None:
             name = f"{self._prefix}-{str(ULID()).lower()}{self._format.suffix}"
             self._file = _OpenFile(self._folder, name, self._format)
-        self._file.write(batch)
+        self._finish_writing()  # at most one batch waits: memory stays bounded, an error is raised at the next batch
+        self._writing = self._thread.submit(self._file.write, batch)
         if self._file.rows >= _ROWS_PER_FILE:
             self._publish()
 
     def finish_bundle(self) -> None:
         self._publish()
 
+    def _finish_writing(self) -> None:
+        writing, self._writing = self._writing, None
+        if writing is not None:
+            writing.result()
+
     def _publish(self) -> None:
+        self._finish_writing()
         if self._file is not None:
             self._file.publish()
             self._file = None
 
     def teardown(self) -> None:
+        self._thread.shutdown()
         if self._file is not None:  # a bundle that failed: its rows are written again by the retry
             self._file.discard()
 
