@@ -71,6 +71,8 @@ def sign_folder(folder: Path, private_key: Path) -> None:
             f"signing key {str(private_key)!r} cannot be used ({type(error).__name__}); allowed: a PEM file with an "
             "unencrypted elliptic-curve private key (P-256, P-384 or P-521)"
         ) from None
+    # Never written through a link: the folder's files may be links to those of another bundle.
+    (folder / SIGNATURE).unlink(missing_ok=True)
     config.set_hashing_config(_hashing(folder)).sign(folder, folder / SIGNATURE)
 
 

@@ -7,6 +7,7 @@ from pipeline.commands.access import access
 from pipeline.commands.check import check
 from pipeline.commands.listing import list_versions, show, timeline
 from pipeline.commands.parsing import Arguments
+from pipeline.commands.publish import publish
 from pipeline.commands.release import release, rollback
 
 _USAGE = """usage: halflife models VERB [OPTION…]
@@ -23,6 +24,7 @@ _USAGE = """usage: halflife models VERB [OPTION…]
 The store is named by --store URL and --model NAME, or by --job FILE. halflife models VERB --help says more."""
 
 _VERBS: dict[str, Callable[[Arguments], int]] = {
+    "publish": publish,
     "release": release,
     "rollback": rollback,
     "list": list_versions,

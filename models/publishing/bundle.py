@@ -1,0 +1,190 @@
+"""A bundle built in a folder of its own: payload, golden records, profile, manifest."""
+
+import os
+import shutil
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from models.clock import format_time
+from models.folders import file_sha256, read_folder_manifest, refuse_links
+from models.manifest import MANIFEST, SIGNATURE, Input, Manifest, Output, OutputKind, parse_manifest
+from models.publishing.description import CannotPublish, FoundModel
+from models.publishing.inputs import StatedInput, resolve_inputs
+from models.publishing.trial import Trial, try_on_sample
+from models.redaction import holds_credentials, public_uri, secrets_in
+from models.scorers import load_scorer
+from models.store import manifest_bytes
+
+GOLDEN, PROFILE, RECORDS = "golden.jsonl", "profile.json", "records"
+NO_SAMPLE = "without --sample there are no golden records to prove its scores by and no profile to measure drift from"
+
+
+@dataclass(frozen=True, slots=True)
+class Statement:
+    """What a person says of a model; it wins over what the model's files say. Null or empty: nothing is said."""
+
+    model: str
+    version: str
+    created_by: str
+    inputs: Sequence[StatedInput] = ()
+    output: OutputKind | None = None
+    threshold: float | None = None
+    positive: str | None = None
+    trained_at_us: int | None = None
+    code: str | None = None
+    decision: str | None = None
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+    hyperparameters: Mapping[str, Any] = field(default_factory=dict)
+    data: Sequence[str] = ()
+    quality: Mapping[str, float] = field(default_factory=dict)
+    records: Path | None = None
+    tolerance: float | None = None
+    settings: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Built:
+    """A complete bundle; `notes` say what was inferred and what is missing, one line each."""
+
+    folder: Path
+    manifest: Manifest
+    golden_rows: int = 0
+    profile_rows: int = 0
+    notes: tuple[str, ...] = ()
+
+
+def copy_bundle(bundle: Path, into: Path) -> Built:
+    """A ready bundle (a folder with its `manifest.json`), copied as its manifest lists it, bytes unchanged.
+
+    Raises:
+        BundleRefused: it is none.
+    """
+    manifest = read_folder_manifest(bundle)
+    for path in (*manifest.files, SIGNATURE):
+        refuse_links(bundle, path)
+    named = [path for path in (*manifest.files, MANIFEST, SIGNATURE) if (bundle / path).is_file()]
+    _place({path: bundle / path for path in named}, into)
+    return Built(into, manifest)
+
+
+def build_bundle(
+    found: FoundModel, said: Statement, sample: pa.Table | None, into: Path, allow_pickle: bool = False
+) -> Built:
+    """Build a bundle in the folder `into` from a recognised model.
+
+    Raises:
+        CannotPublish: something is missing that neither the model nor the statement says.
+        BundleRefused: the manifest is not valid, or the model does not load or score the sample.
+    """
+    notes: list[str] = []
+    _place(found.files, into)
+    if said.records is not None:
+        _place({f"{RECORDS}/{said.records.name}": said.records}, into)
+    document = _document(found, said, sample, notes)
+    trial = None if sample is None else _try(document, said, sample, into, allow_pickle)
+    if trial is None:
+        notes.append(NO_SAMPLE)
+    raw = manifest_bytes(into, document)
+    secret = secrets_in(raw.decode())
+    if secret:
+        raise CannotPublish(f"the manifest would hold the value of {', '.join(secret)}; allowed: no secrets")
+    manifest = parse_manifest(raw)
+    (into / MANIFEST).write_bytes(raw)
+    rows = (0, 0) if trial is None else (trial.golden_rows, trial.rows)
+    return Built(into, manifest, *rows, tuple(notes))
+
+
+def _try(
+    document: dict[str, Any], said: Statement, sample: pa.Table, into: Path, allow_pickle: bool
+) -> Trial:
+    """Golden records and profile from the sample, written into the bundle and named in the document."""
+    draft = parse_manifest(manifest_bytes(into, document))
+    scorer = load_scorer(draft.scorer, into, draft, allow_pickle)
+    try:
+        trial = try_on_sample(scorer, draft.inputs, draft.output, sample)
+    finally:
+        scorer.close()
+    (into / GOLDEN).write_bytes(trial.golden)
+    (into / PROFILE).write_bytes(trial.profile)
+    document["golden"] = {"file": GOLDEN} | ({} if said.tolerance is None else {"tolerance": said.tolerance})
+    document["profile"] = PROFILE
+    return trial
+
+
+def _document(found: FoundModel, said: Statement, sample: pa.Table | None, notes: list[str]) -> dict[str, Any]:
+    inputs = resolve_inputs(found.description, said.inputs, sample)
+    kind = said.output or found.description.output
+    if kind is None:
+        raise CannotPublish("the model does not say what it answers; allowed: --output probability|regression|class")
+    listed = ", ".join(f"{each.name} {each.type}" for each in inputs)
+    notes.append(f"scorer {found.scorer}; {len(inputs)} inputs: {listed}")
+    if said.output is None:
+        notes.append(f"output {kind}, as the model says")
+    return {
+        "model": said.model,
+        "version": said.version,
+        "scorer": found.scorer,
+        "inputs": [_input(each) for each in inputs],
+        "output": _without_nulls(asdict(Output(kind, said.threshold, said.positive))),
+        "training": _training(found, said, notes),
+        "quality": {**found.provenance.quality, **said.quality},
+        "created_by": said.created_by,
+        **({"parameters": dict(said.settings)} if said.settings else {}),
+    }
+
+
+def _training(found: FoundModel, said: Statement, notes: list[str]) -> dict[str, Any]:
+    known = found.provenance
+    trained_at = None if said.trained_at_us is None else format_time(said.trained_at_us)
+    if trained_at is None and known.trained_at is None:
+        newest = max((file.stat().st_mtime for file in found.files.values()), default=None)
+        if newest is None:
+            raise CannotPublish("nobody says when the model was trained; allowed: --trained_at TIME")
+        trained_at = datetime.fromtimestamp(int(newest), UTC).isoformat().replace("+00:00", "Z")
+        notes.append(f"trained_at {trained_at}, when its newest file was written; --trained_at says otherwise")
+    return _without_nulls(
+        {
+            "trained_at": trained_at or known.trained_at,
+            "code": said.code or known.code,
+            "parameters": {**known.parameters, **said.parameters} or None,
+            "hyperparameters": {**known.hyperparameters, **said.hyperparameters} or None,
+            "data": [*known.data, *(_data(uri, notes) for uri in said.data)] or None,
+            "records": None if said.records is None else f"{RECORDS}/{said.records.name}",
+            "decision": said.decision,
+        }
+    )
+
+
+def _data(uri: str, notes: list[str]) -> dict[str, Any]:
+    """A data set by its URI, with the sha256 where it is a local file."""
+    if holds_credentials(uri):
+        notes.append(f"data {public_uri(uri)}: user, query and fragment were left out")
+    local = Path(uri.removeprefix("file://"))
+    return {"uri": public_uri(uri)} | ({"sha256": file_sha256(local)} if local.is_file() else {})
+
+
+def _input(each: Input) -> dict[str, Any]:
+    stated = {"nullable": each.nullable or None, "default": each.default}
+    return {"name": each.name, "type": each.type, **_without_nulls(stated)}
+
+
+def _without_nulls(document: dict[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in document.items() if value is not None}
+
+
+def _place(files: Mapping[str, Path], into: Path) -> None:
+    """The files at their paths in the bundle: linked where the disk can, copied otherwise. They are only read."""
+    for path, source in files.items():
+        target = into / path
+        target.parent.mkdir(parents=True, exist_ok=True)
+        if not source.is_file():
+            raise CannotPublish(f"{source} is no file; allowed: files that can be read")
+        try:
+            os.link(source.resolve(), target)
+        except OSError:
+            shutil.copyfile(source, target)

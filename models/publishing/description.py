@@ -1,0 +1,53 @@
+"""What a model's own files say of it; everything they do not say is None or empty."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from models.errors import StoreError
+from models.manifest import InputType, OutputKind
+
+
+class CannotPublish(StoreError):
+    """What was given is no model, does not say enough, or contradicts itself."""
+
+
+@dataclass(frozen=True, slots=True)
+class FoundInput:
+    """An input that the format names."""
+
+    name: str
+    type: InputType | None = None
+    nullable: bool | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Description:
+    """What the format says: named inputs, or how many there are (`width`), and what comes out."""
+
+    inputs: tuple[FoundInput, ...] = ()
+    width: int | None = None
+    output: OutputKind | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Provenance:
+    """Where a model comes from, as the manifest's `training` and `quality` say it."""
+
+    trained_at: str | None = None
+    code: str | None = None
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+    hyperparameters: Mapping[str, Any] = field(default_factory=dict)
+    data: tuple[Mapping[str, Any], ...] = ()
+    quality: Mapping[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class FoundModel:
+    """A recognised model: its scorer, its files by their path in the bundle, and what they say."""
+
+    scorer: str
+    files: Mapping[str, Path]
+    description: Description
+    provenance: Provenance = Provenance()

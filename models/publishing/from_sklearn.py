@@ -1,0 +1,41 @@
+"""What a scikit-learn estimator says of the columns it was fitted on."""
+
+from pathlib import Path
+from typing import Any
+
+from models.manifest import OutputKind
+from models.publishing.description import CannotPublish, Description, FoundInput
+from models.scorers.sklearn import TRUSTED_TYPES
+
+
+def describe(path: Path, allow_pickle: bool) -> Description:
+    """`feature_names_in_`, else `n_features_in_`; a probability where there are two classes and `predict_proba`."""
+    estimator = _load(path, allow_pickle)
+    names = getattr(estimator, "feature_names_in_", ())
+    inputs = tuple(FoundInput(str(name)) for name in names)
+    width = None if inputs else getattr(estimator, "n_features_in_", None)
+    return Description(inputs, None if width is None else int(width), _output(estimator))
+
+
+def _load(path: Path, allow_pickle: bool) -> Any:
+    if path.suffix == ".skops":
+        import skops.io
+
+        # A type that is neither skops' own nor in our list makes it raise.
+        trusted = sorted(set(skops.io.get_untrusted_types(file=path)) & TRUSTED_TYPES)
+        return skops.io.load(path, trusted=trusted)
+    if not allow_pickle:
+        raise CannotPublish(f"{path.name} is a pickle, which can run any code; allowed: .skops, or --allow_pickle")
+    import joblib  # type: ignore[import-untyped]  # ships no types
+
+    return joblib.load(path)
+
+
+def _output(estimator: Any) -> OutputKind | None:
+    from sklearn.base import is_classifier, is_regressor
+
+    if is_regressor(estimator):
+        return "regression"
+    if is_classifier(estimator) and len(getattr(estimator, "classes_", ())) == 2:
+        return "probability" if hasattr(estimator, "predict_proba") else "class"
+    return "class" if is_classifier(estimator) else None

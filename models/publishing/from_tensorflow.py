@@ -1,0 +1,48 @@
+"""What a SavedModel's signature says of its inputs; the graph is not loaded."""
+
+from pathlib import Path
+from typing import Any
+
+from models.manifest import InputType
+from models.publishing.description import CannotPublish, Description, FoundInput
+
+_SIGNATURE = "serving_default"
+
+
+def describe(path: Path, allow_pickle: bool) -> Description:
+    """Inputs with one value per row are named columns; a single input with several is a matrix of unnamed ones."""
+    from tensorflow import dtypes
+    from tensorflow.core.protobuf import saved_model_pb2
+
+    graph = saved_model_pb2.SavedModel.FromString(path.read_bytes())
+    signatures = {name: each for meta in graph.meta_graphs for name, each in meta.signature_def.items()}
+    if _SIGNATURE not in signatures:
+        raise CannotPublish(f"{path.parent} has the signatures {', '.join(sorted(signatures))}; allowed: {_SIGNATURE}")
+    inputs = signatures[_SIGNATURE].inputs
+    if len(inputs) == 1:
+        (only,) = inputs.values()
+        width = _columns(only.tensor_shape)
+        if width != 1:
+            return Description(width=width)
+    # Protocol buffers keep no order of their maps.
+    found = (FoundInput(name, _type(name, dtypes.as_dtype(inputs[name].dtype))) for name in sorted(inputs))
+    return Description(inputs=tuple(found))
+
+
+def _type(name: str, dtype: Any) -> InputType:
+    kinds: list[tuple[bool, InputType]] = [
+        (dtype.is_floating, "number"),
+        (dtype.is_bool, "boolean"),
+        (dtype.is_integer, "integer"),
+        (dtype.name == "string", "string"),
+    ]
+    for fits, kind in kinds:
+        if fits:
+            return kind
+    raise CannotPublish(f"input {name!r} is a tensor of {dtype.name}; allowed: floats, integers, booleans, strings")
+
+
+def _columns(shape: Any) -> int | None:
+    if shape.unknown_rank or len(shape.dim) < 2:
+        return 1
+    return int(shape.dim[1].size) if shape.dim[1].size > 0 else None

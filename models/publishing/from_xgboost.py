@@ -1,0 +1,30 @@
+"""What an XGBoost model says of its features and objective."""
+
+import json
+from pathlib import Path
+
+from models.manifest import InputType, OutputKind
+from models.publishing.description import Description, FoundInput
+
+_TYPES: dict[str, InputType] = {"float": "number", "q": "number", "int": "integer", "i": "boolean"}
+_OUTPUTS: dict[str, OutputKind] = {"binary:logistic": "probability", "multi:softmax": "class"}
+_REGRESSIONS = ("reg:", "count:", "rank:", "survival:")
+
+
+def describe(path: Path, allow_pickle: bool) -> Description:
+    """Feature names where it was trained with them. Every input may be null: trees send missing values one way."""
+    import xgboost
+
+    booster = xgboost.Booster()
+    booster.load_model(path)
+    names, types = booster.feature_names, booster.feature_types
+    objective = str(json.loads(booster.save_config())["learner"]["objective"]["name"])
+    if not names:
+        return Description(width=booster.num_features(), output=_output(objective))
+    kinds = types or [""] * len(names)
+    inputs = (FoundInput(name, _TYPES.get(kind), nullable=True) for name, kind in zip(names, kinds, strict=True))
+    return Description(tuple(inputs), output=_output(objective))
+
+
+def _output(objective: str) -> OutputKind | None:
+    return "regression" if objective.startswith(_REGRESSIONS) else _OUTPUTS.get(objective)

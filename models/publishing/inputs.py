@@ -1,0 +1,107 @@
+"""The manifest's inputs, from what the model says, what the flags say and what the sample shows."""
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import pyarrow as pa
+
+from models.manifest import Input, InputType, Value
+from models.profiles import SCORE
+from models.publishing.description import CannotPublish, Description, FoundInput
+
+_FLAG = re.compile(
+    r"(?P<name>.+?):(?P<type>number|integer|boolean|string)(?P<nullable>:nullable)?(=(?P<default>.*))?", re.DOTALL
+)
+_BOOLEANS = {"true": True, "false": False}
+_PARSERS: Mapping[InputType, Callable[[str], Value]] = {
+    "number": float,
+    "integer": int,
+    "boolean": _BOOLEANS.__getitem__,
+    "string": str,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class StatedInput:
+    """An input that a person stated."""
+
+    name: str
+    type: InputType
+    nullable: bool
+    default: Value | None
+
+
+def parse_input(text: str) -> StatedInput:
+    """`name:type[:nullable][=default]`, such as `dep_delay:number:nullable` or `carrier:string=AA`.
+
+    Raises:
+        ValueError: it is not, or the default is none of that type.
+    """
+    found = _FLAG.fullmatch(text)
+    if not found:
+        raise ValueError(f"{text!r} is not allowed; allowed: NAME:number|integer|boolean|string[:nullable][=DEFAULT]")
+    kind: InputType = found["type"]  # type: ignore[assignment]  # the pattern allows just these
+    default = None if found["default"] is None else _value(found["default"], kind)
+    return StatedInput(found["name"], kind, found["nullable"] is not None, default)
+
+
+def resolve_inputs(
+    description: Description, stated: Sequence[StatedInput], sample: pa.Table | None
+) -> tuple[Input, ...]:
+    """The inputs of a model.
+
+    Names and their order: the model's, else the stated ones', else all columns of the sample. Type and whether
+    an input may be null: as stated, else as the model says, else as the sample shows, else number and not null.
+
+    Raises:
+        CannotPublish: nobody says which inputs there are, or two say different things.
+    """
+    by_name = {each.name: each for each in stated}
+    found = description.inputs or _unnamed(description, stated, sample)
+    names = [each.name for each in found]
+    for name in by_name:
+        if name not in names:
+            raise CannotPublish(f"--input {name!r} is no input of the model; allowed: {', '.join(names)}")
+    return tuple(_resolved(each, by_name.get(each.name), sample) for each in found)
+
+
+def _unnamed(
+    description: Description, stated: Sequence[StatedInput], sample: pa.Table | None
+) -> tuple[FoundInput, ...]:
+    """Inputs for a model that has columns without names: their order is what the caller says."""
+    columns = [] if sample is None else [name for name in sample.schema.names if name != SCORE]
+    names = [each.name for each in stated] or columns
+    wanted = "" if description.width is None else f"{description.width} "
+    if not names:
+        raise CannotPublish(f"the model names none of its {wanted}inputs; allowed: --input for each, or --sample")
+    if description.width not in (None, len(names)):
+        raise CannotPublish(f"inputs {', '.join(names)} are {len(names)}; allowed: {wanted}in the model's order")
+    return tuple(FoundInput(name) for name in names)
+
+
+def _resolved(found: FoundInput, stated: StatedInput | None, sample: pa.Table | None) -> Input:
+    if stated is not None:
+        return Input(stated.name, stated.type, stated.nullable or bool(found.nullable), stated.default)
+    column = None if sample is None or found.name not in sample.schema.names else sample.column(found.name)
+    shown = None if column is None else _shown_type(column.type)
+    nullable = found.nullable if found.nullable is not None else column is not None and column.null_count > 0
+    return Input(found.name, found.type or shown or "number", nullable)
+
+
+def _shown_type(found: pa.DataType) -> InputType | None:
+    plain = found.value_type if pa.types.is_dictionary(found) else found
+    kinds: list[tuple[bool, InputType]] = [
+        (pa.types.is_boolean(plain), "boolean"),
+        (pa.types.is_integer(plain), "integer"),
+        (pa.types.is_floating(plain), "number"),
+        (pa.types.is_string(plain) or pa.types.is_large_string(plain), "string"),
+    ]
+    return next((kind for fits, kind in kinds if fits), None)
+
+
+def _value(text: str, kind: InputType) -> Value:
+    try:
+        return _PARSERS[kind](text)
+    except (ValueError, KeyError):
+        raise ValueError(f"default {text!r} is not allowed; allowed: a value of type {kind}") from None

@@ -1,0 +1,126 @@
+"""Which tool left a file or folder, by the name that tool gives it and a look inside where names are ambiguous."""
+
+import importlib
+import os
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from models.errors import one_line
+from models.folders import refuse_links
+from models.publishing.description import CannotPublish, Description, FoundModel, Provenance
+from models.redaction import hide_secrets
+
+PAYLOAD = "model"
+"""The folder of a bundle that holds what the training tool left, beside golden records and profile."""
+
+_LOOK_BYTES = 4096
+
+
+def _is_xgboost(path: Path) -> bool:
+    with path.open("rb") as file:
+        return b'"learner"' in file.read(_LOOK_BYTES)
+
+
+def _is_lightgbm(path: Path) -> bool:
+    with path.open("rb") as file:
+        return file.read(5) == b"tree\n"
+
+
+def _by_name(path: Path) -> bool:
+    return True
+
+
+# Name or suffix → the scorer, and whether a file of that name is really one of this tool.
+_MARKS: Mapping[str, tuple[str, Callable[[Path], bool]]] = {
+    "MLmodel": ("mlflow", _by_name),
+    "saved_model.pb": ("tensorflow", _by_name),
+    ".onnx": ("onnx", _by_name),
+    ".skops": ("sklearn", _by_name),
+    ".pkl": ("sklearn", _by_name),
+    ".pickle": ("sklearn", _by_name),
+    ".joblib": ("sklearn", _by_name),
+    ".ubj": ("xgboost", _by_name),
+    ".json": ("xgboost", _is_xgboost),
+    ".txt": ("lightgbm", _is_lightgbm),
+    ".pmml": ("pmml", _by_name),
+}
+# The mark of a whole folder is stronger than that of a file in it: an MLflow folder holds a .skops or .onnx file.
+_FOLDERS = ("MLmodel", "saved_model.pb")
+_ALLOWED = (
+    "a SavedModel folder, .onnx, .skops, .pkl or .joblib, .ubj or .json of XGBoost, .txt of LightGBM, .pmml, an MLflow "
+    "model folder, models:/NAME@ALIAS, or a folder with manifest.json"
+)
+
+
+def recognise(path: Path, scorer: str | None = None, allow_pickle: bool = False) -> FoundModel:
+    """The model that a file or folder is.
+
+    Args:
+        path: a file or a folder.
+        scorer: the kind to publish it as; None takes that of the tool that left it. For another one its files
+            are taken as they are and nothing is read off them.
+        allow_pickle: whether a pickle may be opened, which can run any code.
+
+    Raises:
+        CannotPublish: it is no model of a known tool, or the tool's library cannot read it.
+    """
+    files = _files(path)
+    main = _main_file(path, files)
+    found = None if main is None else _mark_of(main)
+    if found is None and scorer is None:
+        raise CannotPublish(f"{path} is no model; allowed: {_ALLOWED}, or --scorer KIND")
+    if found is None or main is None or (scorer is not None and scorer != found):
+        return FoundModel(str(scorer), files, Description())
+    described, provenance = describe(found, main, allow_pickle)
+    return FoundModel(found, files, described, provenance)
+
+
+def describe(scorer: str, main: Path, allow_pickle: bool) -> tuple[Description, Provenance]:
+    """What the model's main file says, read by the library of its tool.
+
+    Raises:
+        CannotPublish: the library is not installed, or cannot read the file.
+    """
+    module = importlib.import_module(f"models.publishing.from_{scorer}")
+    try:
+        described = module.describe(main, allow_pickle)
+    except CannotPublish:
+        raise
+    except ImportError as error:
+        raise CannotPublish(f"{main.name}: {one_line(error)}; install halflife[{scorer}]") from None
+    except Exception as error:
+        # Whatever a library raises on a file it cannot read says the same.
+        detail = hide_secrets(one_line(error))
+        raise CannotPublish(f"{main} is not readable as a model of {scorer}: {detail}") from error
+    return described if isinstance(described, tuple) else (described, Provenance())
+
+
+def _files(path: Path) -> dict[str, Path]:
+    """The files of a model by their path in the bundle."""
+    if path.is_file():
+        return {f"{PAYLOAD}/{path.name}": path}
+    if not path.is_dir():
+        raise CannotPublish(f"{path} does not exist; allowed: {_ALLOWED}")
+    found: dict[str, Path] = {}
+    for parent, _, names in os.walk(path):
+        for name in names:
+            relative = (Path(parent) / name).relative_to(path).as_posix()
+            refuse_links(path, relative)
+            found[f"{PAYLOAD}/{relative}"] = Path(parent) / name
+    return dict(sorted(found.items()))
+
+
+def _main_file(path: Path, files: Mapping[str, Path]) -> Path | None:
+    """The file that says what the model is; None if there is none, or more than one."""
+    if path.is_file():
+        return path
+    for name in _FOLDERS:
+        if (path / name).is_file():
+            return path / name
+    marked = [file for file in files.values() if file.parent == path and _mark_of(file)]
+    return marked[0] if len(marked) == 1 else None
+
+
+def _mark_of(file: Path) -> str | None:
+    scorer, confirms = _MARKS.get(file.name) or _MARKS.get(file.suffix) or (None, _by_name)
+    return scorer if confirms(file) else None

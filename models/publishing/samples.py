@@ -1,0 +1,56 @@
+"""A sample of the model's input columns, as `halflife features` writes it or as people have it."""
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import pyarrow as pa
+from pyarrow import csv, parquet
+
+from models.errors import one_line
+from models.publishing.description import CannotPublish
+from schemas.avro_datums import decode_block
+from schemas.avro_files import read_blocks
+
+_ALLOWED = "a .parquet, .csv or .avro file, or a folder of such files of one kind"
+
+
+def read_sample(path: Path) -> pa.Table:
+    """All rows of a file, or of a folder's files in the order of their names.
+
+    Raises:
+        CannotPublish: there is none, it is damaged, or it has no rows.
+    """
+    files = [path] if path.is_file() else sorted(each for each in path.glob("*") if each.suffix in _READERS)
+    if not files or any(each.suffix not in _READERS for each in files):
+        raise CannotPublish(f"--sample {path} is not allowed; allowed: {_ALLOWED}")
+    try:
+        table = pa.concat_tables([_READERS[each.suffix](each) for each in files])
+    except (pa.ArrowException, OSError, ValueError) as error:
+        raise CannotPublish(f"--sample {path} is not readable: {one_line(error)}; allowed: {_ALLOWED}") from None
+    if table.num_rows == 0:
+        raise CannotPublish(f"--sample {path} has no rows; allowed: one or more")
+    return table
+
+
+def _parquet(path: Path) -> pa.Table:
+    return parquet.read_table(path)
+
+
+def _csv(path: Path) -> pa.Table:
+    return csv.read_csv(path)
+
+
+def _avro(path: Path) -> pa.Table:
+    batches = []
+    with path.open("rb") as file:
+        for block in read_blocks(file):
+            if block.error:
+                raise ValueError(block.error)
+            decoded = decode_block(block.data, block[1], block.schema)  # `.count` is also a tuple's method
+            if decoded.error:
+                raise ValueError(decoded.error)
+            batches.append(decoded.rows)
+    return pa.Table.from_batches(batches) if batches else pa.table({})
+
+
+_READERS: Mapping[str, Callable[[Path], pa.Table]] = {".parquet": _parquet, ".csv": _csv, ".avro": _avro}

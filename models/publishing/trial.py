@@ -1,0 +1,95 @@
+"""A model tried on a sample: golden records and a reference profile, both with its own scores."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from models.errors import one_line
+from models.inputs import prepare_inputs
+from models.manifest import Input, Output
+from models.profiles import SCORE, build_profile, serialise_profile
+from models.proving import check_output
+from models.publishing.description import CannotPublish
+from models.scorers import Scorer
+
+GOLDEN_ROWS = 20
+_BATCH_ROWS = 65_536
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """`golden`: JSON lines as admission reads them; `profile`: the serialised profile of inputs and score."""
+
+    golden: bytes
+    golden_rows: int
+    profile: bytes
+    rows: int
+
+
+def try_on_sample(scorer: Scorer, inputs: Sequence[Input], output: Output, sample: pa.Table) -> Trial:
+    """Score all of a sample.
+
+    Args:
+        scorer: the loaded model.
+        inputs: its inputs, all of which must be columns of the sample.
+        output: what its scores must be.
+        sample: n rows, n > 0. Golden records are up to `GOLDEN_ROWS` of them, evenly spaced.
+
+    Raises:
+        CannotPublish: a column is missing, a null stands where none may, or the model fails on the sample.
+        BadOutput: a score is NaN, or no probability where it must be one.
+    """
+    raw = _typed(sample, inputs)
+    prepared, unreadable = prepare_inputs(raw, inputs)
+    if unreadable.any():
+        row = int(np.argmax(unreadable))
+        name = next(each.name for each in inputs if not each.nullable and not prepared.column(each.name)[row].is_valid)
+        found = f"sample row {row + 1} has null in input {name!r}, which is not nullable"
+        raise CannotPublish(f"{found}; allowed: --input {name}:TYPE:nullable, or a default")
+    scores = np.concatenate(
+        [_scored(scorer, prepared.slice(start, _BATCH_ROWS), output) for start in range(0, raw.num_rows, _BATCH_ROWS)]
+    )
+    picked = np.unique(np.linspace(0, raw.num_rows - 1, min(GOLDEN_ROWS, raw.num_rows)).astype(np.int64))
+    rows = pa.array(picked)
+    profiled = prepared.append_column(SCORE, pa.array(scores))
+    profile = build_profile(profiled, profiled.schema.names)
+    return Trial(
+        # Scored once more by themselves: float32 models round a little differently in batches of other sizes.
+        golden=_golden_lines(raw.take(rows), _scored(scorer, prepared.take(rows), output)),
+        golden_rows=len(picked),
+        profile=serialise_profile(profile),
+        rows=raw.num_rows,
+    )
+
+
+def _typed(sample: pa.Table, inputs: Sequence[Input]) -> pa.RecordBatch:
+    """The inputs' columns in their types, nulls as they are."""
+    missing = [each.name for each in inputs if each.name not in sample.schema.names]
+    if missing:
+        allowed = ", ".join(each.name for each in inputs)
+        raise CannotPublish(f"the sample has no column {', '.join(missing)}; allowed: all of {allowed}")
+    if SCORE in (each.name for each in inputs):
+        raise CannotPublish(f"input {SCORE!r} is not allowed in a profile, where it names the model's own score")
+    batch = sample.select([each.name for each in inputs]).combine_chunks().to_batches()[0]
+    typed, _ = prepare_inputs(batch, [replace(each, nullable=True, default=None) for each in inputs])
+    return typed
+
+
+def _scored(scorer: Scorer, batch: pa.RecordBatch, output: Output) -> npt.NDArray[np.float64]:
+    try:
+        scores = scorer.score(batch)
+    except Exception as error:
+        # A model may raise anything on rows it does not like; it would do so in the job too.
+        raise CannotPublish(f"the model cannot score the sample: {one_line(error)}") from error
+    check_output(scores, batch.num_rows, output)
+    return scores
+
+
+def _golden_lines(raw: pa.RecordBatch, scores: npt.NDArray[np.float64]) -> bytes:
+    rows = zip(raw.to_pylist(), scores.tolist(), strict=True)
+    lines = (json.dumps({"inputs": inputs, "score": score}, ensure_ascii=False) for inputs, score in rows)
+    return "".join(f"{line}\n" for line in lines).encode()
