@@ -180,4 +180,4 @@ def _local_root(url: str, scheme: str) -> Path:
 
 def _public(error: BaseException) -> str:
     """One line without credentials: signatures, tokens and keys travel in URLs and in servers' answers."""
-    return hide_secrets(one_line(error))
+    return hide_secrets(one_line(error).partition("<?xml")[0].rstrip(" :"))

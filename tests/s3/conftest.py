@@ -1,0 +1,37 @@
+"""A store of each kind for whole stories: a local folder, and a bucket on a real S3 server."""
+
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.cli.commands import Models
+from tests.s3.server import NoServer, S3Server, running_server
+
+
+@pytest.fixture(scope="session")
+def s3_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
+    """A real S3 server for this test process."""
+    try:
+        with running_server(tmp_path_factory.mktemp("s3") / "buckets") as server:
+            yield server
+    except NoServer as absent:
+        pytest.skip(str(absent))
+
+
+@pytest.fixture
+def s3(s3_server: S3Server, monkeypatch: pytest.MonkeyPatch) -> S3Server:
+    """The server, with the environment that leads to it."""
+    for name, value in s3_server.environment.items():
+        monkeypatch.setenv(name, value)
+    return s3_server
+
+
+@pytest.fixture(params=["folder", "s3"])
+def place(request: pytest.FixtureRequest, tmp_path: Path) -> Models:
+    """`halflife models` on an empty store of either kind."""
+    if request.param == "folder":
+        return Models(str(tmp_path / "store"))
+    server: S3Server = request.getfixturevalue("s3")
+    return Models(server.new_bucket(f"models-{uuid.uuid4().hex[:8]}") + "/halflife")
