@@ -24,6 +24,9 @@ REQUIRES = [
     "rich>=15,<16",
 ]
 
+# For scorers that ask a server over HTTP or gRPC (docs/remote-scorers.md).
+REMOTE = ["grpcio>=1.71,<2", "protobuf>=5.26,<7", "tenacity>=9,<10", "urllib3>=2.6,<3"]
+
 # One extra per scorer, endpoint or format that needs a library of its own.
 EXTRAS = {
     "tensorflow": ["tensorflow==2.21.*"],
@@ -33,9 +36,9 @@ EXTRAS = {
     "lightgbm": ["lightgbm>=4.6,<5"],
     "pmml": ["pypmml>=1.5,<2"],
     "mlflow": ["mlflow-skinny>=3,<4"],
-    "tfserving": ["grpcio>=1.71,<2", "requests>=2.32,<3"],
-    "openinference": ["grpcio>=1.71,<2", "requests>=2.32,<3"],
-    "sagemaker": ["boto3>=1.40,<2"],
+    "tfserving": REMOTE,
+    "openinference": REMOTE,
+    "sagemaker": ["boto3>=1.40,<2", "tenacity>=9,<10"],
     "signing": ["model-signing>=1.1,<2", "pyopenssl>=25"],  # model-signing imports OpenSSL without declaring it
     "kafka": ["confluent-kafka>=2.11,<3"],
     "tfexample": ["tfx-bsl==1.21.*"],
@@ -86,8 +89,11 @@ setup(
         "console_scripts": ["halflife = pipeline.cli:main"],
         "halflife.scorers": [
             "linear = models.scorers.linear:LinearScorer",
+            "openinference = models.scorers.openinference:OpenInferenceScorer",
+            "sagemaker = models.scorers.sagemaker:SagemakerScorer",
             "sklearn = models.scorers.sklearn:SklearnScorer",
             "tensorflow = models.scorers.tensorflow:TensorflowScorer",
+            "tfserving = models.scorers.tfserving:TfservingScorer",
         ],
     },
     classifiers=[

@@ -43,14 +43,15 @@ class Verdict:
     version: str
     digest: str | None
     manifest: Manifest | None
+    passing: bool = False
 
     @property
     def final(self) -> bool:
-        """False where the manifest was absent: it may still arrive.
+        """False where the manifest was absent, which may still arrive, or a model's server did not answer.
 
         Every other verdict stands for these bytes.
         """
-        return self.reason != "incomplete" or self.digest is not None
+        return not self.passing and (self.reason != "incomplete" or self.digest is not None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +116,10 @@ class Admission:
                     store.download(manifest, sizes, Path(folder))
                     return Path(folder)
 
-                self._verdicts[manifest.digest] = self._decide(manifest, download)
+                verdict = self._decide(manifest, download)
+            if not verdict.final:
+                return verdict
+            self._verdicts[manifest.digest] = verdict
         return self._verdicts[manifest.digest]
 
     def check_folder(self, folder: Path) -> Verdict:
@@ -168,4 +172,4 @@ class Admission:
 
 def _refused(refusal: BundleRefused, version: str, manifest: Manifest | None) -> Verdict:
     digest = None if manifest is None else manifest.digest
-    return Verdict(False, refusal.reason, str(refusal), version, digest, manifest)
+    return Verdict(False, refusal.reason, str(refusal), version, digest, manifest, refusal.passing)

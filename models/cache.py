@@ -175,6 +175,7 @@ class ModelCache:
             slot.retry_at = self._clock() + self._retry_after_s
         except BundleRefused as refusal:
             slot.reason, slot.detail = refusal.reason, str(refusal)
+            slot.retry_at = self._clock() + self._retry_after_s if refusal.passing else None
         except (StoreError, OSError) as error:
             slot.detail, slot.retry_at = one_line(error), self._clock() + self._retry_after_s
         finally:

@@ -6,10 +6,12 @@ from typing import ClassVar
 class BundleRefused(Exception):
     """A bundle may not serve.
 
-    `reason` is one of `models.admission.REASONS`; `str()` is one line of detail.
+    `reason` is one of `models.admission.REASONS`; `str()` is one line of detail; where `passing`, asking
+    again later may find otherwise.
     """
 
     reason: ClassVar[str]
+    passing: ClassVar[bool] = False
 
 
 class StoreError(Exception):

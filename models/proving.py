@@ -14,7 +14,7 @@ import pyarrow as pa
 from models.errors import BundleRefused, one_line
 from models.inputs import ARROW_TYPES, check_inputs, prepare_inputs
 from models.manifest import Input, Manifest, Output
-from models.scorers import Scorer, load_scorer
+from models.scorers import NotReady, PartlyScored, Scorer, load_scorer
 
 _ROUNDING = 1e-6
 
@@ -73,9 +73,14 @@ def check_golden(scorer: Scorer, manifest: Manifest, records: GoldenRecords) -> 
     Raises:
         BadOutput: what comes out is no score.
         GoldenMismatch: scoring fails, or a score differs by more than the tolerance.
+        NotReady: the model's server does not answer.
     """
     try:
         scores = scorer.score(records.batch)
+    except PartlyScored as error:
+        if error.unavailable:
+            raise NotReady(f"{manifest.scorer}: {error}") from None
+        raise GoldenMismatch(f"golden records cannot be scored: {error}") from None
     except Exception as error:
         # A model is untrusted: whatever it raises on its own golden records refuses it.
         raise GoldenMismatch(f"golden records cannot be scored: {one_line(error)}") from error

@@ -14,6 +14,7 @@ from models.cache import LoadedModel
 from models.inputs import prepare_inputs
 from models.manifest import Output
 from models.releases import AdmittedRelease, Release, Timeline, assign
+from models.scorers import PartlyScored
 from schemas import batches
 from schemas.records import FEATURE_VALUE_TYPE, FEATURES_TYPE
 
@@ -73,7 +74,8 @@ def score_rows(model: LoadedModel, batch: pa.RecordBatch) -> Scored:
     """Scores a batch; rows without a score are named with (error, detail) instead of failing the batch.
 
     Errors: `MissingInput` (null where the manifest allows none), `NotFinite` (the scorer answered NaN or infinity),
-    and the class of whatever the scorer raised for a row: a batch that raises is bisected down to that row.
+    what a scorer that asks a server names for a row (`PartlyScored`), and the class of whatever else was raised for a
+    row: a batch that raises is bisected down to that row.
     """
     inputs, unreadable = prepare_inputs(batch, model.manifest.inputs)
     rows = np.flatnonzero(~unreadable)
@@ -110,6 +112,8 @@ def _bisected(
         return np.asarray(model.score(inputs), np.float64), {}
     except BUGS:
         raise
+    except PartlyScored as partly:  # it knows its records: asking again in halves would only load its server
+        return partly.scores, {start + row: failure for row, failure in partly.failures.items()}
     except Exception as problem:  # libraries raise classes of their own for a record they cannot score
         if inputs.num_rows == 1:
             return np.full(1, np.nan), {start: (type(problem).__name__, " ".join(str(problem).split())[:500])}

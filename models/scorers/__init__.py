@@ -7,15 +7,28 @@ from pathlib import Path
 
 from models.errors import BundleRefused, one_line
 from models.manifest import Manifest
-from models.scorers.base import Scorer, UnknownScorer, WillNotLoad
+from models.scorers.base import NotReady, PartlyScored, Scorer, UnknownScorer, WillNotLoad
 
-__all__ = ["BUILT_IN", "GROUP", "Scorer", "UnknownScorer", "WillNotLoad", "installed_kinds", "load_scorer"]
+__all__ = [
+    "BUILT_IN",
+    "GROUP",
+    "NotReady",
+    "PartlyScored",
+    "Scorer",
+    "UnknownScorer",
+    "WillNotLoad",
+    "installed_kinds",
+    "load_scorer",
+]
 
 GROUP = "halflife.scorers"
 BUILT_IN = {
     "linear": "models.scorers.linear:LinearScorer",
+    "openinference": "models.scorers.openinference:OpenInferenceScorer",
+    "sagemaker": "models.scorers.sagemaker:SagemakerScorer",
     "sklearn": "models.scorers.sklearn:SklearnScorer",
     "tensorflow": "models.scorers.tensorflow:TensorflowScorer",
+    "tfserving": "models.scorers.tfserving:TfservingScorer",
 }
 
 

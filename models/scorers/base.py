@@ -4,7 +4,7 @@ A new kind subclasses `Scorer` and is found through the entry points `halflife.s
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import ClassVar
 
@@ -26,6 +26,35 @@ class WillNotLoad(BundleRefused):
     """The payload is no model of its kind, or does not fit the manifest."""
 
     reason: ClassVar[str] = "will_not_load"
+
+
+class NotReady(WillNotLoad):
+    """What the model needs from outside does not answer now: no verdict on the bundle, ask again."""
+
+    passing: ClassVar[bool] = True
+
+
+class PartlyScored(Exception):
+    """A batch of which a scorer scored only some records, and that it is not to be asked again in parts.
+
+    Args:
+        scores: float64 of shape (n,), NaN for each record without a score.
+        failures: (error, detail) of each of these by row; both one line.
+        unavailable: whether the model did not answer, rather than records being at fault.
+    """
+
+    def __init__(
+        self, scores: npt.NDArray[np.float64], failures: Mapping[int, tuple[str, str]], unavailable: bool
+    ) -> None:
+        super().__init__(scores, failures, unavailable)
+        self.scores = scores
+        self.failures = failures
+        self.unavailable = unavailable
+
+    def __str__(self) -> str:
+        row = min(self.failures)
+        error, detail = self.failures[row]
+        return f"{len(self.failures)} of {len(self.scores)} records not scored; record {row + 1}: {error}: {detail}"
 
 
 class Scorer(ABC):
@@ -61,6 +90,10 @@ class Scorer(ABC):
         Returns:
             float64 of shape (n,) in the order of the rows; n may be 0. NaN is never a score: the caller
             refuses it.
+
+        Raises:
+            PartlyScored: some records have no score, each with its reason; any other exception makes the
+                caller halve the batch down to the record that raises it.
         """
 
     def close(self) -> None:

@@ -213,7 +213,7 @@ def test_tensorflow_graph_that_writes_files_is_refused(tmp_path: Path) -> None:
 
 def test_unknown_kind_says_what_is_installed(tmp_path: Path) -> None:
     manifest = write_bundle(tmp_path, document("fortran"))
-    with pytest.raises(UnknownScorer, match=r"'fortran' is not installed; allowed: linear, sklearn, tensorflow"):
+    with pytest.raises(UnknownScorer, match=r"'fortran' is not installed; allowed: linear, .*sklearn, .*tensorflow"):
         load_scorer("fortran", tmp_path, manifest)
 
 
@@ -231,7 +231,7 @@ def test_installed_entry_point_is_found(monkeypatch: pytest.MonkeyPatch, tmp_pat
     point = EntryPoint("plugin", scorers.BUILT_IN["linear"], scorers.GROUP)
     monkeypatch.setattr(scorers, "entry_points", lambda **_: EntryPoints([point]))
     manifest = replace(write_bundle(tmp_path, document()), scorer="plugin")
-    assert scorers.installed_kinds() == ["linear", "plugin", "sklearn", "tensorflow"]
+    assert scorers.installed_kinds() == sorted({*scorers.BUILT_IN, "plugin"})
     assert load_scorer("plugin", tmp_path, manifest).kind == "linear"
 
 

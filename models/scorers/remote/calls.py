@@ -1,0 +1,145 @@
+"""Calls to one server: within a bound, again after a pause when that can help, not at all while it is down."""
+
+import os
+import random
+import threading
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, TypeVar
+
+from models.scorers.base import WillNotLoad
+from models.scorers.remote.circuit import Circuit
+from models.scorers.remote.failures import CallFailed, ServerUnavailable
+
+if TYPE_CHECKING:
+    import tenacity
+
+CONCURRENCY = "HALFLIFE_REMOTE_CONCURRENCY"
+_DEFAULT_CONCURRENCY = 16
+_FIRST_PAUSE_S = 0.1
+_LONGEST_PAUSE_S = 5.0
+Answer = TypeVar("Answer")
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """Time and chance, as arguments: seconds that never go back, a pause in seconds, a number in [0, 1)."""
+
+    clock: Callable[[], float] = time.monotonic
+    sleep: Callable[[float], None] = time.sleep
+    chance: Callable[[], float] = random.random
+
+
+class Calls:
+    """Sends requests to one server. Thread-safe.
+
+    A request is tried again as its failure allows (`CallFailed.attempts`), after a pause that doubles from 0.1
+    to 5 seconds, half of it by chance, or that the server asked for, and never past the deadline. What is
+    given up counts in the circuit: so a short outage is waited out, and a long one is not asked about.
+
+    Args:
+        circuit: of this server.
+        places: as many requests as may be under way at once, shared by all versions on the server.
+        timeout_s: for one attempt.
+        deadline_s: for one request with all its attempts and pauses.
+        pace: clock, sleep and randomness.
+    """
+
+    def __init__(
+        self, circuit: Circuit, places: threading.Semaphore, timeout_s: float, deadline_s: float, pace: Pace
+    ) -> None:
+        self._circuit = circuit
+        self._places = places
+        self._timeout_s = timeout_s
+        self._deadline_s = deadline_s
+        self._pace = pace
+
+    def send(self, attempt: Callable[[float], Answer], once: bool = False) -> Answer:
+        """The answer of `attempt(timeout_s)`.
+
+        Args:
+            attempt: sends the request; raises CallFailed.
+            once: no second attempt.
+
+        Raises:
+            CallFailed: the last attempt's, or CircuitOpen.
+        """
+        trying = self._circuit.enter()
+        try:
+            answer = self._attempts(attempt, once or trying)
+        except CallFailed as failure:
+            (self._circuit.failed if failure.counts else self._circuit.succeeded)()
+            raise
+        except BaseException:
+            self._circuit.abandoned()
+            raise
+        self._circuit.succeeded()
+        return answer
+
+    def broke(self) -> None:
+        """Count a failure that only shows over several requests, such as one that every record causes."""
+        self._circuit.failed()
+
+    def _attempts(self, attempt: Callable[[float], Answer], once: bool) -> Answer:
+        import tenacity
+
+        ends_at = self._pace.clock() + self._deadline_s
+
+        def give_up(state: "tenacity.RetryCallState") -> bool:
+            failure = _failure(state)
+            return (
+                once
+                or state.attempt_number >= failure.attempts
+                or self._pace.clock() + state.upcoming_sleep >= ends_at
+            )
+
+        retrying = tenacity.Retrying(
+            sleep=self._pace.sleep,
+            wait=self._pause,
+            stop=give_up,
+            retry=tenacity.retry_if_exception_type(CallFailed),
+            reraise=True,
+        )
+        return retrying(lambda: self._within_bound(attempt, ends_at))
+
+    def _pause(self, state: "tenacity.RetryCallState") -> float:
+        longest = min(_LONGEST_PAUSE_S, _FIRST_PAUSE_S * 2.0 ** min(state.attempt_number - 1, 30))
+        pause = longest * (0.5 + 0.5 * self._pace.chance())
+        return max(pause, _failure(state).retry_after_s or 0.0)
+
+    def _within_bound(self, attempt: Callable[[float], Answer], ends_at: float) -> Answer:
+        remaining = ends_at - self._pace.clock()
+        if not self._places.acquire(timeout=max(remaining, 0.001)):
+            raise ServerUnavailable(f"no request of this process ended within {self._deadline_s:g} s")
+        try:
+            remaining = ends_at - self._pace.clock()
+            return attempt(max(min(self._timeout_s, remaining), 0.001))
+        finally:
+            self._places.release()
+
+
+def _failure(state: "tenacity.RetryCallState") -> CallFailed:
+    raised = None if state.outcome is None else state.outcome.exception()
+    if not isinstance(raised, CallFailed):
+        raise TypeError(f"{raised!r} is not retried; allowed: CallFailed")
+    return raised
+
+
+_PLACES: dict[str, threading.Semaphore] = {}
+_LOCK = threading.Lock()
+
+
+def places_at(server: str, environ: Mapping[str, str] = os.environ) -> threading.Semaphore:
+    """The one semaphore of this process for a server; its size is the operator's HALFLIFE_REMOTE_CONCURRENCY.
+
+    Raises:
+        WillNotLoad: the variable is no whole number from 1 to 1024.
+    """
+    text = environ.get(CONCURRENCY, str(_DEFAULT_CONCURRENCY))
+    if not (text.isascii() and text.isdigit() and 1 <= int(text) <= 1024):
+        raise WillNotLoad(f"{CONCURRENCY} is {text!r}; allowed: a whole number from 1 to 1024")
+    with _LOCK:
+        return _PLACES.setdefault(server, threading.Semaphore(int(text)))
+
+

@@ -1,0 +1,69 @@
+"""How a call to a server fails. The class decides what follows; its name is the `error` of a dead letter."""
+
+from typing import ClassVar
+
+
+class CallFailed(Exception):
+    """A call without a usable answer; `str()` is one line without secrets.
+
+    `retry_after_s` is the pause the server asked for, None where it asked for none.
+    """
+
+    attempts: ClassVar[int] = 1
+    """How often the same request is sent before it counts as failed; a deadline ends it sooner."""
+
+    halves: ClassVar[bool] = False
+    """Whether one record may be the cause, so that the halves of the request are worth a try."""
+
+    counts: ClassVar[bool] = False
+    """Whether the server is at fault, which moves its circuit towards open."""
+
+    whole: ClassVar[bool] = False
+    """Whether the next request would fail alike, so that the rest of the batch is not sent."""
+
+    def __init__(self, detail: str, retry_after_s: float | None = None) -> None:
+        super().__init__(detail, retry_after_s)
+        self.detail = detail
+        self.retry_after_s = retry_after_s
+
+    def __str__(self) -> str:
+        return self.detail
+
+
+class ServerUnavailable(CallFailed):
+    """Not reached, no answer in time, or too busy: connection errors, 408, 429, 502 to 504, UNAVAILABLE."""
+
+    attempts = 100
+    counts = True
+    whole = True
+
+
+class ServerFailed(CallFailed):
+    """The server broke on this request (500, INTERNAL): its own fault, or that of a record it cannot bear."""
+
+    attempts = 3
+    halves = True
+
+
+class RecordsRefused(CallFailed):
+    """The server will not have a record of this request: 400, 413, 422, INVALID_ARGUMENT."""
+
+    halves = True
+
+
+class RequestRefused(CallFailed):
+    """The server will not answer any such request: credentials, an unknown model, no such method."""
+
+    whole = True
+
+
+class AnswerMalformed(CallFailed):
+    """The answer is not what was asked for: shape, count, type, size, or another version's."""
+
+    counts = True
+
+
+class CircuitOpen(CallFailed):
+    """Nothing was sent: the server failed too often, and it is not yet time to try it again."""
+
+    whole = True

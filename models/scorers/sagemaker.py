@@ -1,0 +1,186 @@
+"""Models behind an Amazon SageMaker endpoint, invoked through boto3."""
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from models.inputs import as_matrix
+from models.manifest import InvalidManifest, Manifest
+from models.scorers.remote.access import scrubbed
+from models.scorers.remote.failures import (
+    AnswerMalformed,
+    CallFailed,
+    RecordsRefused,
+    RequestRefused,
+    ServerFailed,
+    ServerUnavailable,
+)
+from models.scorers.remote.halving import Scores
+from models.scorers.remote.parameters import Parameters
+from models.scorers.remote.rest import failure_of
+from models.scorers.remote.scorer import RemoteScorer, Service
+from models.scorers.remote.tensors import array_of, only, scores_of
+
+_CONTENT_TYPES = {"csv": "text/csv", "json": "application/json"}
+_BY_CODE: Mapping[str, type[CallFailed]] = {
+    "ThrottlingException": ServerUnavailable,
+    "ServiceUnavailable": ServerUnavailable,
+    "ServiceUnavailableException": ServerUnavailable,
+    "ModelNotReadyException": ServerUnavailable,
+    "InternalDependencyException": ServerUnavailable,
+    "InternalFailure": ServerFailed,
+    "InternalStreamFailure": ServerFailed,
+}
+
+
+class SagemakerScorer(RemoteScorer):
+    """The endpoint of `url` `sagemaker://region/endpoint`; credentials as boto3 finds them.
+
+    `format` `csv` sends a line of numbers per record, an empty field for a null, and reads numbers separated
+    by commas and newlines, as SageMaker's own algorithms do; `json` sends `{"instances": [[…], …]}` and reads
+    `{"predictions": […]}`, as its TensorFlow containers do. `variant` pins the production variant: an answer of
+    another one is refused. `target_model` chooses the model on a multi-model endpoint. `output` names the
+    value where a prediction in JSON is an object.
+    """
+
+    kind = "sagemaker"
+    requires = ("boto3", "tenacity")
+    schemes = ("sagemaker",)
+    keys = frozenset({"variant", "target_model", "format", "output"})
+
+    @classmethod
+    def connect(cls, manifest: Manifest, parameters: Parameters) -> Service:
+        """A client of its own, which is safe for threads; nothing is asked yet."""
+        strings = [entry.name for entry in manifest.inputs if entry.type == "string"]
+        if strings:
+            allowed = f"numbers, integers and booleans; {', '.join(strings)} are strings"
+            raise InvalidManifest("inputs", strings, allowed)
+        return _Endpoint(manifest, parameters)
+
+
+class _Endpoint:
+    def __init__(self, manifest: Manifest, parameters: Parameters) -> None:
+        import boto3
+        from botocore.config import Config
+        from botocore.exceptions import BotoCoreError
+
+        address = parameters.address
+        self._output, self._parameters = manifest.output, parameters
+        self._endpoint = address.path.lstrip("/")
+        if not self._endpoint or "/" in self._endpoint:
+            raise InvalidManifest("parameters.url", address.server, "sagemaker://region/endpoint")
+        config = Config(
+            connect_timeout=parameters.connect_timeout_s,
+            read_timeout=parameters.timeout_s,
+            max_pool_connections=max(parameters.concurrency, 10),
+            retries={"total_max_attempts": 1},  # tried again here, with the circuit and the deadline
+        )
+        try:
+            session = boto3.session.Session()
+            self._client = session.client("sagemaker-runtime", region_name=address.host, config=config)
+        except (BotoCoreError, ValueError) as error:
+            raise RequestRefused(_said(error)) from None
+        self._request = {
+            "EndpointName": self._endpoint,
+            "ContentType": _CONTENT_TYPES[parameters.format],
+            "Accept": _CONTENT_TYPES[parameters.format],
+        }
+        if parameters.variant:
+            self._request["TargetVariant"] = parameters.variant
+        if parameters.target_model:
+            self._request["TargetModel"] = parameters.target_model
+
+    def check(self, timeout_s: float) -> None:
+        """Nothing: the runtime API has no question but the prediction; golden records ask that."""
+
+    def predict(self, batch: pa.RecordBatch, timeout_s: float) -> Scores:
+        matrix = as_matrix(batch)
+        body = _csv(matrix) if self._parameters.format == "csv" else _json(matrix)
+        answer, variant = self._invoke(body)
+        wanted = self._parameters.variant
+        if wanted and variant and variant != wanted:
+            raise AnswerMalformed(f"variant {variant[:60]!r} answered; allowed: {wanted!r}")
+        values = _numbers(answer) if self._parameters.format == "csv" else self._predictions(answer)
+        return scores_of(values, batch.num_rows, self._output, self._parameters.column)
+
+    def close(self) -> None:
+        self._client.close()
+
+    def _invoke(self, body: bytes) -> tuple[bytes, str]:
+        """The bytes of an answer, of bounded size, and the variant that gave it."""
+        from botocore.exceptions import BotoCoreError, ClientError
+
+        most = self._parameters.max_answer_bytes
+        try:
+            found = self._client.invoke_endpoint(Body=body, **self._request)
+            answer: bytes = found["Body"].read(most + 1)
+        except ClientError as error:
+            raise _failure(error.response) from None
+        except BotoCoreError as error:
+            raise _not_reached(error) from None
+        found["Body"].close()
+        if len(answer) > most:
+            raise AnswerMalformed(f"the answer is larger than {most} bytes")
+        return answer, str(found.get("InvokedProductionVariant") or "")
+
+    def _predictions(self, answer: bytes) -> npt.NDArray[np.float64]:
+        try:
+            document = json.loads(answer)
+        except (ValueError, RecursionError):
+            raise AnswerMalformed(f"the answer is no JSON: {answer[:60]!r}") from None
+        predictions = document.get("predictions") if isinstance(document, dict) else None
+        if not isinstance(predictions, list):
+            raise AnswerMalformed("the answer has no list of `predictions`")
+        if all(isinstance(one, dict) for one in predictions):
+            predictions = [only(one, self._parameters.output) for one in predictions]
+        return array_of(predictions, "`predictions`")
+
+
+def _csv(matrix: npt.NDArray[np.float64]) -> bytes:
+    lines = [",".join("" if value != value else repr(value) for value in row) for row in matrix.tolist()]
+    return "\n".join(lines).encode()
+
+
+def _json(matrix: npt.NDArray[np.float64]) -> bytes:
+    if not np.isfinite(matrix).all():
+        raise RecordsRefused("JSON has no null among numbers, and no infinity; allowed: format csv, or a default")
+    return json.dumps({"instances": matrix.tolist()}, separators=(",", ":")).encode()
+
+
+def _numbers(answer: bytes) -> npt.NDArray[np.float64]:
+    """Numbers separated by commas within a line, or one per line; one line of n numbers is n records."""
+    try:
+        rows = [[float(field) for field in line.split(",")] for line in answer.decode("ascii").split()]
+    except (ValueError, UnicodeDecodeError):
+        raise AnswerMalformed(f"the answer is no comma-separated numbers: {answer[:60]!r}") from None
+    if len({len(row) for row in rows}) > 1:
+        raise AnswerMalformed("the answer has lines of different lengths")
+    values = np.array(rows, dtype=np.float64)
+    return values[0] if len(rows) == 1 else values
+
+
+def _failure(response: Mapping[str, Any]) -> CallFailed:
+    error = response.get("Error", {})
+    code, status = str(error.get("Code", "")), response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
+    said = scrubbed(f"{code}: {error.get('Message', '')}", ())
+    if code == "ModelError":  # the container's own answer
+        return failure_of(int(response.get("OriginalStatusCode") or 500))(said)
+    # A ValidationError is of the request: no such endpoint or variant.
+    usual = RequestRefused if code == "ValidationError" else failure_of(int(status or 500))
+    return _BY_CODE.get(code, usual)(said)
+
+
+def _not_reached(error: Exception) -> CallFailed:
+    from botocore import exceptions
+
+    passing = (exceptions.HTTPClientError, exceptions.ConnectionError)
+    certificate = isinstance(error, exceptions.SSLError)
+    return (ServerUnavailable if isinstance(error, passing) and not certificate else RequestRefused)(_said(error))
+
+
+def _said(error: Exception) -> str:
+    return scrubbed(f"{type(error).__name__}: {error}", ())

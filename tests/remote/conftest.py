@@ -1,0 +1,42 @@
+"""Fixtures: the operator's list of servers, a scripted server, and real servers where they can be had."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.remote.doubles import Reply, ScriptedServer, Turned
+from tests.remote.processes import EnvironmentNotMade, mlserver_environment
+from tests.remote.servers import MlServer
+
+
+@pytest.fixture(autouse=True)
+def _loopback_is_allowed(monkeypatch: pytest.MonkeyPatch) -> None:
+    allowed = "http://127.0.0.1, grpc://127.0.0.1, https://localhost, grpcs://localhost, sagemaker://us-east-1/late"
+    monkeypatch.setenv("HALFLIFE_REMOTE_HOSTS", allowed)
+
+
+@pytest.fixture
+def turned() -> Turned:
+    """A clock that the test turns."""
+    return Turned()
+
+
+@pytest.fixture
+def scripted() -> Iterator[ScriptedServer]:
+    """A server whose answers the test gives."""
+    server = ScriptedServer(lambda request: Reply(b"{}"))
+    yield server
+    server.stop()
+
+
+@pytest.fixture(scope="session")
+def mlserver(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MlServer]:
+    """The real MLServer with one trained model, REST and gRPC."""
+    try:
+        environment = mlserver_environment()
+    except EnvironmentNotMade as reason:
+        pytest.skip(f"MLServer cannot be installed: {reason}")
+    server = MlServer.make(environment, tmp_path_factory.mktemp("mlserver"))
+    server.process.start()
+    yield server
+    server.process.kill()
