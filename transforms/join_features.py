@@ -1,6 +1,7 @@
 """JoinFeatures: the parts of an event that were computed side by side become one row again."""
 
 from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
 
 import apache_beam as beam
 import numpy as np
@@ -110,7 +111,7 @@ class _ArrivingFn(beam.DoFn):
         yield from map(stamped, batches.slices(ready, EMIT_ROWS))
 
 
-class JoinFeatures(beam.PTransform[tuple[beam.PCollection[pa.RecordBatch], ...], beam.PCollection[pa.RecordBatch]]):
+class JoinFeatures(beam.PTransform[Any, beam.PCollection[pa.RecordBatch]]):
     """Joins batches of events with the batches of features that branches computed for the same events.
 
     Input: a tuple of PCollections, first the events, then one per branch (row number, time, features), each with

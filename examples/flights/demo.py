@@ -1,0 +1,165 @@
+"""The demo: a year of flights is prepared, three versions are trained and released, the job scores the year.
+
+`make demo` runs it. What is there already is used again: the second run only scores.
+"""
+
+import json
+import shlex
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from examples.flights import findings
+from examples.flights.plan import MODEL
+from examples.flights.prepare import prepare
+from examples.flights.records import UnexpectedData
+from examples.flights.source import SourceUnavailable
+
+_ERROR_LINES = 5
+_PIPE_WIDTH = 120
+
+
+@dataclass(frozen=True, slots=True)
+class Places:
+    """Where the demo keeps things; the defaults are those of the embedded job. `small` means five days only."""
+
+    data: Path = Path("data")
+    store: Path = Path("data/models")
+    out: Path = Path("out")
+    small: bool = False
+
+    @property
+    def summary(self) -> Path:
+        """The counts of the run."""
+        return self.out / "summary.json"
+
+    def settings(self) -> list[str]:
+        """The embedded job's arguments for these places; none for the default ones."""
+        if self == Places():
+            return []
+        values = {"events.uri": f"{self.data}/departures-*.avro", "model.store": str(self.store)}
+        values |= {f"sinks.{name}": f"{self.out}/{name}" for name in ("scores", "audit", "drift", "dead_letters")}
+        return [argument for path, value in values.items() for argument in ("--set", f"{path}={value}")]
+
+
+class StepFailed(RuntimeError):
+    """A step of the demo ended with an error; the message ends with what it said."""
+
+
+@contextmanager
+def step(console: Console, what: str) -> Iterator[None]:
+    """Says what is being done, with a spinner on a terminal, and how long it took."""
+    started = time.monotonic()
+    with console.status(what) if console.is_terminal else console.status("", spinner_style=""):
+        yield
+    console.print(f"  {what}: {time.monotonic() - started:.0f} s", highlight=False)
+
+
+def call(module: str, *arguments: str) -> str:
+    """Runs a module of the project in a process of its own and returns what it printed.
+
+    Raises:
+        StepFailed: it ended with an error.
+    """
+    command = [sys.executable, "-m", module, *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode:
+        said = "\n".join((done.stderr or done.stdout).strip().splitlines()[-_ERROR_LINES:])
+        raise StepFailed(f"python -m {shlex.join([module, *arguments])} ended with {done.returncode}: {said}")
+    return done.stdout
+
+
+def main(places: Places | None = None) -> int:
+    """Runs the demo from the root of a checkout; 0 done, 1 failed."""
+    console = Console(highlight=False, width=None if sys.stdout.isatty() else _PIPE_WIDTH)
+    try:
+        _run(console, places or Places())
+    except (SourceUnavailable, UnexpectedData, StepFailed, OSError) as problem:
+        Console(stderr=True, highlight=False, soft_wrap=True).print(f"error: {problem}", markup=False)
+        return 1
+    return 0
+
+
+def _run(console: Console, places: Places) -> None:
+    console.print("[bold]Halflife: a year of flights from New York, scored by models that change on the way[/bold]")
+    with step(console, "departures as events, arrivals as labels"):
+        flights = prepare(places.data, small=places.small)
+    with step(console, "three versions trained on the job's own features, published and released"):
+        small = ["--small"] if places.small else []
+        trained = call("examples.flights.train", "--data", str(places.data), "--store", str(places.store), *small)
+    console.print("".join(f"    {line}\n" for line in trained.splitlines()), end="", markup=False)
+    with step(console, "the year scored: python -m pipeline"):
+        places.out.mkdir(parents=True, exist_ok=True)
+        call("pipeline", "--summary", str(places.summary), *places.settings())
+    summary = json.loads(places.summary.read_text(encoding="utf-8"))
+    for table in _tables(places, flights, summary):
+        console.print()
+        console.print(table)
+    _closing(console, places)
+
+
+def _tables(places: Places, flights: dict[str, Any], summary: dict[str, Any]) -> list[Table]:
+    events = findings.model_events(places.out, summary["run"])
+    return [
+        _counts(flights["counts"], summary),
+        _table(
+            ("release", "from", "champion", "also", "events", "outcome"),
+            findings.releases(places.store, summary, events),
+        ),
+        _table(("version", "role", "scored"), findings.by_version(summary)),
+        _table(("drifted most", "days", "first day", "PSI at most"), findings.drift(places.out, summary["run"])),
+    ]
+
+
+def _table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> Table:
+    table = Table(*header, box=None, pad_edge=False, padding=(0, 2, 0, 2), title_justify="left")
+    for row in rows:
+        table.add_row(*row)
+    return table
+
+
+def _counts(flights: dict[str, int], summary: dict[str, Any]) -> Table:
+    letters = sum(summary["dead_letters"].values())
+    timing = summary["timing"]
+    rows = [
+        ("scheduled", f"{flights['scheduled']:,}", ""),
+        ("− cancelled", f"{flights['cancelled']:,}", "never departed: no event"),
+        ("departed", f"{flights['departed']:,}", f"{flights['labelled']:,} have an arrival delay; the other"),
+        ("", "", f"{flights['unlabelled']:,} were diverted or have no arrival: scored, never labelled"),
+        ("scored", f"{summary['scored']:,}", f"{letters:,} dead letters; {summary['receipts']:,} receipts"),
+        ("events/s", f"{timing['steady_events_per_second']:,.0f}", f"in {summary['seconds']:.0f} s, start-up included"),
+    ]
+    table = Table("flights", "", "", box=None, pad_edge=False, padding=(0, 2, 0, 2))
+    table.columns[1].justify = "right"
+    for row in rows:
+        table.add_row(*row)
+    return table
+
+
+def _closing(console: Console, places: Places) -> None:
+    here = ".venv/bin/"
+    place, out = f"--store {places.store} --model {MODEL}", places.out
+    console.print(
+        f"\nWritten: {out}/scores, {out}/audit (receipts, models), {out}/drift, {out}/dead_letters;"
+        f" counts in {places.summary}"
+        "\n\nTry next:"
+        f"\n  {here}halflife models timeline {place}"
+        f"\n  {here}halflife models show 3 {place}"
+        f'\n  {here}halflife models release --champion 2 --from 2013-12-01T05:00:00Z --reason "go back" {place}'
+        f"\n  {here}python -m pipeline --summary s.json     # scores change from 1 December on, and only there"
+        f"\n  {here}python -m pipeline --set drift.window=7d --set sinks.drift=out/weekly",
+        markup=False,
+        soft_wrap=True,
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main())

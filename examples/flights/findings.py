@@ -1,0 +1,81 @@
+"""What a run of the flights job wrote, read back for the demo's closing tables."""
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import fastavro
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from examples.flights.plan import MODEL
+from models.store import ModelStore
+from schemas.avro_datums import decode_block
+from schemas.avro_files import read_blocks
+from schemas.times import format_time_us
+
+_MOST_DRIFTED = 5
+
+
+def model_events(out: Path, run: str) -> list[Mapping[str, Any]]:
+    """The model events of one run, oldest first."""
+    found: list[Mapping[str, Any]] = []
+    for path in sorted((out / "audit" / "models").glob(f"models-{run}-*.avro")):
+        with path.open("rb") as stream:
+            found.extend(record for record in fastavro.reader(stream) if isinstance(record, dict))
+    return sorted(found, key=lambda event: event["at"])
+
+
+ReleaseRow = tuple[str, str, str, str, str, str]
+
+
+def releases(store: Path, summary: Mapping[str, Any], events: list[Mapping[str, Any]]) -> list[ReleaseRow]:
+    """One row per release: sequence, from when, who answers, who else, events scored by it, admitted or why not."""
+    refused = {event["release"]: event["reason"] for event in events if event["kind"] == "refused"}
+    rows = []
+    for release in ModelStore(str(store), MODEL).releases():
+        also = [f"{one.version} answers {one.share:.0%}" for one in release.challengers]
+        also += [f"{version} in the shadow" for version in release.shadows]
+        scored = summary["releases"].get(str(release.sequence), 0)
+        outcome = f"refused: {refused[release.sequence]}" if release.sequence in refused else "admitted"
+        moment = format_time_us(release.effective_from_us)[:10]
+        rows.append((str(release.sequence), moment, release.champion, ", ".join(also), f"{scored:,}", outcome))
+    return rows
+
+
+def by_version(summary: Mapping[str, Any]) -> list[tuple[str, str, str]]:
+    """One row per version and role with its scores."""
+    return [
+        (version, role, f"{count:,}")
+        for version, roles in sorted(summary["versions"].items())
+        for role, count in sorted(roles.items())
+    ]
+
+
+def drift(out: Path, run: str) -> list[tuple[str, str, str, str]]:
+    """The columns of answering versions that had drifted (PSI) on most days: days, the first of them, greatest PSI."""
+    batches = list(_drift_batches(out, run))
+    if not batches:
+        return []
+    table = pa.Table.from_batches(batches)
+    whole = pc.and_(pc.equal(table["statistic"], "psi"), table["segment"].is_null())
+    answering = pc.and_(whole, pc.not_equal(table["role"], "shadow"))
+    drifted = table.filter(pc.and_(answering, table["drifted"]))
+    grouped = drifted.group_by("column").aggregate(
+        [("window_start", "count_distinct"), ("window_start", "min"), ("value", "max")]
+    )
+    top = grouped.sort_by([("window_start_count_distinct", "descending"), ("column", "ascending")])
+    return [
+        (column, str(days), f"{first:%Y-%m-%d}", f"{greatest:.2f}")
+        for column, days, first, greatest in (
+            (row["column"], row["window_start_count_distinct"], row["window_start_min"], row["value_max"])
+            for row in top.slice(0, _MOST_DRIFTED).to_pylist()
+        )
+    ]
+
+
+def _drift_batches(out: Path, run: str) -> Iterator[pa.RecordBatch]:
+    for path in sorted((out / "drift").glob(f"drift-{run}-*.avro")):
+        with path.open("rb") as stream:
+            for block in read_blocks(stream):
+                yield decode_block(block.data, block.datums, block.schema).rows
