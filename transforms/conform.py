@@ -4,7 +4,7 @@ Pure functions on whole batches. The first check that a row fails names its erro
 """
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -16,11 +16,13 @@ from schemas.job import EventsSpec
 from schemas.records import DeadLetter
 from schemas.times import MalformedTime, format_time_us, parse_time_us
 
-_UNIT_US = {"s": 1_000_000, "ms": 1_000, "us": 1}
+_UNIT_US = {"d": 86_400_000_000, "s": 1_000_000, "ms": 1_000, "us": 1}
 # Beyond the years 1677 to 2262 a number is absurd as a time, and int64 arithmetic on it would overflow: it becomes
 # a time that no range contains, so that it is reported as out of range.
 _ABSURD_US = 9.2e15
 _FAR_FUTURE_US = 2**62
+# Years 1 to 9999: what readers of Avro timestamps can show. Dead letters carry no other times.
+_FIRST_SHOWN_US, _NOT_SHOWN_US = -62_135_596_800_000_000, 253_402_300_800_000_000
 Mask = npt.NDArray[np.bool_]
 
 
@@ -70,10 +72,11 @@ def _dead_letters(
     rows: pa.RecordBatch, loose: pa.RecordBatch, verdicts: _Verdicts, at_us: int
 ) -> list[DeadLetter]:
     letters = []
+    times_us = loose.column(batches.EVENT_TIME).cast(pa.int64())
     for row in np.flatnonzero(verdicts.codes).tolist():
         error, column, allowed = verdicts.kinds[verdicts.codes[row]]
-        value = rows.column(column)[row].as_py() if column in rows.schema.names else None
-        time_us = loose.column(batches.EVENT_TIME).cast(pa.int64())[row].as_py()
+        value = _shown(rows.column(column)[row]) if column in rows.schema.names else None
+        time_us = times_us[row].as_py()
         letters.append(
             DeadLetter(
                 "decode",
@@ -81,11 +84,19 @@ def _dead_letters(
                 f"{column}: {value!r:.200} is not allowed; allowed: {allowed}",
                 loose.column(batches.PAYLOAD)[row].as_py(),
                 loose.column(batches.EVENT_ID)[row].as_py(),
-                time_us,
+                time_us if time_us is not None and _FIRST_SHOWN_US <= time_us < _NOT_SHOWN_US else None,
                 at_us,
             )
         )
     return letters
+
+
+def _shown(value: pa.Scalar) -> Any:
+    """The value for people; times that Python has no date for as their number."""
+    try:
+        return value.as_py()
+    except (OverflowError, ValueError):
+        return value.value
 
 
 def _column(rows: pa.RecordBatch, name: str) -> pa.Array | None:
@@ -135,11 +146,14 @@ def _event_times(rows: pa.RecordBatch, spec: EventsSpec, verdicts: _Verdicts) ->
 
 def _as_times(values: pa.Array, unit: str) -> pa.Array:
     """Timestamps, numbers of `unit` since the epoch or RFC 3339 texts as timestamp[us, UTC]; null where unreadable."""
-    if pa.types.is_timestamp(values.type):
-        naive_as_utc = values if values.type.tz else pc.assume_timezone(values, "UTC")
-        return naive_as_utc.cast(batches.TIME_TYPE, safe=False)
-    if pa.types.is_date(values.type):
-        return values.cast(pa.timestamp("us")).cast(batches.TIME_TYPE)
+    if pa.types.is_timestamp(values.type) and values.type.unit in ("us", "ns"):
+        return values.cast(pa.timestamp("us", values.type.tz), safe=False).cast(pa.int64()).cast(batches.TIME_TYPE)
+    if pa.types.is_timestamp(values.type) or pa.types.is_date64(values.type):  # coarser units could overflow
+        numbers = values.cast(pa.int64())
+        return _numbers_as_times(numbers.cast(pa.float64(), safe=False), numbers, getattr(values.type, "unit", "ms"))
+    if pa.types.is_date32(values.type):
+        days = values.cast(pa.int32())
+        return _numbers_as_times(days.cast(pa.float64()), days, "d")
     if pa.types.is_integer(values.type) or pa.types.is_floating(values.type):
         return _numbers_as_times(values.cast(pa.float64(), safe=False), values, unit)
     if pa.types.is_string(values.type):

@@ -97,7 +97,8 @@ def next_due(plan: KeyPlan, state: FeatureState) -> tuple[int, int] | None:
 
 def forgotten_at(plan: KeyPlan, state: FeatureState, lateness_us: int) -> int | None:
     """When the watermark makes all of the state useless, in microseconds; None for an empty state."""
-    ends = [int(batches.times_us(rows).max()) for rows in state.open_rows if rows.num_rows]
+    times = [int(batches.times_us(rows).max()) for rows in state.open_rows if rows.num_rows]
+    ends = [time // plan.tile_us * plan.tile_us for time in times]
     if state.tiles is not None:
         ends += [int(t.tile.max()) * plan.tile_us for t in state.tiles.tiles.values() if len(t.tile)]
     return max(ends) + plan.tile_us + plan.longest_us + lateness_us if ends else None

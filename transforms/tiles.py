@@ -161,6 +161,8 @@ def _singletons(codes: Ints, tile: Ints, times: Ints, ids: pa.Array, values: pa.
         rows = pa.array(np.flatnonzero(present))
         codes, tile, times = codes[present], tile[present], times[present]
         ids, values = ids.take(rows), values.take(rows)
+    if pa.types.is_floating(values.type):
+        values = pc.add(values, 0.0)  # -0.0 becomes 0.0: they are one value, but Arrow's dictionaries keep them apart
     numbers = _numbers(values)
     ones, zeros = np.ones(len(codes), np.int64), np.zeros(len(codes))
     return ColumnTiles(codes, tile, ones, numbers, zeros, numbers, numbers, values, times, ids)

@@ -1,0 +1,119 @@
+"""A shard of windowed features over time against the reference for streams, for random arrivals and watermarks."""
+
+from typing import Any
+
+import pandas as pd
+import pyarrow as pa
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from schemas import batches
+from schemas.job import FeatureSpec
+from tests.reference.frames import differences, events_batch
+from tests.reference.reference import AFTER_ALL, BEFORE_ALL
+from tests.reference.streaming import streaming_feature
+from transforms.feature_state import FeatureState, advance, forgotten_at, next_due
+from transforms.tiles import observations, plan_key
+
+MINUTE = 60_000_000
+COLUMNS = {"key": "string", "value": "number"}
+LATENESS = 7 * MINUTE
+FEATURES = [
+    FeatureSpec("count", "key", None, "count", 10 * MINUTE, 5 * MINUTE),
+    FeatureSpec("sum", "key", "value", "sum", 20 * MINUTE, 5 * MINUTE),
+    FeatureSpec("last", "key", "value", "last", 10 * MINUTE, 5 * MINUTE),
+    FeatureSpec("quantile", "key", "value", "quantile", 20 * MINUTE, 5 * MINUTE, 0.25),
+]
+PLAN = plan_key(FEATURES, "key")
+
+event = st.tuples(st.integers(0, 90), st.sampled_from("AB"), st.sampled_from([None, 1.0, 2.5, -4.0]))
+# Batches of events, each after the watermark has risen by so many minutes.
+arrivals = st.lists(st.tuples(st.integers(0, 40), st.lists(event, min_size=1, max_size=6)), min_size=1, max_size=8)
+
+
+def frames_of(batches_of_rows: list[list[tuple[Any, ...]]]) -> list[pd.DataFrame]:
+    frames, number = [], 0
+    for rows in batches_of_rows:
+        made = pd.DataFrame(rows, columns=["minute", *COLUMNS])
+        made["value"] = made["value"].astype(object)
+        made["departed_at"] = made["minute"].astype("int64") * MINUTE
+        made["id"] = [f"{number + place:03d}" for place in range(len(rows))]
+        frames.append(made)
+        number += len(rows)
+    return frames
+
+
+def observed(frame: pd.DataFrame) -> pa.RecordBatch:
+    batch = events_batch(frame, COLUMNS)
+    numbers = pa.array([int(name) for name in frame["id"]])
+    return observations(PLAN, batches.with_column(batch, batches.ROW, numbers))
+
+
+def played(frames: list[pd.DataFrame], watermarks: list[int]) -> tuple[dict[int, dict[str, Any]], FeatureState, int]:
+    """Features by row number, the state after the end of time, and how many rows changed nothing."""
+    state, expired = FeatureState(), 0
+    rows: dict[int, dict[str, Any]] = {}
+    steps = [step for pair in zip(watermarks, frames, strict=True) for step in pair]
+    for step in [*steps, AFTER_ALL]:
+        if isinstance(step, pd.DataFrame):
+            state.waiting.append(observed(step))
+            state.open_rows.append(observed(step))
+            step = state.watermark_us
+        due, too_late = advance(PLAN, state, step, LATENESS, 4096)
+        expired += too_late
+        rows |= {} if due is None else {row[batches.ROW]: row for row in due.to_pylist()}
+    return rows, state, expired
+
+
+def expected(frames: list[pd.DataFrame], watermarks: list[int], feature: FeatureSpec) -> list[Any]:
+    size, every, lateness, kept = (
+        pd.Timedelta(us, "us") for us in (feature.size_us, feature.every_us, LATENESS, PLAN.longest_us)
+    )
+    values = streaming_feature(
+        frames, watermarks, key="key", column=feature.column, aggregate=feature.aggregate, size=size, every=every,
+        allowed_lateness=lateness, q=feature.q, kept_for=kept,
+    )  # fmt: skip
+    return [None if pd.isna(value) else value for value in values]
+
+
+@settings(max_examples=20)
+@given(arrivals)
+def test_late_and_early_events_get_what_the_reference_gives_them(story: list[tuple[int, list[Any]]]) -> None:
+    rises, rows = zip(*story, strict=True)
+    frames = frames_of(list(rows))
+    watermarks = [sum(rises[: place + 1]) * MINUTE if place else BEFORE_ALL for place in range(len(rises))]
+    found, _, _ = played(frames, watermarks)
+    for feature in FEATURES:
+        mine = [found[row][feature.name] for row in range(len(found))]
+        assert differences(mine, expected(frames, watermarks, feature)) == [], feature.name
+
+
+@given(arrivals)
+@settings(max_examples=10)
+def test_no_event_waits_and_no_row_stays_after_the_end_of_time(story: list[tuple[int, list[Any]]]) -> None:
+    frames = frames_of([rows for _, rows in story])
+    rows, state, _ = played(frames, [BEFORE_ALL] * len(frames))
+    assert sorted(rows) == list(range(sum(map(len, frames))))
+    assert (state.waiting, state.open_rows, forgotten_at(PLAN, state, LATENESS)) == ([], [], None)
+
+
+# The tile of an event at minute 1 ends at 5, the longest window is 20 and the lateness 7: it is kept until 32.
+@pytest.mark.parametrize(("watermark", "too_late"), [(31, 0), (32, 1)])
+def test_row_later_than_size_and_lateness_changes_nothing_and_is_counted(watermark: int, too_late: int) -> None:
+    frames = frames_of([[(60, "A", 1.0)], [(1, "A", 2.0)]])
+    rows, _, expired = played(frames, [BEFORE_ALL, watermark * MINUTE])
+    assert (sorted(rows), expired) == ([0, 1], too_late)
+
+
+def test_event_is_due_at_the_latest_of_its_windows_beginnings() -> None:
+    plan = plan_key([FEATURES[0], FeatureSpec("slow", "key", None, "count", 60 * MINUTE, 7 * MINUTE)], "key")
+    state = FeatureState(waiting=[observed(frames_of([[(13, "A", 1.0), (15, "B", 1.0)]])[0])])
+    # Minute 13: floors are 10 and 7; minute 15: 15 and 14.
+    assert next_due(plan, state) == (10 * MINUTE, 15 * MINUTE)
+    assert next_due(plan, FeatureState()) is None
+
+
+def test_state_is_useless_when_its_last_tile_can_serve_no_late_event() -> None:
+    state = FeatureState(open_rows=[observed(frames_of([[(1, "A", 1.0), (13, "A", 1.0)]])[0])])
+    assert forgotten_at(PLAN, state, LATENESS) == 13 * MINUTE + PLAN.tile_us + 20 * MINUTE + LATENESS - 3 * MINUTE

@@ -1,0 +1,48 @@
+"""What state and batches are written as: both come back, and state of another format is refused."""
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from apache_beam import coders
+
+from transforms.coders import ArrowBatchCoder
+from transforms.seen_ids import run_of
+from transforms.state import StateFormatMismatch, VersionedStateCoder
+
+
+def test_state_comes_back_through_its_coder() -> None:
+    run = run_of(pa.array(["a", "b"]), np.array([1, 2]))
+    coder = VersionedStateCoder("seen", 1)
+    found = coder.decode(coder.encode(run))
+    assert all(np.array_equal(mine, theirs) for mine, theirs in zip(found, run, strict=True))
+
+
+@pytest.mark.parametrize("writer", [VersionedStateCoder("tiles", 2), VersionedStateCoder("seen", 1)])
+def test_state_of_another_format_is_refused_with_both_formats_and_what_to_do(writer: VersionedStateCoder) -> None:
+    with pytest.raises(StateFormatMismatch) as refused:
+        VersionedStateCoder("tiles", 1).decode(writer.encode(None))
+    message = str(refused.value)
+    assert writer.encode(None).split(b"\n")[0].decode() in message
+    assert "halflife/tiles/1" in message
+    assert "drain the job" in message
+
+
+def test_state_that_never_had_a_format_is_refused() -> None:
+    with pytest.raises(StateFormatMismatch, match="drain the job"):
+        VersionedStateCoder("tiles", 1).decode(b"\x80\x05N.")
+
+
+@pytest.mark.parametrize("rows", [0, 1, 1000])
+def test_batch_comes_back_with_its_schema(rows: int) -> None:
+    columns = {"n": pa.array(range(rows), pa.int64()), "t": pa.array([None] * rows, pa.timestamp("us", "UTC"))}
+    batch = pa.RecordBatch.from_pydict({**columns, "s": pa.array(["ä"] * rows, pa.string())})
+    sliced = pa.concat_batches([batch, batch]).slice(rows)
+    coder = coders.registry.get_coder(pa.RecordBatch)
+    assert isinstance(coder, ArrowBatchCoder)
+    assert coder.decode(coder.encode(sliced)).equals(batch)
+
+
+def test_coders_are_equal_by_what_they_write() -> None:
+    assert VersionedStateCoder("tiles", 1) == VersionedStateCoder("tiles", 1)
+    assert VersionedStateCoder("tiles", 1) != VersionedStateCoder("tiles", 2)
+    assert not ArrowBatchCoder().is_deterministic()
