@@ -88,12 +88,15 @@ setup(
     entry_points={
         "console_scripts": ["halflife = pipeline.cli:main"],
         "halflife.scorers": [
+            "lightgbm = models.scorers.lightgbm:LightgbmScorer",
             "linear = models.scorers.linear:LinearScorer",
+            "onnx = models.scorers.onnx:OnnxScorer",
             "openinference = models.scorers.openinference:OpenInferenceScorer",
             "sagemaker = models.scorers.sagemaker:SagemakerScorer",
             "sklearn = models.scorers.sklearn:SklearnScorer",
             "tensorflow = models.scorers.tensorflow:TensorflowScorer",
             "tfserving = models.scorers.tfserving:TfservingScorer",
+            "xgboost = models.scorers.xgboost:XgboostScorer",
         ],
     },
     classifiers=[

@@ -6,7 +6,7 @@ A new kind subclasses `Scorer` and is found through the entry points `halflife.s
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
@@ -104,17 +104,35 @@ class Scorer(ABC):
         return None
 
 
+def payload_files(manifest: Manifest) -> list[str]:
+    """The paths that belong to the model itself: not the profile, the golden records or the training records."""
+    golden = None if manifest.golden is None else manifest.golden.file
+    aside = {manifest.profile, golden, manifest.training.get("records")}
+    return [path for path in manifest.files if path not in aside]
+
+
 def only_file(manifest: Manifest, suffixes: Iterable[str]) -> str:
-    """The one payload path that ends with one of `suffixes`; profile, golden and training records do not count.
+    """The one payload path that ends with one of `suffixes`.
 
     Raises:
         WillNotLoad: there is none, or more than one.
     """
     wanted = tuple(suffixes)
-    golden = None if manifest.golden is None else manifest.golden.file
-    others = (manifest.profile, golden, manifest.training.get("records"))
-    found = [path for path in manifest.files if path.endswith(wanted) and path not in others]
+    found = [path for path in payload_files(manifest) if path.endswith(wanted)]
     if len(found) != 1:
         listed = ", ".join(sorted(found)) or "none"
         raise WillNotLoad(f"{manifest.scorer}: files {listed}; allowed: exactly one of {', '.join(wanted)}")
     return found[0]
+
+
+def settings(manifest: Manifest, *allowed: str) -> Mapping[str, Any]:
+    """The manifest's `parameters`, none of which the kind ignores without a word.
+
+    Raises:
+        WillNotLoad: one is not among `allowed`.
+    """
+    for name in manifest.parameters:
+        if name not in allowed:
+            listed = ", ".join(allowed) or "none"
+            raise WillNotLoad(f"{manifest.scorer}: parameter {name!r} is unknown; allowed: {listed}")
+    return manifest.parameters

@@ -9,7 +9,7 @@ import pyarrow.compute as pc
 
 from models.inputs import as_floats
 from models.manifest import LinearTerms, Manifest
-from models.scorers.base import Scorer, WillNotLoad
+from models.scorers.base import Scorer, WillNotLoad, settings
 
 
 class LinearScorer(Scorer):
@@ -32,6 +32,7 @@ class LinearScorer(Scorer):
     @classmethod
     def load(cls, folder: Path, manifest: Manifest) -> "LinearScorer":
         """Take the terms from the manifest; the folder is not read."""
+        settings(manifest)
         if manifest.linear is None:
             raise WillNotLoad("linear: manifest without `linear`; allowed: intercept and coefficients")
         return cls(manifest.linear)

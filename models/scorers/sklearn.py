@@ -9,7 +9,7 @@ import pyarrow as pa
 
 from models.inputs import as_matrix
 from models.manifest import Manifest, Output
-from models.scorers.base import Scorer, WillNotLoad, only_file
+from models.scorers.base import Scorer, WillNotLoad, only_file, settings
 
 _PICKLES = (".pkl", ".pickle", ".joblib")
 
@@ -54,6 +54,7 @@ class SklearnScorer(Scorer):
     requires = ("sklearn", "skops", "pandas")
 
     def __init__(self, estimator: Any, manifest: Manifest) -> None:
+        settings(manifest)
         self._estimator = estimator
         self._kind = manifest.output.kind
         self._names = _feature_names(estimator, manifest)

@@ -11,7 +11,7 @@ import pyarrow as pa
 
 from models.inputs import as_floats, as_matrix
 from models.manifest import Input, Manifest, Output
-from models.scorers.base import Scorer, WillNotLoad, only_file
+from models.scorers.base import Scorer, WillNotLoad, only_file, settings
 
 _SIGNATURE = "serving_default"
 # A graph is a program. These operations read or write files by path or call back into Python; no scoring
@@ -42,6 +42,7 @@ class TensorflowScorer(Scorer):
     requires = ("tensorflow",)
 
     def __init__(self, model: Any, manifest: Manifest, to_tensor: Callable[[Any, Any], Any]) -> None:
+        settings(manifest)
         signature = model.signatures.get(_SIGNATURE)
         if signature is None:
             raise WillNotLoad(f"tensorflow: signatures {_listed(model.signatures)}; allowed: {_SIGNATURE}")

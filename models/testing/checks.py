@@ -22,10 +22,11 @@ from models.inputs import prepare_inputs
 from models.manifest import Input
 from models.proving import BadOutput, check_output
 from models.scorers import UnknownScorer, WillNotLoad, installed_kinds, load_scorer
+from models.scorers.base import payload_files
 from models.store import ModelStore
 from models.testing.expectations import ContractBroken, expect, expect_scores
 from models.testing.memory import check_unloading_frees_memory
-from models.testing.subject import GOLDEN, Subject, payload, publish, write_bundle, write_golden
+from models.testing.subject import GOLDEN, Subject, publish, write_bundle, write_golden
 
 Check: TypeAlias = Callable[[Subject, Path], None]
 __all__ = ["CHECKS", "Check", "ContractBroken"]
@@ -171,7 +172,7 @@ def check_wrong_file(subject: Subject, scratch: Path) -> None:
 
 def check_absent_file(subject: Subject, scratch: Path) -> None:
     """A manifest that lists no payload is refused, whatever lies in the folder: only listed files are verified."""
-    if not payload(subject.manifest):
+    if not payload_files(subject.manifest):
         return
     try:
         load_scorer(subject.kind, subject.folder, replace(subject.manifest, files={}), subject.allow_pickle)

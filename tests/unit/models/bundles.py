@@ -79,7 +79,7 @@ def with_golden(folder: Path, manifest: dict[str, Any], shift: float = 0.0) -> d
     return {**manifest, "golden": {"file": "golden.jsonl", "tolerance": 1e-6}}
 
 
-def _labels(batch: pa.RecordBatch) -> npt.NDArray[np.bool_]:
+def labels(batch: pa.RecordBatch) -> npt.NDArray[np.bool_]:
     rows = batch.to_pandas()
     late = rows.delay + 10 * (rows.carrier == "UA") + rows.distance / 200 > 18
     return np.asarray(late, dtype=np.bool_)
@@ -102,7 +102,7 @@ def sklearn_frame(folder: Path) -> dict[str, Any]:
     columns = make_column_transformer((encoder, ["carrier"]), remainder="passthrough")
     pipeline = make_pipeline(columns, HistGradientBoostingClassifier(max_iter=5))
     batch = flights(300)
-    pipeline.fit(batch.to_pandas(), _labels(batch))
+    pipeline.fit(batch.to_pandas(), labels(batch))
     folder.mkdir(parents=True, exist_ok=True)
     skops.io.dump(pipeline, folder / "model.skops")
     return document("sklearn")
@@ -116,7 +116,7 @@ def sklearn_matrix(folder: Path) -> dict[str, Any]:
     batch = flights(300)
     features = batch.to_pandas()[[entry["name"] for entry in NUMBERS]].to_numpy(np.float64)
     folder.mkdir(parents=True, exist_ok=True)
-    skops.io.dump(LogisticRegression().fit(features, _labels(batch)), folder / "model.skops")
+    skops.io.dump(LogisticRegression().fit(features, labels(batch)), folder / "model.skops")
     return document("sklearn", inputs=NUMBERS)
 
 
@@ -139,7 +139,7 @@ def tensorflow_named(folder: Path) -> dict[str, Any]:
     types = {"delay": tf.float32, "distance": tf.int64, "weekend": tf.bool, "carrier": tf.string}
     model, batch = Late(), flights(300)
     feeds = {name: tf.constant(batch.column(name).to_pylist(), kind) for name, kind in types.items()}
-    truth = tf.constant(_labels(batch), tf.float32)
+    truth = tf.constant(labels(batch), tf.float32)
     for _ in range(20):
         with tf.GradientTape() as tape:
             loss = tf.reduce_mean((model(**feeds) - truth) ** 2)
@@ -161,6 +161,6 @@ def tensorflow_matrix(folder: Path) -> dict[str, Any]:
         [keras.layers.Input((3,)), keras.layers.Rescaling(1e-3), keras.layers.Dense(1, activation="sigmoid")]
     )
     model.compile(optimizer="sgd", loss="binary_crossentropy")
-    model.fit(features, _labels(batch).astype(np.float32), epochs=1, verbose=0)
+    model.fit(features, labels(batch).astype(np.float32), epochs=1, verbose=0)
     model.export(str(folder), verbose=False)
     return document("tensorflow", inputs=NUMBERS)

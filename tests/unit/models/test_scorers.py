@@ -213,7 +213,7 @@ def test_tensorflow_graph_that_writes_files_is_refused(tmp_path: Path) -> None:
 
 def test_unknown_kind_says_what_is_installed(tmp_path: Path) -> None:
     manifest = write_bundle(tmp_path, document("fortran"))
-    with pytest.raises(UnknownScorer, match=r"'fortran' is not installed; allowed: linear, .*sklearn, .*tensorflow"):
+    with pytest.raises(UnknownScorer, match=r"'fortran' is not installed; allowed: .*linear, .*sklearn, .*tensorflow"):
         load_scorer("fortran", tmp_path, manifest)
 
 

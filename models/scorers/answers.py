@@ -1,0 +1,75 @@
+"""From what a model answers with, a number or one for each class, to one score for each row."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from models.manifest import Manifest, OutputKind
+from models.scorers.base import WillNotLoad
+
+
+@dataclass(frozen=True, slots=True)
+class Answers:
+    """What the manifest says of the output.
+
+    `classes` are the names of the columns in their order: `parameters.classes`, or what the model itself
+    says, or else 0, 1, …
+    """
+
+    scorer: str
+    kind: OutputKind
+    positive: str | None
+    classes: tuple[str, ...] | None
+
+    def column(self, columns: int) -> int:
+        """The column of the positive class among so many; the second of two where `positive` is null.
+
+        Raises:
+            WillNotLoad: there is no such class, or not so many columns as classes.
+        """
+        classes = self.classes or tuple(str(place) for place in range(columns))
+        if len(classes) != columns:
+            raise WillNotLoad(f"{self.scorer}: {columns} probabilities; allowed: {len(classes)}, one for each class")
+        if self.positive is None and columns == 2:
+            return 1
+        if self.positive not in classes:
+            allowed = ", ".join(classes)
+            raise WillNotLoad(f"{self.scorer}: output.positive {self.positive!r}; allowed: {allowed}")
+        return classes.index(self.positive)
+
+    def scores(self, answer: npt.NDArray[np.floating] | npt.NDArray[np.integer]) -> npt.NDArray[np.float64]:
+        """One score for each row, from an answer of shape (n,), (n, 1) or (n, classes).
+
+        One number for a row is the score, for a probability that of the second of two classes. Of several,
+        a probability is the positive class's, a class the position of the greatest. An answer of any other
+        shape goes out as it is and is refused as a score.
+        """
+        numbers = np.asarray(answer, dtype=np.float64)
+        if numbers.ndim == 2 and numbers.shape[1] == 1:
+            numbers = numbers[:, 0]
+        if numbers.ndim == 1:
+            return 1.0 - numbers if self.kind == "probability" and self.column(2) == 0 else numbers
+        if numbers.ndim == 2 and self.kind == "probability":
+            return np.ascontiguousarray(numbers[:, self.column(numbers.shape[1])])
+        if numbers.ndim == 2 and self.kind == "class":
+            # NaN wins in argmax; it must not become a class.
+            places = np.argmax(numbers, axis=1).astype(np.float64)
+            return np.where(np.isnan(numbers).any(axis=1), np.nan, places)
+        return numbers
+
+
+def answers_of(manifest: Manifest, classes: Sequence[str] | None = None) -> Answers:
+    """How to read the output of a bundle's model; `classes` are what the model says of them itself.
+
+    Raises:
+        WillNotLoad: `parameters.classes` is no list of different strings.
+    """
+    named = manifest.parameters.get("classes", classes)
+    output = manifest.output
+    if named is not None:
+        strings = isinstance(named, (list, tuple)) and all(isinstance(name, str) for name in named)
+        if not strings or len(set(named)) != len(named) or len(named) < 2:
+            raise WillNotLoad(f"{manifest.scorer}: classes {named!r}; allowed: a list of 2 different strings or more")
+    return Answers(manifest.scorer, output.kind, output.positive, None if named is None else tuple(named))

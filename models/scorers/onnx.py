@@ -1,0 +1,181 @@
+"""ONNX models on onnxruntime."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from models.inputs import as_floats
+from models.manifest import Input, Manifest
+from models.scorers.answers import Answers, answers_of
+from models.scorers.base import Scorer, WillNotLoad, only_file, settings
+
+_FLOATS = {"tensor(float)": np.float32, "tensor(double)": np.float64, "tensor(float16)": np.float16}
+_INTEGERS = {"tensor(int64)": pa.int64(), "tensor(int32)": pa.int32()}
+_STRINGS, _BOOLEANS = "tensor(string)", "tensor(bool)"
+_LABELS = (*_INTEGERS, _STRINGS)
+# Which tensors take a column without losing what it says.
+_FITTING = {
+    "number": (*_FLOATS,),
+    "integer": (*_FLOATS, *_INTEGERS),
+    "boolean": (*_FLOATS, *_INTEGERS, _BOOLEANS),
+    "string": (_STRINGS,),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class _Feed:
+    """A tensor and the columns that fill it: one, or as a matrix all of them."""
+
+    name: str
+    tensor: str
+    columns: tuple[str, ...]
+    rank: int
+
+    def values(self, batch: pa.RecordBatch) -> npt.NDArray[Any]:
+        columns = [self._column(batch.column(name), name) for name in self.columns]
+        return columns[0] if self.rank == 1 else np.column_stack(columns)
+
+    def _column(self, column: pa.Array, name: str) -> npt.NDArray[Any]:
+        values: npt.NDArray[Any]
+        if self.tensor == _STRINGS:
+            values = column.fill_null("").to_numpy(zero_copy_only=False)
+        elif self.tensor in _INTEGERS:
+            # Raises for what does not fit 32 bits.
+            values = column.cast(_INTEGERS[self.tensor]).to_numpy(zero_copy_only=False)
+        elif self.tensor == _BOOLEANS:
+            values = column.to_numpy(zero_copy_only=False)
+        else:
+            values = as_floats(column, name).astype(_FLOATS[self.tensor])
+        return values
+
+
+class OnnxScorer(Scorer):
+    """One `.onnx` file, with its external data beside it in the bundle.
+
+    Where the model's inputs have the manifest's names each column is fed by name, as (n,) or (n, 1) in the
+    tensor's type (a null as NaN, a null string as ""); else a single input gets one matrix of shape (n,
+    inputs). A batch dimension that is fixed is filled up with copies of the last row, whose answers are
+    dropped. `parameters.output` names the output where there are several that could be meant: for a
+    probability or regression a float tensor or a list of maps from class to probability, for a class the
+    labels or else the most probable. Labels that are strings need `parameters.classes`.
+    """
+
+    kind = "onnx"
+    requires = ("onnxruntime",)
+
+    def __init__(self, session: Any, manifest: Manifest) -> None:
+        named = settings(manifest, "output", "classes").get("output")
+        self._session = session
+        self._feeds = _feeds(session.get_inputs(), manifest)
+        self._rows = _fixed_rows(session.get_inputs())
+        self._answers = answers_of(manifest)
+        output = _output(session.get_outputs(), manifest, named)
+        self._output: str = output.name
+        self._labels: dict[str, float] | None = None
+        if output.type == _STRINGS:
+            if self._answers.classes is None:
+                raise WillNotLoad(f"onnx: labels of {output.name!r} are strings; allowed with parameters.classes")
+            self._labels = {label: float(place) for place, label in enumerate(self._answers.classes)}
+
+    @classmethod
+    def load(cls, folder: Path, manifest: Manifest) -> "OnnxScorer":
+        """Load the model, to be run in the calling thread: the job's worker has threads of its own."""
+        import onnxruntime
+
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = options.inter_op_num_threads = 1
+        options.use_deterministic_compute = True
+        options.log_severity_level = 4  # what is wrong is raised; without this it is printed too
+        path = str(folder / only_file(manifest, [".onnx"]))
+        return cls(onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"]), manifest)
+
+    def score(self, batch: pa.RecordBatch) -> npt.NDArray[np.float64]:
+        """Score with the model; an empty batch does not reach it."""
+        rows = batch.num_rows
+        if rows == 0:
+            return np.empty(0, dtype=np.float64)
+        feeds = {feed.name: feed.values(batch) for feed in self._feeds}
+        if self._rows is None:
+            return self._run(feeds)
+        parts = []
+        for start in range(0, rows, self._rows):
+            places = np.minimum(np.arange(start, start + self._rows), rows - 1)
+            parts.append(self._run({name: values[places] for name, values in feeds.items()}))
+        return np.concatenate(parts)[:rows]
+
+    def _run(self, feeds: dict[str, npt.NDArray[Any]]) -> npt.NDArray[np.float64]:
+        [answer] = self._session.run([self._output], feeds)
+        if isinstance(answer, list):
+            return _of_maps(answer, self._answers)
+        if self._labels is not None:
+            return np.array([self._labels[label] for label in answer.ravel()], dtype=np.float64)
+        return self._answers.scores(answer)
+
+
+def _of_maps(maps: list[dict[Any, float]], answers: Answers) -> npt.NDArray[np.float64]:
+    """Scores from one {class: probability} for each row."""
+    classes = sorted(maps[0])
+    matrix = np.array([[row[name] for name in classes] for row in maps], dtype=np.float64)
+    return replace(answers, classes=tuple(str(name) for name in classes)).scores(matrix)
+
+
+def _feeds(inputs: Sequence[Any], manifest: Manifest) -> list[_Feed]:
+    names = [entry.name for entry in manifest.inputs]
+    if sorted(names) == sorted(given.name for given in inputs):
+        tensors = {given.name: given for given in inputs}
+        return [_column_feed(entry, tensors[entry.name]) for entry in manifest.inputs]
+    listed = ", ".join(f"{given.name} {given.type} {given.shape}" for given in inputs)
+    if len(inputs) != 1:
+        raise WillNotLoad(f"onnx: inputs {', '.join(names)}; allowed: {listed}, by name")
+    [matrix] = inputs
+    if len(matrix.shape) != 2 or (isinstance(matrix.shape[1], int) and matrix.shape[1] != len(names)):
+        raise WillNotLoad(f"onnx: {len(names)} inputs; allowed: {listed}")
+    for entry in manifest.inputs:
+        _check_type(entry, matrix)
+    return [_Feed(matrix.name, matrix.type, tuple(names), 2)]
+
+
+def _column_feed(entry: Input, tensor: Any) -> _Feed:
+    _check_type(entry, tensor)
+    rank = len(tensor.shape)
+    if rank not in (1, 2) or (rank == 2 and tensor.shape[1] not in (1, None) and isinstance(tensor.shape[1], int)):
+        raise WillNotLoad(f"onnx: input {entry.name!r} takes {tensor.shape}; allowed: one value for each row")
+    return _Feed(entry.name, tensor.type, (entry.name,), rank)
+
+
+def _check_type(entry: Input, tensor: Any) -> None:
+    """Refuse what would be cut off without a word, such as fractions in an integer tensor."""
+    if tensor.type not in _FITTING[entry.type]:
+        allowed = ", ".join(_FITTING[entry.type])
+        raise WillNotLoad(f"onnx: input {entry.name!r} is a {entry.type} for {tensor.type}; allowed: {allowed}")
+    if entry.nullable and entry.default is None and tensor.type not in (*_FLOATS, _STRINGS):
+        raise WillNotLoad(f"onnx: input {entry.name!r} may be null; {tensor.type} has no null")
+
+
+def _fixed_rows(inputs: Sequence[Any]) -> int | None:
+    """How many rows the model takes at a time; None for any number."""
+    fixed = {given.shape[0] for given in inputs if isinstance(given.shape[0], int)}
+    if len(fixed) > 1 or any(rows < 1 for rows in fixed):
+        raise WillNotLoad(f"onnx: batch dimensions {sorted(fixed)}; allowed: one and the same, 1 or more")
+    return fixed.pop() if fixed else None
+
+
+def _output(outputs: Sequence[Any], manifest: Manifest, named: object) -> Any:
+    kind = manifest.output.kind
+    numbers = [one for one in outputs if one.type in _FLOATS or one.type.startswith("seq(map(")]
+    labels = [one for one in outputs if one.type in _LABELS]
+    fitting = (labels or numbers) if kind == "class" else numbers
+    if named is not None:
+        fitting = [one for one in (*numbers, *(labels if kind == "class" else ())) if one.name == named]
+    if len(fitting) != 1:
+        listed = ", ".join(f"{one.name} {one.type}" for one in outputs)
+        wanted = "labels or numbers" if kind == "class" else "floats or maps"
+        chosen = "" if named is None else f", {named!r} asked for"
+        allowed = f"allowed for a {kind}: one of {wanted}, or parameters.output"
+        raise WillNotLoad(f"onnx: outputs {listed}{chosen}; {allowed}")
+    return fitting[0]
