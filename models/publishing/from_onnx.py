@@ -22,7 +22,7 @@ _TYPES: dict[str, InputType] = {
 
 def describe(path: Path, allow_pickle: bool) -> Description:
     """Inputs with one value per row are named columns; a single input with several is a matrix of unnamed ones."""
-    import onnxruntime  # type: ignore[import-untyped]  # ships no types
+    import onnxruntime
 
     session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
     inputs = session.get_inputs()

@@ -22,7 +22,7 @@ Write = Callable[[Path], Path]
 
 
 def onnx_matrix(folder: Path) -> Path:
-    from skl2onnx import to_onnx  # type: ignore[import-untyped]  # ships no types
+    from skl2onnx import to_onnx
     from sklearn.linear_model import LogisticRegression
 
     (folder / "m.onnx").write_bytes(to_onnx(LogisticRegression().fit(FEATURES, LATE), FEATURES[:1]).SerializeToString())
