@@ -1,0 +1,101 @@
+"""An Apache Kafka broker on loopback: one KRaft node that is broker and controller."""
+
+import base64
+import subprocess
+import uuid
+from pathlib import Path
+
+from runners.flink import parts
+from runners.flink.processes import LOOPBACK, DidNotStart, Process, answers, free_port
+
+_START_SECONDS = 60.0
+_JAVA = ["-Xms128m", "-Xmx512m", "-XX:+UseSerialGC", "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn"]
+
+
+def properties(folder: Path, port: int, controller_port: int) -> dict[str, str]:
+    """`server.properties` of a single node."""
+    return {
+        "process.roles": "broker,controller",
+        "node.id": "1",
+        "controller.quorum.voters": f"1@{LOOPBACK}:{controller_port}",
+        "controller.listener.names": "CONTROLLER",
+        "listeners": f"PLAINTEXT://{LOOPBACK}:{port},CONTROLLER://{LOOPBACK}:{controller_port}",
+        "advertised.listeners": f"PLAINTEXT://{LOOPBACK}:{port}",
+        "listener.security.protocol.map": "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT",
+        "log.dirs": str(folder / "logs"),
+        # There is one node: the internal topics cannot have the three copies that are the default.
+        "offsets.topic.replication.factor": "1",
+        "offsets.topic.num.partitions": "1",
+        "transaction.state.log.replication.factor": "1",
+        "transaction.state.log.num.partitions": "1",
+        "transaction.state.log.min.isr": "1",
+        "share.coordinator.state.topic.replication.factor": "1",
+        "share.coordinator.state.topic.num.partitions": "1",
+        "share.coordinator.state.topic.min.isr": "1",
+        # Consumer groups start at once; there are no other members to wait for.
+        "group.initial.rebalance.delay.ms": "0",
+        # A misspelt topic must be an error, not a new topic.
+        "auto.create.topics.enable": "false",
+        # Records replayed from history carry the times of their events; they are not to be deleted for their age.
+        "log.retention.ms": "-1",
+    }
+
+
+class KafkaBroker:
+    """A broker in `folder`; `start` and `stop`, or a `with` block. Its data survive `kill` and `start`."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder.absolute()
+        self.port, self._controller_port = free_port(), free_port()
+        self.process: Process | None = None
+
+    @property
+    def bootstrap(self) -> str:
+        """What clients connect to: host and port."""
+        return f"{LOOPBACK}:{self.port}"
+
+    def start(self) -> "KafkaBroker":
+        """Formats the storage where it is new and starts. Raises `PartMissing` and `DidNotStart`."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        config = self.folder / "server.properties"
+        if not config.exists():
+            found = properties(self.folder, self.port, self._controller_port)
+            config.write_text("".join(f"{name}={value}\n" for name, value in found.items()))
+            self._format(config)
+        self.process = Process("Kafka", [*self._java(), "kafka.Kafka", str(config)], self.folder / "kafka.log")
+        self.process.wait_until(lambda: answers(self.port), _START_SECONDS)
+        return self
+
+    def _format(self, config: Path) -> None:
+        arguments = ["kafka.tools.StorageTool", "format", "--cluster-id", _cluster_id(), "--config", str(config)]
+        done = subprocess.run([*self._java(), *arguments], capture_output=True, text=True, check=False)
+        if done.returncode:
+            config.unlink()
+            raise DidNotStart(f"Kafka's storage could not be formatted: {(done.stdout + done.stderr).strip()[-300:]}")
+
+    @staticmethod
+    def _java() -> list[str]:
+        return [parts.java(), *_JAVA, "-cp", f"{parts.kafka_jars()}/libs/*"]
+
+    def stop(self) -> None:
+        """Ends the broker."""
+        if self.process is not None:
+            self.process.stop()
+            self.process = None
+
+    def kill(self) -> None:
+        """`kill -9`; `start` brings it back with its data."""
+        if self.process is not None:
+            self.process.kill()
+            self.process = None
+
+    def __enter__(self) -> "KafkaBroker":
+        return self.start()
+
+    def __exit__(self, *raised: object) -> None:
+        self.stop()
+
+
+def _cluster_id() -> str:
+    """22 characters of base64, as Kafka's own ids are."""
+    return base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")

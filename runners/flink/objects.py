@@ -1,0 +1,57 @@
+"""An S3 server on loopback, over a folder: `versitygw`."""
+
+from pathlib import Path
+
+from runners.flink import parts
+from runners.flink.processes import LOOPBACK, Process, answers, free_port
+
+_START_SECONDS = 30.0
+# Known to everyone who reads this, like the data behind it: the server listens on loopback only.
+_ACCESS, _SECRET, _REGION = "halflife", "halflife-on-loopback", "us-east-1"
+
+
+class S3Server:
+    """A server whose buckets are the folders in `folder`; `start` and `stop`, or a `with` block."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder.absolute()
+        self.port = free_port()
+        self.process: Process | None = None
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """The variables with which obstore and the AWS clients find it."""
+        return {
+            "AWS_ENDPOINT_URL": f"http://{LOOPBACK}:{self.port}",
+            "AWS_ACCESS_KEY_ID": _ACCESS,
+            "AWS_SECRET_ACCESS_KEY": _SECRET,
+            "AWS_REGION": _REGION,
+            "AWS_ALLOW_HTTP": "true",
+        }
+
+    def start(self) -> "S3Server":
+        """Starts it. Raises `PartMissing` and `DidNotStart`."""
+        buckets = self.folder / "buckets"
+        buckets.mkdir(parents=True, exist_ok=True)
+        command = [str(parts.s3_server()), "--port", f"{LOOPBACK}:{self.port}", "--quiet", "posix", str(buckets)]
+        keys = {"ROOT_ACCESS_KEY": _ACCESS, "ROOT_SECRET_KEY": _SECRET}
+        self.process = Process("the S3 server", command, self.folder / "s3.log", keys)
+        self.process.wait_until(lambda: answers(self.port), _START_SECONDS)
+        return self
+
+    def create_bucket(self, name: str) -> str:
+        """Makes a bucket and returns its URL."""
+        (self.folder / "buckets" / name).mkdir(exist_ok=True)
+        return f"s3://{name}"
+
+    def stop(self) -> None:
+        """Ends the server."""
+        if self.process is not None:
+            self.process.stop()
+            self.process = None
+
+    def __enter__(self) -> "S3Server":
+        return self.start()
+
+    def __exit__(self, *raised: object) -> None:
+        self.stop()

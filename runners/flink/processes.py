@@ -1,0 +1,100 @@
+"""Server processes on loopback: started in groups of their own, waited for, logged to files, ended for certain."""
+
+import os
+import signal
+import socket
+import subprocess
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+LOOPBACK = "127.0.0.1"
+_POLL_SECONDS = 0.1
+_STOP_SECONDS = 20.0
+# Reads until the starting process is gone, however it ended, and then ends the server's process group.
+_WARDEN = 'read -r _; kill -KILL -- "-$0" 2>/dev/null'
+
+
+class DidNotStart(RuntimeError):
+    """A server ended or did not answer in time; the message has the last line it logged and where the log is."""
+
+
+def free_port() -> int:
+    """A TCP port on loopback that nothing listens on now."""
+    with socket.socket() as probe:
+        probe.bind((LOOPBACK, 0))
+        return int(probe.getsockname()[1])
+
+
+def answers(port: int) -> bool:
+    """Whether something accepts connections on a port of loopback."""
+    with socket.socket() as probe:
+        probe.settimeout(1.0)
+        return probe.connect_ex((LOOPBACK, port)) == 0
+
+
+class Process:
+    """One server. It ends with `stop`, with `kill`, or when the process that started it ends."""
+
+    def __init__(
+        self, name: str, command: Sequence[str], log: Path, environment: Mapping[str, str] | None = None
+    ) -> None:
+        self.name, self.log = name, log
+        log.parent.mkdir(parents=True, exist_ok=True)
+        with log.open("ab") as output:
+            self._process = subprocess.Popen(
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                env=os.environ | dict(environment or {}),
+                start_new_session=True,
+            )
+        warden = ["sh", "-c", _WARDEN, str(self.pid)]
+        self._warden = subprocess.Popen(warden, stdin=subprocess.PIPE, start_new_session=True)
+
+    @property
+    def pid(self) -> int:
+        """The process id, which is its group's too."""
+        return self._process.pid
+
+    @property
+    def runs(self) -> bool:
+        """Whether it has not ended."""
+        return self._process.poll() is None
+
+    def wait_until(self, ready: Callable[[], bool], seconds: float) -> "Process":
+        """Returns once `ready` holds. Raises `DidNotStart` when the process ends before, or after `seconds`."""
+        deadline = time.monotonic() + seconds
+        while not ready():
+            if not self.runs:
+                raise DidNotStart(f"{self.name} ended with {self._process.returncode}: {self._last_line()}")
+            if time.monotonic() > deadline:
+                self.kill()
+                raise DidNotStart(f"{self.name} was not ready after {seconds:.0f} s: {self._last_line()}")
+            time.sleep(_POLL_SECONDS)
+        return self
+
+    def _last_line(self) -> str:
+        lines = [line.strip() for line in self.log.read_text("utf-8", "replace").splitlines() if line.strip()]
+        return f"{(lines or ['nothing logged'])[-1][:300]} (log: {self.log})"
+
+    def stop(self) -> None:
+        """Asks it to end, and kills it when it does not."""
+        self._end(signal.SIGTERM, _STOP_SECONDS)
+
+    def kill(self) -> None:
+        """Ends it at once, as a machine's failure would."""
+        self._end(signal.SIGKILL, _STOP_SECONDS)
+
+    def _end(self, how: signal.Signals, seconds: float) -> None:
+        if self.runs:
+            os.killpg(self.pid, how)
+            try:
+                self._process.wait(seconds)
+            except subprocess.TimeoutExpired:
+                os.killpg(self.pid, signal.SIGKILL)
+                self._process.wait()
+        if self._warden.poll() is None:  # the group is gone; its number may soon be another's
+            self._warden.kill()
+            self._warden.communicate()
