@@ -81,7 +81,7 @@ setup(
     package_data={
         "schemas": ["avsc/*.avsc", "history/**/*.avsc", "json/*.json"],
         "pipeline": ["**/*.yaml", "**/*.html"],
-        "runners": ["**/*.yaml"],
+        "runners": ["**/*.yaml", "**/pom.xml"],
     },
     install_requires=REQUIRES,
     extras_require=EXTRAS | {"all": [line for lines in EXTRAS.values() for line in lines], "dev": DEV},

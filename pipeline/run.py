@@ -4,7 +4,7 @@ import json
 import logging
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -35,12 +35,17 @@ from pipeline.summary import (
     write_summary,
 )
 from runners import direct
+from runners.flink import settings as flink
 from schemas.job import Job
 from schemas.raw import RawBlock
 from schemas.validation import SpecError
 from transforms import metrics
 from transforms.watch_releases import columns_of
 
+# What a runner is asked for besides what the command line says.
+_PROFILES: Mapping[str | None, Callable[[Sequence[str], str, bool], list[str]]] = {
+    flink.NAME: flink.with_profile
+}
 _UNCONNECTED = ("labels", "explain")
 
 
@@ -155,8 +160,14 @@ def execute(prepared: Prepared, beam_arguments: Sequence[str], started: float) -
     return summary
 
 
+def _options(prepared: Prepared, beam_arguments: Sequence[str]) -> PipelineOptions:
+    given = PipelineOptions(list(beam_arguments))
+    profile = _PROFILES.get(given.view_as(StandardOptions).runner)
+    return given if profile is None else PipelineOptions(profile(beam_arguments, prepared.job.name, False))
+
+
 def _source(prepared: Prepared, beam_arguments: Sequence[str]) -> tuple[beam.Pipeline, beam.PCollection[RawBlock]]:
-    options = PipelineOptions(list(beam_arguments))
+    options = _options(prepared, beam_arguments)
     pipeline = beam.Pipeline(runner=_runner(options), options=options)
     return pipeline, pipeline | "ReadEvents" >> ReadFiles(list(prepared.paths), prepared.job.events.format)
 

@@ -66,14 +66,21 @@ def settings(folder: Path, ports: Mapping[str, int]) -> dict[str, str]:
         "classloader.check-leaked-classloader": "false",
         # Four tasks of the job chain into one slot; its 40 stages share it.
         "taskmanager.numberOfTaskSlots": "2",
+        # Bounded jobs: the default of 512 buffers for each of forty shuffles would need 1 GB.
+        "taskmanager.network.sort-shuffle.min-buffers": "32",
+        # Restarts for ever, at most half a minute apart; five quiet minutes and the next failure starts at 1 s again.
+        "restart-strategy.type": "exponential-delay",
+        "restart-strategy.exponential-delay.initial-backoff": "1 s",
+        "restart-strategy.exponential-delay.max-backoff": "30 s",
+        "restart-strategy.exponential-delay.reset-backoff-threshold": "5 min",
         # The sizes below are what Flink's scripts would compute; without the scripts all of them must be given.
         "taskmanager.cpu.cores": "2.0",
         "taskmanager.memory.framework.heap.size": "128m",
         "taskmanager.memory.task.heap.size": "1408m",
         "taskmanager.memory.framework.off-heap.size": "128m",
         "taskmanager.memory.task.off-heap.size": "512m",
-        "taskmanager.memory.network.min": "128m",
-        "taskmanager.memory.network.max": "128m",
+        "taskmanager.memory.network.min": "256m",
+        "taskmanager.memory.network.max": "256m",
         "taskmanager.memory.managed.size": "128m",
         "taskmanager.memory.jvm-metaspace.size": "512m",
         "taskmanager.memory.jvm-overhead.min": "192m",

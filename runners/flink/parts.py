@@ -118,7 +118,8 @@ def _pip() -> list[str]:
         return [sys.executable, "-m", "pip"]
     uv = shutil.which("uv")
     if uv:
-        return [uv, "run", "--quiet", "--no-project", "--python", sys.executable, "--with", "pip", "python", "-m", "pip"]
+        command = [uv, "run", "--quiet", "--no-project", "--python", sys.executable, "--with", "pip"]
+        return [*command, "python", "-m", "pip"]
     raise PartMissing(f"{sys.executable} has neither pip nor uv; run `{sys.executable} -m ensurepip`")
 
 

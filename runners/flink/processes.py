@@ -12,7 +12,7 @@ LOOPBACK = "127.0.0.1"
 _POLL_SECONDS = 0.1
 _STOP_SECONDS = 20.0
 # Reads until the starting process is gone, however it ended, and then ends the server's process group.
-_WARDEN = 'read -r _; kill -KILL -- "-$0" 2>/dev/null'
+_WARDEN = 'read -r _; kill -s KILL -- "-$0" 2>/dev/null'
 
 
 class DidNotStart(RuntimeError):

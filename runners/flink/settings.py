@@ -1,0 +1,37 @@
+"""What a job asks of Flink, as data: each option with the reason for its value. The command line overrides all."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+NAME = "FlinkRunner"
+
+
+class Setting(NamedTuple):
+    """One pipeline option, as Beam spells it, and why it has this value."""
+
+    option: str
+    value: str
+    why: str
+
+
+ALWAYS = (
+    Setting("max_parallelism", "128", "key groups are fixed when state is first written; 128 lets a job grow to that"),
+)
+STREAMING = (
+    Setting("checkpointing_interval", "10000", "ms; a failure repeats at most this much work"),
+    Setting("min_pause_between_checkpoints", "2000", "ms; a slow checkpoint store must leave time for the events"),
+    Setting("checkpoint_timeout_millis", "120000", "ms; barriers travel slowly while the job is catching up"),
+    Setting("fail_on_checkpointing_errors", "false", "a checkpoint store that is away for a while stops no scoring"),
+    Setting("externalized_checkpoints_enabled", "true", "a new job manager can go on from the last checkpoint"),
+    Setting("retain_externalized_checkpoints_on_cancellation", "true", "a cancelled job can go on where it stopped"),
+    Setting("max_bundle_time_mills", "200", "ms; a bundle waits this long at each shuffle, which bounds the latency"),
+)
+# Restarts are not set here: Beam's option counts them over the life of the job, so that a year of machine failures
+# would end it. The cluster's exponential delay forgets what is long past (runners/flink/cluster.py, docs/flink.md).
+
+
+def with_profile(arguments: Sequence[str], job: str, streaming: bool) -> list[str]:
+    """Beam's arguments with the profile's options before them, so that what the command line says wins."""
+    settings = [*ALWAYS, *(STREAMING if streaming else ())]
+    chosen = [f"--job_name=halflife-{job}", *(f"--{setting.option}={setting.value}" for setting in settings)]
+    return [*chosen, *arguments]

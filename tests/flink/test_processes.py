@@ -1,0 +1,73 @@
+"""Servers start on loopback, are waited for, and never outlive whoever started them."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from runners.flink.parts import PartMissing, missing_tools, s3_server
+from runners.flink.processes import DidNotStart, Process, answers, free_port
+
+SERVE = "import socketserver, sys; socketserver.TCPServer(('127.0.0.1', int(sys.argv[1])), None).serve_forever()"
+STARTS_AND_WAITS = f"""
+import sys
+from pathlib import Path
+from runners.flink.processes import Process, answers
+port = int(sys.argv[1])
+server = Process("server", [sys.executable, "-c", {SERVE!r}, str(port)], Path(sys.argv[2]))
+server.wait_until(lambda: answers(port), 30)
+print(server.pid, flush=True)
+sys.stdin.read()
+"""
+
+
+def ended(pid: int, seconds: float = 20.0) -> bool:
+    """Whether a process that is not our child is gone within the time."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        try:
+            os.kill(pid, 0)
+        except ProcessLookupError:
+            return True
+        if Path(f"/proc/{pid}/stat").read_text().split()[2] == "Z":  # ended, not yet collected
+            return True
+    return False
+
+
+def test_stop_ends_the_server(tmp_path: Path) -> None:
+    port = free_port()
+    server = Process("server", [sys.executable, "-c", SERVE, str(port)], tmp_path / "log")
+    server.wait_until(lambda: answers(port), 30)
+    server.stop()
+    assert not server.runs
+    assert not answers(port)
+
+
+def test_server_ends_when_its_starter_is_killed(root: Path, tmp_path: Path) -> None:
+    command = [sys.executable, "-c", STARTS_AND_WAITS, str(free_port()), str(tmp_path / "log")]
+    starter = subprocess.Popen(command, cwd=root, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    assert starter.stdout is not None
+    pid = int(starter.stdout.readline())
+    starter.send_signal(signal.SIGKILL)
+    starter.communicate()
+    assert ended(pid)
+
+
+def test_server_that_ends_at_once_is_reported_with_its_last_words(tmp_path: Path) -> None:
+    command = [sys.executable, "-c", "import sys; sys.exit('the port is taken')"]
+    server = Process("the server", command, tmp_path / "log")
+    with pytest.raises(DidNotStart, match=r"the server ended with 1: the port is taken \(log: .*/log\)"):
+        server.wait_until(lambda: False, 30)
+
+
+def test_absent_tool_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setenv("HALFLIFE_CACHE", str(tmp_path / "cache"))
+    assert missing_tools("java", "go") == ["java", "go"]
+    with pytest.raises(PartMissing, match=r"go is not on the PATH; needed: Go 1\.23 or later"):
+        s3_server()
+    assert [path.name for path in (tmp_path / "cache").iterdir() if not path.name.startswith(".")] == []
