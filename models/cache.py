@@ -1,6 +1,8 @@
 """The models a process holds: each version loaded once, verified by digest, freed when nothing selects it."""
 
+import os
 import shutil
+import socket
 import tempfile
 import threading
 import time
@@ -35,6 +37,11 @@ class LoadFailed(Exception):
         self.digest = digest
         self.reason = reason
         self.detail = detail
+
+    @property
+    def final(self) -> bool:
+        """False where the store was at fault, or had not all of the bundle: loading it again may succeed."""
+        return self.reason not in (UNAVAILABLE, BundleIncomplete.reason)
 
     def __str__(self) -> str:
         return f"version {self.version!r} ({self.digest[:12]}) was not loaded: {self.reason}: {self.detail}"
@@ -77,32 +84,40 @@ class ModelHandle:
 
 
 class _Slot:
-    """One load: in progress until `done` is set, then with a model or a failure."""
+    """One load: in progress until `done` is set, then with a model, a failure, or a bug to be raised again."""
 
     def __init__(self) -> None:
         self.done = threading.Event()
         self.model: LoadedModel | None = None
+        self.bug: Exception | None = None
         self.reason = UNAVAILABLE
         self.detail = "the load was interrupted"
         self.retry_at: float | None = None
 
 
 class ModelCache:
-    """Loads versions, each once per process, and keeps them until `retain` lets go. Thread-safe.
+    """Loads versions, each once per process, and keeps them until `retain` or `drop` lets go. Thread-safe.
 
-    A failed load is remembered by digest and fails again at once. Only where the store was at fault, or had
-    not all of the bundle, it is tried again after `retry_after_s` seconds.
+    Every load runs in a background thread of its own. A failed load is remembered by digest and fails again at
+    once. Only where the store was at fault, or had not all of the bundle, it is tried again after `retry_after_s`
+    seconds.
 
     Args:
         retry_after_s: seconds after which a load that the store failed may be tried again.
         clock: seconds that never go back, for that wait.
+        log_loads: whether each load is written to the store's access log, after the model serves. A log that
+            cannot be written is counted in `unlogged_loads` and changes nothing else.
     """
 
-    def __init__(self, retry_after_s: float = 30.0, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self, retry_after_s: float = 30.0, clock: Callable[[], float] = time.monotonic, log_loads: bool = False
+    ) -> None:
         self._retry_after_s = retry_after_s
         self._clock = clock
+        self._log_loads = log_loads
         self._lock = threading.Lock()
         self._slots: dict[tuple[str, bool], _Slot] = {}
+        self.unlogged_loads = 0
 
     def load(self, store_url: str, model: str, version: str, digest: str, allow_pickle: bool = False) -> LoadedModel:
         """The model with this digest; loads it, waits for whoever is loading it, or finds it loaded.
@@ -110,10 +125,10 @@ class ModelCache:
         Raises:
             LoadFailed: it is not the bundle with this digest, does not prove itself, or the store failed.
         """
-        slot, mine = self._claim((digest, allow_pickle))
-        if mine:
-            self._fill(slot, ModelHandle(store_url, model, version, digest, allow_pickle))
+        slot = self._started(ModelHandle(store_url, model, version, digest, allow_pickle))
         slot.done.wait()
+        if slot.bug is not None:
+            raise slot.bug
         if slot.model is None:
             raise LoadFailed(version, digest, slot.reason, slot.detail)
         return slot.model
@@ -126,12 +141,17 @@ class ModelCache:
         Returns:
             An event that is set once `load` answers at once, with a model or with LoadFailed.
         """
-        slot, mine = self._claim((digest, allow_pickle))
-        if mine:
-            handle = ModelHandle(store_url, model, version, digest, allow_pickle)
-            # A daemon: a load that hangs must not keep the worker from ending.
-            threading.Thread(target=self._fill, args=(slot, handle), name=f"load-{version}", daemon=True).start()
-        return slot.done
+        return self._started(ModelHandle(store_url, model, version, digest, allow_pickle)).done
+
+    def outcome(self, handle: ModelHandle) -> LoadedModel | LoadFailed | None:
+        """What has come of a load, without waiting and without loading; None while it lasts, or was not begun."""
+        with self._lock:
+            slot = self._slots.get((handle.digest, handle.allow_pickle))
+        if slot is None or not slot.done.is_set():
+            return None
+        if slot.bug is not None:
+            raise slot.bug
+        return slot.model or LoadFailed(handle.version, handle.digest, slot.reason, slot.detail)
 
     def peek(self, digest: str) -> LoadedModel | None:
         """The model if it is loaded, without waiting and without loading."""
@@ -153,9 +173,27 @@ class ModelCache:
             The manifests of the loaded models let go.
         """
         kept = set(digests)
+        return self._let_go(lambda digest: digest not in kept)
+
+    def drop(self, digests: Iterable[str]) -> list[Manifest]:
+        """Let go of these digests, as `retain` does of all others."""
+        gone = set(digests)
+        return self._let_go(lambda digest: digest in gone)
+
+    def _let_go(self, chosen: Callable[[str], bool]) -> list[Manifest]:
         with self._lock:
-            gone = [self._slots.pop(key) for key in list(self._slots) if key[0] not in kept]
+            gone = [self._slots.pop(key) for key in list(self._slots) if chosen(key[0])]
         return [slot.model.manifest for slot in gone if slot.model is not None]
+
+    def _started(self, handle: ModelHandle) -> _Slot:
+        """The slot of a version whose load has begun, now or before."""
+        slot, mine = self._claim((handle.digest, handle.allow_pickle))
+        if mine:
+            # A daemon: a load that hangs must not keep the worker from ending.
+            threading.Thread(
+                target=self._fill, args=(slot, handle), name=f"load-{handle.version}", daemon=True
+            ).start()
+        return slot
 
     def _claim(self, key: tuple[str, bool]) -> tuple[_Slot, bool]:
         """The slot of a key, and whether the caller must fill it."""
@@ -178,16 +216,36 @@ class ModelCache:
             slot.retry_at = self._clock() + self._retry_after_s if refusal.passing else None
         except (StoreError, OSError) as error:
             slot.detail, slot.retry_at = one_line(error), self._clock() + self._retry_after_s
+        except Exception as bug:  # ours: it must stop the job, in the thread that asks for the model
+            slot.bug = bug
         finally:
             slot.done.set()
+        if self._log_loads and slot.model is not None:
+            self._log(handle, slot.model.seconds, slot.model.bytes)
+
+    def _log(self, handle: ModelHandle, seconds: float, size: int) -> None:
+        """Only after the model serves: the log is for people, and nothing waits for it."""
+        store, load_s = ModelStore(handle.store_url, handle.model), round(seconds, 6)
+        try:
+            store.record_access(
+                "loaded", worker_name(), version=handle.version, digest=handle.digest, seconds=load_s, bytes=size
+            )
+        except StoreError:
+            with self._lock:
+                self.unlogged_loads += 1
 
 
 def shared_cache() -> ModelCache:
-    """The one cache of this process."""
+    """The one cache of this process; it logs its loads."""
     return _SHARED
 
 
-_SHARED = ModelCache()
+def worker_name() -> str:
+    """Host and process, as receipts and the audit name a worker."""
+    return f"{socket.gethostname()}-{os.getpid()}"
+
+
+_SHARED = ModelCache(log_loads=True)
 
 
 def _load(handle: ModelHandle) -> LoadedModel:

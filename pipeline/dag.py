@@ -33,7 +33,7 @@ def build(raw: beam.PCollection[RawBlock], job: Job):  # type: ignore[no-untyped
     tracked = decoded.good | "TrackArrivals" >> TrackArrivals(job.events, job.features)
     featured = tracked.good | "WindowFeatures" >> WindowFeatures(job.features)
     releases = raw.pipeline | "WatchReleases" >> WatchReleases(job, bounded=raw.is_bounded)
-    scored = featured | "ScoreEvents" >> ScoreEvents(job.model, timeline=AsIter(releases.admitted))
+    scored = featured | "ScoreEvents" >> ScoreEvents(job, timeline=AsIter(releases.admitted))
     drift = scored.scored | "MeasureDrift" >> MeasureDrift(job.drift, StoredProfiles(job.model), job.model.name)
     model_events = (releases.model_events, scored.model_events) | "ModelEvents" >> beam.Flatten()
     letters = (decoded.dead_letters, tracked.dead_letters, scored.dead_letters)

@@ -13,6 +13,7 @@ from apache_beam.runners.runner import PipelineResult
 NAMESPACE = "halflife"
 _Counter = Metrics.DelegatingCounter
 _Distribution = Metrics.DelegatingDistribution
+_Gauge = Metrics.DelegatingGauge
 
 
 @lru_cache(maxsize=4096)
@@ -27,6 +28,12 @@ def distribution(name: str) -> _Distribution:
     return Metrics.distribution(NAMESPACE, name)
 
 
+@lru_cache(maxsize=256)
+def gauge(name: str) -> _Gauge:
+    """The gauge of that name: the last value that any worker set."""
+    return Metrics.gauge(NAMESPACE, name)
+
+
 RECORDS_READ = "records_read"
 EVENTS_DECODED = "events_decoded"
 EVENTS_SCORED = "events_scored"
@@ -34,6 +41,11 @@ EVENTS_LATE = "events_late"
 RECEIPTS_WRITTEN = "receipts_written"
 ROWS_EXPIRED = "late_rows_expired"
 SHADOW_SCORES_FAILED = "shadow_scores_failed"
+SHADOW_SCORES_SKIPPED = "shadow_scores_skipped"  # the shadow's model was still loading
+EVENTS_SUBSTITUTED = "events_answered_by_another_release"  # the one in force could not answer
+SWAP_STALL_MS = "swap_stall_ms"  # of each batch: how long it waited for a model
+LIVE_VERSIONS = "live_versions"  # loaded in the worker that reported last
+NEWEST_RELEASE_UNSERVED_MS = "newest_release_unserved_ms"  # age of the newest release until it answers
 POLLS_FAILED = "store_polls_failed"
 RELEASES_ADMITTED = "releases_admitted"
 RELEASES_REFUSED = "releases_refused"

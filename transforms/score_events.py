@@ -1,8 +1,6 @@
 """ScoreEvents: every event scored by the release in force at its event time."""
 
-import json
-import os
-import socket
+import secrets
 from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple
 
@@ -10,11 +8,13 @@ import apache_beam as beam
 import numpy as np
 import pyarrow as pa
 
-from models.cache import LoadedModel, LoadFailed, shared_cache
+from models.cache import LoadedModel, worker_name
+from models.choosing import Source
 from models.releases import AdmittedRelease, Timeline
+from models.serving import Plan, serving_of
 from schemas import batches
-from schemas.job import ModelSpec
-from schemas.records import ModelEvent, arrow_schema, now_us, record_batch
+from schemas.job import Job, ModelSpec
+from schemas.records import arrow_schema, now_us, record_batch
 from transforms import metrics, scoring
 from transforms.dead_letters import DEAD_LETTERS, letters_of, of_rows
 from transforms.join_features import stamped
@@ -35,29 +35,38 @@ class ScoredEvents(NamedTuple):
     dead_letters: beam.PCollection[pa.RecordBatch]
 
 
+def source_of(job: Job, waits: bool) -> Source:
+    """Where the job's models come from; events may be as late as its order of events and its features allow."""
+    model, horizon_us = job.model, job.events.max_out_of_orderness_us + job.features.allowed_lateness_us
+    return Source(model.store, model.name, model.allow_pickle, waits, horizon_us)
+
+
 def receipts_of(
     events: pa.RecordBatch, outcome: scoring.Scored, by: scoring.Assigned, model: LoadedModel, worker: str
 ) -> pa.RecordBatch:
-    """Receipts of the rows of `events` that have a score; `events` are those rows, in the order of the scores."""
+    """Receipts of the rows of `events` that have a score; `events` are those rows, in the order of the scores.
+
+    Version and digest are those of the object that scored, not those that were asked for.
+    """
     count, at_us = events.num_rows, now_us()
-    digest, release = by.entry.digests[by.version], by.entry.release
+    manifest, release = model.manifest, by.entry.release
     columns: dict[str, pa.Array] = {
-        "score_id": scoring.score_ids(events.column(batches.EVENT_ID), digest, by.role),
+        "score_id": scoring.score_ids(events.column(batches.EVENT_ID), manifest.digest, by.role),
         "event_id": events.column(batches.EVENT_ID),
         "event_time": events.column(batches.EVENT_TIME),
         "subject": events.column(batches.SUBJECT),
         "score": pa.array(outcome.scores),
-        "decision": scoring.decisions(outcome.scores, model.manifest.output),
+        "decision": scoring.decisions(outcome.scores, manifest.output),
         "late": events.column(batches.LATE),
         "features": scoring.features_map(outcome.inputs),
     }
     constants: dict[str, Any] = {
         "model": release.model,
-        "version": by.version,
+        "version": manifest.version,
         "release": release.sequence,
         "role": by.role,
         "scored_at": at_us,
-        "digest": digest,
+        "digest": manifest.digest,
         "latency_us": outcome.latency_us,
         "worker": worker,
     }
@@ -74,48 +83,60 @@ def receipts_of(
 
 
 class _ScoreFn(beam.DoFn):
-    def __init__(self, spec: ModelSpec) -> None:
-        self._spec = spec
+    def __init__(self, spec: ModelSpec, source: Source) -> None:
+        self._spec, self._source = spec, source
+        self._job = secrets.token_hex(8)  # two jobs in one process have nothing in common but the cache
 
     def setup(self) -> None:
-        self._worker = f"{socket.gethostname()}-{os.getpid()}"
-        self._activated: set[int] = set()
-        self._reported: set[str] = set()
+        self._worker = worker_name()
+        self._serving = serving_of(self._job, self._source)
 
     def process(self, batch: pa.RecordBatch, timeline: Iterable[AdmittedRelease]) -> Iterator[Any]:
+        if batch.num_rows == 0:
+            return
         entries = Timeline(timeline)
         if not len(entries):
             detail = f"model {self._spec.name!r} has no admitted release in {self._spec.store}"
             yield of_rows("unserved", "NoRelease", detail, batch, now_us())
             return
-        for entry in entries.entries:
-            for version, digest in entry.digests.items():
-                self._prefetch(version, digest)
-        for by in scoring.assigned(batch, entries):
-            yield from self._scored(batches.take_rows(batch, by.rows), by)
+        plan = self._serving.plan(entries, batches.times_us(batch))
+        for by in scoring.assigned(batch, entries, plan.serving):
+            yield from self._scored(batches.take_rows(batch, by.rows), by, plan)
+        self._measure(entries, plan)
+        events = self._serving.drain()
+        if events:
+            yield beam.pvalue.TaggedOutput(MODEL_EVENTS, record_batch("ModelEvent", events))
 
-    def _prefetch(self, version: str, digest: str) -> None:
-        spec = self._spec
-        shared_cache().prefetch(spec.store, spec.name, version, digest, spec.allow_pickle)
+    def _measure(self, timeline: Timeline, plan: Plan) -> None:
+        metrics.gauge(metrics.LIVE_VERSIONS).set(self._serving.live_versions())
+        metrics.distribution(metrics.SWAP_STALL_MS).update(plan.stall_ms)
+        metrics.counter(metrics.EVENTS_SUBSTITUTED).inc(plan.substituted)
+        if not self._source.waits:  # the age of a release says something only beside events of now
+            metrics.distribution(metrics.NEWEST_RELEASE_UNSERVED_MS).update(self._serving.staleness_ms(timeline))
 
-    def _scored(self, events: pa.RecordBatch, by: scoring.Assigned) -> Iterator[Any]:
-        spec, digest = self._spec, by.entry.digests[by.version]
-        try:
-            model = shared_cache().load(spec.store, spec.name, by.version, digest, spec.allow_pickle)
-        except LoadFailed as failure:
-            yield from self._load_failed(events, by, failure)
+    def _scored(self, events: pa.RecordBatch, by: scoring.Assigned, plan: Plan) -> Iterator[Any]:
+        model = plan.models.get(by.entry.digests[by.version])
+        if model is None:
+            yield from self._unscored(events, by, plan)
             return
-        if digest not in self._reported:
-            self._reported.add(digest)
-            evidence = json.dumps({"seconds": round(model.seconds, 6), "bytes": model.bytes})
-            yield self._event("loaded", by, "", evidence)
         outcome = scoring.score_rows(model, events)
         metrics.distribution(metrics.SCORE_BATCH_US).update(outcome.latency_us)
         yield from self._failures(events, outcome, by)
         if len(outcome.rows):
             good = events if len(outcome.rows) == events.num_rows else batches.take_rows(events, outcome.rows)
-            yield from self._activation(good, by)
+            if by.role != scoring.SHADOW:
+                self._serving.answered(by.entry, int(batches.times_us(good).min()))
             yield from self._records(good, outcome, by, model)
+
+    def _unscored(self, events: pa.RecordBatch, by: scoring.Assigned, plan: Plan) -> Iterator[Any]:
+        """The rows of a version without a model: nothing of a shadow, whose events are answered, else dead letters."""
+        failure = plan.failures.get(by.entry.digests[by.version])
+        if by.role == scoring.SHADOW:
+            name = metrics.SHADOW_SCORES_SKIPPED if failure is None else metrics.SHADOW_SCORES_FAILED
+            metrics.counter(name).inc(events.num_rows)
+            return
+        detail = str(failure) if failure else f"version {by.version!r} was not loaded, nor any other"
+        yield of_rows("unserved", "LoadFailed", detail, events, now_us())
 
     def _records(
         self, events: pa.RecordBatch, outcome: scoring.Scored, by: scoring.Assigned, model: LoadedModel
@@ -123,14 +144,15 @@ class _ScoreFn(beam.DoFn):
         count = events.num_rows
         receipts = receipts_of(events, outcome, by, model, self._worker)
         metrics.counter(metrics.RECEIPTS_WRITTEN).inc(count)
-        metrics.scores(by.version, by.role).inc(count)
+        metrics.scores(model.manifest.version, by.role).inc(count)
         yield beam.pvalue.TaggedOutput(RECEIPTS, receipts)
         if by.role != scoring.SHADOW:
             metrics.counter(metrics.EVENTS_SCORED).inc(count)
             metrics.counter(f"{metrics.RELEASE_PREFIX}{by.entry.release.sequence}").inc(count)
             yield beam.pvalue.TaggedOutput(SCORES, receipts.select(arrow_schema("Score").names))
         scored = events.drop_columns([batches.PAYLOAD])
-        for name, value in ((VERSION, by.version), (ROLE, by.role), (DIGEST, by.entry.digests[by.version])):
+        manifest = model.manifest
+        for name, value in ((VERSION, manifest.version), (ROLE, by.role), (DIGEST, manifest.digest)):
             scored = scored.append_column(name, pa.repeat(pa.scalar(value), count))
         yield stamped(batches.with_column(scored, SCORE, pa.array(outcome.scores)))
 
@@ -149,49 +171,26 @@ class _ScoreFn(beam.DoFn):
             letters = letters_of("score", error, details, batches.take_rows(failed, places), now_us())
             yield beam.pvalue.TaggedOutput(DEAD_LETTERS, letters)
 
-    def _load_failed(self, events: pa.RecordBatch, by: scoring.Assigned, failure: LoadFailed) -> Iterator[Any]:
-        if failure.digest not in self._reported:
-            self._reported.add(failure.digest)
-            yield self._event("load_failed", by, failure.reason, json.dumps({"detail": failure.detail}))
-        if by.role == scoring.SHADOW:
-            metrics.counter(metrics.SHADOW_SCORES_FAILED).inc(events.num_rows)
-        else:
-            yield of_rows("unserved", "LoadFailed", str(failure), events, now_us())
-
-    def _activation(self, events: pa.RecordBatch, by: scoring.Assigned) -> Iterator[Any]:
-        sequence = by.entry.release.sequence
-        if sequence not in self._activated and by.role != scoring.SHADOW:
-            self._activated.add(sequence)
-            evidence = json.dumps({"first_event_time_us": int(batches.times_us(events).min()), "worker": self._worker})
-            yield self._event("activated", by, by.entry.release.reason, evidence)
-
-    def _event(
-        self, kind: str, by: scoring.Assigned, reason: str, evidence: str
-    ) -> beam.pvalue.TaggedOutput[str, pa.RecordBatch]:
-        release, digest = by.entry.release, by.entry.digests[by.version]
-        event = ModelEvent(
-            now_us(), kind, release.model, by.version, digest, release.sequence, self._worker, reason, evidence
-        )
-        return beam.pvalue.TaggedOutput(MODEL_EVENTS, record_batch("ModelEvent", [event]))
-
 
 class ScoreEvents(beam.PTransform[beam.PCollection[pa.RecordBatch], ScoredEvents]):
     """Scores events by the release in force at each one's event time.
 
     Input: batches of events with all features, any windowing; `timeline`: the admitted releases as a side input.
-    Outputs: see `ScoredEvents`; shadows have receipts but no scores. Dead-lettered: `unserved` (no release, or a
-    version that does not load), `score` (an input that is null and may not be, a row that the scorer fails on, NaN).
-    No keyed state; each process holds its loaded versions in `models.cache`.
+    Outputs: see `ScoredEvents`; shadows have receipts but no scores. Dead-lettered: `unserved` (no release, or no
+    version that loads), `score` (an input that is null and may not be, a row that the scorer fails on, NaN).
+    Unbounded input never waits for a load while another release can answer; its runner holds events back until the
+    side input has its first release. Bounded input waits for the model in force (docs/decisions/model-loading.md).
+    No keyed state; each process holds its loaded versions in `models.serving`.
     """
 
-    def __init__(self, spec: ModelSpec, timeline: beam.pvalue.AsIter) -> None:
+    def __init__(self, job: Job, timeline: beam.pvalue.AsIter) -> None:
         super().__init__()
-        self._spec, self._timeline = spec, timeline
+        self._job, self._timeline = job, timeline
 
     def expand(self, events: beam.PCollection[pa.RecordBatch]):  # type: ignore[no-untyped-def]  # Beam warns on NamedTuple hints
         tags = (SCORES, RECEIPTS, MODEL_EVENTS, DEAD_LETTERS)
-        scoring_events = beam.ParDo(_ScoreFn(self._spec), self._timeline)
-        outputs = events | "Score" >> scoring_events.with_outputs(*tags, main="scored")
+        score = _ScoreFn(self._job.model, source_of(self._job, waits=events.is_bounded))
+        outputs = events | "Score" >> beam.ParDo(score, self._timeline).with_outputs(*tags, main="scored")
         for tag in ("scored", *tags):
             outputs[tag].element_type = pa.RecordBatch
         return ScoredEvents(outputs.scored, *(outputs[tag] for tag in tags))

@@ -45,12 +45,11 @@ class Scored(NamedTuple):
     latency_us: int
 
 
-def assigned(batch: pa.RecordBatch, timeline: Timeline) -> Iterator[Assigned]:
-    """Every (version, role) that scores rows of the batch: by the release in force at each event's time."""
-    in_force = timeline.in_force(batches.times_us(batch))
-    for index in np.unique(in_force).tolist():
+def assigned(batch: pa.RecordBatch, timeline: Timeline, serving: Ints) -> Iterator[Assigned]:
+    """Every (version, role) that scores rows of the batch, by the release (an index) that serves each row."""
+    for index in np.unique(serving).tolist():
         entry = timeline.entries[index]
-        release, rows = entry.release, np.flatnonzero(in_force == index)
+        release, rows = entry.release, np.flatnonzero(serving == index)
         roles = assign(release, split_values(batch, rows, release)) if release.challengers else None
         answering = [(release.champion, CHAMPION), *((c.version, CHALLENGER) for c in release.challengers)]
         for place, (version, role) in enumerate(answering):
