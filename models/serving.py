@@ -80,7 +80,8 @@ class Serving:
         if not self._source.waits:
             self._look_ahead(timeline, times_us)
         indices = np.unique(wanted).tolist()
-        for index in indices:
+        # Of bounded input nothing is known of what comes, but mostly it is in order.
+        for index in [*indices, *range(indices[-1] + 1, min(indices[-1] + 1 + AHEAD, len(timeline)))]:
             self._begin(timeline.entries[index])
         choice, serving = Choice(self._source, timeline, self._cache, self._begin), wanted.copy()
         for index in indices:
