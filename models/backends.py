@@ -19,7 +19,8 @@ _ALLOWED = "a path, file:///path, memory://name, s3://bucket/path, gs://bucket/p
 # A poll must not hang for minutes: obstore's default is 10 retries in 3 minutes. Client options are left
 # alone, as giving one would silence those of the environment, such as AWS_ALLOW_HTTP and AWS_TIMEOUT.
 _RETRIES: Any = {"max_retries": 3, "retry_timeout": timedelta(seconds=30)}
-_MULTIPART_BYTES = 64 * 1024 * 1024
+MULTIPART_BYTES = 64 * 1024 * 1024
+"""Files with more bytes than this are uploaded in parts, unconditionally."""
 _memory_stores: dict[str, MemoryStore] = {}
 
 
@@ -127,7 +128,7 @@ class Backend:
         store = self._open(write=True)
         assert store is not None
         with self._errors(f"write {key}"):
-            if isinstance(content, Path) and content.stat().st_size > _MULTIPART_BYTES:
+            if isinstance(content, Path) and content.stat().st_size > MULTIPART_BYTES:
                 if self.size(key) is not None:
                     return False
                 obstore.put(store, key, content)

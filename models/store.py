@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from models import clock
+from models import backends, clock
 from models.access_log import AccessLog, AccessScan, Detail, entry_of
 from models.backends import Backend, ObjectTooLarge
 from models.errors import StoreError, one_line
@@ -260,11 +260,23 @@ class ModelStore:
     def _upload_all(self, folder: Path, manifest: Manifest, paths: Iterable[str]) -> Manifest:
         if self.has_version(manifest.version):
             raise VersionExists(f"{self._place(manifest.version)} is already published; choose another version name")
-        for path in paths:
+        named = list(paths)
+        if any((folder / path).stat().st_size > backends.MULTIPART_BYTES for path in named):
+            self._claim(manifest)
+        for path in named:
             self._upload(manifest, folder, path)
         if not self._backend.create(self._key(manifest.version, MANIFEST), manifest.raw):
             raise VersionExists(f"{self._place(manifest.version)} was published meanwhile; choose another version name")
         return manifest
+
+    def _claim(self, manifest: Manifest) -> None:
+        """Reserve a version's name for this manifest: large files cannot be created conditionally."""
+        key = f"{self.model}/claims/{manifest.version}.json"
+        claim = json.dumps({"digest": manifest.digest}).encode()
+        if not self._backend.create(key, claim) and self._backend.read(key, len(claim) + 1) != claim:
+            raise VersionExists(
+                f"{self._place(manifest.version)} was begun with another manifest; choose another version name"
+            )
 
     def _upload(self, manifest: Manifest, folder: Path, path: str) -> None:
         key = self._key(manifest.version, path)

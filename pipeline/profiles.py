@@ -1,9 +1,7 @@
 """Reference profiles of versions, read from their bundles in the model store."""
 
-import tempfile
-from pathlib import Path
-
-from models.profiles import Profile, parse_profile
+from models.folders import WrongDigest
+from models.profiles import MAX_PROFILE_BYTES, Profile, parse_profile
 from models.store import ModelStore
 from schemas.job import ModelSpec
 
@@ -23,8 +21,8 @@ class StoredProfiles:
         """
         store = ModelStore(self._spec.store, self._spec.name)
         manifest = store.read_manifest(version)
+        if manifest.digest != digest:
+            raise WrongDigest(f"{store.url}: version {version!r} has the digest {manifest.digest}; allowed: {digest}")
         if manifest.profile is None:
             return None
-        with tempfile.TemporaryDirectory(prefix="halflife-profile-") as folder:
-            store.fetch(version, Path(folder), digest, self._spec.max_bundle_bytes)
-            return parse_profile((Path(folder) / manifest.profile).read_bytes())
+        return parse_profile(store.read_file(manifest, manifest.profile, MAX_PROFILE_BYTES))

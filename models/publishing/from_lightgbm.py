@@ -9,6 +9,7 @@ from models.publishing.description import CannotPublish, Description, FoundInput
 _UNNAMED = re.compile(r"Column_\d+")
 _OUTPUTS: dict[str, OutputKind] = {
     "binary": "probability",
+    "cross_entropy": "probability",
     "multiclass": "class",
     "multiclassova": "class",
     "regression": "regression",

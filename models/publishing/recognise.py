@@ -42,6 +42,8 @@ _MARKS: Mapping[str, tuple[str, Callable[[Path], bool]]] = {
     ".ubj": ("xgboost", _by_name),
     ".json": ("xgboost", _is_xgboost),
     ".txt": ("lightgbm", _is_lightgbm),
+    ".lgb": ("lightgbm", _by_name),
+    ".model": ("lightgbm", _is_lightgbm),
     ".pmml": ("pmml", _by_name),
 }
 # The mark of a whole folder is stronger than that of a file in it: an MLflow folder holds a .skops or .onnx file.

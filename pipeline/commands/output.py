@@ -1,5 +1,6 @@
 """What a verb prints: a table for people, JSON for machines; and what becomes of its errors."""
 
+import io
 import json
 import logging
 import os
@@ -16,7 +17,8 @@ from models.errors import BundleRefused, StoreError
 from models.redaction import hide_secrets
 from schemas.validation import SpecError
 
-_WIDE = 200
+# In a pipe nothing is folded: what reads it counts on one line for a row.
+_WIDE = 10_000
 
 
 class Refused(Exception):
@@ -30,25 +32,23 @@ def print_json(document: Mapping[str, Any]) -> None:
 
 def print_table(columns: Sequence[str], rows: Sequence[Sequence[object]], title: str = "") -> None:
     """A table of rows; null is shown as nothing. In a pipe it is as wide as it needs to be."""
-    console = _console()
     table = Table(title=escape(title) or None, title_justify="left", box=None, pad_edge=False, header_style="bold")
     for name in columns:
         table.add_column(name, overflow="fold")
     for row in rows:
         table.add_row(*("" if value is None else escape(str(value)) for value in row))
-    console.print(table)
+    _print(table)
 
 
 def print_pairs(pairs: Sequence[tuple[str, object]]) -> None:
     """Names and values, one a line; pairs without a value are left out."""
-    console = _console()
     table = Table(box=None, show_header=False, pad_edge=False)
     table.add_column(style="bold", no_wrap=True)
     table.add_column(overflow="fold")
     for name, value in pairs:
         if value is not None and value != "":
             table.add_row(name, escape(str(value)))
-    console.print(table)
+    _print(table)
 
 
 def exit_code(work: Callable[[], None], verbose: bool) -> int:
@@ -90,5 +90,11 @@ def _failed(message: str, code: int) -> int:
     return code
 
 
-def _console() -> Console:
-    return Console() if sys.stdout.isatty() else Console(width=_WIDE, soft_wrap=False)
+def _print(table: Table) -> None:
+    if sys.stdout.isatty():
+        Console().print(table)
+        return
+    console = Console(width=_WIDE, file=io.StringIO())
+    with console.capture() as captured:
+        console.print(table)
+    print("\n".join(line.rstrip() for line in captured.get().splitlines()))

@@ -10,6 +10,7 @@ from typing import Any
 import obstore
 import pytest
 
+from models import backends
 from models.backends import Backend, InvalidStoreUrl, StoreUnavailable
 from models.errors import StoreError
 from models.folders import BundleIncomplete, BundleTooLarge, WrongDigest
@@ -80,9 +81,45 @@ def test_racing_publishers_leave_one_whole_bundle(store: ModelStore, payload: Pa
         return True
 
     with ThreadPoolExecutor(8) as threads:
-        assert sum(threads.map(attempt, range(8))) <= 1
-    if store.versions():
-        store.fetch("v1", tmp_path / "fetched")
+        assert sum(threads.map(attempt, range(8))) == 1
+    store.fetch("v1", tmp_path / "fetched")
+
+
+def test_large_files_are_claimed_before_they_are_uploaded(
+    store: ModelStore, payload: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(backends, "MULTIPART_BYTES", 4)
+
+    def attempt(number: int) -> bool:
+        folder = tmp_path / f"large{number}"
+        shutil.copytree(payload, folder)
+        (folder / "deep" / "weights.bin").write_bytes(bytes([number]) * 100_000)
+        try:
+            store.publish(folder, document())
+        except VersionExists:
+            return False
+        return True
+
+    with ThreadPoolExecutor(8) as threads:
+        won = list(threads.map(attempt, range(8)))
+    assert won.count(True) == 1
+    fetched = store.fetch("v1", tmp_path / "fetched")
+    assert (fetched / "deep" / "weights.bin").read_bytes() == bytes([won.index(True)]) * 100_000
+
+
+def test_claimed_version_can_be_published_again_by_its_claimant(
+    store: ModelStore, payload: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(backends, "MULTIPART_BYTES", 4)
+    monkeypatch.setattr(store, "_upload", lambda *_: (_ for _ in ()).throw(StoreError("interrupted")))
+    with pytest.raises(StoreError, match="interrupted"):
+        publish(store, payload, "v1")
+    monkeypatch.undo()
+    monkeypatch.setattr(backends, "MULTIPART_BYTES", 4)
+    with pytest.raises(VersionExists, match="begun with another manifest"):
+        store.publish(payload, document(created_by="another"))
+    publish(store, payload, "v1")
+    assert store.versions() == ["v1"]
 
 
 def test_invalid_manifest_is_refused_before_anything_is_uploaded(store: ModelStore, payload: Path) -> None:
