@@ -69,6 +69,19 @@ def test_sample_gives_golden_records_and_a_profile_with_the_score(
     assert {column.n for column in profile.columns} == {500}
 
 
+def test_golden_records_keep_the_nulls_that_a_default_stands_for(
+    models: Models, skops: Path, tmp_path: Path
+) -> None:
+    rows = flights(10).to_pydict()
+    rows["delay"][7] = None
+    parquet.write_table(pa.table(rows), tmp_path / "nulls.parquet")
+    models.json("publish", skops, *NEW, "--sample", tmp_path / "nulls.parquet", "--input", "delay:number:nullable=5.5")
+    bundle = models.store.fetch("n1", tmp_path / "fetched")
+    lines = [json.loads(line)["inputs"]["delay"] for line in (bundle / "golden.jsonl").read_text().splitlines()]
+    assert lines == rows["delay"]
+    assert parse_profile((bundle / "profile.json").read_bytes()).columns[1].n == 10
+
+
 def test_without_a_sample_it_says_what_is_missing(models: Models, skops: Path) -> None:
     ran = models("publish", skops, *NEW, "--input", "carrier:string")
     assert ran.code == 0

@@ -113,6 +113,13 @@ def file_added_after_signing(folder: Path) -> None:
     (folder / "added.txt").write_text("not signed")
 
 
+def git_file_added_after_signing(folder: Path) -> None:
+    """OpenSSF's tool leaves the files of git out unless it is told not to."""
+    good(folder)
+    sign_folder(folder, folder.parent / "trusted" / "private.pem")
+    (folder / ".gitattributes").write_text("not signed")
+
+
 def garbage_for_a_signature(folder: Path) -> None:
     good(folder)
     (folder / "model.sig").write_bytes(b"\xff{")
@@ -169,6 +176,7 @@ SIGNED: Mapping[Callable[[Path], None], str] = {
     changed_after_signing: "is of a manifest.json with sha256",
     payload_changed_after_signing: "Hash mismatch for 'golden.jsonl'",
     file_added_after_signing: "Extra files found",
+    git_file_added_after_signing: "Extra files found",
     garbage_for_a_signature: "is no signature of a model",
 }
 """Bundles that a job with a trusted key refuses as `bad_signature`, and the detail it gives."""
