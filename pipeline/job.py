@@ -1,12 +1,8 @@
-"""The job spec: YAML to a frozen `Job`, every error with its path, its value and what is allowed."""
+"""The job spec: from a document to a frozen `Job`, every error with its path, its value and what is allowed."""
 
 import math
 from collections.abc import Mapping, Sequence
-from itertools import pairwise
-from pathlib import Path
 from typing import Any, cast
-
-import yaml
 
 from schemas.job import (
     AGGREGATES,
@@ -22,7 +18,6 @@ from schemas.job import (
 from schemas.times import MalformedTime, format_duration_us, format_time_us, parse_duration_us, parse_time_us
 from schemas.validation import MISSING, SpecError, validate
 
-EMBEDDED = Path(__file__).parent / "jobs" / "flights.yaml"
 _DEFAULT_TIME_RANGE = ("1970-01-01T00:00:00Z", "2100-01-01T00:00:00Z")
 _DEFAULT_LATENESS = "2h"
 _DEFAULT_SHARDS = 8
@@ -32,71 +27,6 @@ _DEFAULT_BUNDLE_BYTES = 2 * 1024**3
 _DEFAULT_PSI, _DEFAULT_KS = 0.2, 0.1
 _MAX_TILES = 100_000
 _TEXT_AGGREGATES = frozenset({"count", "last", "distinct", "top"})
-
-
-def read_document(path: Path | None) -> dict[str, Any]:
-    """The YAML document of a job file, or of the embedded flights job for None.
-
-    Raises:
-        SpecError: the file is absent, no YAML, or no mapping.
-    """
-    source = path or EMBEDDED
-    try:
-        document = yaml.safe_load(source.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise SpecError("--job", str(source), f"a readable file ({error.strerror})") from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise SpecError("--job", str(source), f"a YAML file ({' '.join(str(error).split())[:200]})") from None
-    if not isinstance(document, dict):
-        raise SpecError("", document, "a mapping with the keys job, events, features, model")
-    return document
-
-
-def apply_settings(document: dict[str, Any], settings: Sequence[str]) -> None:
-    """Applies `--set path=value` in place: dotted path, list positions as `[i]`, the value read as YAML.
-
-    Raises:
-        SpecError: a setting without `=`, or a path through something that is no mapping or list.
-    """
-    for setting in settings:
-        path, separator, text = setting.partition("=")
-        if not separator or not path:
-            raise SpecError("--set", setting, "path=value, such as model.poll=30s")
-        try:
-            value = yaml.safe_load(text)
-        except yaml.YAMLError:
-            raise SpecError("--set", setting, "a value that is YAML") from None
-        _put(document, path, value)
-
-
-def _put(document: Any, path: str, value: Any) -> None:
-    parts: list[str | int] = []
-    for piece in path.split("."):
-        name, *places = piece.replace("]", "").split("[")
-        parts += [name] if name else []
-        try:
-            parts += [int(place) for place in places]
-        except ValueError:
-            raise SpecError("--set", path, "list positions as numbers, such as features[0]") from None
-    node = document
-    for part, following in pairwise(parts):
-        node = _step(node, part, path, [] if isinstance(following, int) else {})
-    last = parts[-1]
-    in_mapping = isinstance(node, dict) and isinstance(last, str)
-    in_list = isinstance(node, list) and isinstance(last, int) and last < len(node)
-    if not (in_mapping or in_list):
-        raise SpecError("--set", path, "a path into the job spec")
-    node[last] = value
-
-
-def _step(node: Any, part: str | int, path: str, empty: Any) -> Any:
-    if isinstance(node, dict) and isinstance(part, str):
-        if node.get(part) is None:
-            node[part] = empty
-        return node[part]
-    if isinstance(node, list) and isinstance(part, int) and part < len(node):
-        return node[part]
-    raise SpecError("--set", path, "a path into the job spec")
 
 
 def needed_columns(document: Mapping[str, Any]) -> dict[str, str]:
@@ -113,6 +43,12 @@ def needed_columns(document: Mapping[str, Any]) -> dict[str, str]:
     for index, segment in enumerate(document.get("drift", {}).get("segments", ())):
         needed.setdefault(segment, f"drift.segments[{index}]")
     return needed
+
+
+def identity_columns(document: Mapping[str, Any]) -> dict[str, str]:
+    """The columns with an event's id, time and subject, each with its path in a valid document."""
+    events = document["events"]
+    return {events[key]: f"events.{key}" for key in ("event_id", "event_time", "subject") if key in events}
 
 
 def parse_job(document: Mapping[str, Any], columns: Mapping[str, str]) -> Job:
@@ -187,6 +123,8 @@ def _features(
     taken = set(columns)
     for index, feature in enumerate(features):
         if isinstance(feature, str):
+            if feature in plain:
+                raise SpecError(f"features[{index}]", feature, "each event column once")
             plain.append(feature)
             continue
         name, place = feature["name"], f"features[{index}]"

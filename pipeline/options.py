@@ -1,9 +1,19 @@
-"""The command line of a job: Halflife's own options, and whatever is left for Beam."""
+"""The command line of a job: Halflife's own options, and those that are Beam's."""
 
 import argparse
+import difflib
 import json
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NoReturn
+
+from apache_beam.options.pipeline_options import PipelineOptions, _BeamArgumentParser
+
+# These have options that only their job servers know, such as Flink's --checkpointing_interval.
+_JOB_SERVERS = ("FlinkRunner", "SparkRunner", "PortableRunner")
+# How alike an option must be to one of ours to be taken for its misspelling where a job server may know it.
+_MISSPELT = 0.8
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,9 +57,46 @@ def parse_run_options(arguments: list[str], prog: str, with_out: bool = False) -
     if with_out:
         parser.add_argument("--out", required=True, metavar="DIR", help="folder for the training set (Parquet)")
     known, rest = parser.parse_known_args(arguments)
+    _check_beam_arguments(parser, rest)
     out = known.out if with_out else None
     settings = [*known.settings, *_as_settings(known)]
     return RunOptions(known.job, tuple(settings), known.summary, known.json, known.verbose, out, tuple(rest))
+
+
+class _BeamParser(_BeamArgumentParser):  # Beam has no public way to ask which options it knows
+    """Beam's options; a wrong value is reported by the parser `ours`, without Beam's pages of usage."""
+
+    def __init__(self, ours: argparse.ArgumentParser) -> None:
+        super().__init__(allow_abbrev=False, add_help=False)
+        self._ours = ours
+        for options in {str(found): found for found in PipelineOptions.__subclasses__()}.values():
+            options._add_argparse_args(self)
+
+    def error(self, message: str) -> NoReturn:
+        self._ours.error(message)
+
+
+def _check_beam_arguments(parser: argparse.ArgumentParser, arguments: list[str]) -> None:
+    """Exits with 2 for an argument that nobody knows: Beam itself would only log it."""
+    if not arguments:
+        return
+    beam_parser = _BeamParser(parser)
+    known, unknown = beam_parser.parse_known_args(arguments)
+    ours, beams = parser._option_string_actions, beam_parser._option_string_actions
+    for argument in unknown:
+        name = argument.split("=")[0]
+        if known.runner in _JOB_SERVERS:
+            close = difflib.get_close_matches(name, ours, n=1, cutoff=_MISSPELT)
+            if not close:
+                continue
+        else:
+            close = _closest(name, ours) or _closest(name, beams)
+        hint = f"; did you mean {close[0]}?" if close else f"; {parser.prog} --help lists ours"
+        parser.error(f"argument {argument!r} is not known, neither to Halflife nor to Beam{hint}")
+
+
+def _closest(name: str, known: Iterable[str]) -> list[str]:
+    return difflib.get_close_matches(name, known, n=1) if name.startswith("-") else []
 
 
 def _as_settings(known: argparse.Namespace) -> list[str]:

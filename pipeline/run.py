@@ -18,16 +18,19 @@ from models.redaction import public_uri
 from models.signing import read_public_key
 from models.store import ModelStore
 from pipeline.dag import Outputs, build
+from pipeline.documents import apply_settings, read_document
 from pipeline.endpoints.files import NoInput, ReadFiles, matching_files
 from pipeline.endpoints.sample import sampled_types
 from pipeline.endpoints.sinks import ParquetFormat, SinkUnwritable, WriteBatches, WriteRecords, check_writable
 from pipeline.endpoints.uris import STDOUT, absolute, check_scheme
 from pipeline.features import build_features
-from pipeline.job import apply_settings, checked, job_document, needed_columns, parse_job, read_document
+from pipeline.job import checked, identity_columns, job_document, needed_columns, parse_job
 from pipeline.options import RunOptions, parse_run_options
 from pipeline.summary import (
     CountsDoNotAdd,
+    SummaryUnwritable,
     check_counts,
+    check_summary,
     feature_counts,
     feature_lines,
     print_summary,
@@ -47,6 +50,7 @@ _PROFILES: Mapping[str | None, Callable[[Sequence[str], str, bool], list[str]]] 
     flink.NAME: flink.with_profile
 }
 _UNCONNECTED = ("labels", "explain")
+_UNCONNECTED_SINKS = ("quality",)
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +76,9 @@ def prepare(options: RunOptions) -> Prepared:
     _read_trusted_key(document["model"])
     events = document["events"]
     paths = matching_files(events["uri"])
-    columns = events.get("columns") or sampled_types(paths, events["format"], needed_columns(document))
+    columns = events.get("columns")
+    if columns is None:
+        columns = sampled_types(paths, events["format"], needed_columns(document), identity_columns(document))
     job = parse_job(document, columns)
     return Prepared(job, job_document(document, job), tuple(paths))
 
@@ -83,9 +89,10 @@ def _absolute_uris(document: dict[str, Any]) -> None:
     document["model"]["store"] = _store_url(document["model"]["store"])
     sinks = document.get("sinks", {})
     for name, uri in sinks.items():
-        check_scheme(uri, f"sinks.{name}", (STDOUT.rstrip(":"),))
+        check_scheme(uri, f"sinks.{name}", (STDOUT,))
         sinks[name] = absolute(uri)
     if "labels" in document:
+        check_scheme(document["labels"]["uri"], "labels.uri")
         document["labels"]["uri"] = absolute(document["labels"]["uri"])
 
 
@@ -203,11 +210,11 @@ def run(arguments: Sequence[str], prog: str = "python -m pipeline", started: flo
 
 def _run(options: RunOptions, begun: float) -> None:
     prepared = prepare(options)
+    if options.summary:
+        check_summary(options.summary)
     _check_world(prepared)
     _say(f"job {prepared.job.name}: {len(prepared.paths)} file(s) of {prepared.job.events.uri}")
-    for section in _UNCONNECTED:
-        if section in prepared.document:
-            _say(f"note: {section} is in the spec, but this version does not act on it")
+    _say_unconnected(prepared.document)
     summary = execute(prepared, options.beam, begun)
     if options.summary:
         write_summary(summary, options.summary)
@@ -238,7 +245,7 @@ def guarded(work: Callable[[], None], verbose: bool) -> int:
         work()
     except SpecError as error:
         return _failed(str(error), 2)
-    except (NoInput, SinkUnwritable, StoreError, CountsDoNotAdd, OSError) as error:
+    except (NoInput, SinkUnwritable, SummaryUnwritable, StoreError, CountsDoNotAdd, OSError) as error:
         return _failed(str(error), 1)
     except Exception as error:  # whatever else a runner raises: one line for people, all of it with --verbose
         if verbose:
@@ -257,6 +264,14 @@ def last_line(error: BaseException) -> str:
 def _say(text: str) -> None:
     if sys.stderr.isatty():
         print(text, file=sys.stderr)
+
+
+def _say_unconnected(document: Mapping[str, Any]) -> None:
+    """Says, in a pipe too, what the spec asks for and this version does not do: silence would mislead."""
+    places = [section for section in _UNCONNECTED if section in document]
+    places += [f"sinks.{name}" for name in _UNCONNECTED_SINKS if name in document.get("sinks", {})]
+    for place in places:
+        print(f"halflife: note: {place} is in the spec, but this version does not act on it", file=sys.stderr)
 
 
 def _say_where(job: Job) -> None:

@@ -10,6 +10,10 @@ from schemas.records import STAGES
 from transforms import metrics
 
 
+class SummaryUnwritable(Exception):
+    """The file of `--summary` cannot be written; the message names it."""
+
+
 class CountsDoNotAdd(Exception):
     """Records went missing or were invented between two stages; the message has the figures."""
 
@@ -99,6 +103,18 @@ def feature_lines(counts: Mapping[str, Any]) -> str:
     """The counts of `halflife features` for people."""
     lost = sum(counts["dead_letters"].values())
     return f"{counts['rows']:,} rows of {counts['records_read']:,} records ({lost:,} dead letters) in {counts['out']}"
+
+
+def check_summary(path: str) -> None:
+    """Looks whether the summary can be written, before the run spends time. Raises `SummaryUnwritable`."""
+    file = Path(path)
+    new = not file.exists()
+    try:
+        file.open("a").close()
+        if new:
+            file.unlink()
+    except OSError as error:
+        raise SummaryUnwritable(f"--summary: {path} cannot be written: {error.strerror}") from None
 
 
 def write_summary(summary: Mapping[str, Any], path: str) -> None:

@@ -7,26 +7,15 @@ one datum of `{"rows": array<record>}`; encoding a batch gives one datum per row
 import io
 import json
 from functools import lru_cache
-from itertools import pairwise
-from typing import Any, NamedTuple
+from typing import Any
 
 import fastavro
 import pyarrow as pa
 import pyruhvro
 
+from schemas.raw import DecodedRows, Unreadable
+
 AvroSchema = dict[str, Any] | list[Any] | str
-
-
-class DecodedBlock(NamedTuple):
-    """Rows of a block, the original bytes of each, and what could not be read (empty when all was).
-
-    `rows` and `payloads` have equal length; `rest` starts at the first byte of the first unreadable record.
-    """
-
-    rows: pa.RecordBatch
-    payloads: pa.Array
-    rest: bytes
-    error: str
 
 
 def zigzag_varint(value: int) -> bytes:
@@ -101,50 +90,84 @@ def joined_bytes(datums: pa.Array) -> pa.Buffer:
     return datums.buffers()[2].slice(start, end - start)
 
 
-def decode_block(data: bytes, count: int, schema: str) -> DecodedBlock:
+def decode_block(data: bytes, count: int, schema: str) -> DecodedRows:
     """The `count` records of the record `schema` (JSON) that `data` holds back to back.
 
-    Never raises for bad data: what can be read is in `rows`, the bytes from the first bad record on in `rest`.
+    Never raises for bad data. A record with a text that is no UTF-8 or a time that is no date is unreadable by itself;
+    where a record does not even end where it should, the bytes from it on are one unreadable piece.
     """
     if not is_columnar(schema):
         return _decode_one_by_one(data, count, schema)
     try:
         wrapped = pyruhvro.deserialize_array([zigzag_varint(count) + data + b"\0"], _block_schema(schema))
         rows = pa.RecordBatch.from_struct_array(wrapped.column(0).values)
+        rows.validate(full=True)  # pyruhvro does not look whether a text is UTF-8
         payloads = encode_rows(rows, schema)
         # Encoding is canonical for nearly every writer, so equal bytes prove the record boundaries.
         if len(rows) == count and joined_bytes(payloads).equals(pa.py_buffer(data)):
-            return DecodedBlock(rows, payloads, b"", "")
+            return DecodedRows(rows, payloads, ())
     except ValueError:
         pass  # the slow path below finds the very record that is bad and says why
     return _decode_one_by_one(data, count, schema)
 
 
-def _decode_one_by_one(data: bytes, count: int, schema: str) -> DecodedBlock:
+# What fastavro raises for bytes that are not what the schema says.
+_UNREADABLE = (EOFError, ValueError, LookupError, OverflowError, MemoryError, TypeError, RecursionError)
+
+
+def _decode_one_by_one(data: bytes, count: int, schema: str) -> DecodedRows:
     """Record by record with `fastavro`, which tells where each one ends; for damaged or unusual blocks only."""
     parsed, stream = _parsed(schema), io.BytesIO(data)
-    names = [field["name"] for field in parsed["fields"]]
     records: list[Any] = []
-    ends = [0]
-    error = ""
+    payloads: list[bytes] = []
+    skipped: list[Unreadable] = []
+    error, start, sure, sure_end = "", 0, 0, 0
     for index in range(count):
         try:
             records.append(fastavro.schemaless_reader(stream, parsed, None))
-        except (EOFError, ValueError, IndexError, KeyError, OverflowError, MemoryError, TypeError) as problem:
-            error = f"record {index + 1} of {count} in its block is unreadable: {problem or type(problem).__name__}"
-            break
-        ends.append(stream.tell())
-    if not error and ends[-1] < len(data):
-        error = f"{len(data) - ends[-1]} bytes follow the last of the {count} records their block declares"
-    payloads = pa.array([data[a:b] for a, b in pairwise(ends)], pa.binary())
+            payloads.append(data[start : stream.tell()])
+        except _UNREADABLE as problem:
+            why = f"record {index + 1} of {count} in its block is unreadable: {problem or type(problem).__name__}"
+            if not skipped:
+                sure, sure_end = len(records), start
+            if not _skipped(stream, start, schema):
+                error = why
+                break
+            skipped.append(Unreadable(data[start : stream.tell()], "MalformedAvro", why))
+        start = stream.tell()
+    if not error and start < len(data):
+        error = f"{len(data) - start} bytes follow the last of the {count} records their block declares"
+    if error and skipped:  # the boundaries do not add up, so all since the first bad record is in doubt
+        error, start, skipped = skipped[0].detail, sure_end, []
+        del records[sure:], payloads[sure:]
+    rest = [Unreadable(data[start:], "MalformedAvro", error)] if error else []
+    names = [field["name"] for field in parsed["fields"]]
     columns = [_loose_array([record[name] for record in records]) for name in names]
     rows = pa.RecordBatch.from_arrays(columns, names)
-    return DecodedBlock(rows, payloads, data[ends[-1] :] if error else b"", error)
+    return DecodedRows(rows, pa.array(payloads, pa.binary()), (*skipped, *rest))
+
+
+def _skipped(stream: io.BytesIO, start: int, schema: str) -> bool:
+    """Moves past the record at `start`, reading its bare types only; False where even they cannot be read."""
+    stream.seek(start)
+    try:
+        fastavro.schemaless_reader(stream, _parsed(_bare(schema)), None, handle_unicode_errors="replace")
+    except _UNREADABLE:
+        return False
+    return True
+
+
+@lru_cache(maxsize=256)
+def _bare(schema: str) -> str:
+    def plain(node: dict[str, Any]) -> dict[str, Any]:
+        return {key: value for key, value in node.items() if key != "logicalType"}
+
+    return json.dumps(json.loads(schema, object_hook=plain))
 
 
 def _loose_array(values: list[Any]) -> pa.Array:
-    """The values in the type Arrow infers, or nulls where it has none for them (nobody can read such a column)."""
+    """The values in the type Arrow infers; as text where they are of several types."""
     try:
         return pa.array(values)
     except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError):
-        return pa.nulls(len(values))
+        return pa.array([None if value is None else str(value) for value in values], pa.string())

@@ -20,7 +20,8 @@ _SYNC_SIZE = 16
 class AvroBlocks(NamedTuple):
     """Consecutive blocks of one container file, decompressed and joined.
 
-    `data` holds so many `datums` of `schema` (JSON). A damaged stretch has none, its bytes in `data`, and `error`.
+    `data` holds so many `datums` of `schema` (JSON); `parts` has the (datums, bytes) of each block. A damaged stretch
+    has none, its bytes as they are in the file in `data`, and `error`.
     """
 
     schema: str
@@ -28,6 +29,7 @@ class AvroBlocks(NamedTuple):
     data: bytes
     offset: int
     error: str
+    parts: tuple[tuple[int, int], ...] = ()
 
 
 def read_blocks(stream: IO[bytes], target_records: int = 65_536) -> Iterator[AvroBlocks]:
@@ -44,21 +46,29 @@ def read_blocks(stream: IO[bytes], target_records: int = 65_536) -> Iterator[Avr
         header = fastavro.block_reader(io.BytesIO(content))
         schema = json.dumps(json.loads(header.metadata["avro.schema"]))
         sync = header._header["sync"]
+        _check_record(header.writer_schema)
     except (ValueError, EOFError, KeyError, IndexError, StopIteration, TypeError, SchemaParseException) as problem:
         yield AvroBlocks("", 0, content, 0, f"not an Avro container file: {problem or 'header unreadable'}")
         return
     header_end = content.index(sync) + _SYNC_SIZE
     head, position = content[:header_end], header_end
     while position < len(content):
+        why = ""
         for joined in _intact_blocks(head, content, position, schema, target_records):
-            yield joined.blocks
-            position = joined.end
+            if joined.blocks.datums:
+                yield joined.blocks._replace(error="")
+            position, why = joined.end, joined.blocks.error
         if position >= len(content):
             return
         damage_end = _after_next_sync(content, position, sync)
-        why = "block is truncated" if damage_end == len(content) else "block is damaged"
-        yield AvroBlocks(schema, 0, content[position:damage_end], position, f"{why} at byte {position}")
+        kind = "block is truncated" if damage_end == len(content) else "block is damaged"
+        yield AvroBlocks(schema, 0, content[position:damage_end], position, f"{kind} at byte {position}: {why}")
         position = damage_end
+
+
+def _check_record(schema: Any) -> None:
+    if not isinstance(schema, dict) or schema.get("type") != "record":
+        raise ValueError("its schema is no record")
 
 
 class _Joined(NamedTuple):
@@ -72,28 +82,39 @@ def _after_next_sync(content: bytes, position: int, sync: bytes) -> int:
 
 
 def _intact_blocks(head: bytes, content: bytes, position: int, schema: str, target: int) -> Iterator[_Joined]:
-    """Joined blocks from `position` up to the first damaged one (or the end)."""
+    """Joined blocks from `position` up to the first damaged one (or the end); the last has its `error` in words."""
     reader = fastavro.block_reader(io.BytesIO(head + content[position:]))
     shift = position - len(head)
-    parts: list[bytes] = []
-    count, start, end = 0, position, position
+    data: list[bytes] = []
+    parts: list[tuple[int, int]] = []
+    count, start, end, problem = 0, position, position, ""
     while True:
         try:
             block = next(reader)
-            data = block.bytes_.getvalue()  # type: ignore[attr-defined]  # not in the stubs
+            datums = _datums(block)
         except StopIteration:
             break
         # A damaged block can fail anywhere in the codec or the framing: each library has its own error types.
-        except Exception:
+        except Exception as error:
+            problem = " ".join(str(error).split())[:200] or type(error).__name__
             break
-        parts.append(data)
+        data.append(datums)
+        parts.append((block.num_records, len(datums)))
         count += block.num_records
         end = shift + block.offset + block.size
         if count >= target:
-            yield _Joined(AvroBlocks(schema, count, b"".join(parts), start, ""), end)
-            parts, count, start = [], 0, end
-    if count:
-        yield _Joined(AvroBlocks(schema, count, b"".join(parts), start, ""), end)
+            yield _Joined(AvroBlocks(schema, count, b"".join(data), start, "", tuple(parts)), end)
+            data, parts, count, start = [], [], 0, end
+    yield _Joined(AvroBlocks(schema, count, b"".join(data), start, problem, tuple(parts)), end)
+
+
+def _datums(block: Any) -> bytes:
+    """The decompressed datums of a block. Raises `ValueError` for a number of records that they cannot hold."""
+    data: bytes = block.bytes_.getvalue()
+    # An event has an id and so at least a byte; a wild number would be believed by whoever reserves room for it.
+    if not 0 <= block.num_records <= len(data):
+        raise ValueError(f"{block.num_records} records in {len(data)} bytes")
+    return data
 
 
 class AvroFileWriter:

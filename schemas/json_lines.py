@@ -21,9 +21,10 @@ _TIME = str | _Int64 | float
 
 
 @lru_cache(maxsize=64)
-def _decoder(columns: tuple[tuple[str, str], ...], event_id: str, event_time: str) -> Any:
+def _decoder(columns: tuple[tuple[str, str], ...], event_id: str, event_time: str, subject: str | None) -> Any:
     """A decoder of one line; fields are named f0, f1… because event columns need not be identifiers."""
-    types: dict[str, Any] = {name: _FIELD_TYPES[kind] for name, kind in columns}
+    types: dict[str, Any] = {} if subject is None else {subject: _NAME_OR_NUMBER}
+    types.update({name: _FIELD_TYPES[kind] for name, kind in columns})
     types.update({event_id: _NAME_OR_NUMBER, event_time: _TIME})
     fields = [(f"f{index}", types[name] | None, None) for index, name in enumerate(types)]
     renames = {f"f{index}": name for index, name in enumerate(types)}
@@ -32,14 +33,14 @@ def _decoder(columns: tuple[tuple[str, str], ...], event_id: str, event_time: st
 
 
 def decode_lines(
-    data: bytes, columns: Sequence[tuple[str, str]], event_id: str, event_time: str
+    data: bytes, columns: Sequence[tuple[str, str]], event_id: str, event_time: str, subject: str | None = None
 ) -> DecodedRows:
     """The JSON objects of `data`, one a line, as columns; blank lines are no records.
 
     Columns that are not asked for are ignored, missing ones are null. A line that is not one JSON object, or has a
     value of another type than its column's, is unreadable with `MalformedJson` or `WrongType`.
     """
-    decoder, names = _decoder(tuple(columns), event_id, event_time)
+    decoder, names = _decoder(tuple(columns), event_id, event_time, subject)
     lines = [line for line in data.split(b"\n") if line.strip()]
     try:
         records = decoder.decode_lines(data)
@@ -52,7 +53,7 @@ def decode_lines(
     kinds = dict(columns)
     for index, name in enumerate(names):
         values = [getattr(record, f"f{index}") for record in records]
-        arrays.append(_column(values, None if name in (event_id, event_time) else kinds[name]))
+        arrays.append(_column(values, None if name in (event_id, event_time) else kinds.get(name)))
     return DecodedRows(pa.RecordBatch.from_arrays(arrays, list(names)), pa.array(lines, pa.binary()), unreadable)
 
 

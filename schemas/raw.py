@@ -10,7 +10,8 @@ class RawBlock(NamedTuple):
 
     `avro`: `data` holds so many `datums` of `schema` (JSON) back to back. `json`: `data` holds whole lines.
     `tfexample`: `records` holds one serialised `tf.train.Example` each. A stretch that could not even be framed has
-    `error` set and its bytes in `data`. `source` names where it came from, for people.
+    `error` set and its bytes in `data`. `source` names where it came from, for people. `parts`: the (datums, bytes) of
+    each container block in `data`, in order, where there are several; damage in one costs no record of another.
     """
 
     source: str
@@ -19,6 +20,7 @@ class RawBlock(NamedTuple):
     data: bytes = b""
     records: tuple[bytes, ...] = ()
     error: str = ""
+    parts: tuple[tuple[int, int], ...] = ()
 
 
 class Unreadable(NamedTuple):

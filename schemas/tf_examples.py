@@ -9,31 +9,31 @@ import pyarrow.compute as pc
 from schemas.raw import DecodedRows, Unreadable
 
 
-def decode_examples(records: Sequence[bytes], names: Sequence[str]) -> DecodedRows:
+def decode_examples(records: Sequence[bytes], names: Sequence[str]) -> list[DecodedRows]:
     """Each record's features `names` as columns of single values; a feature that is absent or empty is null.
 
     A record that is no Example is unreadable with `MalformedExample`, one with several values in a feature that is
-    asked for with `WrongType`. tfx-bsl decodes a whole batch or fails: a failing batch is bisected.
+    asked for with `WrongType`. tfx-bsl decodes a whole batch or fails: a failing batch is bisected. What comes of it
+    are several pieces, in order, as a feature may hold numbers in one record and texts in the next.
     """
     from tfx_bsl.coders.example_coder import ExamplesToRecordBatchDecoder
 
     return _decode(ExamplesToRecordBatchDecoder(), list(records), list(names))
 
 
-def _decode(decoder: Any, records: list[bytes], names: list[str]) -> DecodedRows:
+def _decode(decoder: Any, records: list[bytes], names: list[str]) -> list[DecodedRows]:
     if not records:
-        return DecodedRows(pa.RecordBatch.from_pydict({}), pa.array([], pa.binary()), ())
+        return []
     try:
-        batch = decoder.DecodeBatch(records)
-        rows = _single_values(batch, names)
+        rows = _single_values(decoder.DecodeBatch(records), names)
     except (RuntimeError, ValueError) as problem:
         if len(records) == 1:
             error = "WrongType" if isinstance(problem, _SeveralValues) else "MalformedExample"
             empty = pa.RecordBatch.from_pydict({name: pa.array([], pa.null()) for name in names})
-            return DecodedRows(empty, pa.array([], pa.binary()), (Unreadable(records[0], error, str(problem)),))
+            return [DecodedRows(empty, pa.array([], pa.binary()), (Unreadable(records[0], error, str(problem)),))]
         middle = len(records) // 2
-        return _joined(_decode(decoder, records[:middle], names), _decode(decoder, records[middle:], names))
-    return DecodedRows(rows, pa.array(records, pa.binary()), ())
+        return _decode(decoder, records[:middle], names) + _decode(decoder, records[middle:], names)
+    return [DecodedRows(rows, pa.array(records, pa.binary()), ())]
 
 
 class _SeveralValues(ValueError):
@@ -62,13 +62,3 @@ def _first_values(lists: pa.Array) -> pa.Array:
     if pa.types.is_binary(values.type) or pa.types.is_large_binary(values.type):
         return values.cast(pa.string())
     return values
-
-
-def _joined(left: DecodedRows, right: DecodedRows) -> DecodedRows:
-    """Two halves as one; their columns may differ in type where one half is all null."""
-    tables = [pa.Table.from_batches([half.rows]) for half in (left, right)]
-    table = pa.concat_tables(tables, promote_options="permissive").combine_chunks()
-    batches = table.to_batches()
-    rows = batches[0] if batches else pa.RecordBatch.from_pydict({name: [] for name in table.column_names})
-    payloads = pa.concat_arrays([left.payloads, right.payloads])
-    return DecodedRows(rows, payloads, left.unreadable + right.unreadable)

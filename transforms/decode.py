@@ -6,10 +6,11 @@ from typing import Any, NamedTuple
 import apache_beam as beam
 import pyarrow as pa
 
+from schemas import batches
 from schemas.avro_datums import decode_block
 from schemas.job import EventsSpec
 from schemas.json_lines import decode_lines
-from schemas.raw import DecodedRows, RawBlock, Unreadable
+from schemas.raw import DecodedRows, RawBlock
 from schemas.records import DeadLetter, now_us, record_batch
 from schemas.tf_examples import decode_examples
 from transforms import metrics
@@ -24,23 +25,27 @@ class Decoded(NamedTuple):
     dead_letters: beam.PCollection[pa.RecordBatch]
 
 
-def _decode_avro(block: RawBlock, spec: EventsSpec) -> DecodedRows:
+def _decode_avro(block: RawBlock, spec: EventsSpec) -> list[DecodedRows]:
     decoded = decode_block(block.data, block.datums, block.schema)
-    unreadable = (Unreadable(decoded.rest, "MalformedAvro", decoded.error),) if decoded.error else ()
-    return DecodedRows(decoded.rows, decoded.payloads, unreadable)
+    if not decoded.unreadable or len(block.parts) < 2:
+        return [decoded]
+    pieces, start = [], 0
+    for datums, size in block.parts:
+        pieces.append(decode_block(block.data[start : start + size], datums, block.schema))
+        start += size
+    return pieces
 
 
-def _decode_json(block: RawBlock, spec: EventsSpec) -> DecodedRows:
-    columns = [*spec.columns, *([(spec.subject, "string")] if spec.subject else [])]
-    return decode_lines(block.data, list(dict(columns).items()), spec.event_id, spec.event_time)
+def _decode_json(block: RawBlock, spec: EventsSpec) -> list[DecodedRows]:
+    return [decode_lines(block.data, spec.columns, spec.event_id, spec.event_time, spec.subject)]
 
 
-def _decode_examples(block: RawBlock, spec: EventsSpec) -> DecodedRows:
+def _decode_examples(block: RawBlock, spec: EventsSpec) -> list[DecodedRows]:
     wanted = [spec.event_id, spec.event_time, *([spec.subject] if spec.subject else []), *dict(spec.columns)]
     return decode_examples(block.records, list(dict.fromkeys(wanted)))
 
 
-FORMATS: dict[str, Callable[[RawBlock, EventsSpec], DecodedRows]] = {
+FORMATS: dict[str, Callable[[RawBlock, EventsSpec], list[DecodedRows]]] = {
     "avro": _decode_avro,
     "json": _decode_json,
     "tfexample": _decode_examples,
@@ -52,15 +57,18 @@ def decode_raw(block: RawBlock, spec: EventsSpec, at_us: int) -> tuple[pa.Record
     if block.error:
         detail = f"{block.source}: {block.error}"
         return None, [DeadLetter("decode", "UnreadableInput", detail, block.data, None, None, at_us)]
-    decoded = FORMATS[spec.format](block, spec)
-    letters = [
-        DeadLetter("decode", bad.error, f"{block.source}: {bad.detail}", bad.payload, None, None, at_us)
-        for bad in decoded.unreadable
-    ]
-    if decoded.rows.num_rows == 0:
-        return None, letters
-    events, misfits = conform(decoded.rows, decoded.payloads, spec, at_us)
-    return events, letters + misfits
+    events: list[pa.RecordBatch] = []
+    letters: list[DeadLetter] = []
+    for piece in FORMATS[spec.format](block, spec):
+        letters += [
+            DeadLetter("decode", bad.error, f"{block.source}: {bad.detail}", bad.payload, None, None, at_us)
+            for bad in piece.unreadable
+        ]
+        if piece.rows.num_rows:
+            conformed = conform(piece.rows, piece.payloads, spec, at_us)
+            events.append(conformed.events)
+            letters += conformed.dead_letters
+    return (batches.concat_batches(events) if events else None), letters
 
 
 class _DecodeFn(beam.DoFn):

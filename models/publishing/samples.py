@@ -47,8 +47,8 @@ def _avro(path: Path) -> pa.Table:
             if block.error:
                 raise ValueError(block.error)
             decoded = decode_block(block.data, block[1], block.schema)  # `.count` is also a tuple's method
-            if decoded.error:
-                raise ValueError(decoded.error)
+            if decoded.unreadable:
+                raise ValueError(decoded.unreadable[0].detail)
             batches.append(decoded.rows)
     return pa.Table.from_batches(batches) if batches else pa.table({})
 

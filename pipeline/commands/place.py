@@ -8,7 +8,8 @@ from models.admission import DEFAULT_MAX_BYTES, Admission
 from models.backends import InvalidStoreUrl
 from models.signing import read_public_key
 from models.store import ModelStore
-from pipeline.job import apply_settings, checked, read_document
+from pipeline.documents import apply_settings, read_document
+from pipeline.job import checked
 from schemas.times import parse_duration_us
 from schemas.validation import MISSING, SpecError
 

@@ -1,6 +1,7 @@
 """Event files on any Beam file system: Avro containers, JSON lines, TFRecord."""
 
 import io
+import struct
 from collections.abc import Callable, Iterator
 from typing import IO
 
@@ -15,7 +16,8 @@ from schemas.raw import RawBlock
 
 _JSON_BYTES = 4 * 1024 * 1024
 _EXAMPLES = 4096
-_TFRECORD_HEAD = 12
+# Length and its checksum; with the checksum of the data behind it.
+_TFRECORD_HEAD, _TFRECORD_FRAME = 12, 16
 
 
 class NoInput(Exception):
@@ -46,7 +48,7 @@ def read_file(path: str, format_name: str) -> Iterator[RawBlock]:
 def _read_avro(stream: IO[bytes], path: str) -> Iterator[RawBlock]:
     for block in read_blocks(stream):
         source = f"{path}@{block.offset}"
-        yield RawBlock(source, block.schema, block.datums, block.data, error=block.error)
+        yield RawBlock(source, block.schema, block.datums, block.data, error=block.error, parts=block.parts)
 
 
 def _read_json(stream: IO[bytes], path: str) -> Iterator[RawBlock]:
@@ -65,16 +67,15 @@ def _read_tfrecord(stream: IO[bytes], path: str) -> Iterator[RawBlock]:
     """Framing of TFRecord is a length and a checksum per record: it is read record by record."""
     content = io.BytesIO(stream.read())
     records: list[bytes] = []
-    start = 0
     while True:
         start = content.tell()
         try:
             record = _TFRecordUtil.read_record(content)
-        except ValueError as error:
+        except (ValueError, OverflowError) as error:
             content.seek(start)
-            yield RawBlock(path, records=tuple(records))
-            yield RawBlock(f"{path}@{start}", data=content.read(), error=f"TFRecord is damaged: {error}")
-            return
+            damaged = content.read(_intact_frame(content))
+            yield RawBlock(f"{path}@{start}", data=damaged, error=f"TFRecord is damaged: {str(error)[:200]}")
+            continue
         if record is None:
             break
         records.append(record)
@@ -83,6 +84,17 @@ def _read_tfrecord(stream: IO[bytes], path: str) -> Iterator[RawBlock]:
             records = []
     if records:
         yield RawBlock(path, records=tuple(records))
+
+
+def _intact_frame(content: io.BytesIO) -> int:
+    """Bytes of the record at the position of `content` where its length has a good checksum, else −1: all the rest."""
+    rest = content.getbuffer()[content.tell() :]
+    if len(rest) < _TFRECORD_HEAD:
+        return -1
+    length, checksum = struct.unpack("<QI", rest[:_TFRECORD_HEAD])
+    if _TFRecordUtil._masked_crc32c(bytes(rest[:8])) != checksum or length + _TFRECORD_FRAME > len(rest):
+        return -1
+    return int(length) + _TFRECORD_FRAME
 
 
 _READERS: dict[str, Callable[[IO[bytes], str], Iterator[RawBlock]]] = {

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from schemas.validation import SpecError
 
-_SCHEME = re.compile(r"([a-z][a-z0-9+.-]*):(//)?")
+_SCHEME = re.compile(r"([a-z][a-z0-9+.-]*):(//)?", re.IGNORECASE)
 FILE_SCHEMES = ("file", "gs", "s3", "az", "hdfs")
 STDOUT = "stdout:"
 
@@ -13,7 +13,7 @@ STDOUT = "stdout:"
 def scheme_of(uri: str) -> str:
     """The scheme in lower case, `file` for a plain path."""
     found = _SCHEME.match(uri)
-    return found.group(1) if found else "file"
+    return found.group(1).lower() if found else "file"
 
 
 def absolute(uri: str) -> str:
@@ -29,7 +29,8 @@ def beam_path(uri: str) -> str:
 
 
 def check_scheme(uri: str, place: str, others: tuple[str, ...] = ()) -> None:
-    """Raises `SpecError` for a scheme that no endpoint of this version serves; `others` besides files do."""
-    allowed = (*FILE_SCHEMES, *others)
-    if scheme_of(uri) not in allowed:
-        raise SpecError(place, uri, f"a path or a URI with one of the schemes {', '.join(allowed)}")
+    """Raises `SpecError` for a scheme that no endpoint of this version serves; `others` are whole URIs that do."""
+    known = scheme_of(uri) in FILE_SCHEMES and (scheme_of(uri) == "file" or "://" in uri)
+    if not known and uri not in others:
+        allowed = f"a path or a URI with one of the schemes {', '.join(FILE_SCHEMES)}"
+        raise SpecError(place, uri, " or ".join([allowed, *others]))

@@ -1,0 +1,127 @@
+"""Job files: YAML read strictly, and `--set` applied to it."""
+
+from collections.abc import Sequence
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from schemas.validation import Absent, SpecError
+
+EMBEDDED = Path(__file__).parent / "jobs" / "flights.yaml"
+
+
+class _Loader(yaml.SafeLoader):
+    """Safe YAML in which times stay the text that was written: the spec has times of its own kind."""
+
+
+_Loader.yaml_implicit_resolvers = {
+    start: [(tag, pattern) for tag, pattern in resolvers if tag != "tag:yaml.org,2002:timestamp"]
+    for start, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
+}
+
+
+def read_yaml(text: str) -> Any:
+    """The one YAML document of a text.
+
+    Raises:
+        SpecError: a mapping has the same key twice, of which PyYAML would silently take the last.
+        yaml.YAMLError: it is no YAML.
+        RecursionError: it is nested too deeply, or in itself.
+    """
+    loader = _Loader(text)
+    try:
+        node = loader.get_single_node()
+        if node is None:
+            return None
+        _refuse_repeats(node, "")
+        return loader.construct_document(node)
+    finally:
+        loader.dispose()
+
+
+def _refuse_repeats(node: yaml.Node, path: str) -> None:
+    if isinstance(node, yaml.SequenceNode):
+        for index, item in enumerate(node.value):
+            _refuse_repeats(item, f"{path}[{index}]")
+    if not isinstance(node, yaml.MappingNode):
+        return
+    lines: dict[str, int] = {}
+    for key, value in node.value:
+        if not isinstance(key, yaml.ScalarNode):
+            continue  # a key that is no text is refused by the schema
+        place, line = f"{path}.{key.value}" if path else key.value, key.start_mark.line + 1
+        if key.value in lines:
+            raise SpecError(place, Absent(f"given twice, in lines {lines[key.value]} and {line}"), "each key once")
+        lines[key.value] = line
+        _refuse_repeats(value, place)
+
+
+def read_document(path: Path | None) -> dict[str, Any]:
+    """The YAML document of a job file, or of the embedded flights job for None.
+
+    Raises:
+        SpecError: the file is absent, no YAML, or no mapping, or a key stands in it twice.
+    """
+    source = path or EMBEDDED
+    try:
+        document = read_yaml(source.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise SpecError("--job", str(source), f"a readable file ({error.strerror})") from None
+    except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
+        raise SpecError("--job", str(source), f"a YAML file ({' '.join(str(error).split())[:200]})") from None
+    if not isinstance(document, dict):
+        raise SpecError("", document, "a mapping with the keys job, events, features, model")
+    return document
+
+
+def apply_settings(document: dict[str, Any], settings: Sequence[str]) -> None:
+    """Applies `--set path=value` in place: dotted path, list positions as `[i]`, the value read as YAML.
+
+    Raises:
+        SpecError: a setting without `=`, or a path through something that is no mapping or list.
+    """
+    for setting in settings:
+        path, separator, text = setting.partition("=")
+        if not separator or not path:
+            raise SpecError("--set", setting, "path=value, such as model.poll=30s")
+        try:
+            value = read_yaml(text)
+        except (yaml.YAMLError, RecursionError):
+            raise SpecError("--set", setting, "a value that is YAML") from None
+        _put(document, path, value)
+
+
+def _put(document: Any, path: str, value: Any) -> None:
+    parts = _parts(path)
+    node = document
+    for part, following in pairwise(parts):
+        node = _step(node, part, path, [] if isinstance(following, int) else {})
+    last = parts[-1]
+    in_mapping = isinstance(node, dict) and isinstance(last, str)
+    in_list = isinstance(node, list) and isinstance(last, int) and last < len(node)
+    if not (in_mapping or in_list):
+        raise SpecError("--set", path, "a path into the job spec")
+    node[last] = value
+
+
+def _parts(path: str) -> list[str | int]:
+    """`features[0].size` as features, 0, size."""
+    parts: list[str | int] = []
+    for piece in path.split("."):
+        name, *places = piece.replace("]", "").split("[")
+        if not (name or places) or not all(place.isdecimal() for place in places):
+            raise SpecError("--set", path, "a dotted path with list positions as numbers, such as features[0].size")
+        parts += [*([name] if name else []), *(int(place) for place in places)]
+    return parts
+
+
+def _step(node: Any, part: str | int, path: str, empty: Any) -> Any:
+    if isinstance(node, dict) and isinstance(part, str):
+        if node.get(part) is None:
+            node[part] = empty
+        return node[part]
+    if isinstance(node, list) and isinstance(part, int) and part < len(node):
+        return node[part]
+    raise SpecError("--set", path, "a path into the job spec")
