@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.parquet as pq
 from sklearn.metrics import brier_score_loss, log_loss, roc_auc_score
 
 from examples.flights.fitting import NUMBERS, TEXTS, Fitted, Trainer, input_documents, inputs_of
@@ -30,7 +31,7 @@ TRAINERS: Mapping[str, Trainer] = {
     "tensorflow": train_tensorflow,
 }
 CREATED_BY = "examples.flights"
-PROFILE, GOLDEN = "profile.json", "golden.jsonl"
+PROFILE, GOLDEN, RECORDS = "profile.json", "golden.jsonl", "records/trained.parquet"
 _GOLDEN_RECORDS = 50
 # Float32 networks answer with slightly other digits on another number of threads.
 _TOLERANCE = 1e-5
@@ -59,6 +60,8 @@ def publish_version(store: ModelStore, training: Training, rows: pa.Table, sourc
     with tempfile.TemporaryDirectory(prefix="halflife-bundle-") as name:
         folder = Path(name)
         fitted = TRAINERS[training.kind](fit_on, folder)
+        (folder / RECORDS).parent.mkdir()
+        pq.write_table(fit_on.select(["event_id", "subject"]), folder / RECORDS, compression="zstd")
         document = _document(training, fitted, fit_on, sources)
         quality = _describe(folder, document, fit_on, held_out)
         return Published(store.publish(folder, document), quality)
@@ -75,9 +78,7 @@ def publish_broken(store: ModelStore, like: Manifest) -> Manifest:
         return store.publish(folder, document)
 
 
-def _document(
-    training: Training, fitted: Fitted, fit_on: pa.Table, sources: list[dict[str, Any]]
-) -> dict[str, Any]:
+def _document(training: Training, fitted: Fitted, fit_on: pa.Table, sources: list[dict[str, Any]]) -> dict[str, Any]:
     times = fit_on["event_time"].cast(pa.int64())
     first, last = (format_time_us(int(times[place].as_py())) for place in (0, -1))
     document: dict[str, Any] = {
@@ -92,6 +93,7 @@ def _document(
             "parameters": {"label": "arr_delay > 15", "rows": fit_on.num_rows, "from": first, "to": last},
             "hyperparameters": dict(fitted.hyperparameters),
             "data": sources,
+            "records": RECORDS,
         },
         "created_by": CREATED_BY,
     }

@@ -8,7 +8,7 @@ import shlex
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,7 +23,8 @@ from examples.flights.prepare import prepare
 from examples.flights.records import UnexpectedData
 from examples.flights.source import SourceUnavailable
 
-_ERROR_LINES = 5
+# How a step begins the line that says what went wrong; libraries may say more before and after it.
+_SAYS_WHY = ("error: ", "halflife: ")
 _PIPE_WIDTH = 120
 
 
@@ -72,9 +73,16 @@ def call(module: str, *arguments: str) -> str:
     command = [sys.executable, "-m", module, *arguments]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
-        said = "\n".join((done.stderr or done.stdout).strip().splitlines()[-_ERROR_LINES:])
+        said = reason(done.stderr)
         raise StepFailed(f"python -m {shlex.join([module, *arguments])} ended with {done.returncode}: {said}")
     return done.stdout
+
+
+def reason(stderr: str) -> str:
+    """The one line of a failed step's standard error that says why it failed."""
+    lines = [line.strip() for line in stderr.splitlines() if line.strip()] or ["it said nothing"]
+    said = next((line for line in reversed(lines) if line.startswith(_SAYS_WHY)), lines[-1])
+    return said.split(": ", 1)[1] if said.startswith(_SAYS_WHY) else said
 
 
 def main(places: Places | None = None) -> int:
@@ -100,14 +108,18 @@ def _run(console: Console, places: Places) -> None:
         places.out.mkdir(parents=True, exist_ok=True)
         call("pipeline", "--summary", str(places.summary), *places.settings())
     summary = json.loads(places.summary.read_text(encoding="utf-8"))
-    for table in _tables(places, flights, summary):
+    events = findings.model_events(places.out, summary["run"])
+    for table in _tables(places, flights, summary, events):
         console.print()
         console.print(table)
+    for refusal in findings.refusals(events):
+        console.print(f"\n  {refusal}", markup=False)
     _closing(console, places)
 
 
-def _tables(places: Places, flights: dict[str, Any], summary: dict[str, Any]) -> list[Table]:
-    events = findings.model_events(places.out, summary["run"])
+def _tables(
+    places: Places, flights: dict[str, Any], summary: dict[str, Any], events: list[Mapping[str, Any]]
+) -> list[Table]:
     return [
         _counts(flights["counts"], summary),
         _table(
@@ -135,7 +147,8 @@ def _counts(flights: dict[str, int], summary: dict[str, Any]) -> Table:
         ("departed", f"{flights['departed']:,}", f"{flights['labelled']:,} have an arrival delay; the other"),
         ("", "", f"{flights['unlabelled']:,} were diverted or have no arrival: scored, never labelled"),
         ("scored", f"{summary['scored']:,}", f"{letters:,} dead letters; {summary['receipts']:,} receipts"),
-        ("events/s", f"{timing['steady_events_per_second']:,.0f}", f"in {summary['seconds']:.0f} s, start-up included"),
+        ("events/s", f"{timing['steady_events_per_second']:,.0f}", "once started"),
+        ("seconds", f"{summary['seconds']:.0f}", f"{timing['startup_seconds']:.0f} of them starting: imports, models"),
     ]
     table = Table("flights", "", "", box=None, pad_edge=False, padding=(0, 2, 0, 2))
     table.columns[1].justify = "right"

@@ -1,5 +1,6 @@
 """What a run of the flights job wrote, read back for the demo's closing tables."""
 
+import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -41,6 +42,16 @@ def releases(store: Path, summary: Mapping[str, Any], events: list[Mapping[str, 
         moment = format_time_us(release.effective_from_us)[:10]
         rows.append((str(release.sequence), moment, release.champion, ", ".join(also), f"{scored:,}", outcome))
     return rows
+
+
+def refusals(events: list[Mapping[str, Any]]) -> list[str]:
+    """A line for each refused release: which version of it failed which proof, and how."""
+    return [
+        f"release {event['release']} changed nothing: version {event['version']} is refused, {event['reason']}: "
+        f"{json.loads(event['evidence'])['detail']}"
+        for event in events
+        if event["kind"] == "refused"
+    ]
 
 
 def by_version(summary: Mapping[str, Any]) -> list[tuple[str, str, str]]:

@@ -8,6 +8,7 @@ import argparse
 import hashlib
 import json
 import os
+import shutil
 import sys
 import time
 from pathlib import Path
@@ -20,24 +21,35 @@ from examples.flights.bundles import Published, publish_broken, publish_version
 from examples.flights.plan import MODEL, SMALL_PLAN, YEAR_PLAN, Plan
 from examples.flights.prepare import SUMMARY, read_summary, say
 from examples.flights.training_set import NothingToLearn, arrivals, labelled, point_in_time_features
-from models.errors import StoreError
+from models.errors import BundleRefused, StoreError
 from models.releases import Challenger
 from models.store import ModelStore
+from pipeline.endpoints.files import NoInput
+from pipeline.summary import CountsDoNotAdd
 from schemas.times import parse_time_us
+from schemas.validation import SpecError
 
 HERE = Path(__file__).resolve().parent
+ROOT = HERE.parents[1]
+# What decides how a store comes out, besides the data: how features are made, how bundles are.
+_CODE = ("schemas", "models", "transforms")
+# These only tell what happened.
+_TELLING = ("demo.py", "findings.py")
+_SOURCE = (".py", ".avsc", ".json")
 MADE_BY = "flights-example.json"
 BY = "examples.flights"
 _HOUR_US = 3_600_000_000
 
 
 def fingerprint(data: Path) -> str:
-    """Changes with the data, this example's code and the embedded job: then the store is made anew."""
+    """Changes with the data, the code that makes features and bundles, the job and the lock: then all is made anew."""
     files = json.dumps(read_summary(data).get("files", {}), sort_keys=True)
     digest = hashlib.sha256(files.encode())
-    for path in (*sorted(HERE.glob("*.py")), HERE.parent.parent / "pipeline" / "jobs" / "flights.yaml"):
-        if path.name != "demo.py":
-            digest.update(path.read_bytes())
+    code = [path for path in sorted(HERE.glob("*.py")) if path.name not in _TELLING]
+    for folder in _CODE:
+        code += [path for path in sorted((ROOT / folder).rglob("*")) if path.suffix in _SOURCE]
+    for path in (*code, ROOT / "pipeline" / "jobs" / "flights.yaml", ROOT / "requirements.lock"):
+        digest.update(f"{path.relative_to(ROOT)}\0".encode() + path.read_bytes())
     return digest.hexdigest()
 
 
@@ -51,14 +63,24 @@ def is_made(data: Path, store: Path) -> bool:
 
 
 def make_store(data: Path, store: Path, plan: Plan) -> list[Published]:
-    """Trains, publishes and releases into an empty store; an older store is moved aside, never deleted.
+    """Trains, publishes and releases into a new store; an older store is moved aside, never deleted.
+
+    Until the new one is complete, the older one stays where it is.
 
     Raises:
         NothingToLearn: the data is too little for the plan.
         StoreError, OSError: the store cannot be written.
     """
+    part = store.with_name(f".{store.name}.part")
+    shutil.rmtree(part, ignore_errors=True)
+    published = _fill(data, part, plan)
     if store.exists() and any(store.iterdir()):
         os.replace(store, store.with_name(f"{store.name}-before-{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime())}"))
+    os.replace(part, store)
+    return published
+
+
+def _fill(data: Path, store: Path, plan: Plan) -> list[Published]:
     say("computing point-in-time features with the job's own transforms")
     rows = _with_origin(labelled(point_in_time_features(data), arrivals(data)))
     target = ModelStore(str(store), MODEL)
@@ -131,7 +153,7 @@ def main(arguments: list[str] | None = None) -> int:
         return 0
     try:
         published = make_store(chosen.data, chosen.store, SMALL_PLAN if chosen.small else YEAR_PLAN)
-    except (NothingToLearn, StoreError, OSError) as problem:
+    except (NothingToLearn, NoInput, SpecError, CountsDoNotAdd, BundleRefused, StoreError, OSError) as problem:
         say("")
         print(f"error: {problem}", file=sys.stderr)
         return 1

@@ -9,6 +9,7 @@ from sklearn.compose import ColumnTransformer
 from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import OrdinalEncoder
+from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]  # ships no types
 
 from examples.flights.fitting import SEED, TEXTS, Fitted, inputs_of
 from examples.flights.training_set import late_mask
@@ -20,9 +21,9 @@ def train_sklearn(rows: pa.Table, folder: Path) -> Fitted:
     """Fits on a DataFrame, so the scorer finds its columns by name; writes `model.skops`."""
     encode = OrdinalEncoder(handle_unknown="use_encoded_value", unknown_value=-1)
     columns = ColumnTransformer([("texts", encode, list(TEXTS))], remainder="passthrough")
-    model = Pipeline(
-        [("columns", columns), ("trees", HistGradientBoostingClassifier(random_state=SEED, **_TREES))]
-    )
-    model.fit(inputs_of(rows).to_pandas(), np.where(late_mask(rows), "late", "not late"))
+    model = Pipeline([("columns", columns), ("trees", HistGradientBoostingClassifier(random_state=SEED, **_TREES))])
+    # Its threads wait for each other after every split: on a busy machine two take many times as long as one.
+    with threadpool_limits(1):
+        model.fit(inputs_of(rows).to_pandas(), np.where(late_mask(rows), "late", "not late"))
     skops.io.dump(model, folder / "model.skops")
     return Fitted("sklearn", _TREES)

@@ -2,10 +2,12 @@
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import fastavro
+import pyarrow.parquet as pq
 import pytest
 
 from examples.flights import demo
@@ -87,6 +89,42 @@ def test_a_store_made_from_this_data_is_left_as_it_is(
     assert sorted(path.stat().st_mtime_ns for path in store.rglob("*")) == before
 
 
+def test_a_bundle_names_the_flights_it_was_fitted_on(data: Path, store: Path, tmp_path: Path) -> None:
+    opened = ModelStore(str(store), MODEL)
+    manifest = opened.read_manifest("2")
+    opened.fetch("2", tmp_path / "bundle")
+    records = pq.read_table(tmp_path / "bundle" / manifest.training["records"])
+    assert records.num_rows == manifest.training["parameters"]["rows"]
+    rows = known_at(labelled(point_in_time_features(data), arrivals(data)), SMALL_PLAN.trainings[1].until)
+    assert records["event_id"].to_pylist() == rows["event_id"].to_pylist()[: records.num_rows]
+    assert {"N14228", None} & set(records["subject"].to_pylist())
+
+
+def test_a_training_that_fails_leaves_the_store_as_it_was(data: Path, store: Path) -> None:
+    too_early = replace(SMALL_PLAN.trainings[2], until="2013-01-01T00:00:00Z")
+    broken_plan = replace(SMALL_PLAN, trainings=(*SMALL_PLAN.trainings[:2], too_early))
+    before = ModelStore(str(store), MODEL).releases()
+    with pytest.raises(NothingToLearn):
+        make_store(data, store, broken_plan)
+    assert is_made(data, store)
+    assert ModelStore(str(store), MODEL).releases() == before
+
+
+def test_a_store_of_other_data_is_moved_aside(data: Path, tmp_path: Path) -> None:
+    store = tmp_path / "models"
+    (store / "mine").mkdir(parents=True)
+    assert not is_made(data, store)
+    make_store(data, store, replace(SMALL_PLAN, trainings=SMALL_PLAN.trainings[:1], releases=SMALL_PLAN.releases[:1]))
+    assert is_made(data, store)
+    assert [path.name for path in tmp_path.glob("models-before-*/*")] == ["mine"]
+
+
+def test_a_step_says_why_it_failed_and_not_what_libraries_log() -> None:
+    stderr = "I0000 cudart_stub.cc:31] no drivers\nhalflife: no file matches x-*.avro\nW0000 bye\n"
+    assert demo.reason(stderr) == "no file matches x-*.avro"
+    assert demo.reason("Traceback\n  File\nValueError: 3\n") == "ValueError: 3"
+
+
 def test_training_without_data_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["--data", str(tmp_path), "--store", str(tmp_path / "models")]) == 1
     assert "holds no flights.json" in capsys.readouterr().err
@@ -101,6 +139,7 @@ def test_the_demo_tells_what_happened(
     summary = json.loads((data.parent / "out" / "summary.json").read_text())
     assert summary["scored"] == summary["decoded"] == 4301
     assert set(summary["releases"]) == {"1", "2", "3", "4", "6", "7"}
+    assert "release 5 changed nothing: version 3-broken is refused, golden_mismatch: golden.jsonl line" in said
     for words in ("4,332", "refused: golden_mismatch", "2 answers 10%", "halflife models timeline", "dest_delay"):
         assert words in said
 
@@ -111,4 +150,6 @@ def test_a_failing_step_of_the_demo_is_one_line(
     monkeypatch.chdir(root)
     (tmp_path / "file").write_text("")
     assert demo.main(demo.Places(data, tmp_path / "file" / "models", tmp_path / "out", small=True)) == 1
-    assert capsys.readouterr().err.startswith("error: python -m examples.flights.train")
+    said = capsys.readouterr().err
+    assert said.startswith("error: python -m examples.flights.train")
+    assert len(said.splitlines()) == 1
