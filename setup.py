@@ -60,6 +60,7 @@ DEV = [
     "setuptools>=80",
     "skl2onnx>=1.19",
     "tensorflow-serving-api>=2.19",
+    "trustme>=1.2",
     "types-grpcio",
     "types-jsonschema>=4,<5",
     "types-pyyaml>=6,<7",

@@ -220,7 +220,7 @@ def _refuse_nulls(manifest: Manifest) -> None:
     for entry in manifest.inputs:
         if entry.nullable and entry.default is None and entry.type != "string":
             raise WillNotLoad(
-                f"openinference: input {entry.name!r} may be null, which the protocol's JSON cannot say; "
+                f"input {entry.name!r} may be null, which the protocol's JSON cannot say; "
                 f"allowed: a default, or a grpc URL"
             )
 

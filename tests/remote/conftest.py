@@ -6,7 +6,7 @@ import pytest
 
 from tests.remote.doubles import Reply, ScriptedServer, Turned
 from tests.remote.processes import EnvironmentNotMade, mlserver_environment
-from tests.remote.servers import MlServer
+from tests.remote.servers import MlServer, TfServing
 
 
 @pytest.fixture(autouse=True)
@@ -37,6 +37,15 @@ def mlserver(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MlServer]:
     except EnvironmentNotMade as reason:
         pytest.skip(f"MLServer cannot be installed: {reason}")
     server = MlServer.make(environment, tmp_path_factory.mktemp("mlserver"))
+    server.process.start()
+    yield server
+    server.process.kill()
+
+
+@pytest.fixture(scope="session")
+def tf_serving(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TfServing]:
+    """A process that serves a SavedModel by the protos of `tensorflow-serving-api`, and by REST."""
+    server = TfServing.make(tmp_path_factory.mktemp("tf_serving"))
     server.process.start()
     yield server
     server.process.kill()

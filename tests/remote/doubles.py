@@ -93,6 +93,9 @@ class ScriptedServer:
         return [request for request in self.requests if request.method == "POST"]
 
     def stop(self) -> None:
+        """Nobody listens on its port afterwards; again it does nothing."""
+        if not self._thread.is_alive():
+            return
         self._server.shutdown()
         self._server.server_close()
         self._thread.join()

@@ -4,15 +4,25 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+import pytest
 
 from models.inputs import prepare_inputs
-from models.manifest import Manifest
-from models.scorers import Scorer, load_scorer
+from models.manifest import Input, Manifest
+from models.scorers import PartlyScored, Scorer, load_scorer
 from models.scorers.remote.calls import Pace
 from models.scorers.remote.scorer import RemoteScorer
 from tests.unit.models.bundles import NUMBERS, document, flights, write_bundle
 
 PAYLOADLESS: dict[str, Any] = {"inputs": NUMBERS, "output": {"kind": "probability"}}
+
+# What MLServer's model takes.
+BASE = {
+    "model": "late",
+    "version": "v1",
+    "input": "features",
+    "datatypes": {"features": "FP64"},
+    "output": "predict_proba",
+}
 
 
 def manifest(folder: Path, kind: str, parameters: dict[str, Any], **changes: Any) -> Manifest:
@@ -34,12 +44,13 @@ def paced(scorer: type[RemoteScorer], folder: Path, parameters: dict[str, Any], 
 
 def batch(rows: int) -> pa.RecordBatch:
     """Numbers only, as a scorer reads them."""
-    made, _ = prepare_inputs(flights(rows), manifest_inputs())
+    made, _ = prepare_inputs(flights(rows), [Input(**entry) for entry in NUMBERS])
     return made
 
 
-def manifest_inputs() -> Any:
-    """The inputs of `NUMBERS` as parsed."""
-    from models.manifest import Input
-
-    return tuple(Input(**entry) for entry in NUMBERS)
+def errors_of(scorer: RemoteScorer, rows: int = 4) -> set[str]:
+    """The errors of a batch that fails as a whole."""
+    with pytest.raises(PartlyScored) as caught:
+        scorer.score(batch(rows))
+    assert len(caught.value.failures) == rows
+    return {error for error, _ in caught.value.failures.values()}

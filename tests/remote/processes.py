@@ -13,7 +13,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 MLSERVER = ("mlserver==1.7.1", "mlserver-sklearn==1.7.1")
-_START_S = 120.0
+_START_S = 300.0
 
 
 class EnvironmentNotMade(Exception):

@@ -1,7 +1,9 @@
 """Real servers with a trained model in each, and what the model would answer."""
 
 import json
+import os
 import subprocess
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.request import urlopen
@@ -11,7 +13,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from models.inputs import as_matrix
-from tests.remote.processes import ServerProcess, answers, free_ports
+from tests.remote.processes import ROOT, ServerProcess, answers, free_ports
 
 HERE = Path(__file__).parent
 
@@ -21,6 +23,7 @@ class MlServer:
     """MLServer with a logistic regression called `late`, version `v1`."""
 
     process: ServerProcess
+    folder: Path
     http_port: int
     grpc_port: int
     weights: npt.NDArray[np.float64]
@@ -30,7 +33,8 @@ class MlServer:
     def make(cls, environment: Path, folder: Path) -> "MlServer":
         """Train the model and write the settings; `process.start` starts it."""
         python = environment / "bin" / "python"
-        subprocess.run([python, HERE / "train_for_mlserver.py", folder], check=True)
+        environ = {**os.environ, "PYTHONPATH": str(ROOT)}
+        subprocess.run([python, HERE / "train_for_mlserver.py", folder], check=True, env=environ)
         http_port, grpc_port, metrics_port = free_ports(3)
         settings = {
             "host": "127.0.0.1",
@@ -48,7 +52,7 @@ class MlServer:
         made_of = json.loads((folder / "made_of.json").read_text())
         command = [str(environment / "bin" / "mlserver"), "start", str(folder)]
         process = ServerProcess(command, lambda: _ready(http_port) and answers(grpc_port), folder)
-        return cls(process, http_port, grpc_port, np.array(made_of["weights"]), made_of["intercept"])
+        return cls(process, folder, http_port, grpc_port, np.array(made_of["weights"]), made_of["intercept"])
 
     def url(self, scheme: str) -> str:
         """Of this scheme, http or grpc."""
@@ -59,6 +63,27 @@ class MlServer:
         logits = as_matrix(batch) @ self.weights + self.intercept
         probabilities: npt.NDArray[np.float64] = 1 / (1 + np.exp(-logits))
         return probabilities
+
+
+@dataclass(frozen=True)
+class TfServing:
+    """tests/remote/tf_serving.py with the model `late`, version 3."""
+
+    process: ServerProcess
+    folder: Path
+    http_port: int
+    grpc_port: int
+
+    @classmethod
+    def make(cls, folder: Path) -> "TfServing":
+        """`process.start` makes the model and serves it."""
+        http_port, grpc_port = free_ports(2)
+        command = [sys.executable, "-m", "tests.remote.tf_serving", str(folder), str(http_port), str(grpc_port)]
+        return cls(ServerProcess(command, lambda: answers(http_port), folder), folder, http_port, grpc_port)
+
+    def url(self, scheme: str) -> str:
+        """Of this scheme, http or grpc."""
+        return f"{scheme}://127.0.0.1:{self.http_port if scheme == 'http' else self.grpc_port}"
 
 
 def _ready(port: int) -> bool:

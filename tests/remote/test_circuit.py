@@ -1,5 +1,7 @@
 """A server that fails again and again is left alone, then tried once."""
 
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
 
 from models.scorers.remote.circuit import Circuit
@@ -70,3 +72,16 @@ def test_late_failures_do_not_keep_it_open_longer(circuit: Circuit, turned: Turn
     circuit.failed()
     turned.now += 5
     assert circuit.enter()
+
+
+@pytest.mark.parametrize("succeeds", [True, False])
+def test_calls_beside_the_try_wait_for_how_it_ends(succeeds: bool, circuit: Circuit, turned: Turned) -> None:
+    opened(circuit)
+    turned.now += 10
+    circuit.enter()
+    with ThreadPoolExecutor(4) as threads:
+        beside = [threads.submit(circuit.enter, 60.0) for _ in range(4)]
+        (circuit.succeeded if succeeds else circuit.failed)()
+        outcomes = [one.exception() or one.result() for one in beside]
+    wanted = [False] * 4 if succeeds else [CircuitOpen] * 4
+    assert [outcome if succeeds else type(outcome) for outcome in outcomes] == wanted

@@ -13,7 +13,7 @@ from models.scorers import load_scorer
 from models.store import ModelStore
 from tests.remote.doubles import Reply, ScriptedServer
 from tests.remote.manifests import batch, manifest
-from tests.remote.test_wrong_answers import right, rows_of, serving
+from tests.remote.test_wrong_answers import DOWN, right, rows_of, serving
 from tests.unit.models.bundles import COLUMNS, flights
 from transforms.scoring import score_rows
 
@@ -59,9 +59,9 @@ def test_a_whole_failure_is_not_asked_about_record_by_record(scripted: ScriptedS
 def test_a_server_that_is_down_at_admission_gives_no_final_verdict(
     down: str, scripted: ScriptedServer, tmp_path: Path
 ) -> None:
-    made = with_golden(tmp_path, manifest(tmp_path, "tfserving", serving(scripted, right, deadline_s=0.05)))
+    made = with_golden(tmp_path, manifest(tmp_path, "tfserving", serving(scripted, right)))
     up = scripted.answer
-    scripted.answer = lambda request: Reply(b"", 503) if request.method == down else up(request)
+    scripted.answer = lambda request: DOWN if request.method == down else up(request)
     verdict = Admission(None, COLUMNS).check_folder(tmp_path)
     assert (verdict.admitted, verdict.reason, verdict.final) == (False, "will_not_load", False)
     assert "503" in verdict.detail
@@ -74,10 +74,19 @@ def test_a_store_is_asked_again_about_what_was_no_verdict(scripted: ScriptedServ
     folder = tmp_path / "store" / "late" / "versions" / "v1"
     with_golden(folder, manifest(folder, "tfserving", serving(scripted, right)))
     up, admission = scripted.answer, Admission(ModelStore(str(tmp_path / "store"), "late"), COLUMNS)
-    scripted.answer = lambda request: Reply(b"", 503)
+    scripted.answer = lambda request: DOWN
     assert not admission.check_version("v1").final
     scripted.answer = up
     assert admission.check_version("v1").admitted
+
+
+def test_a_server_that_refuses_the_golden_records_refuses_the_bundle(scripted: ScriptedServer, tmp_path: Path) -> None:
+    with_golden(tmp_path, manifest(tmp_path, "tfserving", serving(scripted, right)))
+    up = scripted.answer
+    scripted.answer = lambda request: Reply(b"shape", 400) if request.method == "POST" else up(request)
+    verdict = Admission(None, COLUMNS).check_folder(tmp_path)
+    assert (verdict.reason, verdict.final) == ("golden_mismatch", True)
+    assert "status 400: shape" in verdict.detail
 
 
 def test_a_server_that_answers_otherwise_than_recorded_is_refused(scripted: ScriptedServer, tmp_path: Path) -> None:
@@ -94,7 +103,7 @@ def test_a_worker_tries_again_to_load_what_its_server_did_not_answer(scripted: S
     digest = parse_manifest((folder / MANIFEST).read_bytes()).digest
     now, up, store = [0.0], scripted.answer, str(tmp_path / "store")
     cache = ModelCache(30.0, lambda: now[0])
-    scripted.answer = lambda request: Reply(b"", 503)
+    scripted.answer = lambda request: DOWN
     with pytest.raises(LoadFailed, match="503"):
         cache.load(store, "late", "v1", digest)
     scripted.answer = up

@@ -15,6 +15,8 @@ from models.scorers.tfserving import TfservingScorer
 from tests.remote.doubles import Reply, Request, ScriptedServer, Turned
 from tests.remote.manifests import batch, loaded, paced
 
+# A pause beyond any deadline: given up at once.
+DOWN = Reply(b"", 503, {"Retry-After": "3600"})
 AVAILABLE = json.dumps({"model_version_status": [{"version": "3", "state": "AVAILABLE"}]}).encode()
 
 
@@ -153,13 +155,13 @@ def test_a_busy_server_is_asked_again_after_the_pause_it_wants(
 def test_a_server_that_stays_down_is_not_asked_for_every_record(
     scripted: ScriptedServer, turned: Turned, tmp_path: Path
 ) -> None:
-    parameters = serving(scripted, lambda request: Reply(b"", 503), max_rows=10, concurrency=1, deadline_s=1.0)
+    parameters = serving(scripted, lambda request: Reply(b"", 503), max_rows=10, concurrency=1, deadline_s=10)
     scorer = paced(TfservingScorer, tmp_path, parameters, turned.pace())
     failures = failures_of(scorer, 200)
     assert {error for error, _ in failures} == {"ServerUnavailable"}
     assert len(failures) == 200
     assert failures[199][1].startswith("not sent: POST")
-    assert len(scripted.posts) == 4  # pauses of 0.1, 0.2 and 0.4 s; the next would end after the deadline
+    assert len(scripted.posts) == 7  # pauses of 0.1 to 3.2 s; the next would end after the deadline
 
 
 def test_the_circuit_opens_and_closes(scripted: ScriptedServer, turned: Turned, tmp_path: Path) -> None:
@@ -168,9 +170,9 @@ def test_the_circuit_opens_and_closes(scripted: ScriptedServer, turned: Turned, 
     circuit = {"failures": 2, "open_s": 60}
 
     def answer(request: Request) -> Reply:
-        return Reply(b"", 503) if down.is_set() else right(request)
+        return DOWN if down.is_set() else right(request)
 
-    parameters = serving(scripted, answer, deadline_s=0.05, circuit=circuit)
+    parameters = serving(scripted, answer, circuit=circuit)
     scorer = paced(TfservingScorer, tmp_path, parameters, turned.pace())
     errors = [failures_of(scorer)[0][0] for _ in range(4)]
     assert errors == ["ServerUnavailable", "ServerUnavailable", "CircuitOpen", "CircuitOpen"]
@@ -181,13 +183,26 @@ def test_the_circuit_opens_and_closes(scripted: ScriptedServer, turned: Turned, 
     assert len(scorer.score(batch(4))) == 4
 
 
+def test_a_server_that_breaks_on_everything_opens_the_circuit(
+    scripted: ScriptedServer, turned: Turned, tmp_path: Path
+) -> None:
+    scorer = paced(TfservingScorer, tmp_path, serving(scripted, lambda request: Reply(b"", 500)), turned.pace())
+    errors = [failures_of(scorer, 64)[0][0] for _ in range(4)]
+    assert errors == ["ServerFailed"] * 3 + ["CircuitOpen"]
+    assert len(scripted.posts) == 3 * (3 + 2 * 6 + 3)  # three attempts, then halves until 16 were refused
+    turned.now += 10
+    assert failures_of(scorer, 1)[0][0] == "ServerFailed"
+    assert failures_of(scorer, 1)[0][0] == "CircuitOpen"
+
+
 def test_a_slow_answer_ends_at_the_timeout(scripted: ScriptedServer, turned: Turned, tmp_path: Path) -> None:
     go_on = threading.Event()
-    parameters = serving(scripted, lambda request: Reply(b"{}", before=go_on.wait), timeout_s=0.2, deadline_s=0.05)
+    parameters = serving(scripted, lambda request: Reply(b"{}", before=go_on.wait), timeout_s=0.2)
     scorer = paced(TfservingScorer, tmp_path, parameters, turned.pace())
     error, said = failures_of(scorer)[0]
     go_on.set()
     assert (error, "ReadTimeoutError" in said) == ("ServerUnavailable", True)
+    assert len(turned.pauses) > 3
 
 
 def test_requests_of_a_batch_are_under_way_together_within_the_bound(scripted: ScriptedServer, tmp_path: Path) -> None:

@@ -6,7 +6,10 @@ from pathlib import Path
 
 import joblib  # type: ignore[import-untyped]  # ships no types
 import numpy as np
+from mlserver.grpc import dataplane_pb2  # type: ignore[import-not-found]  # only in that environment
 from sklearn.linear_model import LogisticRegression
+
+from tests.remote.published import fields_of
 
 folder = Path(sys.argv[1])
 random = np.random.default_rng(3)
@@ -18,3 +21,4 @@ model = LogisticRegression(max_iter=2000).fit(features, truth)
 joblib.dump(model, folder / "model.joblib")
 made_of = {"weights": model.coef_[0].tolist(), "intercept": float(model.intercept_[0])}
 (folder / "made_of.json").write_text(json.dumps(made_of))
+(folder / "published.json").write_text(json.dumps(fields_of(dataplane_pb2.DESCRIPTOR)))

@@ -65,11 +65,16 @@ class Calls:
         Raises:
             CallFailed: the last attempt's, or CircuitOpen.
         """
-        trying = self._circuit.enter()
+        trying = self._circuit.enter(self._deadline_s)
         try:
             answer = self._attempts(attempt, once or trying)
         except CallFailed as failure:
-            (self._circuit.failed if failure.counts else self._circuit.succeeded)()
+            if failure.alive:
+                self._circuit.succeeded()
+            elif failure.counts or trying:
+                self._circuit.failed()
+            else:
+                self._circuit.abandoned()
             raise
         except BaseException:
             self._circuit.abandoned()

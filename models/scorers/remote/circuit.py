@@ -26,7 +26,7 @@ class Circuit:
         self._failures = failures
         self._open_s = open_s
         self._clock = clock
-        self._lock = threading.Lock()
+        self._lock = threading.Condition()
         self._failed = 0
         self._opened_at: float | None = None
         self._trying = False
@@ -36,8 +36,12 @@ class Circuit:
         """Whether calls pass freely."""
         return self._opened_at is None
 
-    def enter(self) -> bool:
+    def enter(self, patience_s: float = 0.0) -> bool:
         """Ask to make a call, which must end in `succeeded`, `failed` or `abandoned`.
+
+        Args:
+            patience_s: how long to wait for another call that is trying the server now, so that the requests
+                beside it do not fail when it succeeds.
 
         Returns:
             Whether this call is the one that tries an open circuit.
@@ -46,6 +50,7 @@ class Circuit:
             CircuitOpen: no call may be made now.
         """
         with self._lock:
+            self._lock.wait_for(lambda: not self._trying, patience_s)
             if self._opened_at is None:
                 return False
             remaining = self._opened_at + self._open_s - self._clock()
@@ -59,6 +64,7 @@ class Circuit:
         """The server answered: the circuit closes."""
         with self._lock:
             self._failed, self._opened_at, self._trying = 0, None, False
+            self._lock.notify_all()
 
     def failed(self) -> None:
         """The server did not: open after enough of it, and again at once when this was the try."""
@@ -67,8 +73,10 @@ class Circuit:
             if self._trying or (self._opened_at is None and self._failed >= self._failures):
                 self._opened_at = self._clock()
             self._trying = False
+            self._lock.notify_all()
 
     def abandoned(self) -> None:
         """The call ended without saying anything of the server."""
         with self._lock:
             self._trying = False
+            self._lock.notify_all()

@@ -18,6 +18,12 @@ class CallFailed(Exception):
     counts: ClassVar[bool] = False
     """Whether the server is at fault, which moves its circuit towards open."""
 
+    alive: ClassVar[bool] = False
+    """Whether the answer shows that the server works, which closes its circuit."""
+
+    passing: ClassVar[bool] = False
+    """Whether the same request may be answered later, so that it is no verdict on the bundle."""
+
     whole: ClassVar[bool] = False
     """Whether the next request would fail alike, so that the rest of the batch is not sent."""
 
@@ -35,6 +41,7 @@ class ServerUnavailable(CallFailed):
 
     attempts = 100
     counts = True
+    passing = True
     whole = True
 
 
@@ -43,17 +50,21 @@ class ServerFailed(CallFailed):
 
     attempts = 3
     halves = True
+    passing = True
 
 
 class RecordsRefused(CallFailed):
     """The server will not have a record of this request: 400, 413, 422, INVALID_ARGUMENT."""
 
+    alive = True
     halves = True
 
 
 class RequestRefused(CallFailed):
     """The server will not answer any such request: credentials, an unknown model, no such method."""
 
+    alive = True
+    passing = True
     whole = True
 
 
@@ -66,4 +77,5 @@ class AnswerMalformed(CallFailed):
 class CircuitOpen(CallFailed):
     """Nothing was sent: the server failed too often, and it is not yet time to try it again."""
 
+    passing = True
     whole = True

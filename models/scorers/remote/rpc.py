@@ -33,7 +33,7 @@ _BY_CODE: Mapping[str, type[CallFailed]] = {
 }
 
 # gRPC has no code of its own for a certificate that does not verify; waiting does not mend it.
-_TLS_SIGNS = ("CERTIFICATE_VERIFY_FAILED", "Ssl handshake failed")
+_BAD_CERTIFICATE = "CERTIFICATE_VERIFY_FAILED"
 
 
 class RpcClient:
@@ -91,12 +91,13 @@ class RpcClient:
             raise AnswerMalformed(f"{method}: the answer is no {answer.DESCRIPTOR.full_name}") from None
 
     def _failure(self, error: Any, method: str) -> CallFailed:
-        code, said = error.code().name, scrubbed(error.details() or "", self._secrets.values())
+        code, details = error.code().name, error.details() or ""
+        said = scrubbed(details, self._secrets.values())
         place = f"{method.rsplit('/', 1)[-1]}: {code}: {said or 'no text'}"
         if code == "RESOURCE_EXHAUSTED" and "larger than max" in said:
             return (RecordsRefused if said.startswith("SERVER") else AnswerMalformed)(place)
-        if code == "UNAVAILABLE" and any(sign in said for sign in _TLS_SIGNS):
-            return RequestRefused(place)
+        if code == "UNAVAILABLE" and _BAD_CERTIFICATE in details:
+            return RequestRefused(f"{place} {_BAD_CERTIFICATE}")
         return _BY_CODE.get(code, RequestRefused)(place, _pushback_s(error))
 
     def close(self) -> None:

@@ -13,11 +13,11 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from models.manifest import Manifest, Output
-from models.scorers.base import NotReady, PartlyScored, Scorer
+from models.scorers.base import NotReady, PartlyScored, Scorer, WillNotLoad
 from models.scorers.remote.access import check_allowed
 from models.scorers.remote.calls import Calls, Pace, places_at
 from models.scorers.remote.circuit import Circuit
-from models.scorers.remote.failures import CallFailed
+from models.scorers.remote.failures import CallFailed, ServerFailed
 from models.scorers.remote.halving import Failures, Halving, Scores, failed
 from models.scorers.remote.parameters import Parameters, parse_parameters
 
@@ -75,18 +75,25 @@ class RemoteScorer(Scorer, ABC):
     def load_paced(cls, manifest: Manifest, pace: Pace) -> "RemoteScorer":
         """As `load`, with the clock, the pauses and the chance given."""
         parameters = parse_parameters(manifest, cls.schemes, cls.keys, cls.required)
-        check_allowed(parameters.address, os.environ)
         try:
-            service = cls.connect(manifest, parameters)
-            try:
-                service.check(parameters.timeout_s)
-            except CallFailed:
-                service.close()
-                raise
+            check_allowed(parameters.address, os.environ)
+            service = cls._checked(manifest, parameters)
         except CallFailed as failure:
             server = parameters.address.server
             raise NotReady(f"{cls.kind}: {server}: {type(failure).__name__}: {failure}") from None
+        except WillNotLoad as refusal:
+            raise WillNotLoad(f"{cls.kind}: {refusal}") from None
         return cls(service, manifest, parameters, pace)
+
+    @classmethod
+    def _checked(cls, manifest: Manifest, parameters: Parameters) -> Service:
+        service = cls.connect(manifest, parameters)
+        try:
+            service.check(parameters.timeout_s)
+        except CallFailed:
+            service.close()
+            raise
+        return service
 
     def score(self, batch: pa.RecordBatch) -> npt.NDArray[np.float64]:
         """Score by requests of at most `max_rows` records, `concurrency` of them at once.
@@ -111,15 +118,17 @@ class RemoteScorer(Scorer, ABC):
         return self._threads.map(lambda part: self._part(part, stop), parts)
 
     def _part(self, part: pa.RecordBatch, stop: "_Stop") -> tuple[Scores, Failures, bool]:
-        """Scores and failures of one request, and whether it failed as a whole."""
+        """Scores and failures of one request, and whether it may be answered later."""
         if stop.failure is not None:
-            return *failed(part.num_rows, 0, stop.failure, "not sent: "), True
+            return *failed(part.num_rows, 0, stop.failure, "not sent: "), stop.failure.passing
         try:
             return *Halving(self._send).score(part), False
         except CallFailed as failure:
             if failure.whole:
                 stop.failure = failure
-            return *failed(part.num_rows, 0, failure), True
+            if isinstance(failure, ServerFailed):
+                self._calls.broke()  # on every record: not the fault of one
+            return *failed(part.num_rows, 0, failure), failure.passing
 
     def _send(self, batch: pa.RecordBatch, once: bool) -> Scores:
         return self._calls.send(lambda timeout_s: self._service.predict(batch, timeout_s), once)

@@ -60,18 +60,18 @@ class Feed:
             self._datatypes = {self._matrix: given.get(self._matrix, "FP32")}
             if self._datatypes[self._matrix] not in _FLOATS:
                 raise WillNotLoad(
-                    f"{manifest.scorer}: tensor {self._matrix!r} takes {self._datatypes[self._matrix]}; "
+                    f"tensor {self._matrix!r} takes {self._datatypes[self._matrix]}; "
                     f"allowed for a matrix: {', '.join(_FLOATS)}"
                 )
             return
         missing = [entry.name for entry in manifest.inputs if declared and entry.name not in declared]
         if missing:
             raise WillNotLoad(
-                f"{manifest.scorer}: inputs {', '.join(missing)}; allowed: the server's {', '.join(sorted(declared))}"
+                f"inputs {', '.join(missing)}; allowed: the server's {', '.join(sorted(declared))}"
             )
         self._datatypes = {entry.name: given.get(entry.name, _USUAL[entry.type]) for entry in manifest.inputs}
         for entry in manifest.inputs:
-            _check_datatype(manifest.scorer, entry, self._datatypes[entry.name])
+            _check_datatype(entry, self._datatypes[entry.name])
 
     def tensors(self, batch: pa.RecordBatch) -> list[Tensor]:
         """The tensors of a batch of prepared inputs.
@@ -108,23 +108,23 @@ def _matrix_name(manifest: Manifest, parameters: Parameters, declared: Mapping[s
     if parameters.input:
         if declared and parameters.input not in declared:
             raise WillNotLoad(
-                f"{manifest.scorer}: input {parameters.input!r}; allowed: the server's {', '.join(sorted(declared))}"
+                f"input {parameters.input!r}; allowed: the server's {', '.join(sorted(declared))}"
             )
         return parameters.input
     if len(declared) == 1:
         return next(iter(declared))
     listed = ", ".join(sorted(declared)) or "none that it tells"
-    raise WillNotLoad(f"{manifest.scorer}: parameters.input is missing; allowed: the server's {listed}")
+    raise WillNotLoad(f"parameters.input is missing; allowed: the server's {listed}")
 
 
-def _check_datatype(kind: str, entry: Input, datatype: str) -> None:
+def _check_datatype(entry: Input, datatype: str) -> None:
     if datatype not in _FITTING[entry.type]:
         raise WillNotLoad(
-            f"{kind}: input {entry.name!r} is a {entry.type}, its tensor takes {datatype}; "
+            f"input {entry.name!r} is a {entry.type}, its tensor takes {datatype}; "
             f"allowed: {', '.join(_FITTING[entry.type])}"
         )
     if entry.nullable and entry.default is None and datatype not in (*_FLOATS, "BYTES"):
-        raise WillNotLoad(f"{kind}: input {entry.name!r} may be null; {datatype} has no null; allowed: a default")
+        raise WillNotLoad(f"input {entry.name!r} may be null; {datatype} has no null; allowed: a default")
 
 
 def array_of(values: object, what: str) -> npt.NDArray[np.float64]:
