@@ -16,8 +16,8 @@ from models.admission import Admission
 from models.errors import StoreError
 from models.releases import AdmittedRelease, Timeline
 from models.timeline import roles_of
+from runners.flink.objects import S3Server
 from tests.cli.commands import Models
-from tests.s3.server import ACCESS_KEY, SECRET_KEY, S3Server
 from tests.unit.models import bundles
 from tests.unit.models.bundles import COLUMNS, document, flights, write_bundle
 
@@ -138,23 +138,24 @@ def test_broken_version_in_the_store_is_refused(place: Models, tmp_path: Path) -
 
 
 def test_credentials_appear_in_no_output(s3: S3Server, monkeypatch: pytest.MonkeyPatch) -> None:
-    absent = Models("s3://no-such-bucket/halflife")
+    identity, secret = (s3.environment[name] for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"))
+    absent, closed = Models("s3://no-such-bucket/store"), Models(s3.create_bucket("closed") + "/store")
     said = [absent(verb) for verb in ("list", "timeline", "access")]
     said.append(absent("show", "v1"))
+    said.append(Models(f"s3://{identity}:{secret}@closed/store")("list"))
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "another-secret-value")
-    said.append(Models(s3.new_bucket("closed") + "/halflife")("list"))
-    said.append(Models(f"s3://{ACCESS_KEY}:{SECRET_KEY}@closed/halflife")("list"))
+    said.append(closed("list"))
     assert [ran.code for ran in said] == [1] * 6
     assert [ran.err.count("\n") for ran in said] == [1] * 6
     shown = "".join(ran.out + ran.err for ran in said)
-    assert [secret for secret in (ACCESS_KEY, SECRET_KEY, "another-secret-value") if secret in shown] == []
-    assert "403 Forbidden" in said[4].err
+    assert [text for text in (f"{identity}:{secret}", secret, "another-secret-value") if text in shown] == []
+    assert "403 Forbidden" in said[5].err
 
 
 def test_store_that_recovers_is_read_again(s3: S3Server, monkeypatch: pytest.MonkeyPatch) -> None:
-    place = Models(s3.new_bucket("recovering") + "/halflife")
+    place = Models(s3.create_bucket("recovering") + "/store")
     monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:1")
     with pytest.raises(StoreError, match="cannot list"):
         place.store.scan_releases()
-    monkeypatch.setenv("AWS_ENDPOINT_URL", s3.endpoint)
+    monkeypatch.setenv("AWS_ENDPOINT_URL", s3.environment["AWS_ENDPOINT_URL"])
     assert place.store.scan_releases().last == 0
