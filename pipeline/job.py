@@ -81,7 +81,13 @@ def parse_job(document: Mapping[str, Any], columns: Mapping[str, str]) -> Job:
             psi_threshold=float(drift.get("psi", _DEFAULT_PSI)),
             ks_threshold=float(drift.get("ks", _DEFAULT_KS)),
         ),
-        sinks=SinksSpec(*(sinks.get(name) for name in ("scores", "audit", "drift", "dead_letters"))),
+        sinks=SinksSpec(
+            scores=sinks.get("scores"),
+            audit=sinks.get("audit"),
+            drift=sinks.get("drift"),
+            dead_letters=sinks.get("dead_letters"),
+            format=sinks.get("format", "avro"),
+        ),
     )
 
 

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 import apache_beam as beam
 from apache_beam.options.pipeline_options import PipelineOptions, StandardOptions
@@ -88,7 +88,8 @@ def _absolute_uris(document: dict[str, Any]) -> None:
     document["events"]["uri"] = absolute(document["events"]["uri"])
     document["model"]["store"] = _store_url(document["model"]["store"])
     sinks = document.get("sinks", {})
-    for name, uri in sinks.items():
+    for name in [name for name in sinks if name != "format"]:
+        uri = sinks[name]
         check_scheme(uri, f"sinks.{name}", (STDOUT,))
         sinks[name] = absolute(uri)
     if "labels" in document:
@@ -132,15 +133,16 @@ def write_outputs(outputs: Outputs, job: Job, run_id: str) -> None:
     audit = job.sinks.audit
     receipts, models = (audit, audit) if audit in (None, STDOUT) else (f"{audit}/receipts", f"{audit}/models")
     branches = (
-        ("WriteScores", outputs.scores, job.sinks.scores, "Score", "scores"),
-        ("WriteReceipts", outputs.receipts, receipts, "Receipt", "receipts"),
-        ("WriteModelEvents", outputs.model_events, models, "ModelEvent", "models"),
-        ("WriteDrift", outputs.drift, job.sinks.drift, "DriftStatistic", "drift"),
-        ("WriteDeadLetters", outputs.dead_letters, job.sinks.dead_letters, "DeadLetter", "dead_letters"),
+        ("WriteScores", outputs.scores, job.sinks.scores, "Score", "scores", job.sinks.format),
+        # What Halflife's own verbs read back is always Avro.
+        ("WriteReceipts", outputs.receipts, receipts, "Receipt", "receipts", "avro"),
+        ("WriteModelEvents", outputs.model_events, models, "ModelEvent", "models", "avro"),
+        ("WriteDrift", outputs.drift, job.sinks.drift, "DriftStatistic", "drift", job.sinks.format),
+        ("WriteDeadLetters", outputs.dead_letters, job.sinks.dead_letters, "DeadLetter", "dead_letters", "avro"),
     )
-    for label, batches, uri, record, prefix in branches:
+    for label, batches, uri, record, prefix, format_name in branches:
         if uri is not None:
-            _ = batches | label >> WriteRecords(uri, record, f"{prefix}-{run_id}")
+            _ = batches | label >> WriteRecords(uri, record, f"{prefix}-{run_id}", format_name)
 
 
 def _runner(options: PipelineOptions) -> Any:
@@ -218,11 +220,13 @@ def _run(options: RunOptions, begun: float) -> None:
     summary = execute(prepared, options.beam, begun)
     if options.summary:
         write_summary(summary, options.summary)
+    # Where records go to standard output, nothing else does: it is read by a program.
+    stream = sys.stderr if STDOUT in prepared.document.get("sinks", {}).values() else sys.stdout
     if options.json:
-        print(json.dumps(summary))
+        print(json.dumps(summary), file=stream)
         return
-    print_summary(summary)
-    _say_where(prepared.job)
+    print_summary(summary, stream)
+    _say_where(prepared.job, stream)
 
 
 def write_features(arguments: Sequence[str], prog: str = "halflife features") -> int:
@@ -274,11 +278,11 @@ def _say_unconnected(document: Mapping[str, Any]) -> None:
         print(f"halflife: note: {place} is in the spec, but this version does not act on it", file=sys.stderr)
 
 
-def _say_where(job: Job) -> None:
+def _say_where(job: Job, stream: TextIO) -> None:
     for name in ("scores", "audit", "drift", "dead_letters"):
         uri = getattr(job.sinks, name)
         if uri is not None:
-            print(f"  {name.replace('_', ' '):<12}  {uri}")
+            print(f"  {name.replace('_', ' '):<12}  {uri}", file=stream)
 
 
 def _failed(message: str, code: int) -> int:

@@ -103,12 +103,13 @@ class DriftSpec:
 
 @dataclass(frozen=True, slots=True)
 class SinksSpec:
-    """Sink URIs by branch; None where the branch is not written."""
+    """Sink URIs by branch; None where the branch is not written. `format` is that of scores and drift statistics."""
 
     scores: str | None
     audit: str | None
     drift: str | None
     dead_letters: str | None
+    format: Literal["avro", "parquet"] = "avro"
 
 
 @dataclass(frozen=True, slots=True)

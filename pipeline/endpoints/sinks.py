@@ -1,6 +1,5 @@
-"""Sinks of record batches: Avro files, or JSON lines on standard output."""
+"""Sinks of record batches: Avro or Parquet files, or JSON lines on standard output."""
 
-import json
 import uuid
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import IO, Any, Protocol
@@ -11,6 +10,7 @@ import pyarrow.parquet as pq
 from apache_beam.io.filesystems import FileSystems
 from ulid import ULID
 
+from pipeline.endpoints.printing import PrintRecords
 from pipeline.endpoints.uris import STDOUT, beam_path
 from schemas.avro_files import AvroFileWriter
 from schemas.records import avsc
@@ -172,23 +172,19 @@ class WriteBatches(beam.PTransform[beam.PCollection[pa.RecordBatch], Any]):
         return batches | "Write" >> beam.ParDo(_WriteFn(self._folder, self._format, self._prefix))
 
 
-class _PrintFn(beam.DoFn):
-    def process(self, batch: pa.RecordBatch) -> None:
-        for row in batch.to_pylist():
-            print(json.dumps(row, default=str), flush=True)
-
-
 class WriteRecords(beam.PTransform[beam.PCollection[pa.RecordBatch], Any]):
-    """Writes batches of a record to a sink URI: Avro files in that folder, or JSON lines for `stdout:`.
+    """Writes batches of a record to a sink URI: files in that folder, or JSON lines for `stdout:`.
 
-    Input: batches in the record's Arrow schema, any windowing.
+    Input: batches in the record's Arrow schema, any windowing. `format_name`: `avro`, or `parquet` for records
+    whose columns Parquet has types for (all but Receipt, whose features may be numbers and texts).
     """
 
-    def __init__(self, uri: str, record: str, prefix: str) -> None:
+    def __init__(self, uri: str, record: str, prefix: str, format_name: str = "avro") -> None:
         super().__init__()
-        self._uri, self._record, self._prefix = uri, record, prefix
+        self._uri, self._prefix = uri, prefix
+        self._format: FileFormat = ParquetFormat() if format_name == "parquet" else AvroFormat(record)
 
     def expand(self, batches: beam.PCollection[pa.RecordBatch]) -> Any:
         if self._uri == STDOUT:
-            return batches | "Print" >> beam.ParDo(_PrintFn())  # type: ignore[no-untyped-call]  # Beam's DoFn has no types
-        return batches | "Files" >> WriteBatches(self._uri, AvroFormat(self._record), self._prefix)
+            return batches | "Lines" >> PrintRecords()
+        return batches | "Files" >> WriteBatches(self._uri, self._format, self._prefix)

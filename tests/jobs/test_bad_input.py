@@ -100,7 +100,7 @@ def test_truncated_file_keeps_what_is_whole(flow: Flow) -> None:
     outcome = flow.run(flow.spec("avro"))
     assert (outcome.code, outcome.summary["scored"]) == (0, 20)
     assert adds_up(outcome, 21)
-    letter, = flow.letters()
+    (letter,) = flow.letters()
     assert letter["error"] == "UnreadableInput"
     assert "block is truncated" in letter["detail"]
     assert whole[:cut].endswith(letter["payload"])
@@ -113,7 +113,7 @@ def test_block_damaged_in_the_middle_costs_no_other(flow: Flow) -> None:
     flow.feed(bytes(whole))
     outcome = flow.run(flow.spec("avro"))
     assert (outcome.code, outcome.summary["scored"]) == (0, 20)
-    letter, = flow.letters()
+    (letter,) = flow.letters()
     assert "block is damaged" in letter["detail"]
     assert bytes(whole[second:]).startswith(letter["payload"])
 
@@ -123,7 +123,7 @@ def test_text_that_is_no_utf8_costs_its_own_datum_only(flow: Flow) -> None:
     flow.feed(whole.replace(b"~~", b"\xff\xfe"))
     outcome = flow.run(flow.spec("avro"))
     assert outcome.summary["scored"] == 29
-    letter, = flow.letters()
+    (letter,) = flow.letters()
     assert (letter["error"], b"\xff\xfe" in letter["payload"]) == ("MalformedAvro", True)
 
 
