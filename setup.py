@@ -89,10 +89,13 @@ setup(
     entry_points={
         "console_scripts": ["halflife = pipeline.cli:main"],
         "halflife.scorers": [
+            "beam = models.scorers.beam:BeamScorer",
             "lightgbm = models.scorers.lightgbm:LightgbmScorer",
             "linear = models.scorers.linear:LinearScorer",
+            "mlflow = models.scorers.mlflow:MlflowScorer",
             "onnx = models.scorers.onnx:OnnxScorer",
             "openinference = models.scorers.openinference:OpenInferenceScorer",
+            "pmml = models.scorers.pmml:PmmlScorer",
             "sagemaker = models.scorers.sagemaker:SagemakerScorer",
             "sklearn = models.scorers.sklearn:SklearnScorer",
             "tensorflow = models.scorers.tensorflow:TensorflowScorer",

@@ -1,0 +1,147 @@
+"""Any `ModelHandler` of Apache Beam, scored as RunInference would.
+
+Beam is imported by name and only to load, as the library of every kind is: `models` does without Beam.
+"""
+
+import enum
+import importlib
+import inspect
+import typing
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from models.inputs import as_matrix
+from models.manifest import Manifest
+from models.scorers.answers import answers_of
+from models.scorers.base import Scorer, WillNotLoad, payload_files, settings
+
+_INFERENCE = "apache_beam.ml.inference"
+_FILE, _OBJECT = "bundle:", "import:"
+
+
+class BeamScorer(Scorer):
+    """The handler that `parameters.handler` names as `module:Class`, made with `parameters.arguments`.
+
+    An argument `bundle:PATH` becomes the path of that file or folder of the bundle, `import:module:name` that
+    object, and a text for an argument that is an enum its member of that name. A handler of numpy arrays gets
+    one float64 row for each record, one of pandas a DataFrame of one row. Its answers have one value for each
+    row, or one for each class.
+
+    The kind is for jobs with --allow_pickle only. Refused before they are made are handlers that ignore
+    `update_model_path` (in Beam 2.77 those of ONNX, XGBoost, TensorRT, vLLM and of remote models): under
+    RunInference they would go on with the model they were made with.
+    """
+
+    kind = "beam"
+    requires = ("apache_beam",)
+
+    def __init__(self, handler: Any, manifest: Manifest) -> None:
+        self._handler = handler
+        self._rows = _row_maker(handler)
+        self._answers = answers_of(manifest)
+        self._model = handler.load_model()
+
+    @classmethod
+    def load(cls, folder: Path, manifest: Manifest) -> "BeamScorer":
+        """Refuse: which code a handler runs on what it loads, only its author knows."""
+        name, _ = _named(manifest)
+        raise WillNotLoad(f"beam: handler {name} may run code of the model it loads; allowed with --allow_pickle")
+
+    @classmethod
+    def load_trusting_pickles(cls, folder: Path, manifest: Manifest) -> "BeamScorer":
+        """Make the handler and let it load its model."""
+        return cls(_handler(folder, manifest), manifest)
+
+    def score(self, batch: pa.RecordBatch) -> npt.NDArray[np.float64]:
+        """Score as one batch of the handler; an empty batch does not reach it."""
+        if batch.num_rows == 0:
+            return np.empty(0, dtype=np.float64)
+        results = list(self._handler.run_inference(self._rows(batch), self._model))
+        return self._answers.scores(np.asarray([np.asarray(_inference(result)) for result in results]))
+
+
+def _inference(result: Any) -> Any:
+    """The answer in a PredictionResult; a handler may also answer with the bare one."""
+    return getattr(result, "inference", result)
+
+
+def _named(manifest: Manifest) -> tuple[str, Mapping[str, Any]]:
+    given = settings(manifest, "handler", "arguments", "classes")
+    name, arguments = given.get("handler"), given.get("arguments", {})
+    if not isinstance(name, str) or name.count(":") != 1 or not isinstance(arguments, dict):
+        raise WillNotLoad(f"beam: handler {name!r}; allowed: parameters {{handler: 'module:Class', arguments: {{…}}}}")
+    return name, arguments
+
+
+def _handler(folder: Path, manifest: Manifest) -> Any:
+    """The handler, made only once it is known to be one and to follow a new model path."""
+    name, arguments = _named(manifest)
+    base = importlib.import_module(f"{_INFERENCE}.base").ModelHandler
+    try:
+        found = _imported(name)
+    except (ImportError, AttributeError) as error:
+        raise WillNotLoad(f"beam: handler {name} cannot be imported: {error}; allowed: module:Class") from None
+    if not (isinstance(found, type) and issubclass(found, base)):
+        raise WillNotLoad(f"beam: handler {name} is no ModelHandler; allowed: a subclass of {base.__module__}'s")
+    if getattr(found, "update_model_path", None) is base.update_model_path:
+        raise WillNotLoad(f"beam: handler {name} cannot follow a release; allowed: one with an update_model_path")
+    types = _annotations(found)
+    made = {key: _argument(value, types.get(key), folder, manifest) for key, value in arguments.items()}
+    return found(**made)
+
+
+def _argument(value: Any, kind: Any, folder: Path, manifest: Manifest) -> Any:
+    if not isinstance(value, str):
+        return value
+    if value.startswith(_FILE):
+        path = value.removeprefix(_FILE)
+        if not any(f"{listed}/".startswith(f"{path}/") for listed in payload_files(manifest)):
+            raise WillNotLoad(f"beam: {value} is not in the bundle; allowed: {', '.join(payload_files(manifest))}")
+        return str(folder / path)
+    if value.startswith(_OBJECT):
+        return _imported(value.removeprefix(_OBJECT))
+    if isinstance(kind, type) and issubclass(kind, enum.Enum):
+        return kind[value]
+    return value
+
+
+def _imported(name: str) -> Any:
+    module, _, attribute = name.partition(":")
+    return getattr(importlib.import_module(module), attribute)
+
+
+def _annotations(handler: type) -> Mapping[str, Any]:
+    """The types of the arguments, as far as they can be told."""
+    return {key: one.annotation for key, one in inspect.signature(handler).parameters.items()}
+
+
+def _row_maker(handler: Any) -> Callable[[pa.RecordBatch], Any]:
+    """How a batch becomes the examples the handler is declared for: `ModelHandler[ExampleT, …]`."""
+    bases = [base for each in type(handler).__mro__ for base in getattr(each, "__orig_bases__", ())]
+    examples = [typing.get_args(base)[0] for base in bases if typing.get_args(base)]
+    name = ""
+    if examples and isinstance(examples[0], type):
+        name = f"{examples[0].__module__.partition('.')[0]}.{examples[0].__name__}"
+    if name not in _ROWS:
+        raise WillNotLoad(f"beam: {type(handler).__name__} takes {name or 'any'} examples; allowed: {', '.join(_ROWS)}")
+    return _ROWS[name]
+
+
+def _arrays(batch: pa.RecordBatch) -> list[npt.NDArray[np.float64]]:
+    return list(as_matrix(batch))
+
+
+def _frames(batch: pa.RecordBatch) -> list[Any]:
+    frame = batch.to_pandas()
+    return [frame.iloc[row : row + 1] for row in range(batch.num_rows)]
+
+
+_ROWS: Mapping[str, Callable[[pa.RecordBatch], Any]] = {
+    "numpy.ndarray": _arrays,
+    "pandas.DataFrame": _frames,
+}
