@@ -1,12 +1,13 @@
 """Fixtures: the operator's list of servers, a scripted server, and real servers where they can be had."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from pathlib import Path
 
 import pytest
 
 from tests.remote.doubles import Reply, ScriptedServer, Turned
-from tests.remote.processes import EnvironmentNotMade, mlserver_environment
-from tests.remote.servers import MlServer, TfServing
+from tests.remote.processes import KSERVE, MLSERVER, EnvironmentNotMade, environment_of
+from tests.remote.servers import KServe, MlServer, TfServing
 
 
 @pytest.fixture(autouse=True)
@@ -29,14 +30,17 @@ def scripted() -> Iterator[ScriptedServer]:
     server.stop()
 
 
+def _environment(packages: Sequence[str]) -> Path:
+    try:
+        return environment_of(packages)
+    except EnvironmentNotMade as reason:
+        pytest.skip(f"{packages[0]} cannot be installed: {reason}")
+
+
 @pytest.fixture(scope="session")
 def mlserver(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MlServer]:
     """The real MLServer with one trained model, REST and gRPC."""
-    try:
-        environment = mlserver_environment()
-    except EnvironmentNotMade as reason:
-        pytest.skip(f"MLServer cannot be installed: {reason}")
-    server = MlServer.make(environment, tmp_path_factory.mktemp("mlserver"))
+    server = MlServer.make(_environment(MLSERVER), tmp_path_factory.mktemp("mlserver"))
     server.process.start()
     yield server
     server.process.kill()
@@ -46,6 +50,15 @@ def mlserver(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MlServer]:
 def tf_serving(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TfServing]:
     """A process that serves a SavedModel by the protos of `tensorflow-serving-api`, and by REST."""
     server = TfServing.make(tmp_path_factory.mktemp("tf_serving"))
+    server.process.start()
+    yield server
+    server.process.kill()
+
+
+@pytest.fixture(scope="session")
+def kserve(tmp_path_factory: pytest.TempPathFactory) -> Iterator[KServe]:
+    """The real KServe model server with a model of its own, REST and gRPC."""
+    server = KServe.make(_environment(KSERVE), tmp_path_factory.mktemp("kserve"))
     server.process.start()
     yield server
     server.process.kill()

@@ -1,4 +1,4 @@
-"""Servers as processes of their own on free loopback ports, and the environment that MLServer needs."""
+"""Servers as processes of their own on free loopback ports, and the environments that they need."""
 
 import fcntl
 import os
@@ -13,11 +13,12 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 MLSERVER = ("mlserver==1.7.1", "mlserver-sklearn==1.7.1")
+KSERVE = ("kserve==0.21.0",)
 _START_S = 300.0
 
 
 class EnvironmentNotMade(Exception):
-    """MLServer cannot be installed here; says why."""
+    """A server cannot be installed here; says why."""
 
 
 def free_ports(count: int) -> list[int]:
@@ -68,21 +69,21 @@ class ServerProcess:
             process.wait()
 
 
-def mlserver_environment() -> Path:
-    """The folder of an environment with MLServer, made once for all test runs of this user.
+def environment_of(packages: Sequence[str]) -> Path:
+    """The folder of an environment with these packages, made once for all test runs of this user.
 
-    MLServer pins libraries otherwise than we do, so it cannot share our environment.
+    Servers pin libraries otherwise than we do, so they cannot share our environment.
 
     Raises:
         EnvironmentNotMade: uv or the packages are not to be had.
     """
-    folder = Path.home() / ".cache" / "halflife" / MLSERVER[0].replace("==", "-")
+    folder = Path.home() / ".cache" / "halflife" / packages[0].replace("==", "-")
     folder.parent.mkdir(parents=True, exist_ok=True)
     with (folder.parent / f"{folder.name}.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not (folder / "complete").exists():
             _uv("venv", "--quiet", "--clear", "--python", sys.executable, str(folder))
-            _uv("pip", "install", "--quiet", "--python", str(folder / "bin" / "python"), *MLSERVER)
+            _uv("pip", "install", "--quiet", "--python", str(folder / "bin" / "python"), *packages)
             (folder / "complete").touch()
     return folder
 

@@ -86,6 +86,28 @@ class TfServing:
         return f"{scheme}://127.0.0.1:{self.http_port if scheme == 'http' else self.grpc_port}"
 
 
+@dataclass(frozen=True)
+class KServe:
+    """tests/remote/kserve_server.py, in an environment of KServe's own, with the model `late`."""
+
+    process: ServerProcess
+    http_port: int
+    grpc_port: int
+
+    @classmethod
+    def make(cls, environment: Path, folder: Path) -> "KServe":
+        """`process.start` starts it."""
+        http_port, grpc_port = free_ports(2)
+        python = str(environment / "bin" / "python")
+        command = [python, str(HERE / "kserve_server.py"), str(http_port), str(grpc_port)]
+        process = ServerProcess(command, lambda: _ready(http_port) and answers(grpc_port), folder)
+        return cls(process, http_port, grpc_port)
+
+    def url(self, scheme: str) -> str:
+        """Of this scheme, http or grpc."""
+        return f"{scheme}://127.0.0.1:{self.http_port if scheme == 'http' else self.grpc_port}"
+
+
 def _ready(port: int) -> bool:
     try:
         with urlopen(f"http://127.0.0.1:{port}/v2/models/late/ready", timeout=5) as answer:
