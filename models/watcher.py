@@ -1,0 +1,156 @@
+"""Looks for new releases of a model and has them admitted, poll by poll, without waiting for slow models."""
+
+import json
+from collections.abc import Iterable, Mapping
+from concurrent.futures import Future, wait
+from functools import partial
+from typing import NamedTuple
+
+from models.admission import Admission, Refusal, Verdict
+from models.daemons import DaemonThreads
+from models.errors import StoreError, one_line
+from models.releases import AdmittedRelease, Release
+from models.store import ModelStore
+from schemas.job import ModelSpec
+from schemas.records import ModelEvent
+
+SPLIT_COLUMNS = ("event_id", "subject")
+MOST_INCOMPLETE = 100
+"""Releases whose bundle is waited for at a time; the oldest beyond are given up, so that polls and state stay small."""
+_THREADS = 2
+_ACTOR = "job"
+
+
+class Progress(NamedTuple):
+    """What a watcher has seen: the last sequence listed, the releases that are not decided yet, and the sequences of
+    those of them that were reported as incomplete."""
+
+    last: int = 0
+    pending: tuple[Release, ...] = ()
+    reported: frozenset[int] = frozenset()
+
+
+class Polled(NamedTuple):
+    """One poll: newly admitted releases, what is to be audited, the progress to poll from next, and what the store
+    did not answer (a line each; those releases are asked for again)."""
+
+    admitted: list[AdmittedRelease]
+    events: list[ModelEvent]
+    progress: Progress
+    unanswered: list[str]
+
+
+class Watcher:
+    """Reads what is new in a model's releases and has it admitted in background threads.
+
+    A release that is not decided within a poll's patience stays pending, and polls go on. Refused is reported once.
+    Keeps verdicts by digest and the decisions that are being made; both can be lost.
+
+    Args:
+        spec: the model and its store.
+        columns: the job's columns (name → type).
+        patience_s: seconds that a poll waits for decisions; None for as long as they take.
+    """
+
+    def __init__(self, spec: ModelSpec, columns: Mapping[str, str], patience_s: float | None) -> None:
+        self._store = ModelStore(spec.store, spec.name)
+        self._columns = dict(columns)
+        self._patience_s = patience_s
+        self._admission = Admission(
+            self._store, self._columns, spec.allow_pickle, spec.max_bundle_bytes, spec.trusted_key
+        )
+        self._threads: DaemonThreads[AdmittedRelease | Refusal] = DaemonThreads(_THREADS, "admit")
+        self._deciding: dict[int, Future[AdmittedRelease | Refusal]] = {}
+
+    def poll(self, seen: Progress, at_us: int) -> Polled:
+        """List what is new, take the decisions that are made.
+
+        Raises:
+            StoreError: the store did not list its releases; poll again with the same progress.
+        """
+        scan = self._store.scan_releases(seen.last)
+        events = [
+            self._refused(at_us, None, sequence, "invalid_release", str(error))
+            for sequence, error in scan.broken.items()
+        ]
+        candidates = (*seen.pending, *scan.releases)
+        self._decide(candidates)
+        polled = Polled([], events, Progress(scan.last, (), seen.reported), [])
+        pending: list[Release] = []
+        for release in candidates:
+            if not self._settle(release, polled, seen.reported, at_us):
+                pending.append(release)
+        return polled._replace(progress=self._progress(scan.last, pending, polled, seen.reported, at_us))
+
+    def _decide(self, candidates: Iterable[Release]) -> None:
+        for release in candidates:
+            if release.sequence not in self._deciding:
+                self._deciding[release.sequence] = self._threads.submit(partial(self._decision, release))
+        wait(self._deciding.values(), timeout=self._patience_s)
+
+    def _settle(self, release: Release, polled: Polled, reported: frozenset[int], at_us: int) -> bool:
+        """Take the decision on a release into what was polled; False while it is not final."""
+        if not self._deciding[release.sequence].done():
+            return False
+        try:
+            outcome = self._deciding.pop(release.sequence).result()
+        except StoreError as error:
+            polled.unanswered.append(one_line(error))
+            return False
+        if isinstance(outcome, AdmittedRelease):
+            polled.admitted.append(outcome)
+            polled.events.extend(_admissions(outcome, at_us))
+            return True
+        verdict = outcome.verdict
+        if verdict.final or release.sequence not in reported:
+            reason = verdict.reason or "refused"
+            polled.events.append(self._refused(at_us, verdict, release.sequence, reason, verdict.detail))
+        return verdict.final
+
+    def _progress(
+        self, last: int, pending: list[Release], polled: Polled, reported: frozenset[int], at_us: int
+    ) -> Progress:
+        """What to poll from next; gives up the oldest of too many bundles that do not arrive."""
+        told = {event.release for event in polled.events if event.kind == "refused"} | reported
+        waited_for = [release for release in pending if release.sequence in told]
+        given_up = waited_for[: max(len(waited_for) - MOST_INCOMPLETE, 0)]
+        for release in given_up:
+            detail = f"no longer waited for; allowed: {MOST_INCOMPLETE} releases without their bundle at a time"
+            polled.events.append(self._refused(at_us, None, release.sequence, "incomplete", detail))
+            self._deciding.pop(release.sequence, None)
+        kept = tuple(release for release in pending if release not in given_up)
+        return Progress(last, kept, frozenset(release.sequence for release in kept if release.sequence in told))
+
+    def _decision(self, release: Release) -> AdmittedRelease | Refusal:
+        if release.split_on not in (*SPLIT_COLUMNS, *self._columns):
+            allowed = ", ".join((*SPLIT_COLUMNS, *sorted(self._columns)))
+            detail = f"release {release.sequence}: split_on {release.split_on!r} is no column; allowed: {allowed}"
+            return Refusal(release, Verdict(False, "wrong_inputs", detail, release.champion, "", None))
+        return self._admission.admit_release(release)
+
+    def _refused(self, at_us: int, verdict: Verdict | None, sequence: int, reason: str, detail: str) -> ModelEvent:
+        version, digest = (None, None) if verdict is None else (verdict.version, verdict.digest)
+        evidence = json.dumps({"detail": detail})
+        return ModelEvent(at_us, "refused", self._store.model, version, digest, sequence, _ACTOR, reason, evidence)
+
+
+def heartbeat(model: str, at_us: int, progress: Progress, unanswered: Iterable[str]) -> ModelEvent:
+    """That a watcher polled: the last sequence it knows, what is pending, and what the store did not answer."""
+    lines = list(unanswered)
+    evidence = {"last_sequence": progress.last, "pending": len(progress.pending), "unanswered": lines[:3]}
+    reason = "store_unavailable" if lines else ""
+    return ModelEvent(at_us, "heartbeat", model, None, None, None, _ACTOR, reason, json.dumps(evidence))
+
+
+def _admissions(admitted: AdmittedRelease, at_us: int) -> list[ModelEvent]:
+    release = admitted.release
+    versions = [
+        ModelEvent(at_us, "admitted", release.model, version, digest, release.sequence, _ACTOR, "", "{}")
+        for version, digest in admitted.digests.items()
+    ]
+    evidence = json.dumps({"effective_from_us": release.effective_from_us, "stated": release.evidence})
+    champion, digest = release.champion, admitted.digests[release.champion]
+    released = ModelEvent(
+        at_us, "released", release.model, champion, digest, release.sequence, release.by, release.reason, evidence
+    )
+    return [*versions, released]
