@@ -1,7 +1,7 @@
 """GuardWatcher: says so when the watcher of releases has fallen silent."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import apache_beam as beam
@@ -10,7 +10,7 @@ from apache_beam.transforms.timeutil import TimeDomain
 from apache_beam.transforms.userstate import ReadModifyWriteStateSpec, TimerSpec, on_timer
 from apache_beam.utils.timestamp import Duration, Timestamp
 
-from schemas.records import ModelEvent, record_batch
+from schemas.records import ModelEvent, now_us, record_batch
 from transforms import metrics
 from transforms.state import VersionedStateCoder
 
@@ -23,8 +23,8 @@ class _GuardFn(beam.DoFn):
     SILENCES = ReadModifyWriteStateSpec("silences", VersionedStateCoder("silences", _STATE_VERSION))
     ALARM = TimerSpec("alarm", TimeDomain.REAL_TIME)
 
-    def __init__(self, model: str, poll_us: int) -> None:
-        self._model, self._patience = model, Duration(micros=POLLS * poll_us)
+    def __init__(self, model: str, poll_us: int, clock_us: Callable[[], int]) -> None:
+        self._model, self._patience, self._clock_us = model, Duration(micros=POLLS * poll_us), clock_us
 
     def process(  # type: ignore[no-untyped-def]  # Beam's parameters have no types
         self,
@@ -33,12 +33,11 @@ class _GuardFn(beam.DoFn):
         alarm=beam.DoFn.TimerParam(ALARM),
     ) -> None:
         silences.clear()
-        alarm.set(Timestamp.now() + self._patience)
+        alarm.set(Timestamp(micros=self._clock_us()) + self._patience)
 
     @on_timer(ALARM)
     def silent(  # type: ignore[no-untyped-def]  # as above
         self,
-        fired_at=beam.DoFn.TimestampParam,
         silences=beam.DoFn.StateParam(SILENCES),
         alarm=beam.DoFn.TimerParam(ALARM),
     ) -> Iterator[Any]:
@@ -46,7 +45,7 @@ class _GuardFn(beam.DoFn):
         silences.write(count)
         metrics.counter(metrics.WATCHER_SILENCES).inc()
         evidence = json.dumps({"silent_ms_at_least": count * int(self._patience.micros) // 1000})
-        now = Timestamp.now()
+        now = Timestamp(micros=self._clock_us())
         alarm.set(now + self._patience)
         reason = "watcher_silent"
         event = ModelEvent(now.micros, "heartbeat", self._model, None, None, None, "job", reason, evidence)
@@ -61,12 +60,12 @@ class GuardWatcher(beam.PTransform[beam.PCollection[pa.RecordBatch], beam.PColle
     by each input.
     """
 
-    def __init__(self, model: str, poll_us: int) -> None:
+    def __init__(self, model: str, poll_us: int, clock_us: Callable[[], int] = now_us) -> None:
         super().__init__()
-        self._model, self._poll_us = model, poll_us
+        self._model, self._poll_us, self._clock_us = model, poll_us, clock_us
 
     def expand(self, model_events: beam.PCollection[pa.RecordBatch]) -> beam.PCollection[pa.RecordBatch]:
         keyed = model_events | "Key" >> beam.WithKeys(0).with_output_types(tuple[int, pa.RecordBatch])
-        guard = beam.ParDo(_GuardFn(self._model, self._poll_us)).with_output_types(pa.RecordBatch)
+        guard = beam.ParDo(_GuardFn(self._model, self._poll_us, self._clock_us)).with_output_types(pa.RecordBatch)
         silences: beam.PCollection[pa.RecordBatch] = keyed | "Guard" >> guard
         return silences

@@ -95,8 +95,8 @@ class WatchReleases(beam.PTransform[beam.pvalue.PBegin, Watched]):
     Input: the pipeline's begin. Outputs: `admitted`, to be read with `AsIter` (an accumulating global window: the
     singleton pattern never updates on Flink); `model_events`. A bounded job lists the store once and fails if it
     cannot; an unbounded one polls every `spec.poll_us`, goes on without an answer, emits a `heartbeat` for each poll
-    and is guarded by `GuardWatcher`. State, under one key: the last sequence seen, and at most a few hundred releases
-    that are being admitted or whose bundle is not complete yet.
+    and is guarded by `GuardWatcher`. State, under one key: the last sequence seen, the releases that are being
+    admitted, and at most `MOST_INCOMPLETE` whose bundle is not there yet.
     """
 
     def __init__(self, job: Job, bounded: bool) -> None:
