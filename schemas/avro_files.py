@@ -11,7 +11,7 @@ import pyarrow as pa
 from backports import zstd
 from fastavro.schema import SchemaParseException
 
-from schemas.avro_datums import encode_rows, joined_bytes, zigzag_varint
+from schemas.avro_datums import encode_rows, is_columnar, joined_bytes, zigzag_varint
 
 _MAGIC = b"Obj\x01"
 _SYNC_SIZE = 16
@@ -46,7 +46,7 @@ def read_blocks(stream: IO[bytes], target_records: int = 65_536) -> Iterator[Avr
         header = fastavro.block_reader(io.BytesIO(content))
         schema = json.dumps(json.loads(header.metadata["avro.schema"]))
         sync = header._header["sync"]
-        _check_record(header.writer_schema)
+        _check_record(schema)
     except (ValueError, EOFError, KeyError, IndexError, StopIteration, TypeError, SchemaParseException) as problem:
         yield AvroBlocks("", 0, content, 0, f"not an Avro container file: {problem or 'header unreadable'}")
         return
@@ -66,9 +66,12 @@ def read_blocks(stream: IO[bytes], target_records: int = 65_536) -> Iterator[Avr
         position = damage_end
 
 
-def _check_record(schema: Any) -> None:
-    if not isinstance(schema, dict) or schema.get("type") != "record":
-        raise ValueError("its schema is no record")
+def _check_record(schema: str) -> None:
+    """Raises `ValueError` or `KeyError` for a schema that is no record or lacks a part that decoding needs."""
+    found = json.loads(schema)
+    if not isinstance(found, dict) or found.get("type") != "record" or not found.get("fields"):
+        raise ValueError("its schema is no record with fields")
+    is_columnar(schema)
 
 
 class _Joined(NamedTuple):
