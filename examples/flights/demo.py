@@ -127,7 +127,7 @@ def _tables(
             findings.releases(places.store, summary, events),
         ),
         _table(("version", "role", "scored"), findings.by_version(summary)),
-        _table(("drifted most", "days", "first day", "PSI at most"), findings.drift(places.out, summary["run"])),
+        _table(("drifted most", "on days", "first day", "PSI up to"), findings.drift(places.out, summary["run"])),
     ]
 
 
@@ -168,7 +168,7 @@ def _closing(console: Console, places: Places) -> None:
         f"\n  {here}halflife models show 3 {place}"
         f'\n  {here}halflife models release --champion 2 --from 2013-12-01T05:00:00Z --reason "go back" {place}'
         f"\n  {here}python -m pipeline --summary s.json     # scores change from 1 December on, and only there"
-        f"\n  {here}python -m pipeline --set drift.window=7d --set sinks.drift=out/weekly",
+        f"\n  {here}python -m pipeline --set drift.window=7d --set sinks.drift=out/weekly     # weather evens out",
         markup=False,
         soft_wrap=True,
     )

@@ -11,6 +11,7 @@ import pyarrow.compute as pc
 
 from examples.flights.plan import MODEL
 from models.store import ModelStore
+from models.timeline import serving_order
 from schemas.avro_datums import decode_block
 from schemas.avro_files import read_blocks
 from schemas.times import format_time_us
@@ -34,9 +35,12 @@ def releases(store: Path, summary: Mapping[str, Any], events: list[Mapping[str, 
     """One row per release: sequence, from when, who answers, who else, events scored by it, admitted or why not."""
     refused = {event["release"]: event["reason"] for event in events if event["kind"] == "refused"}
     rows = []
-    for release in ModelStore(str(store), MODEL).releases():
+    timeline = ModelStore(str(store), MODEL).releases()
+    first = next((each for each in serving_order(timeline) if each.sequence not in refused), None)
+    for release in timeline:
         also = [f"{one.version} answers {one.share:.0%}" for one in release.challengers]
         also += [f"{version} in the shadow" for version in release.shadows]
+        also += ["scores earlier flights too"] if release is first else []
         scored = summary["releases"].get(str(release.sequence), 0)
         outcome = f"refused: {refused[release.sequence]}" if release.sequence in refused else "admitted"
         moment = format_time_us(release.effective_from_us)[:10]

@@ -140,7 +140,14 @@ def test_the_demo_tells_what_happened(
     assert summary["scored"] == summary["decoded"] == 4301
     assert set(summary["releases"]) == {"1", "2", "3", "4", "6", "7"}
     assert "release 5 changed nothing: version 3-broken is refused, golden_mismatch: golden.jsonl line" in said
-    for words in ("4,332", "refused: golden_mismatch", "2 answers 10%", "halflife models timeline", "dest_delay"):
+    for words in (
+        "4,332",
+        "refused: golden_mismatch",
+        "2 answers 10%",
+        "scores earlier flights too",
+        "halflife models timeline",
+        "dest_delay",
+    ):
         assert words in said
 
 
