@@ -7,11 +7,13 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
+from models.cache import LoadedModel
 from models.scorers import Scorer, WillNotLoad, load_scorer
 from models.testing import Sample, contract_tests
 from models.testing.subject import write_bundle
 from tests.scorers.samples import delays, prepared, sample
 from tests.unit.models.bundles import INPUTS, document
+from transforms.scoring import score_rows
 
 FIELDS = """
     <DataField name="delay" optype="continuous" dataType="double"/>
@@ -139,6 +141,16 @@ def test_document_type_is_refused_before_an_entity_is_read(tmp_path: Path) -> No
     declared = f'?>\n<!DOCTYPE PMML [<!ENTITY secret SYSTEM "{secret.as_uri()}">]>'
     with pytest.raises(WillNotLoad, match="the file declares a document type; allowed: PMML without one"):
         loaded(tmp_path, classification().replace("?>", declared, 1))
+
+
+def test_row_without_an_answer_is_no_score_and_leaves_the_others(tmp_path: Path) -> None:
+    sample_of = unanswered(tmp_path)
+    manifest = write_bundle("pmml", tmp_path, sample_of.manifest)
+    model = LoadedModel(manifest, load_scorer("pmml", tmp_path, manifest), 0.0, 0)
+    rows = pa.RecordBatch.from_pydict({"delay": pa.array([1.0, None, 3.0])})
+    scored = score_rows(model, rows)
+    assert scored.scores.tolist() == [3.0, 7.0]
+    assert (scored.failed_rows.tolist(), scored.failures) == ([1], [("NotFinite", "the scorer answered nan")])
 
 
 @pytest.mark.parametrize(
