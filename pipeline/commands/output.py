@@ -32,11 +32,12 @@ def print_json(document: Mapping[str, Any]) -> None:
 
 def print_table(columns: Sequence[str], rows: Sequence[Sequence[object]], title: str = "") -> None:
     """A table of rows; null is shown as nothing. In a pipe it is as wide as it needs to be."""
-    table = Table(title=escape(title) or None, title_justify="left", box=None, pad_edge=False, header_style="bold")
+    shown = escape(printable(title)) or None
+    table = Table(title=shown, title_justify="left", box=None, pad_edge=False, header_style="bold")
     for name in columns:
         table.add_column(name, overflow="fold")
     for row in rows:
-        table.add_row(*("" if value is None else escape(str(value)) for value in row))
+        table.add_row(*("" if value is None else escape(printable(str(value))) for value in row))
     _print(table)
 
 
@@ -47,8 +48,13 @@ def print_pairs(pairs: Sequence[tuple[str, object]]) -> None:
     table.add_column(overflow="fold")
     for name, value in pairs:
         if value is not None and value != "":
-            table.add_row(name, escape(str(value)))
+            table.add_row(name, escape(printable(str(value))))
     _print(table)
+
+
+def printable(text: str) -> str:
+    """The text without control characters: what others wrote into the store must not steer a terminal."""
+    return "".join(sign if sign.isprintable() else "\N{REPLACEMENT CHARACTER}" for sign in text)
 
 
 def exit_code(work: Callable[[], None], verbose: bool) -> int:
@@ -86,7 +92,7 @@ def _quieten(verbose: bool) -> None:
 
 def _failed(message: str, code: int) -> int:
     if message:
-        print(f"halflife: {hide_secrets(' '.join(message.split()))}", file=sys.stderr)
+        print(f"halflife: {printable(hide_secrets(' '.join(message.split())))}", file=sys.stderr)
     return code
 
 

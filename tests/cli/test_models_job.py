@@ -7,6 +7,8 @@ from typing import Any
 import fastavro
 import pytest
 
+from pipeline.documents import apply_settings
+from pipeline.options import parse_run_options
 from tests.cli.commands import Models, Ran, halflife
 from tests.unit.models.broken import Keys, new_key
 from tests.unit.models.bundles import document, write_bundle
@@ -67,6 +69,15 @@ def test_unusable_key_stops_the_job_before_it_starts(tmp_path: Path, job: Path) 
     ran = halflife("run", "--job", job, "--trusted_key", "absent.pem")
     assert (ran.code, ran.out, ran.err.count("\n")) == (2, "", 1)
     assert ran.err.startswith("halflife: model.trusted_key: 'absent.pem' is not allowed; allowed: a public key")
+
+
+def test_options_of_a_run_say_the_same_as_the_job_spec() -> None:
+    words = ["--job", "x.yaml", "--allow_pickle", "--trusted_key", "keys: #1/a.pem", "--runner=DirectRunner"]
+    options = parse_run_options(words, "halflife run")
+    document: dict[str, Any] = {"model": {"name": "late"}}
+    apply_settings(document, options.settings)
+    assert document["model"] == {"name": "late", "allow_pickle": True, "trusted_key": "keys: #1/a.pem"}
+    assert options.beam == ("--runner=DirectRunner",)
 
 
 def test_publish_holds_the_model_against_the_columns_of_the_job(tmp_path: Path, job: Path) -> None:

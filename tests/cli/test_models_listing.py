@@ -129,6 +129,14 @@ def test_what_cannot_be_put_on_record_is_not_shown(models: Models) -> None:
     assert (ran.code, ran.out, "cannot write late/access" in ran.err) == (1, "", True)
 
 
+def test_what_others_wrote_cannot_steer_a_terminal(models: Models) -> None:
+    models("release", "--champion", "v1", "--reason", "\x1b]0;owned\x07 [bold]x[/bold]", "--by", "a\x1b[2Jnn")
+    for verb in ("timeline", "access"):
+        shown = models(verb).out
+        assert "\x1b" not in shown
+        assert "[bold]x[/bold]" in shown
+
+
 def test_store_and_model_come_from_the_job(models: Models, tmp_path: Path) -> None:
     job = tmp_path / "job.yaml"
     job.write_text(
