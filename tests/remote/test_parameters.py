@@ -1,5 +1,6 @@
 """Parameters say what is wrong with them: path, value, allowed."""
 
+import json
 import re
 from pathlib import Path
 from typing import Any
@@ -8,6 +9,8 @@ import pytest
 
 from models.manifest import InvalidManifest
 from models.scorers import WillNotLoad, load_scorer
+from models.scorers.remote.access import HOSTS
+from models.scorers.remote.calls import CONCURRENCY
 from tests.remote.manifests import manifest
 from tests.unit.models.bundles import INPUTS
 
@@ -80,3 +83,10 @@ def test_a_server_that_is_not_listed_is_not_asked(tmp_path: Path, monkeypatch: p
     made = manifest(tmp_path, "tfserving", GOOD)
     with pytest.raises(WillNotLoad, match=r"http://127\.0\.0\.1:1 may not be asked .* HALFLIFE_REMOTE_HOSTS: none"):
         load_scorer("tfserving", tmp_path, made)
+
+
+def test_every_parameter_and_variable_is_documented(root: Path) -> None:
+    text = (root / "docs" / "remote-scorers.md").read_text("utf-8")
+    schema = json.loads((root / "schemas" / "json" / "remote.schema.json").read_text("utf-8"))
+    assert [name for name in schema["properties"] if f"`{name}`" not in text] == []
+    assert [name for name in (HOSTS, CONCURRENCY) if f"`{name}`" not in text] == []
