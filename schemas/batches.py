@@ -65,7 +65,8 @@ def with_column(batch: pa.RecordBatch, name: str, values: pa.Array) -> pa.Record
     """The batch with a column appended, or replaced where it has one of that name."""
     index = batch.schema.get_field_index(name)
     if index >= 0:
-        return batch.set_column(index, pa.field(name, values.type), values)
+        # The field's nullability stays: batches with and without the replacement must still be joined end to end.
+        return batch.set_column(index, batch.schema.field(index).with_type(values.type), values)
     return batch.append_column(pa.field(name, values.type), values)
 
 

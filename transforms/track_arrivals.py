@@ -22,6 +22,9 @@ from transforms.sharding import hash_values, split_by_shard
 from transforms.state import VersionedStateCoder
 
 _MAX_RUNS = 16
+_SOUNDING_US = 1_000_000
+# A shard's events (possibly none) and the greatest event time of the whole batch that they came in.
+Arrival = tuple[int, tuple[int, pa.RecordBatch]]
 
 
 class Tracked(NamedTuple):
@@ -47,6 +50,31 @@ class _ShardFn(beam.DoFn):
         yield from split_by_shard(batch, hash_values(batch.column(batches.EVENT_ID)), self._shards)
 
 
+class _AnnounceFn(beam.DoFn):
+    """Tells every shard of each batch's greatest event time, which is what sources make their watermark from."""
+
+    def __init__(self, shards: int) -> None:
+        self._shards = shards
+
+    def process(self, batch: pa.RecordBatch) -> Iterator[Arrival]:
+        top = int(batches.times_us(batch).max())
+        hashes = hash_values(batch.column(batches.EVENT_ID))
+        split = dict(split_by_shard(batch, hashes, self._shards))
+        for shard in range(self._shards):
+            yield shard, (top, split.get(shard, batch.slice(0, 0)))
+
+
+def next_sounding(reached_us: int, stand_us: int) -> int:
+    """When the watermark is to be sounded next, once it is known to have reached `reached_us`.
+
+    That is where the sources' watermark stands by the events seen (`stand_us`); beyond it, where only idleness takes
+    the watermark, in steps that double from a second, so that a leap over years takes few.
+    """
+    if stand_us > reached_us:
+        return stand_us
+    return reached_us + max(_SOUNDING_US, reached_us - stand_us)
+
+
 def numbered(events: pa.RecordBatch, first: int, shard: int, shards: int) -> pa.RecordBatch:
     """The events of a shard with `__row`: consecutive ordinals from `first` times `shards`, plus the shard."""
     ordinals = np.arange(first, first + events.num_rows)
@@ -67,47 +95,50 @@ class _WholeShardFn(beam.DoFn):
 
 
 class _ArrivingFn(beam.DoFn):
-    """Python DoFns cannot read the watermark, so timers sound it: `BEHIND` at the greatest event time less the bound
-    on disorder (where the sources' watermark stands), `AHEAD` at the greatest event time (where idleness takes it).
-    """
+    """Python DoFns cannot read the watermark, so a timer sounds it: see `next_sounding`. It is never set to a later
+    time while it is pending: with events coming in all the time it would be put off for ever."""
 
     SEEN = BagStateSpec("seen", VersionedStateCoder("seen", seen_ids.FORMAT_VERSION))
     WATERMARK = ReadModifyWriteStateSpec("watermark", VarIntCoder())
     GREATEST = ReadModifyWriteStateSpec("greatest", VarIntCoder())
+    PENDING = ReadModifyWriteStateSpec("pending", VarIntCoder())
     NUMBERED = ReadModifyWriteStateSpec("numbered", VarIntCoder())
-    BEHIND = TimerSpec("behind", TimeDomain.WATERMARK)
-    AHEAD = TimerSpec("ahead", TimeDomain.WATERMARK)
+    SOUND = TimerSpec("sound", TimeDomain.WATERMARK)
     FORGET = TimerSpec("forget", TimeDomain.WATERMARK)
 
-    def __init__(self, disorder_us: int, lateness_us: int, shards: int) -> None:
-        self._disorder_us, self._lateness_us, self._shards = disorder_us, lateness_us, shards
+    def __init__(self, spec: EventsSpec, lateness_us: int, shards: int) -> None:
+        self._disorder_us, self._end_us = spec.max_out_of_orderness_us, spec.time_range_us[1]
+        self._lateness_us, self._shards = lateness_us, shards
 
     def process(  # type: ignore[no-untyped-def]  # Beam passes state and timers through defaults
         self,
-        element: Sharded,
+        element: Arrival,
         seen=beam.DoFn.StateParam(SEEN),
         watermark=beam.DoFn.StateParam(WATERMARK),
         greatest=beam.DoFn.StateParam(GREATEST),
+        pending=beam.DoFn.StateParam(PENDING),
         numbers=beam.DoFn.StateParam(NUMBERED),
-        behind=beam.DoFn.TimerParam(BEHIND),
-        ahead=beam.DoFn.TimerParam(AHEAD),
+        sound=beam.DoFn.TimerParam(SOUND),
         forget=beam.DoFn.TimerParam(FORGET),
     ) -> Iterator[Any]:
-        events = element[1]
-        times = batches.times_us(events)
-        top = max(int(times.max()), greatest.read() or 0)
-        greatest.write(top)
-        # A timer holds the watermark at its own time at most, and both lie ahead of it: nothing is held back.
-        behind.set(Timestamp(micros=top - self._disorder_us))
-        ahead.set(Timestamp(micros=top))
-        forget.set(Timestamp(micros=top + self._disorder_us + self._lateness_us))
+        top, events = element[1]
+        before, known = greatest.read(), watermark.read()
+        if before is None or top > before:
+            greatest.write(top)
+            stand_us, waiting = top - self._disorder_us, pending.read()
+            # The timer lies ahead of the watermark and holds it at its own time at most: nothing is held back.
+            if (waiting is None or stand_us < waiting) and (known is None or stand_us > known):
+                pending.write(stand_us)
+                sound.set(Timestamp(micros=stand_us))
+            forget.set(Timestamp(micros=top + self._disorder_us + self._lateness_us))
+        if events.num_rows == 0:
+            return
         runs = list(seen.read())
         chosen = seen_ids.first_of_each(events) & ~seen_ids.contains(runs, events.column(batches.EVENT_ID))
         yield from _repeated(events, ~chosen)
         fresh = batches.take_rows(events, chosen)
         if fresh.num_rows == 0:
             return
-        known = watermark.read()
         self._remember(seen, runs, fresh, known)
         first = numbers.read() or 0
         numbers.write(first + fresh.num_rows)
@@ -123,13 +154,24 @@ class _ArrivingFn(beam.DoFn):
         if whole is not None:
             seen.add(whole)
 
-    @on_timer(BEHIND)
-    def behind_reached(self, reached=beam.DoFn.TimestampParam, watermark=beam.DoFn.StateParam(WATERMARK)) -> None:  # type: ignore[no-untyped-def]
-        watermark.write(max(reached.micros, watermark.read() or 0))
-
-    @on_timer(AHEAD)
-    def ahead_reached(self, reached=beam.DoFn.TimestampParam, watermark=beam.DoFn.StateParam(WATERMARK)) -> None:  # type: ignore[no-untyped-def]
-        watermark.write(max(reached.micros, watermark.read() or 0))
+    @on_timer(SOUND)
+    def sounded(  # type: ignore[no-untyped-def]
+        self,
+        reached=beam.DoFn.TimestampParam,
+        watermark=beam.DoFn.StateParam(WATERMARK),
+        greatest=beam.DoFn.StateParam(GREATEST),
+        pending=beam.DoFn.StateParam(PENDING),
+        sound=beam.DoFn.TimerParam(SOUND),
+    ) -> None:
+        known = watermark.read()
+        reached_us = reached.micros if known is None else max(reached.micros, known)
+        watermark.write(reached_us)
+        following = next_sounding(reached_us, greatest.read() - self._disorder_us)
+        if following < self._end_us:  # no event that was decoded can be behind a later watermark and not this one
+            pending.write(following)
+            sound.set(Timestamp(micros=following))
+        else:
+            pending.clear()
 
     @on_timer(FORGET)
     def forget(  # type: ignore[no-untyped-def]
@@ -138,7 +180,7 @@ class _ArrivingFn(beam.DoFn):
         seen=beam.DoFn.StateParam(SEEN),
         greatest=beam.DoFn.StateParam(GREATEST),
     ) -> None:
-        if (greatest.read() or 0) + self._disorder_us + self._lateness_us <= reached.micros:
+        if greatest.read() + self._disorder_us + self._lateness_us <= reached.micros:
             seen.clear()
 
 
@@ -163,17 +205,15 @@ class TrackArrivals(beam.PTransform[beam.PCollection[pa.RecordBatch], Tracked]):
 
     def __init__(self, events: EventsSpec, features: FeaturesSpec) -> None:
         super().__init__()
-        self._shards = features.shards
-        self._disorder_us, self._lateness_us = events.max_out_of_orderness_us, features.allowed_lateness_us
+        self._events, self._shards, self._lateness_us = events, features.shards, features.allowed_lateness_us
 
     def expand(self, events: beam.PCollection[pa.RecordBatch]):  # type: ignore[no-untyped-def]  # Beam warns on NamedTuple hints
-        sharded = events | "Shard" >> beam.ParDo(_ShardFn(self._shards)).with_output_types(Sharded)
         if events.is_bounded:
-            grouped = sharded | "Group" >> beam.GroupByKey()
-            tracking: beam.DoFn = _WholeShardFn(self._shards)
+            sharded = events | "Shard" >> beam.ParDo(_ShardFn(self._shards)).with_output_types(Sharded)
+            arrived, tracking = sharded | "Group" >> beam.GroupByKey(), beam.ParDo(_WholeShardFn(self._shards))
         else:
-            grouped = sharded
-            tracking = _ArrivingFn(self._disorder_us, self._lateness_us, self._shards)
-        tracked = grouped | "Track" >> beam.ParDo(tracking).with_outputs(DEAD_LETTERS, main="good")
+            arrived = events | "Shard" >> beam.ParDo(_AnnounceFn(self._shards)).with_output_types(Arrival)
+            tracking = beam.ParDo(_ArrivingFn(self._events, self._lateness_us, self._shards))
+        tracked = arrived | "Track" >> tracking.with_outputs(DEAD_LETTERS, main="good")
         tracked.good.element_type = tracked[DEAD_LETTERS].element_type = pa.RecordBatch
         return Tracked(tracked.good, tracked[DEAD_LETTERS])
