@@ -1,0 +1,60 @@
+"""Fifty real models one after another, as a stream meets them, leave the memory of the process flat."""
+
+import gc
+from pathlib import Path
+
+import numpy as np
+import pytest
+import skops.io
+from sklearn.kernel_approximation import Nystroem
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import make_pipeline
+
+from models.cache import ModelCache
+from models.choosing import Source
+from models.releases import AdmittedRelease, Release, Timeline
+from models.serving import Serving
+from models.store import ModelStore
+from tests.loading.gated import MODEL, SECOND, START, times
+from tests.unit.models.bundles import NUMBERS, document, flights
+
+VERSIONS = 50
+WARM_UP = 10
+COMPONENTS = 400
+MODEL_BYTES = COMPONENTS * COMPONENTS * 8
+HOUR = 3_600
+
+
+def train(folder: Path) -> None:
+    """A kernel approximation whose matrix takes `MODEL_BYTES` once loaded, and a regression on it."""
+    batch = flights(2 * COMPONENTS).select([entry["name"] for entry in NUMBERS])
+    matrix = np.column_stack([np.asarray(column, np.float64) for column in batch.columns]) / 1000
+    model = make_pipeline(Nystroem(n_components=COMPONENTS, random_state=0), LogisticRegression())
+    folder.mkdir()
+    skops.io.dump(model.fit(matrix, matrix[:, 0] > 0.01), folder / "model.skops")
+
+
+def resident_bytes() -> int:
+    gc.collect()
+    return int(Path("/proc/self/statm").read_text().split()[1]) * 4096
+
+
+@pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="resident memory is read from /proc")
+def test_fifty_models_one_after_another_leave_memory_flat(tmp_path: Path) -> None:
+    store, cache = ModelStore(str(tmp_path / "store"), MODEL), ModelCache()
+    train(tmp_path / "payload")
+    serving = Serving(Source(store.url, MODEL, False, waits=False, horizon_us=SECOND), cache)
+    timeline: list[AdmittedRelease] = []
+    sizes: list[int] = []
+    for number in range(1, VERSIONS + 1):
+        payload = document("sklearn", version=f"v{number}", inputs=NUMBERS)
+        digest = store.publish(tmp_path / "payload", payload).digest
+        at_us = START + number * HOUR * SECOND
+        timeline.append(AdmittedRelease(Release(number, MODEL, at_us, f"v{number}"), {f"v{number}": digest}))
+        assert cache.prefetch(store.url, MODEL, f"v{number}", digest).wait(60)
+        plan = serving.plan(Timeline(timeline), times(number * HOUR + 10))
+        assert list(plan.models) == [digest]
+        del plan
+        sizes.append(resident_bytes())
+    assert len(cache.loaded()) == 1
+    assert max(sizes[WARM_UP:]) - sizes[WARM_UP] < 10 * MODEL_BYTES  # kept, the forty would take four times that
