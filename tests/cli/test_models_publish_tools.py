@@ -18,6 +18,8 @@ TOOLS: list[tuple[Write, str, tuple[str, ...]]] = [
     (trained.lightgbm_named, "lightgbm", ()),
     (trained.lightgbm_unnamed, "lightgbm", ()),
     (trained.skops_regressor, "sklearn", ()),
+    (trained.pmml_regression, "pmml", ()),
+    (trained.mlflow_sklearn, "mlflow", OUTPUT),
 ]
 
 

@@ -95,6 +95,40 @@ def mlflow_folder(folder: Path) -> Path:
     return folder / "m"
 
 
+def pmml_regression(folder: Path) -> Path:
+    fields = "".join(
+        f'<DataField name="{name}" optype="continuous" dataType="{kind}"/>'
+        for name, kind in (("late", "double"), ("delay", "double"), ("distance", "integer"))
+    )
+    (folder / "m.pmml").write_text(
+        f"""<PMML version="4.4" xmlns="http://www.dmg.org/PMML-4_4"><Header/><DataDictionary>{fields}</DataDictionary>
+        <RegressionModel functionName="regression"><MiningSchema><MiningField name="late" usageType="target"/>
+        <MiningField name="delay"/><MiningField name="distance"/></MiningSchema><RegressionTable intercept="1">
+        <NumericPredictor name="delay" coefficient="0.5"/><NumericPredictor name="distance" coefficient="2"/>
+        </RegressionTable></RegressionModel></PMML>"""
+    )
+    return folder / "m.pmml"
+
+
+def mlflow_sklearn(folder: Path) -> Path:
+    import mlflow.sklearn
+    import pandas as pd
+    from mlflow.models import infer_signature
+    from sklearn.linear_model import LogisticRegression
+
+    rows = pd.DataFrame({"delay": FEATURES[:, 0].astype("float64"), "distance": range(ROWS)})
+    model = LogisticRegression(max_iter=500).fit(rows, LATE)
+    # Given the requirements, MLflow does not start a process to find them out.
+    mlflow.sklearn.save_model(
+        model,
+        str(folder / "m"),
+        signature=infer_signature(rows),
+        serialization_format="skops",
+        pip_requirements=["none"],
+    )
+    return folder / "m"
+
+
 def skops_regressor(folder: Path) -> Path:
     import skops.io
     from sklearn.linear_model import LinearRegression
