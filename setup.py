@@ -38,7 +38,7 @@ EXTRAS = {
     "mlflow": ["mlflow-skinny>=3,<4"],
     "tfserving": REMOTE,
     "openinference": REMOTE,
-    "sagemaker": ["boto3>=1.40,<2", "tenacity>=9,<10"],
+    "sagemaker": ["boto3>=1.40,<2", "botocore>=1.40,<2", "tenacity>=9,<10"],
     "signing": ["model-signing>=1.1,<2", "pyopenssl>=25"],  # model-signing imports OpenSSL without declaring it
     "kafka": ["confluent-kafka>=2.11,<3"],
     "tfexample": ["tfx-bsl==1.21.*"],

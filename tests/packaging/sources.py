@@ -12,7 +12,7 @@ FOLDERS = (*ROOMS, "tests", "benchmarks", "examples")
 
 
 class Import(NamedTuple):
-    """One imported name: `module` dotted and absolute, `deferred` when it is inside a function."""
+    """One imported name: `module` dotted and absolute, `deferred` when it is inside a function, or for types only."""
 
     path: Path
     line: int
@@ -50,7 +50,12 @@ def _imports_below(path: Path, node: ast.AST, deferred: bool) -> Iterator[Import
         for module in _imported_modules(path, child):
             yield Import(path, getattr(child, "lineno", 0), module, deferred)
         is_function = isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda)
-        yield from _imports_below(path, child, deferred or is_function)
+        yield from _imports_below(path, child, deferred or is_function or _is_for_types_only(child))
+
+
+def _is_for_types_only(node: ast.AST) -> bool:
+    """Whether it is `if TYPE_CHECKING:`, whose imports never run."""
+    return isinstance(node, ast.If) and isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING"
 
 
 def _imported_modules(path: Path, node: ast.AST) -> list[str]:
