@@ -6,7 +6,7 @@ PYTEST_FLAGS ?= -n 2 --dist loadfile
 UPGRADE ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint typecheck bench lock clean .venv
+.PHONY: help demo test lint typecheck bench bench-swap lock clean .venv
 
 help: ## Show this list
 	@echo "Usage: make TARGET"
@@ -29,6 +29,10 @@ typecheck: .venv ## Check types with mypy --strict
 
 bench: .venv ## Compare this job, Beam's RunInference and a bare loop; writes benchmarks/RESULTS.md
 	@$(RUN) -m benchmarks
+
+bench-swap: .venv ## Measure a swap to a slow model and a second shadow; writes benchmarks/SWAP.md and SHADOWS.md
+	@$(RUN) -m benchmarks.swap
+	@$(RUN) -m benchmarks.swap_shadows
 
 lock: .venv/bin/uv ## Pin what setup.py resolves to in requirements.lock (UPGRADE=--upgrade takes newer versions)
 	@UV_CUSTOM_COMPILE_COMMAND="make lock" .venv/bin/uv pip compile setup.py --extra all --extra dev \

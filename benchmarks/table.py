@@ -54,7 +54,7 @@ def page(
     parts = [
         "# Benchmark results",
         "Written by `python -m benchmarks`.",
-        _machine(),
+        machine(),
         "## Speed and memory",
         _measurements(runs, smaller),
         "## Ratios",
@@ -143,7 +143,7 @@ def _agreement(results: Sequence[Mapping[str, Any]]) -> str:
     return f"{table}\n\nDifferences are the greatest absolute ones; 1e-9 is allowed."
 
 
-def _machine() -> str:
+def machine() -> str:
     cores = len(os.sched_getaffinity(0))
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 1024**3
     versions = ", ".join(f"{name} {version(name)}" for name in PACKAGES)

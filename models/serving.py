@@ -118,6 +118,10 @@ class Serving:
         with self._lock:
             return sum(isinstance(self._cache.outcome(handle), LoadedModel) for handle, _ in self._handles.values())
 
+    def unlogged_loads(self) -> int:
+        """Loads in this process that could not be written to the store's access log."""
+        return self._cache.unlogged_loads
+
     def staleness_ms(self, timeline: Timeline) -> int:
         """How long the newest admitted release has existed without having answered here, milliseconds; else 0."""
         newest = max(timeline.entries, key=lambda entry: entry.release.sequence).release

@@ -45,6 +45,7 @@ SHADOW_SCORES_SKIPPED = "shadow_scores_skipped"  # the shadow's model was still 
 EVENTS_SUBSTITUTED = "events_answered_by_another_release"  # the one in force could not answer
 SWAP_STALL_MS = "swap_stall_ms"  # of each batch: how long it waited for a model
 LIVE_VERSIONS = "live_versions"  # loaded in the worker that reported last
+LOADS_UNLOGGED = "loads_unlogged"  # of this worker, in the store's access log
 NEWEST_RELEASE_UNSERVED_MS = "newest_release_unserved_ms"  # age of the newest release until it answers
 WATCHER_POLLED_AT_MS = "watcher_polled_at_ms"  # since the epoch
 WATCHER_SILENCES = "watcher_silences"  # times that three polls passed without a heartbeat

@@ -109,6 +109,7 @@ class _ScoreFn(beam.DoFn):
 
     def _measure(self, timeline: Timeline, plan: Plan) -> None:
         metrics.gauge(metrics.LIVE_VERSIONS).set(self._serving.live_versions())
+        metrics.gauge(metrics.LOADS_UNLOGGED).set(self._serving.unlogged_loads())
         metrics.distribution(metrics.SWAP_STALL_MS).update(plan.stall_ms)
         metrics.counter(metrics.EVENTS_SUBSTITUTED).inc(plan.substituted)
         if not self._source.waits:  # the age of a release says something only beside events of now

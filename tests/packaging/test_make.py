@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-TARGETS = ("help", "demo", "test", "lint", "typecheck", "bench", "lock", "clean")
+TARGETS = ("help", "demo", "test", "lint", "typecheck", "bench", "bench-swap", "lock", "clean")
 
 
 def make(root: Path, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:

@@ -13,7 +13,7 @@ import pyarrow as pa
 import pytest
 
 from models import scorers
-from models.cache import LoadFailed, ModelCache, ModelHandle, shared_cache
+from models.cache import LoadFailed, ModelCache, ModelHandle, shared_cache, worker_name
 from models.manifest import Manifest
 from models.scorers import Scorer
 from models.store import ModelStore
@@ -178,3 +178,47 @@ def test_bundle_that_was_not_there_is_asked_again(store: ModelStore, payload: Pa
     assert publish(store, payload, "v1").digest == digest
     now[0] = 30.0
     assert handle.load(cache).manifest.digest == digest
+
+
+def test_load_is_logged_in_the_store_by_the_worker_that_loaded(store: ModelStore, handle: ModelHandle) -> None:
+    GatedScorer.gate.set()
+    cache = ModelCache(log_loads=True)
+    handle.load(cache)
+    for thread in [thread for thread in threading.enumerate() if thread.name == "load-v1"]:
+        thread.join(30)
+    (entry,) = store.accesses().entries
+    assert (entry.action, entry.actor, entry.detail["version"]) == ("loaded", worker_name(), "v1")
+    assert (entry.detail["digest"], entry.detail["bytes"], cache.unlogged_loads) == (handle.digest, 15, 0)
+
+
+def test_log_that_cannot_be_written_changes_nothing_else(payload: Path, tmp_path: Path) -> None:
+    GatedScorer.gate.set()
+    cache, handle = ModelCache(log_loads=True), publish(ModelStore(str(tmp_path / "store"), "late"), payload, "v1")
+    (tmp_path / "store" / "late" / "access").write_text("a file where a folder should be")
+    assert handle.load(cache).manifest.version == "v1"
+    for thread in [thread for thread in threading.enumerate() if thread.name == "load-v1"]:
+        thread.join(30)
+    assert cache.unlogged_loads == 1
+
+
+def test_outcome_neither_waits_nor_loads(store: ModelStore, payload: Path, handle: ModelHandle) -> None:
+    cache, bad = ModelCache(), publish(store, payload, "bad")
+    assert cache.outcome(handle) is None
+    assert GatedScorer.loads == []
+    ready = [cache.prefetch(store.url, "late", one.version, one.digest) for one in (handle, bad)]
+    assert cache.outcome(handle) is None
+    GatedScorer.gate.set()
+    assert all(one.wait(30) for one in ready)
+    found = cache.outcome(bad)
+    assert isinstance(found, LoadFailed)
+    assert (found.reason, found.final, cache.outcome(handle)) == ("will_not_load", True, handle.load(cache))
+
+
+def test_drop_lets_go_of_what_is_named_and_nothing_else(store: ModelStore, payload: Path, handle: ModelHandle) -> None:
+    GatedScorer.gate.set()
+    cache, other = ModelCache(), publish(store, payload, "v2")
+    for one in (handle, other):
+        one.load(cache)
+    assert [manifest.version for manifest in cache.drop([handle.digest, "unknown"])] == ["v1"]
+    assert [model.manifest.version for model in cache.loaded()] == ["v2"]
+    assert GatedScorer.closed == ["v1"]
