@@ -147,7 +147,10 @@ def world(folder: Path, events: pd.DataFrame) -> World:
     return World(folder, store, release(store, int(times.min()), int(times.max())), events)
 
 
-def prepared(made: World, uri: str, name: str, change: Callable[[dict[str, Any]], None] | None = None) -> Prepared:
+Change = Callable[[dict[str, Any]], None]
+
+
+def prepared(made: World, uri: str, name: str, change: Change | None = None) -> Prepared:
     """The job over the files of `uri`, its sinks in a folder of that name."""
     sinks = {sink: str(made.folder / name / sink) for sink in ("scores", "audit", "drift", "dead_letters")}
     document: dict[str, Any] = {
@@ -187,8 +190,8 @@ def records(folder: Path) -> list[dict[str, Any]]:
     return found
 
 
-def run(made: World, uri: str, name: str) -> Ran:
-    """Runs the job with its real source and sinks."""
-    summary = execute(prepared(made, uri, name), [], time.time())
+def run(made: World, uri: str, name: str, change: Change | None = None) -> Ran:
+    """Runs the job, its spec changed, with its real source and sinks."""
+    summary = execute(prepared(made, uri, name, change), [], time.time())
     out = made.folder / name
     return Ran(summary, records(out / "scores"), records(out / "audit" / "receipts"))
