@@ -6,7 +6,7 @@ PYTEST_FLAGS ?= -n 2 --dist loadfile
 UPGRADE ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint typecheck bench bench-swap lock clean .venv
+.PHONY: help demo demo-flink test lint typecheck bench bench-swap lock clean .venv
 
 help: ## Show this list
 	@echo "Usage: make TARGET"
@@ -14,6 +14,9 @@ help: ## Show this list
 
 demo: .venv ## Score a year of flights with three model versions and show what happened
 	@$(RUN) -m examples.flights.demo
+
+demo-flink: .venv ## The same job as a service on Flink, Kafka and S3, with a machine that dies (Java 17, Maven, Go)
+	@$(RUN) -m examples.flights.flink_demo
 
 test: lint typecheck ## Run everything that CI runs: ruff, mypy --strict and pytest
 	@echo "pytest"

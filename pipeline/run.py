@@ -19,10 +19,12 @@ from models.signing import read_public_key
 from models.store import ModelStore
 from pipeline.dag import Outputs, build
 from pipeline.documents import apply_settings, read_document
-from pipeline.endpoints.files import NoInput, ReadFiles, matching_files
+from pipeline.endpoints.files import NoInput
+from pipeline.endpoints.kafka_sink import TopicUnwritable
 from pipeline.endpoints.sample import sampled_types
 from pipeline.endpoints.sinks import ParquetFormat, SinkUnwritable, WriteBatches, WriteRecords, check_writable
-from pipeline.endpoints.uris import STDOUT, absolute, check_scheme
+from pipeline.endpoints.sources import SCHEMES, Source, open_source
+from pipeline.endpoints.uris import FILE_SCHEMES, STDOUT, absolute, check_scheme, scheme_of
 from pipeline.features import build_features
 from pipeline.job import checked, identity_columns, job_document, needed_columns, parse_job
 from pipeline.options import RunOptions, parse_run_options
@@ -55,11 +57,11 @@ _UNCONNECTED_SINKS = ("quality",)
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
-    """A job that may run: its spec, its document with everything filled in, and the files it reads."""
+    """A job that may run: its spec, its document with everything filled in, and where its events come from."""
 
     job: Job
     document: dict[str, Any]
-    paths: tuple[str, ...]
+    source: Source
 
 
 def prepare(options: RunOptions) -> Prepared:
@@ -75,22 +77,23 @@ def prepare(options: RunOptions) -> Prepared:
     _absolute_uris(document)
     _read_trusted_key(document["model"])
     events = document["events"]
-    paths = matching_files(events["uri"])
+    source = open_source(events)
     columns = events.get("columns")
     if columns is None:
-        columns = sampled_types(paths, events["format"], needed_columns(document), identity_columns(document))
+        needed, identity = needed_columns(document), identity_columns(document)
+        columns = sampled_types(source.sample(), events["format"], needed, identity)
     job = parse_job(document, columns)
-    return Prepared(job, job_document(document, job), tuple(paths))
+    return Prepared(job, job_document(document, job), source)
 
 
 def _absolute_uris(document: dict[str, Any]) -> None:
-    check_scheme(document["events"]["uri"], "events.uri")
+    check_scheme(document["events"]["uri"], "events.uri", schemes=SCHEMES)
     document["events"]["uri"] = absolute(document["events"]["uri"])
     document["model"]["store"] = _store_url(document["model"]["store"])
     sinks = document.get("sinks", {})
     for name in [name for name in sinks if name != "format"]:
         uri = sinks[name]
-        check_scheme(uri, f"sinks.{name}", (STDOUT,))
+        check_scheme(uri, f"sinks.{name}", (STDOUT,), SCHEMES)
         sinks[name] = absolute(uri)
     if "labels" in document:
         check_scheme(document["labels"]["uri"], "labels.uri")
@@ -124,14 +127,25 @@ def _check_world(prepared: Prepared) -> None:
     for name in ("scores", "audit", "drift", "dead_letters"):
         uri = getattr(sinks, name)
         if uri is not None:
-            check_writable(uri, f"sinks.{name}")
+            parts = _audit_uris(prepared.job) if name == "audit" and scheme_of(uri) not in FILE_SCHEMES else (uri,)
+            for part in parts:
+                check_writable(part, f"sinks.{name}")
     ModelStore(prepared.job.model.store, prepared.job.model.name).releases()
+
+
+def _audit_uris(job: Job) -> tuple[Any, Any]:
+    """Where receipts and model events go: below the audit's folder, or topics that begin with its name."""
+    audit = job.sinks.audit
+    if audit is None or audit == STDOUT:
+        return audit, audit
+    place, question, options = audit.partition("?")
+    receipts, models = (f"{place}/{name}{question}{options}" for name in ("receipts", "models"))
+    return receipts, models
 
 
 def write_outputs(outputs: Outputs, job: Job, run_id: str) -> None:
     """Connects each branch to its sink; a branch without a sink is computed and not written."""
-    audit = job.sinks.audit
-    receipts, models = (audit, audit) if audit in (None, STDOUT) else (f"{audit}/receipts", f"{audit}/models")
+    receipts, models = _audit_uris(job)
     branches = (
         ("WriteScores", outputs.scores, job.sinks.scores, "Score", "scores", job.sinks.format),
         # What Halflife's own verbs read back is always Avro.
@@ -165,20 +179,23 @@ def execute(prepared: Prepared, beam_arguments: Sequence[str], started: float) -
     startup = metrics.startup_us(result, int(started * 1e6)) / 1e6
     counts = metrics.counts_of(result)
     summary = summarise(counts, time.time() - started, startup, prepared.document, run_id)
-    check_counts(summary)
+    if prepared.source.bounded:  # a cancelled job stops between its stages, and retries count twice
+        check_counts(summary)
     return summary
 
 
 def _options(prepared: Prepared, beam_arguments: Sequence[str]) -> PipelineOptions:
     given = PipelineOptions(list(beam_arguments))
-    profile = _PROFILES.get(given.view_as(StandardOptions).runner)
-    return given if profile is None else PipelineOptions(profile(beam_arguments, prepared.job.name, False))
+    profile, streaming = _PROFILES.get(given.view_as(StandardOptions).runner), not prepared.source.bounded
+    options = given if profile is None else PipelineOptions(profile(beam_arguments, prepared.job.name, streaming))
+    options.view_as(StandardOptions).streaming = streaming
+    return options
 
 
 def _source(prepared: Prepared, beam_arguments: Sequence[str]) -> tuple[beam.Pipeline, beam.PCollection[RawBlock]]:
     options = _options(prepared, beam_arguments)
     pipeline = beam.Pipeline(runner=_runner(options), options=options)
-    return pipeline, pipeline | "ReadEvents" >> ReadFiles(list(prepared.paths), prepared.job.events.format)
+    return pipeline, pipeline | "ReadEvents" >> prepared.source.read(prepared.job.events)
 
 
 def execute_features(prepared: Prepared, out: str, beam_arguments: Sequence[str]) -> dict[str, Any]:
@@ -215,7 +232,7 @@ def _run(options: RunOptions, begun: float) -> None:
     if options.summary:
         check_summary(options.summary)
     _check_world(prepared)
-    _say(f"job {prepared.job.name}: {len(prepared.paths)} file(s) of {prepared.job.events.uri}")
+    _say(f"job {prepared.job.name}: {prepared.source.describe()}")
     _say_unconnected(prepared.document)
     summary = execute(prepared, options.beam, begun)
     if options.summary:
@@ -249,7 +266,7 @@ def guarded(work: Callable[[], None], verbose: bool) -> int:
         work()
     except SpecError as error:
         return _failed(str(error), 2)
-    except (NoInput, SinkUnwritable, SummaryUnwritable, StoreError, CountsDoNotAdd, OSError) as error:
+    except (NoInput, TopicUnwritable, SinkUnwritable, SummaryUnwritable, StoreError, CountsDoNotAdd, OSError) as error:
         return _failed(str(error), 1)
     except Exception as error:  # whatever else a runner raises: one line for people, all of it with --verbose
         if verbose:

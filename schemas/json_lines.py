@@ -4,9 +4,9 @@
 fault), NaN passes as a number there, and two objects on one line count as two records. Input is untrusted.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeAlias
 
 import msgspec
 import pyarrow as pa
@@ -18,6 +18,7 @@ _Int64 = Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)]
 _FIELD_TYPES: dict[str, Any] = {"number": float, "integer": _Int64, "boolean": bool, "string": str}
 _NAME_OR_NUMBER = str | _Int64
 _TIME = str | _Int64 | float
+_Read: TypeAlias = tuple[list[Any], list[bytes], tuple[Unreadable, ...]]  # records, their bytes, what is no record
 
 
 @lru_cache(maxsize=64)
@@ -49,12 +50,35 @@ def decode_lines(
         records, lines, unreadable = _one_by_one(decoder, lines)
     if len(records) != len(lines):  # never guess which line a record came from
         records, lines, unreadable = _one_by_one(decoder, lines)
+    return _decoded((records, lines, unreadable), names, _kinds(columns, event_id, event_time))
+
+
+def decode_objects(
+    objects: Sequence[bytes],
+    columns: Sequence[tuple[str, str]],
+    event_id: str,
+    event_time: str,
+    subject: str | None = None,
+) -> DecodedRows:
+    """As `decode_lines`, for records that came one by one: each is one object, however many lines it has."""
+    if not any(b"\n" in text or not text.strip() for text in objects):
+        return decode_lines(b"\n".join(objects), columns, event_id, event_time, subject)
+    decoder, names = _decoder(tuple(columns), event_id, event_time, subject)
+    return _decoded(_one_by_one(decoder, objects), names, _kinds(columns, event_id, event_time))
+
+
+def _kinds(columns: Sequence[tuple[str, str]], event_id: str, event_time: str) -> dict[str, str]:
+    """The types of the columns that have one; ids and times keep what they came as."""
+    return {name: kind for name, kind in columns if name not in (event_id, event_time)}
+
+
+def _decoded(read: _Read, names: tuple[str, ...], kinds: Mapping[str, str]) -> DecodedRows:
+    records, texts, unreadable = read
     arrays = []
-    kinds = dict(columns)
     for index, name in enumerate(names):
         values = [getattr(record, f"f{index}") for record in records]
-        arrays.append(_column(values, None if name in (event_id, event_time) else kinds.get(name)))
-    return DecodedRows(pa.RecordBatch.from_arrays(arrays, list(names)), pa.array(lines, pa.binary()), unreadable)
+        arrays.append(_column(values, kinds.get(name)))
+    return DecodedRows(pa.RecordBatch.from_arrays(arrays, list(names)), pa.array(texts, pa.binary()), unreadable)
 
 
 def _column(values: list[Any], kind: str | None) -> pa.Array:
@@ -66,7 +90,7 @@ def _column(values: list[Any], kind: str | None) -> pa.Array:
         return pa.array([None if value is None else str(value) for value in values], pa.string())
 
 
-def _one_by_one(decoder: Any, lines: list[bytes]) -> tuple[list[Any], list[bytes], tuple[Unreadable, ...]]:
+def _one_by_one(decoder: Any, lines: Sequence[bytes]) -> _Read:
     records, good, bad = [], [], []
     for line in lines:
         try:

@@ -8,10 +8,11 @@ import pyarrow as pa
 class RawBlock(NamedTuple):
     """A stretch of input as it was read.
 
-    `avro`: `data` holds so many `datums` of `schema` (JSON) back to back. `json`: `data` holds whole lines.
-    `tfexample`: `records` holds one serialised `tf.train.Example` each. A stretch that could not even be framed has
-    `error` set and its bytes in `data`. `source` names where it came from, for people. `parts`: the (datums, bytes) of
-    each container block in `data`, in order, where there are several; damage in one costs no record of another.
+    `avro`: `data` holds so many `datums` of `schema` (JSON) back to back. `json`: `data` holds whole lines, or, from
+    a topic, `records` one object each. `tfexample`: `records` holds one serialised `tf.train.Example` each. A stretch
+    that could not even be framed has `error` set and its bytes in `data`. `source` names where it came from, for
+    people. `parts`: the (datums, bytes) of each container block or record of a topic in `data`, in order, where there
+    are several; damage in one costs no record of another.
     """
 
     source: str

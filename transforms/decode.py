@@ -9,7 +9,7 @@ import pyarrow as pa
 from schemas import batches
 from schemas.avro_datums import decode_block
 from schemas.job import EventsSpec
-from schemas.json_lines import decode_lines
+from schemas.json_lines import decode_lines, decode_objects
 from schemas.raw import DecodedRows, RawBlock
 from schemas.records import DeadLetter, now_us, record_batch
 from schemas.tf_examples import decode_examples
@@ -37,6 +37,8 @@ def _decode_avro(block: RawBlock, spec: EventsSpec) -> list[DecodedRows]:
 
 
 def _decode_json(block: RawBlock, spec: EventsSpec) -> list[DecodedRows]:
+    if block.records:
+        return [decode_objects(block.records, spec.columns, spec.event_id, spec.event_time, spec.subject)]
     return [decode_lines(block.data, spec.columns, spec.event_id, spec.event_time, spec.subject)]
 
 

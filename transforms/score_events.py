@@ -7,6 +7,8 @@ from typing import Any, NamedTuple
 import apache_beam as beam
 import numpy as np
 import pyarrow as pa
+from apache_beam.coders import BytesCoder
+from apache_beam.transforms.userstate import BagStateSpec
 
 from models.cache import LoadedModel, worker_name
 from models.choosing import Source
@@ -18,6 +20,8 @@ from schemas.records import arrow_schema, now_us, record_batch
 from transforms import metrics, scoring
 from transforms.dead_letters import DEAD_LETTERS, letters_of, of_rows
 from transforms.join_features import stamped
+from transforms.spread_releases import EventsOrReleases, SpreadReleases, decoded
+from transforms.state import VersionedStateCoder
 from transforms.watch_releases import MODEL_EVENTS
 
 SCORES, RECEIPTS = "scores", "receipts"
@@ -173,15 +177,43 @@ class _ScoreFn(beam.DoFn):
             yield beam.pvalue.TaggedOutput(DEAD_LETTERS, letters)
 
 
+class _FollowFn(_ScoreFn):
+    """Scores a shard of unbounded events by the timeline that it is told; until the first release they wait."""
+
+    RELEASES = BagStateSpec("releases", VersionedStateCoder("releases", 1))
+    WAITING = BagStateSpec("waiting", BytesCoder())
+
+    def process(  # type: ignore[no-untyped-def]  # Beam passes state through defaults
+        self,
+        element: EventsOrReleases,
+        releases=beam.DoFn.StateParam(RELEASES),
+        waiting=beam.DoFn.StateParam(WAITING),
+    ) -> Iterator[Any]:
+        arrived, known = element[1], list(releases.read())
+        if isinstance(arrived, bytes):
+            if known:
+                yield from super().process(decoded(arrived), known)
+            else:
+                waiting.add(arrived)
+            return
+        for release in arrived:
+            releases.add(release)
+        if not known:
+            for encoded in waiting.read():
+                yield from super().process(decoded(encoded), arrived)
+            waiting.clear()
+
+
 class ScoreEvents(beam.PTransform[beam.PCollection[pa.RecordBatch], ScoredEvents]):
     """Scores events by the release in force at each one's event time.
 
     Input: batches of events with all features, any windowing; `timeline`: the admitted releases as a side input.
     Outputs: see `ScoredEvents`; shadows have receipts but no scores. Dead-lettered: `unserved` (no release, or no
     version that loads), `score` (an input that is null and may not be, a row that the scorer fails on, NaN).
-    Unbounded input never waits for a load while another release can answer; its runner holds events back until the
-    side input has its first release. Bounded input waits for the model in force (docs/decisions/model-loading.md).
-    No keyed state; each process holds its loaded versions in `models.serving`.
+    Unbounded input never waits for a load while another release can answer, and waits for the first release. Bounded
+    input waits for the model in force (docs/decisions/model-loading.md). State, for unbounded input only, per shard:
+    the releases so far, and the events that wait for the first (docs/decisions/timeline-in-state.md); each process
+    holds its loaded versions in `models.serving`.
     """
 
     def __init__(self, job: Job, timeline: beam.pvalue.AsIter) -> None:
@@ -190,8 +222,14 @@ class ScoreEvents(beam.PTransform[beam.PCollection[pa.RecordBatch], ScoredEvents
 
     def expand(self, events: beam.PCollection[pa.RecordBatch]):  # type: ignore[no-untyped-def]  # Beam warns on NamedTuple hints
         tags = (SCORES, RECEIPTS, MODEL_EVENTS, DEAD_LETTERS)
-        score = _ScoreFn(self._job.model, source_of(self._job, waits=events.is_bounded))
-        outputs = events | "Score" >> beam.ParDo(score, self._timeline).with_outputs(*tags, main="scored")
+        model, source = self._job.model, source_of(self._job, waits=events.is_bounded)
+        if events.is_bounded:
+            outputs = events | "Score" >> beam.ParDo(_ScoreFn(model, source), self._timeline).with_outputs(
+                *tags, main="scored"
+            )
+        else:
+            spread = events | "SpreadReleases" >> SpreadReleases(self._timeline.pvalue)
+            outputs = spread | "Score" >> beam.ParDo(_FollowFn(model, source)).with_outputs(*tags, main="scored")
         for tag in ("scored", *tags):
             outputs[tag].element_type = pa.RecordBatch
         return ScoredEvents(outputs.scored, *(outputs[tag] for tag in tags))

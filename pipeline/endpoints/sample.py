@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping
 
 import pyarrow as pa
 
-from pipeline.endpoints.files import NoInput, read_file
+from pipeline.endpoints.files import NoInput
 from schemas.avro_datums import decode_block
 from schemas.raw import RawBlock
 from schemas.tf_examples import decode_examples
@@ -15,27 +15,29 @@ _LINES = 1000
 
 
 def sampled_types(
-    paths: list[str], format_name: str, needed: Mapping[str, str], identity: Mapping[str, str]
+    blocks: Iterable[RawBlock], format_name: str, needed: Mapping[str, str], identity: Mapping[str, str]
 ) -> dict[str, str]:
-    """The type of each needed column (name to path in the spec), from the first file that has readable records.
+    """The type of each needed column (name to path in the spec), from the first block that has readable records.
 
     `identity`: the columns (name to path) that must be there too, but whose type decoding finds out.
 
     Raises:
-        SpecError: the file has no such column, or only nulls or values of several types in it.
-        NoInput: no file holds a readable record.
+        SpecError: the input has no such column, or only nulls or values of several types in it.
+        NoInput: no block holds a readable record.
     """
-    problem = "no records in it"
-    for path in paths:
-        for block in read_file(path, format_name):
-            problem = block.error or problem
-            rows = None if block.error else _SAMPLERS[format_name](block, [*identity, *needed])
-            if rows is not None and rows.num_rows:
-                for name, place in identity.items():
-                    _column_of(rows, name, place, path)
-                return {name: _type_of(rows, name, place, path) for name, place in needed.items()}
+    problem, places = "no records in it", list[str]()
+    for block in blocks:
+        problem = block.error or problem
+        place_of_block = block.source.rpartition("@")[0] or block.source
+        if place_of_block not in places:
+            places.append(place_of_block)
+        rows = None if block.error else _SAMPLERS[format_name](block, [*identity, *needed])
+        if rows is not None and rows.num_rows:
+            for name, place in identity.items():
+                _column_of(rows, name, place, place_of_block)
+            return {name: _type_of(rows, name, place, place_of_block) for name, place in needed.items()}
     advice = "state events.columns to run nevertheless, or mend the input"
-    raise NoInput(f"no readable record in {', '.join(paths[:3])} ({problem}); {advice}")
+    raise NoInput(f"no readable record in {', '.join(places[:3]) or 'the input'} ({problem}); {advice}")
 
 
 def _column_of(rows: pa.RecordBatch, name: str, place: str, path: str) -> pa.Array:
@@ -72,7 +74,7 @@ def _json_rows(block: RawBlock, names: Iterable[str]) -> pa.RecordBatch | None:
     import msgspec
 
     records = []
-    for line in block.data.split(b"\n", _LINES)[:_LINES]:
+    for line in (block.records or block.data.split(b"\n", _LINES))[:_LINES]:
         try:
             record = msgspec.json.decode(line)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):

@@ -1,4 +1,4 @@
-"""Sinks of record batches: Avro or Parquet files, or JSON lines on standard output."""
+"""Sinks of record batches: Avro or Parquet files, topics, or JSON lines on standard output."""
 
 import uuid
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -10,8 +10,10 @@ import pyarrow.parquet as pq
 from apache_beam.io.filesystems import FileSystems
 from ulid import ULID
 
+from pipeline.endpoints.kafka_address import SCHEME, kafka_address
+from pipeline.endpoints.kafka_sink import WriteTopic, check_topic_writable
 from pipeline.endpoints.printing import PrintRecords
-from pipeline.endpoints.uris import STDOUT, beam_path
+from pipeline.endpoints.uris import STDOUT, beam_path, scheme_of
 from schemas.avro_files import AvroFileWriter
 from schemas.records import avsc
 
@@ -25,6 +27,9 @@ class SinkUnwritable(Exception):
 def check_writable(uri: str, place: str) -> None:
     """Creates the sink's folder and a file in it, before the job spends time. Raises `SinkUnwritable`."""
     if uri == STDOUT:
+        return
+    if scheme_of(uri) == SCHEME:
+        check_topic_writable(kafka_address(uri, place), place)
         return
     folder = beam_path(uri)
     probe = FileSystems.join(folder, f".halflife-{uuid.uuid4().hex}")
@@ -173,7 +178,7 @@ class WriteBatches(beam.PTransform[beam.PCollection[pa.RecordBatch], Any]):
 
 
 class WriteRecords(beam.PTransform[beam.PCollection[pa.RecordBatch], Any]):
-    """Writes batches of a record to a sink URI: files in that folder, or JSON lines for `stdout:`.
+    """Writes batches of a record to a sink URI: files in that folder, a topic, or JSON lines for `stdout:`.
 
     Input: batches in the record's Arrow schema, any windowing. `format_name`: `avro`, or `parquet` for records
     whose columns Parquet has types for (all but Receipt, whose features may be numbers and texts).
@@ -181,10 +186,12 @@ class WriteRecords(beam.PTransform[beam.PCollection[pa.RecordBatch], Any]):
 
     def __init__(self, uri: str, record: str, prefix: str, format_name: str = "avro") -> None:
         super().__init__()
-        self._uri, self._prefix = uri, prefix
+        self._uri, self._record, self._prefix = uri, record, prefix
         self._format: FileFormat = ParquetFormat() if format_name == "parquet" else AvroFormat(record)
 
     def expand(self, batches: beam.PCollection[pa.RecordBatch]) -> Any:
         if self._uri == STDOUT:
             return batches | "Lines" >> PrintRecords()
+        if scheme_of(self._uri) == SCHEME:
+            return batches | "Topic" >> WriteTopic(kafka_address(self._uri, "sinks"), self._record)
         return batches | "Files" >> WriteBatches(self._uri, self._format, self._prefix)

@@ -28,9 +28,9 @@ def beam_path(uri: str) -> str:
     return uri.removeprefix("file://")
 
 
-def check_scheme(uri: str, place: str, others: tuple[str, ...] = ()) -> None:
-    """Raises `SpecError` for a scheme that no endpoint of this version serves; `others` are whole URIs that do."""
-    known = scheme_of(uri) in FILE_SCHEMES and (scheme_of(uri) == "file" or "://" in uri)
+def check_scheme(uri: str, place: str, others: tuple[str, ...] = (), schemes: tuple[str, ...] = FILE_SCHEMES) -> None:
+    """Raises `SpecError` for a scheme that is none of `schemes`; `others` are whole URIs that are allowed too."""
+    known = scheme_of(uri) in schemes and (scheme_of(uri) == "file" or "://" in uri)
     if not known and uri not in others:
-        allowed = f"a path or a URI with one of the schemes {', '.join(FILE_SCHEMES)}"
+        allowed = f"a path or a URI with one of the schemes {', '.join(schemes)}"
         raise SpecError(place, uri, " or ".join([allowed, *others]))

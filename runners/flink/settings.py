@@ -7,11 +7,16 @@ NAME = "FlinkRunner"
 
 
 class Setting(NamedTuple):
-    """One pipeline option, as Beam spells it, and why it has this value."""
+    """One pipeline option, as Beam spells it, and why it has this value; a switch has none."""
 
     option: str
-    value: str
+    value: str | None
     why: str
+
+    @property
+    def argument(self) -> str:
+        """As on a command line."""
+        return f"--{self.option}" if self.value is None else f"--{self.option}={self.value}"
 
 
 ALWAYS = (
@@ -21,9 +26,10 @@ STREAMING = (
     Setting("checkpointing_interval", "10000", "ms; a failure repeats at most this much work"),
     Setting("min_pause_between_checkpoints", "2000", "ms; a slow checkpoint store must leave time for the events"),
     Setting("checkpoint_timeout_millis", "120000", "ms; barriers travel slowly while the job is catching up"),
-    Setting("fail_on_checkpointing_errors", "false", "a checkpoint store that is away for a while stops no scoring"),
-    Setting("externalized_checkpoints_enabled", "true", "a new job manager can go on from the last checkpoint"),
-    Setting("retain_externalized_checkpoints_on_cancellation", "true", "a cancelled job can go on where it stopped"),
+    # Beam's switches turn a default around: this one switches failing off.
+    Setting("fail_on_checkpointing_errors", None, "a checkpoint store that is away for a while stops no scoring"),
+    Setting("externalized_checkpoints_enabled", None, "a new job manager can go on from the last checkpoint"),
+    Setting("retain_externalized_checkpoints_on_cancellation", None, "a cancelled job can go on where it stopped"),
     Setting("max_bundle_time_mills", "200", "ms; a bundle waits this long at each shuffle, which bounds the latency"),
 )
 # Restarts are not set here: Beam's option counts them over the life of the job, so that a year of machine failures
@@ -33,5 +39,4 @@ STREAMING = (
 def with_profile(arguments: Sequence[str], job: str, streaming: bool) -> list[str]:
     """Beam's arguments with the profile's options before them, so that what the command line says wins."""
     settings = [*ALWAYS, *(STREAMING if streaming else ())]
-    chosen = [f"--job_name=halflife-{job}", *(f"--{setting.option}={setting.value}" for setting in settings)]
-    return [*chosen, *arguments]
+    return [f"--job_name=halflife-{job}", *(setting.argument for setting in settings), *arguments]

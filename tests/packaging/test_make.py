@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-TARGETS = ("help", "demo", "test", "lint", "typecheck", "bench", "bench-swap", "lock", "clean")
+TARGETS = ("help", "demo", "demo-flink", "test", "lint", "typecheck", "bench", "bench-swap", "lock", "clean")
 
 
 def make(root: Path, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:

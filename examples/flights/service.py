@@ -1,0 +1,177 @@
+"""Flights as a service: models on S3, events and answers on Kafka, the job on Flink, and ways to look at it."""
+
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from datetime import datetime
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import fastavro
+
+from models.store import ModelStore
+from runners.flink import parts
+from runners.flink.broker import KafkaBroker
+from runners.flink.cluster import FlinkCluster
+from schemas.times import parse_time_us
+
+Event = dict[str, Any]
+MODEL = "flight-delay"
+TOPICS = {"flights": 2, "scores": 1, "audit.receipts": 1, "audit.models": 1, "drift": 1, "dead": 1}
+_NUMBER = {"type": "number", "nullable": True, "default": 0.0}
+INPUTS = [
+    {"name": "dep_delay", **_NUMBER},
+    {"name": "origin_departures_1h", "type": "integer", "nullable": True, "default": 0},
+    {"name": "origin_delay_mean_1h", **_NUMBER},
+    {"name": "carrier_delay_mean_24h", **_NUMBER},
+]
+
+
+def publish(store: ModelStore, version: str, slope: float, folder: Path) -> None:
+    """A linear model over plain and windowed features as a version of the store."""
+    folder.mkdir(parents=True, exist_ok=True)
+    coefficients = {"dep_delay": slope, "origin_departures_1h": 0.01, "origin_delay_mean_1h": 0.02}
+    terms = {"intercept": -1.0, "coefficients": coefficients | {"carrier_delay_mean_24h": 0.01}}
+    store.publish(folder, _manifest(version) | {"linear": terms})
+
+
+def _manifest(version: str) -> dict[str, Any]:
+    return {
+        "model": MODEL,
+        "version": version,
+        "scorer": "linear",
+        "inputs": INPUTS,
+        "output": {"kind": "probability"},
+        "training": {"trained_at": "2013-01-01T00:00:00Z"},
+        "created_by": "examples.flights.service",
+    }
+
+
+def publish_broken(store: ModelStore, version: str) -> None:
+    """A version that reads a column which no event has: the job refuses it with `wrong_inputs`."""
+    inputs = [{"name": "colour", **_NUMBER}]
+    linear = {"intercept": 0.0, "coefficients": {"colour": 1.0}}
+    with TemporaryDirectory() as folder:
+        store.publish(Path(folder), _manifest(version) | {"inputs": inputs, "linear": linear})
+
+
+def flights(path: Path) -> list[Event]:
+    """Departures in the order of their event time."""
+    with path.open("rb") as stream:
+        rows = [row for row in fastavro.reader(stream) if isinstance(row, dict)]
+    return sorted(rows, key=lambda row: (row["departed_at"], row["id"]))
+
+
+def create_topics(broker: KafkaBroker) -> None:
+    """The topics of the job: two partitions of events, one of each answer."""
+    from confluent_kafka.admin import AdminClient, NewTopic  # type: ignore[attr-defined]  # public, not declared so
+
+    admin = AdminClient({"bootstrap.servers": broker.bootstrap})
+    made = admin.create_topics([NewTopic(name, partitions, 1) for name, partitions in TOPICS.items()])
+    for answer in made.values():
+        answer.result()
+
+
+def produce(broker: KafkaBroker, events: list[Event]) -> None:
+    """Events as JSON under their ids; returns when the broker has them all."""
+    from confluent_kafka import Producer
+
+    producer = Producer({"bootstrap.servers": broker.bootstrap, "enable.idempotence": True})
+    for event in events:
+        producer.produce("flights", json.dumps(event, default=_rfc3339).encode(), key=event["id"].encode())
+    assert producer.flush(60) == 0
+
+
+def _rfc3339(time_of_day: datetime) -> str:
+    return time_of_day.isoformat().replace("+00:00", "Z")
+
+
+def records(broker: KafkaBroker, topic: str) -> list[dict[str, Any]]:
+    """Everything that a topic of one partition holds now."""
+    from confluent_kafka import Consumer, TopicPartition
+
+    consumer = Consumer({"bootstrap.servers": broker.bootstrap, "group.id": "tests", "enable.auto.commit": False})
+    try:
+        place = TopicPartition(topic, 0, 0)
+        end = consumer.get_watermark_offsets(place, timeout=30)[1]
+        consumer.assign([place])
+        found: list[dict[str, Any]] = []
+        while len(found) < end:
+            found += [json.loads(message.value() or b"{}") for message in consumer.consume(end - len(found), 5.0)]
+        return found
+    finally:
+        consumer.close()
+
+
+def told(broker: KafkaBroker, kind: str, version: str) -> list[dict[str, Any]]:
+    """Model events of a kind about a version."""
+    return [event for event in records(broker, "audit.models") if (event["kind"], event["version"]) == (kind, version)]
+
+
+def scored_ids(broker: KafkaBroker) -> set[str]:
+    """The ids of all events that have a score."""
+    return {score["event_id"] for score in records(broker, "scores")}
+
+
+def time_us(record: Mapping[str, Any]) -> int:
+    """The event time of a score or receipt."""
+    return parse_time_us(record["event_time"])
+
+
+class Job:
+    """`python -m pipeline` as a process of its own; its worker lives in it (LOOPBACK)."""
+
+    def __init__(self, process: "subprocess.Popen[bytes]", log: Path) -> None:
+        self._process, self._log = process, log
+
+    def wait_until(self, holds: Callable[[], bool], seconds: float, what: str) -> None:
+        """Looks twice a second; fails when the job has ended or the time is over."""
+        deadline = time.monotonic() + seconds
+        while not holds():
+            ended = self._process.poll() is not None
+            if ended or time.monotonic() > deadline:
+                last = "\n".join(self._log.read_text("utf-8", "replace").splitlines()[-25:])
+                raise AssertionError(f"{what}: {'the job ended' if ended else f'not within {seconds:.0f} s'}\n{last}")
+            time.sleep(0.5)
+
+
+def arguments(broker: KafkaBroker, store: str) -> list[str]:
+    """The job's own options: the embedded job with topics in the place of files."""
+    topics = f"kafka://{broker.bootstrap}"
+    sinks = {"scores": "scores", "audit": "audit", "drift": "drift", "dead_letters": "dead"}
+    chosen = {"events.format": "json", "model.store": store, "model.poll": "1s"}
+    # A day of flights is replayed in seconds. What a failure repeats is then far back in event time, and a release is
+    # let go when it is further back than the bound on disorder and this.
+    chosen |= {"windows.allowed_lateness": "5d"}
+    chosen |= {f"sinks.{name}": f"{topics}/{topic}" for name, topic in sinks.items()}
+    return [word for name, value in chosen.items() for word in ("--set", f"{name}={value}")]
+
+
+@contextmanager
+def submitted(cluster: FlinkCluster, given: list[str], folder: Path, environment: Mapping[str, str]) -> Iterator[Job]:
+    """The job on the cluster, cancelled and ended with the block."""
+    command = [
+        *(sys.executable, "-m", "pipeline", *given, "--verbose"),
+        *("--runner=FlinkRunner", f"--flink_master={cluster.master}", "--environment_type=LOOPBACK"),
+        *(f"--flink_job_server_jar={parts.job_server_jar()}", "--parallelism=2", "--checkpointing_interval=2000"),
+    ]
+    log = folder / "job.log"
+    with log.open("wb") as output:
+        process = subprocess.Popen(
+            command, env=dict(environment), stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT
+        )
+    try:
+        yield Job(process, log)
+    finally:
+        for job_id, state in cluster.job_states().items():
+            if state not in ("FINISHED", "FAILED", "CANCELED"):
+                cluster.cancel(job_id)
+        try:
+            process.wait(60)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()

@@ -1,0 +1,92 @@
+"""Where events come from, by the scheme of the URI: files, or a topic."""
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import apache_beam as beam
+
+from pipeline.endpoints import kafka, kafka_address
+from pipeline.endpoints.files import ReadFiles, matching_files, read_file
+from pipeline.endpoints.kafka_address import KafkaAddress
+from pipeline.endpoints.uris import FILE_SCHEMES, scheme_of
+from schemas.job import EventsSpec
+from schemas.raw import RawBlock
+
+SCHEMES = (*FILE_SCHEMES, kafka_address.SCHEME)
+
+
+class Source(Protocol):
+    """Something a job reads events from, found and reachable."""
+
+    @property
+    def bounded(self) -> bool: ...
+    def describe(self) -> str: ...
+    def sample(self) -> Iterator[RawBlock]: ...
+    def read(self, spec: EventsSpec) -> beam.PTransform[Any, Any]: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Files:
+    """Files that match a URI."""
+
+    uri: str
+    format: str
+    paths: tuple[str, ...]
+    bounded: bool = True
+
+    def describe(self) -> str:
+        return f"{len(self.paths)} file(s) of {self.uri}"
+
+    def sample(self) -> Iterator[RawBlock]:
+        for path in self.paths:
+            yield from read_file(path, self.format)
+
+    def read(self, spec: EventsSpec) -> beam.PTransform[Any, Any]:
+        return ReadFiles(list(self.paths), spec.format)
+
+
+@dataclass(frozen=True, slots=True)
+class Topic:
+    """A Kafka topic."""
+
+    address: KafkaAddress
+    format: str
+
+    @property
+    def bounded(self) -> bool:
+        return self.address.bounded
+
+    def describe(self) -> str:
+        end = "as far as it reaches now" if self.bounded else "until the job is cancelled"
+        return f"{self.address.public} from {self.address.start}, {end}"
+
+    def sample(self) -> Iterator[RawBlock]:
+        return kafka.first_blocks(self.address, self.format)
+
+    def read(self, spec: EventsSpec) -> beam.PTransform[Any, Any]:
+        return kafka.ReadTopic(self.address, spec)
+
+
+def open_source(events: Mapping[str, Any]) -> Source:
+    """The source of a job's `events`.
+
+    Raises:
+        SpecError: the URI says something that is not allowed.
+        NoInput, TopicUnreadable: there is nothing to read there, or nobody answers.
+    """
+    return _OPENERS.get(scheme_of(events["uri"]), _files)(events)
+
+
+def _files(events: Mapping[str, Any]) -> Source:
+    uri = events["uri"]
+    return Files(uri, events["format"], tuple(matching_files(uri)))
+
+
+def _topic(events: Mapping[str, Any]) -> Source:
+    address = kafka_address.kafka_address(events["uri"], "events.uri")
+    kafka.check_readable(address)
+    return Topic(address, events["format"])
+
+
+_OPENERS: Mapping[str, Callable[[Mapping[str, Any]], Source]] = {kafka_address.SCHEME: _topic}
