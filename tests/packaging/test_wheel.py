@@ -5,9 +5,11 @@ import shutil
 import subprocess
 import sys
 import zipfile
+from collections.abc import Mapping
 from configparser import ConfigParser
 from email.message import Message
 from email.parser import Parser
+from functools import cache
 from importlib import import_module
 from importlib.metadata import packages_distributions
 from pathlib import Path
@@ -127,10 +129,16 @@ def test_the_lock_names_no_host_and_no_path(root: Path) -> None:
     assert [line for line in lines if "://" in line or "--" in line or "@" in line] == []
 
 
+@cache
+def distributions_by_package() -> Mapping[str, list[str]]:
+    """Which distributions provide each top-level module; reading all of the environment takes a while."""
+    return packages_distributions()
+
+
 def provided_by(one: Import) -> set[str]:
     """The distributions that may provide an imported module (a namespace package has several), as locked."""
     top, second = (*one.module.split("."), "")[:2]
-    distributions = packages_distributions().get(top, [])
+    distributions = distributions_by_package().get(top, [])
     # `backports` and `google` are shared by many distributions; only the one named like the import is meant.
     return {normal(name) for name in distributions if len(distributions) == 1 or second in name}
 
