@@ -76,7 +76,7 @@ def _serve(
     service.produce(broker, events[third : 2 * third])
     job.wait_until(lambda: any(score["version"] == "v2" for score in records(broker, "scores")), _SECONDS, "v2 scores")
     say("v2 answers for the events from its time on")
-    dead = cluster.kill_task_manager(0)
+    dead = cluster.kill_busy_task_manager()
     cluster.add_task_manager()
     killed = time.monotonic()
     say(f"kill -9 of {dead.name}; another one is starting")

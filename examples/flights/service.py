@@ -21,6 +21,7 @@ from schemas.times import parse_time_us
 
 Event = dict[str, Any]
 MODEL = "flight-delay"
+_QUIET = {"log_level": 3}  # errors only: a broker that has just started is asked again, which is no news
 TOPICS = {"flights": 2, "scores": 1, "audit.receipts": 1, "audit.models": 1, "drift": 1, "dead": 1}
 _NUMBER = {"type": "number", "nullable": True, "default": 0.0}
 INPUTS = [
@@ -70,7 +71,7 @@ def create_topics(broker: KafkaBroker) -> None:
     """The topics of the job: two partitions of events, one of each answer."""
     from confluent_kafka.admin import AdminClient, NewTopic  # type: ignore[attr-defined]  # public, not declared so
 
-    admin = AdminClient({"bootstrap.servers": broker.bootstrap})
+    admin = AdminClient({"bootstrap.servers": broker.bootstrap, **_QUIET})
     made = admin.create_topics([NewTopic(name, partitions, 1) for name, partitions in TOPICS.items()])
     for answer in made.values():
         answer.result()
@@ -80,7 +81,7 @@ def produce(broker: KafkaBroker, events: list[Event]) -> None:
     """Events as JSON under their ids; returns when the broker has them all."""
     from confluent_kafka import Producer
 
-    producer = Producer({"bootstrap.servers": broker.bootstrap, "enable.idempotence": True})
+    producer = Producer({"bootstrap.servers": broker.bootstrap, "enable.idempotence": True, **_QUIET})
     for event in events:
         producer.produce("flights", json.dumps(event, default=_rfc3339).encode(), key=event["id"].encode())
     assert producer.flush(60) == 0

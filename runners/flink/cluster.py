@@ -1,7 +1,6 @@
 """A Flink session cluster on loopback: one job manager, some task managers, checkpoints on disk."""
 
 import json
-import os
 import urllib.error
 import urllib.request
 from collections.abc import Mapping
@@ -138,8 +137,10 @@ class FlinkCluster:
         self._started += 1
         # Direct memory: Beam's gRPC buffers and Flink's network live there.
         command = self._command(_TASK_MANAGER, "-Xms256m", "-Xmx1536m", "-XX:MaxDirectMemorySize=1g")
+        # So that the cluster's REST answers name the process.
+        command += ["-D", f"taskmanager.resource-id={_resource(self._started)}"]
         log = self.folder / "logs" / f"taskmanager-{self._started}.log"
-        process = Process(f"Flink's task manager {self._started}", command, log)
+        process = Process(_name(_resource(self._started)), command, log)
         self.task_managers.append(process)
         return process
 
@@ -148,9 +149,12 @@ class FlinkCluster:
         head = [parts.java(), *memory, "-XX:+UseSerialGC", *_JAVA_OPENS, log4j, "-cp", f"{parts.flink_jars()}/*"]
         return [*head, main, "--configDir", str(self.folder / "conf")]
 
-    def kill_task_manager(self, index: int = 0) -> Process:
-        """`kill -9` of one task manager, as the failure of its machine."""
-        dead = self.task_managers.pop(index)
+    def kill_busy_task_manager(self) -> Process:
+        """`kill -9` of the task manager that has most slots in use, as the failure of its machine."""
+        found = self.rest("/taskmanagers")["taskmanagers"]
+        busiest = max(found, key=lambda one: one["slotsNumber"] - one["freeSlots"])["id"]
+        dead = next(process for process in self.task_managers if process.name == _name(busiest))
+        self.task_managers.remove(dead)
         dead.kill()
         return dead
 
@@ -197,6 +201,9 @@ class FlinkCluster:
         self.stop()
 
 
-def default_folder() -> Path:
-    """Where a cluster lives when no folder is named: `out/flink-<process id>` of the working directory."""
-    return Path.cwd() / "out" / f"flink-{os.getpid()}"
+def _resource(number: int) -> str:
+    return f"task-manager-{number}"
+
+
+def _name(resource: str) -> str:
+    return f"Flink's {resource}"

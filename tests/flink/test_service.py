@@ -78,7 +78,7 @@ def answers(
         job.wait_until(lambda: bool(service.told(broker, "released", "v2")), 60, "v2 admitted while the job runs")
         service.produce(broker, events[700:1400])
         job.wait_until(lambda: scored_by(broker, "v2") > 0, 120, "a score by v2")
-        cluster.kill_task_manager(0)
+        cluster.kill_busy_task_manager()
         cluster.add_task_manager()
         service.produce(broker, events[1400:])
         job.wait_until(lambda: len(scored_ids(broker)) == len(events), 180, "all events scored after the failure")
