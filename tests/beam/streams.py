@@ -49,10 +49,10 @@ def write_avro(path: Path, schema: Any, rows: Sequence[Any], per_block: int = 1_
 def story_of(folder: Path, schema: Any, batches: Sequence[Sequence[Any]], watermarks: Sequence[int]) -> Story:
     """Each batch meets its watermark (microseconds). In the end it rises by days, then to infinity: what only the
     leap to infinity releases, this runner drops."""
-    story, path = Story(), folder / "batch.avro"
-    for place, (batch, watermark) in enumerate(zip(batches, watermarks, strict=True)):
-        if place:
-            story = story.advance_watermark_to(Timestamp(micros=watermark))
+    story, path, reached = Story(), folder / "batch.avro", watermarks[0]
+    for batch, watermark in zip(batches, watermarks, strict=True):
+        if watermark > reached:
+            reached, story = watermark, story.advance_watermark_to(Timestamp(micros=watermark))
         write_avro(path, schema, batch)
         story = story.add_elements(list(read_file(str(path), "avro")))
     story = story.advance_watermark_to(Timestamp(micros=watermarks[-1] + 3 * DAY_US))
