@@ -4,13 +4,15 @@ PYTHON ?=
 RUN := .venv/bin/python
 PYTEST_FLAGS ?= -n 2 --dist loadfile
 UPGRADE ?=
+IMAGE ?=
+TEMPLATE ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-flink test lint typecheck bench bench-swap lock clean .venv
+.PHONY: help demo demo-flink test test-dataflow dataflow-template lint typecheck bench bench-swap lock clean .venv
 
 help: ## Show this list
 	@echo "Usage: make TARGET"
-	@awk -F ':[^#]*## ' '/^[.a-z-]+:[^#]*## / { printf "  %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':[^#]*## ' '/^[.a-z-]+:[^#]*## / { printf "  %-18s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 demo: .venv ## Score a year of flights with three model versions and show what happened
 	@$(RUN) -m examples.flights.demo
@@ -21,6 +23,20 @@ demo-flink: .venv ## The same job as a service on Flink, Kafka and S3, with a ma
 test: lint typecheck ## Run everything that CI runs: ruff, mypy --strict and pytest
 	@echo "pytest"
 	@$(RUN) -m pytest $(PYTEST_FLAGS)
+
+test-dataflow: .venv ## Run what can be proven of Dataflow without the cloud (part of test)
+	@$(RUN) -m pytest tests/dataflow
+
+dataflow-template: ## Build the Dataflow template: IMAGE=…-docker.pkg.dev/P/R/halflife:TAG TEMPLATE=gs://B/halflife.json
+	@case "$(IMAGE)|$(TEMPLATE)" in \
+	*-docker.pkg.dev/*/*/*:*\|gs://*.json) ;; \
+	*) echo "IMAGE='$(IMAGE)' TEMPLATE='$(TEMPLATE)'; needed: IMAGE=REGION-docker.pkg.dev/PROJECT/REPOSITORY/halflife:TAG" \
+		"TEMPLATE=gs://BUCKET/halflife.json" >&2; exit 2;; \
+	esac
+	docker build --tag "$(IMAGE)" --file runners/dataflow/Dockerfile .
+	docker push "$(IMAGE)"
+	gcloud dataflow flex-template build "$(TEMPLATE)" --image "$(IMAGE)" --sdk-language PYTHON \
+		--metadata-file runners/dataflow/metadata.json
 
 lint: .venv ## Check style with ruff
 	@echo "ruff"

@@ -1,5 +1,6 @@
 """Job files: YAML read strictly, and `--set` applied to it."""
 
+import json
 from collections.abc import Sequence
 from itertools import pairwise
 from pathlib import Path
@@ -58,22 +59,56 @@ def _refuse_repeats(node: yaml.Node, path: str) -> None:
         _refuse_repeats(value, place)
 
 
-def read_document(path: Path | None) -> dict[str, Any]:
-    """The YAML document of a job file, or of the embedded flights job for None.
+def read_document(path: Path | str | None) -> dict[str, Any]:
+    """The YAML document of a job file, or of the embedded flights job for None; a text may be a URI, such as gs://.
 
     Raises:
         SpecError: the file is absent, no YAML, or no mapping, or a key stands in it twice.
     """
     source = path or EMBEDDED
     try:
-        document = read_yaml(source.read_text(encoding="utf-8"))
+        document = read_yaml(_text_of(source))
     except OSError as error:
-        raise SpecError("--job", str(source), f"a readable file ({error.strerror})") from None
+        said = error.strerror or " ".join(str(error).split())[:200]
+        raise SpecError("--job", str(source), f"a readable file ({said})") from None
     except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
         raise SpecError("--job", str(source), f"a YAML file ({' '.join(str(error).split())[:200]})") from None
     if not isinstance(document, dict):
         raise SpecError("", document, "a mapping with the keys job, events, features, model")
     return document
+
+
+def _text_of(source: Path | str) -> str:
+    """The text of a file. Raises `OSError` also for a scheme that Beam has no file system for."""
+    if "://" not in str(source):
+        return Path(source).read_text(encoding="utf-8")
+    # Beam takes seconds to import: only a spec in a bucket needs it.
+    from apache_beam.io.filesystems import FileSystems
+
+    uri = str(source).removeprefix("file://")
+    try:
+        with FileSystems.open(uri) as stream:
+            return str(stream.read().decode("utf-8"))
+    except UnicodeDecodeError:
+        raise
+    except ValueError as error:  # Beam's word for an unknown scheme, and for a library that is not installed
+        raise OSError(" ".join(str(error).split())[:200]) from None
+
+
+def settings_of(mapping: str) -> list[str]:
+    """The mapping of `--settings` as settings of `--set`, such as `{model.poll: 30s}` as `model.poll=30s`.
+
+    Raises:
+        SpecError: it is no YAML mapping.
+    """
+    try:
+        document = read_yaml(mapping)
+    except (yaml.YAMLError, RecursionError):
+        document = None
+    if not isinstance(document, dict):
+        raise SpecError("--settings", mapping, "a YAML mapping of paths to values, such as {model.poll: 30s}")
+    # JSON is YAML: what was read as a text stays one.
+    return [f"{path}={json.dumps(value)}" for path, value in document.items()]
 
 
 def apply_settings(document: dict[str, Any], settings: Sequence[str]) -> None:

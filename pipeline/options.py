@@ -6,9 +6,12 @@ import json
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from apache_beam.options.pipeline_options import PipelineOptions, _BeamArgumentParser
+
+from pipeline.documents import settings_of
+from schemas.validation import SpecError
 
 # These have options that only their job servers know, such as Flink's --checkpointing_interval.
 _JOB_SERVERS = ("FlinkRunner", "SparkRunner", "PortableRunner")
@@ -20,7 +23,7 @@ _MISSPELT = 0.8
 class RunOptions:
     """Parsed once; `beam` holds the arguments that Beam parses."""
 
-    job: Path | None
+    job: Path | str | None
     settings: tuple[str, ...]
     summary: str | None
     json: bool
@@ -29,17 +32,34 @@ class RunOptions:
     beam: tuple[str, ...]
 
 
+def _truth(text: str) -> bool:
+    if text not in ("true", "false"):
+        raise argparse.ArgumentTypeError(f"{text!r} is not allowed; allowed: true, false")
+    return text == "true"
+
+
+# A switch may have a value, since a launcher of templates passes every parameter as --name=value.
+_SWITCH: Any = {"nargs": "?", "const": True, "default": False, "type": _truth, "metavar": "true|false"}
+
+
 class _Parser(argparse.ArgumentParser):
     def __init__(self, prog: str) -> None:
         # Abbreviations would swallow Beam's options that begin like ours.
         super().__init__(prog=prog, description="Run a job; options not listed are Beam's.", allow_abbrev=False)
-        self.add_argument("--job", type=Path, metavar="FILE", help="job spec (default: the embedded flights job)")
         self.add_argument(
-            "--set", action="append", default=[], metavar="PATH=VALUE", dest="settings",
+            "--job", metavar="FILE",
+            help="job spec, a path or a URI such as gs://bucket/job.yaml (default: the embedded flights job)",
+        )  # fmt: skip
+        self.add_argument(
+            "--set", action="append", default=[], metavar="PATH=VALUE",
             help="override one value of the job spec, such as model.poll=30s; repeatable",
         )  # fmt: skip
         self.add_argument(
-            "--allow_pickle", action="store_true",
+            "--settings", default="{}", metavar="MAPPING",
+            help="many --set in one argument, a YAML mapping such as '{model.poll: 30s}'; --set wins",
+        )  # fmt: skip
+        self.add_argument(
+            "--allow_pickle", **_SWITCH,
             help="open pickled models, which can run any code (model.allow_pickle)",
         )  # fmt: skip
         self.add_argument(
@@ -48,7 +68,13 @@ class _Parser(argparse.ArgumentParser):
         )  # fmt: skip
         self.add_argument("--summary", metavar="FILE", help="write the counts of the run as JSON")
         self.add_argument("--json", action="store_true", help="print the summary as JSON instead of a table")
-        self.add_argument("--verbose", action="store_true", help="show Beam's log and tracebacks")
+        self.add_argument("--verbose", **_SWITCH, help="show Beam's log and tracebacks")
+
+
+def job_options() -> dict[str, bool]:
+    """The names of Halflife's own options of a run; true for those that take no value or one of true and false."""
+    actions = [action for action in _Parser("")._actions if action.dest != "help"]
+    return {action.dest: action.nargs in (0, "?") for action in actions}
 
 
 def parse_run_options(arguments: list[str], prog: str, with_out: bool = False) -> RunOptions:
@@ -59,7 +85,10 @@ def parse_run_options(arguments: list[str], prog: str, with_out: bool = False) -
     known, rest = parser.parse_known_args(arguments)
     _check_beam_arguments(parser, rest)
     out = known.out if with_out else None
-    settings = [*known.settings, *_as_settings(known)]
+    try:
+        settings = [*settings_of(known.settings), *known.set, *_as_settings(known)]
+    except SpecError as error:
+        parser.error(str(error))
     return RunOptions(known.job, tuple(settings), known.summary, known.json, known.verbose, out, tuple(rest))
 
 
@@ -90,7 +119,7 @@ def _check_beam_arguments(parser: argparse.ArgumentParser, arguments: list[str])
             if not close:
                 continue
         else:
-            close = _closest(name, ours) or _closest(name, beams)
+            close = _closest(name, [*ours, *beams])
         hint = f"; did you mean {close[0]}?" if close else f"; {parser.prog} --help lists ours"
         parser.error(f"argument {argument!r} is not known, neither to Halflife nor to Beam{hint}")
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, TextIO
 
 import apache_beam as beam
-from apache_beam.options.pipeline_options import PipelineOptions, StandardOptions
+from apache_beam.options.pipeline_options import GoogleCloudOptions, PipelineOptions, StandardOptions
 from ulid import ULID
 
 from models.errors import StoreError
@@ -40,6 +40,7 @@ from pipeline.summary import (
     write_summary,
 )
 from runners import direct
+from runners.dataflow import settings as dataflow
 from runners.flink import settings as flink
 from schemas.job import Job
 from schemas.raw import RawBlock
@@ -49,7 +50,8 @@ from transforms.watch_releases import columns_of
 
 # What a runner is asked for besides what the command line says.
 _PROFILES: Mapping[str | None, Callable[[Sequence[str], str, bool], list[str]]] = {
-    flink.NAME: flink.with_profile
+    dataflow.NAME: dataflow.with_profile,
+    flink.NAME: flink.with_profile,
 }
 _UNCONNECTED = ("labels", "explain")
 _UNCONNECTED_SINKS = ("quality",)
@@ -116,7 +118,7 @@ def _read_trusted_key(model: dict[str, Any]) -> None:
             raise SpecError("model.trusted_key", model["trusted_key"], f"a public key ({error})") from None
 
 
-def columns_of_job(job: Path, settings: tuple[str, ...]) -> dict[str, str]:
+def columns_of_job(job: Path | str, settings: tuple[str, ...]) -> dict[str, str]:
     """The columns, with types, that the job of a spec file offers a model; raises as `prepare`."""
     return columns_of(prepare(RunOptions(job, settings, None, False, False, None, ())).job)
 
@@ -184,6 +186,17 @@ def execute(prepared: Prepared, beam_arguments: Sequence[str], started: float) -
     return summary
 
 
+def stage(prepared: Prepared, beam_arguments: Sequence[str]) -> str:
+    """Builds the graph and leaves it at `--template_location` without waiting; returns that place.
+
+    A template's launcher submits what lies there only after this process has ended.
+    """
+    pipeline, raw = _source(prepared, beam_arguments)
+    write_outputs(build(raw, prepared.job), prepared.job, str(ULID()).lower())
+    pipeline.run()
+    return str(pipeline.options.view_as(GoogleCloudOptions).template_location)
+
+
 def _options(prepared: Prepared, beam_arguments: Sequence[str]) -> PipelineOptions:
     given = PipelineOptions(list(beam_arguments))
     profile, streaming = _PROFILES.get(given.view_as(StandardOptions).runner), not prepared.source.bounded
@@ -234,6 +247,9 @@ def _run(options: RunOptions, begun: float) -> None:
     _check_world(prepared)
     _say(f"job {prepared.job.name}: {prepared.source.describe()}")
     _say_unconnected(prepared.document)
+    if PipelineOptions(list(options.beam)).view_as(GoogleCloudOptions).template_location:
+        print(f"job {prepared.job.name}: staged at {stage(prepared, options.beam)}")
+        return
     summary = execute(prepared, options.beam, begun)
     if options.summary:
         write_summary(summary, options.summary)

@@ -5,7 +5,6 @@ import getpass
 import socket
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any, NoReturn
 
 from models import clock
@@ -36,7 +35,7 @@ def add_store_options(parser: argparse.ArgumentParser) -> None:
     """Where the model is: `--store` and `--model`, or `--job`, from which both are taken."""
     parser.add_argument("--store", metavar="URL", help="the model store: a path, s3://, gs:// or az:// URL")
     parser.add_argument("--model", metavar="NAME", help="the model's name")
-    parser.add_argument("--job", type=Path, metavar="FILE", help="take both, and the poll interval, from this job spec")
+    parser.add_argument("--job", metavar="FILE", help="take both, and the poll interval, from this job spec")
     parser.add_argument(
         "--set", action="append", default=[], metavar="PATH=VALUE", dest="settings",
         help="override one value of the job spec",

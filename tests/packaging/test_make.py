@@ -7,7 +7,10 @@ from pathlib import Path
 
 import pytest
 
-TARGETS = ("help", "demo", "demo-flink", "test", "lint", "typecheck", "bench", "bench-swap", "lock", "clean")
+TARGETS = (
+    *("help", "demo", "demo-flink", "test", "lint", "typecheck", "bench", "bench-swap", "lock", "clean"),
+    *("test-dataflow", "dataflow-template"),
+)
 
 
 def make(root: Path, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:

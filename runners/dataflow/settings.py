@@ -1,0 +1,50 @@
+"""What a job asks of Dataflow, as data: each option with the reason for its value. The command line overrides all."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+NAME = "DataflowRunner"
+
+
+class Setting(NamedTuple):
+    """One pipeline option, as Beam spells it, and why it has this value."""
+
+    option: str
+    value: str
+    why: str
+
+
+ALWAYS = (
+    Setting("sdk_location", "container", "the image has the lock file's packages; workers install nothing at start"),
+    Setting("machine_type", "n2-highmem-4", "4 vCPUs share 32 GB: each SDK process holds its own copy of every model"),
+    Setting("max_num_workers", "10", "an upper bound of cost: without one a backlog grows the job to the quota"),
+    Setting("autoscaling_algorithm", "THROUGHPUT_BASED", "the load of events has days and nights"),
+    Setting("no_save_main_session", "true", "the package is in the image; a pickled session would carry local state"),
+)
+STREAMING = (
+    Setting("num_workers", "2", "state is spread from the first minute, and one lost worker stops nothing"),
+)
+# Every streaming job in Python uses the streaming engine: Beam's option for it is deprecated and on.
+# Exactly once is Dataflow's default and is kept: a tile or a drift tally that takes an event twice is wrong for as long
+# as it lives, and only the scores could be told apart afterwards, by score_id. So nothing here asks for
+# `streaming_mode_at_least_once`, and the template's metadata does not offer it.
+
+# Options of the job that the template does not have, each with the reason.
+NOT_IN_TEMPLATE = {
+    "set": "a launcher passes each parameter once: `settings` takes them all as one mapping",
+    "trusted_key": "names a file of the launcher's machine, where there is none",
+    "summary": "the launcher ends before the job does, so there is nothing to count",
+    "json": "there is no summary to print",
+}
+
+
+def with_profile(arguments: Sequence[str], job: str, streaming: bool) -> list[str]:
+    """Beam's arguments with the profile's options before them, so that what the command line says wins."""
+    settings = [*ALWAYS, *(STREAMING if streaming else ())]
+    chosen = [f"--job_name=halflife-{job}", *map(_argument, settings)]
+    return [*chosen, *arguments]
+
+
+def _argument(setting: Setting) -> str:
+    """Beam's switches are there or not; everything else has a value."""
+    return f"--{setting.option}" if setting.value == "true" else f"--{setting.option}={setting.value}"
