@@ -20,6 +20,11 @@ class VersionedStateCoder(coders.Coder):
     def __init__(self, name: str, version: int) -> None:
         self._head = f"halflife/{name}/{version}\n".encode()
 
+    @property
+    def format(self) -> str:
+        """Name and version, such as `progress/2`; what tells whether a job can be updated in place."""
+        return self._head.decode().strip().removeprefix("halflife/")
+
     def encode(self, value: Any) -> bytes:
         return self._head + pickle.dumps(value, protocol=5)
 

@@ -1,36 +1,11 @@
-"""The embedded job as it would run on Dataflow, translated by Beam's own runner, without a network."""
+"""The embedded job as Dataflow would get it, once for all tests."""
 
 from pathlib import Path
 
-import apache_beam as beam
 import pytest
-from apache_beam.options.pipeline_options import PipelineOptions
 from apache_beam.portability.api import beam_runner_api_pb2
-from apache_beam.runners.dataflow.dataflow_runner import DataflowRunner
 
-from pipeline.dag import build
-from pipeline.documents import apply_settings, read_document
-from pipeline.endpoints.kafka_address import kafka_address
-from pipeline.endpoints.sources import Topic
-from pipeline.job import checked, parse_job
-from pipeline.run import write_outputs
-from runners.dataflow.settings import with_profile
-
-IMAGE = "europe-docker.pkg.dev/p-1/halflife/halflife:1"
-SETTINGS = (
-    "events.uri=kafka://broker:9092/departures",
-    "model.store=gs://bucket/models",
-    *(f"sinks.{name}=gs://bucket/{name}" for name in ("scores", "audit", "drift", "dead_letters")),
-)
-COLUMNS = {
-    **dict.fromkeys(("carrier", "origin", "dest"), "string"),
-    **dict.fromkeys(("dep_delay", "distance"), "number"),
-    "sched_dep_hour": "integer",
-}
-ARGUMENTS = (
-    "--project=p-1", "--region=europe-west1", "--temp_location=gs://bucket/tmp", "--staging_location=gs://bucket/st",
-    f"--sdk_container_image={IMAGE}", "--no_auth", "--dry_run=True", "--streaming",
-)  # fmt: skip
+from tests.dataflow.flights_stream import translate
 
 
 @pytest.fixture(scope="session")
@@ -41,20 +16,7 @@ def root() -> Path:
 @pytest.fixture(scope="session")
 def translated() -> beam_runner_api_pb2.Pipeline:
     """The pipeline proto that `DataflowRunner` would submit for the flights job as a stream."""
-    document = read_document(None)
-    apply_settings(document, SETTINGS)
-    checked(document)
-    job = parse_job(document, COLUMNS)
-    options = PipelineOptions(with_profile(ARGUMENTS, job.name, True))
-    # The runner is called, not named: constructing a pipeline for it would look for the buckets.
-    pipeline = beam.Pipeline(options=options)
-    source = Topic(kafka_address(document["events"]["uri"], "events.uri"), "avro")
-    raw = pipeline | "ReadEvents" >> source.read(job.events)
-    write_outputs(build(raw, job), job, "run")
-    submitted = DataflowRunner().run_pipeline(pipeline, options).job
-    proto = beam_runner_api_pb2.Pipeline()
-    proto.CopyFrom(submitted.proto_pipeline)
-    return proto
+    return translate()
 
 
 @pytest.fixture(scope="session")

@@ -5,7 +5,7 @@ import re
 from apache_beam.portability import common_urns
 from apache_beam.portability.api import beam_runner_api_pb2
 
-from tests.dataflow.conftest import IMAGE
+from tests.dataflow.flights_stream import IMAGE
 
 MOST_BYTES = 10 * 1024**2  # Dataflow refuses a larger job description
 DETERMINISTIC = {"beam:coder:varint:v1", "beam:coder:string_utf8:v1", "beam:coder:bytes:v1", "beam:coder:bool:v1"}
