@@ -197,6 +197,13 @@ def stage(prepared: Prepared, beam_arguments: Sequence[str]) -> str:
     return str(pipeline.options.view_as(GoogleCloudOptions).template_location)
 
 
+def _makes_template(beam_arguments: Sequence[str]) -> bool:
+    """Only Dataflow has templates: other runners leave `--template_location` unread."""
+    given = PipelineOptions(list(beam_arguments))
+    place = given.view_as(GoogleCloudOptions).template_location
+    return bool(place) and given.view_as(StandardOptions).runner == dataflow.NAME
+
+
 def _options(prepared: Prepared, beam_arguments: Sequence[str]) -> PipelineOptions:
     given = PipelineOptions(list(beam_arguments))
     profile, streaming = _PROFILES.get(given.view_as(StandardOptions).runner), not prepared.source.bounded
@@ -247,7 +254,7 @@ def _run(options: RunOptions, begun: float) -> None:
     _check_world(prepared)
     _say(f"job {prepared.job.name}: {prepared.source.describe()}")
     _say_unconnected(prepared.document)
-    if PipelineOptions(list(options.beam)).view_as(GoogleCloudOptions).template_location:
+    if _makes_template(options.beam):
         print(f"job {prepared.job.name}: staged at {stage(prepared, options.beam)}")
         return
     summary = execute(prepared, options.beam, begun)

@@ -26,7 +26,8 @@ def today(translated: beam_runner_api_pb2.Pipeline) -> Graph:
 def test_the_released_job_can_be_updated_to_this_version(today: Graph) -> None:
     released = from_json(RELEASED.read_text(encoding="utf-8"))
     advice = f"{mapping_argument(released, today) or 'no renaming fits'}; see runners/dataflow/README.md, Updates"
-    assert broken_by(released, today, name_mapping(released, today)) == [], advice
+    # Labels are API: a renaming, too, has to be meant, and its mapping told to who runs the job.
+    assert broken_by(released, today) == [], advice
 
 
 def test_the_graph_holds_every_state_with_its_format(today: Graph) -> None:
