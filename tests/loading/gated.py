@@ -13,6 +13,7 @@ import pyarrow as pa
 import pytest
 
 from models import scorers
+from models.cache import shared_cache
 from models.manifest import Manifest
 from models.releases import AdmittedRelease, Release
 from models.scorers import Scorer
@@ -69,7 +70,11 @@ class Readings:
 
 @pytest.fixture
 def gated(monkeypatch: pytest.MonkeyPatch) -> Iterator[type[GatedScorer]]:
-    """The scorer, with everything open and forgotten."""
+    """The scorer, with everything open and forgotten.
+
+    Equal bundles have equal digests in all tests: what another test loaded must not be found in the process's cache.
+    """
+    shared_cache().retain(())
     GatedScorer.gates, GatedScorer.broken, GatedScorer.loading = {}, set(), threading.Event()
     GatedScorer.loads, GatedScorer.seen = Counter(), []
     monkeypatch.setitem(scorers.BUILT_IN, "gated", f"{GatedScorer.__module__}:{GatedScorer.__name__}")
