@@ -19,11 +19,13 @@ from models.signing import read_public_key
 from models.store import ModelStore
 from pipeline.dag import Outputs, build
 from pipeline.documents import apply_settings, read_document
+from pipeline.endpoints import sinks as sink_endpoints
+from pipeline.endpoints import sources
 from pipeline.endpoints.files import NoInput
 from pipeline.endpoints.kafka_sink import TopicUnwritable
 from pipeline.endpoints.sample import sampled_types
 from pipeline.endpoints.sinks import ParquetFormat, SinkUnwritable, WriteBatches, WriteRecords, check_writable
-from pipeline.endpoints.sources import SCHEMES, Source, open_source
+from pipeline.endpoints.sources import Source, open_source
 from pipeline.endpoints.uris import FILE_SCHEMES, STDOUT, absolute, check_scheme, scheme_of
 from pipeline.features import build_features
 from pipeline.job import checked, identity_columns, job_document, needed_columns, parse_job
@@ -89,13 +91,13 @@ def prepare(options: RunOptions) -> Prepared:
 
 
 def _absolute_uris(document: dict[str, Any]) -> None:
-    check_scheme(document["events"]["uri"], "events.uri", schemes=SCHEMES)
+    check_scheme(document["events"]["uri"], "events.uri", schemes=sources.SCHEMES)
     document["events"]["uri"] = absolute(document["events"]["uri"])
     document["model"]["store"] = _store_url(document["model"]["store"])
     sinks = document.get("sinks", {})
     for name in [name for name in sinks if name != "format"]:
         uri = sinks[name]
-        check_scheme(uri, f"sinks.{name}", (STDOUT,), SCHEMES)
+        check_scheme(uri, f"sinks.{name}", (STDOUT,), sink_endpoints.SCHEMES)
         sinks[name] = absolute(uri)
     if "labels" in document:
         check_scheme(document["labels"]["uri"], "labels.uri")
@@ -123,15 +125,27 @@ def columns_of_job(job: Path | str, settings: tuple[str, ...]) -> dict[str, str]
     return columns_of(prepare(RunOptions(job, settings, None, False, False, None, ())).job)
 
 
+def _check_runner(prepared: Prepared, beam_arguments: Sequence[str]) -> None:
+    """Raises `SpecError` for events that the chosen runner does not read."""
+    given = PipelineOptions(list(beam_arguments)).view_as(StandardOptions).runner
+    only = prepared.source.only_on
+    if only is not None and given != only:
+        raise SpecError("events.uri", prepared.document["events"]["uri"], f"it with --runner={only}, which reads it")
+
+
 def _check_world(prepared: Prepared) -> None:
     """Raises for a sink that cannot be written and a store that does not answer, before the run spends time."""
     sinks = prepared.job.sinks
-    for name in ("scores", "audit", "drift", "dead_letters"):
-        uri = getattr(sinks, name)
+    receipts, models = _audit_uris(prepared.job)
+    wanted = [("scores", sinks.scores, "Score"), ("drift", sinks.drift, "DriftStatistic")]
+    if sinks.audit is not None and scheme_of(sinks.audit) in FILE_SCHEMES:
+        wanted.append(("audit", sinks.audit, ""))
+    else:
+        wanted += [("audit", receipts, "Receipt"), ("audit", models, "ModelEvent")]
+    wanted.append(("dead_letters", sinks.dead_letters, "DeadLetter"))
+    for name, uri, record in wanted:
         if uri is not None:
-            parts = _audit_uris(prepared.job) if name == "audit" and scheme_of(uri) not in FILE_SCHEMES else (uri,)
-            for part in parts:
-                check_writable(part, f"sinks.{name}")
+            check_writable(uri, f"sinks.{name}", record)
     ModelStore(prepared.job.model.store, prepared.job.model.name).releases()
 
 
@@ -249,6 +263,7 @@ def run(arguments: Sequence[str], prog: str = "python -m pipeline", started: flo
 
 def _run(options: RunOptions, begun: float) -> None:
     prepared = prepare(options)
+    _check_runner(prepared, options.beam)
     if options.summary:
         check_summary(options.summary)
     _check_world(prepared)
@@ -277,6 +292,7 @@ def write_features(arguments: Sequence[str], prog: str = "halflife features") ->
 
 def _write_features(options: RunOptions) -> None:
     prepared = prepare(options)
+    _check_runner(prepared, options.beam)
     counts = execute_features(prepared, options.out or "", options.beam)
     print(json.dumps(counts) if options.json else feature_lines(counts))
 

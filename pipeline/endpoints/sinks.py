@@ -1,8 +1,9 @@
 """Sinks of record batches: Avro or Parquet files, topics, or JSON lines on standard output."""
 
 import uuid
+from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import IO, Any, Protocol
+from typing import IO, Any, NamedTuple, Protocol
 
 import apache_beam as beam
 import pyarrow as pa
@@ -10,10 +11,9 @@ import pyarrow.parquet as pq
 from apache_beam.io.filesystems import FileSystems
 from ulid import ULID
 
-from pipeline.endpoints.kafka_address import SCHEME, kafka_address
-from pipeline.endpoints.kafka_sink import WriteTopic, check_topic_writable
+from pipeline.endpoints import kafka_address, kafka_sink, pubsub_address, pubsub_sink
 from pipeline.endpoints.printing import PrintRecords
-from pipeline.endpoints.uris import STDOUT, beam_path, scheme_of
+from pipeline.endpoints.uris import FILE_SCHEMES, STDOUT, beam_path, scheme_of
 from schemas.avro_files import AvroFileWriter
 from schemas.records import avsc
 
@@ -24,12 +24,49 @@ class SinkUnwritable(Exception):
     """A sink that cannot be written; the message names its place in the spec, its URI and what is wrong."""
 
 
-def check_writable(uri: str, place: str) -> None:
-    """Creates the sink's folder and a file in it, before the job spends time. Raises `SinkUnwritable`."""
+class _Service(NamedTuple):
+    """A sink that is no folder: the label of its step, what looks for it, and what writes a record's batches to it."""
+
+    label: str
+    check: Callable[[str, str, str], None]
+    write: Callable[[str, str], beam.PTransform[Any, Any]]
+
+
+def _check_topic(uri: str, place: str, record: str) -> None:
+    kafka_sink.check_topic_writable(kafka_address.kafka_address(uri, place), place)
+
+
+def _write_topic(uri: str, record: str) -> beam.PTransform[Any, Any]:
+    return kafka_sink.WriteTopic(kafka_address.kafka_address(uri, "sinks"), record)
+
+
+def _check_messages(uri: str, place: str, record: str) -> None:
+    pubsub_sink.check_writable(pubsub_address.sink_address(uri, place), place)
+
+
+def _write_messages(uri: str, record: str) -> beam.PTransform[Any, Any]:
+    return pubsub_sink.WriteMessages(pubsub_address.sink_address(uri, "sinks"), record)
+
+
+_SERVICES: Mapping[str, _Service] = {
+    kafka_address.SCHEME: _Service("Topic", _check_topic, _write_topic),
+    pubsub_address.SCHEME: _Service("Messages", _check_messages, _write_messages),
+}
+SCHEMES = (*FILE_SCHEMES, *_SERVICES)
+
+
+def check_writable(uri: str, place: str, record: str = "") -> None:
+    """Makes sure of a sink for a record before the job spends time: creates a file in a folder, asks a service.
+
+    Raises:
+        SinkUnwritable, TopicUnwritable: it cannot be written.
+        SpecError: the URI says something that is not allowed.
+    """
     if uri == STDOUT:
         return
-    if scheme_of(uri) == SCHEME:
-        check_topic_writable(kafka_address(uri, place), place)
+    service = _SERVICES.get(scheme_of(uri))
+    if service is not None:
+        service.check(uri, place, record)
         return
     folder = beam_path(uri)
     probe = FileSystems.join(folder, f".halflife-{uuid.uuid4().hex}")
@@ -178,7 +215,7 @@ class WriteBatches(beam.PTransform[beam.PCollection[pa.RecordBatch], Any]):
 
 
 class WriteRecords(beam.PTransform[beam.PCollection[pa.RecordBatch], Any]):
-    """Writes batches of a record to a sink URI: files in that folder, a topic, or JSON lines for `stdout:`.
+    """Writes batches of a record to a sink URI: files in that folder, a service, or JSON lines for `stdout:`.
 
     Input: batches in the record's Arrow schema, any windowing. `format_name`: `avro`, or `parquet` for records
     whose columns Parquet has types for (all but Receipt, whose features may be numbers and texts).
@@ -192,6 +229,7 @@ class WriteRecords(beam.PTransform[beam.PCollection[pa.RecordBatch], Any]):
     def expand(self, batches: beam.PCollection[pa.RecordBatch]) -> Any:
         if self._uri == STDOUT:
             return batches | "Lines" >> PrintRecords()
-        if scheme_of(self._uri) == SCHEME:
-            return batches | "Topic" >> WriteTopic(kafka_address(self._uri, "sinks"), self._record)
+        service = _SERVICES.get(scheme_of(self._uri))
+        if service is not None:
+            return batches | service.label >> service.write(self._uri, self._record)
         return batches | "Files" >> WriteBatches(self._uri, self._format, self._prefix)

@@ -1,4 +1,4 @@
-"""Where events come from, by the scheme of the URI: files, or a topic."""
+"""Where events come from, by the scheme of the URI: files, a topic of Kafka, or a subscription of Pub/Sub."""
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -6,14 +6,15 @@ from typing import Any, Protocol
 
 import apache_beam as beam
 
-from pipeline.endpoints import kafka, kafka_address
+from pipeline.endpoints import kafka, kafka_address, pubsub, pubsub_address
 from pipeline.endpoints.files import ReadFiles, matching_files, read_file
 from pipeline.endpoints.kafka_address import KafkaAddress
+from pipeline.endpoints.pubsub_address import PubsubAddress
 from pipeline.endpoints.uris import FILE_SCHEMES, scheme_of
 from schemas.job import EventsSpec
 from schemas.raw import RawBlock
 
-SCHEMES = (*FILE_SCHEMES, kafka_address.SCHEME)
+SCHEMES = (*FILE_SCHEMES, kafka_address.SCHEME, pubsub_address.SCHEME)
 
 
 class Source(Protocol):
@@ -21,6 +22,10 @@ class Source(Protocol):
 
     @property
     def bounded(self) -> bool: ...
+    @property
+    def only_on(self) -> str | None:
+        """The one runner that reads it; None where all do."""
+
     def describe(self) -> str: ...
     def sample(self) -> Iterator[RawBlock]: ...
     def read(self, spec: EventsSpec) -> beam.PTransform[Any, Any]: ...
@@ -34,6 +39,7 @@ class Files:
     format: str
     paths: tuple[str, ...]
     bounded: bool = True
+    only_on: str | None = None
 
     def describe(self) -> str:
         return f"{len(self.paths)} file(s) of {self.uri}"
@@ -52,6 +58,7 @@ class Topic:
 
     address: KafkaAddress
     format: str
+    only_on: str | None = None
 
     @property
     def bounded(self) -> bool:
@@ -66,6 +73,26 @@ class Topic:
 
     def read(self, spec: EventsSpec) -> beam.PTransform[Any, Any]:
         return kafka.ReadTopic(self.address, spec)
+
+
+@dataclass(frozen=True, slots=True)
+class Messages:
+    """A Pub/Sub subscription, or a topic; without end. Beam's Python SDK leaves the reading to Dataflow's service."""
+
+    address: PubsubAddress
+    format: str
+    bounded: bool = False
+    only_on: str | None = "DataflowRunner"
+
+    def describe(self) -> str:
+        return f"{self.address.public}, until the job is cancelled"
+
+    def sample(self) -> Iterator[RawBlock]:
+        """Nothing: who looks at messages takes them; the spec states its columns (`check_events`)."""
+        return iter(())
+
+    def read(self, spec: EventsSpec) -> beam.PTransform[Any, Any]:
+        return pubsub.ReadMessages(self.address, spec.format)
 
 
 def open_source(events: Mapping[str, Any]) -> Source:
@@ -89,4 +116,14 @@ def _topic(events: Mapping[str, Any]) -> Source:
     return Topic(address, events["format"])
 
 
-_OPENERS: Mapping[str, Callable[[Mapping[str, Any]], Source]] = {kafka_address.SCHEME: _topic}
+def _messages(events: Mapping[str, Any]) -> Source:
+    address = pubsub_address.source_address(events["uri"], "events.uri")
+    pubsub_address.check_events(events, address)
+    pubsub.check_readable(address)
+    return Messages(address, events["format"])
+
+
+_OPENERS: Mapping[str, Callable[[Mapping[str, Any]], Source]] = {
+    kafka_address.SCHEME: _topic,
+    pubsub_address.SCHEME: _messages,
+}

@@ -70,6 +70,14 @@ def s3_server() -> Path:
     return _made(f"versitygw-{VERSITYGW_VERSION}", _build_versitygw) / "versitygw"
 
 
+def go_program(name: str, source: str | Path) -> Path:
+    """The folder with a program built by Go, cached under `name`: of a module `path@version`, or of a folder."""
+    go = _tool("go", "Go 1.26 or later")
+    if isinstance(source, Path):
+        return _made(name, lambda made: _ran([go, "build", "-o", str(made)], source, name))
+    return _made(name, lambda made: _ran([go, "install", source], made, name, GOBIN=str(made)))
+
+
 def _tool(name: str, needed: str) -> str:
     found = shutil.which(name)
     if found is None:

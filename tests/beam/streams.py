@@ -26,7 +26,7 @@ DAY_US = 86_400_000_000
 Check = Callable[[Iterable[pa.RecordBatch]], None]
 
 
-class _OneTick(PTransformOverride):
+class OneTick(PTransformOverride):
     """The store is polled once: the runner of stories plays no splittable DoFn, and its clock stands still."""
 
     def matches(self, applied: Any) -> bool:
@@ -70,7 +70,7 @@ def play(job: Job, story: Story, scores: Check, dead_letters: Check) -> None:
         outputs = build(raw, job)
         assert_that(outputs.scores, scores, label="Scores")
         assert_that(outputs.dead_letters, dead_letters, label="Letters")
-        pipeline.replace_all([_OneTick()])
+        pipeline.replace_all([OneTick()])
 
 
 def none(found: Iterable[pa.RecordBatch]) -> None:

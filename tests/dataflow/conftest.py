@@ -1,10 +1,13 @@
-"""The embedded job as Dataflow would get it, once for all tests."""
+"""The embedded job as Dataflow would get it, and servers that stand for Google's, once for all tests."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from apache_beam.portability.api import beam_runner_api_pb2
 
+from runners.flink.parts import PartMissing, missing_tools
+from tests.dataflow.emulators import PubsubServer
 from tests.dataflow.flights_stream import translate
 
 
@@ -23,3 +26,24 @@ def translated() -> beam_runner_api_pb2.Pipeline:
 def steps(translated: beam_runner_api_pb2.Pipeline) -> dict[str, beam_runner_api_pb2.PTransform]:
     """The transforms by their full label."""
     return {step.unique_name: step for step in translated.components.transforms.values()}
+
+
+@pytest.fixture(scope="session")
+def pubsub_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PubsubServer]:
+    """A Pub/Sub server for this test process, built with Go when it runs for the first time on a machine."""
+    try:
+        server = PubsubServer(tmp_path_factory.mktemp("pubsub"))
+    except PartMissing as absent:
+        if not missing_tools("go"):
+            raise
+        pytest.skip(f"no Pub/Sub server: {absent}")
+    yield server
+    server.process.stop()
+
+
+@pytest.fixture
+def pubsub(pubsub_server: PubsubServer, monkeypatch: pytest.MonkeyPatch) -> PubsubServer:
+    """The server, with the environment that leads to it."""
+    for name, value in pubsub_server.environment.items():
+        monkeypatch.setenv(name, value)
+    return pubsub_server
