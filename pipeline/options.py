@@ -2,21 +2,27 @@
 
 import argparse
 import difflib
+import importlib
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn
 
-from apache_beam.options.pipeline_options import PipelineOptions, _BeamArgumentParser
+from apache_beam.options.pipeline_options import PipelineOptions, StandardOptions, _BeamArgumentParser
+from apache_beam.runners.runner import PipelineRunner
 
+from pipeline import job_server_options
 from pipeline.documents import settings_of
 from schemas.validation import SpecError
 
-# These have options that only their job servers know, such as Flink's --checkpointing_interval.
-_JOB_SERVERS = ("FlinkRunner", "SparkRunner", "PortableRunner")
-# How alike an option must be to one of ours to be taken for its misspelling where a job server may know it.
+# Job servers whose options are listed nowhere here: what they may know is passed on.
+_UNLISTED = ("SparkRunner", "PortableRunner", "KafkaStreamsRunner")
+_LISTED: Mapping[str | None, frozenset[str]] = {"FlinkRunner": job_server_options.FLINK}
+# How alike an option must be to a known one to be taken for its misspelling where a job server may know it.
 _MISSPELT = 0.8
+# And elsewhere, where nobody can know it: then it is only a hint.
+_ALIKE = 0.6
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,8 +88,8 @@ def parse_run_options(arguments: list[str], prog: str, with_out: bool = False) -
     parser = _Parser(prog)
     if with_out:
         parser.add_argument("--out", required=True, metavar="DIR", help="folder for the training set (Parquet)")
-    known, rest = parser.parse_known_args(arguments)
-    _check_beam_arguments(parser, rest)
+    known, given = parser.parse_known_args(arguments)
+    rest = _checked_beam_arguments(parser, given)
     out = known.out if with_out else None
     try:
         settings = [*settings_of(known.settings), *known.set, *_as_settings(known)]
@@ -104,28 +110,76 @@ class _BeamParser(_BeamArgumentParser):  # Beam has no public way to ask which o
     def error(self, message: str) -> NoReturn:
         self._ours.error(message)
 
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
+        """As argparse does; a value that one of Beam's actions breaks on is refused with its option."""
+        try:
+            return super().parse_known_args(args, namespace)
+        except (TypeError, ValueError) as error:
+            name = next((argument for argument in args if not self._takes(argument)), "an option of Beam's")
+            self.error(f"argument {name!r} is not allowed; Beam cannot read its value ({error})")
 
-def _check_beam_arguments(parser: argparse.ArgumentParser, arguments: list[str]) -> None:
-    """Exits with 2 for an argument that nobody knows: Beam itself would only log it."""
+    def _takes(self, argument: str) -> bool:
+        try:
+            super().parse_known_args([argument])
+        except (TypeError, ValueError):
+            return False
+        return True
+
+
+def _checked_beam_arguments(parser: argparse.ArgumentParser, arguments: list[str]) -> list[str]:
+    """The arguments with the runner's name as Beam spells it; exits with 2 for one that nobody knows.
+
+    Beam itself would only log it, and take any text for a runner until the job is built.
+    """
     if not arguments:
-        return
+        return arguments
     beam_parser = _BeamParser(parser)
     known, unknown = beam_parser.parse_known_args(arguments)
-    ours, beams = parser._option_string_actions, beam_parser._option_string_actions
-    for argument in unknown:
+    runner = None if known.runner is None else _runner_name(parser, known.runner)
+    job_servers = [f"--{name}" for name in _LISTED.get(runner, ())]
+    allowed = [*parser._option_string_actions, *beam_parser._option_string_actions, *job_servers]
+    for before, argument in zip(["", *unknown], unknown, strict=False):
         name = argument.split("=")[0]
-        if known.runner in _JOB_SERVERS:
-            close = difflib.get_close_matches(name, ours, n=1, cutoff=_MISSPELT)
-            if not close:
-                continue
-        else:
-            close = _closest(name, [*ours, *beams])
-        hint = f"; did you mean {close[0]}?" if close else f"; {parser.prog} --help lists ours"
-        parser.error(f"argument {argument!r} is not known, neither to Halflife nor to Beam{hint}")
+        close = _closest(name, allowed, _MISSPELT if runner in _UNLISTED else _ALIKE)
+        if name in job_servers or before in job_servers or (runner in _UNLISTED and not close):
+            continue  # what follows an option of a job server may be its value
+        hint = f"did you mean {' or '.join(close)}?" if close else f"{parser.prog} --help lists ours"
+        parser.error(f"argument {argument!r} is not known, neither to Halflife nor to Beam; {hint}")
+    return arguments if runner == known.runner else [*arguments, f"--runner={runner}"]
 
 
-def _closest(name: str, known: Iterable[str]) -> list[str]:
-    return difflib.get_close_matches(name, known, n=1) if name.startswith("-") else []
+def _runner_name(parser: argparse.ArgumentParser, given: str) -> str:
+    """The name of a runner as Beam spells it: `flink` and `flinkrunner` are `FlinkRunner`."""
+    names = {path.rpartition(".")[2].lower(): path for path in StandardOptions.ALL_KNOWN_RUNNERS}
+    path = names.get(given.lower()) or names.get(f"{given.lower()}runner")
+    if path is not None or given in names.values():
+        return (path or given).rpartition(".")[2]
+    if "." in given and _is_runner(given):
+        return given
+    allowed = [path.rpartition(".")[2] for path in names.values()]
+    close = {name.lower(): name for name in allowed}
+    hints = [close[name] for name in difflib.get_close_matches(given.lower(), close, n=1)]
+    hint = f"; did you mean {hints[0]}?" if hints else ""
+    allowing = f"allowed: {', '.join(allowed)}, or the dotted name of a runner's class"
+    parser.error(f"argument --runner: {given!r} is not known; {allowing}{hint}")
+
+
+def _is_runner(dotted: str) -> bool:
+    module, _, name = dotted.rpartition(".")
+    try:
+        found = getattr(importlib.import_module(module), name, None)
+    except (ImportError, ValueError):
+        return False
+    return isinstance(found, type) and issubclass(found, PipelineRunner)
+
+
+def _closest(name: str, known: Iterable[str], likeness: float) -> list[str]:
+    """The options that are nearly the same, or the one that is most like it."""
+    if not name.startswith("-"):
+        return []
+    names = list(known)
+    same = difflib.get_close_matches(name, names, n=3, cutoff=_MISSPELT)
+    return same or difflib.get_close_matches(name, names, n=1, cutoff=likeness)
 
 
 def _as_settings(known: argparse.Namespace) -> list[str]:

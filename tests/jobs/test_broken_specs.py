@@ -7,7 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from apache_beam.options.pipeline_options import PipelineOptions, StandardOptions
 
+from pipeline.options import parse_run_options
 from tests.jobs.flows import COLUMNS, Flow, json_lines, said_nothing_of_python, trips
 
 Change = Callable[[dict[str, Any]], object]
@@ -109,6 +111,15 @@ ARGUMENTS: list[tuple[tuple[str, ...], tuple[str, ...]]] = [
     (("extra",), ("'extra' is not known",)),
     (("--runner=FlinkRunner", "--sumary=x"), ("'--sumary=x'", "did you mean --summary?")),
     (("--direct_num_workers=many",), ("--direct_num_workers", "invalid int value")),
+    (("--sdk_harness_log_level_overrides=1",), ("'--sdk_harness_log_level_overrides=1' is not allowed",)),
+    (("--runner=FlinkRuner",), ("argument --runner: 'FlinkRuner' is not known", "did you mean FlinkRunner?")),
+    (("--runner=nowhere.Runner",), ("--runner: 'nowhere.Runner' is not known", "FlinkRunner", "dotted name")),
+    (("--runner=apache_beam.Pipeline",), ("--runner: 'apache_beam.Pipeline' is not known",)),
+    (("--runner=DataflowRunner", "--num_workes=2"), ("'--num_workes=2'", "did you mean --num_workers or ")),
+    (("--runner=FlinkRunner", "--paralelism=2"), ("'--paralelism=2'", "did you mean --parallelism")),
+    (("--runner=flink", "--checkpointing_intervall=5"), ("did you mean --checkpointing_interval?",)),
+    (("--runner=FlinkRunner", "extra"), ("'extra' is not known",)),
+    (("--runner=SparkRunner", "--num_workes=2"), ("did you mean --num_workers or ",)),
 ]
 
 
@@ -143,6 +154,19 @@ def test_wrong_argument_exits_2(fed: Flow, arguments: tuple[str, ...], says: tup
     assert outcome.code == 2
     assert "Traceback" not in outcome.err
     assert [text for text in says if text not in outcome.err.splitlines()[-1]] == [], outcome.err
+
+
+@pytest.mark.parametrize("given", ["flink", "flinkrunner", "apache_beam.runners.portability.flink_runner.FlinkRunner"])
+def test_runner_has_one_name_however_it_is_given(given: str) -> None:
+    words = [f"--runner={given}", "--checkpointing_interval", "5000", "--object_reuse"]
+    options = parse_run_options(words, "halflife run")
+    assert PipelineOptions(list(options.beam)).view_as(StandardOptions).runner == "FlinkRunner"
+    assert options.beam[: len(words)] == tuple(words)
+
+
+def test_job_server_that_nobody_listed_is_asked_itself() -> None:
+    words = ["--runner=SparkRunner", "--spark_only=1"]
+    assert parse_run_options(words, "halflife run").beam == tuple(words)
 
 
 def test_whole_process_exits_2_for_a_file_that_is_not_there(tmp_path: Path, root: Path) -> None:

@@ -1,0 +1,47 @@
+"""The options that are let through for a Flink job are those that its job server has."""
+
+import contextlib
+from collections.abc import Iterator
+
+import pytest
+from apache_beam.options.pipeline_options import PipelineOptions
+from apache_beam.portability.api import beam_job_api_pb2
+from apache_beam.runners.portability.flink_runner import FlinkJarJobServer
+
+from pipeline import job_server_options
+from pipeline.options import parse_run_options
+from runners.flink.parts import cache_folder, job_server_jar, missing_tools
+from runners.flink.settings import ALWAYS, STREAMING, with_profile
+
+MISSING = missing_tools("java", "mvn")
+BUILT = any(cache_folder().glob("flink-job-server-*"))
+pytestmark = [
+    pytest.mark.skipif(bool(MISSING), reason=f"not on the PATH: {', '.join(MISSING)}"),
+    pytest.mark.skipif(not BUILT, reason="no job server in the cache; any test or demo on Flink builds it"),
+]
+
+
+@pytest.fixture(scope="module")
+def described() -> Iterator[set[str]]:
+    """The names that a real job server describes itself with."""
+    given = [f"--flink_job_server_jar={job_server_jar()}", "--flink_master=127.0.0.1:1"]
+    server = FlinkJarJobServer(PipelineOptions(given))
+    asked = server.start().DescribePipelineOptions(beam_job_api_pb2.DescribePipelineOptionsRequest())
+    yield {option.name for option in asked.options}
+    server.stop()
+
+
+def test_every_listed_option_is_the_job_servers(described: set[str]) -> None:
+    assert sorted(job_server_options.FLINK - described) == []
+
+
+def test_every_option_of_the_job_server_is_known(described: set[str], capsys: pytest.CaptureFixture[str]) -> None:
+    for name in sorted(described - {"runner"}):
+        with contextlib.suppress(SystemExit):  # Beam has types for some of them, to which 1 does not fit
+            parse_run_options([f"--{name}=1", "--runner=FlinkRunner"], "halflife run")
+    assert "is not known" not in capsys.readouterr().err
+
+
+def test_the_profile_passes_the_command_line() -> None:
+    words = ["--runner=FlinkRunner", *with_profile((), "flights", streaming=True)]
+    assert len(parse_run_options(words, "halflife run").beam) == len((*ALWAYS, *STREAMING)) + 2
