@@ -5,6 +5,14 @@ from typing import NamedTuple
 import pyarrow as pa
 
 
+class Origin(NamedTuple):
+    """What a topic says of a record beside its value."""
+
+    offset: int
+    key: bytes | None
+    headers: tuple[tuple[str, bytes | None], ...] = ()
+
+
 class RawBlock(NamedTuple):
     """A stretch of input as it was read.
 
@@ -12,7 +20,7 @@ class RawBlock(NamedTuple):
     a topic, `records` one object each. `tfexample`: `records` holds one serialised `tf.train.Example` each. A stretch
     that could not even be framed has `error` set and its bytes in `data`. `source` names where it came from, for
     people. `parts`: the (datums, bytes) of each container block or record of a topic in `data`, in order, where there
-    are several; damage in one costs no record of another.
+    are several; damage in one costs no record of another. `origins`: where each record of a topic came from, in order.
     """
 
     source: str
@@ -22,6 +30,7 @@ class RawBlock(NamedTuple):
     records: tuple[bytes, ...] = ()
     error: str = ""
     parts: tuple[tuple[int, int], ...] = ()
+    origins: tuple[Origin, ...] = ()
 
 
 class Unreadable(NamedTuple):

@@ -2,6 +2,7 @@
 
 import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -17,6 +18,23 @@ settings.register_profile(
     "halflife", deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow]
 )
 settings.load_profile("halflife")
+
+
+# Folders whose tests share servers of a session: one test process runs all of a folder's files.
+_SHARING_SERVERS = ("tests/kafka/",)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """`--dist loadfile` as ever, but a folder whose tests share servers counts as one file."""
+    from xdist.scheduler import LoadFileScheduling  # type: ignore[import-untyped]  # has no types
+
+    class ByFileOrFolder(LoadFileScheduling):  # type: ignore[misc]  # its base has no types
+        def _split_scope(self, nodeid: str) -> str:
+            scope: str = super()._split_scope(nodeid)
+            return next((folder for folder in _SHARING_SERVERS if scope.startswith(folder)), scope)
+
+    return ByFileOrFolder(config, log) if config.getoption("dist") == "loadfile" else None
 
 
 @pytest.fixture(scope="session")

@@ -16,6 +16,7 @@ from schemas.tf_examples import decode_examples
 from transforms import metrics
 from transforms.conform import conform
 from transforms.dead_letters import DEAD_LETTERS
+from transforms.places import Places
 
 
 class Decoded(NamedTuple):
@@ -56,20 +57,21 @@ FORMATS: dict[str, Callable[[RawBlock, EventsSpec], list[DecodedRows]]] = {
 
 def decode_raw(block: RawBlock, spec: EventsSpec, at_us: int) -> tuple[pa.RecordBatch | None, list[DeadLetter]]:
     """The events of one raw stretch, and a dead letter with the original bytes for every record that is not one."""
+    places = Places(block)
     if block.error:
-        detail = f"{block.source}: {block.error}"
+        detail = f"{places.of(block.data)}: {block.error}"
         return None, [DeadLetter("decode", "UnreadableInput", detail, block.data, None, None, at_us)]
     events: list[pa.RecordBatch] = []
     letters: list[DeadLetter] = []
     for piece in FORMATS[spec.format](block, spec):
         letters += [
-            DeadLetter("decode", bad.error, f"{block.source}: {bad.detail}", bad.payload, None, None, at_us)
+            DeadLetter("decode", bad.error, f"{places.of(bad.payload)}: {bad.detail}", bad.payload, None, None, at_us)
             for bad in piece.unreadable
         ]
         if piece.rows.num_rows:
             conformed = conform(piece.rows, piece.payloads, spec, at_us)
             events.append(conformed.events)
-            letters += conformed.dead_letters
+            letters += [places.stated(letter) for letter in conformed.dead_letters]
     return (batches.concat_batches(events) if events else None), letters
 
 

@@ -4,90 +4,31 @@ Why not Beam's own `ReadFromKafka`: docs/decisions/kafka-source.md.
 """
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import replace
-from typing import NamedTuple
 
 import apache_beam as beam
-import numpy as np
-import numpy.typing as npt
 from apache_beam.transforms.core import RestrictionProvider
 from apache_beam.transforms.window import TimestampedValue
 from apache_beam.utils.timestamp import MIN_TIMESTAMP, Timestamp
 
 from pipeline.endpoints.kafka_address import EARLIEST, KafkaAddress
+from pipeline.endpoints.kafka_blocks import Polled, block_of, blocks_of, lost_records
+from pipeline.endpoints.kafka_pool import commit, shared_reader
 from pipeline.endpoints.kafka_progress import Offsets, TopicStretch, TopicTracker, TopicWatermarks
-from pipeline.endpoints.kafka_readers import Record, TopicReader, commit, shared_reader
-from schemas import batches
+from pipeline.endpoints.kafka_readers import TopicReader
 from schemas.job import EventsSpec
 from schemas.raw import RawBlock
 from schemas.records import now_us
 from transforms import metrics
-from transforms.decode import decode_raw
 
-RECORDS_IN_FUTURE, OFFSETS_SKIPPED = "records_in_future", "kafka_offsets_skipped"
+RECORDS_IN_FUTURE, OFFSETS_SKIPPED, RECORDS_LOST = "records_in_future", "kafka_offsets_skipped", "kafka_records_lost"
 _POLL_RECORDS = 5_000
 _POLL_SECONDS = 0.1
 # How long one call reads on: a checkpoint waits for its end, and each end costs the runner a residual.
 _PASS_SECONDS = 1.0
 _LIST_SECONDS = 60.0
-# A clock may be ahead by this much; event times beyond it move no watermark.
-_AHEAD_US = 60_000_000
 _WATERMARKS = TopicWatermarks()
-_NO_TIMES = np.array([], np.int64)
-
-
-class Polled(NamedTuple):
-    """One poll: raw blocks, the earliest event time among them, the greatest of each partition (microseconds)."""
-
-    blocks: list[RawBlock]
-    earliest_us: int | None
-    greatest_us: dict[int, int]
-    in_future: int
-
-
-def blocks_of(records: Sequence[Record], address: KafkaAddress, spec: EventsSpec, at_us: int) -> Polled:
-    """The records of a poll, a block for each partition, and one with `error` for each record without a value."""
-    blocks: list[RawBlock] = []
-    greatest: dict[int, int] = {}
-    all_times = []
-    for partition in sorted({record.partition for record in records}):
-        own = [record for record in records if record.partition == partition]
-        filled = [record.value for record in own if record.value]
-        blocks += [_empty(record, address) for record in own if not record.value]
-        if not filled:
-            continue
-        block = framed(filled, f"{address.public}[{partition}]@{own[0].offset}", address.schema, spec.format)
-        blocks.append(block)
-        times = event_times_us(block, spec, at_us)
-        all_times.append(times)
-        believable = times[times <= at_us + _AHEAD_US]
-        if len(believable):
-            greatest[partition] = int(believable.max())
-    together = np.concatenate([_NO_TIMES, *all_times])
-    in_future = int(np.count_nonzero(together > at_us + _AHEAD_US))
-    return Polled(blocks, int(together.min()) if len(together) else None, greatest, in_future)
-
-
-def framed(values: Sequence[bytes], source: str, schema: str, format_name: str) -> RawBlock:
-    """Values of a topic as one block of the format, each its own record."""
-    if format_name == "avro":
-        parts = tuple((1, len(value)) for value in values)
-        return RawBlock(source, schema, len(values), b"".join(values), parts=parts)
-    return RawBlock(source, records=tuple(values))
-
-
-def event_times_us(block: RawBlock, spec: EventsSpec, at_us: int) -> npt.NDArray[np.int64]:
-    """The event times of the records of a block that have a valid one, in microseconds (int64 array)."""
-    only_times = replace(spec, columns=(), subject=None)
-    events, _ = decode_raw(block, only_times, at_us)
-    return _NO_TIMES if events is None else batches.times_us(events)
-
-
-def _empty(record: Record, address: KafkaAddress) -> RawBlock:
-    kind = "a tombstone" if record.value is None else "an empty value"
-    source = f"{address.public}[{record.partition}]@{record.offset}"
-    return RawBlock(source, data=record.value or b"", error=f"{kind} with key {record.key!r:.200}, which is no event")
 
 
 class _TopicFn(beam.DoFn, RestrictionProvider):
@@ -113,13 +54,16 @@ class _TopicFn(beam.DoFn, RestrictionProvider):
         return max(sum(until.values()) - sum(restriction.start.values()), 1)
 
     def _poll(self, reader: TopicReader, until: Offsets | None = None) -> Polled:
-        records, skipped = reader.poll(_POLL_RECORDS, _POLL_SECONDS)
+        records, skipped, damages = reader.poll(_POLL_RECORDS, _POLL_SECONDS)
         if until is not None:
             records = [record for record in records if record.offset < until[record.partition]]
+            damages = [damage._replace(end=min(damage.end, until[damage.partition])) for damage in damages]
         polled = blocks_of(records, reader.address, self._spec, now_us())
+        lost = list(lost_records(damages, reader.address))
         metrics.counter(OFFSETS_SKIPPED).inc(skipped)
         metrics.counter(RECORDS_IN_FUTURE).inc(polled.in_future)
-        return polled
+        metrics.counter(RECORDS_LOST).inc(len(lost))
+        return polled._replace(blocks=polled.blocks + lost)
 
 
 class _FollowFn(_TopicFn):
@@ -182,9 +126,10 @@ class ReadTopic(beam.PTransform[beam.pvalue.PBegin, beam.PCollection[RawBlock]])
 
     Input: the pipeline's begin. Output: `RawBlock`, global window, each stamped with its earliest event time;
     unbounded unless the address has an end. One reader takes all partitions, so that an idle one is known as such;
-    what follows is spread by event id. Nothing is lost at the source: a record without a value comes as a block with
-    `error`. Counted: `records_in_future` (more than a minute ahead of the clock: they move no watermark) and
-    `kafka_offsets_skipped` (deleted or compacted before they were read).
+    what follows is spread by event id. Nothing is lost unsaid: a record without a value, or in a batch that the broker
+    cannot give back, comes as a block with `error`. Counted: `records_in_future` (more than a minute ahead of the
+    clock: they move no watermark), `kafka_records_lost` (in damaged batches) and `kafka_offsets_skipped` (deleted or
+    compacted before they were read, or marks of transactions).
     """
 
     def __init__(self, address: KafkaAddress, spec: EventsSpec) -> None:
@@ -211,5 +156,6 @@ def first_blocks(address: KafkaAddress, format_name: str) -> Iterator[RawBlock]:
         until = {partition: reader.bounds(partition)[1] for partition in start}
         reader.seek(start)
         while any(reader.position[partition] < end for partition, end in until.items()):
-            values = [record.value or b"" for record in reader.poll(_POLL_RECORDS, _POLL_SECONDS)[0]]
-            yield framed([value for value in values if value], address.public, address.schema, format_name)
+            filled = [record for record in reader.poll(_POLL_RECORDS, _POLL_SECONDS).records if record.value]
+            if filled:
+                yield block_of(filled, address, format_name)

@@ -1,11 +1,12 @@
 """Topics as URIs: `kafka://host:port[,host:port…]/topic?start=…&until=latest&group=…&idle_after=30s&schema=FILE`."""
 
+import re
 from dataclasses import dataclass, replace
 from pathlib import Path
 from urllib.parse import parse_qsl, urlsplit
 
 from schemas.times import MalformedTime, parse_duration_us, parse_time_us
-from schemas.validation import SpecError
+from schemas.validation import Absent, SpecError
 
 SCHEME = "kafka"
 EARLIEST, LATEST, COMMITTED = "earliest", "latest", "committed"
@@ -13,13 +14,17 @@ _FORM = "kafka://host:port/topic"
 _STARTS = (EARLIEST, LATEST, COMMITTED)
 _IDLE_AFTER = "30s"
 _OPTIONS = ("start", "until", "group", "idle_after", "schema", "config")
-# A URI is shown in logs, summaries and receipts of the run; these have their place in the file that `config` names.
-_SECRETS = ("password", "secret", "jaas", "key.pem")
+# URIs are shown in logs and summaries, and the graph, with all settings in it, on the runner's pages.
+_SECRETS = ("password", "secret", "jaas", "key.pem", "oauthbearer.config")
+_VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
 
 
 @dataclass(frozen=True, slots=True)
 class KafkaAddress:
-    """One topic and how it is read. `client` are librdkafka's own settings, `schema` an Avro schema (JSON)."""
+    """One topic and how it is read. `client` are librdkafka's own settings, `schema` an Avro schema (JSON).
+
+    A value `${NAME}` stands for an environment variable of the process that connects.
+    """
 
     bootstrap: str
     topic: str
@@ -36,13 +41,19 @@ class KafkaAddress:
         return f"{SCHEME}://{self.bootstrap}/{self.topic}"
 
 
+def variable_of(value: str) -> str | None:
+    """The environment variable that a setting's value `${NAME}` stands for."""
+    found = _VARIABLE.fullmatch(value)
+    return found.group(1) if found else None
+
+
 def kafka_address(uri: str, place: str) -> KafkaAddress:
     """The topic of a URI; `place` is where it stands in the job spec.
 
     Dotted options (`security.protocol=SSL`) go to librdkafka; `config` names a file of such lines.
 
     Raises:
-        SpecError: no topic, an unknown option, a secret in the URI, a file that cannot be read.
+        SpecError: no topic, an unknown option, a secret in clear, a file that cannot be read.
     """
     parts = urlsplit(uri)
     topic = parts.path.strip("/").replace("/", ".")  # a sink's sub-folder is a topic of its own
@@ -74,9 +85,13 @@ def _with_option(address: KafkaAddress, name: str, value: str, place: str) -> Ka
         return replace(address, client=address.client + _properties(_read(value, place), place))
     if "." not in name:
         raise SpecError(place, value, f"one of {', '.join(_OPTIONS)}, or a dotted option of librdkafka")
-    if any(secret in name for secret in _SECRETS):
-        raise SpecError(place, "…", "a line in the file that config=FILE names: URIs are shown in many places")
-    return replace(address, client=(*address.client, (name, value)))
+    return replace(address, client=(*address.client, (name, _not_in_clear(name, value, place))))
+
+
+def _not_in_clear(name: str, value: str, place: str) -> str:
+    if any(secret in name for secret in _SECRETS) and variable_of(value) is None:
+        raise SpecError(place, Absent("a secret in clear"), "${NAME}, an environment variable of the job's workers")
+    return value
 
 
 def _start(value: str, place: str) -> str:
@@ -106,5 +121,6 @@ def _properties(text: str, place: str) -> tuple[tuple[str, str], ...]:
     lines = [line.strip() for line in text.splitlines() if line.strip() and not line.lstrip().startswith("#")]
     pairs = [line.partition("=") for line in lines]
     if not all(separator for _, separator, _ in pairs):
-        raise SpecError(place, "a line without =", "lines of name=value")
-    return tuple((name.strip(), value.strip()) for name, _, value in pairs)
+        raise SpecError(place, Absent("a line without ="), "lines of name=value")
+    settings = [(name.strip(), value.strip()) for name, _, value in pairs]
+    return tuple((name, _not_in_clear(name, value, f"{place}: {name}")) for name, value in settings)

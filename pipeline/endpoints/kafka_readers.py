@@ -1,31 +1,21 @@
-"""Consumers of topics: made once per worker process, handed from bundle to bundle, and what they know of idleness."""
+"""A consumer of all partitions of a topic: where to start, what has come, which partitions are idle."""
 
 import logging
-import threading
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from typing import Any, NamedTuple
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple, TypeVar
 
-from pipeline.endpoints.files import NoInput
 from pipeline.endpoints.kafka_address import COMMITTED, EARLIEST, LATEST, KafkaAddress
+from pipeline.endpoints.kafka_client import TopicUnreadable, Troubles, consumer_settings, refused_setting
+from pipeline.endpoints.kafka_damage import Damage, end_of_damage, is_damage
 from schemas.times import parse_time_us
 
 _LOG = logging.getLogger(__name__)
 _ANSWER_SECONDS = 15.0
-_DEFAULT_GROUP = "halflife"
-# Fetched ahead per consumer; librdkafka's default is 64 MB, and a process may hold several.
-_AHEAD_KB = 16_384
-_LARGEST_RECORD = 32 * 1024 * 1024
-
-
-class TopicUnreadable(NoInput):
-    """The broker does not answer or refuses, or the topic is not there; the message names both."""
-
-
-def client_settings(address: KafkaAddress) -> dict[str, Any]:
-    """librdkafka's settings for any client of this address."""
-    return {"bootstrap.servers": address.bootstrap, "log_level": 2, **dict(address.client)}
+_ASK_SECONDS = 1.0
+# A partition that is not at its end and brings nothing for this long is warned of.
+_STALL_SECONDS = 60.0
+_Answer = TypeVar("_Answer")
 
 
 class Record(NamedTuple):
@@ -35,44 +25,60 @@ class Record(NamedTuple):
     offset: int
     key: bytes | None
     value: bytes | None
+    headers: tuple[tuple[str, bytes | None], ...] = ()
+
+
+class Arrived(NamedTuple):
+    """What one poll brought: records, how many offsets had none any more, and those that cannot be read."""
+
+    records: list[Record]
+    skipped: int
+    damages: list[Damage]
 
 
 class TopicReader:
-    """One consumer of all partitions of a topic. Not thread-safe; `shared_readers` hands it to one user at a time."""
+    """One consumer of all partitions of a topic. Not thread-safe; `shared_reader` hands it to one user at a time.
+
+    Raises `TopicUnreadable` where a setting is not allowed.
+    """
 
     def __init__(self, address: KafkaAddress) -> None:
-        from confluent_kafka import Consumer
+        from confluent_kafka import Consumer, KafkaException
 
         self.address = address
         self.position: dict[int, int] = {}
         self._at_end: set[int] = set()
         self._heard_at: dict[int, float] = {}
         self._listed_at = time.monotonic()
-        settings = {
-            "group.id": address.group or _DEFAULT_GROUP,
-            "enable.auto.commit": False,
-            "enable.partition.eof": True,
-            # Offsets that the broker has deleted are reported as skipped, not silently jumped over.
-            "auto.offset.reset": "earliest",
-            "queued.max.messages.kbytes": _AHEAD_KB,
-            "fetch.message.max.bytes": _LARGEST_RECORD,
-            "receive.message.max.bytes": 2 * _LARGEST_RECORD,
-            "error_cb": self._troubled,
-        }
-        self._consumer = Consumer(settings | client_settings(address))
+        self._troubles = Troubles(address)
+        try:
+            self._consumer = Consumer(consumer_settings(address) | {"error_cb": self._troubled})
+        except KafkaException as error:
+            raise refused_setting(address, error) from None
+
+    def _answer(self, ask: Callable[[float], _Answer], about: str) -> _Answer:
+        """What the broker says to `ask(timeout)`. Raises `TopicUnreadable` without an answer, at once if refused."""
+        from confluent_kafka import KafkaException
+
+        deadline = time.monotonic() + _ANSWER_SECONDS
+        while True:
+            try:
+                return ask(_ASK_SECONDS)
+            except KafkaException as error:
+                if not self.position:  # nothing is fetched yet: a poll only hears what went wrong in the background
+                    self._consumer.poll(0)
+                self._troubles.check()
+                if time.monotonic() > deadline:
+                    reason = self._troubles.latest or error.args[0].str()
+                    raise TopicUnreadable(f"{about}: the broker does not answer ({reason})") from None
 
     def partitions(self) -> list[int]:
         """The topic's partitions. Raises `TopicUnreadable`."""
-        from confluent_kafka import KafkaException
-
-        address = self.address
-        try:
-            found = self._consumer.list_topics(address.topic, timeout=_ANSWER_SECONDS).topics[address.topic]
-        except KafkaException as error:
-            raise TopicUnreadable(f"{address.public}: the broker does not answer ({error.args[0].str()})") from None
+        topic, about = self.address.topic, self.address.public
+        found = self._answer(lambda seconds: self._consumer.list_topics(topic, timeout=seconds), about).topics[topic]
         if found.error is not None or not found.partitions:
             reason = "it has no partitions" if found.error is None else found.error.str()
-            raise TopicUnreadable(f"{address.public}: the topic cannot be read ({reason})")
+            raise TopicUnreadable(f"{about}: the topic cannot be read ({reason})")
         self._listed_at = time.monotonic()
         return sorted(found.partitions)
 
@@ -88,91 +94,141 @@ class TopicReader:
 
     def bounds(self, partition: int) -> tuple[int, int]:
         """The first offset kept and the one after the last. Raises `TopicUnreadable`."""
-        from confluent_kafka import KafkaException, TopicPartition
+        from confluent_kafka import TopicPartition
 
-        try:
-            low, high = self._consumer.get_watermark_offsets(
-                TopicPartition(self.address.topic, partition), timeout=_ANSWER_SECONDS
-            )
-        except KafkaException as error:
-            raise TopicUnreadable(f"{self.address.public}[{partition}]: {error.args[0].str()}") from None
-        return low, high
+        place = TopicPartition(self.address.topic, partition)
+        return self._answer(
+            lambda seconds: self._consumer.get_watermark_offsets(place, timeout=seconds),
+            f"{self.address.public}[{partition}]",
+        )
 
     def _committed(self, partitions: list[int]) -> dict[int, int]:
         from confluent_kafka import TopicPartition
 
         wanted = [TopicPartition(self.address.topic, partition) for partition in partitions]
-        return {found.partition: found.offset for found in self._consumer.committed(wanted, timeout=_ANSWER_SECONDS)}
+        about = f"{self.address.public}, group {self.address.group}"
+        found = self._answer(lambda seconds: self._consumer.committed(wanted, timeout=seconds), about)
+        return self._offsets(found, about)
 
     def _at_time(self, partitions: list[int], time_us: int) -> dict[int, int]:
         from confluent_kafka import TopicPartition
 
         wanted = [TopicPartition(self.address.topic, partition, time_us // 1000) for partition in partitions]
-        found = self._consumer.offsets_for_times(wanted, timeout=_ANSWER_SECONDS)
+        about = self.address.public
+        found = self._answer(lambda seconds: self._consumer.offsets_for_times(wanted, timeout=seconds), about)
+        return self._offsets(found, about)
+
+    @staticmethod
+    def _offsets(found: list[Any], about: str) -> dict[int, int]:
+        for place in found:
+            if place.error is not None:
+                raise TopicUnreadable(f"{about}: {place.error.str()}")
         return {place.partition: place.offset for place in found}
 
     def seek(self, position: Mapping[int, int]) -> None:
         """Continues at these offsets, which costs nothing where it stands there already."""
+        if self.position != position:
+            self._assign(position)
+            self._at_end, self._heard_at = set(), dict.fromkeys(position, time.monotonic())
+
+    def _assign(self, position: Mapping[int, int]) -> None:
         from confluent_kafka import TopicPartition
 
-        if self.position == position:
-            return
-        topic, now = self.address.topic, time.monotonic()
+        topic = self.address.topic
         self._consumer.assign([TopicPartition(topic, partition, offset) for partition, offset in position.items()])
-        self.position, self._at_end = dict(position), set()
-        self._heard_at = dict.fromkeys(position, now)
+        self.position = dict(position)
 
     def find_partitions(self, every_seconds: float) -> None:
         """Adds partitions that were created meanwhile, from their beginning; looks at most every so many seconds."""
         if time.monotonic() - self._listed_at < every_seconds:
             return
         self._listed_at = time.monotonic()
+        for partition in self.stalled():
+            about, offset = f"{self.address.public}[{partition}]", self.position[partition]
+            _LOG.warning("%s: nothing has come since offset %d, though it is not the last", about, offset)
         try:
             added = [partition for partition in self.partitions() if partition not in self.position]
         except TopicUnreadable as error:
+            self._troubles.check()
             _LOG.warning("%s; reading goes on with the partitions known", error)
             return
         if added:
             self.seek({**self.position, **dict.fromkeys(added, 0)})
 
-    def poll(self, records: int, seconds: float) -> tuple[list[Record], int]:
-        """What has arrived, at most so many records, and how many offsets were skipped.
+    def poll(self, records: int, seconds: float) -> Arrived:
+        """What has arrived, at most so many records. Raises `TopicUnreadable` for what does not pass by itself.
 
-        Skipped are records that the broker deleted before they were read, and the gaps of compaction.
-        Raises `TopicUnreadable` for errors that do not pass by themselves.
+        Skipped are records that the broker deleted before they were read, the gaps of compaction and the marks of
+        transactions.
         """
         from confluent_kafka import KafkaError
 
         arrived: list[Record] = []
+        broken: dict[int, Any] = {}
         skipped, now = 0, time.monotonic()
         for message in self._consumer.consume(records, seconds):
             error, partition, offset = message.error(), message.partition() or 0, message.offset() or 0
-            if error is not None and error.code() == KafkaError._PARTITION_EOF:
-                self._at_end.add(partition)
-                self.position[partition] = max(self.position[partition], offset)
-            elif error is not None:
-                self._troubled(error)
-            else:
-                arrived.append(Record(partition, offset, _bytes(message.key()), _bytes(message.value())))
+            if partition in broken:  # what librdkafka says of it from there on is not to be trusted
+                continue
+            if error is None:
+                arrived.append(_record(message))
                 skipped += offset - self.position[partition]
                 self.position[partition], self._heard_at[partition] = offset + 1, now
                 self._at_end.discard(partition)
-        return arrived, skipped
+            elif error.code() == KafkaError._PARTITION_EOF:
+                self._at_end.add(partition)
+                self.position[partition] = max(self.position[partition], offset)
+            elif is_damage(error) or error.code() == KafkaError._AUTO_OFFSET_RESET:
+                broken[partition] = message
+            else:
+                self._troubled(error)
+        self._troubles.check()
+        damages = [self._damage(message) for message in broken.values() if is_damage(message.error())]
+        skipped += sum(self._gone(message) for message in broken.values() if not is_damage(message.error()))
+        if broken:
+            self._assign(self.position)
+        return Arrived(arrived, skipped, [damage for damage in damages if damage is not None])
+
+    def _damage(self, message: Any) -> Damage | None:
+        """The records lost with a damaged batch, which are passed by; None where it must be tried again."""
+        partition, batch = message.partition(), message.offset()
+        first, (_, high) = max(self.position[partition], batch), self.bounds(partition)
+        try:
+            settings = consumer_settings(self.address)
+            end = end_of_damage(settings, self.address.topic, partition, batch, first, high)
+        except TimeoutError as error:
+            _LOG.warning("%s: %s", self.address.public, error)
+            return None
+        self.position[partition] = end
+        reason = message.error().str()
+        return Damage(partition, first, end, reason) if end > first else None
+
+    def _gone(self, message: Any) -> int:
+        """How many offsets lie between where this reader stands and the first that the broker still has."""
+        partition = message.partition()
+        asked, (low, high) = self.position[partition], self.bounds(partition)
+        if asked > high:
+            raise TopicUnreadable(
+                f"{self.address.public}[{partition}]: it ends at {high}, before offset {asked} where this job stands: "
+                "the topic was made anew or cut off; choose another start"
+            )
+        self.position[partition] = max(asked, low)
+        return max(low - asked, 0)
 
     def _troubled(self, error: Any) -> None:
-        """Errors that pass by themselves are logged, and while they last no partition counts as idle."""
-        from confluent_kafka import KafkaError
-
-        lasting = (KafkaError.UNKNOWN_TOPIC_OR_PART, KafkaError.TOPIC_AUTHORIZATION_FAILED, KafkaError._AUTHENTICATION)
-        if error.fatal() or error.code() in lasting:
-            raise TopicUnreadable(f"{self.address.public}: {error.str()}")
-        _LOG.warning("%s: %s", self.address.public, error.str())
+        """While troubles last no partition counts as idle."""
+        self._troubles.heard(error)
         self._heard_at = dict.fromkeys(self._heard_at, time.monotonic())
 
     def idle(self) -> set[int]:
         """Partitions read to their end from which nothing has come for `idle_after`."""
         since = time.monotonic() - self.address.idle_after_us / 1e6
         return {partition for partition in self._at_end if self._heard_at[partition] <= since}
+
+    def stalled(self) -> set[int]:
+        """Partitions that are not read to their end and bring nothing."""
+        since = time.monotonic() - _STALL_SECONDS
+        return {partition for partition, at in self._heard_at.items() if partition not in self._at_end and at <= since}
 
     def commit(self, position: Mapping[int, int]) -> None:
         """Records in the group how far the topic was read; a failure is logged: the checkpoint is what counts."""
@@ -190,35 +246,16 @@ class TopicReader:
         self._consumer.close()
 
 
+def _record(message: Any) -> Record:
+    headers = message.headers()
+    return Record(
+        message.partition(),
+        message.offset(),
+        _bytes(message.key()),
+        _bytes(message.value()),
+        tuple((name, _bytes(value)) for name, value in headers) if headers else (),
+    )
+
+
 def _bytes(value: str | bytes | None) -> bytes | None:
     return value.encode() if isinstance(value, str) else value
-
-
-_idle_readers: dict[KafkaAddress, list[TopicReader]] = {}
-_lock = threading.Lock()
-
-
-@contextmanager
-def shared_reader(address: KafkaAddress, position: Mapping[int, int]) -> Iterator[TopicReader]:
-    """A reader at this position that nobody else in the process uses: connecting takes longer than reading."""
-    with _lock:
-        free = _idle_readers.setdefault(address, [])
-        chosen = next((reader for reader in free if reader.position == position), free[-1] if free else None)
-        if chosen is not None:
-            free.remove(chosen)
-    reader = TopicReader(address) if chosen is None else chosen
-    try:
-        if position:
-            reader.seek(position)
-        yield reader
-    except BaseException:
-        reader.close()
-        raise
-    with _lock:
-        _idle_readers.setdefault(address, []).append(reader)
-
-
-def commit(address: KafkaAddress, position: Mapping[int, int]) -> None:
-    """Commits offsets to the group of the address, once the bundle that read them is safe in a checkpoint."""
-    with shared_reader(address, position) as reader:
-        reader.commit(position)

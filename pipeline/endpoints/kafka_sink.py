@@ -8,7 +8,7 @@ import apache_beam as beam
 import pyarrow as pa
 
 from pipeline.endpoints.kafka_address import KafkaAddress
-from pipeline.endpoints.kafka_readers import client_settings
+from pipeline.endpoints.kafka_client import client_settings
 from pipeline.endpoints.printing import json_lines
 
 _FLUSH_SECONDS = 60.0

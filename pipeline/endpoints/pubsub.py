@@ -10,7 +10,7 @@ from apache_beam.utils.timestamp import MAX_TIMESTAMP
 from apache_beam.utils.windowed_value import WindowedValue
 
 from pipeline.endpoints.files import NoInput
-from pipeline.endpoints.kafka import framed
+from pipeline.endpoints.framing import framed
 from pipeline.endpoints.pubsub_address import SUBSCRIPTIONS, PubsubAddress
 from schemas.raw import RawBlock
 

@@ -3,6 +3,8 @@
 import base64
 import subprocess
 import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from runners.flink import parts
@@ -10,6 +12,21 @@ from runners.flink.processes import LOOPBACK, DidNotStart, Process, answers, fre
 
 _START_SECONDS = 60.0
 _JAVA = ["-Xms128m", "-Xmx512m", "-XX:+UseSerialGC", "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn"]
+
+
+@dataclass(frozen=True, slots=True)
+class Security:
+    """What the listeners that are not open need.
+
+    `certificate` is a PEM file with the broker's private key (PKCS #8) and its chain, `users` maps those who may log in
+    (SASL PLAIN) to their passwords. Users own nothing: whoever comes in by the open listener gives them rights.
+    """
+
+    certificate: Path
+    users: Mapping[str, str] = field(repr=False)
+
+
+SECURED = ("SASL_PLAINTEXT", "SSL", "SASL_SSL")
 
 
 def properties(folder: Path, port: int, controller_port: int) -> dict[str, str]:
@@ -41,12 +58,38 @@ def properties(folder: Path, port: int, controller_port: int) -> dict[str, str]:
     }
 
 
-class KafkaBroker:
-    """A broker in `folder`; `start` and `stop`, or a `with` block. Its data survive `kill` and `start`."""
+def secured_properties(plain: Mapping[str, str], ports: Mapping[str, int], security: Security) -> dict[str, str]:
+    """The properties of a node with a listener for each of `ports` besides the open one."""
+    listeners = "".join(f",{protocol}://{LOOPBACK}:{port}" for protocol, port in ports.items())
+    protocols = "".join(f",{protocol}:{protocol}" for protocol in ports)
+    logins = " ".join(f'user_{name}="{password}"' for name, password in security.users.items())
+    login = f"org.apache.kafka.common.security.plain.PlainLoginModule required {logins};"
+    sasl = [protocol.lower() for protocol in ports if protocol.startswith("SASL")]
+    return {
+        **plain,
+        "listeners": plain["listeners"] + listeners,
+        "advertised.listeners": plain["advertised.listeners"] + listeners,
+        "listener.security.protocol.map": plain["listener.security.protocol.map"] + protocols,
+        "sasl.enabled.mechanisms": "PLAIN",
+        **{f"listener.name.{protocol}.plain.sasl.jaas.config": login for protocol in sasl},
+        "ssl.keystore.type": "PEM",
+        "ssl.keystore.location": str(security.certificate),
+        "authorizer.class.name": "org.apache.kafka.metadata.authorizer.StandardAuthorizer",
+        "super.users": "User:ANONYMOUS",
+    }
 
-    def __init__(self, folder: Path) -> None:
+
+class KafkaBroker:
+    """A broker in `folder`; `start` and `stop`, or a `with` block. Its data survive `kill` and `start`.
+
+    With `security` it listens for `SECURED` protocols too, each on a port of its own.
+    """
+
+    def __init__(self, folder: Path, security: Security | None = None) -> None:
         self.folder = folder.absolute()
         self.port, self._controller_port = free_port(), free_port()
+        self._security = security
+        self._ports = {} if security is None else {protocol: free_port() for protocol in SECURED}
         self.process: Process | None = None
 
     @property
@@ -54,12 +97,18 @@ class KafkaBroker:
         """What clients connect to: host and port."""
         return f"{LOOPBACK}:{self.port}"
 
+    def secured(self, protocol: str) -> str:
+        """Host and port of the listener for one of `SECURED`."""
+        return f"{LOOPBACK}:{self._ports[protocol]}"
+
     def start(self) -> "KafkaBroker":
         """Formats the storage where it is new and starts. Raises `PartMissing` and `DidNotStart`."""
         self.folder.mkdir(parents=True, exist_ok=True)
         config = self.folder / "server.properties"
         if not config.exists():
             found = properties(self.folder, self.port, self._controller_port)
+            if self._security is not None:
+                found = secured_properties(found, self._ports, self._security)
             config.write_text("".join(f"{name}={value}\n" for name, value in found.items()))
             self._format(config)
         self.process = Process("Kafka", [*self._java(), "kafka.Kafka", str(config)], self.folder / "kafka.log")

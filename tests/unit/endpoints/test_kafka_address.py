@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.endpoints.kafka_address import KafkaAddress, kafka_address
+from pipeline.endpoints.kafka_client import TopicUnreadable, client_settings
 from schemas.validation import SpecError
 
 
@@ -18,10 +19,10 @@ def test_folder_below_a_topic_is_a_topic_of_its_own() -> None:
     assert kafka_address("kafka://a:1/audit/receipts", "sinks.audit").topic == "audit.receipts"
 
 
-def test_secrets_come_from_a_file(tmp_path: Path) -> None:
-    (tmp_path / "client.properties").write_text("# comment\nsasl.password=a=b\nsecurity.protocol = SSL\n")
+def test_settings_come_from_a_file_too(tmp_path: Path) -> None:
+    (tmp_path / "client.properties").write_text("# comment\nsasl.password=${PASSWORD}\nsecurity.protocol = SSL\n")
     address = kafka_address(f"kafka://a:1/t?config={tmp_path}/client.properties", "events.uri")
-    assert address.client == (("sasl.password", "a=b"), ("security.protocol", "SSL"))
+    assert address.client == (("sasl.password", "${PASSWORD}"), ("security.protocol", "SSL"))
 
 
 @pytest.mark.parametrize(
@@ -43,8 +44,19 @@ def test_refused_uri_names_the_option_and_what_is_allowed(uri: str, said: str) -
     assert said in str(refused.value)
 
 
-def test_password_in_a_uri_is_refused_and_not_repeated() -> None:
-    with pytest.raises(SpecError) as refused:
-        kafka_address("kafka://a:1/t?sasl.password=hunter2", "events.uri")
-    assert "hunter2" not in str(refused.value)
-    assert "config=FILE" in str(refused.value)
+def test_password_in_clear_is_refused_and_not_repeated(tmp_path: Path) -> None:
+    (tmp_path / "client.properties").write_text("sasl.password=hunter2\n")
+    for query in ("sasl.password=hunter2", f"config={tmp_path}/client.properties"):
+        with pytest.raises(SpecError) as refused:
+            kafka_address(f"kafka://a:1/t?{query}", "events.uri")
+        assert "hunter2" not in str(refused.value)
+        assert "a secret in clear; allowed: ${NAME}, an environment variable" in str(refused.value)
+
+
+def test_secret_stands_in_the_address_as_the_name_of_its_variable(monkeypatch: pytest.MonkeyPatch) -> None:
+    address = kafka_address("kafka://a:1/t?sasl.password=${HALFLIFE_KAFKA_PASSWORD}", "events.uri")
+    with pytest.raises(TopicUnreadable, match=r"variable HALFLIFE_KAFKA_PASSWORD for sasl\.password is not"):
+        client_settings(address)
+    monkeypatch.setenv("HALFLIFE_KAFKA_PASSWORD", "hunter2")
+    assert client_settings(address)["sasl.password"] == "hunter2"
+    assert "hunter2" not in repr(address)

@@ -5,8 +5,8 @@ import json
 import fastavro
 import pytest
 
-from pipeline.endpoints.kafka import blocks_of
 from pipeline.endpoints.kafka_address import KafkaAddress
+from pipeline.endpoints.kafka_blocks import blocks_of
 from pipeline.endpoints.kafka_readers import Record
 from schemas.job import EventsSpec
 from schemas.times import parse_time_us
@@ -51,7 +51,7 @@ def test_record_without_a_value_becomes_a_dead_letter_that_names_its_key(value: 
     polled = blocks_of([record(3, value), record(4, event(1))], ADDRESS, spec(), AT)
     letters = [letter for block in polled.blocks for letter in decode_raw(block, spec(), AT)[1]]
     assert [(letter.error, letter.payload) for letter in letters] == [("UnreadableInput", b"")]
-    assert f"[0]@3: {said} with key b'key'" in letters[0].detail
+    assert f"[0]@3 with key b'key': {said}" in letters[0].detail
 
 
 def test_time_far_ahead_of_the_clock_is_counted_and_moves_no_watermark() -> None:

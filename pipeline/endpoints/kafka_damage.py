@@ -1,0 +1,71 @@
+"""Batches that a broker cannot give back whole: where the next good one begins.
+
+A producer writes records in batches with a checksum, often compressed. One that was damaged on a disk fails every time:
+librdkafka 2.16 asks for it again for ever when it cannot be decompressed, and jumps to a made-up offset after a wrong
+checksum. So a reader that meets one asks here where to go on.
+"""
+
+import time
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+_ANSWER_SECONDS = 15.0
+
+
+class Damage(NamedTuple):
+    """Offsets of one partition, from `first` to before `end`, whose records nobody can read, and why."""
+
+    partition: int
+    first: int
+    end: int
+    reason: str
+
+
+def is_damage(error: Any) -> bool:
+    """Whether an error in place of a record says that the record's batch cannot be read."""
+    from confluent_kafka import KafkaError
+
+    return error.code() in (KafkaError._BAD_MSG, KafkaError._BAD_COMPRESSION, KafkaError._NOT_IMPLEMENTED)
+
+
+def end_of_damage(settings: Mapping[str, Any], topic: str, partition: int, batch: int, first: int, high: int) -> int:
+    """The first offset behind the batch that begins at `batch`; `first` itself where that can be read after all.
+
+    It asks for one offset after another, twice as far each time, then halves the distance: some ten answers for a
+    batch of a thousand records. `high` is the end of the partition. Raises `TimeoutError` without an answer.
+    """
+    from confluent_kafka import Consumer
+
+    consumer = Consumer(dict(settings))
+    try:
+        if not _within(consumer, topic, partition, first, batch):
+            return first
+        inside, step = first, 1
+        while inside + step < high and _within(consumer, topic, partition, inside + step, batch):
+            inside, step = inside + step, 2 * step
+        beyond = min(inside + step, high)
+        while beyond - inside > 1:
+            middle = (inside + beyond) // 2
+            if _within(consumer, topic, partition, middle, batch):
+                inside = middle
+            else:
+                beyond = middle
+        return beyond
+    finally:
+        consumer.close()
+
+
+def _within(consumer: Any, topic: str, partition: int, offset: int, batch: int) -> bool:
+    """Whether asking for `offset` ends in the damaged batch that begins at `batch`."""
+    from confluent_kafka import KafkaError, TopicPartition
+
+    consumer.assign([TopicPartition(topic, partition, offset)])
+    deadline = time.monotonic() + _ANSWER_SECONDS
+    while time.monotonic() < deadline:
+        message = consumer.poll(1.0)
+        error = None if message is None else message.error()
+        if message is not None and (error is None or error.code() == KafkaError._PARTITION_EOF):
+            return False
+        if error is not None and is_damage(error):
+            return bool(message.offset() <= batch)
+    raise TimeoutError(f"no answer for offset {offset} of partition {partition} after {_ANSWER_SECONDS:.0f} s")
