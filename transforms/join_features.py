@@ -17,6 +17,7 @@ from transforms.coders import decode_batch, encode_batch
 from transforms.sharding import split_by_shard
 
 EMIT_ROWS = 65_536
+_DENSE = 64
 Sharded = tuple[int, pa.RecordBatch]
 Part = tuple[int, bytes]  # encoded once: a Flatten of several stages makes runners decode and encode its elements
 
@@ -42,18 +43,31 @@ def joined(parts: Sequence[pa.RecordBatch], names: Sequence[str]) -> tuple[pa.Re
     columns: dict[str, pa.Array] = {}
     rest = [batches.take_rows(events, ~complete)]
     for part, place in zip(parts[1:], places, strict=True):
-        own = part.drop_columns([batches.ROW, batches.EVENT_TIME])
-        columns.update(zip(own.schema.names, own.take(pa.array(place[complete])).columns, strict=True))
-        left = np.ones(part.num_rows, np.bool_)
-        left[place[complete]] = False
-        rest.append(batches.take_rows(part, left))
+        own, used = part.drop_columns([batches.ROW, batches.EVENT_TIME]), place[complete]
+        columns.update(zip(own.schema.names, own.take(pa.array(used)).columns, strict=True))
+        rest.append(_without(part, used))
     for name in names:
         ready = ready.append_column(pa.field(name, columns[name].type), columns[name])
     return ready, rest
 
 
+def _without(part: pa.RecordBatch, used: npt.NDArray[np.int64]) -> pa.RecordBatch:
+    """The rows of a part that are not `used` (distinct indices)."""
+    if len(used) == part.num_rows:
+        return part.slice(0, 0)
+    left = np.ones(part.num_rows, np.bool_)
+    left[used] = False
+    return batches.take_rows(part, left)
+
+
 def _places(rows: npt.NDArray[np.int64], wanted: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
     """Where in `rows` (unique, at least one) each of `wanted` is; -1 where it is not."""
+    first, last = min(rows.min(), wanted.min()), max(rows.max(), wanted.max())
+    if last - first < _DENSE * len(rows):  # numbers of one shard follow each other: a table is faster than a search
+        table = np.full(last - first + 1, -1)
+        table[rows - first] = np.arange(len(rows))
+        found: npt.NDArray[np.int64] = table[wanted - first]
+        return found
     order = np.argsort(rows)
     nearest = order[np.minimum(np.searchsorted(rows, wanted, sorter=order), len(rows) - 1)]
     return np.where(rows[nearest] == wanted, nearest, -1)

@@ -105,7 +105,8 @@ class _ScoreFn(beam.DoFn):
             return
         plan = self._serving.plan(entries, batches.times_us(batch))
         for by in scoring.assigned(batch, entries, plan.serving):
-            yield from self._scored(batches.take_rows(batch, by.rows), by, plan)
+            own = batch if len(by.rows) == batch.num_rows else batches.take_rows(batch, by.rows)
+            yield from self._scored(own, by, plan)
         self._measure(entries, plan)
         events = self._serving.drain()
         if events:

@@ -12,6 +12,11 @@ import pyarrow.compute as pc
 from schemas.batches import take_rows
 
 
+def hash_ids(ids: pa.Array) -> npt.NDArray[np.uint64]:
+    """The same hashes as `hash_values` for texts without nulls of which few repeat: no dictionary is made."""
+    return np.asarray(pd.util.hash_array(ids.to_numpy(zero_copy_only=False), categorize=False), np.uint64)
+
+
 def hash_values(values: pa.Array) -> npt.NDArray[np.uint64]:
     """A 64-bit hash of each value's text or number (`pandas.util.hash_array`); null hashes to 0."""
     if pa.types.is_floating(values.type) or pa.types.is_integer(values.type):

@@ -18,7 +18,7 @@ from schemas.records import now_us
 from transforms import metrics, seen_ids
 from transforms.dead_letters import DEAD_LETTERS, of_rows
 from transforms.join_features import EMIT_ROWS, Sharded, stamped
-from transforms.sharding import hash_values, split_by_shard
+from transforms.sharding import hash_ids, split_by_shard
 from transforms.state import VersionedStateCoder
 
 _MAX_RUNS = 16
@@ -47,7 +47,7 @@ class _ShardFn(beam.DoFn):
         self._shards = shards
 
     def process(self, batch: pa.RecordBatch) -> Iterator[Sharded]:
-        yield from split_by_shard(batch, hash_values(batch.column(batches.EVENT_ID)), self._shards)
+        yield from split_by_shard(batch, hash_ids(batch.column(batches.EVENT_ID)), self._shards)
 
 
 class _AnnounceFn(beam.DoFn):
@@ -58,7 +58,7 @@ class _AnnounceFn(beam.DoFn):
 
     def process(self, batch: pa.RecordBatch) -> Iterator[Arrival]:
         top = int(batches.times_us(batch).max())
-        hashes = hash_values(batch.column(batches.EVENT_ID))
+        hashes = hash_ids(batch.column(batches.EVENT_ID))
         split = dict(split_by_shard(batch, hashes, self._shards))
         for shard in range(self._shards):
             yield shard, (top, split.get(shard, batch.slice(0, 0)))

@@ -1,6 +1,7 @@
 """Parts of events put together again, whichever of them come first."""
 
 import pyarrow as pa
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -29,6 +30,20 @@ def test_rows_that_every_part_has_are_joined_in_the_order_of_events() -> None:
         {"plain": 1, "g": 100, "f": 10},
     ]
     assert [batch.column("__row").to_pylist() for batch in rest] == [[2], [], [2]]
+
+
+@pytest.mark.parametrize("apart", [1, 8, 10**6, 2**55])
+def test_rows_find_each_other_however_far_apart_their_numbers_are(apart: int) -> None:
+    rows = [row * apart for row in (7, 0, 3, -5)]
+    parts = [part(rows, plain=1), part([*sorted(rows), 100 * apart], f=1), part([rows[2], rows[0]], g=1)]
+    ready, rest = joined(parts, NAMES)
+    assert ready is not None
+    assert ready.select(["plain", *NAMES]).to_pylist() == [{"plain": r, "g": r, "f": r} for r in (rows[0], rows[2])]
+    assert [batch.column("__row").to_pylist() for batch in rest] == [
+        [rows[1], rows[3]],
+        [rows[3], rows[1], 100 * apart],
+        [],
+    ]
 
 
 def test_nothing_is_joined_while_no_event_is_complete() -> None:

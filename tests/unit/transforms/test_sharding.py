@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from transforms.sharding import hash_values, split_by_shard
+from transforms.sharding import hash_ids, hash_values, split_by_shard
 
 # State on disk is keyed by these: if one changes, a restored job finds its state in other shards.
 PINNED = {"": 0x186DA64456263A46, "JFK": 0x488E6F4D221674D9, "ä": 0x0259D8895492F2DE, None: 0}
@@ -22,6 +22,12 @@ def test_hashes_that_state_depends_on_are_pinned() -> None:
 def test_hash_of_a_text_does_not_depend_on_its_neighbours(texts: list[str | None]) -> None:
     alone = [int(hash_values(pa.array([text], pa.string()))[0]) for text in texts]
     assert hash_values(pa.array(texts, pa.string())).tolist() == alone
+
+
+@given(st.lists(st.text(max_size=5), max_size=30))
+def test_ids_hash_like_other_texts(texts: list[str]) -> None:
+    ids = pa.array(texts, pa.string())
+    assert hash_ids(ids).tolist() == hash_values(ids).tolist()
 
 
 @pytest.mark.parametrize("shards", [1, 2, 8, 64])
