@@ -122,16 +122,12 @@ def _write(workload: wl.Workload, events: pa.RecordBatch, features: Floats, mode
 
 def _score_columns(workload: wl.Workload, events: pa.RecordBatch, answers: Floats) -> dict[str, pa.Array]:
     rows = events.num_rows
-    suffix = f"|{workload.digest}|{wl.ROLE}"
-    sha256 = hashlib.sha256
     reason = pa.struct([("feature", pa.string()), ("contribution", pa.float64())])
     no_reasons = pa.ListArray.from_arrays(pa.array(np.zeros(rows + 1, np.int32)), pa.array([], reason))
     now = pa.scalar(time.time_ns() // 1000, pa.timestamp("us"))
     event_ids = events.column("id")
     return {
-        "score_id": pa.array(
-            [sha256((one + suffix).encode()).hexdigest()[:32] for one in event_ids.to_pylist()]
-        ),
+        "score_id": _score_ids(event_ids, f"|{workload.digest}|{wl.ROLE}".encode()),
         "event_id": event_ids,
         "event_time": events.column("departed_at"),
         "subject": events.column("tailnum"),
@@ -145,6 +141,15 @@ def _score_columns(workload: wl.Workload, events: pa.RecordBatch, answers: Float
         "reasons": no_reasons,
         "scored_at": pa.repeat(now, rows),
     }
+
+
+def _score_ids(event_ids: pa.Array, tail: bytes) -> pa.Array:
+    """First 32 hex digits of the SHA-256 of each id and `tail`."""
+    sha256 = hashlib.sha256
+    hashes = b"".join([sha256(event_id + tail).digest() for event_id in event_ids.cast(pa.binary()).to_pylist()])
+    shortened = np.frombuffer(hashes, np.uint8).reshape(-1, 32)[:, :16].tobytes().hex().encode()
+    starts = np.arange(0, len(shortened) + 1, 32, dtype=np.int32)
+    return pa.StringArray.from_buffers(len(event_ids), pa.py_buffer(starts), pa.py_buffer(shortened))
 
 
 def _receipt_columns(workload: wl.Workload, inputs: Floats, latency_us: int) -> dict[str, pa.Array]:

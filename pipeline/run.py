@@ -5,12 +5,14 @@ import logging
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TextIO
 
 import apache_beam as beam
 from apache_beam.options.pipeline_options import GoogleCloudOptions, PipelineOptions, StandardOptions
+from apache_beam.runners.runner import PipelineResult
 from ulid import ULID
 
 from models.errors import StoreError
@@ -48,6 +50,7 @@ from schemas.job import Job
 from schemas.raw import RawBlock
 from schemas.validation import SpecError
 from transforms import metrics
+from transforms.coders import batches_kept
 from transforms.watch_releases import columns_of
 
 # What a runner is asked for besides what the command line says.
@@ -190,14 +193,22 @@ def execute(prepared: Prepared, beam_arguments: Sequence[str], started: float) -
     run_id = str(ULID()).lower()
     pipeline, raw = _source(prepared, beam_arguments)
     write_outputs(build(raw, prepared.job), prepared.job, run_id)
-    result = pipeline.run()
-    result.wait_until_finish()
+    result = _run_to_end(pipeline, prepared.source.bounded)
     startup = metrics.startup_us(result, int(started * 1e6)) / 1e6
     counts = metrics.counts_of(result)
     summary = summarise(counts, time.time() - started, startup, prepared.document, run_id)
     if prepared.source.bounded:  # a cancelled job stops between its stages, and retries count twice
         check_counts(summary)
     return summary
+
+
+def _run_to_end(pipeline: beam.Pipeline, bounded: bool) -> PipelineResult:
+    """Runs the pipeline; where one process does all of it, batches stay in place between its stages."""
+    kept = bounded and direct.is_one_process(pipeline.runner, pipeline.options)
+    with batches_kept() if kept else nullcontext():
+        result = pipeline.run()
+        result.wait_until_finish()
+    return result
 
 
 def stage(prepared: Prepared, beam_arguments: Sequence[str]) -> str:
@@ -249,8 +260,7 @@ def execute_features(prepared: Prepared, out: str, beam_arguments: Sequence[str]
         _ = letters | "WriteDeadLetters" >> WriteRecords(
             prepared.job.sinks.dead_letters, "DeadLetter", f"dead_letters-{run_id}"
         )
-    result = pipeline.run()
-    result.wait_until_finish()
+    result = _run_to_end(pipeline, prepared.source.bounded)
     return feature_counts(metrics.counts_of(result), folder, run_id)
 
 

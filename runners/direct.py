@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from itertools import chain
 from typing import NamedTuple
 
+from apache_beam.options.pipeline_options import DirectOptions, PipelineOptions
 from apache_beam.portability import common_urns
 from apache_beam.portability.api import beam_runner_api_pb2
 from apache_beam.runners.direct.direct_runner import BundleBasedDirectRunner
@@ -30,6 +31,11 @@ def bounded_runner() -> PipelineRunner:
 def replaying_runner() -> PipelineRunner:
     """The runner for `TestStream`. It keeps no watermark holds for timers."""
     return BundleBasedDirectRunner()
+
+
+def is_one_process(runner: PipelineRunner, options: PipelineOptions) -> bool:
+    """Whether all workers of a run are threads of this process."""
+    return isinstance(runner, _BoundedRunner) and options.view_as(DirectOptions).direct_running_mode == "in_memory"
 
 
 class _BoundedRunner(FnApiRunner):

@@ -1,11 +1,64 @@
-"""How batches travel between workers: Arrow's own stream format, registered for `pa.RecordBatch` on import."""
+"""How batches travel between workers: Arrow's own stream format, registered for `pa.RecordBatch` on import.
+
+Where all workers are threads of this process a batch may also stay where it is while only its number travels:
+see `batches_kept`.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from itertools import count
 
 import pyarrow as pa
 from apache_beam import coders
 
+_REFERENCE = b"halflife:kept:"  # no Arrow stream begins so: they begin with four bytes 0xFF
+
+
+class _Kept:
+    """Batches by number; `uses` says how many jobs of this process still run with them."""
+
+    def __init__(self) -> None:
+        self.uses = 0
+        self._batches: dict[bytes, pa.RecordBatch] = {}
+        self._numbers = count()
+
+    def add(self, batch: pa.RecordBatch) -> bytes:
+        reference = _REFERENCE + str(next(self._numbers)).encode()
+        self._batches[reference] = batch
+        return reference
+
+    def get(self, reference: bytes) -> pa.RecordBatch:
+        if reference not in self._batches:
+            raise ValueError(f"{reference.decode()}: the batch was kept by another process, or its job has ended")
+        return self._batches[reference]
+
+    def clear(self) -> None:
+        self._batches.clear()
+
+
+_kept = _Kept()
+
+
+@contextmanager
+def batches_kept() -> Iterator[None]:
+    """Until the end of the block batches are encoded as references into this process's memory.
+
+    For a bounded job whose workers all share the process: runners copy what they pass on seven times from one stage
+    to the next, which was a third of such a job. All batches that passed between stages live until the block ends.
+    """
+    _kept.uses += 1
+    try:
+        yield
+    finally:
+        _kept.uses -= 1
+        if not _kept.uses:
+            _kept.clear()
+
 
 def encode_batch(batch: pa.RecordBatch) -> bytes:
-    """The batch as an Arrow IPC stream, schema included."""
+    """The batch as an Arrow IPC stream, schema included; within `batches_kept` a reference to it."""
+    if _kept.uses:
+        return _kept.add(batch)
     sink = pa.BufferOutputStream()
     with pa.ipc.new_stream(sink, batch.schema) as writer:
         writer.write_batch(batch)
@@ -14,7 +67,9 @@ def encode_batch(batch: pa.RecordBatch) -> bytes:
 
 
 def decode_batch(encoded: bytes) -> pa.RecordBatch:
-    """The inverse of `encode_batch`."""
+    """The inverse of `encode_batch`. Raises `ValueError` for a reference that this process does not hold."""
+    if encoded.startswith(_REFERENCE):
+        return _kept.get(encoded)
     with pa.ipc.open_stream(encoded) as reader:
         return reader.read_next_batch()
 

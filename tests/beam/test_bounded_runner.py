@@ -76,3 +76,12 @@ def test_only_a_flatten_that_nothing_else_reads_goes() -> None:
     for graph, kept in ((_joined, False), (_joined_and_read, True), (_grouped_twice, True)):
         assert "Flatten/Read" in _stages(FnApiRunner(), graph)
         assert ("Flatten/Read" in _stages(direct._BoundedRunner(), graph)) == kept, graph.__name__
+
+
+@pytest.mark.parametrize(
+    ("arguments", "one"),
+    [([], True), (["--direct_num_workers=2"], True), (["--direct_running_mode=multi_processing"], False)],
+)
+def test_workers_in_processes_of_their_own_are_told_apart(arguments: list[str], one: bool) -> None:
+    assert direct.is_one_process(direct.bounded_runner(), PipelineOptions(arguments)) == one
+    assert not direct.is_one_process(FnApiRunner(), PipelineOptions(arguments))

@@ -10,6 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from pipeline.run import write_features
+from runners import direct
 from tests.jobs.flows import (
     COLUMNS,
     MANIFEST,
@@ -35,6 +36,24 @@ SUMMARY = {
     "events_per_second",
 }
 LABELS = {"uri": "labels", "format": "json", "event_id": "id", "event_time": "at", "column": "delay"}
+
+
+def test_scores_are_the_same_whether_batches_stay_in_place_or_travel(
+    flow: Flow, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    flow.feed(json_lines(trips(300)))
+    found = []
+    for kept in (True, False):
+        if not kept:
+            monkeypatch.setattr(direct, "is_one_process", lambda runner, options: False)
+        out = str(flow.root / f"receipts-{kept}")
+        spec = flow.spec()
+        outcome = flow.run(spec | {"sinks": {"audit": out}})
+        assert outcome.code == 0, outcome.err
+        rows = read_avro(Path(out, "receipts"))
+        found.append(sorted((row["score_id"], row["score"], str(row["features"])) for row in rows))
+    assert len(found[0]) == 300
+    assert found[0] == found[1]
 
 
 def test_summary_has_what_is_promised_and_notes_what_is_not_done(flow: Flow, monkeypatch: pytest.MonkeyPatch) -> None:

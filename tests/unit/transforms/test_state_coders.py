@@ -5,7 +5,7 @@ import pyarrow as pa
 import pytest
 from apache_beam import coders
 
-from transforms.coders import ArrowBatchCoder
+from transforms.coders import ArrowBatchCoder, batches_kept, decode_batch, encode_batch
 from transforms.seen_ids import run_of
 from transforms.state import StateFormatMismatch, VersionedStateCoder
 
@@ -46,3 +46,23 @@ def test_coders_are_equal_by_what_they_write() -> None:
     assert VersionedStateCoder("tiles", 1) == VersionedStateCoder("tiles", 1)
     assert VersionedStateCoder("tiles", 1) != VersionedStateCoder("tiles", 2)
     assert not ArrowBatchCoder().is_deterministic()
+
+
+def test_kept_batches_are_themselves_until_the_last_block_ends() -> None:
+    batch = pa.RecordBatch.from_pydict({"n": [1, 2]})
+    with batches_kept():
+        with batches_kept():
+            reference = encode_batch(batch)
+        assert len(reference) < 40
+        assert decode_batch(reference) is batch
+        assert decode_batch(encode_batch(batch.slice(1))).to_pylist() == [{"n": 2}]
+    assert decode_batch(encode_batch(batch)) is not batch
+    with pytest.raises(ValueError, match=f"{reference.decode()}: the batch was kept by another process"):
+        decode_batch(reference)
+
+
+def test_batches_encoded_before_are_read_while_others_are_kept() -> None:
+    batch = pa.RecordBatch.from_pydict({"n": [1, 2]})
+    encoded = encode_batch(batch)
+    with batches_kept():
+        assert decode_batch(encoded).equals(batch)
