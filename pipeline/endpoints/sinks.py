@@ -1,9 +1,8 @@
-"""Sinks of record batches: Avro or Parquet files, topics, or JSON lines on standard output."""
+"""Sinks of record batches: Avro or Parquet files, services, or JSON lines on standard output."""
 
 import uuid
-from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import IO, Any, NamedTuple, Protocol
+from typing import IO, Any, Protocol
 
 import apache_beam as beam
 import pyarrow as pa
@@ -11,8 +10,8 @@ import pyarrow.parquet as pq
 from apache_beam.io.filesystems import FileSystems
 from ulid import ULID
 
-from pipeline.endpoints import kafka_address, kafka_sink, pubsub_address, pubsub_sink
 from pipeline.endpoints.printing import PrintRecords
+from pipeline.endpoints.services import SERVICES
 from pipeline.endpoints.uris import FILE_SCHEMES, STDOUT, beam_path, scheme_of
 from schemas.avro_files import AvroFileWriter
 from schemas.records import avsc
@@ -24,47 +23,19 @@ class SinkUnwritable(Exception):
     """A sink that cannot be written; the message names its place in the spec, its URI and what is wrong."""
 
 
-class _Service(NamedTuple):
-    """A sink that is no folder: the label of its step, what looks for it, and what writes a record's batches to it."""
-
-    label: str
-    check: Callable[[str, str, str], None]
-    write: Callable[[str, str], beam.PTransform[Any, Any]]
-
-
-def _check_topic(uri: str, place: str, record: str) -> None:
-    kafka_sink.check_topic_writable(kafka_address.kafka_address(uri, place), place)
-
-
-def _write_topic(uri: str, record: str) -> beam.PTransform[Any, Any]:
-    return kafka_sink.WriteTopic(kafka_address.kafka_address(uri, "sinks"), record)
-
-
-def _check_messages(uri: str, place: str, record: str) -> None:
-    pubsub_sink.check_writable(pubsub_address.sink_address(uri, place), place)
-
-
-def _write_messages(uri: str, record: str) -> beam.PTransform[Any, Any]:
-    return pubsub_sink.WriteMessages(pubsub_address.sink_address(uri, "sinks"), record)
-
-
-_SERVICES: Mapping[str, _Service] = {
-    kafka_address.SCHEME: _Service("Topic", _check_topic, _write_topic),
-    pubsub_address.SCHEME: _Service("Messages", _check_messages, _write_messages),
-}
-SCHEMES = (*FILE_SCHEMES, *_SERVICES)
+SCHEMES = (*FILE_SCHEMES, *SERVICES)
 
 
 def check_writable(uri: str, place: str, record: str = "") -> None:
     """Makes sure of a sink for a record before the job spends time: creates a file in a folder, asks a service.
 
     Raises:
-        SinkUnwritable, TopicUnwritable: it cannot be written.
+        SinkUnwritable, TopicUnwritable, TableUnwritable: it cannot be written.
         SpecError: the URI says something that is not allowed.
     """
     if uri == STDOUT:
         return
-    service = _SERVICES.get(scheme_of(uri))
+    service = SERVICES.get(scheme_of(uri))
     if service is not None:
         service.check(uri, place, record)
         return
@@ -229,7 +200,7 @@ class WriteRecords(beam.PTransform[beam.PCollection[pa.RecordBatch], Any]):
     def expand(self, batches: beam.PCollection[pa.RecordBatch]) -> Any:
         if self._uri == STDOUT:
             return batches | "Lines" >> PrintRecords()
-        service = _SERVICES.get(scheme_of(self._uri))
+        service = SERVICES.get(scheme_of(self._uri))
         if service is not None:
             return batches | service.label >> service.write(self._uri, self._record)
         return batches | "Files" >> WriteBatches(self._uri, self._format, self._prefix)
