@@ -68,7 +68,8 @@ class Backend:
             return []
         with self._errors(f"list {prefix}/"):
             found = obstore.list(store, f"{prefix}/", offset=after).collect()
-        return sorted((meta["path"], meta["size"]) for meta in found)
+        # Asked of the store to save listing; not all that speak its protocol obey.
+        return sorted((meta["path"], meta["size"]) for meta in found if after is None or meta["path"] > after)
 
     def size(self, key: str) -> int | None:
         """Bytes of an object; None if there is none."""

@@ -1,0 +1,103 @@
+"""Everything of a job in a bucket: spec, events, models and records, on a GCS server (`fake-gcs-server`, in memory).
+
+Beam's files go by Google's client, the model store by obstore, both signed in with a key. The server has no IAM.
+"""
+
+import io
+import uuid
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import fastavro
+import pytest
+from apache_beam.io.filesystems import FileSystems
+
+from models.errors import StoreError
+from models.store import ModelStore
+from tests.dataflow.emulators import GcsServer
+from tests.jobs.flows import Flow, container, trips
+
+
+@pytest.fixture
+def bucket(gcs: GcsServer) -> str:
+    return gcs.create_bucket(f"halflife-{uuid.uuid4().hex[:8]}")
+
+
+class BucketFlow(Flow):
+    """A flow whose store is in a bucket."""
+
+    bucket: str
+
+    @property
+    def store(self) -> ModelStore:
+        return ModelStore(f"{self.bucket}/models", "trips")
+
+
+@pytest.fixture
+def flow(bucket: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> BucketFlow:
+    made = BucketFlow(tmp_path, capsys)
+    made.bucket = bucket
+    return made
+
+
+def put(path: str, content: bytes) -> None:
+    with FileSystems.create(path) as stream:
+        stream.write(content)
+
+
+def records(folder: str) -> list[Any]:
+    found = []
+    for metadata in FileSystems.match([f"{folder}/**"])[0].metadata_list:
+        assert not metadata.path.endswith(".partial")
+        with FileSystems.open(metadata.path) as stream:
+            found += list(fastavro.reader(io.BytesIO(stream.read())))
+    return found
+
+
+def test_job_that_has_everything_in_a_bucket_scores_every_event_once(bucket: str, flow: BucketFlow) -> None:
+    flow.publish()
+    for number in range(2):
+        put(f"{bucket}/in/{number}.avro", container(trips(20, first=20 * number)))
+    spec = flow.spec("avro", uri=f"{bucket}/in/*.avro")
+    spec["model"]["store"] = f"{bucket}/models"
+    spec["sinks"] = {name: f"{bucket}/out/{name}" for name in ("scores", "audit", "drift", "dead_letters")}
+    outcome = flow.run(spec)
+    assert (outcome.code, outcome.summary["scored"], outcome.summary["receipts"]) == (0, 40, 40)
+    scores = records(f"{bucket}/out/scores")
+    assert sorted(score["event_id"] for score in scores) == sorted(f"t{number}" for number in range(40))
+    receipts = records(f"{bucket}/out/audit/receipts")
+    assert {receipt["score_id"] for receipt in receipts} == {score["score_id"] for score in scores}
+    assert {event["kind"] for event in records(f"{bucket}/out/audit/models")} >= {"admitted", "released", "loaded"}
+
+
+def test_store_lists_only_what_is_new_and_reads_back_what_was_published(bucket: str, flow: BucketFlow) -> None:
+    flow.publish("v1")
+    flow.publish("v2", intercept=2.0)
+    assert flow.store.versions() == ["v1", "v2"]
+    assert [release.sequence for release in flow.store.releases(after=1)] == [2]
+    assert flow.store.read_manifest("v2").version == "v2"
+
+
+def test_of_racing_writers_of_one_release_exactly_one_wins(bucket: str, flow: BucketFlow) -> None:
+    flow.publish()
+
+    def release(number: int) -> int:
+        return flow.store.append_release(champion="v1", effective_from_us=number, by=f"racer{number}").sequence
+
+    with ThreadPoolExecutor(8) as threads:
+        assert sorted(threads.map(release, range(24))) == list(range(2, 26))
+
+
+def test_bucket_that_is_not_there_is_named_in_one_line(gcs: GcsServer, flow: BucketFlow) -> None:
+    spec = flow.spec("avro", uri="gs://no-such-bucket/in/*.avro")
+    outcome = flow.run(spec)
+    assert outcome.code == 1
+    assert outcome.err.startswith("halflife: ")
+    assert "gs://no-such-bucket/in/*.avro" in outcome.err
+    assert outcome.err.count("\n") == 1
+
+
+def test_store_in_a_bucket_that_is_not_there_says_so(gcs: GcsServer) -> None:
+    with pytest.raises(StoreError, match="gs://no-such-bucket/models"):
+        ModelStore("gs://no-such-bucket/models", "trips").releases()
