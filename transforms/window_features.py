@@ -43,6 +43,14 @@ class _WholeShardFn(beam.DoFn):
             yield stamped(part)
 
 
+def watermark_of(fired: Timestamp) -> int:
+    """How far the watermark has come, in microseconds, when a timer of a T fires, which was set just before it.
+
+    On Flink time has milliseconds: there the timer was set, and fired, at the last one before T.
+    """
+    return int(fired.micros) + (1 if fired.micros % 1000 else 1000)
+
+
 class _ArrivingFn(beam.DoFn):
     """A shard over time. `NEXT` fires at the earliest T that an event waits for; `LAST`, at the latest, lets one
     call do the work when the watermark leaps over many; `FORGET` clears a shard that nothing can need any more."""
@@ -72,8 +80,10 @@ class _ArrivingFn(beam.DoFn):
     def _set_due(self, state: FeatureState, next_timer: Any, last_timer: Any) -> None:
         due = feature_state.next_due(self._plan, state)
         if due is not None:
-            next_timer.set(Timestamp(micros=due[0]))
-            last_timer.set(Timestamp(micros=due[1]))
+            # A microsecond before T: Flink's timers fire when the watermark has passed their time, not reached it, and
+            # past the last event of a silent topic it never goes.
+            next_timer.set(Timestamp(micros=due[0] - 1))
+            last_timer.set(Timestamp(micros=due[1] - 1))
 
     @on_timer(NEXT)
     def next_reached(  # type: ignore[no-untyped-def]
@@ -88,7 +98,7 @@ class _ArrivingFn(beam.DoFn):
     ) -> Iterator[TimestampedValue[pa.RecordBatch]]:
         state = self._read(waiting, open_rows, tables)
         due, expired = feature_state.advance(
-            self._plan, state, reached.micros, self._lateness_us, self._max_values
+            self._plan, state, watermark_of(reached), self._lateness_us, self._max_values
         )
         self._write(state, waiting, open_rows, tables)
         self._set_due(state, next_timer, last_timer)

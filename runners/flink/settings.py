@@ -30,6 +30,9 @@ STREAMING = (
     Setting("fail_on_checkpointing_errors", None, "a checkpoint store that is away for a while stops no scoring"),
     Setting("externalized_checkpoints_enabled", None, "a new job manager can go on from the last checkpoint"),
     Setting("retain_externalized_checkpoints_on_cancellation", None, "a cancelled job can go on where it stopped"),
+    # Otherwise Beam's runner lays aside what a bundle emits while a checkpoint is taken, and hands it on with the next
+    # event or watermark: on a topic that has fallen silent, never (docs/flink.md).
+    Setting("finish_bundle_before_checkpointing", None, "answers given during a checkpoint leave with it, not later"),
     Setting("max_bundle_time_mills", "200", "ms; a bundle waits this long at each shuffle, which bounds the latency"),
 )
 # Restarts are not set here: Beam's option counts them over the life of the job, so that a year of machine failures

@@ -20,3 +20,8 @@ def test_only_streaming_jobs_ask_for_checkpoints() -> None:
     asked = [argument.split("=")[0] for argument in with_profile([], "flights", streaming=False)]
     assert "--checkpointing_interval" not in asked
     assert "--checkpointing_interval=10000" in with_profile([], "flights", streaming=True)
+
+
+def test_checkpoints_of_streaming_jobs_wait_for_the_bundles_in_progress() -> None:
+    """Without it, answers given during a checkpoint stay in the runner until the next event (docs/flink.md)."""
+    assert "--finish_bundle_before_checkpointing" in with_profile([], "flights", streaming=True)

@@ -5,6 +5,7 @@ from typing import Any
 import pandas as pd
 import pyarrow as pa
 import pytest
+from apache_beam.utils.timestamp import Timestamp
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -15,6 +16,7 @@ from tests.reference.reference import AFTER_ALL, BEFORE_ALL
 from tests.reference.streaming import streaming_feature
 from transforms.feature_state import FeatureState, advance, forgotten_at, next_due
 from transforms.tiles import observations, plan_key
+from transforms.window_features import watermark_of
 
 MINUTE = 60_000_000
 COLUMNS = {"key": "string", "value": "number"}
@@ -117,3 +119,8 @@ def test_event_is_due_at_the_latest_of_its_windows_beginnings() -> None:
 def test_state_is_useless_when_its_last_tile_can_serve_no_late_event() -> None:
     state = FeatureState(open_rows=[observed(frames_of([[(1, "A", 1.0), (13, "A", 1.0)]])[0])])
     assert forgotten_at(PLAN, state, LATENESS) == 13 * MINUTE + PLAN.tile_us + 20 * MINUTE + LATENESS - 3 * MINUTE
+
+
+@pytest.mark.parametrize("fired_us", [10 * MINUTE - 1, 10 * MINUTE - 1000], ids=["microseconds", "milliseconds"])
+def test_timer_just_before_a_tile_says_that_the_watermark_has_reached_it(fired_us: int) -> None:
+    assert watermark_of(Timestamp(micros=fired_us)) == 10 * MINUTE
