@@ -21,7 +21,7 @@ settings.load_profile("halflife")
 
 
 # Folders whose tests share servers of a session: one test process runs all of a folder's files.
-_SHARING_SERVERS = ("tests/kafka/",)
+_SHARING_SERVERS = ("tests/flink/", "tests/kafka/")
 
 
 @pytest.hookimpl(optionalhook=True)

@@ -53,7 +53,7 @@ def _tell(here: Path) -> int:
         events = service.flights(_SLICE)
         uri = f"events.uri=kafka://{broker.bootstrap}/flights?idle_after=5s"
         given = [*service.arguments(broker, url), "--set", uri]
-        with service.submitted(cluster, given, here, os.environ) as job:
+        with service.submitted(cluster, given, here) as job:
             _serve(job, broker, cluster, store, events)
         return _account(broker, len(events))
 

@@ -4,7 +4,7 @@ import json
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
@@ -21,6 +21,7 @@ from schemas.times import parse_time_us
 
 Event = dict[str, Any]
 MODEL = "flight-delay"
+LOOPBACK = "--environment_type=LOOPBACK"
 _QUIET = {"log_level": 3}  # errors only: a broker that has just started is asked again, which is no news
 TOPICS = {"flights": 2, "scores": 1, "audit.receipts": 1, "audit.models": 1, "drift": 1, "dead": 1}
 _NUMBER = {"type": "number", "nullable": True, "default": 0.0}
@@ -79,11 +80,16 @@ def create_topics(broker: KafkaBroker) -> None:
 
 def produce(broker: KafkaBroker, events: list[Event]) -> None:
     """Events as JSON under their ids; returns when the broker has them all."""
+    produce_values(broker, [(event["id"], json.dumps(event, default=_rfc3339).encode()) for event in events])
+
+
+def produce_values(broker: KafkaBroker, records: list[tuple[str, bytes]]) -> None:
+    """Records of any content under their keys; returns when the broker has them all."""
     from confluent_kafka import Producer
 
     producer = Producer({"bootstrap.servers": broker.bootstrap, "enable.idempotence": True, **_QUIET})
-    for event in events:
-        producer.produce("flights", json.dumps(event, default=_rfc3339).encode(), key=event["id"].encode())
+    for key, value in records:
+        producer.produce("flights", value, key=key.encode())
     assert producer.flush(60) == 0
 
 
@@ -124,7 +130,7 @@ def time_us(record: Mapping[str, Any]) -> int:
 
 
 class Job:
-    """`python -m pipeline` as a process of its own; its worker lives in it (LOOPBACK)."""
+    """`python -m pipeline` as a process of its own, which submits the job and follows it."""
 
     def __init__(self, process: "subprocess.Popen[bytes]", log: Path) -> None:
         self._process, self._log = process, log
@@ -153,18 +159,18 @@ def arguments(broker: KafkaBroker, store: str) -> list[str]:
 
 
 @contextmanager
-def submitted(cluster: FlinkCluster, given: list[str], folder: Path, environment: Mapping[str, str]) -> Iterator[Job]:
-    """The job on the cluster, cancelled and ended with the block."""
+def submitted(
+    cluster: FlinkCluster, given: Sequence[str], folder: Path, options: Sequence[str] = (LOOPBACK,)
+) -> Iterator[Job]:
+    """The job on the cluster, cancelled and ended with the block; `options` say where its workers are."""
     command = [
         *(sys.executable, "-m", "pipeline", *given, "--verbose"),
-        *("--runner=FlinkRunner", f"--flink_master={cluster.master}", "--environment_type=LOOPBACK"),
-        *(f"--flink_job_server_jar={parts.job_server_jar()}", "--parallelism=2", "--checkpointing_interval=2000"),
+        *("--runner=FlinkRunner", f"--flink_master={cluster.master}", "--parallelism=2"),
+        *(f"--flink_job_server_jar={parts.job_server_jar()}", "--checkpointing_interval=1000", *options),
     ]
     log = folder / "job.log"
     with log.open("wb") as output:
-        process = subprocess.Popen(
-            command, env=dict(environment), stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT
-        )
+        process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT)
     try:
         yield Job(process, log)
     finally:

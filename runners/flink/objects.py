@@ -50,6 +50,12 @@ class S3Server:
             self.process.stop()
             self.process = None
 
+    def kill(self) -> None:
+        """`kill -9`; `start` brings it back, with its buckets, where it was."""
+        if self.process is not None:
+            self.process.kill()
+            self.process = None
+
     def __enter__(self) -> "S3Server":
         return self.start()
 

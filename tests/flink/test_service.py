@@ -1,9 +1,7 @@
 """The job as a service: Kafka in and out, models on S3, Flink under it; a model takes over, a machine dies."""
 
-import os
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -22,11 +20,7 @@ from schemas.times import parse_time_us
 CUT_OVER = "2013-01-02T12:00:00Z"
 EVENTS = 2000
 MISSING = missing_tools("java", "mvn", "go")
-# Minutes of Flink on two cores: asked for by name, until a stall seen in one of two runs is understood (docs/flink.md).
-pytestmark = [
-    pytest.mark.skipif(bool(MISSING), reason=f"not on the PATH: {', '.join(MISSING)}"),
-    pytest.mark.skipif("HALFLIFE_FLINK" not in os.environ, reason="runs where HALFLIFE_FLINK is set (docs/flink.md)"),
-]
+pytestmark = pytest.mark.skipif(bool(MISSING), reason=f"not on the PATH: {', '.join(MISSING)}")
 
 
 class Answers(NamedTuple):
@@ -40,23 +34,8 @@ class Answers(NamedTuple):
 
 
 @pytest.fixture(scope="module")
-def s3(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
-    with S3Server(tmp_path_factory.mktemp("s3")) as server, pytest.MonkeyPatch.context() as patch:
-        for name, value in server.environment.items():
-            patch.setenv(name, value)
-        yield server
-
-
-@pytest.fixture(scope="module")
-def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[KafkaBroker]:
-    with KafkaBroker(tmp_path_factory.mktemp("kafka")) as started:
-        service.create_topics(started)
-        yield started
-
-
-@pytest.fixture(scope="module")
 def answers(
-    root: Path, s3: S3Server, broker: KafkaBroker, tmp_path_factory: pytest.TempPathFactory
+    root: Path, cluster: FlinkCluster, s3: S3Server, broker: KafkaBroker, tmp_path_factory: pytest.TempPathFactory
 ) -> Answers:
     """The story: v1 serves; v2 is released ahead of its time; a task manager is killed; all events are scored."""
     folder = tmp_path_factory.mktemp("job")
@@ -69,10 +48,7 @@ def answers(
     given = service.arguments(broker, url)
     service.produce(broker, events[:700])
     following = [*given, "--set", f"events.uri=kafka://{broker.bootstrap}/flights?idle_after=5s"]
-    with (
-        FlinkCluster(folder / "flink") as cluster,
-        service.submitted(cluster, following, folder, os.environ) as job,
-    ):
+    with service.submitted(cluster, following, folder) as job:
         job.wait_until(lambda: len(records(broker, "scores")) >= 500, 240, "500 scores by v1")
         store.append_release(champion="v2", effective_from_us=parse_time_us(CUT_OVER), by="tests")
         job.wait_until(lambda: bool(service.told(broker, "released", "v2")), 60, "v2 admitted while the job runs")

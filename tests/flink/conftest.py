@@ -1,0 +1,32 @@
+"""Real servers for the tests of the service: one Flink cluster for all, a broker and a store for each file."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from examples.flights import service
+from runners.flink.broker import KafkaBroker
+from runners.flink.cluster import FlinkCluster
+from runners.flink.objects import S3Server
+
+
+@pytest.fixture(scope="session")
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[FlinkCluster]:
+    with FlinkCluster(tmp_path_factory.mktemp("flink")) as started:
+        yield started
+
+
+@pytest.fixture(scope="module")
+def s3(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
+    """An S3 server that this process, and those that it starts from now on, find by their environment."""
+    with S3Server(tmp_path_factory.mktemp("s3")) as server, pytest.MonkeyPatch.context() as patch:
+        for name, value in server.environment.items():
+            patch.setenv(name, value)
+        yield server
+
+
+@pytest.fixture(scope="module")
+def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[KafkaBroker]:
+    with KafkaBroker(tmp_path_factory.mktemp("kafka")) as started:
+        service.create_topics(started)
+        yield started
