@@ -1,4 +1,4 @@
-"""How much memory this process may ever have: the machine's, or less where its control group says so."""
+"""How much memory this process may ever have (the machine's, or less by its control group), has, and has had."""
 
 from pathlib import Path
 
@@ -17,6 +17,22 @@ def memory_limit_bytes(root: Path = Path("/")) -> int | None:
     """
     found = [_total(root), *_group_limits(root)]
     return min((limit for limit in found if limit is not None and limit < _NO_LIMIT), default=None)
+
+
+def resident_bytes(root: Path = Path("/")) -> int | None:
+    """Memory that this process has at the moment; None where the system does not say."""
+    return _of_process(root, "VmRSS:")
+
+
+def peak_bytes(root: Path = Path("/")) -> int | None:
+    """The most memory that this process has had since it was started; None where the system does not say."""
+    # Not `getrusage`: its maximum starts with what the process had that started this one.
+    return _of_process(root, "VmHWM:")
+
+
+def _of_process(root: Path, name: str) -> int | None:
+    found = [line.split()[1] for line in _lines(root / "proc/self/status") if line.startswith(name)]
+    return int(found[0]) * _KIB if found else None
 
 
 def _total(root: Path) -> int | None:

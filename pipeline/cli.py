@@ -9,6 +9,7 @@ _USAGE = """usage: halflife VERB [OPTION…]
 
   run        run a job (the same as python -m pipeline)
   models     publish, release, roll back, list, show and check model versions
+  doctor     examine a job and its runner before they cost anything
   features   write a point-in-time training set with the job's own transforms
 
 halflife VERB --help says more."""
@@ -21,13 +22,24 @@ def _run(arguments: Sequence[str]) -> int:
     return run(arguments, "halflife run")
 
 
+def _doctor(arguments: Sequence[str]) -> int:
+    from pipeline.commands.doctor import doctor
+
+    return doctor(arguments)
+
+
 def _features(arguments: Sequence[str]) -> int:
     from pipeline.run import write_features
 
     return write_features(arguments)
 
 
-_VERBS: dict[str, Callable[[Sequence[str]], int]] = {"run": _run, "models": models, "features": _features}
+_VERBS: dict[str, Callable[[Sequence[str]], int]] = {
+    "run": _run,
+    "models": models,
+    "doctor": _doctor,
+    "features": _features,
+}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -19,6 +19,8 @@ from schemas.validation import SpecError
 # Job servers whose options are listed nowhere here: what they may know is passed on.
 _UNLISTED = ("SparkRunner", "PortableRunner", "KafkaStreamsRunner")
 _LISTED: Mapping[str | None, frozenset[str]] = {"FlinkRunner": job_server_options.FLINK}
+# What `halflife doctor` knows to examine, by the name that people give.
+_EXAMINED = {"direct": "DirectRunner", "flink": "FlinkRunner", "dataflow": "DataflowRunner"}
 # How alike an option must be to a known one to be taken for its misspelling where a job server may know it.
 _MISSPELT = 0.8
 # And elsewhere, where nobody can know it: then it is only a hint.
@@ -49,9 +51,10 @@ _SWITCH: Any = {"nargs": "?", "const": True, "default": False, "type": _truth, "
 
 
 class _Parser(argparse.ArgumentParser):
-    def __init__(self, prog: str) -> None:
-        # Abbreviations would swallow Beam's options that begin like ours.
-        super().__init__(prog=prog, description="Run a job; options not listed are Beam's.", allow_abbrev=False)
+    """Halflife's own options; abbreviations would swallow Beam's options that begin like them."""
+
+    def __init__(self, prog: str, does: str = "Run a job") -> None:
+        super().__init__(prog=prog, description=f"{does}; options not listed are Beam's.", allow_abbrev=False)
         self.add_argument(
             "--job", metavar="FILE",
             help="job spec, a path or a URI such as gs://bucket/job.yaml (default: the embedded flights job)",
@@ -72,30 +75,56 @@ class _Parser(argparse.ArgumentParser):
             "--trusted_key", metavar="FILE",
             help="refuse bundles that are not signed with this public key (model.trusted_key)",
         )  # fmt: skip
-        self.add_argument("--summary", metavar="FILE", help="write the counts of the run as JSON")
-        self.add_argument("--json", action="store_true", help="print the summary as JSON instead of a table")
+        self.add_argument("--json", action="store_true", help="print JSON instead of a table")
         self.add_argument("--verbose", **_SWITCH, help="show Beam's log and tracebacks")
+
+
+class _RunParser(_Parser):
+    """Also what a run leaves behind."""
+
+    def __init__(self, prog: str) -> None:
+        super().__init__(prog)
+        self.add_argument("--summary", metavar="FILE", help="write the counts of the run as JSON")
 
 
 def job_options() -> dict[str, bool]:
     """The names of Halflife's own options of a run; true for those that take no value or one of true and false."""
-    actions = [action for action in _Parser("")._actions if action.dest != "help"]
+    actions = [action for action in _RunParser("")._actions if action.dest != "help"]
     return {action.dest: action.nargs in (0, "?") for action in actions}
 
 
 def parse_run_options(arguments: list[str], prog: str, with_out: bool = False) -> RunOptions:
     """The options of a run. Exits with 2 and a message on bad usage, as argparse does."""
-    parser = _Parser(prog)
+    parser = _RunParser(prog)
     if with_out:
         parser.add_argument("--out", required=True, metavar="DIR", help="folder for the training set (Parquet)")
     known, given = parser.parse_known_args(arguments)
     rest = _checked_beam_arguments(parser, given)
     out = known.out if with_out else None
+    settings = _all_settings(parser, known)
+    return RunOptions(known.job, settings, known.summary, known.json, known.verbose, out, tuple(rest))
+
+
+def parse_doctor_options(arguments: list[str], prog: str) -> tuple[str, RunOptions]:
+    """The runner, as Beam spells it, and the options of an examination. Exits with 2 on bad usage."""
+    parser = _Parser(prog, "Examine a job before it runs")
+    parser.add_argument("--runner", required=True, metavar="NAME", help=f"one of {', '.join(_EXAMINED)}")
+    known, given = parser.parse_known_args(arguments)
+    runner = _EXAMINED.get(known.runner.lower().removesuffix("runner"))
+    if runner is None:
+        close = difflib.get_close_matches(known.runner, _EXAMINED, n=1)
+        hint = f"; did you mean {close[0]}?" if close else ""
+        parser.error(f"argument --runner: {known.runner!r} is not known; allowed: {', '.join(_EXAMINED)}{hint}")
+    rest = _checked_beam_arguments(parser, [*given, f"--runner={runner}"])
+    settings = _all_settings(parser, known)
+    return runner, RunOptions(known.job, settings, None, known.json, known.verbose, None, tuple(rest))
+
+
+def _all_settings(parser: argparse.ArgumentParser, known: argparse.Namespace) -> tuple[str, ...]:
     try:
-        settings = [*settings_of(known.settings), *known.set, *_as_settings(known)]
+        return (*settings_of(known.settings), *known.set, *_as_settings(known))
     except SpecError as error:
         parser.error(str(error))
-    return RunOptions(known.job, tuple(settings), known.summary, known.json, known.verbose, out, tuple(rest))
 
 
 class _BeamParser(_BeamArgumentParser):  # Beam has no public way to ask which options it knows

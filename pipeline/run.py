@@ -11,8 +11,9 @@ from pathlib import Path
 from typing import Any, TextIO
 
 import apache_beam as beam
-from apache_beam.options.pipeline_options import GoogleCloudOptions, PipelineOptions, StandardOptions
+from apache_beam.options.pipeline_options import GoogleCloudOptions, PipelineOptions, StandardOptions, WorkerOptions
 from apache_beam.runners.runner import PipelineResult
+from apache_beam.transforms.environments import DockerEnvironment
 from ulid import ULID
 
 from models.errors import StoreError
@@ -78,13 +79,28 @@ def prepare(options: RunOptions) -> Prepared:
         SpecError: the spec is wrong (exit 2).
         NoInput, OSError: the input cannot be read (exit 1).
     """
+    document = resolve(options)
+    source = open_source(document["events"])
+    return complete(document, source)
+
+
+def resolve(options: RunOptions) -> dict[str, Any]:
+    """The job spec with its settings and absolute URIs, without a look at what they lead to. Raises `SpecError`."""
     document = read_document(options.job)
     apply_settings(document, options.settings)
     checked(document)
     _absolute_uris(document)
     _read_trusted_key(document["model"])
+    return document
+
+
+def complete(document: dict[str, Any], source: Source) -> Prepared:
+    """The job of a resolved spec, the types of its columns read off the source unless it states them.
+
+    Raises:
+        SpecError, NoInput, OSError: as `prepare`.
+    """
     events = document["events"]
-    source = open_source(events)
     columns = events.get("columns")
     if columns is None:
         needed, identity = needed_columns(document), identity_columns(document)
@@ -138,18 +154,21 @@ def _check_runner(prepared: Prepared, beam_arguments: Sequence[str]) -> None:
 
 def _check_world(prepared: Prepared) -> None:
     """Raises for a sink that cannot be written and a store that does not answer, before the run spends time."""
-    sinks = prepared.job.sinks
-    receipts, models = _audit_uris(prepared.job)
+    for place, uri, record in wanted_sinks(prepared.job):
+        check_writable(uri, place, record)
+    ModelStore(prepared.job.model.store, prepared.job.model.name).releases()
+
+
+def wanted_sinks(job: Job) -> list[tuple[str, str, str]]:
+    """The sinks that a job writes: place in the spec, URI and record (empty for the folder of several)."""
+    sinks, (receipts, models) = job.sinks, _audit_uris(job)
     wanted = [("scores", sinks.scores, "Score"), ("drift", sinks.drift, "DriftStatistic")]
     if sinks.audit is not None and scheme_of(sinks.audit) in FILE_SCHEMES:
         wanted.append(("audit", sinks.audit, ""))
     else:
         wanted += [("audit", receipts, "Receipt"), ("audit", models, "ModelEvent")]
     wanted.append(("dead_letters", sinks.dead_letters, "DeadLetter"))
-    for name, uri, record in wanted:
-        if uri is not None:
-            check_writable(uri, f"sinks.{name}", record)
-    ModelStore(prepared.job.model.store, prepared.job.model.name).releases()
+    return [(f"sinks.{name}", uri, record) for name, uri, record in wanted if uri is not None]
 
 
 def _audit_uris(job: Job) -> tuple[Any, Any]:
@@ -229,17 +248,34 @@ def _makes_template(beam_arguments: Sequence[str]) -> bool:
     return bool(place) and given.view_as(StandardOptions).runner == dataflow.NAME
 
 
+def with_profile(beam_arguments: Sequence[str], job: str, streaming: bool) -> list[str]:
+    """Beam's arguments with those that the chosen runner is asked for besides."""
+    runner = PipelineOptions(list(beam_arguments)).view_as(StandardOptions).runner
+    profile = _PROFILES.get(runner)
+    return list(beam_arguments) if profile is None else profile(beam_arguments, job, streaming)
+
+
 def _options(prepared: Prepared, beam_arguments: Sequence[str]) -> PipelineOptions:
-    given = PipelineOptions(list(beam_arguments))
-    profile, streaming = _PROFILES.get(given.view_as(StandardOptions).runner), not prepared.source.bounded
-    options = given if profile is None else PipelineOptions(profile(beam_arguments, prepared.job.name, streaming))
+    streaming = not prepared.source.bounded
+    options = PipelineOptions(with_profile(beam_arguments, prepared.job.name, streaming))
     options.view_as(StandardOptions).streaming = streaming
     return options
 
 
-def _source(prepared: Prepared, beam_arguments: Sequence[str]) -> tuple[beam.Pipeline, beam.PCollection[RawBlock]]:
+def translate(prepared: Prepared, beam_arguments: Sequence[str]) -> bytes:
+    """The graph as it would be submitted, a serialised pipeline proto; nothing is started or asked for it."""
+    pipeline, raw = _source(prepared, beam_arguments, direct.bounded_runner())
+    write_outputs(build(raw, prepared.job), prepared.job, str(ULID()).lower())
+    image = pipeline.options.view_as(WorkerOptions).sdk_container_image or "none"
+    proto = pipeline.to_runner_api(default_environment=DockerEnvironment.from_container_image(image))
+    return bytes(proto.SerializeToString())
+
+
+def _source(
+    prepared: Prepared, beam_arguments: Sequence[str], runner: Any = None
+) -> tuple[beam.Pipeline, beam.PCollection[RawBlock]]:
     options = _options(prepared, beam_arguments)
-    pipeline = beam.Pipeline(runner=_runner(options), options=options)
+    pipeline = beam.Pipeline(runner=runner or _runner(options), options=options)
     return pipeline, pipeline | "ReadEvents" >> prepared.source.read(prepared.job.events)
 
 

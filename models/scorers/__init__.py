@@ -19,6 +19,7 @@ __all__ = [
     "WillNotLoad",
     "installed_kinds",
     "load_scorer",
+    "scorer_class",
 ]
 
 GROUP = "halflife.scorers"
@@ -56,7 +57,7 @@ def load_scorer(kind: str, folder: Path, manifest: Manifest, allow_pickle: bool 
         UnknownScorer: no such kind, or its library is not installed; says what is.
         WillNotLoad: the scorer raised anything.
     """
-    scorer = _scorer_class(kind)
+    scorer = scorer_class(kind)
     try:
         return (scorer.load_trusting_pickles if allow_pickle else scorer.load)(folder, manifest)
     except BundleRefused:
@@ -66,7 +67,8 @@ def load_scorer(kind: str, folder: Path, manifest: Manifest, allow_pickle: bool 
         raise WillNotLoad(f"{kind}: {one_line(error)}") from error
 
 
-def _scorer_class(kind: str) -> type[Scorer]:
+def scorer_class(kind: str) -> type[Scorer]:
+    """The class of a kind. Raises `UnknownScorer`: there is none, or its library is not installed."""
     for entry in entry_points(group=GROUP, name=kind):
         return _checked(kind, entry.value)
     if kind in BUILT_IN:

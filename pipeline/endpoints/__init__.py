@@ -1,1 +1,1 @@
-"""Sources and sinks by URI scheme. Only `pipeline.run` knows them."""
+"""Sources and sinks by URI scheme. Only `pipeline.run` and `pipeline.preflight` know them."""

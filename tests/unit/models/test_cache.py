@@ -52,7 +52,7 @@ class GatedScorer(Scorer):
 def gated(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     GatedScorer.gate, GatedScorer.started = threading.Event(), threading.Event()
     GatedScorer.loads, GatedScorer.closed = [], []
-    monkeypatch.setattr(scorers, "_scorer_class", lambda kind: GatedScorer)
+    monkeypatch.setattr(scorers, "scorer_class", lambda kind: GatedScorer)
     yield
     GatedScorer.gate.set()
 

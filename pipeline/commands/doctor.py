@@ -1,0 +1,38 @@
+"""`halflife doctor`: a job and its runner examined before they cost anything."""
+
+from collections import Counter
+
+from models.redaction import hide_secrets
+from pipeline.commands.output import Refused, exit_code, print_json, printable
+from pipeline.commands.parsing import Arguments
+from pipeline.options import RunOptions, parse_doctor_options
+from pipeline.preflight.checks import examine
+
+_WIDTH = len("not checked")
+
+
+def doctor(arguments: Arguments) -> int:
+    """`halflife doctor --runner NAME --job FILE [OPTION…]`; returns the exit code.
+
+    0: nothing failed; 1: a check failed; 2: a wrong option or job spec.
+    """
+    runner, options = parse_doctor_options(list(arguments), "halflife doctor")
+    return exit_code(lambda: _doctor(runner, options), options.verbose)
+
+
+def _doctor(runner: str, options: RunOptions) -> None:
+    findings = []
+    for finding in examine(options, runner):
+        findings.append(finding)
+        if not options.json:
+            change = f"; {finding.change}" if finding.change else ""
+            line = f"{finding.verdict:<{_WIDTH}}  {finding.check}: {finding.found}{change}"
+            print(printable(hide_secrets(" ".join(line.split("\n")))), flush=True)
+    counts = Counter(finding.verdict for finding in findings)
+    if options.json:
+        checks = [finding._asdict() for finding in findings]
+        print_json({"runner": runner, "failed": counts["fail"], "checks": checks})
+    else:
+        print(", ".join(f"{counts[verdict]} {verdict}" for verdict in ("ok", "warn", "fail", "not checked")))
+    if counts["fail"]:
+        raise Refused

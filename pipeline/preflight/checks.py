@@ -1,0 +1,150 @@
+"""All checks of a job before it runs, in the order in which one explains the next."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
+
+from models import clock
+from models.admission import DEFAULT_MAX_BYTES
+from models.memory import memory_limit_bytes, resident_bytes
+from models.redaction import hide_secrets
+from pipeline.endpoints.sources import Source, open_source
+from pipeline.options import RunOptions
+from pipeline.preflight.environment import check_environment
+from pipeline.preflight.places import check_sink, check_source, count_events
+from pipeline.preflight.serving import Serving
+from pipeline.run import Prepared, complete, last_line, resolve, translate, wanted_sinks, with_profile
+from runners import direct_preflight
+from runners.dataflow import preflight as dataflow_preflight
+from runners.findings import Facts, Finding, Model, fail, ok, unchecked
+from runners.flink import preflight as flink_preflight
+from schemas.job import ModelSpec
+from schemas.times import parse_duration_us
+from schemas.validation import SpecError
+from transforms.watch_releases import columns_of
+
+RunnerCheck = Callable[[Facts, Sequence[str], int | None], Iterator[Finding]]
+RUNNERS: Mapping[str, RunnerCheck] = {
+    "DirectRunner": direct_preflight.check,
+    "FlinkRunner": flink_preflight.check,
+    "DataflowRunner": dataflow_preflight.check,
+}
+# Where a launcher in the cloud opens the same places with credentials of its own.
+_ELSEWHERE = "DataflowRunner"
+_NO_CREDENTIALS = ("credential", "anonymous caller", "unauthenticated")
+
+
+@dataclass
+class _Known:
+    """What one check found out for those after it."""
+
+    document: dict[str, Any]
+    source: Source | None = None
+    prepared: Prepared | None = None
+    models: list[Model] = field(default_factory=list)
+    events: int | None = None
+
+    @property
+    def streaming(self) -> bool:
+        """Whether the input has no end; by its URI, where nobody answered there."""
+        uri = self.document["events"]["uri"]
+        return not self.source.bounded if self.source else "://" in uri and not uri.startswith(("file", "s3", "gs"))
+
+
+def examine(options: RunOptions, runner: str) -> Iterator[Finding]:
+    """Every finding, as it is made. `runner`: one of `RUNNERS`; its own options are in `options.beam`.
+
+    Raises:
+        SpecError: the job spec is wrong; nothing else can be said then.
+    """
+    known = _Known(resolve(options))
+    yield ok("spec", f"{options.job or 'the embedded job'} is valid: job {known.document['job']}")
+    yield from check_environment()
+    for check, work in (
+        ("events.uri", lambda: _events(known, runner)),
+        ("sinks", lambda: _sinks(known, runner)),
+        ("model.store", lambda: _serving(known)),
+        ("runner", lambda: _runner(known, options, runner)),
+    ):
+        yield from _isolated(check, work, runner)
+
+
+def _isolated(check: str, work: Callable[[], Iterator[Finding]], runner: str) -> Iterator[Finding]:
+    """The findings of one part. Whatever it raises, but a wrong spec, is a finding: the others are still made."""
+    try:
+        for finding in work():
+            yield finding._replace(found=hide_secrets(finding.found))
+    except SpecError:
+        raise
+    except Exception as error:
+        yield _raised(check, error, runner)
+
+
+def _raised(check: str, error: Exception, runner: str) -> Finding:
+    said = hide_secrets(last_line(error))
+    if runner == _ELSEWHERE and any(word in said.lower() for word in _NO_CREDENTIALS):
+        return unchecked(check, f"no credentials here: {said}", "ask again where the job will be launched")
+    return fail(check, said, "mend the address, the network or the credentials")
+
+
+def _events(known: _Known, runner: str) -> Iterator[Finding]:
+    known.source = source = open_source(known.document["events"])
+    if source.only_on not in (None, runner):
+        place = known.document["events"]["uri"]
+        raise SpecError("events.uri", place, f"it with --runner={source.only_on}, which reads it")
+    yield from check_source(source)
+    known.prepared = complete(known.document, source)
+    if source.bounded:
+        known.events = count_events(source)
+
+
+def _sinks(known: _Known, runner: str) -> Iterator[Finding]:
+    if known.prepared is None:
+        yield unchecked("sinks", "the events could not be read, so the job is not known whole")
+        return
+    for place, uri, record in wanted_sinks(known.prepared.job):
+        yield from _isolated(place, partial(check_sink, place, uri, record), runner)
+
+
+def _serving(known: _Known) -> Iterator[Finding]:
+    job = known.prepared.job if known.prepared else None
+    spec = job.model if job else _model_spec(known.document["model"])
+    horizon_us = job.events.max_out_of_orderness_us + job.features.allowed_lateness_us if job else 0
+    columns = columns_of(job) if job else None
+    serving = Serving(spec, job, columns, known.streaming, clock.now_us() - horizon_us)
+    known.models = serving.models
+    yield from serving.check()
+
+
+def _model_spec(model: Mapping[str, Any]) -> ModelSpec:
+    """The model of a spec whose events could not be read."""
+    return ModelSpec(
+        name=model["name"],
+        store=model["store"],
+        poll_us=parse_duration_us(model.get("poll", "10s")),
+        allow_pickle=model.get("allow_pickle", False),
+        max_bundle_bytes=model.get("max_bytes", DEFAULT_MAX_BYTES),
+        trusted_key=model.get("trusted_key"),
+    )
+
+
+def _runner(known: _Known, options: RunOptions, runner: str) -> Iterator[Finding]:
+    arguments = with_profile(options.beam, known.document["job"], known.streaming)
+    # Building the graph takes seconds, and only Dataflow limits what is submitted.
+    graph = translate(known.prepared, options.beam) if known.prepared and runner == _ELSEWHERE else None
+    return RUNNERS[runner](_facts(known, graph), arguments, memory_limit_bytes())
+
+
+def _facts(known: _Known, graph: bytes | None) -> Facts:
+    document = known.document
+    sinks = {f"sinks.{name}": uri for name, uri in document.get("sinks", {}).items() if name != "format"}
+    return Facts(
+        job=document["job"],
+        streaming=known.streaming,
+        uris={"events.uri": document["events"]["uri"], "model.store": document["model"]["store"], **sinks},
+        models=tuple(known.models),
+        process_bytes=resident_bytes(),
+        events=known.events,
+        graph=graph,
+    )

@@ -1,0 +1,51 @@
+"""Whether the packages here are those that the lock names."""
+
+import platform
+import re
+from collections.abc import Iterator, Mapping
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+from runners.findings import Finding, fail, ok, unchecked, warn
+
+_PYTHON = "3.11"
+_BEAM = "apache-beam"
+_PIN = re.compile(r"^([A-Za-z0-9._-]+)==([^\s;#]+)", re.MULTILINE)
+# In a checkout and in the image of the Dockerfile the lock lies beside the packages, or where the command is given.
+_LOCK = "requirements.lock"
+PLACES = (Path(__file__).resolve().parents[2], Path())
+
+
+def check_environment(places: tuple[Path, ...] = PLACES) -> Iterator[Finding]:
+    """Python, Beam, and every other package that is locked and installed here."""
+    here = platform.python_version()
+    fits = here.startswith(f"{_PYTHON}.")
+    yield ok("Python", here) if fits else fail("Python", f"{here}", f"Python {_PYTHON}: the lock is made for it")
+    lock = next((place / _LOCK for place in places if (place / _LOCK).is_file()), None)
+    if lock is None:
+        yield unchecked("packages", f"no {_LOCK} lies beside the package or in this folder", "run it in a checkout")
+        return
+    yield from _against(dict(_PIN.findall(lock.read_text(encoding="utf-8"))))
+
+
+def _against(pins: Mapping[str, str]) -> Iterator[Finding]:
+    found = {name: _installed(name) for name in pins}
+    beam, locked = found.get(_BEAM), pins.get(_BEAM, "nothing")
+    if beam == locked:
+        yield ok("Beam", f"{beam}, as locked")
+    else:
+        yield fail("Beam", f"{beam}, but locked is {locked}", f"{_BEAM}=={locked}: coders and state must be the same")
+    present = {name: each for name, each in found.items() if each is not None and name != _BEAM}
+    other = [f"{name} {each} (locked: {pins[name]})" for name, each in present.items() if each != pins[name]]
+    if not other:
+        yield ok("packages", f"{len(present)} of {len(pins)} locked packages are here, each as locked")
+        return
+    shown = ", ".join(other[:5]) + (f" and {len(other) - 5} more" if len(other) > 5 else "")
+    yield warn("packages", shown, "make .venv, or pip install --requirement requirements.lock")
+
+
+def _installed(name: str) -> str | None:
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return None

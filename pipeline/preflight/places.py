@@ -1,0 +1,123 @@
+"""Real probes of what a job reads and writes: a block is read, a file comes and goes, a broker is asked for rights."""
+
+import tempfile
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+
+from apache_beam.io.filesystems import FileSystems
+
+from pipeline.endpoints.files import NoInput, read_file
+from pipeline.endpoints.kafka_address import SCHEME, KafkaAddress, kafka_address
+from pipeline.endpoints.kafka_client import client_settings
+from pipeline.endpoints.kafka_pool import shared_reader
+from pipeline.endpoints.sinks import check_writable
+from pipeline.endpoints.sources import Files, Source, Topic
+from pipeline.endpoints.uris import FILE_SCHEMES, STDOUT, beam_path, scheme_of
+from runners.findings import Finding, fail, ok, unchecked, warn
+from schemas.raw import RawBlock
+
+_ANSWER_SECONDS = 15.0
+# Events that are counted before the rest of the input is estimated by its bytes.
+_ENOUGH_EVENTS = 100_000
+
+
+def check_source(source: Source) -> Iterator[Finding]:
+    """Reads a first block, and asks a broker for the right to read."""
+    check = "events.uri"
+    try:
+        block = next(iter(source.sample()), None)
+    except (NoInput, OSError) as error:
+        yield fail(check, _one_line(error), "mend it, or name another place")
+        return
+    if block is not None and block.error:
+        found = f"{source.describe()}: the first block is damaged ({block.error[:200]})"
+        yield warn(check, found, "what cannot be decoded becomes dead letters")
+    elif block is None and not isinstance(source, Files | Topic):
+        yield unchecked(check, f"{source.describe()}: it is there; whoever looks at its messages takes them")
+    else:
+        yield ok(check, source.describe() + ("" if block else ", empty now"))
+    if isinstance(source, Topic):
+        yield _right(check, source.address, "READ")
+
+
+def check_sink(place: str, uri: str, record: str) -> Iterator[Finding]:
+    """Whether a sink can be written; nothing is left behind. Raises `SpecError` for what a URI may not say."""
+    if uri == STDOUT:
+        yield ok(place, "standard output")
+    elif scheme_of(uri) in FILE_SCHEMES:
+        yield _folder(place, uri)
+    else:
+        check_writable(uri, place, record)
+        yield ok(place, f"{uri.partition('?')[0]} is there")
+        if scheme_of(uri) == SCHEME:
+            yield _right(place, kafka_address(uri, place), "WRITE")
+
+
+def _folder(place: str, uri: str) -> Finding:
+    """A file comes and goes: in the folder, or, where that is not there yet, in the nearest one above it."""
+    folder = beam_path(uri)
+    if scheme_of(uri) == "file":
+        nearest = next(path for path in (Path(folder), *Path(folder).parents) if path.exists())
+        with tempfile.NamedTemporaryFile(dir=nearest, prefix=".halflife-"):
+            return ok(place, f"{uri} can be written" + ("" if nearest == Path(folder) else ", and will be created"))
+    probe = FileSystems.join(folder, f".halflife-{uuid.uuid4().hex}")
+    try:
+        with FileSystems.create(probe) as stream:
+            stream.write(b"halflife")
+    finally:
+        if FileSystems.exists(probe):
+            FileSystems.delete([probe])
+    return ok(place, f"{uri} can be written")
+
+
+def _right(place: str, address: KafkaAddress, operation: str) -> Finding:
+    """Whether the broker lets this client read or write the topic, by its own word: no record is written."""
+    from confluent_kafka import KafkaException, TopicCollection
+    from confluent_kafka.admin import AdminClient
+
+    check = f"{place} rights"
+    admin = AdminClient(client_settings(address))  # it must outlive what it was asked
+    asked = admin.describe_topics(
+        TopicCollection([address.topic]), include_authorized_operations=True, request_timeout=_ANSWER_SECONDS
+    )
+    try:
+        allowed = {each.name for each in asked[address.topic].result(_ANSWER_SECONDS).authorized_operations or ()}
+    except (KafkaException, TimeoutError) as error:
+        return unchecked(check, f"{address.public}: the broker does not say ({_one_line(error)})")
+    if operation in allowed or "ALL" in allowed:
+        return ok(check, f"{address.public}: {operation} is allowed")
+    return fail(check, f"{address.public}: {operation} is not allowed", f"an ACL with {operation} for this client")
+
+
+def count_events(source: Source) -> int | None:
+    """How many events a bounded source holds: offsets of a topic, or by the bytes of files; None if not known."""
+    if isinstance(source, Topic) and source.bounded:
+        with shared_reader(source.address, {}) as reader:
+            starts = reader.start_offsets()
+            return sum(reader.bounds(partition)[1] - start for partition, start in starts.items())
+    if not isinstance(source, Files):
+        return None
+    listed = FileSystems.match([beam_path(source.uri)])[0].metadata_list
+    sizes = {found.path: int(found.size_in_bytes) for found in listed}
+    counted, seen_bytes = 0, 0
+    for path in source.paths:
+        for block in read_file(path, source.format):
+            at = block.source.rpartition("@")[2]
+            if counted >= _ENOUGH_EVENTS and at.isdecimal() and int(at):
+                return round(counted * sum(sizes.values()) / (seen_bytes + int(at)))
+            counted += _events_in(block)
+        seen_bytes += sizes[path]
+        if counted >= _ENOUGH_EVENTS:
+            break
+    return round(counted * sum(sizes.values()) / seen_bytes) if seen_bytes else 0
+
+
+def _events_in(block: RawBlock) -> int:
+    if block.error:
+        return 0
+    return block.datums or len(block.records) or block.data.count(b"\n")
+
+
+def _one_line(error: BaseException) -> str:
+    return " ".join(str(error).split())[:300] or type(error).__name__

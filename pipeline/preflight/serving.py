@@ -1,0 +1,151 @@
+"""What would serve: the store, its timeline, and each version that a release of it may still choose."""
+
+from collections.abc import Iterator, Sequence
+
+from models.errors import BundleRefused, StoreError
+from models.manifest import Manifest
+from models.profiles.documents import InvalidProfile
+from models.releases import Release
+from models.store import ModelStore
+from models.timeline import release_in_force, roles_of, serving_order
+from pipeline.preflight.trial import Question, Trial, try_version
+from pipeline.profiles import StoredProfiles
+from runners.findings import MIB, Finding, Model, fail, ok, unchecked, warn
+from schemas.job import Job, ModelSpec
+
+_SCORE_COLUMN = "score"
+_CHANGES = {
+    "incomplete": "publish it again",
+    "invalid_manifest": "publish it anew under another version",
+    "path_outside": "publish it anew under another version",
+    "bad_signature": "sign it with the trusted key, or trust another one (model.trusted_key)",
+    "wrong_digest": "publish it anew under another version: its bytes are not those that were published",
+    "unknown_scorer": "install the extra of its kind, here and where workers run",
+    "will_not_load": "install the libraries it was published with, or allow what it needs (docs/scorers.md)",
+    "wrong_inputs": "features of the spec that the model was trained on, or another release",
+    "golden_mismatch": "the libraries it was published with, or publish it anew",
+    "bad_output": "publish a model that answers with numbers, or release another version",
+    "too_large": "raise model.max_bytes, use larger workers, or publish a smaller model",
+    "died": "try it alone with halflife models check",
+    "no_answer": "try it alone with halflife models check",
+}
+
+
+def live_releases(releases: Sequence[Release], streaming: bool, oldest_us: int) -> list[Release]:
+    """The releases that an event may still choose, in serving order.
+
+    A bounded run may hold events of any time. In a stream no event is expected to be older than `oldest_us`
+    (microseconds since 1970), so the release that is in force then is the first that counts.
+    """
+    ordered = serving_order(releases)
+    first = release_in_force(ordered, oldest_us) if streaming else None
+    return ordered if first is None else ordered[ordered.index(first) :]
+
+
+class Serving:
+    """Checks of a model's store; `models` holds what is known of the sizes of the versions that may serve.
+
+    Args:
+        spec: the model of the job.
+        job: the job, None where the types of its columns are not known.
+        columns: what the job offers a model, None where that is not known.
+        streaming: whether the input has no end.
+        oldest_us: the oldest event time expected of a stream, microseconds since 1970.
+    """
+
+    def __init__(self, spec: ModelSpec, job: Job | None, columns: dict[str, str] | None, streaming: bool,
+                 oldest_us: int) -> None:  # fmt: skip
+        self._spec, self._job, self._columns = spec, job, columns
+        self._streaming, self._oldest_us = streaming, oldest_us
+        self.models: list[Model] = []
+        self._manifests: dict[str, Manifest] = {}
+
+    def check(self) -> Iterator[Finding]:
+        """The store, the timeline, each version, and the features beside them."""
+        try:
+            store = ModelStore(self._spec.store, self._spec.name)
+            scan = store.scan_releases()
+        except StoreError as error:
+            yield fail("model.store", str(error), "mend the address, the network or the credentials")
+            return
+        yield ok("model.store", f"{store.url} answers; {len(store.versions())} version(s) of {self._spec.name}")
+        for sequence, problem in scan.broken.items():
+            yield warn("timeline", f"release {sequence} cannot be read: {problem}", "jobs skip it; append another one")
+        live = live_releases(scan.releases, self._streaming, self._oldest_us)
+        yield self._timeline(len(scan.releases), live)
+        roles: dict[str, str] = {}
+        for release in live:
+            roles |= {name: f"{role} of release {release.sequence}" for name, role in roles_of(release).items()}
+        for version, role in roles.items():
+            yield from self._version(store, version, role)
+        yield from self._features()
+
+    def _timeline(self, known: int, live: Sequence[Release]) -> Finding:
+        if live:
+            return ok("timeline", f"{known} release(s), of which {len(live)} may still be chosen")
+        advice = "halflife models release --champion VERSION"
+        if self._streaming:
+            return warn("timeline", "no release yet: events will wait for the first one", advice)
+        return fail("timeline", "no release: every event would become a dead letter (unserved)", advice)
+
+    def _version(self, store: ModelStore, version: str, role: str) -> Iterator[Finding]:
+        check, spec = f"version {version}", self._spec
+        try:
+            manifest = store.read_manifest(version)
+            bundle_bytes = sum(store.measure(manifest).values())
+        except BundleRefused as refusal:
+            yield fail(check, f"{role}; {refusal.reason}: {refusal}", _CHANGES[refusal.reason])
+            return
+        except StoreError as error:
+            yield fail(check, f"{role}; {error}", "mend the network or the credentials")
+            return
+        trial = try_version(Question(spec.store, spec.name, version, self._columns, spec.allow_pickle,
+                                     spec.max_bundle_bytes, spec.trusted_key))  # fmt: skip
+        self.models.append(Model(version, manifest.scorer, bundle_bytes, trial.growth_bytes, trial.library_bytes))
+        if not trial.admitted:
+            reason = trial.reason or ""
+            yield fail(check, f"{role}; {reason}: {trial.detail}", _CHANGES.get(reason, "release another version"))
+            return
+        self._manifests[version] = manifest
+        yield self._proven(check, role, manifest, bundle_bytes, trial)
+        yield self._profile(manifest)
+
+    def _proven(self, check: str, role: str, manifest: Manifest, bundle_bytes: int, trial: Trial) -> Finding:
+        signed = "signed with the trusted key" if self._spec.trusted_key else "no signature asked for"
+        grown = "" if trial.growth_bytes is None else f", {trial.growth_bytes // MIB:,} MiB of memory at most"
+        whole = f"{len(manifest.files)} file(s) with {bundle_bytes:,} bytes, digest {manifest.digest[:12]}, {signed}"
+        found = f"{role}; {manifest.scorer}: {whole}; loads{grown}"
+        if manifest.golden is None:
+            return warn(check, f"{found}, without golden records", "publish with a sample, so that answers are known")
+        return ok(check, f"{found}, scores its golden records as recorded")
+
+    def _profile(self, manifest: Manifest) -> Finding:
+        check = f"reference profile of {manifest.version}"
+        try:
+            profile = StoredProfiles(self._spec).load(manifest.version, manifest.digest)
+        except (StoreError, BundleRefused, InvalidProfile) as error:
+            return fail(check, str(error), "publish the version anew with a sample")
+        if profile is None:
+            return warn(check, "there is none, so no drift of this version is measured", "publish with a sample")
+        names = [column.name for column in profile.columns if column.name != _SCORE_COLUMN]
+        strange = [name for name in names if self._columns is not None and name not in self._columns]
+        if strange:
+            return warn(check, f"{', '.join(strange)}: no columns of the job, so not compared", "publish with its rows")
+        return ok(check, f"{len(profile.columns)} column(s)")
+
+    def _features(self) -> Iterator[Finding]:
+        """That each model reads what the job offers was part of its trial; the rest is work for nothing."""
+        if self._job is None or self._columns is None:
+            yield unchecked("features", "the types of the job's columns are not known, so no model was held to them")
+            return
+        if not self._manifests:
+            return
+        read = {each.name for manifest in self._manifests.values() for each in manifest.inputs}
+        features = [*self._job.features.plain, *(each.name for each in self._job.features.windowed)]
+        unread = [name for name in features if name not in read]
+        versions = ", ".join(self._manifests)
+        if unread:
+            found = f"{', '.join(unread)}: computed, but read by none of {versions}"
+            yield warn("features", found, "leave them out, unless they are for training sets")
+        else:
+            yield ok("features", f"{len(features)} offered in fitting types, each read by at least one of {versions}")

@@ -1,0 +1,93 @@
+"""One version tried in a process of its own: a model that crashes or hangs costs a finding, not the doctor."""
+
+import contextlib
+import importlib
+import multiprocessing
+import os
+from collections.abc import Mapping
+from multiprocessing.connection import Connection
+from typing import NamedTuple
+
+from models.admission import Admission
+from models.errors import BundleRefused
+from models.memory import peak_bytes, resident_bytes
+from models.scorers import scorer_class
+from models.store import ModelStore
+
+_SECONDS = 300.0
+
+
+class Question(NamedTuple):
+    """A version of a store, and what the job asks of it: as the arguments of `Admission`."""
+
+    store: str
+    model: str
+    version: str
+    columns: Mapping[str, str] | None
+    allow_pickle: bool
+    max_bytes: int
+    trusted_key: str | None
+
+
+class Trial(NamedTuple):
+    """The verdict of admission, and its cost in memory.
+
+    `library_bytes`: what the scorer's libraries added to the process; `growth_bytes`: what downloading, loading and
+    proving the version added at most. Null where it could not be measured.
+    """
+
+    admitted: bool
+    reason: str | None
+    detail: str
+    growth_bytes: int | None = None
+    library_bytes: int | None = None
+
+
+def try_version(question: Question, seconds: float = _SECONDS) -> Trial:
+    """Gives a version every proof of admission; `reason` is `died` or `no_answer` where there is no verdict."""
+    spawned = multiprocessing.get_context("spawn")
+    ours, theirs = spawned.Pipe(duplex=False)
+    process = spawned.Process(target=_answer, args=(theirs, question), daemon=True)
+    process.start()
+    theirs.close()
+    try:
+        if not ours.poll(seconds):
+            return Trial(False, "no_answer", f"it was not tried to the end within {seconds:.0f} s")
+        found: Trial = ours.recv()
+        return found
+    except EOFError:
+        process.join()
+        return Trial(False, "died", f"the process that tried it ended with exit code {process.exitcode}")
+    finally:
+        process.kill()
+        process.join()
+        ours.close()
+
+
+def _answer(connection: Connection, question: Question) -> None:
+    # Libraries that read models print what they like; the answer goes through the pipe.
+    silence = os.open(os.devnull, os.O_WRONLY)
+    for stream in (1, 2):
+        os.dup2(silence, stream)
+    try:
+        trial = _try(question)
+    except Exception as error:  # whatever the store or a library raises is the answer, in one line
+        trial = Trial(False, "no_answer", " ".join(f"{type(error).__name__}: {error}".split())[:300])
+    connection.send(trial)
+
+
+def _try(question: Question) -> Trial:
+    store = ModelStore(question.store, question.model)
+    empty = resident_bytes()
+    with contextlib.suppress(BundleRefused, ImportError):  # admission says what is wrong with it
+        for library in scorer_class(store.read_manifest(question.version).scorer).requires:
+            importlib.import_module(library)
+    loaded = resident_bytes()
+    columns = None if question.columns is None else dict(question.columns)
+    admission = Admission(store, columns, question.allow_pickle, question.max_bytes, question.trusted_key)
+    verdict = admission.check_version(question.version)
+    return Trial(verdict.admitted, verdict.reason, verdict.detail, _grown(loaded, peak_bytes()), _grown(empty, loaded))
+
+
+def _grown(before: int | None, after: int | None) -> int | None:
+    return None if before is None or after is None else max(after - before, 0)

@@ -1,0 +1,93 @@
+"""What a Flink cluster says of itself over REST, trusted no further than its shape: `flink_master` may be anything."""
+
+import http.client
+import json
+import time
+import urllib.request
+from typing import Any
+from urllib.parse import urlsplit
+
+_SECONDS = 10.0
+_MOST_BYTES = 4 * 1024 * 1024
+_CHUNK = 64 * 1024
+
+
+class NoFlink(Exception):
+    """Nobody answers, or not as Flink does; the message is one line."""
+
+
+def rest_url(master: str) -> str:
+    """The URL of `--flink_master`, `host:port` or with http(s) before it. Raises `NoFlink` for any other text."""
+    text = master.strip().rstrip("/")
+    url = text if text.startswith(("http://", "https://")) else f"http://{text}"
+    try:
+        parts = urlsplit(url)
+        whole = bool(parts.hostname) and parts.port is not None and not parts.username and not parts.query
+    except ValueError:
+        whole = False
+    if not whole:
+        raise NoFlink(f"{master!r} is no address; allowed: host:port, or http(s)://host:port")
+    return url
+
+
+def ask(url: str, path: str) -> Any:
+    """The JSON that `GET path` gives.
+
+    Raises:
+        NoFlink: no answer within 10 s, an error, too long an answer, or something that is no JSON.
+    """
+    until = time.monotonic() + _SECONDS
+    try:
+        with urllib.request.urlopen(f"{url}{path}", timeout=_SECONDS) as response:
+            return json.loads(_read(response, until))
+    except (OSError, http.client.HTTPException) as error:
+        raise NoFlink(f"{path}: {' '.join(str(error).split())[:200] or type(error).__name__}") from None
+    except (ValueError, RecursionError):
+        raise NoFlink(f"{path}: the answer is no JSON") from None
+
+
+def _read(response: http.client.HTTPResponse, until: float) -> bytes:
+    """The whole answer. A server that sends a byte now and then would keep each single read within its time."""
+    read = bytearray()
+    while chunk := response.read1(_CHUNK):
+        read += chunk
+        if len(read) > _MOST_BYTES:
+            raise OSError(f"the answer has more than {_MOST_BYTES} bytes")
+        if time.monotonic() > until:
+            raise OSError(f"the answer was not whole after {_SECONDS:.0f} s")
+    return bytes(read)
+
+
+def number(document: Any, key: str, path: str) -> int:
+    """A whole number of an answer. Raises `NoFlink`."""
+    value = document.get(key) if isinstance(document, dict) else None
+    if not isinstance(value, int) or isinstance(value, bool):
+        raise NoFlink(f"{path}: {key} is {str(value)[:40]!r}; allowed: a whole number, as Flink gives it")
+    return value
+
+
+def text(document: Any, key: str, path: str) -> str:
+    """A text of an answer. Raises `NoFlink`."""
+    value = document.get(key) if isinstance(document, dict) else None
+    if not isinstance(value, str):
+        raise NoFlink(f"{path}: {key} is {str(value)[:40]!r}; allowed: a text, as Flink gives it")
+    return value
+
+
+def configuration(url: str) -> dict[str, str]:
+    """The job manager's configuration. Raises `NoFlink`."""
+    path = "/jobmanager/config"
+    entries = ask(url, path)
+    if not isinstance(entries, list):
+        raise NoFlink(f"{path}: the answer is no list, as Flink gives it")
+    return {text(entry, "key", path): text(entry, "value", path) for entry in entries}
+
+
+def task_managers(url: str) -> list[dict[str, Any]]:
+    """The task managers. Raises `NoFlink`."""
+    path = "/taskmanagers"
+    document = ask(url, path)
+    found = document.get("taskmanagers") if isinstance(document, dict) else None
+    if not isinstance(found, list) or not all(isinstance(each, dict) for each in found):
+        raise NoFlink(f"{path}: no list of task managers, as Flink gives it")
+    return found
