@@ -1,6 +1,7 @@
 """The job spec: from a document to a frozen `Job`, every error with its path, its value and what is allowed."""
 
 import math
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
@@ -26,6 +27,8 @@ _DEFAULT_BUNDLE_BYTES = 2 * 1024**3
 # PSI above 0.2 is the customary line for a shift worth acting on (Siddiqi 2006); KS 0.1 is its usual companion.
 _DEFAULT_PSI, _DEFAULT_KS = 0.2, 0.1
 _MAX_TILES = 100_000
+# The spec travels in the graph, and options of services name files of the machine that starts the job.
+_OPTIONS = re.compile(r"^((?:kafka|pubsub)://[^?]*)\?.*")
 _TEXT_AGGREGATES = frozenset({"count", "last", "distinct", "top"})
 
 
@@ -109,7 +112,7 @@ def _events(events: Mapping[str, Any], columns: Mapping[str, str]) -> EventsSpec
     if range_us[0] >= range_us[1]:
         raise SpecError("events.time_range", events["time_range"], "a first time before the second")
     return EventsSpec(
-        uri=events["uri"],
+        uri=_OPTIONS.sub(r"\1", events["uri"]),
         format=events["format"],
         event_id=events["event_id"],
         event_time=events["event_time"],
@@ -185,7 +188,6 @@ def job_document(document: Mapping[str, Any], job: Job) -> dict[str, Any]:
     resolved = dict(document)
     resolved["events"] = {
         **document["events"],
-        "uri": job.events.uri,
         "max_out_of_orderness": format_duration_us(job.events.max_out_of_orderness_us),
         "time_unit": job.events.time_unit,
         "time_range": [format_time_us(time_us) for time_us in job.events.time_range_us],

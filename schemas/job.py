@@ -28,8 +28,9 @@ COLUMN_TYPES: tuple[ColumnType, ...] = ("number", "integer", "boolean", "string"
 class EventsSpec:
     """Where events come from and which of their columns carry identity and time.
 
-    `columns` maps each event column the job uses to its type; decoding casts to it and dead-letters what does
-    not fit. `time_range_us` bounds believable event times (inclusive, exclusive).
+    `uri` is that of the spec, of a service without its options. `columns` maps each event column the job uses to its
+    type; decoding casts to it and dead-letters what does not fit. `time_range_us` bounds believable event times
+    (inclusive, exclusive).
     """
 
     uri: str

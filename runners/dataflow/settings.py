@@ -19,6 +19,11 @@ ALWAYS = (
     Setting("machine_type", "n2-highmem-4", "4 vCPUs share 32 GB: each SDK process holds its own copy of every model"),
     Setting("max_num_workers", "10", "an upper bound of cost: without one a backlog grows the job to the quota"),
     Setting("autoscaling_algorithm", "THROUGHPUT_BASED", "the load of events has days and nights"),
+    Setting(
+        "experiments",
+        "disable_logging_submission_environment",
+        "launcher and workers are one image: a list of the launcher's packages and paths need not be staged for them",
+    ),
     Setting("no_save_main_session", "true", "the package is in the image; a pickled session would carry local state"),
 )
 STREAMING = (

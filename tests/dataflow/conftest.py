@@ -9,7 +9,7 @@ from apache_beam.portability.api import beam_runner_api_pb2
 
 from runners.flink.parts import PartMissing, missing_tools
 from tests.dataflow.emulators import GcsServer, PubsubServer
-from tests.dataflow.flights_stream import translate
+from tests.dataflow.flights_stream import KAFKA_PASSWORD, translate
 
 
 @pytest.fixture(scope="session")
@@ -20,7 +20,9 @@ def root() -> Path:
 @pytest.fixture(scope="session")
 def translated() -> beam_runner_api_pb2.Pipeline:
     """The pipeline proto that `DataflowRunner` would submit for the flights job as a stream."""
-    return translate()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("HALFLIFE_KAFKA_PASSWORD", KAFKA_PASSWORD)
+        return translate()
 
 
 @pytest.fixture(scope="session")

@@ -1,5 +1,7 @@
 """The embedded job as it would run on Dataflow, translated by Beam's own runner, without a network."""
 
+from pathlib import Path
+
 import apache_beam as beam
 from apache_beam.options.pipeline_options import PipelineOptions
 from apache_beam.portability.api import beam_runner_api_pb2
@@ -13,9 +15,10 @@ from pipeline.job import checked, parse_job
 from pipeline.run import write_outputs
 from runners.dataflow.settings import with_profile
 
+KAFKA_PASSWORD = "a-password-of-a-broker"
 IMAGE = "europe-docker.pkg.dev/p-1/halflife/halflife:1"
 SETTINGS = (
-    "events.uri=kafka://broker:9092/departures",
+    f"events.uri=kafka://broker:9092/departures?config={Path(__file__).parent / 'kafka.properties'}",
     "model.store=gs://bucket/models",
     *(f"sinks.{name}=gs://bucket/{name}" for name in ("scores", "audit", "drift", "dead_letters")),
 )

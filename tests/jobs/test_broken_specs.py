@@ -80,7 +80,7 @@ BROKEN: list[tuple[Change, tuple[str, ...]]] = [
     (lambda spec: spec.update(drift=None), ("drift: None", "a mapping")),
     (lambda spec: spec.update(explain={"top": 0}), ("explain.top: 0", "at least 1")),
     (lambda spec: spec.update(labels={"uri": "x"}), ("labels.", "missing")),
-    (lambda spec: spec["sinks"].update(scores="pubsub://h/t"), ("sinks.scores: 'pubsub://h/t'", "stdout:")),
+    (lambda spec: spec["sinks"].update(scores="amqp://h/t"), ("sinks.scores: 'amqp://h/t'", "stdout:")),
     (lambda spec: spec["sinks"].update(scores="kafka://h/t"), ("sinks.scores: 'kafka://h/t'", "kafka://host:port/topic")),
     (lambda spec: spec["sinks"].update(score="x"), ("sinks.score: unknown key", "did you mean 'scores'?")),
 ]

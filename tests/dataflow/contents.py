@@ -1,0 +1,22 @@
+"""All that a pipeline proto says, in clear: Beam packs pickled functions as bzip2 in base64, which hides words."""
+
+import base64
+import bz2
+import re
+
+_PACKED = re.compile(rb"QlpoOT[A-Za-z0-9+/]+={0,2}")  # `BZh9`, as base64 writes it
+
+
+def unpacked(sent: bytes) -> list[bytes]:
+    """The contents of every packed function, coder and window in the bytes of a proto."""
+    return [_opened(found.group()) for found in _PACKED.finditer(sent)]
+
+
+def _opened(packed: bytes) -> bytes:
+    # What follows in the proto may look like more of the same: the decompressor stops where its stream ends.
+    return bz2.BZ2Decompressor().decompress(base64.b64decode(packed[: len(packed) // 4 * 4]))
+
+
+def in_clear(sent: bytes) -> bytes:
+    """The bytes themselves and everything that is packed in them."""
+    return b"\0".join([sent, *unpacked(sent)])

@@ -1,0 +1,88 @@
+"""The flights job submitted by its own command line, to an endpoint that writes it down."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import yaml
+from apache_beam.io.filesystems import FileSystems
+from apache_beam.portability.api import beam_runner_api_pb2
+from google.cloud.dataflow_v1beta3.types import Job
+from google.cloud.pubsub_v1 import PublisherClient, SubscriberClient
+
+from pipeline.documents import read_document
+from pipeline.run import run
+from tests.dataflow.emulators import PROJECT
+from tests.dataflow.flights_stream import COLUMNS, IMAGE
+from tests.dataflow.recorder import DataflowRecorder
+
+SOURCE = f"pubsub://{PROJECT}/departures?timestamp_attribute=departed_at&id_attribute=id"
+
+
+@dataclass
+class Submission:
+    """What was asked of Dataflow: the job, its graph, and the files that were left in the bucket by name."""
+
+    code: int
+    bodies: list[bytes]
+    files: dict[str, bytes] = field(default_factory=dict)
+
+    @property
+    def job(self) -> Job:
+        (body,) = self.bodies
+        job: Job = Job.from_json(body, ignore_unknown_fields=False)
+        return job
+
+    @property
+    def graph(self) -> beam_runner_api_pb2.Pipeline:
+        (sent,) = [content for name, content in self.files.items() if name.endswith("/pipeline.pb")]
+        proto = beam_runner_api_pb2.Pipeline()
+        proto.ParseFromString(sent)
+        return proto
+
+    @property
+    def sent(self) -> list[bytes]:
+        """Everything that left the launcher."""
+        return [*self.bodies, *self.files.values()]
+
+
+def spec_in(bucket: str) -> dict[str, Any]:
+    """The flights job from Pub/Sub, with a sink of each kind."""
+    document = read_document(None)
+    document["events"] |= {"uri": SOURCE, "format": "json", "columns": dict(COLUMNS)}
+    document["model"]["store"] = f"{bucket}/models"
+    tables = {name: f"bigquery://{PROJECT}.flights.{name}" for name in ("scores", "drift")}
+    document["sinks"] = {**tables, "audit": f"{bucket}/audit", "dead_letters": f"pubsub://{PROJECT}/refused"}
+    return document
+
+
+def create_topics() -> None:
+    """What the job reads from and writes to."""
+    publisher, subscriber = PublisherClient(), SubscriberClient()
+    for name in ("departures", "refused"):
+        topic = f"projects/{PROJECT}/topics/{name}"
+        publisher.create_topic(name=topic)
+        subscriber.create_subscription(name=f"projects/{PROJECT}/subscriptions/{name}", topic=topic)
+
+
+def submit(bucket: str, recorder: DataflowRecorder, *arguments: str, spec: Any = None) -> Submission:
+    """Runs the command line that a launcher runs, and collects what it left."""
+    with FileSystems.create(f"{bucket}/flights.yaml") as stream:
+        stream.write(yaml.safe_dump(spec or spec_in(bucket)).encode())
+    recorder.submitted.clear()
+    code = run([*command(bucket), f"--dataflow_endpoint={recorder.url}", *arguments], "launcher")
+    found = FileSystems.match([f"{bucket}/**"])[0].metadata_list
+    names = [metadata.path for metadata in found if not metadata.path.endswith("/flights.yaml")]
+    return Submission(code, list(recorder.submitted), {name: _read(name) for name in names})
+
+
+def command(bucket: str) -> Sequence[str]:
+    return (
+        f"--job={bucket}/flights.yaml", "--runner=DataflowRunner", f"--project={PROJECT}", "--region=europe-west1",
+        f"--temp_location={bucket}/tmp", f"--staging_location={bucket}/st", f"--sdk_container_image={IMAGE}",
+    )  # fmt: skip
+
+
+def _read(path: str) -> bytes:
+    with FileSystems.open(path) as stream:
+        return bytes(stream.read())
