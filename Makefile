@@ -4,6 +4,8 @@ PYTHON ?=
 RUN := .venv/bin/python
 PYTEST_FLAGS ?= -n 2 --dist loadfile
 UPGRADE ?=
+COMPILE = UV_CUSTOM_COMPILE_COMMAND="make lock" .venv/bin/uv pip compile setup.py --python $(RUN) --quiet \
+	--no-emit-index-url --no-emit-find-links
 IMAGE ?=
 TEMPLATE ?=
 
@@ -53,11 +55,11 @@ bench-swap: .venv ## Measure a swap to a slow model and a second shadow; writes 
 	@$(RUN) -m benchmarks.swap
 	@$(RUN) -m benchmarks.swap_shadows
 
-lock: .venv/bin/uv ## Pin what setup.py resolves to in requirements.lock (UPGRADE=--upgrade takes newer versions)
-	@UV_CUSTOM_COMPILE_COMMAND="make lock" .venv/bin/uv pip compile setup.py --extra all --extra dev \
-		--python .venv/bin/python --no-emit-index-url --no-emit-find-links --quiet $(UPGRADE) \
-		--output-file requirements.lock
-	@echo "requirements.lock: $$(grep -c '==' requirements.lock) packages"
+lock: .venv/bin/uv ## Pin what setup.py resolves to, for here and for images of workers (UPGRADE=--upgrade takes newer)
+	@$(COMPILE) --extra all --extra dev $(UPGRADE) --output-file requirements.lock
+	@$(COMPILE) --extra worker --constraint requirements.lock --upgrade --output-file requirements-worker.lock
+	@echo "requirements.lock: $$(grep -c '==' requirements.lock) packages; in an image:" \
+		"$$(grep -c '==' requirements-worker.lock)"
 
 clean: ## Remove the environment, caches and build output (data/ and out/ stay)
 	@rm -rf .venv build dist *.egg-info .hypothesis .mypy_cache .pytest_cache .ruff_cache

