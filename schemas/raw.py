@@ -21,6 +21,7 @@ class RawBlock(NamedTuple):
     that could not even be framed has `error` set and its bytes in `data`. `source` names where it came from, for
     people. `parts`: the (datums, bytes) of each container block or record of a topic in `data`, in order, where there
     are several; damage in one costs no record of another. `origins`: where each record of a topic came from, in order.
+    `prefix`: what stood before the bytes of each record, and belongs to its original bytes.
     """
 
     source: str
@@ -31,6 +32,7 @@ class RawBlock(NamedTuple):
     error: str = ""
     parts: tuple[tuple[int, int], ...] = ()
     origins: tuple[Origin, ...] = ()
+    prefix: bytes = b""
 
 
 class Unreadable(NamedTuple):

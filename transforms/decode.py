@@ -5,6 +5,7 @@ from typing import Any, NamedTuple
 
 import apache_beam as beam
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from schemas import batches
 from schemas.avro_datums import decode_block
@@ -28,13 +29,31 @@ class Decoded(NamedTuple):
 
 def _decode_avro(block: RawBlock, spec: EventsSpec) -> list[DecodedRows]:
     decoded = decode_block(block.data, block.datums, block.schema)
-    if not decoded.unreadable or len(block.parts) < 2:
+    if not block.parts or (not decoded.unreadable and _as_declared(decoded, block.parts)):
         return [decoded]
     pieces, start = [], 0
     for datums, size in block.parts:
-        pieces.append(decode_block(block.data[start : start + size], datums, block.schema))
+        data = block.data[start : start + size]
+        piece = decode_block(data, datums, block.schema)
+        pieces.append(_whole(piece, data) if datums == 1 and block.origins else piece)
         start += size
     return pieces
+
+
+def _as_declared(decoded: DecodedRows, parts: tuple[tuple[int, int], ...]) -> bool:
+    """Whether each record is as long as its part, where each part is one record: no one ate into the next."""
+    if any(datums != 1 for datums, _ in parts):
+        return True
+    lengths = pc.binary_length(decoded.payloads)
+    return bool(lengths.equals(pa.array([size for _, size in parts], lengths.type)))
+
+
+def _whole(piece: DecodedRows, data: bytes) -> DecodedRows:
+    """One record of a topic is read or it is not: with bytes left over behind it, it is not."""
+    if not piece.unreadable or not piece.rows.num_rows:
+        return piece
+    unreadable = piece.unreadable[0]._replace(payload=data)
+    return DecodedRows(piece.rows.slice(0, 0), piece.payloads.slice(0, 0), (unreadable,))
 
 
 def _decode_json(block: RawBlock, spec: EventsSpec) -> list[DecodedRows]:
@@ -55,6 +74,16 @@ FORMATS: dict[str, Callable[[RawBlock, EventsSpec], list[DecodedRows]]] = {
 }
 
 
+def _with_prefix(piece: DecodedRows, prefix: bytes) -> DecodedRows:
+    """With the original bytes of each record whole again."""
+    if not prefix:
+        return piece
+    ends = [pa.scalar(value, pa.binary()) for value in (prefix, b"")]
+    payloads = pc.binary_join_element_wise(ends[0], piece.payloads, ends[1])
+    unreadable = tuple(bad._replace(payload=prefix + bad.payload) for bad in piece.unreadable)
+    return DecodedRows(piece.rows, payloads, unreadable)
+
+
 def decode_raw(block: RawBlock, spec: EventsSpec, at_us: int) -> tuple[pa.RecordBatch | None, list[DeadLetter]]:
     """The events of one raw stretch, and a dead letter with the original bytes for every record that is not one."""
     places = Places(block)
@@ -63,7 +92,8 @@ def decode_raw(block: RawBlock, spec: EventsSpec, at_us: int) -> tuple[pa.Record
         return None, [DeadLetter("decode", "UnreadableInput", detail, block.data, None, None, at_us)]
     events: list[pa.RecordBatch] = []
     letters: list[DeadLetter] = []
-    for piece in FORMATS[spec.format](block, spec):
+    for found in FORMATS[spec.format](block, spec):
+        piece = _with_prefix(found, block.prefix)
         letters += [
             DeadLetter("decode", bad.error, f"{places.of(bad.payload)}: {bad.detail}", bad.payload, None, None, at_us)
             for bad in piece.unreadable

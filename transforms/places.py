@@ -43,13 +43,12 @@ class Places:
 
 
 def _values(block: RawBlock) -> list[bytes]:
-    """The bytes of each record, in order."""
-    if block.records:
-        return list(block.records)
-    if not block.parts:
-        return [block.data]
-    ends = list(accumulate(size for _, size in block.parts))
-    return [block.data[end - size : end] for end, (_, size) in zip(ends, block.parts, strict=True)]
+    """The original bytes of each record, in order."""
+    if not block.records and not block.parts:
+        return [block.prefix + block.data]
+    ends = accumulate(size for _, size in block.parts)
+    parts = [block.data[end - size : end] for end, (_, size) in zip(ends, block.parts, strict=True)]
+    return [block.prefix + value for value in block.records or parts]
 
 
 def _shown(value: bytes | None) -> str:

@@ -3,6 +3,7 @@
 Why not Beam's own `ReadFromKafka`: docs/decisions/kafka-source.md.
 """
 
+import logging
 import time
 from collections.abc import Iterator
 from dataclasses import replace
@@ -10,24 +11,28 @@ from dataclasses import replace
 import apache_beam as beam
 from apache_beam.transforms.core import RestrictionProvider
 from apache_beam.transforms.window import TimestampedValue
-from apache_beam.utils.timestamp import MIN_TIMESTAMP, Timestamp
+from apache_beam.utils.timestamp import MIN_TIMESTAMP, Duration, Timestamp
 
 from pipeline.endpoints.kafka_address import EARLIEST, KafkaAddress
-from pipeline.endpoints.kafka_blocks import Polled, block_of, blocks_of, lost_records
+from pipeline.endpoints.kafka_blocks import Polled, blocks_of, filled_blocks, lost_records
 from pipeline.endpoints.kafka_pool import commit, shared_reader
 from pipeline.endpoints.kafka_progress import Offsets, TopicStretch, TopicTracker, TopicWatermarks
 from pipeline.endpoints.kafka_readers import TopicReader
+from pipeline.endpoints.kafka_registry import RegistryUnreachable, check_registry
 from schemas.job import EventsSpec
 from schemas.raw import RawBlock
 from schemas.records import now_us
 from transforms import metrics
 
+_LOG = logging.getLogger(__name__)
 RECORDS_IN_FUTURE, OFFSETS_SKIPPED, RECORDS_LOST = "records_in_future", "kafka_offsets_skipped", "kafka_records_lost"
+REGISTRY_SILENCES = "schema_registry_silences"
 _POLL_RECORDS = 5_000
 _POLL_SECONDS = 0.1
 # How long one call reads on: a checkpoint waits for its end, and each end costs the runner a residual.
 _PASS_SECONDS = 1.0
 _LIST_SECONDS = 60.0
+_PAUSE_SECONDS = 1
 _WATERMARKS = TopicWatermarks()
 
 
@@ -77,11 +82,19 @@ class _FollowFn(_TopicFn):
         tracker=beam.DoFn.RestrictionParam(),
         estimator=beam.DoFn.WatermarkEstimatorParam(_WATERMARKS),
     ) -> Iterator[TimestampedValue[RawBlock]]:
-        ends_at = time.monotonic() + _PASS_SECONDS
+        ends_at, pause = time.monotonic() + _PASS_SECONDS, Duration()
         with shared_reader(address, tracker.current_restriction().start) as reader:
             reader.find_partitions(_LIST_SECONDS)
             while time.monotonic() < ends_at:
-                polled = self._poll(reader)
+                before = dict(reader.position)
+                try:
+                    polled = self._poll(reader)
+                except RegistryUnreachable as error:  # what was polled is read again in the next pass
+                    _LOG.warning("%s; reading waits", error)
+                    metrics.counter(REGISTRY_SILENCES).inc()
+                    reader.seek(before)
+                    pause = Duration(seconds=_PAUSE_SECONDS)
+                    break
                 if not tracker.try_claim(reader.position):
                     return
                 yield from stamped(polled, estimator.current_watermark())
@@ -90,7 +103,7 @@ class _FollowFn(_TopicFn):
             reached = dict(reader.position)
         if address.group is not None:
             finalizer.register(lambda: commit(address, reached))
-        tracker.defer_remainder()
+        tracker.defer_remainder(pause)
 
 
 class _ReadFn(_TopicFn):
@@ -144,7 +157,9 @@ class ReadTopic(beam.PTransform[beam.pvalue.PBegin, beam.PCollection[RawBlock]])
 
 
 def check_readable(address: KafkaAddress) -> None:
-    """Raises `TopicUnreadable` unless the broker answers and has the topic."""
+    """Raises `TopicUnreadable` unless the broker answers and has the topic, and its registry answers."""
+    if address.registry:
+        check_registry(address)
     with shared_reader(address, {}) as reader:
         reader.partitions()
 
@@ -158,4 +173,4 @@ def first_blocks(address: KafkaAddress, format_name: str) -> Iterator[RawBlock]:
         while any(reader.position[partition] < end for partition, end in until.items()):
             filled = [record for record in reader.poll(_POLL_RECORDS, _POLL_SECONDS).records if record.value]
             if filled:
-                yield block_of(filled, address, format_name)
+                yield from filled_blocks(filled, address, format_name)

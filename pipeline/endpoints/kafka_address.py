@@ -1,9 +1,11 @@
 """Topics as URIs: `kafka://host:port[,host:port…]/topic?start=…&until=latest&group=…&idle_after=30s&schema=FILE`."""
 
 import re
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from urllib.parse import parse_qsl, urlsplit
+from typing import Any
+from urllib.parse import parse_qsl, urlsplit, urlunsplit
 
 from schemas.times import MalformedTime, parse_duration_us, parse_time_us
 from schemas.validation import Absent, SpecError
@@ -13,7 +15,6 @@ EARLIEST, LATEST, COMMITTED = "earliest", "latest", "committed"
 _FORM = "kafka://host:port/topic"
 _STARTS = (EARLIEST, LATEST, COMMITTED)
 _IDLE_AFTER = "30s"
-_OPTIONS = ("start", "until", "group", "idle_after", "schema", "config")
 # URIs are shown in logs and summaries, and the graph, with all settings in it, on the runner's pages.
 _SECRETS = ("password", "secret", "jaas", "key.pem", "oauthbearer.config")
 _VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
@@ -23,7 +24,8 @@ _VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
 class KafkaAddress:
     """One topic and how it is read. `client` are librdkafka's own settings, `schema` an Avro schema (JSON).
 
-    A value `${NAME}` stands for an environment variable of the process that connects.
+    `registry` is the URL of a schema registry: values begin with the number of their schema there. A value `${NAME}`
+    stands for an environment variable of the process that connects; `registry_auth` is one with `user:password` in it.
     """
 
     bootstrap: str
@@ -33,6 +35,8 @@ class KafkaAddress:
     group: str | None = None
     idle_after_us: int = 30_000_000
     schema: str = ""
+    registry: str = ""
+    registry_auth: str = ""
     client: tuple[tuple[str, str], ...] = ()
 
     @property
@@ -65,26 +69,19 @@ def kafka_address(uri: str, place: str) -> KafkaAddress:
         address = _with_option(address, name, value, f"{place}?{name}")
     if address.start == COMMITTED and address.group is None:
         raise SpecError(f"{place}?start", COMMITTED, "together with group, whose offsets were committed")
+    if address.registry and address.schema:
+        raise SpecError(f"{place}?schema", Absent("given besides registry"), "one of the two")
     return address
 
 
 def _with_option(address: KafkaAddress, name: str, value: str, place: str) -> KafkaAddress:
-    if name == "start":
-        return replace(address, start=_start(value, place))
-    if name == "until":
-        if value != LATEST:
-            raise SpecError(place, value, LATEST)
-        return replace(address, bounded=True)
-    if name == "group":
-        return replace(address, group=value or None)
-    if name == "idle_after":
-        return replace(address, idle_after_us=_idle_after(value, place))
-    if name == "schema":
-        return replace(address, schema=_read(value, place))
     if name == "config":
         return replace(address, client=address.client + _properties(_read(value, place), place))
+    if name in _FIELDS:
+        field, parse = _FIELDS[name]
+        return replace(address, **{field: parse(value, place)})
     if "." not in name:
-        raise SpecError(place, value, f"one of {', '.join(_OPTIONS)}, or a dotted option of librdkafka")
+        raise SpecError(place, value, f"one of {', '.join([*_FIELDS, 'config'])}, or a dotted option of librdkafka")
     return replace(address, client=(*address.client, (name, _not_in_clear(name, value, place))))
 
 
@@ -103,11 +100,26 @@ def _start(value: str, place: str) -> str:
     return value
 
 
+def _until(value: str, place: str) -> bool:
+    if value != LATEST:
+        raise SpecError(place, value, LATEST)
+    return True
+
+
 def _idle_after(value: str, place: str) -> int:
     try:
         return parse_duration_us(value)
     except (MalformedTime, ValueError):
         raise SpecError(place, value, f"a duration such as {_IDLE_AFTER}") from None
+
+
+def _registry(value: str, place: str) -> str:
+    parts = urlsplit(value)
+    if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment:
+        raise SpecError(place, value, "http(s)://host[:port][/path]")
+    if "@" in parts.netloc:
+        raise SpecError(place, Absent("a user in the URL"), "registry_auth=${NAME}, a variable with user:password")
+    return urlunsplit(parts).rstrip("/")
 
 
 def _read(path: str, place: str) -> str:
@@ -124,3 +136,15 @@ def _properties(text: str, place: str) -> tuple[tuple[str, str], ...]:
         raise SpecError(place, Absent("a line without ="), "lines of name=value")
     settings = [(name.strip(), value.strip()) for name, _, value in pairs]
     return tuple((name, _not_in_clear(name, value, f"{place}: {name}")) for name, value in settings)
+
+
+# What each option sets, and how it is read.
+_FIELDS: Mapping[str, tuple[str, Callable[[str, str], Any]]] = {
+    "start": ("start", _start),
+    "until": ("bounded", _until),
+    "group": ("group", lambda value, place: value or None),
+    "idle_after": ("idle_after_us", _idle_after),
+    "schema": ("schema", _read),
+    "registry": ("registry", _registry),
+    "registry_auth": ("registry_auth", lambda value, place: _not_in_clear("password", value, place)),
+}

@@ -11,6 +11,7 @@ from pipeline.endpoints.framing import framed
 from pipeline.endpoints.kafka_address import KafkaAddress
 from pipeline.endpoints.kafka_damage import Damage
 from pipeline.endpoints.kafka_readers import Record
+from pipeline.endpoints.kafka_registry import FRAME_BYTES, SchemaUnknown, number_of, schema_of
 from schemas import batches
 from schemas.job import EventsSpec
 from schemas.raw import Origin, RawBlock
@@ -31,7 +32,10 @@ class Polled(NamedTuple):
 
 
 def blocks_of(records: Sequence[Record], address: KafkaAddress, spec: EventsSpec, at_us: int) -> Polled:
-    """The records of a poll, a block for each partition, and one with `error` for each record without a value."""
+    """The records of a poll, blocks of each partition, and one with `error` for each record without a value or schema.
+
+    Raises `RegistryUnreachable` and `TopicUnreadable`.
+    """
     blocks: list[RawBlock] = []
     greatest: dict[int, int] = {}
     all_times = []
@@ -41,9 +45,9 @@ def blocks_of(records: Sequence[Record], address: KafkaAddress, spec: EventsSpec
         blocks += [_empty(record, address) for record in own if not record.value]
         if not filled:
             continue
-        block = block_of(filled, address, spec.format)
-        blocks.append(block)
-        times = event_times_us(block, spec, at_us)
+        own_blocks = filled_blocks(filled, address, spec.format)
+        blocks += own_blocks
+        times = np.concatenate([_NO_TIMES, *(event_times_us(block, spec, at_us) for block in own_blocks)])
         all_times.append(times)
         believable = times[times <= at_us + _AHEAD_US]
         if len(believable):
@@ -53,11 +57,35 @@ def blocks_of(records: Sequence[Record], address: KafkaAddress, spec: EventsSpec
     return Polled(blocks, int(together.min()) if len(together) else None, greatest, in_future)
 
 
-def block_of(records: Sequence[Record], address: KafkaAddress, format_name: str) -> RawBlock:
-    """Records of one partition, none without a value, as one block of the format."""
-    values = [record.value or b"" for record in records]
+def filled_blocks(records: Sequence[Record], address: KafkaAddress, format_name: str) -> list[RawBlock]:
+    """Records of one partition, none without a value: one block, or with a registry one for each schema.
+
+    Raises `RegistryUnreachable` and `TopicUnreadable`.
+    """
+    if not address.registry:
+        return [_block(records, address, address.schema, format_name)]
+    by_frame: dict[bytes, list[Record]] = {}
+    for record in records:
+        by_frame.setdefault((record.value or b"")[:FRAME_BYTES], []).append(record)
+    blocks: list[RawBlock] = []
+    for frame, own in by_frame.items():
+        try:
+            # Values in JSON and Examples need no schema to be read, only their frame taken off.
+            schema = schema_of(frame, address) if format_name == "avro" else str(number_of(frame))
+        except SchemaUnknown as error:
+            blocks += [_refused(record, address, str(error)) for record in own]
+        else:
+            blocks.append(_block(own, address, schema, format_name, frame))
+    return blocks
+
+
+def _block(
+    records: Sequence[Record], address: KafkaAddress, schema: str, format_name: str, frame: bytes = b""
+) -> RawBlock:
+    values = [(record.value or b"")[len(frame) :] for record in records]
     source = _source(address, records[0].partition, records[0].offset)
-    return framed(values, source, address.schema, format_name, tuple(_origin(record) for record in records))
+    origins = tuple(_origin(record) for record in records)
+    return framed(values, source, schema, format_name, origins)._replace(prefix=frame)
 
 
 def event_times_us(block: RawBlock, spec: EventsSpec, at_us: int) -> npt.NDArray[np.int64]:
@@ -79,8 +107,12 @@ def lost_records(damages: Sequence[Damage], address: KafkaAddress) -> Iterator[R
 
 def _empty(record: Record, address: KafkaAddress) -> RawBlock:
     kind = "a tombstone" if record.value is None else "an empty value"
+    return _refused(record, address, f"{kind}, which is no event")
+
+
+def _refused(record: Record, address: KafkaAddress, error: str) -> RawBlock:
     source = _source(address, record.partition, record.offset)
-    return RawBlock(source, data=record.value or b"", error=f"{kind}, which is no event", origins=(_origin(record),))
+    return RawBlock(source, data=record.value or b"", error=error, origins=(_origin(record),))
 
 
 def _source(address: KafkaAddress, partition: int, offset: int) -> str:

@@ -28,7 +28,7 @@ def client_settings(address: KafkaAddress) -> dict[str, Any]:
 
     Raises `TopicUnreadable` where a variable that the address names is not set.
     """
-    found = {name: _value(name, value, address) for name, value in address.client}
+    found = {name: value_of(name, value, address) for name, value in address.client}
     return {"bootstrap.servers": address.bootstrap, "log_level": 2, **found}
 
 
@@ -48,7 +48,8 @@ def consumer_settings(address: KafkaAddress) -> dict[str, Any]:
     } | client_settings(address)
 
 
-def _value(name: str, value: str, address: KafkaAddress) -> str:
+def value_of(name: str, value: str, address: KafkaAddress) -> str:
+    """A setting's value, from this process's environment where it is `${NAME}`. Raises `TopicUnreadable`."""
     variable = variable_of(value)
     if variable is None:
         return value

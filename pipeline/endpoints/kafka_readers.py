@@ -50,6 +50,7 @@ class TopicReader:
         self._at_end: set[int] = set()
         self._heard_at: dict[int, float] = {}
         self._listed_at = time.monotonic()
+        self._alone = False
         self._troubles = Troubles(address)
         try:
             self._consumer = Consumer(consumer_settings(address) | {"error_cb": self._troubled})
@@ -185,7 +186,8 @@ class TopicReader:
         self._troubles.check()
         damages = [self._damage(message) for message in broken.values() if is_damage(message.error())]
         skipped += sum(self._gone(message) for message in broken.values() if not is_damage(message.error()))
-        if broken:
+        if broken or self._alone:
+            self._alone = False
             self._assign(self.position)
         return Arrived(arrived, skipped, [damage for damage in damages if damage is not None])
 
@@ -216,9 +218,14 @@ class TopicReader:
         return max(low - asked, 0)
 
     def _troubled(self, error: Any) -> None:
-        """While troubles last no partition counts as idle."""
+        """While troubles last no partition counts as idle, and after an outage only once its end is known again."""
+        from confluent_kafka import KafkaError
+
         self._troubles.heard(error)
         self._heard_at = dict.fromkeys(self._heard_at, time.monotonic())
+        if error.code() == KafkaError._ALL_BROKERS_DOWN:
+            self._at_end.clear()
+            self._alone = True  # librdkafka tells the end of a partition once: the next poll asks for it anew
 
     def idle(self) -> set[int]:
         """Partitions read to their end from which nothing has come for `idle_after`."""

@@ -13,6 +13,7 @@ from pipeline.endpoints.pubsub_address import PubsubAddress
 from pipeline.endpoints.uris import FILE_SCHEMES, scheme_of
 from schemas.job import EventsSpec
 from schemas.raw import RawBlock
+from schemas.validation import Absent, SpecError
 
 SCHEMES = (*FILE_SCHEMES, kafka_address.SCHEME, pubsub_address.SCHEME)
 
@@ -112,6 +113,9 @@ def _files(events: Mapping[str, Any]) -> Source:
 
 def _topic(events: Mapping[str, Any]) -> Source:
     address = kafka_address.kafka_address(events["uri"], "events.uri")
+    if events["format"] == "avro" and not (address.schema or address.registry):
+        allowed = "schema=FILE with the records' schema, or registry=URL of the registry that has it"
+        raise SpecError("events.uri", Absent("Avro records of a topic without a schema"), allowed)
     kafka.check_readable(address)
     return Topic(address, events["format"])
 

@@ -16,6 +16,7 @@ FLINK_VERSION = "1.19.3"
 # The newest Flink runner whose jars are all on Maven; jobs of later Python SDKs run on it.
 BEAM_RUNNER_VERSION = "2.62.0"
 KAFKA_VERSION = "4.2.0"
+REGISTRY_VERSION = "2.6.13.Final"
 VERSITYGW_VERSION = "v1.8.0"
 _HERE = Path(__file__).parent
 _FLINK_SDIST = f"apache-flink-libraries=={FLINK_VERSION}"
@@ -63,6 +64,12 @@ def job_server_jar() -> Path:
 def kafka_jars() -> Path:
     """The folder of a Kafka broker's jars, from Maven."""
     return _made(f"kafka-{KAFKA_VERSION}", _copy_kafka)
+
+
+def registry_jar() -> Path:
+    """A schema registry's own jar, with those it needs beside it, from Maven."""
+    app = _made(f"schema-registry-{REGISTRY_VERSION}", _unpack_registry) / "app"
+    return app / f"apicurio-registry-app-{REGISTRY_VERSION}-runner.jar"
 
 
 def s3_server() -> Path:
@@ -140,6 +147,10 @@ def _build_job_server(made: Path) -> None:
 
 def _copy_kafka(made: Path) -> None:
     _maven("kafka", made, "Kafka's jars")
+
+
+def _unpack_registry(made: Path) -> None:
+    _maven("registry", made, "the schema registry")
 
 
 def _maven(project: str, made: Path, what: str) -> None:

@@ -13,7 +13,8 @@ from cryptography.hazmat.primitives.serialization import (
 )
 
 from runners.flink.broker import KafkaBroker, Security
-from runners.flink.parts import PartMissing, kafka_jars, missing_tools
+from runners.flink.parts import PartMissing, kafka_jars, missing_tools, registry_jar
+from runners.flink.registry import RegistryServer
 from tests.kafka.topics import Topics
 
 USERS = {"job": "sesame-1", "guest": "sesame-2"}
@@ -36,6 +37,19 @@ def ready_broker(tmp_path_factory: pytest.TempPathFactory, authority: trustme.CA
         pytest.skip(f"no Kafka broker: {absent}")
     folder = tmp_path_factory.mktemp("kafka")
     with KafkaBroker(folder, Security(_certificate(authority, folder / "broker.pem"), USERS)) as started:
+        yield started
+
+
+@pytest.fixture(scope="session")
+def registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RegistryServer]:
+    """A schema registry."""
+    try:
+        registry_jar()
+    except PartMissing as absent:
+        if not missing_tools("java", "mvn"):
+            raise
+        pytest.skip(f"no schema registry: {absent}")
+    with RegistryServer(tmp_path_factory.mktemp("registry")) as started:
         yield started
 
 

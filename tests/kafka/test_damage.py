@@ -1,5 +1,6 @@
 """Batches that were damaged on the broker's disk: their records are named as lost, and reading goes on behind them."""
 
+import logging
 import struct
 from pathlib import Path
 
@@ -84,6 +85,7 @@ def test_partition_that_stands_still_without_a_reason_is_warned_of(
     topics: Topics, topic: str, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A batch that decompresses to no records: librdkafka asks for it for ever and says nothing."""
+    caplog.set_level(logging.WARNING)
     monkeypatch.setattr(kafka_readers, "_STALL_SECONDS", 0.5)
     write_batches(topics, topic, [3, 5, 3], "snappy")
     damage(topics, topic, 1, checksum=True)

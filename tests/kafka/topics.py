@@ -7,9 +7,14 @@ from typing import Any
 
 from confluent_kafka import Consumer, Message, Producer, TopicPartition
 from confluent_kafka.admin import (  # type: ignore[attr-defined]  # public, not declared so
+    AclBinding,
+    AclOperation,
+    AclPermissionType,
     AdminClient,
     NewPartitions,
     NewTopic,
+    ResourcePatternType,
+    ResourceType,
 )
 
 from pipeline.endpoints.kafka_address import KafkaAddress, kafka_address
@@ -48,6 +53,14 @@ class Topics:
         """Has the broker delete the records of a partition before an offset, as retention does."""
         place = TopicPartition(topic, partition, offset)
         self._admin.delete_records([place])[place].result(30)
+
+    def allow(self, topic: str, user: str) -> None:
+        """Lets a user read and write a topic, in any group."""
+        places = [(ResourceType.TOPIC, topic, AclOperation.ALL), (ResourceType.GROUP, "*", AclOperation.READ)]
+        for kind, name, operation in places:
+            literal, allow = ResourcePatternType.LITERAL, AclPermissionType.ALLOW
+            rule = AclBinding(kind, name, literal, f"User:{user}", "*", operation, allow)
+            self._admin.create_acls([rule])[rule].result(30)
 
     def delete(self, topic: str) -> None:
         """Deletes a topic."""

@@ -36,6 +36,9 @@ def test_settings_come_from_a_file_too(tmp_path: Path) -> None:
         ("kafka://a:1/t?idle_after=soon", "a duration such as 30s"),
         ("kafka://a:1/t?colour=red", "events.uri?colour: 'red' is not allowed; allowed: one of start, until"),
         ("kafka://a:1/t?config=/nowhere", "a readable file"),
+        ("kafka://a:1/t?registry=registry:8081", "?registry: 'registry:8081' is not allowed; allowed: http(s)://host"),
+        ("kafka://a:1/t?registry=http://me:secret@r", "a user in the URL; allowed: registry_auth=${NAME}"),
+        ("kafka://a:1/t?registry_auth=me:secret", "?registry_auth: a secret in clear; allowed: ${NAME}"),
     ],
 )
 def test_refused_uri_names_the_option_and_what_is_allowed(uri: str, said: str) -> None:
