@@ -20,7 +20,10 @@ from packaging.requirements import Requirement
 from models.scorers import BUILT_IN
 from tests.packaging.sources import FOLDERS, ROOMS, Import, imports_of, python_files
 
-DATA = ("schemas/**/*.avsc", "schemas/**/*.json", "pipeline/**/*.yaml", "runners/**/*.json", "runners/**/pom.xml")
+DATA = (
+    *("schemas/**/*.avsc", "schemas/**/*.json", "pipeline/**/*.yaml"),
+    *("runners/**/*.json", "runners/**/pom.xml", "runners/**/Dockerfile"),
+)
 PIN = re.compile(r"^(?P<name>[a-z0-9-]+)==(?P<version>\S+)$", re.MULTILINE)
 LEFT_BEHIND = shutil.ignore_patterns("__pycache__", "*.egg-info", ".*")
 
