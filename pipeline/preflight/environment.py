@@ -11,8 +11,8 @@ from runners.findings import Finding, fail, ok, unchecked, warn
 _PYTHON = "3.11"
 _BEAM = "apache-beam"
 _PIN = re.compile(r"^([A-Za-z0-9._-]+)==([^\s;#]+)", re.MULTILINE)
-# In a checkout and in the image of the Dockerfile the lock lies beside the packages, or where the command is given.
-_LOCK = "requirements.lock"
+# In a checkout the lock lies beside the packages; in the image, the one for workers, where commands are given.
+_LOCKS = ("requirements.lock", "requirements-worker.lock")
 PLACES = (Path(__file__).resolve().parents[2], Path())
 
 
@@ -21,9 +21,9 @@ def check_environment(places: tuple[Path, ...] = PLACES) -> Iterator[Finding]:
     here = platform.python_version()
     fits = here.startswith(f"{_PYTHON}.")
     yield ok("Python", here) if fits else fail("Python", f"{here}", f"Python {_PYTHON}: the lock is made for it")
-    lock = next((place / _LOCK for place in places if (place / _LOCK).is_file()), None)
+    lock = next((place / name for place in places for name in _LOCKS if (place / name).is_file()), None)
     if lock is None:
-        yield unchecked("packages", f"no {_LOCK} lies beside the package or in this folder", "run it in a checkout")
+        yield unchecked("packages", f"no {_LOCKS[0]} lies beside the package or in this folder", "run it in a checkout")
         return
     yield from _against(dict(_PIN.findall(lock.read_text(encoding="utf-8"))))
 

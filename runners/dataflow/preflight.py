@@ -20,12 +20,16 @@ from runners.dataflow.sizes import graph_findings, worker_memory
 from runners.findings import Facts, Finding, fail, ok, unchecked, warn
 
 DOCKERFILE = Path(__file__).parent / "Dockerfile"
+# What the image installs; it lies in a checkout only.
+IMAGE_LOCK = Path(__file__).parents[2] / "requirements-worker.lock"
 _PROJECT = re.compile(r"(?:[a-z0-9.-]+:)?[a-z][a-z0-9-]{4,28}[a-z0-9]")
 _REGION = re.compile(r"[a-z]+-[a-z]+[0-9]+")
 # A reference of an image with a tag or a digest.
 _IMAGE = re.compile(r"[a-z0-9.-]+(?::\d+)?(?:/[a-z0-9._-]+)+(?::(?P<tag>[\w.-]{1,128}))?(?:@sha256:[0-9a-f]{64})?")
 _SERVICE_OPTION = re.compile(r"[a-z0-9_]+(=.*)?")
 _AT_LEAST_ONCE = "streaming_mode_at_least_once"
+# Objects of these travel pickled, or in coders, from here to the workers.
+_TRAVELLING = ("apache-beam", "cloudpickle", "numpy", "pandas", "protobuf", "pyarrow")
 _PIN = re.compile(r"^([A-Za-z0-9._-]+)==([^\s;#]+)", re.MULTILINE)
 
 
@@ -94,18 +98,23 @@ def _image(image: str | None, setup: Any) -> Finding:
 
 
 def _packages(requirements: str | None) -> Finding:
-    """Submitted code is pickled here and unpickled there: Python and Beam must be the same."""
+    """Submitted code is pickled here and unpickled there, so what it is made of must be the same."""
     check = "worker packages"
-    here = {"Python": ".".join(platform.python_version_tuple()[:2]), "apache-beam": version("apache-beam")}
+    here = {name: version(name) for name in _TRAVELLING}
     if requirements:
-        return _against(check, requirements, {"apache-beam": here["apache-beam"]}, _pins(Path(requirements)))
+        pinned = _pins(Path(requirements))
+        return _against(check, requirements, {name: here[name] for name in here if name in {*pinned, "apache-beam"}},
+                        pinned)  # fmt: skip
     if not DOCKERFILE.is_file():
         return unchecked(check, "the image's Dockerfile is not installed here")
     text = DOCKERFILE.read_text(encoding="utf-8")
     beam = re.search(r"BEAM_VERSION=(\S+)", text)
     python = re.search(r"beam_python([0-9.]+)_sdk", text)
-    there = {"Python": python[1] if python else "unknown", "apache-beam": beam[1] if beam else "unknown"}
-    return _against(check, "the image's Dockerfile", here, there)
+    base = {"Python": python[1] if python else "unknown", "Beam's image": beam[1] if beam else "unknown"}
+    compared = {"Python": ".".join(platform.python_version_tuple()[:2]), "Beam's image": here["apache-beam"]}
+    pinned = _pins(IMAGE_LOCK)
+    known = {name: found for name, found in here.items() if name in pinned}
+    return _against(check, "the image", compared | known, base | pinned)
 
 
 def _pins(path: Path) -> dict[str, str]:

@@ -101,7 +101,17 @@ def test_image_and_this_machine_have_the_same_beam(
     monkeypatch.setattr(preflight, "DOCKERFILE", tmp_path / "Dockerfile")
     assert found()["worker packages"].verdict == "not checked"
     (tmp_path / "Dockerfile").write_text("ARG BEAM_VERSION=2.1.0\nFROM apache/beam_python3.9_sdk:${BEAM_VERSION}\n")
-    assert "Python 3.11 here, 3.9 there; apache-beam" in found()["worker packages"].found
+    assert "Python 3.11 here, 3.9 there; Beam's image" in found()["worker packages"].found
+
+
+def test_what_travels_pickled_is_held_to_the_images_lock(
+    no_credentials: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert "pyarrow" in found()["worker packages"].found
+    monkeypatch.setattr(preflight, "IMAGE_LOCK", tmp_path / "lock")
+    (tmp_path / "lock").write_text("numpy==1.0\napache-beam==2.77.0\nrequests==0\n")
+    finding = found()["worker packages"]
+    assert (finding.verdict, "numpy" in finding.found, "requests" in finding.found) == ("fail", True, False)
 
 
 @pytest.mark.parametrize(
