@@ -77,6 +77,8 @@ def unchecked(check: str, why: str, change: str = "") -> Finding:
 
 def memory(check: str, facts: Facts, processes: int, available: int, place: str) -> Finding:
     """Whether so many worker processes with all live models fit into `available` bytes of `place`."""
+    if not facts.models:
+        return unchecked(check, "no version is known that would be loaded")
     if facts.worker_bytes is None:
         return unchecked(check, "the memory of the worker with its models was not measured")
     needed = processes * facts.worker_bytes

@@ -17,6 +17,7 @@ from pipeline.preflight.serving import Serving
 from pipeline.run import Prepared, complete, last_line, resolve, translate, wanted_sinks, with_profile
 from runners import direct_preflight
 from runners.dataflow import preflight as dataflow_preflight
+from runners.dataflow.buckets import Buckets
 from runners.findings import Facts, Finding, Model, fail, ok, unchecked
 from runners.flink import preflight as flink_preflight
 from schemas.job import ModelSpec
@@ -32,14 +33,16 @@ RUNNERS: Mapping[str, RunnerCheck] = {
 }
 # Where a launcher in the cloud opens the same places with credentials of its own.
 _ELSEWHERE = "DataflowRunner"
+_BUCKET = "gs://"
 _NO_CREDENTIALS = ("credential", "anonymous caller", "unauthenticated")
 
 
 @dataclass
 class _Known:
-    """What one check found out for those after it."""
+    """What one check found out for those after it. `no_buckets`: why `gs://` cannot be asked from here, else empty."""
 
     document: dict[str, Any]
+    no_buckets: str = ""
     source: Source | None = None
     prepared: Prepared | None = None
     models: list[Model] = field(default_factory=list)
@@ -61,6 +64,7 @@ def examine(options: RunOptions, runner: str) -> Iterator[Finding]:
     known = _Known(resolve(options))
     yield ok("spec", f"{options.job or 'the embedded job'} is valid: job {known.document['job']}")
     yield from check_environment()
+    known.no_buckets = _no_buckets(known.document, runner)
     for check, work in (
         ("events.uri", lambda: _events(known, runner)),
         ("sinks", lambda: _sinks(known, runner)),
@@ -68,6 +72,12 @@ def examine(options: RunOptions, runner: str) -> Iterator[Finding]:
         ("runner", lambda: _runner(known, options, runner)),
     ):
         yield from _isolated(check, work, runner)
+
+
+def _no_buckets(document: Mapping[str, Any], runner: str) -> str:
+    """Without credentials Google's clients would try for minutes and then fail, which says nothing of the workers."""
+    uris = (document["events"]["uri"], document["model"]["store"])
+    return Buckets().why if runner == _ELSEWHERE and any(uri.startswith(_BUCKET) for uri in uris) else ""
 
 
 def _isolated(check: str, work: Callable[[], Iterator[Finding]], runner: str) -> Iterator[Finding]:
@@ -88,7 +98,17 @@ def _raised(check: str, error: Exception, runner: str) -> Finding:
     return fail(check, said, "mend the address, the network or the credentials")
 
 
+def _unasked(check: str, uri: str, known: _Known) -> Finding | None:
+    if not known.no_buckets or not uri.startswith(_BUCKET):
+        return None
+    return unchecked(check, f"{uri}: {known.no_buckets}", "gcloud auth application-default login, then ask again")
+
+
 def _events(known: _Known, runner: str) -> Iterator[Finding]:
+    unasked = _unasked("events.uri", known.document["events"]["uri"], known)
+    if unasked is not None:
+        yield unasked
+        return
     known.source = source = open_source(known.document["events"])
     if source.only_on not in (None, runner):
         place = known.document["events"]["uri"]
@@ -101,13 +121,17 @@ def _events(known: _Known, runner: str) -> Iterator[Finding]:
 
 def _sinks(known: _Known, runner: str) -> Iterator[Finding]:
     if known.prepared is None:
-        yield unchecked("sinks", "the events could not be read, so the job is not known whole")
+        yield unchecked("sinks", "the events were not read, so the job is not known whole")
         return
     for place, uri, record in wanted_sinks(known.prepared.job):
         yield from _isolated(place, partial(check_sink, place, uri, record), runner)
 
 
 def _serving(known: _Known) -> Iterator[Finding]:
+    unasked = _unasked("model.store", known.document["model"]["store"], known)
+    if unasked is not None:
+        yield unasked
+        return
     job = known.prepared.job if known.prepared else None
     spec = job.model if job else _model_spec(known.document["model"])
     horizon_us = job.events.max_out_of_orderness_us + job.features.allowed_lateness_us if job else 0

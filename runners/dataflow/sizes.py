@@ -30,7 +30,7 @@ def worker_memory(facts: Facts, machine_type: str | None, experiments: Sequence[
 def graph_findings(facts: Facts, update: bool, mapping: Mapping[str, str] | None) -> Iterator[Finding]:
     """The size of the graph, and, for a stream, what an update of a job of the last release would break."""
     if facts.graph is None:
-        yield unchecked("graph", "it could not be built, since something above failed")
+        yield unchecked("graph", "it was not built, since the events were not read")
         return
     size = f"{len(facts.graph):,} bytes of {MOST_GRAPH_BYTES:,}"
     yield ok("graph size", size) if len(facts.graph) <= MOST_GRAPH_BYTES else fail(

@@ -11,6 +11,7 @@ import pytest
 
 from pipeline.preflight import trial
 from pipeline.preflight.environment import check_environment
+from runners.direct_preflight import MIB_PER_MILLION_EVENTS, START_MIB
 from tests.cli.commands import halflife
 from tests.cli.jobs import Patient
 from tests.unit.models import broken
@@ -53,6 +54,21 @@ def test_wrong_spec_exits_2_with_its_path(patient: Patient) -> None:
     ran = halflife(*patient.words("direct", "--set", "model.pol=1s"))
     assert (ran.code, ran.out, ran.err.count("\n")) == (2, "", 1)
     assert "model.pol: unknown key" in ran.err
+
+
+@pytest.mark.parametrize(
+    ("setting", "says"),
+    [
+        ("events={columns: null, uri: @, format: json, event_id: id, event_time: when}", "events.columns"),
+        ("features[0]=dely", "features[0]: 'dely' is not allowed; allowed: one of the event columns"),
+        ("sinks.scores=kafka://nowhere/scores", "sinks.scores: 'kafka://nowhere/scores' is not allowed"),
+    ],
+    ids=["columns", "feature", "sink"],
+)
+def test_spec_that_is_wrong_about_its_places_exits_2_with_its_path(patient: Patient, setting: str, says: str) -> None:
+    ran = halflife(*patient.words("direct", "--set", setting.replace("@", str(patient.folder / "events.json"))))
+    assert (ran.code, ran.err.count("\n")) == (2, 1)
+    assert says in ran.err
 
 
 @pytest.mark.parametrize(
@@ -208,3 +224,12 @@ def test_json_has_the_runner_and_each_check_whole(patient: Patient) -> None:
     assert (document["runner"], document["failed"]) == ("DirectRunner", 0)
     assert {tuple(check) for check in document["checks"]} == {("check", "verdict", "found", "change")}
     assert json.dumps(document).count(str(patient.folder)) > 3
+
+
+def test_estimate_of_memory_is_near_what_the_benchmark_measured(root: Path) -> None:
+    results = (root / "benchmarks" / "RESULTS.md").read_text(encoding="utf-8")
+    row = next(line for line in results.splitlines() if line.startswith("| this job") and line.count("|") > 10)
+    _, _, _, events, *_, peak, growth, _ = (cell.strip() for cell in row.split("|"))
+    assert "months" in growth
+    estimated = START_MIB + MIB_PER_MILLION_EVENTS * int(events.replace(",", "")) / 1e6
+    assert 0.8 <= estimated / int(peak.replace(",", "")) <= 3  # too much is a needless warning, too little a dead run

@@ -162,3 +162,12 @@ def test_whole_command_builds_the_graph_and_refuses_local_places(tmp_path: Path,
     assert failed == {"events.uri", "model.store", *(f"sinks.{name}" for name in patient.spec()["sinks"])}
     assert (examined.ran.code, examined.verdict("graph size")) == (1, "ok")
     assert examined.verdict("--temp_location") == "not checked"
+
+
+def test_whole_command_does_not_wait_for_buckets_without_credentials(tmp_path: Path, no_credentials: None) -> None:
+    patient = Patient(tmp_path)
+    places = ["--set", "events.uri=gs://there/*.json", "--set", "model.store=gs://there/models"]
+    examined = patient.examined(*places, *GOOD, runner="dataflow")
+    unasked = ("events.uri", "sinks", "model.store", "worker memory", "graph")
+    assert {name: examined.verdict(name) for name in unasked} == dict.fromkeys(unasked, "not checked")
+    assert "credentials" in examined.said("events.uri")
