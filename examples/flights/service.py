@@ -169,7 +169,7 @@ def submitted(
         *(f"--flink_job_server_jar={parts.job_server_jar()}", "--checkpointing_interval=1000", *options),
     ]
     log = folder / "job.log"
-    with log.open("wb") as output:
+    with log.open("ab") as output:
         process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT)
     try:
         yield Job(process, log)

@@ -1,4 +1,4 @@
-"""Real servers for the tests of the service: one Flink cluster for all, a broker and a store for each file."""
+"""Real servers for the tests of the service: one Flink cluster for all, a broker, a store and workers for each file."""
 
 from collections.abc import Iterator
 
@@ -8,6 +8,7 @@ from examples.flights import service
 from runners.flink.broker import KafkaBroker
 from runners.flink.cluster import FlinkCluster
 from runners.flink.objects import S3Server
+from runners.flink.worker_pool import WorkerPool
 
 
 @pytest.fixture(scope="session")
@@ -29,4 +30,10 @@ def s3(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
 def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[KafkaBroker]:
     with KafkaBroker(tmp_path_factory.mktemp("kafka")) as started:
         service.create_topics(started)
+        yield started
+
+
+@pytest.fixture(scope="module")
+def pool(s3: S3Server, tmp_path_factory: pytest.TempPathFactory) -> Iterator[WorkerPool]:
+    with WorkerPool(tmp_path_factory.mktemp("workers")) as started:
         yield started

@@ -1,0 +1,126 @@
+"""The Python workers beside a Flink task manager: Beam's worker pool, and a keeper that starts it again.
+
+    python -m runners.flink.worker_pool --port 50000
+
+A job finds it with `--environment_type=EXTERNAL --environment_config=localhost:50000`.
+"""
+
+import argparse
+import os
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from types import FrameType
+
+from runners.flink.processes import LOOPBACK, Process, answers, free_port
+from runners.flink.worker import start_program
+
+_START_SECONDS = 60.0
+_PAUSE_SECONDS = 1.0
+_POOL = "apache_beam.runners.worker.worker_pool_main"
+
+
+def keep(command: Sequence[str], ended: threading.Event, say: Callable[[str], None]) -> None:
+    """Runs `command`, and again a second after it has ended, until `ended` is set; then ends it."""
+    while not ended.is_set():
+        with subprocess.Popen(command, stdin=subprocess.DEVNULL) as pool:
+            while pool.poll() is None and not ended.wait(_PAUSE_SECONDS):
+                pass
+            if pool.poll() is None:
+                pool.terminate()
+        if not ended.wait(_PAUSE_SECONDS):
+            say(f"the worker pool ended with {pool.returncode}; starting it again")
+
+
+class WorkerPool:
+    """The pool as a process on loopback, in `folder`; `start` and `stop`, or a `with` block."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder.absolute()
+        self.log = self.folder / "workers.log"
+        self.port = free_port()
+        self.process: Process | None = None
+
+    @property
+    def arguments(self) -> list[str]:
+        """The options with which a job uses it."""
+        return ["--environment_type=EXTERNAL", f"--environment_config=localhost:{self.port}"]
+
+    def start(self) -> "WorkerPool":
+        """Starts it. Raises `DidNotStart`."""
+        command = [sys.executable, "-m", "runners.flink.worker_pool", f"--port={self.port}"]
+        self.process = Process("the worker pool", command, self.log)
+        self.process.wait_until(lambda: answers(self.port), _START_SECONDS)
+        return self
+
+    def workers(self) -> list[int]:
+        """The process ids of the workers that run now."""
+        return [pid for pid, words in self._members() if "runners.flink.worker" in words]
+
+    def kill_workers(self) -> list[int]:
+        """`kill -9` of every worker; returns their process ids."""
+        found = self.workers()
+        for pid in found:
+            os.kill(pid, signal.SIGKILL)
+        return found
+
+    def kill_pool(self) -> list[int]:
+        """`kill -9` of Beam's pool, which its keeper starts again; workers go on. Returns its process id."""
+        found = [pid for pid, words in self._members() if _POOL in words]
+        for pid in found:
+            os.kill(pid, signal.SIGKILL)
+        return found
+
+    def _members(self) -> list[tuple[int, list[str]]]:
+        """Process id and command line of each process in the group."""
+        if self.process is None:
+            return []
+        found = []
+        for folder in Path("/proc").glob("[0-9]*"):
+            try:
+                state = (folder / "stat").read_text().rpartition(")")[2].split()
+                words = (folder / "cmdline").read_text().split("\0")
+            except OSError:  # it ended while we looked
+                continue
+            if int(state[2]) == self.process.pid and state[0] != "Z":
+                found.append((int(folder.name), words))
+        return found
+
+    def stop(self) -> None:
+        """Ends the pool and its workers."""
+        if self.process is not None:
+            self.process.kill()
+            self.process = None
+
+    def __enter__(self) -> "WorkerPool":
+        return self.start()
+
+    def __exit__(self, *raised: object) -> None:
+        self.stop()
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Keeps a pool on a port of this machine until it is asked to end."""
+    parser = argparse.ArgumentParser(prog="python -m runners.flink.worker_pool", allow_abbrev=False)
+    parser.add_argument("--port", type=int, required=True, help="where task managers of this machine find it")
+    given = parser.parse_args(arguments)
+    ended = threading.Event()
+
+    def end(number: int, frame: FrameType | None) -> None:
+        ended.set()
+
+    signal.signal(signal.SIGTERM, end)
+    signal.signal(signal.SIGINT, end)
+    with TemporaryDirectory(prefix="halflife-worker-") as folder:
+        program = start_program(Path(folder), sys.executable)
+        command = [sys.executable, "-m", _POOL, f"--service_port={given.port}", f"--container_executable={program}"]
+        keep(command, ended, lambda text: print(f"{LOOPBACK}:{given.port}: {text}", file=sys.stderr, flush=True))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

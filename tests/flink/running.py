@@ -1,0 +1,135 @@
+"""A job that follows a topic on the cluster, what it was sent so far, and the oracle of every failure."""
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import fastavro
+
+from examples.flights import service
+from examples.flights.service import Event, Job, records
+from models.store import ModelStore
+from runners.flink.broker import KafkaBroker
+from runners.flink.cluster import FlinkCluster
+from runners.flink.objects import S3Server
+from runners.flink.worker_pool import WorkerPool
+from schemas.times import parse_time_us
+
+
+class Answer(NamedTuple):
+    """What an answer is, without what differs from run to run; `features` as JSON."""
+
+    score_id: str
+    version: str
+    score: float
+    features: str
+
+
+class Running(NamedTuple):
+    """One service under test; `sent` grows as a test sends events."""
+
+    job: Job
+    cluster: FlinkCluster
+    broker: KafkaBroker
+    store: ModelStore
+    events: Iterator[Event]
+    sent: list[Event]
+
+    def send(self, count: int) -> list[Event]:
+        """The next events of the month, in the order of their time."""
+        batch = [next(self.events) for _ in range(count)]
+        service.produce(self.broker, batch)
+        self.sent.extend(batch)
+        return batch
+
+    def send_until_some_are_scored(self, count: int) -> None:
+        """Sends events and returns in the middle of their scoring: a failure now repeats some of it."""
+        before = len(records(self.broker, "scores"))
+        self.send(count)
+        self.wait_until(lambda: len(records(self.broker, "scores")) > before, 120, "the first scores of a batch")
+
+    def wait_until(self, holds: Callable[[], bool], seconds: float, what: str) -> None:
+        """Looks twice a second; raises when the job ended or the time is over."""
+        self.job.wait_until(holds, seconds, what)
+
+    def wait_until_all_scored(self, after: str) -> None:
+        """Holds the oracle: exactly the events that were sent have scores. Says how many were written twice."""
+        wanted = {event["id"] for event in self.sent}
+        self.wait_until(lambda: service.scored_ids(self.broker) >= wanted, 300, f"all events scored after {after}")
+        scores = records(self.broker, "scores")
+        repeated = len(scores) - len({score["score_id"] for score in scores})
+        print(f"after {after}: {len(wanted)} events, {repeated} scores written twice so far")
+        assert {score["event_id"] for score in scores} == wanted
+
+    def reached_us(self) -> int:
+        """The event time of the last event sent, in microseconds."""
+        return int(self.sent[-1]["departed_at"].timestamp() * 1e6)
+
+    @property
+    def restores(self) -> int:
+        """How often Flink has taken the job back to a checkpoint."""
+        return int(self.cluster.rest(f"/jobs/{self.job_id}/checkpoints")["counts"]["restored"])
+
+    @property
+    def job_id(self) -> str:
+        """The one job of this cluster that has not ended."""
+        ended = ("FINISHED", "FAILED", "CANCELED")
+        (found,) = (one for one, state in self.cluster.job_states().items() if state not in ended)
+        return found
+
+
+def prepared_store(s3: S3Server, bucket: str, folder: Path) -> tuple[str, ModelStore]:
+    """A store with two versions, of which v1 is released."""
+    url = f"{s3.create_bucket(bucket)}/store"
+    store = ModelStore(url, service.MODEL)
+    for version, slope in (("v1", 0.03), ("v2", 0.06)):
+        service.publish(store, version, slope, folder / "payload")
+    store.append_release(champion="v1", effective_from_us=parse_time_us("2013-01-01T00:00:00Z"), by="tests")
+    return url, store
+
+
+def following(broker: KafkaBroker, url: str) -> list[str]:
+    """The job's options to follow the topic."""
+    topic = f"events.uri=kafka://{broker.bootstrap}/flights?idle_after=3s"
+    return [*service.arguments(broker, url), "--set", topic]
+
+
+@contextmanager
+def running(
+    cluster: FlinkCluster, broker: KafkaBroker, s3: S3Server, pool: WorkerPool, root: Path, folder: Path
+) -> Iterator[Running]:
+    """The job with workers of the pool, once it has scored its first 200 events."""
+    url, store = prepared_store(s3, "models", folder)
+    events = iter(service.flights(root / "tests/data/flights/departures-2013-01.avro"))
+    with service.submitted(cluster, following(broker, url), folder, pool.arguments) as job:
+        under_test = Running(job, cluster, broker, store, events, [])
+        under_test.send(200)
+        under_test.wait_until_all_scored("the start")
+        yield under_test
+
+
+def answers_of(receipts: list[dict[str, Any]]) -> set[Answer]:
+    """What the receipts say, each answer once."""
+    return {
+        Answer(one["score_id"], one["version"], one["score"], json.dumps(one["features"], sort_keys=True))
+        for one in receipts
+    }
+
+
+def undisturbed(broker: KafkaBroker, url: str, folder: Path) -> set[Answer]:
+    """The answers to the same topic and store in one bounded run on DirectRunner."""
+    uri = f"events.uri=kafka://{broker.bootstrap}/flights?until=latest"
+    sinks = [f"sinks.{name}={folder}/direct/{name}" for name in ("scores", "audit", "drift", "dead_letters")]
+    words = [word for setting in (uri, *sinks) for word in ("--set", setting)]
+    command = [sys.executable, "-m", "pipeline", *service.arguments(broker, url), *words]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    found: list[Any] = []
+    for path in (folder / "direct" / "audit" / "receipts").glob("*.avro"):
+        with path.open("rb") as stream:
+            found += list(fastavro.reader(stream))
+    return answers_of(found)

@@ -1,0 +1,73 @@
+"""The Python workers of a task manager: what one is told, and that the pool beside it never stays away."""
+
+import json
+import sys
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+from apache_beam.portability.api import beam_provision_api_pb2, endpoints_pb2
+from google.protobuf import struct_pb2, text_format
+
+from runners.flink.processes import answers
+from runners.flink.worker import environment
+from runners.flink.worker_pool import WorkerPool, keep
+
+SAYS_SO_AND_ENDS = """
+import os, sys
+path = sys.argv[1]
+with open(path, "a") as log:
+    log.write("started\\n")
+"""
+
+
+def told(info: Any) -> dict[str, str]:
+    return environment("1-1", "localhost:1", "localhost:2", info)
+
+
+def endpoint(text: str) -> str:
+    return str(text_format.Parse(text, endpoints_pb2.ApiServiceDescriptor()).url)
+
+
+def test_worker_has_the_options_and_endpoints_of_its_job() -> None:
+    options = struct_pb2.Struct()
+    options.update({"beam:option:streaming:v1": True})
+    capabilities = ["beam:protocol:x:v1", "beam:protocol:y:v1"]
+    found = told(beam_provision_api_pb2.ProvisionInfo(pipeline_options=options, runner_capabilities=capabilities))
+    assert json.loads(found["PIPELINE_OPTIONS"]) == {"beam:option:streaming:v1": True}
+    assert endpoint(found["LOGGING_API_SERVICE_DESCRIPTOR"]) == "localhost:1"
+    assert endpoint(found["CONTROL_API_SERVICE_DESCRIPTOR"]) == "localhost:2"
+    assert found["RUNNER_CAPABILITIES"] == "beam:protocol:x:v1 beam:protocol:y:v1"
+    assert "STATUS_API_SERVICE_DESCRIPTOR" not in found
+
+
+def test_endpoints_that_the_runner_names_win() -> None:
+    named = endpoints_pb2.ApiServiceDescriptor(url="localhost:3")
+    found = told(beam_provision_api_pb2.ProvisionInfo(control_endpoint=named))
+    assert endpoint(found["CONTROL_API_SERVICE_DESCRIPTOR"]) == "localhost:3"
+
+
+def test_program_that_ends_is_started_again_until_the_keeper_ends(tmp_path: Path) -> None:
+    ended, said = threading.Event(), []
+
+    def hear(text: str) -> None:
+        said.append(text)
+        if len(said) == 2:
+            ended.set()
+
+    keep([sys.executable, "-c", SAYS_SO_AND_ENDS, str(tmp_path / "log")], ended, hear)
+    assert said == ["the worker pool ended with 0; starting it again"] * 2
+    assert (tmp_path / "log").read_text() == "started\n" * 2
+
+
+def test_killed_pool_answers_again_and_ends_with_its_keeper(tmp_path: Path) -> None:
+    with WorkerPool(tmp_path) as pool:
+        killed = pool.kill_pool()
+        assert killed
+        assert pool.process is not None
+        pool.process.wait_until(lambda: "starting it again" in pool.log.read_text() and answers(pool.port), 60)
+    deadline = time.monotonic() + 20
+    while answers(pool.port) and time.monotonic() < deadline:
+        pass
+    assert not answers(pool.port)
