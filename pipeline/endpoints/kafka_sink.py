@@ -1,6 +1,9 @@
 """WriteTopic: batches of records to a topic, one JSON object each, under keys that a retry repeats."""
 
+import base64
 import hashlib
+import json
+import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -8,12 +11,17 @@ import apache_beam as beam
 import pyarrow as pa
 
 from pipeline.endpoints.kafka_address import KafkaAddress
-from pipeline.endpoints.kafka_client import client_settings
+from pipeline.endpoints.kafka_client import TopicUnreadable, Troubles, client_settings
 from pipeline.endpoints.printing import json_lines
+from transforms import metrics
 
 _FLUSH_SECONDS = 60.0
 _ANSWER_SECONDS = 15.0
+_ASK_SECONDS = 1.0
 _QUEUE_FULL_SECONDS = 1.0
+# What the client lets through; what a topic takes is the broker's to say.
+_LARGEST_BYTES = 64 * 1024 * 1024
+LETTERS_SHORTENED = "dead_letters_shortened"
 
 
 class TopicUnwritable(Exception):
@@ -25,14 +33,25 @@ def check_topic_writable(address: KafkaAddress, place: str) -> None:
     from confluent_kafka import KafkaException
     from confluent_kafka.admin import AdminClient
 
+    troubles, deadline = Troubles(address), time.monotonic() + _ANSWER_SECONDS
+    about, found = f"{place}: {address.public}", None
     try:
-        found = AdminClient(client_settings(address)).list_topics(address.topic, timeout=_ANSWER_SECONDS)
+        admin = AdminClient(client_settings(address) | {"error_cb": troubles.heard})
     except KafkaException as error:
-        reason = error.args[0].str()
-        raise TopicUnwritable(f"{place}: {address.public}: the broker does not answer ({reason})") from None
+        raise TopicUnwritable(f"{about}: {error.args[0].str()}") from None
+    except TopicUnreadable as error:  # a secret that is not in the environment
+        raise TopicUnwritable(f"{place}: {error}") from None
+    while found is None:
+        try:
+            found = admin.list_topics(address.topic, timeout=_ASK_SECONDS)
+        except KafkaException as error:
+            admin.poll(0)
+            if troubles.lasting or time.monotonic() > deadline:
+                reason = troubles.lasting or troubles.latest or error.args[0].str()
+                raise TopicUnwritable(f"{about}: the broker does not answer ({reason})") from None
     problem = found.topics[address.topic].error
     if problem is not None:
-        raise TopicUnwritable(f"{place}: {address.public} cannot be written ({problem.str()})")
+        raise TopicUnwritable(f"{about} cannot be written ({problem.str()})")
 
 
 def _score_key(row: Mapping[str, Any]) -> str:
@@ -49,7 +68,8 @@ def _drift_key(row: Mapping[str, Any]) -> str:
 
 
 def _letter_key(row: Mapping[str, Any]) -> str:
-    return hashlib.sha256(row["payload"]).hexdigest()[:32]
+    # Records without a value all have the same payload; what is said of each names its offset.
+    return hashlib.sha256(row["payload"] or row["detail"].encode()).hexdigest()[:32]
 
 
 KEYS: Mapping[str, Callable[[Mapping[str, Any]], str]] = {
@@ -61,6 +81,14 @@ KEYS: Mapping[str, Callable[[Mapping[str, Any]], str]] = {
 }
 
 
+def shortened(letter: bytes) -> bytes:
+    """A dead letter in JSON without its payload, which says so."""
+    row = json.loads(letter)
+    size = len(base64.b64decode(row["payload"]))
+    row["detail"] = f"{row['detail']}; its payload of {size} bytes is left out: this topic takes none so large"
+    return json.dumps(row | {"payload": ""}).encode()
+
+
 class _ProduceFn(beam.DoFn):
     def __init__(self, address: KafkaAddress, record: str) -> None:
         self._address, self._record = address, record
@@ -70,10 +98,15 @@ class _ProduceFn(beam.DoFn):
 
         # Idempotent: a retry inside the client neither repeats nor reorders. The linger makes batches of rows.
         settings = {"enable.idempotence": True, "linger.ms": 20, "compression.type": "lz4"}
-        self._producer = Producer(settings | client_settings(self._address))
+        limits = {"message.max.bytes": _LARGEST_BYTES}
+        self._troubles = Troubles(self._address)
+        self._producer = Producer(
+            settings | limits | client_settings(self._address) | {"error_cb": self._troubles.heard}
+        )
 
     def start_bundle(self) -> None:
         self._failure = ""
+        self._too_large: list[tuple[bytes, bytes]] = []
 
     def process(self, batch: pa.RecordBatch) -> None:
         for row, line in zip(batch.to_pylist(), json_lines(batch), strict=True):
@@ -81,18 +114,60 @@ class _ProduceFn(beam.DoFn):
         self._producer.poll(0)
 
     def _produce(self, key: bytes, value: bytes) -> None:
+        from confluent_kafka import KafkaException
+
+        def told(error: Any, message: Any) -> None:
+            self._delivered(error, key, value)
+
         while True:
             try:
-                self._producer.produce(self._address.topic, value, key, on_delivery=self._delivered)
+                self._producer.produce(self._address.topic, value, key, on_delivery=told)
                 return
             except BufferError:  # the broker is slower than the job: wait for it here, which slows the job
                 self._producer.poll(_QUEUE_FULL_SECONDS)
+            except KafkaException as error:
+                self._delivered(error.args[0], key, value)
+                return
 
-    def _delivered(self, error: Any, message: Any) -> None:
-        if error is not None:
-            self._failure = error.str()
+    def _delivered(self, error: Any, key: bytes, value: bytes) -> None:
+        from confluent_kafka import KafkaError
+
+        if error is None:
+            return
+        if error.code() == KafkaError.MSG_SIZE_TOO_LARGE:
+            self._too_large.append((key, value))
+        else:
+            self._failure = f"{error.str()} ({self._troubles.latest})" if self._troubles.latest else error.str()
 
     def finish_bundle(self) -> None:
+        self._flush()
+        # The broker refuses batches, not records: each is tried by itself before anything is done about it.
+        together, self._too_large = self._too_large, []
+        for key, value in together:
+            self._produce(key, value)
+            self._flush()
+        alone, self._too_large = self._too_large, []
+        for key, value in alone:
+            self._send_shortened(key, value)
+            self._flush()
+        self._check_sizes()
+
+    def _send_shortened(self, key: bytes, value: bytes) -> None:
+        if self._record == "DeadLetter":
+            metrics.counter(LETTERS_SHORTENED).inc()
+            self._produce(key, shortened(value))
+        else:
+            self._too_large.append((key, value))
+
+    def _check_sizes(self) -> None:
+        if self._too_large:
+            key, value = self._too_large[0]
+            raise TopicUnwritable(
+                f"{self._address.public}: the topic takes no record of {len(value)} bytes (key {key.decode()}); "
+                "raise its max.message.bytes"
+            )
+
+    def _flush(self) -> None:
         left = self._producer.flush(_FLUSH_SECONDS)
         if self._failure or left:
             reason = self._failure or f"{left} records not acknowledged after {_FLUSH_SECONDS:.0f} s"
@@ -103,8 +178,10 @@ class WriteTopic(beam.PTransform[beam.PCollection[pa.RecordBatch], Any]):
     """Writes batches of a record to a topic as JSON objects.
 
     Input: batches in the record's Arrow schema, any windowing. A bundle ends when the broker has acknowledged all of
-    it, and fails otherwise. A bundle that is retried writes its records again under the same keys (Score and Receipt:
-    `score_id`; DeadLetter: the hash of the payload), so that readers and compacted topics can tell.
+    it, and fails otherwise. A dead letter too large for the topic is written without its payload, and counted in
+    `dead_letters_shortened`; any other record too large fails its bundle. A bundle that is retried writes its records
+    again under the same keys (Score and Receipt: `score_id`; DeadLetter: the hash of the payload), so that readers and
+    compacted topics can tell.
     """
 
     def __init__(self, address: KafkaAddress, record: str) -> None:

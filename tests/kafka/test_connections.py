@@ -131,7 +131,7 @@ def test_broker_that_dies_is_waited_for_and_its_partitions_are_not_idle(
     topics: Topics, topic: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.WARNING)
-    with opened(topics.address(topic, "?idle_after=1s")) as reader:
+    with opened(topics.address(topic, "?idle_after=1s&reconnect.backoff.max.ms=500")) as reader:
         reader.seek({0: 0})
         records = read_until(reader, {0: 2}).records
         topics.broker.kill()

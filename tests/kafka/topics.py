@@ -5,7 +5,7 @@ import uuid
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from confluent_kafka import Consumer, Message, Producer, TopicPartition
+from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Producer, TopicPartition
 from confluent_kafka.admin import (  # type: ignore[attr-defined]  # public, not declared so
     AclBinding,
     AclOperation,
@@ -108,10 +108,22 @@ class Topics:
         """The offsets committed by a group; -1001 where there is none."""
         consumer = Consumer({"bootstrap.servers": self.broker.bootstrap, "group.id": group})
         try:
-            places = consumer.committed([TopicPartition(topic, partition) for partition in partitions], 30)
+            wanted = [TopicPartition(topic, partition) for partition in partitions]
+            places = next(filter(None, (_committed(consumer, wanted) for _ in range(300))))
         finally:
             consumer.close()
         return {place.partition: place.offset for place in places}
+
+
+def _committed(consumer: Consumer, wanted: list[TopicPartition]) -> list[TopicPartition]:
+    """What is committed; nothing while the broker finds out who keeps the groups, which it does when first asked."""
+    try:
+        return consumer.committed(wanted, 30)
+    except KafkaException as error:
+        if error.args[0].code() not in (KafkaError.NOT_COORDINATOR, KafkaError.COORDINATOR_LOAD_IN_PROGRESS):
+            raise
+        consumer.poll(0.1)
+        return []
 
 
 def _until(consumer: Consumer, end: int) -> list[Message]:
