@@ -1,14 +1,12 @@
 """Runs a job: resolves the spec, checks what can be checked before, builds the graph, runs it, counts."""
 
 import json
-import logging
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, TextIO
+from typing import Any
 
 import apache_beam as beam
 from apache_beam.options.pipeline_options import GoogleCloudOptions, PipelineOptions, StandardOptions, WorkerOptions
@@ -17,22 +15,20 @@ from apache_beam.transforms.environments import DockerEnvironment
 from ulid import ULID
 
 from models.errors import StoreError
-from models.redaction import public_uri
-from models.signing import read_public_key
 from models.store import ModelStore
-from pipeline.dag import Outputs, build
-from pipeline.documents import apply_settings, read_document
-from pipeline.endpoints import sinks as sink_endpoints
-from pipeline.endpoints import sources
+from pipeline.dag import build
 from pipeline.endpoints.files import NoInput
 from pipeline.endpoints.kafka_sink import TopicUnwritable
+from pipeline.endpoints.outputs import wanted_sinks, write_outputs, write_training_set
+from pipeline.endpoints.resolved import resolve
 from pipeline.endpoints.sample import sampled_types
-from pipeline.endpoints.sinks import ParquetFormat, SinkUnwritable, WriteBatches, WriteRecords, check_writable
+from pipeline.endpoints.sinks import SinkUnwritable, check_writable
 from pipeline.endpoints.sources import Source, open_source
-from pipeline.endpoints.uris import FILE_SCHEMES, STDOUT, absolute, check_scheme, scheme_of
+from pipeline.endpoints.uris import STDOUT, absolute
 from pipeline.features import build_features
-from pipeline.job import checked, identity_columns, job_document, needed_columns, parse_job
+from pipeline.job import identity_columns, job_document, needed_columns, parse_job
 from pipeline.options import RunOptions, parse_run_options
+from pipeline.saying import guarded, say, say_unconnected, say_where
 from pipeline.summary import (
     CountsDoNotAdd,
     SummaryUnwritable,
@@ -52,15 +48,13 @@ from schemas.raw import RawBlock
 from schemas.validation import SpecError
 from transforms import metrics
 from transforms.coders import batches_kept
-from transforms.watch_releases import columns_of
 
 # What a runner is asked for besides what the command line says.
 _PROFILES: Mapping[str | None, Callable[[Sequence[str], str, bool], list[str]]] = {
     dataflow.NAME: dataflow.with_profile,
     flink.NAME: flink.with_profile,
 }
-_UNCONNECTED = ("labels", "explain")
-_UNCONNECTED_SINKS = ("quality",)
+_EXPECTED = (NoInput, TopicUnwritable, SinkUnwritable, SummaryUnwritable, StoreError, CountsDoNotAdd, OSError)
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,16 +78,6 @@ def prepare(options: RunOptions) -> Prepared:
     return complete(document, source)
 
 
-def resolve(options: RunOptions) -> dict[str, Any]:
-    """The job spec with its settings and absolute URIs, without a look at what they lead to. Raises `SpecError`."""
-    document = read_document(options.job)
-    apply_settings(document, options.settings)
-    checked(document)
-    _absolute_uris(document)
-    _read_trusted_key(document["model"])
-    return document
-
-
 def complete(document: dict[str, Any], source: Source) -> Prepared:
     """The job of a resolved spec, the types of its columns read off the source unless it states them.
 
@@ -109,41 +93,6 @@ def complete(document: dict[str, Any], source: Source) -> Prepared:
     return Prepared(job, job_document(document, job), source)
 
 
-def _absolute_uris(document: dict[str, Any]) -> None:
-    check_scheme(document["events"]["uri"], "events.uri", schemes=sources.SCHEMES)
-    document["events"]["uri"] = absolute(document["events"]["uri"])
-    document["model"]["store"] = _store_url(document["model"]["store"])
-    sinks = document.get("sinks", {})
-    for name in [name for name in sinks if name != "format"]:
-        uri = sinks[name]
-        check_scheme(uri, f"sinks.{name}", (STDOUT,), sink_endpoints.SCHEMES)
-        sinks[name] = absolute(uri)
-    if "labels" in document:
-        check_scheme(document["labels"]["uri"], "labels.uri")
-        document["labels"]["uri"] = absolute(document["labels"]["uri"])
-
-
-def _store_url(url: str) -> str:
-    try:
-        return ModelStore(absolute(url), "check").url
-    except StoreError as error:
-        raise SpecError("model.store", public_uri(url), f"the URL of an object store ({error})") from None
-
-
-def _read_trusted_key(model: dict[str, Any]) -> None:
-    """Puts the key itself in the place of its file's name: workers need not have the file."""
-    if "trusted_key" in model:
-        try:
-            model["trusted_key"] = read_public_key(model["trusted_key"])
-        except StoreError as error:
-            raise SpecError("model.trusted_key", model["trusted_key"], f"a public key ({error})") from None
-
-
-def columns_of_job(job: Path | str, settings: tuple[str, ...]) -> dict[str, str]:
-    """The columns, with types, that the job of a spec file offers a model; raises as `prepare`."""
-    return columns_of(prepare(RunOptions(job, settings, None, False, False, None, ())).job)
-
-
 def _check_runner(prepared: Prepared, beam_arguments: Sequence[str]) -> None:
     """Raises `SpecError` for events that the chosen runner does not read."""
     given = PipelineOptions(list(beam_arguments)).view_as(StandardOptions).runner
@@ -157,44 +106,6 @@ def _check_world(prepared: Prepared) -> None:
     for place, uri, record in wanted_sinks(prepared.job):
         check_writable(uri, place, record)
     ModelStore(prepared.job.model.store, prepared.job.model.name).releases()
-
-
-def wanted_sinks(job: Job) -> list[tuple[str, str, str]]:
-    """The sinks that a job writes: place in the spec, URI and record (empty for the folder of several)."""
-    sinks, (receipts, models) = job.sinks, _audit_uris(job)
-    wanted = [("scores", sinks.scores, "Score"), ("drift", sinks.drift, "DriftStatistic")]
-    if sinks.audit is not None and scheme_of(sinks.audit) in FILE_SCHEMES:
-        wanted.append(("audit", sinks.audit, ""))
-    else:
-        wanted += [("audit", receipts, "Receipt"), ("audit", models, "ModelEvent")]
-    wanted.append(("dead_letters", sinks.dead_letters, "DeadLetter"))
-    return [(f"sinks.{name}", uri, record) for name, uri, record in wanted if uri is not None]
-
-
-def _audit_uris(job: Job) -> tuple[Any, Any]:
-    """Where receipts and model events go: below the audit's folder, or topics that begin with its name."""
-    audit = job.sinks.audit
-    if audit is None or audit == STDOUT:
-        return audit, audit
-    place, question, options = audit.partition("?")
-    receipts, models = (f"{place}/{name}{question}{options}" for name in ("receipts", "models"))
-    return receipts, models
-
-
-def write_outputs(outputs: Outputs, job: Job, run_id: str) -> None:
-    """Connects each branch to its sink; a branch without a sink is computed and not written."""
-    receipts, models = _audit_uris(job)
-    branches = (
-        ("WriteScores", outputs.scores, job.sinks.scores, "Score", "scores", job.sinks.format),
-        # What Halflife's own verbs read back is always Avro.
-        ("WriteReceipts", outputs.receipts, receipts, "Receipt", "receipts", "avro"),
-        ("WriteModelEvents", outputs.model_events, models, "ModelEvent", "models", "avro"),
-        ("WriteDrift", outputs.drift, job.sinks.drift, "DriftStatistic", "drift", job.sinks.format),
-        ("WriteDeadLetters", outputs.dead_letters, job.sinks.dead_letters, "DeadLetter", "dead_letters", "avro"),
-    )
-    for label, batches, uri, record, prefix, format_name in branches:
-        if uri is not None:
-            _ = batches | label >> WriteRecords(uri, record, f"{prefix}-{run_id}", format_name)
 
 
 def _runner(options: PipelineOptions) -> Any:
@@ -288,14 +199,11 @@ def execute_features(prepared: Prepared, out: str, beam_arguments: Sequence[str]
     """
     folder, run_id = absolute(out), str(ULID()).lower()
     check_writable(folder, "--out")
-    pipeline, raw = _source(prepared, beam_arguments)
-    rows, letters = build_features(raw, prepared.job)
-    _ = rows | "WriteRows" >> WriteBatches(folder, ParquetFormat(), f"features-{run_id}")
     if prepared.job.sinks.dead_letters is not None:
         check_writable(prepared.job.sinks.dead_letters, "sinks.dead_letters")
-        _ = letters | "WriteDeadLetters" >> WriteRecords(
-            prepared.job.sinks.dead_letters, "DeadLetter", f"dead_letters-{run_id}"
-        )
+    pipeline, raw = _source(prepared, beam_arguments)
+    rows, letters = build_features(raw, prepared.job)
+    write_training_set(rows, letters, prepared.job, folder, run_id)
     result = _run_to_end(pipeline, prepared.source.bounded)
     return feature_counts(metrics.counts_of(result), folder, run_id)
 
@@ -304,7 +212,7 @@ def run(arguments: Sequence[str], prog: str = "python -m pipeline", started: flo
     """Runs a job from its command line; returns the exit code: 0 done, 1 failed, 2 bad usage."""
     begun = time.time() if started is None else started
     options = parse_run_options(list(arguments), prog)
-    return guarded(lambda: _run(options, begun), options.verbose)
+    return guarded(lambda: _run(options, begun), options.verbose, _EXPECTED)
 
 
 def _run(options: RunOptions, begun: float) -> None:
@@ -313,8 +221,8 @@ def _run(options: RunOptions, begun: float) -> None:
     if options.summary:
         check_summary(options.summary)
     _check_world(prepared)
-    _say(f"job {prepared.job.name}: {prepared.source.describe()}")
-    _say_unconnected(prepared.document)
+    say(f"job {prepared.job.name}: {prepared.source.describe()}")
+    say_unconnected(prepared.document)
     if _makes_template(options.beam):
         print(f"job {prepared.job.name}: staged at {stage(prepared, options.beam)}")
         return
@@ -327,13 +235,13 @@ def _run(options: RunOptions, begun: float) -> None:
         print(json.dumps(summary), file=stream)
         return
     print_summary(summary, stream)
-    _say_where(prepared.job, stream)
+    say_where(prepared.job, stream)
 
 
 def write_features(arguments: Sequence[str], prog: str = "halflife features") -> int:
     """`halflife features --job FILE --out DIR`; returns the exit code."""
     options = parse_run_options(list(arguments), prog, with_out=True)
-    return guarded(lambda: _write_features(options), options.verbose)
+    return guarded(lambda: _write_features(options), options.verbose, _EXPECTED)
 
 
 def _write_features(options: RunOptions) -> None:
@@ -341,53 +249,3 @@ def _write_features(options: RunOptions) -> None:
     _check_runner(prepared, options.beam)
     counts = execute_features(prepared, options.out or "", options.beam)
     print(json.dumps(counts) if options.json else feature_lines(counts))
-
-
-def guarded(work: Callable[[], None], verbose: bool) -> int:
-    """Runs `work`; its errors become one line on standard error and an exit code, with `verbose` a traceback."""
-    logging.basicConfig(level=logging.INFO if verbose else logging.CRITICAL)
-    logging.getLogger().setLevel(logging.INFO if verbose else logging.CRITICAL)
-    try:
-        work()
-    except SpecError as error:
-        return _failed(str(error), 2)
-    except (NoInput, TopicUnwritable, SinkUnwritable, SummaryUnwritable, StoreError, CountsDoNotAdd, OSError) as error:
-        return _failed(str(error), 1)
-    except Exception as error:  # whatever else a runner raises: one line for people, all of it with --verbose
-        if verbose:
-            raise
-        return _failed(last_line(error), 1)
-    return 0
-
-
-def last_line(error: BaseException) -> str:
-    """The line of a runner's error that says what happened; runners wrap whole tracebacks into messages."""
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    says = [line for line in lines if not line.startswith(("File ", "Traceback", "During handling", "^"))]
-    return (says[-1] if says else type(error).__name__)[:500]
-
-
-def _say(text: str) -> None:
-    if sys.stderr.isatty():
-        print(text, file=sys.stderr)
-
-
-def _say_unconnected(document: Mapping[str, Any]) -> None:
-    """Says, in a pipe too, what the spec asks for and this version does not do: silence would mislead."""
-    places = [section for section in _UNCONNECTED if section in document]
-    places += [f"sinks.{name}" for name in _UNCONNECTED_SINKS if name in document.get("sinks", {})]
-    for place in places:
-        print(f"halflife: note: {place} is in the spec, but this version does not act on it", file=sys.stderr)
-
-
-def _say_where(job: Job, stream: TextIO) -> None:
-    for name in ("scores", "audit", "drift", "dead_letters"):
-        uri = getattr(job.sinks, name)
-        if uri is not None:
-            print(f"  {name.replace('_', ' '):<12}  {uri}", file=stream)
-
-
-def _failed(message: str, code: int) -> int:
-    print(f"halflife: {message}", file=sys.stderr)
-    return code
-

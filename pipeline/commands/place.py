@@ -94,6 +94,9 @@ def job_columns(options: argparse.Namespace) -> dict[str, str] | None:
     if options.job is None:
         return None
     # Beam takes seconds to import: only a check against a job needs it.
-    from pipeline.run import columns_of_job
+    from pipeline.options import RunOptions
+    from pipeline.run import prepare
+    from transforms.watch_releases import columns_of
 
-    return columns_of_job(options.job, tuple(options.settings))
+    settings = tuple(options.settings)
+    return columns_of(prepare(RunOptions(options.job, settings, None, False, False, None, ())).job)

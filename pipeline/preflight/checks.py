@@ -9,12 +9,15 @@ from models import clock
 from models.admission import DEFAULT_MAX_BYTES
 from models.memory import memory_limit_bytes, resident_bytes
 from models.redaction import hide_secrets
+from pipeline.endpoints.outputs import wanted_sinks
+from pipeline.endpoints.resolved import resolve
 from pipeline.endpoints.sources import Source, open_source
 from pipeline.options import RunOptions
 from pipeline.preflight.environment import check_environment
 from pipeline.preflight.places import check_sink, check_source, count_events
 from pipeline.preflight.serving import Serving
-from pipeline.run import Prepared, complete, last_line, resolve, translate, wanted_sinks, with_profile
+from pipeline.run import Prepared, complete, translate, with_profile
+from pipeline.saying import last_line
 from runners import direct_preflight
 from runners.dataflow import preflight as dataflow_preflight
 from runners.dataflow.buckets import Buckets

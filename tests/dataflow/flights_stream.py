@@ -10,9 +10,9 @@ from apache_beam.runners.dataflow.dataflow_runner import DataflowRunner
 from pipeline.dag import build
 from pipeline.documents import apply_settings, read_document
 from pipeline.endpoints.kafka_address import kafka_address
+from pipeline.endpoints.outputs import write_outputs
 from pipeline.endpoints.sources import Topic
 from pipeline.job import checked, parse_job
-from pipeline.run import write_outputs
 from runners.dataflow.settings import with_profile
 
 KAFKA_PASSWORD = "a-password-of-a-broker"

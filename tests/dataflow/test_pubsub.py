@@ -17,8 +17,9 @@ from google.cloud.pubsub_v1 import PublisherClient, SubscriberClient
 
 from models.cache import shared_cache
 from pipeline.dag import build
+from pipeline.endpoints.outputs import write_outputs
 from pipeline.options import RunOptions
-from pipeline.run import prepare, write_outputs
+from pipeline.run import prepare
 from runners.direct import replaying_runner
 from tests.beam.streams import OneTick
 from tests.dataflow.emulators import PROJECT, PubsubServer

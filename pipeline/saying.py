@@ -1,0 +1,67 @@
+"""What a run says to people, and what becomes of its errors."""
+
+import logging
+import sys
+from collections.abc import Callable, Mapping
+from typing import Any, TextIO
+
+from schemas.job import Job
+from schemas.validation import SpecError
+
+_UNCONNECTED = ("labels", "explain")
+_UNCONNECTED_SINKS = ("quality",)
+
+
+def guarded(work: Callable[[], None], verbose: bool, expected: tuple[type[Exception], ...]) -> int:
+    """Runs `work`; its errors become one line on standard error and an exit code, with `verbose` a traceback.
+
+    `expected`: errors whose own words are made for people.
+    """
+    logging.basicConfig(level=logging.INFO if verbose else logging.CRITICAL)
+    logging.getLogger().setLevel(logging.INFO if verbose else logging.CRITICAL)
+    try:
+        work()
+    except SpecError as error:
+        return _failed(str(error), 2)
+    except expected as error:
+        return _failed(str(error), 1)
+    except Exception as error:  # whatever else a runner raises: one line for people, all of it with --verbose
+        if verbose:
+            raise
+        return _failed(last_line(error), 1)
+    return 0
+
+
+def last_line(error: BaseException) -> str:
+    """The line of a runner's error that says what happened; runners wrap whole tracebacks into messages."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    says = [line for line in lines if not line.startswith(("File ", "Traceback", "During handling", "^"))]
+    return (says[-1] if says else type(error).__name__)[:500]
+
+
+def say(text: str) -> None:
+    """A remark on standard error, for people only: none in a pipe."""
+    if sys.stderr.isatty():
+        print(text, file=sys.stderr)
+
+
+def say_unconnected(document: Mapping[str, Any]) -> None:
+    """Says, in a pipe too, what the spec asks for and this version does not do: silence would mislead."""
+    places = [section for section in _UNCONNECTED if section in document]
+    places += [f"sinks.{name}" for name in _UNCONNECTED_SINKS if name in document.get("sinks", {})]
+    for place in places:
+        print(f"halflife: note: {place} is in the spec, but this version does not act on it", file=sys.stderr)
+
+
+def say_where(job: Job, stream: TextIO) -> None:
+    """Where the records of a run are."""
+    for name in ("scores", "audit", "drift", "dead_letters"):
+        uri = getattr(job.sinks, name)
+        if uri is not None:
+            print(f"  {name.replace('_', ' '):<12}  {uri}", file=stream)
+
+
+def _failed(message: str, code: int) -> int:
+    print(f"halflife: {message}", file=sys.stderr)
+    return code
+
