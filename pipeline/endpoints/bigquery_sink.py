@@ -4,7 +4,9 @@ Why not Beam's own `WriteToBigQuery`: docs/decisions/bigquery-sink.md.
 """
 
 import os
+import time
 from collections.abc import Iterator
+from queue import SimpleQueue
 from typing import Any
 
 import apache_beam as beam
@@ -20,8 +22,9 @@ from schemas.records import avsc
 _MOST_BYTES = 9_000_000
 # Requests that wait for their answer; together with the batches they come from they bound the sink's memory.
 _IN_FLIGHT = 4
-_ANSWER_SECONDS = 60.0
 _RETRY_SECONDS = 300.0
+# A connection that does not answer ends with its time; one that works is renewed well before, between two bundles.
+_CONNECTION_SECONDS, _RENEW_SECONDS = 600.0, 240.0
 
 
 def serialised(rows: pa.RecordBatch) -> Iterator[bytes]:
@@ -39,37 +42,35 @@ def serialised(rows: pa.RecordBatch) -> Iterator[bytes]:
 
 
 class Appender:
-    """One connection to the default stream of a table. Not thread-safe."""
+    """One connection to the default stream of a table, opened when it is needed. Not thread-safe.
+
+    On the bare method of Google's client: its own manager of such connections (`AppendRowsStream`, 2.43) waits for ten
+    minutes where the service is unavailable at the start, because a retry inside the method finds no request left.
+    """
 
     def __init__(self, address: TableAddress, schema: pa.Schema) -> None:
         from google.cloud.bigquery_storage_v1 import types
 
         self._address = address
-        self._template = types.AppendRowsRequest(
-            write_stream=address.default_stream,
-            arrow_rows=types.AppendRowsRequest.ArrowData(
-                writer_schema=types.ArrowSchema(serialized_schema=schema.serialize().to_pybytes())
-            ),
-            trace_id="halflife",
-        )
+        self._schema = types.ArrowSchema(serialized_schema=schema.serialize().to_pybytes())
         self._client = _write_client()
-        self._stream: Any = None
-        self._waiting: list[tuple[Any, Any]] = []
+        self._waiting: list[Any] = []
+        self._requests: SimpleQueue[Any] = SimpleQueue()
+        self._answers: Any = None
+        self._opened_at = 0.0
 
     def append(self, message: bytes) -> None:
-        """Sends rows; raises as `settle` once several requests wait for their answers."""
+        """Takes rows; raises as `settle` once several requests wait to be sent and answered."""
         from google.cloud.bigquery_storage_v1 import types
 
         rows = types.AppendRowsRequest.ArrowData(rows=types.ArrowRecordBatch(serialized_record_batch=message))
-        request = types.AppendRowsRequest(write_stream=self._address.default_stream, arrow_rows=rows)
-        self._waiting.append((request, None))
+        self._waiting.append(types.AppendRowsRequest(arrow_rows=rows))
         if len(self._waiting) >= _IN_FLIGHT:
             self.settle()
 
     def settle(self) -> None:
         """Returns when the table has all rows. Raises `TableUnwritable` for what asking again does not mend."""
         from google.api_core import exceptions, retry
-        from google.cloud.bigquery_storage_v1.exceptions import StreamClosedError
 
         passing = (
             exceptions.Aborted,
@@ -79,47 +80,65 @@ class Appender:
             exceptions.ResourceExhausted,
             exceptions.ServiceUnavailable,
             exceptions.Unknown,
-            StreamClosedError,
-            TimeoutError,
         )
         mends = retry.if_exception_type(*passing)
         again = retry.Retry(predicate=mends, initial=0.2, maximum=20, timeout=_RETRY_SECONDS)
         try:
             again(self._settle_once)()
-        except (exceptions.GoogleAPICallError, exceptions.RetryError, StreamClosedError) as error:
+        except (exceptions.GoogleAPICallError, exceptions.RetryError) as error:
             raise TableUnwritable(f"{self._address.public}: {_reason(error)}") from None
+        finally:
+            self._waiting.clear()
 
     def _settle_once(self) -> None:
-        """Sends what is not on its way and takes the answers in order. From a failed request on all is sent again."""
+        """Sends what waits and takes the answers, which come in order. From a failed request on all is sent again."""
+        if not self._waiting:
+            return
         try:
+            if time.monotonic() - self._opened_at > _RENEW_SECONDS:
+                self.close()
             self._send()
             while self._waiting:
-                self._waiting[0][1].result(timeout=_ANSWER_SECONDS)
+                _check(next(self._answers, None))
                 del self._waiting[0]
         except Exception:  # any at all: what is behind a failed request may have been lost with the connection
-            self._waiting = [(request, None) for request, _ in self._waiting]
             self.close()
             raise
 
     def _send(self) -> None:
-        from google.cloud.bigquery_storage_v1.writer import AppendRowsStream
+        if self._answers is None:
+            self._open()
+        else:
+            for request in self._waiting:
+                self._requests.put(request)
 
-        if self._stream is None:
-            self._stream = AppendRowsStream(self._client, self._template)
-        for number, (request, future) in enumerate(self._waiting):
-            if future is None:
-                self._waiting[number] = (request, self._stream.send(request))
+    def _open(self) -> None:
+        """Opens a connection with its first requests: the client returns from the call with the first answer."""
+        first = type(self._waiting[0])(self._waiting[0], write_stream=self._address.default_stream, trace_id="halflife")
+        first.arrow_rows.writer_schema = self._schema
+        for request in (first, *self._waiting[1:]):
+            self._requests.put(request)
+        routing = (("x-goog-request-params", f"write_stream={self._address.default_stream}"),)
+        sending = iter(self._requests.get, None)
+        self._opened_at = time.monotonic()
+        self._answers = self._client.append_rows(sending, retry=None, timeout=_CONNECTION_SECONDS, metadata=routing)
 
     def close(self) -> None:
         """Closes the connection; the next request opens one."""
-        from google.cloud.bigquery_storage_v1.exceptions import StreamClosedError
+        self._requests.put(None)
+        if self._answers is not None:
+            self._answers.cancel()
+        self._requests, self._answers = SimpleQueue(), None
 
-        stream, self._stream = self._stream, None
-        if stream is not None:
-            try:
-                stream.close()
-            except StreamClosedError:
-                return  # the server was first
+
+def _check(answer: Any) -> None:
+    """Raises what an answer says; None is the end of a connection that had more to answer."""
+    from google.api_core import exceptions
+
+    if answer is None:
+        raise exceptions.Aborted("the service closed the connection")
+    if answer.error.code:
+        raise exceptions.from_grpc_status(answer.error.code, answer.error.message, response=answer)
 
 
 def _write_client() -> Any:

@@ -26,14 +26,14 @@ INVALID, NOT_FOUND = 3, 5
 
 
 class BigqueryServer:
-    """Tables of one dataset, `rows` by table, and `failures`: codes that the next appends answer instead."""
+    """Tables of one dataset, `rows` by table, and `failures`: what the next requests are answered instead, if not None."""
 
     def __init__(self, dataset: str) -> None:
         self.dataset = dataset
         self.tables: dict[str, dict[str, Any]] = {}
         self.rows: dict[str, list[dict[str, Any]]] = {}
-        self.failures: list[grpc.StatusCode] = []
-        self.requests = 0
+        self.failures: list[grpc.StatusCode | None] = []
+        self.requests, self.connections = 0, 0
         self._lock = threading.Lock()
         self._grpc = grpc.server(ThreadPoolExecutor(8), options=[("grpc.max_receive_message_length", -1)])
         handler = grpc.stream_stream_rpc_method_handler(
@@ -77,11 +77,14 @@ class BigqueryServer:
     def _append(self, requests: Iterator[AppendRowsRequest], context: Any) -> Iterator[AppendRowsResponse]:
         """One connection: the first request names stream and schema, each has one answer, in order."""
         schema, stream = None, ""
+        with self._lock:
+            self.connections += 1
         for request in requests:
             with self._lock:
                 self.requests += 1
-                if self.failures:
-                    context.abort(self.failures.pop(0), "asked to fail")
+                failure = self.failures.pop(0) if self.failures else None
+            if failure is not None:
+                context.abort(failure, "asked to fail")
             stream = stream or request.write_stream
             table = stream.split("/")[5]
             if table not in self.tables or not stream.endswith("/streams/_default"):

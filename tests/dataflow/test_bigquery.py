@@ -113,7 +113,8 @@ def test_dataset_that_is_not_there_stops_the_job_before_it_reads(
 
 
 def test_rows_survive_a_service_that_fails_for_a_while(bigquery: BigqueryServer, letters: Appender) -> None:
-    bigquery.failures = [grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.INTERNAL]
+    # At the start of a connection, and after it has answered once.
+    bigquery.failures = [grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.INTERNAL, None, grpc.StatusCode.UNAVAILABLE]
     for batch in (rows(3), rows(2)):
         for message in serialised(batch):
             letters.append(message)
@@ -121,6 +122,14 @@ def test_rows_survive_a_service_that_fails_for_a_while(bigquery: BigqueryServer,
     # At least once: what stood behind a failed request is sent again.
     assert {row["detail"] for row in bigquery.rows["letters"]} == {"d0", "d1", "d2"}
     assert len(bigquery.rows["letters"]) >= 5
+
+
+def test_connection_serves_many_bundles(bigquery: BigqueryServer, letters: Appender) -> None:
+    for bundle in range(3):
+        for message in serialised(rows(bundle + 1)):
+            letters.append(message)
+        letters.settle()
+    assert (len(bigquery.rows["letters"]), bigquery.connections) == (6, 1)
 
 
 def test_failure_that_does_not_pass_is_said_with_the_table_and_the_row(
