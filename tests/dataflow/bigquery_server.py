@@ -26,7 +26,7 @@ INVALID, NOT_FOUND = 3, 5
 
 
 class BigqueryServer:
-    """Tables of one dataset, `rows` by table, and `failures`: what the next requests are answered instead, if not None."""
+    """Tables of one dataset, `rows` by table; `failures`: what the next requests are answered instead, if not None."""
 
     def __init__(self, dataset: str) -> None:
         self.dataset = dataset

@@ -124,6 +124,16 @@ def test_rows_survive_a_service_that_fails_for_a_while(bigquery: BigqueryServer,
     assert len(bigquery.rows["letters"]) >= 5
 
 
+def test_only_request_of_a_connection_is_sent_again_where_the_service_is_unavailable(
+    bigquery: BigqueryServer, letters: Appender
+) -> None:
+    bigquery.failures = [grpc.StatusCode.UNAVAILABLE]
+    (message,) = serialised(rows(2))
+    letters.append(message)
+    letters.settle()
+    assert (len(bigquery.rows["letters"]), bigquery.connections) == (2, 2)
+
+
 def test_connection_serves_many_bundles(bigquery: BigqueryServer, letters: Appender) -> None:
     for bundle in range(3):
         for message in serialised(rows(bundle + 1)):
