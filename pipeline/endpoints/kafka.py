@@ -82,9 +82,11 @@ class _FollowFn(_TopicFn):
         tracker=beam.DoFn.RestrictionParam(),
         estimator=beam.DoFn.WatermarkEstimatorParam(_WATERMARKS),
     ) -> Iterator[TimestampedValue[RawBlock]]:
-        ends_at, pause = time.monotonic() + _PASS_SECONDS, Duration()
+        pause = Duration()
         with shared_reader(address, tracker.current_restriction().start) as reader:
             reader.find_partitions(_LIST_SECONDS)
+            # From here on: partitions just found are forgotten unless they are claimed in this pass.
+            ends_at = time.monotonic() + _PASS_SECONDS
             while time.monotonic() < ends_at:
                 before = dict(reader.position)
                 try:
