@@ -33,12 +33,14 @@ INPUTS = [
 ]
 
 
-def publish(store: ModelStore, version: str, slope: float, folder: Path) -> None:
-    """A linear model over plain and windowed features as a version of the store."""
+def publish(store: ModelStore, version: str, slope: float, folder: Path, *more: str) -> None:
+    """A linear model over plain and windowed features, and `more` numbers, as a version of the store."""
     folder.mkdir(parents=True, exist_ok=True)
     coefficients = {"dep_delay": slope, "origin_departures_1h": 0.01, "origin_delay_mean_1h": 0.02}
-    terms = {"intercept": -1.0, "coefficients": coefficients | {"carrier_delay_mean_24h": 0.01}}
-    store.publish(folder, _manifest(version) | {"linear": terms})
+    coefficients |= {"carrier_delay_mean_24h": 0.01} | dict.fromkeys(more, 0.02)
+    inputs = [*INPUTS, *({"name": name, **_NUMBER} for name in more)]
+    linear = {"intercept": -1.0, "coefficients": coefficients}
+    store.publish(folder, _manifest(version) | {"inputs": inputs, "linear": linear})
 
 
 def _manifest(version: str) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """A Flink session cluster on loopback: one job manager, some task managers, checkpoints on disk."""
 
 import json
+import time
 import urllib.error
 import urllib.request
 from collections.abc import Mapping
@@ -14,6 +15,8 @@ _MAIN = "org.apache.flink.runtime"
 _JOB_MANAGER = f"{_MAIN}.entrypoint.StandaloneSessionClusterEntrypoint"
 _TASK_MANAGER = f"{_MAIN}.taskexecutor.TaskManagerRunner"
 _START_SECONDS = 120.0
+_SAVEPOINT_SECONDS = 120.0
+_POLL_SECONDS = 0.2
 _OPENED = ("lang", "net", "io", "nio", "lang.reflect", "text", "time", "util", "util.concurrent",
            "util.concurrent.atomic", "util.concurrent.locks")  # fmt: skip
 # Java 17 hides what Flink 1.19 serialises by reflection (its own scripts pass the same).
@@ -126,11 +129,11 @@ class FlinkCluster:
             raise
         return self
 
-    def _start_job_manager(self) -> None:
+    def _start_job_manager(self) -> Process:
         # Heap for the plan of a job with 40 stages and its metrics; the job's jar stays on disk.
         command = self._command(_JOB_MANAGER, "-Xms128m", "-Xmx768m")
         self._job_manager = Process("Flink's job manager", command, self.folder / "logs" / "jobmanager.log")
-        self._job_manager.wait_until(self._answers, _START_SECONDS)
+        return self._job_manager.wait_until(self._answers, _START_SECONDS)
 
     def add_task_manager(self) -> Process:
         """Starts one more task manager, in place of one that died, say; does not wait for it."""
@@ -151,9 +154,9 @@ class FlinkCluster:
 
     def kill_busy_task_manager(self) -> Process:
         """`kill -9` of the task manager that has most slots in use, as the failure of its machine."""
-        found = self.rest("/taskmanagers")["taskmanagers"]
-        busiest = max(found, key=lambda one: one["slotsNumber"] - one["freeSlots"])["id"]
-        dead = next(process for process in self.task_managers if process.name == _name(busiest))
+        told = self.rest("/taskmanagers")["taskmanagers"]  # those that died a moment ago are still among them
+        busy = {_name(one["id"]): one["slotsNumber"] - one["freeSlots"] for one in told}
+        dead = max(self.task_managers, key=lambda process: busy.get(process.name, 0))
         self.task_managers.remove(dead)
         dead.kill()
         return dead
@@ -187,6 +190,36 @@ class FlinkCluster:
     def cancel(self, job_id: str) -> None:
         """Cancels a job; returns before it is."""
         self.rest(f"/jobs/{job_id}", "PATCH")
+
+    def stop_with_savepoint(self, job_id: str) -> str:
+        """Stops a job and returns where its savepoint is. Raises `ClusterFailed` when it could not be taken."""
+        body = {"targetDirectory": f"file://{self.folder}/savepoints", "drain": False}
+        trigger = self.rest(f"/jobs/{job_id}/stop", "POST", body)["request-id"]
+        deadline = time.monotonic() + _SAVEPOINT_SECONDS
+        while time.monotonic() < deadline:
+            found = self.rest(f"/jobs/{job_id}/savepoints/{trigger}")
+            if found["status"]["id"] == "COMPLETED":
+                if "location" not in found["operation"]:
+                    raise ClusterFailed(f"job {job_id}: no savepoint: {found['operation']}"[:500])
+                return str(found["operation"]["location"])
+            time.sleep(_POLL_SECONDS)
+        raise ClusterFailed(f"job {job_id}: no savepoint within {_SAVEPOINT_SECONDS:.0f} s")
+
+    def last_checkpoint(self, job_id: str) -> str:
+        """Where the last complete checkpoint of a job is, which a new submission can go on from.
+
+        Raises `ClusterFailed` when there is none.
+        """
+        completed = self.rest(f"/jobs/{job_id}/checkpoints")["latest"]["completed"]
+        if completed is None:
+            raise ClusterFailed(f"job {job_id} has no complete checkpoint")
+        return str(completed["external_path"])
+
+    def restart_job_manager(self) -> None:
+        """`kill -9` of the job manager and a new one in its place, which knows nothing of the jobs before it."""
+        if self._job_manager is not None:
+            self._job_manager.kill()
+        self._start_job_manager().wait_until(self._complete, _START_SECONDS)
 
     def stop(self) -> None:
         """Ends every process of the cluster."""

@@ -26,7 +26,8 @@ STREAMING = (
     Setting("checkpointing_interval", "10000", "ms; a failure repeats at most this much work"),
     Setting("min_pause_between_checkpoints", "2000", "ms; a slow checkpoint store must leave time for the events"),
     Setting("checkpoint_timeout_millis", "120000", "ms; barriers travel slowly while the job is catching up"),
-    # Beam's switches turn a default around: this one switches failing off.
+    # Beam's switches turn a default around: these switch chaining and failing off.
+    Setting("operator_chaining", None, "chains depend on the parallelism, and savepoints are matched by them"),
     Setting("fail_on_checkpointing_errors", None, "a checkpoint store that is away for a while stops no scoring"),
     Setting("externalized_checkpoints_enabled", None, "a new job manager can go on from the last checkpoint"),
     Setting("retain_externalized_checkpoints_on_cancellation", None, "a cancelled job can go on where it stopped"),

@@ -120,11 +120,11 @@ def answers_of(receipts: list[dict[str, Any]]) -> set[Answer]:
     }
 
 
-def undisturbed(broker: KafkaBroker, url: str, folder: Path) -> set[Answer]:
-    """The answers to the same topic and store in one bounded run on DirectRunner."""
+def undisturbed(broker: KafkaBroker, url: str, folder: Path, *settings: str) -> set[Answer]:
+    """The answers to the same topic and store in one bounded run on DirectRunner; `settings` change the job."""
     uri = f"events.uri=kafka://{broker.bootstrap}/flights?until=latest"
     sinks = [f"sinks.{name}={folder}/direct/{name}" for name in ("scores", "audit", "drift", "dead_letters")]
-    words = [word for setting in (uri, *sinks) for word in ("--set", setting)]
+    words = [word for setting in (uri, *sinks, *settings) for word in ("--set", setting)]
     command = [sys.executable, "-m", "pipeline", *service.arguments(broker, url), *words]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
