@@ -75,6 +75,8 @@ def prepare(options: RunOptions) -> Prepared:
     """
     document = resolve(options)
     source = open_source(document["events"])
+    if source.bounded and direct.is_one_worker(PipelineOptions(list(options.beam))):
+        document["windows"] = {"shards": 1, **document.get("windows", {})}  # shards are for workers to share
     return complete(document, source)
 
 

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from itertools import chain
 from typing import NamedTuple
 
-from apache_beam.options.pipeline_options import DirectOptions, PipelineOptions
+from apache_beam.options.pipeline_options import DirectOptions, PipelineOptions, StandardOptions
 from apache_beam.portability import common_urns
 from apache_beam.portability.api import beam_runner_api_pb2
 from apache_beam.runners.direct.direct_runner import BundleBasedDirectRunner
@@ -36,6 +36,12 @@ def replaying_runner() -> PipelineRunner:
 def is_one_process(runner: PipelineRunner, options: PipelineOptions) -> bool:
     """Whether all workers of a run are threads of this process."""
     return isinstance(runner, _BoundedRunner) and options.view_as(DirectOptions).direct_running_mode == "in_memory"
+
+
+def is_one_worker(options: PipelineOptions) -> bool:
+    """Whether a job with these options runs on DirectRunner with a single worker."""
+    chosen, direct = options.view_as(StandardOptions).runner, options.view_as(DirectOptions)
+    return (chosen is None or chosen in NAMES) and direct.direct_num_workers == 1
 
 
 class _BoundedRunner(FnApiRunner):

@@ -47,7 +47,7 @@ class Scored(NamedTuple):
 
 def assigned(batch: pa.RecordBatch, timeline: Timeline, serving: Ints) -> Iterator[Assigned]:
     """Every (version, role) that scores rows of the batch, by the release (an index) that serves each row."""
-    for index in np.unique(serving).tolist():
+    for index in np.flatnonzero(np.bincount(serving)).tolist():
         entry = timeline.entries[index]
         release, rows = entry.release, np.flatnonzero(serving == index)
         roles = assign(release, split_values(batch, rows, release)) if release.challengers else None
@@ -164,9 +164,21 @@ def features_map(inputs: pa.RecordBatch) -> pa.Array:
         [pa.nulls(kinds.size), pa.array(numbers.ravel()), _interleaved(text_columns, texts.ravel())],
         [field.name for field in FEATURE_VALUE_TYPE],
     )
-    keys = pa.array(names).take(pa.array(np.tile(np.arange(len(names)), rows)))
+    keys = _repeated(names, rows)
     starts = pa.array(np.arange(0, rows * len(names) + 1, max(len(names), 1), dtype=np.int32)[: rows + 1])
     return pa.MapArray.from_arrays(starts, keys, union, type=FEATURES_TYPE)
+
+
+def _repeated(names: list[str], times: int) -> pa.Array:
+    """The names one after another, so many times over."""
+    texts = [name.encode() for name in names]
+    ends = np.cumsum([len(text) for text in texts], dtype=np.int64)
+    size = int(ends[-1]) if len(ends) else 0
+    if size * times >= 2**31:  # more than a text array holds: Arrow says so
+        return pa.array(names, pa.string()).take(pa.array(np.tile(np.arange(len(names)), times)))
+    offsets = np.zeros(times * len(names) + 1, np.int32)
+    offsets[1:] = (np.arange(times)[:, np.newaxis] * size + ends).ravel()
+    return pa.StringArray.from_buffers(times * len(names), pa.py_buffer(offsets), pa.py_buffer(b"".join(texts) * times))
 
 
 def _interleaved(columns: list[pa.Array], places: Ints) -> pa.Array:

@@ -115,7 +115,8 @@ def fold(plan: KeyPlan, rows: pa.RecordBatch, max_values: int) -> TileTables:
     times = batches.times_us(rows)
     order = _canonical_order(codes, times, rows.column(batches.EVENT_ID))
     codes, times = codes[order], times[order]
-    rows = batches.take_rows(rows, order)
+    names = [batches.EVENT_ID, *(VALUE + column for column in plan.columns if column != ALL_EVENTS)]
+    rows = batches.take_rows(rows.select(names), order)
     tile_of = np.floor_divide(times, plan.tile_us)
     tiles, values = {}, {}
     for column in plan.columns:

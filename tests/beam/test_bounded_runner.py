@@ -85,3 +85,17 @@ def test_only_a_flatten_that_nothing_else_reads_goes() -> None:
 def test_workers_in_processes_of_their_own_are_told_apart(arguments: list[str], one: bool) -> None:
     assert direct.is_one_process(direct.bounded_runner(), PipelineOptions(arguments)) == one
     assert not direct.is_one_process(FnApiRunner(), PipelineOptions(arguments))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "one"),
+    [
+        ([], True),
+        (["--runner=DirectRunner"], True),
+        (["--direct_num_workers=2"], False),
+        (["--direct_num_workers=0"], False),  # as many as there are cores
+        (["--runner=FlinkRunner"], False),
+    ],
+)
+def test_a_single_worker_is_known_by_the_options(arguments: list[str], one: bool) -> None:
+    assert direct.is_one_worker(PipelineOptions(arguments)) == one

@@ -56,6 +56,16 @@ def test_scores_are_the_same_whether_batches_stay_in_place_or_travel(
     assert found[0] == found[1]
 
 
+@pytest.mark.parametrize(("windows", "shards"), [({}, 1), ({"windows": {"shards": 3}}, 3)])
+def test_one_worker_has_one_shard_unless_the_spec_names_a_number(
+    flow: Flow, windows: dict[str, object], shards: int
+) -> None:
+    flow.feed(json_lines(trips(20)))
+    outcome = flow.run(flow.spec() | windows)
+    assert outcome.code == 0, outcome.err
+    assert (outcome.summary["job"]["windows"]["shards"], outcome.summary["scored"]) == (shards, 20)
+
+
 def test_summary_has_what_is_promised_and_notes_what_is_not_done(flow: Flow, monkeypatch: pytest.MonkeyPatch) -> None:
     flow.feed(json_lines(trips(4)))
     monkeypatch.chdir(flow.root)
