@@ -1,7 +1,8 @@
 """Tables for records: created from the `.avsc` where they are not there, compared with it where they are."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 from pipeline.endpoints.bigquery_address import TableAddress
@@ -28,21 +29,46 @@ def ensure_table(address: TableAddress, record: str, place: str) -> None:
     Raises:
         TableUnwritable: no access, no such dataset, a column that is absent or of another type or mode.
     """
+    columns = columns_of(avsc(record))
+    with _asking(address, place) as client:
+        table = client.create_table(_wanted(address, columns), exists_ok=True, timeout=_ANSWER_SECONDS)
+    _check_fits(table, columns, f"{place}: {address.public} does not fit {record}")
+
+
+def find_table(address: TableAddress, record: str, place: str) -> bool:
+    """Whether the table is there, and fits; False where `ensure_table` would create it. Raises `TableUnwritable`."""
+    from google.api_core.exceptions import NotFound
+
+    with _asking(address, place) as client:
+        try:
+            table = client.get_table(address.name, timeout=_ANSWER_SECONDS)
+        except NotFound:
+            client.get_dataset(f"{address.project}.{address.dataset}", timeout=_ANSWER_SECONDS)
+            return False
+    _check_fits(table, columns_of(avsc(record)), f"{place}: {address.public} does not fit {record}")
+    return True
+
+
+@contextmanager
+def _asking(address: TableAddress, place: str) -> Iterator[Any]:
+    """A client; what the service answers instead of doing it becomes `TableUnwritable`."""
     try:
         from google.api_core.exceptions import GoogleAPICallError
         from google.auth.exceptions import GoogleAuthError
     except ImportError as error:
         raise TableUnwritable(f"{place}: {address.public}: {error}; install halflife[gcp]") from None
-    columns = columns_of(avsc(record))
     try:
         with _client(address.project) as client:
-            table = client.create_table(_wanted(address, columns), exists_ok=True, timeout=_ANSWER_SECONDS)
+            yield client
     except (GoogleAPICallError, GoogleAuthError) as error:
         reason = " ".join(str(error).split())[:300]
         raise TableUnwritable(f"{place}: {address.public} cannot be written: {reason}") from None
+
+
+def _check_fits(table: Any, columns: Sequence[Column], complaint: str) -> None:
     problems = differences(columns, [field.to_api_repr() for field in table.schema])
     if problems:
-        raise TableUnwritable(f"{place}: {address.public} does not fit {record}: {'; '.join(problems[:5])}")
+        raise TableUnwritable(f"{complaint}: {'; '.join(problems[:5])}")
 
 
 def _client(project: str) -> Any:

@@ -7,6 +7,8 @@ from pathlib import Path
 
 from apache_beam.io.filesystems import FileSystems
 
+from pipeline.endpoints import bigquery_address
+from pipeline.endpoints.bigquery_tables import find_table
 from pipeline.endpoints.files import NoInput, read_file
 from pipeline.endpoints.kafka_address import SCHEME, KafkaAddress, kafka_address
 from pipeline.endpoints.kafka_client import client_settings
@@ -47,6 +49,9 @@ def check_sink(place: str, uri: str, record: str) -> Iterator[Finding]:
         yield ok(place, "standard output")
     elif scheme_of(uri) in FILE_SCHEMES:
         yield _folder(place, uri)
+    elif scheme_of(uri) == bigquery_address.SCHEME:
+        there = find_table(bigquery_address.table_address(uri, place), record, place)
+        yield ok(place, f"{uri} is there and fits" if there else f"{uri} will be created")
     else:
         check_writable(uri, place, record)
         yield ok(place, f"{uri.partition('?')[0]} is there")

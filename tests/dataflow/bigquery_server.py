@@ -152,9 +152,12 @@ def _handler_of(server: BigqueryServer) -> type[BaseHTTPRequestHandler]:
             self._answer(*server.create(json.loads(content)))
 
         def do_GET(self) -> None:  # as above
-            name = self.path.partition("?")[0].rpartition("/")[2]
-            found = server.tables.get(name)
-            self._answer(*((404, _error(404, f"Not found: Table {name}")) if found is None else (200, found)))
+            kind, name = self.path.partition("?")[0].split("/")[-2:]
+            if kind == "datasets":
+                found = {"datasetReference": {"projectId": "p", "datasetId": name}} if name == server.dataset else None
+            else:
+                found = server.tables.get(name)
+            self._answer(*((404, _error(404, f"Not found: {kind} {name}")) if found is None else (200, found)))
 
         def _answer(self, status: int, body: dict[str, Any]) -> None:
             content = json.dumps(body).encode()

@@ -16,6 +16,7 @@ from pipeline.endpoints.bigquery_rows import arrow_schema_of, rows_of
 from pipeline.endpoints.bigquery_schema import columns_of
 from pipeline.endpoints.bigquery_sink import Appender, serialised
 from pipeline.endpoints.bigquery_tables import TableUnwritable, ensure_table
+from pipeline.preflight.places import check_sink
 from schemas.records import DeadLetter, avsc, record_batch
 from tests.dataflow.bigquery_server import BigqueryServer
 from tests.dataflow.emulators import PROJECT
@@ -98,6 +99,17 @@ def test_table_that_is_there_is_used_and_one_that_does_not_fit_is_refused(bigque
     said = "stage is INTEGER, REQUIRED; allowed: STRING, REQUIRED; error is missing .STRING, REQUIRED.; other is REQU"
     with pytest.raises(TableUnwritable, match=f"sinks.dead_letters: {ROOT}.letters does not fit DeadLetter: {said}"):
         ensure_table(LETTERS, "DeadLetter", "sinks.dead_letters")
+
+
+def test_doctor_says_what_would_be_created_and_creates_nothing(bigquery: BigqueryServer) -> None:
+    (absent,) = check_sink("sinks.dead_letters", LETTERS.public, "DeadLetter")
+    assert (absent.verdict, absent.found) == ("ok", f"{LETTERS.public} will be created")
+    assert bigquery.tables == {}
+    ensure_table(LETTERS, "DeadLetter", "sinks.dead_letters")
+    (there,) = check_sink("sinks.dead_letters", LETTERS.public, "DeadLetter")
+    assert there.found == f"{LETTERS.public} is there and fits"
+    with pytest.raises(TableUnwritable, match=r"nowhere\.others cannot be written: 404"):
+        list(check_sink("sinks.dead_letters", f"bigquery://{PROJECT}.nowhere.others", "DeadLetter"))
 
 
 def test_dataset_that_is_not_there_stops_the_job_before_it_reads(
