@@ -15,6 +15,7 @@ from apache_beam.utils.timestamp import Timestamp
 from schemas import batches
 from transforms.coders import decode_batch, encode_batch
 from transforms.sharding import split_by_shard
+from transforms.state import StateFormatMismatch
 
 EMIT_ROWS = 65_536
 _DENSE = 64
@@ -73,12 +74,23 @@ def _places(rows: npt.NDArray[np.int64], wanted: npt.NDArray[np.int64]) -> npt.N
     return np.where(rows[nearest] == wanted, nearest, -1)
 
 
-def _gathered(parts: Iterable[Part], count: int) -> list[pa.RecordBatch] | None:
+def gathered(parts: Iterable[Part], count: int) -> list[pa.RecordBatch] | None:
     """One batch for each of `count` parts, or None while one has none."""
     found: list[list[pa.RecordBatch]] = [[] for _ in range(count)]
     for index, batch in parts:
         found[index].append(decode_batch(batch))
-    return [batches.concat_batches(own) for own in found] if all(found) else None
+    return [_together(own) for own in found] if all(found) else None
+
+
+def _together(parts: list[pa.RecordBatch]) -> pa.RecordBatch:
+    """Batches of one part as one. Raises `StateFormatMismatch` when a job with other features left some of them."""
+    former, present = parts[0].schema.names, parts[-1].schema.names
+    if former != present:
+        raise StateFormatMismatch(
+            f"events wait for features from before the job was changed: {', '.join(sorted({*former} ^ {*present}))}; "
+            "let the job before it score all that it has read, then take the savepoint"
+        )
+    return batches.concat_batches(parts)
 
 
 class _ShardFn(beam.DoFn):
@@ -96,7 +108,7 @@ class _WholeShardFn(beam.DoFn):
         self._names, self._count = names, count
 
     def process(self, element: tuple[int, Iterable[Part]]) -> Iterator[TimestampedValue[pa.RecordBatch]]:
-        parts = _gathered(element[1], self._count)
+        parts = gathered(element[1], self._count)
         ready, rest = joined(parts, self._names) if parts else (None, [])
         left = sum(batch.num_rows for batch in rest)
         if ready is None or left:  # every event has a row in every branch, or the job has a bug that must stop it
@@ -113,7 +125,7 @@ class _ArrivingFn(beam.DoFn):
     def process(  # type: ignore[no-untyped-def]  # Beam passes state through defaults
         self, element: tuple[int, Part], waiting=beam.DoFn.StateParam(PARTS)
     ) -> Iterator[TimestampedValue[pa.RecordBatch]]:
-        parts = _gathered([*waiting.read(), element[1]], self._count)
+        parts = gathered([*waiting.read(), element[1]], self._count)
         ready, rest = joined(parts, self._names) if parts else (None, [])
         if ready is None:
             waiting.add(element[1])

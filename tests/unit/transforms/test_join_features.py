@@ -5,7 +5,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from transforms.join_features import joined
+from transforms.coders import encode_batch
+from transforms.join_features import gathered, joined
+from transforms.state import StateFormatMismatch
 
 NAMES = ("g", "f")
 
@@ -68,3 +70,10 @@ def test_parts_in_any_order_lose_and_double_nothing(rows: list[int], turns: list
             found += [] if ready is None else ready.column("plain").to_pylist()
     assert sorted(found) == sorted(rows)
     assert [batch.num_rows for batch in held] == [0, 0, 0]
+
+
+def test_parts_that_a_job_with_other_features_left_are_named() -> None:
+    left, new = part([1], former=1), part([2], present=1)
+    waiting = [(0, encode_batch(part([1, 2], plain=1))), (1, encode_batch(left)), (1, encode_batch(new))]
+    with pytest.raises(StateFormatMismatch, match="from before the job was changed: former, present; let the job"):
+        gathered(waiting, 2)
