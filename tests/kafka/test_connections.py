@@ -22,9 +22,9 @@ SASL = "sasl.mechanism=PLAIN&sasl.password=${" + PASSWORD + "}"
 Secured = Callable[[str, str], KafkaAddress]
 
 
-@pytest.fixture(autouse=True)
-def impatience(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nobody answers in these tests who would not within seconds."""
+@pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """For tests in which nobody will answer: that is found out sooner."""
     monkeypatch.setattr(kafka_readers, "_ANSWER_SECONDS", 3.0)
 
 
@@ -75,6 +75,7 @@ def test_user_without_rights_is_named_the_topic(secured: Secured, monkeypatch: p
         check_readable(secured("SASL_PLAINTEXT", f"{SASL}&sasl.username=guest"))
 
 
+@pytest.mark.usefixtures("impatient")
 def test_certificate_of_an_unknown_authority_is_refused(topics: Topics, topic: str) -> None:
     with pytest.raises(TopicUnreadable, match="certificate could not be verified"):
         check_readable(topics.address(topic, "?security.protocol=SSL", "SSL"))
@@ -107,12 +108,14 @@ def test_missing_topic_is_named(topics: Topics) -> None:
         check_readable(topics.address("no-such-topic"))
 
 
+@pytest.mark.usefixtures("impatient")
 def test_nobody_listening_says_so() -> None:
     port = free_port()
     with pytest.raises(TopicUnreadable, match=rf"127.0.0.1:{port}/flights: .*Connection refused"):
         check_readable(kafka_address(f"kafka://127.0.0.1:{port}/flights", "events.uri"))
 
 
+@pytest.mark.usefixtures("impatient")
 def test_job_without_a_broker_ends_with_one_line_and_exit_code_1(capsys: pytest.CaptureFixture[str]) -> None:
     port = free_port()
     code = run(["--set", f"events.uri=kafka://127.0.0.1:{port}/flights", "--set", "events.format=json"])
