@@ -1,6 +1,6 @@
-"""The job goes on from a savepoint or a checkpoint: with another parallelism, with another job manager.
+"""The job goes on from a savepoint or a checkpoint: with another parallelism, another feature, another job manager.
 
-One stream of events through three submissions, in the order of this file; the oracle is that of `test_failures.py`.
+One stream of events through four submissions, in the order of this file; the oracle is that of `test_failures.py`.
 """
 
 from collections.abc import Iterator
@@ -18,8 +18,13 @@ from runners.flink.parts import missing_tools
 from runners.flink.worker_pool import WorkerPool
 from tests.flink.running import Running, answers_of, following, running, undisturbed
 
+HOUR_US = 3_600_000_000
 MISSING = missing_tools("java", "mvn", "go")
 pytestmark = pytest.mark.skipif(bool(MISSING), reason=f"not on the PATH: {', '.join(MISSING)}")
+
+
+# In the place of one that no model reads: another aggregate of a column and key that the state knows.
+CHANGE = "features[6]={name: origin_delay_max_1h, key: origin, column: dep_delay, aggregate: max, size: 1h, every: 5m}"
 
 
 class Resumable:
@@ -28,9 +33,9 @@ class Resumable:
     def __init__(self, stack: ExitStack, live: Running, pool: WorkerPool, folder: Path) -> None:
         self.live, self._stack, self._pool, self._folder = live, stack, pool, folder
 
-    def resume(self, place: str, *options: str) -> None:
-        """Submits the job again from a savepoint or checkpoint; later options win."""
-        given = following(self.live.broker, self.live.store.url)
+    def resume(self, place: str, *options: str, change: str = "") -> None:
+        """Submits the job again from a savepoint or checkpoint, with later options and a changed setting."""
+        given = [*following(self.live.broker, self.live.store.url), *(("--set", change) if change else ())]
         chosen = [*self._pool.arguments, f"--savepoint_path={place}", *options]
         job = self._stack.enter_context(service.submitted(self.live.cluster, given, self._folder, chosen))
         self.live = self.live._replace(job=job)
@@ -72,7 +77,25 @@ def test_job_goes_on_from_its_last_checkpoint_when_the_job_manager_was_killed(
     assert resumable.live.restores == 1
 
 
-def test_answers_and_features_are_those_of_an_undisturbed_run(resumable: Resumable, tmp_path: Path) -> None:
+def test_changed_job_goes_on_from_its_savepoint_and_serves_a_model_of_the_new_feature(
+    resumable: Resumable, cluster: FlinkCluster, tmp_path: Path
+) -> None:
+    resumable.live.send(200)
+    resumable.live.wait_until_all_scored("the events before the change")
+    place = cluster.stop_with_savepoint(resumable.live.job_id)
+    store, cut_over = resumable.live.store, resumable.live.reached_us() + 3 * HOUR_US
+    service.publish(store, "v3", 0.03, tmp_path / "payload", "origin_delay_max_1h")
+    store.append_release(champion="v3", effective_from_us=cut_over, by="tests")
+    resumable.resume(place, change=CHANGE)
+    resumable.live.wait_until(lambda: bool(service.told(resumable.live.broker, "released", "v3")), 300, "v3 admitted")
+    resumable.live.send(300)
+    resumable.live.wait_until_all_scored("a savepoint and a changed job")
+
+
+def test_answers_and_features_are_those_of_an_undisturbed_run_of_the_changed_job(
+    resumable: Resumable, tmp_path: Path
+) -> None:
     live = resumable.live
-    expected = undisturbed(live.broker, live.store.url, tmp_path)
-    assert sorted(answers_of(records(live.broker, "audit.receipts")) ^ expected) == []
+    answers = answers_of(records(live.broker, "audit.receipts"))
+    assert {answer.version for answer in answers} == {"v1", "v3"}
+    assert sorted(answers ^ undisturbed(live.broker, live.store.url, tmp_path, CHANGE)) == []
