@@ -4,6 +4,7 @@ One job lives through all of it, in the order of this file. Each test ends with 
 the events scored; the last compares every answer, with its features, with those of a run that nothing disturbed.
 """
 
+import time
 from base64 import b64decode
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,6 +15,7 @@ from examples.flights import service
 from examples.flights.service import records
 from runners.flink.broker import KafkaBroker
 from runners.flink.cluster import FlinkCluster
+from runners.flink.job_metrics import job_metrics
 from runners.flink.objects import S3Server
 from runners.flink.parts import missing_tools
 from runners.flink.worker_pool import WorkerPool
@@ -100,6 +102,17 @@ def test_poison_among_good_events_becomes_dead_letters_and_stops_nothing(live: R
     live.wait_until(lambda: len(records(live.broker, "dead")) >= len(poison), 30, "the dead letters of the poison")
     assert sorted(b64decode(letter["payload"]) for letter in records(live.broker, "dead")) == sorted(poison)
     assert live.restores == before
+
+
+def test_metrics_of_the_job_are_on_the_page_of_flink(live: Running) -> None:
+    def shown() -> dict[str, float]:
+        return job_metrics(live.cluster, live.job_id)
+
+    # Flink collects them every ten seconds, and counts from zero after a restore.
+    live.wait_until(lambda: shown().get("events_scored", 0) >= 200, 30, "the last scores on the page")
+    assert shown()["dead_letters/decode"] >= 5
+    assert shown()["live_versions"] >= 1
+    assert time.time() - shown()["watcher_polled_at_ms"] / 1000 < 60
 
 
 def test_answers_and_features_are_those_of_an_undisturbed_run(live: Running, tmp_path: Path) -> None:
