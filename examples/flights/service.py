@@ -106,7 +106,7 @@ def records(broker: KafkaBroker, topic: str) -> list[dict[str, Any]]:
     consumer = Consumer({"bootstrap.servers": broker.bootstrap, "group.id": "tests", "enable.auto.commit": False})
     try:
         place = TopicPartition(topic, 0, 0)
-        end = consumer.get_watermark_offsets(place, timeout=30)[1]
+        end = _end_of(consumer, place)
         consumer.assign([place])
         found: list[dict[str, Any]] = []
         while len(found) < end:
@@ -114,6 +114,20 @@ def records(broker: KafkaBroker, topic: str) -> list[dict[str, Any]]:
         return found
     finally:
         consumer.close()
+
+
+def _end_of(consumer: Any, place: Any) -> int:
+    """Where a partition ends now; one that was just made may have no leader yet."""
+    from confluent_kafka import KafkaException
+
+    deadline = time.monotonic() + 30
+    while True:
+        try:
+            return int(consumer.get_watermark_offsets(place, timeout=30)[1])
+        except KafkaException:
+            if time.monotonic() > deadline:
+                raise
+            consumer.poll(0.5)
 
 
 def told(broker: KafkaBroker, kind: str, version: str) -> list[dict[str, Any]]:
@@ -176,11 +190,13 @@ def submitted(
     try:
         yield Job(process, log)
     finally:
-        for job_id, state in cluster.job_states().items():
-            if state not in ("FINISHED", "FAILED", "CANCELED"):
-                cluster.cancel(job_id)
         try:
+            for job_id, state in cluster.job_states().items():
+                if state not in ("FINISHED", "FAILED", "CANCELED"):
+                    cluster.cancel(job_id)
             process.wait(60)
         except subprocess.TimeoutExpired:
+            pass  # it does not end by itself: below
+        finally:  # also where the cluster does not answer
             process.kill()
             process.wait()

@@ -116,7 +116,7 @@ class KafkaBroker:
         return self
 
     def _format(self, config: Path) -> None:
-        arguments = ["kafka.tools.StorageTool", "format", "--cluster-id", _cluster_id(), "--config", str(config)]
+        arguments = ["kafka.tools.StorageTool", "format", f"--cluster-id={_cluster_id()}", "--config", str(config)]
         done = subprocess.run([*self._java(), *arguments], capture_output=True, text=True, check=False)
         if done.returncode:
             config.unlink()

@@ -60,7 +60,7 @@ def story_of(folder: Path, schema: Any, batches: Sequence[Sequence[Any]], waterm
     return told
 
 
-def play(job: Job, story: Story, scores: Check, dead_letters: Check) -> None:
+def play(job: Job, story: Story, scores: Check, dead_letters: Check, receipts: Check | None = None) -> None:
     """Plays the story to its end through the whole graph, its models loaded as in a job that has been running."""
     store = ModelStore(job.model.store, job.model.name)
     for version in store.versions():
@@ -70,6 +70,8 @@ def play(job: Job, story: Story, scores: Check, dead_letters: Check) -> None:
         outputs = build(raw, job)
         assert_that(outputs.scores, scores, label="Scores")
         assert_that(outputs.dead_letters, dead_letters, label="Letters")
+        if receipts is not None:
+            assert_that(outputs.receipts, receipts, label="Receipts")
         pipeline.replace_all([OneTick()])
 
 

@@ -1,0 +1,101 @@
+"""The scenario on each runner; every run gives the answers that its receipts hold."""
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+
+import pyarrow as pa
+
+from examples.flights import service
+from pipeline.options import parse_run_options
+from pipeline.run import prepare
+from runners.flink import parts
+from runners.flink.broker import KafkaBroker
+from runners.flink.cluster import FlinkCluster
+from schemas.job import Job
+from tests.beam import streams
+from tests.conformance.scenario import Answer, Scenario, answers_of, receipts_in
+from tests.reference.reference import microseconds
+from tests.reference.streaming import watermarks_of
+
+# Five leaps of the watermark over many windows each.
+_STORY_BATCHES = 5
+_SECONDS = 300.0
+
+
+def on_direct(scenario: Scenario) -> set[Answer]:
+    """The events' file on DirectRunner."""
+    return _from_files(scenario, "direct", [])
+
+
+def on_flink_bounded(scenario: Scenario, master: str) -> set[Answer]:
+    """The events' file on Flink, with two subtasks for each step."""
+    jar = parts.job_server_jar()
+    options = ["--runner=FlinkRunner", f"--flink_master={master}", f"--flink_job_server_jar={jar}", "--parallelism=2"]
+    return _from_files(scenario, "flink-bounded", [*options, "--environment_type=LOOPBACK"])
+
+
+def _from_files(scenario: Scenario, name: str, options: Sequence[str]) -> set[Answer]:
+    out = scenario.folder / name
+    sinks = {sink: str(out / sink) for sink in ("audit", "dead_letters")}
+    spec = scenario.spec(name, str(scenario.folder / "events.avro"), sinks)
+    command = [sys.executable, "-m", "pipeline", "--job", str(spec), *options]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=_SECONDS)
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert receipts_in(out / "dead_letters") == []
+    return answers_of(receipts_in(out / "audit" / "receipts"))
+
+
+def in_a_story(scenario: Scenario) -> set[Answer]:
+    """The events as a TestStream with a perfect watermark."""
+    size = -(-len(scenario.rows) // _STORY_BATCHES)
+    batches = [scenario.rows[start : start + size] for start in range(0, len(scenario.rows), size)]
+    times = microseconds([row["departed_at"] for row in scenario.rows])
+    watermarks = watermarks_of(times, "0s", [len(batch) for batch in batches])
+    story = streams.story_of(scenario.folder, scenario.schema, batches, watermarks)
+    kept = scenario.folder / "story.jsonl"
+    streams.play(_story_job(scenario), story, lambda found: None, streams.none, _keeper(kept))
+    return answers_of(json.loads(line) for line in kept.read_text(encoding="utf-8").splitlines())
+
+
+def _story_job(scenario: Scenario) -> Job:
+    # The range of times ends soon after the events: how far a watermark can leap decides how long a story takes.
+    times = {"time_range": ["2013-01-01T00:00:00Z", "2013-01-04T00:00:00Z"]}
+    spec = scenario.spec("story", str(scenario.folder / "events.avro"), {}, **times)
+    one_poll = ["--set", "model.poll=10m", "--set", "windows.shards=1"]
+    return prepare(parse_run_options(["--job", str(spec), *one_poll], "tests")).job
+
+
+def _keeper(path: Path) -> Callable[[Iterable[pa.RecordBatch]], None]:
+    """Writes the receipts as JSON lines: what a story computes leaves its process of copies only through a file."""
+
+    def keep(found: Iterable[pa.RecordBatch]) -> None:
+        with path.open("w", encoding="utf-8") as lines:
+            for batch in found:
+                for row in batch.select(["score_id", "score", "version", "role", "features"]).to_pylist():
+                    lines.write(json.dumps(row | {"features": dict(row["features"])}) + "\n")
+
+    return keep
+
+
+def on_flink_streaming(scenario: Scenario, cluster: FlinkCluster, broker: KafkaBroker) -> set[Answer]:
+    """The events as JSON on a topic of two partitions that a job on Flink follows, with two subtasks for each step."""
+    place = f"kafka://{broker.bootstrap}"
+    sinks = {"audit": f"{place}/audit", "dead_letters": f"{place}/dead"}
+    spec = scenario.spec("flink-streaming", f"{place}/flights?idle_after=3s", sinks, format="json")
+    wanted = {row["id"] for row in scenario.rows}
+
+    def complete() -> bool:
+        answered = {one["event_id"] for one in service.records(broker, "audit.receipts") if one["role"] != "shadow"}
+        return answered >= wanted
+
+    with service.submitted(cluster, ["--job", str(spec)], scenario.folder) as job:
+        # A stream does not wait for a version to load (docs/runners.md says so): here all are loaded before.
+        last = scenario.releases[-1]
+        job.wait_until(lambda: bool(service.told(broker, "refused", last)), _SECONDS, "the last release refused")
+        service.produce(broker, scenario.rows)
+        job.wait_until(complete, _SECONDS, "all events answered")
+    assert service.records(broker, "dead") == []
+    return answers_of(service.records(broker, "audit.receipts"))

@@ -1,0 +1,47 @@
+"""Every runner makes the same of the same scenario: ids, scores, versions, roles and features."""
+
+
+import pytest
+
+from runners.flink.broker import KafkaBroker
+from runners.flink.cluster import FlinkCluster
+from runners.flink.parts import missing_tools
+from tests.conformance import runs
+from tests.conformance.scenario import Answer, Scenario, unfold
+
+MISSING = missing_tools("java", "mvn", "go")
+pytestmark = pytest.mark.skipif(bool(MISSING), reason=f"not on the PATH: {', '.join(MISSING)}")
+
+
+@pytest.fixture(scope="module")
+def scenario(tmp_path_factory: pytest.TempPathFactory) -> Scenario:
+    return unfold(tmp_path_factory.mktemp("conformance"))
+
+
+@pytest.fixture(scope="module")
+def expected(scenario: Scenario) -> set[Answer]:
+    answers = runs.on_direct(scenario)
+    assert {one.version for one in answers} == {"v1", "v2", "v3"}
+    assert {one.role for one in answers} == {"champion", "challenger", "shadow"}
+    return answers
+
+
+def assert_same(found: set[Answer], expected: set[Answer]) -> None:
+    """Says how many differ, not the thousand of them."""
+    assert (len(expected), len(expected - found), len(found - expected)) == (len(expected), 0, 0)
+
+
+def test_a_stream_of_events_gives_the_answers_of_their_file(scenario: Scenario, expected: set[Answer]) -> None:
+    assert_same(runs.in_a_story(scenario), expected)
+
+
+def test_flink_gives_the_answers_of_direct_runner(
+    scenario: Scenario, expected: set[Answer], cluster: FlinkCluster
+) -> None:
+    assert_same(runs.on_flink_bounded(scenario, cluster.master), expected)
+
+
+def test_a_topic_followed_on_flink_gives_the_answers_of_its_events_in_a_file(
+    scenario: Scenario, expected: set[Answer], cluster: FlinkCluster, broker: KafkaBroker
+) -> None:
+    assert_same(runs.on_flink_streaming(scenario, cluster, broker), expected)
