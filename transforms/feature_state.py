@@ -3,16 +3,21 @@
 The watermark is known only through `advance`; an event's features are due once it has reached the event's T.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
 
 from schemas import batches
+from schemas.times import format_duration_us
+from transforms.state import StateFormatMismatch
 from transforms.tile_queries import evaluate
-from transforms.tiles import Ints, KeyPlan, TileTables, expire, fold, merge
+from transforms.tiles import ALL_EVENTS, OBSERVED, VALUE, Ints, KeyPlan, TileTables, expire, fold, merge
 
 NEVER_US = -(2**62)
+_ADVICE = "start without the savepoint, or give the new features a key column that had none"
 
 
 @dataclass(slots=True)
@@ -23,6 +28,46 @@ class FeatureState:
     open_rows: list[pa.RecordBatch] = field(default_factory=list)
     tiles: TileTables | None = None
     watermark_us: int = NEVER_US
+
+
+class Layout(NamedTuple):
+    """What the numbers in a shard's state mean: the tiles' width, and by how many shards keys are spread."""
+
+    tile_us: int
+    shards: int
+
+
+def check_fits(plan: KeyPlan, state: FeatureState, stored: Layout, layout: Layout) -> None:
+    """Drops what the state holds of columns that no feature reads any more.
+
+    Raises:
+        StateFormatMismatch: the state means something else to this job's features, or lacks a column of theirs.
+    """
+    if stored != layout:
+        raise StateFormatMismatch(
+            f"features of {plan.key}: state has tiles of {format_duration_us(stored.tile_us)} in {stored.shards} "
+            f"shards, this job makes tiles of {format_duration_us(layout.tile_us)} in {layout.shards}; {_ADVICE}"
+        )
+    names = [*OBSERVED, *(VALUE + column for column in plan.columns if column != ALL_EVENTS)]
+    for rows in (*state.waiting, *state.open_rows):
+        _check_columns(plan, names, rows.schema.names)
+    state.waiting = [rows.select(names) for rows in state.waiting]
+    state.open_rows = [rows.select(names) for rows in state.open_rows]
+    if state.tiles is not None:
+        _check_columns(plan, plan.columns, state.tiles.tiles)
+        _check_columns(plan, plan.holistic, state.tiles.values)
+        tiles = {name: state.tiles.tiles[name] for name in plan.columns}
+        values = {name: state.tiles.values[name] for name in plan.columns if name in plan.holistic}
+        state.tiles = TileTables(state.tiles.keys, tiles, values)
+
+
+def _check_columns(plan: KeyPlan, wanted: Iterable[str], held: Iterable[str]) -> None:
+    missing = sorted(set(wanted) - set(held))
+    if missing:
+        columns = ", ".join(name.removeprefix(VALUE) or "every event" for name in missing)
+        raise StateFormatMismatch(
+            f"features of {plan.key}: state from before the job was changed has nothing of {columns}; {_ADVICE}"
+        )
 
 
 def ready_times(plan: KeyPlan, times_us: Ints) -> Ints:

@@ -19,9 +19,10 @@ from schemas import batches
 from schemas.job import FeatureSpec
 from transforms.sharding import hash_values
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 ALL_EVENTS = ""  # the pseudo column of `count` without a column
 KEY, VALUE = "key", "v:"  # columns of observations: the key, and the prefix of the values read
+OBSERVED = (batches.EVENT_ID, batches.EVENT_TIME, batches.ROW, KEY)  # what every observation has
 NUMERIC = frozenset({"sum", "mean", "min", "max", "std"})
 HOLISTIC = frozenset({"distinct", "quantile", "top"})
 Ints = npt.NDArray[np.int64]
@@ -103,7 +104,7 @@ def observations(plan: KeyPlan, events: pa.RecordBatch) -> pa.RecordBatch:
         *(events.column(name) for name in names),
     ]
     return pa.RecordBatch.from_arrays(
-        arrays, names=[batches.EVENT_ID, batches.EVENT_TIME, batches.ROW, KEY, *(VALUE + name for name in names)]
+        arrays, names=[*OBSERVED, *(VALUE + name for name in names)]
     )
 
 

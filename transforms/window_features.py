@@ -14,7 +14,7 @@ from schemas import batches
 from schemas.job import FeaturesSpec
 from transforms import feature_state, metrics, tiles
 from transforms.coders import ArrowBatchCoder
-from transforms.feature_state import FeatureState, features_of
+from transforms.feature_state import FeatureState, Layout, features_of
 from transforms.join_features import EMIT_ROWS, JoinFeatures, Sharded, stamped
 from transforms.sharding import hash_values, split_by_shard
 from transforms.state import VersionedStateCoder
@@ -62,8 +62,9 @@ class _ArrivingFn(beam.DoFn):
     LAST = TimerSpec("last", TimeDomain.WATERMARK)
     FORGET = TimerSpec("forget", TimeDomain.WATERMARK)
 
-    def __init__(self, plan: KeyPlan, lateness_us: int, max_values: int) -> None:
+    def __init__(self, plan: KeyPlan, lateness_us: int, max_values: int, shards: int) -> None:
         self._plan, self._lateness_us, self._max_values = plan, lateness_us, max_values
+        self._layout = Layout(plan.tile_us, shards)
 
     def process(  # type: ignore[no-untyped-def]  # Beam passes state and timers through defaults
         self,
@@ -135,21 +136,21 @@ class _ArrivingFn(beam.DoFn):
         forgotten = feature_state.forgotten_at(self._plan, state, self._lateness_us)
         if not state.waiting and forgotten is not None and forgotten <= reached.micros:
             open_rows.clear()
-            tables.write((reached.micros, None))
+            tables.write((self._layout, reached.micros, None))
 
-    @staticmethod
-    def _read(waiting: Any, open_rows: Any, tables: Any) -> FeatureState:
+    def _read(self, waiting: Any, open_rows: Any, tables: Any) -> FeatureState:
         known = tables.read()
-        watermark_us, table = known if known is not None else (feature_state.NEVER_US, None)
-        return FeatureState(list(waiting.read()), list(open_rows.read()), table, watermark_us)
+        layout, watermark_us, table = known if known is not None else (self._layout, feature_state.NEVER_US, None)
+        state = FeatureState(list(waiting.read()), list(open_rows.read()), table, watermark_us)
+        feature_state.check_fits(self._plan, state, layout, self._layout)
+        return state
 
-    @staticmethod
-    def _write(state: FeatureState, waiting: Any, open_rows: Any, tables: Any) -> None:
+    def _write(self, state: FeatureState, waiting: Any, open_rows: Any, tables: Any) -> None:
         for cell, values in ((waiting, state.waiting), (open_rows, state.open_rows)):
             cell.clear()
             for value in values:
                 cell.add(value)
-        tables.write((state.watermark_us, state.tiles))
+        tables.write((self._layout, state.watermark_us, state.tiles))
 
 
 class _DropRowFn(beam.DoFn):
@@ -175,7 +176,7 @@ class FeaturesOfKey(beam.PTransform[beam.PCollection[pa.RecordBatch], beam.PColl
             observed, label = observed | "Group" >> beam.GroupByKey(), "Aggregate"
             featuring: beam.DoFn = _WholeShardFn(plan, spec.max_tile_values)
         else:
-            label, featuring = "Arrive", _ArrivingFn(plan, spec.allowed_lateness_us, spec.max_tile_values)
+            label, featuring = "Arrive", _ArrivingFn(plan, spec.allowed_lateness_us, spec.max_tile_values, spec.shards)
         featured: beam.PCollection[pa.RecordBatch] = observed | label >> beam.ParDo(featuring).with_output_types(
             pa.RecordBatch
         )

@@ -15,7 +15,7 @@ from runners.direct import replaying_runner
 from schemas import batches
 from schemas.job import EventsSpec, FeatureSpec, FeaturesSpec
 from transforms.coders import ArrowBatchCoder
-from transforms.feature_state import FeatureState, forgotten_at
+from transforms.feature_state import FeatureState, Layout, forgotten_at
 from transforms.tiles import observations, plan_key
 from transforms.track_arrivals import TrackArrivals, next_sounding
 from transforms.window_features import WindowFeatures, _ArrivingFn
@@ -198,8 +198,9 @@ def test_state_of_a_key_expires(minute: float, cleared: bool) -> None:
     plan = plan_key(SPEC.windowed, "key")
     batch = batches.with_column(arriving(a=(1, 1.0), b=(7, 2.0)), batches.ROW, pa.array([0, 1]))
     rows = observations(plan, batch)
-    waiting, open_rows, tables = Cell([]), Cell([rows]), Cell((NINE, None))
+    layout = Layout(plan.tile_us, 1)
+    waiting, open_rows, tables = Cell([]), Cell([rows]), Cell((layout, NINE, None))
     assert forgotten_at(plan, FeatureState(open_rows=[rows]), 10 * MINUTE) == at(30).micros
-    _ArrivingFn(plan, 10 * MINUTE, 4096).forget(at(minute), waiting, open_rows, tables)
+    _ArrivingFn(plan, 10 * MINUTE, 4096, 1).forget(at(minute), waiting, open_rows, tables)
     assert (open_rows.value == []) is cleared
-    assert tables.value == ((at(minute).micros, None) if cleared else (NINE, None))
+    assert tables.value == (layout, at(minute).micros if cleared else NINE, None)

@@ -14,7 +14,8 @@ from schemas.job import FeatureSpec
 from tests.reference.frames import differences, events_batch
 from tests.reference.reference import AFTER_ALL, BEFORE_ALL
 from tests.reference.streaming import streaming_feature
-from transforms.feature_state import FeatureState, advance, forgotten_at, next_due
+from transforms.feature_state import FeatureState, Layout, advance, check_fits, forgotten_at, next_due
+from transforms.state import StateFormatMismatch
 from transforms.tiles import observations, plan_key
 from transforms.window_features import watermark_of
 
@@ -124,3 +125,40 @@ def test_state_is_useless_when_its_last_tile_can_serve_no_late_event() -> None:
 @pytest.mark.parametrize("fired_us", [10 * MINUTE - 1, 10 * MINUTE - 1000], ids=["microseconds", "milliseconds"])
 def test_timer_just_before_a_tile_says_that_the_watermark_has_reached_it(fired_us: int) -> None:
     assert watermark_of(Timestamp(micros=fired_us)) == 10 * MINUTE
+
+
+def held(features: list[FeatureSpec]) -> FeatureState:
+    """State of a job with these features: closed tiles, open rows and events that wait."""
+    plan, state = plan_key(features, "key"), FeatureState()
+    rows = frames_of([[(1, "A", 1.0), (2, "B", 2.0), (33, "A", 3.0)]])[0]
+    state.waiting = [observations(plan, events_batch(rows, COLUMNS))]
+    state.open_rows = list(state.waiting)
+    advance(plan, state, 20 * MINUTE, LATENESS, 100)
+    assert state.tiles is not None
+    assert (len(state.open_rows), len(state.waiting)) == (1, 1)
+    return state
+
+
+LAYOUT = Layout(5 * MINUTE, 8)
+
+
+def test_state_of_a_column_that_is_no_longer_read_is_dropped() -> None:
+    state, fewer = held(FEATURES), plan_key(FEATURES[:1], "key")
+    check_fits(fewer, state, LAYOUT, LAYOUT)
+    assert state.tiles is not None
+    assert (list(state.tiles.tiles), list(state.tiles.values)) == (list(fewer.columns), [])
+    due, _ = advance(fewer, state, 60 * MINUTE, LATENESS, 100)
+    assert due is not None
+    assert due.column("count").to_pylist() == [0]
+
+
+@pytest.mark.parametrize("before", [FEATURES[:1], FEATURES[:3]])
+def test_state_without_a_column_of_the_features_is_refused(before: list[FeatureSpec]) -> None:
+    with pytest.raises(StateFormatMismatch, match="state from before the job was changed has nothing of value"):
+        check_fits(PLAN, held(before), LAYOUT, LAYOUT)
+
+
+@pytest.mark.parametrize("stored", [Layout(MINUTE, 8), Layout(5 * MINUTE, 4)])
+def test_state_of_other_tiles_or_shards_is_refused(stored: Layout) -> None:
+    with pytest.raises(StateFormatMismatch, match=f"in {stored.shards} shards, this job makes tiles of 5m in 8"):
+        check_fits(PLAN, held(FEATURES), stored, LAYOUT)
