@@ -10,6 +10,7 @@ README = Path(__file__).parent / "README.md"
 PACKAGES = ("schemas", "models", "transforms", "pipeline", "runners")
 
 REQUIRES = [
+    "protobuf>=5.26,<7",
     "apache-beam==2.77.*",
     "backports.zstd>=1.0",  # fastavro's zstandard codec needs this one, not `zstandard`
     "fastavro>=1.13,<2",
@@ -41,7 +42,7 @@ EXTRAS = {
     "openinference": REMOTE,
     "sagemaker": ["boto3>=1.40,<2", "botocore>=1.40,<2", "tenacity>=9,<10"],
     "signing": ["model-signing>=1.1,<2", "pyopenssl>=25"],  # model-signing imports OpenSSL without declaring it
-    "kafka": ["confluent-kafka>=2.11,<3"],
+    "kafka": ["confluent-kafka>=2.11,<3", "requests>=2.32,<3"],
     "tfexample": ["tfx-bsl==1.21.*"],
     "gcp": [
         "apache-beam[gcp]==2.77.*",
