@@ -6,9 +6,10 @@ import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Self
 
 from runners.flink import parts
-from runners.flink.processes import LOOPBACK, DidNotStart, Process, answers, free_port
+from runners.flink.processes import LOOPBACK, DidNotStart, Process, Server, answers, free_port
 
 _START_SECONDS = 180.0  # it takes five on a machine that has nothing else to do
 _JAVA = ["-Xms128m", "-Xmx512m", "-XX:+UseSerialGC", "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn"]
@@ -79,18 +80,17 @@ def secured_properties(plain: Mapping[str, str], ports: Mapping[str, int], secur
     }
 
 
-class KafkaBroker:
+class KafkaBroker(Server):
     """A broker in `folder`; `start` and `stop`, or a `with` block. Its data survive `kill` and `start`.
 
     With `security` it listens for `SECURED` protocols too, each on a port of its own.
     """
 
     def __init__(self, folder: Path, security: Security | None = None) -> None:
-        self.folder = folder.absolute()
-        self.port, self._controller_port = free_port(), free_port()
+        super().__init__(folder)
+        self._controller_port = free_port()
         self._security = security
         self._ports = {} if security is None else {protocol: free_port() for protocol in SECURED}
-        self.process: Process | None = None
 
     @property
     def bootstrap(self) -> str:
@@ -101,7 +101,7 @@ class KafkaBroker:
         """Host and port of the listener for one of `SECURED`."""
         return f"{LOOPBACK}:{self._ports[protocol]}"
 
-    def start(self) -> "KafkaBroker":
+    def start(self) -> Self:
         """Formats the storage where it is new and starts. Raises `PartMissing` and `DidNotStart`."""
         self.folder.mkdir(parents=True, exist_ok=True)
         config = self.folder / "server.properties"
@@ -125,24 +125,6 @@ class KafkaBroker:
     @staticmethod
     def _java() -> list[str]:
         return [parts.java(), *_JAVA, "-cp", f"{parts.kafka_jars()}/libs/*"]
-
-    def stop(self) -> None:
-        """Ends the broker."""
-        if self.process is not None:
-            self.process.stop()
-            self.process = None
-
-    def kill(self) -> None:
-        """`kill -9`; `start` brings it back with its data."""
-        if self.process is not None:
-            self.process.kill()
-            self.process = None
-
-    def __enter__(self) -> "KafkaBroker":
-        return self.start()
-
-    def __exit__(self, *raised: object) -> None:
-        self.stop()
 
 
 def _cluster_id() -> str:

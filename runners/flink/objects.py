@@ -1,22 +1,17 @@
 """An S3 server on loopback, over a folder: `versitygw`."""
 
-from pathlib import Path
+from typing import Self
 
 from runners.flink import parts
-from runners.flink.processes import LOOPBACK, Process, answers, free_port
+from runners.flink.processes import LOOPBACK, Process, Server, answers
 
 _START_SECONDS = 30.0
 # Known to everyone who reads this, like the data behind it: the server listens on loopback only.
 _ACCESS, _SECRET, _REGION = "halflife", "halflife-on-loopback", "us-east-1"
 
 
-class S3Server:
+class S3Server(Server):
     """A server whose buckets are the folders in `folder`; `start` and `stop`, or a `with` block."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder.absolute()
-        self.port = free_port()
-        self.process: Process | None = None
 
     @property
     def environment(self) -> dict[str, str]:
@@ -29,7 +24,7 @@ class S3Server:
             "AWS_ALLOW_HTTP": "true",
         }
 
-    def start(self) -> "S3Server":
+    def start(self) -> Self:
         """Starts it. Raises `PartMissing` and `DidNotStart`."""
         buckets = self.folder / "buckets"
         buckets.mkdir(parents=True, exist_ok=True)
@@ -43,21 +38,3 @@ class S3Server:
         """Makes a bucket and returns its URL."""
         (self.folder / "buckets" / name).mkdir(exist_ok=True)
         return f"s3://{name}"
-
-    def stop(self) -> None:
-        """Ends the server."""
-        if self.process is not None:
-            self.process.stop()
-            self.process = None
-
-    def kill(self) -> None:
-        """`kill -9`; `start` brings it back, with its buckets, where it was."""
-        if self.process is not None:
-            self.process.kill()
-            self.process = None
-
-    def __enter__(self) -> "S3Server":
-        return self.start()
-
-    def __exit__(self, *raised: object) -> None:
-        self.stop()

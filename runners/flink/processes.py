@@ -5,8 +5,10 @@ import signal
 import socket
 import subprocess
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Self
 
 LOOPBACK = "127.0.0.1"
 _POLL_SECONDS = 0.1
@@ -98,3 +100,34 @@ class Process:
         if self._warden.poll() is None:  # the group is gone; its number may soon be another's
             self._warden.kill()
             self._warden.communicate()
+
+
+class Server(ABC):
+    """A server that is one process, with what it keeps in `folder`; `start` and `stop`, or a `with` block."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder.absolute()
+        self.port = free_port()
+        self.process: Process | None = None
+
+    @abstractmethod
+    def start(self) -> Self:
+        """Starts it and returns when it answers. Raises `DidNotStart`."""
+
+    def stop(self) -> None:
+        """Ends the server."""
+        if self.process is not None:
+            self.process.stop()
+            self.process = None
+
+    def kill(self) -> None:
+        """`kill -9`; `start` brings it back, with its data where it keeps any, where it was."""
+        if self.process is not None:
+            self.process.kill()
+            self.process = None
+
+    def __enter__(self) -> Self:
+        return self.start()
+
+    def __exit__(self, *raised: object) -> None:
+        self.stop()

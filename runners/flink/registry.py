@@ -2,29 +2,24 @@
 
 import urllib.error
 import urllib.request
-from pathlib import Path
+from typing import Self
 
 from runners.flink import parts
-from runners.flink.processes import LOOPBACK, Process, free_port
+from runners.flink.processes import LOOPBACK, Process, Server
 
 _START_SECONDS = 180.0  # it takes five on a machine that has nothing else to do
 _JAVA = ["-Xmx256m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1"]
 
 
-class RegistryServer:
+class RegistryServer(Server):
     """A registry with its log in `folder`; `start` and `stop`, or a `with` block. Schemas are gone with its process."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder.absolute()
-        self.port = free_port()
-        self.process: Process | None = None
 
     @property
     def url(self) -> str:
         """What clients of Confluent's registry take."""
         return f"http://{LOOPBACK}:{self.port}/apis/ccompat/v7"
 
-    def start(self) -> "RegistryServer":
+    def start(self) -> Self:
         """Raises `PartMissing` and `DidNotStart`."""
         options = [f"-Dquarkus.http.host={LOOPBACK}", f"-Dquarkus.http.port={self.port}"]
         command = [parts.java(), *_JAVA, *options, "-jar", str(parts.registry_jar())]
@@ -38,15 +33,3 @@ class RegistryServer:
                 return True
         except (urllib.error.URLError, OSError):
             return False
-
-    def stop(self) -> None:
-        """Ends the registry."""
-        if self.process is not None:
-            self.process.stop()
-            self.process = None
-
-    def __enter__(self) -> "RegistryServer":
-        return self.start()
-
-    def __exit__(self, *raised: object) -> None:
-        self.stop()

@@ -15,8 +15,9 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from types import FrameType
+from typing import Self
 
-from runners.flink.processes import LOOPBACK, Process, answers, free_port
+from runners.flink.processes import LOOPBACK, Process, Server, answers
 from runners.flink.worker import start_program
 
 _START_SECONDS = 60.0
@@ -36,21 +37,19 @@ def keep(command: Sequence[str], ended: threading.Event, say: Callable[[str], No
             say(f"the worker pool ended with {pool.returncode}; starting it again")
 
 
-class WorkerPool:
+class WorkerPool(Server):
     """The pool as a process on loopback, in `folder`; `start` and `stop`, or a `with` block."""
 
     def __init__(self, folder: Path) -> None:
-        self.folder = folder.absolute()
+        super().__init__(folder)
         self.log = self.folder / "workers.log"
-        self.port = free_port()
-        self.process: Process | None = None
 
     @property
     def arguments(self) -> list[str]:
         """The options with which a job uses it."""
         return ["--environment_type=EXTERNAL", f"--environment_config=localhost:{self.port}"]
 
-    def start(self) -> "WorkerPool":
+    def start(self) -> Self:
         """Starts it. Raises `DidNotStart`."""
         command = [sys.executable, "-m", "runners.flink.worker_pool", f"--port={self.port}"]
         self.process = Process("the worker pool", command, self.log)
@@ -91,16 +90,8 @@ class WorkerPool:
         return found
 
     def stop(self) -> None:
-        """Ends the pool and its workers."""
-        if self.process is not None:
-            self.process.kill()
-            self.process = None
-
-    def __enter__(self) -> "WorkerPool":
-        return self.start()
-
-    def __exit__(self, *raised: object) -> None:
-        self.stop()
+        """Ends the pool and its workers at once."""
+        self.kill()
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
