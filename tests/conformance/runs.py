@@ -15,8 +15,8 @@ from runners.flink import parts
 from runners.flink.broker import KafkaBroker
 from runners.flink.cluster import FlinkCluster
 from schemas.job import Job
-from tests.beam import streams
-from tests.conformance.scenario import Answer, Scenario, answers_of, receipts_in
+from tests.beam import flights, streams
+from tests.conformance.scenario import Answer, Scenario, answers_of
 from tests.reference.reference import microseconds
 from tests.reference.streaming import watermarks_of
 
@@ -44,8 +44,8 @@ def _from_files(scenario: Scenario, name: str, options: Sequence[str]) -> set[An
     command = [sys.executable, "-m", "pipeline", "--job", str(spec), *options]
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=_SECONDS)
     assert done.returncode == 0, done.stderr[-3000:]
-    assert receipts_in(out / "dead_letters") == []
-    return answers_of(receipts_in(out / "audit" / "receipts"))
+    assert flights.records(out / "dead_letters") == []
+    return answers_of(flights.records(out / "audit" / "receipts"))
 
 
 def in_a_story(scenario: Scenario) -> set[Answer]:

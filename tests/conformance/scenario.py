@@ -102,12 +102,3 @@ def answers_of(receipts: Iterable[Mapping[str, Any]]) -> set[Answer]:
 
 def _digest(features: Mapping[str, Any] | list[tuple[str, Any]]) -> str:
     return hashlib.sha256(json.dumps(dict(features), sort_keys=True).encode()).hexdigest()
-
-
-def receipts_in(folder: Path) -> list[dict[str, Any]]:
-    """All records of the Avro files in a folder."""
-    found: list[Any] = []
-    for path in sorted(folder.glob("*.avro")):
-        with path.open("rb") as stream:
-            found += fastavro.reader(stream)
-    return found

@@ -1,15 +1,14 @@
 """The embedded job as Dataflow would get it, and servers that stand for Google's, once for all tests."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
-from typing import TypeVar
 
 import pytest
 from apache_beam.portability.api import beam_runner_api_pb2
 
-from runners.flink.parts import PartMissing, missing_tools
 from tests.dataflow.emulators import GcsServer, PubsubServer
 from tests.dataflow.flights_stream import KAFKA_PASSWORD, translate
+from tests.servers import skipped_without
 
 
 @pytest.fixture(scope="session")
@@ -31,23 +30,11 @@ def steps(translated: beam_runner_api_pb2.Pipeline) -> dict[str, beam_runner_api
     return {step.unique_name: step for step in translated.components.transforms.values()}
 
 
-Server = TypeVar("Server", PubsubServer, GcsServer)
-
-
-def started(make: Callable[[Path], Server], folder: Path) -> Server:
-    """The server, built with Go when it runs for the first time on a machine; skips where there is no Go."""
-    try:
-        return make(folder)
-    except PartMissing as absent:
-        if not missing_tools("go"):
-            raise
-        pytest.skip(f"{make.__name__} cannot be built: {absent}")
-
-
 @pytest.fixture(scope="session")
 def pubsub_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PubsubServer]:
     """A Pub/Sub server for this test process."""
-    server = started(PubsubServer, tmp_path_factory.mktemp("pubsub"))
+    with skipped_without("PubsubServer cannot be built", "go"):  # with Go, when it runs for the first time on a machine
+        server = PubsubServer(tmp_path_factory.mktemp("pubsub"))
     yield server
     server.process.stop()
 
@@ -55,7 +42,8 @@ def pubsub_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PubsubSe
 @pytest.fixture(scope="session")
 def gcs_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[GcsServer]:
     """A GCS server for this test process."""
-    server = started(GcsServer, tmp_path_factory.mktemp("gcs"))
+    with skipped_without("GcsServer cannot be built", "go"):  # with Go, when it runs for the first time on a machine
+        server = GcsServer(tmp_path_factory.mktemp("gcs"))
     yield server
     server.stop()
 

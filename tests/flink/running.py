@@ -8,8 +8,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import fastavro
-
 from examples.flights import service
 from examples.flights.service import Event, Job, records
 from models.store import ModelStore
@@ -18,6 +16,7 @@ from runners.flink.cluster import FlinkCluster
 from runners.flink.objects import S3Server
 from runners.flink.worker_pool import WorkerPool
 from schemas.times import parse_time_us
+from tests.beam import flights
 
 
 class Answer(NamedTuple):
@@ -120,16 +119,17 @@ def answers_of(receipts: list[dict[str, Any]]) -> set[Answer]:
     }
 
 
-def undisturbed(broker: KafkaBroker, url: str, folder: Path, *settings: str) -> set[Answer]:
-    """The answers to the same topic and store in one bounded run on DirectRunner; `settings` change the job."""
+def run_on_direct(broker: KafkaBroker, url: str, folder: Path, *settings: str) -> Path:
+    """One bounded run over the same topic and store on DirectRunner, and where its records are."""
     uri = f"events.uri=kafka://{broker.bootstrap}/flights?until=latest"
     sinks = [f"sinks.{name}={folder}/direct/{name}" for name in ("scores", "audit", "drift", "dead_letters")]
     words = [word for setting in (uri, *sinks, *settings) for word in ("--set", setting)]
     command = [sys.executable, "-m", "pipeline", *service.arguments(broker, url), *words]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    found: list[Any] = []
-    for path in (folder / "direct" / "audit" / "receipts").glob("*.avro"):
-        with path.open("rb") as stream:
-            found += list(fastavro.reader(stream))
-    return answers_of(found)
+    return folder / "direct"
+
+
+def undisturbed(broker: KafkaBroker, url: str, folder: Path, *settings: str) -> set[Answer]:
+    """The answers to the same topic and store in one bounded run on DirectRunner; `settings` change the job."""
+    return answers_of(flights.records(run_on_direct(broker, url, folder, *settings) / "audit" / "receipts"))

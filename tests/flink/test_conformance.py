@@ -5,12 +5,11 @@ import pytest
 
 from runners.flink.broker import KafkaBroker
 from runners.flink.cluster import FlinkCluster
-from runners.flink.parts import missing_tools
 from tests.conformance import runs
 from tests.conformance.scenario import Answer, Scenario, unfold
+from tests.servers import needs
 
-MISSING = missing_tools("java", "mvn", "go")
-pytestmark = pytest.mark.skipif(bool(MISSING), reason=f"not on the PATH: {', '.join(MISSING)}")
+pytestmark = needs("java", "mvn", "go")
 
 
 @pytest.fixture(scope="module")

@@ -9,12 +9,12 @@ from models.store import ModelStore
 from runners.flink.broker import KafkaBroker
 from runners.flink.cluster import FlinkCluster
 from runners.flink.objects import S3Server
-from runners.flink.parts import job_server_jar, missing_tools
+from runners.flink.parts import job_server_jar
 from tests.cli.commands import halflife
 from tests.cli.jobs import Examined
+from tests.servers import needs
 
-MISSING = missing_tools("java", "mvn", "go")
-pytestmark = pytest.mark.skipif(bool(MISSING), reason=f"not on the PATH: {', '.join(MISSING)}")
+pytestmark = needs("java", "mvn", "go")
 
 
 @pytest.fixture(scope="module")

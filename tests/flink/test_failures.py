@@ -17,12 +17,11 @@ from runners.flink.broker import KafkaBroker
 from runners.flink.cluster import FlinkCluster
 from runners.flink.job_metrics import job_metrics
 from runners.flink.objects import S3Server
-from runners.flink.parts import missing_tools
 from runners.flink.worker_pool import WorkerPool
 from tests.flink.running import Running, answers_of, running, undisturbed
+from tests.servers import needs
 
-MISSING = missing_tools("java", "mvn", "go")
-pytestmark = pytest.mark.skipif(bool(MISSING), reason=f"not on the PATH: {', '.join(MISSING)}")
+pytestmark = needs("java", "mvn", "go")
 
 
 HOUR_US = 3_600_000_000

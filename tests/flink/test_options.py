@@ -10,13 +10,13 @@ from apache_beam.runners.portability.flink_runner import FlinkJarJobServer
 
 from pipeline import job_server_options
 from pipeline.options import parse_run_options
-from runners.flink.parts import cache_folder, job_server_jar, missing_tools
+from runners.flink.parts import cache_folder, job_server_jar
 from runners.flink.settings import ALWAYS, STREAMING, with_profile
+from tests.servers import needs
 
-MISSING = missing_tools("java", "mvn")
 BUILT = any(cache_folder().glob("flink-job-server-*"))
 pytestmark = [
-    pytest.mark.skipif(bool(MISSING), reason=f"not on the PATH: {', '.join(MISSING)}"),
+    needs("java", "mvn"),
     pytest.mark.skipif(not BUILT, reason="no job server in the cache; any test or demo on Flink builds it"),
 ]
 

@@ -14,13 +14,12 @@ from examples.flights.service import records
 from runners.flink.broker import KafkaBroker
 from runners.flink.cluster import FlinkCluster
 from runners.flink.objects import S3Server
-from runners.flink.parts import missing_tools
 from runners.flink.worker_pool import WorkerPool
 from tests.flink.running import Running, answers_of, following, running, undisturbed
+from tests.servers import needs
 
 HOUR_US = 3_600_000_000
-MISSING = missing_tools("java", "mvn", "go")
-pytestmark = pytest.mark.skipif(bool(MISSING), reason=f"not on the PATH: {', '.join(MISSING)}")
+pytestmark = needs("java", "mvn", "go")
 
 
 # In the place of one that no model reads: another aggregate of a column and key that the state knows.

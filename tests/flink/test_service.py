@@ -1,26 +1,23 @@
 """The job as a service: Kafka in and out, models on S3, Flink under it; a model takes over, a machine dies."""
 
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import fastavro
 import pytest
 
 from examples.flights import service
 from examples.flights.service import Event, records, scored_ids, time_us
-from models.store import ModelStore
 from runners.flink.broker import KafkaBroker
 from runners.flink.cluster import FlinkCluster
 from runners.flink.objects import S3Server
-from runners.flink.parts import missing_tools
 from schemas.times import parse_time_us
+from tests.beam import flights
+from tests.flink.running import prepared_store, run_on_direct
+from tests.servers import needs
 
 CUT_OVER = "2013-01-02T12:00:00Z"
 EVENTS = 2000
-MISSING = missing_tools("java", "mvn", "go")
-pytestmark = pytest.mark.skipif(bool(MISSING), reason=f"not on the PATH: {', '.join(MISSING)}")
+pytestmark = needs("java", "mvn", "go")
 
 
 class Answers(NamedTuple):
@@ -39,11 +36,7 @@ def answers(
 ) -> Answers:
     """The story: v1 serves; v2 is released ahead of its time; a task manager is killed; all events are scored."""
     folder = tmp_path_factory.mktemp("job")
-    url = f"{s3.create_bucket('models')}/store"
-    store = ModelStore(url, service.MODEL)
-    for version, slope in (("v1", 0.03), ("v2", 0.06)):
-        service.publish(store, version, slope, folder / "payload")
-    store.append_release(champion="v1", effective_from_us=parse_time_us("2013-01-01T00:00:00Z"), by="tests")
+    url, store = prepared_store(s3, "models", folder)
     events = service.flights(root / "tests/data/flights/departures-2013-01.avro")[:EVENTS]
     given = service.arguments(broker, url)
     service.produce(broker, events[:700])
@@ -59,26 +52,12 @@ def answers(
         service.produce(broker, events[1400:])
         job.wait_until(lambda: len(scored_ids(broker)) == len(events), 180, "all events scored after the failure")
     scores, receipts, letters = (records(broker, topic) for topic in ("scores", "audit.receipts", "dead"))
-    return Answers(events, scores, receipts, letters, bounded(broker, given, folder))
+    bounded = flights.records(run_on_direct(broker, url, folder) / "scores")
+    return Answers(events, scores, receipts, letters, bounded)
 
 
 def scored_by(broker: KafkaBroker, version: str) -> int:
     return sum(score["version"] == version for score in records(broker, "scores"))
-
-
-def bounded(broker: KafkaBroker, given: list[str], folder: Path) -> list[Any]:
-    """The scores of the same topic and store in one bounded run on DirectRunner."""
-    uri = f"events.uri=kafka://{broker.bootstrap}/flights?until=latest"
-    sinks = [f"sinks.{name}={folder}/direct/{name}" for name in ("scores", "audit", "drift", "dead_letters")]
-    words = [word for setting in (uri, *sinks) for word in ("--set", setting)]
-    command = [sys.executable, "-m", "pipeline", *given, *words]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    found: list[Any] = []
-    for path in (folder / "direct" / "scores").glob("*.avro"):
-        with path.open("rb") as stream:
-            found += list(fastavro.reader(stream))
-    return found
 
 
 def test_every_event_is_scored_and_nothing_else(answers: Answers) -> None:

@@ -13,9 +13,10 @@ from cryptography.hazmat.primitives.serialization import (
 )
 
 from runners.flink.broker import KafkaBroker, Security
-from runners.flink.parts import PartMissing, kafka_jars, missing_tools, registry_jar
+from runners.flink.parts import kafka_jars, registry_jar
 from runners.flink.registry import RegistryServer
 from tests.kafka.topics import Topics
+from tests.servers import skipped_without
 
 USERS = {"job": "sesame-1", "guest": "sesame-2"}
 
@@ -29,12 +30,8 @@ def authority() -> trustme.CA:
 @pytest.fixture(scope="session")
 def ready_broker(tmp_path_factory: pytest.TempPathFactory, authority: trustme.CA) -> Iterator[KafkaBroker]:
     """A broker that runs at the start of the session."""
-    try:
+    with skipped_without("no Kafka broker", "java", "mvn"):
         kafka_jars()
-    except PartMissing as absent:
-        if not missing_tools("java", "mvn"):
-            raise
-        pytest.skip(f"no Kafka broker: {absent}")
     folder = tmp_path_factory.mktemp("kafka")
     with KafkaBroker(folder, Security(_certificate(authority, folder / "broker.pem"), USERS)) as started:
         yield started
@@ -43,12 +40,8 @@ def ready_broker(tmp_path_factory: pytest.TempPathFactory, authority: trustme.CA
 @pytest.fixture(scope="session")
 def registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RegistryServer]:
     """A schema registry."""
-    try:
+    with skipped_without("no schema registry", "java", "mvn"):
         registry_jar()
-    except PartMissing as absent:
-        if not missing_tools("java", "mvn"):
-            raise
-        pytest.skip(f"no schema registry: {absent}")
     with RegistryServer(tmp_path_factory.mktemp("registry")) as started:
         yield started
 

@@ -7,20 +7,16 @@ from pathlib import Path
 import pytest
 
 from runners.flink.objects import S3Server
-from runners.flink.parts import PartMissing, missing_tools
 from tests.cli.commands import Models
+from tests.servers import skipped_without
 
 
 @pytest.fixture(scope="session")
 def s3_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
     """A real S3 server for this test process; built with Go when it runs for the first time on a machine."""
     server = S3Server(tmp_path_factory.mktemp("s3"))
-    try:
+    with skipped_without("no S3 server", "go"):
         server.start()
-    except PartMissing as absent:
-        if not missing_tools("go"):
-            raise
-        pytest.skip(f"no S3 server: {absent}")
     yield server
     server.stop()
 
