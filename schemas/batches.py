@@ -61,6 +61,11 @@ def take_rows(batch: pa.RecordBatch, rows: npt.NDArray[Any]) -> pa.RecordBatch:
     return batch.take(pa.array(rows, type=pa.int64()))
 
 
+def keep_rows(batch: pa.RecordBatch, rows: npt.NDArray[np.int64]) -> pa.RecordBatch:
+    """The rows at these indices, distinct and ascending; the batch itself where they are all, which copies nothing."""
+    return batch if len(rows) == batch.num_rows else take_rows(batch, rows)
+
+
 def with_column(batch: pa.RecordBatch, name: str, values: pa.Array) -> pa.RecordBatch:
     """The batch with a column appended, or replaced where it has one of that name."""
     index = batch.schema.get_field_index(name)

@@ -14,7 +14,7 @@ from schemas import batches
 from schemas.times import format_duration_us
 from transforms.state import StateFormatMismatch
 from transforms.tile_queries import evaluate
-from transforms.tiles import ALL_EVENTS, OBSERVED, VALUE, Ints, KeyPlan, TileTables, expire, fold, merge
+from transforms.tiles import OBSERVED, VALUE, Ints, KeyPlan, TileTables, expire, fold, merge
 
 NEVER_US = -(2**62)
 _ADVICE = "start without the savepoint, or give the new features a key column that had none"
@@ -48,7 +48,7 @@ def check_fits(plan: KeyPlan, state: FeatureState, stored: Layout, layout: Layou
             f"features of {plan.key}: state has tiles of {format_duration_us(stored.tile_us)} in {stored.shards} "
             f"shards, this job makes tiles of {format_duration_us(layout.tile_us)} in {layout.shards}; {_ADVICE}"
         )
-    names = [*OBSERVED, *(VALUE + column for column in plan.columns if column != ALL_EVENTS)]
+    names = [*OBSERVED, *plan.value_columns]
     for rows in (*state.waiting, *state.open_rows):
         _check_columns(plan, names, rows.schema.names)
     state.waiting = [rows.select(names) for rows in state.waiting]

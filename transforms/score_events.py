@@ -105,8 +105,7 @@ class _ScoreFn(beam.DoFn):
             return
         plan = self._serving.plan(entries, batches.times_us(batch))
         for by in scoring.assigned(batch, entries, plan.serving):
-            own = batch if len(by.rows) == batch.num_rows else batches.take_rows(batch, by.rows)
-            yield from self._scored(own, by, plan)
+            yield from self._scored(batches.keep_rows(batch, by.rows), by, plan)
         self._measure(entries, plan)
         events = self._serving.drain()
         if events:
@@ -129,7 +128,7 @@ class _ScoreFn(beam.DoFn):
         metrics.distribution(metrics.SCORE_BATCH_US).update(outcome.latency_us)
         yield from self._failures(events, outcome, by)
         if len(outcome.rows):
-            good = events if len(outcome.rows) == events.num_rows else batches.take_rows(events, outcome.rows)
+            good = batches.keep_rows(events, outcome.rows)
             if by.role != scoring.SHADOW:
                 self._serving.answered(by.entry, int(batches.times_us(good).min()))
             yield from self._records(good, outcome, by, model)

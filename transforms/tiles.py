@@ -40,6 +40,16 @@ class KeyPlan:
     holistic: frozenset[str]
     longest_us: int
 
+    @property
+    def event_columns(self) -> tuple[str, ...]:
+        """The event columns that are read; `count` without a column reads none."""
+        return tuple(name for name in self.columns if name != ALL_EVENTS)
+
+    @property
+    def value_columns(self) -> tuple[str, ...]:
+        """What observations call them."""
+        return tuple(VALUE + name for name in self.event_columns)
+
 
 def plan_key(features: Sequence[FeatureSpec], key: str) -> KeyPlan:
     """The plan for the features of `key`; the tile is the greatest common divisor of their sizes and steps."""
@@ -95,17 +105,14 @@ class TileTables(NamedTuple):
 def observations(plan: KeyPlan, events: pa.RecordBatch) -> pa.RecordBatch:
     """What a key's features need of each event: id, time, row number, `key` as text (or null), `v:` columns."""
     keys = events.column(plan.key)
-    names = [name for name in plan.columns if name != ALL_EVENTS]
     arrays = [
         events.column(batches.EVENT_ID),
         events.column(batches.EVENT_TIME),
         events.column(batches.ROW),
         keys if pa.types.is_string(keys.type) else keys.cast(pa.string()),
-        *(events.column(name) for name in names),
+        *(events.column(name) for name in plan.event_columns),
     ]
-    return pa.RecordBatch.from_arrays(
-        arrays, names=[*OBSERVED, *(VALUE + name for name in names)]
-    )
+    return pa.RecordBatch.from_arrays(arrays, names=[*OBSERVED, *plan.value_columns])
 
 
 def fold(plan: KeyPlan, rows: pa.RecordBatch, max_values: int) -> TileTables:
@@ -116,8 +123,7 @@ def fold(plan: KeyPlan, rows: pa.RecordBatch, max_values: int) -> TileTables:
     times = batches.times_us(rows)
     order = _canonical_order(codes, times, rows.column(batches.EVENT_ID))
     codes, times = codes[order], times[order]
-    names = [batches.EVENT_ID, *(VALUE + column for column in plan.columns if column != ALL_EVENTS)]
-    rows = batches.take_rows(rows.select(names), order)
+    rows = batches.take_rows(rows.select([batches.EVENT_ID, *plan.value_columns]), order)
     tile_of = np.floor_divide(times, plan.tile_us)
     tiles, values = {}, {}
     for column in plan.columns:
