@@ -95,12 +95,15 @@ def complete(document: dict[str, Any], source: Source) -> Prepared:
     return Prepared(job, job_document(document, job), source)
 
 
+def check_reads(runner: str | None, source: Source, uri: str) -> None:
+    """Raises `SpecError` for events that the chosen runner does not read; `uri` is theirs."""
+    if source.only_on not in (None, runner):
+        raise SpecError("events.uri", uri, f"it with --runner={source.only_on}, which reads it")
+
+
 def _check_runner(prepared: Prepared, beam_arguments: Sequence[str]) -> None:
-    """Raises `SpecError` for events that the chosen runner does not read."""
-    given = PipelineOptions(list(beam_arguments)).view_as(StandardOptions).runner
-    only = prepared.source.only_on
-    if only is not None and given != only:
-        raise SpecError("events.uri", prepared.document["events"]["uri"], f"it with --runner={only}, which reads it")
+    runner = PipelineOptions(list(beam_arguments)).view_as(StandardOptions).runner
+    check_reads(runner, prepared.source, prepared.document["events"]["uri"])
 
 
 def _check_world(prepared: Prepared) -> None:
@@ -123,8 +126,7 @@ def execute(prepared: Prepared, beam_arguments: Sequence[str], started: float) -
         RuntimeError and others: the runner's, when the job fails.
     """
     run_id = str(ULID()).lower()
-    pipeline, raw = _source(prepared, beam_arguments)
-    write_outputs(build(raw, prepared.job), prepared.job, run_id)
+    pipeline = _built(prepared, beam_arguments, run_id)
     result = _run_to_end(pipeline, prepared.source.bounded)
     startup = metrics.startup_us(result, int(started * 1e6)) / 1e6
     counts = metrics.counts_of(result)
@@ -148,8 +150,7 @@ def stage(prepared: Prepared, beam_arguments: Sequence[str]) -> str:
 
     A template's launcher submits what lies there only after this process has ended.
     """
-    pipeline, raw = _source(prepared, beam_arguments)
-    write_outputs(build(raw, prepared.job), prepared.job, str(ULID()).lower())
+    pipeline = _built(prepared, beam_arguments, str(ULID()).lower())
     pipeline.run()
     return str(pipeline.options.view_as(GoogleCloudOptions).template_location)
 
@@ -177,11 +178,17 @@ def _options(prepared: Prepared, beam_arguments: Sequence[str]) -> PipelineOptio
 
 def translate(prepared: Prepared, beam_arguments: Sequence[str]) -> bytes:
     """The graph as it would be submitted, a serialised pipeline proto; nothing is started or asked for it."""
-    pipeline, raw = _source(prepared, beam_arguments, direct.bounded_runner())
-    write_outputs(build(raw, prepared.job), prepared.job, str(ULID()).lower())
+    pipeline = _built(prepared, beam_arguments, str(ULID()).lower(), direct.bounded_runner())
     image = pipeline.options.view_as(WorkerOptions).sdk_container_image or "none"
     proto = pipeline.to_runner_api(default_environment=DockerEnvironment.from_container_image(image))
     return bytes(proto.SerializeToString())
+
+
+def _built(prepared: Prepared, beam_arguments: Sequence[str], run_id: str, runner: Any = None) -> beam.Pipeline:
+    """The whole graph with its source and sinks."""
+    pipeline, raw = _source(prepared, beam_arguments, runner)
+    write_outputs(build(raw, prepared.job), prepared.job, run_id)
+    return pipeline
 
 
 def _source(

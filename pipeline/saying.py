@@ -39,6 +39,11 @@ def last_line(error: BaseException) -> str:
     return (says[-1] if says else type(error).__name__)[:500]
 
 
+def on_one_line(error: BaseException, most: int = 300) -> str:
+    """What an error of a library says, its lines joined, in at most so many characters; empty if it says nothing."""
+    return " ".join(str(error).split())[:most]
+
+
 def say(text: str) -> None:
     """A remark on standard error, for people only: none in a pipe."""
     if sys.stderr.isatty():

@@ -4,11 +4,11 @@ import re
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
+from pipeline.endpoints.uris import GOOGLE_PROJECT
 from schemas.validation import SpecError
 
 SCHEME = "bigquery"
 _FORM = "bigquery://project.dataset.table, without options"
-_PROJECT = re.compile(r"([a-z0-9.-]+:)?[a-z][-a-z0-9]{4,28}[a-z0-9]")
 _DATASET = re.compile(r"[A-Za-z0-9_]{1,1024}")
 _TABLE = re.compile(r"[A-Za-z0-9_-]{1,1024}")
 
@@ -49,7 +49,7 @@ def table_address(uri: str, place: str) -> TableAddress:
         raise SpecError(place, uri, _FORM)
     project, dataset, table = words[0], words[1], "_".join([words[2], *filter(None, parts.path.split("/"))])
     for name, form, allowed in (
-        (project, _PROJECT, "the id of a project"),
+        (project, GOOGLE_PROJECT, "the id of a project"),
         (dataset, _DATASET, "a dataset of letters, digits and underscores"),
         (table, _TABLE, "a table of letters, digits, underscores and hyphens"),
     ):

@@ -7,6 +7,7 @@ from typing import Any
 
 from pipeline.endpoints.bigquery_address import TableAddress
 from pipeline.endpoints.bigquery_schema import NULLABLE, Column, columns_of
+from pipeline.saying import on_one_line
 from schemas.records import avsc
 
 _ANSWER_SECONDS = 30.0
@@ -61,7 +62,7 @@ def _asking(address: TableAddress, place: str) -> Iterator[Any]:
         with _client(address.project) as client:
             yield client
     except (GoogleAPICallError, GoogleAuthError) as error:
-        reason = " ".join(str(error).split())[:300]
+        reason = on_one_line(error)
         raise TableUnwritable(f"{place}: {address.public} cannot be written: {reason}") from None
 
 

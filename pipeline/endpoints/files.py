@@ -11,6 +11,7 @@ from apache_beam.io.filesystems import FileSystems
 from apache_beam.io.tfrecordio import _TFRecordUtil
 
 from pipeline.endpoints.uris import beam_path
+from pipeline.saying import on_one_line
 from schemas.avro_files import read_blocks
 from schemas.raw import RawBlock
 
@@ -33,7 +34,7 @@ def matching_files(uri: str) -> list[str]:
     try:
         found = FileSystems.match([beam_path(uri)])[0].metadata_list
     except (BeamIOError, ValueError, OSError) as error:
-        raise NoInput(f"{uri} cannot be listed: {' '.join(str(error).split())[:300]}") from None
+        raise NoInput(f"{uri} cannot be listed: {on_one_line(error)}") from None
     if not found:
         raise NoInput(f"no file matches {uri}")
     return sorted(metadata.path for metadata in found)

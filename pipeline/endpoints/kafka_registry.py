@@ -10,6 +10,7 @@ from typing import Any
 
 from pipeline.endpoints.kafka_address import KafkaAddress
 from pipeline.endpoints.kafka_client import TopicUnreadable, value_of
+from pipeline.saying import on_one_line
 
 FRAME_BYTES = 5
 _TIMEOUTS = (5.0, 15.0)  # seconds to connect, and for the answer
@@ -79,7 +80,7 @@ def _asked(address: KafkaAddress, path: str) -> Any:
         answer.raise_for_status()
         return answer.json()
     except requests.RequestException as error:  # an answer that is no JSON is one of these too
-        reason = " ".join(str(error).split())[:200]
+        reason = on_one_line(error, 200)
         raise RegistryUnreachable(f"{about} does not answer ({reason})") from None
 
 

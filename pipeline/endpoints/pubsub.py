@@ -12,6 +12,7 @@ from apache_beam.utils.windowed_value import WindowedValue
 from pipeline.endpoints.files import NoInput
 from pipeline.endpoints.framing import framed
 from pipeline.endpoints.pubsub_address import SUBSCRIPTIONS, PubsubAddress
+from pipeline.saying import on_one_line
 from schemas.raw import RawBlock
 
 _MOST_MESSAGES = 5_000
@@ -111,4 +112,4 @@ def check_readable(address: PubsubAddress) -> None:
         else:
             PublisherClient().get_topic(topic=address.path, timeout=_ANSWER_SECONDS)
     except (GoogleAPICallError, GoogleAuthError) as error:
-        raise SubscriptionUnreadable(f"{address.public} cannot be read: {' '.join(str(error).split())[:300]}") from None
+        raise SubscriptionUnreadable(f"{address.public} cannot be read: {on_one_line(error)}") from None

@@ -7,7 +7,8 @@ from urllib.parse import parse_qsl, urlsplit
 
 from apache_beam.io.filesystems import FileSystems
 
-from pipeline.endpoints.uris import beam_path
+from pipeline.endpoints.uris import GOOGLE_PROJECT, beam_path
+from pipeline.saying import on_one_line
 from schemas.validation import Absent, SpecError
 
 SCHEME = "pubsub"
@@ -15,7 +16,6 @@ SUBSCRIPTIONS, TOPICS = "subscriptions", "topics"
 _OPTIONS = ("timestamp_attribute", "id_attribute", "schema")
 _SOURCE_FORM = "pubsub://project/subscription?timestamp_attribute=NAME, or pubsub://project/topics/topic?…"
 _SINK_FORM = "pubsub://project/topic, without options"
-_PROJECT = re.compile(r"([a-z0-9.-]+:)?[a-z][-a-z0-9]{4,28}[a-z0-9]")
 _NAME = re.compile(r"(?!goog)[A-Za-z][A-Za-z0-9._~+%-]{2,254}")
 _NAME_FORM = "3 to 255 letters, digits or -._~+%, the first a letter, not beginning with goog"
 _ATTRIBUTE = re.compile(r"[^\s]{1,256}")
@@ -96,7 +96,7 @@ def _address(uri: str, place: str, kind: str, form: str) -> PubsubAddress:
     if words[0] in (SUBSCRIPTIONS, TOPICS) and len(words) > 1:
         kind, words = words[0], words[1:]
     name = ".".join(words)
-    if not _PROJECT.fullmatch(parts.netloc) or not name or parts.fragment:
+    if not GOOGLE_PROJECT.fullmatch(parts.netloc) or not name or parts.fragment:
         raise SpecError(place, uri, form)
     if not _NAME.fullmatch(name):
         raise SpecError(place, name, _NAME_FORM)
@@ -108,4 +108,4 @@ def _read(path: str, place: str) -> str:
         with FileSystems.open(beam_path(path)) as stream:
             return bytes(stream.read()).decode("utf-8")
     except (OSError, ValueError) as error:
-        raise SpecError(place, path, f"a readable file ({' '.join(str(error).split())[:200]})") from None
+        raise SpecError(place, path, f"a readable file ({on_one_line(error, 200)})") from None

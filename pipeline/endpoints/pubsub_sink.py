@@ -11,6 +11,7 @@ from apache_beam.io.gcp.pubsub import PubsubMessage, WriteToPubSub
 from pipeline.endpoints.kafka_sink import KEYS, TopicUnwritable
 from pipeline.endpoints.printing import json_lines
 from pipeline.endpoints.pubsub_address import PubsubAddress
+from pipeline.saying import on_one_line
 
 _ANSWER_SECONDS = 15.0
 # Of the 10 MB that a message may have, attributes and framing included.
@@ -30,7 +31,7 @@ def check_writable(address: PubsubAddress, place: str) -> None:
     try:
         PublisherClient().get_topic(topic=address.path, timeout=_ANSWER_SECONDS)
     except (GoogleAPICallError, GoogleAuthError) as error:
-        reason = " ".join(str(error).split())[:300]
+        reason = on_one_line(error)
         raise TopicUnwritable(f"{place}: {address.public} cannot be written: {reason}") from None
 
 

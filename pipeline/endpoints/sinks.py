@@ -13,6 +13,7 @@ from ulid import ULID
 from pipeline.endpoints.printing import PrintRecords
 from pipeline.endpoints.services import SERVICES
 from pipeline.endpoints.uris import FILE_SCHEMES, STDOUT, beam_path, scheme_of
+from pipeline.saying import on_one_line
 from schemas.avro_files import AvroFileWriter
 from schemas.records import avsc
 
@@ -48,7 +49,7 @@ def check_writable(uri: str, place: str, record: str = "") -> None:
             stream.write(b"")
         FileSystems.delete([probe])
     except (OSError, ValueError) as error:  # BeamIOError is an OSError
-        reason = " ".join(str(error).split())[:300]
+        reason = on_one_line(error)
         raise SinkUnwritable(f"{place}: {uri} cannot be written: {reason}") from None
 
 

@@ -8,6 +8,8 @@ from schemas.validation import SpecError
 _SCHEME = re.compile(r"([a-z][a-z0-9+.-]*):(//)?", re.IGNORECASE)
 FILE_SCHEMES = ("file", "gs", "s3", "az", "hdfs")
 STDOUT = "stdout:"
+# The id of a project of Google Cloud, with its domain before it where it has one.
+GOOGLE_PROJECT = re.compile(r"([a-z0-9.-]+:)?[a-z][-a-z0-9]{4,28}[a-z0-9]")
 
 
 def scheme_of(uri: str) -> str:

@@ -16,7 +16,7 @@ from pipeline.options import RunOptions
 from pipeline.preflight.environment import check_environment
 from pipeline.preflight.places import check_sink, check_source, count_events
 from pipeline.preflight.serving import Serving
-from pipeline.run import Prepared, complete, translate, with_profile
+from pipeline.run import Prepared, check_reads, complete, translate, with_profile
 from pipeline.saying import last_line
 from runners import direct_preflight
 from runners.dataflow import preflight as dataflow_preflight
@@ -113,9 +113,7 @@ def _events(known: _Known, runner: str) -> Iterator[Finding]:
         yield unasked
         return
     known.source = source = open_source(known.document["events"])
-    if source.only_on not in (None, runner):
-        place = known.document["events"]["uri"]
-        raise SpecError("events.uri", place, f"it with --runner={source.only_on}, which reads it")
+    check_reads(runner, source, known.document["events"]["uri"])
     yield from check_source(source)
     known.prepared = complete(known.document, source)
     if source.bounded:

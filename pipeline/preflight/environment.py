@@ -1,16 +1,15 @@
 """Whether the packages here are those that the lock names."""
 
 import platform
-import re
 from collections.abc import Iterator, Mapping
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from runners.findings import Finding, fail, ok, unchecked, warn
+from runners.locks import pins_in
 
 _PYTHON = "3.11"
 _BEAM = "apache-beam"
-_PIN = re.compile(r"^([A-Za-z0-9._-]+)==([^\s;#]+)", re.MULTILINE)
 # In a checkout the lock lies beside the packages; in the image, the one for workers, where commands are given.
 _LOCKS = ("requirements.lock", "requirements-worker.lock")
 PLACES = (Path(__file__).resolve().parents[2], Path())
@@ -25,7 +24,7 @@ def check_environment(places: tuple[Path, ...] = PLACES) -> Iterator[Finding]:
     if lock is None:
         yield unchecked("packages", f"no {_LOCKS[0]} lies beside the package or in this folder", "run it in a checkout")
         return
-    yield from _against(dict(_PIN.findall(lock.read_text(encoding="utf-8"))))
+    yield from _against(pins_in(lock.read_text(encoding="utf-8")))
 
 
 def _against(pins: Mapping[str, str]) -> Iterator[Finding]:

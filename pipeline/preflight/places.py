@@ -16,6 +16,7 @@ from pipeline.endpoints.kafka_pool import shared_reader
 from pipeline.endpoints.sinks import check_writable
 from pipeline.endpoints.sources import Files, Source, Topic
 from pipeline.endpoints.uris import FILE_SCHEMES, STDOUT, beam_path, scheme_of
+from pipeline.saying import on_one_line
 from runners.findings import Finding, fail, ok, unchecked, warn
 from schemas.raw import RawBlock
 
@@ -125,4 +126,4 @@ def _events_in(block: RawBlock) -> int:
 
 
 def _one_line(error: BaseException) -> str:
-    return " ".join(str(error).split())[:300] or type(error).__name__
+    return on_one_line(error) or type(error).__name__

@@ -18,6 +18,7 @@ from apache_beam.options.pipeline_options import (
 from runners.dataflow.buckets import Buckets
 from runners.dataflow.sizes import graph_findings, worker_memory
 from runners.findings import Facts, Finding, fail, ok, unchecked, warn
+from runners.locks import pins_in
 
 DOCKERFILE = Path(__file__).parent / "Dockerfile"
 # What the image installs; it lies in a checkout only.
@@ -30,7 +31,6 @@ _SERVICE_OPTION = re.compile(r"[a-z0-9_]+(=.*)?")
 _AT_LEAST_ONCE = "streaming_mode_at_least_once"
 # Objects of these travel pickled, or in coders, from here to the workers.
 _TRAVELLING = ("apache-beam", "cloudpickle", "numpy", "pandas", "protobuf", "pyarrow")
-_PIN = re.compile(r"^([A-Za-z0-9._-]+)==([^\s;#]+)", re.MULTILINE)
 
 
 def check(facts: Facts, arguments: Sequence[str], machine_bytes: int | None) -> Iterator[Finding]:
@@ -119,7 +119,7 @@ def _packages(requirements: str | None) -> Finding:
 
 def _pins(path: Path) -> dict[str, str]:
     try:
-        return dict(_PIN.findall(path.read_text(encoding="utf-8")))
+        return pins_in(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError):
         return {}
 
