@@ -10,7 +10,6 @@ README = Path(__file__).parent / "README.md"
 PACKAGES = ("schemas", "models", "transforms", "pipeline", "runners")
 
 REQUIRES = [
-    "protobuf>=5.26,<7",
     "apache-beam==2.77.*",
     "backports.zstd>=1.0",  # fastavro's zstandard codec needs this one, not `zstandard`
     "fastavro>=1.13,<2",
@@ -19,6 +18,7 @@ REQUIRES = [
     "numpy>=2,<3",
     "obstore>=0.12,<0.13",  # before 1.0 any minor version may change its interface
     "pandas>=3,<4",  # hashes whole columns of keys (transforms/sharding.py)
+    "protobuf>=5.26,<7",
     "pyarrow>=25,<26",
     "pyruhvro==0.4.*",  # the types it cannot code were listed for this version (schemas/avro_datums.py)
     "python-ulid>=4,<5",
