@@ -5,6 +5,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
+from models.admission import DEFAULT_MAX_BYTES
 from schemas.job import (
     AGGREGATES,
     ColumnType,
@@ -19,11 +20,11 @@ from schemas.job import (
 from schemas.times import MalformedTime, format_duration_us, format_time_us, parse_duration_us, parse_time_us
 from schemas.validation import MISSING, SpecError, validate
 
+DEFAULT_POLL = "10s"
 _DEFAULT_TIME_RANGE = ("1970-01-01T00:00:00Z", "2100-01-01T00:00:00Z")
 _DEFAULT_LATENESS = "2h"
 _DEFAULT_SHARDS = 8
 _DEFAULT_TILE_VALUES = 4096
-_DEFAULT_BUNDLE_BYTES = 2 * 1024**3
 # PSI above 0.2 is the customary line for a shift worth acting on (Siddiqi 2006); KS 0.1 is its usual companion.
 _DEFAULT_PSI, _DEFAULT_KS = 0.2, 0.1
 _MAX_TILES = 100_000
@@ -69,14 +70,7 @@ def parse_job(document: Mapping[str, Any], columns: Mapping[str, str]) -> Job:
         name=document["job"],
         events=_events(events, columns),
         features=_features(document["features"], columns, windows),
-        model=ModelSpec(
-            name=model["name"],
-            store=model["store"],
-            poll_us=_duration(model, "poll", "10s", "model"),
-            allow_pickle=model.get("allow_pickle", False),
-            max_bundle_bytes=model.get("max_bytes", _DEFAULT_BUNDLE_BYTES),
-            trusted_key=model.get("trusted_key"),
-        ),
+        model=model_spec(model),
         drift=DriftSpec(
             window_us=_duration(drift, "window", "1d", "drift"),
             allowed_lateness_us=_duration(drift, "allowed_lateness", _DEFAULT_LATENESS, "drift", zero=True),
@@ -91,6 +85,18 @@ def parse_job(document: Mapping[str, Any], columns: Mapping[str, str]) -> Job:
             dead_letters=sinks.get("dead_letters"),
             format=sinks.get("format", "avro"),
         ),
+    )
+
+
+def model_spec(model: Mapping[str, Any]) -> ModelSpec:
+    """The `model` section of a valid document. Raises `SpecError` for a `poll` of no time."""
+    return ModelSpec(
+        name=model["name"],
+        store=model["store"],
+        poll_us=_duration(model, "poll", DEFAULT_POLL, "model"),
+        allow_pickle=model.get("allow_pickle", False),
+        max_bundle_bytes=model.get("max_bytes", DEFAULT_MAX_BYTES),
+        trusted_key=model.get("trusted_key"),
     )
 
 

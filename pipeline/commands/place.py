@@ -9,11 +9,9 @@ from models.backends import InvalidStoreUrl
 from models.signing import read_public_key
 from models.store import ModelStore
 from pipeline.documents import apply_settings, read_document
-from pipeline.job import checked
+from pipeline.job import DEFAULT_POLL, checked
 from schemas.times import parse_duration_us
 from schemas.validation import MISSING, SpecError
-
-DEFAULT_POLL = "10s"
 
 
 @dataclass(frozen=True, slots=True)

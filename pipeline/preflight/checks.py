@@ -6,12 +6,12 @@ from functools import partial
 from typing import Any
 
 from models import clock
-from models.admission import DEFAULT_MAX_BYTES
 from models.memory import memory_limit_bytes, resident_bytes
 from models.redaction import hide_secrets
 from pipeline.endpoints.outputs import wanted_sinks
 from pipeline.endpoints.resolved import resolve
 from pipeline.endpoints.sources import Source, open_source
+from pipeline.job import model_spec
 from pipeline.options import RunOptions
 from pipeline.preflight.environment import check_environment
 from pipeline.preflight.places import check_sink, check_source, count_events
@@ -23,8 +23,6 @@ from runners.dataflow import preflight as dataflow_preflight
 from runners.dataflow.buckets import Buckets
 from runners.findings import Facts, Finding, Model, fail, ok, unchecked
 from runners.flink import preflight as flink_preflight
-from schemas.job import ModelSpec
-from schemas.times import parse_duration_us
 from schemas.validation import SpecError
 from transforms.watch_releases import columns_of
 
@@ -134,24 +132,12 @@ def _serving(known: _Known) -> Iterator[Finding]:
         yield unasked
         return
     job = known.prepared.job if known.prepared else None
-    spec = job.model if job else _model_spec(known.document["model"])
+    spec = job.model if job else model_spec(known.document["model"])
     horizon_us = job.events.max_out_of_orderness_us + job.features.allowed_lateness_us if job else 0
     columns = columns_of(job) if job else None
     serving = Serving(spec, job, columns, known.streaming, clock.now_us() - horizon_us)
     known.models = serving.models
     yield from serving.check()
-
-
-def _model_spec(model: Mapping[str, Any]) -> ModelSpec:
-    """The model of a spec whose events could not be read."""
-    return ModelSpec(
-        name=model["name"],
-        store=model["store"],
-        poll_us=parse_duration_us(model.get("poll", "10s")),
-        allow_pickle=model.get("allow_pickle", False),
-        max_bundle_bytes=model.get("max_bytes", DEFAULT_MAX_BYTES),
-        trusted_key=model.get("trusted_key"),
-    )
 
 
 def _runner(known: _Known, options: RunOptions, runner: str) -> Iterator[Finding]:
