@@ -10,6 +10,7 @@ from tempfile import TemporaryDirectory
 from typing import NamedTuple
 
 from examples.flights import service
+from runners.flink import parts
 from runners.flink.broker import KafkaBroker
 from runners.flink.cluster import FlinkCluster
 from tests.conformance import runs
@@ -75,8 +76,6 @@ def _all(scenario: Scenario) -> list[Run]:
         _timed("DirectRunner", "an Avro file", lambda: runs.on_direct(scenario)),
         _timed("TestStream", "a perfect watermark", lambda: runs.in_a_story(scenario)),
     ]
-    for part in ("flink", "kafka"):
-        (folder / part).mkdir()
     with FlinkCluster(folder / "flink") as cluster, KafkaBroker(folder / "kafka") as broker:
         service.create_topics(broker)
         done.append(_timed("Flink, bounded", "an Avro file", lambda: runs.on_flink_bounded(scenario, cluster.master)))
@@ -103,7 +102,7 @@ def _page(done: list[Run], events: int) -> str:
     versions = ", ".join(
         [f"Python {platform.python_version()}"]
         + [f"{name} {importlib.metadata.version(name)}" for name in ("apache-beam", "pyarrow", "numpy")]
-        + ["Flink 1.19.3 with Beam's runner 2.62.0, Kafka 4.2.0"]
+        + [f"Flink {parts.FLINK_VERSION} with Beam's runner {parts.BEAM_RUNNER_VERSION}, Kafka {parts.KAFKA_VERSION}"]
     )
     return _TEXT.format(
         scenario=SCENARIO.relative_to(ROOT),
