@@ -29,8 +29,7 @@ def check_unloading_frees_memory(subject: Subject, scratch: Path) -> None:
         scorer = weakref.ref(loaded.scorer)
         del loaded
         freed = cache.retain([])
-        if scorer() is not None:
-            gc.collect()
+        gc.collect()  # a model, or what its client is made of, may be a cycle: garbage now, not a leak
         expect([one.version for one in freed] == [manifest.version], f"load {number + 1} was not let go")
         expect(scorer() is None, f"the scorer of load {number + 1} is still alive after it was let go")
         sizes.append(_resident_bytes())
