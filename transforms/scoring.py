@@ -191,5 +191,7 @@ def _interleaved(columns: list[pa.Array], places: Ints) -> pa.Array:
 def _as_doubles(column: pa.Array) -> npt.NDArray[np.float64]:
     if pa.types.is_boolean(column.type):
         column = column.cast(pa.int64())
-    doubles: npt.NDArray[np.float64] = column.cast(pa.float64(), safe=False).to_numpy(zero_copy_only=False)
-    return np.nan_to_num(doubles) if column.null_count else doubles
+    doubles = column.cast(pa.float64(), safe=False)
+    # A null's place is taken by any number; a NaN that the scorer read stays one.
+    filled: npt.NDArray[np.float64] = doubles.fill_null(0.0).to_numpy(zero_copy_only=False)
+    return filled

@@ -4,15 +4,15 @@ import base64
 import hashlib
 import json
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import apache_beam as beam
 import pyarrow as pa
 
+from pipeline.endpoints.json_rows import json_rows
 from pipeline.endpoints.kafka_address import KafkaAddress
 from pipeline.endpoints.kafka_client import TopicUnreadable, Troubles, client_settings
-from pipeline.endpoints.printing import json_lines
 from transforms import metrics
 
 _FLUSH_SECONDS = 60.0
@@ -63,8 +63,7 @@ def _model_event_key(row: Mapping[str, Any]) -> str:
 
 
 def _drift_key(row: Mapping[str, Any]) -> str:
-    parts = ("window_start", "window_end", "model", "version", "role", "segment", "column", "statistic")
-    return "|".join(str(row[part]) for part in parts)
+    return "|".join(str(row[part]) for part in _OF_DRIFT)
 
 
 def _letter_key(row: Mapping[str, Any]) -> str:
@@ -72,13 +71,21 @@ def _letter_key(row: Mapping[str, Any]) -> str:
     return hashlib.sha256(row["payload"] or row["detail"].encode()).hexdigest()[:32]
 
 
-KEYS: Mapping[str, Callable[[Mapping[str, Any]], str]] = {
-    "Score": _score_key,
-    "Receipt": _score_key,
-    "ModelEvent": _model_event_key,
-    "DriftStatistic": _drift_key,
-    "DeadLetter": _letter_key,
+_OF_DRIFT = ("window_start", "window_end", "model", "version", "role", "segment", "column", "statistic")
+# For each record the columns that make its key, and how.
+KEYS: Mapping[str, tuple[tuple[str, ...], Callable[[Mapping[str, Any]], str]]] = {
+    "Score": (("score_id",), _score_key),
+    "Receipt": (("score_id",), _score_key),
+    "ModelEvent": (("model", "version", "release", "kind"), _model_event_key),
+    "DriftStatistic": (_OF_DRIFT, _drift_key),
+    "DeadLetter": (("payload", "detail"), _letter_key),
 }
+
+
+def keys_of(batch: pa.RecordBatch, record: str) -> Iterator[str]:
+    """A key for each row, which a retry repeats."""
+    columns, key = KEYS[record]
+    return map(key, batch.select(list(columns)).to_pylist())
 
 
 def shortened(letter: bytes) -> bytes:
@@ -109,8 +116,8 @@ class _ProduceFn(beam.DoFn):
         self._too_large: list[tuple[bytes, bytes]] = []
 
     def process(self, batch: pa.RecordBatch) -> None:
-        for row, line in zip(batch.to_pylist(), json_lines(batch), strict=True):
-            self._produce(KEYS[self._record](row).encode(), line.encode())
+        for key, value in zip(keys_of(batch, self._record), json_rows(batch), strict=True):
+            self._produce(key.encode(), value)
         self._producer.poll(0)
 
     def _produce(self, key: bytes, value: bytes) -> None:

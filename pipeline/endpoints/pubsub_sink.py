@@ -8,8 +8,8 @@ import apache_beam as beam
 import pyarrow as pa
 from apache_beam.io.gcp.pubsub import PubsubMessage, WriteToPubSub
 
+from pipeline.endpoints.json_rows import json_rows
 from pipeline.endpoints.kafka_sink import KEYS, TopicUnwritable
-from pipeline.endpoints.printing import json_lines
 from pipeline.endpoints.pubsub_address import PubsubAddress
 from pipeline.saying import on_one_line
 
@@ -37,7 +37,7 @@ def check_writable(address: PubsubAddress, place: str) -> None:
 
 def attributes_of(row: Mapping[str, Any], record: str) -> dict[str, str]:
     """`record`, `id` (which a retry repeats; of Score and Receipt the `score_id`) and what may be filtered by."""
-    key = KEYS[record](row)
+    key = KEYS[record][1](row)
     # An attribute has at most 1,024 bytes, and some keys hold values of the events.
     identity = {"score_id": key, "id": key} if "score_id" in row else {"id": _hashed(key)}
     filters = {name: str(row[name]) for name in _FILTERS if row.get(name) is not None}
@@ -50,8 +50,8 @@ def _hashed(key: str) -> str:
 
 def messages_of(batch: pa.RecordBatch, record: str) -> Iterator[PubsubMessage]:
     """A message for each row. What is too long for one goes in several, each with its `part` of the JSON text."""
-    for row, line in zip(batch.to_pylist(), json_lines(batch), strict=True):
-        data, attributes = line.encode(), attributes_of(row, record)
+    for row, data in zip(batch.to_pylist(), json_rows(batch), strict=True):
+        attributes = attributes_of(row, record)
         parts = [data[start : start + _MOST_BYTES] for start in range(0, len(data), _MOST_BYTES)]
         for number, part in enumerate(parts, 1):
             whole = {} if len(parts) == 1 else {"part": f"{number}/{len(parts)}"}

@@ -1,0 +1,69 @@
+"""Records as JSON objects: the same as value by value, for every kind of column."""
+
+import json
+import math
+from datetime import UTC, datetime
+from typing import Any
+
+import pyarrow as pa
+
+from pipeline.endpoints.json_rows import json_rows
+from schemas.batches import TIME_TYPE
+from schemas.records import arrow_schema
+from transforms.scoring import features_map
+
+TIME = datetime(2013, 1, 1, 0, 26, 40, 123456, UTC)
+
+
+def receipts() -> pa.RecordBatch:
+    """Three rows; the features are a number, a text, and nothing."""
+    inputs = {"delay": [1.5, None, math.nan], "carrier": ["UA", "Ünited", None]}
+    features = features_map(pa.RecordBatch.from_pydict(inputs))
+    columns = []
+    for field in arrow_schema("Receipt"):
+        value = {pa.string(): "x", pa.float64(): math.inf, pa.int64(): 2**60, TIME_TYPE: TIME}.get(field.type, False)
+        if pa.types.is_list(field.type):
+            columns.append(pa.array([[{"feature": "delay", "contribution": 0.5}], [], []], field.type))
+        elif pa.types.is_map(field.type):
+            columns.append(features)
+        elif field.name == "subject":
+            columns.append(pa.array(["N1", None, "N3"]))
+        else:
+            columns.append(pa.array([value] * 3, field.type))
+    return pa.RecordBatch.from_arrays(columns, schema=arrow_schema("Receipt"))
+
+
+def objects(batch: pa.RecordBatch) -> list[dict[str, Any]]:
+    return [json.loads(row) for row in json_rows(batch)]
+
+
+def test_every_field_is_there_in_its_form() -> None:
+    first, second, third = objects(receipts())
+    assert list(first) == arrow_schema("Receipt").names
+    assert (first["event_time"], first["score"], first["release"]) == ("2013-01-01T00:26:40.123456Z", None, 2**60)
+    assert (first["late"], first["subject"], second["subject"]) == (False, "N1", None)
+    assert first["reasons"] == [{"feature": "delay", "contribution": 0.5}]
+    assert [one["features"] for one in (first, second, third)] == [
+        {"delay": 1.5, "carrier": "UA"},
+        {"delay": None, "carrier": "Ünited"},
+        {"delay": None, "carrier": None},
+    ]
+
+
+def test_features_of_numbers_only() -> None:
+    inputs = pa.RecordBatch.from_pydict({"a": [1.0, 2.0], "b": [3.0, 4.0]})
+    batch = pa.RecordBatch.from_arrays([features_map(inputs)], names=["features"])
+    assert objects(batch) == [{"features": {"a": 1.0, "b": 3.0}}, {"features": {"a": 2.0, "b": 4.0}}]
+
+
+def test_a_part_of_a_batch_is_its_rows() -> None:
+    whole = receipts()
+    assert json_rows(whole.slice(1, 2)) == json_rows(whole)[1:]
+    assert json_rows(whole.slice(1, 0)) == []
+
+
+def test_bytes_are_base64_and_whole_seconds_have_no_fraction() -> None:
+    times = pa.array([datetime(1900, 1, 1, tzinfo=UTC), None], TIME_TYPE)
+    batch = pa.RecordBatch.from_arrays([pa.array([b"\xff\x00", b""]), times], names=["payload", "seen_at"])
+    assert json_rows(batch.slice(0, 1)) == [b'{"payload":"/wA=","seen_at":"1900-01-01T00:00:00Z"}']
+    assert json_rows(batch)[1] == b'{"payload":"","seen_at":null}'
