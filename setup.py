@@ -99,7 +99,7 @@ setup(
     package_data={
         "schemas": ["avsc/*.avsc", "history/**/*.avsc", "json/*.json"],
         "pipeline": ["**/*.yaml", "**/*.html"],
-        "runners": ["**/*.yaml", "**/*.json", "**/pom.xml", "**/Dockerfile"],
+        "runners": ["**/*.yaml", "**/*.json", "**/pom.xml", "**/*.java", "**/Dockerfile"],
     },
     install_requires=REQUIRES,
     extras_require=EXTRAS | {"all": combined(EXTRAS), "worker": combined(set(EXTRAS) - {"examples"}), "dev": DEV},

@@ -1,6 +1,7 @@
 """Gets what the local services are made of, once, into a cache folder: through pip, Maven and Go's own clients."""
 
 import fcntl
+import hashlib
 import importlib.util
 import os
 import shutil
@@ -54,11 +55,18 @@ def flink_jars() -> Path:
 
 
 def job_server_jar() -> Path:
-    """Beam's Flink job server in one jar, built by Maven.
+    """Beam's Flink job server in one jar, built by Maven, with a class of Beam mended (docs/flink.md).
 
     Only for places that cannot fetch the one Beam downloads by itself.
     """
-    return _made(f"flink-job-server-{BEAM_RUNNER_VERSION}", _build_job_server) / "flink-job-server.jar"
+    name = f"flink-job-server-{BEAM_RUNNER_VERSION}-{_digest(_HERE / 'jobserver')}"
+    return _made(name, _build_job_server) / "flink-job-server.jar"
+
+
+def _digest(folder: Path) -> str:
+    """Of what a part is built from, so that a change builds it anew."""
+    files = sorted(path for path in folder.rglob("*") if path.suffix in (".xml", ".java"))
+    return hashlib.sha256(b"\0".join(path.read_bytes() for path in files)).hexdigest()[:8]
 
 
 def kafka_jars() -> Path:
@@ -155,7 +163,7 @@ def _unpack_registry(made: Path) -> None:
 
 def _maven(project: str, made: Path, what: str) -> None:
     java()
-    shutil.copy(_HERE / project / "pom.xml", made / "pom.xml")
+    shutil.copytree(_HERE / project, made, dirs_exist_ok=True, ignore=shutil.ignore_patterns("target", "__pycache__"))
     _ran([_tool("mvn", "Maven 3.8 or later"), "--quiet", "--batch-mode", "package"], made, what)
 
 

@@ -22,7 +22,7 @@ from tests.packaging.sources import FOLDERS, ROOMS, Import, imports_of, python_f
 
 DATA = (
     *("schemas/**/*.avsc", "schemas/**/*.json", "pipeline/**/*.yaml"),
-    *("runners/**/*.json", "runners/**/pom.xml", "runners/**/Dockerfile"),
+    *("runners/**/*.json", "runners/**/pom.xml", "runners/**/*.java", "runners/**/Dockerfile"),
 )
 PIN = re.compile(r"^(?P<name>[a-z0-9-]+)==(?P<version>\S+)$", re.MULTILINE)
 LEFT_BEHIND = shutil.ignore_patterns("__pycache__", "*.egg-info", ".*")
