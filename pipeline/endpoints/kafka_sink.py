@@ -15,12 +15,15 @@ from pipeline.endpoints.kafka_address import KafkaAddress
 from pipeline.endpoints.kafka_client import TopicUnreadable, Troubles, client_settings
 from transforms import metrics
 
-_FLUSH_SECONDS = 60.0
+# A slow broker is waited for; one that takes no record for so long fails the bundle.
+_SILENT_SECONDS = 60.0
 _ANSWER_SECONDS = 15.0
 _ASK_SECONDS = 1.0
-_QUEUE_FULL_SECONDS = 1.0
+# Records that wait for the broker, in memory: beyond them the job waits. librdkafka's own bounds are 100,000 and 1 GB.
+_WAITING_RECORDS = 10_000
 # What the client lets through; what a topic takes is the broker's to say.
 _LARGEST_BYTES = 64 * 1024 * 1024
+_WAITING_KB = 2 * _LARGEST_BYTES // 1024
 LETTERS_SHORTENED = "dead_letters_shortened"
 
 
@@ -105,7 +108,13 @@ class _ProduceFn(beam.DoFn):
 
         # Idempotent: a retry inside the client neither repeats nor reorders. The linger makes batches of rows.
         settings = {"enable.idempotence": True, "linger.ms": 20, "compression.type": "lz4"}
-        limits = {"message.max.bytes": _LARGEST_BYTES}
+        limits = {
+            "message.max.bytes": _LARGEST_BYTES,
+            "queue.buffering.max.messages": _WAITING_RECORDS,
+            "queue.buffering.max.kbytes": _WAITING_KB,
+            # No record is given up for its age while others are taken: that is told by `_SILENT_SECONDS`.
+            "message.timeout.ms": 0,
+        }
         self._troubles = Troubles(self._address)
         self._producer = Producer(
             settings | limits | client_settings(self._address) | {"error_cb": self._troubles.heard}
@@ -113,6 +122,7 @@ class _ProduceFn(beam.DoFn):
 
     def start_bundle(self) -> None:
         self._failure = ""
+        self._heard_at = time.monotonic()
         self._too_large: list[tuple[bytes, bytes]] = []
 
     def process(self, batch: pa.RecordBatch) -> None:
@@ -131,7 +141,7 @@ class _ProduceFn(beam.DoFn):
                 self._producer.produce(self._address.topic, value, key, on_delivery=told)
                 return
             except BufferError:  # the broker is slower than the job: wait for it here, which slows the job
-                self._producer.poll(_QUEUE_FULL_SECONDS)
+                self._wait(self._producer.poll, len(self._producer) - 1)
             except KafkaException as error:
                 self._delivered(error.args[0], key, value)
                 return
@@ -139,12 +149,13 @@ class _ProduceFn(beam.DoFn):
     def _delivered(self, error: Any, key: bytes, value: bytes) -> None:
         from confluent_kafka import KafkaError
 
+        self._heard_at = time.monotonic()
         if error is None:
             return
         if error.code() == KafkaError.MSG_SIZE_TOO_LARGE:
             self._too_large.append((key, value))
         else:
-            self._failure = f"{error.str()} ({self._troubles.latest})" if self._troubles.latest else error.str()
+            self._failure = self._with_reason(error.str())
 
     def finish_bundle(self) -> None:
         self._flush()
@@ -175,10 +186,24 @@ class _ProduceFn(beam.DoFn):
             )
 
     def _flush(self) -> None:
-        left = self._producer.flush(_FLUSH_SECONDS)
-        if self._failure or left:
-            reason = self._failure or f"{left} records not acknowledged after {_FLUSH_SECONDS:.0f} s"
-            raise TopicUnwritable(f"{self._address.public}: {reason}")
+        self._wait(self._producer.flush, 0)
+
+    def _wait(self, serve: Callable[[float], int], most: int) -> None:
+        """Waits until at most so many records are on their way; raises `TopicUnwritable` for one that failed.
+
+        However slow the broker is: only when it has taken none for a minute is it given up.
+        """
+        began = time.monotonic()
+        while len(self._producer) > most and not self._failure:
+            serve(_ASK_SECONDS)
+            if time.monotonic() - max(began, self._heard_at) > _SILENT_SECONDS:
+                silence = f"no record acknowledged for {_SILENT_SECONDS:.0f} s, {len(self._producer)} wait"
+                self._failure = self._failure or self._with_reason(silence)
+        if self._failure:
+            raise TopicUnwritable(f"{self._address.public}: {self._failure}")
+
+    def _with_reason(self, said: str) -> str:
+        return f"{said} ({self._troubles.latest})" if self._troubles.latest else said
 
 
 class WriteTopic(beam.PTransform[beam.PCollection[pa.RecordBatch], Any]):

@@ -1,7 +1,10 @@
 """Sinks of record batches: Avro or Parquet files, services, or JSON lines on standard output."""
 
+import logging
 import uuid
+from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager, suppress
 from typing import IO, Any, Protocol
 
 import apache_beam as beam
@@ -17,6 +20,7 @@ from pipeline.saying import on_one_line
 from schemas.avro_files import AvroFileWriter
 from schemas.records import avsc
 
+_LOG = logging.getLogger(__name__)
 _ROWS_PER_FILE = 5_000_000
 
 
@@ -104,27 +108,48 @@ class _ParquetWriter:
             self._writer.close()
 
 
+@contextmanager
+def _named(path: str) -> Iterator[None]:
+    """What the system says of a full disk does not say of which file: `SinkUnwritable` does."""
+    try:
+        yield
+    except OSError as error:
+        raise SinkUnwritable(f"{path} cannot be written: {on_one_line(error)}") from None
+
+
 class _OpenFile:
-    """A file under a hidden name until it is complete."""
+    """A file under a hidden name until it is complete. Raises `SinkUnwritable`."""
 
     def __init__(self, folder: str, name: str, file_format: FileFormat) -> None:
         self._partial, self._final = FileSystems.join(folder, f".{name}.partial"), FileSystems.join(folder, name)
-        self._stream = FileSystems.create(self._partial, mime_type="application/octet-stream")
-        self._writer = file_format.open(self._stream)
         self.rows = 0
+        with _named(self._final):
+            self._stream = FileSystems.create(self._partial, mime_type="application/octet-stream")
+            try:
+                self._writer = file_format.open(self._stream)
+            except OSError:
+                self.discard()
+                raise
 
     def write(self, batch: pa.RecordBatch) -> None:
-        self._writer.write(batch)
+        with _named(self._final):
+            self._writer.write(batch)
         self.rows += batch.num_rows
 
     def publish(self) -> None:
-        self._writer.close()
-        self._stream.close()
-        FileSystems.rename([self._partial], [self._final])
+        with _named(self._final):
+            self._writer.close()
+            self._stream.close()
+            FileSystems.rename([self._partial], [self._final])
 
     def discard(self) -> None:
-        self._stream.close()
-        FileSystems.delete([self._partial])
+        """Deletes it. What is still in its buffer may not be writable: it must not take up a full disk for that."""
+        with suppress(OSError):
+            self._stream.close()
+        try:
+            FileSystems.delete([self._partial])
+        except OSError as error:  # the bundle has failed already, for a reason of its own
+            _LOG.warning("%s is left over: %s", self._partial, on_one_line(error))
 
 
 class _WriteFn(beam.DoFn):

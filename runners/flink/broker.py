@@ -15,6 +15,10 @@ _START_SECONDS = 180.0  # it takes five on a machine that has nothing else to do
 _JAVA = ["-Xms128m", "-Xmx512m", "-XX:+UseSerialGC", "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn"]
 
 
+class BrokerRefused(RuntimeError):
+    """The broker did not do what it was asked; the message has its words."""
+
+
 @dataclass(frozen=True, slots=True)
 class Security:
     """What the listeners that are not open need.
@@ -115,12 +119,29 @@ class KafkaBroker(Server):
         self.process.wait_until(lambda: answers(self.port), _START_SECONDS)
         return self
 
+    def slow_down(self, client_id: str, bytes_per_second: int | None) -> None:
+        """Takes no more than that from all producers of that `client.id` together; None lifts it.
+
+        This is Kafka's own quota: whoever exceeds it is kept waiting. Raises `BrokerRefused`.
+        """
+        quota = "producer_byte_rate"
+        change = f"--delete-config={quota}" if bytes_per_second is None else f"--add-config={quota}={bytes_per_second}"
+        about = ["--alter", change, "--entity-type=clients", f"--entity-name={client_id}"]
+        said = self._ran("kafka.admin.ConfigCommand", f"--bootstrap-server={self.bootstrap}", *about)
+        if said is not None:
+            raise BrokerRefused(f"{self.bootstrap}: {change}: {said}")
+
     def _format(self, config: Path) -> None:
-        arguments = ["kafka.tools.StorageTool", "format", f"--cluster-id={_cluster_id()}", "--config", str(config)]
-        done = subprocess.run([*self._java(), *arguments], capture_output=True, text=True, check=False)
-        if done.returncode:
+        arguments = ["format", f"--cluster-id={_cluster_id()}", "--config", str(config)]
+        said = self._ran("kafka.tools.StorageTool", *arguments)
+        if said is not None:
             config.unlink()
-            raise DidNotStart(f"Kafka's storage could not be formatted: {(done.stdout + done.stderr).strip()[-300:]}")
+            raise DidNotStart(f"Kafka's storage could not be formatted: {said}")
+
+    def _ran(self, tool: str, *arguments: str) -> str | None:
+        """What one of Kafka's own tools says when it fails; None when it does not."""
+        done = subprocess.run([*self._java(), tool, *arguments], capture_output=True, text=True, check=False)
+        return (done.stdout + done.stderr).strip()[-300:] if done.returncode else None
 
     @staticmethod
     def _java() -> list[str]:

@@ -3,7 +3,7 @@
 import json
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -29,7 +29,7 @@ class Answer(NamedTuple):
 
 
 class Running(NamedTuple):
-    """One service under test; `sent` grows as a test sends events."""
+    """One service under test; `sent` grows as a test sends events. `scores` reads what it has answered."""
 
     job: Job
     cluster: FlinkCluster
@@ -37,6 +37,7 @@ class Running(NamedTuple):
     store: ModelStore
     events: Iterator[Event]
     sent: list[Event]
+    scores: Callable[[], list[dict[str, Any]]]
 
     def send(self, count: int) -> list[Event]:
         """The next events of the month, in the order of their time."""
@@ -47,9 +48,9 @@ class Running(NamedTuple):
 
     def send_until_some_are_scored(self, count: int) -> None:
         """Sends events and returns in the middle of their scoring: a failure now repeats some of it."""
-        before = len(records(self.broker, "scores"))
+        before = len(self.scores())
         self.send(count)
-        self.wait_until(lambda: len(records(self.broker, "scores")) > before, 120, "the first scores of a batch")
+        self.wait_until(lambda: len(self.scores()) > before, 120, "the first scores of a batch")
 
     def wait_until(self, holds: Callable[[], bool], seconds: float, what: str) -> None:
         """Looks twice a second; raises when the job ended or the time is over."""
@@ -58,11 +59,15 @@ class Running(NamedTuple):
     def wait_until_all_scored(self, after: str) -> None:
         """Holds the oracle: exactly the events that were sent have scores. Says how many were written twice."""
         wanted = {event["id"] for event in self.sent}
-        self.wait_until(lambda: service.scored_ids(self.broker) >= wanted, 300, f"all events scored after {after}")
-        scores = records(self.broker, "scores")
+        self.wait_until(lambda: self.scored_ids() >= wanted, 300, f"all events scored after {after}")
+        scores = self.scores()
         repeated = len(scores) - len({score["score_id"] for score in scores})
         print(f"after {after}: {len(wanted)} events, {repeated} scores written twice so far")
         assert {score["event_id"] for score in scores} == wanted
+
+    def scored_ids(self) -> set[str]:
+        """The ids of all events that have a score."""
+        return {score["event_id"] for score in self.scores()}
 
     def reached_us(self) -> int:
         """The event time of the last event sent, in microseconds."""
@@ -99,13 +104,25 @@ def following(broker: KafkaBroker, url: str) -> list[str]:
 
 @contextmanager
 def running(
-    cluster: FlinkCluster, broker: KafkaBroker, s3: S3Server, pool: WorkerPool, root: Path, folder: Path
+    cluster: FlinkCluster,
+    broker: KafkaBroker,
+    s3: S3Server,
+    pool: WorkerPool,
+    root: Path,
+    folder: Path,
+    settings: Sequence[str] = (),
+    scores: Callable[[], list[dict[str, Any]]] | None = None,
 ) -> Iterator[Running]:
-    """The job with workers of the pool, once it has scored its first 200 events."""
+    """The job with workers of the pool, once it has scored its first 200 events.
+
+    `settings` change the job; where they send its scores elsewhere than to the topic, `scores` reads them there.
+    """
     url, store = prepared_store(s3, "models", folder)
     events = iter(service.flights(root / "tests/data/flights/departures-2013-01.avro"))
-    with service.submitted(cluster, following(broker, url), folder, pool.arguments) as job:
-        under_test = Running(job, cluster, broker, store, events, [])
+    given = [*following(broker, url), *(word for setting in settings for word in ("--set", setting))]
+    with service.submitted(cluster, given, folder, pool.arguments) as job:
+        read = scores or (lambda: records(broker, "scores"))
+        under_test = Running(job, cluster, broker, store, events, [], read)
         under_test.send(200)
         under_test.wait_until_all_scored("the start")
         yield under_test

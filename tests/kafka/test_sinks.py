@@ -2,6 +2,7 @@
 
 import base64
 import json
+import time
 from typing import Any
 
 import apache_beam as beam
@@ -42,9 +43,13 @@ def _numbers(field: pa.Field, count: int) -> list[Any]:
 
 def written(topics: Topics, address: KafkaAddress, record: str, *batches: pa.RecordBatch) -> list[Message]:
     """The topic after a pipeline has written batches to it."""
+    write(address, record, *batches)
+    return topics.read(address.topic)
+
+
+def write(address: KafkaAddress, record: str, *batches: pa.RecordBatch) -> None:
     with beam.Pipeline(runner=bounded_runner()) as pipeline:
         _ = pipeline | beam.Create(list(batches)) | WriteTopic(address, record)
-    return topics.read(address.topic)
 
 
 def letter(payload: bytes, detail: str = "why") -> DeadLetter:
@@ -111,6 +116,26 @@ def test_broker_that_is_gone_fails_the_bundle(topics: Topics) -> None:
     hasty = KafkaAddress(f"127.0.0.1:{free_port()}", "scores", client=(("message.timeout.ms", "1500"),))
     with pytest.raises(Exception, match=r"Local: Message timed out \(.*Connection refused"):
         written(topics, hasty, "Score", rows("Score", 2))
+
+
+def test_broker_that_takes_no_record_fails_the_bundle_in_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(kafka_sink, "_SILENT_SECONDS", 1.5)
+    gone = KafkaAddress(f"127.0.0.1:{free_port()}", "scores")
+    with pytest.raises(Exception, match=r"no record acknowledged for 2 s, 2 wait \(.*Connection refused"):
+        write(gone, "Score", rows("Score", 2))
+
+
+def test_slow_broker_is_waited_for_as_long_as_it_takes_records(
+    topics: Topics, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(kafka_sink, "_SILENT_SECONDS", 3.0)
+    topic = topics.create()
+    small = (("client.id", topic), ("compression.type", "none"), ("batch.size", "2000"))
+    topics.broker.slow_down(topic, 8_000)
+    began = time.monotonic()
+    found = written(topics, KafkaAddress(topics.broker.bootstrap, topic, client=small), "Score", rows("Score", 500))
+    assert time.monotonic() - began > 2 * kafka_sink._SILENT_SECONDS
+    assert len({message.key() for message in found}) == 500
 
 
 def test_topic_that_does_not_exist_is_named_before_the_job_starts(topics: Topics) -> None:

@@ -1,0 +1,45 @@
+"""Small disks that tests may fill: real file systems of their own, where this machine lets us mount them."""
+
+import os
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+
+class SmallDisk:
+    """A file system of so many bytes at `folder`."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._filler = folder / "filler"
+
+    def fill(self, but: int = 0) -> None:
+        """Takes all the room there is, to the last page, but for so many bytes (a multiple of 4096)."""
+        free = os.statvfs(self.folder)
+        with self._filler.open("xb", buffering=0) as stream:
+            os.posix_fallocate(stream.fileno(), 0, free.f_bavail * free.f_frsize - but)
+
+    def make_room(self) -> None:
+        """Gives back what `fill` took."""
+        self._filler.unlink()
+
+
+@contextmanager
+def small_disk(folder: Path, megabytes: int) -> Iterator[SmallDisk]:
+    """A file system in memory, mounted at a new folder; skips, saying why, where this user may not mount one."""
+    folder.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", f"size={megabytes}m", "tmpfs", str(folder)]
+    try:
+        done = subprocess.run(mount, capture_output=True, text=True, check=False)
+    except OSError as error:
+        pytest.skip(f"no small disk: {error}")
+    if done.returncode:
+        pytest.skip(f"no small disk: {' '.join(done.stderr.split())}")
+    try:
+        yield SmallDisk(folder)
+    finally:
+        # Lazily: a worker that is ending may still have a file open.
+        subprocess.run(["umount", "--lazy", str(folder)], check=True)

@@ -1,0 +1,86 @@
+"""Sinks that do not keep up: a disk that takes nothing. The oracle is that of `test_failures.py`.
+
+The job's scores are files on a small disk, its receipts records of a topic.
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import fastavro
+import pytest
+
+from runners.flink.broker import KafkaBroker
+from runners.flink.cluster import FlinkCluster
+from runners.flink.objects import S3Server
+from runners.flink.worker_pool import WorkerPool
+from tests.disks import SmallDisk, small_disk
+from tests.flink.running import Running, running
+from tests.servers import needs
+
+pytestmark = needs("java", "mvn", "go")
+
+SLOW = "slow"  # the client id of the sink of receipts, by which the broker knows it
+
+
+def files_in(folder: Path) -> list[Path]:
+    """The files of scores that readers see."""
+    return sorted(folder.glob("scores-*.avro"))
+
+
+def scores_in(folder: Path) -> list[dict[str, Any]]:
+    """Every score in the files of a folder. Raises for a file that is not whole."""
+    found: list[dict[str, Any]] = []
+    for path in files_in(folder):
+        with path.open("rb") as stream:
+            found += [row for row in fastavro.reader(stream) if isinstance(row, dict)]
+    return found
+
+
+@pytest.fixture(scope="module")
+def disk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SmallDisk]:
+    with small_disk(tmp_path_factory.mktemp("disk") / "small", 64) as mounted:
+        yield mounted
+
+
+@pytest.fixture(scope="module")
+def live(
+    cluster: FlinkCluster,
+    broker: KafkaBroker,
+    s3: S3Server,
+    pool: WorkerPool,
+    disk: SmallDisk,
+    root: Path,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[Running]:
+    topics, scores = f"kafka://{broker.bootstrap}", disk.folder / "scores"
+    settings = (
+        f"sinks.scores={scores}",
+        f"sinks.audit={topics}/audit?client.id={SLOW}",
+        f"events.uri={topics}/flights?idle_after=3s&group=readers",
+    )
+    folder = tmp_path_factory.mktemp("job")
+    with running(cluster, broker, s3, pool, root, folder, settings, lambda: scores_in(scores)) as started:
+        yield started
+
+
+def failures(live: Running) -> list[str]:
+    """What Flink says the job failed of."""
+    told = live.cluster.rest(f"/jobs/{live.job_id}/exceptions")["exceptionHistory"]["entries"]
+    return [entry["stacktrace"] for entry in told]
+
+
+def test_full_disk_fails_the_job_until_there_is_room_and_nothing_is_lost_or_torn(
+    live: Running, disk: SmallDisk
+) -> None:
+    folder, before = disk.folder / "scores", live.restores
+    seen = files_in(folder)
+    disk.fill()
+    live.send(200)
+    live.wait_until(lambda: live.restores >= before + 2, 180, "two restarts for the full disk")
+    said = [line for text in failures(live) for line in text.splitlines() if "No space left on device" in line]
+    assert any(f"{folder}/scores-" in line for line in said)
+    assert files_in(folder) == seen
+    disk.make_room()
+    live.send(100)
+    live.wait_until_all_scored("a full disk")
