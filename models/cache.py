@@ -43,6 +43,11 @@ class LoadFailed(Exception):
         """False where the store was at fault, or had not all of the bundle: loading it again may succeed."""
         return self.reason not in (UNAVAILABLE, BundleIncomplete.reason)
 
+    @property
+    def store_failed(self) -> bool:
+        """Whether the store did not answer, which says nothing about the bundle."""
+        return self.reason == UNAVAILABLE
+
     def __str__(self) -> str:
         return f"version {self.version!r} ({self.digest[:12]}) was not loaded: {self.reason}: {self.detail}"
 

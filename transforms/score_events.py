@@ -86,6 +86,10 @@ def receipts_of(
     return pa.RecordBatch.from_arrays(arrays, schema=arrow_schema("Receipt"))
 
 
+class StoreSilent(RuntimeError):
+    """A process that has no model yet cannot get one, as the store does not answer. It passes; the events stay."""
+
+
 class _ScoreFn(beam.DoFn):
     def __init__(self, spec: ModelSpec, source: Source) -> None:
         self._spec, self._source = spec, source
@@ -134,12 +138,17 @@ class _ScoreFn(beam.DoFn):
             yield from self._records(good, outcome, by, model)
 
     def _unscored(self, events: pa.RecordBatch, by: scoring.Assigned, plan: Plan) -> Iterator[Any]:
-        """The rows of a version without a model: nothing of a shadow, whose events are answered, else dead letters."""
+        """The rows of a version without a model: nothing of a shadow, whose events are answered, else dead letters.
+
+        Raises `StoreSilent` in a stream whose store does not answer: its runner tries the bundle again.
+        """
         failure = plan.failures.get(by.entry.digests[by.version])
         if by.role == scoring.SHADOW:
             name = metrics.SHADOW_SCORES_SKIPPED if failure is None else metrics.SHADOW_SCORES_FAILED
             metrics.counter(name).inc(events.num_rows)
             return
+        if failure is not None and failure.store_failed and not self._source.waits:
+            raise StoreSilent(f"{events.num_rows} events wait: {failure}")
         detail = str(failure) if failure else f"version {by.version!r} was not loaded, nor any other"
         yield of_rows("unserved", "LoadFailed", detail, events, now_us())
 

@@ -11,13 +11,14 @@ from apache_beam.testing.test_stream import TestStream as Story  # pytest would 
 from apache_beam.testing.util import assert_that
 from apache_beam.utils.timestamp import Timestamp
 
+from models.cache import shared_cache
 from models.releases import AdmittedRelease, Challenger
 from models.store import ModelStore
 from runners.direct import bounded_runner, replaying_runner
 from schemas.job import DriftSpec, EventsSpec, FeaturesSpec, Job, SinksSpec
 from tests.loading.gated import MODEL, SECOND, GatedScorer, Readings, events, new_store, publish, released, spec_of
 from transforms.guard_watcher import GuardWatcher
-from transforms.score_events import ScoredEvents, ScoreEvents
+from transforms.score_events import SCORES, ScoredEvents, ScoreEvents, StoreSilent, _ScoreFn, source_of
 
 pytestmark = pytest.mark.usefixtures("gated")
 
@@ -101,6 +102,24 @@ def test_bounded_run_without_a_release_leaves_unserved_dead_letters(tmp_path: Pa
         outputs = score(pipeline, new_store(), [], events(1, 2))
         letters = [("e1", "unserved", "NoRelease"), ("e2", "unserved", "NoRelease")]
         assert_that(outputs.dead_letters, are("event_id stage error", letters))
+
+
+def test_stream_without_any_model_fails_its_bundle_until_the_store_answers(tmp_path: Path) -> None:
+    store = ModelStore(str(tmp_path / "store"), MODEL)
+    first = released(digests_of(store, tmp_path / "payload", "v1"), 1, 0, "v1")
+    place = next((tmp_path / "store").rglob("versions")) / "v1"
+    place.rename(tmp_path / "away")
+    place.write_text("a file where a folder should be")
+    scoring = _ScoreFn(spec_of(store), source_of(job_on(store), waits=False))
+    scoring.setup()
+    with pytest.raises(StoreSilent, match=r"2 events wait: version 'v1' .* StoreUnavailable"):
+        list(scoring.process(events(1, 2), [first]))
+    place.unlink()
+    (tmp_path / "away").rename(place)
+    shared_cache().retain(())  # as a new process, or half a minute later
+    outputs = list(scoring.process(events(1, 2), [first]))
+    scores = [one.value for one in outputs if isinstance(one, beam.pvalue.TaggedOutput) and one.tag == SCORES]
+    assert rows(scores, "event_id", "version") == [("e1", "v1"), ("e2", "v1")]
 
 
 def test_stream_waits_for_its_first_release(tmp_path: Path) -> None:
