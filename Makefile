@@ -8,9 +8,11 @@ COMPILE = UV_CUSTOM_COMPILE_COMMAND="make lock" .venv/bin/uv pip compile setup.p
 	--no-emit-index-url --no-emit-find-links
 IMAGE ?=
 TEMPLATE ?=
+MINUTES ?= 30
+SEED ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-flink test test-dataflow dataflow-template lint typecheck bench bench-swap lock clean .venv
+.PHONY: help demo demo-flink soak test test-dataflow dataflow-template lint typecheck bench bench-swap lock clean .venv
 
 help: ## Show this list
 	@echo "Usage: make TARGET"
@@ -21,6 +23,9 @@ demo: .venv ## Score a year of flights with three model versions and show what h
 
 demo-flink: .venv ## The same job as a service on Flink, Kafka and S3, with a machine that dies (Java 17, Maven, Go)
 	@$(RUN) -m examples.flights.flink_demo
+
+soak: .venv ## Kill machines at random under a running job on Flink and account for every event (MINUTES=30 SEED=)
+	@$(RUN) -m tests.flink.soak --minutes "$(MINUTES)" $(if $(SEED),--seed "$(SEED)")
 
 test: lint typecheck ## Run everything that CI runs: ruff, mypy --strict and pytest
 	@echo "pytest"

@@ -161,6 +161,11 @@ class Job:
                 raise AssertionError(f"{what}: {'the job ended' if ended else f'not within {seconds:.0f} s'}\n{last}")
             time.sleep(0.5)
 
+    def let_go(self) -> None:
+        """Ends the process, which ends neither the job nor its workers: LOOPBACK aside, they are the cluster's."""
+        self._process.kill()
+        self._process.wait()
+
 
 def arguments(broker: KafkaBroker, store: str) -> list[str]:
     """The job's own options: the embedded job with topics in the place of files."""

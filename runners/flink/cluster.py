@@ -1,5 +1,6 @@
 """A Flink session cluster on loopback: one job manager, some task managers, checkpoints on disk."""
 
+import http.client
 import json
 import time
 import urllib.error
@@ -96,13 +97,15 @@ class FlinkCluster:
     Args:
         folder: configuration, logs, checkpoints and temporary files; one per cluster.
         task_managers: how many to start, each with two slots, 1.5 GB of heap and 0.7 GB beside it at most.
+        changed: what is to be other than in `settings`, by Flink's names.
     """
 
-    def __init__(self, folder: Path, task_managers: int = 2) -> None:
+    def __init__(self, folder: Path, task_managers: int = 2, changed: Mapping[str, str] | None = None) -> None:
         self.folder = folder.absolute()
         self.ports = {"rpc": free_port(), "rest": free_port()}
         self.task_managers: list[Process] = []
         self._wanted = task_managers
+        self._changed = dict(changed or {})
         self._started = 0
         self._job_manager: Process | None = None
 
@@ -115,7 +118,8 @@ class FlinkCluster:
         """Starts all of it. Raises `PartMissing` and `DidNotStart`; nothing is left running then."""
         for name in ("conf", "logs", "tmp", "upload", "checkpoints", "savepoints"):
             (self.folder / name).mkdir(parents=True, exist_ok=True)
-        lines = [f"{name}: {value}\n" for name, value in settings(self.folder, self.ports).items()]
+        chosen = settings(self.folder, self.ports) | self._changed
+        lines = [f"{name}: {value}\n" for name, value in chosen.items()]
         (self.folder / "conf" / "flink-conf.yaml").write_text("".join(lines))
         (self.folder / "conf" / "log4j.properties").write_text(_LOG4J)
         try:
@@ -171,7 +175,7 @@ class FlinkCluster:
                 return json.loads(response.read() or b"{}")
         except urllib.error.HTTPError as error:
             raise ClusterFailed(f"{method} {path}: {error.code} {error.read()[:300]!r}") from None
-        except OSError as error:
+        except (OSError, http.client.HTTPException) as error:  # the second: it died in the middle of its answer
             raise ClusterFailed(f"{method} {path}: {error}") from None
 
     def _answers(self) -> bool:
@@ -208,12 +212,13 @@ class FlinkCluster:
     def last_checkpoint(self, job_id: str) -> str:
         """Where the last complete checkpoint of a job is, which a new submission can go on from.
 
-        Raises `ClusterFailed` when there is none.
+        It is looked for on disk: a job manager that has died cannot be asked. Raises `ClusterFailed` where none is.
         """
-        completed = self.rest(f"/jobs/{job_id}/checkpoints")["latest"]["completed"]
-        if completed is None:
+        complete = (self.folder / "checkpoints" / job_id).glob("chk-*/_metadata")
+        numbers = [int(found.parent.name.removeprefix("chk-")) for found in complete]
+        if not numbers:
             raise ClusterFailed(f"job {job_id} has no complete checkpoint")
-        return str(completed["external_path"])
+        return f"file://{self.folder}/checkpoints/{job_id}/chk-{max(numbers)}"
 
     def restart_job_manager(self) -> None:
         """`kill -9` of the job manager and a new one in its place, which knows nothing of the jobs before it."""

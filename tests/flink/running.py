@@ -4,7 +4,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -126,6 +126,21 @@ def running(
         under_test.send(200)
         under_test.wait_until_all_scored("the start")
         yield under_test
+
+
+class Resumable:
+    """A service that can be submitted again from where it was; `given` are the options of its job."""
+
+    def __init__(self, stack: ExitStack, live: Running, pool: WorkerPool, given: Sequence[str], folder: Path) -> None:
+        self.live, self._stack, self._pool, self._given, self._folder = live, stack, pool, given, folder
+
+    def resume(self, place: str, *options: str, change: str = "") -> None:
+        """Submits the job again from a savepoint or checkpoint, with later options and a changed setting."""
+        self.live.job.let_go()
+        given = [*self._given, *(("--set", change) if change else ())]
+        chosen = [*self._pool.arguments, f"--savepoint_path={place}", *options]
+        job = self._stack.enter_context(service.submitted(self.live.cluster, given, self._folder, chosen))
+        self.live = self.live._replace(job=job)
 
 
 def answers_of(receipts: list[dict[str, Any]]) -> set[Answer]:

@@ -15,7 +15,7 @@ from runners.flink.broker import KafkaBroker
 from runners.flink.cluster import FlinkCluster
 from runners.flink.objects import S3Server
 from runners.flink.worker_pool import WorkerPool
-from tests.flink.running import Running, answers_of, following, running, undisturbed
+from tests.flink.running import Resumable, answers_of, following, running, undisturbed
 from tests.servers import needs
 
 HOUR_US = 3_600_000_000
@@ -24,20 +24,6 @@ pytestmark = needs("java", "mvn", "go")
 
 # In the place of one that no model reads: another aggregate of a column and key that the state knows.
 CHANGE = "features[6]={name: origin_delay_max_1h, key: origin, column: dep_delay, aggregate: max, size: 1h, every: 5m}"
-
-
-class Resumable:
-    """A service that can be submitted again from where it was."""
-
-    def __init__(self, stack: ExitStack, live: Running, pool: WorkerPool, folder: Path) -> None:
-        self.live, self._stack, self._pool, self._folder = live, stack, pool, folder
-
-    def resume(self, place: str, *options: str, change: str = "") -> None:
-        """Submits the job again from a savepoint or checkpoint, with later options and a changed setting."""
-        given = [*following(self.live.broker, self.live.store.url), *(("--set", change) if change else ())]
-        chosen = [*self._pool.arguments, f"--savepoint_path={place}", *options]
-        job = self._stack.enter_context(service.submitted(self.live.cluster, given, self._folder, chosen))
-        self.live = self.live._replace(job=job)
 
 
 @pytest.fixture(scope="module")
@@ -52,7 +38,7 @@ def resumable(
     folder = tmp_path_factory.mktemp("job")
     with ExitStack() as stack:
         live = stack.enter_context(running(cluster, broker, s3, pool, root, folder))
-        yield Resumable(stack, live, pool, folder)
+        yield Resumable(stack, live, pool, following(broker, live.store.url), folder)
 
 
 def test_job_goes_on_from_its_savepoint_with_another_parallelism(resumable: Resumable, cluster: FlinkCluster) -> None:

@@ -1,0 +1,103 @@
+"""The machines of a soak: how each dies, and how it comes back."""
+
+import time
+from collections import Counter
+from collections.abc import Callable, Mapping
+from typing import NamedTuple
+
+from runners.flink.broker import KafkaBroker
+from runners.flink.cluster import ClusterFailed, FlinkCluster
+from runners.flink.objects import S3Server
+from runners.flink.processes import Server
+from runners.flink.worker_pool import WorkerPool
+from tests.flink.running import Resumable, Running
+from tests.flink.soak.plan import Failure, Kind, Step, steps
+
+# What is just being started cannot be killed before it is there.
+_VICTIM_SECONDS = 120.0
+_SUBMIT_SECONDS = 240.0
+
+
+class Machines(NamedTuple):
+    """What can die."""
+
+    cluster: FlinkCluster
+    broker: KafkaBroker
+    s3: S3Server
+    pool: WorkerPool
+
+
+class Disturbance:
+    """Kills what the plan says, and starts it again; counts the kills by kind."""
+
+    def __init__(self, service: Resumable, machines: Machines, say: Callable[[str], None]) -> None:
+        self.kills: Counter[Kind] = Counter()
+        self._service, self._machines, self._say = service, machines, say
+        self._place: str | None = None  # of the checkpoint that the job was last submitted from
+        _, broker, s3, pool = machines
+        self._how: Mapping[Kind, Callable[[], bool]] = {
+            Kind.WORKER: lambda: bool(pool.kill_workers()),
+            Kind.POOL: lambda: bool(pool.kill_pool()),
+            Kind.TASK_MANAGER: self._kill_task_manager,
+            Kind.JOB_MANAGER: self._kill_job_manager,
+            Kind.BROKER: lambda: _kill(broker),
+            Kind.STORE: lambda: _kill(s3),
+        }
+        self._servers: Mapping[Kind, Server] = {Kind.BROKER: broker, Kind.STORE: s3}
+
+    @property
+    def _live(self) -> Running:
+        return self._service.live
+
+    def run(self, plan: list[Failure]) -> None:
+        """Goes through the plan, and late steps at once; raises when the job ends."""
+        began = time.monotonic()
+        for step in steps(plan):
+            self._wait_until(began + step.at)
+            self._take(step)
+
+    def _wait_until(self, at: float) -> None:
+        patience = max(at - time.monotonic(), 0.0) + 60
+        self._live.wait_until(lambda: time.monotonic() >= at, patience, "the next failure")
+
+    def _take(self, step: Step) -> None:
+        if not step.kill:
+            _bring_back(self._servers[step.kind])
+            return
+        self._live.wait_until(self._how[step.kind], _VICTIM_SECONDS, f"{step.kind} to kill")
+        self.kills[step.kind] += 1
+        self._say(f"{self.kills.total():3}  kill -9 of the {step.kind}; {len(self._live.sent)} events sent")
+
+    def _kill_task_manager(self) -> bool:
+        try:
+            self._machines.cluster.kill_busy_task_manager()
+        except ClusterFailed:
+            return False
+        self._machines.cluster.add_task_manager()
+        return True
+
+    def _kill_job_manager(self) -> bool:
+        """As an operator without high availability: a new one, and the job again from its last checkpoint on disk."""
+        for server in self._servers.values():  # what submits the job asks both
+            _bring_back(server)
+        cluster, job_id = self._machines.cluster, self._live.job_id
+        cluster.restart_job_manager()
+        try:
+            self._place = cluster.last_checkpoint(job_id)
+        except ClusterFailed:
+            if self._place is None:
+                raise
+        self._service.resume(self._place)
+        running = self._machines.cluster.job_states
+        self._live.wait_until(lambda: "RUNNING" in running().values(), _SUBMIT_SECONDS, "the job submitted again")
+        return True
+
+
+def _kill(server: Server) -> bool:
+    server.kill()
+    return True
+
+
+def _bring_back(server: Server) -> None:
+    if server.process is None:
+        server.start()

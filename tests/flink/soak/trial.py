@@ -1,0 +1,95 @@
+"""One soak: the job under a stream of events, the failures, the wait for the rest, the account."""
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import NamedTuple
+
+from examples.flights import service
+from examples.flights.service import Event, records
+from tests.flink.running import Resumable, Running, following, prepared_store, undisturbed
+from tests.flink.soak.account import Account, Left, account_of
+from tests.flink.soak.machines import Disturbance, Machines
+from tests.flink.soak.plan import planned
+from tests.flink.soak.stream import endless, flowing
+from tests.flink.soak.watch import watched
+
+_FIRST_EVENTS = 200
+_START_SECONDS = 300.0
+_CATCH_UP_SECONDS = 900.0
+# A client of Kafka tries again at most 10 s after the broker is back. A partition that is silent only because the
+# sender still waits must not count as idle: what it brings then would be late.
+_IDLE_AFTER = "15s"
+
+
+class Trial(NamedTuple):
+    """How long failures come, how many, by which seed, and how many events a second meanwhile."""
+
+    minutes: float
+    kills: int
+    seed: int
+    per_second: float = 20.0
+
+
+@contextmanager
+def started(machines: Machines, flights: Sequence[Event], folder: Path) -> Iterator[Resumable]:
+    """The job with workers of the pool, once it has scored its first events."""
+    cluster, broker, s3, pool = machines
+    url, store = prepared_store(s3, "soak", folder)
+    given = [*following(broker, url), "--set", f"events.uri=kafka://{broker.bootstrap}/flights?idle_after={_IDLE_AFTER}"]
+    with ExitStack() as stack:
+        job = stack.enter_context(service.submitted(cluster, given, folder, pool.arguments))
+        live = Running(job, cluster, broker, store, endless(flights), [])
+        live.send(_FIRST_EVENTS)
+        wait_until_all_scored(live, _START_SECONDS)
+        yield Resumable(stack, live, pool, given, folder)
+
+
+def wait_until_all_scored(live: Running, seconds: float) -> None:
+    """Raises when some event has no score after so many seconds."""
+    wanted = {event["id"] for event in live.sent}
+    live.wait_until(lambda: service.scored_ids(live.broker) >= wanted, seconds, f"{len(wanted)} events scored")
+
+
+def release_for_the_middle(live: Running, trial: Trial) -> None:
+    """v2 from the event time on that is reached in the middle: the cut-over comes while machines die."""
+    at_us = live.reached_us()
+    hours = trial.minutes * 30 * trial.per_second / _events_an_hour(live)
+    live.store.append_release(champion="v2", effective_from_us=at_us + int(hours * 3.6e9), by="soak")
+    live.wait_until(lambda: bool(service.told(live.broker, "released", "v2")), 120, "v2 admitted")
+
+
+def _events_an_hour(live: Running) -> float:
+    span = live.sent[-1]["departed_at"] - live.sent[0]["departed_at"]
+    return len(live.sent) * 3600 / float(span.total_seconds())
+
+
+def account(
+    trial: Trial, machines: Machines, flights: Sequence[Event], folder: Path, say: Callable[[str], None]
+) -> Account:
+    """Runs the trial and returns its account. Raises `AssertionError` when the job ends or does not catch up."""
+    with started(machines, flights, folder) as running:
+        release_for_the_middle(running.live, trial)
+        say(f"{len(running.live.sent)} events scored; Flink's page: http://{machines.cluster.master}; {trial}")
+        disturbance = Disturbance(running, machines, say)
+        with watched(machines.cluster) as seen:
+            with flowing(running.live, trial.per_second):
+                disturbance.run(planned(trial.minutes, trial.kills, trial.seed))
+            say(f"the machines are left alone; {len(running.live.sent)} events sent")
+            began = time.monotonic()
+            wait_until_all_scored(running.live, _CATCH_UP_SECONDS)
+            say(f"all of them have scores {time.monotonic() - began:.0f} s later")
+        left = left_by(running.live, folder)
+    return account_of(left, seen, disturbance.kills)
+
+
+def left_by(live: Running, folder: Path) -> Left:
+    """Everything on the topics, and a bounded run over the same events."""
+    return Left(
+        events=[event["id"] for event in live.sent],
+        scores=records(live.broker, "scores"),
+        receipts=records(live.broker, "audit.receipts"),
+        dead_letters=records(live.broker, "dead"),
+        undisturbed=undisturbed(live.broker, live.store.url, folder),
+    )
