@@ -22,7 +22,8 @@ from schemas.times import parse_time_us
 Event = dict[str, Any]
 MODEL = "flight-delay"
 LOOPBACK = "--environment_type=LOOPBACK"
-_QUIET = {"log_level": 3}  # errors only: a broker that has just started is asked again, which is no news
+_QUIET = {"log_level": 2}  # a broker that has just started, or was killed, is asked again, which is no news
+_BROKER_SECONDS = 240  # a broker that was killed comes back
 TOPICS = {"flights": 2, "scores": 1, "audit.receipts": 1, "audit.models": 1, "drift": 1, "dead": 1}
 _NUMBER = {"type": "number", "nullable": True, "default": 0.0}
 INPUTS = [
@@ -92,7 +93,7 @@ def produce_values(broker: KafkaBroker, records: list[tuple[str, bytes]]) -> Non
     producer = Producer({"bootstrap.servers": broker.bootstrap, "enable.idempotence": True, **_QUIET})
     for key, value in records:
         producer.produce("flights", value, key=key.encode())
-    assert producer.flush(60) == 0
+    assert producer.flush(_BROKER_SECONDS) == 0
 
 
 def _rfc3339(time_of_day: datetime) -> str:

@@ -53,9 +53,16 @@ def provisioned(endpoint: str, worker_id: str) -> Any:
 
 
 def start_program(folder: Path, python: str) -> Path:
-    """Writes the one file that `--container_executable` takes, which runs this module with that interpreter."""
+    """Writes the one file that `--container_executable` takes, which runs this module with that interpreter.
+
+    Each worker leaves a file in `folder/started`, named by its process id, with its arguments, one a line.
+    """
+    started = folder / "started"
+    started.mkdir()
     program = folder / "worker"
-    program.write_text(f"#!/bin/sh\nexec '{python}' -m runners.flink.worker \"$@\"\n")
+    # Written beside and moved: who looks sees all of it or nothing.
+    note = f"printf '%s\\n' \"$@\" > '{folder}'/$$ && mv '{folder}'/$$ '{started}'/$$"
+    program.write_text(f"#!/bin/sh\n{note}\nexec '{python}' -m runners.flink.worker \"$@\"\n")
     program.chmod(0o755)
     return program
 

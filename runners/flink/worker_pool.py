@@ -1,4 +1,4 @@
-"""The Python workers beside a Flink task manager: Beam's worker pool, and a keeper that starts it again.
+"""The Python workers beside a Flink task manager: Beam's worker pool, and a keeper that starts it and them again.
 
     python -m runners.flink.worker_pool --port 50000
 
@@ -18,6 +18,7 @@ from types import FrameType
 from typing import Self
 
 from runners.flink.processes import LOOPBACK, Process, Server, answers
+from runners.flink.started_workers import StartedWorkers
 from runners.flink.worker import start_program
 
 _START_SECONDS = 60.0
@@ -25,12 +26,17 @@ _PAUSE_SECONDS = 1.0
 _POOL = "apache_beam.runners.worker.worker_pool_main"
 
 
-def keep(command: Sequence[str], ended: threading.Event, say: Callable[[str], None]) -> None:
-    """Runs `command`, and again a second after it has ended, until `ended` is set; then ends it."""
+def keep(
+    command: Sequence[str], ended: threading.Event, say: Callable[[str], None], look: Callable[[], None]
+) -> None:
+    """Runs `command`, and again a second after it has ended, until `ended` is set; then ends it.
+
+    Meanwhile it calls `look` every second.
+    """
     while not ended.is_set():
         with subprocess.Popen(command, stdin=subprocess.DEVNULL) as pool:
             while pool.poll() is None and not ended.wait(_PAUSE_SECONDS):
-                pass
+                look()
             if pool.poll() is None:
                 pool.terminate()
         if not ended.wait(_PAUSE_SECONDS):
@@ -104,12 +110,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     def end(number: int, frame: FrameType | None) -> None:
         ended.set()
 
+    def say(text: str) -> None:
+        print(f"{LOOPBACK}:{given.port}: {text}", file=sys.stderr, flush=True)
+
     signal.signal(signal.SIGTERM, end)
     signal.signal(signal.SIGINT, end)
     with TemporaryDirectory(prefix="halflife-worker-") as folder:
         program = start_program(Path(folder), sys.executable)
         command = [sys.executable, "-m", _POOL, f"--service_port={given.port}", f"--container_executable={program}"]
-        keep(command, ended, lambda text: print(f"{LOOPBACK}:{given.port}: {text}", file=sys.stderr, flush=True))
+        workers = StartedWorkers(Path(folder) / "started", program, say)
+        keep(command, ended, say, workers.look)
+        workers.end()
     return 0
 
 

@@ -1,17 +1,23 @@
 """The Python workers of a task manager: what one is told, and that the pool beside it never stays away."""
 
 import json
+import os
+import signal
+import socket
+import subprocess
 import sys
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from apache_beam.portability.api import beam_provision_api_pb2, endpoints_pb2
 from google.protobuf import struct_pb2, text_format
 
-from runners.flink.processes import answers
-from runners.flink.worker import environment
+from runners.flink.processes import LOOPBACK, answers
+from runners.flink.started_workers import StartedWorkers
+from runners.flink.worker import environment, start_program
 from runners.flink.worker_pool import WorkerPool, keep
 
 SAYS_SO_AND_ENDS = """
@@ -56,7 +62,7 @@ def test_program_that_ends_is_started_again_until_the_keeper_ends(tmp_path: Path
         if len(said) == 2:
             ended.set()
 
-    keep([sys.executable, "-c", SAYS_SO_AND_ENDS, str(tmp_path / "log")], ended, hear)
+    keep([sys.executable, "-c", SAYS_SO_AND_ENDS, str(tmp_path / "log")], ended, hear, lambda: None)
     assert said == ["the worker pool ended with 0; starting it again"] * 2
     assert (tmp_path / "log").read_text() == "started\n" * 2
 
@@ -71,3 +77,54 @@ def test_killed_pool_answers_again_and_ends_with_its_keeper(tmp_path: Path) -> N
     while answers(pool.port) and time.monotonic() < deadline:
         pass
     assert not answers(pool.port)
+
+
+class Kept:
+    """A worker that does nothing, started as Beam's pool starts one, and who looks after it."""
+
+    def __init__(self, folder: Path, control: str) -> None:
+        does_nothing = folder / "python"
+        does_nothing.write_text("#!/bin/sh\nexec sleep 600\n")
+        does_nothing.chmod(0o755)
+        self.said: list[str] = []
+        self.started = folder / "started"
+        program = start_program(folder, str(does_nothing))
+        self.workers = StartedWorkers(self.started, program, self.said.append)
+        self.given = ["--id=1-1", f"--control_endpoint={control}"]
+        self.pool = subprocess.Popen([str(program), *self.given])
+        self.look_until(lambda: self.pids() == [self.pool.pid])
+
+    def pids(self) -> list[int]:
+        return [int(path.name) for path in self.started.iterdir()]
+
+    def look_until(self, holds: Callable[[], bool]) -> None:
+        deadline = time.monotonic() + 30
+        while not holds():
+            assert time.monotonic() < deadline
+            self.workers.look()
+            time.sleep(0.1)
+
+
+def test_worker_that_dies_before_its_task_manager_has_it_is_started_again(tmp_path: Path) -> None:
+    with socket.create_server((LOOPBACK, 0)) as waits:
+        kept = Kept(tmp_path, f"localhost:{waits.getsockname()[1]}")
+        os.kill(kept.pool.pid, signal.SIGKILL)  # not collected by its pool: it stays a zombie
+        kept.look_until(lambda: bool(kept.pids()) and kept.pids() != [kept.pool.pid])
+    (pid,) = kept.pids()
+    assert (kept.started / str(pid)).read_text().splitlines() == kept.given
+    assert kept.said == [
+        f"worker {kept.pool.pid} has ended, and its task manager waits for it; starting it again"
+    ]
+    kept.workers.end()
+    kept.look_until(lambda: kept.pids() == [])
+    kept.pool.wait()
+
+
+def test_worker_whose_task_manager_has_gone_is_forgotten(tmp_path: Path) -> None:
+    with socket.create_server((LOOPBACK, 0)) as closed:
+        gone = f"localhost:{closed.getsockname()[1]}"
+    kept = Kept(tmp_path, gone)
+    kept.pool.kill()
+    kept.pool.wait()
+    kept.look_until(lambda: kept.pids() == [])
+    assert kept.said == []

@@ -80,8 +80,7 @@ def account(
             began = time.monotonic()
             wait_until_all_scored(running.live, _CATCH_UP_SECONDS)
             say(f"all of them have scores {time.monotonic() - began:.0f} s later")
-        left = left_by(running.live, folder)
-    return account_of(left, seen, disturbance.kills)
+        return account_of(left_by(running.live, folder), seen, disturbance.kills)
 
 
 def left_by(live: Running, folder: Path) -> Left:
