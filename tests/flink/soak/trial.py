@@ -40,7 +40,7 @@ def started(machines: Machines, flights: Sequence[Event], folder: Path) -> Itera
     given = [*following(broker, url), "--set", f"events.uri=kafka://{broker.bootstrap}/flights?idle_after={_IDLE_AFTER}"]
     with ExitStack() as stack:
         job = stack.enter_context(service.submitted(cluster, given, folder, pool.arguments))
-        live = Running(job, cluster, broker, store, endless(flights), [])
+        live = Running(job, cluster, broker, store, endless(flights), [], lambda: service.records(broker, "scores"))
         live.send(_FIRST_EVENTS)
         wait_until_all_scored(live, _START_SECONDS)
         yield Resumable(stack, live, pool, given, folder)
