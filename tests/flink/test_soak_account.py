@@ -1,14 +1,19 @@
 """The plan of a soak and its account, without any machine: what would be found is found."""
 
 from collections import Counter
+from itertools import islice
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from examples.flights import service
 from schemas.times import format_time_us
 from tests.flink.running import answers_of
 from tests.flink.soak.account import Account, Left, account_of, sizes, table
 from tests.flink.soak.plan import AWAY_SECONDS, DECK, planned, steps
+from tests.flink.soak.stream import endless
+from tests.flink.soak.trial import Trial, middle_us
 from tests.flink.soak.watch import Seen
 
 SECOND = 1_000_000
@@ -108,3 +113,13 @@ def test_nothing_dies_while_it_is_away_and_all_come_back() -> None:
     for kind in AWAY_SECONDS:
         order = [step.kill for step in steps(planned(30, 300, 7)) if step.kind == kind]
         assert order == [True, False] * (len(order) // 2)
+
+
+def test_cut_over_divides_the_events_of_a_trial_and_no_two_have_one_id(root: Path) -> None:
+    flights = service.flights(root / "tests/data/flights/departures-2013-01.avro")
+    sent = list(islice(endless(flights), 200 + 36_000))
+    at_us = middle_us(Trial(minutes=30, kills=1, seed=1, per_second=20.0), flights)
+    times = [int(event["departed_at"].timestamp() * 1e6) for event in sent]
+    assert abs(sum(time < at_us for time in times) - 18_200) < 20
+    assert times == sorted(times)
+    assert len({event["id"] for event in sent}) == len(sent)

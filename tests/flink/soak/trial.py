@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
 
@@ -52,17 +53,17 @@ def wait_until_all_scored(live: Running, seconds: float) -> None:
     live.wait_until(lambda: service.scored_ids(live.broker) >= wanted, seconds, f"{len(wanted)} events scored")
 
 
-def release_for_the_middle(live: Running, trial: Trial) -> None:
+def release_for_the_middle(live: Running, trial: Trial, flights: Sequence[Event]) -> None:
     """v2 from the event time on that is reached in the middle: the cut-over comes while machines die."""
-    at_us = live.reached_us()
-    hours = trial.minutes * 30 * trial.per_second / _events_an_hour(live)
-    live.store.append_release(champion="v2", effective_from_us=at_us + int(hours * 3.6e9), by="soak")
+    at_us = middle_us(trial, flights)
+    live.store.append_release(champion="v2", effective_from_us=at_us, by="soak")
     live.wait_until(lambda: bool(service.told(live.broker, "released", "v2")), 120, "v2 admitted")
 
 
-def _events_an_hour(live: Running) -> float:
-    span = live.sent[-1]["departed_at"] - live.sent[0]["departed_at"]
-    return len(live.sent) * 3600 / float(span.total_seconds())
+def middle_us(trial: Trial, flights: Sequence[Event]) -> int:
+    """The time of the event that is sent when half of the trial is over, in microseconds."""
+    place = _FIRST_EVENTS + round(trial.minutes * 30 * trial.per_second)
+    return int(next(islice(endless(flights), place, None))["departed_at"].timestamp() * 1e6)
 
 
 def account(
@@ -70,7 +71,7 @@ def account(
 ) -> Account:
     """Runs the trial and returns its account. Raises `AssertionError` when the job ends or does not catch up."""
     with started(machines, flights, folder) as running:
-        release_for_the_middle(running.live, trial)
+        release_for_the_middle(running.live, trial, flights)
         say(f"{len(running.live.sent)} events scored; Flink's page: http://{machines.cluster.master}; {trial}")
         disturbance = Disturbance(running, machines, say)
         with watched(machines.cluster) as seen:
