@@ -28,6 +28,10 @@ REFUSED_OPERATIONS = frozenset(
     }
 )
 
+# The rows that do not fill a vector register are added up in another order, which shows in the last digit of a float.
+# Batches are filled up to whole registers, so that a row has the same score in each batch that it may be in.
+_WHOLE_ROWS = 16
+
 
 class TensorflowScorer(Scorer):
     """A SavedModel folder anywhere in the bundle.
@@ -66,14 +70,17 @@ class TensorflowScorer(Scorer):
 
     def score(self, batch: pa.RecordBatch) -> npt.NDArray[np.float64]:
         """Score with the signature; an empty batch does not reach it."""
-        if batch.num_rows == 0:
+        rows = batch.num_rows
+        if rows == 0:
             return np.empty(0, dtype=np.float64)
+        batch = batch.take(pa.array(np.minimum(np.arange(rows + -rows % _WHOLE_ROWS), rows - 1)))
         if self._matrix is not None:
             feeds = {self._matrix: self._tensor(self._matrix, as_matrix(batch))}
         else:
             feeds = {name: self._tensor(name, _column(batch.column(name), name)) for name in self._specs}
         answer = self._signature(**feeds)[self._output].numpy()
-        return _flat(np.asarray(answer, dtype=np.float64), self._meaning)
+        scores = _flat(np.asarray(answer, dtype=np.float64), self._meaning)
+        return scores[:rows] if len(scores) == batch.num_rows else scores
 
     def _tensor(self, name: str, values: npt.NDArray[Any]) -> Any:
         spec = self._specs[name]
