@@ -44,7 +44,7 @@ class LoadFailed(Exception):
         return self.reason not in (UNAVAILABLE, BundleIncomplete.reason)
 
     @property
-    def store_failed(self) -> bool:
+    def store_silent(self) -> bool:
         """Whether the store did not answer, which says nothing about the bundle."""
         return self.reason == UNAVAILABLE
 

@@ -147,7 +147,7 @@ class _ScoreFn(beam.DoFn):
             name = metrics.SHADOW_SCORES_SKIPPED if failure is None else metrics.SHADOW_SCORES_FAILED
             metrics.counter(name).inc(events.num_rows)
             return
-        if failure is not None and failure.store_failed and not self._source.waits:
+        if failure is not None and failure.store_silent and not self._source.waits:
             raise StoreSilent(f"{events.num_rows} events wait: {failure}")
         detail = str(failure) if failure else f"version {by.version!r} was not loaded, nor any other"
         yield of_rows("unserved", "LoadFailed", detail, events, now_us())

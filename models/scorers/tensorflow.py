@@ -73,22 +73,27 @@ class TensorflowScorer(Scorer):
         rows = batch.num_rows
         if rows == 0:
             return np.empty(0, dtype=np.float64)
-        batch = batch.take(pa.array(np.minimum(np.arange(rows + -rows % _WHOLE_ROWS), rows - 1)))
         if self._matrix is not None:
             feeds = {self._matrix: self._tensor(self._matrix, as_matrix(batch))}
         else:
             feeds = {name: self._tensor(name, _column(batch.column(name), name)) for name in self._specs}
         answer = self._signature(**feeds)[self._output].numpy()
         scores = _flat(np.asarray(answer, dtype=np.float64), self._meaning)
-        return scores[:rows] if len(scores) == batch.num_rows else scores
+        return scores[:rows] if scores.shape[:1] == (rows + _missing(rows),) else scores
 
     def _tensor(self, name: str, values: npt.NDArray[Any]) -> Any:
         spec = self._specs[name]
+        values = np.concatenate([values, np.repeat(values[-1:], _missing(len(values)), axis=0)])
         if spec.shape.rank == 2 and values.ndim == 1:
             values = values[:, np.newaxis]
         if values.dtype != object:
             values = values.astype(spec.dtype.as_numpy_dtype)
         return self._to_tensor(values, spec.dtype)
+
+
+def _missing(rows: int) -> int:
+    """How many rows a batch of so many lacks to fill whole registers."""
+    return -rows % _WHOLE_ROWS
 
 
 def _column(column: pa.Array, name: str) -> npt.NDArray[Any]:

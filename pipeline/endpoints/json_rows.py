@@ -44,12 +44,11 @@ def _maps(column: pa.Array) -> list[dict[str, Any]]:
 
 def _union_values(values: pa.UnionArray) -> list[Any]:
     """Of a sparse union; a column of numbers, as most are, costs no look at each value."""
-    kinds = values.type_codes.to_numpy()
-    by_kind: list[list[Any]] = [values.field(kind).to_pylist() for kind in np.unique(kinds)]
+    kinds, places = np.unique(values.type_codes.to_numpy(), return_inverse=True)
+    by_kind: list[list[Any]] = [values.field(kind).to_pylist() for kind in kinds]
     if len(by_kind) == 1:
         return by_kind[0]
-    places = np.searchsorted(np.unique(kinds), kinds).tolist()
-    return [by_kind[place][row] for row, place in enumerate(places)]
+    return [by_kind[place][row] for row, place in enumerate(places.tolist())]
 
 
 _CONVERTERS: Mapping[Callable[[pa.DataType], bool], Callable[[pa.Array], list[Any]]] = {

@@ -5,7 +5,7 @@ import hashlib
 import json
 import time
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import apache_beam as beam
 import pyarrow as pa
@@ -74,21 +74,28 @@ def _letter_key(row: Mapping[str, Any]) -> str:
     return hashlib.sha256(row["payload"] or row["detail"].encode()).hexdigest()[:32]
 
 
+class Key(NamedTuple):
+    """The columns that make a record's key, and how they make it."""
+
+    columns: tuple[str, ...]
+    of: Callable[[Mapping[str, Any]], str]
+
+
 _OF_DRIFT = ("window_start", "window_end", "model", "version", "role", "segment", "column", "statistic")
-# For each record the columns that make its key, and how.
-KEYS: Mapping[str, tuple[tuple[str, ...], Callable[[Mapping[str, Any]], str]]] = {
-    "Score": (("score_id",), _score_key),
-    "Receipt": (("score_id",), _score_key),
-    "ModelEvent": (("model", "version", "release", "kind"), _model_event_key),
-    "DriftStatistic": (_OF_DRIFT, _drift_key),
-    "DeadLetter": (("payload", "detail"), _letter_key),
+_SCORE = Key(("score_id",), _score_key)
+KEYS: Mapping[str, Key] = {
+    "Score": _SCORE,
+    "Receipt": _SCORE,
+    "ModelEvent": Key(("model", "version", "release", "kind"), _model_event_key),
+    "DriftStatistic": Key(_OF_DRIFT, _drift_key),
+    "DeadLetter": Key(("payload", "detail"), _letter_key),
 }
 
 
 def keys_of(batch: pa.RecordBatch, record: str) -> Iterator[str]:
     """A key for each row, which a retry repeats."""
-    columns, key = KEYS[record]
-    return map(key, batch.select(list(columns)).to_pylist())
+    key = KEYS[record]
+    return map(key.of, batch.select(list(key.columns)).to_pylist())
 
 
 def shortened(letter: bytes) -> bytes:

@@ -70,7 +70,7 @@ def test_record_written_twice_has_the_same_key_both_times(topics: Topics, target
 
 
 def test_scores_and_receipts_have_their_score_id_for_a_key(topics: Topics, target: KafkaAddress) -> None:
-    assert KEYS["Receipt"] == KEYS["Score"]
+    assert KEYS["Receipt"] is KEYS["Score"]
     found = written(topics, target, "Score", rows("Score", 3))
     ids = [json.loads(message.value() or b"")["score_id"] for message in found]
     assert [message.key() for message in found] == [one.encode() for one in ids]

@@ -58,3 +58,19 @@ def test_a_row_has_the_same_score_in_every_batch(tmp_path: Path) -> None:
     for size in (1, 2, 7, 20, 100):
         parts = [scorer.score(rows.slice(start, size)) for start in range(0, rows.num_rows, size)]
         np.testing.assert_array_equal(np.concatenate(parts), whole)
+
+
+def test_answer_that_is_one_number_for_all_rows_goes_out_as_it_is(tmp_path: Path) -> None:
+    import tensorflow as tf
+
+    class Root(tf.Module):  # type: ignore[misc]  # TensorFlow has no types
+        @tf.function(input_signature=[tf.TensorSpec([None, 1], tf.float32)])  # type: ignore[untyped-decorator]
+        def __call__(self, rows: Any) -> Any:
+            return {"score": tf.reduce_mean(rows)}
+
+    model = Root()
+    tf.saved_model.save(model, str(tmp_path), signatures=model.__call__)
+    inputs = [{"name": "x", "type": "number"}]
+    manifest = write_bundle("tensorflow", tmp_path, bundles.document("tensorflow", inputs=inputs))
+    answer = load_scorer("tensorflow", tmp_path, manifest).score(pa.RecordBatch.from_pydict({"x": [1.0, 3.0]}))
+    assert answer.shape == ()
