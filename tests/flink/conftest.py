@@ -1,6 +1,7 @@
 """Real servers for the tests of the service: one Flink cluster for all, a broker, a store and workers for each file."""
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -9,6 +10,7 @@ from runners.flink.broker import KafkaBroker
 from runners.flink.cluster import FlinkCluster
 from runners.flink.objects import S3Server
 from runners.flink.worker_pool import WorkerPool
+from tests.flink.running import Machines
 
 
 @pytest.fixture(scope="session")
@@ -37,3 +39,14 @@ def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[KafkaBroker]:
 def pool(s3: S3Server, tmp_path_factory: pytest.TempPathFactory) -> Iterator[WorkerPool]:
     with WorkerPool(tmp_path_factory.mktemp("workers")) as started:
         yield started
+
+
+@pytest.fixture(scope="module")
+def machines(cluster: FlinkCluster, broker: KafkaBroker, s3: S3Server, pool: WorkerPool) -> Machines:
+    return Machines(cluster, broker, s3, pool)
+
+
+@pytest.fixture(scope="session")
+def month(root: Path) -> list[service.Event]:
+    """Flights of a month in the order of their event time."""
+    return service.flights(root / "tests/data/flights/departures-2013-01.avro")

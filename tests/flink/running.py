@@ -3,7 +3,7 @@
 import json
 import subprocess
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -17,6 +17,17 @@ from runners.flink.objects import S3Server
 from runners.flink.worker_pool import WorkerPool
 from schemas.times import parse_time_us
 from tests.beam import flights
+
+FIRST_EVENTS = 200
+
+
+class Machines(NamedTuple):
+    """What a service runs on, and what can die."""
+
+    cluster: FlinkCluster
+    broker: KafkaBroker
+    s3: S3Server
+    pool: WorkerPool
 
 
 class Answer(NamedTuple):
@@ -58,16 +69,16 @@ class Running(NamedTuple):
 
     def wait_until_all_scored(self, after: str) -> None:
         """Holds the oracle: exactly the events that were sent have scores. Says how many were written twice."""
-        wanted = {event["id"] for event in self.sent}
-        self.wait_until(lambda: self.scored_ids() >= wanted, 300, f"all events scored after {after}")
-        scores = self.scores()
+        self.wait_for_scores(300, f"all events scored after {after}")
+        wanted, scores = {event["id"] for event in self.sent}, self.scores()
         repeated = len(scores) - len({score["score_id"] for score in scores})
         print(f"after {after}: {len(wanted)} events, {repeated} scores written twice so far")
         assert {score["event_id"] for score in scores} == wanted
 
-    def scored_ids(self) -> set[str]:
-        """The ids of all events that have a score."""
-        return {score["event_id"] for score in self.scores()}
+    def wait_for_scores(self, seconds: float, what: str) -> None:
+        """Raises when some event that was sent has no score after so many seconds."""
+        wanted = {event["id"] for event in self.sent}
+        self.wait_until(lambda: {score["event_id"] for score in self.scores()} >= wanted, seconds, what)
 
     def reached_us(self) -> int:
         """The event time of the last event sent, in microseconds."""
@@ -104,26 +115,23 @@ def following(broker: KafkaBroker, url: str) -> list[str]:
 
 @contextmanager
 def running(
-    cluster: FlinkCluster,
-    broker: KafkaBroker,
-    s3: S3Server,
-    pool: WorkerPool,
-    root: Path,
+    machines: Machines,
+    events: Iterable[Event],
     folder: Path,
     settings: Sequence[str] = (),
     scores: Callable[[], list[dict[str, Any]]] | None = None,
 ) -> Iterator[Running]:
-    """The job with workers of the pool, once it has scored its first 200 events.
+    """The job with workers of the pool, once it has scored its first events.
 
     `settings` change the job; where they send its scores elsewhere than to the topic, `scores` reads them there.
     """
+    cluster, broker, s3, pool = machines
     url, store = prepared_store(s3, "models", folder)
-    events = iter(service.flights(root / "tests/data/flights/departures-2013-01.avro"))
     given = [*following(broker, url), *(word for setting in settings for word in ("--set", setting))]
     with service.submitted(cluster, given, folder, pool.arguments) as job:
         read = scores or (lambda: records(broker, "scores"))
-        under_test = Running(job, cluster, broker, store, events, [], read)
-        under_test.send(200)
+        under_test = Running(job, cluster, broker, store, iter(events), [], read)
+        under_test.send(FIRST_EVENTS)
         under_test.wait_until_all_scored("the start")
         yield under_test
 

@@ -12,13 +12,13 @@ from pathlib import Path
 import pytest
 
 from examples.flights import service
-from examples.flights.service import records
+from examples.flights.service import Event, records
 from runners.flink.broker import KafkaBroker
 from runners.flink.cluster import FlinkCluster
 from runners.flink.job_metrics import job_metrics
 from runners.flink.objects import S3Server
 from runners.flink.worker_pool import WorkerPool
-from tests.flink.running import Running, answers_of, running, undisturbed
+from tests.flink.running import Machines, Running, answers_of, running, undisturbed
 from tests.servers import needs
 
 pytestmark = needs("java", "mvn", "go")
@@ -29,14 +29,9 @@ HOUR_US = 3_600_000_000
 
 @pytest.fixture(scope="module")
 def live(
-    cluster: FlinkCluster,
-    broker: KafkaBroker,
-    s3: S3Server,
-    pool: WorkerPool,
-    root: Path,
-    tmp_path_factory: pytest.TempPathFactory,
+    machines: Machines, month: list[Event], tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Running]:
-    with running(cluster, broker, s3, pool, root, tmp_path_factory.mktemp("job")) as started:
+    with running(machines, month, tmp_path_factory.mktemp("job")) as started:
         yield started
 
 

@@ -10,12 +10,9 @@ from pathlib import Path
 import pytest
 
 from examples.flights import service
-from examples.flights.service import records
-from runners.flink.broker import KafkaBroker
+from examples.flights.service import Event, records
 from runners.flink.cluster import FlinkCluster
-from runners.flink.objects import S3Server
-from runners.flink.worker_pool import WorkerPool
-from tests.flink.running import Resumable, answers_of, following, running, undisturbed
+from tests.flink.running import Machines, Resumable, answers_of, following, running, undisturbed
 from tests.servers import needs
 
 HOUR_US = 3_600_000_000
@@ -28,17 +25,12 @@ CHANGE = "features[6]={name: origin_delay_max_1h, key: origin, column: dep_delay
 
 @pytest.fixture(scope="module")
 def resumable(
-    cluster: FlinkCluster,
-    broker: KafkaBroker,
-    s3: S3Server,
-    pool: WorkerPool,
-    root: Path,
-    tmp_path_factory: pytest.TempPathFactory,
+    machines: Machines, month: list[Event], tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Resumable]:
     folder = tmp_path_factory.mktemp("job")
     with ExitStack() as stack:
-        live = stack.enter_context(running(cluster, broker, s3, pool, root, folder))
-        yield Resumable(stack, live, pool, following(broker, live.store.url), folder)
+        live = stack.enter_context(running(machines, month, folder))
+        yield Resumable(stack, live, machines.pool, following(machines.broker, live.store.url), folder)
 
 
 def test_job_goes_on_from_its_savepoint_with_another_parallelism(resumable: Resumable, cluster: FlinkCluster) -> None:

@@ -1,6 +1,5 @@
 """The job as a service: Kafka in and out, models on S3, Flink under it; a model takes over, a machine dies."""
 
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
@@ -32,12 +31,16 @@ class Answers(NamedTuple):
 
 @pytest.fixture(scope="module")
 def answers(
-    root: Path, cluster: FlinkCluster, s3: S3Server, broker: KafkaBroker, tmp_path_factory: pytest.TempPathFactory
+    month: list[Event],
+    cluster: FlinkCluster,
+    s3: S3Server,
+    broker: KafkaBroker,
+    tmp_path_factory: pytest.TempPathFactory,
 ) -> Answers:
     """The story: v1 serves; v2 is released ahead of its time; a task manager is killed; all events are scored."""
     folder = tmp_path_factory.mktemp("job")
     url, store = prepared_store(s3, "models", folder)
-    events = service.flights(root / "tests/data/flights/departures-2013-01.avro")[:EVENTS]
+    events = month[:EVENTS]
     given = service.arguments(broker, url)
     service.produce(broker, events[:700])
     following = [*given, "--set", f"events.uri=kafka://{broker.bootstrap}/flights?idle_after=5s"]

@@ -1,16 +1,10 @@
 """A short soak: the same as `make soak`, with one seed, in which each kind of machine dies."""
 
-from pathlib import Path
-
 import pytest
 
-from examples.flights import service
-from runners.flink.broker import KafkaBroker
-from runners.flink.cluster import FlinkCluster
-from runners.flink.objects import S3Server
-from runners.flink.worker_pool import WorkerPool
+from examples.flights.service import Event
+from tests.flink.running import Machines
 from tests.flink.soak.account import Account, table
-from tests.flink.soak.machines import Machines
 from tests.flink.soak.plan import Kind
 from tests.flink.soak.trial import Trial, account
 from tests.servers import needs
@@ -21,16 +15,8 @@ pytestmark = needs("java", "mvn", "go")
 
 
 @pytest.fixture(scope="module")
-def found(
-    cluster: FlinkCluster,
-    broker: KafkaBroker,
-    s3: S3Server,
-    pool: WorkerPool,
-    root: Path,
-    tmp_path_factory: pytest.TempPathFactory,
-) -> Account:
-    flights = service.flights(root / "tests/data/flights/departures-2013-01.avro")
-    come = account(TRIAL, Machines(cluster, broker, s3, pool), flights, tmp_path_factory.mktemp("soak"), print)
+def found(machines: Machines, month: list[Event], tmp_path_factory: pytest.TempPathFactory) -> Account:
+    come = account(TRIAL, machines, month, tmp_path_factory.mktemp("soak"), print)
     print(table(come))
     return come
 

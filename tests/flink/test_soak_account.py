@@ -2,12 +2,11 @@
 
 from collections import Counter
 from itertools import islice
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-from examples.flights import service
+from examples.flights.service import Event
 from schemas.times import format_time_us
 from tests.flink.running import answers_of
 from tests.flink.soak.account import Account, Left, account_of, sizes, table
@@ -115,10 +114,9 @@ def test_nothing_dies_while_it_is_away_and_all_come_back() -> None:
         assert order == [True, False] * (len(order) // 2)
 
 
-def test_cut_over_divides_the_events_of_a_trial_and_no_two_have_one_id(root: Path) -> None:
-    flights = service.flights(root / "tests/data/flights/departures-2013-01.avro")
-    sent = list(islice(endless(flights), 200 + 36_000))
-    at_us = middle_us(Trial(minutes=30, kills=1, seed=1, per_second=20.0), flights)
+def test_cut_over_divides_the_events_of_a_trial_and_no_two_have_one_id(month: list[Event]) -> None:
+    sent = list(islice(endless(month), 200 + 36_000))
+    at_us = middle_us(Trial(minutes=30, kills=1, seed=1, per_second=20.0), month)
     times = [int(event["departed_at"].timestamp() * 1e6) for event in sent]
     assert abs(sum(time < at_us for time in times) - 18_200) < 20
     assert times == sorted(times)

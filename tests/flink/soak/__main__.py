@@ -20,8 +20,8 @@ from runners.flink.objects import S3Server
 from runners.flink.parts import PartMissing
 from runners.flink.processes import DidNotStart
 from runners.flink.worker_pool import WorkerPool
+from tests.flink.running import Machines
 from tests.flink.soak.account import Account, table
-from tests.flink.soak.machines import Machines
 from tests.flink.soak.trial import Trial, account
 
 _FLIGHTS = Path("tests/data/flights/departures-2013-01.avro")

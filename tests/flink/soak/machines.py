@@ -3,28 +3,15 @@
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping
-from typing import NamedTuple
 
-from runners.flink.broker import KafkaBroker
-from runners.flink.cluster import ClusterFailed, FlinkCluster
-from runners.flink.objects import S3Server
+from runners.flink.cluster import ClusterFailed
 from runners.flink.processes import Server
-from runners.flink.worker_pool import WorkerPool
-from tests.flink.running import Resumable, Running
+from tests.flink.running import Machines, Resumable, Running
 from tests.flink.soak.plan import Failure, Kind, Step, steps
 
 # What is just being started cannot be killed before it is there.
 _VICTIM_SECONDS = 300.0
 _SUBMIT_SECONDS = 400.0
-
-
-class Machines(NamedTuple):
-    """What can die."""
-
-    cluster: FlinkCluster
-    broker: KafkaBroker
-    s3: S3Server
-    pool: WorkerPool
 
 
 class Disturbance:

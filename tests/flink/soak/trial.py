@@ -9,15 +9,13 @@ from typing import NamedTuple
 
 from examples.flights import service
 from examples.flights.service import Event, records
-from tests.flink.running import Resumable, Running, following, prepared_store, undisturbed
+from tests.flink.running import FIRST_EVENTS, Machines, Resumable, Running, following, running, undisturbed
 from tests.flink.soak.account import Account, Left, account_of
-from tests.flink.soak.machines import Disturbance, Machines
+from tests.flink.soak.machines import Disturbance
 from tests.flink.soak.plan import planned
 from tests.flink.soak.stream import endless, flowing
 from tests.flink.soak.watch import watched
 
-_FIRST_EVENTS = 200
-_START_SECONDS = 300.0
 _CATCH_UP_SECONDS = 900.0
 # A client of Kafka tries again at most 10 s after the broker is back. A partition that is silent only because the
 # sender still waits must not count as idle: what it brings then would be late.
@@ -36,21 +34,12 @@ class Trial(NamedTuple):
 @contextmanager
 def started(machines: Machines, flights: Sequence[Event], folder: Path) -> Iterator[Resumable]:
     """The job with workers of the pool, once it has scored its first events."""
-    cluster, broker, s3, pool = machines
-    url, store = prepared_store(s3, "soak", folder)
-    given = [*following(broker, url), "--set", f"events.uri=kafka://{broker.bootstrap}/flights?idle_after={_IDLE_AFTER}"]
+    broker = machines.broker
+    topic = f"events.uri=kafka://{broker.bootstrap}/flights?idle_after={_IDLE_AFTER}"
     with ExitStack() as stack:
-        job = stack.enter_context(service.submitted(cluster, given, folder, pool.arguments))
-        live = Running(job, cluster, broker, store, endless(flights), [], lambda: service.records(broker, "scores"))
-        live.send(_FIRST_EVENTS)
-        wait_until_all_scored(live, _START_SECONDS)
-        yield Resumable(stack, live, pool, given, folder)
-
-
-def wait_until_all_scored(live: Running, seconds: float) -> None:
-    """Raises when some event has no score after so many seconds."""
-    wanted = {event["id"] for event in live.sent}
-    live.wait_until(lambda: service.scored_ids(live.broker) >= wanted, seconds, f"{len(wanted)} events scored")
+        live = stack.enter_context(running(machines, endless(flights), folder, [topic]))
+        given = [*following(broker, live.store.url), "--set", topic]
+        yield Resumable(stack, live, machines.pool, given, folder)
 
 
 def release_for_the_middle(live: Running, trial: Trial, flights: Sequence[Event]) -> None:
@@ -62,7 +51,7 @@ def release_for_the_middle(live: Running, trial: Trial, flights: Sequence[Event]
 
 def middle_us(trial: Trial, flights: Sequence[Event]) -> int:
     """The time of the event that is sent when half of the trial is over, in microseconds."""
-    place = _FIRST_EVENTS + round(trial.minutes * 30 * trial.per_second)
+    place = FIRST_EVENTS + round(trial.minutes * 30 * trial.per_second)
     return int(next(islice(endless(flights), place, None))["departed_at"].timestamp() * 1e6)
 
 
@@ -70,25 +59,25 @@ def account(
     trial: Trial, machines: Machines, flights: Sequence[Event], folder: Path, say: Callable[[str], None]
 ) -> Account:
     """Runs the trial and returns its account. Raises `AssertionError` when the job ends or does not catch up."""
-    with started(machines, flights, folder) as running:
-        release_for_the_middle(running.live, trial, flights)
-        say(f"{len(running.live.sent)} events scored; Flink's page: http://{machines.cluster.master}; {trial}")
-        disturbance = Disturbance(running, machines, say)
+    with started(machines, flights, folder) as soaked:
+        release_for_the_middle(soaked.live, trial, flights)
+        say(f"{len(soaked.live.sent)} events scored; Flink's page: http://{machines.cluster.master}; {trial}")
+        disturbance = Disturbance(soaked, machines, say)
         with watched(machines.cluster) as seen:
-            with flowing(running.live, trial.per_second):
+            with flowing(soaked.live, trial.per_second):
                 disturbance.run(planned(trial.minutes, trial.kills, trial.seed))
-            say(f"the machines are left alone; {len(running.live.sent)} events sent")
+            say(f"the machines are left alone; {len(soaked.live.sent)} events sent")
             began = time.monotonic()
-            wait_until_all_scored(running.live, _CATCH_UP_SECONDS)
+            soaked.live.wait_for_scores(_CATCH_UP_SECONDS, f"{len(soaked.live.sent)} events scored")
             say(f"all of them have scores {time.monotonic() - began:.0f} s later")
-        return account_of(left_by(running.live, folder), seen, disturbance.kills)
+        return account_of(left_by(soaked.live, folder), seen, disturbance.kills)
 
 
 def left_by(live: Running, folder: Path) -> Left:
     """Everything on the topics, and a bounded run over the same events."""
     return Left(
         events=[event["id"] for event in live.sent],
-        scores=records(live.broker, "scores"),
+        scores=live.scores(),
         receipts=records(live.broker, "audit.receipts"),
         dead_letters=records(live.broker, "dead"),
         undisturbed=undisturbed(live.broker, live.store.url, folder),

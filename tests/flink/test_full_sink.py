@@ -1,4 +1,4 @@
-"""Sinks that do not keep up: a disk that takes nothing. The oracle is that of `test_failures.py`.
+"""A sink of files on a disk that takes nothing. The oracle is that of `test_failures.py`.
 
 The job's scores are files on a small disk, its receipts records of a topic.
 """
@@ -10,17 +10,12 @@ from typing import Any
 import fastavro
 import pytest
 
-from runners.flink.broker import KafkaBroker
-from runners.flink.cluster import FlinkCluster
-from runners.flink.objects import S3Server
-from runners.flink.worker_pool import WorkerPool
+from examples.flights.service import Event
 from tests.disks import SmallDisk, small_disk
-from tests.flink.running import Running, running
+from tests.flink.running import Machines, Running, running
 from tests.servers import needs
 
 pytestmark = needs("java", "mvn", "go")
-
-SLOW = "slow"  # the client id of the sink of receipts, by which the broker knows it
 
 
 def files_in(folder: Path) -> list[Path]:
@@ -45,22 +40,10 @@ def disk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SmallDisk]:
 
 @pytest.fixture(scope="module")
 def live(
-    cluster: FlinkCluster,
-    broker: KafkaBroker,
-    s3: S3Server,
-    pool: WorkerPool,
-    disk: SmallDisk,
-    root: Path,
-    tmp_path_factory: pytest.TempPathFactory,
+    machines: Machines, month: list[Event], disk: SmallDisk, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Running]:
-    topics, scores = f"kafka://{broker.bootstrap}", disk.folder / "scores"
-    settings = (
-        f"sinks.scores={scores}",
-        f"sinks.audit={topics}/audit?client.id={SLOW}",
-        f"events.uri={topics}/flights?idle_after=3s&group=readers",
-    )
-    folder = tmp_path_factory.mktemp("job")
-    with running(cluster, broker, s3, pool, root, folder, settings, lambda: scores_in(scores)) as started:
+    scores, folder = disk.folder / "scores", tmp_path_factory.mktemp("job")
+    with running(machines, month, folder, [f"sinks.scores={scores}"], lambda: scores_in(scores)) as started:
         yield started
 
 
