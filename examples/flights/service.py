@@ -24,6 +24,9 @@ MODEL = "flight-delay"
 LOOPBACK = "--environment_type=LOOPBACK"
 _QUIET = {"log_level": 2}  # a broker that has just started, or was killed, is asked again, which is no news
 _BROKER_SECONDS = 240  # a broker that was killed comes back
+# By itself a client tries again up to ten seconds after that, each partition when it likes: one that is silent for so
+# long counts as idle, and what it brings then is late.
+_SOON = {"reconnect.backoff.max.ms": 500, "retry.backoff.max.ms": 500}
 TOPICS = {"flights": 2, "scores": 1, "audit.receipts": 1, "audit.models": 1, "drift": 1, "dead": 1}
 _NUMBER = {"type": "number", "nullable": True, "default": 0.0}
 INPUTS = [
@@ -90,7 +93,7 @@ def produce_values(broker: KafkaBroker, records: list[tuple[str, bytes]]) -> Non
     """Records of any content under their keys; returns when the broker has them all."""
     from confluent_kafka import Producer
 
-    producer = Producer({"bootstrap.servers": broker.bootstrap, "enable.idempotence": True, **_QUIET})
+    producer = Producer({"bootstrap.servers": broker.bootstrap, "enable.idempotence": True, **_QUIET, **_SOON})
     for key, value in records:
         producer.produce("flights", value, key=key.encode())
     assert producer.flush(_BROKER_SECONDS) == 0

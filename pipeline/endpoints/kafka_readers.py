@@ -166,8 +166,13 @@ class TopicReader:
 
         arrived: list[Record] = []
         broken: dict[int, Any] = {}
+        silent = self._is_silent()
+        messages = self._consumer.consume(records, seconds)
         skipped, now = 0, time.monotonic()
-        for message in self._consumer.consume(records, seconds):
+        if silent and any(message.error() is None for message in messages):
+            # A burst reaches its partitions one after the other: none is idle because another was first to wake.
+            self._heard_at = dict.fromkeys(self._heard_at, now)
+        for message in messages:
             error, partition, offset = message.error(), message.partition() or 0, message.offset() or 0
             if partition in broken:  # what librdkafka says of it from there on is not to be trusted
                 continue
@@ -231,6 +236,10 @@ class TopicReader:
         """Partitions read to their end from which nothing has come for `idle_after`."""
         since = time.monotonic() - self.address.idle_after_us / 1e6
         return {partition for partition in self._at_end if self._heard_at[partition] <= since}
+
+    def _is_silent(self) -> bool:
+        """Whether no partition at all has brought anything for `idle_after`."""
+        return len(self.idle()) == len(self.position)
 
     def stalled(self) -> set[int]:
         """Partitions that are not read to their end and bring nothing."""

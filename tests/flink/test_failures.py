@@ -112,5 +112,6 @@ def test_metrics_of_the_job_are_on_the_page_of_flink(live: Running) -> None:
 def test_answers_and_features_are_those_of_an_undisturbed_run(live: Running, tmp_path: Path) -> None:
     answers = answers_of(records(live.broker, "audit.receipts"))
     expected = undisturbed(live.broker, live.store.url, tmp_path)
+    assert [score["event_id"] for score in live.scores() if score["late"]] == []
     assert {answer.version for answer in answers} == {"v1", "v2"}
     assert sorted(answers ^ expected) == []

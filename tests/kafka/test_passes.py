@@ -107,6 +107,18 @@ def test_partition_that_is_idle_does_not_hold_the_watermark(topics: Topics, topi
     assert job.watermark_us <= START_US + next(written) * MINUTE - BOUND_US
 
 
+def test_first_partition_to_wake_after_a_silence_waits_for_the_others(topics: Topics, topic: str) -> None:
+    for partition in (0, 1):
+        topics.write(topic, [event(partition, 60)], partition=partition)
+    job = Job(topics.address(topic, "?idle_after=3s"))
+    job.run_until(lambda: job.watermark_us == START_US + 60 * MINUTE)  # all idle
+    topics.write(topic, [event(2, 90)])
+    job.run_until(lambda: job.rest.start[0] == 2)
+    assert job.watermark_us == START_US + 60 * MINUTE
+    job.run_until(lambda: job.watermark_us != START_US + 60 * MINUTE)  # the other says nothing: both are idle again
+    assert job.watermark_us == START_US + 90 * MINUTE
+
+
 def test_record_from_the_future_moves_no_watermark_and_is_read(topics: Topics, topic: str) -> None:
     ahead = (now_us() - START_US) / MINUTE + 60 * 24 * 365
     topics.write(topic, [event(0, 60), event(1, ahead), event(2, 61)])
