@@ -19,6 +19,21 @@ ARROW_TYPES: Mapping[str, pa.DataType] = {
     "string": pa.string(),
 }
 
+# The rows that do not fill a vector register are added up in another order, which shows in the last digit of a float.
+# Batches are filled up to whole registers, so that a row has the same score in each batch that it may be in.
+_WHOLE_ROWS = 16
+
+
+def missing_rows(rows: int) -> int:
+    """How many rows a batch of so many lacks to fill whole registers."""
+    return -rows % _WHOLE_ROWS
+
+
+def filled(batch: pa.RecordBatch) -> pa.RecordBatch:
+    """The batch with its last row repeated until whole registers are full; it must have a row."""
+    missing = missing_rows(batch.num_rows)
+    return pa.concat_batches([batch, *[batch.slice(batch.num_rows - 1)] * missing]) if missing else batch
+
 
 class WrongInputs(BundleRefused):
     """The job has not the columns the model reads, or has them with a type that does not fit."""

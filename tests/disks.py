@@ -10,14 +10,20 @@ import pytest
 
 
 class SmallDisk:
-    """A file system of so many bytes at `folder`."""
+    """A file system of so many bytes at `folder`; where there is none, `missing` says why."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, missing: str = "") -> None:
         self.folder = folder
+        self._missing = missing
         self._filler = folder / "filler"
 
     def fill(self, but: int = 0) -> None:
-        """Takes all the room there is, to the last page, but for so many bytes (a multiple of 4096)."""
+        """Takes all the room there is, to the last page, but for so many bytes (a multiple of 4096).
+
+        Skips the test, saying why, where the folder is not a disk of its own.
+        """
+        if self._missing:
+            pytest.skip(f"no small disk: {self._missing}")
         free = os.statvfs(self.folder)
         with self._filler.open("xb", buffering=0) as stream:
             os.posix_fallocate(stream.fileno(), 0, free.f_bavail * free.f_frsize - but)
@@ -29,17 +35,21 @@ class SmallDisk:
 
 @contextmanager
 def small_disk(folder: Path, megabytes: int) -> Iterator[SmallDisk]:
-    """A file system in memory, mounted at a new folder; skips, saying why, where this user may not mount one."""
+    """A file system in memory, mounted at a new folder; only the folder where this user may not mount one."""
     folder.mkdir()
+    missing = _mounted(folder, megabytes)
+    try:
+        yield SmallDisk(folder, missing)
+    finally:
+        if not missing:  # lazily: a worker that is ending may still have a file open
+            subprocess.run(["umount", "--lazy", str(folder)], check=True)
+
+
+def _mounted(folder: Path, megabytes: int) -> str:
+    """What was wrong; nothing where it is mounted."""
     mount = ["mount", "-t", "tmpfs", "-o", f"size={megabytes}m", "tmpfs", str(folder)]
     try:
         done = subprocess.run(mount, capture_output=True, text=True, check=False)
     except OSError as error:
-        pytest.skip(f"no small disk: {error}")
-    if done.returncode:
-        pytest.skip(f"no small disk: {' '.join(done.stderr.split())}")
-    try:
-        yield SmallDisk(folder)
-    finally:
-        # Lazily: a worker that is ending may still have a file open.
-        subprocess.run(["umount", "--lazy", str(folder)], check=True)
+        return str(error)
+    return " ".join(done.stderr.split()) or "mount failed" if done.returncode else ""

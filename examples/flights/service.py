@@ -37,17 +37,17 @@ INPUTS = [
 ]
 
 
-def publish(store: ModelStore, version: str, slope: float, folder: Path, *more: str) -> None:
-    """A linear model over plain and windowed features, and `more` numbers, as a version of the store."""
+def publish(store: ModelStore, version: str, slope: float, folder: Path) -> None:
+    """A linear model over plain and windowed features, as a version of the store."""
     folder.mkdir(parents=True, exist_ok=True)
     coefficients = {"dep_delay": slope, "origin_departures_1h": 0.01, "origin_delay_mean_1h": 0.02}
-    coefficients |= {"carrier_delay_mean_24h": 0.01} | dict.fromkeys(more, 0.02)
-    inputs = [*INPUTS, *({"name": name, **_NUMBER} for name in more)]
+    coefficients |= {"carrier_delay_mean_24h": 0.01}
     linear = {"intercept": -1.0, "coefficients": coefficients}
-    store.publish(folder, _manifest(version) | {"inputs": inputs, "linear": linear})
+    store.publish(folder, manifest(version) | {"linear": linear})
 
 
-def _manifest(version: str) -> dict[str, Any]:
+def manifest(version: str) -> dict[str, Any]:
+    """What a version says of itself; what differs is for the caller to change."""
     return {
         "model": MODEL,
         "version": version,
@@ -64,7 +64,7 @@ def publish_broken(store: ModelStore, version: str) -> None:
     inputs = [{"name": "colour", **_NUMBER}]
     linear = {"intercept": 0.0, "coefficients": {"colour": 1.0}}
     with TemporaryDirectory() as folder:
-        store.publish(Path(folder), _manifest(version) | {"inputs": inputs, "linear": linear})
+        store.publish(Path(folder), manifest(version) | {"inputs": inputs, "linear": linear})
 
 
 def flights(path: Path) -> list[Event]:
@@ -74,12 +74,13 @@ def flights(path: Path) -> list[Event]:
     return sorted(rows, key=lambda row: (row["departed_at"], row["id"]))
 
 
-def create_topics(broker: KafkaBroker) -> None:
-    """The topics of the job: two partitions of events, one of each answer."""
+def create_topics(broker: KafkaBroker, **config: str) -> None:
+    """The topics of the job: two partitions of events, one of each answer; `config` are settings, with `_` for `.`."""
     from confluent_kafka.admin import AdminClient, NewTopic  # type: ignore[attr-defined]  # public, not declared so
 
     admin = AdminClient({"bootstrap.servers": broker.bootstrap, **_QUIET})
-    made = admin.create_topics([NewTopic(name, partitions, 1) for name, partitions in TOPICS.items()])
+    settings = {name.replace("_", "."): value for name, value in config.items()}
+    made = admin.create_topics([NewTopic(name, count, 1, config=settings) for name, count in TOPICS.items()])
     for answer in made.values():
         answer.result()
 
@@ -185,11 +186,18 @@ def arguments(broker: KafkaBroker, store: str) -> list[str]:
 
 @contextmanager
 def submitted(
-    cluster: FlinkCluster, given: Sequence[str], folder: Path, options: Sequence[str] = (LOOPBACK,)
+    cluster: FlinkCluster,
+    given: Sequence[str],
+    folder: Path,
+    options: Sequence[str] = (LOOPBACK,),
+    program: Sequence[str] = ("pipeline", "--verbose"),
 ) -> Iterator[Job]:
-    """The job on the cluster, cancelled and ended with the block; `options` say where its workers are."""
+    """The job on the cluster, cancelled and ended with the block; `options` say where its workers are.
+
+    `program` is the module that builds it, with what comes before its `given` arguments.
+    """
     command = [
-        *(sys.executable, "-m", "pipeline", *given, "--verbose"),
+        *(sys.executable, "-m", *program, *given),
         *("--runner=FlinkRunner", f"--flink_master={cluster.master}", "--parallelism=2"),
         *(f"--flink_job_server_jar={parts.job_server_jar()}", "--checkpointing_interval=1000", *options),
     ]

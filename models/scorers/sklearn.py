@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from models.inputs import as_matrix
+from models.inputs import as_matrix, filled, missing_rows
 from models.manifest import Manifest, Output
 from models.scorers.base import Scorer, WillNotLoad, only_file, settings
 
@@ -86,8 +86,13 @@ class SklearnScorer(Scorer):
 
     def score(self, batch: pa.RecordBatch) -> npt.NDArray[np.float64]:
         """Score with the estimator; an empty batch does not reach it."""
-        if batch.num_rows == 0:
+        rows = batch.num_rows
+        if rows == 0:
             return np.empty(0, dtype=np.float64)
+        scores = self._scores(filled(batch))
+        return scores[:rows] if scores.shape[:1] == (rows + missing_rows(rows),) else scores
+
+    def _scores(self, batch: pa.RecordBatch) -> npt.NDArray[np.float64]:
         features = as_matrix(batch) if self._names is None else _frame(batch, self._names)
         if self._kind == "probability":
             return np.asarray(self._estimator.predict_proba(features)[:, self._positive], dtype=np.float64)

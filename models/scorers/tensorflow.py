@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from models.inputs import as_floats, as_matrix
+from models.inputs import as_floats, as_matrix, missing_rows
 from models.manifest import Input, Manifest, Output
 from models.scorers.base import Scorer, WillNotLoad, only_file, settings
 
@@ -27,10 +27,6 @@ REFUSED_OPERATIONS = frozenset(
         "FileSystemSetConfiguration",
     }
 )
-
-# The rows that do not fill a vector register are added up in another order, which shows in the last digit of a float.
-# Batches are filled up to whole registers, so that a row has the same score in each batch that it may be in.
-_WHOLE_ROWS = 16
 
 
 class TensorflowScorer(Scorer):
@@ -79,21 +75,16 @@ class TensorflowScorer(Scorer):
             feeds = {name: self._tensor(name, _column(batch.column(name), name)) for name in self._specs}
         answer = self._signature(**feeds)[self._output].numpy()
         scores = _flat(np.asarray(answer, dtype=np.float64), self._meaning)
-        return scores[:rows] if scores.shape[:1] == (rows + _missing(rows),) else scores
+        return scores[:rows] if scores.shape[:1] == (rows + missing_rows(rows),) else scores
 
     def _tensor(self, name: str, values: npt.NDArray[Any]) -> Any:
         spec = self._specs[name]
-        values = np.concatenate([values, np.repeat(values[-1:], _missing(len(values)), axis=0)])
+        values = np.concatenate([values, np.repeat(values[-1:], missing_rows(len(values)), axis=0)])
         if spec.shape.rank == 2 and values.ndim == 1:
             values = values[:, np.newaxis]
         if values.dtype != object:
             values = values.astype(spec.dtype.as_numpy_dtype)
         return self._to_tensor(values, spec.dtype)
-
-
-def _missing(rows: int) -> int:
-    """How many rows a batch of so many lacks to fill whole registers."""
-    return -rows % _WHOLE_ROWS
 
 
 def _column(column: pa.Array, name: str) -> npt.NDArray[Any]:

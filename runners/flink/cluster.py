@@ -69,6 +69,8 @@ def settings(folder: Path, ports: Mapping[str, int]) -> dict[str, str]:
         "classloader.check-leaked-classloader": "false",
         # Four tasks of the job chain into one slot; its 40 stages share it.
         "taskmanager.numberOfTaskSlots": "2",
+        # Otherwise one task manager with its one Python worker would do all the work of a job of two subtasks.
+        "cluster.evenly-spread-out-slots": "true",
         # Bounded jobs: the default of 512 buffers for each of forty shuffles would need 1 GB.
         "taskmanager.network.sort-shuffle.min-buffers": "32",
         # Restarts for ever, at most half a minute apart; five quiet minutes and the next failure starts at 1 s again.

@@ -1,14 +1,15 @@
 """What dies while the job runs, and what that costs: time and repetition, never an event or an answer.
 
-One job lives through all of it, in the order of this file. Each test ends with the same oracle: the events sent are
-the events scored; the last compares every answer, with its features, with those of a run that nothing disturbed.
+One job lives through all of it, in the order of this file; its dead letters are files on a small disk, all else goes to
+topics. Each test ends with the same oracle: the events sent are the events scored; the last compares every answer, with
+its features, with those of a run that nothing disturbed.
 """
 
 import time
-from base64 import b64decode
 from collections.abc import Iterator
 from pathlib import Path
 
+import fastavro
 import pytest
 
 from examples.flights import service
@@ -18,6 +19,7 @@ from runners.flink.cluster import FlinkCluster
 from runners.flink.job_metrics import job_metrics
 from runners.flink.objects import S3Server
 from runners.flink.worker_pool import WorkerPool
+from tests.disks import SmallDisk, small_disk
 from tests.flink.running import Machines, Running, answers_of, running, undisturbed
 from tests.servers import needs
 
@@ -25,14 +27,36 @@ pytestmark = needs("java", "mvn", "go")
 
 
 HOUR_US = 3_600_000_000
+POISON = [b"{broken", b"\xff\xfe\x00", b'{"id": 7}', b"[]", b'{"id": "x", "departed_at": "yesterday"}']
+
+
+@pytest.fixture(scope="module")
+def disk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SmallDisk]:
+    with small_disk(tmp_path_factory.mktemp("disk") / "small", 64) as mounted:
+        yield mounted
 
 
 @pytest.fixture(scope="module")
 def live(
-    machines: Machines, month: list[Event], tmp_path_factory: pytest.TempPathFactory
+    machines: Machines, month: list[Event], disk: SmallDisk, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Running]:
-    with running(machines, month, tmp_path_factory.mktemp("job")) as started:
+    letters = f"sinks.dead_letters={disk.folder}/dead"
+    with running(machines, month, tmp_path_factory.mktemp("job"), [letters]) as started:
         yield started
+
+
+def letter_files(disk: SmallDisk) -> list[Path]:
+    """The files of dead letters that readers see."""
+    return sorted((disk.folder / "dead").glob("dead_letters-*.avro"))
+
+
+def letters(disk: SmallDisk) -> list[bytes]:
+    """The payload of every dead letter. Raises for a file that is not whole."""
+    found: list[bytes] = []
+    for path in letter_files(disk):
+        with path.open("rb") as stream:
+            found += [row["payload"] for row in fastavro.reader(stream) if isinstance(row, dict)]
+    return found
 
 
 def test_killed_python_worker_is_replaced_and_nothing_is_lost(live: Running, pool: WorkerPool) -> None:
@@ -87,14 +111,13 @@ def silences(live: Running) -> list[str]:
     return [event["evidence"] for event in told if event["reason"] == "store_unavailable"]
 
 
-def test_poison_among_good_events_becomes_dead_letters_and_stops_nothing(live: Running) -> None:
+def test_poison_among_good_events_becomes_dead_letters_and_stops_nothing(live: Running, disk: SmallDisk) -> None:
     before = live.restores
-    poison = [b"{broken", b"\xff\xfe\x00", b'{"id": 7}', b"[]", b'{"id": "x", "departed_at": "yesterday"}']
-    service.produce_values(live.broker, [("poison", value) for value in poison])
+    service.produce_values(live.broker, [("poison", value) for value in POISON])
     live.send(200)
     live.wait_until_all_scored("a poison batch")
-    live.wait_until(lambda: len(records(live.broker, "dead")) >= len(poison), 30, "the dead letters of the poison")
-    assert sorted(b64decode(letter["payload"]) for letter in records(live.broker, "dead")) == sorted(poison)
+    live.wait_until(lambda: len(letters(disk)) >= len(POISON), 30, "the dead letters of the poison")
+    assert sorted(letters(disk)) == sorted(POISON)
     assert live.restores == before
 
 
@@ -107,6 +130,30 @@ def test_metrics_of_the_job_are_on_the_page_of_flink(live: Running) -> None:
     assert shown()["dead_letters/decode"] >= 5
     assert shown()["live_versions"] >= 1
     assert time.time() - shown()["watcher_polled_at_ms"] / 1000 < 60
+
+
+def failures(live: Running) -> list[str]:
+    """What Flink says the job failed of."""
+    told = live.cluster.rest(f"/jobs/{live.job_id}/exceptions")["exceptionHistory"]["entries"]
+    return [entry["stacktrace"] for entry in told]
+
+
+def test_full_disk_fails_the_job_until_there_is_room_and_nothing_is_lost_or_torn(
+    live: Running, disk: SmallDisk
+) -> None:
+    seen, before = letter_files(disk), live.restores
+    disk.fill()
+    service.produce_values(live.broker, [("more poison", b"{more")])
+    live.send(100)
+    live.wait_until(lambda: live.restores >= before + 2, 180, "two restarts for the full disk")
+    said = [line for text in failures(live) for line in text.splitlines() if "No space left on device" in line]
+    assert any(f"{disk.folder}/dead/dead_letters-" in line for line in said)
+    assert letter_files(disk) == seen
+    disk.make_room()
+    live.send(100)
+    live.wait_until_all_scored("a full disk")
+    live.wait_until(lambda: b"{more" in letters(disk), 60, "the dead letter that had no room")
+    assert set(letters(disk)) == {*POISON, b"{more"}
 
 
 def test_answers_and_features_are_those_of_an_undisturbed_run(live: Running, tmp_path: Path) -> None:

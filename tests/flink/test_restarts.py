@@ -1,6 +1,6 @@
-"""The job goes on from a savepoint or a checkpoint: with another parallelism, another feature, another job manager.
+"""The job goes on from a checkpoint or a savepoint: with another job manager, another parallelism, another feature.
 
-One stream of events through four submissions, in the order of this file; the oracle is that of `test_failures.py`.
+One stream of events through three submissions, in the order of this file; the oracle is that of `test_failures.py`.
 """
 
 from collections.abc import Iterator
@@ -13,6 +13,7 @@ from examples.flights import service
 from examples.flights.service import Event, records
 from runners.flink.cluster import FlinkCluster
 from tests.flink.running import Machines, Resumable, answers_of, following, running, undisturbed
+from tests.flink.trained import late_departures
 from tests.servers import needs
 
 HOUR_US = 3_600_000_000
@@ -21,6 +22,7 @@ pytestmark = needs("java", "mvn", "go")
 
 # In the place of one that no model reads: another aggregate of a column and key that the state knows.
 CHANGE = "features[6]={name: origin_delay_max_1h, key: origin, column: dep_delay, aggregate: max, size: 1h, every: 5m}"
+READ = ["dep_delay", "origin_delay_max_1h"]
 
 
 @pytest.fixture(scope="module")
@@ -31,15 +33,6 @@ def resumable(
     with ExitStack() as stack:
         live = stack.enter_context(running(machines, month, folder))
         yield Resumable(stack, live, machines.pool, following(machines.broker, live.store.url), folder)
-
-
-def test_job_goes_on_from_its_savepoint_with_another_parallelism(resumable: Resumable, cluster: FlinkCluster) -> None:
-    resumable.live.send_until_some_are_scored(200)
-    place = cluster.stop_with_savepoint(resumable.live.job_id)
-    resumable.live.send(100)
-    resumable.resume(place, "--parallelism=1")
-    resumable.live.wait_until_all_scored("a savepoint and half the parallelism")
-    assert resumable.live.restores == 1
 
 
 def test_job_goes_on_from_its_last_checkpoint_when_the_job_manager_was_killed(
@@ -54,19 +47,21 @@ def test_job_goes_on_from_its_last_checkpoint_when_the_job_manager_was_killed(
     assert resumable.live.restores == 1
 
 
-def test_changed_job_goes_on_from_its_savepoint_and_serves_a_model_of_the_new_feature(
-    resumable: Resumable, cluster: FlinkCluster, tmp_path: Path
+def test_changed_job_goes_on_from_its_savepoint_with_another_parallelism_and_serves_a_new_scorer(
+    resumable: Resumable, cluster: FlinkCluster, month: list[Event], tmp_path: Path
 ) -> None:
     resumable.live.send(200)
     resumable.live.wait_until_all_scored("the events before the change")
     place = cluster.stop_with_savepoint(resumable.live.job_id)
     store, cut_over = resumable.live.store, resumable.live.reached_us() + 3 * HOUR_US
-    service.publish(store, "v3", 0.03, tmp_path / "payload", "origin_delay_max_1h")
+    late_departures(month[:2000], READ, tmp_path / "payload")
+    inputs = [{"name": name, "type": "number", "nullable": True, "default": 0.0} for name in READ]
+    store.publish(tmp_path / "payload", service.manifest("v3") | {"scorer": "sklearn", "inputs": inputs})
     store.append_release(champion="v3", effective_from_us=cut_over, by="tests")
-    resumable.resume(place, change=CHANGE)
+    resumable.resume(place, "--parallelism=1", change=CHANGE)
     resumable.live.wait_until(lambda: bool(service.told(resumable.live.broker, "released", "v3")), 300, "v3 admitted")
     resumable.live.send(300)
-    resumable.live.wait_until_all_scored("a savepoint and a changed job")
+    resumable.live.wait_until_all_scored("a savepoint, a changed job and half the parallelism")
 
 
 def test_answers_and_features_are_those_of_an_undisturbed_run_of_the_changed_job(

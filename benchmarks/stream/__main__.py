@@ -1,0 +1,240 @@
+"""`make bench-stream`: how many events a second the service takes, how fast it answers, how soon it recovers.
+
+    python -m benchmarks.stream --rate 10000 --minutes 10
+
+Everything runs on this machine: Kafka, Flink, S3, the Python workers and what sends the events.
+"""
+
+import argparse
+import base64
+import json
+import os
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
+from typing import NamedTuple
+
+from benchmarks.stream import page
+from benchmarks.stream.figures import Flow, cpu_seconds, flow, recovery
+from examples.flights import service
+from examples.flights.service import Job
+from models.store import ModelStore
+from runners.flink.broker import KafkaBroker
+from runners.flink.cluster import FlinkCluster
+from runners.flink.objects import S3Server
+from runners.flink.worker_pool import WorkerPool
+
+_FLIGHTS = Path("tests/data/flights/departures-2013-01.avro")
+_WARM_UP_SECONDS = 45.0
+_KILL_AFTER_SECONDS = 30.0
+_AFTER_KILL_SECONDS = 60.0
+_ANSWER_SECONDS = 240.0
+# Events are of the moment and out of order by less than a second: what is later than that is marked late.
+_SETTINGS = {"events.max_out_of_orderness": "1s", "windows.shards": "2"}
+
+
+class Phase(NamedTuple):
+    """A stretch of the stream: how many events a second, for how long, and what is killed in it."""
+
+    name: str
+    rate: int
+    seconds: float
+    kill: bool = False
+
+    @property
+    def events(self) -> int:
+        """How many events it has."""
+        return round(self.rate * self.seconds)
+
+
+class Machines(NamedTuple):
+    """What a job runs on."""
+
+    cluster: FlinkCluster
+    broker: KafkaBroker
+    pool: WorkerPool
+
+    def cpu(self) -> dict[str, float]:
+        """Seconds of processor time so far, by part."""
+        parts = {"Kafka": [self.broker.process], "Python workers": [self.pool.process]}
+        parts["Flink"] = [*self.cluster.task_managers]
+        return {
+            name: sum(cpu_seconds(process.pid) for process in processes if process is not None)
+            for name, processes in parts.items()
+        }
+
+
+def say(text: str) -> None:
+    """One line of progress, with the time of day."""
+    print(f"{time.strftime('%H:%M:%S')}  {text}", flush=True)
+
+
+class Subject(NamedTuple):
+    """What is measured: how it is submitted, where its answers are, and how an answer names its event."""
+
+    name: str
+    submitted: Callable[[Machines, Path], AbstractContextManager[Job]]
+    answers: str
+    number_of: Callable[[bytes], int]
+
+
+@contextmanager
+def this_job(machines: Machines, folder: Path) -> Iterator[Job]:
+    """The embedded job, all its features, scores and receipts, with a linear model."""
+    with S3Server(folder / "s3") as s3:
+        os.environ.update(s3.environment)
+        store = ModelStore(f"{s3.create_bucket('models')}/store", service.MODEL)
+        service.publish(store, "v1", 0.03, folder / "payload")
+        store.append_release(champion="v1", effective_from_us=0, by="benchmarks")
+        machines.pool.stop()
+        machines.pool.start()  # with the store's environment
+        topic = f"events.uri=kafka://{machines.broker.bootstrap}/flights"
+        words = [word for name, value in _SETTINGS.items() for word in ("--set", f"{name}={value}")]
+        given = [*service.arguments(machines.broker, store.url), "--set", topic, *words]
+        with service.submitted(machines.cluster, given, folder, _options(machines)) as job:
+            yield job
+
+
+@contextmanager
+def identity(machines: Machines, folder: Path) -> Iterator[Job]:
+    """A job that writes what it reads."""
+    topics = f"kafka://{machines.broker.bootstrap}"
+    program = ("benchmarks.stream.identity", f"{topics}/flights", f"{topics}/dead")
+    with service.submitted(machines.cluster, [], folder, _options(machines), program) as job:
+        yield job
+
+
+def _options(machines: Machines) -> list[str]:
+    return [*machines.pool.arguments, "--checkpointing_interval=10000", *EXTRA]
+
+
+EXTRA: list[str] = []
+
+
+def number_in_score(value: bytes) -> int:
+    """The number of the event that a score answers."""
+    return int(json.loads(value)["event_id"])
+
+
+def number_in_letter(value: bytes) -> int:
+    """The number of the event that the identity job passed on."""
+    return int(json.loads(base64.b64decode(json.loads(value)["payload"]))["id"])
+
+
+SUBJECTS = (
+    Subject("this job", this_job, "scores", number_in_score),
+    Subject("identity", identity, "dead", number_in_letter),
+)
+
+
+def end_of(broker: KafkaBroker, topic: str) -> int:
+    """How many records a topic of one partition holds."""
+    from confluent_kafka import Consumer, TopicPartition
+
+    consumer = Consumer({"bootstrap.servers": broker.bootstrap, "group.id": "ends"})
+    try:
+        return int(consumer.get_watermark_offsets(TopicPartition(topic, 0), 30)[1])
+    finally:
+        consumer.close()
+
+
+def wait_for(job: Job, broker: KafkaBroker, topic: str, records: int) -> None:
+    """Raises when the topic does not hold so many records in time."""
+    job.wait_until(lambda: end_of(broker, topic) >= records, _ANSWER_SECONDS, f"{records:,} answers")
+
+
+def send(machines: Machines, first: int, phase: Phase) -> tuple[float, int]:
+    """Sends a phase's events to their end; how far the sender ever lagged (s), and when something was killed (ms)."""
+    command = [sys.executable, "-m", "benchmarks.stream.sending", f"--bootstrap={machines.broker.bootstrap}"]
+    command += [f"--first={first}", f"--rate={phase.rate}", f"--seconds={phase.seconds}", f"--flights={_FLIGHTS}"]
+    killed_ms = 0
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as sender:
+        if phase.kill:
+            time.sleep(_KILL_AFTER_SECONDS)  # the failure comes in the middle
+            machines.cluster.kill_busy_task_manager()
+            killed_ms = time.time_ns() // 1_000_000
+            machines.cluster.add_task_manager()
+        said, _ = sender.communicate()
+    if sender.returncode:
+        raise RuntimeError(f"the sender ended with {sender.returncode}")
+    return float(json.loads(said)["behind_s"]), killed_ms
+
+
+def measure(subject: Subject, phases: Sequence[Phase], folder: Path) -> list[page.Measured]:
+    """All phases on one job, one after the other, and what came of each."""
+    found: list[tuple[Phase, int, float, int, dict[str, float]]] = []
+    first = 0
+    shutil.rmtree(folder, ignore_errors=True)
+    with KafkaBroker(folder / "kafka") as broker:
+        # The broker's clock stands on every record: events and answers are compared by it.
+        service.create_topics(broker, message_timestamp_type="LogAppendTime")
+        with FlinkCluster(folder / "flink") as cluster, WorkerPool(folder / "workers") as pool:
+            machines = Machines(cluster, broker, pool)
+            with subject.submitted(machines, folder) as job:
+                for phase in phases:
+                    before, began = machines.cpu(), time.monotonic()
+                    say(f"{subject.name}: {phase.name}, {phase.rate:,} events/s for {phase.seconds:.0f} s")
+                    behind_s, killed_ms = send(machines, first, phase)
+                    used = {name: spent - before[name] for name, spent in machines.cpu().items()}
+                    cores = {name: spent / (time.monotonic() - began) for name, spent in used.items()}
+                    found.append((phase, first, behind_s, killed_ms, cores))
+                    first += phase.events
+                    wait_for(job, broker, subject.answers, first)
+            say(f"{subject.name}: reading {first:,} events and their answers")
+            times = flow(broker.bootstrap, subject.answers, subject.number_of, first)
+    return [_measured(subject, times, *one) for one in found]
+
+
+def _measured(
+    subject: Subject, times: Flow, phase: Phase, first: int, behind_s: float, killed_ms: int, cores: dict[str, float]
+) -> page.Measured:
+    own = times.between(first, phase.events)
+    return page.Measured(
+        subject=subject.name,
+        phase=phase.name,
+        rate=phase.rate,
+        seconds=phase.seconds,
+        missing=own.missing,
+        answered_per_s=own.rate(),
+        latency_ms=own.latency_ms((50, 95, 99, 100)),
+        lag=own.lag(10.0),
+        behind_s=behind_s,
+        cores=cores,
+        recovery=recovery(own, killed_ms) if killed_ms else None,
+    )
+
+
+def main() -> int:
+    """Measures and writes the page."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.stream", allow_abbrev=False)
+    parser.add_argument("--rate", type=int, default=10_000, help="events a second (default 10000)")
+    parser.add_argument("--minutes", type=float, default=10.0, help="how long at that rate (default 10)")
+    parser.add_argument("--half-minutes", type=float, default=3.0, help="how long at half the rate (default 3)")
+    parser.add_argument("--only", choices=[subject.name for subject in SUBJECTS], help="one of both")
+    parser.add_argument("--work", type=Path, default=Path("out/bench-stream"))
+    parser.add_argument("--out", type=Path, default=Path("benchmarks/STREAM.md"))
+    given, more = parser.parse_known_args()
+    EXTRA.extend(more)
+    half = given.rate // 2
+    phases = [
+        Phase("warm-up", half, _WARM_UP_SECONDS),
+        Phase("half the rate", half, given.half_minutes * 60),
+        Phase("a task manager dies", half, _KILL_AFTER_SECONDS + _AFTER_KILL_SECONDS, kill=True),
+        Phase("the whole rate", given.rate, given.minutes * 60),
+    ]
+    found: list[page.Measured] = []
+    for subject in SUBJECTS:
+        if given.only in (None, subject.name):
+            chosen = phases if subject.name == "this job" else [phase for phase in phases if not phase.kill]
+            found += measure(subject, chosen, given.work.absolute() / subject.name.replace(" ", "-"))
+            print(page.table(found[-len(chosen) :]), flush=True)
+    given.out.write_text(page.page(found))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,45 @@
+"""What the platform costs: a Beam job with this job's Kafka endpoints on the same Flink, and nothing between them.
+
+    python -m benchmarks.stream.identity EVENTS_URI OUT_URI [Beam's options]
+
+Each event is written as it came, one record for each. It decodes only the event times, which the watermark needs.
+"""
+
+import sys
+from collections.abc import Iterator
+
+import apache_beam as beam
+import pyarrow as pa
+from apache_beam.options.pipeline_options import PipelineOptions, StandardOptions
+
+from pipeline.endpoints.kafka import ReadTopic
+from pipeline.endpoints.kafka_address import kafka_address
+from pipeline.endpoints.kafka_sink import WriteTopic
+from runners.flink.settings import with_profile
+from schemas.job import EventsSpec
+from schemas.raw import RawBlock
+from schemas.records import DeadLetter, now_us, record_batch
+
+
+def as_they_came(block: RawBlock) -> Iterator[pa.RecordBatch]:
+    """Every record of a block as one record of the output."""
+    at_us = now_us()
+    letters = [DeadLetter("identity", "", "", record, "", None, at_us) for record in block.records]
+    if letters:
+        yield record_batch("DeadLetter", letters)
+
+
+def main(events_uri: str, out_uri: str, arguments: list[str]) -> None:
+    """Runs until it is cancelled."""
+    options = PipelineOptions(with_profile(arguments, "identity", streaming=True))
+    options.view_as(StandardOptions).streaming = True
+    spec = EventsSpec("", "json", "id", "departed_at", None, 1_000_000, (), (0, 2 * now_us()), "us")
+    with beam.Pipeline(options=options) as pipeline:
+        blocks = pipeline | ReadTopic(kafka_address(events_uri, "events.uri"), spec)
+        spread = blocks | beam.Reshuffle()
+        told = spread | beam.FlatMap(as_they_came).with_output_types(pa.RecordBatch)
+        _ = told | WriteTopic(kafka_address(out_uri, "sinks"), "DeadLetter")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1], sys.argv[2], sys.argv[3:])

@@ -1,0 +1,132 @@
+"""Models that change under a stream of the moment: shadow, canary, champion, one that is refused, and back.
+
+Everything is decided with `halflife models` while events flow; the receipts are then compared with who should have
+answered each event, computed from the releases by the reference of the tests.
+"""
+
+import json
+from collections.abc import Iterable, Iterator
+from datetime import UTC, datetime, timedelta
+from typing import Any, NamedTuple
+
+import pandas as pd
+import pytest
+
+from examples.flights import service
+from examples.flights.service import Event, records
+from runners.flink.broker import KafkaBroker
+from schemas.times import parse_time_us
+from tests.cli.commands import Models
+from tests.flink.running import Machines, Running, running
+from tests.flink.soak.stream import flowing
+from tests.flink.trained import late_departures
+from tests.reference import reference
+from tests.servers import needs
+
+pytestmark = needs("java", "mvn", "go")
+
+POLL = "5s"
+PER_SECOND = 30.0
+SECONDS = 120.0
+ADMITTED_SECONDS = 25
+COLUMNS = ["dep_delay", "distance"]
+Row = dict[str, Any]
+
+
+class Story(NamedTuple):
+    """What was sent and what came back; `refused` is the sequence of the release that may change nothing."""
+
+    sent: list[Event]
+    receipts: list[Row]
+    told: list[Row]
+    releases: list[Row]
+    refused: int
+
+
+def of_the_moment(flights: Iterable[Event]) -> Iterator[Event]:
+    """The flights as if each departed when it is asked for."""
+    for flight in flights:
+        yield flight | {"departed_at": datetime.now(UTC)}
+
+
+def sequence_of(place: Models, verb: str, *words: object) -> int:
+    return int(place.json(verb, *words, "--poll", POLL)["sequence"])
+
+
+def wait_for(live: Running, version: str, role: str, release: int) -> None:
+    def answered() -> bool:
+        return any(
+            (one["version"], one["role"], one["release"]) == (version, role, release)
+            for one in records(live.broker, "audit.receipts")
+        )
+
+    live.wait_until(answered, SECONDS, f"an event scored by {version} as {role} of release {release}")
+
+
+@pytest.fixture(scope="module")
+def story(machines: Machines, month: list[Event], tmp_path_factory: pytest.TempPathFactory) -> Story:
+    """The whole of it, on one job with workers of the pool."""
+    folder, broker = tmp_path_factory.mktemp("refresh"), machines.broker
+    late_departures(month[:2000], COLUMNS, folder / "trained").head(200).to_parquet(folder / "sample.parquet")
+    model, sample = folder / "trained" / "model.skops", folder / "sample.parquet"
+    now = [f"model.poll={POLL}", "events.max_out_of_orderness=1s"]
+    with running(machines, of_the_moment(month), folder, now) as live:
+        place = Models(live.store.url, service.MODEL)
+        with flowing(live, PER_SECOND):
+            place.json("publish", model, "--version", "trained", "--sample", sample, "--trained_at", "now")
+            # The proofs of a new version take seconds; who is in a hurry gets the last version meanwhile.
+            proven = (datetime.now(UTC) + timedelta(seconds=ADMITTED_SECONDS)).isoformat()
+            dark = sequence_of(place, "release", "--champion", "v1", "--shadow", "trained", "--from", proven)
+            wait_for(live, "trained", "shadow", dark)
+            canary = sequence_of(place, "release", "--champion", "v1", "--challenger", "trained=30%")
+            wait_for(live, "trained", "challenger", canary)
+            promoted = sequence_of(place, "release", "--champion", "trained")
+            wait_for(live, "trained", "champion", promoted)
+            service.publish_broken(live.store, "broken")
+            refused = sequence_of(place, "release", "--champion", "broken")
+            live.wait_until(lambda: bool(service.told(broker, "refused", "broken")), SECONDS, "broken refused")
+            back = sequence_of(place, "rollback", "--to", 1, "--reason", "worse on Mondays")
+            wait_for(live, "v1", "champion", back)
+        live.wait_until_all_scored("five releases")
+        releases = place.json("timeline")["releases"]
+    told = records(broker, "audit.models")
+    return Story(live.sent, records(broker, "audit.receipts"), told, releases, refused)
+
+
+def test_each_event_was_scored_by_the_release_of_its_time_and_by_nothing_else(story: Story) -> None:
+    in_force = [release for release in story.releases if release["sequence"] != story.refused]
+    expected = reference.expected_scores(pd.DataFrame(story.sent), in_force)
+    wanted = {(row.event_id, row.release, row.version, row.role) for row in expected.itertuples()}
+    found = {(one["event_id"], one["release"], one["version"], one["role"]) for one in story.receipts}
+    assert found == wanted
+    assert {(version, role) for _, _, version, role in found} == {
+        ("v1", "champion"), ("trained", "shadow"), ("trained", "challenger"), ("trained", "champion"),
+    }  # fmt: skip
+
+
+def test_every_worker_cut_over_at_the_released_times(story: Story) -> None:
+    """The releases of each worker's receipts, in the order of event time, only ever go on."""
+    by_worker: dict[str, list[Row]] = {}
+    for receipt in story.receipts:
+        by_worker.setdefault(receipt["worker"], []).append(receipt)
+    assert len(by_worker) >= 2
+    for own in by_worker.values():
+        in_order = [one["release"] for one in sorted(own, key=lambda one: parse_time_us(one["event_time"]))]
+        assert in_order == sorted(in_order)
+
+
+def test_job_knew_each_release_within_two_polls(story: Story) -> None:
+    known_us = {one["release"]: parse_time_us(one["at"]) for one in story.told if one["kind"] == "released"}
+    within = {
+        release["sequence"]: known_us[release["sequence"]] - parse_time_us(release["at"])
+        for release in story.releases[2:]  # of versions that were admitted before
+        if release["sequence"] != story.refused
+    }
+    assert max(within.values()) <= 2 * reference.span_us(POLL), json.dumps(within)
+
+
+def test_refused_version_says_why_and_nothing_is_late_or_dead(story: Story, broker: KafkaBroker) -> None:
+    (refusal,) = (one for one in story.told if one["kind"] == "refused")
+    assert (refusal["version"], refusal["reason"]) == ("broken", "wrong_inputs")
+    assert [one["event_id"] for one in story.receipts if one["late"]] == []
+    assert records(broker, "dead") == []
