@@ -6,6 +6,9 @@ from typing import Any, NamedTuple
 import apache_beam as beam
 import pyarrow as pa
 import pyarrow.compute as pc
+from apache_beam.transforms.window import GlobalWindows, TimestampedValue
+from apache_beam.utils.timestamp import MAX_TIMESTAMP, Timestamp
+from apache_beam.utils.windowed_value import WindowedValue
 
 from schemas import batches
 from schemas.avro_datums import decode_block
@@ -18,6 +21,9 @@ from transforms import metrics
 from transforms.conform import conform
 from transforms.dead_letters import DEAD_LETTERS
 from transforms.places import Places
+
+# Batches of so many events are large enough: they go on before their bundle ends.
+_WHOLE_ROWS = 4096
 
 
 class Decoded(NamedTuple):
@@ -106,13 +112,20 @@ def decode_raw(block: RawBlock, spec: EventsSpec, at_us: int) -> tuple[pa.Record
 
 
 class _DecodeFn(beam.DoFn):
+    """Small blocks of one bundle, as of a topic's partitions or of single messages, become one batch: what follows
+    costs as much for ten events as for a thousand."""
+
     def __init__(self, spec: EventsSpec) -> None:
         self._spec = spec
 
     def setup(self) -> None:
         self._began = False
 
-    def process(self, block: RawBlock) -> Iterator[Any]:
+    def start_bundle(self) -> None:
+        self._small: list[pa.RecordBatch] = []
+        self._at = MAX_TIMESTAMP
+
+    def process(self, block: RawBlock, at: Timestamp = beam.DoFn.TimestampParam) -> Iterator[Any]:  # type: ignore[assignment]  # Beam's way to ask for it
         if not self._began:
             self._began = True
             metrics.distribution(metrics.DECODE_BEGAN_MS).update(now_us() // 1000)
@@ -121,10 +134,23 @@ class _DecodeFn(beam.DoFn):
         metrics.counter(metrics.RECORDS_READ).inc(good + len(letters))
         metrics.counter(metrics.EVENTS_DECODED).inc(good)
         if good:
-            yield events
+            self._small.append(events)
+            self._at = min(at, self._at)
+        if sum(batch.num_rows for batch in self._small) >= _WHOLE_ROWS:
+            yield TimestampedValue(*self._together())
         if letters:
             metrics.dead_letters("decode").inc(len(letters))
             yield beam.pvalue.TaggedOutput(DEAD_LETTERS, record_batch("DeadLetter", letters))
+
+    def finish_bundle(self) -> Iterator[WindowedValue]:
+        if self._small:
+            yield GlobalWindows.windowed_value(*self._together())
+
+    def _together(self) -> tuple[pa.RecordBatch, Timestamp]:
+        """The events kept so far, and the earliest time that their blocks had."""
+        whole, at = batches.concat_batches(self._small), self._at
+        self.start_bundle()
+        return whole, at
 
 
 class DecodeEvents(beam.PTransform[beam.PCollection[RawBlock], Decoded]):

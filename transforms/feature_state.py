@@ -94,12 +94,12 @@ def advance(
     """
     # What was already useless before this advance decides what is too late: after a leap of the watermark the events
     # that waited for it still need their tiles.
-    first_kept = _first_kept_tile(plan, state.watermark_us, lateness_us)
+    first_kept, moved = _first_kept_tile(plan, state.watermark_us, lateness_us), watermark_us > state.watermark_us
     state.watermark_us = max(state.watermark_us, watermark_us)
     expired = _close_tiles(plan, state, first_kept, max_values)
     due = _take_due(plan, state)
     featured = None if due is None else features_of(plan, state.tiles, due)
-    if state.tiles is not None:
+    if moved and state.tiles is not None:
         state.tiles = expire(state.tiles, _first_kept_tile(plan, state.watermark_us, lateness_us))
     return featured, expired
 

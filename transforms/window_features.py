@@ -71,12 +71,30 @@ class _ArrivingFn(beam.DoFn):
         element: Sharded,
         waiting=beam.DoFn.StateParam(WAITING),
         open_rows=beam.DoFn.StateParam(OPEN_ROWS),
+        tables=beam.DoFn.StateParam(TILES),
         next_timer=beam.DoFn.TimerParam(NEXT),
         last_timer=beam.DoFn.TimerParam(LAST),
-    ) -> None:
-        waiting.add(element[1])
-        open_rows.add(element[1])
-        self._set_due(FeatureState(waiting=list(waiting.read())), next_timer, last_timer)
+    ) -> Iterator[TimestampedValue[pa.RecordBatch]]:
+        # Where the watermark is known to have passed T already, nothing is waited for: a timer would fire when the
+        # watermark next moves, which on a live topic is most of an event's latency.
+        state = self._read([element[1]], [element[1]], tables)
+        before = state.tiles
+        due = self._advance(state, state.watermark_us)
+        for rows in state.open_rows:
+            open_rows.add(rows)
+        if state.tiles is not before:
+            tables.write((self._layout, state.watermark_us, state.tiles))
+        if state.waiting:
+            waiting.add(state.waiting[0])
+            self._set_due(FeatureState(waiting=list(waiting.read())), next_timer, last_timer)
+        yield from due
+
+    def _advance(self, state: FeatureState, watermark_us: int) -> Iterator[TimestampedValue[pa.RecordBatch]]:
+        """Brings the state to a watermark; the features that are due then."""
+        due, expired = feature_state.advance(self._plan, state, watermark_us, self._lateness_us, self._max_values)
+        if expired:
+            metrics.counter(metrics.ROWS_EXPIRED).inc(expired)
+        return iter(()) if due is None else map(stamped, batches.slices(due, EMIT_ROWS))
 
     def _set_due(self, state: FeatureState, next_timer: Any, last_timer: Any) -> None:
         due = feature_state.next_due(self._plan, state)
@@ -97,19 +115,12 @@ class _ArrivingFn(beam.DoFn):
         last_timer=beam.DoFn.TimerParam(LAST),
         forget_timer=beam.DoFn.TimerParam(FORGET),
     ) -> Iterator[TimestampedValue[pa.RecordBatch]]:
-        state = self._read(waiting, open_rows, tables)
-        due, expired = feature_state.advance(
-            self._plan, state, watermark_of(reached), self._lateness_us, self._max_values
-        )
+        state = self._read(waiting.read(), open_rows.read(), tables)
+        due = self._advance(state, watermark_of(reached))
         self._write(state, waiting, open_rows, tables)
         self._set_due(state, next_timer, last_timer)
-        forgotten = feature_state.forgotten_at(self._plan, state, self._lateness_us)
-        if forgotten is not None:
-            forget_timer.set(Timestamp(micros=max(forgotten, state.watermark_us)))
-        if expired:
-            metrics.counter(metrics.ROWS_EXPIRED).inc(expired)
-        if due is not None:
-            yield from map(stamped, batches.slices(due, EMIT_ROWS))
+        self._set_forget(state, forget_timer)
+        yield from due
 
     @on_timer(LAST)
     def last_reached(  # type: ignore[no-untyped-def]
@@ -131,17 +142,29 @@ class _ArrivingFn(beam.DoFn):
         waiting=beam.DoFn.StateParam(WAITING),
         open_rows=beam.DoFn.StateParam(OPEN_ROWS),
         tables=beam.DoFn.StateParam(TILES),
+        forget_timer=beam.DoFn.TimerParam(FORGET),
     ) -> None:
-        state = self._read(waiting, open_rows, tables)
+        state = self._read(waiting.read(), open_rows.read(), tables)
         forgotten = feature_state.forgotten_at(self._plan, state, self._lateness_us)
-        if not state.waiting and forgotten is not None and forgotten <= reached.micros:
+        if state.waiting or forgotten is None:
+            return  # the timer of what waits comes first
+        if forgotten <= reached.micros:
             open_rows.clear()
             tables.write((self._layout, reached.micros, None))
+        else:  # events that did not have to wait came after it was set
+            self._set_forget(state, forget_timer)
 
-    def _read(self, waiting: Any, open_rows: Any, tables: Any) -> FeatureState:
+    def _set_forget(self, state: FeatureState, forget_timer: Any) -> None:
+        forgotten = feature_state.forgotten_at(self._plan, state, self._lateness_us)
+        if forgotten is not None:
+            forget_timer.set(Timestamp(micros=max(forgotten, state.watermark_us)))
+
+    def _read(
+        self, waiting: Iterable[pa.RecordBatch], open_rows: Iterable[pa.RecordBatch], tables: Any
+    ) -> FeatureState:
         known = tables.read()
         layout, watermark_us, table = known if known is not None else (self._layout, feature_state.NEVER_US, None)
-        state = FeatureState(list(waiting.read()), list(open_rows.read()), table, watermark_us)
+        state = FeatureState(list(waiting), list(open_rows), table, watermark_us)
         feature_state.check_fits(self._plan, state, layout, self._layout)
         return state
 

@@ -44,7 +44,8 @@ def _row(one: Measured) -> list[str]:
         *(f"{value:,.0f}" for value in one.latency_ms),
         " → ".join(f"{count:,}" for count in quarters(one.lag)),
         f"{one.behind_s:.2f}",
-        ", ".join(f"{one.cores[name]:.2f}" for name in ("Flink", "Python workers", "Kafka")),
+        # What a killed process had used is gone with it.
+        "" if one.recovery else ", ".join(f"{one.cores[name]:.2f}" for name in ("Flink", "Python workers", "Kafka")),
     ]
 
 

@@ -24,10 +24,8 @@ _FLUSH_SECONDS = 60
 
 def templates(events: Sequence[Event]) -> list[bytes]:
     """Each flight in JSON without its id and time, so that sending costs little."""
-    return [
-        b"," + json.dumps({name: value for name, value in event.items() if name not in _LEFT_OUT}).encode()[1:]
-        for event in events
-    ]
+    plain = [{name: value for name, value in event.items() if name not in _LEFT_OUT} for event in events]
+    return [b"," + json.dumps(event, default=str).encode()[1:] for event in plain]
 
 
 def send(producer: Producer, values: Sequence[bytes], first: int, rate: int, seconds: float) -> tuple[int, float]:

@@ -38,20 +38,29 @@ def _times(column: pa.Array) -> list[Any]:
 
 
 def _maps(column: pa.Array) -> list[dict[str, Any]]:
-    keys, values, starts = column.keys.to_pylist(), _union_values(column.items), column.offsets.to_numpy().tolist()
+    keys, values, starts = _through_numpy(column.keys), _union_values(column.items), column.offsets.to_numpy().tolist()
     return [dict(zip(keys[start:end], values[start:end], strict=True)) for start, end in pairwise(starts)]
 
 
 def _union_values(values: pa.UnionArray) -> list[Any]:
     """Of a sparse union; a column of numbers, as most are, costs no look at each value."""
     kinds, places = np.unique(values.type_codes.to_numpy(), return_inverse=True)
-    by_kind: list[list[Any]] = [values.field(kind).to_pylist() for kind in kinds]
+    by_kind: list[list[Any]] = [_values(values.field(kind)) for kind in kinds]
     if len(by_kind) == 1:
         return by_kind[0]
     return [by_kind[place][row] for row, place in enumerate(places.tolist())]
 
 
+def _through_numpy(column: pa.Array) -> list[Any]:
+    """Several times as fast as Arrow's own way to Python's values."""
+    values: list[Any] = column.to_numpy(zero_copy_only=False).tolist()
+    return values
+
+
 _CONVERTERS: Mapping[Callable[[pa.DataType], bool], Callable[[pa.Array], list[Any]]] = {
     pa.types.is_timestamp: _times,
     pa.types.is_map: _maps,
+    pa.types.is_string: _through_numpy,
+    pa.types.is_integer: _through_numpy,
+    pa.types.is_floating: _through_numpy,
 }

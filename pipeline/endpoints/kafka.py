@@ -28,9 +28,10 @@ _LOG = logging.getLogger(__name__)
 RECORDS_IN_FUTURE, OFFSETS_SKIPPED, RECORDS_LOST = "records_in_future", "kafka_offsets_skipped", "kafka_records_lost"
 REGISTRY_SILENCES = "schema_registry_silences"
 _POLL_RECORDS = 5_000
-_POLL_SECONDS = 0.1
-# How long one call reads on: a checkpoint waits for its end, and each end costs the runner a residual.
-_PASS_SECONDS = 1.0
+_POLL_SECONDS = 0.25
+# How long one call reads on: what it read leaves with its end, and a checkpoint waits for it; each end costs the runner
+# a residual.
+_PASS_SECONDS = 0.25
 _LIST_SECONDS = 60.0
 _PAUSE_SECONDS = 1
 _WATERMARKS = TopicWatermarks()
@@ -72,7 +73,7 @@ class _TopicFn(beam.DoFn, RestrictionProvider):
 
 
 class _FollowFn(_TopicFn):
-    """Reads a topic without end, a second at a time."""
+    """Reads a topic without end, a pass at a time."""
 
     @beam.DoFn.unbounded_per_element()  # type: ignore[untyped-decorator]  # Beam does not annotate it
     def process(  # type: ignore[no-untyped-def]  # Beam passes tracker, estimator and finalizer through defaults

@@ -16,7 +16,7 @@ from schemas import batches
 from schemas.job import EventsSpec, FeatureSpec, FeaturesSpec
 from transforms.coders import ArrowBatchCoder
 from transforms.feature_state import FeatureState, Layout, forgotten_at
-from transforms.tiles import observations, plan_key
+from transforms.tiles import KeyPlan, observations, plan_key
 from transforms.track_arrivals import TrackArrivals, next_sounding
 from transforms.window_features import WindowFeatures, _ArrivingFn
 
@@ -188,19 +188,46 @@ class Cell:
     def write(self, value: Any) -> None:
         self.value = value
 
+    def add(self, value: Any) -> None:
+        self.value = [*self.value, value]
+
+    def set(self, value: Any) -> None:
+        self.value = value
+
     def clear(self) -> None:
         self.value = []
+
+
+def rows_of(plan: KeyPlan, **events: tuple[float, float]) -> pa.RecordBatch:
+    arrived = arriving("A", **events)
+    return observations(plan, batches.with_column(arrived, batches.ROW, pa.array(range(arrived.num_rows))))
+
+
+def test_event_whose_tile_has_begun_by_the_watermark_sets_no_timer_and_goes_on_at_once() -> None:
+    plan = plan_key(SPEC.windowed, "key")
+    known = (Layout(plan.tile_us, 1), at(5).micros, None)
+    waiting, open_rows, tables, following, last = Cell([]), Cell([]), Cell(known), Cell(), Cell()
+    fn = _ArrivingFn(plan, 10 * MINUTE, 4096, 1)
+    (gone,) = fn.process((0, rows_of(plan, a=(7, 1.0))), waiting, open_rows, tables, following, last)
+    assert (gone.value.num_rows, waiting.value, len(open_rows.value), tables.value) == (1, [], 1, known)
+    assert following.value is last.value is None
+    (late,) = fn.process((0, rows_of(plan, b=(2, 1.0))), waiting, open_rows, tables, following, last)
+    assert (late.value.num_rows, len(open_rows.value)) == (1, 1)  # its tile is closed: it is in the tables
+    assert tables.value[2] is not None
+    assert list(fn.process((0, rows_of(plan, c=(11, 1.0))), waiting, open_rows, tables, following, last)) == []
+    assert (len(waiting.value), len(open_rows.value)) == (1, 2)
+    assert following.value == last.value == Timestamp(micros=at(10).micros - 1)
 
 
 # The last event is at minute 7: its tile ends at 10, and size and lateness take it to 30.
 @pytest.mark.parametrize(("minute", "cleared"), [(29.9, False), (30, True)])
 def test_state_of_a_key_expires(minute: float, cleared: bool) -> None:
     plan = plan_key(SPEC.windowed, "key")
-    batch = batches.with_column(arriving(a=(1, 1.0), b=(7, 2.0)), batches.ROW, pa.array([0, 1]))
-    rows = observations(plan, batch)
+    rows = rows_of(plan, a=(1, 1.0), b=(7, 2.0))
     layout = Layout(plan.tile_us, 1)
-    waiting, open_rows, tables = Cell([]), Cell([rows]), Cell((layout, NINE, None))
+    waiting, open_rows, tables, again = Cell([]), Cell([rows]), Cell((layout, NINE, None)), Cell()
     assert forgotten_at(plan, FeatureState(open_rows=[rows]), 10 * MINUTE) == at(30).micros
-    _ArrivingFn(plan, 10 * MINUTE, 4096, 1).forget(at(minute), waiting, open_rows, tables)
+    _ArrivingFn(plan, 10 * MINUTE, 4096, 1).forget(at(minute), waiting, open_rows, tables, again)
     assert (open_rows.value == []) is cleared
     assert tables.value == (layout, at(minute).micros if cleared else NINE, None)
+    assert again.value == (None if cleared else at(30))
