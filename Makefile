@@ -12,7 +12,7 @@ MINUTES ?= 30
 SEED ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-flink soak test test-dataflow dataflow-template lint typecheck bench bench-swap lock clean .venv
+.PHONY: help demo demo-flink soak test test-dataflow dataflow-template lint typecheck bench bench-swap bench-stream lock clean .venv
 
 help: ## Show this list
 	@echo "Usage: make TARGET"
@@ -59,6 +59,9 @@ bench: .venv ## Compare this job, Beam's RunInference and a bare loop; writes be
 bench-swap: .venv ## Measure a swap to a slow model and a second shadow; writes benchmarks/SWAP.md and SHADOWS.md
 	@$(RUN) -m benchmarks.swap
 	@$(RUN) -m benchmarks.swap_shadows
+
+bench-stream: .venv ## Measure the service on Flink and Kafka beside a job that only copies; writes benchmarks/STREAM.md
+	@$(RUN) -m benchmarks.stream
 
 lock: .venv/bin/uv ## Pin what setup.py resolves to, for here and for images of workers (UPGRADE=--upgrade takes newer)
 	@$(COMPILE) --extra all --extra dev $(UPGRADE) --output-file requirements.lock
