@@ -6,7 +6,7 @@ answered each event, computed from the releases by the reference of the tests.
 
 import json
 from collections.abc import Iterable, Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
 import pandas as pd
@@ -25,22 +25,24 @@ from tests.servers import needs
 
 pytestmark = needs("java", "mvn", "go")
 
-POLL = "5s"
+# Releases are made two polls ahead, by a clock that is slower than the job's: the machine may be busy.
+POLL, JOB_POLL = "6s", "3s"
 PER_SECOND = 30.0
 SECONDS = 120.0
-ADMITTED_SECONDS = 25
 COLUMNS = ["dep_delay", "distance"]
 Row = dict[str, Any]
 
 
 class Story(NamedTuple):
-    """What was sent and what came back; `refused` is the sequence of the release that may change nothing."""
+    """What was sent and what came back; `refused` is the sequence of the release that may change nothing,
+    `landed` that of the first with a version that no worker has loaded yet."""
 
     sent: list[Event]
     receipts: list[Row]
     told: list[Row]
     releases: list[Row]
     refused: int
+    landed: int
 
 
 def of_the_moment(flights: Iterable[Event]) -> Iterator[Event]:
@@ -63,20 +65,26 @@ def wait_for(live: Running, version: str, role: str, release: int) -> None:
     live.wait_until(answered, SECONDS, f"an event scored by {version} as {role} of release {release}")
 
 
+def holders(broker: KafkaBroker, version: str) -> set[str]:
+    """The workers that have told of loading a version."""
+    return {json.loads(one["evidence"])["worker"] for one in service.told(broker, "loaded", version)}
+
+
 @pytest.fixture(scope="module")
 def story(machines: Machines, month: list[Event], tmp_path_factory: pytest.TempPathFactory) -> Story:
     """The whole of it, on one job with workers of the pool."""
     folder, broker = tmp_path_factory.mktemp("refresh"), machines.broker
     late_departures(month[:2000], COLUMNS, folder / "trained").head(200).to_parquet(folder / "sample.parquet")
     model, sample = folder / "trained" / "model.skops", folder / "sample.parquet"
-    now = [f"model.poll={POLL}", "events.max_out_of_orderness=1s"]
+    now = [f"model.poll={JOB_POLL}", "events.max_out_of_orderness=1s"]
     with running(machines, of_the_moment(month), folder, now) as live:
         place = Models(live.store.url, service.MODEL)
         with flowing(live, PER_SECOND):
             place.json("publish", model, "--version", "trained", "--sample", sample, "--trained_at", "now")
-            # The proofs of a new version take seconds; who is in a hurry gets the last version meanwhile.
-            proven = (datetime.now(UTC) + timedelta(seconds=ADMITTED_SECONDS)).isoformat()
-            dark = sequence_of(place, "release", "--champion", "v1", "--shadow", "trained", "--from", proven)
+            # A stream waits for no load: some events have no shadow's score until every worker has the version.
+            landed = sequence_of(place, "release", "--champion", "v1", "--shadow", "trained")
+            live.wait_until(lambda: len(holders(broker, "trained")) >= 2, SECONDS, "trained loaded by both workers")
+            dark = sequence_of(place, "release", "--champion", "v1", "--shadow", "trained")
             wait_for(live, "trained", "shadow", dark)
             canary = sequence_of(place, "release", "--champion", "v1", "--challenger", "trained=30%")
             wait_for(live, "trained", "challenger", canary)
@@ -90,39 +98,62 @@ def story(machines: Machines, month: list[Event], tmp_path_factory: pytest.TempP
         live.wait_until_all_scored("five releases")
         releases = place.json("timeline")["releases"]
     told = records(broker, "audit.models")
-    return Story(live.sent, records(broker, "audit.receipts"), told, releases, refused)
+    return Story(live.sent, records(broker, "audit.receipts"), told, releases, refused, landed)
+
+
+def expected(story: Story) -> pd.DataFrame:
+    """Who must score each event, by the releases of its time."""
+    in_force = [release for release in story.releases if release["sequence"] != story.refused]
+    return reference.expected_scores(pd.DataFrame(story.sent), in_force)
+
+
+def while_landing(story: Story) -> set[str]:
+    """The events of the release with a version that is still proven and loaded."""
+    return {str(row.event_id) for row in expected(story).itertuples() if row.release == story.landed}
 
 
 def test_each_event_was_scored_by_the_release_of_its_time_and_by_nothing_else(story: Story) -> None:
-    in_force = [release for release in story.releases if release["sequence"] != story.refused]
-    expected = reference.expected_scores(pd.DataFrame(story.sent), in_force)
-    wanted = {(row.event_id, row.release, row.version, row.role) for row in expected.itertuples()}
-    found = {(one["event_id"], one["release"], one["version"], one["role"]) for one in story.receipts}
+    landing = while_landing(story)
+    rows = [row for row in expected(story).itertuples() if row.event_id not in landing]
+    wanted = {(row.event_id, row.release, row.version, row.role) for row in rows}
+    receipts = [one for one in story.receipts if one["event_id"] not in landing]
+    found = {(one["event_id"], one["release"], one["version"], one["role"]) for one in receipts}
     assert found == wanted
     assert {(version, role) for _, _, version, role in found} == {
         ("v1", "champion"), ("trained", "shadow"), ("trained", "challenger"), ("trained", "champion"),
     }  # fmt: skip
 
 
+def test_events_that_met_a_version_while_it_landed_were_answered_by_the_one_before(story: Story) -> None:
+    landing = while_landing(story)
+    answers = [one for one in story.receipts if one["event_id"] in landing and one["role"] != "shadow"]
+    assert {one["event_id"] for one in answers} == landing
+    assert {(one["version"], one["role"]) for one in answers} == {("v1", "champion")}
+    assert {one["release"] for one in answers} <= {1, story.landed}
+
+
 def test_every_worker_cut_over_at_the_released_times(story: Story) -> None:
     """The releases of each worker's receipts, in the order of event time, only ever go on."""
+    landing = while_landing(story)
     by_worker: dict[str, list[Row]] = {}
     for receipt in story.receipts:
-        by_worker.setdefault(receipt["worker"], []).append(receipt)
+        if receipt["event_id"] not in landing:
+            by_worker.setdefault(receipt["worker"], []).append(receipt)
     assert len(by_worker) >= 2
     for own in by_worker.values():
         in_order = [one["release"] for one in sorted(own, key=lambda one: parse_time_us(one["event_time"]))]
         assert in_order == sorted(in_order)
 
 
-def test_job_knew_each_release_within_two_polls(story: Story) -> None:
+def test_job_knew_each_release_before_its_time(story: Story) -> None:
     known_us = {one["release"]: parse_time_us(one["at"]) for one in story.told if one["kind"] == "released"}
-    within = {
-        release["sequence"]: known_us[release["sequence"]] - parse_time_us(release["at"])
-        for release in story.releases[2:]  # of versions that were admitted before
-        if release["sequence"] != story.refused
+    ahead = {
+        release["sequence"]: parse_time_us(release["effective_from"]) - known_us[release["sequence"]]
+        for release in story.releases
+        if release["sequence"] > story.landed and release["sequence"] != story.refused
     }
-    assert max(within.values()) <= 2 * reference.span_us(POLL), json.dumps(within)
+    assert len(ahead) == 4
+    assert min(ahead.values()) > 0, json.dumps(ahead)
 
 
 def test_refused_version_says_why_and_nothing_is_late_or_dead(story: Story, broker: KafkaBroker) -> None:
