@@ -1,7 +1,7 @@
 """One Python worker of a Flink task manager: what Beam asks of a container's start program, without a container.
 
 Beam's worker pool starts it for each environment (`--container_executable`). It asks the task manager for the job's
-options and becomes Beam's SDK worker: with its state cache, and with its log in the task manager's. Nothing is
+options and becomes Beam's SDK worker, with its log in the task manager's. Nothing is
 downloaded: the package and the extras of the job are installed where the pool runs.
 """
 
