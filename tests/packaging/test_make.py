@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 TARGETS = (
-    *("help", "demo", "demo-flink", "test", "lint", "typecheck", "bench", "bench-swap", "lock", "clean"),
-    *("test-dataflow", "dataflow-template", "soak"),
+    *("help", "demo", "demo-flink", "test", "lint", "typecheck", "bench", "bench-stream", "bench-swap", "lock"),
+    *("clean", "test-dataflow", "dataflow-template", "soak"),
 )
 
 
