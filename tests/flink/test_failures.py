@@ -159,6 +159,7 @@ def test_full_disk_fails_the_job_until_there_is_room_and_nothing_is_lost_or_torn
 def test_answers_and_features_are_those_of_an_undisturbed_run(live: Running, tmp_path: Path) -> None:
     answers = answers_of(records(live.broker, "audit.receipts"))
     expected = undisturbed(live.broker, live.store.url, tmp_path)
-    assert [score["event_id"] for score in live.scores() if score["late"]] == []
+    said = {(score["score_id"], score["version"], score["score"], score["late"]) for score in live.scores()}
+    assert said == {(answer.score_id, answer.version, answer.score, False) for answer in expected}
     assert {answer.version for answer in answers} == {"v1", "v2"}
     assert sorted(answers ^ expected) == []
