@@ -24,15 +24,15 @@ ARROW_TYPES: Mapping[str, pa.DataType] = {
 _WHOLE_ROWS = 16
 
 
-def missing_rows(rows: int) -> int:
-    """How many rows a batch of so many lacks to fill whole registers."""
-    return -rows % _WHOLE_ROWS
-
-
 def filled(batch: pa.RecordBatch) -> pa.RecordBatch:
     """The batch with its last row repeated until whole registers are full; it must have a row."""
-    missing = missing_rows(batch.num_rows)
+    missing = -batch.num_rows % _WHOLE_ROWS
     return pa.concat_batches([batch, *[batch.slice(batch.num_rows - 1)] * missing]) if missing else batch
+
+
+def of_filled(scores: npt.NDArray[np.float64], rows: int) -> npt.NDArray[np.float64]:
+    """The scores of the `rows` that a filled batch had before; an answer of any other length as it is."""
+    return scores[:rows] if scores.shape[:1] == (rows + -rows % _WHOLE_ROWS,) else scores
 
 
 class WrongInputs(BundleRefused):

@@ -123,7 +123,7 @@ class _DecodeFn(beam.DoFn):
 
     def start_bundle(self) -> None:
         self._small: list[pa.RecordBatch] = []
-        self._at = MAX_TIMESTAMP
+        self._rows, self._at = 0, MAX_TIMESTAMP
 
     def process(self, block: RawBlock, at: Timestamp = beam.DoFn.TimestampParam) -> Iterator[Any]:  # type: ignore[assignment]  # Beam's way to ask for it
         if not self._began:
@@ -135,8 +135,8 @@ class _DecodeFn(beam.DoFn):
         metrics.counter(metrics.EVENTS_DECODED).inc(good)
         if good:
             self._small.append(events)
-            self._at = min(at, self._at)
-        if sum(batch.num_rows for batch in self._small) >= _WHOLE_ROWS:
+            self._rows, self._at = self._rows + good, min(at, self._at)
+        if self._rows >= _WHOLE_ROWS:
             yield TimestampedValue(*self._together())
         if letters:
             metrics.dead_letters("decode").inc(len(letters))
@@ -156,7 +156,7 @@ class _DecodeFn(beam.DoFn):
 class DecodeEvents(beam.PTransform[beam.PCollection[RawBlock], Decoded]):
     """Decodes raw stretches of input into batches of events.
 
-    Input: `RawBlock`, any windowing. Outputs: `good`, batches in `schemas.batches.event_schema`; `dead_letters`.
+    Input: `RawBlock` in the global window. Outputs: `good`, batches in `schemas.batches.event_schema`; `dead_letters`.
     Dead-lettered (stage decode): what cannot be framed or decoded, has a wrong type, no id or no time, a number that
     is not finite, or a time outside `spec.time_range_us`. No state.
     """

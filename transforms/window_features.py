@@ -84,8 +84,9 @@ class _ArrivingFn(beam.DoFn):
             open_rows.add(rows)
         if state.tiles is not before:
             tables.write((self._layout, state.watermark_us, state.tiles))
+        for rows in state.waiting:
+            waiting.add(rows)
         if state.waiting:
-            waiting.add(state.waiting[0])
             self._set_due(FeatureState(waiting=list(waiting.read())), next_timer, last_timer)
         yield from due
 
@@ -119,7 +120,9 @@ class _ArrivingFn(beam.DoFn):
         due = self._advance(state, watermark_of(reached))
         self._write(state, waiting, open_rows, tables)
         self._set_due(state, next_timer, last_timer)
-        self._set_forget(state, forget_timer)
+        forgotten = feature_state.forgotten_at(self._plan, state, self._lateness_us)
+        if forgotten is not None:
+            forget_timer.set(Timestamp(micros=max(forgotten, state.watermark_us)))
         yield from due
 
     @on_timer(LAST)
@@ -152,12 +155,7 @@ class _ArrivingFn(beam.DoFn):
             open_rows.clear()
             tables.write((self._layout, reached.micros, None))
         else:  # events that did not have to wait came after it was set
-            self._set_forget(state, forget_timer)
-
-    def _set_forget(self, state: FeatureState, forget_timer: Any) -> None:
-        forgotten = feature_state.forgotten_at(self._plan, state, self._lateness_us)
-        if forgotten is not None:
-            forget_timer.set(Timestamp(micros=max(forgotten, state.watermark_us)))
+            forget_timer.set(Timestamp(micros=forgotten))
 
     def _read(
         self, waiting: Iterable[pa.RecordBatch], open_rows: Iterable[pa.RecordBatch], tables: Any

@@ -18,6 +18,8 @@ from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
+import numpy as np
+
 from benchmarks.stream import page
 from benchmarks.stream.figures import Flow, cpu_seconds, flow, recovery
 from examples.flights import service
@@ -26,7 +28,6 @@ from models.store import ModelStore
 from runners.flink.broker import KafkaBroker
 from runners.flink.cluster import FlinkCluster
 from runners.flink.objects import S3Server
-from runners.flink.processes import Process
 from runners.flink.worker_pool import WorkerPool
 
 _FLIGHTS = Path("tests/data/flights/departures-2013-01.avro")
@@ -53,25 +54,37 @@ class Phase(NamedTuple):
         return round(self.rate * self.seconds)
 
 
+class Sent(NamedTuple):
+    """A phase that was sent: its first event's number, how far the sender ever lagged (s), when something was killed
+    (ms since the epoch, 0 where nothing was), and the processor seconds a second of each part."""
+
+    phase: Phase
+    first: int
+    behind_s: float
+    killed_ms: int
+    cores: dict[str, float]
+
+
 class Machines(NamedTuple):
-    """What a job runs on."""
+    """What a job runs on; `more` are options of the job that win over ours."""
 
     cluster: FlinkCluster
     broker: KafkaBroker
     pool: WorkerPool
+    more: Sequence[str]
 
     def cpu(self) -> dict[str, float]:
         """Seconds of processor time so far, by part."""
         return {
-            "Kafka": spent_by(self.broker.process),
-            "Python workers": spent_by(self.pool.process),
-            "Flink": sum(spent_by(process) for process in self.cluster.task_managers),
+            "Kafka": cpu_seconds(self.broker.process),
+            "Python workers": cpu_seconds(self.pool.process),
+            "Flink": sum(map(cpu_seconds, self.cluster.task_managers)),
         }
 
-
-def spent_by(process: Process | None) -> float:
-    """Seconds of processor time of a server and its children."""
-    return 0.0 if process is None else cpu_seconds(process.pid)
+    @property
+    def options(self) -> list[str]:
+        """Those of a job on these machines."""
+        return [*self.pool.arguments, "--checkpointing_interval=10000", "--parallelism=1", *self.more]
 
 
 def say(text: str) -> None:
@@ -101,7 +114,7 @@ def this_job(machines: Machines, folder: Path) -> Iterator[Job]:
         topic = f"events.uri=kafka://{machines.broker.bootstrap}/flights"
         words = [word for name, value in _SETTINGS.items() for word in ("--set", f"{name}={value}")]
         given = [*service.arguments(machines.broker, store.url), "--set", topic, *words]
-        with service.submitted(machines.cluster, given, folder, _options(machines)) as job:
+        with service.submitted(machines.cluster, given, folder, machines.options) as job:
             yield job
 
 
@@ -110,15 +123,8 @@ def identity(machines: Machines, folder: Path) -> Iterator[Job]:
     """A job that writes what it reads."""
     topics = f"kafka://{machines.broker.bootstrap}"
     program = ("benchmarks.stream.identity", f"{topics}/flights", f"{topics}/dead")
-    with service.submitted(machines.cluster, [], folder, _options(machines), program) as job:
+    with service.submitted(machines.cluster, [], folder, machines.options, program) as job:
         yield job
-
-
-def _options(machines: Machines) -> list[str]:
-    return [*machines.pool.arguments, "--checkpointing_interval=10000", *EXTRA]
-
-
-EXTRA: list[str] = []
 
 
 def number_in_score(value: bytes) -> int:
@@ -137,23 +143,12 @@ SUBJECTS = (
 )
 
 
-def end_of(broker: KafkaBroker, topic: str) -> int:
-    """How many records a topic of one partition holds."""
-    from confluent_kafka import Consumer, TopicPartition
-
-    consumer = Consumer({"bootstrap.servers": broker.bootstrap, "group.id": "ends"})
-    try:
-        return int(consumer.get_watermark_offsets(TopicPartition(topic, 0), 30)[1])
-    finally:
-        consumer.close()
-
-
 def wait_until_answered(job: Job, broker: KafkaBroker, topic: str, records: int) -> None:
     """Raises when the topic does not hold so many records in time, and no more come: some may be written twice."""
     ends = [(0, time.monotonic())]
 
     def quiet() -> bool:
-        end, now = end_of(broker, topic), time.monotonic()
+        end, now = service.count(broker, topic), time.monotonic()
         if end != ends[-1][0]:
             ends.append((end, now))
         return end >= records and now - ends[-1][1] > _QUIET_SECONDS
@@ -178,16 +173,16 @@ def send(machines: Machines, first: int, phase: Phase) -> tuple[float, int]:
     return float(json.loads(said)["behind_s"]), killed_ms
 
 
-def measure(subject: Subject, phases: Sequence[Phase], folder: Path) -> list[page.Measured]:
+def measure(subject: Subject, phases: Sequence[Phase], folder: Path, more: Sequence[str]) -> list[page.Measured]:
     """All phases on one job, one after the other, and what came of each."""
-    found: list[tuple[Phase, int, float, int, dict[str, float]]] = []
+    found: list[Sent] = []
     first = 0
     shutil.rmtree(folder, ignore_errors=True)
     with KafkaBroker(folder / "kafka") as broker:
         # The broker's clock stands on every record: events and answers are compared by it.
         service.create_topics(broker, message_timestamp_type="LogAppendTime")
         with FlinkCluster(folder / "flink") as cluster, WorkerPool(folder / "workers") as pool:
-            machines = Machines(cluster, broker, pool)
+            machines = Machines(cluster, broker, pool, more)
             with subject.submitted(machines, folder) as job:
                 for phase in phases:
                     before, began = machines.cpu(), time.monotonic()
@@ -195,30 +190,28 @@ def measure(subject: Subject, phases: Sequence[Phase], folder: Path) -> list[pag
                     behind_s, killed_ms = send(machines, first, phase)
                     used = {name: spent - before[name] for name, spent in machines.cpu().items()}
                     cores = {name: spent / (time.monotonic() - began) for name, spent in used.items()}
-                    found.append((phase, first, behind_s, killed_ms, cores))
+                    found.append(Sent(phase, first, behind_s, killed_ms, cores))
                     first += phase.events
                     wait_until_answered(job, broker, subject.answers, first)
             say(f"{subject.name}: reading {first:,} events and their answers")
             times = flow(broker.bootstrap, subject.answers, subject.number_of, first)
-    return [_measured(subject, times, *one) for one in found]
+    return [_measured(subject, one, times.between(one.first, one.phase.events)) for one in found]
 
 
-def _measured(
-    subject: Subject, times: Flow, phase: Phase, first: int, behind_s: float, killed_ms: int, cores: dict[str, float]
-) -> page.Measured:
-    own = times.between(first, phase.events)
+def _measured(subject: Subject, sent: Sent, own: Flow) -> page.Measured:
+    done = own.complete
     return page.Measured(
         subject=subject.name,
-        phase=phase.name,
-        rate=phase.rate,
-        seconds=phase.seconds,
+        phase=sent.phase.name,
+        rate=sent.phase.rate,
+        seconds=sent.phase.seconds,
         missing=own.missing,
-        answered_per_s=own.rate(),
-        latency_ms=own.latency_ms((50, 95, 99, 100)),
-        lag=own.lag(10.0),
-        behind_s=behind_s,
-        cores=cores,
-        recovery=recovery(own, killed_ms) if killed_ms else None,
+        answered_per_s=done.rate(),
+        latency_ms=np.percentile(done.waited_ms, (50, 95, 99, 100)).tolist(),
+        lag=done.lag(10.0),
+        behind_s=sent.behind_s,
+        cores=sent.cores,
+        recovery=recovery(done, sent.killed_ms) if sent.killed_ms else None,
     )
 
 
@@ -231,8 +224,8 @@ def main() -> int:
     parser.add_argument("--only", choices=[subject.name for subject in SUBJECTS], help="one of both")
     parser.add_argument("--work", type=Path, default=Path("out/bench-stream"))
     parser.add_argument("--out", type=Path, default=Path("benchmarks/STREAM.md"))
-    given, more = parser.parse_known_args()
-    EXTRA.extend(more)
+    parser.add_argument("options", nargs="*", help="options of the job, after --, such as -- --parallelism=2")
+    given = parser.parse_args()
     half = given.rate // 2
     phases = [
         Phase("warm-up", half, _WARM_UP_SECONDS),
@@ -244,7 +237,7 @@ def main() -> int:
     for subject in SUBJECTS:
         if given.only in (None, subject.name):
             chosen = phases if subject.name == "this job" else [phase for phase in phases if not phase.kill]
-            found += measure(subject, chosen, given.work.absolute() / subject.name.replace(" ", "-"))
+            found += measure(subject, chosen, given.work.absolute() / subject.name.replace(" ", "-"), given.options)
             print(page.table(found[-len(chosen) :]), flush=True)
     given.out.write_text(page.page(found))
     return 0

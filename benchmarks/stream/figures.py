@@ -1,12 +1,14 @@
 """What the broker's own clock says of a run: when each event was appended, and when its answer was."""
 
-from collections.abc import Callable, Iterator, Sequence
-from pathlib import Path
+import os
+from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 from confluent_kafka import Consumer, Message, TopicPartition
+
+from runners.flink.processes import Process, members
 
 _MANY = 20_000
 _SECONDS = 30.0
@@ -28,12 +30,18 @@ class Flow(NamedTuple):
         """How many events have no answer."""
         return int(np.count_nonzero(self.answered == 0))
 
-    def latency_ms(self, percents: Sequence[float]) -> list[float]:
-        """Percentiles of the time from the append of an event to that of its first answer, both by the broker."""
-        return [float(value) for value in np.percentile(self.answered - self.sent, percents)]
+    @property
+    def complete(self) -> "Flow":
+        """The events that have an answer."""
+        return Flow(self.sent[self.answered > 0], self.answered[self.answered > 0])
+
+    @property
+    def waited_ms(self) -> Times:
+        """From the append of each event to that of its first answer, both by the broker; all must have one."""
+        return self.answered - self.sent
 
     def lag(self, every_s: float) -> list[int]:
-        """How many events waited, at steady times from the first event to the last."""
+        """How many events waited, at steady times from the first event to the last; all must have an answer."""
         at = np.arange(self.sent.min() + every_s * 1000, self.sent.max() + 1, every_s * 1000)
         sent, answered = np.sort(self.sent), np.sort(self.answered)
         waiting = np.searchsorted(sent, at, "right") - np.searchsorted(answered, at, "right")
@@ -57,9 +65,8 @@ def recovery(flow: Flow, killed_ms: int) -> Recovery:
     after = answered[np.searchsorted(answered, killed_ms) - 1 :]
     gap = int(np.argmax(np.diff(after)))
     resumed = int(after[gap + 1])
-    waited = flow.answered - flow.sent
-    usual = np.percentile(waited[flow.answered < killed_ms], 99)
-    slow = flow.answered[(waited > 2 * usual) & (flow.answered > killed_ms)]
+    usual = np.percentile(flow.waited_ms[flow.answered < killed_ms], 99)
+    slow = flow.answered[(flow.waited_ms > 2 * usual) & (flow.answered > killed_ms)]
     caught_up = int(slow.max()) if len(slow) else resumed
     return Recovery((resumed - killed_ms) / 1000, (caught_up - killed_ms) / 1000)
 
@@ -92,14 +99,7 @@ def _records(bootstrap: str, topic: str) -> Iterator[Message]:
         consumer.close()
 
 
-def cpu_seconds(session: int) -> float:
-    """Processor time of all processes of a session that live now, and of their ended children."""
-    total = 0.0
-    for folder in Path("/proc").glob("[0-9]*"):
-        try:
-            words = (folder / "stat").read_text().rpartition(")")[2].split()
-        except OSError:  # it ended while we looked
-            continue
-        if int(words[3]) == session:
-            total += sum(int(ticks) for ticks in words[11:15])
-    return total / 100  # ticks of a hundredth of a second on Linux
+def cpu_seconds(process: Process | None) -> float:
+    """Processor time of a server, of its children that live now, and of their ended ones."""
+    found = () if process is None else members(process.pid)
+    return sum(int(ticks) for _, words in found for ticks in words[11:15]) / os.sysconf("SC_CLK_TCK")

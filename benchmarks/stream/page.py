@@ -81,12 +81,12 @@ Everything runs on this machine: the broker, Flink's job manager and two task ma
 server with the model, and the process that sends. Events are flights in JSON, sent at a steady pace with the moment as
 their event time, to a topic of two partitions. **this job** is the embedded job: decoding, twelve windowed features of
 three keys, a linear model, a score and a receipt for each event in topics of their own; `max_out_of_orderness` 1 s,
-checkpoints every ten seconds. **identity** has the same reader and sink with a shuffle between them and writes each
-record as it came: what the platform costs.
+checkpoints every ten seconds, one subtask and one shard. **identity** has the same reader and sink with a shuffle
+between them and writes each record as it came: what the platform costs.
 
 All times are the broker's (`message.timestamp.type=LogAppendTime`): an event's latency is from its append to that of
-its score, with everything between. Percentiles are over all events of a phase, none left out; *lag* is how many events
-of the phase had no score, every ten seconds, as the median of each quarter. *sender behind* is how far the sender
+its score, with everything between. Percentiles are over all answered events of a phase, none left out; *lag* is how
+many of them had no score yet, every ten seconds, as the median of each quarter. *sender behind* is how far the sender
 itself ever fell behind its pace. Cores are processor seconds per second of the phase; the sender, the job manager and
 the S3 server come on top. The phases of a job follow each other on the same job.
 """

@@ -121,6 +121,17 @@ def records(broker: KafkaBroker, topic: str) -> list[dict[str, Any]]:
         consumer.close()
 
 
+def count(broker: KafkaBroker, topic: str) -> int:
+    """How many records a topic of one partition holds now."""
+    from confluent_kafka import Consumer, TopicPartition
+
+    consumer = Consumer({"bootstrap.servers": broker.bootstrap, "group.id": "tests"})
+    try:
+        return _end_of(consumer, TopicPartition(topic, 0))
+    finally:
+        consumer.close()
+
+
 def _end_of(consumer: Any, place: Any) -> int:
     """Where a partition ends now; one that was just made may have no leader yet."""
     from confluent_kafka import KafkaException

@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from models.inputs import as_matrix, filled, missing_rows
+from models.inputs import as_matrix, filled, of_filled
 from models.manifest import Manifest, Output
 from models.scorers.base import Scorer, WillNotLoad, only_file, settings
 
@@ -89,8 +89,7 @@ class SklearnScorer(Scorer):
         rows = batch.num_rows
         if rows == 0:
             return np.empty(0, dtype=np.float64)
-        scores = self._scores(filled(batch))
-        return scores[:rows] if scores.shape[:1] == (rows + missing_rows(rows),) else scores
+        return of_filled(self._scores(filled(batch)), rows)
 
     def _scores(self, batch: pa.RecordBatch) -> npt.NDArray[np.float64]:
         features = as_matrix(batch) if self._names is None else _frame(batch, self._names)

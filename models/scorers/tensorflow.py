@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from models.inputs import as_floats, as_matrix, missing_rows
+from models.inputs import as_floats, as_matrix, filled, of_filled
 from models.manifest import Input, Manifest, Output
 from models.scorers.base import Scorer, WillNotLoad, only_file, settings
 
@@ -69,17 +69,16 @@ class TensorflowScorer(Scorer):
         rows = batch.num_rows
         if rows == 0:
             return np.empty(0, dtype=np.float64)
+        batch = filled(batch)
         if self._matrix is not None:
             feeds = {self._matrix: self._tensor(self._matrix, as_matrix(batch))}
         else:
             feeds = {name: self._tensor(name, _column(batch.column(name), name)) for name in self._specs}
         answer = self._signature(**feeds)[self._output].numpy()
-        scores = _flat(np.asarray(answer, dtype=np.float64), self._meaning)
-        return scores[:rows] if scores.shape[:1] == (rows + missing_rows(rows),) else scores
+        return of_filled(_flat(np.asarray(answer, dtype=np.float64), self._meaning), rows)
 
     def _tensor(self, name: str, values: npt.NDArray[Any]) -> Any:
         spec = self._specs[name]
-        values = np.concatenate([values, np.repeat(values[-1:], missing_rows(len(values)), axis=0)])
         if spec.shape.rank == 2 and values.ndim == 1:
             values = values[:, np.newaxis]
         if values.dtype != object:

@@ -6,7 +6,7 @@ import socket
 import subprocess
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Self
 
@@ -33,6 +33,17 @@ def answers(port: int) -> bool:
     with socket.socket() as probe:
         probe.settimeout(1.0)
         return probe.connect_ex((LOOPBACK, port)) == 0
+
+
+def members(group: int) -> Iterator[tuple[Path, list[str]]]:
+    """Each process of a group that lives now: its folder in /proc, and the words of its `stat` from the state on."""
+    for folder in Path("/proc").glob("[0-9]*"):
+        try:
+            words = (folder / "stat").read_text().rpartition(")")[2].split()
+        except OSError:  # it ended while we looked
+            continue
+        if int(words[2]) == group and words[0] != "Z":
+            yield folder, words
 
 
 class Process:

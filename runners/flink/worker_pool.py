@@ -17,7 +17,7 @@ from tempfile import TemporaryDirectory
 from types import FrameType
 from typing import Self
 
-from runners.flink.processes import LOOPBACK, Process, Server, answers
+from runners.flink.processes import LOOPBACK, Process, Server, answers, members
 from runners.flink.started_workers import StartedWorkers
 from runners.flink.worker import start_program
 
@@ -85,14 +85,11 @@ class WorkerPool(Server):
         if self.process is None:
             return []
         found = []
-        for folder in Path("/proc").glob("[0-9]*"):
+        for folder, _ in members(self.process.pid):
             try:
-                state = (folder / "stat").read_text().rpartition(")")[2].split()
-                words = (folder / "cmdline").read_text().split("\0")
+                found.append((int(folder.name), (folder / "cmdline").read_text().split("\0")))
             except OSError:  # it ended while we looked
                 continue
-            if int(state[2]) == self.process.pid and state[0] != "Z":
-                found.append((int(folder.name), words))
         return found
 
     def stop(self) -> None:
