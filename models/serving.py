@@ -95,6 +95,17 @@ class Serving:
                 self._overtaken.scored(times_us)
         return plan
 
+    def foresee(self, timeline: Timeline) -> None:
+        """Start to load, with the news of a release, what may answer the events to come; the timeline is not empty.
+
+        Before the first events nothing says where in time they are: those of the present are expected.
+        """
+        with self._lock:
+            newest_us = self._clock_us() if self._newest_us is None else self._newest_us
+            (present,) = timeline.in_force(np.array([newest_us])).tolist()
+            for entry in timeline.entries[present : present + 1 + AHEAD]:
+                self._begin(entry)
+
     def answered(self, entry: AdmittedRelease, first_event_time_us: int) -> None:
         """Note that a release answered; the first time in this process is its `activated` event.
 

@@ -20,10 +20,8 @@ from schemas.tf_examples import decode_examples
 from transforms import metrics
 from transforms.conform import conform
 from transforms.dead_letters import DEAD_LETTERS
+from transforms.gathering import WHOLE_ROWS
 from transforms.places import Places
-
-# Batches of so many events are large enough: they go on before their bundle ends.
-_WHOLE_ROWS = 4096
 
 
 class Decoded(NamedTuple):
@@ -136,7 +134,7 @@ class _DecodeFn(beam.DoFn):
         if good:
             self._small.append(events)
             self._rows, self._at = self._rows + good, min(at, self._at)
-        if self._rows >= _WHOLE_ROWS:
+        if self._rows >= WHOLE_ROWS:
             yield TimestampedValue(*self._together())
         if letters:
             metrics.dead_letters("decode").inc(len(letters))

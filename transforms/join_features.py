@@ -14,6 +14,7 @@ from apache_beam.utils.timestamp import Timestamp
 
 from schemas import batches
 from transforms.coders import decode_batch, encode_batch
+from transforms.gathering import GatheringFn
 from transforms.sharding import split_by_shard
 from transforms.state import StateFormatMismatch
 
@@ -93,11 +94,11 @@ def _together(parts: list[pa.RecordBatch]) -> pa.RecordBatch:
     return batches.concat_batches(parts)
 
 
-class _ShardFn(beam.DoFn):
+class _ShardFn(GatheringFn):
     def __init__(self, part: int, shards: int) -> None:
         self._part, self._shards = part, shards
 
-    def process(self, batch: pa.RecordBatch) -> Iterator[tuple[int, Part]]:
+    def of_whole(self, batch: pa.RecordBatch) -> Iterator[tuple[int, Part]]:
         numbers = batch.column(batches.ROW).to_numpy().astype(np.uint64)
         for shard, rows in split_by_shard(batch, numbers, self._shards):
             yield shard, (self._part, encode_batch(rows))

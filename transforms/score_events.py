@@ -207,6 +207,7 @@ class _FollowFn(_ScoreFn):
             return
         for release in arrived:
             releases.add(release)
+        self._serving.foresee(Timeline([*known, *arrived]))
         if not known:
             for encoded in waiting.read():
                 yield from super().process(decoded(encoded), arrived)

@@ -16,6 +16,7 @@ from apache_beam.utils.windowed_value import WindowedValue
 from models.releases import AdmittedRelease
 from schemas import batches
 from transforms.coders import ArrowBatchCoder
+from transforms.gathering import GatheringFn
 
 # How many workers can score at once: each key of the stream holds the timeline and is one worker's at a time.
 SHARDS = 32
@@ -25,10 +26,10 @@ _CODER = ArrowBatchCoder()
 EventsOrReleases = tuple[int, Any]
 
 
-class _KeyEventsFn(beam.DoFn):
-    def process(self, batch: pa.RecordBatch) -> Iterator[EventsOrReleases]:
-        if batch.num_rows:  # any key will do, for all have the same timeline; a retry must choose the same
-            yield zlib.crc32(batch.column(batches.EVENT_ID)[0].as_py().encode()) % SHARDS, _CODER.encode(batch)
+class _KeyEventsFn(GatheringFn):
+    def of_whole(self, batch: pa.RecordBatch) -> Iterator[EventsOrReleases]:
+        # Any key will do, for all have the same timeline.
+        yield zlib.crc32(batch.column(batches.EVENT_ID)[0].as_py().encode()) % SHARDS, _CODER.encode(batch)
 
 
 class _SpreadFn(beam.DoFn):

@@ -1,6 +1,6 @@
 """TrackArrivals: one event per id, and a mark on those that arrive behind the watermark."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import apache_beam as beam
@@ -21,8 +21,11 @@ from transforms.join_features import EMIT_ROWS, Sharded, stamped
 from transforms.sharding import hash_ids, split_by_shard
 from transforms.state import VersionedStateCoder
 
+# So many runs of ids are kept before they become one: of the batches, and again of what those became. Rewriting all
+# that was seen every sixteen batches took a fifth of a worker's time.
 _MAX_RUNS = 16
 _SOUNDING_US = 1_000_000
+_NEVER_US = -(2**62)
 # A shard's events (possibly none) and the greatest event time of the whole batch that they came in.
 Arrival = tuple[int, tuple[int, pa.RecordBatch]]
 
@@ -99,6 +102,7 @@ class _ArrivingFn(beam.DoFn):
     time while it is pending: with events coming in all the time it would be put off for ever."""
 
     SEEN = BagStateSpec("seen", VersionedStateCoder("seen", seen_ids.FORMAT_VERSION))
+    SEEN_BEFORE = BagStateSpec("seen_before", VersionedStateCoder("seen", seen_ids.FORMAT_VERSION))
     WATERMARK = ReadModifyWriteStateSpec("watermark", VarIntCoder())
     GREATEST = ReadModifyWriteStateSpec("greatest", VarIntCoder())
     PENDING = ReadModifyWriteStateSpec("pending", VarIntCoder())
@@ -114,6 +118,7 @@ class _ArrivingFn(beam.DoFn):
         self,
         element: Arrival,
         seen=beam.DoFn.StateParam(SEEN),
+        seen_before=beam.DoFn.StateParam(SEEN_BEFORE),
         watermark=beam.DoFn.StateParam(WATERMARK),
         greatest=beam.DoFn.StateParam(GREATEST),
         pending=beam.DoFn.StateParam(PENDING),
@@ -133,26 +138,31 @@ class _ArrivingFn(beam.DoFn):
             forget.set(Timestamp(micros=top + self._disorder_us + self._lateness_us))
         if events.num_rows == 0:
             return
-        runs = list(seen.read())
+        cells = [(cell, list(cell.read())) for cell in (seen, seen_before)]
+        runs = [run for _, held in cells for run in held]
         chosen = seen_ids.first_of_each(events) & ~seen_ids.contains(runs, events.column(batches.EVENT_ID))
         yield from _repeated(events, ~chosen)
         fresh = batches.take_rows(events, chosen)
         if fresh.num_rows == 0:
             return
-        self._remember(seen, runs, fresh, known)
+        self._remember(cells, fresh, known)
         first = numbers.read() or 0
         numbers.write(first + fresh.num_rows)
         yield from _marked(numbered(fresh, first, element[0], self._shards), known)
 
-    def _remember(self, seen: Any, runs: list[seen_ids.SeenRun], fresh: pa.RecordBatch, known: int | None) -> None:
-        run = seen_ids.run_of(fresh.column(batches.EVENT_ID), batches.times_us(fresh))
-        if len(runs) < _MAX_RUNS or known is None:
-            seen.add(run)
-            return
-        seen.clear()
-        whole = seen_ids.compacted([*runs, run], known - self._disorder_us - self._lateness_us)
-        if whole is not None:
-            seen.add(whole)
+    def _remember(
+        self, cells: Sequence[tuple[Any, list[seen_ids.SeenRun]]], fresh: pa.RecordBatch, known: int | None
+    ) -> None:
+        """Adds the ids to the first cell of state; what is in a full one goes on to the next as one run."""
+        run: seen_ids.SeenRun | None = seen_ids.run_of(fresh.column(batches.EVENT_ID), batches.times_us(fresh))
+        keep_from_us = _NEVER_US if known is None else known - self._disorder_us - self._lateness_us
+        for cell, runs in cells:
+            if run is None or len(runs) < _MAX_RUNS:
+                break
+            cell.clear()
+            run = seen_ids.compacted([*runs, run], keep_from_us)
+        if run is not None:
+            cell.add(run)
 
     @on_timer(SOUND)
     def sounded(  # type: ignore[no-untyped-def]
@@ -178,10 +188,12 @@ class _ArrivingFn(beam.DoFn):
         self,
         reached=beam.DoFn.TimestampParam,
         seen=beam.DoFn.StateParam(SEEN),
+        seen_before=beam.DoFn.StateParam(SEEN_BEFORE),
         greatest=beam.DoFn.StateParam(GREATEST),
     ) -> None:
         if greatest.read() + self._disorder_us + self._lateness_us <= reached.micros:
             seen.clear()
+            seen_before.clear()
 
 
 def _marked(events: pa.RecordBatch, watermark_us: int | None) -> Iterator[Any]:

@@ -15,17 +15,18 @@ from schemas.job import FeaturesSpec
 from transforms import feature_state, metrics, tiles
 from transforms.coders import ArrowBatchCoder
 from transforms.feature_state import FeatureState, Layout, features_of
+from transforms.gathering import GatheringFn
 from transforms.join_features import EMIT_ROWS, JoinFeatures, Sharded, stamped
 from transforms.sharding import hash_values, split_by_shard
 from transforms.state import VersionedStateCoder
 from transforms.tiles import KEY, KeyPlan, fold, observations, plan_key
 
 
-class _ObserveFn(beam.DoFn):
+class _ObserveFn(GatheringFn):
     def __init__(self, plan: KeyPlan, shards: int) -> None:
         self._plan, self._shards = plan, shards
 
-    def process(self, batch: pa.RecordBatch) -> Iterator[Sharded]:
+    def of_whole(self, batch: pa.RecordBatch) -> Iterator[Sharded]:
         rows = observations(self._plan, batch)
         yield from split_by_shard(rows, hash_values(rows.column(KEY)), self._shards)
 

@@ -13,7 +13,9 @@ import pyarrow as pa
 from pipeline.endpoints.json_rows import json_rows
 from pipeline.endpoints.kafka_address import KafkaAddress
 from pipeline.endpoints.kafka_client import TopicUnreadable, Troubles, client_settings
+from schemas import batches
 from transforms import metrics
+from transforms.gathering import WHOLE_ROWS
 
 # A slow broker is waited for; one that takes no record for so long fails the bundle.
 _SILENT_SECONDS = 60.0
@@ -130,11 +132,22 @@ class _ProduceFn(beam.DoFn):
         )
 
     def start_bundle(self) -> None:
+        self._gathered: list[pa.RecordBatch] = []
         self._failure = ""
         self._heard_at = time.monotonic()
         self._too_large: list[tuple[bytes, bytes]] = []
 
     def process(self, batch: pa.RecordBatch) -> None:
+        self._gathered.append(batch)
+        if sum(held.num_rows for held in self._gathered) >= WHOLE_ROWS:
+            self._send()
+
+    def _send(self) -> None:
+        """Together, as JSON is made by column: small batches would cost as much as large ones."""
+        gathered, self._gathered = self._gathered, []
+        if not gathered:
+            return
+        batch = batches.concat_batches(gathered)
         for key, value in zip(keys_of(batch, self._record), json_rows(batch), strict=True):
             self._produce(key.encode(), value)
         self._producer.poll(0)
@@ -163,6 +176,7 @@ class _ProduceFn(beam.DoFn):
             self._failure = self._with_reason(error.str())
 
     def finish_bundle(self) -> None:
+        self._send()
         self._flush()
         # The broker refuses batches, not records: each is tried by itself before anything is done about it.
         together, self._too_large = self._too_large, []
@@ -225,5 +239,5 @@ class WriteTopic(beam.PTransform[beam.PCollection[pa.RecordBatch], Any]):
         super().__init__()
         self._address, self._record = address, record
 
-    def expand(self, batches: beam.PCollection[pa.RecordBatch]) -> Any:
-        return batches | "Produce" >> beam.ParDo(_ProduceFn(self._address, self._record))
+    def expand(self, records: beam.PCollection[pa.RecordBatch]) -> Any:
+        return records | "Produce" >> beam.ParDo(_ProduceFn(self._address, self._record))

@@ -34,7 +34,8 @@ STREAMING = (
     # Otherwise Beam's runner lays aside what a bundle emits while a checkpoint is taken, and hands it on with the next
     # event or watermark: on a topic that has fallen silent, never (docs/flink.md).
     Setting("finish_bundle_before_checkpointing", None, "answers given during a checkpoint leave with it, not later"),
-    Setting("max_bundle_time_mills", "50", "ms; a bundle waits this long at each shuffle, which bounds the latency"),
+    Setting("max_bundle_time_mills", "100", "ms; a bundle waits this long at each shuffle, which bounds the latency"),
+    Setting("max_cache_memory_usage_mb", "256", "a worker; by default each batch reads all of its shard's state anew"),
 )
 # Restarts are not set here: Beam's option counts them over the life of the job, so that a year of machine failures
 # would end it. The cluster's exponential delay forgets what is long past (runners/flink/cluster.py, docs/flink.md).

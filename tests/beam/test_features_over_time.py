@@ -14,6 +14,7 @@ from apache_beam.utils.timestamp import Timestamp
 from runners.direct import replaying_runner
 from schemas import batches
 from schemas.job import EventsSpec, FeatureSpec, FeaturesSpec
+from tests.beam.cells import Cell
 from transforms.coders import ArrowBatchCoder
 from transforms.feature_state import FeatureState, Layout, forgotten_at
 from transforms.tiles import KeyPlan, observations, plan_key
@@ -174,28 +175,6 @@ def test_soundings_of_the_watermark_are_where_sources_stand_then_ever_farther() 
     assert next_sounding(100, 500) == 500
     assert next_sounding(500, 500) == 500 + 1_000_000
     assert next_sounding(500 + 80_000_000, 500) == 500 + 160_000_000
-
-
-class Cell:
-    """State of one key in memory: a bag or a value."""
-
-    def __init__(self, value: Any = None) -> None:
-        self.value = value
-
-    def read(self) -> Any:
-        return self.value
-
-    def write(self, value: Any) -> None:
-        self.value = value
-
-    def add(self, value: Any) -> None:
-        self.value = [*self.value, value]
-
-    def set(self, value: Any) -> None:
-        self.value = value
-
-    def clear(self) -> None:
-        self.value = []
 
 
 def rows_of(plan: KeyPlan, **events: tuple[float, float]) -> pa.RecordBatch:

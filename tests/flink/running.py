@@ -1,6 +1,7 @@
 """A job that follows a topic on the cluster, what it was sent so far, and the oracle of every failure."""
 
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -10,6 +11,7 @@ from typing import Any, NamedTuple
 
 from examples.flights import service
 from examples.flights.service import Event, Job, records
+from models.cache import worker_name
 from models.store import ModelStore
 from runners.flink.broker import KafkaBroker
 from runners.flink.cluster import FlinkCluster
@@ -45,6 +47,7 @@ class Running(NamedTuple):
     job: Job
     cluster: FlinkCluster
     broker: KafkaBroker
+    pool: WorkerPool
     store: ModelStore
     events: Iterator[Event]
     sent: list[Event]
@@ -65,7 +68,30 @@ class Running(NamedTuple):
 
     def wait_until(self, holds: Callable[[], bool], seconds: float, what: str) -> None:
         """Looks twice a second; raises when the job ended or the time is over."""
-        self.job.wait_until(holds, seconds, what)
+        try:
+            self.job.wait_until(holds, seconds, what)
+        except AssertionError as failure:
+            raise AssertionError(f"{failure}\n{self._situation()}") from None
+
+    def _situation(self) -> str:
+        """What helps to tell a job that is slow from one that stands still."""
+        load, states = os.getloadavg()[0], sorted(self.cluster.job_states().values())
+        return f"{len(self.sent)} events sent, {len(self.scores())} scores, jobs {states}, load of the machine {load}"
+
+    def wait_until_loaded(self, version: str) -> None:
+        """Returns once every worker that runs holds a version, by the store's access log.
+
+        A stream waits for no load: what comes before is answered by the release before.
+        """
+        host = worker_name().rpartition("-")[0]
+
+        def loaded() -> bool:
+            entries = self.store.accesses().entries
+            holders = {one.actor for one in entries if (one.action, one.detail.get("version")) == ("loaded", version)}
+            workers = {f"{host}-{pid}" for pid in self.pool.workers()}
+            return bool(workers) and workers <= holders
+
+        self.wait_until(loaded, 240, f"{version} loaded by every worker")
 
     def wait_until_all_scored(self, after: str) -> None:
         """Holds the oracle: exactly the events that were sent have scores. Says how many were written twice."""
@@ -130,7 +156,7 @@ def running(
     given = [*following(broker, url), *(word for setting in settings for word in ("--set", setting))]
     with service.submitted(cluster, given, folder, pool.arguments) as job:
         read = scores or (lambda: records(broker, "scores"))
-        under_test = Running(job, cluster, broker, store, iter(events), [], read)
+        under_test = Running(job, cluster, broker, pool, store, iter(events), [], read)
         under_test.send(FIRST_EVENTS)
         under_test.wait_until_all_scored("the start")
         yield under_test

@@ -103,6 +103,7 @@ def test_scoring_goes_on_without_the_store_and_what_was_missed_is_made_up(live: 
     s3.start()
     live.store.append_release(champion="v2", effective_from_us=live.reached_us() + 3 * HOUR_US, by="tests")
     live.wait_until(lambda: bool(service.told(live.broker, "released", "v2")), 60, "v2 admitted once the store is back")
+    live.wait_until_loaded("v2")
 
 
 def silences(live: Running) -> list[str]:

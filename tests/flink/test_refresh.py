@@ -18,7 +18,7 @@ from runners.flink.broker import KafkaBroker
 from schemas.times import parse_time_us
 from tests.cli.commands import Models
 from tests.flink.running import Machines, Running, running
-from tests.flink.soak.stream import flowing
+from tests.flink.soak.stream import endless, flowing
 from tests.flink.trained import late_departures
 from tests.reference import reference
 from tests.servers import needs
@@ -26,9 +26,9 @@ from tests.servers import needs
 pytestmark = needs("java", "mvn", "go")
 
 # Releases are made two polls ahead, by a clock that is slower than the job's: the machine may be busy.
-POLL, JOB_POLL = "6s", "3s"
-PER_SECOND = 30.0
-SECONDS = 120.0
+POLL, JOB_POLL = "10s", "3s"
+PER_SECOND = 20.0
+SECONDS = 240.0
 COLUMNS = ["dep_delay", "distance"]
 Row = dict[str, Any]
 
@@ -65,11 +65,6 @@ def wait_for(live: Running, version: str, role: str, release: int) -> None:
     live.wait_until(answered, SECONDS, f"an event scored by {version} as {role} of release {release}")
 
 
-def holders(broker: KafkaBroker, version: str) -> set[str]:
-    """The workers that have told of loading a version."""
-    return {json.loads(one["evidence"])["worker"] for one in service.told(broker, "loaded", version)}
-
-
 @pytest.fixture(scope="module")
 def story(machines: Machines, month: list[Event], tmp_path_factory: pytest.TempPathFactory) -> Story:
     """The whole of it, on one job with workers of the pool."""
@@ -77,13 +72,13 @@ def story(machines: Machines, month: list[Event], tmp_path_factory: pytest.TempP
     late_departures(month[:2000], COLUMNS, folder / "trained").head(200).to_parquet(folder / "sample.parquet")
     model, sample = folder / "trained" / "model.skops", folder / "sample.parquet"
     now = [f"model.poll={JOB_POLL}", "events.max_out_of_orderness=1s"]
-    with running(machines, of_the_moment(month), folder, now) as live:
+    with running(machines, of_the_moment(endless(month)), folder, now) as live:
         place = Models(live.store.url, service.MODEL)
         with flowing(live, PER_SECOND):
             place.json("publish", model, "--version", "trained", "--sample", sample, "--trained_at", "now")
             # A stream waits for no load: some events have no shadow's score until every worker has the version.
             landed = sequence_of(place, "release", "--champion", "v1", "--shadow", "trained")
-            live.wait_until(lambda: len(holders(broker, "trained")) >= 2, SECONDS, "trained loaded by both workers")
+            live.wait_until_loaded("trained")
             dark = sequence_of(place, "release", "--champion", "v1", "--shadow", "trained")
             wait_for(live, "trained", "shadow", dark)
             canary = sequence_of(place, "release", "--champion", "v1", "--challenger", "trained=30%")

@@ -68,7 +68,7 @@ def test_changed_job_goes_on_from_its_savepoint_and_serves_a_new_scorer_of_the_n
     store.publish(tmp_path / "payload", service.manifest("v3") | {"scorer": "sklearn", "inputs": inputs})
     store.append_release(champion="v3", effective_from_us=cut_over, by="tests")
     resumable.resume(place, change=CHANGE)
-    resumable.live.wait_until(lambda: bool(service.told(resumable.live.broker, "released", "v3")), 300, "v3 admitted")
+    resumable.live.wait_until_loaded("v3")
     resumable.live.send(300)
     resumable.live.wait_until_all_scored("a savepoint and a changed job")
 

@@ -77,6 +77,28 @@ def test_events_go_on_while_the_next_model_loads(tmp_path: Path) -> None:
     assert json.loads(activated[1].evidence)["events_answered_by_another_release"] == 2
 
 
+def test_next_model_is_loaded_with_the_news_of_its_release_and_not_with_the_next_event(tmp_path: Path) -> None:
+    job = Job().publish(tmp_path, "v1", "v2")
+    timeline = [job.release(1, 0, "v1"), job.release(2, 100, "v2")]
+    assert job.answers(timeline[:1], 1) == [1]
+    close("v2").set()
+    job.serving.foresee(Timeline(timeline))
+    assert GatedScorer.loading.wait(60)
+    job.loaded("v2")
+    assert job.answers(timeline, 99, 100) == [1, 2]
+
+
+def test_before_the_first_event_the_model_of_the_present_is_loaded(tmp_path: Path) -> None:
+    job = Job().publish(tmp_path, "v1", "v2")
+    timeline = [job.release(1, -HOUR, "v1"), job.release(2, 9 * HOUR, "v2")]
+    close("v2").set()
+    job.serving.foresee(Timeline(timeline))
+    assert GatedScorer.loading.wait(60)
+    job.loaded("v2")
+    assert job.told("loaded") == [("v2", 2)]
+    assert GatedScorer.loads["v1"] == 0
+
+
 @pytest.mark.parametrize("waits", [False, True])
 def test_first_model_is_waited_for(tmp_path: Path, waits: bool) -> None:
     job = Job(waits).publish(tmp_path, "v1")

@@ -41,6 +41,10 @@ def flowing(live: Running, per_second: float) -> Iterator[None]:
         sending = executor.submit(send)
         try:
             yield
+        except AssertionError:
+            ended.set()
+            sending.result()  # where the stream itself failed, that is why
+            raise
         finally:
             ended.set()
         sending.result()

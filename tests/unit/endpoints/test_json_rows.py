@@ -5,7 +5,10 @@ import math
 from datetime import UTC, datetime
 from typing import Any
 
+import msgspec
 import pyarrow as pa
+from hypothesis import given
+from hypothesis import strategies as st
 
 from pipeline.endpoints.json_rows import json_rows
 from schemas.batches import TIME_TYPE
@@ -67,3 +70,30 @@ def test_bytes_are_base64_and_whole_seconds_have_no_fraction() -> None:
     batch = pa.RecordBatch.from_arrays([pa.array([b"\xff\x00", b""]), times], names=["payload", "seen_at"])
     assert json_rows(batch.slice(0, 1)) == [b'{"payload":"/wA=","seen_at":"1900-01-01T00:00:00Z"}']
     assert json_rows(batch)[1] == b'{"payload":"","seen_at":null}'
+
+
+def column(values: st.SearchStrategy[Any]) -> st.SearchStrategy[list[Any]]:
+    return st.lists(st.none() | values, min_size=5, max_size=5)
+
+
+@given(
+    texts=column(st.text() | st.sampled_from(['a","b', "\\", "\n", "é\u2028"])),
+    numbers=column(st.floats()),
+    counts=column(st.integers(-(2**63), 2**63 - 1)),
+    flags=column(st.booleans()),
+    times=column(st.datetimes(datetime(1900, 1, 1), datetime(3000, 1, 1), timezones=st.just(UTC))),
+    first=st.integers(0, 4),
+)
+def test_any_value_is_what_an_encoder_of_single_values_makes_of_it(
+    texts: list[Any], numbers: list[Any], counts: list[Any], flags: list[Any], times: list[Any], first: int
+) -> None:
+    features = features_map(pa.RecordBatch.from_pydict({"n": pa.array(numbers, pa.float64()), 'quo"ted': texts}))
+    types = {"text": pa.string(), "number": pa.float64(), "count": pa.int64(), "flag": pa.bool_(), "time": TIME_TYPE}
+    values = dict(zip(types, (texts, numbers, counts, flags, times), strict=True))
+    arrays = [*(pa.array(values[name], kind) for name, kind in types.items()), features]
+    batch = pa.RecordBatch.from_arrays(arrays, names=[*types, "features"]).slice(first)
+    singly = [
+        {name: values[name][row] for name in types} | {"features": {"n": numbers[row], 'quo"ted': texts[row]}}
+        for row in range(first, 5)
+    ]
+    assert json_rows(batch) == [msgspec.json.encode(one) for one in singly]

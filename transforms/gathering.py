@@ -1,0 +1,55 @@
+"""Small batches of one bundle go on as one: what follows costs as much for ten rows as for a thousand."""
+
+from abc import abstractmethod
+from collections.abc import Iterator
+from typing import Any
+
+import apache_beam as beam
+import pyarrow as pa
+from apache_beam.transforms.window import GlobalWindows, TimestampedValue
+from apache_beam.utils.timestamp import Timestamp
+from apache_beam.utils.windowed_value import WindowedValue
+
+from schemas import batches
+
+# So many rows are enough: they go on before their bundle ends.
+WHOLE_ROWS = 4096
+
+
+class GatheringFn(beam.DoFn):
+    """Gathers the batches of a bundle, in the global window, up to `WHOLE_ROWS` rows; subclasses say what to make of
+    a whole one. What they make has the earliest event time in it as its timestamp."""
+
+    def start_bundle(self) -> None:
+        self._gathered: list[pa.RecordBatch] = []
+        self._rows = 0
+
+    def process(self, batch: pa.RecordBatch) -> Iterator[TimestampedValue[Any]]:
+        if self._gathered and batch.schema != self._gathered[0].schema:
+            yield from map(self._at, self._elements())
+        self._gathered.append(batch)
+        self._rows += batch.num_rows
+        if self._rows >= WHOLE_ROWS:
+            yield from map(self._at, self._elements())
+
+    def finish_bundle(self) -> Iterator[WindowedValue]:
+        for element, at in self._elements():
+            yield GlobalWindows.windowed_value(element, at)
+
+    @staticmethod
+    def _at(stamped: tuple[Any, Timestamp]) -> TimestampedValue[Any]:
+        return TimestampedValue(*stamped)
+
+    def _elements(self) -> Iterator[tuple[Any, Timestamp]]:
+        """What becomes of the rows gathered so far, each with its timestamp."""
+        if not self._rows:
+            return
+        whole = batches.concat_batches(self._gathered)
+        self._gathered, self._rows = [], 0
+        at = Timestamp(micros=int(batches.times_us(whole).min()))
+        for element in self.of_whole(whole):
+            yield element, at
+
+    @abstractmethod
+    def of_whole(self, batch: pa.RecordBatch) -> Iterator[Any]:
+        """The elements that a batch of at least one row becomes."""
