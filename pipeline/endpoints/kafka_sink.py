@@ -4,7 +4,7 @@ import base64
 import hashlib
 import json
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import apache_beam as beam
@@ -113,10 +113,9 @@ class _ProduceFn(beam.DoFn):
         self._address, self._record = address, record
 
     def setup(self) -> None:
-        from confluent_kafka import KafkaError, KafkaException, Producer
+        from confluent_kafka import KafkaError, Producer
 
-        # Looked up once: an import for each record would cost a fifth of the sink's time.
-        self._refusal, self._size_code = KafkaException, KafkaError.MSG_SIZE_TOO_LARGE
+        self._full_code, self._size_code = KafkaError._QUEUE_FULL, KafkaError.MSG_SIZE_TOO_LARGE
         # Idempotent: a retry inside the client neither repeats nor reorders. The linger makes batches of rows.
         settings = {"enable.idempotence": True, "linger.ms": 20, "compression.type": "lz4"}
         limits = {
@@ -125,6 +124,8 @@ class _ProduceFn(beam.DoFn):
             "queue.buffering.max.kbytes": _WAITING_KB,
             # No record is given up for its age while others are taken: that is told by `_SILENT_SECONDS`.
             "message.timeout.ms": 0,
+            # A call for each record that was delivered would cost as much as sending it.
+            "delivery.report.only.error": True,
         }
         self._troubles = Troubles(self._address)
         self._producer = Producer(
@@ -134,7 +135,6 @@ class _ProduceFn(beam.DoFn):
     def start_bundle(self) -> None:
         self._gathered: list[pa.RecordBatch] = []
         self._failure = ""
-        self._heard_at = time.monotonic()
         self._too_large: list[tuple[bytes, bytes]] = []
 
     def process(self, batch: pa.RecordBatch) -> None:
@@ -148,28 +148,29 @@ class _ProduceFn(beam.DoFn):
         if not gathered:
             return
         batch = batches.concat_batches(gathered)
-        for key, value in zip(keys_of(batch, self._record), json_rows(batch), strict=True):
-            self._produce(key.encode(), value)
+        rows = zip(keys_of(batch, self._record), json_rows(batch), strict=True)
+        self._produce([(key.encode(), value) for key, value in rows])
         self._producer.poll(0)
 
-    def _produce(self, key: bytes, value: bytes) -> None:
-        def told(error: Any, message: Any) -> None:
-            self._delivered(error, key, value)
+    def _produce(self, records: Sequence[tuple[bytes, bytes]]) -> None:
+        messages: list[dict[str, Any]] = [{"key": key, "value": value} for key, value in records]
+        while messages:
+            self._producer.produce_batch(self._address.topic, messages, on_delivery=self._delivered)
+            left, messages = [message for message in messages if "_error" in message], []
+            for message in left:
+                error = message.pop("_error")
+                if error.code() == self._full_code:
+                    messages.append(message)
+                else:
+                    self._refused(error, message["key"], message["value"])
+            if messages:  # the broker is slower than the job: wait for it here, which slows the job
+                self._wait(self._producer.poll, len(self._producer) // 2)
 
-        while True:
-            try:
-                self._producer.produce(self._address.topic, value, key, on_delivery=told)
-                return
-            except BufferError:  # the broker is slower than the job: wait for it here, which slows the job
-                self._wait(self._producer.poll, len(self._producer) - 1)
-            except self._refusal as error:
-                self._delivered(error.args[0], key, value)
-                return
+    def _delivered(self, error: Any, message: Any) -> None:
+        if error is not None:
+            self._refused(error, message.key(), message.value())
 
-    def _delivered(self, error: Any, key: bytes, value: bytes) -> None:
-        self._heard_at = time.monotonic()
-        if error is None:
-            return
+    def _refused(self, error: Any, key: bytes, value: bytes) -> None:
         if error.code() == self._size_code:
             self._too_large.append((key, value))
         else:
@@ -181,7 +182,7 @@ class _ProduceFn(beam.DoFn):
         # The broker refuses batches, not records: each is tried by itself before anything is done about it.
         together, self._too_large = self._too_large, []
         for key, value in together:
-            self._produce(key, value)
+            self._produce([(key, value)])
             self._flush()
         alone, self._too_large = self._too_large, []
         for key, value in alone:
@@ -192,7 +193,7 @@ class _ProduceFn(beam.DoFn):
     def _send_shortened(self, key: bytes, value: bytes) -> None:
         if self._record == "DeadLetter":
             metrics.counter(LETTERS_SHORTENED).inc()
-            self._produce(key, shortened(value))
+            self._produce([(key, shortened(value))])
         else:
             self._too_large.append((key, value))
 
@@ -212,11 +213,13 @@ class _ProduceFn(beam.DoFn):
 
         However slow the broker is: only when it has taken none for a minute is it given up.
         """
-        began = time.monotonic()
-        while len(self._producer) > most and not self._failure:
+        heard_at, before = time.monotonic(), len(self._producer)
+        while (waiting := len(self._producer)) > most and not self._failure:
+            if waiting < before:
+                heard_at, before = time.monotonic(), waiting
             serve(_ASK_SECONDS)
-            if time.monotonic() - max(began, self._heard_at) > _SILENT_SECONDS:
-                silence = f"no record acknowledged for {_SILENT_SECONDS:.0f} s, {len(self._producer)} wait"
+            if time.monotonic() - heard_at > _SILENT_SECONDS:
+                silence = f"no record acknowledged for {_SILENT_SECONDS:.0f} s, {waiting} wait"
                 self._failure = self._failure or self._with_reason(silence)
         if self._failure:
             raise TopicUnwritable(f"{self._address.public}: {self._failure}")
