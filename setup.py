@@ -16,6 +16,7 @@ REQUIRES = [
     "jsonschema>=4.20,<5",
     "msgspec>=0.20,<1",
     "numpy>=2,<3",
+    "objsize>=0.7,<0.8",  # Beam's, told what not to look at (runners/flink/worker.py)
     "obstore>=0.12,<0.13",  # before 1.0 any minor version may change its interface
     "pandas>=3,<4",  # hashes whole columns of keys (transforms/sharding.py)
     "protobuf>=5.26,<7",
@@ -42,7 +43,7 @@ EXTRAS = {
     "openinference": REMOTE,
     "sagemaker": ["boto3>=1.40,<2", "botocore>=1.40,<2", "tenacity>=9,<10"],
     "signing": ["model-signing>=1.1,<2", "pyopenssl>=25"],  # model-signing imports OpenSSL without declaring it
-    "kafka": ["confluent-kafka>=2.11,<3", "requests>=2.32,<3"],
+    "kafka": ["confluent-kafka>=2.16,<3", "requests>=2.32,<3"],
     "tfexample": ["tfx-bsl==1.21.*"],
     "gcp": [
         "apache-beam[gcp]==2.77.*",

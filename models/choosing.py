@@ -45,22 +45,28 @@ class Choice:
         timeline: the admitted releases.
         cache: the process's cache.
         begin: starts to load a release's versions.
+        waits: whether events wait for the release in force, also where another one is loaded.
     """
 
     def __init__(
-        self, source: Source, timeline: Timeline, cache: ModelCache, begin: Callable[[AdmittedRelease], None]
+        self,
+        source: Source,
+        timeline: Timeline,
+        cache: ModelCache,
+        begin: Callable[[AdmittedRelease], None],
+        waits: bool,
     ) -> None:
         self._source, self._timeline, self._cache, self._begin = source, timeline, cache, begin
+        self._waits = waits
         self.models: dict[str, LoadedModel] = {}
         self.failures: dict[str, LoadFailed] = {}
         self.waited_s = 0.0
 
     def release_for(self, index: int) -> int:
         """The index of the release that answers events of the release `index`; itself if no other can either."""
-        waits = self._source.waits
-        if self._answers(index, wait=waits):
+        if self._answers(index, wait=self._waits):
             return index
-        if not waits:
+        if not self._waits:
             for other in self._others(index):
                 if self._answers(other, wait=False):
                     return other

@@ -46,8 +46,9 @@ class Serving:
     """Shared by all threads of a process that score for a job.
 
     Where events do not wait, an event whose release is not loaded is answered by the nearest earlier release that
-    is, else by the nearest later one; only if there is none it waits. A release whose model is refused at loading
-    is passed over in both modes: the one before it stays. Receipts name the release that answered.
+    is, else by the nearest later one. It waits only if there is none, or if this process has answered nothing yet. A
+    release whose model is refused at loading is passed over in both modes: the one before it stays. Receipts name the
+    release that answered.
 
     Args:
         source: where models come from, and whether events wait for them.
@@ -83,7 +84,10 @@ class Serving:
         # Of bounded input nothing is known of what comes, but mostly it is in order.
         for index in [*indices, *range(indices[-1] + 1, min(indices[-1] + 1 + AHEAD, len(timeline)))]:
             self._begin(timeline.entries[index])
-        choice, serving = Choice(self._source, timeline, self._cache, self._begin), wanted.copy()
+        # A process that has answered nothing yet lags behind all others already: what it happens to have loaded, ahead
+        # of its events, answers none of theirs.
+        waits = self._source.waits or not self._answered
+        choice, serving = Choice(self._source, timeline, self._cache, self._begin, waits), wanted.copy()
         for index in indices:
             serving[wanted == index] = choice.release_for(index)
         plan = Plan(wanted, serving, choice.models, choice.failures, round(choice.waited_s * 1000))

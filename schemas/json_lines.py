@@ -6,6 +6,7 @@ fault), NaN passes as a number there, and two objects on one line count as two r
 
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
+from itertools import repeat
 from typing import Annotated, Any, TypeAlias
 
 import msgspec
@@ -74,14 +75,12 @@ def _kinds(columns: Sequence[tuple[str, str]], event_id: str, event_time: str) -
 
 def _decoded(read: _Read, names: tuple[str, ...], kinds: Mapping[str, str]) -> DecodedRows:
     records, texts, unreadable = read
-    arrays = []
-    for index, name in enumerate(names):
-        values = [getattr(record, f"f{index}") for record in records]
-        arrays.append(_column(values, kinds.get(name)))
+    columns = zip(*map(msgspec.structs.astuple, records), strict=True) if records else repeat((), len(names))
+    arrays = [_column(values, kinds.get(name)) for name, values in zip(names, columns, strict=True)]
     return DecodedRows(pa.RecordBatch.from_arrays(arrays, list(names)), pa.array(texts, pa.binary()), unreadable)
 
 
-def _column(values: list[Any], kind: str | None) -> pa.Array:
+def _column(values: Sequence[Any], kind: str | None) -> pa.Array:
     if kind is not None:
         return pa.array(values, COLUMN_ARROW_TYPES[kind])
     try:

@@ -37,7 +37,7 @@ _AFTER_KILL_SECONDS = 60.0
 _ANSWER_SECONDS = 240.0
 _QUIET_SECONDS = 5.0
 # Events are of the moment and out of order by less than a second: what is later than that is marked late.
-_SETTINGS = {"events.max_out_of_orderness": "1s", "windows.shards": "1"}
+_SETTINGS = {"events.max_out_of_orderness": "1s", "windows.allowed_lateness": "1m", "windows.shards": "1"}
 
 
 class Phase(NamedTuple):

@@ -97,6 +97,8 @@ def test_before_the_first_event_the_model_of_the_present_is_loaded(tmp_path: Pat
     job.loaded("v2")
     assert job.told("loaded") == [("v2", 2)]
     assert GatedScorer.loads["v1"] == 0
+    # What it has does not answer in the place of what was in force, as no event waits longer for the process itself.
+    assert job.answers(timeline, 1) == [1]
 
 
 @pytest.mark.parametrize("waits", [False, True])
@@ -246,7 +248,7 @@ def test_newest_release_is_stale_until_it_answers(tmp_path: Path) -> None:
     job = Job().publish(tmp_path, "v1", "v2")
     gate, timeline = close("v2"), [job.release(1, 0, "v1"), job.release(2, 100, "v2")]
     job.now_s = 103.5
-    job.loaded("v1")
+    assert job.answers(timeline[:1], 99) == [1]
     assert job.answers(timeline, 101) == [1]
     assert job.serving.staleness_ms(Timeline(timeline)) == 3500
     gate.set()
