@@ -2,6 +2,7 @@
 
 from abc import abstractmethod
 from collections.abc import Iterator
+from itertools import starmap
 from typing import Any
 
 import apache_beam as beam
@@ -26,19 +27,14 @@ class GatheringFn(beam.DoFn):
 
     def process(self, batch: pa.RecordBatch) -> Iterator[TimestampedValue[Any]]:
         if self._gathered and batch.schema != self._gathered[0].schema:
-            yield from map(self._at, self._elements())
+            yield from starmap(TimestampedValue, self._elements())
         self._gathered.append(batch)
         self._rows += batch.num_rows
         if self._rows >= WHOLE_ROWS:
-            yield from map(self._at, self._elements())
+            yield from starmap(TimestampedValue, self._elements())
 
     def finish_bundle(self) -> Iterator[WindowedValue]:
-        for element, at in self._elements():
-            yield GlobalWindows.windowed_value(element, at)
-
-    @staticmethod
-    def _at(stamped: tuple[Any, Timestamp]) -> TimestampedValue[Any]:
-        return TimestampedValue(*stamped)
+        return starmap(GlobalWindows.windowed_value, self._elements())
 
     def _elements(self) -> Iterator[tuple[Any, Timestamp]]:
         """What becomes of the rows gathered so far, each with its timestamp."""

@@ -134,17 +134,19 @@ class _ProduceFn(beam.DoFn):
 
     def start_bundle(self) -> None:
         self._gathered: list[pa.RecordBatch] = []
+        self._rows = 0
         self._failure = ""
         self._too_large: list[tuple[bytes, bytes]] = []
 
     def process(self, batch: pa.RecordBatch) -> None:
         self._gathered.append(batch)
-        if sum(held.num_rows for held in self._gathered) >= WHOLE_ROWS:
+        self._rows += batch.num_rows
+        if self._rows >= WHOLE_ROWS:
             self._send()
 
     def _send(self) -> None:
         """Together, as JSON is made by column: small batches would cost as much as large ones."""
-        gathered, self._gathered = self._gathered, []
+        gathered, self._gathered, self._rows = self._gathered, [], 0
         if not gathered:
             return
         batch = batches.concat_batches(gathered)
