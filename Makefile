@@ -12,7 +12,7 @@ MINUTES ?= 30
 SEED ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-flink soak test test-dataflow dataflow-template lint typecheck bench bench-swap bench-stream lock clean .venv
+.PHONY: help demo demo-flink soak test test-dataflow dataflow-template lint typecheck bench bench-swap bench-stream bench-idle lock clean .venv
 
 help: ## Show this list
 	@echo "Usage: make TARGET"
@@ -62,6 +62,9 @@ bench-swap: .venv ## Measure a swap to a slow model and a second shadow; writes 
 
 bench-stream: .venv ## Measure the service on Flink and Kafka beside a job that only copies; writes benchmarks/STREAM.md
 	@$(RUN) -m benchmarks.stream
+
+bench-idle: .venv ## Watch checkpoints and memory of a job that waits for two hours; writes benchmarks/IDLE.md
+	@$(RUN) -m benchmarks.stream.idle
 
 lock: .venv/bin/uv ## Pin what setup.py resolves to, for here and for images of workers (UPGRADE=--upgrade takes newer)
 	@$(COMPILE) --extra all --extra dev $(UPGRADE) --output-file requirements.lock

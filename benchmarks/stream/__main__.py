@@ -36,8 +36,8 @@ _KILL_AFTER_SECONDS = 30.0
 _AFTER_KILL_SECONDS = 60.0
 _ANSWER_SECONDS = 240.0
 _QUIET_SECONDS = 5.0
-# Events are of the moment and out of order by less than a second: what is later than that is marked late.
-_SETTINGS = {"events.max_out_of_orderness": "1s", "windows.allowed_lateness": "1m", "windows.shards": "1"}
+# Events are of the moment and out of order by what Kafka's partitions are apart: what is later is marked late.
+_SETTINGS = {"events.max_out_of_orderness": "250ms", "windows.allowed_lateness": "1m", "windows.shards": "1"}
 
 
 class Phase(NamedTuple):
@@ -84,7 +84,20 @@ class Machines(NamedTuple):
     @property
     def options(self) -> list[str]:
         """Those of a job on these machines."""
-        return [*self.pool.arguments, "--checkpointing_interval=10000", "--parallelism=1", *self.more]
+        # One subtask keeps batches whole; its steps are spread over two Python processes, as one would be full.
+        spread = ("--parallelism=1", "--sdk_worker_parallelism=2", "--max_bundle_time_mills=50")
+        return [*self.pool.arguments, "--checkpointing_interval=10000", *spread, *self.more]
+
+
+@contextmanager
+def started(folder: Path, more: Sequence[str]) -> Iterator[Machines]:
+    """All machines, in a folder that is emptied before, until the block ends."""
+    shutil.rmtree(folder, ignore_errors=True)
+    with KafkaBroker(folder / "kafka") as broker:
+        # The broker's clock stands on every record: events and answers are compared by it.
+        service.create_topics(broker, message_timestamp_type="LogAppendTime")
+        with FlinkCluster(folder / "flink") as cluster, WorkerPool(folder / "workers") as pool:
+            yield Machines(cluster, broker, pool, more)
 
 
 def say(text: str) -> None:
@@ -177,24 +190,19 @@ def measure(subject: Subject, phases: Sequence[Phase], folder: Path, more: Seque
     """All phases on one job, one after the other, and what came of each."""
     found: list[Sent] = []
     first = 0
-    shutil.rmtree(folder, ignore_errors=True)
-    with KafkaBroker(folder / "kafka") as broker:
-        # The broker's clock stands on every record: events and answers are compared by it.
-        service.create_topics(broker, message_timestamp_type="LogAppendTime")
-        with FlinkCluster(folder / "flink") as cluster, WorkerPool(folder / "workers") as pool:
-            machines = Machines(cluster, broker, pool, more)
-            with subject.submitted(machines, folder) as job:
-                for phase in phases:
-                    before, began = machines.cpu(), time.monotonic()
-                    say(f"{subject.name}: {phase.name}, {phase.rate:,} events/s for {phase.seconds:.0f} s")
-                    behind_s, killed_ms = send(machines, first, phase)
-                    used = {name: spent - before[name] for name, spent in machines.cpu().items()}
-                    cores = {name: spent / (time.monotonic() - began) for name, spent in used.items()}
-                    found.append(Sent(phase, first, behind_s, killed_ms, cores))
-                    first += phase.events
-                    wait_until_answered(job, broker, subject.answers, first)
-            say(f"{subject.name}: reading {first:,} events and their answers")
-            times = flow(broker.bootstrap, subject.answers, subject.number_of, first)
+    with started(folder, more) as machines:
+        with subject.submitted(machines, folder) as job:
+            for phase in phases:
+                before, began = machines.cpu(), time.monotonic()
+                say(f"{subject.name}: {phase.name}, {phase.rate:,} events/s for {phase.seconds:.0f} s")
+                behind_s, killed_ms = send(machines, first, phase)
+                used = {name: spent - before[name] for name, spent in machines.cpu().items()}
+                cores = {name: spent / (time.monotonic() - began) for name, spent in used.items()}
+                found.append(Sent(phase, first, behind_s, killed_ms, cores))
+                first += phase.events
+                wait_until_answered(job, machines.broker, subject.answers, first)
+        say(f"{subject.name}: reading {first:,} events and their answers")
+        times = flow(machines.broker.bootstrap, subject.answers, subject.number_of, first)
     return [_measured(subject, one, times.between(one.first, one.phase.events)) for one in found]
 
 

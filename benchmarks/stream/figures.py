@@ -103,3 +103,9 @@ def cpu_seconds(process: Process | None) -> float:
     """Processor time of a server, of its children that live now, and of their ended ones."""
     found = () if process is None else members(process.pid)
     return sum(int(ticks) for _, words in found for ticks in words[11:15]) / os.sysconf("SC_CLK_TCK")
+
+
+def resident_bytes(process: Process | None) -> int:
+    """Memory in use by a server and its children that live now; what they share is counted in each."""
+    found = () if process is None else members(process.pid)
+    return sum(int(words[21]) for _, words in found) * os.sysconf("SC_PAGE_SIZE")

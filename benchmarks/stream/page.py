@@ -80,9 +80,10 @@ METHOD = """\
 Everything runs on this machine: the broker, Flink's job manager and two task managers, the Python workers, an S3
 server with the model, and the process that sends. Events are flights in JSON, sent at a steady pace with the moment as
 their event time, to a topic of two partitions. **this job** is the embedded job: decoding, twelve windowed features of
-three keys, a linear model, a score and a receipt for each event in topics of their own; `max_out_of_orderness` 1 s,
-`allowed_lateness` 1 m, checkpoints every ten seconds, one subtask and one shard. **identity** has the same reader and
-sink with a shuffle between them and writes each record as it came: what the platform costs.
+three keys, a linear model, a score and a receipt for each event in topics of their own; `max_out_of_orderness` 250 ms,
+`allowed_lateness` 1 m, checkpoints every ten seconds, bundles of 50 ms, one subtask and one shard, its steps spread
+over two Python processes (`--sdk_worker_parallelism=2`). **identity** has the same reader and sink with a shuffle
+between them and writes each record as it came: what the platform costs.
 
 All times are the broker's (`message.timestamp.type=LogAppendTime`): an event's latency is from its append to that of
 its score, with everything between. Percentiles are over all answered events of a phase, none left out; *lag* is how

@@ -1,6 +1,8 @@
 """What a job asks of Flink, as data: each option with the reason for its value. The command line overrides all."""
 
+import os
 from collections.abc import Sequence
+from pathlib import Path
 from typing import NamedTuple
 
 NAME = "FlinkRunner"
@@ -41,7 +43,20 @@ STREAMING = (
 # would end it. The cluster's exponential delay forgets what is long past (runners/flink/cluster.py, docs/flink.md).
 
 
+# A Flink configuration with what no option of a job sets.
+CLIENT = Path(__file__).parent / "client"
+# With one of these the job's plan is made where that folder is not.
+_MADE_ELSEWHERE = {"--job_endpoint", "--flink_submit_uber_jar", "--output_executable_path"}
+
+
+def _client_arguments(arguments: Sequence[str]) -> list[str]:
+    """Our configuration for the job server that starts with the job; a user's own (`FLINK_CONF_DIR`) wins."""
+    elsewhere = _MADE_ELSEWHERE & {word.partition("=")[0] for word in arguments}
+    return [] if elsewhere or os.environ.get("FLINK_CONF_DIR") else [f"--flink_conf_dir={CLIENT}"]
+
+
 def with_profile(arguments: Sequence[str], job: str, streaming: bool) -> list[str]:
     """Beam's arguments with the profile's options before them, so that what the command line says wins."""
     settings = [*ALWAYS, *(STREAMING if streaming else ())]
-    return [f"--job_name=halflife-{job}", *(setting.argument for setting in settings), *arguments]
+    client = _client_arguments(arguments) if streaming else []
+    return [f"--job_name=halflife-{job}", *(setting.argument for setting in settings), *client, *arguments]

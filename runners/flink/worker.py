@@ -6,6 +6,7 @@ downloaded: the package and the extras of the job are installed where the pool r
 """
 
 import argparse
+import gc
 import json
 import os
 from collections.abc import Sequence
@@ -82,6 +83,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     # Beam's cache of state weighs each value that is put into it. To leave out what modules hold, each weighing looks
     # through all modules: a third of a worker's time in a slow stream. No state here refers to any of it.
     objsize.default_settings.update(exclude_modules_globals=False)
+    # Batches are made of thousands of short-lived tuples: by default Python looks for cycles every 700 of them.
+    gc.set_threshold(50_000, 20, 50)
     sdk_worker_main.main([])
 
 

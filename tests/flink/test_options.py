@@ -11,7 +11,7 @@ from apache_beam.runners.portability.flink_runner import FlinkJarJobServer
 from pipeline import job_server_options
 from pipeline.options import parse_run_options
 from runners.flink.parts import cache_folder, job_server_jar
-from runners.flink.settings import ALWAYS, STREAMING, with_profile
+from runners.flink.settings import ALWAYS, CLIENT, STREAMING, with_profile
 from tests.servers import needs
 
 BUILT = any(cache_folder().glob("flink-job-server-*"))
@@ -44,4 +44,22 @@ def test_every_option_of_the_job_server_is_known(described: set[str], capsys: py
 
 def test_the_profile_passes_the_command_line() -> None:
     words = ["--runner=FlinkRunner", *with_profile((), "flights", streaming=True)]
-    assert len(parse_run_options(words, "halflife run").beam) == len((*ALWAYS, *STREAMING)) + 2
+    assert len(parse_run_options(words, "halflife run").beam) == len((*ALWAYS, *STREAMING)) + 3
+
+
+def _configurations(*arguments: str) -> list[str]:
+    return [word for word in with_profile(arguments, "flights", streaming=True) if word.startswith("--flink_conf_dir")]
+
+
+def test_the_jobs_configuration_is_for_a_job_server_on_this_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("FLINK_CONF_DIR", raising=False)
+    assert _configurations() == [f"--flink_conf_dir={CLIENT}"]
+    assert "execution.buffer-timeout.interval: 5 ms" in (CLIENT / "flink-conf.yaml").read_text().splitlines()
+    assert _configurations("--job_endpoint=there:8099") == []
+    assert _configurations("--flink_submit_uber_jar") == []
+
+
+def test_a_users_configuration_wins(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert _configurations("--flink_conf_dir=/mine")[-1] == "--flink_conf_dir=/mine"
+    monkeypatch.setenv("FLINK_CONF_DIR", "/opt/flink/conf")
+    assert _configurations() == []

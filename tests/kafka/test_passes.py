@@ -93,6 +93,15 @@ def test_slowest_partition_less_the_bound_is_the_watermark(topics: Topics, topic
     assert job.watermark_us == START_US + 70 * MINUTE - BOUND_US
 
 
+def test_much_that_has_come_goes_on_before_the_pass_is_over(
+    topics: Topics, topic: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(kafka, "_PASS_SECONDS", 3600.0)  # a pass that little has come in would not end
+    topics.write(topic, [event(number, 60) for number in range(10 * kafka._BUSY_RECORDS)])
+    blocks = Job(topics.address(topic)).run().blocks
+    assert sum(len(block.records) for block in blocks) >= kafka._BUSY_RECORDS
+
+
 def test_partition_that_is_idle_does_not_hold_the_watermark(topics: Topics, topic: str) -> None:
     topics.write(topic, [event(0, 60)])
     job = Job(topics.address(topic, "?idle_after=1s"))
