@@ -1,6 +1,7 @@
 """Topics with names of their own on a real broker, records in them, and what is in them."""
 
 import json
+import time
 import uuid
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -46,8 +47,11 @@ class Topics:
         return topic
 
     def widen(self, topic: str, partitions: int) -> None:
-        """Adds partitions until there are so many."""
+        """Adds partitions until there are so many, and the broker says so: its controller knows of them first."""
         self._admin.create_partitions([NewPartitions(topic, partitions)])[topic].result(30)
+        until = time.monotonic() + 30
+        while len(self._admin.list_topics(topic, 30).topics[topic].partitions) != partitions:
+            assert time.monotonic() < until, f"{topic} has no {partitions} partitions"
 
     def delete_before(self, topic: str, partition: int, offset: int) -> None:
         """Has the broker delete the records of a partition before an offset, as retention does."""
