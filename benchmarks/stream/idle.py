@@ -1,6 +1,6 @@
 """`make bench-idle`: what becomes of the checkpoints and the memory of a job that waits for events.
 
-python -m benchmarks.stream.idle --minutes 120
+    python -m benchmarks.stream.idle --minutes 120
 """
 
 import argparse
@@ -79,23 +79,20 @@ def page(looks: list[Look]) -> str:
         for one in shown
     ]
     header = ["minutes", "checkpoints", "failed", "state in the latest, bytes", "Python, MiB", "task managers, MiB"]
-    method = (
-        "The embedded job on Flink scored 200 events; then its topic of two partitions stayed silent. It polls the "
-        "store of models once a second, reads its topic without end and takes a checkpoint every ten seconds. Memory "
-        "is what is resident in the Python workers with their pool, and in both task managers."
-    )
-    return (
-        "\n\n".join(
-            [
-                "# A job that waits",
-                "Written by `python -m benchmarks.stream.idle`.",
-                machine(),
-                method,
-                markdown(header, rows),
-            ]
-        )
-        + "\n"
-    )
+    parts = [
+        "# A job that waits",
+        "Written by `python -m benchmarks.stream.idle`.",
+        machine(),
+        METHOD,
+        markdown(header, rows),
+    ]
+    return "\n\n".join(parts) + "\n"
+
+
+METHOD = """\
+The embedded job on Flink scored 200 events; then its topic of two partitions stayed silent. It polls the store of
+models once a second, reads its topic without end and takes a checkpoint every ten seconds. Memory is what is resident
+in the Python workers with their pool, and in both task managers."""
 
 
 def main() -> int:

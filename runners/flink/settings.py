@@ -42,7 +42,6 @@ STREAMING = (
 # Restarts are not set here: Beam's option counts them over the life of the job, so that a year of machine failures
 # would end it. The cluster's exponential delay forgets what is long past (runners/flink/cluster.py, docs/flink.md).
 
-
 # A Flink configuration with what no option of a job sets.
 CLIENT = Path(__file__).parent / "client"
 # With one of these the job's plan is made where that folder is not.
