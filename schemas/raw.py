@@ -1,16 +1,30 @@
 """What endpoints hand to decoding, and what the formats make of it."""
 
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 import pyarrow as pa
 
+from schemas.records import DeadLetter
 
-class Origin(NamedTuple):
+
+class Origin(Protocol):
     """What a topic says of a record beside its value."""
 
-    offset: int
-    key: bytes | None
-    headers: tuple[tuple[str, bytes | None], ...] = ()
+    @property
+    def offset(self) -> int: ...
+
+    @property
+    def key(self) -> bytes | None: ...
+
+    @property
+    def headers(self) -> tuple[tuple[str, bytes | None], ...]: ...
+
+
+class DecodedBlock(NamedTuple):
+    """The events of a stretch of input (None: it has none), and a dead letter for each record that is not one."""
+
+    events: pa.RecordBatch | None
+    letters: list[DeadLetter]
 
 
 class RawBlock(NamedTuple):
@@ -21,7 +35,8 @@ class RawBlock(NamedTuple):
     that could not even be framed has `error` set and its bytes in `data`. `source` names where it came from, for
     people. `parts`: the (datums, bytes) of each container block or record of a topic in `data`, in order, where there
     are several; damage in one costs no record of another. `origins`: where each record of a topic came from, in order.
-    `prefix`: what stood before the bytes of each record, and belongs to its original bytes.
+    `prefix`: what stood before the bytes of each record, and belongs to its original bytes. `decoded`: what the
+    stretch is by the job's own events, where its reader had to know already.
     """
 
     source: str
@@ -33,6 +48,7 @@ class RawBlock(NamedTuple):
     parts: tuple[tuple[int, int], ...] = ()
     origins: tuple[Origin, ...] = ()
     prefix: bytes = b""
+    decoded: DecodedBlock | None = None
 
 
 class Unreadable(NamedTuple):

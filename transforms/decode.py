@@ -14,7 +14,7 @@ from schemas import batches
 from schemas.avro_datums import decode_block
 from schemas.job import EventsSpec
 from schemas.json_lines import decode_lines, decode_objects
-from schemas.raw import DecodedRows, RawBlock
+from schemas.raw import DecodedBlock, DecodedRows, RawBlock
 from schemas.records import DeadLetter, now_us, record_batch
 from schemas.tf_examples import decode_examples
 from transforms import metrics
@@ -88,12 +88,14 @@ def _with_prefix(piece: DecodedRows, prefix: bytes) -> DecodedRows:
     return DecodedRows(piece.rows, payloads, unreadable)
 
 
-def decode_raw(block: RawBlock, spec: EventsSpec, at_us: int) -> tuple[pa.RecordBatch | None, list[DeadLetter]]:
+def decode_raw(block: RawBlock, spec: EventsSpec, at_us: int) -> DecodedBlock:
     """The events of one raw stretch, and a dead letter with the original bytes for every record that is not one."""
+    if block.decoded is not None:
+        return block.decoded
     places = Places(block)
     if block.error:
         detail = f"{places.of(block.data)}: {block.error}"
-        return None, [DeadLetter("decode", "UnreadableInput", detail, block.data, None, None, at_us)]
+        return DecodedBlock(None, [DeadLetter("decode", "UnreadableInput", detail, block.data, None, None, at_us)])
     events: list[pa.RecordBatch] = []
     letters: list[DeadLetter] = []
     for found in FORMATS[spec.format](block, spec):
@@ -106,7 +108,7 @@ def decode_raw(block: RawBlock, spec: EventsSpec, at_us: int) -> tuple[pa.Record
             conformed = conform(piece.rows, piece.payloads, spec, at_us)
             events.append(conformed.events)
             letters += [places.stated(letter) for letter in conformed.dead_letters]
-    return (batches.concat_batches(events) if events else None), letters
+    return DecodedBlock(batches.concat_batches(events) if events else None, letters)
 
 
 class _DecodeFn(beam.DoFn):

@@ -21,6 +21,11 @@ from schemas.raw import RawBlock
 from schemas.records import DeadLetter, now_us, record_batch
 
 
+def as_read(block: RawBlock) -> RawBlock:
+    """Without what the reader made of it: the records alone are what is sent on."""
+    return block._replace(decoded=None)
+
+
 def as_they_came(block: RawBlock) -> Iterator[pa.RecordBatch]:
     """Every record of a block as one record of the output."""
     at_us = now_us()
@@ -36,7 +41,7 @@ def main(events_uri: str, out_uri: str, arguments: list[str]) -> None:
     spec = EventsSpec("", "json", "id", "departed_at", None, 1_000_000, (), (0, 2 * now_us()), "us")
     with beam.Pipeline(options=options) as pipeline:
         blocks = pipeline | ReadTopic(kafka_address(events_uri, "events.uri"), spec)
-        spread = blocks | beam.Reshuffle()
+        spread = blocks | beam.Map(as_read).with_output_types(RawBlock) | beam.Reshuffle()
         told = spread | beam.FlatMap(as_they_came).with_output_types(pa.RecordBatch)
         _ = told | WriteTopic(kafka_address(out_uri, "sinks"), "DeadLetter")
 

@@ -14,7 +14,7 @@ from pipeline.endpoints.kafka_readers import Record
 from pipeline.endpoints.kafka_registry import FRAME_BYTES, SchemaUnknown, number_of, schema_of
 from schemas import batches
 from schemas.job import EventsSpec
-from schemas.raw import Origin, RawBlock
+from schemas.raw import DecodedBlock, RawBlock
 from transforms.decode import decode_raw
 
 # A clock may be ahead by this much; event times beyond it move no watermark.
@@ -34,6 +34,7 @@ class Polled(NamedTuple):
 def blocks_of(records: Sequence[Record], address: KafkaAddress, spec: EventsSpec, at_us: int) -> Polled:
     """The records of a poll, blocks of each partition, and one with `error` for each record without a value or schema.
 
+    The blocks are decoded: the event times in them are needed here, and what follows need not do it again.
     Raises `RegistryUnreachable` and `TopicUnreadable`.
     """
     blocks: list[RawBlock] = []
@@ -45,9 +46,11 @@ def blocks_of(records: Sequence[Record], address: KafkaAddress, spec: EventsSpec
         blocks += [_empty(record, address) for record in own if not record.value]
         if not filled:
             continue
-        own_blocks = filled_blocks(filled, address, spec.format)
-        blocks += own_blocks
-        times = np.concatenate([_NO_TIMES, *(event_times_us(block, spec, at_us) for block in own_blocks)])
+        times = _NO_TIMES
+        for block in filled_blocks(filled, address, spec.format):
+            decoded = decode_raw(block, spec, at_us)
+            blocks.append(block._replace(decoded=decoded))
+            times = np.concatenate([times, event_times_us(block, decoded, spec, at_us)])
         all_times.append(times)
         believable = times[times <= at_us + _AHEAD_US]
         if len(believable):
@@ -84,15 +87,17 @@ def _block(
 ) -> RawBlock:
     values = [(record.value or b"")[len(frame) :] for record in records]
     source = _source(address, records[0].partition, records[0].offset)
-    origins = tuple(_origin(record) for record in records)
-    return framed(values, source, schema, format_name, origins)._replace(prefix=frame)
+    return framed(values, source, schema, format_name, tuple(records))._replace(prefix=frame)
 
 
-def event_times_us(block: RawBlock, spec: EventsSpec, at_us: int) -> npt.NDArray[np.int64]:
-    """The event times of the records of a block that have a valid one, in microseconds (int64 array)."""
-    only_times = replace(spec, columns=(), subject=None)
-    events, _ = decode_raw(block, only_times, at_us)
-    return _NO_TIMES if events is None else batches.times_us(events)
+def event_times_us(block: RawBlock, decoded: DecodedBlock, spec: EventsSpec, at_us: int) -> npt.NDArray[np.int64]:
+    """The event times of the records of a block that have a valid one, in microseconds (int64 array).
+
+    Dead letters count too: a partition whose records all have a column that is wrong holds no watermark back.
+    """
+    if decoded.letters:
+        decoded = decode_raw(block, replace(spec, columns=(), subject=None), at_us)
+    return _NO_TIMES if decoded.events is None else batches.times_us(decoded.events)
 
 
 def lost_records(damages: Sequence[Damage], address: KafkaAddress) -> Iterator[RawBlock]:
@@ -112,12 +117,8 @@ def _empty(record: Record, address: KafkaAddress) -> RawBlock:
 
 def _refused(record: Record, address: KafkaAddress, error: str) -> RawBlock:
     source = _source(address, record.partition, record.offset)
-    return RawBlock(source, data=record.value or b"", error=error, origins=(_origin(record),))
+    return RawBlock(source, data=record.value or b"", error=error, origins=(record,))
 
 
 def _source(address: KafkaAddress, partition: int, offset: int) -> str:
     return f"{address.public}[{partition}]@{offset}"
-
-
-def _origin(record: Record) -> Origin:
-    return Origin(record.offset, record.key, record.headers)

@@ -4,7 +4,7 @@ import base64
 import hashlib
 import json
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 import apache_beam as beam
@@ -59,32 +59,32 @@ def check_topic_writable(address: KafkaAddress, place: str) -> None:
         raise TopicUnwritable(f"{about} cannot be written ({problem.str()})")
 
 
-def _score_key(row: Mapping[str, Any]) -> str:
-    return str(row["score_id"])
+def _model_event_key(model: str, version: str | None, release: str | None, kind: str) -> str:
+    return f"{model}|{version or ''}|{release or ''}|{kind}"
 
 
-def _model_event_key(row: Mapping[str, Any]) -> str:
-    return f"{row['model']}|{row['version'] or ''}|{row['release'] or ''}|{row['kind']}"
+def _drift_key(*parts: Any) -> str:
+    return "|".join(map(str, parts))
 
 
-def _drift_key(row: Mapping[str, Any]) -> str:
-    return "|".join(str(row[part]) for part in _OF_DRIFT)
-
-
-def _letter_key(row: Mapping[str, Any]) -> str:
+def _letter_key(payload: bytes, detail: str) -> str:
     # Records without a value all have the same payload; what is said of each names its offset.
-    return hashlib.sha256(row["payload"] or row["detail"].encode()).hexdigest()[:32]
+    return hashlib.sha256(payload or detail.encode()).hexdigest()[:32]
 
 
 class Key(NamedTuple):
-    """The columns that make a record's key, and how they make it."""
+    """The columns that make a record's key, and how their values make it."""
 
     columns: tuple[str, ...]
-    of: Callable[[Mapping[str, Any]], str]
+    of: Callable[..., str]
+
+    def of_row(self, row: Mapping[str, Any]) -> str:
+        """The key of one record."""
+        return self.of(*(row[column] for column in self.columns))
 
 
 _OF_DRIFT = ("window_start", "window_end", "model", "version", "role", "segment", "column", "statistic")
-_SCORE = Key(("score_id",), _score_key)
+_SCORE = Key(("score_id",), str)
 KEYS: Mapping[str, Key] = {
     "Score": _SCORE,
     "Receipt": _SCORE,
@@ -97,7 +97,7 @@ KEYS: Mapping[str, Key] = {
 def keys_of(batch: pa.RecordBatch, record: str) -> Iterator[str]:
     """A key for each row, which a retry repeats."""
     key = KEYS[record]
-    return map(key.of, batch.select(list(key.columns)).to_pylist())
+    return map(key.of, *(batch.column(column).to_pylist() for column in key.columns))
 
 
 def shortened(letter: bytes) -> bytes:
@@ -151,11 +151,10 @@ class _ProduceFn(beam.DoFn):
             return
         batch = batches.concat_batches(gathered)
         rows = zip(keys_of(batch, self._record), json_rows(batch), strict=True)
-        self._produce([(key.encode(), value) for key, value in rows])
+        self._produce([_message(key.encode(), value) for key, value in rows])
         self._producer.poll(0)
 
-    def _produce(self, records: Sequence[tuple[bytes, bytes]]) -> None:
-        messages: list[dict[str, Any]] = [{"key": key, "value": value} for key, value in records]
+    def _produce(self, messages: list[dict[str, Any]]) -> None:
         while messages:
             self._producer.produce_batch(self._address.topic, messages, on_delivery=self._delivered)
             left, messages = [message for message in messages if "_error" in message], []
@@ -184,7 +183,7 @@ class _ProduceFn(beam.DoFn):
         # The broker refuses batches, not records: each is tried by itself before anything is done about it.
         together, self._too_large = self._too_large, []
         for key, value in together:
-            self._produce([(key, value)])
+            self._produce([_message(key, value)])
             self._flush()
         alone, self._too_large = self._too_large, []
         for key, value in alone:
@@ -195,7 +194,7 @@ class _ProduceFn(beam.DoFn):
     def _send_shortened(self, key: bytes, value: bytes) -> None:
         if self._record == "DeadLetter":
             metrics.counter(LETTERS_SHORTENED).inc()
-            self._produce([(key, shortened(value))])
+            self._produce([_message(key, shortened(value))])
         else:
             self._too_large.append((key, value))
 
@@ -228,6 +227,11 @@ class _ProduceFn(beam.DoFn):
 
     def _with_reason(self, said: str) -> str:
         return f"{said} ({self._troubles.latest})" if self._troubles.latest else said
+
+
+def _message(key: bytes, value: bytes) -> dict[str, Any]:
+    """As the client takes it in batches."""
+    return {"key": key, "value": value}
 
 
 class WriteTopic(beam.PTransform[beam.PCollection[pa.RecordBatch], Any]):

@@ -37,7 +37,7 @@ def check_writable(address: PubsubAddress, place: str) -> None:
 
 def attributes_of(row: Mapping[str, Any], record: str) -> dict[str, str]:
     """`record`, `id` (which a retry repeats; of Score and Receipt the `score_id`) and what may be filtered by."""
-    key = KEYS[record].of(row)
+    key = KEYS[record].of_row(row)
     # An attribute has at most 1,024 bytes, and some keys hold values of the events.
     identity = {"score_id": key, "id": key} if "score_id" in row else {"id": _hashed(key)}
     filters = {name: str(row[name]) for name in _FILTERS if row.get(name) is not None}

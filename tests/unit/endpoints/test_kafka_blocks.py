@@ -35,6 +35,8 @@ def test_each_partition_has_a_block_and_its_greatest_event_time() -> None:
     assert [block.source for block in polled.blocks] == ["kafka://broker:9092/flights[0]@4", "kafka://broker:9092/flights[1]@9"]
     assert polled.earliest_us == parse_time_us("2013-01-01T11:03:00Z")
     assert polled.greatest_us == {0: parse_time_us("2013-01-01T11:07:00Z"), 1: parse_time_us("2013-01-01T11:03:00Z")}
+    for block in polled.blocks:  # decoded already, and as it would be from its bytes
+        assert block.decoded == decode_raw(block._replace(decoded=None), spec(), AT)
 
 
 def test_object_over_several_lines_is_one_event() -> None:
@@ -59,6 +61,15 @@ def test_time_far_ahead_of_the_clock_is_counted_and_moves_no_watermark() -> None
     polled = blocks_of([record(0, ahead), record(1, event(30))], ADDRESS, spec(), AT)
     assert polled.in_future == 1
     assert polled.greatest_us == {0: parse_time_us("2013-01-01T11:30:00Z")}
+
+
+def test_event_with_a_wrong_column_moves_the_watermark_and_one_out_of_range_does_not() -> None:
+    wrong, absurd = {**event(9), "delay": "much"}, {**event(3), "at": "1066-10-14T00:00:00Z"}
+    polled = blocks_of([record(0, wrong), record(1, absurd), record(2, wrong, 1)], ADDRESS, spec(), AT)
+    reached = parse_time_us("2013-01-01T11:09:00Z")
+    assert (polled.greatest_us, polled.earliest_us) == ({0: reached, 1: reached}, reached)
+    letters = [letter.error for block in polled.blocks for letter in decode_raw(block, spec(), AT)[1]]
+    assert letters == ["WrongType", "TimeOutOfRange", "WrongType"]
 
 
 def test_damaged_avro_datum_costs_only_itself() -> None:
