@@ -5,6 +5,7 @@ The watermark is known only through `advance`; an event's features are due once 
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
@@ -14,18 +15,38 @@ from schemas import batches
 from schemas.times import format_duration_us
 from transforms.state import StateFormatMismatch
 from transforms.tile_queries import evaluate
-from transforms.tiles import OBSERVED, VALUE, Ints, KeyPlan, TileTables, expire, fold, merge
+from transforms.tiles import (
+    OBSERVED,
+    VALUE,
+    Ints,
+    KeyPlan,
+    TileTables,
+    coarsen,
+    expire,
+    fold_grains,
+    merge,
+    split_at,
+)
 
 NEVER_US = -(2**62)
 _ADVICE = "start without the savepoint, or give the new features a key column that had none"
 
 
+class Grains(NamedTuple):
+    """Parts of open tiles that are over themselves: tiles of the width `KeyPlan.widths_us[level]`."""
+
+    level: int
+    tables: TileTables
+
+
 @dataclass(slots=True)
 class FeatureState:
-    """State of one shard: observations that wait, those of open tiles, the closed tiles, the watermark known."""
+    """State of one shard: observations that wait, those of open grains, closed grains of open tiles, closed tiles, the
+    watermark known."""
 
     waiting: list[pa.RecordBatch] = field(default_factory=list)
     open_rows: list[pa.RecordBatch] = field(default_factory=list)
+    grains: list[Grains] = field(default_factory=list)
     tiles: TileTables | None = None
     watermark_us: int = NEVER_US
 
@@ -51,14 +72,28 @@ def check_fits(plan: KeyPlan, state: FeatureState, stored: Layout, layout: Layou
     names = [*OBSERVED, *plan.value_columns]
     for rows in (*state.waiting, *state.open_rows):
         _check_columns(plan, names, rows.schema.names)
-    state.waiting = [rows.select(names) for rows in state.waiting]
-    state.open_rows = [rows.select(names) for rows in state.open_rows]
+    state.waiting = [_only(rows, names) for rows in state.waiting]
+    state.open_rows = [_only(rows, names) for rows in state.open_rows]
+    for place, grains in enumerate(state.grains):
+        fitting = _fitting(plan, grains.tables)
+        if fitting is not grains.tables:
+            state.grains[place] = Grains(grains.level, fitting)
     if state.tiles is not None:
-        _check_columns(plan, plan.columns, state.tiles.tiles)
-        _check_columns(plan, plan.holistic, state.tiles.values)
-        tiles = {name: state.tiles.tiles[name] for name in plan.columns}
-        values = {name: state.tiles.values[name] for name in plan.columns if name in plan.holistic}
-        state.tiles = TileTables(state.tiles.keys, tiles, values)
+        state.tiles = _fitting(plan, state.tiles)
+
+
+def _only(rows: pa.RecordBatch, names: list[str]) -> pa.RecordBatch:
+    return rows if rows.schema.names == names else rows.select(names)
+
+
+def _fitting(plan: KeyPlan, tables: TileTables) -> TileTables:
+    _check_columns(plan, plan.columns, tables.tiles)
+    _check_columns(plan, plan.holistic, tables.values)
+    if tuple(tables.tiles) == plan.columns and frozenset(tables.values) == plan.holistic:
+        return tables
+    tiles = {name: tables.tiles[name] for name in plan.columns}
+    values = {name: tables.values[name] for name in plan.columns if name in plan.holistic}
+    return TileTables(tables.keys, tiles, values)
 
 
 def _check_columns(plan: KeyPlan, wanted: Iterable[str], held: Iterable[str]) -> None:
@@ -94,14 +129,22 @@ def advance(
     """
     # What was already useless before this advance decides what is too late: after a leap of the watermark the events
     # that waited for it still need their tiles.
-    first_kept, moved = _first_kept_tile(plan, state.watermark_us, lateness_us), watermark_us > state.watermark_us
+    first_kept = _first_kept_tile(plan, state.watermark_us, lateness_us)
     state.watermark_us = max(state.watermark_us, watermark_us)
-    expired = _close_tiles(plan, state, first_kept, max_values)
+    expired = _close_grains(plan, state, first_kept, max_values)
+    _close_tiles(plan, state, max_values)
     due = _take_due(plan, state)
     featured = None if due is None else features_of(plan, state.tiles, due)
-    if moved and state.tiles is not None:
-        state.tiles = expire(state.tiles, _first_kept_tile(plan, state.watermark_us, lateness_us))
+    now_kept = _first_kept_tile(plan, state.watermark_us, lateness_us)
+    if now_kept > first_kept and state.tiles is not None:
+        state.tiles = expire(state.tiles, now_kept)
     return featured, expired
+
+
+def has_moved_on(plan: KeyPlan, before_us: int, watermark_us: int, lateness_us: int) -> bool:
+    """Whether a watermark says more than `before_us` did of which events are due or too late."""
+    first_kept = [_first_kept_tile(plan, at_us, lateness_us) for at_us in (before_us, watermark_us)]
+    return first_kept[0] < first_kept[1] or before_us // plan.tile_us < watermark_us // plan.tile_us
 
 
 def _first_kept_tile(plan: KeyPlan, watermark_us: int, lateness_us: int) -> int:
@@ -117,19 +160,44 @@ def _take_due(plan: KeyPlan, state: FeatureState) -> pa.RecordBatch | None:
     return batches.take_rows(waiting, due) if due.any() else None
 
 
-def _close_tiles(plan: KeyPlan, state: FeatureState, first_kept: int, max_values: int) -> int:
-    """Folds the rows of tiles that the watermark has passed; returns how many rows came too late for that."""
+def _close_grains(plan: KeyPlan, state: FeatureState, first_kept: int, max_values: int) -> int:
+    """Folds the rows of grains that the watermark has passed; returns how many rows came too late for that."""
     if not state.open_rows:
         return 0
     rows = batches.concat_batches(state.open_rows)
-    tile = np.floor_divide(batches.times_us(rows), plan.tile_us)
-    closed = (tile + 1) * plan.tile_us <= state.watermark_us
-    kept = closed & (tile >= first_kept)
+    times_us, grain_us = batches.times_us(rows), plan.widths_us[0]
+    closed = (np.floor_divide(times_us, grain_us) + 1) * grain_us <= state.watermark_us
+    if not closed.any():
+        return 0
+    kept = closed & (np.floor_divide(times_us, plan.tile_us) >= first_kept)
     state.open_rows = [] if closed.all() else [batches.take_rows(rows, ~closed)]
-    if kept.any():
-        fresh = fold(plan, batches.take_rows(rows, kept), max_values)
-        state.tiles = fresh if state.tiles is None else merge([state.tiles, fresh], max_values)
+    fresh = fold_grains(plan, batches.take_rows(rows, kept), max_values) if kept.any() else None
+    if fresh is not None:
+        state.grains.append(Grains(0, fresh))
     return int(np.count_nonzero(closed & ~kept))
+
+
+def _close_tiles(plan: KeyPlan, state: FeatureState, max_values: int) -> None:
+    """Puts grains together to what the watermark has passed: to the next coarser ones, in the end to tiles."""
+    for level, (fine_us, coarse_us) in enumerate(pairwise(plan.widths_us)):
+        parts = coarse_us // fine_us
+        first_open = state.watermark_us // coarse_us * parts
+        own = [grains.tables for grains in state.grains if grains.level == level]
+        whole = merge(own, max_values) if any(_first_tile(tables) < first_open for tables in own) else None
+        if whole is None:
+            continue
+        closed, rest = split_at(whole, first_open)
+        state.grains = [grains for grains in state.grains if grains.level != level]
+        state.grains += [] if rest is None else [Grains(level, rest)]
+        state.grains += [] if closed is None else [Grains(level + 1, coarsen(closed, parts, max_values))]
+    tiles = [grains.tables for grains in state.grains if grains.level == len(plan.grains_us)]
+    if tiles:
+        state.grains = [grains for grains in state.grains if grains.level < len(plan.grains_us)]
+        state.tiles = merge([*([] if state.tiles is None else [state.tiles]), *tiles], max_values)
+
+
+def _first_tile(tables: TileTables) -> int:
+    return min(int(table.tile.min()) for table in tables.tiles.values() if len(table.tile))
 
 
 def next_due(plan: KeyPlan, state: FeatureState) -> tuple[int, int] | None:
@@ -140,10 +208,16 @@ def next_due(plan: KeyPlan, state: FeatureState) -> tuple[int, int] | None:
     return int(times.min()), int(times.max())
 
 
+def folds_at(plan: KeyPlan, rows: pa.RecordBatch) -> int:
+    """When the last grain of open rows is over, in microseconds."""
+    grain_us = plan.widths_us[0]
+    return (int(batches.times_us(rows).max()) // grain_us + 1) * grain_us
+
+
 def forgotten_at(plan: KeyPlan, state: FeatureState, lateness_us: int) -> int | None:
     """When the watermark makes all of the state useless, in microseconds; None for an empty state."""
     times = [int(batches.times_us(rows).max()) for rows in state.open_rows if rows.num_rows]
-    ends = [time // plan.tile_us * plan.tile_us for time in times]
-    if state.tiles is not None:
-        ends += [int(t.tile.max()) * plan.tile_us for t in state.tiles.tiles.values() if len(t.tile)]
-    return max(ends) + plan.tile_us + plan.longest_us + lateness_us if ends else None
+    held = [*state.grains, *([] if state.tiles is None else [Grains(len(plan.grains_us), state.tiles)])]
+    for level, tables in held:
+        times += [int(t.tile.max()) * plan.widths_us[level] for t in tables.tiles.values() if len(t.tile)]
+    return max(times) // plan.tile_us * plan.tile_us + plan.tile_us + plan.longest_us + lateness_us if times else None

@@ -1,7 +1,8 @@
 """Tiles: partial aggregates of one key column's events, the state behind windowed features (DESIGN §7).
 
 A tile covers `[index * tile_us, (index + 1) * tile_us)` of event time for one key value. Its partials combine in any
-grouping; events of a tile are always summed in the order of (time, id), so equal sets of events give equal bits.
+grouping. Events are always summed in the order of (time, id), first to grains of a tile and those to the tile, so that
+equal sets of events give equal bits, while a stream need not keep the events of a tile until it is over.
 """
 
 import math
@@ -19,26 +20,38 @@ from schemas import batches
 from schemas.job import FeatureSpec
 from transforms.sharding import hash_values
 
-FORMAT_VERSION = 2
+FORMAT_VERSION, GRAINS_VERSION = 2, 1
 ALL_EVENTS = ""  # the pseudo column of `count` without a column
 KEY, VALUE = "key", "v:"  # columns of observations: the key, and the prefix of the values read
 OBSERVED = (batches.EVENT_ID, batches.EVENT_TIME, batches.ROW, KEY)  # what every observation has
 NUMERIC = frozenset({"sum", "mean", "min", "max", "std"})
 HOLISTIC = frozenset({"distinct", "quantile", "top"})
+# A stream keeps the events themselves for at most so much event time, and so many partial aggregates at most make one.
+_GRAIN_US = 5_000_000
+_MOST_PARTS = 60
 Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True)
 class KeyPlan:
-    """What is kept for one key column: its features, tile width, and the columns read (with their needs)."""
+    """What is kept for one key column: its features, tile width, and the columns read (with their needs).
+
+    `grains_us` are the widths that a tile is put together from, finest first; each divides the next and the tile.
+    """
 
     key: str
     features: tuple[FeatureSpec, ...]
     tile_us: int
+    grains_us: tuple[int, ...]
     columns: tuple[str, ...]
     holistic: frozenset[str]
     longest_us: int
+
+    @property
+    def widths_us(self) -> tuple[int, ...]:
+        """Of all that events are summed to, one after the other: the grains and the tile."""
+        return (*self.grains_us, self.tile_us)
 
     @property
     def event_columns(self) -> tuple[str, ...]:
@@ -57,7 +70,21 @@ def plan_key(features: Sequence[FeatureSpec], key: str) -> KeyPlan:
     tile_us = math.gcd(*(value for feature in own for value in (feature.size_us, feature.every_us)))
     columns = tuple(dict.fromkeys(feature.column or ALL_EVENTS for feature in own))
     holistic = frozenset(feature.column or ALL_EVENTS for feature in own if feature.aggregate in HOLISTIC)
-    return KeyPlan(key, own, tile_us, columns, holistic, max(feature.size_us for feature in own))
+    longest_us = max(feature.size_us for feature in own)
+    return KeyPlan(key, own, tile_us, _grains_us(tile_us), columns, holistic, longest_us)
+
+
+def _grains_us(tile_us: int) -> tuple[int, ...]:
+    """Widths below a tile's, in whole milliseconds, which is what some runners' timers know: few steps, each of as few
+    parts as lead to a grain that is short enough."""
+    widths = [tile_us]
+    while widths[0] > _GRAIN_US:
+        divisors = [parts for parts in range(2, _MOST_PARTS + 1) if widths[0] % (parts * 1000) == 0]
+        if not divisors:  # a width of greater primes only stays whole
+            break
+        enough = [parts for parts in divisors if widths[0] // parts <= _GRAIN_US]
+        widths.insert(0, widths[0] // (enough[0] if enough else divisors[-1]))
+    return tuple(widths[:-1])
 
 
 class ColumnTiles(NamedTuple):
@@ -117,6 +144,35 @@ def observations(plan: KeyPlan, events: pa.RecordBatch) -> pa.RecordBatch:
 
 def fold(plan: KeyPlan, rows: pa.RecordBatch, max_values: int) -> TileTables:
     """The tiles of `observations`; rows without a key belong to none."""
+    # What is counted, not summed, is the same by any way.
+    tables = _folded(plan, rows, plan.widths_us[0], plan.tile_us, max_values)
+    tiles = tables.tiles
+    for fine_us, coarse_us in pairwise(plan.widths_us):
+        tiles = {name: _coarser(table, coarse_us // fine_us) for name, table in tiles.items()}
+    return tables._replace(tiles=tiles)
+
+
+def fold_grains(plan: KeyPlan, rows: pa.RecordBatch, max_values: int) -> TileTables | None:
+    """The finest grains of `observations`, as tiles of that width; None where no row has a key and a value."""
+    return _without_keys(_folded(plan, rows, plan.widths_us[0], plan.widths_us[0], max_values))
+
+
+def coarsen(tables: TileTables, parts: int, max_values: int) -> TileTables:
+    """Tables whose tiles are `parts` times as wide."""
+    tiles = {name: _coarser(table, parts) for name, table in tables.tiles.items()}
+    values = {
+        name: _reduced_values(counts._replace(tile=counts.tile // parts), max_values)
+        for name, counts in tables.values.items()
+    }
+    return TileTables(tables.keys, tiles, values)
+
+
+def _coarser(table: ColumnTiles, parts: int) -> ColumnTiles:
+    return _reduced(table._replace(tile=table.tile // parts))
+
+
+def _folded(plan: KeyPlan, rows: pa.RecordBatch, tile_us: int, values_us: int, max_values: int) -> TileTables:
+    """Rows as tiles of `tile_us` and counts of values in tiles of `values_us`."""
     rows = batches.take_rows(rows, rows.column(KEY).is_valid().to_numpy(zero_copy_only=False))
     encoded = rows.column(KEY).dictionary_encode()
     keys, codes = _sorted_codes(encoded)
@@ -124,7 +180,7 @@ def fold(plan: KeyPlan, rows: pa.RecordBatch, max_values: int) -> TileTables:
     order = _canonical_order(codes, times, rows.column(batches.EVENT_ID))
     codes, times = codes[order], times[order]
     rows = batches.take_rows(rows.select([batches.EVENT_ID, *plan.value_columns]), order)
-    tile_of = np.floor_divide(times, plan.tile_us)
+    tile_of = np.floor_divide(times, tile_us)
     tiles, values = {}, {}
     for column in plan.columns:
         present = rows.column(batches.EVENT_ID) if column == ALL_EVENTS else rows.column(VALUE + column)
@@ -132,7 +188,8 @@ def fold(plan: KeyPlan, rows: pa.RecordBatch, max_values: int) -> TileTables:
         tiles[column] = _reduced(single)
         if column in plan.holistic:
             ones = np.ones(len(single.code), np.int64)
-            counts = ValueCounts(single.code, single.tile, single.last, ones, ones.astype(np.float64))
+            tile_of_value = single.tile // (values_us // tile_us)
+            counts = ValueCounts(single.code, tile_of_value, single.last, ones, ones.astype(np.float64))
             values[column] = _reduced_values(counts, max_values)
     return TileTables(keys, tiles, values)
 
@@ -296,8 +353,35 @@ def _taken(table: Any, rows: Ints) -> Any:
     )
 
 
-def expire(tables: TileTables, first_tile: int) -> TileTables:
-    """The tables without tiles whose index is below `first_tile`."""
-    tiles = {name: _taken(t, np.flatnonzero(t.tile >= first_tile)) for name, t in tables.tiles.items()}
-    values = {name: _taken(v, np.flatnonzero(v.tile >= first_tile)) for name, v in tables.values.items()}
-    return TileTables(tables.keys, tiles, values)
+def split_at(tables: TileTables, tile: int) -> tuple[TileTables | None, TileTables | None]:
+    """The tiles whose index is below `tile`, and the others; None for none."""
+    parts = [
+        TileTables(
+            tables.keys,
+            {name: _taken(t, np.flatnonzero((t.tile < tile) == before)) for name, t in tables.tiles.items()},
+            {name: _taken(v, np.flatnonzero((v.tile < tile) == before)) for name, v in tables.values.items()},
+        )
+        for before in (True, False)
+    ]
+    before, after = (_without_keys(part) for part in parts)
+    return before, after
+
+
+def expire(tables: TileTables, first_tile: int) -> TileTables | None:
+    """The tables without tiles whose index is below `first_tile`; None when nothing is left."""
+    return split_at(tables, first_tile)[1]
+
+
+def _without_keys(tables: TileTables) -> TileTables | None:
+    """The tables without keys that have no tile (a stream's keys come and go), None when there is none."""
+    used = np.zeros(len(tables.keys), np.bool_)
+    for table in tables.tiles.values():
+        used[table.code] = True
+    if used.all():
+        return tables if len(used) else None
+    if not used.any():
+        return None
+    position = np.cumsum(used) - 1
+    tiles = {name: table._replace(code=position[table.code]) for name, table in tables.tiles.items()}
+    values = {name: counts._replace(code=position[counts.code]) for name, counts in tables.values.items()}
+    return TileTables(tables.keys.take(pa.array(np.flatnonzero(used))), tiles, values)

@@ -5,6 +5,7 @@ from typing import Any
 
 import apache_beam as beam
 import pyarrow as pa
+from apache_beam.coders import VarIntCoder
 from apache_beam.transforms.timeutil import TimeDomain
 from apache_beam.transforms.userstate import BagStateSpec, ReadModifyWriteStateSpec, TimerSpec, on_timer
 from apache_beam.transforms.window import TimestampedValue
@@ -14,12 +15,12 @@ from schemas import batches
 from schemas.job import FeaturesSpec
 from transforms import feature_state, metrics, tiles
 from transforms.coders import ArrowBatchCoder
-from transforms.feature_state import FeatureState, Layout, features_of
+from transforms.feature_state import FeatureState, Grains, Layout, features_of
 from transforms.gathering import GatheringFn
 from transforms.join_features import EMIT_ROWS, JoinFeatures, Sharded, stamped
 from transforms.sharding import hash_values, split_by_shard
 from transforms.state import VersionedStateCoder
-from transforms.tiles import KEY, KeyPlan, fold, observations, plan_key
+from transforms.tiles import KEY, KeyPlan, TileTables, fold, observations, plan_key
 
 
 class _ObserveFn(GatheringFn):
@@ -54,13 +55,18 @@ def watermark_of(fired: Timestamp) -> int:
 
 class _ArrivingFn(beam.DoFn):
     """A shard over time. `NEXT` fires at the earliest T that an event waits for; `LAST`, at the latest, lets one
-    call do the work when the watermark leaps over many; `FORGET` clears a shard that nothing can need any more."""
+    call do the work when the watermark leaps over many; `FOLD` turns the rows of grains that are over into partial
+    aggregates; `FORGET` clears a shard that nothing can need any more."""
 
     WAITING = BagStateSpec("waiting", ArrowBatchCoder())
     OPEN_ROWS = BagStateSpec("open_rows", ArrowBatchCoder())
+    GRAINS = BagStateSpec("grains", VersionedStateCoder("grains", tiles.GRAINS_VERSION))
+    # When `FOLD` fires: set again while it is pending, it would be put off for ever by events that come all the time.
+    FOLDS_AT = ReadModifyWriteStateSpec("folds_at", VarIntCoder())
     TILES = ReadModifyWriteStateSpec("tiles", VersionedStateCoder("tiles", tiles.FORMAT_VERSION))
     NEXT = TimerSpec("next", TimeDomain.WATERMARK)
     LAST = TimerSpec("last", TimeDomain.WATERMARK)
+    FOLD = TimerSpec("fold", TimeDomain.WATERMARK)
     FORGET = TimerSpec("forget", TimeDomain.WATERMARK)
 
     def __init__(self, plan: KeyPlan, lateness_us: int, max_values: int, shards: int) -> None:
@@ -72,23 +78,28 @@ class _ArrivingFn(beam.DoFn):
         element: Sharded,
         waiting=beam.DoFn.StateParam(WAITING),
         open_rows=beam.DoFn.StateParam(OPEN_ROWS),
+        grains=beam.DoFn.StateParam(GRAINS),
+        folds_at=beam.DoFn.StateParam(FOLDS_AT),
         tables=beam.DoFn.StateParam(TILES),
         next_timer=beam.DoFn.TimerParam(NEXT),
         last_timer=beam.DoFn.TimerParam(LAST),
+        fold_timer=beam.DoFn.TimerParam(FOLD),
     ) -> Iterator[TimestampedValue[pa.RecordBatch]]:
         # Where the watermark is known to have passed T already, nothing is waited for: a timer would fire when the
         # watermark next moves, which on a live topic is most of an event's latency.
-        state = self._read([element[1]], [element[1]], tables)
+        known = tables.read()
+        state = self._state(known, [element[1]], [element[1]], [])
         before = state.tiles
         due = self._advance(state, state.watermark_us)
-        for rows in state.open_rows:
-            open_rows.add(rows)
-        if state.tiles is not before:
+        for cell, arrived in ((waiting, state.waiting), (open_rows, state.open_rows), (grains, state.grains)):
+            for value in arrived:
+                cell.add(value)
+        if known is None or state.tiles is not before:
             tables.write((self._layout, state.watermark_us, state.tiles))
-        for rows in state.waiting:
-            waiting.add(rows)
         if state.waiting:
             self._set_due(FeatureState(waiting=list(waiting.read())), next_timer, last_timer)
+        if state.open_rows and folds_at.read() is None:
+            self._set_fold(state.open_rows, folds_at, fold_timer)
         yield from due
 
     def _advance(self, state: FeatureState, watermark_us: int) -> Iterator[TimestampedValue[pa.RecordBatch]]:
@@ -106,20 +117,34 @@ class _ArrivingFn(beam.DoFn):
             next_timer.set(Timestamp(micros=due[0] - 1))
             last_timer.set(Timestamp(micros=due[1] - 1))
 
+    def _set_fold(self, open_rows: Iterable[pa.RecordBatch], folds_at: Any, fold_timer: Any) -> None:
+        at_us = max(feature_state.folds_at(self._plan, rows) for rows in open_rows)
+        folds_at.write(at_us)
+        fold_timer.set(Timestamp(micros=at_us - 1))
+
     @on_timer(NEXT)
     def next_reached(  # type: ignore[no-untyped-def]
         self,
         reached=beam.DoFn.TimestampParam,
         waiting=beam.DoFn.StateParam(WAITING),
         open_rows=beam.DoFn.StateParam(OPEN_ROWS),
+        grains=beam.DoFn.StateParam(GRAINS),
         tables=beam.DoFn.StateParam(TILES),
         next_timer=beam.DoFn.TimerParam(NEXT),
         last_timer=beam.DoFn.TimerParam(LAST),
         forget_timer=beam.DoFn.TimerParam(FORGET),
     ) -> Iterator[TimestampedValue[pa.RecordBatch]]:
-        state = self._read(waiting.read(), open_rows.read(), tables)
+        known, held = tables.read(), [list(cell.read()) for cell in (waiting, open_rows, grains)]
+        state = self._state(known, *held)
+        before_us, before = state.watermark_us, state.tiles
         due = self._advance(state, watermark_of(reached))
-        self._write(state, waiting, open_rows, tables)
+        for cell, former, values in zip(
+            (waiting, open_rows, grains), held, (state.waiting, state.open_rows, state.grains), strict=True
+        ):
+            _keep(cell, former, values)
+        moved = feature_state.has_moved_on(self._plan, before_us, state.watermark_us, self._lateness_us)
+        if moved or state.tiles is not before:
+            tables.write((self._layout, state.watermark_us, state.tiles))
         self._set_due(state, next_timer, last_timer)
         forgotten = feature_state.forgotten_at(self._plan, state, self._lateness_us)
         if forgotten is not None:
@@ -132,12 +157,34 @@ class _ArrivingFn(beam.DoFn):
         reached=beam.DoFn.TimestampParam,
         waiting=beam.DoFn.StateParam(WAITING),
         open_rows=beam.DoFn.StateParam(OPEN_ROWS),
+        grains=beam.DoFn.StateParam(GRAINS),
         tables=beam.DoFn.StateParam(TILES),
         next_timer=beam.DoFn.TimerParam(NEXT),
         last_timer=beam.DoFn.TimerParam(LAST),
         forget_timer=beam.DoFn.TimerParam(FORGET),
     ) -> Iterator[TimestampedValue[pa.RecordBatch]]:
-        yield from self.next_reached(reached, waiting, open_rows, tables, next_timer, last_timer, forget_timer)
+        yield from self.next_reached(reached, waiting, open_rows, grains, tables, next_timer, last_timer, forget_timer)
+
+    @on_timer(FOLD)
+    def fold_reached(  # type: ignore[no-untyped-def]
+        self,
+        reached=beam.DoFn.TimestampParam,
+        waiting=beam.DoFn.StateParam(WAITING),
+        open_rows=beam.DoFn.StateParam(OPEN_ROWS),
+        grains=beam.DoFn.StateParam(GRAINS),
+        folds_at=beam.DoFn.StateParam(FOLDS_AT),
+        tables=beam.DoFn.StateParam(TILES),
+        next_timer=beam.DoFn.TimerParam(NEXT),
+        last_timer=beam.DoFn.TimerParam(LAST),
+        fold_timer=beam.DoFn.TimerParam(FOLD),
+        forget_timer=beam.DoFn.TimerParam(FORGET),
+    ) -> Iterator[TimestampedValue[pa.RecordBatch]]:
+        # What waits is served too: in a leap of the watermark its tiles may be let go of with this advance.
+        yield from self.next_reached(reached, waiting, open_rows, grains, tables, next_timer, last_timer, forget_timer)
+        folds_at.clear()
+        left = list(open_rows.read())
+        if left:
+            self._set_fold(left, folds_at, fold_timer)
 
     @on_timer(FORGET)
     def forget(  # type: ignore[no-untyped-def]
@@ -145,34 +192,42 @@ class _ArrivingFn(beam.DoFn):
         reached=beam.DoFn.TimestampParam,
         waiting=beam.DoFn.StateParam(WAITING),
         open_rows=beam.DoFn.StateParam(OPEN_ROWS),
+        grains=beam.DoFn.StateParam(GRAINS),
         tables=beam.DoFn.StateParam(TILES),
         forget_timer=beam.DoFn.TimerParam(FORGET),
     ) -> None:
-        state = self._read(waiting.read(), open_rows.read(), tables)
+        state = self._state(tables.read(), waiting.read(), open_rows.read(), grains.read())
         forgotten = feature_state.forgotten_at(self._plan, state, self._lateness_us)
         if state.waiting or forgotten is None:
             return  # the timer of what waits comes first
         if forgotten <= reached.micros:
             open_rows.clear()
+            grains.clear()
             tables.write((self._layout, reached.micros, None))
         else:  # events that did not have to wait came after it was set
             forget_timer.set(Timestamp(micros=forgotten))
 
-    def _read(
-        self, waiting: Iterable[pa.RecordBatch], open_rows: Iterable[pa.RecordBatch], tables: Any
+    def _state(
+        self,
+        known: tuple[Layout, int, TileTables | None] | None,
+        waiting: Iterable[pa.RecordBatch],
+        open_rows: Iterable[pa.RecordBatch],
+        grains: Iterable[Grains],
     ) -> FeatureState:
-        known = tables.read()
         layout, watermark_us, table = known if known is not None else (self._layout, feature_state.NEVER_US, None)
-        state = FeatureState(list(waiting), list(open_rows), table, watermark_us)
+        state = FeatureState(list(waiting), list(open_rows), list(grains), table, watermark_us)
         feature_state.check_fits(self._plan, state, layout, self._layout)
         return state
 
-    def _write(self, state: FeatureState, waiting: Any, open_rows: Any, tables: Any) -> None:
-        for cell, values in ((waiting, state.waiting), (open_rows, state.open_rows)):
-            cell.clear()
-            for value in values:
-                cell.add(value)
-        tables.write((self._layout, state.watermark_us, state.tiles))
+
+def _keep(cell: Any, former: list[Any], values: list[Any]) -> None:
+    """Brings a bag of state from its former values to these: by adding only, where the former are the first of them."""
+    added = values[len(former) :]
+    if len(former) > len(values) or any(old is not new for old, new in zip(former, values, strict=False)):
+        cell.clear()
+        added = values
+    for value in added:
+        cell.add(value)
 
 
 class _DropRowFn(beam.DoFn):
@@ -213,8 +268,9 @@ class WindowFeatures(beam.PTransform[beam.PCollection[pa.RecordBatch], beam.PCol
     Input: batches of events with unique ids (`TrackArrivals`) in the global window; unbounded input carries a
     watermark that no on-time event is behind. Output: the same rows with one column per windowed feature in spec
     order. An unbounded event waits until the watermark reaches its T; one whose T has passed goes on at once.
-    Dead-lettered: nothing. State per shard of key values: waiting rows, rows of open tiles, closed tiles; a tile is
-    dropped when the watermark passes its end plus the longest size plus the allowed lateness.
+    Dead-lettered: nothing. State per shard of key values: waiting rows, rows of the last seconds, partial aggregates
+    of open tiles and closed tiles, bounded by the number of key values and not by that of events; a tile is dropped
+    when the watermark passes its end plus the longest size plus the allowed lateness.
     """
 
     def __init__(self, spec: FeaturesSpec) -> None:

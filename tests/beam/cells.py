@@ -22,4 +22,4 @@ class Cell:
         self.value = value
 
     def clear(self) -> None:
-        self.value = []
+        self.value = [] if isinstance(self.value, list) else None

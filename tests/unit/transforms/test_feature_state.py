@@ -1,7 +1,11 @@
 """A shard of windowed features over time against the reference for streams, for random arrivals and watermarks."""
 
+from dataclasses import replace
+from itertools import pairwise
+from random import Random
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pytest
@@ -14,9 +18,9 @@ from schemas.job import FeatureSpec
 from tests.reference.frames import differences, events_batch
 from tests.reference.reference import AFTER_ALL, BEFORE_ALL
 from tests.reference.streaming import streaming_feature
-from transforms.feature_state import FeatureState, Layout, advance, check_fits, forgotten_at, next_due
+from transforms.feature_state import FeatureState, Layout, advance, check_fits, features_of, forgotten_at, next_due
 from transforms.state import StateFormatMismatch
-from transforms.tiles import observations, plan_key
+from transforms.tiles import fold, observations, plan_key
 from transforms.window_features import watermark_of
 
 MINUTE = 60_000_000
@@ -92,13 +96,69 @@ def test_late_and_early_events_get_what_the_reference_gives_them(story: list[tup
         assert differences(mine, expected(frames, watermarks, feature)) == [], feature.name
 
 
+SUMMED = [
+    FeatureSpec(name, "key", None if name == "count" else "value", name, size, every, q)  # type: ignore[arg-type]  # of a loop
+    for size, every in ((10 * MINUTE, 5 * MINUTE), (180 * MINUTE, 60 * MINUTE))
+    for name, q in (("count", None), ("sum", None), ("mean", None), ("std", None), ("last", None), ("quantile", 0.25))
+]
+moment = st.tuples(st.integers(0, 7 * 3_600), st.sampled_from("AB"), st.floats(-1e9, 1e9))
+
+
+@pytest.mark.parametrize("features", [SUMMED[:6], SUMMED[6:]], ids=["five-minutes", "hours"])
+@given(st.lists(moment, min_size=1, max_size=80), st.lists(st.integers(1, 7 * 3_600), max_size=12), st.randoms())
+@settings(max_examples=15)
+def test_features_have_the_bits_of_all_events_at_once_wherever_the_watermark_stops(
+    features: list[FeatureSpec], moments: list[tuple[int, str, float]], stops: list[int], random: Random
+) -> None:
+    features = [replace(feature, name=f"{feature.name}-{place}") for place, feature in enumerate(features)]
+    plan, state = plan_key(features, "key"), FeatureState()
+    found: list[dict[str, Any]] = []
+    made = frames_of([[(0, key, value) for _, key, value in moments]])[0]
+    made["departed_at"] = [second * MINUTE // 60 for second, _, _ in moments]
+    numbered = batches.with_column(events_batch(made, COLUMNS), batches.ROW, pa.array(range(len(made))))
+    seen = observations(plan, numbered)
+    seconds = np.array([second for second, _, _ in moments])
+    for before, stop in pairwise([-1, *sorted(stops), 10**6]):
+        # Nobody is late: what comes before the watermark reaches `stop` is not behind where it was.
+        arriving = np.flatnonzero((seconds >= before) & (seconds < stop))
+        for row in random.sample(arriving.tolist(), len(arriving)):
+            state.waiting.append(seen.slice(row, 1))
+            state.open_rows.append(seen.slice(row, 1))
+        due, _ = advance(plan, state, stop * MINUTE // 60, LATENESS, 4096)
+        found += [] if due is None else due.to_pylist()
+    expected = features_of(plan, fold(plan, seen, 4096), seen).to_pylist()
+    assert sorted(found, key=lambda row: row[batches.ROW]) == expected
+
+
+def test_state_of_an_open_tile_grows_with_its_keys_and_not_with_its_events() -> None:
+    state, most = FeatureState(), 0
+    for second in range(4 * 60):
+        rows = frames_of([[(0, key, 1.0) for key in "AB" * 50]])[0]
+        rows["departed_at"] = second * 1_000_000
+        state.open_rows.append(observed(rows))
+        advance(PLAN, state, second * 1_000_000, LATENESS, 4096)
+        most = max(most, sum(map(len, state.open_rows)))
+    assert most <= 100 * (1 + PLAN.grains_us[0] // 1_000_000)
+    assert len(state.grains) <= PLAN.tile_us // PLAN.grains_us[0]
+    assert {len(table.code) for grains in state.grains for table in grains.tables.tiles.values()} == {2}
+
+
+def test_keys_without_a_tile_are_forgotten() -> None:
+    state = FeatureState()
+    for minute in range(0, 600, 5):
+        state.open_rows.append(observed(frames_of([[(minute, f"key-{minute}", 1.0)]])[0]))
+        advance(PLAN, state, minute * MINUTE, LATENESS, 4096)
+    assert state.tiles is not None
+    assert len(state.tiles.keys) <= 7  # twenty minutes of the longest window, seven of lateness, five of a tile
+
+
 @given(arrivals)
 @settings(max_examples=10)
 def test_no_event_waits_and_no_row_stays_after_the_end_of_time(story: list[tuple[int, list[Any]]]) -> None:
     frames = frames_of([rows for _, rows in story])
     rows, state, _ = played(frames, [BEFORE_ALL] * len(frames))
     assert sorted(rows) == list(range(sum(map(len, frames))))
-    assert (state.waiting, state.open_rows, forgotten_at(PLAN, state, LATENESS)) == ([], [], None)
+    assert (state.waiting, state.open_rows, state.grains, forgotten_at(PLAN, state, LATENESS)) == ([], [], [], None)
 
 
 # The tile of an event at minute 1 ends at 5, the longest window is 20 and the lateness 7: it is kept until 32.
@@ -128,14 +188,14 @@ def test_timer_just_before_a_tile_says_that_the_watermark_has_reached_it(fired_u
 
 
 def held(features: list[FeatureSpec]) -> FeatureState:
-    """State of a job with these features: closed tiles, open rows and events that wait."""
+    """State of a job with these features: closed tiles, grains of open ones, open rows and events that wait."""
     plan, state = plan_key(features, "key"), FeatureState()
-    rows = frames_of([[(1, "A", 1.0), (2, "B", 2.0), (33, "A", 3.0)]])[0]
+    rows = frames_of([[(1, "A", 1.0), (2, "B", 2.0), (20, "A", 5.0), (33, "A", 3.0)]])[0]
     state.waiting = [observations(plan, events_batch(rows, COLUMNS))]
     state.open_rows = list(state.waiting)
-    advance(plan, state, 20 * MINUTE, LATENESS, 100)
+    advance(plan, state, 21 * MINUTE, LATENESS, 100)
     assert state.tiles is not None
-    assert (len(state.open_rows), len(state.waiting)) == (1, 1)
+    assert (len(state.open_rows), len(state.grains), len(state.waiting)) == (1, 1, 1)
     return state
 
 
@@ -146,10 +206,11 @@ def test_state_of_a_column_that_is_no_longer_read_is_dropped() -> None:
     state, fewer = held(FEATURES), plan_key(FEATURES[:1], "key")
     check_fits(fewer, state, LAYOUT, LAYOUT)
     assert state.tiles is not None
-    assert (list(state.tiles.tiles), list(state.tiles.values)) == (list(fewer.columns), [])
+    for tables in (state.tiles, state.grains[0].tables):
+        assert (list(tables.tiles), list(tables.values)) == (list(fewer.columns), [])
     due, _ = advance(fewer, state, 60 * MINUTE, LATENESS, 100)
     assert due is not None
-    assert due.column("count").to_pylist() == [0]
+    assert due.column("count").to_pylist() == [1]  # of minute 33, whose window of ten begins at 20
 
 
 @pytest.mark.parametrize("before", [FEATURES[:1], FEATURES[:3]])

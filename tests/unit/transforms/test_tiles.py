@@ -136,9 +136,10 @@ def test_first_tile_kept_is_the_only_line_between_kept_and_expired() -> None:
     tables = fold(PLAN, observations(PLAN, events_batch(frame(rows, START), COLUMNS)), PLENTY)
     first = START // PLAN.tile_us + 30
     kept = expire(tables, first)
+    assert kept is not None
     for columns in (kept.tiles, kept.values):
         assert {int(column.tile.min()) for column in columns.values()} == {first}
-    assert expire(tables, first + 10**6).tiles["number"].tile.size == 0
+    assert expire(tables, first + 10**6) is None
 
 
 def sampled(n: int, limit: int, parts: int) -> int:
@@ -162,6 +163,29 @@ def test_sampled_distinct_stays_within_five_standard_errors(n: int) -> None:
     assert sampled(n, limit, 3) == sampled(n, limit, 7) == whole
     # A theta sketch of k values has a relative standard error of 1 / sqrt(k - 1).
     assert abs(whole - n) <= (0 if n <= limit else 5 * n / (limit - 1) ** 0.5)
+
+
+@pytest.mark.parametrize(
+    ("tile_s", "grains_s"),
+    [
+        (1, ()),
+        (5, ()),
+        (60, (5,)),
+        (61, (3.05,)),
+        (300, (5,)),
+        (3_600, (5, 60)),
+        (86_400, (4.8, 24, 1_440)),
+        (7 * 3_600, (3.5, 7, 420)),
+        (61.067, ()),
+    ],
+)
+def test_grains_are_a_few_seconds_and_few_make_the_next(tile_s: float, grains_s: tuple[float, ...]) -> None:
+    tile_us = round(tile_s * 1_000_000)
+    plan = plan_key([FeatureSpec("n", "key", None, "count", tile_us, tile_us)], "key")
+    assert plan.grains_us == tuple(round(second * 1_000_000) for second in grains_s)
+    for fine_us, coarse_us in itertools.pairwise(plan.widths_us):
+        assert coarse_us % fine_us == 0
+        assert coarse_us // fine_us <= 60
 
 
 def test_key_of_any_type_is_read_as_text() -> None:
