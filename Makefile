@@ -12,7 +12,7 @@ MINUTES ?= 30
 SEED ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-flink soak test test-dataflow dataflow-template lint typecheck bench bench-swap bench-stream bench-idle lock clean .venv
+.PHONY: help demo demo-flink soak test test-dataflow dataflow-template lint typecheck bench bench-swap bench-stream bench-idle bench-slow lock clean .venv
 
 help: ## Show this list
 	@echo "Usage: make TARGET"
@@ -65,6 +65,9 @@ bench-stream: .venv ## Measure the service on Flink and Kafka beside a job that 
 
 bench-idle: .venv ## Watch checkpoints and memory of a job that waits for two hours; writes benchmarks/IDLE.md
 	@$(RUN) -m benchmarks.stream.idle
+
+bench-slow: .venv ## Watch a job whose receipts are taken slower than its events come; writes benchmarks/SLOW.md
+	@$(RUN) -m benchmarks.stream.slow
 
 lock: .venv/bin/uv ## Pin what setup.py resolves to, for here and for images of workers (UPGRADE=--upgrade takes newer)
 	@$(COMPILE) --extra all --extra dev $(UPGRADE) --output-file requirements.lock

@@ -169,12 +169,16 @@ def wait_until_answered(job: Job, broker: KafkaBroker, topic: str, records: int)
     job.wait_until(quiet, _ANSWER_SECONDS, f"{records:,} answers")
 
 
+def sender_command(machines: Machines, first: int, phase: Phase) -> list[str]:
+    """The program that sends a phase's events, numbered from `first` on."""
+    command = [sys.executable, "-m", "benchmarks.stream.sending", f"--bootstrap={machines.broker.bootstrap}"]
+    return [*command, f"--first={first}", f"--rate={phase.rate}", f"--seconds={phase.seconds}", f"--flights={_FLIGHTS}"]
+
+
 def send(machines: Machines, first: int, phase: Phase) -> tuple[float, int]:
     """Sends a phase's events to their end; how far the sender ever lagged (s), and when something was killed (ms)."""
-    command = [sys.executable, "-m", "benchmarks.stream.sending", f"--bootstrap={machines.broker.bootstrap}"]
-    command += [f"--first={first}", f"--rate={phase.rate}", f"--seconds={phase.seconds}", f"--flights={_FLIGHTS}"]
     killed_ms = 0
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as sender:
+    with subprocess.Popen(sender_command(machines, first, phase), stdout=subprocess.PIPE, text=True) as sender:
         if phase.kill:
             time.sleep(_KILL_AFTER_SECONDS)  # the failure comes in the middle
             machines.cluster.kill_busy_task_manager()

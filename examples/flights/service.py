@@ -121,13 +121,13 @@ def records(broker: KafkaBroker, topic: str) -> list[dict[str, Any]]:
         consumer.close()
 
 
-def count(broker: KafkaBroker, topic: str) -> int:
-    """How many records a topic of one partition holds now."""
+def count(broker: KafkaBroker, topic: str, partitions: int = 1) -> int:
+    """How many records a topic of so many partitions holds now."""
     from confluent_kafka import Consumer, TopicPartition
 
     consumer = Consumer({"bootstrap.servers": broker.bootstrap, "group.id": "tests"})
     try:
-        return _end_of(consumer, TopicPartition(topic, 0))
+        return sum(_end_of(consumer, TopicPartition(topic, partition)) for partition in range(partitions))
     finally:
         consumer.close()
 
