@@ -27,21 +27,21 @@ from runners.flink.job_metrics import job_metrics
 from transforms.metrics import RECORDS_READ
 
 _SLOW = "slow"
-_LOOK_SECONDS = 15.0
+_LOOK_SECONDS, _AFTER_SECONDS, _METRIC_SECONDS = 15.0, 60.0, 60.0
 _ROWS = 16
 _MIB = 1024 * 1024
 
 
 class Look(NamedTuple):
     """The job at one moment: seconds since the sink became slow, events sent, read by the job, with a receipt;
-    checkpoints completed, restarts of the job so far, and the memory in use (bytes)."""
+    checkpoints completed, restores so far, and the memory in use (bytes)."""
 
     seconds: float
     sent: int
     read: int
     receipts: int
     checkpoints: int
-    restarts: int
+    restored: int
     python_bytes: int
     flink_bytes: int
 
@@ -50,14 +50,14 @@ def look(machines: Machines, seconds: float) -> Look:
     """What Flink, the broker and the machine say now."""
     cluster, broker = machines.cluster, machines.broker
     (running,) = (job for job, state in cluster.job_states().items() if state == "RUNNING")
-    (restarts,) = cluster.rest(f"/jobs/{running}/metrics?get=numRestarts")
+    checkpoints = cluster.rest(f"/jobs/{running}/checkpoints")["counts"]
     return Look(
         seconds,
         service.count(broker, "flights", partitions=2),
         int(job_metrics(cluster, running).get(RECORDS_READ, 0)),
         service.count(broker, "audit.receipts"),
-        cluster.rest(f"/jobs/{running}/checkpoints")["counts"]["completed"],
-        int(restarts["value"]),
+        checkpoints["completed"],
+        checkpoints["restored"],
         resident_bytes(machines.pool.process),
         sum(map(resident_bytes, cluster.task_managers)),
     )
@@ -95,13 +95,17 @@ def measure(folder: Path, rate: int, minutes: float, quota: int) -> Measured:
             with subprocess.Popen(
                 sender_command(machines, before.events, then), stdout=subprocess.PIPE, text=True
             ) as sender:
-                for one in looks(machines, sender, 60.0):
-                    say(f"{one}")
-                    found.append(one)
+                try:
+                    for one in looks(machines, sender, _AFTER_SECONDS):
+                        say(f"{one}")
+                        found.append(one)
+                finally:
+                    sender.kill()  # it has ended, unless a look failed
             machines.broker.slow_down(_SLOW, None)
             lifted, whole = time.monotonic(), before.events + then.events
             wait_until_answered(job, machines.broker, "audit.receipts", whole)
             drained_s = time.monotonic() - lifted
+            job.wait_until(lambda: look(machines, 0).read >= whole, _METRIC_SECONDS, f"{whole:,} events in the metric")
             found.append(look(machines, found[-1].seconds + drained_s))
             say(f"{found[-1]}")
             return Measured(found, drained_s, service.count(machines.broker, subject.answers) - whole)
@@ -119,13 +123,13 @@ def page(measured: Measured, rate: int, quota: int) -> str:
             f"{one.read:,}",
             f"{one.receipts:,}",
             str(one.checkpoints),
-            str(one.restarts),
+            str(one.restored),
             f"{one.python_bytes / _MIB:,.0f}",
             f"{one.flink_bytes / _MIB:,.0f}",
         ]
         for one in shown
     ]
-    header = ["s", "sent", "read", "receipts", "checkpoints", "restarts", "Python, MiB", "task managers, MiB"]
+    header = ["s", "sent", "read", "receipts", "checkpoints", "restores", "Python, MiB", "task managers, MiB"]
     parts = [
         "# A sink slower than the stream",
         "Written by `python -m benchmarks.stream.slow`.",

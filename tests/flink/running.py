@@ -60,6 +60,14 @@ class Running(NamedTuple):
         self.sent.extend(batch)
         return batch
 
+    def send_copies(self, count: int) -> list[Event]:
+        """So many events in the place of the next one of the month, at its time and each with an id of its own."""
+        event = next(self.events)
+        batch = [{**event, "id": f"{event['id']}-{number}"} for number in range(count)]
+        service.produce(self.broker, batch)
+        self.sent.extend(batch)
+        return batch
+
     def send_until_some_are_scored(self, count: int) -> None:
         """Sends events and returns in the middle of their scoring: a failure now repeats some of it."""
         before = len(self.scores())

@@ -27,6 +27,7 @@ pytestmark = needs("java", "mvn", "go")
 
 
 HOUR_US = 3_600_000_000
+RECEIPTS = "receipts"  # the client that the broker is told to take less from
 POISON = [b"{broken", b"\xff\xfe\x00", b'{"id": 7}', b"[]", b'{"id": "x", "departed_at": "yesterday"}']
 
 
@@ -41,7 +42,8 @@ def live(
     machines: Machines, month: list[Event], disk: SmallDisk, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Running]:
     letters = f"sinks.dead_letters={disk.folder}/dead"
-    with running(machines, month, tmp_path_factory.mktemp("job"), [letters]) as started:
+    audit = f"sinks.audit=kafka://{machines.broker.bootstrap}/audit?client.id={RECEIPTS}"
+    with running(machines, month, tmp_path_factory.mktemp("job"), [letters, audit]) as started:
         yield started
 
 
@@ -155,6 +157,28 @@ def test_full_disk_fails_the_job_until_there_is_room_and_nothing_is_lost_or_torn
     live.wait_until_all_scored("a full disk")
     live.wait_until(lambda: b"{more" in letters(disk), 60, "the dead letter that had no room")
     assert set(letters(disk)) == {*POISON, b"{more"}
+
+
+def test_slow_sink_slows_the_reader_down_and_nothing_is_lost_or_repeated(live: Running) -> None:
+    def read() -> int:
+        return int(job_metrics(live.cluster, live.job_id).get("records_read", 0))
+
+    def receipts() -> int:
+        return service.count(live.broker, "audit.receipts")
+
+    before, read_before, receipts_before, many = live.restores, read(), receipts(), 40_000
+    written_before = len(live.scores())
+    live.broker.slow_down(RECEIPTS, 30_000)
+    live.send_copies(many)
+    # That takes longer than the ten seconds which a metric may be old. What a bundle read is counted with its end.
+    live.wait_until(lambda: receipts() >= receipts_before + 8_000, 120, "some receipts, as the broker takes them")
+    ahead = read() - read_before
+    print(f"behind a slow sink: {receipts() - receipts_before} receipts of {many} events, {ahead} counted as read")
+    assert ahead < many - 5_000
+    live.broker.slow_down(RECEIPTS, None)
+    live.wait_until_all_scored("a slow sink")
+    assert live.restores == before
+    assert len(live.scores()) == written_before + many
 
 
 def test_answers_and_features_are_those_of_an_undisturbed_run(live: Running, tmp_path: Path) -> None:
