@@ -20,6 +20,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from benchmarks.arguments import positive, positive_whole
 from benchmarks.stream import page
 from benchmarks.stream.figures import Flow, cpu_seconds, flow, recovery
 from examples.flights import service
@@ -230,9 +231,9 @@ def _measured(subject: Subject, sent: Sent, own: Flow) -> page.Measured:
 def main() -> int:
     """Measures and writes the page."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.stream", allow_abbrev=False)
-    parser.add_argument("--rate", type=int, default=10_000, help="events a second (default 10000)")
-    parser.add_argument("--minutes", type=float, default=10.0, help="how long at that rate (default 10)")
-    parser.add_argument("--half-minutes", type=float, default=3.0, help="how long at half the rate (default 3)")
+    parser.add_argument("--rate", type=positive_whole, default=10_000, help="events a second (default 10000)")
+    parser.add_argument("--minutes", type=positive, default=10.0, help="how long at that rate (default 10)")
+    parser.add_argument("--half-minutes", type=positive, default=3.0, help="how long at half the rate (default 3)")
     parser.add_argument("--only", choices=[subject.name for subject in SUBJECTS], help="one of both")
     parser.add_argument("--work", type=Path, default=Path("out/bench-stream"))
     parser.add_argument("--out", type=Path, default=Path("benchmarks/STREAM.md"))

@@ -9,6 +9,7 @@ import time
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from benchmarks.arguments import positive
 from benchmarks.stream.__main__ import SUBJECTS, Machines, Phase, say, send, started, wait_until_answered
 from benchmarks.stream.figures import resident_bytes
 from benchmarks.table import machine, markdown
@@ -98,7 +99,7 @@ in the Python workers with their pool, and in both task managers."""
 def main() -> int:
     """Watches and writes the page."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.stream.idle", allow_abbrev=False)
-    parser.add_argument("--minutes", type=float, default=120.0, help="how long the topic is silent (default 120)")
+    parser.add_argument("--minutes", type=positive, default=120.0, help="how long the topic is silent (default 120)")
     parser.add_argument("--work", type=Path, default=Path("out/bench-idle"))
     parser.add_argument("--out", type=Path, default=Path("benchmarks/IDLE.md"))
     given = parser.parse_args()

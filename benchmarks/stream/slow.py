@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
+from benchmarks.arguments import positive, positive_whole
 from benchmarks.stream.__main__ import (
     SUBJECTS,
     Machines,
@@ -151,9 +152,9 @@ each)."""
 def main() -> int:
     """Measures and writes the page."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.stream.slow", allow_abbrev=False)
-    parser.add_argument("--rate", type=int, default=5_000, help="events a second (default 5000)")
-    parser.add_argument("--minutes", type=float, default=6.0, help="how long events are sent (default 6)")
-    parser.add_argument("--quota", type=int, default=60_000, help="bytes of receipts a second (default 60000)")
+    parser.add_argument("--rate", type=positive_whole, default=5_000, help="events a second (default 5000)")
+    parser.add_argument("--minutes", type=positive, default=6.0, help="how long events are sent (default 6)")
+    parser.add_argument("--quota", type=positive_whole, default=60_000, help="bytes of receipts a second (60000)")
     parser.add_argument("--work", type=Path, default=Path("out/bench-slow"))
     parser.add_argument("--out", type=Path, default=Path("benchmarks/SLOW.md"))
     given = parser.parse_args()
