@@ -6,7 +6,7 @@ import time
 from collections.abc import Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from benchmarks.measure import JOB, Measured
 
@@ -18,6 +18,7 @@ TITLES = {
     "bare": "bare loop without Beam",
 }
 MIB = 1024**2
+_Row = TypeVar("_Row")
 METHOD = """\
 Each run is a fresh process, one after another; several runs of a way are given as their medians. Steady
 state lasts from when the first event is about to be processed until all outputs are written; start-up is
@@ -66,6 +67,12 @@ def page(
         METHOD,
     ]
     return "\n\n".join(part for part in parts if part)
+
+
+def thinned(rows: Sequence[_Row], most: int) -> list[_Row]:
+    """Some `most` of many rows, evenly spread: the first and the last are among them."""
+    shown = list(rows[:: max(len(rows) // (most - 1), 1)])
+    return shown if shown[-1] is rows[-1] else [*shown, rows[-1]]
 
 
 def markdown(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

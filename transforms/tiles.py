@@ -6,7 +6,7 @@ equal sets of events give equal bits, while a stream need not keep the events of
 """
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any, NamedTuple
@@ -355,21 +355,18 @@ def _taken(table: Any, rows: Ints) -> Any:
 
 def split_at(tables: TileTables, tile: int) -> tuple[TileTables | None, TileTables | None]:
     """The tiles whose index is below `tile`, and the others; None for none."""
-    parts = [
-        TileTables(
-            tables.keys,
-            {name: _taken(t, np.flatnonzero((t.tile < tile) == before)) for name, t in tables.tiles.items()},
-            {name: _taken(v, np.flatnonzero((v.tile < tile) == before)) for name, v in tables.values.items()},
-        )
-        for before in (True, False)
-    ]
-    before, after = (_without_keys(part) for part in parts)
-    return before, after
+    return _chosen(tables, lambda tiles: tiles < tile), expire(tables, tile)
 
 
 def expire(tables: TileTables, first_tile: int) -> TileTables | None:
     """The tables without tiles whose index is below `first_tile`; None when nothing is left."""
-    return split_at(tables, first_tile)[1]
+    return _chosen(tables, lambda tiles: tiles >= first_tile)
+
+
+def _chosen(tables: TileTables, chosen: Callable[[Ints], npt.NDArray[np.bool_]]) -> TileTables | None:
+    tiles = {name: _taken(t, np.flatnonzero(chosen(t.tile))) for name, t in tables.tiles.items()}
+    values = {name: _taken(v, np.flatnonzero(chosen(v.tile))) for name, v in tables.values.items()}
+    return _without_keys(TileTables(tables.keys, tiles, values))
 
 
 def _without_keys(tables: TileTables) -> TileTables | None:

@@ -82,6 +82,13 @@ class Machines(NamedTuple):
             "Flink": sum(map(cpu_seconds, self.cluster.task_managers)),
         }
 
+    def running_job(self) -> str:
+        """The id of the one job that runs. Raises `RuntimeError` where none or several do."""
+        running = [job for job, state in self.cluster.job_states().items() if state == "RUNNING"]
+        if len(running) != 1:
+            raise RuntimeError(f"{len(running)} jobs run, not the one that is measured")
+        return running[0]
+
     @property
     def options(self) -> list[str]:
         """Those of a job on these machines."""

@@ -12,11 +12,10 @@ from typing import Any, NamedTuple
 from benchmarks.arguments import positive
 from benchmarks.stream.__main__ import SUBJECTS, Machines, Phase, say, send, started, wait_until_answered
 from benchmarks.stream.figures import resident_bytes
-from benchmarks.table import machine, markdown
+from benchmarks.table import MIB, machine, markdown, thinned
 
 _EVENTS = Phase("before", 20, 10.0)
 _ROWS = 13
-_MIB = 1024 * 1024
 
 
 class Look(NamedTuple):
@@ -33,10 +32,7 @@ class Look(NamedTuple):
 
 def look(machines: Machines, minutes: float) -> Look:
     """What Flink and the machine say now."""
-    running = [job for job, state in machines.cluster.job_states().items() if state == "RUNNING"]
-    if len(running) != 1:
-        raise RuntimeError(f"{len(running)} jobs run, not the one that is measured")
-    found: dict[str, Any] = machines.cluster.rest(f"/jobs/{running[0]}/checkpoints")
+    found: dict[str, Any] = machines.cluster.rest(f"/jobs/{machines.running_job()}/checkpoints")
     latest = found["latest"]["completed"]
     return Look(
         minutes,
@@ -65,19 +61,16 @@ def watch(folder: Path, minutes: float) -> list[Look]:
 
 def page(looks: list[Look]) -> str:
     """The whole page."""
-    shown = looks[:: max(len(looks) // (_ROWS - 1), 1)]
-    if shown[-1] is not looks[-1]:
-        shown.append(looks[-1])
     rows = [
         [
             f"{one.minutes:.0f}",
             f"{one.completed:,}",
             str(one.failed),
             f"{one.state_bytes:,}",
-            f"{one.python_bytes / _MIB:,.0f}",
-            f"{one.flink_bytes / _MIB:,.0f}",
+            f"{one.python_bytes / MIB:,.0f}",
+            f"{one.flink_bytes / MIB:,.0f}",
         ]
-        for one in shown
+        for one in thinned(looks, _ROWS)
     ]
     header = ["minutes", "checkpoints", "failed", "state in the latest, bytes", "Python, MiB", "task managers, MiB"]
     parts = [

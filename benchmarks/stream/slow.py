@@ -22,7 +22,7 @@ from benchmarks.stream.__main__ import (
     wait_until_answered,
 )
 from benchmarks.stream.figures import resident_bytes
-from benchmarks.table import machine, markdown
+from benchmarks.table import MIB, machine, markdown, thinned
 from examples.flights import service
 from runners.flink.job_metrics import job_metrics
 from transforms.metrics import RECORDS_READ
@@ -30,7 +30,6 @@ from transforms.metrics import RECORDS_READ
 _SLOW = "slow"
 _LOOK_SECONDS, _AFTER_SECONDS, _METRIC_SECONDS = 15.0, 60.0, 60.0
 _ROWS = 16
-_MIB = 1024 * 1024
 
 
 class Look(NamedTuple):
@@ -50,7 +49,7 @@ class Look(NamedTuple):
 def look(machines: Machines, seconds: float) -> Look:
     """What Flink, the broker and the machine say now."""
     cluster, broker = machines.cluster, machines.broker
-    (running,) = (job for job, state in cluster.job_states().items() if state == "RUNNING")
+    running = machines.running_job()
     checkpoints = cluster.rest(f"/jobs/{running}/checkpoints")["counts"]
     return Look(
         seconds,
@@ -114,9 +113,6 @@ def measure(folder: Path, rate: int, minutes: float, quota: int) -> Measured:
 
 def page(measured: Measured, rate: int, quota: int) -> str:
     """The whole page."""
-    shown = measured.looks[:: max(len(measured.looks) // (_ROWS - 1), 1)]
-    if shown[-1] is not measured.looks[-1]:
-        shown.append(measured.looks[-1])
     rows = [
         [
             f"{one.seconds:.0f}",
@@ -125,10 +121,10 @@ def page(measured: Measured, rate: int, quota: int) -> str:
             f"{one.receipts:,}",
             str(one.checkpoints),
             str(one.restored),
-            f"{one.python_bytes / _MIB:,.0f}",
-            f"{one.flink_bytes / _MIB:,.0f}",
+            f"{one.python_bytes / MIB:,.0f}",
+            f"{one.flink_bytes / MIB:,.0f}",
         ]
-        for one in shown
+        for one in thinned(measured.looks, _ROWS)
     ]
     header = ["s", "sent", "read", "receipts", "checkpoints", "restores", "Python, MiB", "task managers, MiB"]
     parts = [
