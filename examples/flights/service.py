@@ -1,7 +1,6 @@
 """Flights as a service: models on S3, events and answers on Kafka, the job on Flink, and ways to look at it."""
 
 import json
-import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -17,6 +16,7 @@ from models.store import ModelStore
 from runners.flink import parts
 from runners.flink.broker import KafkaBroker
 from runners.flink.cluster import FlinkCluster
+from runners.flink.processes import Process
 from schemas.times import parse_time_us
 
 Event = dict[str, Any]
@@ -164,23 +164,22 @@ def time_us(record: Mapping[str, Any]) -> int:
 class Job:
     """`python -m pipeline` as a process of its own, which submits the job and follows it."""
 
-    def __init__(self, process: "subprocess.Popen[bytes]", log: Path) -> None:
-        self._process, self._log = process, log
+    def __init__(self, process: Process) -> None:
+        self._process = process
 
     def wait_until(self, holds: Callable[[], bool], seconds: float, what: str) -> None:
         """Looks twice a second; fails when the job has ended or the time is over."""
         deadline = time.monotonic() + seconds
         while not holds():
-            ended = self._process.poll() is not None
+            ended = not self._process.runs
             if ended or time.monotonic() > deadline:
-                last = "\n".join(self._log.read_text("utf-8", "replace").splitlines()[-25:])
+                last = "\n".join(self._process.log.read_text("utf-8", "replace").splitlines()[-25:])
                 raise AssertionError(f"{what}: {'the job ended' if ended else f'not within {seconds:.0f} s'}\n{last}")
             time.sleep(0.5)
 
     def let_go(self) -> None:
-        """Ends the process, which ends neither the job nor its workers: LOOPBACK aside, they are the cluster's."""
+        """Ends it and its job server. The job goes on, and its workers: LOOPBACK aside, they are the cluster's."""
         self._process.kill()
-        self._process.wait()
 
 
 def arguments(broker: KafkaBroker, store: str) -> list[str]:
@@ -212,19 +211,13 @@ def submitted(
         *("--runner=FlinkRunner", f"--flink_master={cluster.master}", "--parallelism=2"),
         *(f"--flink_job_server_jar={parts.job_server_jar()}", "--checkpointing_interval=1000", *options),
     ]
-    log = folder / "job.log"
-    with log.open("ab") as output:
-        process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT)
+    process = Process("the job", command, folder / "job.log")
     try:
-        yield Job(process, log)
+        yield Job(process)
     finally:
         try:
-            for job_id, state in cluster.job_states().items():
-                if state not in ("FINISHED", "FAILED", "CANCELED"):
-                    cluster.cancel(job_id)
-            process.wait(60)
-        except subprocess.TimeoutExpired:
-            pass  # it does not end by itself: below
-        finally:  # also where the cluster does not answer
+            for job_id in cluster.live_jobs():
+                cluster.cancel(job_id)
+            process.ends_within(60)
+        finally:  # also where it does not end by itself, or the cluster does not answer
             process.kill()
-            process.wait()

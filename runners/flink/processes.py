@@ -7,6 +7,7 @@ import subprocess
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Self
 
@@ -76,6 +77,14 @@ class Process:
         """Whether it has not ended."""
         return self._process.poll() is None
 
+    def ends_within(self, seconds: float) -> bool:
+        """Waits so long for it to end by itself, and says whether it has."""
+        try:
+            self._process.wait(seconds)
+        except subprocess.TimeoutExpired:
+            return False
+        return True
+
     def wait_until(self, ready: Callable[[], bool], seconds: float) -> "Process":
         """Returns once `ready` holds. Raises `DidNotStart` when the process ends before, or after `seconds`."""
         deadline = time.monotonic() + seconds
@@ -103,11 +112,12 @@ class Process:
     def _end(self, how: signal.Signals, seconds: float) -> None:
         if self.runs:
             os.killpg(self.pid, how)
-            try:
-                self._process.wait(seconds)
-            except subprocess.TimeoutExpired:
+            if not self.ends_within(seconds):
                 os.killpg(self.pid, signal.SIGKILL)
                 self._process.wait()
+        if any(members(self.pid)):  # it has ended, and others of its group have not
+            with suppress(ProcessLookupError):
+                os.killpg(self.pid, signal.SIGKILL)
         if self._warden.poll() is None:  # the group is gone; its number may soon be another's
             self._warden.kill()
             self._warden.communicate()

@@ -47,6 +47,16 @@ def test_stop_ends_the_server(tmp_path: Path) -> None:
     assert not answers(port)
 
 
+def test_what_a_server_that_ended_has_left_behind_ends_too(tmp_path: Path) -> None:
+    command = ["sh", "-c", "sleep 600 & echo $!"]
+    server = Process("server", command, tmp_path / "log")
+    assert server.ends_within(30)
+    left = int((tmp_path / "log").read_text())
+    os.kill(left, 0)
+    server.kill()
+    assert ended(left)
+
+
 def test_server_ends_when_its_starter_is_killed(root: Path, tmp_path: Path) -> None:
     command = [sys.executable, "-c", STARTS_AND_WAITS, str(free_port()), str(tmp_path / "log")]
     starter = subprocess.Popen(command, cwd=root, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
