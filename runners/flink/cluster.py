@@ -17,6 +17,7 @@ _JOB_MANAGER = f"{_MAIN}.entrypoint.StandaloneSessionClusterEntrypoint"
 _TASK_MANAGER = f"{_MAIN}.taskexecutor.TaskManagerRunner"
 _START_SECONDS = 120.0
 _SAVEPOINT_SECONDS = 120.0
+_ENDED = ("FINISHED", "FAILED", "CANCELED")
 _POLL_SECONDS = 0.2
 _OPENED = ("lang", "net", "io", "nio", "lang.reflect", "text", "time", "util", "util.concurrent",
            "util.concurrent.atomic", "util.concurrent.locks")  # fmt: skip
@@ -192,6 +193,10 @@ class FlinkCluster:
     def job_states(self) -> dict[str, str]:
         """State of each job by id, such as RUNNING, FAILED, RESTARTING."""
         return {job["jid"]: job["state"] for job in self.rest("/jobs/overview")["jobs"]}
+
+    def live_jobs(self) -> list[str]:
+        """The ids of the jobs that have not ended."""
+        return [job_id for job_id, state in self.job_states().items() if state not in _ENDED]
 
     def cancel(self, job_id: str) -> None:
         """Cancels a job; returns before it is."""

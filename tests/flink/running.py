@@ -61,9 +61,9 @@ class Running(NamedTuple):
         return batch
 
     def send_copies(self, count: int) -> list[Event]:
-        """So many events in the place of the next one of the month, at its time and each with an id of its own."""
-        event = next(self.events)
-        batch = [{**event, "id": f"{event['id']}-{number}"} for number in range(count)]
+        """So many events like the last one that was sent, at its time and each with an id of its own."""
+        last = self.sent[-1]
+        batch = [{**last, "id": f"{last['id']}-{number}"} for number in range(count)]
         service.produce(self.broker, batch)
         self.sent.extend(batch)
         return batch
@@ -126,8 +126,7 @@ class Running(NamedTuple):
     @property
     def job_id(self) -> str:
         """The one job of this cluster that has not ended."""
-        ended = ("FINISHED", "FAILED", "CANCELED")
-        (found,) = (one for one, state in self.cluster.job_states().items() if state not in ended)
+        (found,) = self.cluster.live_jobs()
         return found
 
 

@@ -167,19 +167,25 @@ def test_slow_sink_slows_the_reader_down_and_nothing_is_lost_or_repeated(live: R
         return service.count(live.broker, "audit.receipts")
 
     before, read_before, receipts_before = live.restores, read(), receipts()
-    # Polls, bundles and buffers between the steps hold up to 46,000 events (benchmarks/SLOW.md).
+    # Polls, bundles and buffers between the steps hold tens of thousands (benchmarks/SLOW.md). The watermark has come
+    # as far as these events: none waits in state for its features, where a sink cannot hold it back.
     written_before, many = len(live.scores()), 100_000
+
+    def held_back() -> bool:
+        # The broker takes some 10,000 at once. The rest takes longer than the ten seconds which a metric may be old.
+        # What a bundle read is counted with its end.
+        return receipts() >= receipts_before + 15_000 and read() > read_before
+
     live.broker.slow_down(RECEIPTS, 30_000)
     try:
         live.send_copies(many)
-        # That takes longer than the ten seconds which a metric may be old. What a bundle read is counted with its end.
-        live.wait_until(lambda: receipts() >= receipts_before + 8_000, 120, "some receipts, as the broker takes them")
+        live.wait_until(held_back, 120, "receipts, as the broker takes them")
         ahead = read() - read_before
         print(f"behind a slow sink: {receipts() - receipts_before} receipts of {many} events, {ahead} counted as read")
     finally:
         live.broker.slow_down(RECEIPTS, None)
     live.wait_until_all_scored("a slow sink")
-    assert ahead < many - 10_000
+    assert ahead < many - 20_000
     assert live.restores == before
     assert len(live.scores()) == written_before + many
 

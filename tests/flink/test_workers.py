@@ -15,10 +15,14 @@ from typing import Any
 from apache_beam.portability.api import beam_provision_api_pb2, endpoints_pb2
 from google.protobuf import struct_pb2, text_format
 
+from examples.flights import service
+from examples.flights.service import Event
 from runners.flink.processes import LOOPBACK, answers
 from runners.flink.started_workers import StartedWorkers
 from runners.flink.worker import environment, start_program
 from runners.flink.worker_pool import WorkerPool, keep
+from tests.flink.running import Machines, following, prepared_store
+from tests.servers import needs
 
 SAYS_SO_AND_ENDS = """
 import os, sys
@@ -128,3 +132,18 @@ def test_worker_whose_task_manager_has_gone_is_forgotten(tmp_path: Path) -> None
     kept.pool.wait()
     kept.look_until(lambda: kept.pids() == [])
     assert kept.said == []
+
+
+@needs("java", "mvn", "go")
+def test_worker_of_a_start_that_is_cancelled_ends(machines: Machines, month: list[Event], tmp_path: Path) -> None:
+    cluster, broker, s3, pool = machines
+    service.produce(broker, month[:10])
+    url, _ = prepared_store(s3, "cancelled", tmp_path)
+    with service.submitted(cluster, following(broker, url), tmp_path, pool.arguments) as job:
+        job.wait_until(lambda: bool(pool.workers()), 120, "a worker that starts")
+        for starting in pool.workers():
+            os.kill(starting, signal.SIGSTOP)  # it will not connect
+        (job_id,) = cluster.live_jobs()
+        cluster.cancel(job_id)
+        assert pool.process is not None
+        pool.process.wait_until(lambda: not pool.workers(), 60)
