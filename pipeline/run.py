@@ -43,6 +43,7 @@ from pipeline.summary import (
 from runners import direct
 from runners.dataflow import settings as dataflow
 from runners.flink import settings as flink
+from runners.flink.submission import CannotSubmit, check_submission
 from schemas.job import Job
 from schemas.raw import RawBlock
 from schemas.validation import SpecError
@@ -54,7 +55,8 @@ _PROFILES: Mapping[str | None, Callable[[Sequence[str], str, bool], list[str]]] 
     dataflow.NAME: dataflow.with_profile,
     flink.NAME: flink.with_profile,
 }
-_EXPECTED = (NoInput, TopicUnwritable, SinkUnwritable, SummaryUnwritable, StoreError, CountsDoNotAdd, OSError)
+_UNWRITABLE = (TopicUnwritable, SinkUnwritable, SummaryUnwritable)
+_EXPECTED = (NoInput, *_UNWRITABLE, StoreError, CannotSubmit, CountsDoNotAdd, OSError)
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +106,8 @@ def check_reads(runner: str | None, source: Source, uri: str) -> None:
 def _check_runner(prepared: Prepared, beam_arguments: Sequence[str]) -> None:
     runner = PipelineOptions(list(beam_arguments)).view_as(StandardOptions).runner
     check_reads(runner, prepared.source, prepared.document["events"]["uri"])
+    if runner == flink.NAME:
+        check_submission(beam_arguments)
 
 
 def _check_world(prepared: Prepared) -> None:

@@ -4,7 +4,6 @@ import json
 import os
 import socket
 import tempfile
-import zipfile
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -16,6 +15,7 @@ from apache_beam.utils.subprocess_server import JavaJarServer
 
 from runners.findings import Facts, Finding, fail, ok, unchecked, warn
 from runners.flink import parts, rest
+from runners.flink.submission import is_no_jar
 from runners.flink.workers import check_workers, is_loopback
 
 _CHECKPOINTS = ("execution.checkpointing.dir", "state.checkpoints.dir")
@@ -132,9 +132,9 @@ def _jar(flink: Any) -> Finding:
     if jar and "://" in jar:
         return unchecked(check, f"{jar} is fetched when the job is submitted")
     if jar:
-        if zipfile.is_zipfile(jar):
-            return ok(check, jar)
-        return fail(check, f"{jar} is no jar", "a file or URL of Beam's Flink job server")
+        if is_no_jar(jar):
+            return fail(check, f"{jar} is no jar", "a file or URL of Beam's Flink job server")
+        return ok(check, jar)
     shipped = JavaJarServer.path_to_beam_jar(f":runners:flink:{flink.flink_version}:job-server:shadowJar")
     if os.path.exists(shipped) or Path(JavaJarServer.JAR_CACHE, os.path.basename(shipped)).exists():
         return ok(check, f"Beam has {os.path.basename(shipped)}")
