@@ -10,15 +10,11 @@ from apache_beam.runners.portability.flink_runner import FlinkJarJobServer
 
 from pipeline import job_server_options
 from pipeline.options import parse_run_options
-from runners.flink.parts import cache_folder, job_server_jar
+from runners.flink.parts import job_server_jar
 from runners.flink.settings import ALWAYS, CLIENT, STREAMING, with_profile
 from tests.servers import needs
 
-BUILT = any(cache_folder().glob("flink-job-server-*"))
-pytestmark = [
-    needs("java", "mvn"),
-    pytest.mark.skipif(not BUILT, reason="no job server in the cache; any test or demo on Flink builds it"),
-]
+pytestmark = needs("java", "mvn")
 
 
 @pytest.fixture(scope="module")
