@@ -30,7 +30,6 @@ from sklearn.ensemble import HistGradientBoostingClassifier
 from benchmarks.table import machine, markdown
 from models import scorers
 from models.choosing import Source
-from models.clock import now_us
 from models.manifest import Manifest
 from models.releases import AdmittedRelease, Timeline
 from models.scorers.sklearn import SklearnScorer
@@ -38,6 +37,7 @@ from models.store import ModelStore
 from models.watcher import Progress, Watcher
 from schemas.batches import event_schema
 from schemas.job import ModelSpec
+from schemas.times import now_us
 from transforms.score_events import _ScoreFn
 
 MODEL, LOAD_S, ROWS = "swapped", 10.0, 256

@@ -9,10 +9,10 @@ from typing import Any, TypeAlias
 
 from ulid import ULID
 
-from models import clock
 from models.backends import Backend, ObjectTooLarge
 from models.redaction import hide_secrets
 from models.strict_json import parse_object
+from schemas import times
 from schemas.validation import SpecError
 
 Detail: TypeAlias = str | int | float | bool | None
@@ -33,7 +33,7 @@ class AccessEntry:
 
     def document(self) -> dict[str, Any]:
         """The entry as it stands in the store."""
-        return {**self.detail, "at": clock.format_time(self.at_us), "action": self.action, "actor": self.actor}
+        return {**self.detail, "at": times.format_time_us(self.at_us), "action": self.action, "actor": self.actor}
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,10 +103,10 @@ def _entry(document: dict[str, Any], day: str) -> AccessEntry:
         if isinstance(value, (dict, list)):
             raise SpecError(key, value, "a string, a number, true, false or null")
     try:
-        at_us = clock.parse_time(document["at"])
+        at_us = times.parse_instant_us(document["at"])
     except ValueError:
         raise SpecError("at", document["at"], "an RFC 3339 time such as 2013-03-01T00:00:00Z") from None
-    if clock.format_time(at_us)[:10] != day:
+    if times.format_time_us(at_us)[:10] != day:
         raise SpecError("at", document["at"], f"a time of the day it is filed under, {day}")
     detail = {key: value for key, value in document.items() if key not in ("at", "action", "actor")}
     return AccessEntry(at_us, document["action"], document["actor"], detail)

@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 from typing import Any, ClassVar, Literal, TypeAlias
 
-from models.clock import parse_time
 from models.errors import BundleRefused
 from models.strict_json import parse_object
+from schemas.times import parse_instant_us
 from schemas.validation import MISSING, UNKNOWN_KEY, Absent, SpecError, validate
 
 InputType: TypeAlias = Literal["number", "integer", "boolean", "string"]
@@ -232,7 +232,7 @@ def _check_times(manifest: Manifest) -> None:
                 times[f"training.data[{position}].{key}"] = data[key]
     for place, text in times.items():
         try:
-            parse_time(text)
+            parse_instant_us(text)
         except ValueError:
             raise InvalidManifest(place, text, "an RFC 3339 time such as 2013-03-01T00:00:00Z") from None
 

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from models.clock import format_time, parse_time
 from models.errors import StoreError
+from schemas.times import format_time_us, parse_instant_us
 from schemas.validation import Absent, SpecError, validate
 
 # Shares are decimal fractions: three thirds may sum to slightly more than one.
@@ -64,7 +64,7 @@ def release_document(release: Release) -> dict[str, Any]:
     return {
         "sequence": release.sequence,
         "model": release.model,
-        "effective_from": format_time(release.effective_from_us),
+        "effective_from": format_time_us(release.effective_from_us),
         "champion": release.champion,
         "challengers": [
             {"version": challenger.version, "share": challenger.share} for challenger in release.challengers
@@ -73,7 +73,7 @@ def release_document(release: Release) -> dict[str, Any]:
         "split_on": release.split_on,
         "salt": release.salt,
         "by": release.by,
-        "at": format_time(release.at_us),
+        "at": format_time_us(release.at_us),
         "reason": release.reason,
         "evidence": release.evidence,
     }
@@ -194,7 +194,7 @@ class Timeline:
 
 def _time(document: dict[str, Any], key: str) -> int:
     try:
-        return parse_time(document[key])
+        return parse_instant_us(document[key])
     except ValueError:
         raise InvalidRelease(key, document[key], "an RFC 3339 time such as 2013-03-01T00:00:00Z") from None
 

@@ -11,10 +11,10 @@ import numpy.typing as npt
 
 from models.cache import LoadedModel, LoadFailed, ModelCache, ModelHandle, shared_cache, worker_name
 from models.choosing import Choice, Source
-from models.clock import now_us
 from models.overtaken import Overtaken
 from models.releases import AdmittedRelease, Timeline
 from schemas.records import ModelEvent
+from schemas.times import now_us
 
 AHEAD = 2
 """Releases after the one in force whose versions are loaded before they take effect."""

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from models import backends, clock
+from models import backends
 from models.access_log import AccessLog, AccessScan, Detail, entry_of
 from models.backends import Backend, ObjectTooLarge
 from models.errors import StoreError, one_line
@@ -25,6 +25,7 @@ from models.manifest import MANIFEST, MAX_MANIFEST_BYTES, SIGNATURE, InvalidMani
 from models.release_log import ReleaseLog, ReleaseScan, checked_document
 from models.releases import Challenger, Release
 from models.signing import MAX_SIGNATURE_BYTES
+from schemas import times
 from schemas.validation import Absent
 
 __all__ = ["ModelStore", "ReleaseScan", "UnknownVersion", "VersionExists"]
@@ -220,7 +221,7 @@ class ModelStore:
             split_on=split_on,
             salt=secrets.token_hex(8) if salt is None else salt,
             by=by,
-            at_us=clock.now_us() if now_us is None else now_us,
+            at_us=times.now_us() if now_us is None else now_us,
             reason=reason,
             evidence=evidence,
         )
@@ -244,7 +245,7 @@ class ModelStore:
 
     def record_access(self, action: str, actor: str, *, now_us: int | None = None, **detail: Detail) -> str:
         """Write one entry of the access log: who (`actor`) did what (`action`), when. Returns its key."""
-        return self._accesses.record(entry_of(action, actor, clock.now_us() if now_us is None else now_us, detail))
+        return self._accesses.record(entry_of(action, actor, times.now_us() if now_us is None else now_us, detail))
 
     def accesses(self, first_day: str | None = None, last_day: str | None = None) -> AccessScan:
         """The access log from one day to another, as `AccessLog.scan`."""

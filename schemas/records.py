@@ -5,7 +5,6 @@ time and have a typed form here.
 """
 
 import json
-import time
 from collections.abc import Sequence
 from functools import lru_cache
 from importlib import resources
@@ -24,11 +23,6 @@ FEATURE_VALUE_TYPE = pa.sparse_union(
     [pa.field("null", pa.null()), pa.field("number", pa.float64()), pa.field("text", pa.string())]
 )
 FEATURES_TYPE = pa.map_(pa.string(), FEATURE_VALUE_TYPE)
-
-
-def now_us() -> int:
-    """The current time in microseconds since the epoch."""
-    return time.time_ns() // 1000
 
 
 @lru_cache(maxsize=16)

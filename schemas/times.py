@@ -1,9 +1,11 @@
 """Times and durations as people write them, and as int64 microseconds."""
 
 import re
+import time
 from datetime import UTC, datetime, timedelta
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND = timedelta(microseconds=1)
 _UNITS_US = {
     "us": 1,
     "ms": 1_000,
@@ -13,6 +15,11 @@ _UNITS_US = {
     "d": 86_400_000_000,
 }
 _DURATION = re.compile(r"(\d+)(us|ms|s|m|h|d)")
+
+
+def now_us() -> int:
+    """The current time in microseconds since the epoch, the default of every `now_us` argument."""
+    return time.time_ns() // 1000
 
 
 class MalformedTime(ValueError):
@@ -51,10 +58,29 @@ def parse_time_us(text: str) -> int:
     except ValueError:
         raise MalformedTime(f"{text!r} is not a time; allowed: RFC 3339, such as 2013-06-01T00:00:00Z") from None
     aware = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
-    return (aware - _EPOCH) // timedelta(microseconds=1)
+    return (aware - _EPOCH) // _MICROSECOND
+
+
+def parse_instant_us(text: str) -> int:
+    """An RFC 3339 time with its offset, which no machine's zone can change, as microseconds since the epoch.
+
+    Raises:
+        MalformedTime: the text is no such time, or has no offset.
+    """
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        moment = None
+    if moment is None or moment.tzinfo is None:
+        raise MalformedTime(f"{text!r} is not allowed; allowed: an RFC 3339 time such as 2013-03-01T00:00:00Z")
+    return (moment - _EPOCH) // _MICROSECOND
 
 
 def format_time_us(time_us: int) -> str:
-    """Microseconds since the epoch as RFC 3339 in UTC, fractions only where there are any."""
+    """Microseconds since the epoch as RFC 3339 in UTC, with six decimals only where they are not zero.
+
+    Raises:
+        OverflowError: the time lies outside the years 1 to 9999.
+    """
     moment = _EPOCH + timedelta(microseconds=time_us)
     return moment.isoformat().replace("+00:00", "Z")

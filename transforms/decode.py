@@ -15,8 +15,9 @@ from schemas.avro_datums import decode_block
 from schemas.job import EventsSpec
 from schemas.json_lines import decode_lines, decode_objects
 from schemas.raw import DecodedBlock, DecodedRows, RawBlock
-from schemas.records import DeadLetter, now_us, record_batch
+from schemas.records import DeadLetter, record_batch
 from schemas.tf_examples import decode_examples
+from schemas.times import now_us
 from transforms import metrics
 from transforms.conform import conform
 from transforms.dead_letters import DEAD_LETTERS

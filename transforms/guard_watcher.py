@@ -10,7 +10,8 @@ from apache_beam.transforms.timeutil import TimeDomain
 from apache_beam.transforms.userstate import ReadModifyWriteStateSpec, TimerSpec, on_timer
 from apache_beam.utils.timestamp import Duration, Timestamp
 
-from schemas.records import ModelEvent, now_us, record_batch
+from schemas.records import ModelEvent, record_batch
+from schemas.times import now_us
 from transforms import metrics
 from transforms.state import VersionedStateCoder
 

@@ -16,7 +16,8 @@ from models.releases import AdmittedRelease, Timeline
 from models.serving import Plan, serving_of
 from schemas import batches
 from schemas.job import Job, ModelSpec
-from schemas.records import arrow_schema, now_us, record_batch
+from schemas.records import arrow_schema, record_batch
+from schemas.times import now_us
 from transforms import metrics, scoring
 from transforms.dead_letters import DEAD_LETTERS, letters_of, of_rows
 from transforms.join_features import stamped

@@ -14,7 +14,7 @@ from apache_beam.utils.timestamp import Timestamp
 
 from schemas import batches
 from schemas.job import EventsSpec, FeaturesSpec
-from schemas.records import now_us
+from schemas.times import now_us
 from transforms import metrics, seen_ids
 from transforms.dead_letters import DEAD_LETTERS, of_rows
 from transforms.join_features import EMIT_ROWS, Sharded, stamped

@@ -13,7 +13,8 @@ from models.errors import StoreError, one_line
 from models.releases import AdmittedRelease
 from models.watcher import Polled, Progress, Watcher, heartbeat
 from schemas.job import Job, ModelSpec
-from schemas.records import now_us, record_batch
+from schemas.records import record_batch
+from schemas.times import now_us
 from transforms import metrics
 from transforms.guard_watcher import GuardWatcher
 from transforms.state import VersionedStateCoder

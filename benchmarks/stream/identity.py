@@ -18,7 +18,8 @@ from pipeline.endpoints.kafka_sink import WriteTopic
 from runners.flink.settings import with_profile
 from schemas.job import EventsSpec
 from schemas.raw import RawBlock
-from schemas.records import DeadLetter, now_us, record_batch
+from schemas.records import DeadLetter, record_batch
+from schemas.times import now_us
 
 
 def as_read(block: RawBlock) -> RawBlock:

@@ -10,7 +10,6 @@ from typing import Any
 
 import pyarrow as pa
 
-from models.clock import format_time
 from models.folders import file_sha256, read_folder_manifest, refuse_links
 from models.manifest import MANIFEST, SIGNATURE, Input, Manifest, Output, OutputKind, parse_manifest
 from models.publishing.description import CannotPublish, FoundModel
@@ -19,6 +18,7 @@ from models.publishing.trial import Trial, try_on_sample
 from models.redaction import holds_credentials, public_uri, secrets_in
 from models.scorers import load_scorer
 from models.store import manifest_bytes
+from schemas.times import format_time_us
 
 GOLDEN, PROFILE, RECORDS = "golden.jsonl", "profile.json", "records"
 NO_SAMPLE = "without --sample there are no golden records to prove its scores by and no profile to measure drift from"
@@ -140,7 +140,7 @@ def _document(found: FoundModel, said: Statement, sample: pa.Table | None, notes
 
 def _training(found: FoundModel, said: Statement, notes: list[str]) -> dict[str, Any]:
     known = found.provenance
-    trained_at = None if said.trained_at_us is None else format_time(said.trained_at_us)
+    trained_at = None if said.trained_at_us is None else format_time_us(said.trained_at_us)
     if trained_at is None and known.trained_at is None:
         newest = max((file.stat().st_mtime for file in found.files.values()), default=None)
         if newest is None:

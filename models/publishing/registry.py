@@ -7,10 +7,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from models.clock import format_time
 from models.errors import one_line
 from models.publishing.description import CannotPublish, Provenance
 from models.redaction import hide_secrets, public_uri
+from schemas.times import format_time_us
 
 _REFERENCE = re.compile(r"models:/(?P<name>[^@]+?)(@(?P<alias>[^@/]+)|/(?P<version>\d+))")
 _ALLOWED = "models:/NAME@ALIAS or models:/NAME/VERSION"
@@ -66,7 +66,7 @@ def _provenance(run: Any, exact: str) -> Provenance:
     source = run.data.tags.get("mlflow.source.name")
     inputs = getattr(run.inputs, "dataset_inputs", None) or ()
     return Provenance(
-        trained_at=None if ended_ms is None else format_time(ended_ms * 1000),
+        trained_at=None if ended_ms is None else format_time_us(ended_ms * 1000),
         code=":".join(part for part in (source and public_uri(source), commit) if part) or None,
         parameters={"mlflow_model": exact, "mlflow_run": run.info.run_id},
         hyperparameters=dict(run.data.params),

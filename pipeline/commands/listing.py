@@ -5,7 +5,6 @@ from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-from models import clock
 from models.errors import BundleRefused
 from models.manifest import Manifest
 from models.profiles import MAX_PROFILE_BYTES, Column, NumericColumn, parse_profile
@@ -16,6 +15,7 @@ from models.timeline import release_in_force, roles_of, serving_order
 from pipeline.commands.output import exit_code, print_json, print_pairs, print_table
 from pipeline.commands.parsing import Arguments, OneLineParser, add_actor_option, add_store_options, instant
 from pipeline.commands.place import find_place
+from schemas import times
 
 _READERS = 16
 
@@ -54,7 +54,7 @@ def _list(options: argparse.Namespace) -> None:
     with ThreadPoolExecutor(_READERS) as readers:
         versions = store.versions()
         found = list(readers.map(lambda version: _summary(store, version), versions))
-    in_force = release_in_force(store.releases(), clock.now_us())
+    in_force = release_in_force(store.releases(), times.now_us())
     roles = roles_of(in_force)
     for entry in found:
         entry["role"] = roles.get(str(entry["version"]))
@@ -94,7 +94,7 @@ def _timeline(options: argparse.Namespace) -> None:
             {
                 "model": store.model,
                 "store": store.url,
-                "at": clock.format_time(options.at),
+                "at": times.format_time_us(options.at),
                 "in_force": None if in_force is None else in_force.sequence,
                 "releases": [release_document(each) for each in releases],
                 "broken": broken,
@@ -104,13 +104,13 @@ def _timeline(options: argparse.Namespace) -> None:
     rows = [_row(each, in_force) for each in releases]
     rows += [[entry["sequence"], "", "", f"unreadable: {entry['problem']}"] for entry in broken]
     names = ("release", "effective from", "", "champion", "challengers", "shadows", "by", "reason")
-    print_table(names, rows, f"{store.model} in {store.url}, at {clock.format_time(options.at)}")
+    print_table(names, rows, f"{store.model} in {store.url}, at {times.format_time_us(options.at)}")
 
 
 def _row(release: Release, in_force: Release | None) -> list[object]:
     return [
         release.sequence,
-        clock.format_time(release.effective_from_us),
+        times.format_time_us(release.effective_from_us),
         "in force" if release == in_force else "",
         release.champion,
         ", ".join(f"{each.version} {each.share:.4g}" for each in release.challengers),
@@ -125,7 +125,7 @@ def _show(options: argparse.Namespace) -> None:
     # Written first: what cannot be put on record is not shown.
     store.record_access("show", options.by, version=options.version)
     manifest = store.read_manifest(options.version)
-    role = roles_of(release_in_force(store.releases(), clock.now_us())).get(manifest.version)
+    role = roles_of(release_in_force(store.releases(), times.now_us())).get(manifest.version)
     profile = _profile(store, manifest)
     if options.json:
         print_json(

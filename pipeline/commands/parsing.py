@@ -7,7 +7,7 @@ import sys
 from collections.abc import Sequence
 from typing import Any, NoReturn
 
-from models import clock
+from schemas import times
 from schemas.times import MalformedTime, parse_duration_us
 
 
@@ -80,9 +80,9 @@ def positive(text: str) -> int:
 def instant(text: str) -> int:
     """An RFC 3339 time or `now`, as microseconds since 1970."""
     if text == "now":
-        return clock.now_us()
+        return times.now_us()
     try:
-        return clock.parse_time(text)
+        return times.parse_instant_us(text)
     except ValueError as error:
         raise argparse.ArgumentTypeError(f"{error} or now") from None
 
@@ -90,7 +90,7 @@ def instant(text: str) -> int:
 def day(text: str) -> str:
     """A day such as 2013-03-01."""
     try:
-        clock.parse_time(f"{text}T00:00:00Z")
+        times.parse_instant_us(f"{text}T00:00:00Z")
     except ValueError:
         raise argparse.ArgumentTypeError(f"{text!r} is not allowed; allowed: a day such as 2013-03-01") from None
     return text

@@ -5,7 +5,6 @@ import re
 import secrets
 from collections.abc import Callable
 
-from models import clock
 from models.errors import StoreError
 from models.releases import Challenger, Release, parse_release, release_document
 from models.timeline import release_undone_to, serving_order
@@ -21,6 +20,7 @@ from pipeline.commands.parsing import (
     positive,
 )
 from pipeline.commands.place import Place, find_place
+from schemas import times
 
 _SHARE = re.compile(r"(?P<version>[^=]+)=(?P<share>\d+(\.\d*)?|\.\d+)(?P<percent>%)?")
 
@@ -136,7 +136,7 @@ def _rollback(options: argparse.Namespace) -> None:
 def _start_us(options: argparse.Namespace, place: Place) -> int:
     if options.effective_from is not None:
         return int(options.effective_from)
-    return clock.now_us() + 2 * int(options.poll or place.poll_us)
+    return times.now_us() + 2 * int(options.poll or place.poll_us)
 
 
 def _salt(history: list[Release], challengers: list[Challenger], split_on: str) -> str:

@@ -21,7 +21,7 @@ from pipeline.endpoints.kafka_readers import TopicReader
 from pipeline.endpoints.kafka_registry import RegistryUnreachable, check_registry
 from schemas.job import EventsSpec
 from schemas.raw import RawBlock
-from schemas.records import now_us
+from schemas.times import now_us
 from transforms import metrics
 
 _LOG = logging.getLogger(__name__)

@@ -5,7 +5,6 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
-from models import clock
 from models.memory import memory_limit_bytes, resident_bytes
 from models.redaction import hide_secrets
 from pipeline.endpoints.outputs import wanted_sinks
@@ -23,6 +22,7 @@ from runners.dataflow import preflight as dataflow_preflight
 from runners.dataflow.buckets import Buckets
 from runners.findings import Facts, Finding, Model, fail, ok, unchecked
 from runners.flink import preflight as flink_preflight
+from schemas import times
 from schemas.validation import SpecError
 from transforms.watch_releases import columns_of
 
@@ -135,7 +135,7 @@ def _serving(known: _Known) -> Iterator[Finding]:
     spec = job.model if job else model_spec(known.document["model"])
     horizon_us = job.events.max_out_of_orderness_us + job.features.allowed_lateness_us if job else 0
     columns = columns_of(job) if job else None
-    serving = Serving(spec, job, columns, known.streaming, clock.now_us() - horizon_us)
+    serving = Serving(spec, job, columns, known.streaming, times.now_us() - horizon_us)
     known.models = serving.models
     yield from serving.check()
 

@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from models import clock
 from models.timeline import roles_of
+from schemas import times
 from tests.cli.commands import Models
 
 OLD, NEW = "2013-03-01T00:00:00Z", "2013-04-01T00:00:00Z"
@@ -21,9 +21,9 @@ def in_force(models: Models, at: str = "now") -> dict[str, str]:
 
 
 def test_release_takes_effect_two_polls_from_now(models: Models) -> None:
-    before = clock.now_us()
-    start = clock.parse_time(champion(models, "v1", "--poll", "1m")["effective_from"])
-    assert before + 120e6 <= start <= clock.now_us() + 120e6
+    before = times.now_us()
+    start = times.parse_instant_us(champion(models, "v1", "--poll", "1m")["effective_from"])
+    assert before + 120e6 <= start <= times.now_us() + 120e6
 
 
 def test_release_names_who_and_why(models: Models) -> None:

@@ -15,7 +15,8 @@ from pipeline.endpoints.kafka_sink import WriteTopic
 from runners.direct import bounded_runner
 from schemas.job import EventsSpec
 from schemas.raw import RawBlock
-from schemas.records import DeadLetter, now_us, record_batch
+from schemas.records import DeadLetter, record_batch
+from schemas.times import now_us
 from transforms.decode import decode_raw
 
 

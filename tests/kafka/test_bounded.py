@@ -15,7 +15,7 @@ from pipeline.endpoints.kafka_client import TopicUnreadable
 from pipeline.endpoints.kafka_registry import schema_of
 from runners.direct import bounded_runner
 from schemas.job import EventsSpec
-from schemas.records import now_us
+from schemas.times import now_us
 from tests.kafka.test_damage import damage
 from tests.kafka.topics import START_US, Topics, event
 from transforms import metrics

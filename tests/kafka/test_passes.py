@@ -21,7 +21,7 @@ from pipeline.endpoints.kafka_address import KafkaAddress
 from pipeline.endpoints.kafka_progress import TopicStretch, TopicTracker, TopicWatermark
 from runners.flink.processes import free_port
 from schemas.job import EventsSpec
-from schemas.records import now_us
+from schemas.times import now_us
 from tests.kafka.topics import START_US, Topics, event
 
 MINUTE = 60_000_000

@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 import pytest
 
-from models.clock import format_time, parse_time
 from models.releases import (
     AdmittedRelease,
     Challenger,
@@ -20,6 +19,7 @@ from models.releases import (
     release_document,
     unit_interval,
 )
+from schemas.times import format_time_us, parse_instant_us
 
 VALUES = [f"event-{number}" for number in range(2000)] + ["", "ünïcode", "a|b"]
 
@@ -162,11 +162,11 @@ def test_three_thirds_are_one() -> None:
     ],
 )
 def test_times_are_microseconds_utc(text: str, time_us: int) -> None:
-    assert parse_time(text) == time_us
-    assert parse_time(format_time(time_us)) == time_us
+    assert parse_instant_us(text) == time_us
+    assert parse_instant_us(format_time_us(time_us)) == time_us
 
 
 @pytest.mark.parametrize("text", ["", "yesterday", "2013-03-01", "2013-03-01T00:00:00"])
 def test_time_without_offset_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match="RFC 3339"):
-        parse_time(text)
+        parse_instant_us(text)
