@@ -1,15 +1,11 @@
 """A Flink session cluster on loopback: one job manager, some task managers, checkpoints on disk."""
 
-import http.client
-import json
 import time
-import urllib.error
-import urllib.request
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from runners.flink import parts
+from runners.flink import parts, rest
 from runners.flink.processes import LOOPBACK, DidNotStart, Process, free_port
 
 _MAIN = "org.apache.flink.runtime"
@@ -170,16 +166,10 @@ class FlinkCluster:
 
     def rest(self, path: str, method: str = "GET", body: Mapping[str, Any] | None = None) -> Any:
         """The answer of the cluster's REST interface as JSON. Raises `ClusterFailed`."""
-        data = None if body is None else json.dumps(body).encode()
-        headers = {"Content-Type": "application/json"}
-        request = urllib.request.Request(f"http://{self.master}{path}", data=data, method=method, headers=headers)
         try:
-            with urllib.request.urlopen(request, timeout=10) as response:
-                return json.loads(response.read() or b"{}")
-        except urllib.error.HTTPError as error:
-            raise ClusterFailed(f"{method} {path}: {error.code} {error.read()[:300]!r}") from None
-        except (OSError, http.client.HTTPException) as error:  # the second: it died in the middle of its answer
-            raise ClusterFailed(f"{method} {path}: {error}") from None
+            return rest.ask(f"http://{self.master}", path, method, body)
+        except rest.NoFlink as error:
+            raise ClusterFailed(f"{method} {error}") from None
 
     def _answers(self) -> bool:
         try:

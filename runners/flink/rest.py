@@ -3,13 +3,16 @@
 import http.client
 import json
 import time
+import urllib.error
 import urllib.request
+from collections.abc import Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
 _SECONDS = 10.0
 _MOST_BYTES = 4 * 1024 * 1024
 _CHUNK = 64 * 1024
+_REASON_BYTES = 400
 
 
 class NoFlink(Exception):
@@ -30,20 +33,37 @@ def rest_url(master: str) -> str:
     return url
 
 
-def ask(url: str, path: str) -> Any:
-    """The JSON that `GET path` gives.
+def ask(url: str, path: str, method: str = "GET", body: Mapping[str, Any] | None = None) -> Any:
+    """The JSON that a request gives; an empty answer is `{}`.
 
     Raises:
         NoFlink: no answer within 10 s, an error, too long an answer, or something that is no JSON.
     """
     until = time.monotonic() + _SECONDS
+    data = None if body is None else json.dumps(body).encode()
+    headers = {"Content-Type": "application/json"}
+    request = urllib.request.Request(f"{url}{path}", data=data, method=method, headers=headers)
     try:
-        with urllib.request.urlopen(f"{url}{path}", timeout=_SECONDS) as response:
-            return json.loads(_read(response, until))
-    except (OSError, http.client.HTTPException) as error:
-        raise NoFlink(f"{path}: {' '.join(str(error).split())[:200] or type(error).__name__}") from None
+        with urllib.request.urlopen(request, timeout=_SECONDS) as response:
+            return json.loads(_read(response, until) or b"{}")
+    except urllib.error.HTTPError as error:
+        raise NoFlink(f"{path}: {_line(error)} {_line(_reason(error))}".rstrip()) from None
+    except (OSError, http.client.HTTPException) as error:  # the second: it died in the middle of its answer
+        raise NoFlink(f"{path}: {_line(error) or type(error).__name__}") from None
     except (ValueError, RecursionError):
         raise NoFlink(f"{path}: the answer is no JSON") from None
+
+
+def _line(text: object) -> str:
+    return " ".join(str(text).split())[:200]
+
+
+def _reason(error: urllib.error.HTTPError) -> str:
+    """What Flink says of an error, in the body of its answer."""
+    try:
+        return error.read(_REASON_BYTES).decode("utf-8", "replace")
+    except (OSError, http.client.HTTPException):
+        return ""
 
 
 def _read(response: http.client.HTTPResponse, until: float) -> bytes:
