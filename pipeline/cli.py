@@ -3,6 +3,7 @@
 import sys
 from collections.abc import Callable, Sequence
 
+from pipeline.commands.dispatch import dispatch
 from pipeline.commands.models import models
 
 _USAGE = """usage: halflife VERB [OPTION…]
@@ -44,15 +45,8 @@ _VERBS: dict[str, Callable[[Sequence[str]], int]] = {
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Dispatches to a verb; returns the exit code: 0 done, 1 failed, 2 bad usage."""
-    given = list(sys.argv[1:] if arguments is None else arguments)
-    if given and given[0] in ("-h", "--help"):
-        print(_USAGE)
-        return 0
-    if not given or given[0] not in _VERBS:
-        found = f"verb {given[0]!r} is not known; allowed: {', '.join(_VERBS)}" if given else "a verb is missing"
-        print(f"halflife: {found}\n\n{_USAGE}", file=sys.stderr)
-        return 2
-    return _VERBS[given[0]](given[1:])
+    given = sys.argv[1:] if arguments is None else arguments
+    return dispatch("halflife", _USAGE, _VERBS, given)
 
 
 if __name__ == "__main__":

@@ -1,10 +1,10 @@
 """`halflife models`: the model store for people and machines."""
 
-import sys
 from collections.abc import Callable, Sequence
 
 from pipeline.commands.access import access
 from pipeline.commands.check import check
+from pipeline.commands.dispatch import dispatch
 from pipeline.commands.listing import list_versions, show, timeline
 from pipeline.commands.parsing import Arguments
 from pipeline.commands.publish import publish
@@ -37,11 +37,4 @@ _VERBS: dict[str, Callable[[Arguments], int]] = {
 
 def models(arguments: Sequence[str]) -> int:
     """Dispatches to a verb; returns the exit code: 0 done, 1 failed or refused, 2 bad usage."""
-    if arguments and arguments[0] in ("-h", "--help"):
-        print(_USAGE)
-        return 0
-    if not arguments or arguments[0] not in _VERBS:
-        found = f"verb {arguments[0]!r} is not known" if arguments else "a verb is missing"
-        print(f"halflife models: {found}; allowed: {', '.join(_VERBS)}", file=sys.stderr)
-        return 2
-    return _VERBS[arguments[0]](list(arguments[1:]))
+    return dispatch("halflife models", _USAGE, _VERBS, arguments)

@@ -157,4 +157,7 @@ def test_store_must_be_named(models: Models) -> None:
 def test_unknown_verb_is_one_line(models: Models) -> None:
     ran = halflife("models", "publsh")
     assert (ran.code, ran.err.count("\n")) == (2, 1)
+    assert "verb 'publsh' is not known" in ran.err
+    assert ran.err.endswith("did you mean publish?\n")
     assert halflife("models", "--help").code == 0
+    assert "a verb is missing" in halflife().err
