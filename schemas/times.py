@@ -47,16 +47,22 @@ def format_duration_us(duration_us: int) -> str:
     return text or "0s"
 
 
+def _moment(text: str) -> datetime | None:
+    try:
+        return datetime.fromisoformat(text)
+    except ValueError:
+        return None
+
+
 def parse_time_us(text: str) -> int:
     """An RFC 3339 time as microseconds since the epoch; a time without offset is UTC.
 
     Raises:
         MalformedTime: the text is not such a time.
     """
-    try:
-        moment = datetime.fromisoformat(text)
-    except ValueError:
-        raise MalformedTime(f"{text!r} is not a time; allowed: RFC 3339, such as 2013-06-01T00:00:00Z") from None
+    moment = _moment(text)
+    if moment is None:
+        raise MalformedTime(f"{text!r} is not a time; allowed: RFC 3339, such as 2013-06-01T00:00:00Z")
     aware = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
     return (aware - _EPOCH) // _MICROSECOND
 
@@ -67,10 +73,7 @@ def parse_instant_us(text: str) -> int:
     Raises:
         MalformedTime: the text is no such time, or has no offset.
     """
-    try:
-        moment = datetime.fromisoformat(text)
-    except ValueError:
-        moment = None
+    moment = _moment(text)
     if moment is None or moment.tzinfo is None:
         raise MalformedTime(f"{text!r} is not allowed; allowed: an RFC 3339 time such as 2013-03-01T00:00:00Z")
     return (moment - _EPOCH) // _MICROSECOND

@@ -12,7 +12,6 @@ from urllib.parse import urlsplit
 _SECONDS = 10.0
 _MOST_BYTES = 4 * 1024 * 1024
 _CHUNK = 64 * 1024
-_REASON_BYTES = 400
 
 
 class NoFlink(Exception):
@@ -47,7 +46,7 @@ def ask(url: str, path: str, method: str = "GET", body: Mapping[str, Any] | None
         with urllib.request.urlopen(request, timeout=_SECONDS) as response:
             return json.loads(_read(response, until) or b"{}")
     except urllib.error.HTTPError as error:
-        raise NoFlink(f"{path}: {_line(error)} {_line(_reason(error))}".rstrip()) from None
+        raise NoFlink(f"{path}: {_line(error)} {_line(_reason(error, until))}".rstrip()) from None
     except (OSError, http.client.HTTPException) as error:  # the second: it died in the middle of its answer
         raise NoFlink(f"{path}: {_line(error) or type(error).__name__}") from None
     except (ValueError, RecursionError):
@@ -58,15 +57,15 @@ def _line(text: object) -> str:
     return " ".join(str(text).split())[:200]
 
 
-def _reason(error: urllib.error.HTTPError) -> str:
-    """What Flink says of an error, in the body of its answer."""
+def _reason(error: urllib.error.HTTPError, until: float) -> str:
+    """What Flink says of an error, in the body of its answer, which is trusted no more than others."""
     try:
-        return error.read(_REASON_BYTES).decode("utf-8", "replace")
+        return _read(error, until).decode("utf-8", "replace")
     except (OSError, http.client.HTTPException):
         return ""
 
 
-def _read(response: http.client.HTTPResponse, until: float) -> bytes:
+def _read(response: http.client.HTTPResponse | urllib.error.HTTPError, until: float) -> bytes:
     """The whole answer. A server that sends a byte now and then would keep each single read within its time."""
     read = bytearray()
     while chunk := response.read1(_CHUNK):

@@ -28,14 +28,16 @@ def check_submission(arguments: Sequence[str]) -> None:
     jar = flink.flink_job_server_jar
     if jar and is_no_jar(jar):
         raise CannotSubmit(f"--flink_job_server_jar: {jar!r} is no jar; allowed: a file or URL of Beam's job server")
-    in_job_server = flink.flink_master.startswith("[")  # [auto], [local]
-    if not in_job_server and not portable.output_executable_path:
+    # Imported here: every job's start imports this module, and few of them use Flink.
+    from apache_beam.runners.portability.flink_runner import MAGIC_HOST_NAMES
+
+    if flink.flink_master not in MAGIC_HOST_NAMES and not portable.output_executable_path:
         _connect(flink.flink_master)
 
 
 def is_no_jar(jar: str) -> bool:
     """Whether it is a path, and what is there cannot be a job server. URLs are for Beam to fetch."""
-    return not urlsplit(jar).scheme and not zipfile.is_zipfile(jar)
+    return "://" not in jar and not zipfile.is_zipfile(jar)
 
 
 def _connect(master: str) -> None:

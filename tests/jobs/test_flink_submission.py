@@ -28,6 +28,11 @@ def test_cluster_that_nobody_runs_is_named(fed: Flow) -> None:
     assert f"--flink_master: '{master}' takes no connection (Connection refused); allowed: host:port of" in text
 
 
+def test_address_in_brackets_is_a_cluster_too(fed: Flow) -> None:
+    master = f"[::1]:{free_port()}"
+    assert f"--flink_master: '{master}' takes no connection" in said(fed, f"--flink_master={master}")
+
+
 def test_text_that_is_no_address_is_named(fed: Flow) -> None:
     assert "--flink_master: 'nowhere' is no address; allowed: host:port" in said(fed, "--flink_master=nowhere")
 
