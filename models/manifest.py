@@ -4,6 +4,7 @@ import hashlib
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import PurePosixPath
 from typing import Any, ClassVar, Literal, TypeAlias
 
@@ -14,7 +15,11 @@ from schemas.validation import MISSING, UNKNOWN_KEY, Absent, SpecError, validate
 
 InputType: TypeAlias = Literal["number", "integer", "boolean", "string"]
 OutputKind: TypeAlias = Literal["probability", "regression", "class"]
+GoldenBy: TypeAlias = Literal["publish", "trainer"]
 Value: TypeAlias = float | int | bool | str
+
+FORMAT = 2
+"""The newest format of manifests that is read here; 1 is read too."""
 
 MANIFEST = "manifest.json"
 SIGNATURE = "model.sig"
@@ -48,6 +53,14 @@ class Input:
 
 
 @dataclass(frozen=True, slots=True)
+class Decisions:
+    """The texts of the two decisions that a threshold makes of a score."""
+
+    positive: str
+    negative: str
+
+
+@dataclass(frozen=True, slots=True)
 class Output:
     """What a score means.
 
@@ -57,14 +70,30 @@ class Output:
     kind: OutputKind
     threshold: float | None = None
     positive: str | None = None
+    decisions: Decisions | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Golden:
-    """Recorded scores: JSON lines `{"inputs": {...}, "score": number}`; `tolerance` is absolute."""
+    """Recorded scores: JSON lines `{"inputs": {...}, "score": number}`; `tolerance` is absolute.
+
+    `by`: whether `publish` recorded what the model answered here, or the trainer gave answers of its own.
+    """
 
     file: str
     tolerance: float = 1e-6
+    by: GoldenBy = "publish"
+
+
+@dataclass(frozen=True, slots=True)
+class Reason:
+    """What is said where an input's contribution to a score is a reason: its code, the texts for a contribution
+    above and below 0, and whether it is never named."""
+
+    code: str | None = None
+    positive: str | None = None
+    negative: str | None = None
+    suppress: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +117,9 @@ class Manifest:
     """A valid manifest.
 
     `files` maps each payload path to its sha256; `digest` is the sha256 of `raw` in hex; `parameters` are
-    settings of the scorer's kind, which checks them itself.
+    settings of the scorer's kind, which checks them itself. `libraries`: the versions that made the model, by the
+    libraries' names; `accepted_libraries`: those of this environment that a person accepted for it all the same.
+    `explainer`: the path of the file with its tables; `trust`: full names of types.
     """
 
     model: str
@@ -106,6 +137,13 @@ class Manifest:
     raw: bytes
     linear: LinearTerms | None = None
     parameters: Mapping[str, Any] = field(default_factory=dict)
+    format: int = 1
+    libraries: Mapping[str, str] = field(default_factory=dict)
+    accepted_libraries: Mapping[str, str] = field(default_factory=dict)
+    reasons: Mapping[str, Reason] = field(default_factory=dict)
+    importance: Mapping[str, float] = field(default_factory=dict)
+    explainer: str | None = None
+    trust: tuple[str, ...] = ()
 
     def __hash__(self) -> int:
         return hash(self.digest)
@@ -122,6 +160,7 @@ def parse_manifest(raw: bytes) -> Manifest:
         raise InvalidManifest("", Absent(f"{len(raw)} bytes"), f"at most {MAX_MANIFEST_BYTES} bytes")
     try:
         document = parse_object(raw)
+        _check_format(document)
         validate(document, "manifest")
     except SpecError as error:
         raise InvalidManifest(error.path, error.value, error.allowed) from None
@@ -146,9 +185,24 @@ def check_path(path: str, place: str) -> None:
         raise PathOutside(place, path, "a relative path inside the bundle's folder, such as model/weights.bin")
 
 
+def _check_format(document: dict[str, Any]) -> None:
+    """Refuse a later format before its unknown keys are: they are no mistakes."""
+    found = document.get("format", 1)
+    if isinstance(found, int) and found > FORMAT:
+        here = _halflife_version()
+        allowed = f"1 to {FORMAT}, which Halflife {here} reads; format {found} needs a Halflife later than {here}"
+        raise SpecError("format", found, allowed)
+
+
+def _halflife_version() -> str:
+    try:
+        return version("halflife")
+    except PackageNotFoundError:  # a checkout that is not installed
+        return "0.1"
+
+
 def _manifest(document: dict[str, Any], raw: bytes) -> Manifest:
-    golden = document.get("golden")
-    output = document["output"]
+    golden, explainer = document.get("golden"), document.get("explainer")
     return Manifest(
         model=document["model"],
         version=document["version"],
@@ -158,7 +212,7 @@ def _manifest(document: dict[str, Any], raw: bytes) -> Manifest:
             Input(entry["name"], entry["type"], entry.get("nullable", False), entry.get("default"))
             for entry in document["inputs"]
         ),
-        output=Output(output["kind"], output.get("threshold"), output.get("positive")),
+        output=_output(document["output"]),
         training=document["training"],
         quality=document.get("quality", {}),
         profile=document.get("profile"),
@@ -168,7 +222,20 @@ def _manifest(document: dict[str, Any], raw: bytes) -> Manifest:
         raw=raw,
         linear=_linear(document.get("linear")),
         parameters=document.get("parameters", {}),
+        format=document.get("format", 1),
+        libraries=document.get("libraries", {}),
+        accepted_libraries=document.get("accepted_libraries", {}),
+        reasons={name: Reason(**texts) for name, texts in document.get("reasons", {}).items()},
+        importance=document.get("importance", {}),
+        explainer=None if explainer is None else explainer["file"],
+        trust=tuple(document.get("trust", ())),
     )
+
+
+def _output(stated: dict[str, Any]) -> Output:
+    decisions = stated.get("decisions")
+    texts = None if decisions is None else Decisions(**decisions)
+    return Output(stated["kind"], stated.get("threshold"), stated.get("positive"), texts)
 
 
 def _linear(terms: dict[str, Any] | None) -> LinearTerms | None:
@@ -192,6 +259,9 @@ def _check_inputs(manifest: Manifest) -> None:
         seen.add(entry.name)
         if entry.default is not None and not _fits(entry.default, entry.type):
             raise InvalidManifest(f"inputs[{position}].default", entry.default, f"null or a value of type {entry.type}")
+    for place, named in (("reasons", manifest.reasons), ("importance", manifest.importance)):
+        for name in sorted(set(named) - seen):
+            raise InvalidManifest(f"{place}.{name}", UNKNOWN_KEY, "names of inputs")
 
 
 def _fits(value: Value, kind: InputType) -> bool:
@@ -206,7 +276,11 @@ def _fits(value: Value, kind: InputType) -> bool:
 
 def _check_files(manifest: Manifest) -> None:
     records = manifest.training.get("records")
-    named: dict[str, str | None] = {"profile": manifest.profile, "training.records": records}
+    named: dict[str, str | None] = {
+        "profile": manifest.profile,
+        "training.records": records,
+        "explainer.file": manifest.explainer,
+    }
     if manifest.golden is not None:
         named["golden.file"] = manifest.golden.file
     for path in manifest.files:

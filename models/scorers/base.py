@@ -105,9 +105,9 @@ class Scorer(ABC):
 
 
 def payload_files(manifest: Manifest) -> list[str]:
-    """The paths that belong to the model itself: not the profile, the golden records or the training records."""
+    """The paths that belong to the model itself: not the profile, golden records, training records or explainer."""
     golden = None if manifest.golden is None else manifest.golden.file
-    aside = {manifest.profile, golden, manifest.training.get("records")}
+    aside = {manifest.profile, golden, manifest.training.get("records"), manifest.explainer}
     return [path for path in manifest.files if path not in aside]
 
 

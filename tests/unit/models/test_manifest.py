@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from models.manifest import Golden, Input, InvalidManifest, PathOutside, parse_manifest
+from models.manifest import Decisions, Golden, Input, InvalidManifest, PathOutside, Reason, parse_manifest
+from models.scorers.base import payload_files
 from tests.unit.models.bundles import INPUTS, LINEAR, document
 
 SHA = "a" * 64
@@ -46,6 +47,56 @@ def test_everything_said_is_read() -> None:
     )
     assert manifest.linear is not None
     assert manifest.linear.link == "logistic"
+
+
+FORMAT_2 = {
+    "format": 2,
+    "files": {"gold.jsonl": SHA, "explainer.arrow": SHA, "records.txt": SHA, "model.bin": SHA},
+    "libraries": {"scikit-learn": "1.3.2", "numpy": "1.26.0"},
+    "accepted_libraries": {"scikit-learn": "1.9.0"},
+    "golden": {"file": "gold.jsonl", "by": "trainer"},
+    "output": {"kind": "probability", "decisions": {"positive": "refuse", "negative": "grant"}},
+    "reasons": {"delay": {"code": "R1", "positive": "late", "negative": None, "suppress": True}, "distance": {}},
+    "importance": {"delay": 0.75},
+    "explainer": {"file": "explainer.arrow"},
+    "trust": ["sklearn.tree._tree.Tree"],
+    "training": {
+        **TRAINING,
+        "hyperparameters": {"depth": 3},
+        "records": "records.txt",
+        "decision": "advice-1",
+        "data": [{"uri": "x", "from": "2013-01-01T00:00:00Z", "to": None}],
+    },
+    "quality": {"auc": 0.7, "by_segment": {"origin": {"JFK": {"auc": None}}}},
+}
+
+
+def test_format_2_is_read() -> None:
+    manifest = parse_manifest(raw(**FORMAT_2))
+    assert (manifest.format, manifest.libraries["scikit-learn"]) == (2, "1.3.2")
+    assert manifest.accepted_libraries == {"scikit-learn": "1.9.0"}
+    assert manifest.golden == Golden("gold.jsonl", by="trainer")
+    assert manifest.output.decisions == Decisions("refuse", "grant")
+    assert manifest.reasons == {"delay": Reason("R1", "late", None, suppress=True), "distance": Reason()}
+    assert (manifest.importance, manifest.explainer) == ({"delay": 0.75}, "explainer.arrow")
+    assert manifest.trust == ("sklearn.tree._tree.Tree",)
+    assert payload_files(manifest) == ["model.bin"]
+    assert pickle.loads(pickle.dumps(manifest)) == manifest
+
+
+def test_format_1_says_nothing_of_format_2() -> None:
+    manifest = parse_manifest(raw(files={"gold.jsonl": SHA}, golden={"file": "gold.jsonl"}))
+    assert (manifest.format, manifest.libraries, manifest.accepted_libraries) == (1, {}, {})
+    assert manifest.golden is not None
+    assert manifest.golden.by == "publish"
+    assert (manifest.reasons, manifest.importance, manifest.explainer, manifest.trust) == ({}, {}, None, ())
+
+
+@pytest.mark.parametrize("later", [3, 4, 10**30])
+def test_later_format_is_refused_with_the_version_of_halflife_that_is_needed(later: int) -> None:
+    content = raw(format=later, output={"kind": "ranking"}, of_later={"x": 1})
+    with pytest.raises(InvalidManifest, match=rf"^format: {later} is not allowed; .* needs a Halflife later than \d"):
+        parse_manifest(content)
 
 
 def test_manifest_travels() -> None:
@@ -95,6 +146,16 @@ INVALID: list[tuple[dict[str, Any], str]] = [
     ({"golden": {"file": "g"}}, "golden.file: 'g' is not allowed; allowed: a path that `files` lists"),
     ({"golden": {"file": "g", "tolerance": -1}}, "golden.tolerance: -1 .* of at least 0"),
     ({"quality": {"auc": "good"}}, "quality.auc: 'good' is not allowed"),
+    ({"format": 0}, "format: 0 is not allowed; allowed: the manifest's format"),
+    ({"format": "2"}, "format: '2' is not allowed; allowed: the manifest's format"),
+    ({"libraries": {"numpy": 2.4}}, "libraries.numpy: 2.4 is not allowed; allowed: a version as a text"),
+    ({"golden": {"file": "g", "by": "me"}}, "golden.by: 'me' is not allowed; allowed: publish, trainer"),
+    ({"output": {"kind": "class", "decisions": {"positive": "a"}}}, "output.decisions.negative: missing"),
+    ({"reasons": {"dealy": {"code": "R1"}}}, "reasons.dealy: unknown key; allowed: names of inputs"),
+    ({"reasons": {"delay": {"text": "late"}}}, "reasons.delay.text: unknown key"),
+    ({"importance": {"delay": "high"}}, "importance.delay: 'high' is not allowed"),
+    ({"explainer": {"file": "e"}}, "explainer.file: 'e' is not allowed; allowed: a path that `files` lists"),
+    ({"trust": [3]}, r"trust\[0\]: 3 is not allowed; allowed: the full name of a type"),
     ({"linear": None}, "linear: missing"),
     ({"scorer": "sklearn", "linear": LINEAR}, "linear: given to scorer 'sklearn'"),
     ({"linear": {**LINEAR, "coefficients": {"delay": 1}}}, "linear.coefficients.distance: missing"),
