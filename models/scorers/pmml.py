@@ -1,8 +1,7 @@
 """PMML documents, evaluated by PMML4S on a Java virtual machine of their own."""
 
 import json
-import os
-import shutil
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 from xml.parsers import expat
@@ -12,7 +11,8 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from models.manifest import Input, Manifest
-from models.scorers.base import Scorer, UnknownScorer, WillNotLoad, only_file, settings
+from models.scorers.base import Scorer, WillNotLoad, only_file, settings
+from models.scorers.pmml_machine import start_machine
 
 _FLOATS = ("double", "float", "real")
 _FITTING = {
@@ -26,59 +26,45 @@ _FITTING = {
 class PmmlScorer(Scorer):
     """One `.pmml` file. All models of a process share one virtual machine, which starts with the first.
 
-    Fields are fed by name; a null is a missing value. Output `probability` is the output field with the
-    probability of `output.positive`; `regression` is the predicted value; `class` the place of the predicted
-    value among the target's values (or `parameters.classes`). `parameters.output` names another field. What
-    the evaluator does not answer (a missing value it has no rule for, an invalid one) is NaN, never a score.
+    Fields are fed by name, record by record; a null is left out, which is a missing value to the evaluator.
+    Output `probability` is the output field with the probability of `output.positive`; `regression` is the
+    predicted value; `class` the place of the predicted value among the target's values (or
+    `parameters.classes`), or with `parameters.most_probable` that of the greatest probability. A classifier
+    that declares no such output fields is asked for the evaluator's own. `parameters.output` names another
+    field. What the evaluator does not answer (a missing value it has no rule for, an invalid one) is NaN.
     """
 
     kind = "pmml"
     requires = ("pypmml", "py4j")
 
     def __init__(self, model: Any, manifest: Manifest) -> None:
-        given = settings(manifest, "output", "classes")
+        settings(manifest, "output", "classes", "most_probable")
         self._model = model
-        self._numeric = _numeric_booleans(model, manifest)
-        self._output = _output_field(model, manifest, given.get("output"))
-        classes = given.get("classes", model.classes) if manifest.output.kind == "class" else []
-        self._classes = {str(label): float(place) for place, label in enumerate(classes)}
+        self._encoders = _encoders(model, manifest)
+        self._answer = _answer(model, manifest)
 
     @classmethod
     def load(cls, folder: Path, manifest: Manifest) -> "PmmlScorer":
         """Load the document unless it declares a document type, whose entities could name files to read."""
         path = folder / only_file(manifest, [".pmml"])
         _refuse_document_type(path)
-        if shutil.which("java") is None and "JAVA_HOME" not in os.environ:
-            raise UnknownScorer("scorer 'pmml' needs Java; allowed: java on the PATH, or JAVA_HOME")
+        start_machine()
         from pypmml import Model
-        from pypmml.base import PMMLContext
 
-        PMMLContext.getOrCreate(java_opts=["-XX:+UseSerialGC"])
         return cls(Model.fromFile(str(path)), manifest)
 
     def score(self, batch: pa.RecordBatch) -> npt.NDArray[np.float64]:
         """Score in one call for all rows; an empty batch does not reach the evaluator."""
         if batch.num_rows == 0:
             return np.empty(0, dtype=np.float64)
-        columns = [
-            (column.cast(pa.int64()) if name in self._numeric else column).to_pylist()
-            for name, column in zip(batch.schema.names, batch.columns, strict=True)
-        ]
-        rows = {"columns": batch.schema.names, "data": list(zip(*columns, strict=True))}
-        answer = json.loads(self._model.call("predict", json.dumps(rows)))
-        place = answer["columns"].index(self._output)
-        return np.array([self._score(row[place]) for row in answer["data"]], dtype=np.float64)
+        columns = [encode(batch.column(name)) for name, encode in self._encoders.items()]
+        rows = ("{" + ",".join(filter(None, row)) + "}" for row in zip(*columns, strict=True))
+        answers = json.loads(self._model.call("predict", f"[{','.join(rows)}]"))
+        return np.array([self._answer(answer) for answer in answers], dtype=np.float64)
 
     def close(self) -> None:
         """Let the virtual machine have the model's memory back."""
         self._model = None
-
-    def _score(self, value: Any) -> float:
-        if value is None:
-            return float("nan")
-        if self._classes:
-            return self._classes[str(value)]
-        return float(value)
 
 
 def _refuse_document_type(path: Path) -> None:
@@ -96,40 +82,132 @@ def _refuse_document_type(path: Path) -> None:
             raise WillNotLoad(f"pmml: no XML: {error}; allowed: a PMML document") from None
 
 
-def _numeric_booleans(model: Any, manifest: Manifest) -> frozenset[str]:
-    """Checks every input against the model's field; returns the booleans that it takes as 0 and 1."""
+def _encoders(model: Any, manifest: Manifest) -> dict[str, Callable[[pa.Array], list[str]]]:
+    """Checks every input against the model's field; returns how its column is written, by name."""
     fields = {field.name: str(field.dataType) for field in model.inputFields}
     names = [entry.name for entry in manifest.inputs]
     if sorted(names) != sorted(fields):
         raise WillNotLoad(f"pmml: inputs {', '.join(names)}; allowed: the fields {', '.join(fields)}")
-    for entry in manifest.inputs:
-        _check_type(entry, fields[entry.name])
-    booleans = (entry.name for entry in manifest.inputs if entry.type == "boolean")
-    return frozenset(name for name in booleans if fields[name] != "boolean")
+    return {entry.name: _encoder(entry, fields[entry.name]) for entry in manifest.inputs}
 
 
-def _check_type(entry: Input, field: str) -> None:
+def _encoder(entry: Input, field: str) -> Callable[[pa.Array], list[str]]:
+    """A column as members of JSON objects; "" for a null, since the evaluator takes one that is written for 0."""
     if field not in _FITTING[entry.type]:
         allowed = ", ".join(_FITTING[entry.type])
         raise WillNotLoad(f"pmml: input {entry.name!r} is a {entry.type} for a field of {field}; allowed: {allowed}")
+    key = f"{json.dumps(entry.name)}:"
+    as_number = entry.type == "boolean" and field != "boolean"
+    written = _number if entry.type == "number" else json.dumps
+
+    def encode(column: pa.Array) -> list[str]:
+        values = (column.cast(pa.int64()) if as_number else column).to_pylist()
+        return ["" if value is None else key + written(value) for value in values]
+
+    return encode
 
 
-def _output_field(model: Any, manifest: Manifest, named: object) -> str:
-    output, fields = manifest.output, list(model.outputFields)
-    listed = ", ".join(field.name for field in fields) or "none"
+def _number(value: float) -> str:
+    """The shortest text that reads as the same double; JSON has no infinity, but numbers beyond all doubles."""
+    return repr(value).replace("inf", "1e999")
+
+
+def _answer(model: Any, manifest: Manifest) -> Callable[[Mapping[str, Any]], float]:
+    """How the score is read from the output fields of one record, of which the evaluator may leave some out."""
+    classes = [_label(each) for each in manifest.parameters.get("classes", model.classes)]
+    named, most_probable = manifest.parameters.get("output"), manifest.parameters.get("most_probable", False)
     if named is not None:
-        if named not in [field.name for field in fields]:
-            raise WillNotLoad(f"pmml: parameters.output {named!r}; allowed: {listed}")
-        return str(named)
-    if output.kind == "probability" and str(model.functionName) != "regression":
-        if output.positive is None:
-            classes = ", ".join(str(label) for label in model.classes)
-            raise WillNotLoad(f"pmml: output.positive is null; allowed: {classes}")
-        found = [f.name for f in fields if f.feature == "probability" and str(f.value) == output.positive]
-        wanted = f"one with the probability of {output.positive!r}"
-    else:
-        found = [f.name for f in fields if f.feature == "predictedValue"]
-        wanted = "one with the predicted value"
+        fields = [field.name for field in model.outputFields]
+        if named not in fields:
+            raise WillNotLoad(f"pmml: parameters.output {named!r}; allowed: {', '.join(fields) or 'none'}")
+        return _number_or_place(str(named), classes if manifest.output.kind == "class" else [])
+    if most_probable:
+        return _place_of_greatest(model, manifest, classes)
+    if manifest.output.kind == "probability" and str(model.functionName) != "regression":
+        return _number_or_place(_probability_field(model, manifest, classes), [])
+    found = _fields(model, "predictedValue", classifies=manifest.output.kind == "class")
     if len(found) != 1:
-        raise WillNotLoad(f"pmml: output fields {listed}; allowed: {wanted}, or parameters.output")
-    return str(found[0])
+        raise WillNotLoad(f"pmml: output fields {_listed(model)}; allowed: {_one('the predicted value')}")
+    return _number_or_place(found[0].name, classes if manifest.output.kind == "class" else [])
+
+
+def _number_or_place(field: str, classes: list[str]) -> Callable[[Mapping[str, Any]], float]:
+    """The number in a field; where there are `classes`, the place of the one in the field."""
+    places = {label: float(place) for place, label in enumerate(classes)}
+
+    def read(answer: Mapping[str, Any]) -> float:
+        value = answer.get(field)
+        if value is None:
+            return float("nan")
+        if not places:
+            return float(value)
+        if _label(value) not in places:
+            raise ValueError(f"the model answered class {_label(value)!r}; allowed: {', '.join(places)}")
+        return places[_label(value)]
+
+    return read
+
+
+def _place_of_greatest(model: Any, manifest: Manifest, classes: list[str]) -> Callable[[Mapping[str, Any]], float]:
+    """The place of the class with the greatest probability, the first of equals; NaN unless there are all."""
+    if manifest.parameters["most_probable"] is not True or manifest.output.kind != "class":
+        given = manifest.parameters["most_probable"]
+        raise WillNotLoad(f"pmml: parameters.most_probable {given!r}; allowed: true, for output class")
+    fields = {_label(field.value): field.name for field in _fields(model, "probability", True) if _of_class(field)}
+    if not classes or set(classes) - set(fields):
+        wanted = ", ".join(classes) or "classes that the document names"
+        raise WillNotLoad(f"pmml: output fields {_listed(model)}; allowed: probabilities of {wanted}")
+
+    def read(answer: Mapping[str, Any]) -> float:
+        found = [answer.get(fields[label]) for label in classes]
+        if any(value is None for value in found):
+            return float("nan")
+        return float(np.argmax(np.array(found, dtype=np.float64)))
+
+    return read
+
+
+def _probability_field(model: Any, manifest: Manifest, classes: list[str]) -> str:
+    positive = manifest.output.positive
+    if positive is None:
+        raise WillNotLoad(f"pmml: output.positive is null; allowed: {', '.join(classes)}")
+    fields = _fields(model, "probability", True, lambda field: _of_class(field) and _label(field.value) == positive)
+    if len(fields) != 1:
+        allowed = _one(f"the probability of {positive!r}")
+        raise WillNotLoad(f"pmml: output fields {_listed(model)}; allowed: {allowed}")
+    return str(fields[0].name)
+
+
+def _fields(
+    model: Any, feature: str, classifies: bool, wanted: Callable[[Any], bool] = lambda field: True
+) -> list[Any]:
+    """The output fields of a feature; a classifier that declares none of them is asked for the evaluator's own."""
+    found = _matching(model.outputFields, feature, wanted)
+    if not found and classifies:
+        model.setSupplementOutput(True)
+        found = _matching(model.outputFields, feature, wanted)
+    return found
+
+
+def _matching(fields: Iterable[Any], feature: str, wanted: Callable[[Any], bool]) -> list[Any]:
+    return [field for field in fields if field.feature == feature and wanted(field)]
+
+
+def _of_class(field: Any) -> bool:
+    """Not the probability of whichever class was predicted."""
+    return field.value is not None
+
+
+def _label(value: object) -> str:
+    """A class as the document writes it: true and false, whole numbers without a fraction."""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
+
+
+def _one(what: str) -> str:
+    return f"one with {what}, or parameters.output"
+
+
+def _listed(model: Any) -> str:
+    return ", ".join(field.name for field in model.outputFields) or "none"
