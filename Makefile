@@ -11,8 +11,11 @@ TEMPLATE ?=
 MINUTES ?= 30
 SEED ?=
 
+# Containers and CI set it, and uv compiles nothing: each process would compile Beam anew (docs/decisions/environment.md).
+unexport PYTHONDONTWRITEBYTECODE
+
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-flink soak test test-dataflow dataflow-template lint typecheck bench bench-swap bench-stream bench-idle bench-slow lock clean .venv
+.PHONY: help demo demo-flink soak test test-dataflow dataflow-template lint typecheck bench bench-swap bench-stream bench-idle bench-slow bench-startup lock clean .venv
 
 help: ## Show this list
 	@echo "Usage: make TARGET"
@@ -69,6 +72,9 @@ bench-idle: .venv ## Watch checkpoints and memory of a job that waits for two ho
 bench-slow: .venv ## Watch a job whose receipts are taken slower than its events come; writes benchmarks/SLOW.md
 	@$(RUN) -m benchmarks.stream.slow
 
+bench-startup: .venv ## Measure what a start costs with bytecode and without; writes benchmarks/STARTUP.md
+	@$(RUN) -m benchmarks.startup
+
 lock: .venv/bin/uv ## Pin what setup.py resolves to, for here and for images of workers (UPGRADE=--upgrade takes newer)
 	@$(COMPILE) --extra all --extra dev $(UPGRADE) --output-file requirements.lock
 	@$(COMPILE) --extra worker --constraint requirements.lock --upgrade --output-file requirements-worker.lock
@@ -106,4 +112,5 @@ clean: ## Remove the environment, caches and build output (data/ and out/ stay)
 	quiet=--quiet; if [ -t 2 ]; then quiet=; fi; \
 	.venv/bin/uv pip sync $$quiet --python $(RUN) requirements.lock && \
 	.venv/bin/uv pip install $$quiet --python $(RUN) --no-deps --no-build-isolation --editable . && \
+	{ $(RUN) -m pipeline.bytecode || true; } && \
 	echo "$$key" > .venv/stamp
