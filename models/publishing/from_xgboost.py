@@ -3,6 +3,8 @@
 import json
 from pathlib import Path
 
+import pyarrow as pa
+
 from models.manifest import InputType, OutputKind
 from models.publishing.description import Description, FoundInput
 
@@ -22,8 +24,18 @@ def describe(path: Path, allow_pickle: bool) -> Description:
     if not names:
         return Description(width=booster.num_features(), output=_output(objective))
     kinds = types or [""] * len(names)
-    inputs = (FoundInput(name, _TYPES.get(kind), nullable=True) for name, kind in zip(names, kinds, strict=True))
+    categories = booster.get_categories(export_to_arrow=True).to_arrow() if "c" in kinds else ()
+    texts = {name for name, kept in categories if _is_text(kept)}
+    inputs = (
+        FoundInput(name, "string" if name in texts else _TYPES.get(kind), nullable=True)
+        for name, kind in zip(names, kinds, strict=True)
+    )
     return Description(tuple(inputs), output=_output(objective))
+
+
+def _is_text(kept: pa.Array | None) -> bool:
+    """Whether the categories of a feature are texts; integers may be read from an integer or a number."""
+    return kept is not None and bool(pa.types.is_string(kept.type))
 
 
 def _output(objective: str) -> OutputKind | None:

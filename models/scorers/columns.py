@@ -1,13 +1,18 @@
 """A model's columns in the order it was trained on, as the libraries of trees read them."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 
 from models.inputs import as_matrix
 from models.manifest import Manifest
-from models.scorers.base import WillNotLoad
+from models.scorers.base import PartlyScored, WillNotLoad
+from models.scorers.categories import Categories
+
+UNKNOWN = "UnknownCategory"
 
 
 def in_trained_order(manifest: Manifest, trained: Sequence[str] | None, count: int) -> list[str]:
@@ -43,3 +48,54 @@ def trained_columns(batch: pa.RecordBatch, names: Sequence[str], categories: boo
         for column in ordered.columns
     ]
     return pa.RecordBatch.from_arrays(columns, names=list(names)).to_pandas()
+
+
+def trained_matrix(
+    batch: pa.RecordBatch, names: Sequence[str], categories: Mapping[str, Categories], dtype: npt.DTypeLike
+) -> npt.NDArray[Any]:
+    """The columns in this order, shape (n, columns): null is NaN, a category its code, -1 if it is none of them.
+
+    Integers become floats at once: by way of a double, some would round twice on their way to float32.
+    """
+    matrix = np.empty((batch.num_rows, len(names)), dtype=dtype)
+    # A number beyond float32 is infinite in it, as it is where the library itself converts.
+    with np.errstate(over="ignore"):
+        for place, name in enumerate(names):
+            column = batch.column(name)
+            if name in categories:
+                matrix[:, place] = categories[name].codes(column)
+            elif column.null_count:
+                given = column.fill_null(pa.scalar(0).cast(column.type)).to_numpy(zero_copy_only=False)
+                matrix[:, place] = given
+                matrix[column.is_null().to_numpy(zero_copy_only=False), place] = np.nan
+            else:
+                matrix[:, place] = column.to_numpy(zero_copy_only=False)
+    return matrix
+
+
+def known_rows_scored(
+    batch: pa.RecordBatch,
+    matrix: npt.NDArray[Any],
+    names: Sequence[str],
+    categories: Mapping[str, Categories],
+    score: Callable[[npt.NDArray[Any]], npt.NDArray[np.float64]],
+) -> npt.NDArray[np.float64]:
+    """The scores of a matrix of `trained_matrix`; a row with what is no category has none, and the others theirs.
+
+    Raises:
+        PartlyScored: there are such rows; the error is `UNKNOWN`, the detail names input and value.
+    """
+    places = [place for place, name in enumerate(names) if name in categories]
+    unknown = matrix[:, places] < 0
+    rows = np.flatnonzero(unknown.any(axis=1))
+    if not len(rows):
+        return score(matrix)
+    known = np.setdiff1d(np.arange(len(matrix)), rows)
+    scores = np.full(len(matrix), np.nan)
+    if len(known):
+        scores[known] = score(matrix[known])
+    failures = {}
+    for row in rows.tolist():
+        name = names[places[int(np.argmax(unknown[row]))]]
+        failures[row] = (UNKNOWN, categories[name].unknown(batch.column(name)[row].as_py()))
+    raise PartlyScored(scores, failures, unavailable=False)

@@ -1,6 +1,7 @@
 """XGBoost boosters, stored as UBJSON or JSON."""
 
 import json
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,8 @@ import pyarrow as pa
 from models.manifest import Manifest
 from models.scorers.answers import answers_of
 from models.scorers.base import Scorer, WillNotLoad, only_file, settings
-from models.scorers.columns import in_trained_order, strings_of, trained_columns
+from models.scorers.categories import Categories, categories_of, stated_categories
+from models.scorers.columns import in_trained_order, known_rows_scored, strings_of, trained_matrix
 
 _PROBABILITIES = ("binary:logistic", "multi:softprob")
 
@@ -19,28 +21,29 @@ _PROBABILITIES = ("binary:logistic", "multi:softprob")
 class XgboostScorer(Scorer):
     """One booster in a `.ubj` or `.json` file.
 
-    Columns are fed by name where the booster has names, else in the manifest's order. A null is missing. A
-    string input must be categorical in the model, which then knows its categories (xgboost 3.1 and later);
-    a batch with another category is an error. Output `probability` needs the objective binary:logistic or
-    multi:softprob; `class` is multi:softmax's answer or the most probable class; `regression` is the
-    prediction. A booster stopped early answers by its best iteration, as XGBClassifier does.
+    Columns are fed by name where the booster has names, else in the manifest's order, as float32. A null is missing.
+    A value of a categorical feature, a text or an integer, gets the code that training gave it, by the categories
+    that the file keeps (xgboost 3.1 and later) or `parameters.categories` states; a row with any other value is
+    not scored (`PartlyScored`). Output `probability` needs the objective binary:logistic or multi:softprob; `class`
+    is multi:softmax's answer or the most probable class; `regression` is the prediction. A booster stopped early
+    answers by its best iteration, as XGBClassifier does.
     """
 
     kind = "xgboost"
     requires = ("xgboost", "pandas")
 
     def __init__(self, booster: Any, matrix: Any, manifest: Manifest) -> None:
-        settings(manifest, "classes")
+        settings(manifest, "classes", "categories")
         self._booster = booster
         self._matrix = matrix
         self._names = in_trained_order(manifest, booster.feature_names, booster.num_features())
-        self._categories = _has_categories(booster, manifest)
+        self._categories = _categories(booster, self._names, manifest)
         self._answers = answers_of(manifest)
         learner = json.loads(booster.save_config())["learner"]
         self._in_place = learner["gradient_booster"]["name"] != "gblinear"
         self._objective: str = learner["objective"]["name"]
         self._rounds = (0, int(booster.attr("best_iteration") or -1) + 1)
-        self._check_objective(int(learner["learner_model_param"]["num_class"]))
+        self._check_objective(learner["learner_model_param"])
 
     @classmethod
     def load(cls, folder: Path, manifest: Manifest) -> "XgboostScorer":
@@ -55,7 +58,11 @@ class XgboostScorer(Scorer):
         """Score with the booster; an empty batch does not reach it."""
         if batch.num_rows == 0:
             return np.empty(0, dtype=np.float64)
-        rows = trained_columns(batch, self._names, self._categories)
+        # The library's own way from values to codes gives a text that it does not know the code of a neighbour.
+        rows = trained_matrix(batch, self._names, self._categories, np.float32)
+        return known_rows_scored(batch, rows, self._names, self._categories, self._scores)
+
+    def _scores(self, rows: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
         if self._in_place:
             answer = self._booster.inplace_predict(rows, iteration_range=self._rounds)
         else:
@@ -64,7 +71,10 @@ class XgboostScorer(Scorer):
             return np.asarray(answer > 0.5, dtype=np.float64)
         return self._answers.scores(answer)
 
-    def _check_objective(self, classes: int) -> None:
+    def _check_objective(self, trained: Mapping[str, str]) -> None:
+        classes = int(trained["num_class"])
+        if int(trained.get("num_target", "1")) > 1:
+            raise WillNotLoad(f"xgboost: {trained['num_target']} targets; allowed: a model of one target")
         if self._answers.kind == "probability":
             if self._objective not in _PROBABILITIES:
                 allowed = " or ".join(_PROBABILITIES)
@@ -74,11 +84,47 @@ class XgboostScorer(Scorer):
             raise WillNotLoad(f"xgboost: objective {self._objective!r}; allowed for a regression: one with one value")
 
 
-def _has_categories(booster: Any, manifest: Manifest) -> bool:
-    """Whether the model reads categories by name; each string input must be one of them."""
-    types = dict(zip(booster.feature_names or (), booster.feature_types or (), strict=False))
-    strings = strings_of(manifest)
-    for name in strings:
-        if types.get(name) != "c":
+def _categories(booster: Any, names: Sequence[str], manifest: Manifest) -> dict[str, Categories]:
+    """The categories of each categorical feature by the name of its input."""
+    types = booster.feature_types or [""] * len(names)
+    categorical = {name for name, kind in zip(names, types, strict=True) if kind == "c"}
+    stated = stated_categories(manifest)
+    for name in strings_of(manifest):
+        if name not in categorical:
             raise WillNotLoad(f"xgboost: input {name!r} is a string; allowed: numbers, or a categorical feature")
-    return bool(strings)
+    for name in stated:
+        if name not in categorical:
+            raise WillNotLoad(f"xgboost: parameter categories names {name!r}; allowed: a categorical feature")
+    if not categorical:
+        return {}
+    kept = booster.get_categories(export_to_arrow=True).to_arrow()
+    return {
+        name: categories_of(manifest, name, _values(name, values, stated.get(name)))
+        for name, (_, values) in zip(names, kept, strict=True)
+        if name in categorical
+    }
+
+
+def _values(name: str, kept: Any, stated: Sequence[Any] | None) -> Sequence[Any]:
+    """The categories of a feature in the order of their codes.
+
+    The file keeps a text with other characters than ASCII cut at the number of its characters, not bytes, and the
+    texts after it begin too early (3.2.0); so it is not believed then.
+    """
+    if kept is not None and stated is not None and len(kept) != len(stated):
+        raise WillNotLoad(f"xgboost: {len(stated)} categories are stated for {name!r}; allowed: {len(kept)}")
+    if stated is not None:
+        return stated
+    way_out = "or parameter categories with {input: [category, …]} in the order of training (of the DataFrame's dtype)"
+    if kept is None:
+        raise WillNotLoad(
+            f"xgboost: feature {name!r} is categorical, and the file does not keep its categories; allowed: a model "
+            f"trained by xgboost 3.1 or later on a DataFrame, {way_out}"
+        )
+    if pa.types.is_string(kept.type) and any(byte > 127 for byte in kept.buffers()[2] or b""):
+        raise WillNotLoad(
+            f"xgboost: feature {name!r} has categories beyond ASCII, which xgboost keeps cut off; allowed: ASCII, "
+            f"{way_out}"
+        )
+    values: Sequence[Any] = kept.to_pylist()
+    return values

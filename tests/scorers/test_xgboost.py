@@ -5,10 +5,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pyarrow as pa
 import pytest
 
-from models.scorers import Scorer, WillNotLoad, load_scorer
+from models.scorers import PartlyScored, Scorer, WillNotLoad, load_scorer
 from models.testing import Sample, contract_tests
 from models.testing.subject import write_bundle
 from tests.scorers.samples import delays, frame, late, prepared, sample
@@ -144,7 +145,7 @@ def test_linear_booster_scores(tmp_path: Path) -> None:
     [
         ("reg:squarederror", {}, "objective 'reg:squarederror'; allowed for a probability"),
         ("binary:logistic", {"inputs": INPUTS}, "inputs delay, distance, weekend, carrier; allowed: the trained"),
-        ("binary:logistic", {"parameters": {"treshold": 1}}, "parameter 'treshold' is unknown; allowed: classes"),
+        ("binary:logistic", {"parameters": {"treshold": 1}}, "parameter .treshold. is unknown; allowed: classes"),
         ("binary:logistic", {"parameters": {"classes": ["late"]}}, "allowed: a list of 2 different strings"),
         ("binary:logistic", {"output": {"kind": "probability", "positive": "yes"}}, "'yes'; allowed: 0, 1"),
     ],
@@ -160,3 +161,109 @@ def test_string_without_categories_is_refused(tmp_path: Path) -> None:
     inputs = [{"name": "delay", "type": "string"}, *NUMBERS[1:]]
     with pytest.raises(WillNotLoad, match="'delay' is a string; allowed: numbers, or a categorical feature"):
         loaded(tmp_path, inputs)
+
+
+def categorical(folder: Path, values: list[Any], **options: Any) -> Any:
+    """A booster that depends on `floor`, whose values in training were these, and on `delay`; and its frame."""
+    import xgboost
+
+    random = np.random.default_rng(2)
+    places = random.integers(0, len(values), 300)
+    frame = pd.DataFrame(
+        {
+            "floor": pd.Categorical([values[place] for place in places], categories=values),
+            "delay": random.normal(0, 0.1, 300),
+        }
+    )
+    data = xgboost.DMatrix(frame, (places * 7) % len(values) + frame.delay, enable_categorical=True)
+    booster = xgboost.train({"max_depth": 4, "nthread": 1, "max_cat_to_onehot": 1, **options}, data, 20)
+    folder.mkdir(parents=True, exist_ok=True)
+    booster.save_model(folder / "model.json")
+    return frame, booster.inplace_predict(frame)
+
+
+def of_floors(kind: str, folder: Path, **changes: Any) -> Scorer:
+    inputs = [{"name": "floor", "type": kind, "nullable": True}, {"name": "delay", "type": "number"}]
+    return loaded(folder, inputs, **{"output": {"kind": "regression"}, **changes})
+
+
+@pytest.mark.parametrize(
+    ("values", "kind", "arrow"),
+    [
+        ([10, 20, 30, 40, 50], "integer", pa.int64()),
+        ([10, 20, 30, 40, 50], "number", pa.float64()),
+        ([-7, 0, 2**40, 2**53 + 1], "integer", pa.int64()),
+        (["d", "a", "c", "10"], "string", pa.string()),
+    ],
+)
+def test_categories_are_those_of_training(tmp_path: Path, values: list[Any], kind: str, arrow: pa.DataType) -> None:
+    frame, expected = categorical(tmp_path, values)
+    rows = pa.RecordBatch.from_pydict({"floor": pa.array(frame.floor.tolist(), arrow), "delay": frame.delay.tolist()})
+    np.testing.assert_array_equal(of_floors(kind, tmp_path).score(rows), expected)
+
+
+def test_texts_beyond_ascii_need_their_categories_stated(tmp_path: Path) -> None:
+    values = ["éa", "öb", "zz", "über", "ab"]
+    frame, expected = categorical(tmp_path, values)
+    rows = pa.RecordBatch.from_pydict({"floor": frame.floor.tolist(), "delay": frame.delay.tolist()})
+    with pytest.raises(WillNotLoad, match="'floor' has categories beyond ASCII, which xgboost keeps cut off"):
+        of_floors("string", tmp_path)
+    stated = of_floors("string", tmp_path, parameters={"categories": {"floor": values}})
+    np.testing.assert_array_equal(stated.score(rows), expected)
+
+
+def test_row_with_an_unseen_category_has_no_score_and_its_neighbours_have(tmp_path: Path) -> None:
+    frame, expected = categorical(tmp_path, ["b", "d", "f"])
+    floors = pa.array([frame.floor[0], "c", None, "a", frame.floor[1]])
+    delays = pa.array([frame.delay[0], 0.0, 0.0, 0.0, frame.delay[1]])
+    with pytest.raises(PartlyScored) as caught:
+        of_floors("string", tmp_path).score(pa.RecordBatch.from_pydict({"floor": floors, "delay": delays}))
+    assert sorted(caught.value.failures) == [1, 3]
+    assert caught.value.failures[1] == (
+        "UnknownCategory",
+        "input 'floor': 'c' is no category of the model; allowed: 'b', 'd', 'f'",
+    )
+    np.testing.assert_array_equal(caught.value.scores[[0, 4]], expected[:2])
+    assert np.isfinite(caught.value.scores[2])
+
+
+def test_model_that_keeps_no_categories_is_refused_unless_they_are_stated(tmp_path: Path) -> None:
+    frame, expected = categorical(tmp_path, [10, 20, 30])
+    model = json.loads((tmp_path / "model.json").read_text())
+    del model["learner"]["gradient_booster"]["model"]["cats"]  # as xgboost before 3.1 leaves it
+    (tmp_path / "model.json").write_text(json.dumps(model))
+    rows = pa.RecordBatch.from_pydict({"floor": frame.floor.tolist(), "delay": frame.delay.tolist()})
+    with pytest.raises(WillNotLoad, match="'floor' is categorical, and the file does not keep its categories; allowed"):
+        of_floors("integer", tmp_path)
+    stated = of_floors("integer", tmp_path, parameters={"categories": {"floor": [10, 20, 30]}})
+    np.testing.assert_array_equal(stated.score(rows), expected)
+
+
+@pytest.mark.parametrize(
+    ("values", "kind", "changes", "message"),
+    [
+        ([10, 20], "string", {}, "'floor' is of type string and its categories are 10, 20, so none can match"),
+        (["10", "20"], "integer", {}, "'floor' is of type integer and its categories are '10', '20', so none can"),
+        ([10, 20], "boolean", {}, "'floor' is of type boolean"),
+        ([1, 2**53 + 1], "number", {}, "cannot tell its categories beyond 2.53 apart; allowed: integer"),
+        ([10, 20], "integer", {"categories": {"floor": [10]}}, "1 categories are stated for 'floor'; allowed: 2"),
+        ([10, 20], "integer", {"categories": {"delay": [10]}}, "names 'delay'; allowed: a categorical feature"),
+        ([10, 20], "integer", {"categories": {"flor": [10]}}, "names 'flor', no input"),
+        ([10, 20], "integer", {"categories": [10]}, r"parameter categories is \[10\]"),
+    ],
+)
+def test_categories_that_do_not_fit_are_refused(
+    tmp_path: Path, values: list[Any], kind: str, changes: dict[str, Any], message: str
+) -> None:
+    categorical(tmp_path, values)
+    with pytest.raises(WillNotLoad, match=message):
+        of_floors(kind, tmp_path, parameters=changes)
+
+
+def test_several_targets_are_refused(tmp_path: Path) -> None:
+    import xgboost
+
+    rows = frame(50, strings=False)
+    xgboost.train({}, xgboost.DMatrix(rows, rows[["delay", "distance"]]), 2).save_model(tmp_path / "model.ubj")
+    with pytest.raises(WillNotLoad, match="2 targets; allowed: a model of one target"):
+        loaded(tmp_path, output={"kind": "regression"})
