@@ -1,15 +1,27 @@
 """What must never be shown: credentials in URIs, and the values of secret environment variables."""
 
+import html
+import json
 import os
 import re
-from urllib.parse import urlsplit, urlunsplit
+from functools import lru_cache
+from urllib.parse import quote, quote_plus, urlsplit, urlunsplit
 
 _SECRET_NAME = re.compile(
     r"(AWS|AZURE|GOOGLE|MLFLOW|HALFLIFE)_\w*(KEY|SECRET|TOKEN|PASSWORD|SAS|CREDENTIAL|CONNECTION_STRING)\w*"
 )
+# Names that a broker's or a model server's credentials have.
+_SECRET_WORD = re.compile(
+    r"(\w*_)?(SECRET|TOKEN|PASSWORD|PASSWD|PASSPHRASE|CREDENTIALS?|API_?KEY|ACCESS_KEY|PRIVATE_KEY|SAS|CONNECTION_STRING)(_\w*)?"
+)
 # Shorter values would also hide parts of ordinary words.
 _SHORTEST_SECRET = 6
+# A line of a key or certificate, shown alone, gives a part of it away.
+_SHORTEST_LINE = 12
 _AZURE = ("abfs", "abfss")
+_USER = re.compile(r"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]*)://(?P<user>[^\s/?#]*)@")
+_QUERY_OF_URL = re.compile(r"(?<=://)(?P<place>[^\s?#)]*)\?[^\s)]*")
+_QUERY = re.compile(r"\?(?=[\w.%-]+=)[^\s)]*")
 
 
 def public_uri(uri: str) -> str:
@@ -36,20 +48,54 @@ def holds_credentials(uri: str) -> bool:
 
 def hide_secrets(text: str) -> str:
     """The text without the query of any URL, a URL's user and password, and the values of secret variables."""
+    text = _QUERY_OF_URL.sub(r"\g<place>?…", hide_values(text))
+    return _QUERY.sub("?…", text)
+
+
+def hide_values(text: str) -> str:
+    """The text without the user and password of any URL, and the values of secret variables; queries stay.
+
+    A value is found as it is and as it is written within quotes, JSON, HTML and URLs.
+    """
     for value in _secret_values().values():
-        text = text.replace(value, "…")
-    text = re.sub(r"\?[^\s)]*", "?…", text)
-    return re.sub(r"(?<=://)[^\s/@]+:[^\s/@]*@", "…@", text)
+        for form in _forms(value):
+            text = form.sub("…", text)
+    return _USER.sub(_without_user, text)
+
+
+def _without_user(found: re.Match[str]) -> str:
+    if found["scheme"].lower() in _AZURE and ":" not in found["user"]:
+        return found[0]
+    return f"{found['scheme']}://…@"
+
+
+@lru_cache(maxsize=128)
+def _forms(value: str) -> tuple[re.Pattern[str], ...]:
+    """How a secret may stand in a message, the longest form first; messages fold white space and are cut off."""
+    forms = {value, quote(value, safe=""), quote(value), quote_plus(value), html.escape(value), repr(value)[1:-1]}
+    forms |= {json.dumps(value)[1:-1], json.dumps(value, ensure_ascii=False)[1:-1]}
+    forms |= {value.replace("'", "\\'"), value.replace("'", "''"), value.replace("\\", "\\\\").replace("'", "\\'")}
+    forms |= {line.strip() for line in value.splitlines() if len(line.strip()) >= _SHORTEST_LINE}
+    long_enough = sorted((form for form in forms if len(form) >= _SHORTEST_SECRET), key=len, reverse=True)
+    return tuple(re.compile(_loosely(form)) for form in long_enough)
+
+
+def _loosely(form: str) -> str:
+    """A pattern of the text with any white space between its words, and of its beginning where a message ends."""
+    signs = [r"\s+" if part.isspace() else re.escape(part) for part in re.findall(r"\s+|\S", form)]
+    whole = "".join(signs)
+    cut = "".join(signs[:_SHORTEST_LINE]) + r"\S*(?=…|\.\.\.|$)"
+    return f"{whole}|{cut}" if len(signs) > _SHORTEST_LINE else whole
 
 
 def secrets_in(text: str) -> list[str]:
     """Names of the secret environment variables whose values stand in the text."""
-    return sorted(name for name, value in _secret_values().items() if value in text)
+    return sorted(name for name, value in _secret_values().items() if any(form.search(text) for form in _forms(value)))
 
 
 def _secret_values() -> dict[str, str]:
     return {
         name: value
         for name, value in os.environ.items()
-        if _SECRET_NAME.fullmatch(name) and len(value) >= _SHORTEST_SECRET
+        if (_SECRET_NAME.fullmatch(name) or _SECRET_WORD.fullmatch(name)) and len(value.strip()) >= _SHORTEST_SECRET
     }

@@ -16,6 +16,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from pipeline.printer import complain, print_line
+
 _ROOMS = ("schemas", "models", "transforms", "pipeline", "runners")
 # What our modules import only when they need it; what is not installed is passed over.
 _LAZY = (
@@ -43,13 +45,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     written = write(given.module or [*_LAZY, *our_modules()])
     if written.refused:
         places = ", ".join(written.refused[:3]) + (" and others" if len(written.refused) > 3 else "")
-        print(
-            f"halflife: no bytecode can be written below {places}; expected: folders that this user may write, "
-            f"or PYTHONPYCACHEPREFIX=FOLDER for this and for every later process",
-            file=sys.stderr,
-        )
-        return 1
-    print(f"{written.modules} modules have bytecode")
+        said = f"no bytecode can be written below {places}; expected: folders that this user may write, "
+        return complain(f"{said}or PYTHONPYCACHEPREFIX=FOLDER for this and for every later process", 1)
+    print_line(f"{written.modules} modules have bytecode")
     return 0
 
 

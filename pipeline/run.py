@@ -1,6 +1,5 @@
 """Runs a job: resolves the spec, checks what can be checked before, builds the graph, runs it, counts."""
 
-import json
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -28,6 +27,7 @@ from pipeline.endpoints.uris import STDOUT, absolute
 from pipeline.features import build_features
 from pipeline.job import identity_columns, job_document, needed_columns, parse_job
 from pipeline.options import RunOptions, parse_run_options
+from pipeline.printer import print_json, print_line
 from pipeline.saying import guarded, say, say_unconnected, say_where
 from pipeline.summary import (
     CountsDoNotAdd,
@@ -237,7 +237,7 @@ def _run(options: RunOptions, begun: float) -> None:
     say(f"job {prepared.job.name}: {prepared.source.describe()}")
     say_unconnected(prepared.document)
     if _makes_template(options.beam):
-        print(f"job {prepared.job.name}: staged at {stage(prepared, options.beam)}")
+        print_line(f"job {prepared.job.name}: staged at {stage(prepared, options.beam)}")
         return
     summary = execute(prepared, options.beam, begun)
     if options.summary:
@@ -245,7 +245,7 @@ def _run(options: RunOptions, begun: float) -> None:
     # Where records go to standard output, nothing else does: it is read by a program.
     stream = sys.stderr if STDOUT in prepared.document.get("sinks", {}).values() else sys.stdout
     if options.json:
-        print(json.dumps(summary), file=stream)
+        print_json(summary, stream)
         return
     print_summary(summary, stream)
     say_where(prepared.job, stream)
@@ -261,4 +261,7 @@ def _write_features(options: RunOptions) -> None:
     prepared = prepare(options)
     _check_runner(prepared, options.beam)
     counts = execute_features(prepared, options.out or "", options.beam)
-    print(json.dumps(counts) if options.json else feature_lines(counts))
+    if options.json:
+        print_json(counts)
+    else:
+        print_line(feature_lines(counts))

@@ -1,10 +1,11 @@
 """What a run says to people, and what becomes of its errors."""
 
-import logging
 import sys
 from collections.abc import Callable, Mapping
 from typing import Any, TextIO
 
+from models.redaction import hide_secrets
+from pipeline.printer import complain, log_to_stderr, note, print_line, print_traceback, shown
 from schemas.job import Job
 from schemas.validation import SpecError
 
@@ -17,37 +18,36 @@ def guarded(work: Callable[[], None], verbose: bool, expected: tuple[type[Except
 
     `expected`: errors whose own words are made for people.
     """
-    logging.basicConfig(level=logging.INFO if verbose else logging.CRITICAL)
-    logging.getLogger().setLevel(logging.INFO if verbose else logging.CRITICAL)
+    log_to_stderr(verbose)
     try:
         work()
     except SpecError as error:
-        return _failed(str(error), 2)
+        return complain(str(error), 2)
     except expected as error:
-        return _failed(str(error), 1)
+        return complain(str(error), 1)
     except Exception as error:  # whatever else a runner raises: one line for people, all of it with --verbose
         if verbose:
-            raise
-        return _failed(last_line(error), 1)
+            print_traceback(error)
+        return complain(last_line(error), 1)
     return 0
 
 
 def last_line(error: BaseException) -> str:
     """The line of a runner's error that says what happened; runners wrap whole tracebacks into messages."""
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    lines = [line.strip() for line in hide_secrets(str(error)).splitlines() if line.strip()]
     says = [line for line in lines if not line.startswith(("File ", "Traceback", "During handling", "^"))]
     return (says[-1] if says else type(error).__name__)[:500]
 
 
 def on_one_line(error: BaseException, most: int = 300) -> str:
     """What an error of a library says, its lines joined, in at most so many characters; empty if it says nothing."""
-    return " ".join(str(error).split())[:most]
+    return shown(error)[:most]
 
 
 def say(text: str) -> None:
     """A remark on standard error, for people only: none in a pipe."""
     if sys.stderr.isatty():
-        print(text, file=sys.stderr)
+        print_line(text, sys.stderr)
 
 
 def say_unconnected(document: Mapping[str, Any]) -> None:
@@ -55,7 +55,7 @@ def say_unconnected(document: Mapping[str, Any]) -> None:
     places = [section for section in _UNCONNECTED if section in document]
     places += [f"sinks.{name}" for name in _UNCONNECTED_SINKS if name in document.get("sinks", {})]
     for place in places:
-        print(f"halflife: note: {place} is in the spec, but this version does not act on it", file=sys.stderr)
+        note(f"note: {place} is in the spec, but this version does not act on it")
 
 
 def say_where(job: Job, stream: TextIO) -> None:
@@ -63,10 +63,4 @@ def say_where(job: Job, stream: TextIO) -> None:
     for name in ("scores", "audit", "drift", "dead_letters"):
         uri = getattr(job.sinks, name)
         if uri is not None:
-            print(f"  {name.replace('_', ' '):<12}  {uri}", file=stream)
-
-
-def _failed(message: str, code: int) -> int:
-    print(f"halflife: {message}", file=sys.stderr)
-    return code
-
+            print_line(f"  {name.replace('_', ' '):<12}  {uri}", stream)

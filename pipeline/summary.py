@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from pipeline.printer import print_line
 from schemas.records import STAGES
 from transforms import metrics
 
@@ -143,4 +144,4 @@ def print_summary(summary: Mapping[str, Any], stream: Any = None) -> None:
     ]
     width = max(len(name) for name, _ in rows)
     for name, value in rows:
-        print(f"  {name:<{width}}  {value:>12}", file=out)
+        print_line(f"  {name:<{width}}  {value:>12}", out)

@@ -3,9 +3,10 @@
 import argparse
 
 from models.access_log import AccessEntry
-from pipeline.commands.output import exit_code, print_json, print_table
+from pipeline.commands.output import exit_code, print_table
 from pipeline.commands.parsing import Arguments, OneLineParser, add_store_options, day
 from pipeline.commands.place import find_place
+from pipeline.printer import print_json
 
 
 def access(arguments: Arguments) -> int:

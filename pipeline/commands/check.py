@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 
 from models.admission import Verdict
-from pipeline.commands.output import Refused, exit_code, print_json
+from pipeline.commands.output import Refused, exit_code
 from pipeline.commands.parsing import (
     Arguments,
     OneLineParser,
@@ -13,6 +13,7 @@ from pipeline.commands.parsing import (
     add_store_options,
 )
 from pipeline.commands.place import admission_at, find_place, folder_admission, job_columns
+from pipeline.printer import print_json, print_line
 
 
 def check(arguments: Arguments) -> int:
@@ -34,7 +35,7 @@ def _check(options: argparse.Namespace) -> None:
     if options.json:
         print_json({"admitted": verdict.admitted, "reason": verdict.reason, "detail": verdict.detail})
     elif verdict.admitted:
-        print(f"admitted: {verdict.version} with digest {verdict.digest}")
+        print_line(f"admitted: {verdict.version} with digest {verdict.digest}")
     else:
         raise Refused(f"refused: {verdict.reason}: {verdict.detail}")
     if not verdict.admitted:

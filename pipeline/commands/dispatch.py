@@ -4,13 +4,16 @@ import difflib
 import sys
 from collections.abc import Callable, Mapping, Sequence
 
+from pipeline.printer import print_line
+
 
 def dispatch(
     program: str, usage: str, verbs: Mapping[str, Callable[[list[str]], int]], arguments: Sequence[str]
 ) -> int:
     """Runs the verb that `arguments` begin with and returns its exit code; 2 where there is none of that name."""
     if arguments and arguments[0] in ("-h", "--help"):
-        print(usage)
+        for line in usage.splitlines():
+            print_line(line)
         return 0
     if arguments and arguments[0] in verbs:
         return verbs[arguments[0]](list(arguments[1:]))
@@ -18,7 +21,8 @@ def dispatch(
     if arguments:
         close = difflib.get_close_matches(arguments[0], verbs, n=1)
         hint = f"; did you mean {close[0]}?" if close else ""
-        print(f"{program}: verb {arguments[0]!r} is not known; {allowed}{hint}", file=sys.stderr)
+        print_line(f"{program}: verb {arguments[0]!r} is not known; {allowed}{hint}", sys.stderr)
     else:
-        print(f"{program}: a verb is missing; {allowed}\n\n{usage}", file=sys.stderr)
+        for line in (f"{program}: a verb is missing; {allowed}", "", *usage.splitlines()):
+            print_line(line, sys.stderr)
     return 2

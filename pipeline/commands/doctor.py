@@ -2,11 +2,11 @@
 
 from collections import Counter
 
-from models.redaction import hide_secrets
-from pipeline.commands.output import Refused, exit_code, print_json, printable
+from pipeline.commands.output import Refused, exit_code
 from pipeline.commands.parsing import Arguments
 from pipeline.options import RunOptions, parse_doctor_options
 from pipeline.preflight.checks import examine
+from pipeline.printer import print_json, print_line
 
 _WIDTH = len("not checked")
 
@@ -27,7 +27,7 @@ def _doctor(runner: str, options: RunOptions) -> None:
         if not options.json:
             change = f"; {finding.change}" if finding.change else ""
             line = f"{finding.verdict:<{_WIDTH}}  {finding.check}: {finding.found}{change}"
-            print(printable(hide_secrets(" ".join(line.split("\n")))), flush=True)
+            print_line(" ".join(line.split("\n")))
     counts = Counter(finding.verdict for finding in findings)
     if options.json:
         checks = [finding._asdict() for finding in findings]

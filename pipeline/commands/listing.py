@@ -12,9 +12,10 @@ from models.releases import Release, release_document
 from models.store import ModelStore
 from models.strict_json import parse_object
 from models.timeline import release_in_force, roles_of, serving_order
-from pipeline.commands.output import exit_code, print_json, print_pairs, print_table
+from pipeline.commands.output import exit_code, print_pairs, print_table
 from pipeline.commands.parsing import Arguments, OneLineParser, add_actor_option, add_store_options, instant
 from pipeline.commands.place import find_place
+from pipeline.printer import print_json
 from schemas import times
 
 _READERS = 16

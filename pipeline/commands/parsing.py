@@ -3,10 +3,10 @@
 import argparse
 import getpass
 import socket
-import sys
 from collections.abc import Sequence
 from typing import Any, NoReturn
 
+from pipeline.printer import shown
 from schemas import times
 from schemas.times import MalformedTime, parse_duration_us
 
@@ -23,7 +23,7 @@ class OneLineParser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         """Says what is wrong and where help is."""
-        self.exit(2, f"{self.prog}: {' '.join(message.split())}; --help says what is allowed\n")
+        self.exit(2, f"{self.prog}: {shown(message)}; --help says what is allowed\n")
 
 
 def _underscored(word: str) -> str:
@@ -110,11 +110,6 @@ def pair(text: str) -> tuple[str, str]:
     if not separator or not key:
         raise argparse.ArgumentTypeError(f"{text!r} is not allowed; allowed: key=value")
     return key, value
-
-
-def note(text: str) -> None:
-    """A remark for people, on standard error, so that `--json` output stays JSON."""
-    print(f"halflife: {text}", file=sys.stderr)
 
 
 Arguments = Sequence[str]

@@ -16,10 +16,11 @@ from models.publishing.recognise import recognise
 from models.publishing.registry import fetch_registered, is_reference
 from models.publishing.samples import read_sample
 from models.signing import sign_folder
-from pipeline.commands.output import Refused, exit_code, print_json, print_pairs
-from pipeline.commands.parsing import Arguments, note
+from pipeline.commands.output import Refused, exit_code, print_pairs
+from pipeline.commands.parsing import Arguments
 from pipeline.commands.place import Place, admission_at, find_place, job_columns
 from pipeline.commands.publish_options import SAID, PublishParser, values
+from pipeline.printer import note, print_json
 
 
 def publish(arguments: Arguments) -> int:

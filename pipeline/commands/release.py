@@ -8,7 +8,7 @@ from collections.abc import Callable
 from models.errors import StoreError
 from models.releases import Challenger, Release, parse_release, release_document
 from models.timeline import release_undone_to, serving_order
-from pipeline.commands.output import exit_code, print_json, print_pairs
+from pipeline.commands.output import exit_code, print_pairs
 from pipeline.commands.parsing import (
     Arguments,
     OneLineParser,
@@ -16,10 +16,10 @@ from pipeline.commands.parsing import (
     add_store_options,
     duration,
     instant,
-    note,
     positive,
 )
 from pipeline.commands.place import Place, find_place
+from pipeline.printer import note, print_json
 from schemas import times
 
 _SHARE = re.compile(r"(?P<version>[^=]+)=(?P<share>\d+(\.\d*)?|\.\d+)(?P<percent>%)?")

@@ -1,0 +1,82 @@
+"""The one printer: what is said to people passes here, so that no secret is shown and no name steers a terminal."""
+
+import json
+import logging
+import sys
+import traceback
+from collections.abc import Mapping
+from typing import Any, TextIO
+
+from models.redaction import hide_secrets, hide_values
+
+
+def shown(text: object) -> str:
+    """The text on one line, without secrets and without control characters, the way it may be printed.
+
+    What others wrote (names in a store, a library's message) may hold terminal sequences, and signs that turn the
+    direction of writing: each such sign is replaced.
+    """
+    return _without_controls(" ".join(hide_secrets(str(text)).split()))
+
+
+def printable(text: str) -> str:
+    """As `shown`, but white space other than line ends and tabs stays as it is: for cells of a table."""
+    return _without_controls(hide_secrets(text))
+
+
+def complain(message: str, code: int) -> int:
+    """One line on standard error, unless there is nothing to say; returns the exit code."""
+    if message:
+        note(message)
+    return code
+
+
+def note(text: str) -> None:
+    """A remark on standard error, so that what is on standard output stays a table or JSON."""
+    print(f"halflife: {shown(text)}", file=sys.stderr)
+
+
+def print_traceback(error: BaseException) -> None:
+    """The whole traceback on standard error, for `--verbose`."""
+    for line in "".join(traceback.format_exception(error)).splitlines():
+        print_line(line, sys.stderr)
+
+
+class Redacting(logging.Formatter):
+    """Log lines of libraries, without what must not be shown."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """As `logging.Formatter.format`, with its lines kept."""
+        return "\n".join(printable(line) for line in super().format(record).splitlines())
+
+
+def log_to_stderr(verbose: bool) -> None:
+    """Logs of libraries are shown with `verbose` and kept quiet otherwise."""
+    level = logging.INFO if verbose else logging.CRITICAL
+    handler = logging.StreamHandler()
+    handler.setFormatter(Redacting(logging.BASIC_FORMAT))
+    logging.basicConfig(level=level, handlers=[handler])
+    logging.getLogger().setLevel(level)
+
+
+def print_line(text: str, stream: TextIO | None = None) -> None:
+    """One line of a report, on standard output unless another stream is given. Its leading spaces stay."""
+    indent = " " * (len(text) - len(text.lstrip(" ")))
+    print(indent + printable(text.strip(" ")), file=stream or sys.stdout, flush=True)
+
+
+def print_json(document: Mapping[str, Any], stream: TextIO | None = None) -> None:
+    """One JSON document on one line, without the values of secret variables and without passwords in URLs."""
+    print(json.dumps(_redacted(document), ensure_ascii=False), file=stream or sys.stdout)
+
+
+def _without_controls(text: str) -> str:
+    return "".join(sign if sign.isprintable() else "\N{REPLACEMENT CHARACTER}" for sign in text)
+
+
+def _redacted(value: Any) -> Any:
+    if isinstance(value, str):
+        return hide_values(value)
+    if isinstance(value, Mapping):
+        return {hide_values(str(key)): _redacted(item) for key, item in value.items()}
+    return [_redacted(item) for item in value] if isinstance(value, list | tuple) else value
