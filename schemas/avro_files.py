@@ -11,7 +11,8 @@ import pyarrow as pa
 from backports import zstd
 from fastavro.schema import SchemaParseException
 
-from schemas.avro_datums import encode_rows, is_columnar, joined_bytes, zigzag_varint
+from schemas.avro_datums import is_columnar, joined_bytes, zigzag_varint
+from schemas.record_datums import encode_records
 
 _MAGIC = b"Obj\x01"
 _SYNC_SIZE = 16
@@ -143,7 +144,7 @@ class AvroFileWriter:
         """Appends the batch as one block; an empty batch appends nothing."""
         if batch.num_rows == 0:
             return
-        data = zstd.compress(joined_bytes(encode_rows(batch, self._schema)), options=self._options)
+        data = zstd.compress(joined_bytes(encode_records(batch, self._schema)), options=self._options)
         self._stream.write(zigzag_varint(batch.num_rows) + zigzag_varint(len(data)))
         self._stream.write(data)
         self._stream.write(self._sync)

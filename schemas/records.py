@@ -16,11 +16,35 @@ from schemas.batches import TIME_TYPE
 
 RECORDS = ("Score", "Receipt", "ModelEvent", "DriftStatistic", "DeadLetter")
 STAGES = ("decode", "features", "unserved", "score", "labels")
+MODEL_EVENT_KINDS = (
+    "admitted",
+    "refused",
+    "released",
+    "activated",
+    "retired",
+    "loaded",
+    "load_failed",
+    "unloaded",
+    "accessed",
+    "heartbeat",
+    "gate",
+    "retraining_advised",
+    "run_started",
+    "erased",
+    "expired",
+    "held",
+)
 
 
-# What a scorer read: a number, a text or nothing for each feature's name.
+# What a scorer read, by the feature's name: the branches of the schema's union, in its order.
 FEATURE_VALUE_TYPE = pa.sparse_union(
-    [pa.field("null", pa.null()), pa.field("number", pa.float64()), pa.field("text", pa.string())]
+    [
+        pa.field("null", pa.null()),
+        pa.field("whole", pa.int64()),  # before the numbers: resolving schemas, a long is read as the first that fits
+        pa.field("number", pa.float64()),
+        pa.field("text", pa.string()),
+        pa.field("bytes", pa.binary()),
+    ]
 )
 FEATURES_TYPE = pa.map_(pa.string(), FEATURE_VALUE_TYPE)
 
@@ -58,11 +82,15 @@ def _arrow_type(node: Any) -> pa.DataType:
         return TIME_TYPE
     if node["type"] == "array":
         return pa.list_(pa.struct([_arrow_field(field) for field in node["items"]["fields"]]))
-    return FEATURES_TYPE
+    values = node["values"]
+    return FEATURES_TYPE if isinstance(values, list) else pa.map_(pa.string(), _SCALARS[values])
 
 
 class DeadLetter(NamedTuple):
-    """An input record that did not become a score; `event_time_us` and `at_us` in microseconds since the epoch."""
+    """An input record that did not become a score; `event_time_us` and `at_us` in microseconds since the epoch.
+
+    `schema` is the fingerprint of the one the payload was written with, `key_id` names the key it is encrypted under.
+    """
 
     stage: str
     error: str
@@ -71,10 +99,15 @@ class DeadLetter(NamedTuple):
     event_id: str | None
     event_time_us: int | None
     at_us: int
+    schema: str | None = None
+    key_id: str | None = None
 
 
 class ModelEvent(NamedTuple):
-    """Something that happened to a model version or release; `evidence` is JSON text."""
+    """Something that happened to a model version, a release or a run; `evidence` is JSON text.
+
+    `kind` is one of `MODEL_EVENT_KINDS`; `model` is empty where a run is meant and no model.
+    """
 
     at_us: int
     kind: str

@@ -21,6 +21,8 @@ def letters_of(stage: str, error: str, details: pa.Array, rows: pa.RecordBatch, 
         rows.column(batches.EVENT_ID),
         rows.column(batches.EVENT_TIME),
         pa.repeat(pa.scalar(at_us, pa.int64()), count).cast(batches.TIME_TYPE),
+        pa.nulls(count, pa.string()),
+        pa.nulls(count, pa.string()),
     ]
     return pa.RecordBatch.from_arrays(arrays, schema=arrow_schema("DeadLetter"))
 

@@ -24,6 +24,11 @@ class Origin(NamedTuple):
     pane: int
     model: str
     version: str
+    run: str | None = None
+
+
+# Fields of the record that no statistic has yet.
+_UNMEASURED = ("reference", "n_effective", "p_value", "effect", "importance")
 
 
 def drift_records(profile: Profile, counts: GroupCounts, spec: DriftSpec, origin: Origin) -> pa.RecordBatch:
@@ -46,8 +51,10 @@ def drift_records(profile: Profile, counts: GroupCounts, spec: DriftSpec, origin
         "pane": pa.scalar(origin.pane, pa.int64()),
         "model": pa.scalar(origin.model, pa.string()),
         "version": pa.scalar(origin.version, pa.string()),
+        "run": pa.scalar(origin.run, pa.string()),
     }
     schema = arrow_schema("DriftStatistic")
+    fixed |= {name: pa.scalar(None, schema.field(name).type) for name in _UNMEASURED}
     arrays = [
         pa.repeat(fixed[name], len(table)) if name in fixed else table[name].combine_chunks()
         for name in schema.names

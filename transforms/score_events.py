@@ -83,7 +83,8 @@ def receipts_of(
         elif field.name in columns:
             arrays.append(columns[field.name])
         else:
-            arrays.append(pa.repeat(pa.scalar(constants[field.name], field.type), count))
+            # What nothing fills yet is null.
+            arrays.append(pa.repeat(pa.scalar(constants.get(field.name), field.type), count))
     return pa.RecordBatch.from_arrays(arrays, schema=arrow_schema("Receipt"))
 
 

@@ -3,7 +3,7 @@
 import hashlib
 import time
 from collections.abc import Iterator
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -22,6 +22,8 @@ CHAMPION, CHALLENGER, SHADOW = "champion", "challenger", "shadow"
 # Bugs in our code or a scorer's must stop the job, not turn into dead letters.
 BUGS = (TypeError, AttributeError, NameError, AssertionError)
 Ints = npt.NDArray[np.int64]
+# Branches of the union of what a scorer read.
+_WHOLE, _NUMBER, _TEXT = 1, 2, 3
 
 
 class Assigned(NamedTuple):
@@ -141,27 +143,34 @@ def decisions(scores: npt.NDArray[np.float64], output: Output) -> pa.Array:
 
 
 def features_map(inputs: pa.RecordBatch) -> pa.Array:
-    """What the scorer read as a map per row: number, text or null by input name.
+    """What the scorer read as a map per row: number, whole number, text or null by input name.
 
-    The union is sparse (children as long as the union): pyruhvro 0.4.0 reads a dense one as if it were sparse.
+    Integers keep all their digits; booleans are 0 and 1. The union is sparse (children as long as the union):
+    pyruhvro 0.4.0 reads a dense one as if it were sparse.
     """
     rows, names = inputs.num_rows, inputs.schema.names
     kinds = np.zeros((rows, len(names)), np.int8)
-    numbers = np.zeros((rows, len(names)))
     texts = np.full((rows, len(names)), -1, np.int64)
     text_columns: list[pa.Array] = []
+    # One place in memory for the two: a value is read by its kind only.
+    numbers = np.zeros(kinds.shape)
+    wholes = numbers.view(np.int64)
     for place, column in enumerate(inputs.columns):
         present = column.is_valid().to_numpy(zero_copy_only=False)
         if pa.types.is_string(column.type):
-            kinds[:, place] = np.where(present, 2, 0)
+            kinds[:, place] = np.where(present, _TEXT, 0)
             texts[:, place] = np.where(present, len(text_columns) * rows + np.arange(rows), -1)
             text_columns.append(column)
+        elif pa.types.is_floating(column.type):
+            kinds[:, place] = np.where(present, _NUMBER, 0)
+            numbers[:, place] = _filled(column, pa.float64())
         else:
-            kinds[:, place] = present
-            numbers[:, place] = _as_doubles(column)
+            kinds[:, place] = np.where(present, _WHOLE, 0)
+            wholes[:, place] = _filled(column, pa.int64())
+    children = [pa.array(wholes.ravel()), pa.array(numbers.ravel()), _interleaved(text_columns, texts.ravel())]
     union = pa.UnionArray.from_sparse(
         pa.array(kinds.ravel()),
-        [pa.nulls(kinds.size), pa.array(numbers.ravel()), _interleaved(text_columns, texts.ravel())],
+        [pa.nulls(kinds.size), *children, pa.nulls(kinds.size, pa.binary())],
         [field.name for field in FEATURE_VALUE_TYPE],
     )
     keys = _repeated(names, rows)
@@ -188,10 +197,7 @@ def _interleaved(columns: list[pa.Array], places: Ints) -> pa.Array:
     return pa.concat_arrays(columns).take(pa.array(places, mask=places < 0))
 
 
-def _as_doubles(column: pa.Array) -> npt.NDArray[np.float64]:
-    if pa.types.is_boolean(column.type):
-        column = column.cast(pa.int64())
-    doubles = column.cast(pa.float64(), safe=False)
+def _filled(column: pa.Array, kind: pa.DataType) -> npt.NDArray[Any]:
     # A null's place is taken by any number; a NaN that the scorer read stays one.
-    filled: npt.NDArray[np.float64] = doubles.fill_null(0.0).to_numpy(zero_copy_only=False)
+    filled: npt.NDArray[Any] = column.cast(kind, safe=False).fill_null(0).to_numpy(zero_copy_only=False)
     return filled

@@ -34,7 +34,9 @@ def json_rows(batch: pa.RecordBatch) -> list[bytes]:
 
 
 def _texts_or_one(column: pa.Array) -> pa.Array | str:
-    """The JSON of each value, or that of all where they are the same text, as version and digest are."""
+    """The JSON of each value, or that of all where it is the same text, as version and digest are, or none at all."""
+    if column.null_count == len(column):
+        return "null"
     if pa.types.is_string(column.type) and column.null_count == 0 and pc.all(pc.equal(column, column[0])).as_py():
         return _ENCODER.encode(column[0].as_py()).decode()
     return _texts(column)
@@ -90,19 +92,24 @@ def _times(column: pa.Array) -> pa.Array:
 
 
 def _maps(column: pa.Array) -> pa.Array:
-    """Maps from texts to numbers, texts or nothing (a sparse union)."""
-    entries = _joined(_texts(column.keys), ":", _union(column.items))
+    """Maps from texts to numbers, texts or nothing (a sparse union), or to values of one type."""
+    values = _union if pa.types.is_union(column.type.item_type) else _texts
+    entries = _joined(_texts(column.keys), ":", values(column.items))
     lists = pa.LargeListArray.from_arrays(column.offsets.cast(pa.int64()), entries)
     objects = _joined("{", pc.binary_join(lists, pa.scalar(",", _TEXT)), "}")
     return pc.if_else(column.is_valid(), objects, pa.scalar(None, _TEXT)) if column.null_count else objects
 
 
 def _union(values: pa.UnionArray) -> pa.Array:
-    kinds, chosen = np.unique(values.type_codes.to_numpy(), return_inverse=True)
-    texts = [_texts(values.field(int(kind))) for kind in kinds]
+    """Of each kind only the values that are of it are made into texts."""
+    codes = values.type_codes.to_numpy()
+    places = [np.flatnonzero(codes == kind) for kind in np.unique(codes)]
+    texts = [_texts(values.field(int(codes[own[0]])).take(pa.array(own))) for own in places]
     if len(texts) == 1:
         return texts[0]
-    return pc.choose(pa.array(chosen), *texts)
+    order = np.empty(len(codes), np.int64)
+    order[np.concatenate(places)] = np.arange(len(codes))
+    return pa.concat_arrays(texts).take(pa.array(order))
 
 
 def _lists(column: pa.Array) -> pa.Array:

@@ -52,12 +52,13 @@ def rows(count: int, payload: bytes = b"x") -> pa.RecordBatch:
 
 def plain(row: dict[str, Any]) -> dict[str, Any]:
     """A row of a file as a table has it, without what was measured; features in order of their names."""
-    named = {"float": "double_value", "str": "string_value"}
+    named = {"int": "long_value", "float": "double_value", "str": "string_value", "bytes": "bytes_value"}
     features = [
-        {"key": name, "value": {"double_value": None, "string_value": None} | {named[type(value).__name__]: value}}
+        {"key": name, "value": dict.fromkeys(named.values()) | {named[type(value).__name__]: value}}
         for name, value in sorted(row.get("features", {}).items())
     ]
-    shown = row | ({"features": features} if "features" in row else {})
+    # A table's map has no null: it is empty instead.
+    shown = row | ({"features": features, "lookups": []} if "features" in row else {})
     return {name: value for name, value in shown.items() if name not in MEASURED}
 
 

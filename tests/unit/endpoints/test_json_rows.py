@@ -19,16 +19,20 @@ TIME = datetime(2013, 1, 1, 0, 26, 40, 123456, UTC)
 
 
 def receipts() -> pa.RecordBatch:
-    """Three rows; the features are a number, a text, and nothing."""
-    inputs = {"delay": [1.5, None, math.nan], "carrier": ["UA", "Ünited", None]}
+    """Three rows; the features are a number, a text, a whole number, and nothing."""
+    inputs = {"delay": [1.5, None, math.nan], "carrier": ["UA", "Ünited", None], "seats": [2**60, None, 3]}
     features = features_map(pa.RecordBatch.from_pydict(inputs))
     columns = []
     for field in arrow_schema("Receipt"):
         value = {pa.string(): "x", pa.float64(): math.inf, pa.int64(): 2**60, TIME_TYPE: TIME}.get(field.type, False)
         if pa.types.is_list(field.type):
-            columns.append(pa.array([[{"feature": "delay", "contribution": 0.5}], [], []], field.type))
-        elif pa.types.is_map(field.type):
+            columns.append(pa.array([[{"feature": "delay", "contribution": 0.5, "code": "D1"}], [], []], field.type))
+        elif field.name == "features":
             columns.append(features)
+        elif field.name == "lookups":
+            columns.append(pa.array([[("airports", "2013"), ("planes", "7")], None, []], field.type))
+        elif field.name == "base_value":
+            columns.append(pa.nulls(3, field.type))
         elif field.name == "subject":
             columns.append(pa.array(["N1", None, "N3"]))
         else:
@@ -45,11 +49,13 @@ def test_every_field_is_there_in_its_form() -> None:
     assert list(first) == arrow_schema("Receipt").names
     assert (first["event_time"], first["score"], first["release"]) == ("2013-01-01T00:26:40.123456Z", None, 2**60)
     assert (first["late"], first["subject"], second["subject"]) == (False, "N1", None)
-    assert first["reasons"] == [{"feature": "delay", "contribution": 0.5}]
+    assert first["reasons"] == [{"feature": "delay", "contribution": 0.5, "code": "D1"}]
+    assert [one["lookups"] for one in (first, second, third)] == [{"airports": "2013", "planes": "7"}, None, {}]
+    assert (first["base_value"], first["run"]) == (None, "x")
     assert [one["features"] for one in (first, second, third)] == [
-        {"delay": 1.5, "carrier": "UA"},
-        {"delay": None, "carrier": "Ünited"},
-        {"delay": None, "carrier": None},
+        {"delay": 1.5, "carrier": "UA", "seats": 2**60},
+        {"delay": None, "carrier": "Ünited", "seats": None},
+        {"delay": None, "carrier": None, "seats": 3},
     ]
 
 
