@@ -1,18 +1,31 @@
 """Admission: every proof a bundle gives before a release of it may enter the timeline. Fails closed."""
 
-import tempfile
+import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
-from models.errors import BundleRefused
-from models.folders import BundleTooLarge, expanded_bytes, measure_folder, read_folder_manifest, verify_digests
-from models.manifest import Manifest
+from models.daemons import OutOfTime, within
+from models.errors import BundleRefused, writable
+from models.folders import (
+    BundleTooLarge,
+    WrongDigest,
+    expanded_bytes,
+    measure_folder,
+    read_folder_manifest,
+    verify_digests,
+)
+from models.inputs import WrongInputs
+from models.manifest import InvalidManifest, Manifest
 from models.memory import memory_limit_bytes
-from models.proving import prove
+from models.outages import disk_failed, full_disk, local_disk, temporary_folder
+from models.proving import prove, refused_as
 from models.releases import AdmittedRelease, Release
-from models.signing import verify_signature
+from models.scorers import Scorer, WillNotLoad
+from models.signing import BadSignature, verify_signature
 from models.store import ModelStore
+from schemas.validation import Absent
 
 REASONS = (
     "incomplete",
@@ -26,8 +39,14 @@ REASONS = (
     "golden_mismatch",
     "bad_output",
     "too_large",
+    "timed_out",
 )
 DEFAULT_MAX_BYTES = 2 * 1024**3
+DEFAULT_TIMEOUT_S = 300.0
+"""The largest bundle allowed by default is hashed and loaded within a minute; this leaves room on a busy worker."""
+SPLIT_COLUMNS = ("event_id", "subject")
+_MOST_DETAIL = 2000
+_LOCK = threading.Lock()  # of no object, so that an admission can travel before it is used
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,10 +82,13 @@ class Refusal:
 
 
 class Admission:
-    """Decides over versions of one model; each manifest digest is decided once and remembered.
+    """Decides over versions of one model; each manifest digest is decided once and remembered. Thread-safe.
 
     The proofs are given in the order of `REASONS`, with one exception: a bundle is measured before it is
     downloaded or opened, so `too_large` is found out before anything is paid for it.
+
+    Whatever a proof raises, of whatever class, is a verdict on the bundle; only where the store or the local disk
+    fails there is none. A proof that does not end is left to its thread.
 
     Args:
         store: the model's store; None if only folders are checked.
@@ -75,6 +97,7 @@ class Admission:
         max_bytes: greatest size of a bundle's files together, and of what its archives unpack to.
         trusted_key: the public key (PEM) that every bundle must be signed with; None asks for no signature.
         memory: gives the bytes of memory this process may have, which a bundle must fit too; None if unknown.
+        timeout_s: seconds that the proofs of one bundle may take, once it is downloaded.
     """
 
     def __init__(
@@ -85,6 +108,7 @@ class Admission:
         max_bytes: int = DEFAULT_MAX_BYTES,
         trusted_key: str | None = None,
         memory: Callable[[], int | None] = memory_limit_bytes,
+        timeout_s: float = DEFAULT_TIMEOUT_S,
     ) -> None:
         self._store = store
         self._columns = columns
@@ -92,42 +116,40 @@ class Admission:
         self._max_bytes = max_bytes
         self._trusted_key = trusted_key
         self._memory = memory
+        self._timeout_s = timeout_s
         self._verdicts: dict[str, Verdict] = {}
+        self._turns: dict[str, threading.Lock] = {}
 
     def check_version(self, version: str) -> Verdict:
         """The verdict on a version in the store.
 
         Raises:
-            StoreError: the store did not answer; that is no verdict, ask again.
+            StoreError: the store or the local disk failed; that is no verdict, ask again.
         """
         store = self._store
         if store is None:
             raise ValueError(f"version {version!r} cannot be checked without a store; allowed: check_folder")
-        try:
-            manifest = store.read_manifest(version)
-        except BundleRefused as refusal:
-            return _refused(refusal, version, None)
-        if manifest.digest not in self._verdicts:
-            with tempfile.TemporaryDirectory(prefix="halflife-admission-") as folder:
-
-                def download() -> Path:
-                    sizes = store.measure(manifest)
-                    self._check_size(sum(sizes.values()), f"version {version!r}")
-                    store.download(manifest, sizes, Path(folder))
-                    return Path(folder)
-
-                verdict = self._decide(manifest, download)
-            if not verdict.final:
-                return verdict
-            self._verdicts[manifest.digest] = verdict
-        return self._verdicts[manifest.digest]
+        manifest = self._manifest(version, lambda: store.read_manifest(version))
+        if isinstance(manifest, Verdict):
+            return manifest
+        with self._turn(manifest.digest):
+            if manifest.digest not in self._verdicts:
+                with temporary_folder("halflife-admission-") as folder:
+                    verdict = self._decide(manifest, partial(self._downloaded, store, manifest, folder))
+                if not verdict.final:
+                    return verdict
+                self._verdicts[manifest.digest] = verdict
+            return self._verdicts[manifest.digest]
 
     def check_folder(self, folder: Path) -> Verdict:
-        """The verdict on a local folder that holds a bundle with its `manifest.json`."""
-        try:
-            manifest = read_folder_manifest(folder)
-        except BundleRefused as refusal:
-            return _refused(refusal, folder.name, None)
+        """The verdict on a local folder that holds a bundle with its `manifest.json`.
+
+        Raises:
+            StoreError: the local disk failed; that is no verdict, ask again.
+        """
+        manifest = self._manifest(folder.name, lambda: read_folder_manifest(folder))
+        if isinstance(manifest, Verdict):
+            return manifest
 
         def measured() -> Path:
             self._check_size(sum(measure_folder(folder, manifest).values()), str(folder))
@@ -139,8 +161,11 @@ class Admission:
         """Check every version a release names; one that may not serve refuses the whole release.
 
         Raises:
-            StoreError: the store did not answer; that is no refusal, ask again.
+            StoreError: the store or the local disk failed; that is no refusal, ask again.
         """
+        refusal = self._check_split(release)
+        if refusal is not None:
+            return refusal
         digests: dict[str, str] = {}
         for version in release.versions:
             verdict = self.check_version(version)
@@ -149,18 +174,84 @@ class Admission:
             digests[version] = verdict.digest
         return AdmittedRelease(release, digests)
 
-    def _decide(self, manifest: Manifest, bundle: Callable[[], Path]) -> Verdict:
-        """Decide over a valid manifest; `bundle` gives the folder, its files measured."""
+    def remembered(self, release: Release) -> AdmittedRelease | None:
+        """The release, if each of its versions was admitted before and its bundle is still that one; reads manifests.
+
+        Raises:
+            StoreError: the store failed; ask again.
+        """
+        if self._store is None or not self._verdicts or self._check_split(release) is not None:
+            return None
+        digests: dict[str, str] = {}
+        for version in release.versions:
+            manifest = self._manifest(version, partial(self._store.read_manifest, version))
+            if isinstance(manifest, Verdict) or not self._was_admitted(manifest.digest):
+                return None
+            digests[version] = manifest.digest
+        return AdmittedRelease(release, digests)
+
+    def _turn(self, digest: str) -> threading.Lock:
+        """Held while a bundle is tried: releases that name the same version try it once."""
+        with _LOCK:
+            return self._turns.setdefault(digest, threading.Lock())
+
+    def _was_admitted(self, digest: str) -> bool:
+        verdict = self._verdicts.get(digest)
+        return verdict is not None and verdict.admitted
+
+    def _check_split(self, release: Release) -> Refusal | None:
+        """A release whose events cannot be split would be refused by every event."""
+        if self._columns is None or release.split_on in (*SPLIT_COLUMNS, *self._columns):
+            return None
+        known = ", ".join((*SPLIT_COLUMNS, *sorted(self._columns)))
+        refusal = WrongInputs(f"split_on {release.split_on!r} is no column of the job; allowed: {known}")
+        return Refusal(release, _refused(refusal, release.champion, None))
+
+    def _manifest(self, version: str, read: Callable[[], Manifest]) -> Manifest | Verdict:
+        """The manifest of a version, or the verdict that it has none that is valid."""
         try:
-            folder = bundle()
+            with refused_as(_no_manifest):
+                return read()
+        except BundleRefused as refusal:
+            return _refused(refusal, version, None)
+
+    def _downloaded(self, store: ModelStore, manifest: Manifest, folder: Path) -> Path:
+        sizes = store.measure(manifest)
+        self._check_size(sum(sizes.values()), f"version {manifest.version!r}")
+        with local_disk(f"download version {manifest.version!r}"):
+            store.download(manifest, sizes, folder)
+        return folder
+
+    def _decide(self, manifest: Manifest, bundle: Callable[[], Path]) -> Verdict:
+        """Decide over a valid manifest; `bundle` gives the folder, its files measured.
+
+        Only the proofs are timed: how long a store takes says nothing of the bundle.
+        """
+        trial = _Trial()
+        try:
+            with refused_as(_no_manifest):
+                folder = bundle()
+            within(self._timeout_s, partial(self._prove, folder, manifest, trial), f"prove-{manifest.version}")
+        except BundleRefused as refusal:
+            full = full_disk(refusal)
+            if full is not None:
+                raise disk_failed(f"try version {manifest.version!r}", full) from refusal
+            return _refused(refusal, manifest.version, manifest)
+        except OutOfTime:
+            trial.give_up()
+            detail = f"its proofs took longer than {self._timeout_s:g} s; allowed: within model.admission_timeout"
+            return Verdict(False, "timed_out", detail, manifest.version, manifest.digest, manifest)
+        return Verdict(True, None, "", manifest.version, manifest.digest, manifest)
+
+    def _prove(self, folder: Path, manifest: Manifest, trial: "_Trial") -> None:
+        with refused_as(BadSignature):
             if self._trusted_key is not None:
                 verify_signature(folder, manifest, self._trusted_key)
+        with refused_as(WrongDigest):
             verify_digests(folder, manifest)
+        with refused_as(WillNotLoad):
             self._check_size(expanded_bytes(folder, manifest), f"version {manifest.version!r} unpacked")
-            prove(folder, manifest, self._columns, self._allow_pickle).close()
-        except BundleRefused as refusal:
-            return _refused(refusal, manifest.version, manifest)
-        return Verdict(True, None, "", manifest.version, manifest.digest, manifest)
+            prove(folder, manifest, self._columns, self._allow_pickle, trial.loaded).close()
 
     def _check_size(self, size: int, what: str) -> None:
         if size > self._max_bytes:
@@ -170,6 +261,32 @@ class Admission:
             raise BundleTooLarge(f"{what} has {size} bytes; allowed: {memory}, the memory of this worker")
 
 
+class _Trial:
+    """The proofs of one bundle, in a thread that whoever waits for them may leave alone."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._scorer: Scorer | None = None
+        self._given_up = False
+
+    def loaded(self, scorer: Scorer) -> None:
+        with self._lock:
+            self._scorer = scorer
+            if self._given_up:
+                scorer.interrupt()
+
+    def give_up(self) -> None:
+        with self._lock:
+            self._given_up = True
+            if self._scorer is not None:
+                self._scorer.interrupt()
+
+
+def _no_manifest(detail: str) -> InvalidManifest:
+    return InvalidManifest("", Absent(detail), "a bundle that can be read")
+
+
 def _refused(refusal: BundleRefused, version: str, manifest: Manifest | None) -> Verdict:
     digest = None if manifest is None else manifest.digest
-    return Verdict(False, refusal.reason, str(refusal), version, digest, manifest, refusal.passing)
+    detail = writable(" ".join(str(refusal).split()))[:_MOST_DETAIL]
+    return Verdict(False, refusal.reason, detail, version, digest, manifest, refusal.passing)

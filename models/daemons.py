@@ -1,4 +1,4 @@
-"""A few background threads that never keep a process from ending: work in them may hang for good."""
+"""Background threads that never keep a process from ending: work in them may hang for good."""
 
 import queue
 import threading
@@ -9,32 +9,71 @@ from typing import Generic, TypeVar
 T = TypeVar("T")
 
 
+class OutOfTime(Exception):
+    """Work that was not done in its time; it goes on in its thread, and nobody waits for it any more."""
+
+
 class DaemonThreads(Generic[T]):
     """Runs what is submitted, in order, in at most `most` threads, which start when they are first needed.
 
     `concurrent.futures` waits for its threads when the interpreter ends, and a model that never finishes loading
     would hold it up.
+
+    Args:
+        most: how many threads.
+        name: what they are called.
+        turn_s: seconds after which work that is not done keeps a thread of its own but no longer its turn; None
+            gives every piece of work the time that it takes.
     """
 
-    def __init__(self, most: int, name: str) -> None:
-        self._most, self._name = most, name
+    def __init__(self, most: int, name: str, turn_s: float | None = None) -> None:
+        self._most, self._name, self._turn_s = most, name, turn_s
         self._work: queue.SimpleQueue[tuple[Future[T], Callable[[], T]]] = queue.SimpleQueue()
         self._started = 0
+        self._lock = threading.Lock()
 
     def submit(self, work: Callable[[], T]) -> Future[T]:
         """Queue `work`; the future gets its result or its exception."""
         future: Future[T] = Future()
         self._work.put((future, work))
-        if self._started < self._most:
-            self._started += 1
-            threading.Thread(target=self._run, name=f"{self._name}-{self._started}", daemon=True).start()
+        with self._lock:
+            if self._started < self._most:
+                self._started += 1
+                threading.Thread(target=self._run, name=f"{self._name}-{self._started}", daemon=True).start()
         return future
 
     def _run(self) -> None:
         while True:
             future, work = self._work.get()
-            try:
-                future.set_result(work())
-            except Exception as error:  # handed to whoever asks for the result
-                future.set_exception(error)
+            if self._turn_s is None:
+                _fulfil(future, work)
+            else:
+                _started(future, work, f"{self._name}-turn").join(self._turn_s)
             del future, work  # a result must not live until the next piece of work
+
+
+def within(seconds: float, work: Callable[[], T], name: str) -> T:
+    """The result of `work`, which is done in a thread of its own.
+
+    Raises:
+        OutOfTime: it took longer than `seconds`.
+        BaseException: what `work` raised.
+    """
+    future: Future[T] = Future()
+    _started(future, work, name).join(seconds)
+    if not future.done():
+        raise OutOfTime(f"not done within {seconds:g} s")
+    return future.result()
+
+
+def _started(future: Future[T], work: Callable[[], T], name: str) -> threading.Thread:
+    thread = threading.Thread(target=_fulfil, args=(future, work), name=name, daemon=True)
+    thread.start()
+    return thread
+
+
+def _fulfil(future: Future[T], work: Callable[[], T]) -> None:
+    try:
+        future.set_result(work())
+    except BaseException as error:  # handed to whoever asks for the result; SystemExit would end this thread alone
+        future.set_exception(error)

@@ -23,6 +23,14 @@ class StoreError(Exception):
 
 def one_line(error: BaseException) -> str:
     """Class and first line of an error of a library, for a one-line message (at most 300 characters)."""
-    lines = str(error).strip().splitlines()
+    try:
+        lines = str(error).strip().splitlines()
+    except Exception:  # an error of an untrusted model may not even be printable
+        lines = []
     text = lines[0].strip() if lines else ""
-    return f"{type(error).__name__}: {text}"[:300] if text else type(error).__name__
+    return writable(f"{type(error).__name__}: {text}"[:300] if text else type(error).__name__)
+
+
+def writable(text: str) -> str:
+    """The text as UTF-8 can hold it: what a library says may hold lone surrogates, which no record can."""
+    return text.encode("utf-8", "backslashreplace").decode()

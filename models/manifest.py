@@ -24,6 +24,7 @@ FORMAT = 2
 MANIFEST = "manifest.json"
 SIGNATURE = "model.sig"
 MAX_MANIFEST_BYTES = 8 * 1024 * 1024
+_MAX_NAME_BYTES = 255
 _INT64 = range(-(2**63), 2**63)
 
 
@@ -178,11 +179,14 @@ def check_path(path: str, place: str) -> None:
 
     Raises:
         PathOutside: naming `place`, where the path stands.
+        InvalidManifest: a part of it is longer than a file's name may be; an object store would hold it.
     """
     parts = path.split("/")
     strange = any(not part or part in (".", "..") or part != part.strip() for part in parts)
     if strange or "\\" in path or ":" in parts[0] or not path.isprintable():
         raise PathOutside(place, path, "a relative path inside the bundle's folder, such as model/weights.bin")
+    if any(len(part.encode()) > _MAX_NAME_BYTES for part in parts):
+        raise InvalidManifest(place, path, f"names of at most {_MAX_NAME_BYTES} bytes between slashes, as disks hold")
 
 
 def _check_format(document: dict[str, Any]) -> None:
@@ -293,8 +297,8 @@ def _check_files(manifest: Manifest) -> None:
             raise InvalidManifest(place, target, "a path that `files` lists with its sha256")
     folders = {str(parent) for path in manifest.files for parent in PurePosixPath(path).parents}
     for path in manifest.files:
-        if path in (MANIFEST, SIGNATURE) or path in folders:
-            allowed = f"paths of payload files, none of them {MANIFEST}, {SIGNATURE} or a folder"
+        if path.split("/")[0] in (MANIFEST, SIGNATURE) or path in folders:
+            allowed = f"paths of payload files, none of them {MANIFEST}, {SIGNATURE}, below one of them, or a folder"
             raise InvalidManifest("files", path, allowed)
 
 

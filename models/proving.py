@@ -2,7 +2,9 @@
 
 import json
 import math
-from collections.abc import Mapping
+import reprlib
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
@@ -11,10 +13,12 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from models.errors import BundleRefused, one_line
+from models.errors import BundleRefused, StoreError, one_line
 from models.inputs import ARROW_TYPES, check_inputs, prepare_inputs
 from models.manifest import Input, Manifest, Output
-from models.scorers import NotReady, PartlyScored, Scorer, load_scorer
+from models.profiles import MAX_PROFILE_BYTES, SCORE, InvalidProfile, Profile, observe, parse_profile
+from models.scorers import NotReady, PartlyScored, Scorer, WillNotLoad, load_scorer
+from schemas.validation import Absent
 
 _ROUNDING = 1e-6
 
@@ -39,10 +43,33 @@ class GoldenRecords:
     scores: npt.NDArray[np.float64]
 
 
+@contextmanager
+def refused_as(refusal: Callable[[str], BundleRefused]) -> Iterator[None]:
+    """Makes a refusal of whatever a proof raises: a bundle is untrusted, and so are the libraries that read it.
+
+    Raises:
+        BundleRefused: the proof's own, else `refusal` of the error in one line.
+        StoreError: the store or the local disk failed, as it was said.
+        KeyboardInterrupt: a person wants an end.
+    """
+    try:
+        yield
+    except (BundleRefused, StoreError, KeyboardInterrupt):
+        raise
+    except BaseException as error:  # a panic of a library in Rust, and `sys.exit` in a pickle, are no Exception
+        raise refusal(one_line(error)) from error
+
+
 def prove(
-    folder: Path, manifest: Manifest, columns: Mapping[str, str] | None = None, allow_pickle: bool = False
+    folder: Path,
+    manifest: Manifest,
+    columns: Mapping[str, str] | None = None,
+    allow_pickle: bool = False,
+    loaded: Callable[[Scorer], object] = lambda scorer: None,
 ) -> Scorer:
     """Load a bundle whose files are verified, and try it out; the scorer returned is warm.
+
+    Every file that the job will read is read here: the model, the profile, the golden records.
 
     A bundle without golden records is only tried with an empty batch: nothing is known of what it should
     answer.
@@ -52,19 +79,52 @@ def prove(
         manifest: its manifest.
         columns: the job's columns (name → number, integer, boolean or string); None skips this check.
         allow_pickle: whether pickles may be opened.
+        loaded: told of the scorer as soon as it is loaded, before it scores.
 
     Raises:
-        BundleRefused: UnknownScorer, WillNotLoad, WrongInputs, GoldenMismatch or BadOutput.
+        BundleRefused: UnknownScorer, WillNotLoad, WrongInputs, InvalidProfile, GoldenMismatch or BadOutput.
     """
-    scorer = load_scorer(manifest.scorer, folder, manifest, allow_pickle)
+    with refused_as(WillNotLoad):
+        scorer = load_scorer(manifest.scorer, folder, manifest, allow_pickle)
     try:
+        loaded(scorer)
         if columns is not None:
             check_inputs(manifest.inputs, columns)
-        check_golden(scorer, manifest, read_golden(folder, manifest))
-    except BundleRefused:
+        with refused_as(GoldenMismatch):
+            records = read_golden(folder, manifest)
+        with refused_as(_no_profile):
+            check_profile(read_profile(folder, manifest), records)
+        with refused_as(GoldenMismatch):
+            check_golden(scorer, manifest, records)
+    except BaseException:
         scorer.close()
         raise
     return scorer
+
+
+def read_profile(folder: Path, manifest: Manifest) -> Profile | None:
+    """The reference profile of a bundle; None where its manifest names none.
+
+    Raises:
+        InvalidProfile: the file is none.
+    """
+    if manifest.profile is None:
+        return None
+    path = folder / manifest.profile
+    if path.stat().st_size > MAX_PROFILE_BYTES:
+        raise InvalidProfile("profile", Absent(f"{path.stat().st_size} bytes"), f"at most {MAX_PROFILE_BYTES} bytes")
+    return parse_profile(path.read_bytes())
+
+
+def check_profile(profile: Profile | None, records: GoldenRecords) -> None:
+    """Count the golden records on the profile's cells, as drift will count events; raises what that raises."""
+    if profile is not None:
+        inputs = dict(zip(records.batch.schema.names, records.batch.columns, strict=True))
+        observe(profile, pa.RecordBatch.from_pydict({**inputs, SCORE: records.scores}))
+
+
+def _no_profile(detail: str) -> InvalidProfile:
+    return InvalidProfile("profile", Absent(detail), "a profile that values can be counted on")
 
 
 def check_golden(scorer: Scorer, manifest: Manifest, records: GoldenRecords) -> None:
@@ -138,18 +198,28 @@ def read_golden(folder: Path, manifest: Manifest) -> GoldenRecords:
 def _record(line: bytes, inputs: tuple[Input, ...], place: str) -> tuple[dict[str, Any], float]:
     try:
         record = json.loads(line.decode("utf-8"))
+        json.dumps(record, ensure_ascii=False).encode()  # a lone surrogate passes the parser, and nothing after it
     except (ValueError, RecursionError) as error:
         raise GoldenMismatch(f"{place}: {one_line(error)}; allowed: JSON in UTF-8") from None
     if not isinstance(record, dict) or set(record) != {"inputs", "score"} or not isinstance(record["inputs"], dict):
         raise GoldenMismatch(f"{place} is not allowed; allowed: {{'inputs': {{name: value}}, 'score': number}}")
     score = record["score"]
-    if isinstance(score, bool) or not isinstance(score, (int, float)) or not math.isfinite(score):
-        raise GoldenMismatch(f"{place}: score {score!r} is not allowed; allowed: a finite number")
+    if not _finite(score):
+        raise GoldenMismatch(f"{place}: score {reprlib.repr(score)} is not allowed; allowed: a finite number")
     names = {entry.name for entry in inputs}
     for name in sorted(names ^ set(record["inputs"])):
         problem = "has no input" if name in names else "has an unknown input"
         raise GoldenMismatch(f"{place} {problem} {name!r}; allowed: exactly {', '.join(sorted(names))}")
     return record["inputs"], float(score)
+
+
+def _finite(score: object) -> bool:
+    if isinstance(score, bool) or not isinstance(score, (int, float)):
+        return False
+    try:
+        return math.isfinite(score)
+    except OverflowError:  # an integer beyond every float
+        return False
 
 
 def _batch(rows: list[dict[str, Any]], inputs: tuple[Input, ...], file: str) -> pa.RecordBatch:

@@ -6,17 +6,15 @@ them as `model.sig` (a Sigstore bundle), so that `model_signing verify key FOLDE
 """
 
 import base64
-import binascii
 import importlib.util
-import tempfile
 from pathlib import Path
 from typing import Any, ClassVar
 
 from models.errors import BundleRefused, StoreError, one_line
 from models.manifest import MANIFEST, MAX_MANIFEST_BYTES, SIGNATURE, Manifest
+from models.outages import local_disk, temporary_folder
 from models.redaction import hide_secrets
 from models.strict_json import parse_object
-from schemas.validation import SpecError
 
 _PEM = "-----BEGIN PUBLIC KEY-----"
 # Each file's path and hash is in it, and base64 adds a third.
@@ -89,11 +87,12 @@ def verify_signature(folder: Path, manifest: Manifest, public_key: str) -> None:
 
     signature = folder / SIGNATURE
     _check_statement(signature, manifest)
-    with tempfile.NamedTemporaryFile("w", suffix=".pem") as key:
-        key.write(public_key)
-        key.flush()
+    with temporary_folder("halflife-key-") as folder_of_key:
+        key = folder_of_key / "trusted.pem"
+        with local_disk("write the trusted key"):
+            key.write_text(public_key, encoding="ascii")
         try:
-            config = verifying.Config().use_elliptic_key_verifier(public_key=Path(key.name))
+            config = verifying.Config().use_elliptic_key_verifier(public_key=key)
             config.set_hashing_config(_hashing(folder)).verify(folder, signature)
         except Exception as error:
             # The signature is untrusted input to several parsers: whatever one of them raises refuses the bundle.
@@ -112,7 +111,7 @@ def _check_statement(signature: Path, manifest: Manifest) -> None:
         hint = envelope["verificationMaterial"]["publicKey"]["hint"]
         statement = parse_object(base64.b64decode(envelope["dsseEnvelope"]["payload"], validate=True))
         digests = {resource["name"]: resource["digest"] for resource in statement["predicate"]["resources"]}
-    except (SpecError, KeyError, TypeError, binascii.Error) as error:
+    except (KeyError, TypeError, ValueError) as error:  # base64 has none of its own for text that is not ASCII
         raise BadSignature(f"{SIGNATURE} is no signature of a model: {one_line(error)}") from None
     signed = digests.get(MANIFEST)
     if signed != manifest.digest or not hint:

@@ -8,13 +8,15 @@ from models.errors import one_line
 from schemas.validation import Absent, SpecError
 
 _WHOLE_DIGITS = 40
+_MOST_LEVELS = 200
 
 
 def parse_object(raw: bytes) -> dict[str, Any]:
     """The JSON object in `raw`, which must be UTF-8 with each key once and finite numbers only.
 
     Raises:
-        SpecError: it is anything else, nested too deeply included.
+        SpecError: it is anything else, nested more than 200 levels deep included: what can be read in one thread must
+            not fail in another one that has less stack left.
     """
     try:
         document = json.loads(
@@ -32,7 +34,22 @@ def parse_object(raw: bytes) -> dict[str, Any]:
         raise SpecError("", Absent(one_line(error)), "JSON in UTF-8") from None
     if not isinstance(document, dict):
         raise SpecError("", document, "a mapping")
+    _check_levels(document)
     return document
+
+
+def _check_levels(document: dict[str, Any]) -> None:
+    level: list[Any] = [document]
+    for _ in range(_MOST_LEVELS):
+        level = [child for parent in level for child in _children(parent)]
+        if not level:
+            return
+    raise SpecError("", Absent("nested too deeply"), f"at most {_MOST_LEVELS} levels")
+
+
+def _children(parent: Any) -> list[Any]:
+    children = parent.values() if isinstance(parent, dict) else parent
+    return [child for child in children if isinstance(child, (dict, list))]
 
 
 def _unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -14,7 +14,6 @@ from models.store import ModelStore
 from schemas.job import ModelSpec
 from schemas.records import ModelEvent
 
-SPLIT_COLUMNS = ("event_id", "subject")
 MOST_INCOMPLETE = 100
 """Releases whose bundle is waited for at a time; the oldest beyond are given up, so that polls and state stay small."""
 _THREADS = 2
@@ -44,7 +43,9 @@ class Watcher:
     """Reads what is new in a model's releases and has it admitted in background threads.
 
     A release that is not decided within a poll's patience stays pending, and polls go on. Refused is reported once.
-    Keeps verdicts by digest and the decisions that are being made; both can be lost.
+    Keeps verdicts by digest and the decisions that are being made; both can be lost. Releases whose versions are all
+    admitted already have threads of their own, so that a rollback never waits for bundles that are still being tried;
+    and a store that keeps a download waiting keeps only that download.
 
     Args:
         spec: the model and its store.
@@ -56,10 +57,17 @@ class Watcher:
         self._store = ModelStore(spec.store, spec.name)
         self._columns = dict(columns)
         self._patience_s = patience_s
+        timeout_s = spec.admission_timeout_us / 1e6
         self._admission = Admission(
-            self._store, self._columns, spec.allow_pickle, spec.max_bundle_bytes, spec.trusted_key
+            self._store,
+            self._columns,
+            spec.allow_pickle,
+            spec.max_bundle_bytes,
+            spec.trusted_key,
+            timeout_s=timeout_s,
         )
-        self._threads: DaemonThreads[AdmittedRelease | Refusal] = DaemonThreads(_THREADS, "admit")
+        self._lookups: DaemonThreads[None] = DaemonThreads(_THREADS, "look-up", timeout_s)
+        self._trials: DaemonThreads[None] = DaemonThreads(_THREADS, "admit", timeout_s)
         self._deciding: dict[int, Future[AdmittedRelease | Refusal]] = {}
 
     def poll(self, seen: Progress, at_us: int) -> Polled:
@@ -85,7 +93,8 @@ class Watcher:
     def _decide(self, candidates: Iterable[Release]) -> None:
         for release in candidates:
             if release.sequence not in self._deciding:
-                self._deciding[release.sequence] = self._threads.submit(partial(self._decision, release))
+                decision = self._deciding[release.sequence] = Future()
+                self._lookups.submit(partial(self._look_up, release, decision))
         wait(self._deciding.values(), timeout=self._patience_s)
 
     def _settle(self, release: Release, polled: Polled, reported: frozenset[int], at_us: int) -> bool:
@@ -121,12 +130,22 @@ class Watcher:
         kept = tuple(release for release in pending if release not in given_up)
         return Progress(last, kept, frozenset(release.sequence for release in kept if release.sequence in told))
 
-    def _decision(self, release: Release) -> AdmittedRelease | Refusal:
-        if release.split_on not in (*SPLIT_COLUMNS, *self._columns):
-            allowed = ", ".join((*SPLIT_COLUMNS, *sorted(self._columns)))
-            detail = f"release {release.sequence}: split_on {release.split_on!r} is no column; allowed: {allowed}"
-            return Refusal(release, Verdict(False, "wrong_inputs", detail, release.champion, "", None))
-        return self._admission.admit_release(release)
+    def _look_up(self, release: Release, decision: Future[AdmittedRelease | Refusal]) -> None:
+        """Decide on a release of versions that are admitted already; any other is tried in its turn."""
+        try:
+            known = self._admission.remembered(release)
+        except Exception:  # the trial meets it again, and says so
+            known = None
+        if known is None:
+            self._trials.submit(partial(self._try, release, decision))
+        else:
+            decision.set_result(known)
+
+    def _try(self, release: Release, decision: Future[AdmittedRelease | Refusal]) -> None:
+        try:
+            decision.set_result(self._admission.admit_release(release))
+        except BaseException as error:  # an outage is taken up by the poll; a bug of ours stops the job there
+            decision.set_exception(error)
 
     def _refused(self, at_us: int, verdict: Verdict | None, sequence: int, reason: str, detail: str) -> ModelEvent:
         version, digest = (None, None) if verdict is None else (verdict.version, verdict.digest)

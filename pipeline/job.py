@@ -5,7 +5,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
-from models.admission import DEFAULT_MAX_BYTES
+from models.admission import DEFAULT_MAX_BYTES, DEFAULT_TIMEOUT_S
 from schemas.job import (
     AGGREGATES,
     ColumnType,
@@ -21,6 +21,7 @@ from schemas.times import MalformedTime, format_duration_us, format_time_us, par
 from schemas.validation import MISSING, SpecError, validate
 
 DEFAULT_POLL = "10s"
+DEFAULT_ADMISSION_TIMEOUT = f"{DEFAULT_TIMEOUT_S:.0f}s"
 _DEFAULT_TIME_RANGE = ("1970-01-01T00:00:00Z", "2100-01-01T00:00:00Z")
 _DEFAULT_LATENESS = "2h"
 _DEFAULT_SHARDS = 8
@@ -97,6 +98,7 @@ def model_spec(model: Mapping[str, Any]) -> ModelSpec:
         allow_pickle=model.get("allow_pickle", False),
         max_bundle_bytes=model.get("max_bytes", DEFAULT_MAX_BYTES),
         trusted_key=model.get("trusted_key"),
+        admission_timeout_us=_duration(model, "admission_timeout", DEFAULT_ADMISSION_TIMEOUT, "model"),
     )
 
 

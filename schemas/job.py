@@ -81,6 +81,7 @@ class ModelSpec:
     """Which model scores, where its bundles and releases live, and how often new ones are looked for.
 
     `trusted_key` is the public key (PEM) that every bundle must be signed with, None where unsigned ones may serve.
+    `admission_timeout_us` is how long the proofs of one bundle may take.
     """
 
     name: str
@@ -89,6 +90,7 @@ class ModelSpec:
     allow_pickle: bool
     max_bundle_bytes: int
     trusted_key: str | None = None
+    admission_timeout_us: int = 300_000_000
 
 
 @dataclass(frozen=True, slots=True)

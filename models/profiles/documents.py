@@ -47,6 +47,8 @@ def parse_profile(raw: bytes) -> Profile:
     names = [column.name for column in document.columns]
     if len(names) > _MAX_COLUMNS:
         raise InvalidProfile("profile.columns", len(names), f"at most {_MAX_COLUMNS} columns")
+    if not names:
+        raise InvalidProfile("profile.columns", names, "one column or more")
     if any(left >= right for left, right in pairwise(names)):
         raise InvalidProfile("profile.columns", names, "each column once, sorted by name")
     for position, column in enumerate(document.columns):
@@ -64,8 +66,8 @@ def _check(column: Column, path: str) -> None:
 
 
 def _check_numbers(column: NumericColumn, path: str) -> None:
-    if any(left >= right for left, right in pairwise(column.edges)):
-        raise InvalidProfile(f"{path}.edges", column.edges, "strictly increasing numbers")
+    if not all(map(math.isfinite, column.edges)) or any(left >= right for left, right in pairwise(column.edges)):
+        raise InvalidProfile(f"{path}.edges", column.edges, "finite, strictly increasing numbers")
     if len(column.counts) != len(column.edges) + 1:
         raise InvalidProfile(f"{path}.counts", column.counts, f"{len(column.edges) + 1} counts, one per bin")
     moments = (column.min, column.mean, column.max)

@@ -96,6 +96,14 @@ class Scorer(ABC):
                 caller halve the batch down to the record that raises it.
         """
 
+    def interrupt(self) -> None:
+        """End the call of `score` that is running, and those to come, with an error, where the library can.
+
+        Called from another thread, when a bundle's trial has taken too long; nobody waits for its scores any more.
+        Where a library cannot be interrupted its thread goes on beside the job.
+        """
+        return None
+
     def close(self) -> None:
         """Give back what garbage collection does not (connections, processes).
 

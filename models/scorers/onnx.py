@@ -68,9 +68,9 @@ class OnnxScorer(Scorer):
     kind = "onnx"
     requires = ("onnxruntime",)
 
-    def __init__(self, session: Any, manifest: Manifest) -> None:
+    def __init__(self, session: Any, run_options: Any, manifest: Manifest) -> None:
         named = settings(manifest, "output", "classes").get("output")
-        self._session = session
+        self._session, self._run_options = session, run_options
         self._feeds = _feeds(session.get_inputs(), manifest)
         self._rows = _fixed_rows(session.get_inputs())
         self._answers = answers_of(manifest)
@@ -92,7 +92,10 @@ class OnnxScorer(Scorer):
         options.use_deterministic_compute = True
         options.log_severity_level = 4  # what is wrong is raised; without this it is printed too
         path = str(folder / only_file(manifest, [".onnx"]))
-        return cls(onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"]), manifest)
+        session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+        run_options = onnxruntime.RunOptions()
+        run_options.log_severity_level = options.log_severity_level
+        return cls(session, run_options, manifest)
 
     def score(self, batch: pa.RecordBatch) -> npt.NDArray[np.float64]:
         """Score with the model; an empty batch does not reach it."""
@@ -108,8 +111,12 @@ class OnnxScorer(Scorer):
             parts.append(self._run({name: values[places] for name, values in feeds.items()}))
         return np.concatenate(parts)[:rows]
 
+    def interrupt(self) -> None:
+        """Ends a run between two of its nodes, an endless loop included."""
+        self._run_options.terminate = True
+
     def _run(self, feeds: dict[str, npt.NDArray[Any]]) -> npt.NDArray[np.float64]:
-        [answer] = self._session.run([self._output], feeds)
+        [answer] = self._session.run([self._output], feeds, self._run_options)
         if isinstance(answer, list):
             return _of_maps(answer, self._answers)
         if self._labels is not None:

@@ -9,7 +9,7 @@ from models.backends import InvalidStoreUrl
 from models.signing import read_public_key
 from models.store import ModelStore
 from pipeline.documents import apply_settings, read_document
-from pipeline.job import DEFAULT_POLL, checked
+from pipeline.job import DEFAULT_ADMISSION_TIMEOUT, DEFAULT_POLL, checked
 from schemas.times import parse_duration_us
 from schemas.validation import MISSING, SpecError
 
@@ -23,6 +23,7 @@ class Place:
     allow_pickle: bool
     trusted_key: str | None
     max_bytes: int
+    admission_timeout_s: float
 
 
 def model_section(options: argparse.Namespace) -> dict[str, Any]:
@@ -61,12 +62,24 @@ def find_place(options: argparse.Namespace) -> Place:
         allow_pickle=getattr(options, "allow_pickle", False) or model.get("allow_pickle", False),
         trusted_key=None if key is None else read_public_key(key),
         max_bytes=getattr(options, "max_bytes", None) or model.get("max_bytes", DEFAULT_MAX_BYTES),
+        admission_timeout_s=_admission_timeout_s(model),
     )
+
+
+def _admission_timeout_s(model: dict[str, Any]) -> float:
+    return parse_duration_us(model.get("admission_timeout", DEFAULT_ADMISSION_TIMEOUT)) / 1e6
 
 
 def admission_at(place: Place, columns: dict[str, str] | None) -> Admission:
     """The admission that a job at this place does."""
-    return Admission(place.store, columns, place.allow_pickle, place.max_bytes, place.trusted_key)
+    return Admission(
+        place.store,
+        columns,
+        place.allow_pickle,
+        place.max_bytes,
+        place.trusted_key,
+        timeout_s=place.admission_timeout_s,
+    )
 
 
 def folder_admission(options: argparse.Namespace, columns: dict[str, str] | None) -> Admission:
@@ -79,6 +92,7 @@ def folder_admission(options: argparse.Namespace, columns: dict[str, str] | None
         options.allow_pickle or model.get("allow_pickle", False),
         options.max_bytes or model.get("max_bytes", DEFAULT_MAX_BYTES),
         None if key is None else read_public_key(key),
+        timeout_s=_admission_timeout_s(model),
     )
 
 

@@ -26,6 +26,7 @@ _CHANGES = {
     "golden_mismatch": "the libraries it was published with, or publish it anew",
     "bad_output": "publish a model that answers with numbers, or release another version",
     "too_large": "raise model.max_bytes, use larger workers, or publish a smaller model",
+    "timed_out": "raise model.admission_timeout, or release another version",
     "died": "try it alone with halflife models check",
     "no_answer": "try it alone with halflife models check",
 }

@@ -8,8 +8,10 @@ import pytest
 from models.admission import REASONS
 from models.signing import sign_folder
 from tests.cli.commands import Models, halflife
+from tests.loading.endless import looping_bundle
 from tests.unit.models import broken
 from tests.unit.models.broken import new_key
+from tests.unit.models.bundles import write_bundle
 
 Build = Callable[[Path], None]
 
@@ -52,7 +54,22 @@ def job(tmp_path: Path) -> Path:
 
 
 def test_every_reason_has_a_broken_bundle() -> None:
-    assert list(dict.fromkeys(reason for _, reason in FIRST_FAULT)) == list(REASONS)
+    assert [*dict.fromkeys(reason for _, reason in FIRST_FAULT), "timed_out"] == list(REASONS)
+
+
+def test_bundle_that_never_answers_is_refused_in_the_time_that_the_job_allows(tmp_path: Path, job: Path) -> None:
+    write_bundle(tmp_path / "bundle", looping_bundle(tmp_path / "bundle", None))
+    limit = ("--set", "model.admission_timeout=1s")
+    ran = halflife("models", "check", tmp_path / "bundle", "--job", job, *limit, "--json")
+    assert (ran.code, ran.json["admitted"], ran.json["reason"]) == (1, False, "timed_out")
+    assert "took longer than 1 s" in ran.json["detail"]
+
+
+@pytest.mark.parametrize("text", ["0s", "soon", "-1s"])
+def test_time_limit_is_a_duration(tmp_path: Path, job: Path, text: str) -> None:
+    ran = halflife("models", "check", tmp_path, "--job", job, "--set", f"model.admission_timeout={text}")
+    assert (ran.code, ran.err.count("\n")) == (2, 1)
+    assert f"model.admission_timeout: '{text}' is not allowed; allowed: a duration" in ran.err
 
 
 @pytest.mark.parametrize(("build", "reason"), FIRST_FAULT, ids=[build.__name__ for build, _ in FIRST_FAULT])

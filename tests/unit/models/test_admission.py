@@ -149,4 +149,4 @@ def test_admission_travels_before_use(stored: ModelStore) -> None:
 
 def test_reasons_stand_in_the_order_of_the_design() -> None:
     order = "incomplete invalid_manifest path_outside bad_signature wrong_digest unknown_scorer will_not_load"
-    assert " ".join(REASONS) == f"{order} wrong_inputs golden_mismatch bad_output too_large"
+    assert " ".join(REASONS) == f"{order} wrong_inputs golden_mismatch bad_output too_large timed_out"

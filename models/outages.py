@@ -1,0 +1,76 @@
+"""The local disk as a thing that fails and recovers, told from bundles that are at fault."""
+
+import errno
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from models.errors import StoreError, one_line
+
+_FULL = (errno.ENOSPC, errno.EDQUOT)
+# What the names of files alone can cause: these say something of the bundle, and say it again whenever they are asked.
+_OF_NAMES = (errno.ENAMETOOLONG, errno.EINVAL, errno.EILSEQ, errno.ENOTDIR, errno.EISDIR, errno.EEXIST, errno.ELOOP)
+# Libraries in C++ and Java pass on the system's words, not its number.
+_WORDS = ("No space left on device", "Disk quota exceeded")
+_MOST_CAUSES = 20
+
+
+class DiskFailed(StoreError):
+    """The local disk did not take or give a file; asking again later may succeed."""
+
+
+@contextmanager
+def local_disk(doing: str) -> Iterator[None]:
+    """What the local disk raises while a bundle is written to it is an outage.
+
+    Raises:
+        DiskFailed: naming what was being done.
+        OSError: the names of the files are at fault.
+    """
+    try:
+        yield
+    except OSError as error:
+        if error.errno in _OF_NAMES:
+            raise
+        raise DiskFailed(_message(doing, error)) from error
+
+
+@contextmanager
+def temporary_folder(prefix: str) -> Iterator[Path]:
+    """A new folder, gone afterwards.
+
+    Raises:
+        DiskFailed: it cannot be made.
+    """
+    with local_disk("make a temporary folder"):
+        folder = tempfile.TemporaryDirectory(prefix=prefix, ignore_cleanup_errors=True)
+    with folder as name:
+        yield Path(name)
+
+
+def full_disk(error: BaseException | None) -> BaseException | None:
+    """The error of a full disk among an error and its causes; None where there is none."""
+    for _ in range(_MOST_CAUSES):
+        if error is None:
+            return None
+        if (isinstance(error, OSError) and error.errno in _FULL) or any(word in _text(error) for word in _WORDS):
+            return error
+        error = error.__cause__ or error.__context__
+    return None
+
+
+def disk_failed(doing: str, error: BaseException) -> DiskFailed:
+    """The outage that a full disk is."""
+    return DiskFailed(_message(doing, error))
+
+
+def _message(doing: str, error: BaseException) -> str:
+    return f"cannot {doing}: {one_line(error)}; make room in the temporary folder, or set TMPDIR to another disk"
+
+
+def _text(error: BaseException) -> str:
+    try:
+        return str(error)
+    except Exception:  # as `one_line`
+        return ""
