@@ -25,10 +25,11 @@ DEFAULT_ADMISSION_TIMEOUT = f"{DEFAULT_TIMEOUT_S:.0f}s"
 _DEFAULT_TIME_RANGE = ("1970-01-01T00:00:00Z", "2100-01-01T00:00:00Z")
 _DEFAULT_LATENESS = "2h"
 _DEFAULT_SHARDS = 8
-_DEFAULT_TILE_VALUES = 4096
+_DEFAULT_TILE_VALUES = 16_384
 # PSI above 0.2 is the customary line for a shift worth acting on (Siddiqi 2006); KS 0.1 is its usual companion.
 _DEFAULT_PSI, _DEFAULT_KS = 0.2, 0.1
 _MAX_TILES = 100_000
+_LEAST_WINDOW_US = 1_000
 # The spec travels in the graph, and options of services name files of the machine that starts the job.
 _OPTIONS = re.compile(r"^((?:kafka|pubsub)://[^?]*)\?.*")
 _TEXT_AGGREGATES = frozenset({"count", "last", "distinct", "top"})
@@ -171,10 +172,18 @@ def _windowed(feature: Mapping[str, Any], columns: Mapping[str, str], place: str
     if column is not None and columns[column] == "string" and aggregate not in _TEXT_AGGREGATES:
         allowed = ", ".join(name for name in AGGREGATES if name in _TEXT_AGGREGATES)
         raise SpecError(f"{place}.aggregate", aggregate, f"{allowed} (the column {column} is text)")
-    size_us, every_us = (_duration(feature, key, "", place) for key in ("size", "every"))
+    size_us, every_us = (_window(feature, key, place) for key in ("size", "every"))
     return FeatureSpec(
         feature["name"], feature["key"], column, aggregate, size_us, every_us, feature.get("q")
     )
+
+
+def _window(feature: Mapping[str, Any], key: str, place: str) -> int:
+    duration = parse_duration_us(feature[key])
+    if duration < _LEAST_WINDOW_US:
+        least = format_duration_us(_LEAST_WINDOW_US)
+        raise SpecError(f"{place}.{key}", feature[key], f"a duration of at least {least}, what runners' timers know")
+    return duration
 
 
 def _check_tiles(spec: FeaturesSpec) -> None:

@@ -37,6 +37,7 @@ def summarise(
         "receipts": counts.get(metrics.RECEIPTS_WRITTEN, 0),
         "dead_letters": {stage: counts.get(metrics.DEAD_LETTERS_PREFIX + stage, 0) for stage in STAGES},
         "late": counts.get(metrics.EVENTS_LATE, 0),
+        "features_over_limit": _over_limit(counts),
         "versions": _versions(counts),
         "releases": _by_release(counts),
         "releases_admitted": counts.get(metrics.RELEASES_ADMITTED, 0),
@@ -51,6 +52,12 @@ def summarise(
         },
         "job": dict(job),
     }
+
+
+def _over_limit(counts: Mapping[str, int]) -> dict[str, int]:
+    """Events whose value of a feature is null since a tile had more distinct values than `max_values_per_tile`."""
+    prefix = metrics.OVER_LIMIT_PREFIX
+    return {name.removeprefix(prefix): n for name, n in sorted(counts.items()) if name.startswith(prefix) and n}
 
 
 def _versions(counts: Mapping[str, int]) -> dict[str, dict[str, int]]:
@@ -97,13 +104,20 @@ def feature_counts(counts: Mapping[str, int], folder: str, run_id: str) -> dict[
     if read != decoded + letters["decode"]:
         raise CountsDoNotAdd(f"{read} records read, but {decoded} decoded + {letters['decode']} dead letters of decode")
     rows = decoded - letters["features"]
-    return {"run": run_id, "records_read": read, "rows": rows, "dead_letters": letters, "out": folder}
+    document = {"run": run_id, "records_read": read, "rows": rows, "dead_letters": letters, "out": folder}
+    return document | {"features_over_limit": _over_limit(counts)}
 
 
 def feature_lines(counts: Mapping[str, Any]) -> str:
     """The counts of `halflife features` for people."""
     lost = sum(counts["dead_letters"].values())
-    return f"{counts['rows']:,} rows of {counts['records_read']:,} records ({lost:,} dead letters) in {counts['out']}"
+    rows = f"{counts['rows']:,} rows of {counts['records_read']:,} records ({lost:,} dead letters) in {counts['out']}"
+    return "\n".join([rows, *(f"{what}: {n:,}" for what, n in _lines_over_limit(counts))])
+
+
+def _lines_over_limit(counts: Mapping[str, Any]) -> list[tuple[str, int]]:
+    over = counts["features_over_limit"]
+    return [(f"{name} null, windows.max_values_per_tile exceeded", number) for name, number in over.items()]
 
 
 def check_summary(path: str) -> None:
@@ -134,6 +148,7 @@ def print_summary(summary: Mapping[str, Any], stream: Any = None) -> None:
         ("receipts", f"{summary['receipts']:,}"),
         ("late", f"{summary['late']:,}"),
     ]
+    rows += [(name, f"{n:,}") for name, n in _lines_over_limit(summary)]
     rows += [(f"dead letters, {stage}", f"{n:,}") for stage, n in summary["dead_letters"].items() if n]
     for version, roles in summary["versions"].items():
         rows += [(f"version {version}, {role}", f"{n:,}") for role, n in roles.items()]

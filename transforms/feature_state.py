@@ -14,7 +14,7 @@ import pyarrow as pa
 from schemas import batches
 from schemas.times import format_duration_us
 from transforms.state import StateFormatMismatch
-from transforms.tile_queries import evaluate
+from transforms.tile_queries import evaluate, over_limit
 from transforms.tiles import (
     OBSERVED,
     VALUE,
@@ -119,10 +119,17 @@ def features_of(plan: KeyPlan, tiles: TileTables | None, rows: pa.RecordBatch) -
     return pa.RecordBatch.from_arrays(arrays, names=[*names, *(feature.name for feature in plan.features)])
 
 
-def advance(
-    plan: KeyPlan, state: FeatureState, watermark_us: int, lateness_us: int, max_values: int
-) -> tuple[pa.RecordBatch | None, int]:
-    """The watermark has reached `watermark_us`: features of the events that are due, and how many rows were too late.
+class Advanced(NamedTuple):
+    """The features of the events that were due (None for no event), how many rows were too late for their tile, and
+    of how many events a feature is null because a tile has too many distinct values."""
+
+    featured: pa.RecordBatch | None
+    expired: int
+    over_limit: dict[str, int]
+
+
+def advance(plan: KeyPlan, state: FeatureState, watermark_us: int, lateness_us: int, max_values: int) -> Advanced:
+    """The watermark has reached `watermark_us`: what is due then.
 
     Tiles close when the watermark passes their end; later rows amend them until the end of their tile plus the
     longest size plus `lateness_us`; rows later than that change nothing and are counted.
@@ -135,10 +142,11 @@ def advance(
     _close_tiles(plan, state, max_values)
     due = _take_due(plan, state)
     featured = None if due is None else features_of(plan, state.tiles, due)
+    over = {} if due is None else over_limit(plan, state.tiles, due)
     now_kept = _first_kept_tile(plan, state.watermark_us, lateness_us)
     if now_kept > first_kept and state.tiles is not None:
         state.tiles = expire(state.tiles, now_kept)
-    return featured, expired
+    return Advanced(featured, expired, over)
 
 
 def has_moved_on(plan: KeyPlan, before_us: int, watermark_us: int, lateness_us: int) -> bool:

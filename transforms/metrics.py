@@ -59,6 +59,7 @@ ADMISSION_BEGAN_MS = "admission_began_ms"
 DEAD_LETTERS_PREFIX = "dead_letters/"
 SCORES_PREFIX = "scores/"
 RELEASE_PREFIX = "release/"
+OVER_LIMIT_PREFIX = "features_over_limit/"
 
 
 def dead_letters(stage: str) -> _Counter:
@@ -69,6 +70,11 @@ def dead_letters(stage: str) -> _Counter:
 def scores(version: str, role: str) -> _Counter:
     """Counts scores of a version in a role."""
     return counter(f"{SCORES_PREFIX}{role}/{version}")
+
+
+def over_limit(feature: str) -> _Counter:
+    """Counts events whose value of a feature is null since a tile has more distinct values than are kept."""
+    return counter(OVER_LIMIT_PREFIX + feature)
 
 
 def counts_of(result: PipelineResult) -> dict[str, int]:

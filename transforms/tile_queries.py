@@ -12,6 +12,7 @@ from schemas import batches
 from schemas.job import FeatureSpec
 from transforms.tiles import (
     ALL_EVENTS,
+    EXACT_ONLY,
     HOLISTIC,
     KEY,
     VALUE,
@@ -48,13 +49,34 @@ def feature_type(feature: FeatureSpec, column_type: pa.DataType | None) -> pa.Da
 
 def evaluate(plan: KeyPlan, tables: TileTables | None, rows: pa.RecordBatch) -> list[pa.Array]:
     """The plan's features for `observations`, shape (n,) each, in plan order; rows without a key have no history."""
-    keys, times_us = rows.column(KEY), batches.times_us(rows)
-    codes = np.full(len(keys), -1, np.int64)
-    if tables is not None and len(tables.keys):
-        found = pc.fill_null(pc.index_in(keys, value_set=tables.keys), -1)
-        codes = found.to_numpy(zero_copy_only=False).astype(np.int64)
+    codes, times_us = _codes(tables, rows), batches.times_us(rows)
     queries = {every_us: _queries(codes, times_us, every_us) for every_us in {f.every_us for f in plan.features}}
     return [_feature(plan, tables, feature, queries[feature.every_us], rows.schema) for feature in plan.features]
+
+
+def _codes(tables: TileTables | None, rows: pa.RecordBatch) -> Ints:
+    """Each row's key as its place among the tables' keys, -1 for one that has no tiles."""
+    if tables is None or not len(tables.keys):
+        return np.full(rows.num_rows, -1, np.int64)
+    found = pc.fill_null(pc.index_in(rows.column(KEY), value_set=tables.keys), -1)
+    return np.asarray(found.to_numpy(zero_copy_only=False), np.int64)
+
+
+def over_limit(plan: KeyPlan, tables: TileTables | None, rows: pa.RecordBatch) -> dict[str, int]:
+    """Of how many of the `observations` a feature is null because a tile of its window has too many distinct values."""
+    values = {} if tables is None else tables.values
+    sampled = {name for name, counts in values.items() if _is_sampled(counts)}
+    found: dict[str, int] = {}
+    if not sampled:
+        return found
+    codes, times_us = _codes(tables, rows), batches.times_us(rows)
+    for feature in plan.features:
+        if feature.aggregate not in EXACT_ONLY or feature.column not in sampled:
+            continue
+        queries, table = _queries(codes, times_us, feature.every_us), values[feature.column]
+        unknown = _over(table, _own_ranges(plan, table, queries, feature))
+        found[feature.name] = int(np.count_nonzero(unknown[queries.event]))
+    return {name: events for name, events in found.items() if events}
 
 
 class Queries(NamedTuple):
@@ -69,9 +91,21 @@ def _queries(codes: Ints, times_us: Ints, every_us: int) -> Queries:
     steps = np.floor_divide(times_us, every_us)
     base = int(steps.min()) if len(steps) else 0
     span = (int(steps.max()) if len(steps) else 0) - base + 1
+    if not _fit(codes, span):
+        present, rank = np.unique(steps, return_inverse=True)
+        ranked = _queries(codes, rank, 1)
+        return ranked._replace(step=present[ranked.step])
     distinct, event = np.unique((codes + 1) * span + (steps - base), return_inverse=True)
     code, step = np.divmod(distinct, span)
     return Queries(code - 1, step + base, event)
+
+
+def _fit(codes: Ints, span: int) -> bool:
+    """Whether each pair of a code (-1 or more) and a number below `span` is an int64 of its own.
+
+    Where times lie far apart they may not; the ranks of so many times do: both are less than the rows in memory.
+    """
+    return (int(codes.max(initial=0)) + 2) * span < 2**63
 
 
 def _feature(
@@ -81,9 +115,8 @@ def _feature(
     kind = feature_type(feature, None if feature.column is None else schema.field(VALUE + feature.column).type)
     if tables is None or not len(tables.tiles[column].code):
         return _empty(feature, len(queries.event), kind)
-    end, size = queries.step * (feature.every_us // plan.tile_us), feature.size_us // plan.tile_us
     table = tables.values[column] if feature.aggregate in HOLISTIC else tables.tiles[column]
-    answer = _AGGREGATES[feature.aggregate](table, _ranges(table, queries.code, end, size), feature)
+    answer = _AGGREGATES[feature.aggregate](table, _own_ranges(plan, table, queries, feature), feature)
     return answer.cast(kind).take(pa.array(queries.event))
 
 
@@ -91,13 +124,26 @@ def _empty(feature: FeatureSpec, rows: int, kind: pa.DataType) -> pa.Array:
     return pa.array(np.zeros(rows, np.int64)) if feature.aggregate == "count" else pa.nulls(rows, kind)
 
 
+def _own_ranges(
+    plan: KeyPlan, table: ColumnTiles | ValueCounts, queries: Queries, feature: FeatureSpec
+) -> Ranges:
+    """The rows of `table` in the feature's window of each query."""
+    end = queries.step * (feature.every_us // plan.tile_us)
+    return _ranges(table, queries.code, end, feature.size_us // plan.tile_us)
+
+
 def _ranges(table: ColumnTiles | ValueCounts, code: Ints, end: Ints, size: int) -> Ranges:
     """The rows of `table` in tiles [end - size, end) of each code; unknown codes (below 0) get empty ranges."""
-    base = int(min(table.tile.min(), end.min())) - size
-    span = int(max(table.tile.max(), end.max())) - base + 1
+    tile, begin = table.tile, end - size
+    base = min(int(tile.min()), int(begin.min(initial=tile[0])))
+    span = max(int(tile.max()), int(end.max(initial=tile[0]))) - base + 1
+    if not _fit(table.code, span):
+        present = np.unique(tile)
+        tile, begin, end = (np.searchsorted(present, numbers) for numbers in (tile, begin, end))
+        base, span = 0, len(present) + 1
     # One int64 per (code, tile) that sorts like the pair.
-    composite = table.code * span + (table.tile - base)
-    low = np.searchsorted(composite, code * span + (end - size - base))
+    composite = table.code * span + (tile - base)
+    low = np.searchsorted(composite, code * span + (begin - base))
     high = np.searchsorted(composite, code * span + (end - base))
     return Ranges(low, np.where(code < 0, low, high))
 
@@ -190,7 +236,7 @@ def _windows(table: ValueCounts, ranges: Ranges):  # type: ignore[no-untyped-def
     rank_of = np.empty(len(order), np.int64)
     rank_of[order] = np.arange(len(order))
     ranks = rank_of[encoded.indices.to_numpy(zero_copy_only=False)]
-    sampled = bool(len(table.kept)) and table.kept.min() < 1
+    sampled = _is_sampled(table)
     fractions = hash_fraction(table.value) if sampled else np.zeros(0)
     for query, row, (_, stop) in _expanded(ranges):
         if not len(row):
@@ -205,6 +251,23 @@ def _windows(table: ValueCounts, ranges: Ranges):  # type: ignore[no-untyped-def
         rank = ranks[row]
         starts = np.flatnonzero(np.concatenate(([True], (np.diff(query) != 0) | (np.diff(rank) != 0))))
         yield _Windows(query[starts], rank[starts], np.add.reduceat(table.times[row], starts), kept)
+
+
+def _is_sampled(table: ValueCounts) -> bool:
+    return bool(len(table.kept)) and bool(table.kept.min() < 1)
+
+
+def _over(table: ValueCounts, ranges: Ranges) -> npt.NDArray[np.bool_]:
+    """Whether a tile in a range left values out: what depends on how often each occurs is not known there."""
+    if not _is_sampled(table):
+        return np.zeros(len(ranges.low), np.bool_)
+    running = np.concatenate(([0], np.cumsum(table.kept < 1)))
+    return np.asarray(running[np.maximum(ranges.high, ranges.low)] > running[ranges.low])
+
+
+def _unknown(table: ValueCounts, ranges: Ranges) -> npt.NDArray[np.bool_]:
+    """The mask of queries without an exact answer: nothing is in their range, or not everything."""
+    return np.asarray((ranges.high <= ranges.low) | _over(table, ranges))
 
 
 def _sorted_values(table: ValueCounts) -> pa.Array:
@@ -227,13 +290,13 @@ def _top(table: ValueCounts, ranges: Ranges, feature: FeatureSpec) -> pa.Array:
         order = np.lexsort((window.rank, -window.times, window.query))
         first = np.flatnonzero(np.concatenate(([True], np.diff(window.query[order]) != 0)))
         best[window.query[order][first]] = window.rank[order][first]
-    return _sorted_values(table).take(pa.array(best, mask=ranges.high <= ranges.low))
+    return _sorted_values(table).take(pa.array(best, mask=_unknown(table, ranges)))
 
 
 def _quantile(table: ValueCounts, ranges: Ranges, feature: FeatureSpec) -> pa.Array:
     """Linear interpolation between the order statistics around (n - 1) * q (Hyndman & Fan 1996, definition 7)."""
     answer = np.zeros(len(ranges.low))
-    numbers = _sorted_values(table).cast(pa.float64()).to_numpy(zero_copy_only=False)
+    numbers = _sorted_values(table).cast(pa.float64(), safe=False).to_numpy(zero_copy_only=False)
     q = feature.q if feature.q is not None else 0.5
     for window in _windows(table, ranges):
         running = np.cumsum(window.times)
@@ -246,7 +309,7 @@ def _quantile(table: ValueCounts, ranges: Ranges, feature: FeatureSpec) -> pa.Ar
         at_lower = numbers[window.rank[np.searchsorted(running, before + lower, side="right")]]
         at_upper = numbers[window.rank[np.searchsorted(running, before + upper, side="right")]]
         answer[window.query[first]] = at_lower + (at_upper - at_lower) * (place - lower)
-    return _where_any(answer, ranges)
+    return pa.array(answer, mask=_unknown(table, ranges))
 
 
 _AGGREGATES: dict[str, Callable[..., pa.Array]] = {

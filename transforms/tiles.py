@@ -26,6 +26,7 @@ KEY, VALUE = "key", "v:"  # columns of observations: the key, and the prefix of 
 OBSERVED = (batches.EVENT_ID, batches.EVENT_TIME, batches.ROW, KEY)  # what every observation has
 NUMERIC = frozenset({"sum", "mean", "min", "max", "std"})
 HOLISTIC = frozenset({"distinct", "quantile", "top"})
+EXACT_ONLY = frozenset({"quantile", "top"})  # of these a sample of the values says nothing: a heavy one may be left out
 # A stream keeps the events themselves for at most so much event time, and so many partial aggregates at most make one.
 _GRAIN_US = 5_000_000
 _MOST_PARTS = 60
@@ -111,7 +112,8 @@ class ValueCounts(NamedTuple):
     """How many `times` each value occurs in each tile, sorted by (code, tile, value).
 
     A tile with more distinct values than the limit keeps those with the smallest hashes: `kept` is the fraction of
-    the hash space that it still covers (1 when nothing was left out), as in a theta sketch.
+    the hash space that it still covers (1 when nothing was left out), as in a theta sketch. Which values those are and
+    what `kept` is follows from the tile's set of values alone: it is below 1 in exactly the tiles that have too many.
     """
 
     code: Ints
@@ -292,8 +294,8 @@ def _reduced_values(counts: ValueCounts, max_values: int) -> ValueCounts:
 
 
 def hash_fraction(values: pa.Array) -> Floats:
-    """Each value's hash as a number in [0, 1)."""
-    return hash_values(values).astype(np.float64) / 2.0**64
+    """Each value's hash as a number in [0, 1): of so many bits that none is rounded to 1."""
+    return (hash_values(values) >> np.uint64(11)).astype(np.float64) * 2.0**-53
 
 
 def _sampled(counts: ValueCounts, bounds: Ints, sizes: Ints, max_values: int) -> ValueCounts:

@@ -1,6 +1,6 @@
 """WindowFeatures: point-in-time features of each event from the events before it (DESIGN §7)."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import apache_beam as beam
@@ -20,6 +20,7 @@ from transforms.gathering import GatheringFn
 from transforms.join_features import EMIT_ROWS, JoinFeatures, Sharded, stamped
 from transforms.sharding import hash_values, split_by_shard
 from transforms.state import VersionedStateCoder
+from transforms.tile_queries import over_limit
 from transforms.tiles import KEY, KeyPlan, TileTables, fold, observations, plan_key
 
 
@@ -41,8 +42,14 @@ class _WholeShardFn(beam.DoFn):
     def process(self, element: tuple[int, Iterable[pa.RecordBatch]]) -> Iterator[TimestampedValue[pa.RecordBatch]]:
         rows = batches.concat_batches(list(element[1]))
         known = fold(self._plan, rows, self._max_values)
+        _count_over_limit(over_limit(self._plan, known, rows))
         for part in batches.slices(features_of(self._plan, known, rows), EMIT_ROWS):
             yield stamped(part)
+
+
+def _count_over_limit(events: Mapping[str, int]) -> None:
+    for feature, number in events.items():
+        metrics.over_limit(feature).inc(number)
 
 
 def watermark_of(fired: Timestamp) -> int:
@@ -104,9 +111,11 @@ class _ArrivingFn(beam.DoFn):
 
     def _advance(self, state: FeatureState, watermark_us: int) -> Iterator[TimestampedValue[pa.RecordBatch]]:
         """Brings the state to a watermark; the features that are due then."""
-        due, expired = feature_state.advance(self._plan, state, watermark_us, self._lateness_us, self._max_values)
-        if expired:
-            metrics.counter(metrics.ROWS_EXPIRED).inc(expired)
+        advanced = feature_state.advance(self._plan, state, watermark_us, self._lateness_us, self._max_values)
+        if advanced.expired:
+            metrics.counter(metrics.ROWS_EXPIRED).inc(advanced.expired)
+        _count_over_limit(advanced.over_limit)
+        due = advanced.featured
         return iter(()) if due is None else map(stamped, batches.slices(due, EMIT_ROWS))
 
     def _set_due(self, state: FeatureState, next_timer: Any, last_timer: Any) -> None:

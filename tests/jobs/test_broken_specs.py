@@ -64,7 +64,7 @@ BROKEN: list[tuple[Change, tuple[str, ...]]] = [
     (windowed(name="delay"), ("features[3].name: 'delay'", "no event column and no other feature")),
     (windowed(name="n"), ("features[3].name: 'n'", "no event column and no other feature")),
     (windowed(size="1 hour"), ("features[3].size: '1 hour'", "a duration such as")),
-    (windowed(every="0s"), ("features[3].every: '0s'", "greater than zero")),
+    (windowed(every="0s"), ("features[3].every: '0s'", "at least 1ms")),
     (windowed(size=None), ("features[3].size: missing", "a duration such as")),
     (windowed(size="365d", every="1us"), ("features of key carrier", "at most 100000 tiles")),
     (lambda spec: spec["model"].pop("store"), ("model.store: missing", "a path or URI")),

@@ -67,7 +67,7 @@ def played(frames: list[pd.DataFrame], watermarks: list[int]) -> tuple[dict[int,
             state.waiting.append(observed(step))
             state.open_rows.append(observed(step))
             step = state.watermark_us
-        due, too_late = advance(PLAN, state, step, LATENESS, 4096)
+        due, too_late, _ = advance(PLAN, state, step, LATENESS, 4096)
         expired += too_late
         rows |= {} if due is None else {row[batches.ROW]: row for row in due.to_pylist()}
     return rows, state, expired
@@ -124,7 +124,7 @@ def test_features_have_the_bits_of_all_events_at_once_wherever_the_watermark_sto
         for row in random.sample(arriving.tolist(), len(arriving)):
             state.waiting.append(seen.slice(row, 1))
             state.open_rows.append(seen.slice(row, 1))
-        due, _ = advance(plan, state, stop * MINUTE // 60, LATENESS, 4096)
+        due, *_ = advance(plan, state, stop * MINUTE // 60, LATENESS, 4096)
         found += [] if due is None else due.to_pylist()
     expected = features_of(plan, fold(plan, seen, 4096), seen).to_pylist()
     assert sorted(found, key=lambda row: row[batches.ROW]) == expected
@@ -208,7 +208,7 @@ def test_state_of_a_column_that_is_no_longer_read_is_dropped() -> None:
     assert state.tiles is not None
     for tables in (state.tiles, state.grains[0].tables):
         assert (list(tables.tiles), list(tables.values)) == (list(fewer.columns), [])
-    due, _ = advance(fewer, state, 60 * MINUTE, LATENESS, 100)
+    due, *_ = advance(fewer, state, 60 * MINUTE, LATENESS, 100)
     assert due is not None
     assert due.column("count").to_pylist() == [1]  # of minute 33, whose window of ten begins at 20
 
