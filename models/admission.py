@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+from models.admitted import admitted_before
 from models.daemons import OutOfTime, within
 from models.errors import BundleRefused, writable
 from models.folders import (
@@ -17,6 +18,7 @@ from models.folders import (
     verify_digests,
 )
 from models.inputs import WrongInputs
+from models.libraries import OtherLibrary, check_libraries
 from models.manifest import InvalidManifest, Manifest
 from models.memory import memory_limit_bytes
 from models.outages import disk_failed, full_disk, local_disk, temporary_folder
@@ -53,7 +55,8 @@ _LOCK = threading.Lock()  # of no object, so that an admission can travel before
 class Verdict:
     """Whether a version may serve; `reason` is one of `REASONS` and `detail` one line, null and "" if it may.
 
-    `digest` and `manifest` are null where no valid manifest was found.
+    `digest` and `manifest` are null where no valid manifest was found. `warnings`: what is to be said of a version
+    that may serve, a line each.
     """
 
     admitted: bool
@@ -63,6 +66,7 @@ class Verdict:
     digest: str | None
     manifest: Manifest | None
     passing: bool = False
+    warnings: tuple[str, ...] = ()
 
     @property
     def final(self) -> bool:
@@ -98,6 +102,7 @@ class Admission:
         trusted_key: the public key (PEM) that every bundle must be signed with; None asks for no signature.
         memory: gives the bytes of memory this process may have, which a bundle must fit too; None if unknown.
         timeout_s: seconds that the proofs of one bundle may take, once it is downloaded.
+        job: the job that asks, which goes on with what it admitted before; None stands for any job of this store.
     """
 
     def __init__(
@@ -109,6 +114,7 @@ class Admission:
         trusted_key: str | None = None,
         memory: Callable[[], int | None] = memory_limit_bytes,
         timeout_s: float = DEFAULT_TIMEOUT_S,
+        job: str | None = None,
     ) -> None:
         self._store = store
         self._columns = columns
@@ -117,6 +123,7 @@ class Admission:
         self._trusted_key = trusted_key
         self._memory = memory
         self._timeout_s = timeout_s
+        self._job = job
         self._verdicts: dict[str, Verdict] = {}
         self._turns: dict[str, threading.Lock] = {}
 
@@ -173,6 +180,11 @@ class Admission:
                 return Refusal(release, verdict)
             digests[version] = verdict.digest
         return AdmittedRelease(release, digests)
+
+    def warnings(self, digest: str) -> tuple[str, ...]:
+        """What is to be said of an admitted version, a line each; nothing of one that was not decided here."""
+        verdict = self._verdicts.get(digest)
+        return () if verdict is None else verdict.warnings
 
     def remembered(self, release: Release) -> AdmittedRelease | None:
         """The release, if each of its versions was admitted before and its bundle is still that one; reads manifests.
@@ -231,17 +243,27 @@ class Admission:
         try:
             with refused_as(_no_manifest):
                 folder = bundle()
-            within(self._timeout_s, partial(self._prove, folder, manifest, trial), f"prove-{manifest.version}")
+            try:
+                self._timed(folder, manifest, trial)
+            except OtherLibrary:
+                # The store is asked only now, outside of the proofs and their time.
+                if not admitted_before(self._store, manifest, self._job):
+                    raise
+                trial = _Trial(admitted_before=True)
+                self._timed(folder, manifest, trial)
         except BundleRefused as refusal:
             full = full_disk(refusal)
             if full is not None:
                 raise disk_failed(f"try version {manifest.version!r}", full) from refusal
-            return _refused(refusal, manifest.version, manifest)
+            return _refused(refusal, manifest.version, manifest, trial.warnings)
         except OutOfTime:
             trial.give_up()
             detail = f"its proofs took longer than {self._timeout_s:g} s; allowed: within model.admission_timeout"
             return Verdict(False, "timed_out", detail, manifest.version, manifest.digest, manifest)
-        return Verdict(True, None, "", manifest.version, manifest.digest, manifest)
+        return Verdict(True, None, "", manifest.version, manifest.digest, manifest, warnings=trial.warnings)
+
+    def _timed(self, folder: Path, manifest: Manifest, trial: "_Trial") -> None:
+        within(self._timeout_s, partial(self._prove, folder, manifest, trial), f"prove-{manifest.version}")
 
     def _prove(self, folder: Path, manifest: Manifest, trial: "_Trial") -> None:
         with refused_as(BadSignature):
@@ -251,6 +273,7 @@ class Admission:
             verify_digests(folder, manifest)
         with refused_as(WillNotLoad):
             self._check_size(expanded_bytes(folder, manifest), f"version {manifest.version!r} unpacked")
+            trial.warnings = check_libraries(folder, manifest, trial.admitted_before)
             prove(folder, manifest, self._columns, self._allow_pickle, trial.loaded).close()
 
     def _check_size(self, size: int, what: str) -> None:
@@ -264,7 +287,8 @@ class Admission:
 class _Trial:
     """The proofs of one bundle, in a thread that whoever waits for them may leave alone."""
 
-    def __init__(self) -> None:
+    def __init__(self, admitted_before: bool = False) -> None:
+        self.admitted_before, self.warnings = admitted_before, tuple[str, ...]()
         self._lock = threading.Lock()
         self._scorer: Scorer | None = None
         self._given_up = False
@@ -286,7 +310,9 @@ def _no_manifest(detail: str) -> InvalidManifest:
     return InvalidManifest("", Absent(detail), "a bundle that can be read")
 
 
-def _refused(refusal: BundleRefused, version: str, manifest: Manifest | None) -> Verdict:
+def _refused(
+    refusal: BundleRefused, version: str, manifest: Manifest | None, warnings: tuple[str, ...] = ()
+) -> Verdict:
     digest = None if manifest is None else manifest.digest
-    detail = writable(" ".join(str(refusal).split()))[:_MOST_DETAIL]
+    detail = writable(" ".join("; ".join((str(refusal), *warnings)).split()))[:_MOST_DETAIL]
     return Verdict(False, refusal.reason, detail, version, digest, manifest, refusal.passing)

@@ -1,12 +1,14 @@
 """Looks for new releases of a model and has them admitted, poll by poll, without waiting for slow models."""
 
 import json
+import logging
 from collections.abc import Iterable, Mapping
 from concurrent.futures import Future, wait
 from functools import partial
 from typing import NamedTuple
 
 from models.admission import Admission, Refusal, Verdict
+from models.admitted import record_admitted
 from models.daemons import DaemonThreads
 from models.errors import StoreError, one_line
 from models.releases import AdmittedRelease, Release
@@ -51,9 +53,13 @@ class Watcher:
         spec: the model and its store.
         columns: the job's columns (name → type).
         patience_s: seconds that a poll waits for decisions; None for as long as they take.
+        job: the job's name, by which the access log tells what it admitted; "" for a job without one.
     """
 
-    def __init__(self, spec: ModelSpec, columns: Mapping[str, str], patience_s: float | None) -> None:
+    def __init__(
+        self, spec: ModelSpec, columns: Mapping[str, str], patience_s: float | None, job: str = ""
+    ) -> None:
+        self._job = job
         self._store = ModelStore(spec.store, spec.name)
         self._columns = dict(columns)
         self._patience_s = patience_s
@@ -65,9 +71,11 @@ class Watcher:
             spec.max_bundle_bytes,
             spec.trusted_key,
             timeout_s=timeout_s,
+            job=job,
         )
         self._lookups: DaemonThreads[None] = DaemonThreads(_THREADS, "look-up", timeout_s)
         self._trials: DaemonThreads[None] = DaemonThreads(_THREADS, "admit", timeout_s)
+        self._recorded: set[str] = set()
         self._deciding: dict[int, Future[AdmittedRelease | Refusal]] = {}
 
     def poll(self, seen: Progress, at_us: int) -> Polled:
@@ -108,7 +116,7 @@ class Watcher:
             return False
         if isinstance(outcome, AdmittedRelease):
             polled.admitted.append(outcome)
-            polled.events.extend(_admissions(outcome, at_us))
+            polled.events.extend(_admissions(outcome, at_us, self._admission))
             return True
         verdict = outcome.verdict
         if verdict.final or release.sequence not in reported:
@@ -143,9 +151,25 @@ class Watcher:
 
     def _try(self, release: Release, decision: Future[AdmittedRelease | Refusal]) -> None:
         try:
-            decision.set_result(self._admission.admit_release(release))
+            outcome = self._admission.admit_release(release)
+            if isinstance(outcome, AdmittedRelease):
+                self._record(outcome)
+            decision.set_result(outcome)
         except BaseException as error:  # an outage is taken up by the poll; a bug of ours stops the job there
             decision.set_exception(error)
+
+    def _record(self, admitted: AdmittedRelease) -> None:
+        """Each version once, in the access log: by it a later start knows what this job has served already."""
+        for version, digest in admitted.digests.items():
+            if digest in self._recorded:
+                continue
+            for warning in self._admission.warnings(digest):
+                logging.warning("version %s of %s: %s", version, self._store.model, warning)
+            self._recorded.add(digest)
+            try:
+                record_admitted(self._store, self._job, version, digest)
+            except StoreError as error:  # it serves all the same; only an upgrade of its library would ask
+                logging.warning("version %s is not in the access log as admitted: %s", version, error)
 
     def _refused(self, at_us: int, verdict: Verdict | None, sequence: int, reason: str, detail: str) -> ModelEvent:
         version, digest = (None, None) if verdict is None else (verdict.version, verdict.digest)
@@ -161,12 +185,15 @@ def heartbeat(model: str, at_us: int, progress: Progress, unanswered: Iterable[s
     return ModelEvent(at_us, "heartbeat", model, None, None, None, _ACTOR, reason, json.dumps(evidence))
 
 
-def _admissions(admitted: AdmittedRelease, at_us: int) -> list[ModelEvent]:
+def _admissions(admitted: AdmittedRelease, at_us: int, admission: Admission) -> list[ModelEvent]:
     release = admitted.release
-    versions = [
-        ModelEvent(at_us, "admitted", release.model, version, digest, release.sequence, _ACTOR, "", "{}")
-        for version, digest in admitted.digests.items()
-    ]
+    versions = []
+    for version, digest in admitted.digests.items():
+        warnings = admission.warnings(digest)
+        told = json.dumps({"warnings": list(warnings)}) if warnings else "{}"
+        versions.append(
+            ModelEvent(at_us, "admitted", release.model, version, digest, release.sequence, _ACTOR, "", told)
+        )
     evidence = json.dumps({"effective_from_us": release.effective_from_us, "stated": release.evidence})
     champion, digest = release.champion, admitted.digests[release.champion]
     released = ModelEvent(

@@ -50,13 +50,13 @@ class _WatchFn(beam.DoFn):
 
     PROGRESS = ReadModifyWriteStateSpec("progress", VersionedStateCoder("progress", _STATE_VERSION))
 
-    def __init__(self, spec: ModelSpec, columns: Mapping[str, str], bounded: bool) -> None:
-        self._spec, self._columns, self._bounded = spec, dict(columns), bounded
+    def __init__(self, spec: ModelSpec, columns: Mapping[str, str], bounded: bool, job: str) -> None:
+        self._spec, self._columns, self._bounded, self._job = spec, dict(columns), bounded, job
 
     def setup(self) -> None:
         # Half a poll: what is admitted meanwhile is emitted now, and the next poll is still on time.
         patience_s = None if self._bounded else self._spec.poll_us / 2e6
-        self._watcher = Watcher(self._spec, self._columns, patience_s)
+        self._watcher = Watcher(self._spec, self._columns, patience_s, self._job)
 
     def process(self, element: tuple[int, Any], progress=beam.DoFn.StateParam(PROGRESS)) -> Iterator[Any]:  # type: ignore[no-untyped-def]
         started_us = now_us()
@@ -102,13 +102,13 @@ class WatchReleases(beam.PTransform[beam.pvalue.PBegin, Watched]):
 
     def __init__(self, job: Job, bounded: bool) -> None:
         super().__init__()
-        self._spec, self._columns, self._bounded = job.model, columns_of(job), bounded
+        self._spec, self._columns, self._bounded, self._job = job.model, columns_of(job), bounded, job.name
 
     def expand(self, begin: beam.pvalue.PBegin):  # type: ignore[no-untyped-def]  # Beam warns on NamedTuple hints
         ticks = begin | "Tick" >> (
             beam.Create([0]) if self._bounded else PeriodicImpulse(fire_interval=self._spec.poll_us / 1e6)
         )
-        watch = beam.ParDo(_WatchFn(self._spec, self._columns, self._bounded))
+        watch = beam.ParDo(_WatchFn(self._spec, self._columns, self._bounded, self._job))
         watched = ticks | "Key" >> beam.WithKeys(0).with_output_types(tuple[int, Any]) | "Watch" >> watch.with_outputs(
             MODEL_EVENTS, main="admitted"
         )

@@ -6,14 +6,26 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pyarrow as pa
 
 from models.folders import file_sha256, read_folder_manifest, refuse_links
-from models.manifest import MANIFEST, SIGNATURE, Input, Manifest, Output, OutputKind, parse_manifest
+from models.libraries import check_libraries, installed, libraries_of
+from models.manifest import (
+    FORMAT,
+    MANIFEST,
+    SIGNATURE,
+    GoldenBy,
+    Input,
+    Manifest,
+    Output,
+    OutputKind,
+    parse_manifest,
+)
 from models.publishing.description import CannotPublish, FoundModel
 from models.publishing.inputs import StatedInput, resolve_inputs
+from models.publishing.trainer import trainer_lines
 from models.publishing.trial import Trial, try_on_sample
 from models.redaction import holds_credentials, public_uri, secrets_in
 from models.scorers import load_scorer
@@ -21,12 +33,16 @@ from models.store import manifest_bytes
 from schemas.times import format_time_us
 
 GOLDEN, PROFILE, RECORDS = "golden.jsonl", "profile.json", "records"
+NO_PROFILE = "without --sample there is no profile to measure drift from"
 NO_SAMPLE = "without --sample there are no golden records to prove its scores by and no profile to measure drift from"
 
 
 @dataclass(frozen=True, slots=True)
 class Statement:
-    """What a person says of a model; it wins over what the model's files say. Null or empty: nothing is said."""
+    """What a person says of a model; it wins over what the model's files say. Null or empty: nothing is said.
+
+    `accepted`: libraries whose version here may serve the model although another one made it.
+    """
 
     model: str
     version: str
@@ -45,6 +61,19 @@ class Statement:
     records: Path | None = None
     tolerance: float | None = None
     settings: Mapping[str, Any] = field(default_factory=dict)
+    accepted: Sequence[str] = ()
+
+
+class Rows(NamedTuple):
+    """What is known of a model's input: a `sample` of it, and the `trainer`'s answers, with the column `score`."""
+
+    sample: pa.Table | None = None
+    trainer: pa.Table | None = None
+
+    @property
+    def shown(self) -> pa.Table | None:
+        """The rows that show which inputs there are, and of which types."""
+        return self.trainer if self.sample is None else self.sample
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,9 +102,17 @@ def copy_bundle(bundle: Path, into: Path) -> Built:
 
 
 def build_bundle(
-    found: FoundModel, said: Statement, sample: pa.Table | None, into: Path, allow_pickle: bool = False
+    found: FoundModel, said: Statement, rows: Rows, into: Path, allow_pickle: bool = False, check: bool = True
 ) -> Built:
     """Build a bundle in the folder `into` from a recognised model.
+
+    Args:
+        found: the model.
+        said: what a person says of it.
+        rows: the sample, and the trainer's own answers.
+        into: an empty folder.
+        allow_pickle: whether pickles may be opened.
+        check: whether a library of another version than the one that made the model is refused here.
 
     Raises:
         CannotPublish: something is missing that neither the model nor the statement says.
@@ -85,33 +122,64 @@ def build_bundle(
     _place(found.files, into)
     if said.records is not None:
         _place({f"{RECORDS}/{said.records.name}": said.records}, into)
-    document = _document(found, said, sample, notes)
-    trial = None if sample is None else _try(document, said, sample, into, allow_pickle)
+    document = _document(found, said, rows.shown, notes)
+    if rows.trainer is not None:
+        _write_trainer(document, said, rows.trainer, into)
+    _record_libraries(document, said, into, check)
+    trial = None if rows.sample is None else _try(document, said, rows.sample, into, allow_pickle)
     if trial is None:
-        notes.append(NO_SAMPLE)
+        notes.append(NO_SAMPLE if rows.trainer is None else NO_PROFILE)
     raw = manifest_bytes(into, document)
     secret = secrets_in(raw.decode())
     if secret:
         raise CannotPublish(f"the manifest would hold the value of {', '.join(secret)}; allowed: no secrets")
     manifest = parse_manifest(raw)
     (into / MANIFEST).write_bytes(raw)
-    rows = (0, 0) if trial is None else (trial.golden_rows, trial.rows)
-    return Built(into, manifest, *rows, tuple(notes))
+    golden_rows = 0 if trial is None else trial.golden_rows
+    golden_rows = golden_rows if rows.trainer is None else rows.trainer.num_rows
+    return Built(into, manifest, golden_rows, 0 if trial is None else trial.rows, tuple(notes))
+
+
+def _write_trainer(document: dict[str, Any], said: Statement, trainer: pa.Table, into: Path) -> None:
+    draft = parse_manifest(manifest_bytes(into, document))
+    (into / GOLDEN).write_bytes(trainer_lines(trainer, draft.inputs))
+    document["golden"] = _golden(said, "trainer")
+    document["format"] = FORMAT
+
+
+def _record_libraries(document: dict[str, Any], said: Statement, into: Path, check: bool) -> None:
+    """What the model's files say of the versions that made it, and which of those here a person accepted."""
+    draft = parse_manifest(manifest_bytes(into, document))
+    made = libraries_of(into, draft)
+    accepted = {name: installed(name) for name in said.accepted}
+    found = {"libraries": made, "accepted_libraries": _without_nulls(accepted)}
+    document.update({key: versions for key, versions in found.items() if versions})
+    if made or said.accepted:
+        document["format"] = FORMAT
+    if check:
+        check_libraries(into, parse_manifest(manifest_bytes(into, document)))
+
+
+def _golden(said: Statement, by: GoldenBy) -> dict[str, Any]:
+    stated = {"tolerance": said.tolerance, "by": None if by == "publish" else by}
+    return {"file": GOLDEN, **_without_nulls(stated)}
 
 
 def _try(
     document: dict[str, Any], said: Statement, sample: pa.Table, into: Path, allow_pickle: bool
 ) -> Trial:
-    """Golden records and profile from the sample, written into the bundle and named in the document."""
+    """Profile from the sample, and golden records unless the trainer gave some, written into the bundle and named in
+    the document."""
     draft = parse_manifest(manifest_bytes(into, document))
     scorer = load_scorer(draft.scorer, into, draft, allow_pickle)
     try:
         trial = try_on_sample(scorer, draft.inputs, draft.output, sample)
     finally:
         scorer.close()
-    (into / GOLDEN).write_bytes(trial.golden)
+    if "golden" not in document:
+        (into / GOLDEN).write_bytes(trial.golden)
+        document["golden"] = _golden(said, "publish")
     (into / PROFILE).write_bytes(trial.profile)
-    document["golden"] = {"file": GOLDEN} | ({} if said.tolerance is None else {"tolerance": said.tolerance})
     document["profile"] = PROFILE
     return trial
 

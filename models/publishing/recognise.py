@@ -5,10 +5,13 @@ import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
+from models.artefacts import read_versions
 from models.errors import one_line
 from models.folders import refuse_links
+from models.libraries import differences
 from models.publishing.description import CannotPublish, Description, FoundModel, Provenance
 from models.redaction import hide_secrets
+from models.scorers.base import WillNotLoad
 
 PAYLOAD = "model"
 """The folder of a bundle that holds what the training tool left, beside golden records and profile."""
@@ -82,6 +85,7 @@ def describe(scorer: str, main: Path, allow_pickle: bool) -> tuple[Description, 
 
     Raises:
         CannotPublish: the library is not installed, or cannot read the file.
+        WillNotLoad: it cannot, and another version of it made the model.
     """
     module = importlib.import_module(f"models.publishing.from_{scorer}")
     try:
@@ -93,6 +97,9 @@ def describe(scorer: str, main: Path, allow_pickle: bool) -> tuple[Description, 
     except Exception as error:
         # Whatever a library raises on a file it cannot read says the same.
         detail = hide_secrets(one_line(error))
+        others = "; ".join(str(each) for each in differences(read_versions(scorer, [main])))
+        if others:
+            raise WillNotLoad(f"{main.name} is not readable here: {others}: {detail}") from error
         raise CannotPublish(f"{main} is not readable as a model of {scorer}: {detail}") from error
     return described if isinstance(described, tuple) else (described, Provenance())
 

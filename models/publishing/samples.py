@@ -15,20 +15,25 @@ _ALLOWED = "a .parquet, .csv or .avro file, or a folder of such files of one kin
 
 
 def read_sample(path: Path) -> pa.Table:
-    """All rows of a file, or of a folder's files in the order of their names.
+    """All rows of `--sample`: of a file, or of a folder's files in the order of their names.
 
     Raises:
         CannotPublish: there is none, it is damaged, or it has no rows.
     """
+    return read_rows("--sample", path)
+
+
+def read_rows(option: str, path: Path) -> pa.Table:
+    """As `read_sample`, of another option."""
     files = [path] if path.is_file() else sorted(each for each in path.glob("*") if each.suffix in _READERS)
     if not files or any(each.suffix not in _READERS for each in files):
-        raise CannotPublish(f"--sample {path} is not allowed; allowed: {_ALLOWED}")
+        raise CannotPublish(f"{option} {path} is not allowed; allowed: {_ALLOWED}")
     try:
         table = pa.concat_tables([_READERS[each.suffix](each) for each in files])
     except (pa.ArrowException, OSError, ValueError) as error:
-        raise CannotPublish(f"--sample {path} is not readable: {one_line(error)}; allowed: {_ALLOWED}") from None
+        raise CannotPublish(f"{option} {path} is not readable: {one_line(error)}; allowed: {_ALLOWED}") from None
     if table.num_rows == 0:
-        raise CannotPublish(f"--sample {path} has no rows; allowed: one or more")
+        raise CannotPublish(f"{option} {path} has no rows; allowed: one or more")
     return table
 
 

@@ -43,7 +43,7 @@ def try_on_sample(scorer: Scorer, inputs: Sequence[Input], output: Output, sampl
         CannotPublish: a column is missing, a null stands where none may, or the model fails on the sample.
         BadOutput: a score is NaN, or no probability where it must be one.
     """
-    raw = _typed(sample, inputs)
+    raw = typed_inputs(sample, inputs, "the sample")
     prepared, unreadable = prepare_inputs(raw, inputs)
     if unreadable.any():
         row = int(np.argmax(unreadable))
@@ -59,19 +59,24 @@ def try_on_sample(scorer: Scorer, inputs: Sequence[Input], output: Output, sampl
     profile = build_profile(profiled, profiled.schema.names)
     return Trial(
         # Scored once more by themselves: float32 models round a little differently in batches of other sizes.
-        golden=_golden_lines(raw.take(rows), _scored(scorer, prepared.take(rows), output)),
+        golden=golden_lines(raw.take(rows), _scored(scorer, prepared.take(rows), output)),
         golden_rows=len(picked),
         profile=serialise_profile(profile),
         rows=raw.num_rows,
     )
 
 
-def _typed(sample: pa.Table, inputs: Sequence[Input]) -> pa.RecordBatch:
-    """The inputs' columns in their types, nulls as they are."""
+def typed_inputs(sample: pa.Table, inputs: Sequence[Input], what: str) -> pa.RecordBatch:
+    """The inputs' columns in their types, nulls as they are; n rows, n > 0.
+
+    Raises:
+        CannotPublish: a column is missing, naming `what` lacks it.
+        WrongInputs: a column's type does not fit.
+    """
     missing = [each.name for each in inputs if each.name not in sample.schema.names]
     if missing:
         allowed = ", ".join(each.name for each in inputs)
-        raise CannotPublish(f"the sample has no column {', '.join(missing)}; allowed: all of {allowed}")
+        raise CannotPublish(f"{what} has no column {', '.join(missing)}; allowed: all of {allowed}")
     if SCORE in (each.name for each in inputs):
         raise CannotPublish(f"input {SCORE!r} is not allowed in a profile, where it names the model's own score")
     batch = sample.select([each.name for each in inputs]).combine_chunks().to_batches()[0]
@@ -89,7 +94,8 @@ def _scored(scorer: Scorer, batch: pa.RecordBatch, output: Output) -> npt.NDArra
     return scores
 
 
-def _golden_lines(raw: pa.RecordBatch, scores: npt.NDArray[np.float64]) -> bytes:
+def golden_lines(raw: pa.RecordBatch, scores: npt.NDArray[np.float64]) -> bytes:
+    """Golden records as admission reads them: JSON lines `{"inputs": {name: value}, "score": number}`."""
     rows = zip(raw.to_pylist(), scores.tolist(), strict=True)
     lines = (json.dumps({"inputs": inputs, "score": score}, ensure_ascii=False) for inputs, score in rows)
     return "".join(f"{line}\n" for line in lines).encode()

@@ -13,7 +13,7 @@ from pipeline.commands.parsing import (
     add_store_options,
 )
 from pipeline.commands.place import admission_at, find_place, folder_admission, job_columns
-from pipeline.printer import print_json, print_line
+from pipeline.printer import note, print_json, print_line
 
 
 def check(arguments: Arguments) -> int:
@@ -33,9 +33,12 @@ def check(arguments: Arguments) -> int:
 def _check(options: argparse.Namespace) -> None:
     verdict = _verdict(options, job_columns(options))
     if options.json:
-        print_json({"admitted": verdict.admitted, "reason": verdict.reason, "detail": verdict.detail})
+        found = {"admitted": verdict.admitted, "reason": verdict.reason, "detail": verdict.detail}
+        print_json(found | ({"warnings": list(verdict.warnings)} if verdict.warnings else {}))
     elif verdict.admitted:
         print_line(f"admitted: {verdict.version} with digest {verdict.digest}")
+        for warning in verdict.warnings:
+            note(f"warning: {warning}")
     else:
         raise Refused(f"refused: {verdict.reason}: {verdict.detail}")
     if not verdict.admitted:

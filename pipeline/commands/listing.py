@@ -150,7 +150,9 @@ def _show(options: argparse.Namespace) -> None:
             *((name.replace("_", " "), _text(training.get(name))) for name in _TRAINING),
             *((f"data {place}", _text(data)) for place, data in enumerate(training.get("data", ()), start=1)),
             *((f"quality {name}", _text(value)) for name, value in manifest.quality.items() if name != "by_segment"),
-            ("golden records", manifest.golden.file if manifest.golden else "none"),
+            ("made by", " ".join(f"{name} {found}" for name, found in manifest.libraries.items())),
+            ("accepted here", " ".join(f"{name} {found}" for name, found in manifest.accepted_libraries.items())),
+            ("golden records", f"{manifest.golden.file} by {manifest.golden.by}" if manifest.golden else "none"),
             ("files", len(manifest.files)),
         ]
     )

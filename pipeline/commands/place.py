@@ -1,6 +1,7 @@
 """Where a verb works: a model's store, and what a job spec says about it."""
 
 import argparse
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,7 +17,7 @@ from schemas.validation import MISSING, SpecError
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """The store of one model, and the job's settings for it (the defaults without a job)."""
+    """The store of one model, and the job's settings for it (the defaults without a job, whose name is then null)."""
 
     store: ModelStore
     poll_us: int
@@ -24,6 +25,7 @@ class Place:
     trusted_key: str | None
     max_bytes: int
     admission_timeout_s: float
+    job: str | None = None
 
 
 def model_section(options: argparse.Namespace) -> dict[str, Any]:
@@ -32,13 +34,17 @@ def model_section(options: argparse.Namespace) -> dict[str, Any]:
     Raises:
         SpecError: the job spec is wrong.
     """
+    return dict(_spec(options).get("model", {}))
+
+
+def _spec(options: argparse.Namespace) -> Mapping[str, Any]:
     if options.job is None:
         if options.settings:
             raise SpecError("--set", options.settings[0], "only together with --job")
         return {}
     document = read_document(options.job)
     apply_settings(document, options.settings)
-    return dict(checked(document)["model"])
+    return checked(document)
 
 
 def find_place(options: argparse.Namespace) -> Place:
@@ -48,7 +54,8 @@ def find_place(options: argparse.Namespace) -> Place:
         SpecError: neither does, or the job spec is wrong.
         StoreError: the URL, the name or the trusted key is not allowed.
     """
-    model = model_section(options)
+    spec = _spec(options)
+    model = spec.get("model", {})
     store, name = options.store or model.get("store"), options.model or model.get("name")
     for option, value in (("--store", store), ("--model", name)):
         if value is None:
@@ -63,6 +70,7 @@ def find_place(options: argparse.Namespace) -> Place:
         trusted_key=None if key is None else read_public_key(key),
         max_bytes=getattr(options, "max_bytes", None) or model.get("max_bytes", DEFAULT_MAX_BYTES),
         admission_timeout_s=_admission_timeout_s(model),
+        job=spec.get("job"),
     )
 
 
@@ -79,6 +87,7 @@ def admission_at(place: Place, columns: dict[str, str] | None) -> Admission:
         place.max_bytes,
         place.trusted_key,
         timeout_s=place.admission_timeout_s,
+        job=place.job,
     )
 
 

@@ -4,17 +4,20 @@ import argparse
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, NoReturn
 
 from rich.console import Console
 
 from models.manifest import MANIFEST, SIGNATURE
-from models.publishing.bundle import Built, Statement, build_bundle, copy_bundle
+from models.publishing.bundle import Built, Rows, Statement, build_bundle, copy_bundle
 from models.publishing.description import CannotPublish, Description, FoundModel, Provenance
 from models.publishing.recognise import recognise
 from models.publishing.registry import fetch_registered, is_reference
 from models.publishing.samples import read_sample
+from models.publishing.trainer import read_trainer
+from models.scorers import WillNotLoad
 from models.signing import sign_folder
 from pipeline.commands.output import Refused, exit_code, print_pairs
 from pipeline.commands.parsing import Arguments
@@ -35,27 +38,34 @@ class _Outcome(NamedTuple):
 
     built: Built
     refusal: tuple[str, str] | None
+    warnings: tuple[str, ...] = ()
 
 
 def _publish(options: argparse.Namespace) -> None:
     place = find_place(options)
     with tempfile.TemporaryDirectory(prefix="halflife-publish-") as temporary:
         with _progress(f"building {options.path or options.scorer}"):
-            outcome = _built(options, place, Path(temporary))
+            try:
+                outcome = _built(options, place, Path(temporary))
+            except WillNotLoad as refusal:
+                _refuse(options, refusal.reason, str(refusal))
         built = outcome.built
         if outcome.refusal is not None:
-            reason, detail = outcome.refusal
-            if options.json:
-                print_json({"published": False, "reason": reason, "detail": detail})
-                raise Refused
-            raise Refused(f"not published: {reason}: {detail}")
+            _refuse(options, *outcome.refusal)
         with _progress(f"uploading to {place.store.url}"):
             manifest = place.store.publish_bundle(built.folder)
         signed = (built.folder / SIGNATURE).is_file()
         place.store.record_access(
             "publish", options.by, version=manifest.version, digest=manifest.digest, signed=signed
         )
-        _report(options, place, built, signed)
+        _report(options, place, replace(built, notes=(*built.notes, *outcome.warnings)), signed)
+
+
+def _refuse(options: argparse.Namespace, reason: str, detail: str) -> NoReturn:
+    if options.json:
+        print_json({"published": False, "reason": reason, "detail": detail})
+        raise Refused
+    raise Refused(f"not published: {reason}: {detail}")
 
 
 def _built(options: argparse.Namespace, place: Place, temporary: Path) -> _Outcome:
@@ -71,7 +81,8 @@ def _built(options: argparse.Namespace, place: Place, temporary: Path) -> _Outco
     if options.no_check:
         return _Outcome(built, None)
     verdict = admission_at(place, job_columns(options)).check_folder(bundle)
-    return _Outcome(built, None if verdict.reason is None else (verdict.reason, verdict.detail))
+    refusal = None if verdict.reason is None else (verdict.reason, verdict.detail)
+    return _Outcome(built, refusal, verdict.warnings)
 
 
 def _ready(options: argparse.Namespace, bundle: Path) -> Built:
@@ -89,8 +100,12 @@ def _new(options: argparse.Namespace, place: Place, temporary: Path, bundle: Pat
     if options.version is None:
         raise CannotPublish("--version is missing; allowed: a name that the store does not have yet")
     found = _found(options, place, temporary)
-    sample = None if options.sample is None else read_sample(options.sample)
-    return build_bundle(found, _statement(options, place), sample, bundle, place.allow_pickle)
+    rows = Rows(
+        None if options.sample is None else read_sample(options.sample),
+        None if options.golden is None else read_trainer(options.golden),
+    )
+    check = not options.no_check
+    return build_bundle(found, _statement(options, place), rows, bundle, place.allow_pickle, check)
 
 
 def _found(options: argparse.Namespace, place: Place, temporary: Path) -> FoundModel:
@@ -127,6 +142,7 @@ def _statement(options: argparse.Namespace, place: Place) -> Statement:
         records=options.records,
         tolerance=options.tolerance,
         settings=values(options.settings_of_kind),
+        accepted=options.accept_library,
     )
 
 

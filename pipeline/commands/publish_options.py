@@ -6,6 +6,7 @@ import math
 from pathlib import Path
 from typing import Any
 
+from models.libraries import parse_accepted
 from models.publishing.inputs import StatedInput, parse_input
 from pipeline.commands.parsing import (
     OneLineParser,
@@ -19,7 +20,8 @@ from pipeline.commands.parsing import (
 
 SAID = (
     "inputs", "output", "threshold", "positive", "tolerance", "scorer", "settings_of_kind", "sample", "trained_at",
-    "code", "decision", "parameters", "hyperparameters", "data", "quality", "records", "created_by",
+    "code", "decision", "parameters", "hyperparameters", "data", "quality", "records", "created_by", "golden",
+    "accept_library",
 )  # fmt: skip
 """Options that say something of the model, which a ready bundle says itself."""
 
@@ -38,6 +40,15 @@ class PublishParser(OneLineParser):
         self.add_argument(
             "--sample", type=Path, metavar="FILE",
             help="Parquet, CSV or Avro with the input columns: gives golden records and the profile",
+        )  # fmt: skip
+        self.add_argument(
+            "--golden", type=Path, metavar="FILE",
+            help="the trainer's own answers: JSON lines of inputs and score, or a table with a column score",
+        )  # fmt: skip
+        self.add_argument(
+            "--accept_library", action="append", default=[], type=accepted_library, metavar="NAME",
+            help="serve the model with the version of this library that is here, although another one made it; "
+            "recorded; repeatable",
         )  # fmt: skip
         _add_model_options(self)
         _add_training_options(self)
@@ -93,6 +104,14 @@ def stated_input(text: str) -> StatedInput:
     """The value of `--input`."""
     try:
         return parse_input(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+
+
+def accepted_library(text: str) -> str:
+    """The value of `--accept_library`."""
+    try:
+        return parse_accepted(text)
     except ValueError as error:
         raise argparse.ArgumentTypeError(str(error)) from None
 

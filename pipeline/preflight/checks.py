@@ -135,7 +135,7 @@ def _serving(known: _Known) -> Iterator[Finding]:
     spec = job.model if job else model_spec(known.document["model"])
     horizon_us = job.events.max_out_of_orderness_us + job.features.allowed_lateness_us if job else 0
     columns = columns_of(job) if job else None
-    serving = Serving(spec, job, columns, known.streaming, times.now_us() - horizon_us)
+    serving = Serving(spec, job, columns, known.streaming, times.now_us() - horizon_us, known.document["job"])
     known.models = serving.models
     yield from serving.check()
 

@@ -2,7 +2,9 @@
 
 from collections.abc import Iterator, Sequence
 
+from models.admitted import admitted_before
 from models.errors import BundleRefused, StoreError
+from models.libraries import upgrade_refuses
 from models.manifest import Manifest
 from models.profiles.documents import InvalidProfile
 from models.releases import Release
@@ -52,10 +54,12 @@ class Serving:
         columns: what the job offers a model, None where that is not known.
         streaming: whether the input has no end.
         oldest_us: the oldest event time expected of a stream, microseconds since 1970.
+        name: the job's name.
     """
 
     def __init__(self, spec: ModelSpec, job: Job | None, columns: dict[str, str] | None, streaming: bool,
-                 oldest_us: int) -> None:  # fmt: skip
+                 oldest_us: int, name: str) -> None:  # fmt: skip
+        self._name = name
         self._spec, self._job, self._columns = spec, job, columns
         self._streaming, self._oldest_us = streaming, oldest_us
         self.models: list[Model] = []
@@ -79,6 +83,7 @@ class Serving:
             roles |= {name: f"{role} of release {release.sequence}" for name, role in roles_of(release).items()}
         for version, role in roles.items():
             yield from self._version(store, version, role)
+        yield from self._upgrade(store)
         yield from self._features()
 
     def _timeline(self, known: int, live: Sequence[Release]) -> Finding:
@@ -101,7 +106,7 @@ class Serving:
             yield fail(check, f"{role}; {error}", "mend the network or the credentials")
             return
         trial = try_version(Question(spec.store, spec.name, version, self._columns, spec.allow_pickle,
-                                     spec.max_bundle_bytes, spec.trusted_key))  # fmt: skip
+                                     spec.max_bundle_bytes, spec.trusted_key, self._name))  # fmt: skip
         self.models.append(Model(version, manifest.scorer, bundle_bytes, trial.growth_bytes, trial.library_bytes))
         if not trial.admitted:
             reason = trial.reason or ""
@@ -109,6 +114,8 @@ class Serving:
             return
         self._manifests[version] = manifest
         yield self._proven(check, role, manifest, bundle_bytes, trial)
+        for warning in trial.warnings:
+            yield warn(f"libraries of {version}", warning, _CHANGES["golden_mismatch"])
         yield self._profile(manifest)
 
     def _proven(self, check: str, role: str, manifest: Manifest, bundle_bytes: int, trial: Trial) -> Finding:
@@ -119,6 +126,21 @@ class Serving:
         if manifest.golden is None:
             return warn(check, f"{found}, without golden records", "publish with a sample, so that answers are known")
         return ok(check, f"{found}, scores its golden records as recorded")
+
+    def _upgrade(self, store: ModelStore) -> Iterator[Finding]:
+        """What another version of a library would refuse; what this job admitted before goes on in any case."""
+        asked = {version: upgrade_refuses(manifest) for version, manifest in self._manifests.items()}
+        open_to_it = [
+            f"{version} (made by {library} {self._manifests[version].libraries.get(library, 'of no recorded version')})"
+            for version, library in asked.items()
+            if library is not None and not admitted_before(store, self._manifests[version], self._name)
+        ]
+        if open_to_it:
+            found = f"another major.minor of its library would refuse {', '.join(open_to_it)}"
+            change = "publish with the trainer's own answers (--golden FILE); what this job has admitted goes on"
+            yield Finding("upgrade of libraries", "ok", found, change)
+        elif any(asked.values()):
+            yield ok("upgrade of libraries", "would refuse none: this job has admitted each version that serves")
 
     def _profile(self, manifest: Manifest) -> Finding:
         check = f"reference profile of {manifest.version}"

@@ -27,13 +27,14 @@ class Question(NamedTuple):
     allow_pickle: bool
     max_bytes: int
     trusted_key: str | None
+    job: str | None = None
 
 
 class Trial(NamedTuple):
     """The verdict of admission, and its cost in memory.
 
     `library_bytes`: what the scorer's libraries added to the process; `growth_bytes`: what downloading, loading and
-    proving the version added at most. Null where it could not be measured.
+    proving the version added at most. Null where it could not be measured. `warnings`: of a version that is admitted.
     """
 
     admitted: bool
@@ -41,6 +42,7 @@ class Trial(NamedTuple):
     detail: str
     growth_bytes: int | None = None
     library_bytes: int | None = None
+    warnings: tuple[str, ...] = ()
 
 
 def try_version(question: Question, seconds: float = _SECONDS) -> Trial:
@@ -84,9 +86,12 @@ def _try(question: Question) -> Trial:
             importlib.import_module(library)
     loaded = resident_bytes()
     columns = None if question.columns is None else dict(question.columns)
-    admission = Admission(store, columns, question.allow_pickle, question.max_bytes, question.trusted_key)
+    admission = Admission(
+        store, columns, question.allow_pickle, question.max_bytes, question.trusted_key, job=question.job
+    )
     verdict = admission.check_version(question.version)
-    return Trial(verdict.admitted, verdict.reason, verdict.detail, _grown(loaded, peak_bytes()), _grown(empty, loaded))
+    grown, libraries = _grown(loaded, peak_bytes()), _grown(empty, loaded)
+    return Trial(verdict.admitted, verdict.reason, verdict.detail, grown, libraries, verdict.warnings)
 
 
 def _grown(before: int | None, after: int | None) -> int | None:
