@@ -11,18 +11,24 @@ import pyarrow as pa
 from backports import zstd
 from fastavro.schema import SchemaParseException
 
+from schemas.avro_codecs import MAX_INFLATED_BYTES, inflate
 from schemas.avro_datums import is_columnar, joined_bytes, zigzag_varint
+from schemas.byte_windows import ByteWindow, Readable
 from schemas.record_datums import encode_records
 
 _MAGIC = b"Obj\x01"
 _SYNC_SIZE = 16
+_HEADER_BYTES = 64 * 1024 * 1024
+_JOINED_BYTES = 64 * 1024 * 1024
+DAMAGE_BYTES = 16 * 1024 * 1024
+"""Bytes of a damaged stretch that are kept for its dead letter."""
 
 
 class AvroBlocks(NamedTuple):
     """Consecutive blocks of one container file, decompressed and joined.
 
     `data` holds so many `datums` of `schema` (JSON); `parts` has the (datums, bytes) of each block. A damaged stretch
-    has none, its bytes as they are in the file in `data`, and `error`.
+    has none, its bytes as they are in the file in `data` (the first `DAMAGE_BYTES`), and `error`.
     """
 
     schema: str
@@ -33,38 +39,112 @@ class AvroBlocks(NamedTuple):
     parts: tuple[tuple[int, int], ...] = ()
 
 
-def read_blocks(stream: IO[bytes], target_records: int = 65_536) -> Iterator[AvroBlocks]:
-    """The blocks of a container file, joined up to about `target_records` records each.
+def read_blocks(stream: Readable, target_records: int = 65_536) -> Iterator[AvroBlocks]:
+    """The blocks of a container file, joined up to about `target_records` records or 64 MiB each.
 
     After damage it goes on at the next sync marker. An empty file has no blocks. Never raises for bad data:
-    damage is yielded as an `AvroBlocks` with `error` set and the original bytes in `data`.
+    damage is yielded as an `AvroBlocks` with `error` set and the original bytes in `data`. Memory: a block, and what
+    is joined.
     """
-    content = stream.read()
-    if not content:
-        return
-    position = 0
-    try:
-        header = fastavro.block_reader(io.BytesIO(content))
-        schema = json.dumps(json.loads(header.metadata["avro.schema"]))
-        sync = header._header["sync"]
-        _check_record(schema)
-    except (ValueError, EOFError, KeyError, IndexError, StopIteration, TypeError, SchemaParseException) as problem:
-        yield AvroBlocks("", 0, content, 0, f"not an Avro container file: {problem or 'header unreadable'}")
-        return
-    header_end = content.index(sync) + _SYNC_SIZE
-    head, position = content[:header_end], header_end
-    while position < len(content):
-        why = ""
-        for joined in _intact_blocks(head, content, position, schema, target_records):
-            if joined.blocks.datums:
-                yield joined.blocks._replace(error="")
-            position, why = joined.end, joined.blocks.error
-        if position >= len(content):
+    return ContainerReader().blocks(stream, target_records)
+
+
+class ContainerReader:
+    """Reads one container file, in one go or by the stretches between holes in it."""
+
+    def __init__(self) -> None:
+        self._schema, self._codec, self._sync = "", "null", b""
+        self._at = 0
+
+    def blocks(self, stream: Readable, target_records: int = 65_536) -> Iterator[AvroBlocks]:
+        """The blocks of the file, or of its next stretch; as `read_blocks`."""
+        window = ByteWindow(stream, self._at)
+        if not window.need(1):
             return
-        damage_end = _after_next_sync(content, position, sync)
-        kind = "block is truncated" if damage_end == len(content) else "block is damaged"
-        yield AvroBlocks(schema, 0, content[position:damage_end], position, f"{kind} at byte {position}: {why}")
-        position = damage_end
+        if not self._sync or window.peek(len(_MAGIC)) == _MAGIC:
+            try:
+                self._read_header(window)
+            except _UNREADABLE as problem:
+                skipped = window.skip_past(self._sync, DAMAGE_BYTES) if self._sync else window.skip(_ALL, DAMAGE_BYTES)
+                yield AvroBlocks("", 0, skipped.head, self._at, f"not an Avro container file: {_words(problem)}")
+                if not self._sync:
+                    self._at = window.at
+                    return
+        elif self._at:
+            yield self._damage(window, "it begins in a hole of the file")
+        while window.need(1):
+            yield from self._intact(window, target_records)
+        self._at = window.at
+
+    def _read_header(self, window: ByteWindow) -> None:
+        """Commits where all of it is well. Raises what is in `_UNREADABLE`."""
+        if window.take(len(_MAGIC)) != _MAGIC:
+            raise ValueError("it does not begin with 'Obj' and 1")
+        metadata = dict[str, bytes]()
+        while count := window.long():
+            if count < 0:
+                window.long()
+            for _ in range(abs(count)):
+                key = window.take(_bounded(window.long(), _HEADER_BYTES)).decode()
+                metadata[key] = window.take(_bounded(window.long(), _HEADER_BYTES))
+        sync = window.take(_SYNC_SIZE)
+        schema = json.dumps(json.loads(metadata["avro.schema"]))
+        _check_record(schema)
+        self._schema, self._codec = schema, metadata.get("avro.codec", b"null").decode() or "null"
+        self._sync = sync
+        window.commit()
+
+    def _intact(self, window: ByteWindow, target: int) -> Iterator[AvroBlocks]:
+        """Joined blocks up to so many records, and the damage behind them if there is some."""
+        data, parts, count, size, start, why = list[bytes](), list[tuple[int, int]](), 0, 0, window.at, ""
+        while not why and count < target and size < _JOINED_BYTES and window.need(1):
+            try:
+                records, datums = self._block(window)
+            except _UNREADABLE as problem:
+                why = _words(problem)
+                continue
+            data.append(datums)
+            parts.append((records, len(datums)))
+            count, size = count + records, size + len(datums)
+        if count:
+            yield AvroBlocks(self._schema, count, b"".join(data), start, "", tuple(parts))
+        if why:
+            yield self._damage(window, why)
+
+    def _block(self, window: ByteWindow) -> tuple[int, bytes]:
+        """The number of records of the next block, and its datums; commits. Raises what is in `_UNREADABLE`."""
+        records = window.long()
+        stored = window.take(_bounded(window.long(), MAX_INFLATED_BYTES))
+        if window.take(_SYNC_SIZE) != self._sync:
+            raise ValueError("expected sync marker not found")
+        datums = inflate(self._codec, stored)
+        # An event has an id and so at least a byte; a wild number would be believed by whoever reserves room for it.
+        if not 0 <= records <= len(datums):
+            raise ValueError(f"{records} records in {len(datums)} bytes")
+        window.commit()
+        return records, datums
+
+    def _damage(self, window: ByteWindow, why: str) -> AvroBlocks:
+        """The stretch from the last good block to behind the next sync marker."""
+        at, skipped = window.at, window.skip_past(self._sync, DAMAGE_BYTES)
+        kind = "block is truncated" if skipped.ended else "block is damaged"
+        more = f" ({skipped.size} bytes, of which the first are here)" if skipped.size > len(skipped.head) else ""
+        return AvroBlocks(self._schema, 0, skipped.head, at, f"{kind} at byte {at}{more}: {why}")
+
+
+# What framing and codecs raise for bytes that are not what they should be.
+_UNREADABLE = (ValueError, EOFError, LookupError, TypeError, SchemaParseException, RecursionError, OverflowError)
+_ALL = 2**62
+
+
+def _words(problem: BaseException) -> str:
+    return " ".join(str(problem).split())[:200] or type(problem).__name__
+
+
+def _bounded(size: int, limit: int) -> int:
+    if not 0 <= size <= limit:
+        raise ValueError(f"a stretch of {size} bytes; allowed: at most {limit}")
+    return size
 
 
 def _check_record(schema: str) -> None:
@@ -72,53 +152,8 @@ def _check_record(schema: str) -> None:
     found = json.loads(schema)
     if not isinstance(found, dict) or found.get("type") != "record" or not found.get("fields"):
         raise ValueError("its schema is no record with fields")
+    fastavro.parse_schema(found)
     is_columnar(schema)
-
-
-class _Joined(NamedTuple):
-    blocks: AvroBlocks
-    end: int
-
-
-def _after_next_sync(content: bytes, position: int, sync: bytes) -> int:
-    found = content.find(sync, position)
-    return len(content) if found < 0 else found + _SYNC_SIZE
-
-
-def _intact_blocks(head: bytes, content: bytes, position: int, schema: str, target: int) -> Iterator[_Joined]:
-    """Joined blocks from `position` up to the first damaged one (or the end); the last has its `error` in words."""
-    reader = fastavro.block_reader(io.BytesIO(head + content[position:]))
-    shift = position - len(head)
-    data: list[bytes] = []
-    parts: list[tuple[int, int]] = []
-    count, start, end, problem = 0, position, position, ""
-    while True:
-        try:
-            block = next(reader)
-            datums = _datums(block)
-        except StopIteration:
-            break
-        # A damaged block can fail anywhere in the codec or the framing: each library has its own error types.
-        except Exception as error:
-            problem = " ".join(str(error).split())[:200] or type(error).__name__
-            break
-        data.append(datums)
-        parts.append((block.num_records, len(datums)))
-        count += block.num_records
-        end = shift + block.offset + block.size
-        if count >= target:
-            yield _Joined(AvroBlocks(schema, count, b"".join(data), start, "", tuple(parts)), end)
-            data, parts, count, start = [], [], 0, end
-    yield _Joined(AvroBlocks(schema, count, b"".join(data), start, problem, tuple(parts)), end)
-
-
-def _datums(block: Any) -> bytes:
-    """The decompressed datums of a block. Raises `ValueError` for a number of records that they cannot hold."""
-    data: bytes = block.bytes_.getvalue()
-    # An event has an id and so at least a byte; a wild number would be believed by whoever reserves room for it.
-    if not 0 <= block.num_records <= len(data):
-        raise ValueError(f"{block.num_records} records in {len(data)} bytes")
-    return data
 
 
 class AvroFileWriter:

@@ -47,7 +47,7 @@ class Files:
 
     def sample(self) -> Iterator[RawBlock]:
         for path in self.paths:
-            yield from read_file(path, self.format)
+            yield from read_file(path, self.format, sample=True)
 
     def read(self, spec: EventsSpec) -> beam.PTransform[Any, Any]:
         return ReadFiles(list(self.paths), spec.format)

@@ -9,7 +9,7 @@ from apache_beam.io.tfrecordio import _TFRecordUtil
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.endpoints.files import _read_tfrecord
+from pipeline.endpoints.event_files import EventFile, blocks_of
 from schemas.avro_datums import decode_block
 from schemas.avro_files import read_blocks
 from schemas.json_lines import decode_lines
@@ -61,14 +61,14 @@ def tfrecords(records: list[bytes]) -> bytes:
 @given(flips=FLIPS)
 def test_flips_in_tfrecords_never_raise_and_lose_no_byte(flips: list[tuple[int, int]]) -> None:
     content = flipped(tfrecords([b"record %d" % number for number in range(20)]), flips)
-    blocks = list(_read_tfrecord(io.BytesIO(content), "file"))
+    blocks = list(blocks_of(EventFile(io.BytesIO(content), None), "file", "tfexample"))
     kept = sum(16 + len(record) for block in blocks for record in block.records)
     assert kept + sum(len(block.data) for block in blocks) == len(content)
 
 
 def test_tfrecord_with_damaged_data_costs_no_other_record() -> None:
     content = tfrecords([b"first", b"second", b"third"]).replace(b"second", b"sEcond")
-    blocks = list(_read_tfrecord(io.BytesIO(content), "file"))
+    blocks = list(blocks_of(EventFile(io.BytesIO(content), None), "file", "tfexample"))
     assert [record for block in blocks for record in block.records] == [b"first", b"third"]
     (damaged,) = [block for block in blocks if block.error]
     assert b"sEcond" in damaged.data
@@ -76,7 +76,7 @@ def test_tfrecord_with_damaged_data_costs_no_other_record() -> None:
 
 def test_truncated_tfrecord_keeps_the_whole_records() -> None:
     content = tfrecords([b"first", b"second"])[:-3]
-    blocks = list(_read_tfrecord(io.BytesIO(content), "file"))
+    blocks = list(blocks_of(EventFile(io.BytesIO(content), None), "file", "tfexample"))
     assert [record for block in blocks for record in block.records] == [b"first"]
     assert content.endswith(next(block.data for block in blocks if block.error))
 
