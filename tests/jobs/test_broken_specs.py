@@ -66,7 +66,7 @@ BROKEN: list[tuple[Change, tuple[str, ...]]] = [
     (windowed(size="1 hour"), ("features[3].size: '1 hour'", "a duration such as")),
     (windowed(every="0s"), ("features[3].every: '0s'", "at least 1ms")),
     (windowed(size=None), ("features[3].size: missing", "a duration such as")),
-    (windowed(size="365d", every="1us"), ("features of key carrier", "at most 100000 tiles")),
+    (windowed(size="365d", every="1ms"), ("features of key carrier", "at most 100000 tiles")),
     (lambda spec: spec["model"].pop("store"), ("model.store: missing", "a path or URI")),
     (lambda spec: spec["model"].update(store="http://x/y"), ("model.store: 'http://x/y'", "s3://bucket/path")),
     (lambda spec: spec["model"].update(poll="often"), ("model.poll: 'often'", "a duration such as")),
