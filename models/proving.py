@@ -18,9 +18,8 @@ from models.inputs import ARROW_TYPES, check_inputs, prepare_inputs
 from models.manifest import Input, Manifest, Output
 from models.profiles import MAX_PROFILE_BYTES, SCORE, InvalidProfile, Profile, observe, parse_profile
 from models.scorers import NotReady, PartlyScored, Scorer, WillNotLoad, load_scorer
+from models.scorers.asking import WrongAnswer, check_shape, faults_of
 from schemas.validation import Absent
-
-_ROUNDING = 1e-6
 
 
 class GoldenMismatch(BundleRefused):
@@ -162,16 +161,15 @@ def check_output(scores: object, rows: int, output: Output) -> None:
     Raises:
         BadOutput: it is not.
     """
-    if not isinstance(scores, np.ndarray) or scores.shape != (rows,) or scores.dtype != np.float64:
-        found = f"{getattr(scores, 'dtype', type(scores).__name__)} of shape {getattr(scores, 'shape', '?')}"
-        raise BadOutput(f"scores are {found}; allowed: float64 of shape ({rows},)")
-    allowed = ~np.isfinite(scores)
-    if output.kind == "probability":
-        allowed |= (scores < -_ROUNDING) | (scores > 1 + _ROUNDING)
-    wrong = np.flatnonzero(allowed)
-    if len(wrong):
-        limits = "a probability from 0 to 1" if output.kind == "probability" else "a finite number"
-        raise BadOutput(f"score {scores[wrong[0]]:.12g} of record {wrong[0] + 1}; allowed: {limits}")
+    try:
+        check_shape(scores, rows)
+    except WrongAnswer as wrong:
+        raise BadOutput(str(wrong)) from None
+    assert isinstance(scores, np.ndarray)  # it is one: that was checked
+    faults = faults_of(scores, output)
+    if faults:
+        first, limits = min(faults), "a probability from 0 to 1" if output.kind == "probability" else "a finite number"
+        raise BadOutput(f"score {scores[first]:.12g} of record {first + 1}; allowed: {limits}")
 
 
 def read_golden(folder: Path, manifest: Manifest) -> GoldenRecords:

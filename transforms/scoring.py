@@ -15,12 +15,11 @@ from models.inputs import prepare_inputs
 from models.manifest import Output
 from models.releases import AdmittedRelease, Release, Timeline, assign
 from models.scorers import PartlyScored
+from models.scorers.asking import ModelFailed, WrongAnswer, ask, faults_of
 from schemas import batches
 from schemas.records import FEATURE_VALUE_TYPE, FEATURES_TYPE
 
 CHAMPION, CHALLENGER, SHADOW = "champion", "challenger", "shadow"
-# Bugs in our code or a scorer's must stop the job, not turn into dead letters.
-BUGS = (TypeError, AttributeError, NameError, AssertionError)
 Ints = npt.NDArray[np.int64]
 # Branches of the union of what a scorer read.
 _WHOLE, _NUMBER, _TEXT = 1, 2, 3
@@ -75,8 +74,9 @@ def score_rows(model: LoadedModel, batch: pa.RecordBatch) -> Scored:
     """Scores a batch; rows without a score are named with (error, detail) instead of failing the batch.
 
     Errors: `MissingInput` (null where the manifest allows none), `NotFinite` (the scorer answered NaN or infinity),
-    what a scorer that asks a server names for a row (`PartlyScored`), and the class of whatever else was raised for a
-    row: a batch that raises is bisected down to that row.
+    `NotAProbability`, `WrongAnswer` (not one number for each row), what a scorer that asks a server names for a row
+    (`PartlyScored`), and the class of whatever else was raised within the scorer for a row: a batch that fails is
+    bisected down to that row. What is raised around the scorer is a bug of ours, and goes up.
     """
     inputs, unreadable = prepare_inputs(batch, model.manifest.inputs)
     rows = np.flatnonzero(~unreadable)
@@ -84,8 +84,7 @@ def score_rows(model: LoadedModel, batch: pa.RecordBatch) -> Scored:
     started = time.perf_counter_ns()
     scores, errors = _bisected(model, readable, 0)
     latency_us = (time.perf_counter_ns() - started) // 1000
-    for place in np.flatnonzero(~np.isfinite(scores)).tolist():
-        errors.setdefault(place, ("NotFinite", f"the scorer answered {scores[place]}"))
+    errors = faults_of(scores, model.manifest.output) | errors
     bad = np.array(sorted(errors), np.int64)
     good = np.ones(len(rows), np.bool_)
     good[bad] = False
@@ -104,20 +103,25 @@ def _missing_input(inputs: pa.RecordBatch, row: int, model: LoadedModel) -> tupl
     return "MissingInput", f"{', '.join(names)}: null is not allowed by version {model.manifest.version}"
 
 
+def _named(failed: ModelFailed, model: LoadedModel) -> str:
+    """What is wrong; where the model itself does not say so, with its name."""
+    manifest = model.manifest
+    of = f"version {manifest.version!r} of model {manifest.model!r}: "
+    return f"{of if failed.error == WrongAnswer.__name__ else ''}{failed.detail}"
+
+
 def _bisected(
     model: LoadedModel, inputs: pa.RecordBatch, start: int
 ) -> tuple[npt.NDArray[np.float64], dict[int, tuple[str, str]]]:
     if inputs.num_rows == 0:
         return np.zeros(0), {}
     try:
-        return np.asarray(model.score(inputs), np.float64), {}
-    except BUGS:
-        raise
+        return ask(model.scorer, inputs), {}
     except PartlyScored as partly:  # it knows its records: asking again in halves would only load its server
         return partly.scores, {start + row: failure for row, failure in partly.failures.items()}
-    except Exception as problem:  # libraries raise classes of their own for a record they cannot score
+    except ModelFailed as failed:
         if inputs.num_rows == 1:
-            return np.full(1, np.nan), {start: (type(problem).__name__, " ".join(str(problem).split())[:500])}
+            return np.full(1, np.nan), {start: (failed.error, _named(failed, model))}
     middle = inputs.num_rows // 2
     left, left_errors = _bisected(model, inputs.slice(0, middle), start)
     right, right_errors = _bisected(model, inputs.slice(middle), start + middle)

@@ -13,6 +13,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from models.manifest import Manifest, Output
+from models.scorers.asking import outside
 from models.scorers.base import NotReady, PartlyScored, Scorer, WillNotLoad
 from models.scorers.remote.access import check_allowed
 from models.scorers.remote.calls import Calls, Pace, places_at
@@ -20,8 +21,6 @@ from models.scorers.remote.circuit import Circuit
 from models.scorers.remote.failures import CallFailed, ServerFailed
 from models.scorers.remote.halving import Failures, Halving, Scores, failed
 from models.scorers.remote.parameters import Parameters, parse_parameters
-
-_ROUNDING = 1e-6
 
 
 class Service(Protocol):
@@ -160,9 +159,6 @@ def _joined(answers: Iterator[tuple[Scores, Failures, bool]]) -> tuple[Scores, F
 
 def _refuse_outside(scores: Scores, failures: Failures, output: Output) -> None:
     """A failure for each probability outside 0 to 1. NaN and infinity stay: every caller refuses them."""
-    if output.kind != "probability":
-        return
-    outside = np.isfinite(scores) & ((scores < -_ROUNDING) | (scores > 1 + _ROUNDING))
-    for row in np.flatnonzero(outside).tolist():
+    for row in np.flatnonzero(outside(scores, output)).tolist():
         failures.setdefault(row, ("NotAProbability", f"the server answered {scores[row]:.12g}; allowed: 0 to 1"))
         scores[row] = math.nan

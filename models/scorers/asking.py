@@ -1,0 +1,102 @@
+"""One call of a scorer, and what is wrong with its answer: the same checks in admission and in the job."""
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from models.manifest import Output
+from models.scorers.base import PartlyScored, Scorer
+
+Scores = npt.NDArray[np.float64]
+ROUNDING = 1e-6
+"""How far a probability may lie outside 0 to 1: libraries add floats."""
+_MOST_DETAIL = 500
+
+
+class WrongAnswer(Exception):
+    """A scorer's answer is not one float64 for each record; `str()` is one line."""
+
+
+class ModelFailed(Exception):
+    """A call of a scorer that gave no scores: `error` and `detail` of its dead letters, both one line."""
+
+    def __init__(self, error: str, detail: str) -> None:
+        super().__init__(error, detail)
+        self.error = error
+        self.detail = detail
+
+
+def ask(scorer: Scorer, batch: pa.RecordBatch) -> Scores:
+    """The scorer's answer: one float64 for each row, of which none is checked yet.
+
+    What is raised within `Scorer.score` is the model's failure whatever its class, since libraries raise every class:
+    also `SystemExit`, and the panic of a library in Rust, which are no `Exception`.
+
+    Raises:
+        ModelFailed: the scorer raised, or answered with something else.
+        PartlyScored: some rows have no score; its own scores and failures are of this batch's rows.
+        KeyboardInterrupt: a person wants an end; it says nothing about the model.
+    """
+    try:
+        answer = scorer.score(batch)
+    except KeyboardInterrupt:
+        raise
+    except PartlyScored as partly:
+        _check_parts(partly, batch.num_rows)
+        raise
+    except BaseException as problem:
+        raise ModelFailed(type(problem).__name__, _words(problem)) from problem
+    try:
+        check_shape(answer, batch.num_rows)
+    except WrongAnswer as wrong:
+        raise ModelFailed(WrongAnswer.__name__, str(wrong)) from None
+    return answer
+
+
+def check_shape(answer: object, rows: int) -> None:
+    """Raises `WrongAnswer` unless an answer is float64 of shape (rows,)."""
+    if not isinstance(answer, np.ndarray) or answer.shape != (rows,) or answer.dtype != np.float64:
+        found = f"{getattr(answer, 'dtype', type(answer).__name__)} of shape {getattr(answer, 'shape', '?')}"
+        raise WrongAnswer(f"scores are {found}; allowed: float64 of shape ({rows},)")
+
+
+def outside(scores: Scores, output: Output) -> npt.NDArray[np.bool_]:
+    """Which finite scores are no probability where the manifest promises one; shape (n,)."""
+    if output.kind != "probability":
+        return np.zeros(len(scores), np.bool_)
+    # NaN and infinity are another fault: they compare as false or are masked.
+    return np.isfinite(scores) & ((scores < -ROUNDING) | (scores > 1 + ROUNDING))
+
+
+def faults_of(scores: Scores, output: Output) -> dict[int, tuple[str, str]]:
+    """(error, detail) of each row whose score is none: `NotFinite`, or `NotAProbability` where it must be one."""
+    wrong = np.flatnonzero(~np.isfinite(scores) | outside(scores, output)).tolist()
+    return {row: _fault(float(scores[row])) for row in wrong}
+
+
+def _fault(score: float) -> tuple[str, str]:
+    if not np.isfinite(score):
+        return "NotFinite", f"the scorer answered {score}"
+    return "NotAProbability", f"the scorer answered {score:.12g}; allowed: 0 to 1"
+
+
+def _check_parts(partly: PartlyScored, rows: int) -> None:
+    """Raises `ModelFailed` where what is said of single rows is not of these rows."""
+    try:
+        check_shape(partly.scores, rows)
+        strangers = [row for row in partly.failures if not (isinstance(row, (int, np.integer)) and 0 <= row < rows)]
+        if strangers:
+            raise WrongAnswer(f"failures of row {strangers[0]!r}; allowed: rows 0 to {rows - 1}")
+    except WrongAnswer as wrong:
+        raise ModelFailed(WrongAnswer.__name__, str(wrong)) from None
+
+
+def _words(problem: BaseException) -> str:
+    """All that an error says, on one line; an error that cannot say it is told by its class alone."""
+    try:
+        said: Any = str(problem)
+    except Exception:
+        said = ""
+    return " ".join(said.split())[:_MOST_DETAIL]
