@@ -50,6 +50,9 @@ def try_on_sample(scorer: Scorer, inputs: Sequence[Input], output: Output, sampl
         name = next(each.name for each in inputs if not each.nullable and not prepared.column(each.name)[row].is_valid)
         found = f"sample row {row + 1} has null in input {name!r}, which is not nullable"
         raise CannotPublish(f"{found}; allowed: --input {name}:TYPE:nullable, or a default")
+    doubts = scorer.doubts(prepared)
+    if doubts:
+        raise CannotPublish(f"no row of the sample fits the model: {doubts}")
     scores = np.concatenate(
         [_scored(scorer, prepared.slice(start, _BATCH_ROWS), output) for start in range(0, raw.num_rows, _BATCH_ROWS)]
     )

@@ -104,6 +104,13 @@ class Scorer(ABC):
         """
         return None
 
+    def doubts(self, batch: pa.RecordBatch) -> str:
+        """What speaks against columns such as these, in one line, or "": asked when a model is published.
+
+        For what `score` has to answer in a single record, but is a mistake in all of a sample.
+        """
+        return ""
+
     def close(self) -> None:
         """Give back what garbage collection does not (connections, processes).
 

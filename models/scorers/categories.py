@@ -25,6 +25,8 @@ class Categories:
 
     def codes(self, column: pa.Array) -> npt.NDArray[np.float64]:
         """The code of each value, shape (n,): NaN for a null, -1 for what is no category."""
+        if pa.types.is_floating(column.type):
+            column = pc.add(column, 0.0)  # -0.0 is 0.0
         found = pc.index_in(column, value_set=self.values, skip_nulls=True).fill_null(-1)
         codes: npt.NDArray[np.float64] = found.to_numpy(zero_copy_only=False).astype(np.float64)
         if column.null_count:
@@ -49,7 +51,7 @@ def categories_of(manifest: Manifest, name: str, values: Sequence[Any]) -> Categ
     kind = _kind(values)
     if kind is None:
         raise WillNotLoad(f"{manifest.scorer}: the categories of {name!r} are of several types; allowed: one type")
-    if entry.type not in _READ_AS[kind]:
+    if values and entry.type not in _READ_AS[kind]:
         raise WillNotLoad(
             f"{manifest.scorer}: input {name!r} is of type {entry.type} and its categories are {_listed(values)}, so "
             f"none can match; allowed: {' or '.join(_READ_AS[kind])}"
@@ -100,6 +102,10 @@ def _whole(value: float) -> int | None:
     return int(value) if float(value).is_integer() and abs(value) < 2**63 else None
 
 
+def _positive_zero(value: float) -> float:
+    return float(value) + 0.0
+
+
 _KINDS: Mapping[str, set[type]] = {"texts": {str}, "booleans": {bool}, "integers": {int}, "numbers": {int, float}}
 _READ_AS: Mapping[str, tuple[InputType, ...]] = {
     "texts": ("string",),
@@ -107,7 +113,7 @@ _READ_AS: Mapping[str, tuple[InputType, ...]] = {
     "integers": ("integer", "number"),
     "numbers": ("number", "integer"),
 }
-_READ: Mapping[InputType, Any] = {"string": str, "boolean": bool, "number": float, "integer": _whole}
+_READ: Mapping[InputType, Any] = {"string": str, "boolean": bool, "number": _positive_zero, "integer": _whole}
 _ARROW: Mapping[InputType, pa.DataType] = {
     "string": pa.string(),
     "boolean": pa.bool_(),

@@ -7,7 +7,6 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from models.inputs import as_matrix
 from models.manifest import Manifest
 from models.scorers.base import PartlyScored, WillNotLoad
 from models.scorers.categories import Categories
@@ -35,19 +34,6 @@ def in_trained_order(manifest: Manifest, trained: Sequence[str] | None, count: i
 def strings_of(manifest: Manifest) -> list[str]:
     """The names of the inputs that are strings."""
     return [entry.name for entry in manifest.inputs if entry.type == "string"]
-
-
-def trained_columns(batch: pa.RecordBatch, names: Sequence[str], categories: bool) -> Any:
-    """The columns in this order: a float64 matrix, null as NaN; with `categories` a DataFrame in which strings
-    are categories, for libraries that know their codes."""
-    ordered = batch.select(list(names))
-    if not categories:
-        return as_matrix(ordered)
-    columns = [
-        column.dictionary_encode() if pa.types.is_string(column.type) else column.cast(pa.float64(), safe=False)
-        for column in ordered.columns
-    ]
-    return pa.RecordBatch.from_arrays(columns, names=list(names)).to_pandas()
 
 
 def trained_matrix(

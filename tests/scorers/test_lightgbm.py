@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pyarrow as pa
 import pytest
 
@@ -118,10 +119,106 @@ def test_tree_that_lost_a_line_is_refused_and_the_process_lives(tmp_path: Path) 
         ("regression", {}, "objective 'regression'; allowed for a probability: binary"),
         ("binary", {"inputs": NUMBERS[:2]}, "inputs delay, distance; allowed: the trained delay, distance, weekend"),
         ("binary", {"parameters": {"threads": 1}}, "parameter 'threads' is unknown; allowed: classes"),
-        ("binary", {"inputs": [*NUMBERS[:2], {"name": "weekend", "type": "string"}]}, "1 string inputs; allowed: 0"),
+        (
+            "binary",
+            {"inputs": [*NUMBERS[:2], {"name": "weekend", "type": "string"}]},
+            "'weekend' is a string; allowed: numbers, or a",
+        ),
     ],
 )
 def test_what_does_not_fit_is_refused(tmp_path: Path, objective: str, changes: dict[str, Any], message: str) -> None:
     train(tmp_path / "model.txt", frame(strings=False), objective=objective)
     with pytest.raises(WillNotLoad, match=message):
         loaded(tmp_path, **changes)
+
+
+def of_categories(folder: Path, columns: dict[str, Any], **options: Any) -> tuple[Any, Any]:
+    """A booster trained on these columns, which depends on the place of each row's categories; and its answers."""
+    import lightgbm
+
+    rows = pd.DataFrame(columns)
+    target = sum((index + 2) * (place * 7 % 5) for index, place in enumerate(places(rows)))
+    settings = {"num_threads": 1, "verbosity": -1, "min_data_per_group": 1, "cat_smooth": 0.1}
+    booster = lightgbm.train(settings, lightgbm.Dataset(rows, target, **options), 20)
+    folder.mkdir(parents=True, exist_ok=True)
+    booster.save_model(folder / "model.txt")
+    return rows, booster.predict(rows)
+
+
+def places(rows: pd.DataFrame) -> list[Any]:
+    """Of each column the codes of its categories, or its integers."""
+    return [rows[name].cat.codes if rows[name].dtype.name == "category" else rows[name] for name in rows]
+
+
+def drawn(values: list[Any], seed: int, ordered: bool = False) -> Any:
+    """300 of these categories."""
+    picked = np.random.default_rng(seed).integers(0, len(values), 300)
+    return pd.Categorical([values[place] for place in picked], categories=values, ordered=ordered)
+
+
+def regression(folder: Path, types: dict[str, str], **parameters: Any) -> Scorer:
+    inputs = [{"name": name, "type": kind, "nullable": True} for name, kind in types.items()]
+    return loaded(folder, inputs, output={"kind": "regression"}, parameters=parameters)
+
+
+def batch(rows: pd.DataFrame) -> pa.RecordBatch:
+    return pa.RecordBatch.from_pydict({name: rows[name].tolist() for name in rows})
+
+
+@pytest.mark.parametrize(
+    ("columns", "types", "options"),
+    [
+        ({"floor": drawn([10, 20, 30], 1)}, {"floor": "integer"}, {}),
+        ({"floor": drawn([2**53, 2**53 + 1, -7], 1)}, {"floor": "integer"}, {}),
+        ({"floor": drawn([1.5, 0.0, 2.5], 1)}, {"floor": "number"}, {}),
+        ({"on": drawn([True, False], 1)}, {"on": "boolean"}, {}),
+        ({"floor": drawn([10, 20], 1), "town": drawn(["x", "y", "z"], 2)}, {"town": "string", "floor": "integer"}, {}),
+        ({"a": drawn(["lo", "hi"], 1, True), "b": drawn(["x", "y"], 2)}, {"a": "string", "b": "string"}, {}),
+        ({"a": drawn(["k"], 1), "b": drawn(["x", "y"], 2)}, {"a": "string", "b": "string"}, {}),
+        (
+            {"kids": np.arange(300) % 4, "town": drawn(["x", "y", "z"], 2)},
+            {"town": "string", "kids": "integer"},
+            {"categorical_feature": ["kids", "town"]},
+        ),
+    ],
+)
+def test_categories_are_those_of_training(tmp_path: Path, columns: Any, types: Any, options: Any) -> None:
+    rows, expected = of_categories(tmp_path, columns, **options)
+    np.testing.assert_array_equal(regression(tmp_path, types).score(batch(rows)), expected)
+
+
+@pytest.mark.parametrize(
+    ("columns", "types", "message"),
+    [
+        ({"floor": drawn([10, 20, 30], 1)}, {"floor": "string"}, "type string and its categories are 10, 20, 30, so"),
+        ({"town": drawn(["10", "20"], 1)}, {"town": "integer"}, "type integer and its categories are '10', '20', so"),
+        ({"floor": drawn([10, 20, 30], 1)}, {"floor": "boolean"}, "type boolean and its categories are 10, 20, 30"),
+    ],
+)
+def test_input_that_can_match_no_category_is_refused(tmp_path: Path, columns: Any, types: Any, message: str) -> None:
+    of_categories(tmp_path, columns)
+    with pytest.raises(WillNotLoad, match=message):
+        regression(tmp_path, types)
+
+
+def test_lists_that_could_be_of_several_columns_need_to_be_stated(tmp_path: Path) -> None:
+    columns = {
+        "a": drawn([1, 2], 1, True),
+        "b": drawn([5, 6], 2, True),
+        "c": drawn([0, 9], 3),
+        "kids": np.arange(300) % 2,
+    }
+    rows, expected = of_categories(tmp_path, columns)
+    types = dict.fromkeys(rows, "integer")
+    with pytest.raises(WillNotLoad, match="of the 4 features 3 have categories of pandas, and neither the text"):
+        regression(tmp_path, types)
+    stated = regression(tmp_path, types, categories={"a": [1, 2], "b": [5, 6], "c": [0, 9]})
+    np.testing.assert_array_equal(stated.score(batch(rows)), expected)
+
+
+def test_sample_of_which_nothing_is_a_category_is_doubted(tmp_path: Path) -> None:
+    rows, _ = of_categories(tmp_path, {"town": drawn(["10", "20"], 1)})
+    scorer = regression(tmp_path, {"town": "string"})
+    assert scorer.doubts(batch(rows)) == ""
+    strange = pa.RecordBatch.from_pydict({"town": ["10.0", None, "20.0"]})
+    assert scorer.doubts(strange) == "input 'town': '10.0' is no category of the model; allowed: '10', '20'"
