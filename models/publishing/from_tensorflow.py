@@ -5,20 +5,24 @@ from typing import Any
 
 from models.manifest import InputType
 from models.publishing.description import CannotPublish, Description, FoundInput
+from models.scorers.base import WillNotLoad
+from models.scorers.tensorflow import chosen_signature
 
-_SIGNATURE = "serving_default"
+SETTINGS = ("signature",)
+"""Settings of the kind that say which part of the model is meant."""
 
 
-def describe(path: Path, allow_pickle: bool) -> Description:
+def describe(path: Path, allow_pickle: bool, signature: object = None) -> Description:
     """Inputs with one value per row are named columns; a single input with several is a matrix of unnamed ones."""
     from tensorflow import dtypes
     from tensorflow.core.protobuf import saved_model_pb2
 
     graph = saved_model_pb2.SavedModel.FromString(path.read_bytes())
     signatures = {name: each for meta in graph.meta_graphs for name, each in meta.signature_def.items()}
-    if _SIGNATURE not in signatures:
-        raise CannotPublish(f"{path.parent} has the signatures {', '.join(sorted(signatures))}; allowed: {_SIGNATURE}")
-    inputs = signatures[_SIGNATURE].inputs
+    try:
+        inputs = signatures[chosen_signature(signatures, signature)].inputs
+    except WillNotLoad as error:
+        raise CannotPublish(str(error)) from None
     if len(inputs) == 1:
         (only,) = inputs.values()
         width = _columns(only.tensor_shape)

@@ -4,6 +4,8 @@ import importlib
 import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from types import MappingProxyType
+from typing import Any
 
 from models.artefacts import read_versions
 from models.errors import one_line
@@ -15,6 +17,8 @@ from models.scorers.base import WillNotLoad
 
 PAYLOAD = "model"
 """The folder of a bundle that holds what the training tool left, beside golden records and profile."""
+
+NOTHING: Mapping[str, Any] = MappingProxyType({})
 
 _LOOK_BYTES = 4096
 
@@ -57,7 +61,9 @@ _ALLOWED = (
 )
 
 
-def recognise(path: Path, scorer: str | None = None, allow_pickle: bool = False) -> FoundModel:
+def recognise(
+    path: Path, scorer: str | None = None, allow_pickle: bool = False, settings: Mapping[str, Any] = NOTHING
+) -> FoundModel:
     """The model that a file or folder is.
 
     Args:
@@ -65,6 +71,7 @@ def recognise(path: Path, scorer: str | None = None, allow_pickle: bool = False)
         scorer: the kind to publish it as; None takes that of the tool that left it. For another one its files
             are taken as they are and nothing is read off them.
         allow_pickle: whether a pickle may be opened, which can run any code.
+        settings: of the scorer's kind; some say which part of the model is meant.
 
     Raises:
         CannotPublish: it is no model of a known tool, or the tool's library cannot read it.
@@ -76,20 +83,23 @@ def recognise(path: Path, scorer: str | None = None, allow_pickle: bool = False)
         raise CannotPublish(f"{path} is no model; allowed: {_ALLOWED}, or --scorer KIND")
     if found is None or main is None or (scorer is not None and scorer != found):
         return FoundModel(str(scorer), files, Description())
-    described, provenance = describe(found, main, allow_pickle)
+    described, provenance = describe(found, main, allow_pickle, settings)
     return FoundModel(found, files, described, provenance)
 
 
-def describe(scorer: str, main: Path, allow_pickle: bool) -> tuple[Description, Provenance]:
-    """What the model's main file says, read by the library of its tool.
+def describe(
+    scorer: str, main: Path, allow_pickle: bool, settings: Mapping[str, Any] = NOTHING
+) -> tuple[Description, Provenance]:
+    """What the model's main file says, read by the library of its tool, with those settings that it takes.
 
     Raises:
         CannotPublish: the library is not installed, or cannot read the file.
         WillNotLoad: it cannot, and another version of it made the model.
     """
     module = importlib.import_module(f"models.publishing.from_{scorer}")
+    taken = {name: settings[name] for name in getattr(module, "SETTINGS", ()) if name in settings}
     try:
-        described = module.describe(main, allow_pickle)
+        described = module.describe(main, allow_pickle, **taken)
     except CannotPublish:
         raise
     except ImportError as error:

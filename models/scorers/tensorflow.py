@@ -1,7 +1,7 @@
-"""TensorFlow SavedModels, scored through the signature `serving_default`."""
+"""TensorFlow SavedModels, scored through one of their signatures."""
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -10,58 +10,48 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from models.inputs import as_floats, as_matrix, filled, of_filled
-from models.manifest import Input, Manifest, Output
-from models.scorers.base import Scorer, WillNotLoad, only_file, settings
+from models.manifest import Input, Manifest
+from models.scorers.base import Scorer, WillNotLoad, settings
+from models.scorers.outputs import reading_of, try_once
+from models.scorers.tensorflow_graph import check_graph, graph_file
 
-_SIGNATURE = "serving_default"
-# A graph is a program. These operations read or write files by path or call back into Python; no scoring
-# graph needs them. SavedModel's own saver uses others (SaveV2, RestoreV2), which the signature never runs.
-REFUSED_OPERATIONS = frozenset(
-    {
-        "EagerPyFunc",
-        "MatchingFiles",
-        "PyFunc",
-        "PyFuncStateless",
-        "ReadFile",
-        "WriteFile",
-        "FileSystemSetConfiguration",
-    }
-)
+SIGNATURE = "serving_default"
 
 
 class TensorflowScorer(Scorer):
-    """A SavedModel folder anywhere in the bundle.
+    """A SavedModel folder anywhere in the bundle, if its graph only reckons in memory.
 
-    Where the signature's inputs have the manifest's names each column is fed by name, as (n,) or (n, 1) in
-    the signature's type (`tf.string` for strings, a null as ""); else a single input gets one float matrix of
-    shape (n, inputs). The single output has one value per row, or two per row for a probability (the second
-    counts), or one per class for output `class` (the position of the greatest).
+    The signature is `serving_default`, the only one, or the one that `parameters.signature` names. Where its
+    inputs have the manifest's names each column is fed by name, as (n,) or (n, 1) in the signature's type
+    (`tf.string` for strings, a null as ""); else a single input gets one float matrix of shape (n, inputs).
+    Of several outputs `parameters.output` names one. How its numbers or labels are read: `outputs.Reading`.
     """
 
     kind = "tensorflow"
     requires = ("tensorflow",)
 
     def __init__(self, model: Any, manifest: Manifest, to_tensor: Callable[[Any, Any], Any]) -> None:
-        settings(manifest)
-        signature = model.signatures.get(_SIGNATURE)
-        if signature is None:
-            raise WillNotLoad(f"tensorflow: signatures {_listed(model.signatures)}; allowed: {_SIGNATURE}")
+        given = settings(manifest, "signature", "output", "classes", "column")
+        signature = model.signatures[chosen_signature(model.signatures, given.get("signature"))]
         self._model = model  # its variables live as long as it is held
         self._signature = signature
         self._to_tensor = to_tensor
         self._specs: Mapping[str, Any] = signature.structured_input_signature[1]
         self._matrix = _matrix_input(self._specs, manifest)
-        self._output = _only_output(signature.structured_outputs)
-        self._meaning = manifest.output
+        self._output = _output(signature.structured_outputs, given.get("output"))
+        spec = signature.structured_outputs[self._output]
+        self._reading = reading_of(manifest, None, _width(spec), spec.dtype.name == "string")
+        if _width(spec) is None:
+            try_once(self, manifest)
 
     @classmethod
     def load(cls, folder: Path, manifest: Manifest) -> "TensorflowScorer":
-        """Load the SavedModel unless its graph holds an operation of `REFUSED_OPERATIONS`."""
-        path = folder / only_file(manifest, ["saved_model.pb"])
+        """Load the SavedModel once its graph is known to be harmless."""
+        path = graph_file(folder, manifest)
         os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
         import tensorflow as tf
 
-        _refuse_operations(path)
+        check_graph(folder, path, manifest)
         return cls(tf.saved_model.load(str(path.parent)), manifest, tf.constant)
 
     def score(self, batch: pa.RecordBatch) -> npt.NDArray[np.float64]:
@@ -73,9 +63,11 @@ class TensorflowScorer(Scorer):
         if self._matrix is not None:
             feeds = {self._matrix: self._tensor(self._matrix, as_matrix(batch))}
         else:
-            feeds = {name: self._tensor(name, _column(batch.column(name), name)) for name in self._specs}
+            feeds = {
+                name: self._tensor(name, _column(batch.column(name), name, spec)) for name, spec in self._specs.items()
+            }
         answer = self._signature(**feeds)[self._output].numpy()
-        return of_filled(_flat(np.asarray(answer, dtype=np.float64), self._meaning), rows)
+        return of_filled(self._reading.scores(np.asarray(answer)), rows)
 
     def _tensor(self, name: str, values: npt.NDArray[Any]) -> Any:
         spec = self._specs[name]
@@ -86,25 +78,31 @@ class TensorflowScorer(Scorer):
         return self._to_tensor(values, spec.dtype)
 
 
-def _column(column: pa.Array, name: str) -> npt.NDArray[Any]:
+def chosen_signature(names: Collection[str], stated: object) -> str:
+    """The signature to score through: the stated one, `serving_default`, or the only one.
+
+    Raises:
+        WillNotLoad: there is none of that name, or several of which none is stated.
+    """
+    offered = [name for name in names if not name.startswith("__")]  # TensorFlow lists its own initialiser too
+    found = stated if stated is not None else SIGNATURE if SIGNATURE in offered or len(offered) != 1 else offered[0]
+    if found not in offered:
+        asked = f", {found!r} asked for" if stated is not None else ""
+        raise WillNotLoad(f"tensorflow: signatures {_listed(offered)}{asked}; allowed: --setting signature=NAME of one")
+    return str(found)
+
+
+def _column(column: pa.Array, name: str, spec: Any) -> npt.NDArray[Any]:
+    """The values for a tensor. Raises where one does not fit a tensor of integers."""
+    values: npt.NDArray[Any]
     if pa.types.is_string(column.type):
-        texts: npt.NDArray[Any] = column.fill_null("").cast(pa.binary()).to_numpy(zero_copy_only=False)
-        return texts
-    if pa.types.is_integer(column.type) and not column.null_count:
-        whole: npt.NDArray[Any] = column.to_numpy(zero_copy_only=False)
-        return whole
-    return as_floats(column, name)
-
-
-def _flat(answer: npt.NDArray[np.float64], output: Output) -> npt.NDArray[np.float64]:
-    """One value per row; an answer of any other shape goes out as it is and is refused as a score."""
-    if answer.ndim == 2 and answer.shape[1] == 1:
-        return answer[:, 0]
-    if answer.ndim == 2 and output.kind == "probability" and answer.shape[1] == 2:
-        return answer[:, 1]
-    if answer.ndim == 2 and output.kind == "class":
-        return np.asarray(np.argmax(answer, axis=1), dtype=np.float64)
-    return answer
+        values = column.fill_null("").cast(pa.binary()).to_numpy(zero_copy_only=False)
+    elif spec.dtype.is_integer:
+        values = column.cast(pa.from_numpy_dtype(spec.dtype.as_numpy_dtype)).to_numpy(zero_copy_only=False)
+    else:
+        # Always by way of doubles: a null among the neighbours must not change how an integer is rounded.
+        values = as_floats(column, name)
+    return values
 
 
 def _matrix_input(specs: Mapping[str, Any], manifest: Manifest) -> str | None:
@@ -140,24 +138,19 @@ def _check_type(entry: Input, spec: Any) -> None:
         raise WillNotLoad(f"tensorflow: input {entry.name!r} may be null; a tensor of {kind.name} has no null")
 
 
-def _only_output(outputs: Mapping[str, Any]) -> str:
-    if len(outputs) != 1:
-        raise WillNotLoad(f"tensorflow: outputs {_listed(outputs)}; allowed: exactly one in {_SIGNATURE}")
-    return str(next(iter(outputs)))
+def _output(outputs: Mapping[str, Any], named: object) -> str:
+    """The output to read: the one that is named, or the only one."""
+    if (named is None and len(outputs) != 1) or (named is not None and named not in outputs):
+        asked = "" if named is None else f", {named!r} asked for"
+        raise WillNotLoad(f"tensorflow: outputs {_listed(outputs)}{asked}; allowed: one, or --setting output=NAME")
+    return next(iter(outputs)) if named is None else str(named)
 
 
-def _refuse_operations(path: Path) -> None:
-    from tensorflow.core.protobuf import saved_model_pb2
-
-    graph = saved_model_pb2.SavedModel.FromString(path.read_bytes())
-    operations: set[str] = set()
-    for meta in graph.meta_graphs:
-        operations.update(node.op for node in meta.graph_def.node)
-        for function in meta.graph_def.library.function:
-            operations.update(node.op for node in function.node_def)
-    refused = sorted(operations & REFUSED_OPERATIONS)
-    if refused:
-        raise WillNotLoad(f"tensorflow: operations {', '.join(refused)}; allowed: none that touch files or Python")
+def _width(spec: Any) -> int | None:
+    """How many values an output has for each row; None where the graph leaves it open."""
+    if spec.shape.rank == 1:
+        return 1
+    return spec.shape[1] if spec.shape.rank == 2 else None
 
 
 def _listed(names: Any) -> str:

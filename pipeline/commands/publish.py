@@ -117,7 +117,7 @@ def _found(options: argparse.Namespace, place: Place, temporary: Path) -> FoundM
     if is_reference(options.path):
         (temporary / "registry").mkdir()
         path, provenance = fetch_registered(options.path, options.tracking_uri, temporary / "registry")
-    found = recognise(path, options.scorer, place.allow_pickle)
+    found = recognise(path, options.scorer, place.allow_pickle, values(options.settings_of_kind))
     if provenance == Provenance():
         return found
     return FoundModel(found.scorer, found.files, found.description, provenance)

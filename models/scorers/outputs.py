@@ -1,0 +1,142 @@
+"""From the tensor that a model answers with, of whatever type and width, to one score for each row."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from models.errors import BundleRefused
+from models.inputs import ARROW_TYPES
+from models.manifest import Manifest
+from models.scorers.answers import Answers, answers_of
+from models.scorers.base import Scorer, WillNotLoad
+
+_ZEROS = {"number": 0.0, "integer": 0, "boolean": False, "string": ""}
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """How a tensor is read; made and checked when the model is loaded.
+
+    `column` is the one of several numbers that `parameters.column` names.
+    """
+
+    answers: Answers
+    column: int | None
+
+    def scores(self, answer: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
+        """One score for each row, from an answer of shape (n,), (n, 1) or (n, columns).
+
+        For a class, texts are labels and their place in `classes` is the score; whole numbers in an integer
+        tensor are the model's own labels; a single float is the probability of the second of two classes.
+        NaN where a float is none. All else is as `Answers.scores` says.
+
+        Raises:
+            ValueError: a label that is none of the classes.
+            WillNotLoad: not as many columns as there must be.
+        """
+        one = answer[:, 0] if answer.ndim == 2 and answer.shape[1] == 1 else answer
+        if self.answers.kind != "class" or one.ndim != 1:
+            return self._numbers(answer)
+        if one.dtype.kind in "OSU":
+            return self._places(one)
+        return _likelier(one) if one.dtype.kind == "f" else one.astype(np.float64)
+
+    def _numbers(self, answer: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
+        numbers = np.asarray(answer, dtype=np.float64)
+        if self.column is None or numbers.ndim != 2:
+            return self.answers.scores(numbers)
+        check_column(self.answers.scorer, self.column, numbers.shape[1])
+        return np.ascontiguousarray(numbers[:, self.column])
+
+    def _places(self, labels: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
+        classes = self.answers.classes or ()
+        places = {name: float(place) for place, name in enumerate(classes)}
+        found = [label.decode("utf-8") if isinstance(label, bytes) else str(label) for label in labels.tolist()]
+        for label in found:
+            if label not in places:
+                raise ValueError(f"the model answered class {label!r}; allowed: {', '.join(classes)}")
+        return np.array([places[label] for label in found], dtype=np.float64)
+
+
+def reading_of(manifest: Manifest, classes: Sequence[str] | None, width: int | None, labels: bool = False) -> Reading:
+    """How to read the answers of a bundle's model.
+
+    Args:
+        manifest: its manifest.
+        classes: what the model itself says of its classes.
+        width: how many numbers it answers for each row; None where that is not known before it answers.
+        labels: whether it answers texts.
+
+    Raises:
+        WillNotLoad: `positive`, `classes` or `column` do not fit the model or each other.
+    """
+    answers, column = answers_of(manifest, classes), manifest.parameters.get("column")
+    if column is not None:
+        _check_stated(manifest, column)
+        if width is not None:
+            check_column(manifest.scorer, column, width)
+    if labels:
+        if manifest.output.kind != "class" or answers.classes is None:
+            allowed = "for output class, with parameters.classes"
+            raise WillNotLoad(f"{manifest.scorer}: the answers are texts; allowed: {allowed}")
+    elif width is not None and column is None:
+        _check_width(answers, width)
+    return Reading(answers, column)
+
+
+def try_once(scorer: Scorer, manifest: Manifest) -> None:
+    """Have a row of zeros scored, where a model does not say before it answers how wide its answers are.
+
+    A model may dislike such a row; only what is wrong with its width is of interest.
+
+    Raises:
+        WillNotLoad: the answer does not fit the manifest.
+    """
+    columns = [
+        pa.array([_ZEROS[entry.type] if entry.default is None else entry.default], ARROW_TYPES[entry.type])
+        for entry in manifest.inputs
+    ]
+    try:
+        scorer.score(pa.RecordBatch.from_arrays(columns, names=[entry.name for entry in manifest.inputs]))
+    except BundleRefused:
+        raise
+    except Exception:
+        return
+
+
+def check_column(scorer: str, column: int, width: int) -> None:
+    """Refuse a column that there is not. Raises `WillNotLoad`."""
+    if not 0 <= column < width:
+        raise WillNotLoad(f"{scorer}: parameters.column {column}; allowed: 0 to {width - 1}")
+
+
+def _check_stated(manifest: Manifest, column: object) -> None:
+    if type(column) is not int or column < 0:
+        raise WillNotLoad(f"{manifest.scorer}: parameters.column {column!r}; allowed: a position, from 0 on")
+    if manifest.output.kind == "class" or manifest.output.positive is not None:
+        said = "a class" if manifest.output.kind == "class" else f"class {manifest.output.positive!r}"
+        raise WillNotLoad(f"{manifest.scorer}: parameters.column {column} for {said}; allowed: for a number of several")
+
+
+def _check_width(answers: Answers, width: int) -> None:
+    """What would go wrong with every row is said once, before any."""
+    if answers.kind == "probability":
+        answers.column(max(width, 2))
+    elif answers.kind == "regression" and width > 1:
+        raise WillNotLoad(f"{answers.scorer}: {width} numbers for each row; allowed: one, or parameters.column")
+    elif answers.kind == "class" and width > 1 and answers.classes and len(answers.classes) != width:
+        allowed = f"{len(answers.classes)}, one for each class"
+        raise WillNotLoad(f"{answers.scorer}: {width} numbers for each row; allowed: {allowed}")
+
+
+def _likelier(numbers: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
+    """The likelier of two classes by the second's probability; what is whole already is a class itself."""
+    floats = numbers.astype(np.float64)
+    places = (floats > 0.5).astype(np.float64)
+    whole = (floats >= 0) & (floats == np.floor(floats))
+    known = (floats >= 0) & (floats <= 1)
+    return np.where(whole, floats, np.where(known, places, np.nan))
