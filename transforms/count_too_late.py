@@ -7,9 +7,9 @@ import apache_beam as beam
 from apache_beam.coders import VarIntCoder
 from apache_beam.transforms.timeutil import TimeDomain
 from apache_beam.transforms.userstate import BagStateSpec, ReadModifyWriteStateSpec, TimerSpec, on_timer
-from apache_beam.utils.timestamp import Timestamp
 
 from transforms import metrics
+from transforms.timers import at_or_after
 
 ROWS_TOO_LATE = "drift_rows_too_late"
 
@@ -43,7 +43,7 @@ class _CompareFn(beam.DoFn):
         others = set(waiting.read())
         if closes_us not in others:
             waiting.add(closes_us)
-        upcoming.set(Timestamp(micros=min({closes_us} | others)))
+        upcoming.set(at_or_after(min({closes_us} | others)))
 
     @on_timer(NEXT)
     def reached(  # type: ignore[no-untyped-def]
@@ -59,7 +59,7 @@ class _CompareFn(beam.DoFn):
         for closes_us in remaining:
             waiting.add(closes_us)
         if remaining:
-            upcoming.set(Timestamp(micros=min(remaining)))
+            upcoming.set(at_or_after(min(remaining)))
 
 
 class CountTooLate(beam.PTransform[beam.PCollection[WindowRows], beam.PCollection[WindowRows]]):

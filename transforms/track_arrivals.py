@@ -20,6 +20,7 @@ from transforms.dead_letters import DEAD_LETTERS, of_rows
 from transforms.join_features import EMIT_ROWS, Sharded, stamped
 from transforms.sharding import hash_ids, split_by_shard
 from transforms.state import VersionedStateCoder
+from transforms.timers import at_or_after, last_whole_ms
 
 # So many runs of ids are kept before they become one: of the batches, and again of what those became. Rewriting all
 # that was seen every sixteen batches took a fifth of a worker's time.
@@ -99,7 +100,8 @@ class _WholeShardFn(beam.DoFn):
 
 class _ArrivingFn(beam.DoFn):
     """Python DoFns cannot read the watermark, so a timer sounds it: see `next_sounding`. It is never set to a later
-    time while it is pending: with events coming in all the time it would be put off for ever."""
+    time while it is pending: with events coming in all the time it would be put off for ever. The watermark is known
+    to the millisecond, which is what runners' timers tell."""
 
     SEEN = BagStateSpec("seen", VersionedStateCoder("seen", seen_ids.FORMAT_VERSION))
     SEEN_BEFORE = BagStateSpec("seen_before", VersionedStateCoder("seen", seen_ids.FORMAT_VERSION))
@@ -130,12 +132,12 @@ class _ArrivingFn(beam.DoFn):
         before, known = greatest.read(), watermark.read()
         if before is None or top > before:
             greatest.write(top)
-            stand_us, waiting = top - self._disorder_us, pending.read()
+            stand_us, waiting = last_whole_ms(top - self._disorder_us), pending.read()
             # The timer lies ahead of the watermark and holds it at its own time at most: nothing is held back.
             if (waiting is None or stand_us < waiting) and (known is None or stand_us > known):
                 pending.write(stand_us)
                 sound.set(Timestamp(micros=stand_us))
-            forget.set(Timestamp(micros=top + self._disorder_us + self._lateness_us))
+            forget.set(at_or_after(top + self._disorder_us + self._lateness_us))
         if events.num_rows == 0:
             return
         cells = [(cell, list(cell.read())) for cell in (seen, seen_before)]
@@ -176,7 +178,7 @@ class _ArrivingFn(beam.DoFn):
         known = watermark.read()
         reached_us = reached.micros if known is None else max(reached.micros, known)
         watermark.write(reached_us)
-        following = next_sounding(reached_us, greatest.read() - self._disorder_us)
+        following = next_sounding(reached_us, last_whole_ms(greatest.read() - self._disorder_us))
         if following < self._end_us:  # no event that was decoded can be behind a later watermark and not this one
             pending.write(following)
             sound.set(Timestamp(micros=following))

@@ -22,6 +22,7 @@ from transforms.sharding import hash_values, split_by_shard
 from transforms.state import VersionedStateCoder
 from transforms.tile_queries import over_limit
 from transforms.tiles import KEY, KeyPlan, TileTables, fold, observations, plan_key
+from transforms.timers import at_or_after, just_before
 
 
 class _ObserveFn(GatheringFn):
@@ -121,15 +122,13 @@ class _ArrivingFn(beam.DoFn):
     def _set_due(self, state: FeatureState, next_timer: Any, last_timer: Any) -> None:
         due = feature_state.next_due(self._plan, state)
         if due is not None:
-            # A microsecond before T: Flink's timers fire when the watermark has passed their time, not reached it, and
-            # past the last event of a silent topic it never goes.
-            next_timer.set(Timestamp(micros=due[0] - 1))
-            last_timer.set(Timestamp(micros=due[1] - 1))
+            next_timer.set(just_before(due[0]))
+            last_timer.set(just_before(due[1]))
 
     def _set_fold(self, open_rows: Iterable[pa.RecordBatch], folds_at: Any, fold_timer: Any) -> None:
         at_us = max(feature_state.folds_at(self._plan, rows) for rows in open_rows)
         folds_at.write(at_us)
-        fold_timer.set(Timestamp(micros=at_us - 1))
+        fold_timer.set(just_before(at_us))
 
     @on_timer(NEXT)
     def next_reached(  # type: ignore[no-untyped-def]
@@ -157,7 +156,7 @@ class _ArrivingFn(beam.DoFn):
         self._set_due(state, next_timer, last_timer)
         forgotten = feature_state.forgotten_at(self._plan, state, self._lateness_us)
         if forgotten is not None:
-            forget_timer.set(Timestamp(micros=max(forgotten, state.watermark_us)))
+            forget_timer.set(at_or_after(max(forgotten, state.watermark_us)))
         yield from due
 
     @on_timer(LAST)
@@ -214,7 +213,7 @@ class _ArrivingFn(beam.DoFn):
             grains.clear()
             tables.write((self._layout, reached.micros, None))
         else:  # events that did not have to wait came after it was set
-            forget_timer.set(Timestamp(micros=forgotten))
+            forget_timer.set(at_or_after(forgotten))
 
     def _state(
         self,

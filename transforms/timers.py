@@ -1,0 +1,28 @@
+"""Times of event-time timers: most runners keep them in whole milliseconds, and round what is finer down.
+
+A timer that is rounded down fires before its time: one that is set again for the same time then fires for ever, and
+one that is not leaves undone what it was for.
+"""
+
+from apache_beam.utils.timestamp import Timestamp
+
+_MILLISECOND_US = 1_000
+
+
+def last_whole_ms(time_us: int) -> int:
+    """The last whole millisecond that is not after a time, in microseconds."""
+    return time_us // _MILLISECOND_US * _MILLISECOND_US
+
+
+def at_or_after(time_us: int) -> Timestamp:
+    """The first moment from a time on that every runner keeps as it is."""
+    return Timestamp(micros=-(-time_us // _MILLISECOND_US) * _MILLISECOND_US)
+
+
+def just_before(time_us: int) -> Timestamp:
+    """A microsecond before `at_or_after`.
+
+    Flink's timers fire when the watermark has passed their time, not reached it, and past the last event of a silent
+    topic it never goes.
+    """
+    return Timestamp(micros=int(at_or_after(time_us).micros) - 1)
