@@ -37,7 +37,7 @@ EXTRAS = {
     "onnx": ["onnxruntime>=1.24,<2"],
     "xgboost": ["xgboost>=3,<4"],
     "lightgbm": ["lightgbm>=4.6,<5"],
-    "pmml": ["pypmml>=1.5,<2"],
+    "pmml": ["py4j>=0.10.9,<0.11", "pypmml>=1.5,<2"],  # pypmml starts its gateway without authentication: ours has it
     "mlflow": ["mlflow-skinny>=3,<4"],
     "tfserving": REMOTE,
     "openinference": REMOTE,
@@ -105,7 +105,7 @@ setup(
     install_requires=REQUIRES,
     extras_require=EXTRAS | {"all": combined(EXTRAS), "worker": combined(set(EXTRAS) - {"examples"}), "dev": DEV},
     entry_points={
-        "console_scripts": ["halflife = pipeline.cli:main"],
+        "console_scripts": ["halflife = pipeline.cli:console"],
         "halflife.scorers": [
             "beam = models.scorers.beam:BeamScorer",
             "lightgbm = models.scorers.lightgbm:LightgbmScorer",

@@ -141,7 +141,7 @@ class Admission:
             return manifest
         with self._turn(manifest.digest):
             if manifest.digest not in self._verdicts:
-                with temporary_folder("halflife-admission-") as folder:
+                with temporary_folder("admission") as folder:
                     verdict = self._decide(manifest, partial(self._downloaded, store, manifest, folder))
                 if not verdict.final:
                     return verdict

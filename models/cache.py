@@ -3,7 +3,6 @@
 import os
 import shutil
 import socket
-import tempfile
 import threading
 import time
 import weakref
@@ -20,6 +19,7 @@ from models.folders import BundleIncomplete
 from models.manifest import MANIFEST, Manifest, parse_manifest
 from models.proving import prove
 from models.scorers import Scorer
+from models.scratch import new_scratch_folder
 from models.store import ModelStore
 
 UNAVAILABLE = "unavailable"
@@ -256,7 +256,7 @@ _SHARED = ModelCache(log_loads=True)
 def _load(handle: ModelHandle) -> LoadedModel:
     started = time.perf_counter()
     store = ModelStore(handle.store_url, handle.model)
-    folder = Path(tempfile.mkdtemp(prefix="halflife-model-"))
+    folder = new_scratch_folder("model")
     try:
         store.fetch(handle.version, folder, handle.digest)
         manifest = parse_manifest((folder / MANIFEST).read_bytes())

@@ -1,12 +1,13 @@
 """The local disk as a thing that fails and recovers, told from bundles that are at fault."""
 
 import errno
-import tempfile
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from models.errors import StoreError, one_line
+from models.scratch import new_scratch_folder
 
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 # What the names of files alone can cause: these say something of the bundle, and say it again whenever they are asked.
@@ -37,16 +38,18 @@ def local_disk(doing: str) -> Iterator[None]:
 
 
 @contextmanager
-def temporary_folder(prefix: str) -> Iterator[Path]:
-    """A new folder, gone afterwards.
+def temporary_folder(name: str) -> Iterator[Path]:
+    """A new folder among this process's temporary ones, gone afterwards.
 
     Raises:
         DiskFailed: it cannot be made.
     """
     with local_disk("make a temporary folder"):
-        folder = tempfile.TemporaryDirectory(prefix=prefix, ignore_cleanup_errors=True)
-    with folder as name:
-        yield Path(name)
+        folder = new_scratch_folder(name)
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def full_disk(error: BaseException | None) -> BaseException | None:

@@ -87,7 +87,7 @@ def verify_signature(folder: Path, manifest: Manifest, public_key: str) -> None:
 
     signature = folder / SIGNATURE
     _check_statement(signature, manifest)
-    with temporary_folder("halflife-key-") as folder_of_key:
+    with temporary_folder("key") as folder_of_key:
         key = folder_of_key / "trusted.pem"
         with local_disk("write the trusted key"):
             key.write_text(public_key, encoding="ascii")

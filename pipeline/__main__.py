@@ -3,9 +3,16 @@
 import sys
 import time
 
+from pipeline.interruption import program
+
 STARTED = time.time()
 
-if __name__ == "__main__":
+
+def _run() -> int:
     from pipeline.run import run  # imported late, so that its own import time counts as start-up
 
-    sys.exit(run(sys.argv[1:], started=STARTED))
+    return run(sys.argv[1:], started=STARTED)
+
+
+if __name__ == "__main__":
+    program(_run, at_once=True)

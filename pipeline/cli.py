@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 
 from pipeline.commands.dispatch import dispatch
 from pipeline.commands.models import models
+from pipeline.interruption import program
 
 _USAGE = """usage: halflife VERB [OPTION…]
 
@@ -49,5 +50,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return dispatch("halflife", _USAGE, _VERBS, given)
 
 
+def console() -> None:
+    """The console script: `main` as a whole program."""
+    program(main, at_once=sys.argv[1:2] in (["run"], ["features"]))
+
+
 if __name__ == "__main__":
-    sys.exit(main())
+    console()

@@ -19,15 +19,16 @@ from pipeline.dag import build
 from pipeline.endpoints.files import NoInput
 from pipeline.endpoints.kafka_sink import TopicUnwritable
 from pipeline.endpoints.outputs import wanted_sinks, write_outputs, write_training_set
+from pipeline.endpoints.partial_files import remove_leftovers
 from pipeline.endpoints.resolved import resolve
 from pipeline.endpoints.sample import sampled_types
 from pipeline.endpoints.sinks import SinkUnwritable, check_writable
 from pipeline.endpoints.sources import Source, open_source
-from pipeline.endpoints.uris import STDOUT, absolute
+from pipeline.endpoints.uris import FILE_SCHEMES, STDOUT, absolute, beam_path, scheme_of
 from pipeline.features import build_features
 from pipeline.job import identity_columns, job_document, needed_columns, parse_job
 from pipeline.options import RunOptions, parse_run_options
-from pipeline.printer import print_json, print_line
+from pipeline.printer import note, print_json, print_line
 from pipeline.saying import guarded, say, say_unconnected, say_where
 from pipeline.summary import (
     CountsDoNotAdd,
@@ -114,7 +115,21 @@ def _check_world(prepared: Prepared) -> None:
     """Raises for a sink that cannot be written and a store that does not answer, before the run spends time."""
     for place, uri, record in wanted_sinks(prepared.job):
         check_writable(uri, place, record)
+        _say_leftovers(place, uri)
     ModelStore(prepared.job.model.store, prepared.job.model.name).releases()
+
+
+def _say_leftovers(place: str, uri: str) -> None:
+    """Removes what killed runs of this machine left in a sink, and says what others did."""
+    if scheme_of(uri) not in FILE_SCHEMES:
+        return
+    removed, elsewhere = remove_leftovers(beam_path(uri))
+    if removed:
+        say(f"{place}: removed {removed} unfinished files of runs that were killed")
+    if elsewhere:
+        first = elsewhere[0].rpartition("/")[2]
+        note(f"{place}: {len(elsewhere)} unfinished files of other machines in {uri}, such as {first}; "
+             f"delete them if no job writes there")  # fmt: skip
 
 
 def _runner(options: PipelineOptions) -> Any:

@@ -33,6 +33,6 @@ def _doctor(runner: str, options: RunOptions) -> None:
         checks = [finding._asdict() for finding in findings]
         print_json({"runner": runner, "failed": counts["fail"], "checks": checks})
     else:
-        print(", ".join(f"{counts[verdict]} {verdict}" for verdict in ("ok", "warn", "fail", "not checked")))
+        print_line(", ".join(f"{counts[verdict]} {verdict}" for verdict in ("ok", "warn", "fail", "not checked")))
     if counts["fail"]:
         raise Refused

@@ -1,7 +1,6 @@
 """`halflife models publish`: a trained model becomes a version in the store."""
 
 import argparse
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -11,6 +10,7 @@ from typing import NamedTuple, NoReturn
 from rich.console import Console
 
 from models.manifest import MANIFEST, SIGNATURE
+from models.outages import temporary_folder
 from models.publishing.bundle import Built, Rows, Statement, build_bundle, copy_bundle
 from models.publishing.description import CannotPublish, Description, FoundModel, Provenance
 from models.publishing.recognise import recognise
@@ -43,10 +43,10 @@ class _Outcome(NamedTuple):
 
 def _publish(options: argparse.Namespace) -> None:
     place = find_place(options)
-    with tempfile.TemporaryDirectory(prefix="halflife-publish-") as temporary:
+    with temporary_folder("publish") as temporary:
         with _progress(f"building {options.path or options.scorer}"):
             try:
-                outcome = _built(options, place, Path(temporary))
+                outcome = _built(options, place, temporary)
             except WillNotLoad as refusal:
                 _refuse(options, refusal.reason, str(refusal))
         built = outcome.built

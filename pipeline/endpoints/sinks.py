@@ -13,6 +13,7 @@ import pyarrow.parquet as pq
 from apache_beam.io.filesystems import FileSystems
 from ulid import ULID
 
+from pipeline.endpoints.partial_files import finished, partial_path, remove_leftovers_once
 from pipeline.endpoints.printing import PrintRecords
 from pipeline.endpoints.services import SERVICES
 from pipeline.endpoints.uris import FILE_SCHEMES, STDOUT, beam_path, scheme_of
@@ -45,13 +46,14 @@ def check_writable(uri: str, place: str, record: str = "") -> None:
         service.check(uri, place, record)
         return
     folder = beam_path(uri)
-    probe = FileSystems.join(folder, f".halflife-{uuid.uuid4().hex}")
+    probe = partial_path(folder, uuid.uuid4().hex)
     try:
         if not FileSystems.exists(folder):
             FileSystems.mkdirs(folder)
         with FileSystems.create(probe) as stream:
             stream.write(b"")
         FileSystems.delete([probe])
+        finished(probe)
     except (OSError, ValueError) as error:  # BeamIOError is an OSError
         reason = on_one_line(error)
         raise SinkUnwritable(f"{place}: {uri} cannot be written: {reason}") from None
@@ -121,9 +123,10 @@ class _OpenFile:
     """A file under a hidden name until it is complete. Raises `SinkUnwritable`."""
 
     def __init__(self, folder: str, name: str, file_format: FileFormat) -> None:
-        self._partial, self._final = FileSystems.join(folder, f".{name}.partial"), FileSystems.join(folder, name)
+        self._final = FileSystems.join(folder, name)
         self.rows = 0
         with _named(self._final):
+            self._partial = partial_path(folder, name)
             self._stream = FileSystems.create(self._partial, mime_type="application/octet-stream")
             try:
                 self._writer = file_format.open(self._stream)
@@ -141,6 +144,7 @@ class _OpenFile:
             self._writer.close()
             self._stream.close()
             FileSystems.rename([self._partial], [self._final])
+        finished(self._partial)
 
     def discard(self) -> None:
         """Deletes it. What is still in its buffer may not be writable: it must not take up a full disk for that."""
@@ -148,6 +152,7 @@ class _OpenFile:
             self._stream.close()
         try:
             FileSystems.delete([self._partial])
+            finished(self._partial)
         except OSError as error:  # the bundle has failed already, for a reason of its own
             _LOG.warning("%s is left over: %s", self._partial, on_one_line(error))
 
@@ -161,6 +166,7 @@ class _WriteFn(beam.DoFn):
         self._writing: Future[None] | None = None
 
     def setup(self) -> None:
+        remove_leftovers_once(self._folder)
         self._thread = ThreadPoolExecutor(1, f"write-{self._prefix}")
 
     def process(self, batch: pa.RecordBatch) -> None:

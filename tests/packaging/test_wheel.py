@@ -91,7 +91,7 @@ def test_wheel_contains_the_licence(wheel: zipfile.ZipFile) -> None:
 
 
 def test_console_script_leads_to_a_function(wheel: zipfile.ZipFile) -> None:
-    assert dict(entry_points(wheel)["console_scripts"]) == {"halflife": "pipeline.cli:main"}
+    assert dict(entry_points(wheel)["console_scripts"]) == {"halflife": "pipeline.cli:console"}
     assert callable(import_module("pipeline.cli").main)
 
 

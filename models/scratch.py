@@ -1,0 +1,135 @@
+"""Temporary folders of this process, under one that is locked while it lives: what a killed one left is told by that.
+
+The lock is held on the folder itself (`flock`), so it ends with its process however that ends, and cleaners of
+temporary folders that honour such locks leave it alone.
+"""
+
+import atexit
+import fcntl
+import hashlib
+import os
+import shutil
+import socket
+import tempfile
+import threading
+import time
+import uuid
+from contextlib import suppress
+from pathlib import Path
+
+_PREFIX = "halflife-of-"
+_UNNAMED = ".halflife-of-"
+_UNNAMED_SECONDS = 60.0
+
+
+class _Root:
+    """This process's own folder, made when the first thing is put into it."""
+
+    def __init__(self) -> None:
+        self._lock = threading.RLock()  # a signal may come while it is held
+        self._folder: Path | None = None
+        self._pid = 0
+        self._ended = False
+        self.place: Path | None = None
+
+    def folder(self) -> Path:
+        with self._lock:
+            if self._ended:  # a thread that goes on while its process ends must leave nothing behind
+                raise OSError("the process is ending; nothing more is put into its temporary folder")
+            if self._folder is None or self._pid != os.getpid():  # a fork shares its parent's lock, and must not end it
+                self._folder, self._pid = _made(), os.getpid()
+            return self._folder
+
+    def end(self) -> None:
+        with self._lock:
+            folder, self._folder, self._ended = self._folder, None, True
+        if folder is not None and self._pid == os.getpid():
+            gone = folder.with_name(f"{folder.name}-ended")  # what a thread still writes finds no folder
+            with suppress(OSError):
+                folder.rename(gone)
+            shutil.rmtree(gone, ignore_errors=True)
+
+
+def owner() -> str:
+    """The name of this process's folder: it tells what this process left elsewhere, such as unfinished files."""
+    return _ROOT.folder().name
+
+
+def machine() -> str:
+    """A name of the place that keeps temporary folders, 16 hex digits: processes of one name see each other's locks.
+
+    Made of the machine's start and of where the folder of temporary folders lies: a host's name would not tell
+    containers apart. It changes when the machine is started anew.
+    """
+    place = _place().stat()
+    try:
+        boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+    except OSError:  # not Linux
+        boot = socket.gethostname()
+    return hashlib.sha256(f"{boot} {place.st_dev} {place.st_ino}".encode()).hexdigest()[:16]
+
+
+def lives(name: str) -> bool:
+    """Whether the process with this `owner()` on this `machine()` lives."""
+    folder = _place() / name
+    return name.startswith(_PREFIX) and folder.is_dir() and not _abandoned(folder)
+
+
+def new_scratch_folder(name: str) -> Path:
+    """An empty folder that its owner removes; it goes with the process at the latest. Raises `OSError`."""
+    return Path(tempfile.mkdtemp(prefix=f"{name}-", dir=_ROOT.folder()))
+
+
+def keep_all_here() -> None:
+    """From now on the temporary files of every library in this process go below its own folder, and with it."""
+    place, folder = _place(), _ROOT.folder()
+    _ROOT.place, tempfile.tempdir = place, str(folder)
+
+
+def remove_abandoned() -> int:
+    """Removes the folders of processes on this machine that have ended without doing so; returns how many."""
+    place = _place()
+    found = [path for path in place.glob(f"{_PREFIX}*") if path.is_dir() and _abandoned(path)]
+    # One that was made and never named; for a moment each is without a lock.
+    found += [path for path in place.glob(f"{_UNNAMED}*") if _older(path) and _abandoned(path)]
+    for folder in found:
+        shutil.rmtree(folder, ignore_errors=True)
+    return len(found)
+
+
+def _made() -> Path:
+    """A new folder of this process, locked before it has the name that others look for."""
+    remove_abandoned()
+    unnamed = Path(tempfile.mkdtemp(prefix=_UNNAMED, dir=_place()))
+    fcntl.flock(os.open(unnamed, os.O_RDONLY), fcntl.LOCK_EX | fcntl.LOCK_NB)  # open until the process ends
+    return unnamed.rename(unnamed.with_name(f"{_PREFIX}{os.getpid()}-{uuid.uuid4().hex[:12]}"))
+
+
+def _place() -> Path:
+    """Where temporary folders of all processes are."""
+    return _ROOT.place or Path(tempfile.gettempdir())
+
+
+def _older(path: Path) -> bool:
+    try:
+        return time.time() - path.stat().st_mtime > _UNNAMED_SECONDS
+    except OSError:  # it has its name by now
+        return False
+
+
+def _abandoned(folder: Path) -> bool:
+    try:
+        descriptor = os.open(folder, os.O_RDONLY)
+    except OSError:  # it has gone, or is another user's
+        return False
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return False
+    finally:
+        os.close(descriptor)
+    return True
+
+
+_ROOT = _Root()
+atexit.register(_ROOT.end)
