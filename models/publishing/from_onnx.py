@@ -15,6 +15,10 @@ _TYPES: dict[str, InputType] = {
     "tensor(int32)": "integer",
     "tensor(int16)": "integer",
     "tensor(int8)": "integer",
+    "tensor(uint64)": "integer",
+    "tensor(uint32)": "integer",
+    "tensor(uint16)": "integer",
+    "tensor(uint8)": "integer",
     "tensor(bool)": "boolean",
     "tensor(string)": "string",
 }

@@ -11,11 +11,16 @@ import pyarrow as pa
 
 from models.inputs import as_floats
 from models.manifest import Input, Manifest
-from models.scorers.answers import Answers, answers_of
+from models.scorers.answers import Answers
 from models.scorers.base import Scorer, WillNotLoad, only_file, settings
+from models.scorers.onnx_labels import labels_of
+from models.scorers.outputs import reading_of, try_once
 
 _FLOATS = {"tensor(float)": np.float32, "tensor(double)": np.float64, "tensor(float16)": np.float16}
-_INTEGERS = {"tensor(int64)": pa.int64(), "tensor(int32)": pa.int32()}
+_INTEGERS = {
+    f"tensor({name})": pa.from_numpy_dtype(name)
+    for name in ("int64", "int32", "int16", "int8", "uint64", "uint32", "uint16", "uint8")
+}
 _STRINGS, _BOOLEANS = "tensor(string)", "tensor(bool)"
 _LABELS = (*_INTEGERS, _STRINGS)
 # Which tensors take a column without losing what it says.
@@ -62,25 +67,25 @@ class OnnxScorer(Scorer):
     inputs). A batch dimension that is fixed is filled up with copies of the last row, whose answers are
     dropped. `parameters.output` names the output where there are several that could be meant: for a
     probability or regression a float tensor or a list of maps from class to probability, for a class the
-    labels or else the most probable. Labels that are strings need `parameters.classes`.
+    labels or else the most probable. The classes are the labels that the graph holds; where it holds none,
+    `parameters.classes`, or else positions. How numbers and labels are read: `outputs.Reading`.
     """
 
     kind = "onnx"
     requires = ("onnxruntime",)
 
-    def __init__(self, session: Any, run_options: Any, manifest: Manifest) -> None:
-        named = settings(manifest, "output", "classes").get("output")
+    def __init__(self, session: Any, run_options: Any, manifest: Manifest, path: Path) -> None:
+        named = settings(manifest, "output", "classes", "column").get("output")
         self._session, self._run_options = session, run_options
         self._feeds = _feeds(session.get_inputs(), manifest)
         self._rows = _fixed_rows(session.get_inputs())
-        self._answers = answers_of(manifest)
         output = _output(session.get_outputs(), manifest, named)
         self._output: str = output.name
-        self._labels: dict[str, float] | None = None
-        if output.type == _STRINGS:
-            if self._answers.classes is None:
-                raise WillNotLoad(f"onnx: labels of {output.name!r} are strings; allowed with parameters.classes")
-            self._labels = {label: float(place) for place, label in enumerate(self._answers.classes)}
+        labels = _labels(session.get_outputs(), output, manifest, path)
+        width = _width(output) if labels is None or output.type in _LABELS else len(labels)
+        self._reading = reading_of(manifest, labels, width, output.type == _STRINGS)
+        if width is None:
+            try_once(self, manifest)
 
     @classmethod
     def load(cls, folder: Path, manifest: Manifest) -> "OnnxScorer":
@@ -91,11 +96,11 @@ class OnnxScorer(Scorer):
         options.intra_op_num_threads = options.inter_op_num_threads = 1
         options.use_deterministic_compute = True
         options.log_severity_level = 4  # what is wrong is raised; without this it is printed too
-        path = str(folder / only_file(manifest, [".onnx"]))
-        session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+        path = folder / only_file(manifest, [".onnx"])
+        session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
         run_options = onnxruntime.RunOptions()
         run_options.log_severity_level = options.log_severity_level
-        return cls(session, run_options, manifest)
+        return cls(session, run_options, manifest, path)
 
     def score(self, batch: pa.RecordBatch) -> npt.NDArray[np.float64]:
         """Score with the model; an empty batch does not reach it."""
@@ -117,11 +122,28 @@ class OnnxScorer(Scorer):
 
     def _run(self, feeds: dict[str, npt.NDArray[Any]]) -> npt.NDArray[np.float64]:
         [answer] = self._session.run([self._output], feeds, self._run_options)
-        if isinstance(answer, list):
-            return _of_maps(answer, self._answers)
-        if self._labels is not None:
-            return np.array([self._labels[label] for label in answer.ravel()], dtype=np.float64)
-        return self._answers.scores(answer)
+        return _of_maps(answer, self._reading.answers) if isinstance(answer, list) else self._reading.scores(answer)
+
+
+def _labels(outputs: Sequence[Any], output: Any, manifest: Manifest, path: Path) -> tuple[str, ...] | None:
+    """The classes that the graph holds, where the score is of one of them."""
+    if manifest.output.kind == "regression":
+        return None
+    ordered = [one.name for one in outputs if one.type in _LABELS] + [output.name]
+    labels = labels_of(path, ordered)
+    stated = manifest.parameters.get("classes") if manifest.output.kind == "probability" else None
+    if labels and isinstance(stated, list) and stated != list(labels) and sorted(map(str, stated)) == sorted(labels):
+        raise WillNotLoad(f"onnx: classes {stated}; allowed: in the model's order, {', '.join(labels)}")
+    return labels
+
+
+def _width(output: Any) -> int | None:
+    """How many values the output has for each row; None where the graph leaves it open, or has maps."""
+    if output.type.startswith("seq("):
+        return None
+    if len(output.shape) == 1:
+        return 1
+    return output.shape[1] if len(output.shape) == 2 and isinstance(output.shape[1], int) else None
 
 
 def _of_maps(maps: list[dict[Any, float]], answers: Answers) -> npt.NDArray[np.float64]:

@@ -89,13 +89,16 @@ def reading_of(manifest: Manifest, classes: Sequence[str] | None, width: int | N
 
 
 def try_once(scorer: Scorer, manifest: Manifest) -> None:
-    """Have a row of zeros scored, where a model does not say before it answers how wide its answers are.
+    """Have a row of zeros scored, where a model does not say before it answers whether it has what is asked for.
 
-    A model may dislike such a row; only what is wrong with its width is of interest.
+    A model may dislike such a row; only what is wrong with its width is of interest, and only if somebody
+    stated a class or column: golden records prove the rest.
 
     Raises:
         WillNotLoad: the answer does not fit the manifest.
     """
+    if manifest.output.positive is None and not {"classes", "column"} & set(manifest.parameters):
+        return
     columns = [
         pa.array([_ZEROS[entry.type] if entry.default is None else entry.default], ARROW_TYPES[entry.type])
         for entry in manifest.inputs

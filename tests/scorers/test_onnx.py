@@ -246,5 +246,3 @@ def test_labels_are_no_probability(tmp_path: Path) -> None:
     labels_only(tmp_path)
     with pytest.raises(WillNotLoad, match=r"outputs label tensor\(string\); allowed for a probability: one of floats"):
         loaded(tmp_path)
-    with pytest.raises(WillNotLoad, match=r"labels of 'label' are strings; allowed with parameters\.classes"):
-        loaded(tmp_path, output={"kind": "class"})

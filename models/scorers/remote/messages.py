@@ -94,20 +94,22 @@ _TABLES = {"tfserving": TFSERVING, "openinference": OPENINFERENCE}
 @cache
 def messages(protocol: str) -> Mapping[str, Any]:
     """The message classes of `tfserving` or `openinference` by name."""
+    return made_of(protocol, _TABLES[protocol])
+
+
+def made_of(name: str, table: Table) -> Mapping[str, Any]:
+    """The message classes of a table by name, in a pool of their own; fields not in the table are read over."""
     from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
 
-    package = f"halflife.{protocol}"
+    package = f"halflife.{name}"
     file = descriptor_pb2.FileDescriptorProto(name=f"{package}.proto", package=package, syntax="proto3")
-    for name, fields in _TABLES[protocol].items():
-        message = file.message_type.add(name=name)
+    for kind, fields in table.items():
+        message = file.message_type.add(name=kind)
         for number, text in fields.items():
             _add_field(message, number, text, f".{package}")
     pool = descriptor_pool.DescriptorPool()
     pool.Add(file)
-    return {
-        name: message_factory.GetMessageClass(pool.FindMessageTypeByName(f"{package}.{name}"))
-        for name in _TABLES[protocol]
-    }
+    return {kind: message_factory.GetMessageClass(pool.FindMessageTypeByName(f"{package}.{kind}")) for kind in table}
 
 
 def _add_field(message: Any, number: int, text: str, package: str) -> None:
