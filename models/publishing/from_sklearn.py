@@ -5,7 +5,7 @@ from typing import Any
 
 from models.manifest import OutputKind
 from models.publishing.description import CannotPublish, Description, FoundInput
-from models.scorers.sklearn import TRUSTED_TYPES
+from models.scorers.skops_files import load_skops
 
 
 def describe(path: Path, allow_pickle: bool) -> Description:
@@ -19,11 +19,7 @@ def describe(path: Path, allow_pickle: bool) -> Description:
 
 def _load(path: Path, allow_pickle: bool) -> Any:
     if path.suffix == ".skops":
-        import skops.io
-
-        # A type that is neither skops' own nor in our list makes it raise.
-        trusted = sorted(set(skops.io.get_untrusted_types(file=path)) & TRUSTED_TYPES)
-        return skops.io.load(path, trusted=trusted)
+        return load_skops(path)
     if not allow_pickle:
         raise CannotPublish(f"{path.name} is a pickle, which can run any code; allowed: .skops, or --allow_pickle")
     import joblib  # type: ignore[import-untyped]  # ships no types

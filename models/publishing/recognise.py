@@ -8,7 +8,7 @@ from types import MappingProxyType
 from typing import Any
 
 from models.artefacts import read_versions
-from models.errors import one_line
+from models.errors import BundleRefused, one_line
 from models.folders import refuse_links
 from models.libraries import differences
 from models.publishing.description import CannotPublish, Description, FoundModel, Provenance
@@ -94,13 +94,13 @@ def describe(
 
     Raises:
         CannotPublish: the library is not installed, or cannot read the file.
-        WillNotLoad: it cannot, and another version of it made the model.
+        WillNotLoad: it cannot, and another version of it made the model; or the model asks for what is not allowed.
     """
     module = importlib.import_module(f"models.publishing.from_{scorer}")
     taken = {name: settings[name] for name in getattr(module, "SETTINGS", ()) if name in settings}
     try:
         described = module.describe(main, allow_pickle, **taken)
-    except CannotPublish:
+    except (CannotPublish, BundleRefused):
         raise
     except ImportError as error:
         raise CannotPublish(f"{main.name}: {one_line(error)}; install halflife[{scorer}]") from None

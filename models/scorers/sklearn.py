@@ -10,35 +10,9 @@ import pyarrow as pa
 from models.inputs import as_matrix, filled, of_filled
 from models.manifest import Manifest, Output
 from models.scorers.base import Scorer, WillNotLoad, only_file, settings
+from models.scorers.skops_files import load_skops
 
 _PICKLES = (".pkl", ".pickle", ".joblib")
-
-# What skops does not trust by itself but the usual estimators contain: data holders and numerical functions,
-# none of which reads files, imports by name or runs code it is given. A bundle with any other type is
-# refused.
-TRUSTED_TYPES = frozenset(
-    {
-        "functools.partial",
-        "numpy.dtype",
-        "numpy.mean",
-        "scipy.interpolate._bsplines.BSpline",
-        "sklearn._loss.loss.HalfTweedieLossIdentity",
-        "sklearn.calibration._CalibratedClassifier",
-        "sklearn.calibration._SigmoidCalibration",
-        "sklearn.compose._column_transformer.make_column_selector",
-        "sklearn.ensemble._hist_gradient_boosting.predictor.TreePredictor",
-        "sklearn.feature_selection._univariate_selection.f_classif",
-        "sklearn.gaussian_process._gpc._BinaryGaussianProcessClassifierLaplace",
-        "sklearn.gaussian_process.kernels.ConstantKernel",
-        "sklearn.gaussian_process.kernels.Product",
-        "sklearn.gaussian_process.kernels.RBF",
-        "sklearn.metrics._dist_metrics.EuclideanDistance64",
-        "sklearn.neighbors._kd_tree.KDTree",
-        "sklearn.neural_network._stochastic_optimizers.AdamOptimizer",
-        "sklearn.tree._tree.Tree",
-        "sklearn.utils.validation.check_array",
-    }
-)
 
 
 class SklearnScorer(Scorer):
@@ -63,17 +37,10 @@ class SklearnScorer(Scorer):
 
     @classmethod
     def load(cls, folder: Path, manifest: Manifest) -> "SklearnScorer":
-        """Load the `.skops` file if every type in it is trusted by skops or listed in `TRUSTED_TYPES`."""
-        import skops.io
-
+        """Load the `.skops` file, of allowed types and parameters only (`models.scorers.skops_files`)."""
         if any(path.endswith(_PICKLES) for path in manifest.files):
             raise WillNotLoad("sklearn: a pickle can run any code; allowed: .skops, or a job with --allow_pickle")
-        path = folder / only_file(manifest, [".skops"])
-        untrusted = set(skops.io.get_untrusted_types(file=path))
-        refused = sorted(untrusted - TRUSTED_TYPES)
-        if refused:
-            raise WillNotLoad(f"sklearn: untrusted types {', '.join(refused)}; allowed: scikit-learn's own")
-        return cls(skops.io.load(path, trusted=sorted(untrusted)), manifest)
+        return cls(load_skops(folder / only_file(manifest, [".skops"])), manifest)
 
     @classmethod
     def load_trusting_pickles(cls, folder: Path, manifest: Manifest) -> "SklearnScorer":
