@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 
 import numpy as np
@@ -30,7 +30,11 @@ class Challenger:
 
 @dataclass(frozen=True, slots=True)
 class Release:
-    """One entry of a model's timeline (DESIGN §5); times in microseconds since 1970, UTC."""
+    """One entry of a model's timeline (DESIGN §5); times in microseconds since 1970, UTC.
+
+    `previous` (digest of the release before), `digests` (by version) and `signature` are those of signed releases:
+    kept as they are given, not acted on.
+    """
 
     sequence: int
     model: str
@@ -44,6 +48,15 @@ class Release:
     at_us: int = 0
     reason: str = ""
     evidence: str = ""
+    previous: str | None = None
+    digests: Mapping[str, str] | None = None
+    signature: str | Mapping[str, Any] | None = None
+
+    def __setstate__(self, state: Sequence[Any]) -> None:
+        """Take up what was pickled, in a job's state also by a version that had fewer fields."""
+        known = fields(self)
+        for each, value in zip(known, [*state, *(each.default for each in known[len(state) :])], strict=True):
+            object.__setattr__(self, each.name, value)
 
     @property
     def versions(self) -> tuple[str, ...]:
@@ -61,6 +74,7 @@ class AdmittedRelease:
 
 def release_document(release: Release) -> dict[str, Any]:
     """The JSON form of a release, as it stands in the store; times are RFC 3339 in UTC."""
+    signed = {"previous": release.previous, "digests": release.digests, "signature": release.signature}
     return {
         "sequence": release.sequence,
         "model": release.model,
@@ -76,6 +90,7 @@ def release_document(release: Release) -> dict[str, Any]:
         "at": format_time_us(release.at_us),
         "reason": release.reason,
         "evidence": release.evidence,
+        **{name: value for name, value in signed.items() if value is not None},
     }
 
 
@@ -106,6 +121,9 @@ def parse_release(document: object) -> Release:
         at_us=_time(document, "at"),
         reason=document.get("reason", ""),
         evidence=document.get("evidence", ""),
+        previous=document.get("previous"),
+        digests=document.get("digests"),
+        signature=document.get("signature"),
     )
     _check_roles(release)
     return release

@@ -189,7 +189,7 @@ class ModelStore:
             (into / SIGNATURE).write_bytes(signature)
         return found
 
-    def append_release(
+    def draft_release(
         self,
         *,
         champion: str,
@@ -203,7 +203,7 @@ class ModelStore:
         evidence: str = "",
         now_us: int | None = None,
     ) -> Release:
-        """Append the next release by conditional create; if another writer takes the sequence, try the next.
+        """A release that may be appended; its sequence is not given yet.
 
         `salt` is random unless given: keep a canary's salt over its releases and its share only ever grows.
 
@@ -229,7 +229,19 @@ class ModelStore:
         for version in draft.versions:
             if not self.has_version(version):
                 raise UnknownVersion(f"{self._place(version)} does not exist; allowed: a published version")
+        return draft
+
+    def append(self, draft: Release) -> Release:
+        """Append a draft as the next release by conditional create; if another writer takes the sequence, the next.
+
+        Raises:
+            InvalidRelease: it says something that is not allowed.
+        """
         return self._releases.append(draft)
+
+    def append_release(self, **said: Any) -> Release:
+        """`draft_release` and `append` in one."""
+        return self.append(self.draft_release(**said))
 
     def releases(self, after: int = 0) -> list[Release]:
         """The valid releases with a sequence greater than `after`, in order; costs what is new."""

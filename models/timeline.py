@@ -1,12 +1,17 @@
-"""Reading a timeline as people do: which release is in force, and what a rollback goes back to."""
+"""Reading a timeline as people do: which release is in force, what follows it, and what a rollback goes back to.
+
+A rollback writes releases whose evidence says so: `rollback:3` repeats release 3; `rollback:3; neutralises:5` repeats
+it from the time of release 5 on, which was to take effect then.
+"""
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator
 
 from models.errors import StoreError
 from models.releases import Release
 
-_ROLLED_BACK = re.compile(r"rollback:(\d{1,8})")
+_ROLLED_BACK = re.compile(r"^rollback:(\d{1,8})(; |$)")
+_NEUTRALISES = re.compile(r"^rollback:\d{1,8}; neutralises:(\d{1,8})(; |$)")
 
 
 def serving_order(releases: Iterable[Release]) -> list[Release]:
@@ -24,6 +29,16 @@ def release_in_force(releases: Iterable[Release], at_us: int) -> Release | None:
     return next(iter([*reversed(begun), *ordered]), None)
 
 
+def taken_over_by(releases: Iterable[Release], release: Release) -> Release | None:
+    """The release that serves in place of this one from some time on; None where it serves for good."""
+    ordered = serving_order(releases)
+    later = ordered[ordered.index(release) + 1 :]
+    if not later:
+        return None
+    # Of several at one time the last one wins, and the others never serve.
+    return [each for each in later if each.effective_from_us == later[0].effective_from_us][-1]
+
+
 def roles_of(release: Release | None) -> dict[str, str]:
     """The role of each version of a release, challengers with their share: `{"v1": "champion"}`."""
     if release is None:
@@ -32,32 +47,90 @@ def roles_of(release: Release | None) -> dict[str, str]:
     return {release.champion: "champion", **challengers, **dict.fromkeys(release.shadows, "shadow")}
 
 
-def release_undone_to(ordered: Sequence[Release], sequence: int | None) -> Release:
-    """The release that a rollback repeats.
+def rollback_evidence(target: Release, neutralised: Release | None = None) -> str:
+    """What the releases of a rollback say of themselves."""
+    return f"rollback:{target.sequence}" + ("" if neutralised is None else f"; neutralises:{neutralised.sequence}")
 
-    Without a `sequence` it is the one before the last in the order of serving. Where the last is itself a
-    rollback, to some release N, it is the one before N: rolling back twice goes back twice, it does not return
-    to what was rolled back first.
+
+class Past:
+    """A timeline that a rollback goes back in, at a time (microseconds since 1970).
+
+    A release that a rollback wrote stands for the one that it repeats, and counts as in force as soon as it is written:
+    so rolling back twice goes back twice, and never returns to what was rolled back first.
 
     Args:
-        ordered: at least one release, in serving order.
-        sequence: the release to go back to, or None.
-
-    Raises:
-        StoreError: there is no such release.
+        releases: all releases, at least one.
+        now_us: the time whose release in force is undone, by the wall clock.
     """
-    by_sequence = {release.sequence: release for release in ordered}
-    if sequence is not None:
-        if sequence not in by_sequence:
-            listed = ", ".join(str(each) for each in sorted(by_sequence)[-20:])
+
+    def __init__(self, releases: Iterable[Release], now_us: int) -> None:
+        self._ordered = serving_order(releases)
+        self._by_sequence = {release.sequence: release for release in self._ordered}
+        self._places = {release.sequence: place for place, release in enumerate(self._ordered)}
+        neutralised = (_number(_NEUTRALISES, release) for release in self._ordered)
+        self._neutralised = frozenset(sequence for sequence in neutralised if sequence is not None)
+        begun = [each for each in self._ordered if each.effective_from_us <= now_us or self._is_rollback(each)]
+        self.in_force = begun[-1] if begun else self._ordered[0]
+
+    def named(self, sequence: int) -> Release:
+        """The release with this sequence.
+
+        Raises:
+            StoreError: there is none.
+        """
+        if sequence not in self._by_sequence:
+            listed = ", ".join(str(each) for each in sorted(self._by_sequence)[-20:])
             raise StoreError(f"release {sequence} is not in the timeline; allowed: {listed}")
-        return by_sequence[sequence]
-    undone = ordered[-1]
-    repeated = _ROLLED_BACK.fullmatch(undone.evidence)
-    while repeated and int(repeated[1]) in by_sequence:
-        undone = by_sequence[int(repeated[1])]
-        repeated = _ROLLED_BACK.fullmatch(undone.evidence)
-    place = ordered.index(undone)
-    if place == 0:
-        raise StoreError(f"release {undone.sequence} is the first one: nothing to go back to; allowed: --to SEQUENCE")
-    return ordered[place - 1]
+        return self._by_sequence[sequence]
+
+    def earlier(self) -> Iterator[Release]:
+        """The releases before the one in force, the last first; each once, and none that was never to serve."""
+        place = self._place(self.in_force)
+        seen = {self._stands_for(self.in_force).sequence}
+        for release in reversed(self._ordered):
+            if self._places[release.sequence] >= place or release.sequence in self._neutralised:
+                continue
+            place = self._place(release)
+            repeated = self._stands_for(release)
+            if repeated.sequence not in seen:
+                seen.add(repeated.sequence)
+                yield repeated
+
+    def scheduled(self, start_us: int, after_us: int, target: Release) -> list[Release]:
+        """The releases after `after_us` that would take over from a rollback to `target` that begins at `start_us`.
+
+        Of several at one time it is the one that would serve; what a rollback to the same release wrote is none.
+        """
+        serving = {each.effective_from_us: each for each in self._ordered if each.effective_from_us > after_us}
+        return [each for each in serving.values() if not self._is_harmless(each, start_us, target)]
+
+    def _is_harmless(self, release: Release, start_us: int, target: Release) -> bool:
+        undone = release == self.in_force and release.effective_from_us <= start_us
+        return undone or (_number(_ROLLED_BACK, release) is not None and _roles(release) == _roles(target))
+
+    def _is_rollback(self, release: Release) -> bool:
+        if release.sequence in self._neutralised or _number(_NEUTRALISES, release) is not None:
+            return False
+        return _number(_ROLLED_BACK, release) is not None
+
+    def _stands_for(self, release: Release) -> Release:
+        """The release that a rollback's release repeats; itself if it is none."""
+        repeated = _number(_ROLLED_BACK, release)
+        # Only an earlier release can be repeated: what others wrote into the store must not lead in a circle.
+        while repeated is not None and repeated < release.sequence and repeated in self._by_sequence:
+            release = self._by_sequence[repeated]
+            repeated = _number(_ROLLED_BACK, release)
+        return release
+
+    def _place(self, release: Release) -> int:
+        """Where to go back from: the place of what a release stands for, where that is earlier."""
+        return min(self._places[release.sequence], self._places[self._stands_for(release).sequence])
+
+
+def _number(pattern: re.Pattern[str], release: Release) -> int | None:
+    found = pattern.search(release.evidence)
+    return None if found is None else int(found[1])
+
+
+def _roles(release: Release) -> tuple[object, ...]:
+    return (release.champion, release.challengers, release.shadows, release.split_on, release.salt)

@@ -8,7 +8,8 @@ from pipeline.commands.dispatch import dispatch
 from pipeline.commands.listing import list_versions, show, timeline
 from pipeline.commands.parsing import Arguments
 from pipeline.commands.publish import publish
-from pipeline.commands.release import release, rollback
+from pipeline.commands.release import release
+from pipeline.commands.rollback import rollback
 
 _USAGE = """usage: halflife models VERB [OPTION…]
 

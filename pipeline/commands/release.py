@@ -1,27 +1,30 @@
-"""`halflife models release` and `rollback`: entries of the timeline."""
+"""`halflife models release`: entries of the timeline."""
 
 import argparse
 import re
 import secrets
-from collections.abc import Callable
+from collections.abc import Mapping
+from typing import Any, NoReturn
 
-from models.errors import StoreError
+from models.admission import Admission, Refusal, Verdict
 from models.releases import Challenger, Release, parse_release, release_document
-from models.timeline import release_undone_to, serving_order
-from pipeline.commands.output import exit_code, print_pairs
+from models.timeline import taken_over_by
+from pipeline.commands.output import Refused, exit_code, print_pairs
 from pipeline.commands.parsing import (
     Arguments,
     OneLineParser,
     add_actor_option,
+    add_admission_options,
     add_store_options,
     duration,
     instant,
-    positive,
 )
-from pipeline.commands.place import Place, find_place
+from pipeline.commands.place import Place, admission_at, find_place, job_columns
 from pipeline.printer import note, print_json
 from schemas import times
 
+NOT_CHECKED = "no_check"
+"""Stands in the evidence of a release whose versions were not tried before it was written."""
 _SHARE = re.compile(r"(?P<version>[^=]+)=(?P<share>\d+(\.\d*)?|\.\d+)(?P<percent>%)?")
 
 
@@ -43,23 +46,10 @@ def release(arguments: Arguments) -> int:
         help="what the split is salted with (default: that of the last release if a challenger goes on, else random)",
     )  # fmt: skip
     parser.add_argument("--evidence", default="", metavar="TEXT", help="a link or an id that supports the decision")
-    _add_when_and_why(parser)
+    add_when_and_how(parser)
     parser.add_argument("--reason", default="", metavar="TEXT", help="why")
     options = parser.parse_args(arguments)
     return exit_code(lambda: _release(options), options.verbose)
-
-
-def rollback(arguments: Arguments) -> int:
-    """`halflife models rollback`; returns the exit code."""
-    parser = OneLineParser("halflife models rollback", "Release an earlier release's versions again.")
-    parser.add_argument(
-        "--to", type=positive, metavar="SEQUENCE",
-        help="the release to repeat (default: the one that the last release replaced)",
-    )  # fmt: skip
-    _add_when_and_why(parser)
-    parser.add_argument("--reason", metavar="TEXT", help="why (default: rollback from release N to release M)")
-    options = parser.parse_args(arguments)
-    return exit_code(lambda: _rollback(options), options.verbose)
 
 
 def challenger(text: str) -> Challenger:
@@ -70,97 +60,97 @@ def challenger(text: str) -> Challenger:
     return Challenger(found["version"], float(found["share"]) / (100 if found["percent"] else 1))
 
 
-def _add_when_and_why(parser: argparse.ArgumentParser) -> None:
+def add_when_and_how(parser: argparse.ArgumentParser) -> None:
+    """What `release` and `rollback` have in common: from when on, whether to try first, and where."""
     parser.add_argument(
         "--from", type=instant, metavar="TIME", dest="effective_from",
         help="event time from which it serves, RFC 3339 or now (default: now + 2 polls, so that every worker knows it)",
     )  # fmt: skip
     parser.add_argument("--poll", type=duration, metavar="DURATION", help="the job's poll interval (default: 10s)")
+    parser.add_argument(
+        "--no_check", action="store_true",
+        help="do not try the versions here first; the job still decides, and the release says that it was not tried",
+    )  # fmt: skip
+    add_admission_options(parser)
     add_actor_option(parser)
     add_store_options(parser)
+
+
+def start_us(options: argparse.Namespace, place: Place) -> int:
+    """The event time from which a release serves, microseconds since 1970."""
+    if options.effective_from is not None:
+        return int(options.effective_from)
+    return times.now_us() + 2 * int(options.poll or place.poll_us)
+
+
+def evidence_of(text: str, options: argparse.Namespace) -> str:
+    """The evidence of a release, which says where its versions were not tried."""
+    return "; ".join(part for part in (text, NOT_CHECKED if options.no_check else "") if part)
 
 
 def _release(options: argparse.Namespace) -> None:
     place = find_place(options)
     history = place.store.releases()
     split_on = options.split_on or "event_id"
-    _write(
-        options,
-        place,
-        "release",
-        lambda: place.store.append_release(
-            champion=options.champion,
-            challengers=options.challengers,
-            shadows=options.shadows,
-            effective_from_us=_start_us(options, place),
-            split_on=split_on,
-            salt=options.salt or _salt(history, options.challengers, split_on),
-            by=options.by,
-            reason=options.reason,
-            evidence=options.evidence,
-        ),
+    draft = place.store.draft_release(
+        champion=options.champion,
+        challengers=options.challengers,
+        shadows=options.shadows,
+        effective_from_us=start_us(options, place),
+        split_on=split_on,
+        salt=options.salt or _salt(history, options.challengers, split_on),
+        by=options.by,
+        reason=options.reason,
+        evidence=evidence_of(options.evidence, options),
+    )
+    if not options.no_check:
+        refusal = checked_release(admission_at(place, job_columns(options)), draft)
+        if refusal is not None:
+            refuse(options, "released", refusal)
+    written = place.store.append(draft)
+    record(options, place, "release", written)
+    follows = taken_over_by([*history, written], written)
+    say(options, written, {"taken_over_by": told(follows)})
+
+
+def checked_release(admission: Admission, release: Release) -> Verdict | None:
+    """What admission has against a release; None where a job would admit it."""
+    outcome = admission.admit_release(release)
+    return outcome.verdict if isinstance(outcome, Refusal) else None
+
+
+def refuse(options: argparse.Namespace, what: str, verdict: Verdict) -> NoReturn:
+    """End the verb with 1: a version may not serve."""
+    if options.json:
+        said = {"version": verdict.version, "reason": verdict.reason, "detail": verdict.detail}
+        print_json({what: False, **said})
+        raise Refused
+    raise Refused(
+        f"not {what}: version {verdict.version!r}: {verdict.reason}: {verdict.detail}; --no_check leaves it to the job"
     )
 
 
-def _rollback(options: argparse.Namespace) -> None:
-    place = find_place(options)
-    history = serving_order(place.store.releases())
-    if not history:
-        raise StoreError(f"{place.store.url}: {place.store.model!r} has no release to go back from")
-    last = history[-1]
-    target = release_undone_to(history, options.to)
-    start_us = _start_us(options, place)
-    if options.effective_from is None:
-        # Never before what it undoes: a release that is yet to take effect would take over again.
-        start_us = max(start_us, last.effective_from_us)
-    elif start_us < last.effective_from_us:
-        note(f"release {last.sequence} takes effect later and will serve again from then on")
-    _write(
-        options,
-        place,
-        "rollback",
-        lambda: place.store.append_release(
-            champion=target.champion,
-            challengers=target.challengers,
-            shadows=target.shadows,
-            effective_from_us=start_us,
-            split_on=target.split_on,
-            salt=target.salt,
-            by=options.by,
-            reason=options.reason or f"rollback from release {last.sequence} to release {target.sequence}",
-            evidence=f"rollback:{target.sequence}",
-        ),
-    )
-
-
-def _start_us(options: argparse.Namespace, place: Place) -> int:
-    if options.effective_from is not None:
-        return int(options.effective_from)
-    return times.now_us() + 2 * int(options.poll or place.poll_us)
-
-
-def _salt(history: list[Release], challengers: list[Challenger], split_on: str) -> str:
-    """The last release's salt where a challenger of it goes on: its share then only grows or shrinks."""
-    if history and history[-1].split_on == split_on:
-        before = {each.version for each in history[-1].challengers}
-        if before & {each.version for each in challengers}:
-            return history[-1].salt
-    return secrets.token_hex(8)
-
-
-def _write(options: argparse.Namespace, place: Place, action: str, append: Callable[[], Release]) -> None:
-    written = append()
+def record(options: argparse.Namespace, place: Place, action: str, written: Release) -> None:
+    """The entry of the access log for a release."""
     versions = ",".join(written.versions)
     place.store.record_access(action, options.by, release=written.sequence, versions=versions, reason=written.reason)
+
+
+def told(release: Release | None) -> dict[str, Any] | None:
+    """What is said of another release: which, what it serves, and when."""
+    if release is None:
+        return None
+    at = times.format_time_us(release.effective_from_us)
+    return {"release": release.sequence, "champion": release.champion, "effective_from": at}
+
+
+def say(options: argparse.Namespace, written: Release, more: Mapping[str, Any]) -> None:
+    """Show what was written, and which release takes over from it."""
+    document = release_document(parse_release(release_document(written)))
     if written.effective_from_us < written.at_us:
         note("its time has begun: events scored before a worker knows it keep the release that served them")
-    _show(options, written)
-
-
-def _show(options: argparse.Namespace, written: Release) -> None:
-    document = release_document(parse_release(release_document(written)))
     if options.json:
-        print_json(document)
+        print_json({**document, **more})
         return
     shares = ", ".join(f"{each.version} {each.share:.4g}" for each in written.challengers)
     print_pairs(
@@ -176,3 +166,16 @@ def _show(options: argparse.Namespace, written: Release) -> None:
             ("reason", written.reason),
         ]
     )
+    follows = more["taken_over_by"]
+    if follows is not None:
+        at, sequence = follows["effective_from"], follows["release"]
+        note(f"from {at} on release {sequence} takes over, with champion {follows['champion']!r}")
+
+
+def _salt(history: list[Release], challengers: list[Challenger], split_on: str) -> str:
+    """The last release's salt where a challenger of it goes on: its share then only grows or shrinks."""
+    if history and history[-1].split_on == split_on:
+        before = {each.version for each in history[-1].challengers}
+        if before & {each.version for each in challengers}:
+            return history[-1].salt
+    return secrets.token_hex(8)

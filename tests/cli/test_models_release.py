@@ -1,18 +1,34 @@
-"""`halflife models release` and `rollback`: what may be released, from when on, and what a rollback goes back to."""
+"""`halflife models release`: what may be released, from when on, and what is said of it."""
 
+import json
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from models.timeline import roles_of
 from schemas import times
-from tests.cli.commands import Models
+from tests.cli.commands import Models, halflife
+from tests.unit.models.bundles import document, with_golden
 
+JOB = """
+job: flights
+events: {{uri: {input}, format: json, event_id: id, event_time: t, columns: {{delay: number}}}}
+features: [delay]
+model: {{name: late, store: {store}}}
+"""
 OLD, NEW = "2013-03-01T00:00:00Z", "2013-04-01T00:00:00Z"
 
 
 def champion(models: Models, version: str, *words: object) -> Any:
     return models.json("release", "--champion", version, *words)
+
+
+def put_refused(models: Models, tmp_path: Path, version: str) -> None:
+    """Publish a version that admission refuses: its golden records are not what it answers."""
+    folder = tmp_path / version
+    folder.mkdir()
+    models.store.publish(folder, with_golden(folder, document(version=version), shift=1.0))
 
 
 def in_force(models: Models, at: str = "now") -> dict[str, str]:
@@ -91,40 +107,48 @@ def test_canary_keeps_its_salt_as_it_grows(models: Models) -> None:
     assert other["salt"] != grown["salt"]
 
 
-def test_rollback_repeats_the_release_that_was_replaced(models: Models) -> None:
-    models("release", "--champion", "v1", "--challenger", "v3=0.1", "--salt", "s", "--from", OLD)
-    models("release", "--champion", "v2", "--from", NEW)
-    written = models.json("rollback", "--by", "bob")
-    assert (written["sequence"], written["champion"], written["salt"]) == (3, "v1", "s")
-    assert written["challengers"] == [{"version": "v3", "share": 0.1}]
-    assert (written["by"], written["reason"]) == ("bob", "rollback from release 2 to release 1")
+LATER = "2999-01-01T00:00:00Z"
 
 
-def test_second_rollback_goes_further_back(models: Models) -> None:
-    for version, start in (("v1", OLD), ("v2", NEW), ("v3", "2013-05-01T00:00:00Z")):
-        models("release", "--champion", version, "--from", start)
-    assert models.json("rollback")["champion"] == "v2"
-    assert models.json("rollback")["champion"] == "v1"
-    ran = models("rollback")
-    assert (ran.code, "release 1 is the first one" in ran.err) == (1, True)
+def test_release_says_which_scheduled_one_takes_over_and_when(models: Models) -> None:
+    champion(models, "v2", "--from", LATER)
+    ran = models("release", "--champion", "v1")
+    assert (ran.code, ran.err) == (0, f"halflife: from {LATER} on release 1 takes over, with champion 'v2'\n")
+    takes_over = {"release": 1, "champion": "v2", "effective_from": LATER}
+    assert champion(models, "v3")["taken_over_by"] == takes_over
+    assert champion(models, "v3", "--from", "2999-02-01T00:00:00Z")["taken_over_by"] is None
 
 
-def test_rollback_cancels_a_release_that_is_yet_to_begin(models: Models) -> None:
+def test_release_that_the_job_will_refuse_is_not_written(models: Models, tmp_path: Path) -> None:
+    put_refused(models, tmp_path, "bad")
+    for words in (("bad",), ("v1", "--shadow", "bad"), ("v1", "--challenger", "bad=1%")):
+        ran = models("release", "--champion", *words)
+        assert (ran.code, ran.out, ran.err.count("\n")) == (1, "", 1)
+        assert "not released: version 'bad': golden_mismatch: golden.jsonl line 1" in ran.err
+    ran = models("release", "--champion", "bad", "--json")
+    assert (ran.code, ran.json["released"], ran.json["reason"]) == (1, False, "golden_mismatch")
+    assert models.store.releases() == []
+
+
+def test_release_without_a_check_says_so(models: Models, tmp_path: Path) -> None:
+    put_refused(models, tmp_path, "bad")
+    assert champion(models, "bad", "--no_check")["evidence"] == "no_check"
+    assert champion(models, "bad", "--no-check", "--evidence", "ticket 7")["evidence"] == "ticket 7; no_check"
+
+
+def test_release_is_held_against_the_columns_of_the_job(models: Models, tmp_path: Path) -> None:
+    (tmp_path / "events.json").write_text("{}\n")
+    (tmp_path / "job.yaml").write_text(JOB.format(input=tmp_path / "events.json", store=models.url))
+    for words in (("v1",), ("v2", "--challenger", "v1=10%", "--split_on", "origin")):
+        ran = halflife("models", "release", "--champion", *words, "--job", tmp_path / "job.yaml", "--json")
+        assert (ran.code, ran.json["reason"]) == (1, "wrong_inputs")
+    assert models.store.releases() == []
+
+
+def test_later_fields_of_a_release_are_kept(models: Models, tmp_path: Path) -> None:
     models("release", "--champion", "v1", "--from", OLD)
-    models("release", "--champion", "v2", "--from", "2999-01-01T00:00:00Z")
-    models.json("rollback")
-    assert in_force(models) == {"v1": "champion"}
-    assert in_force(models, at="2999-06-01T00:00:00Z") == {"v1": "champion"}
-
-
-def test_rollback_to_a_sequence(models: Models) -> None:
-    for version, start in (("v1", OLD), ("v2", NEW), ("v3", "2013-05-01T00:00:00Z")):
-        models("release", "--champion", version, "--from", start)
-    assert models.json("rollback", "--to", 1, "--reason", "v2 too")["champion"] == "v1"
-    ran = models("rollback", "--to", 9)
-    assert (ran.code, ran.err) == (1, "halflife: release 9 is not in the timeline; allowed: 1, 2, 3, 4\n")
-
-
-def test_rollback_without_a_release_is_refused(models: Models) -> None:
-    ran = models("rollback")
-    assert (ran.code, ran.err.endswith("has no release to go back from\n")) == (1, True)
+    signed = {"previous": "a" * 64, "digests": {"v1": "b" * 64}, "signature": {"sig": "x"}}
+    file = tmp_path / "store" / "late" / "releases" / "00000001.json"
+    file.write_text(json.dumps({**json.loads(file.read_bytes()), **signed}))
+    [shown] = models.json("timeline")["releases"]
+    assert {name: shown[name] for name in signed} == signed
