@@ -1,11 +1,12 @@
 """Objects behind a URL: the few operations the model store needs, on any store that obstore opens."""
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
-from urllib.parse import unquote, urlsplit
+from urllib.parse import unquote
 
 import obstore
 from obstore.exceptions import AlreadyExistsError, BaseError
@@ -15,6 +16,9 @@ from models.errors import StoreError, one_line
 from models.redaction import hide_secrets, holds_credentials, public_uri
 
 _REMOTE = ("s3", "s3a", "gs", "az", "azure", "abfs", "abfss", "adl")
+# A scheme has two slashes behind it, or is one that is known: `day:1/models` is a path, and `#` and `?` are in a path.
+_SCHEME = re.compile(rf"([a-z][a-z0-9+.-]*)://|({'|'.join((*_REMOTE, 'memory', 'file'))}):", re.IGNORECASE)
+_FILE = re.compile(r"file:(?://(?:localhost)?(?=/)|(?=/[^/]))(/.*)", re.IGNORECASE | re.DOTALL)
 _ALLOWED = "a path, file:///path, memory://name, s3://bucket/path, gs://bucket/path or az://container/path"
 # A poll must not hang for minutes: obstore's default is 10 retries in 3 minutes. Client options are left
 # alone, as giving one would silence those of the environment, such as AWS_ALLOW_HTTP and AWS_TIMEOUT.
@@ -44,7 +48,7 @@ class Backend:
     """
 
     def __init__(self, url: str) -> None:
-        scheme = urlsplit(url).scheme.lower()
+        scheme = _scheme(url)
         self.root: Path | None = None
         if scheme in ("", "file"):
             self.root = _local_root(url, scheme)
@@ -165,13 +169,18 @@ class Backend:
             raise StoreUnavailable(f"{self.url}: cannot {action}: {_public(error)}") from None
 
 
+def _scheme(url: str) -> str:
+    found = _SCHEME.match(url)
+    return (found[1] or found[2]).lower() if found else ""
+
+
 def _local_root(url: str, scheme: str) -> Path:
     path = url
     if scheme == "file":
-        parts = urlsplit(url)
-        if parts.netloc not in ("", "localhost") or not parts.path.startswith("/"):
+        matched = _FILE.fullmatch(url)
+        if matched is None:
             raise InvalidStoreUrl(f"store {url!r} is not allowed; allowed: {_ALLOWED}")
-        path = unquote(parts.path)
+        path = unquote(matched[1])
     if not path or "\0" in path:
         raise InvalidStoreUrl(f"store {url!r} is not allowed; allowed: {_ALLOWED}")
     root = Path(path).absolute()

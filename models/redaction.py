@@ -18,6 +18,7 @@ _SECRET_WORD = re.compile(
 _SHORTEST_SECRET = 6
 # A line of a key or certificate, shown alone, gives a part of it away.
 _SHORTEST_LINE = 12
+_URL = re.compile(r"(?!file:)[a-z][a-z0-9+.-]*://", re.IGNORECASE)
 _AZURE = ("abfs", "abfss")
 _USER = re.compile(r"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]*)://(?P<user>[^\s/?#]*)@")
 _QUERY_OF_URL = re.compile(r"(?<=://)(?P<place>[^\s?#)]*)\?[^\s)]*")
@@ -26,9 +27,12 @@ _QUERY = re.compile(r"\?(?=[\w.%-]+=)[^\s)]*")
 
 def public_uri(uri: str) -> str:
     """The URI without user, password, query and fragment: signatures and tokens travel there."""
-    parts = urlsplit(uri)
-    if not parts.scheme or not holds_credentials(uri):
+    if not holds_credentials(uri):
         return uri
+    try:
+        parts = urlsplit(uri)
+    except ValueError:
+        return f"{uri.partition('://')[0]}://…"
     host = parts.netloc.rpartition("@")[2]
     return urlunsplit((parts.scheme, host, parts.path, "", ""))
 
@@ -38,9 +42,12 @@ def holds_credentials(uri: str) -> bool:
 
     `abfss://container@account…` names a container before the `@`, which is no secret.
     """
-    parts = urlsplit(uri)
-    if not parts.scheme or parts.scheme == "file":
+    if not _URL.match(uri):  # a path, in which these signs are letters of names
         return False
+    try:
+        parts = urlsplit(uri)
+    except ValueError:  # no URL, such as one with an unclosed bracket: what stands in it is not known
+        return True
     user = parts.netloc.rpartition("@")[0]
     named_container = parts.scheme in _AZURE and ":" not in user
     return bool((user and not named_container) or parts.query or parts.fragment)

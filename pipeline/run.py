@@ -16,8 +16,8 @@ from ulid import ULID
 from models.errors import StoreError
 from models.store import ModelStore
 from pipeline.dag import build
-from pipeline.endpoints.files import NoInput
 from pipeline.endpoints.kafka_sink import TopicUnwritable
+from pipeline.endpoints.matching import NoInput
 from pipeline.endpoints.outputs import wanted_sinks, write_outputs, write_training_set
 from pipeline.endpoints.partial_files import remove_leftovers
 from pipeline.endpoints.resolved import resolve

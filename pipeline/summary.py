@@ -3,9 +3,9 @@
 import json
 import sys
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
+from pipeline import durable
 from pipeline.printer import print_line
 from schemas.records import STAGES
 from transforms import metrics
@@ -122,19 +122,15 @@ def _lines_over_limit(counts: Mapping[str, Any]) -> list[tuple[str, int]]:
 
 def check_summary(path: str) -> None:
     """Looks whether the summary can be written, before the run spends time. Raises `SummaryUnwritable`."""
-    file = Path(path)
-    new = not file.exists()
     try:
-        file.open("a").close()
-        if new:
-            file.unlink()
+        durable.check_text(path)
     except OSError as error:
         raise SummaryUnwritable(f"--summary: {path} cannot be written: {error.strerror}") from None
 
 
 def write_summary(summary: Mapping[str, Any], path: str) -> None:
-    """Writes the summary as JSON. Raises `OSError` if the file cannot be written."""
-    Path(path).write_text(json.dumps(summary, indent=2) + "\n", encoding="utf-8")
+    """Writes the summary as JSON, whole or not at all. Raises `OSError` if the file cannot be written."""
+    durable.write_text(path, json.dumps(summary, indent=2) + "\n")
 
 
 def print_summary(summary: Mapping[str, Any], stream: Any = None) -> None:

@@ -24,7 +24,7 @@ from examples.flights.training_set import NothingToLearn, arrivals, labelled, po
 from models.errors import BundleRefused, StoreError
 from models.releases import Challenger
 from models.store import ModelStore
-from pipeline.endpoints.files import NoInput
+from pipeline.endpoints.matching import NoInput
 from pipeline.summary import CountsDoNotAdd
 from schemas.times import parse_time_us
 from schemas.validation import SpecError

@@ -3,33 +3,12 @@
 from collections.abc import Iterator
 
 import apache_beam as beam
-from apache_beam.io.filesystem import BeamIOError, CompressionTypes
+from apache_beam.io.filesystem import CompressionTypes
 from apache_beam.io.filesystems import FileSystems
 
 from pipeline.endpoints.event_files import EventFile, blocks_of
 from pipeline.endpoints.inflaters import compression_of
-from pipeline.endpoints.uris import beam_path
-from pipeline.saying import on_one_line
 from schemas.raw import RawBlock
-
-
-class NoInput(Exception):
-    """No file matches, or the files cannot be listed; the message names the URI."""
-
-
-def matching_files(uri: str) -> list[str]:
-    """The files that match, sorted by name.
-
-    Raises:
-        NoInput: there are none, or they cannot be listed.
-    """
-    try:
-        found = FileSystems.match([beam_path(uri)])[0].metadata_list
-    except (BeamIOError, ValueError, OSError) as error:
-        raise NoInput(f"{uri} cannot be listed: {on_one_line(error)}") from None
-    if not found:
-        raise NoInput(f"no file matches {uri}")
-    return sorted(metadata.path for metadata in found)
 
 
 def read_file(path: str, format_name: str, sample: bool = False) -> Iterator[RawBlock]:

@@ -30,7 +30,8 @@ def _audit_uris(job: Job) -> tuple[Any, Any]:
     audit = job.sinks.audit
     if audit is None or audit == STDOUT:
         return audit, audit
-    place, question, options = audit.partition("?")
+    of_files = scheme_of(audit) in FILE_SCHEMES  # a question mark is a letter of a folder's name
+    place, question, options = (audit, "", "") if of_files else audit.partition("?")
     receipts, models = (f"{place}/{name}{question}{options}" for name in ("receipts", "models"))
     return receipts, models
 

@@ -13,6 +13,7 @@ from typing import NamedTuple
 from apache_beam.io.filesystems import FileSystems
 
 from models import scratch
+from pipeline import durable
 from pipeline.endpoints.uris import scheme_of
 
 _SUFFIX = ".partial"
@@ -74,7 +75,7 @@ def finished(path: str) -> None:
 def _discard_unfinished() -> None:
     for path in _OPEN.end():
         with suppress(OSError, ValueError):
-            FileSystems.delete([path])
+            durable.delete(path)
 
 
 def remove_leftovers(folder: str) -> Leftovers:
@@ -89,8 +90,9 @@ def remove_leftovers(folder: str) -> Leftovers:
             elsewhere.append(path)
         elif not scratch.lives(owner):
             dead.append(path)
-    with suppress(OSError, ValueError):
-        FileSystems.delete(dead)
+    for path in dead:
+        with suppress(OSError, ValueError):
+            durable.delete(path)
     return Leftovers(len(dead), elsewhere)
 
 

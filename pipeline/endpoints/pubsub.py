@@ -9,8 +9,8 @@ from apache_beam.transforms.window import GlobalWindow, TimestampedValue
 from apache_beam.utils.timestamp import MAX_TIMESTAMP
 from apache_beam.utils.windowed_value import WindowedValue
 
-from pipeline.endpoints.files import NoInput
 from pipeline.endpoints.framing import framed
+from pipeline.endpoints.matching import NoInput
 from pipeline.endpoints.pubsub_address import SUBSCRIPTIONS, PubsubAddress
 from pipeline.saying import on_one_line
 from schemas.raw import RawBlock

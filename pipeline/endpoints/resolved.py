@@ -41,7 +41,7 @@ def _absolute_uris(document: dict[str, Any]) -> None:
 
 def _store_url(url: str) -> str:
     try:
-        return ModelStore(absolute(url), "check").url
+        return ModelStore(url, "check").url
     except StoreError as error:
         raise SpecError("model.store", public_uri(url), f"the URL of an object store ({error})") from None
 

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping
 
 import pyarrow as pa
 
-from pipeline.endpoints.files import NoInput
+from pipeline.endpoints.matching import NoInput
 from schemas.avro_datums import decode_block
 from schemas.raw import RawBlock
 from schemas.tf_examples import decode_examples

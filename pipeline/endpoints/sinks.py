@@ -13,6 +13,7 @@ import pyarrow.parquet as pq
 from apache_beam.io.filesystems import FileSystems
 from ulid import ULID
 
+from pipeline import durable
 from pipeline.endpoints.partial_files import finished, partial_path, remove_leftovers_once
 from pipeline.endpoints.printing import PrintRecords
 from pipeline.endpoints.services import SERVICES
@@ -52,7 +53,7 @@ def check_writable(uri: str, place: str, record: str = "") -> None:
             FileSystems.mkdirs(folder)
         with FileSystems.create(probe) as stream:
             stream.write(b"")
-        FileSystems.delete([probe])
+        durable.delete(probe)
         finished(probe)
     except (OSError, ValueError) as error:  # BeamIOError is an OSError
         reason = on_one_line(error)
@@ -142,8 +143,9 @@ class _OpenFile:
     def publish(self) -> None:
         with _named(self._final):
             self._writer.close()
+            durable.sync(self._stream)
             self._stream.close()
-            FileSystems.rename([self._partial], [self._final])
+            durable.rename(self._partial, self._final)
         finished(self._partial)
 
     def discard(self) -> None:
@@ -151,7 +153,7 @@ class _OpenFile:
         with suppress(OSError):
             self._stream.close()
         try:
-            FileSystems.delete([self._partial])
+            durable.delete(self._partial)
             finished(self._partial)
         except OSError as error:  # the bundle has failed already, for a reason of its own
             _LOG.warning("%s is left over: %s", self._partial, on_one_line(error))

@@ -7,8 +7,9 @@ from typing import Any, Protocol
 import apache_beam as beam
 
 from pipeline.endpoints import kafka, kafka_address, pubsub, pubsub_address
-from pipeline.endpoints.files import ReadFiles, matching_files, read_file
+from pipeline.endpoints.files import ReadFiles, read_file
 from pipeline.endpoints.kafka_address import KafkaAddress
+from pipeline.endpoints.matching import matching_files
 from pipeline.endpoints.pubsub_address import PubsubAddress
 from pipeline.endpoints.uris import FILE_SCHEMES, scheme_of
 from schemas.job import EventsSpec

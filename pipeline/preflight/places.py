@@ -9,10 +9,11 @@ from apache_beam.io.filesystems import FileSystems
 
 from pipeline.endpoints import bigquery_address
 from pipeline.endpoints.bigquery_tables import find_table
-from pipeline.endpoints.files import NoInput, read_file
+from pipeline.endpoints.files import read_file
 from pipeline.endpoints.kafka_address import SCHEME, KafkaAddress, kafka_address
 from pipeline.endpoints.kafka_client import client_settings
 from pipeline.endpoints.kafka_pool import shared_reader
+from pipeline.endpoints.matching import NoInput, file_sizes
 from pipeline.endpoints.sinks import check_writable
 from pipeline.endpoints.sources import Files, Source, Topic
 from pipeline.endpoints.uris import FILE_SCHEMES, STDOUT, beam_path, scheme_of
@@ -104,8 +105,7 @@ def count_events(source: Source) -> int | None:
             return sum(reader.bounds(partition)[1] - start for partition, start in starts.items())
     if not isinstance(source, Files):
         return None
-    listed = FileSystems.match([beam_path(source.uri)])[0].metadata_list
-    sizes = {found.path: int(found.size_in_bytes) for found in listed}
+    sizes = file_sizes(source.uri)
     counted, seen_bytes = 0, 0
     for path in source.paths:
         for block in read_file(path, source.format):

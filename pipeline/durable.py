@@ -1,0 +1,85 @@
+"""Files that are whole or not there, after a power cut too: they are synced before they get their name."""
+
+import io
+import os
+import secrets
+import shutil
+import stat
+from contextlib import suppress
+from pathlib import Path
+from typing import IO
+
+from apache_beam.io.filesystems import FileSystems
+
+
+def sync(stream: IO[bytes]) -> None:
+    """What was written to a local file is on its disk; a bucket's object is there when it is closed."""
+    stream.flush()
+    if isinstance(getattr(stream, "raw", None), io.FileIO):
+        os.fsync(stream.fileno())
+
+
+def rename(path: str, final: str) -> None:
+    """Gives a closed file of any Beam file system its name. Raises `OSError`."""
+    FileSystems.rename([path], [final])
+    if _is_local(final):
+        _sync_folder(os.path.dirname(final))
+
+
+def delete(path: str) -> None:
+    """Deletes the file of this very name: Beam would take brackets in it for a pattern. Raises `OSError`."""
+    if _is_local(path):
+        os.remove(path)
+    else:
+        FileSystems.delete([path])
+
+
+def write_text(path: str, text: str) -> None:
+    """Writes a local file as a whole in the place of what was there; devices and pipes are written as they are.
+
+    Raises:
+        OSError: it cannot be written; what was there is as it was.
+    """
+    place = Path(os.path.realpath(path))
+    if place.exists() and not place.is_file():
+        place.write_text(text, encoding="utf-8")
+        return
+    partial = place.with_name(f".{place.name[:100]}.{secrets.token_hex(4)}.partial")
+    try:
+        with partial.open("w", encoding="utf-8") as stream:
+            stream.write(text)
+            stream.flush()
+            os.fsync(stream.fileno())
+        if place.exists():
+            shutil.copymode(place, partial)
+        os.replace(partial, place)
+    except BaseException:
+        with suppress(OSError):
+            partial.unlink()
+        raise
+    _sync_folder(str(place.parent))
+
+
+def check_text(path: str) -> None:
+    """Whether `write_text` can write there; leaves nothing behind. Raises `OSError`."""
+    place = Path(os.path.realpath(path))
+    if not place.exists() or stat.S_ISREG(place.stat().st_mode):
+        probe = place.with_name(f".halflife-{secrets.token_hex(4)}.partial")
+        probe.touch(exist_ok=False)
+        probe.unlink()
+    elif place.is_dir():
+        raise IsADirectoryError(21, "Is a directory", path)
+
+
+def _is_local(path: str) -> bool:
+    return "://" not in path
+
+
+def _sync_folder(folder: str) -> None:
+    """A name is in its folder, which has to be on the disk too; some file systems cannot sync one."""
+    with suppress(OSError):
+        handle = os.open(folder or ".", os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
