@@ -22,6 +22,9 @@ from sklearn.base import ClassifierMixin
 from benchmarks import workload as wl
 from schemas.avro_datums import zigzag_varint
 from schemas.avro_files import AvroFileWriter
+from schemas.batches import TIME_TYPE
+from schemas.record_datums import without_bytes
+from schemas.records import FEATURE_VALUE_TYPE, FEATURES_TYPE, arrow_schema
 
 CHUNK = 32_768
 Floats = npt.NDArray[np.float64]
@@ -52,7 +55,7 @@ def _read_file(path: str) -> Iterator[pa.RecordBatch]:
     """One batch per container block: one datum of `{"rows": array<record>}` without its framing."""
     with open(path, "rb") as stream:
         reader = fastavro.block_reader(stream)
-        row = json.loads(reader.metadata["avro.schema"])
+        row = json.loads(without_bytes(reader.metadata["avro.schema"]))
         rows = {"name": "rows", "type": {"type": "array", "items": row}}
         schema = json.dumps({"type": "record", "name": "Block", "fields": [rows]})
         for block in reader:
@@ -115,19 +118,26 @@ def _write(workload: wl.Workload, events: pa.RecordBatch, features: Floats, mode
             answers = model.predict_proba(inputs)[:, 1]
             latency_us = int((time.perf_counter() - began) * 1e6)
             score = _score_columns(workload, chunk, answers)
-            score_file.write(pa.RecordBatch.from_pydict(score))
-            receipt = score | _receipt_columns(workload, inputs, latency_us)
-            receipt_file.write(pa.RecordBatch.from_pydict(receipt))
+            score_file.write(_batch("Score", score))
+            receipt_file.write(_batch("Receipt", score | _receipt_columns(workload, inputs, latency_us)))
+
+
+def _batch(record: str, columns: dict[str, pa.Array]) -> pa.RecordBatch:
+    """The columns in the record's order; those that nothing is known of are null."""
+    schema, rows = arrow_schema(record), len(columns["score"])
+    arrays = [columns[field.name] if field.name in columns else pa.nulls(rows, field.type) for field in schema]
+    return pa.RecordBatch.from_arrays(arrays, schema=schema)
 
 
 def _score_columns(workload: wl.Workload, events: pa.RecordBatch, answers: Floats) -> dict[str, pa.Array]:
     rows = events.num_rows
-    reason = pa.struct([("feature", pa.string()), ("contribution", pa.float64())])
-    no_reasons = pa.ListArray.from_arrays(pa.array(np.zeros(rows + 1, np.int32)), pa.array([], reason))
-    now = pa.scalar(time.time_ns() // 1000, pa.timestamp("us"))
+    reasons = arrow_schema("Score").field("reasons").type
+    offsets = pa.array(np.zeros(rows + 1, np.int32))
+    no_reasons = pa.ListArray.from_arrays(offsets, pa.array([], reasons.value_type), type=reasons)
+    now = pa.scalar(time.time_ns() // 1000, TIME_TYPE)
     event_ids = events.column("id")
     return {
-        "score_id": _score_ids(event_ids, f"|{workload.digest}|{wl.ROLE}".encode()),
+        "score_id": _score_ids(event_ids, f"|{workload.digest}|{wl.ROLE}|{workload.definitions}".encode()),
         "event_id": event_ids,
         "event_time": events.column("departed_at"),
         "subject": events.column("tailnum"),
@@ -156,15 +166,14 @@ def _receipt_columns(workload: wl.Workload, inputs: Floats, latency_us: int) -> 
     rows, width = inputs.shape
     cells = rows * width
     names = pa.DictionaryArray.from_arrays(np.tile(np.arange(width, dtype=np.int32), rows), list(wl.FEATURES))
-    union = pa.UnionArray.from_dense(
-        pa.array(np.ones(cells, np.int8)),
-        pa.array(np.arange(cells, dtype=np.int32)),
-        [pa.nulls(0), pa.array(inputs.ravel()), pa.array([], pa.string())],
-    )
+    numbers = {"number": pa.array(inputs.ravel())}
+    children = [numbers.get(field.name, pa.nulls(cells, field.type)) for field in FEATURE_VALUE_TYPE]
+    kinds = [field.name for field in FEATURE_VALUE_TYPE]
+    union = pa.UnionArray.from_sparse(pa.array(np.full(cells, kinds.index("number"), np.int8)), children, kinds)
     offsets = pa.array(np.arange(0, cells + 1, width, dtype=np.int32))
     return {
         "digest": pa.repeat(workload.digest, rows),
-        "features": pa.MapArray.from_arrays(offsets, names.dictionary_decode(), union),
+        "features": pa.MapArray.from_arrays(offsets, names.dictionary_decode(), union, type=FEATURES_TYPE),
         "latency_us": pa.repeat(latency_us, rows),
         "worker": pa.repeat("bare", rows),
     }

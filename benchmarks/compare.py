@@ -93,6 +93,10 @@ def _strings(batch: pa.RecordBatch, name: str) -> npt.NDArray[np.str_]:
     return values
 
 
+# Branches of the union of what a scorer read (schemas/avsc/Receipt.avsc).
+_WHOLE, _NUMBER = 1, 2
+
+
 def _inputs(features: pa.MapArray) -> npt.NDArray[np.float64]:
     """The maps as a matrix in the order of `FEATURES`.
 
@@ -102,12 +106,13 @@ def _inputs(features: pa.MapArray) -> npt.NDArray[np.float64]:
     width = len(FEATURES)
     names = features.keys.to_numpy(zero_copy_only=False).astype(str)
     values = features.items
-    if len(names) != len(features) * width or (values.type_codes.to_numpy() != 1).any():
+    if len(names) != len(features) * width or not np.isin(values.type_codes.to_numpy(), (_WHOLE, _NUMBER)).all():
         raise ValueError(f"receipts have other than {width} features, or some that are no numbers")
     order = np.argsort(names.reshape(-1, width), axis=1)
     if (np.take_along_axis(names.reshape(-1, width), order, axis=1) != np.sort(FEATURES)).any():
         raise ValueError(f"receipts have other features than {', '.join(FEATURES)}")
     matrix = np.empty((len(features), width))
-    numbers = values.field(1).to_numpy(zero_copy_only=False).reshape(-1, width)
+    wholes, doubles = (values.field(kind).to_numpy(zero_copy_only=False) for kind in (_WHOLE, _NUMBER))
+    numbers = np.where(values.type_codes.to_numpy() == _WHOLE, wholes, doubles).astype(np.float64).reshape(-1, width)
     matrix[:, np.argsort(FEATURES)] = np.take_along_axis(numbers, order, axis=1)
     return matrix

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import fastavro
 import skops.io
+import yaml
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
@@ -14,6 +15,8 @@ from sklearn.preprocessing import StandardScaler
 from benchmarks import bare_loop
 from benchmarks import workload as wl
 from models.store import ModelStore
+from pipeline.job import parse_job
+from schemas.score_ids import definitions_digest, definitions_text
 
 MODEL, VERSION = "flight-delay", "1"
 LATE_MINUTES = 15.0
@@ -41,6 +44,7 @@ def prepare(data: Path, work: Path, spans: list[int]) -> None:
     manifest = store.publish(bundle, _manifest())
     release = store.append_release(champion=VERSION, effective_from_us=0, by="benchmarks", reason="benchmark")
     identity = {"model": MODEL, "version": VERSION, "release": release.sequence, "digest": manifest.digest}
+    identity["definitions"] = _definitions()
     (work / "prepared.json").write_text(json.dumps({"events": events, "identity": identity}))
 
 
@@ -61,6 +65,13 @@ def _months(data: Path, months: int) -> list[Path]:
 def _count(path: Path) -> int:
     with open(path, "rb") as stream:
         return sum(block.num_records for block in fastavro.block_reader(stream))
+
+
+def _definitions() -> str:
+    """The digest of what the windowed features of the measured job mean."""
+    document = yaml.safe_load((wl.ROOT / "benchmarks" / "flights.yaml").read_text(encoding="utf-8"))
+    columns = dict.fromkeys(wl.KEYS, "string") | dict.fromkeys(wl.PLAIN, "number")
+    return definitions_digest(definitions_text(parse_job(document, columns).features, wl.FEATURES))
 
 
 def _manifest() -> dict[str, object]:

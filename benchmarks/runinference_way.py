@@ -123,7 +123,7 @@ class ToRecords(beam.DoFn):
         event, result = element[0], cast(Any, element[1])
         workload = self._workload
         score = {
-            "score_id": wl.score_id(event["id"], workload.digest),
+            "score_id": wl.score_id(event["id"], workload.digest, workload.definitions),
             "event_id": event["id"],
             "event_time": event["departed_at"],
             "subject": event["tailnum"],

@@ -36,8 +36,9 @@ from models.scorers.sklearn import SklearnScorer
 from models.store import ModelStore
 from models.watcher import Progress, Watcher
 from schemas.batches import event_schema
-from schemas.job import ModelSpec
+from schemas.job import FeaturesSpec, ModelSpec
 from schemas.times import now_us
+from transforms.receipts import Stamp
 from transforms.score_events import _ScoreFn
 
 MODEL, LOAD_S, ROWS = "swapped", 10.0, 256
@@ -97,7 +98,8 @@ class JobSide:
         self.visible_s: dict[int, float] = {}
         spec = ModelSpec(MODEL, url, int(poll_s * 1e6), allow_pickle=False, max_bundle_bytes=2**30)
         self._watcher, self._poll_s, self._over = Watcher(spec, dict(COLUMNS), poll_s / 2), poll_s, threading.Event()
-        self._score = _ScoreFn(spec, Source(url, MODEL, False, waits=False, horizon_us=2 * 60 * 1_000_000))
+        source = Source(url, MODEL, False, waits=False, horizon_us=2 * 60 * 1_000_000)
+        self._score = _ScoreFn(spec, source, Stamp("swap", "swap", FeaturesSpec((), (), 0, 1, 1)))
         self._score.setup()
         self._progress = Progress()
         self._poll()

@@ -44,6 +44,7 @@ class Workload:
     version: str
     release: int
     digest: str
+    definitions: str
 
     def save(self, path: Path) -> None:
         """Writes the workload as JSON."""
@@ -55,9 +56,9 @@ class Workload:
         return Workload(**json.loads(path.read_text()))
 
 
-def score_id(event_id: str, digest: str) -> str:
-    """First 32 hex digits of sha256(`event_id|digest|role`) for the champion (DESIGN §6)."""
-    return hashlib.sha256(f"{event_id}|{digest}|{ROLE}".encode()).hexdigest()[:32]
+def score_id(event_id: str, digest: str, definitions: str) -> str:
+    """First 32 hex digits of sha256(`event_id|digest|role|definitions`) for the champion (DESIGN §6)."""
+    return hashlib.sha256(f"{event_id}|{digest}|{ROLE}|{definitions}".encode()).hexdigest()[:32]
 
 
 def avro_schema(record: str) -> str:

@@ -66,10 +66,12 @@ class Release:
 
 @dataclass(frozen=True, slots=True)
 class AdmittedRelease:
-    """A release whose every version was admitted with the digest given; only these enter the timeline."""
+    """A release whose every version was admitted with the digest given, in a run of that id; only these enter the
+    timeline."""
 
     release: Release
     digests: Mapping[str, str]
+    run: str = ""
 
 
 def release_document(release: Release) -> dict[str, Any]:
@@ -192,6 +194,12 @@ class Timeline:
 
     def __len__(self) -> int:
         return len(self.entries)
+
+    @property
+    def run(self) -> str | None:
+        """The run that admitted the newest release; None where it is not known."""
+        newest = max(self.entries, key=lambda entry: entry.release.sequence)
+        return getattr(newest, "run", "") or None  # one restored from an older state has no run
 
     def in_force(self, event_time_us: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
         """Index into `entries` of the release that serves each event, -1 for all if there is none.

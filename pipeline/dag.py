@@ -7,7 +7,7 @@ import pyarrow as pa
 from apache_beam.pvalue import AsIter
 
 from pipeline.profiles import StoredProfiles
-from schemas.job import Job
+from schemas.job import UNNAMED, Job, Start
 from schemas.raw import RawBlock
 from transforms.decode import DecodeEvents
 from transforms.measure_drift import MeasureDrift
@@ -27,14 +27,15 @@ class Outputs(NamedTuple):
     dead_letters: beam.PCollection[pa.RecordBatch]
 
 
-def build(raw: beam.PCollection[RawBlock], job: Job):  # type: ignore[no-untyped-def]  # Beam warns on NamedTuple hints
+def build(raw: beam.PCollection[RawBlock], job: Job, start: Start = UNNAMED):  # type: ignore[no-untyped-def]  # Beam warns on NamedTuple hints
     """The job's graph over raw input, on any runner; the labels are API (savepoints, job update)."""
     decoded = raw | "DecodeEvents" >> DecodeEvents(job.events)
     tracked = decoded.good | "TrackArrivals" >> TrackArrivals(job.events, job.features)
     featured = tracked.good | "WindowFeatures" >> WindowFeatures(job.features)
-    releases = raw.pipeline | "WatchReleases" >> WatchReleases(job, bounded=raw.is_bounded)
-    scored = featured | "ScoreEvents" >> ScoreEvents(job, timeline=AsIter(releases.admitted))
-    drift = scored.scored | "MeasureDrift" >> MeasureDrift(job.drift, StoredProfiles(job.model), job.model.name)
+    releases = raw.pipeline | "WatchReleases" >> WatchReleases(job, raw.is_bounded, start)
+    scored = featured | "ScoreEvents" >> ScoreEvents(job, AsIter(releases.admitted), start.run)
+    profiles = StoredProfiles(job.model)
+    drift = scored.scored | "MeasureDrift" >> MeasureDrift(job.drift, profiles, job.model.name, start.run)
     model_events = (releases.model_events, scored.model_events) | "ModelEvents" >> beam.Flatten()
     letters = (decoded.dead_letters, tracked.dead_letters, scored.dead_letters)
     dead_letters = letters | "DeadLetters" >> beam.Flatten()

@@ -30,6 +30,7 @@ from pipeline.job import identity_columns, job_document, needed_columns, parse_j
 from pipeline.options import RunOptions, parse_run_options
 from pipeline.printer import note, print_json, print_line
 from pipeline.saying import guarded, say, say_unconnected, say_where
+from pipeline.starting import start_of
 from pipeline.summary import (
     CountsDoNotAdd,
     SummaryUnwritable,
@@ -169,7 +170,7 @@ def stage(prepared: Prepared, beam_arguments: Sequence[str]) -> str:
 
     A template's launcher submits what lies there only after this process has ended.
     """
-    pipeline = _built(prepared, beam_arguments, str(ULID()).lower())
+    pipeline = _built(prepared, beam_arguments, None)
     pipeline.run()
     return str(pipeline.options.view_as(GoogleCloudOptions).template_location)
 
@@ -203,10 +204,14 @@ def translate(prepared: Prepared, beam_arguments: Sequence[str]) -> bytes:
     return bytes(proto.SerializeToString())
 
 
-def _built(prepared: Prepared, beam_arguments: Sequence[str], run_id: str, runner: Any = None) -> beam.Pipeline:
-    """The whole graph with its source and sinks."""
+def _built(
+    prepared: Prepared, beam_arguments: Sequence[str], run_id: str | None, runner: Any = None
+) -> beam.Pipeline:
+    """The whole graph with its source and sinks; without `run_id` it is a template's."""
     pipeline, raw = _source(prepared, beam_arguments, runner)
-    write_outputs(build(raw, prepared.job), prepared.job, run_id)
+    start = start_of(prepared.document, run_id)
+    # Files of several starts from one template differ in the ids that their names end with.
+    write_outputs(build(raw, prepared.job, start), prepared.job, run_id or str(ULID()).lower())
     return pipeline
 
 

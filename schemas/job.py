@@ -125,3 +125,19 @@ class Job:
     model: ModelSpec
     drift: DriftSpec
     sinks: SinksSpec
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """One start of a job: its id, who started it, and the resolved spec as JSON text that may be shown.
+
+    `run` is None in a template: what is built once is started many times, and each start makes an id of its own.
+    """
+
+    run: str | None = None
+    by: str = ""
+    spec: str = "{}"
+
+
+UNNAMED = Start()
+"""A start of which nothing is known but that it makes its own id."""

@@ -21,7 +21,7 @@ def encode_records(batch: pa.RecordBatch, schema: str) -> pa.Array:
 
     Maps to a union are sparse unions with the schema's branches in its order.
     """
-    lean_schema = _without_bytes(schema)
+    lean_schema = without_bytes(schema)
     if is_columnar(schema) or not is_columnar(lean_schema):
         return encode_rows(batch, schema)
     batch = _compact(batch)
@@ -33,7 +33,7 @@ def encode_records(batch: pa.RecordBatch, schema: str) -> pa.Array:
 
 
 @lru_cache(maxsize=16)
-def _without_bytes(schema: str) -> str:
+def without_bytes(schema: str) -> str:
     """The schema whose maps to a union lack the branch for bytes, where it is the last of several."""
 
     def lean(node: dict[str, Any]) -> dict[str, Any]:

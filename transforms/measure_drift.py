@@ -124,10 +124,11 @@ class _ObserveFn(beam.DoFn):
 class _MeasureFn(beam.DoFn):
     """Statistics of the counts of one version in one pane of a window."""
 
-    def __init__(self, spec: DriftSpec, loader: ProfileLoader, model: str) -> None:
+    def __init__(self, spec: DriftSpec, loader: ProfileLoader, model: str, run: str | None) -> None:
         self._spec = spec
         self._loader = loader
         self._model = model
+        self._run = run
 
     def setup(self) -> None:
         self._profiles = _Profiles(self._loader)
@@ -143,7 +144,7 @@ class _MeasureFn(beam.DoFn):
         if profile is None:
             allowed = "the one its rows were counted on"
             raise LookupError(f"version {version} ({digest}) has no profile; allowed: {allowed}")
-        origin = Origin(window.start.micros, window.end.micros, pane.index, self._model, version)
+        origin = Origin(window.start.micros, window.end.micros, pane.index, self._model, version, self._run)
         records = drift_records(profile, counts, self._spec, origin)
         metrics.counter(PANES_MEASURED).inc()
         metrics.counter(STATISTICS_EMITTED).inc(records.num_rows)
@@ -167,13 +168,14 @@ class MeasureDrift(beam.PTransform[beam.PCollection[pa.RecordBatch], beam.PColle
     Segment columns should have few values: each is a group (about 8 kB for 15 columns).
     """
 
-    def __init__(self, spec: DriftSpec, profiles: ProfileLoader, model: str) -> None:
+    def __init__(self, spec: DriftSpec, profiles: ProfileLoader, model: str, run: str | None = None) -> None:
         super().__init__()
         if spec.window_us <= 0 or spec.window_us % 1000:
             raise ValueError(f"drift window of {spec.window_us} us; allowed: whole milliseconds above 0")
         self._spec = spec
         self._loader = profiles
         self._model = model
+        self._run = run
 
     def expand(self, scored: beam.PCollection[pa.RecordBatch]) -> beam.PCollection[pa.RecordBatch]:
         observing = beam.ParDo(_ObserveFn(self._spec, self._loader))
@@ -182,7 +184,7 @@ class MeasureDrift(beam.PTransform[beam.PCollection[pa.RecordBatch], beam.PColle
         observed[WINDOW_ROWS].element_type = WindowRows
         if not scored.is_bounded:  # bounded input behaves as a perfect watermark: nothing is late
             _ = observed[WINDOW_ROWS] | "CountTooLate" >> CountTooLate(self._spec.allowed_lateness_us)
-        measuring = beam.ParDo(_MeasureFn(self._spec, self._loader, self._model))
+        measuring = beam.ParDo(_MeasureFn(self._spec, self._loader, self._model, self._run))
         measured: beam.PCollection[pa.RecordBatch] = (
             observed.counts
             | "Window" >> self._windows()

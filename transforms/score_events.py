@@ -21,6 +21,7 @@ from schemas.times import now_us
 from transforms import metrics, scoring
 from transforms.dead_letters import DEAD_LETTERS, letters_of, of_rows
 from transforms.join_features import stamped
+from transforms.receipts import Definitions, Origin, Stamp, receipts_of
 from transforms.spread_releases import EventsOrReleases, SpreadReleases, decoded
 from transforms.state import VersionedStateCoder
 from transforms.watch_releases import MODEL_EVENTS
@@ -46,55 +47,14 @@ def source_of(job: Job, waits: bool) -> Source:
     return Source(model.store, model.name, model.allow_pickle, waits, horizon_us)
 
 
-def receipts_of(
-    events: pa.RecordBatch, outcome: scoring.Scored, by: scoring.Assigned, model: LoadedModel, worker: str
-) -> pa.RecordBatch:
-    """Receipts of the rows of `events` that have a score; `events` are those rows, in the order of the scores.
-
-    Version and digest are those of the object that scored, not those that were asked for.
-    """
-    count, at_us = events.num_rows, now_us()
-    manifest, release = model.manifest, by.entry.release
-    columns: dict[str, pa.Array] = {
-        "score_id": scoring.score_ids(events.column(batches.EVENT_ID), manifest.digest, by.role),
-        "event_id": events.column(batches.EVENT_ID),
-        "event_time": events.column(batches.EVENT_TIME),
-        "subject": events.column(batches.SUBJECT),
-        "score": pa.array(outcome.scores),
-        "decision": scoring.decisions(outcome.scores, manifest.output),
-        "late": events.column(batches.LATE),
-        "features": scoring.features_map(outcome.inputs),
-    }
-    constants: dict[str, Any] = {
-        "model": release.model,
-        "version": manifest.version,
-        "release": release.sequence,
-        "role": by.role,
-        "scored_at": at_us,
-        "digest": manifest.digest,
-        "latency_us": outcome.latency_us,
-        "worker": worker,
-    }
-    arrays = []
-    for field in arrow_schema("Receipt"):
-        if field.name == "reasons":  # explanations are not computed yet: an empty list, as the schema's default
-            empty = pa.array(np.zeros(count + 1, np.int32))
-            arrays.append(pa.ListArray.from_arrays(empty, pa.array([], field.type.value_type), type=field.type))
-        elif field.name in columns:
-            arrays.append(columns[field.name])
-        else:
-            # What nothing fills yet is null.
-            arrays.append(pa.repeat(pa.scalar(constants.get(field.name), field.type), count))
-    return pa.RecordBatch.from_arrays(arrays, schema=arrow_schema("Receipt"))
-
-
 class StoreSilent(RuntimeError):
     """A process that has no model yet cannot get one, as the store does not answer. It passes; the events stay."""
 
 
 class _ScoreFn(beam.DoFn):
-    def __init__(self, spec: ModelSpec, source: Source) -> None:
-        self._spec, self._source = spec, source
+    def __init__(self, spec: ModelSpec, source: Source, stamp: Stamp) -> None:
+        self._spec, self._source, self._stamp = spec, source, stamp
+        self._definitions = Definitions(stamp.features)
         self._job = secrets.token_hex(8)  # two jobs in one process have nothing in common but the cache
 
     def setup(self) -> None:
@@ -110,8 +70,9 @@ class _ScoreFn(beam.DoFn):
             yield of_rows("unserved", "NoRelease", detail, batch, now_us())
             return
         plan = self._serving.plan(entries, batches.times_us(batch))
+        origin = Origin(self._stamp.job, self._stamp.run or entries.run, self._worker)
         for by in scoring.assigned(batch, entries, plan.serving):
-            yield from self._scored(batches.keep_rows(batch, by.rows), by, plan)
+            yield from self._scored(batches.keep_rows(batch, by.rows), by, plan, origin)
         self._measure(entries, plan)
         events = self._serving.drain()
         if events:
@@ -125,7 +86,9 @@ class _ScoreFn(beam.DoFn):
         if not self._source.waits:  # the age of a release says something only beside events of now
             metrics.distribution(metrics.NEWEST_RELEASE_UNSERVED_MS).update(self._serving.staleness_ms(timeline))
 
-    def _scored(self, events: pa.RecordBatch, by: scoring.Assigned, plan: Plan) -> Iterator[Any]:
+    def _scored(
+        self, events: pa.RecordBatch, by: scoring.Assigned, plan: Plan, origin: Origin
+    ) -> Iterator[Any]:
         model = plan.models.get(by.entry.digests[by.version])
         if model is None:
             yield from self._unscored(events, by, plan)
@@ -137,7 +100,8 @@ class _ScoreFn(beam.DoFn):
             good = batches.keep_rows(events, outcome.rows)
             if by.role != scoring.SHADOW:
                 self._serving.answered(by.entry, int(batches.times_us(good).min()))
-            yield from self._records(good, outcome, by, model)
+            receipts = receipts_of(good, outcome, by, model, self._definitions.of(model.manifest), origin)
+            yield from self._records(good, receipts, by, model)
 
     def _unscored(self, events: pa.RecordBatch, by: scoring.Assigned, plan: Plan) -> Iterator[Any]:
         """The rows of a version without a model: nothing of a shadow, whose events are answered, else dead letters.
@@ -155,10 +119,9 @@ class _ScoreFn(beam.DoFn):
         yield of_rows("unserved", "LoadFailed", detail, events, now_us())
 
     def _records(
-        self, events: pa.RecordBatch, outcome: scoring.Scored, by: scoring.Assigned, model: LoadedModel
+        self, events: pa.RecordBatch, receipts: pa.RecordBatch, by: scoring.Assigned, model: LoadedModel
     ) -> Iterator[Any]:
         count = events.num_rows
-        receipts = receipts_of(events, outcome, by, model, self._worker)
         metrics.counter(metrics.RECEIPTS_WRITTEN).inc(count)
         metrics.scores(model.manifest.version, by.role).inc(count)
         yield beam.pvalue.TaggedOutput(RECEIPTS, receipts)
@@ -170,7 +133,7 @@ class _ScoreFn(beam.DoFn):
         manifest = model.manifest
         for name, value in ((VERSION, manifest.version), (ROLE, by.role), (DIGEST, manifest.digest)):
             scored = scored.append_column(name, pa.repeat(pa.scalar(value), count))
-        yield stamped(batches.with_column(scored, SCORE, pa.array(outcome.scores)))
+        yield stamped(batches.with_column(scored, SCORE, receipts.column(SCORE)))
 
     def _failures(self, events: pa.RecordBatch, outcome: scoring.Scored, by: scoring.Assigned) -> Iterator[Any]:
         """Dead letters for rows without a score; a shadow's failure is counted only: its event is answered."""
@@ -219,7 +182,8 @@ class _FollowFn(_ScoreFn):
 class ScoreEvents(beam.PTransform[beam.PCollection[pa.RecordBatch], ScoredEvents]):
     """Scores events by the release in force at each one's event time.
 
-    Input: batches of events with all features, any windowing; `timeline`: the admitted releases as a side input.
+    Input: batches of events with all features, any windowing; `timeline`: the admitted releases as a side input;
+    `run`: what receipts call this start, None for what the releases say of it.
     Outputs: see `ScoredEvents`; shadows have receipts but no scores. Dead-lettered: `unserved` (no release, or no
     version that loads), `score` (an input that is null and may not be, a row that the scorer fails on, NaN).
     Unbounded input never waits for a load while another release can answer, and waits for the first release. Bounded
@@ -228,20 +192,21 @@ class ScoreEvents(beam.PTransform[beam.PCollection[pa.RecordBatch], ScoredEvents
     holds its loaded versions in `models.serving`.
     """
 
-    def __init__(self, job: Job, timeline: beam.pvalue.AsIter) -> None:
+    def __init__(self, job: Job, timeline: beam.pvalue.AsIter, run: str | None = None) -> None:
         super().__init__()
-        self._job, self._timeline = job, timeline
+        self._job, self._timeline, self._run = job, timeline, run
 
     def expand(self, events: beam.PCollection[pa.RecordBatch]):  # type: ignore[no-untyped-def]  # Beam warns on NamedTuple hints
         tags = (SCORES, RECEIPTS, MODEL_EVENTS, DEAD_LETTERS)
-        model, source = self._job.model, source_of(self._job, waits=events.is_bounded)
+        stamp = Stamp(self._job.name, self._run, self._job.features)
+        using = (self._job.model, source_of(self._job, waits=events.is_bounded), stamp)
         if events.is_bounded:
-            outputs = events | "Score" >> beam.ParDo(_ScoreFn(model, source), self._timeline).with_outputs(
+            outputs = events | "Score" >> beam.ParDo(_ScoreFn(*using), self._timeline).with_outputs(
                 *tags, main="scored"
             )
         else:
             spread = events | "SpreadReleases" >> SpreadReleases(self._timeline.pvalue)
-            outputs = spread | "Score" >> beam.ParDo(_FollowFn(model, source)).with_outputs(*tags, main="scored")
+            outputs = spread | "Score" >> beam.ParDo(_FollowFn(*using)).with_outputs(*tags, main="scored")
         for tag in ("scored", *tags):
             outputs[tag].element_type = pa.RecordBatch
         return ScoredEvents(outputs.scored, *(outputs[tag] for tag in tags))

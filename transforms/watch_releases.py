@@ -1,6 +1,7 @@
 """WatchReleases: new releases of the object store, admitted or refused, as the timeline that scoring reads."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import apache_beam as beam
@@ -12,11 +13,12 @@ from apache_beam.transforms.userstate import ReadModifyWriteStateSpec
 from models.errors import StoreError, one_line
 from models.releases import AdmittedRelease
 from models.watcher import Polled, Progress, Watcher, heartbeat
-from schemas.job import Job, ModelSpec
+from schemas.job import UNNAMED, Job, Start
 from schemas.records import record_batch
 from schemas.times import now_us
 from transforms import metrics
 from transforms.guard_watcher import GuardWatcher
+from transforms.run_started import run_of, run_started
 from transforms.state import VersionedStateCoder
 
 MODEL_EVENTS = "model_events"
@@ -24,8 +26,8 @@ _STATE_VERSION = 2
 
 
 class Watched(NamedTuple):
-    """`admitted`: each admitted release once; `model_events`: batches of ModelEvent (admitted, released, refused,
-    heartbeat)."""
+    """`admitted`: each admitted release once; `model_events`: batches of ModelEvent (run_started, admitted, released,
+    refused, heartbeat)."""
 
     admitted: beam.PCollection[AdmittedRelease]
     model_events: beam.PCollection[pa.RecordBatch]
@@ -46,20 +48,31 @@ def feature_kind(aggregate: str, column_kind: str | None) -> str:
 
 
 class _WatchFn(beam.DoFn):
-    """One key for the one watcher of a job; its progress survives in state."""
+    """One key for the one watcher of a job; its progress and the id of the run survive in state."""
 
     PROGRESS = ReadModifyWriteStateSpec("progress", VersionedStateCoder("progress", _STATE_VERSION))
+    RUN = ReadModifyWriteStateSpec("run", VersionedStateCoder("run", 1))
 
-    def __init__(self, spec: ModelSpec, columns: Mapping[str, str], bounded: bool, job: str) -> None:
-        self._spec, self._columns, self._bounded, self._job = spec, dict(columns), bounded, job
+    def __init__(self, job: Job, start: Start, bounded: bool) -> None:
+        self._job, self._spec, self._start, self._bounded = job, job.model, start, bounded
 
     def setup(self) -> None:
         # Half a poll: what is admitted meanwhile is emitted now, and the next poll is still on time.
         patience_s = None if self._bounded else self._spec.poll_us / 2e6
-        self._watcher = Watcher(self._spec, self._columns, patience_s, self._job)
+        self._watcher = Watcher(self._spec, columns_of(self._job), patience_s, self._job.name)
 
-    def process(self, element: tuple[int, Any], progress=beam.DoFn.StateParam(PROGRESS)) -> Iterator[Any]:  # type: ignore[no-untyped-def]
-        started_us = now_us()
+    def process(  # type: ignore[no-untyped-def]  # Beam passes state through defaults
+        self,
+        element: tuple[int, Any],
+        progress=beam.DoFn.StateParam(PROGRESS),
+        running=beam.DoFn.StateParam(RUN),
+    ) -> Iterator[Any]:
+        started_us, known = now_us(), running.read()
+        run = run_of(self._start, known)
+        if run != known:
+            running.write(run)
+            event = run_started(self._job, self._start, run, started_us)
+            yield beam.pvalue.TaggedOutput(MODEL_EVENTS, record_batch("ModelEvent", [event]))
         seen = progress.read() or Progress()
         polled = self._poll(seen)
         progress.write(polled.progress)
@@ -67,7 +80,7 @@ class _WatchFn(beam.DoFn):
         metrics.distribution(metrics.ADMISSION_MS).update((now_us() - started_us) // 1000)
         metrics.counter(metrics.RELEASES_ADMITTED).inc(len(polled.admitted))
         metrics.counter(metrics.RELEASES_REFUSED).inc(sum(event.kind == "refused" for event in polled.events))
-        yield from polled.admitted
+        yield from (replace(admitted, run=run) for admitted in polled.admitted)
         events = list(polled.events)
         if not self._bounded:
             metrics.gauge(metrics.WATCHER_POLLED_AT_MS).set(now_us() // 1000)
@@ -91,24 +104,25 @@ class _WatchFn(beam.DoFn):
 
 
 class WatchReleases(beam.PTransform[beam.pvalue.PBegin, Watched]):
-    """The admitted releases of a model, each emitted once, and the audit of admission.
+    """The admitted releases of a model, each emitted once, and the audit of admission and of the start of the run.
 
     Input: the pipeline's begin. Outputs: `admitted`, to be read with `AsIter` (an accumulating global window: the
-    singleton pattern never updates on Flink); `model_events`. A bounded job lists the store once and fails if it
-    cannot; an unbounded one polls every `spec.poll_us`, goes on without an answer, emits a `heartbeat` for each poll
-    and is guarded by `GuardWatcher`. State, under one key: the last sequence seen, the releases that are being
-    admitted, and at most `MOST_INCOMPLETE` whose bundle is not there yet.
+    singleton pattern never updates on Flink); `model_events`, first of them `run_started`, once for each start. A
+    bounded job lists the store once and fails if it cannot; an unbounded one polls every `spec.poll_us`, goes on
+    without an answer, emits a `heartbeat` for each poll and is guarded by `GuardWatcher`. State, under one key: the
+    last sequence seen, the releases that are being admitted, at most `MOST_INCOMPLETE` whose bundle is not there yet,
+    and the id of the run.
     """
 
-    def __init__(self, job: Job, bounded: bool) -> None:
+    def __init__(self, job: Job, bounded: bool, start: Start = UNNAMED) -> None:
         super().__init__()
-        self._spec, self._columns, self._bounded, self._job = job.model, columns_of(job), bounded, job.name
+        self._job, self._spec, self._bounded, self._start = job, job.model, bounded, start
 
     def expand(self, begin: beam.pvalue.PBegin):  # type: ignore[no-untyped-def]  # Beam warns on NamedTuple hints
         ticks = begin | "Tick" >> (
             beam.Create([0]) if self._bounded else PeriodicImpulse(fire_interval=self._spec.poll_us / 1e6)
         )
-        watch = beam.ParDo(_WatchFn(self._spec, self._columns, self._bounded, self._job))
+        watch = beam.ParDo(_WatchFn(self._job, self._start, self._bounded))
         watched = ticks | "Key" >> beam.WithKeys(0).with_output_types(tuple[int, Any]) | "Watch" >> watch.with_outputs(
             MODEL_EVENTS, main="admitted"
         )

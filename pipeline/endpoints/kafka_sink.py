@@ -59,7 +59,9 @@ def check_topic_writable(address: KafkaAddress, place: str) -> None:
         raise TopicUnwritable(f"{about} cannot be written ({problem.str()})")
 
 
-def _model_event_key(model: str, version: str | None, release: str | None, kind: str) -> str:
+def _model_event_key(model: str, version: str | None, release: str | None, kind: str, evidence: str) -> str:
+    if not model:  # of a run: each is another thing, which a compacted topic keeps
+        return f"{kind}|{hashlib.sha256(evidence.encode()).hexdigest()[:32]}"
     return f"{model}|{version or ''}|{release or ''}|{kind}"
 
 
@@ -88,7 +90,7 @@ _SCORE = Key(("score_id",), str)
 KEYS: Mapping[str, Key] = {
     "Score": _SCORE,
     "Receipt": _SCORE,
-    "ModelEvent": Key(("model", "version", "release", "kind"), _model_event_key),
+    "ModelEvent": Key(("model", "version", "release", "kind", "evidence"), _model_event_key),
     "DriftStatistic": Key(_OF_DRIFT, _drift_key),
     "DeadLetter": Key(("payload", "detail"), _letter_key),
 }

@@ -13,7 +13,7 @@ from pipeline.run import Prepared
 from tests.beam import flights
 from tests.beam.flights import Ran, World
 from tests.reference.frames import differences, expected_feature
-from tests.reference.reference import expected_counts, expected_scores, score_id
+from tests.reference.reference import definitions, expected_counts, expected_scores, score_id
 
 
 class Case(NamedTuple):
@@ -84,11 +84,24 @@ def test_every_event_is_scored_by_the_release_and_roles_of_the_reference(case: C
     assert {release for _, release, _, _ in wanted} == {1, 2, 4, 5, 6, 7}
 
 
-def test_score_ids_are_those_of_event_digest_and_role(case: Case) -> None:
-    digests = {version: case.world.store.read_manifest(version).digest for version in flights.COEFFICIENTS}
+def test_score_ids_are_those_of_event_digest_role_and_definitions(case: Case) -> None:
+    manifests = {version: case.world.store.read_manifest(version) for version in flights.COEFFICIENTS}
+    tile = case.ran.summary["job"]["windows"]["max_values_per_tile"]
+    defined = {
+        version: definitions(flights.windowed(), [entry.name for entry in manifest.inputs], tile)
+        for version, manifest in manifests.items()
+    }
     receipts = case.ran.receipts
-    assert all(r["score_id"] == score_id(r["event_id"], digests[r["version"]], r["role"]) for r in receipts)
+    assert {(r["version"], r["definitions"]) for r in receipts} == set(defined.items())
+    assert all(
+        r["score_id"] == score_id(r["event_id"], manifests[r["version"]].digest, r["role"], r["definitions"])
+        for r in receipts
+    )
     assert len({receipt["score_id"] for receipt in receipts}) == len(receipts)
+
+
+def test_every_receipt_names_the_run_of_the_summary_and_the_job(case: Case) -> None:
+    assert {(r["run"], r["job"]) for r in case.ran.receipts} == {(case.ran.summary["run"], "flights")}
 
 
 def test_scores_are_the_models_formula_of_the_references_features(case: Case, expected: dict[str, list[Any]]) -> None:

@@ -18,6 +18,7 @@ from runners.direct import bounded_runner, replaying_runner
 from schemas.job import DriftSpec, EventsSpec, FeaturesSpec, Job, SinksSpec
 from tests.loading.gated import MODEL, SECOND, GatedScorer, Readings, events, new_store, publish, released, spec_of
 from transforms.guard_watcher import GuardWatcher
+from transforms.receipts import Stamp
 from transforms.score_events import SCORES, ScoredEvents, ScoreEvents, StoreSilent, _ScoreFn, source_of
 
 pytestmark = pytest.mark.usefixtures("gated")
@@ -110,7 +111,8 @@ def test_stream_without_any_model_fails_its_bundle_until_the_store_answers(tmp_p
     place = next((tmp_path / "store").rglob("versions")) / "v1"
     place.rename(tmp_path / "away")
     place.write_text("a file where a folder should be")
-    scoring = _ScoreFn(spec_of(store), source_of(job_on(store), waits=False))
+    job = job_on(store)
+    scoring = _ScoreFn(spec_of(store), source_of(job, waits=False), Stamp(job.name, "run-1", job.features))
     scoring.setup()
     with pytest.raises(StoreSilent, match=r"2 events wait: version 'v1' .* StoreUnavailable"):
         list(scoring.process(events(1, 2), [first]))

@@ -6,6 +6,7 @@ whole microseconds since 1970; durations are anything `pd.Timedelta` reads ("5m"
 """
 
 import hashlib
+import json
 import math
 from collections import Counter
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
@@ -188,9 +189,22 @@ def role_of(
     return [answer, *((str(version), "shadow") for version in release.get("shadows") or [])]
 
 
-def score_id(event_id: str, digest: str, role: str) -> str:
-    """DESIGN §6: the first 32 hex digits of sha256(`event_id|digest|role`)."""
-    return hashlib.sha256(f"{event_id}|{digest}|{role}".encode()).hexdigest()[:32]
+def definitions(features: Iterable[Any], inputs: Sequence[str], max_values_per_tile: int) -> str:
+    """DESIGN §6: what the windowed features that a version reads mean, from the job spec's own words."""
+    stated = {feature["name"]: feature for feature in features if not isinstance(feature, str)}
+    read = [
+        {key: span_us(value) if key in ("size", "every") else value for key, value in stated[name].items()}
+        for name in inputs
+        if name in stated
+    ]
+    document = {"features": read, "max_values_per_tile": max_values_per_tile}
+    text = json.dumps(document, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def score_id(event_id: str, digest: str, role: str, defined: str) -> str:
+    """DESIGN §6: the first 32 hex digits of sha256(`event_id|digest|role|definitions`)."""
+    return hashlib.sha256(f"{event_id}|{digest}|{role}|{defined}".encode()).hexdigest()[:32]
 
 
 def expected_scores(

@@ -1,5 +1,6 @@
 """The brute-force reference against numbers worked out by hand."""
 
+import hashlib
 import math
 from typing import Any
 
@@ -7,6 +8,7 @@ import pandas as pd
 import pytest
 
 from tests.reference.reference import (
+    definitions,
     expected_counts,
     expected_scores,
     microseconds,
@@ -216,5 +218,18 @@ def test_counts_add_up_to_answers_and_shadows() -> None:
 
 
 def test_score_id_is_half_a_hash() -> None:
-    # printf '%s' 'e|d|champion' | sha256sum
-    assert score_id("e", "d", "champion") == "33160854f1532633d30f8025aa6b3b93"
+    # printf '%s' 'e|d|champion|0' | sha256sum
+    assert score_id("e", "d", "champion", "0") == "7b818f431045549e8fe11b3db34a51ff"
+
+
+def test_definitions_are_those_that_the_inputs_name_in_their_order() -> None:
+    mean = {"name": "m", "key": "k", "column": "x", "aggregate": "mean", "size": "60m", "every": "5m"}
+    count = {"name": "n", "key": "k", "aggregate": "count", "size": "1d", "every": "1h"}
+    text = (
+        '{"features":[{"aggregate":"mean","column":"x","every":300000000,"key":"k","name":"m","size":3600000000}],'
+        '"max_values_per_tile":7}'
+    )
+    # printf '%s' "$text" | sha256sum
+    assert definitions(["x", count, mean], ["x", "m"], 7) == hashlib.sha256(text.encode()).hexdigest()[:16]
+    assert definitions([count, mean], ["m"], 7) == definitions([{**mean, "size": "1h"}], ["m", "y"], 7)
+    assert definitions([count, mean], ["n", "m"], 7) != definitions([count, mean], ["m", "n"], 7)

@@ -1,0 +1,55 @@
+"""What names a score: the event, the version, the role, and what the version's windowed features meant.
+
+Two jobs over the same events with another definition of a feature give other ids; a retry, a replay and another runner
+give the same. How anybody computes them is in docs/records.md.
+"""
+
+import hashlib
+import json
+from collections.abc import Iterable
+from typing import Any
+
+from schemas.job import FeatureSpec, FeaturesSpec
+
+
+def definitions_text(features: FeaturesSpec, names: Iterable[str]) -> str:
+    """The definitions of those of the names that are windowed features, in their order, as canonical JSON.
+
+    Each has the keys that its spec states, `size` and `every` in whole microseconds.
+    """
+    by_name = {feature.name: feature for feature in features.windowed}
+    stated = [_stated(by_name[name]) for name in names if name in by_name]
+    document = {"features": stated, "max_values_per_tile": features.max_tile_values}
+    return json.dumps(document, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+
+
+def definitions_digest(text: str) -> str:
+    """First 16 hex digits of the sha256 of a `definitions_text`."""
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def id_tail(digest: str, role: str, definitions: str | None) -> str:
+    """What follows the event's id in the text that is hashed; receipts of schema 1 have no `definitions` (None)."""
+    return f"|{digest}|{role}" if definitions is None else f"|{digest}|{role}|{definitions}"
+
+
+def score_id(event_id: str, digest: str, role: str, definitions: str | None) -> str:
+    """First 32 hex digits of the sha256 of `event_id|digest|role|definitions`.
+
+    `definitions` as a receipt has it: None in those of schema 1, whose ids are of `event_id|digest|role`. Of a record
+    that was scored again `role` is the one on the event's own receipt.
+    """
+    return hashlib.sha256(f"{event_id}{id_tail(digest, role, definitions)}".encode()).hexdigest()[:32]
+
+
+def _stated(feature: FeatureSpec) -> dict[str, Any]:
+    every_key = {
+        "name": feature.name,
+        "key": feature.key,
+        "column": feature.column,
+        "aggregate": feature.aggregate,
+        "size": feature.size_us,
+        "every": feature.every_us,
+        "q": feature.q,
+    }
+    return {key: value for key, value in every_key.items() if value is not None}

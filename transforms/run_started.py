@@ -1,0 +1,68 @@
+"""The event that a job leaves at each of its starts: what it was told, by whom, and with the versions of what."""
+
+import json
+import platform
+import re
+from importlib.metadata import PackageNotFoundError, requires, version
+
+from ulid import ULID
+
+from schemas.job import Job, Start
+from schemas.records import ModelEvent
+from schemas.score_ids import definitions_text
+
+_NAME = re.compile(r"[A-Za-z0-9._-]+")
+_PRODUCT = "halflife"
+
+
+def run_of(start: Start, known: str | None) -> str:
+    """The id of this start, given the one in the job's state.
+
+    A job that recovers finds its own there. A graph that was submitted anew, also from a savepoint, is another start.
+    One that was launched from a template finds none at first, and makes it.
+    """
+    return start.run or known or str(ULID()).lower()
+
+
+def run_started(job: Job, start: Start, run: str, at_us: int) -> ModelEvent:
+    """The `run_started` event of a run: of no model, since a run may score with many versions.
+
+    Its evidence has the run and the job, the resolved spec as it may be shown, the definitions of all windowed features
+    (those of a version, in its inputs' order, make its `definitions`), and the versions in this process.
+    """
+    evidence = {
+        "run": run,
+        "job": job.name,
+        "from_template": start.run is None,
+        "spec": json.loads(start.spec),
+        "definitions": definitions_text(job.features, (feature.name for feature in job.features.windowed)),
+        "versions": installed_versions(),
+    }
+    text = json.dumps(evidence, ensure_ascii=False)
+    return ModelEvent(at_us, "run_started", "", None, None, None, start.by, "", text)
+
+
+def installed_versions() -> dict[str, str]:
+    """The versions of Python, Halflife and every library it names that is installed in this process."""
+    named = {_PRODUCT, *(_name(requirement) for requirement in _requirements())}
+    found = {name: _version(name) for name in sorted(named)}
+    return {"python": platform.python_version()} | {name: text for name, text in found.items() if text is not None}
+
+
+def _requirements() -> list[str]:
+    try:
+        return requires(_PRODUCT) or []
+    except PackageNotFoundError:  # a copy that was never installed: its libraries are still told below
+        return ["apache-beam", "fastavro", "numpy", "pyarrow", "pyruhvro"]
+
+
+def _name(requirement: str) -> str:
+    found = _NAME.match(requirement)
+    return found[0] if found else requirement
+
+
+def _version(name: str) -> str | None:
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return None
