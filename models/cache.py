@@ -14,21 +14,25 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from models.errors import BundleRefused, StoreError, one_line
+from models.errors import BundleRefused, StoreError, one_line, writable
 from models.folders import BundleIncomplete
 from models.manifest import MANIFEST, Manifest, parse_manifest
-from models.proving import prove
-from models.scorers import Scorer
+from models.outages import full_disk, local_disk
+from models.profiles import Profile
+from models.proving import prove, read_profile, refused_as
+from models.scorers import Scorer, WillNotLoad
 from models.scratch import new_scratch_folder
 from models.store import ModelStore
 
 UNAVAILABLE = "unavailable"
+HELD_FOR_S = 600.0
+"""Seconds that a holder keeps a version after it asked for it last: a job that has ended asks no more."""
 
 
 class LoadFailed(Exception):
     """A version could not be loaded:
 
-    `reason` is an admission reason, or `unavailable` when the store failed.
+    `reason` is an admission reason, or `unavailable` when the store or the local disk failed.
     """
 
     def __init__(self, version: str, digest: str, reason: str, detail: str) -> None:
@@ -56,13 +60,15 @@ class LoadFailed(Exception):
 class LoadedModel:
     """A warm model. Hold it while scoring: the scorer is closed when the last holder lets go.
 
-    `seconds` from the start of the download to the end of the first scores; `bytes` of the payload files.
+    `seconds` from the start of the download to the end of the first scores; `bytes` of the payload files; `profile` is
+    the bundle's reference profile, None where it has none.
     """
 
     manifest: Manifest
     scorer: Scorer
     seconds: float
     bytes: int
+    profile: Profile | None = None
 
     def score(self, batch: pa.RecordBatch) -> npt.NDArray[np.float64]:
         """As `Scorer.score`."""
@@ -104,8 +110,10 @@ class ModelCache:
     """Loads versions, each once per process, and keeps them until `retain` or `drop` lets go. Thread-safe.
 
     Every load runs in a background thread of its own. A failed load is remembered by digest and fails again at
-    once. Only where the store was at fault, or had not all of the bundle, it is tried again after `retry_after_s`
-    seconds.
+    once. Only where the store or the local disk was at fault, or had not all of the bundle, it is tried again after
+    `retry_after_s` seconds.
+
+    Several jobs of a process share it: what one of them drops stays as long as another holds it.
 
     Args:
         retry_after_s: seconds after which a load that the store failed may be tried again.
@@ -122,6 +130,7 @@ class ModelCache:
         self._log_loads = log_loads
         self._lock = threading.Lock()
         self._slots: dict[tuple[str, bool], _Slot] = {}
+        self._holders: dict[str, dict[str, float]] = {}
         self.unlogged_loads = 0
 
     def load(self, store_url: str, model: str, version: str, digest: str, allow_pickle: bool = False) -> LoadedModel:
@@ -139,13 +148,24 @@ class ModelCache:
         return slot.model
 
     def prefetch(
-        self, store_url: str, model: str, version: str, digest: str, allow_pickle: bool = False
+        self, store_url: str, model: str, version: str, digest: str, allow_pickle: bool = False, holder: str = ""
     ) -> threading.Event:
         """Start loading in a background thread unless that has begun. Never raises for a bad bundle.
+
+        Args:
+            store_url: the model's store.
+            model: the model's name.
+            version: the version.
+            digest: its manifest's sha256.
+            allow_pickle: whether pickles may be opened.
+            holder: who needs it until it drops it, or has not asked for ten minutes; nobody in particular if empty.
 
         Returns:
             An event that is set once `load` answers at once, with a model or with LoadFailed.
         """
+        if holder:
+            with self._lock:
+                self._holders.setdefault(digest, {})[holder] = self._clock()
         return self._started(ModelHandle(store_url, model, version, digest, allow_pickle)).done
 
     def outcome(self, handle: ModelHandle) -> LoadedModel | LoadFailed | None:
@@ -180,14 +200,21 @@ class ModelCache:
         kept = set(digests)
         return self._let_go(lambda digest: digest not in kept)
 
-    def drop(self, digests: Iterable[str]) -> list[Manifest]:
-        """Let go of these digests, as `retain` does of all others."""
+    def drop(self, digests: Iterable[str], holder: str = "") -> list[Manifest]:
+        """Let go of these digests, as `retain` does of all others, but for those that others than `holder` hold."""
         gone = set(digests)
-        return self._let_go(lambda digest: digest in gone)
+        with self._lock:
+            since = self._clock() - HELD_FOR_S
+            for digest in gone:
+                self._holders.get(digest, {}).pop(holder, None)
+            held = {digest for digest in gone if any(at > since for at in self._holders.get(digest, {}).values())}
+        return self._let_go(lambda digest: digest in gone - held)
 
     def _let_go(self, chosen: Callable[[str], bool]) -> list[Manifest]:
         with self._lock:
             gone = [self._slots.pop(key) for key in list(self._slots) if chosen(key[0])]
+            for digest in [digest for digest in self._holders if chosen(digest)]:
+                del self._holders[digest]
         return [slot.model.manifest for slot in gone if slot.model is not None]
 
     def _started(self, handle: ModelHandle) -> _Slot:
@@ -195,9 +222,14 @@ class ModelCache:
         slot, mine = self._claim((handle.digest, handle.allow_pickle))
         if mine:
             # A daemon: a load that hangs must not keep the worker from ending.
-            threading.Thread(
+            thread = threading.Thread(
                 target=self._fill, args=(slot, handle), name=f"load-{handle.version}", daemon=True
-            ).start()
+            )
+            try:
+                thread.start()
+            except RuntimeError as error:  # the system has no thread left; others may end
+                self._fail(slot, UNAVAILABLE, one_line(error), passing=True)
+                slot.done.set()
         return slot
 
     def _claim(self, key: tuple[str, bool]) -> tuple[_Slot, bool]:
@@ -212,21 +244,25 @@ class ModelCache:
     def _fill(self, slot: _Slot, handle: ModelHandle) -> None:
         try:
             slot.model = _load(handle)
-        except BundleIncomplete as refusal:
-            # It was there when it was admitted: more likely the store is not reached than the bundle gone.
-            slot.reason, slot.detail = refusal.reason, str(refusal)
-            slot.retry_at = self._clock() + self._retry_after_s
         except BundleRefused as refusal:
-            slot.reason, slot.detail = refusal.reason, str(refusal)
-            slot.retry_at = self._clock() + self._retry_after_s if refusal.passing else None
+            full = full_disk(refusal)
+            if full is not None:
+                self._fail(slot, UNAVAILABLE, one_line(full), passing=True)
+            else:
+                # Absent, it was there when it was admitted: more likely the store is not reached than the bundle gone.
+                self._fail(slot, refusal.reason, str(refusal), refusal.passing or isinstance(refusal, BundleIncomplete))
         except (StoreError, OSError) as error:
-            slot.detail, slot.retry_at = one_line(error), self._clock() + self._retry_after_s
+            self._fail(slot, UNAVAILABLE, one_line(error), passing=True)
         except Exception as bug:  # ours: it must stop the job, in the thread that asks for the model
             slot.bug = bug
         finally:
             slot.done.set()
         if self._log_loads and slot.model is not None:
             self._log(handle, slot.model.seconds, slot.model.bytes)
+
+    def _fail(self, slot: _Slot, reason: str, detail: str, passing: bool) -> None:
+        slot.reason, slot.detail = reason, writable(detail)
+        slot.retry_at = self._clock() + self._retry_after_s if passing else None
 
     def _log(self, handle: ModelHandle, seconds: float, size: int) -> None:
         """Only after the model serves: the log is for people, and nothing waits for it."""
@@ -256,16 +292,21 @@ _SHARED = ModelCache(log_loads=True)
 def _load(handle: ModelHandle) -> LoadedModel:
     started = time.perf_counter()
     store = ModelStore(handle.store_url, handle.model)
-    folder = new_scratch_folder("model")
+    with local_disk("make a temporary folder"):
+        folder = new_scratch_folder("model")
     try:
-        store.fetch(handle.version, folder, handle.digest)
-        manifest = parse_manifest((folder / MANIFEST).read_bytes())
-        scorer = prove(folder, manifest, allow_pickle=handle.allow_pickle)
+        with refused_as(WillNotLoad):
+            with local_disk(f"download version {handle.version!r}"):
+                store.fetch(handle.version, folder, handle.digest)
+                raw = (folder / MANIFEST).read_bytes()
+            manifest = parse_manifest(raw)
+            profile = read_profile(folder, manifest)
+            scorer = prove(folder, manifest, allow_pickle=handle.allow_pickle)
     except BaseException:
         shutil.rmtree(folder, ignore_errors=True)
         raise
     size = sum((folder / path).stat().st_size for path in manifest.files)
-    model = LoadedModel(manifest, scorer, time.perf_counter() - started, size)
+    model = LoadedModel(manifest, scorer, time.perf_counter() - started, size, profile)
     # Files stay as long as the model: some libraries read theirs lazily.
     weakref.finalize(model, _release, scorer, folder)
     return model

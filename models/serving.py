@@ -1,6 +1,7 @@
 """The models of a job in one process: who answers each event, what is loaded, and what happened to it."""
 
 import json
+import secrets
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -55,6 +56,7 @@ class Serving:
         cache: holds them.
         clock_us: the time, microseconds since 1970.
         clock_s: seconds that never go back.
+        name: whose models these are, beside those of other jobs in the same cache.
     """
 
     def __init__(
@@ -63,8 +65,10 @@ class Serving:
         cache: ModelCache,
         clock_us: Callable[[], int] = now_us,
         clock_s: Callable[[], float] = time.monotonic,
+        name: str | None = None,
     ) -> None:
         self._source, self._cache, self._clock_us, self._clock_s = source, cache, clock_us, clock_s
+        self._name = name or secrets.token_hex(8)
         self._lock = threading.RLock()
         self._handles: dict[str, tuple[ModelHandle, int]] = {}
         self._asked_at: dict[str, float] = {}
@@ -180,7 +184,7 @@ class Serving:
                 if entry.release.sequence not in self._selectable:
                     self._asked_at[handle.digest] = self._clock_s()
                 self._cache.prefetch(
-                    handle.store_url, handle.model, handle.version, handle.digest, handle.allow_pickle
+                    handle.store_url, handle.model, handle.version, handle.digest, handle.allow_pickle, self._name
                 )
 
     def _digests(self, entry: AdmittedRelease) -> set[str]:
@@ -190,7 +194,7 @@ class Serving:
         gone = self._handles.keys() - needed
         for digest in gone:
             self._report(digest)
-        freed = {manifest.digest for manifest in self._cache.drop(gone)}
+        freed = {manifest.digest for manifest in self._cache.drop(gone, self._name)}
         for digest in gone:
             handle, sequence = self._handles.pop(digest)
             self._asked_at.pop(digest, None)
@@ -228,7 +232,7 @@ def serving_of(job: str, source: Source) -> Serving:
     """The one `Serving` of this process for a job (any text that names the run), on the shared cache."""
     with _LOCK:
         if job not in _SHARED:
-            _SHARED[job] = Serving(source, shared_cache())
+            _SHARED[job] = Serving(source, shared_cache(), name=job)
         return _SHARED[job]
 
 
