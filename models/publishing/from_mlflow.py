@@ -17,6 +17,7 @@ _TYPES: dict[str, InputType] = {
     "long": "integer",
     "boolean": "boolean",
     "string": "string",
+    "datetime": "string",
 }
 
 

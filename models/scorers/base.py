@@ -135,7 +135,7 @@ def only_file(manifest: Manifest, suffixes: Iterable[str]) -> str:
     wanted = tuple(suffixes)
     found = [path for path in payload_files(manifest) if path.endswith(wanted)]
     if len(found) != 1:
-        listed = ", ".join(sorted(found)) or "none"
+        listed = ", ".join(sorted(found or payload_files(manifest))) or "none"
         raise WillNotLoad(f"{manifest.scorer}: files {listed}; allowed: exactly one of {', '.join(wanted)}")
     return found[0]
 

@@ -4,39 +4,59 @@ import os
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from models.inputs import as_matrix
 from models.manifest import Manifest
-from models.scorers.answers import Answers, answers_of
-from models.scorers.base import Scorer, WillNotLoad, only_file, payload_files, settings
+from models.scorers.base import Scorer, WillNotLoad, only_file, payload_files
+from models.scorers.lightgbm import LightgbmScorer
+from models.scorers.lightgbm_estimator import EstimatorText, read_estimator
 
 # MLflow 3 reports its use to its makers; a job's worker does not.
 _ENVIRONMENT = {"MLFLOW_DISABLE_TELEMETRY": "true"}
 # Flavour → our scorer of its file, and the key of `MLmodel` with the file or folder. These run no code of the
 # bundle; mlflow's own loaders would (a `loader_module`, a `code` folder, pickles).
-_OURS: Mapping[str, tuple[str, tuple[str, ...]]] = {
-    "onnx": ("onnx", ("data",)),
-    "xgboost": ("xgboost", ("data",)),
-    "lightgbm": ("lightgbm", ("data",)),
-    "sklearn": ("sklearn", ("pickled_model",)),
-    "tensorflow": ("tensorflow", ("saved_model_dir",)),
+_OURS: Mapping[str, tuple[str, str]] = {
+    "onnx": ("onnx", "data"),
+    "xgboost": ("xgboost", "data"),
+    "lightgbm": ("lightgbm", "data"),
+    "sklearn": ("sklearn", "pickled_model"),
+    "tensorflow": ("tensorflow", "saved_model_dir"),
 }
 _PICKLES = (".pkl", ".pickle", ".joblib")
+_ALLOWED = (
+    "onnx, xgboost, lightgbm (boosters, or estimators by skops), sklearn by skops, SavedModels, or a job with "
+    "--allow_pickle"
+)
+
+
+class _Found(NamedTuple):
+    """The flavour that a scorer of ours reads, and the manifest for that scorer: its kind and its files."""
+
+    flavour: str
+    manifest: Manifest
+
+    @property
+    def pickles(self) -> list[str]:
+        return [path for path in self.manifest.files if path.endswith(_PICKLES)]
+
+    @property
+    def estimator(self) -> str | None:
+        """The file of an estimator of LightGBM."""
+        named = [path for path in self.manifest.files if path.endswith(".skops")]
+        return named[0] if named and self.flavour == "lightgbm" else None
 
 
 class MlflowScorer(Scorer):
     """One folder with an `MLmodel` file, anywhere in the bundle.
 
-    Flavours onnx, xgboost, lightgbm (a booster), sklearn (skops) and tensorflow (SavedModel) are scored by
-    the scorer of that kind, with its rules, its parameters and its extra. Everything else is code or a
-    pickle, to be loaded as pyfunc (sklearn: as an estimator) only by a job with --allow_pickle: a pyfunc gets
-    a DataFrame with the manifest's names, or a float64 matrix where its signature is a tensor, and answers
-    with one column, the one `parameters.output` names, or one for each class.
+    Flavours onnx, xgboost, lightgbm (a booster, or LightGBM's estimators by skops), sklearn (skops) and tensorflow
+    (SavedModel) are scored by the scorer of that kind, with its rules, its parameters and its extra. Everything else
+    is code or a pickle, to be loaded only by a job with --allow_pickle: sklearn and lightgbm as estimators, all else
+    as pyfunc (`PyfuncScorer`).
     """
 
     kind = "mlflow"
@@ -53,8 +73,12 @@ class MlflowScorer(Scorer):
         if found is None:
             listed = ", ".join(sorted(described.flavors))
             raise WillNotLoad(
-                f"mlflow: flavours {listed} are code or pickles, which can do anything; allowed: onnx, xgboost, "
-                "lightgbm boosters, sklearn by skops, SavedModels, or a job with --allow_pickle"
+                f"mlflow: flavours {listed} are code or pickles, which can do anything; allowed: {_ALLOWED}"
+            )
+        if found.pickles:
+            raise WillNotLoad(
+                f"mlflow: {found.pickles[0]} of flavour {found.flavour} is a pickle, which can do anything; "
+                f"allowed: {_ALLOWED}"
             )
         return cls(_delegate(found, folder, allow_pickle=False))
 
@@ -62,47 +86,30 @@ class MlflowScorer(Scorer):
     def load_trusting_pickles(cls, folder: Path, manifest: Manifest) -> Scorer:
         """As `load`; what it refuses is loaded as MLflow does."""
         root, described = _described(folder, manifest)
-        found = _ours(described, root, manifest, pickles="sklearn")
-        if found is not None:
+        found = _ours(described, root, manifest)
+        if found is not None and found.pickles and found.flavour == "lightgbm":
+            return cls(_unpickled_lightgbm(found, folder / root))
+        if found is not None and (found.flavour == "sklearn" or not found.pickles):
             return cls(_delegate(found, folder, allow_pickle=True))
-        import mlflow.pyfunc
+        from models.scorers.mlflow_pyfunc import PyfuncScorer
 
-        return cls(_PyfuncScorer(mlflow.pyfunc.load_model(str(folder / root)), manifest))
+        return cls(PyfuncScorer.load(folder / root, manifest))
 
     def score(self, batch: pa.RecordBatch) -> npt.NDArray[np.float64]:
         """As the scorer of the flavour."""
         return self._scorer.score(batch)
 
+    def doubts(self, batch: pa.RecordBatch) -> str:
+        """As the scorer of the flavour."""
+        return self._scorer.doubts(batch)
+
+    def interrupt(self) -> None:
+        """As the scorer of the flavour."""
+        self._scorer.interrupt()
+
     def close(self) -> None:
         """As the scorer of the flavour."""
         self._scorer.close()
-
-
-class _PyfuncScorer(Scorer):
-    """What MLflow itself loads."""
-
-    kind = "mlflow"
-
-    def __init__(self, model: Any, manifest: Manifest) -> None:
-        self._output = settings(manifest, "output", "classes").get("output")
-        self._model = model
-        self._answers: Answers = answers_of(manifest)
-        signature = model.metadata.signature
-        self._matrix = signature is not None and signature.inputs is not None and signature.inputs.is_tensor_spec()
-
-    @classmethod
-    def load(cls, folder: Path, manifest: Manifest) -> Scorer:
-        """As MlflowScorer, which decides what is loaded so."""
-        return MlflowScorer.load(folder, manifest)
-
-    def score(self, batch: pa.RecordBatch) -> npt.NDArray[np.float64]:
-        """Score with the pyfunc; an empty batch does not reach it."""
-        if batch.num_rows == 0:
-            return np.empty(0, dtype=np.float64)
-        answer = self._model.predict(as_matrix(batch) if self._matrix else batch.to_pandas())
-        if self._output is not None:
-            answer = answer[self._output]
-        return self._answers.scores(np.asarray(answer))
 
 
 def _described(folder: Path, manifest: Manifest) -> tuple[str, Any]:
@@ -123,28 +130,45 @@ def _described(folder: Path, manifest: Manifest) -> tuple[str, Any]:
     return path.removesuffix("MLmodel"), described
 
 
-def _ours(described: Any, root: str, manifest: Manifest, pickles: str = "") -> Manifest | None:
-    """The manifest for the scorer of the model's flavour; None if it is code, or a pickle not of that flavour."""
-    for flavour, (kind, keys) in _OURS.items():
-        settings_of = described.flavors.get(flavour, {})
-        for key in keys:
-            place = settings_of.get(key)
-            if not isinstance(place, str):
-                continue
+def _ours(described: Any, root: str, manifest: Manifest) -> _Found | None:
+    """The flavour that is one of ours, with its files; None if the model is something else."""
+    for flavour, (kind, key) in _OURS.items():
+        place = described.flavors.get(flavour, {}).get(key)
+        if isinstance(place, str):
             files = {
                 path: digest
                 for path, digest in manifest.files.items()
                 if path in payload_files(manifest) and (path + "/").startswith(f"{root}{place}".rstrip("/") + "/")
             }
-            if flavour == pickles or not any(path.endswith(_PICKLES) for path in files):
-                return replace(manifest, scorer=kind, files=files)
+            return _Found(flavour, replace(manifest, scorer=kind, files=files))
     return None
 
 
-def _delegate(found: Manifest, folder: Path, allow_pickle: bool) -> Scorer:
+def _delegate(found: _Found, folder: Path, allow_pickle: bool) -> Scorer:
     from models.scorers import load_scorer
 
     try:
-        return load_scorer(found.scorer, folder, found, allow_pickle)
+        if found.estimator is not None:
+            return _of_estimator(read_estimator(folder / found.estimator), found.manifest)
+        return load_scorer(found.manifest.scorer, folder, found.manifest, allow_pickle)
     except WillNotLoad as refusal:
         raise WillNotLoad(f"mlflow: {refusal}") from refusal
+
+
+def _unpickled_lightgbm(found: _Found, folder: Path) -> Scorer:
+    """An estimator, or a booster, in a pickle, by its booster: so that it gives probabilities, not labels."""
+    import mlflow.lightgbm
+
+    model = mlflow.lightgbm.load_model(str(folder))
+    booster = getattr(model, "booster_", model)
+    classes = getattr(model, "classes_", None)
+    named = None if classes is None else tuple(str(label) for label in np.asarray(classes).tolist())
+    text = booster.model_to_string(num_iteration=-1).encode()
+    return _of_estimator(EstimatorText(text, named, max(booster.best_iteration, 0)), found.manifest)
+
+
+def _of_estimator(estimator: EstimatorText, manifest: Manifest) -> Scorer:
+    from models.scorers import scorer_class
+
+    scorer_class("lightgbm")  # its library may be absent
+    return LightgbmScorer.of_text(estimator.text, manifest, estimator.classes, estimator.best_iteration)

@@ -19,7 +19,9 @@ from schemas.validation import Absent
 HOSTS = "HALFLIFE_REMOTE_HOSTS"
 ENCRYPTED = frozenset({"https", "grpcs"})
 _PORTS = {"http": 80, "https": 443, "grpc": 80, "grpcs": 443}
-_ENTRY = re.compile(r"(?:(?P<scheme>https?|grpcs?)://)?(?P<host>(?:\*\.)?[^/:*\[\]]+|\[[0-9a-fA-F:.]+\])(?::(?P<port>\d+))?")
+_ENTRY = re.compile(
+    r"(?:(?P<scheme>https?|grpcs?)://)?(?P<host>(?:\*\.)?[^/:*\[\]]+|\[[0-9a-fA-F:.]+\])(?::(?P<port>\d+))?"
+)
 
 
 @dataclass(frozen=True, slots=True)

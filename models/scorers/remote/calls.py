@@ -94,9 +94,7 @@ class Calls:
         def give_up(state: "tenacity.RetryCallState") -> bool:
             failure = _failure(state)
             return (
-                once
-                or state.attempt_number >= failure.attempts
-                or self._pace.clock() + state.upcoming_sleep >= ends_at
+                once or state.attempt_number >= failure.attempts or self._pace.clock() + state.upcoming_sleep >= ends_at
             )
 
         retrying = tenacity.Retrying(
@@ -146,5 +144,3 @@ def places_at(server: str, environ: Mapping[str, str] = os.environ) -> threading
         raise WillNotLoad(f"{CONCURRENCY} is {text!r}; allowed: a whole number from 1 to 1024")
     with _LOCK:
         return _PLACES.setdefault(server, threading.Semaphore(int(text)))
-
-

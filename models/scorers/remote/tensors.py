@@ -66,9 +66,7 @@ class Feed:
             return
         missing = [entry.name for entry in manifest.inputs if declared and entry.name not in declared]
         if missing:
-            raise WillNotLoad(
-                f"inputs {', '.join(missing)}; allowed: the server's {', '.join(sorted(declared))}"
-            )
+            raise WillNotLoad(f"inputs {', '.join(missing)}; allowed: the server's {', '.join(sorted(declared))}")
         self._datatypes = {entry.name: given.get(entry.name, _USUAL[entry.type]) for entry in manifest.inputs}
         for entry in manifest.inputs:
             _check_datatype(entry, self._datatypes[entry.name])
@@ -107,9 +105,7 @@ def _values(name: str, column: pa.Array, datatype: str) -> npt.NDArray[Any]:
 def _matrix_name(manifest: Manifest, parameters: Parameters, declared: Mapping[str, str]) -> str:
     if parameters.input:
         if declared and parameters.input not in declared:
-            raise WillNotLoad(
-                f"input {parameters.input!r}; allowed: the server's {', '.join(sorted(declared))}"
-            )
+            raise WillNotLoad(f"input {parameters.input!r}; allowed: the server's {', '.join(sorted(declared))}")
         return parameters.input
     if len(declared) == 1:
         return next(iter(declared))

@@ -1,0 +1,55 @@
+"""LightGBM's estimators in a `.skops` file, as MLflow 3 saves them: the booster's text is read out, nothing is run."""
+
+import io
+import json
+import zipfile
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from models.scorers.base import WillNotLoad
+
+_ESTIMATORS = ("LGBMClassifier", "LGBMRegressor", "LGBMRanker", "LGBMModel")
+
+
+class EstimatorText(NamedTuple):
+    """`text` of the booster; `classes` as the trainer named them, None of a model without; `best_iteration`, or 0."""
+
+    text: bytes
+    classes: tuple[str, ...] | None
+    best_iteration: int
+
+
+def read_estimator(path: Path) -> EstimatorText:
+    """What skops kept of an estimator of `lightgbm.sklearn`, without building one object of it.
+
+    Raises:
+        WillNotLoad: it is of another class, or not fitted.
+    """
+    try:
+        with zipfile.ZipFile(path) as archive:
+            root = json.loads(archive.read("schema.json"))
+            if root.get("__module__") != "lightgbm.sklearn" or root.get("__class__") not in _ESTIMATORS:
+                found = f"{root.get('__module__')}.{root.get('__class__')}"
+                raise WillNotLoad(f"lightgbm: {path.name} holds {found}; allowed: lightgbm.sklearn's own estimators")
+            fitted = root["content"]["content"]
+            booster = fitted["_Booster"]["content"]["content"]
+            text = json.loads(booster["_handle"]["content"])
+            best = json.loads(booster["best_iteration"]["content"])
+            return EstimatorText(text.encode("utf-8"), _classes(fitted.get("_classes"), archive), max(int(best), 0))
+    except (zipfile.BadZipFile, KeyError, TypeError, AttributeError, ValueError) as error:
+        raise WillNotLoad(
+            f"lightgbm: {path.name} is no fitted estimator of LightGBM as skops writes it ({type(error).__name__}); "
+            "allowed: that, or model.booster_ saved by its save_model"
+        ) from error
+
+
+def _classes(node: Any, archive: zipfile.ZipFile) -> tuple[str, ...] | None:
+    """The labels of an array that is a file of numpy, or of one of objects, which stand in the schema."""
+    if node is None or node.get("__loader__") != "NdArrayNode":
+        return None
+    if node["type"] == "numpy":
+        array = np.load(io.BytesIO(archive.read(node["file"])), allow_pickle=False)
+        return tuple(str(label) for label in array.tolist())
+    return tuple(str(json.loads(label["content"])) for label in node["content"])
