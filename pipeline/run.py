@@ -46,6 +46,7 @@ from runners import direct
 from runners.dataflow import settings as dataflow
 from runners.flink import settings as flink
 from runners.flink.submission import CannotSubmit, check_submission
+from runners.loopback import bind_to_loopback
 from schemas.job import Job
 from schemas.raw import RawBlock
 from schemas.validation import SpecError
@@ -218,6 +219,7 @@ def _built(
 def _source(
     prepared: Prepared, beam_arguments: Sequence[str], runner: Any = None
 ) -> tuple[beam.Pipeline, beam.PCollection[RawBlock]]:
+    bind_to_loopback()
     options = _options(prepared, beam_arguments)
     pipeline = beam.Pipeline(runner=runner or _runner(options), options=options)
     return pipeline, pipeline | "ReadEvents" >> prepared.source.read(prepared.job.events)

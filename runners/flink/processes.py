@@ -29,11 +29,23 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def answers(port: int) -> bool:
-    """Whether something accepts connections on a port of loopback."""
+def answers(port: int, host: str = LOOPBACK) -> bool:
+    """Whether something accepts connections on a port, of loopback unless another address is given."""
     with socket.socket() as probe:
         probe.settimeout(1.0)
-        return probe.connect_ex((LOOPBACK, port)) == 0
+        return probe.connect_ex((host, port)) == 0
+
+
+def cannot_listen(host: str, port: int) -> str:
+    """Why nothing can listen on this address; empty where it can."""
+    try:
+        (family, *_, address), *_ = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+        with socket.socket(family) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind(address)
+    except (OSError, OverflowError) as error:
+        return str(getattr(error, "strerror", None) or error)
+    return ""
 
 
 def members(group: int) -> Iterator[tuple[Path, list[str]]]:

@@ -2,7 +2,9 @@
 
     python -m runners.flink.worker_pool --port 50000
 
-A job finds it with `--environment_type=EXTERNAL --environment_config=localhost:50000`.
+A job finds it with `--environment_type=EXTERNAL --environment_config=localhost:50000`. It has no authentication, and
+whoever reaches it can run code as its user: it listens on loopback unless `--host` states another address
+(docs/security.md).
 """
 
 import argparse
@@ -17,13 +19,13 @@ from tempfile import TemporaryDirectory
 from types import FrameType
 from typing import Self
 
-from runners.flink.processes import LOOPBACK, Process, Server, answers, members
+from runners.flink.processes import LOOPBACK, Process, Server, answers, cannot_listen, members
 from runners.flink.started_workers import StartedWorkers
 from runners.flink.worker import start_program
 
 _START_SECONDS = 60.0
 _PAUSE_SECONDS = 1.0
-_POOL = "apache_beam.runners.worker.worker_pool_main"
+_POOL = "runners.flink.pool_server"
 
 
 def keep(
@@ -46,20 +48,21 @@ def keep(
 class WorkerPool(Server):
     """The pool as a process on loopback, in `folder`; `start` and `stop`, or a `with` block."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, host: str = LOOPBACK) -> None:
         super().__init__(folder)
+        self.host = host
         self.log = self.folder / "workers.log"
 
     @property
     def arguments(self) -> list[str]:
         """The options with which a job uses it."""
-        return ["--environment_type=EXTERNAL", f"--environment_config=localhost:{self.port}"]
+        return ["--environment_type=EXTERNAL", f"--environment_config={self.host}:{self.port}"]
 
     def start(self) -> Self:
         """Starts it. Raises `DidNotStart`."""
-        command = [sys.executable, "-m", "runners.flink.worker_pool", f"--port={self.port}"]
+        command = [sys.executable, "-m", "runners.flink.worker_pool", f"--port={self.port}", f"--host={self.host}"]
         self.process = Process("the worker pool", command, self.log)
-        self.process.wait_until(lambda: answers(self.port), _START_SECONDS)
+        self.process.wait_until(lambda: answers(self.port, self.host), _START_SECONDS)
         return self
 
     def workers(self) -> list[int]:
@@ -101,20 +104,25 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Keeps a pool on a port of this machine until it is asked to end."""
     parser = argparse.ArgumentParser(prog="python -m runners.flink.worker_pool", allow_abbrev=False)
     parser.add_argument("--port", type=int, required=True, help="where task managers of this machine find it")
+    parser.add_argument("--host", default=LOOPBACK, help="the address on which it listens (default: %(default)s)")
     given = parser.parse_args(arguments)
+    if why := cannot_listen(given.host, given.port):
+        print(f"--host {given.host}: --port {given.port}: nothing can listen there ({why}); "
+              f"allowed: an address of this machine and a free port", file=sys.stderr)  # fmt: skip
+        return 1
     ended = threading.Event()
 
     def end(number: int, frame: FrameType | None) -> None:
         ended.set()
 
     def say(text: str) -> None:
-        print(f"{LOOPBACK}:{given.port}: {text}", file=sys.stderr, flush=True)
+        print(f"{given.host}:{given.port}: {text}", file=sys.stderr, flush=True)
 
     signal.signal(signal.SIGTERM, end)
     signal.signal(signal.SIGINT, end)
     with TemporaryDirectory(prefix="halflife-worker-") as folder:
         program = start_program(Path(folder), sys.executable)
-        command = [sys.executable, "-m", _POOL, f"--service_port={given.port}", f"--container_executable={program}"]
+        command = [sys.executable, "-m", _POOL, f"--address={given.host}:{given.port}", f"--program={program}"]
         workers = StartedWorkers(Path(folder) / "started", program, say)
         keep(command, ended, say, workers.look)
         workers.end()
