@@ -75,6 +75,9 @@ bench-slow: .venv ## Watch a job whose receipts are taken slower than its events
 bench-startup: .venv ## Measure what a start costs with bytecode and without; writes benchmarks/STARTUP.md
 	@$(RUN) -m benchmarks.startup
 
+bench-large: .venv ## Score more than 2 GiB of JSON lines in one bounded run; writes benchmarks/LARGE.md
+	@$(RUN) -m benchmarks.large
+
 lock: .venv/bin/uv ## Pin what setup.py resolves to, for here and for images of workers (UPGRADE=--upgrade takes newer)
 	@$(COMPILE) --extra all --extra dev $(UPGRADE) --output-file requirements.lock
 	@$(COMPILE) --extra worker --constraint requirements.lock --upgrade --output-file requirements-worker.lock

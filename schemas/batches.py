@@ -18,6 +18,11 @@ LATE = "__late"
 ROW = "__row"  # from TrackArrivals to JoinFeatures only: a number that no other event of the job has
 RESERVED = "__"
 
+MAX_BYTES = 1024**3
+"""Bytes of batches that are put together: a column of texts or bytes cannot hold 2 GiB."""
+WHOLE_BYTES = 64 * 1024**2
+"""Bytes that are enough for a batch: what is gathered, or cut, is not made larger."""
+
 TIME_TYPE = pa.timestamp("us", tz="UTC")
 BASE_FIELDS: tuple[pa.Field, ...] = (
     pa.field(EVENT_ID, pa.string(), nullable=False),
@@ -52,6 +57,18 @@ def concat_batches(batches: Sequence[pa.RecordBatch]) -> pa.RecordBatch:
     return pa.concat_batches(batches)
 
 
+def grouped(batches: Sequence[pa.RecordBatch]) -> list[list[pa.RecordBatch]]:
+    """The batches in order, in groups that may each be put together: of at most `MAX_BYTES`, or a single batch."""
+    groups, size = list[list[pa.RecordBatch]](), 0
+    for batch in batches:
+        size += batch.nbytes
+        if not groups or size > MAX_BYTES:
+            groups.append([])
+            size = batch.nbytes
+        groups[-1].append(batch)
+    return groups
+
+
 def take_rows(batch: pa.RecordBatch, rows: npt.NDArray[Any]) -> pa.RecordBatch:
     """The rows selected by a boolean mask or an index array; the batch itself where the mask selects all."""
     if rows.dtype == np.bool_:
@@ -76,5 +93,7 @@ def with_column(batch: pa.RecordBatch, name: str, values: pa.Array) -> pa.Record
 
 
 def slices(batch: pa.RecordBatch, rows: int) -> list[pa.RecordBatch]:
-    """The batch cut into pieces of at most `rows` rows (views, no copies)."""
+    """The batch cut into pieces of at most `rows` rows, and about `WHOLE_BYTES` (views, no copies)."""
+    if batch.nbytes > WHOLE_BYTES:
+        rows = max(1, min(rows, batch.num_rows * WHOLE_BYTES // batch.nbytes))
     return [batch.slice(start, rows) for start in range(0, batch.num_rows, rows)]

@@ -124,7 +124,7 @@ class _DecodeFn(beam.DoFn):
 
     def start_bundle(self) -> None:
         self._small: list[pa.RecordBatch] = []
-        self._rows, self._at = 0, MAX_TIMESTAMP
+        self._rows, self._bytes, self._at = 0, 0, MAX_TIMESTAMP
 
     def process(self, block: RawBlock, at: Timestamp = beam.DoFn.TimestampParam) -> Iterator[Any]:  # type: ignore[assignment]  # Beam's way to ask for it
         if not self._began:
@@ -134,10 +134,11 @@ class _DecodeFn(beam.DoFn):
         good = 0 if events is None else events.num_rows
         metrics.counter(metrics.RECORDS_READ).inc(good + len(letters))
         metrics.counter(metrics.EVENTS_DECODED).inc(good)
-        if good:
+        if events is not None and good:
             self._small.append(events)
             self._rows, self._at = self._rows + good, min(at, self._at)
-        if self._rows >= WHOLE_ROWS:
+            self._bytes += events.nbytes
+        if self._rows >= WHOLE_ROWS or self._bytes >= batches.WHOLE_BYTES:
             yield TimestampedValue(*self._together())
         if letters:
             metrics.dead_letters("decode").inc(len(letters))

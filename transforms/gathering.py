@@ -18,19 +18,20 @@ WHOLE_ROWS = 4096
 
 
 class GatheringFn(beam.DoFn):
-    """Gathers the batches of a bundle, in the global window, up to `WHOLE_ROWS` rows; subclasses say what to make of
-    a whole one. What they make has the earliest event time in it as its timestamp."""
+    """Gathers the batches of a bundle, in the global window, up to `WHOLE_ROWS` rows or 64 MiB; subclasses say what to
+    make of a whole one. What they make has the earliest event time in it as its timestamp."""
 
     def start_bundle(self) -> None:
         self._gathered: list[pa.RecordBatch] = []
-        self._rows = 0
+        self._rows, self._bytes = 0, 0
 
     def process(self, batch: pa.RecordBatch) -> Iterator[TimestampedValue[Any]]:
         if self._gathered and batch.schema != self._gathered[0].schema:
             yield from starmap(TimestampedValue, self._elements())
         self._gathered.append(batch)
         self._rows += batch.num_rows
-        if self._rows >= WHOLE_ROWS:
+        self._bytes += batch.nbytes
+        if self._rows >= WHOLE_ROWS or self._bytes >= batches.WHOLE_BYTES:
             yield from starmap(TimestampedValue, self._elements())
 
     def finish_bundle(self) -> Iterator[WindowedValue]:
@@ -41,7 +42,7 @@ class GatheringFn(beam.DoFn):
         if not self._rows:
             return
         whole = batches.concat_batches(self._gathered)
-        self._gathered, self._rows = [], 0
+        self._gathered, self._rows, self._bytes = [], 0, 0
         at = Timestamp(micros=int(batches.times_us(whole).min()))
         for element in self.of_whole(whole):
             yield element, at

@@ -109,12 +109,20 @@ class _WholeShardFn(beam.DoFn):
         self._names, self._count = names, count
 
     def process(self, element: tuple[int, Iterable[Part]]) -> Iterator[TimestampedValue[pa.RecordBatch]]:
-        parts = gathered(element[1], self._count)
-        ready, rest = joined(parts, self._names) if parts else (None, [])
-        left = sum(batch.num_rows for batch in rest)
-        if ready is None or left:  # every event has a row in every branch, or the job has a bug that must stop it
+        found: list[list[pa.RecordBatch]] = [[] for _ in range(self._count)]
+        for index, encoded in element[1]:
+            found[index].append(decode_batch(encoded))
+        features = [_together(part) for part in found[1:] if part]
+        left = 0
+        for events in map(_together, batches.grouped(found[0])):
+            parts = [events, *features]
+            ready, rest = joined(parts, self._names) if all(found) and all(map(len, parts)) else (None, parts)
+            features, left = rest[1:], left + len(rest[0])
+            if ready is not None:
+                yield from map(stamped, batches.slices(ready, EMIT_ROWS))
+        left += sum(map(len, features))
+        if left:  # every event has a row in every branch, or the job has a bug that must stop it
             raise AssertionError(f"shard {element[0]}: {left} rows found no partner in the join of features")
-        yield from map(stamped, batches.slices(ready, EMIT_ROWS))
 
 
 class _ArrivingFn(beam.DoFn):

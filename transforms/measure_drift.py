@@ -69,21 +69,22 @@ class _ObserveFn(beam.DoFn):
         self._rows: dict[int, int] = {}
         self._held = 0
         self._waiting: list[pa.RecordBatch] = []
-        self._waiting_rows = 0
+        self._waiting_rows, self._waiting_bytes = 0, 0
 
     def process(self, batch: pa.RecordBatch) -> Iterator[Any]:
         if self._waiting and batch.schema != self._waiting[0].schema:
             self._count_waiting()
         self._waiting.append(batch)
         self._waiting_rows += batch.num_rows
-        if self._waiting_rows >= _ROWS_TOGETHER:
+        self._waiting_bytes += batch.nbytes
+        if self._waiting_rows >= _ROWS_TOGETHER or self._waiting_bytes >= batches.WHOLE_BYTES:
             self._count_waiting()
         if self._held > _HELD_COUNTS:
             yield from self._hand_on(TimestampedValue)
 
     def _count_waiting(self) -> None:
         """Counts several batches at once, because the cost is more per column and call than per row."""
-        waiting, self._waiting, self._waiting_rows = self._waiting, [], 0
+        waiting, self._waiting, self._waiting_rows, self._waiting_bytes = self._waiting, [], 0, 0
         if not waiting:
             return
         for version, digest, rows in split_by_version(batches.concat_batches(waiting)):

@@ -59,6 +59,28 @@ def compacted(runs: Sequence[SeenRun], keep_from_us: int) -> SeenRun | None:
     return SeenRun(joined.first[order], joined.second[order], joined.time_us[order])
 
 
+def first_among(groups: Sequence[pa.RecordBatch]) -> list[npt.NDArray[np.bool_]]:
+    """As `first_of_each` over all rows of several batches, which together may hold more than a column can."""
+    if len(groups) == 1:
+        return [first_of_each(groups[0])]
+    hashes = np.concatenate([hash_ids(group.column(batches.EVENT_ID)) for group in groups])
+    _, place, counts = np.unique(hashes, return_inverse=True, return_counts=True)
+    suspected = counts[place] > 1
+    chosen = np.ones(len(hashes), np.bool_)
+    ends = np.cumsum([group.num_rows for group in groups])[:-1]
+    if suspected.any():
+        rows = [_wide(group, own) for group, own in zip(groups, np.split(suspected, ends), strict=True)]
+        chosen[suspected] = first_of_each(pa.concat_batches(rows))
+    return np.split(chosen, ends)
+
+
+def _wide(group: pa.RecordBatch, rows: npt.NDArray[np.bool_]) -> pa.RecordBatch:
+    """What tells the events of a group, with offsets of 64 bits."""
+    chosen = batches.take_rows(group.select([batches.EVENT_ID, batches.EVENT_TIME, batches.PAYLOAD]), rows)
+    columns = [chosen.column(0).cast(pa.large_string()), chosen.column(1), chosen.column(2).cast(pa.large_binary())]
+    return pa.RecordBatch.from_arrays(columns, chosen.schema.names)
+
+
 def first_of_each(events: pa.RecordBatch) -> npt.NDArray[np.bool_]:
     """Marks one event for every id: the one with the smallest (event time, payload), whatever the order of rows."""
     chosen = np.ones(events.num_rows, np.bool_)

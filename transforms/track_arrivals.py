@@ -41,9 +41,11 @@ class Tracked(NamedTuple):
 def _repeated(events: pa.RecordBatch, repeats: npt.NDArray[np.bool_]) -> Iterator[Any]:
     """A dead letter for each marked event."""
     if repeats.any():
-        rows = batches.take_rows(events, repeats)
-        detail = "an event with this id came before it; ids are unique"
-        yield of_rows("features", "DuplicateEvent", detail, rows, now_us())
+        yield _repeats(batches.take_rows(events, repeats))
+
+
+def _repeats(rows: pa.RecordBatch) -> Any:
+    return of_rows("features", "DuplicateEvent", "an event with this id came before it; ids are unique", rows, now_us())
 
 
 class _ShardFn(beam.DoFn):
@@ -90,12 +92,14 @@ class _WholeShardFn(beam.DoFn):
         self._shards = shards
 
     def process(self, element: tuple[int, Iterable[pa.RecordBatch]]) -> Iterator[Any]:
-        events = batches.concat_batches(list(element[1]))
-        chosen = seen_ids.first_of_each(events)
-        unique = numbered(batches.take_rows(events, chosen), 0, element[0], self._shards)
-        for part in batches.slices(unique, EMIT_ROWS):
-            yield stamped(part)
-        yield from _repeated(events, ~chosen)
+        groups = [batches.concat_batches(group) for group in batches.grouped(list(element[1]))]
+        first = 0
+        for events, chosen in zip(groups, seen_ids.first_among(groups), strict=True):
+            unique = numbered(batches.take_rows(events, chosen), first, element[0], self._shards)
+            first += unique.num_rows
+            yield from map(stamped, batches.slices(unique, EMIT_ROWS))
+            for repeated in batches.slices(batches.take_rows(events, ~chosen), EMIT_ROWS):
+                yield _repeats(repeated)
 
 
 class _ArrivingFn(beam.DoFn):

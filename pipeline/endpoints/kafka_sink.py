@@ -136,19 +136,20 @@ class _ProduceFn(beam.DoFn):
 
     def start_bundle(self) -> None:
         self._gathered: list[pa.RecordBatch] = []
-        self._rows = 0
+        self._rows, self._bytes = 0, 0
         self._failure = ""
         self._too_large: list[tuple[bytes, bytes]] = []
 
     def process(self, batch: pa.RecordBatch) -> None:
         self._gathered.append(batch)
         self._rows += batch.num_rows
-        if self._rows >= WHOLE_ROWS:
+        self._bytes += batch.nbytes
+        if self._rows >= WHOLE_ROWS or self._bytes >= batches.WHOLE_BYTES:
             self._send()
 
     def _send(self) -> None:
         """Together, as JSON is made by column: small batches would cost as much as large ones."""
-        gathered, self._gathered, self._rows = self._gathered, [], 0
+        gathered, self._gathered, self._rows, self._bytes = self._gathered, [], 0, 0
         if not gathered:
             return
         batch = batches.concat_batches(gathered)

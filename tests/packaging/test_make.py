@@ -9,7 +9,8 @@ import pytest
 
 TARGETS = (
     *("help", "demo", "demo-flink", "test", "lint", "typecheck", "bench", "bench-stream", "bench-swap", "lock"),
-    *("bench-idle", "bench-slow", "clean", "test-dataflow", "dataflow-template", "soak", "bench-startup"),
+    *("bench-idle", "bench-large", "bench-slow", "bench-startup"),
+    *("clean", "test-dataflow", "dataflow-template", "soak"),
 )
 
 
