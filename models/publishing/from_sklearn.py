@@ -7,14 +7,16 @@ from models.manifest import OutputKind
 from models.publishing.description import CannotPublish, Description, FoundInput
 from models.scorers.skops_files import load_skops
 
+SETTINGS = ("method",)
 
-def describe(path: Path, allow_pickle: bool) -> Description:
+
+def describe(path: Path, allow_pickle: bool, method: object = None) -> Description:
     """`feature_names_in_`, else `n_features_in_`; a probability where there are two classes and `predict_proba`."""
     estimator = _load(path, allow_pickle)
     names = getattr(estimator, "feature_names_in_", ())
     inputs = tuple(FoundInput(str(name)) for name in names)
     width = None if inputs else getattr(estimator, "n_features_in_", None)
-    return Description(inputs, None if width is None else int(width), _output(estimator))
+    return Description(inputs, None if width is None else int(width), _output(estimator, method))
 
 
 def _load(path: Path, allow_pickle: bool) -> Any:
@@ -27,10 +29,10 @@ def _load(path: Path, allow_pickle: bool) -> Any:
     return joblib.load(path)
 
 
-def _output(estimator: Any) -> OutputKind | None:
+def _output(estimator: Any, method: object) -> OutputKind | None:
     from sklearn.base import is_classifier, is_regressor
 
-    if is_regressor(estimator):
+    if is_regressor(estimator) or method in ("score_samples", "decision_function"):
         return "regression"
     if is_classifier(estimator) and len(getattr(estimator, "classes_", ())) == 2:
         return "probability" if hasattr(estimator, "predict_proba") else "class"

@@ -1,5 +1,6 @@
 """scikit-learn estimators, stored by skops; pickles only for a job that trusts them."""
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -7,33 +8,46 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from models.inputs import as_matrix, filled, of_filled
-from models.manifest import Manifest, Output
+from models.inputs import ARROW_TYPES, filled, of_filled
+from models.manifest import Input, Manifest, OutputKind
 from models.scorers.base import Scorer, WillNotLoad, only_file, settings
+from models.scorers.sklearn_rows import alike, frame_of, matrix_of, ordinary_row
 from models.scorers.skops_files import load_skops
 
 _PICKLES = (".pkl", ".pickle", ".joblib")
+_METHODS: Mapping[OutputKind, tuple[str, ...]] = {
+    "probability": ("predict_proba",),
+    "class": ("predict",),
+    "regression": ("predict", "score_samples", "decision_function"),
+}
+"""What an estimator may be asked for each output; the first is the default of `parameters.method`."""
 
 
 class SklearnScorer(Scorer):
     """One estimator or pipeline in a `.skops` file.
 
     It reads a pandas DataFrame with the manifest's names where it was fitted on one (`feature_names_in_`),
-    else a float64 matrix in the manifest's order. Output `probability` is `predict_proba` of the positive
-    class (the second of two where `output.positive` is null); `regression` is `predict`; `class` is
-    `predict`, for labels that are no numbers as the position in `classes_`.
+    else a matrix in the manifest's order, of int64 where all inputs are integers, else of float64. Output
+    `probability` is `predict_proba` of the positive class (the second of two where `output.positive` is null);
+    `regression` is `predict`, or the `parameters.method` score_samples or decision_function; `class` is
+    `predict`, for labels that are no numbers as the position in `classes_`. Of an estimator that answers with
+    several columns `parameters.column` names the place of one.
     """
 
     kind = "sklearn"
     requires = ("sklearn", "skops", "pandas")
 
     def __init__(self, estimator: Any, manifest: Manifest) -> None:
-        settings(manifest)
+        given = settings(manifest, "method", "column")
         self._estimator = estimator
         self._kind = manifest.output.kind
         self._names = _feature_names(estimator, manifest)
-        self._positive = _positive_column(estimator, manifest.output)
-        self._classes = {label: float(place) for place, label in enumerate(getattr(estimator, "classes_", ()))}
+        self._method = _method(estimator, manifest, given.get("method"))
+        self._column = _place(given.get("column"))
+        self._labels = self._chosen_labels()
+        self._positive = self._positive_place(manifest.output.positive)
+        self._classes = {label: float(place) for place, label in enumerate(self._labels)}
+        self._check_columns(manifest.inputs)
 
     @classmethod
     def load(cls, folder: Path, manifest: Manifest) -> "SklearnScorer":
@@ -56,28 +70,78 @@ class SklearnScorer(Scorer):
         rows = batch.num_rows
         if rows == 0:
             return np.empty(0, dtype=np.float64)
-        return of_filled(self._scores(filled(batch)), rows)
+        groups = alike(batch)
+        if len(groups) == 1:
+            return self._scores(batch)
+        scores = np.empty(rows, dtype=np.float64)
+        for places in groups:
+            scores[places] = self._scores(batch.take(pa.array(places)))
+        return scores
 
     def _scores(self, batch: pa.RecordBatch) -> npt.NDArray[np.float64]:
-        features = as_matrix(batch) if self._names is None else _frame(batch, self._names)
+        """The scores of rows that are alike."""
+        answer = self._chosen(self._answer(filled(batch)))
+        if self._kind == "class" and answer.dtype.kind not in "biuf":
+            answer = np.array([self._classes[label] for label in answer.tolist()])
+        return of_filled(answer.astype(np.float64), batch.num_rows)
+
+    def _answer(self, batch: pa.RecordBatch) -> Any:
+        features = matrix_of(batch) if self._names is None else frame_of(batch, self._names)
+        return getattr(self._estimator, self._method)(features)
+
+    def _chosen(self, answer: Any) -> npt.NDArray[Any]:
+        """One value for each row."""
         if self._kind == "probability":
-            return np.asarray(self._estimator.predict_proba(features)[:, self._positive], dtype=np.float64)
-        predicted = np.asarray(self._estimator.predict(features))
-        if predicted.ndim == 2 and predicted.shape[1] == 1:
-            predicted = predicted[:, 0]
-        if self._kind == "class" and predicted.dtype.kind not in "biuf":
-            return np.array([self._classes[label] for label in predicted], dtype=np.float64)
-        return predicted.astype(np.float64)
+            # A classifier of several outputs answers with a list: probabilities for each of them.
+            table = answer[self._column or 0] if isinstance(answer, list) else answer
+            return np.asarray(table)[:, self._positive]
+        values = np.asarray(answer)
+        if values.ndim == 2 and (self._column is not None or values.shape[1] == 1):
+            return values[:, self._column or 0]
+        return values
 
+    def _chosen_labels(self) -> Sequence[Any]:
+        """The labels of the classes; of several outputs those of the chosen one."""
+        classes = getattr(self._estimator, "classes_", ())
+        if not isinstance(classes, list):
+            labels: list[Any] = np.asarray(classes).tolist()
+            return labels
+        allowed = f"--setting column=0 to {len(classes) - 1}"
+        if self._column is None:
+            raise WillNotLoad(f"sklearn: the estimator answers for {len(classes)} outputs; allowed: one, by {allowed}")
+        if self._column >= len(classes):
+            raise WillNotLoad(f"sklearn: column {self._column} of {len(classes)} outputs; allowed: {allowed}")
+        return list(np.asarray(classes[self._column]).tolist())
 
-def _frame(batch: pa.RecordBatch, names: list[str]) -> Any:
-    columns = [batch.column(name) for name in names]
-    # pandas has no boolean with nulls that scikit-learn reads; 0, 1 and NaN say the same.
-    columns = [
-        column.cast(pa.float64()) if pa.types.is_boolean(column.type) and column.null_count else column
-        for column in columns
-    ]
-    return pa.RecordBatch.from_arrays(columns, names=names).to_pandas()
+    def _positive_place(self, positive: str | None) -> int:
+        if self._kind != "probability":
+            return 0
+        classes = [str(label) for label in self._labels]
+        if positive is None and len(classes) == 2:
+            return 1
+        if positive not in classes:
+            raise WillNotLoad(f"sklearn: output.positive {positive!r}; allowed: {', '.join(classes)}")
+        return classes.index(positive)
+
+    def _check_columns(self, inputs: Sequence[Input]) -> None:
+        """Refuse an estimator of several columns of which none is chosen, or one that there is not.
+
+        Seen on an ordinary row; an estimator that does not read one is held to its answers while it serves.
+        """
+        row = ordinary_row(inputs)
+        fields = pa.schema([pa.field(each.name, ARROW_TYPES[each.type]) for each in inputs])
+        try:
+            answer = self._answer(pa.RecordBatch.from_pylist([row], fields))
+        except Exception:  # an unknown category, say: nothing is known
+            return
+        columns = np.asarray(answer).shape[1:] if not isinstance(answer, list) else ()
+        several = self._kind != "probability" and columns not in ((), (1,))
+        if several and (self._column is None or self._column >= columns[0]):
+            found = "no column chosen" if self._column is None else f"column {self._column}"
+            allowed = f"--setting column=0 to {columns[0] - 1}"
+            raise WillNotLoad(f"sklearn: {found} of the {columns[0]} that it answers with; allowed: one, by {allowed}")
+        if not several and self._column is not None and not isinstance(answer, list):
+            raise WillNotLoad(f"sklearn: column {self._column}; allowed: none, the estimator answers with one")
 
 
 def _feature_names(estimator: Any, manifest: Manifest) -> list[str] | None:
@@ -98,15 +162,23 @@ def _feature_names(estimator: Any, manifest: Manifest) -> list[str] | None:
     return None
 
 
-def _positive_column(estimator: Any, output: Output) -> int:
-    method = "predict_proba" if output.kind == "probability" else "predict"
+def _method(estimator: Any, manifest: Manifest, named: object) -> str:
+    kind = manifest.output.kind
+    method = _METHODS[kind][0] if named is None else named
+    if not isinstance(method, str) or method not in _METHODS[kind]:
+        allowed = f"{', '.join(_METHODS[kind])} for output {kind}"
+        raise WillNotLoad(f"sklearn: method {method!r}; allowed: {allowed}")
     if not hasattr(estimator, method):
-        raise WillNotLoad(f"sklearn: {type(estimator).__name__} has no {method}, which output {output.kind} needs")
-    if output.kind != "probability":
-        return 0
-    classes = [str(label) for label in estimator.classes_]
-    if output.positive is None and len(classes) == 2:
-        return 1
-    if output.positive not in classes:
-        raise WillNotLoad(f"sklearn: output.positive {output.positive!r}; allowed: {', '.join(classes)}")
-    return classes.index(output.positive)
+        others = [f"{other} by --setting method={name}" for other, names in _METHODS.items() for name in names
+                  if hasattr(estimator, name)]  # fmt: skip
+        problem = f"{type(estimator).__name__} has no {method}, which output {kind} needs"
+        raise WillNotLoad(f"sklearn: {problem}; allowed: {', '.join(others) or 'an estimator that answers'}")
+    return method
+
+
+def _place(column: object) -> int | None:
+    if column is None:
+        return None
+    if isinstance(column, bool) or not isinstance(column, int) or column < 0:
+        raise WillNotLoad(f"sklearn: column {column!r}; allowed: a place, counted from 0")
+    return column

@@ -1,0 +1,55 @@
+"""The rows of a batch as scikit-learn reads each of them alone: a neighbour's null changes no type of a column."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from models.inputs import as_matrix
+from models.manifest import Input
+
+Places = npt.NDArray[np.int64]
+
+
+def alike(batch: pa.RecordBatch) -> list[Places]:
+    """The places of the rows that have nulls in the same integers and booleans; n rows in one or more groups.
+
+    NumPy and pandas have no null in these: a column with one becomes floats for all of its rows.
+    """
+    nulls = [
+        column.is_null().to_numpy(zero_copy_only=False)
+        for column in batch.columns
+        if column.null_count and (pa.types.is_integer(column.type) or pa.types.is_boolean(column.type))
+    ]
+    if not nulls:
+        return [np.arange(batch.num_rows)]
+    _, group = np.unique(np.column_stack(nulls), axis=0, return_inverse=True)
+    return [np.flatnonzero(group == each) for each in range(int(group.max()) + 1)]
+
+
+def matrix_of(batch: pa.RecordBatch) -> npt.NDArray[Any]:
+    """Rows that are alike as a matrix: of int64 if all columns are integers without nulls, else of float64."""
+    if all(pa.types.is_integer(column.type) and not column.null_count for column in batch.columns):
+        return np.column_stack([column.to_numpy(zero_copy_only=False) for column in batch.columns])
+    return as_matrix(batch)
+
+
+def frame_of(batch: pa.RecordBatch, names: Sequence[str]) -> Any:
+    """Rows that are alike as a DataFrame with columns of these names in this order; a null is NaN."""
+    columns = [batch.column(name) for name in names]
+    # pandas has no boolean with nulls that scikit-learn reads; 0, 1 and NaN say the same.
+    columns = [
+        column.cast(pa.float64()) if pa.types.is_boolean(column.type) and column.null_count else column
+        for column in columns
+    ]
+    return pa.RecordBatch.from_arrays(columns, names=list(names)).to_pandas()
+
+
+_ORDINARY = {"number": 0.0, "integer": 0, "boolean": False, "string": ""}
+
+
+def ordinary_row(inputs: Sequence[Input]) -> dict[str, Any]:
+    """A value for each input: its default, else zero, false or the empty text."""
+    return {each.name: _ORDINARY[each.type] if each.default is None else each.default for each in inputs}
