@@ -1,7 +1,7 @@
 """MeasureDrift: scored batches to drift statistics per window, version, role, segment and column."""
 
 from collections.abc import Callable, Iterator
-from typing import Any, Protocol, TypeAlias
+from typing import Any, TypeAlias
 
 import apache_beam as beam
 import pyarrow as pa
@@ -16,41 +16,23 @@ from schemas.job import DriftSpec
 from transforms import metrics
 from transforms.count_too_late import CountTooLate, WindowRows
 from transforms.drift_groups import GroupCounts, Tally, count_pieces, split_by_version
+from transforms.drift_profiles import ProfileLoader, Profiles, VersionKey
 from transforms.drift_records import Origin, drift_records
 from transforms.drift_tally import TallyFn
 
 ROWS_OBSERVED = "drift_rows_observed"
 ROWS_WITHOUT_PROFILE = "drift_rows_without_profile"
+ROWS_PROFILE_UNAVAILABLE = "drift_rows_profile_unavailable"
 COLUMNS_ABSENT = "drift_columns_absent"
 PANES_MEASURED = "drift_panes_measured"
+PANES_UNMEASURED = "drift_panes_unmeasured"
 STATISTICS_EMITTED = "drift_statistics_emitted"
 WINDOW_ROWS = "window_rows"
 
 _ROWS_TOGETHER = 16_384
 _HELD_COUNTS = 8_000_000  # 64 MB of counts in one bundle, then they are handed on
 
-VersionKey: TypeAlias = tuple[str, str]  # (version, digest)
 CountKey: TypeAlias = tuple[str, str, int]  # and the window's start: runners search all windows of a key
-
-
-class ProfileLoader(Protocol):
-    """Finds the reference profile of a version. Must pickle; may be called from several workers."""
-
-    def load(self, version: str, digest: str) -> Profile | None:
-        """The version's profile, or None where its bundle has none. Called once per DoFn and version."""
-
-
-class _Profiles:
-    """A loader that remembers what it found; bundles are immutable, so a digest's profile never changes."""
-
-    def __init__(self, loader: ProfileLoader) -> None:
-        self._loader = loader
-        self._found: dict[VersionKey, Profile | None] = {}
-
-    def of(self, key: VersionKey) -> Profile | None:
-        if key not in self._found:
-            self._found[key] = self._loader.load(*key)
-        return self._found[key]
 
 
 class _ObserveFn(beam.DoFn):
@@ -61,7 +43,7 @@ class _ObserveFn(beam.DoFn):
         self._loader = loader
 
     def setup(self) -> None:
-        self._profiles = _Profiles(self._loader)
+        self._profiles = Profiles(self._loader)
 
     def start_bundle(self) -> None:
         self._tallies: dict[CountKey, Tally] = {}
@@ -88,9 +70,10 @@ class _ObserveFn(beam.DoFn):
         if not waiting:
             return
         for version, digest, rows in split_by_version(batches.concat_batches(waiting)):
-            profile = self._profiles.of((version, digest))
+            profile, unavailable = self._profiles.of((version, digest))
             if profile is None:
-                metrics.counter(ROWS_WITHOUT_PROFILE).inc(rows.num_rows)
+                name = ROWS_PROFILE_UNAVAILABLE if unavailable else ROWS_WITHOUT_PROFILE
+                metrics.counter(name).inc(rows.num_rows)
             else:
                 self._count((version, digest), profile, rows)
 
@@ -132,7 +115,7 @@ class _MeasureFn(beam.DoFn):
         self._run = run
 
     def setup(self) -> None:
-        self._profiles = _Profiles(self._loader)
+        self._profiles = Profiles(self._loader)
 
     def process(
         self,
@@ -141,10 +124,10 @@ class _MeasureFn(beam.DoFn):
         pane: PaneInfo = beam.DoFn.PaneInfoParam,  # type: ignore[assignment]  # Beam's way to ask for it
     ) -> Iterator[pa.RecordBatch]:
         (version, digest, _), counts = element
-        profile = self._profiles.of((version, digest))
-        if profile is None:
-            allowed = "the one its rows were counted on"
-            raise LookupError(f"version {version} ({digest}) has no profile; allowed: {allowed}")
+        profile = self._profiles.of((version, digest)).profile
+        if profile is None or len(profile.reference) != counts.cells:
+            metrics.counter(PANES_UNMEASURED).inc()  # drift stops nothing: the store is silent, or the bundle gone
+            return
         origin = Origin(window.start.micros, window.end.micros, pane.index, self._model, version, self._run)
         records = drift_records(profile, counts, self._spec, origin)
         metrics.counter(PANES_MEASURED).inc()
@@ -163,7 +146,9 @@ class MeasureDrift(beam.PTransform[beam.PCollection[pa.RecordBatch], beam.PColle
     DriftStatistic, one per (window, version, pane), in the spec's fixed windows. Pane 0 comes when the
     watermark passes the window's end, another one for each bundle of late rows within the allowed lateness;
     each pane counts all rows so far. Later rows are in no statistic and counted in `drift_rows_too_late`.
-    Nothing is dead-lettered: rows of versions without a profile are counted in `drift_rows_without_profile`,
+    Nothing is dead-lettered, and nothing stops or waits: rows of versions whose profile the store does not give at the
+    moment are counted in `drift_rows_profile_unavailable`, panes in `drift_panes_unmeasured`; rows of versions without
+    a profile in `drift_rows_without_profile`,
     columns of a profile that a batch does not have, or not in a fitting type, in `drift_columns_absent`.
     State: per version and window one count per group and cell of its profile, until the lateness is over.
     Segment columns should have few values: each is a group (about 8 kB for 15 columns).

@@ -14,6 +14,7 @@ from apache_beam.testing.test_stream import TestStream as Story  # pytest would 
 from apache_beam.testing.util import assert_that
 from apache_beam.utils.timestamp import Timestamp
 
+from models.backends import StoreUnavailable
 from models.profiles import Profile, build_profile
 from schemas.job import DriftSpec
 from schemas.records import arrow_schema
@@ -276,3 +277,31 @@ def test_tally_fn_gives_the_same_sums_in_any_grouping_and_through_its_coder() ->
     merged = fn.extract_output(fn.merge_accumulators([accumulated(parts[1:]), accumulated([]), accumulated(parts[:1])]))
     assert whole.groups == merged.groups
     assert np.array_equal(dense(whole), dense(merged))
+
+
+class Failing(NamedTuple):
+    """A loader whose store does not answer, or whose bundle holds garbage."""
+
+    error: type[BaseException]
+
+    def load(self, version: str, digest: str) -> Profile | None:
+        raise self.error("no answer")
+
+
+@pytest.mark.parametrize(
+    ("error", "counted"),
+    [
+        (StoreUnavailable, measure_drift.ROWS_PROFILE_UNAVAILABLE),
+        (OSError, measure_drift.ROWS_PROFILE_UNAVAILABLE),
+        (UnicodeError, measure_drift.ROWS_WITHOUT_PROFILE),
+        (MemoryError, measure_drift.ROWS_WITHOUT_PROFILE),
+    ],
+)
+def test_profile_that_cannot_be_had_stops_nothing(error: type[BaseException], counted: str) -> None:
+    pipeline = beam.Pipeline(FnApiRunner())
+    rows = pipeline | beam.Create([scored(1, 2, 3)])
+    assert_that(rows | MeasureDrift(SPEC, Failing(error), "m") | beam.FlatMap(seen_scores), are([]))
+    result = pipeline.run()
+    result.wait_until_finish()
+    [found] = result.metrics().query(MetricsFilter().with_name(counted))["counters"]
+    assert found.committed == 3
