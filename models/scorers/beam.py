@@ -58,9 +58,18 @@ class BeamScorer(Scorer):
         return cls(_handler(folder, manifest), manifest)
 
     def score(self, batch: pa.RecordBatch) -> npt.NDArray[np.float64]:
-        """Score as one batch of the handler; an empty batch does not reach it."""
+        """Score as one batch of the handler, of DataFrames as several where it would mix types; never as none."""
         if batch.num_rows == 0:
             return np.empty(0, dtype=np.float64)
+        groups = _alike(batch) if self._rows is _frames else [np.arange(batch.num_rows)]
+        if len(groups) == 1:
+            return self._scored(batch)
+        scores = np.empty(batch.num_rows, dtype=np.float64)
+        for rows in groups:
+            scores[rows] = self._scored(batch.take(pa.array(rows)))
+        return scores
+
+    def _scored(self, batch: pa.RecordBatch) -> npt.NDArray[np.float64]:
         results = list(self._handler.run_inference(self._rows(batch), self._model))
         return self._answers.scores(np.asarray([np.asarray(_inference(result)) for result in results]))
 
@@ -139,6 +148,20 @@ def _arrays(batch: pa.RecordBatch) -> list[npt.NDArray[np.float64]]:
 def _frames(batch: pa.RecordBatch) -> list[Any]:
     frame = batch.to_pandas()
     return [frame.iloc[row : row + 1] for row in range(batch.num_rows)]
+
+
+def _alike(batch: pa.RecordBatch) -> list[npt.NDArray[np.int64]]:
+    """The rows, with those together that have nulls in the same columns, of those that are no floats.
+
+    In a DataFrame a null changes the type of a whole column, so the neighbours' too; and a handler puts the
+    DataFrames that it is given together.
+    """
+    nulls = [column.is_null() for column in batch.columns if not pa.types.is_floating(column.type)]
+    if not any(mask.true_count for mask in nulls):
+        return [np.arange(batch.num_rows)]
+    masks = np.column_stack([mask.to_numpy(zero_copy_only=False) for mask in nulls])
+    _, kinds = np.unique(masks, axis=0, return_inverse=True)
+    return [np.flatnonzero(kinds.ravel() == kind) for kind in range(kinds.max() + 1)]
 
 
 _ROWS: Mapping[str, Callable[[pa.RecordBatch], Any]] = {
