@@ -25,7 +25,7 @@ from tests.jobs.flows import Flow, json_lines, read_avro, trip, trips
 ROOT = f"bigquery://{PROJECT}.flights"
 LETTERS = TableAddress(PROJECT, "flights", "letters")
 COLUMNS = columns_of(avsc("DeadLetter"))
-MEASURED = ("scored_at", "latency_us", "worker", "at")
+MEASURED = ("scored_at", "latency_us", "worker", "run", "at")
 
 
 @pytest.fixture
