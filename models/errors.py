@@ -1,5 +1,6 @@
 """The two families of errors of the model side; each module defines its own members of them."""
 
+import re
 from typing import ClassVar
 
 
@@ -21,14 +22,21 @@ class StoreError(Exception):
     """
 
 
+_MOST_CHARACTERS = 2000
+_FRAME = re.compile(r"\s*(\[bt\] \(\d+\)|Stack trace:\s*$)")
+
+
 def one_line(error: BaseException) -> str:
-    """Class and first line of an error of a library, for a one-line message (at most 300 characters)."""
+    """Class and message of an error of a library, its lines joined to one (at most 2,000 characters).
+
+    Many libraries say in the first line only where it happened, and in a later one what. Frames of native code
+    (`[bt] (0) …`) are left out: they are addresses, which differ from process to process.
+    """
     try:
-        lines = str(error).strip().splitlines()
+        text = " ".join(word for line in str(error).splitlines() if not _FRAME.match(line) for word in line.split())
     except Exception:  # an error of an untrusted model may not even be printable
-        lines = []
-    text = lines[0].strip() if lines else ""
-    return writable(f"{type(error).__name__}: {text}"[:300] if text else type(error).__name__)
+        text = ""
+    return writable(f"{type(error).__name__}: {text}"[:_MOST_CHARACTERS] if text else type(error).__name__)
 
 
 def writable(text: str) -> str:

@@ -122,7 +122,7 @@ def _typed(batch: pa.RecordBatch, entry: Input) -> pa.Array:
         try:
             column = column.cast(wanted, safe=entry.type != "number")
         except pa.ArrowInvalid as error:
-            raise WrongInputs(f"input {entry.name!r} does not fit {wanted}: {str(error).splitlines()[0]}") from None
+            raise WrongInputs(f"input {entry.name!r} does not fit {wanted}: {' '.join(str(error).split())}") from None
     if entry.type == "number" and pc.any(pc.is_nan(column)).as_py():
         column = pc.if_else(pc.is_nan(column), pa.scalar(None, wanted), column)
     return column
