@@ -37,7 +37,8 @@ def summarise(
         "receipts": counts.get(metrics.RECEIPTS_WRITTEN, 0),
         "dead_letters": {stage: counts.get(metrics.DEAD_LETTERS_PREFIX + stage, 0) for stage in STAGES},
         "late": counts.get(metrics.EVENTS_LATE, 0),
-        "features_over_limit": _over_limit(counts),
+        "features_over_limit": _after(metrics.OVER_LIMIT_PREFIX, counts),
+        "records_deleted": _after(metrics.RECORDS_DELETED_PREFIX, counts),
         "versions": _versions(counts),
         "releases": _by_release(counts),
         "releases_admitted": counts.get(metrics.RELEASES_ADMITTED, 0),
@@ -54,9 +55,10 @@ def summarise(
     }
 
 
-def _over_limit(counts: Mapping[str, int]) -> dict[str, int]:
-    """Events whose value of a feature is null since a tile had more distinct values than `max_values_per_tile`."""
-    prefix = metrics.OVER_LIMIT_PREFIX
+def _after(prefix: str, counts: Mapping[str, int]) -> dict[str, int]:
+    """The counts whose names begin so, by what follows: events whose value of a feature is null since a tile had more
+    distinct values than `max_values_per_tile`; records of `topic/partition` that were deleted before they were read.
+    """
     return {name.removeprefix(prefix): n for name, n in sorted(counts.items()) if name.startswith(prefix) and n}
 
 
@@ -105,7 +107,7 @@ def feature_counts(counts: Mapping[str, int], folder: str, run_id: str) -> dict[
         raise CountsDoNotAdd(f"{read} records read, but {decoded} decoded + {letters['decode']} dead letters of decode")
     rows = decoded - letters["features"]
     document = {"run": run_id, "records_read": read, "rows": rows, "dead_letters": letters, "out": folder}
-    return document | {"features_over_limit": _over_limit(counts)}
+    return document | {"features_over_limit": _after(metrics.OVER_LIMIT_PREFIX, counts)}
 
 
 def feature_lines(counts: Mapping[str, Any]) -> str:
@@ -146,6 +148,7 @@ def print_summary(summary: Mapping[str, Any], stream: Any = None) -> None:
     ]
     rows += [(name, f"{n:,}") for name, n in _lines_over_limit(summary)]
     rows += [(f"dead letters, {stage}", f"{n:,}") for stage, n in summary["dead_letters"].items() if n]
+    rows += [(f"deleted before read, {place}", f"{n:,}") for place, n in summary["records_deleted"].items()]
     for version, roles in summary["versions"].items():
         rows += [(f"version {version}, {role}", f"{n:,}") for role, n in roles.items()]
     rows += [

@@ -60,6 +60,7 @@ DEAD_LETTERS_PREFIX = "dead_letters/"
 SCORES_PREFIX = "scores/"
 RELEASE_PREFIX = "release/"
 OVER_LIMIT_PREFIX = "features_over_limit/"
+RECORDS_DELETED_PREFIX = "kafka_records_deleted/"
 
 
 def dead_letters(stage: str) -> _Counter:
@@ -75,6 +76,11 @@ def scores(version: str, role: str) -> _Counter:
 def over_limit(feature: str) -> _Counter:
     """Counts events whose value of a feature is null since a tile has more distinct values than are kept."""
     return counter(OVER_LIMIT_PREFIX + feature)
+
+
+def records_deleted(topic: str, partition: int) -> _Counter:
+    """Counts records of a topic that the broker deleted before they were read."""
+    return counter(f"{RECORDS_DELETED_PREFIX}{topic}/{partition}")
 
 
 def counts_of(result: PipelineResult) -> dict[str, int]:

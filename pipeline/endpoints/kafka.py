@@ -15,9 +15,10 @@ from apache_beam.utils.timestamp import MIN_TIMESTAMP, Duration, Timestamp
 
 from pipeline.endpoints.kafka_address import EARLIEST, KafkaAddress
 from pipeline.endpoints.kafka_blocks import Polled, blocks_of, filled_blocks, lost_records
+from pipeline.endpoints.kafka_client import TopicUnreadable
 from pipeline.endpoints.kafka_pool import commit, shared_reader
 from pipeline.endpoints.kafka_progress import Offsets, TopicStretch, TopicTracker, TopicWatermarks
-from pipeline.endpoints.kafka_readers import TopicReader
+from pipeline.endpoints.kafka_readers import Gap, TopicReader
 from pipeline.endpoints.kafka_registry import RegistryUnreachable, check_registry
 from schemas.job import EventsSpec
 from schemas.raw import RawBlock
@@ -64,8 +65,11 @@ class _TopicFn(beam.DoFn, RestrictionProvider):
         return max(sum(until.values()) - sum(restriction.start.values()), 1)
 
     def _poll(self, reader: TopicReader, until: Offsets | None = None) -> Polled:
-        records, skipped, damages = reader.poll(_POLL_RECORDS, _BUSY_POLL_SECONDS if self._busy else _POLL_SECONDS)
+        seconds = _BUSY_POLL_SECONDS if self._busy else _POLL_SECONDS
+        records, skipped, damages, gaps = reader.poll(_POLL_RECORDS, seconds)
         self._busy = len(records) >= _BUSY_RECORDS
+        for gap in gaps:
+            _report(gap if until is None else gap._replace(end=min(gap.end, until[gap.partition])), reader.address)
         if until is not None:
             records = [record for record in records if record.offset < until[record.partition]]
             damages = [damage._replace(end=min(damage.end, until[damage.partition])) for damage in damages]
@@ -75,6 +79,18 @@ class _TopicFn(beam.DoFn, RestrictionProvider):
         metrics.counter(RECORDS_IN_FUTURE).inc(polled.in_future)
         metrics.counter(RECORDS_LOST).inc(len(lost))
         return polled._replace(blocks=polled.blocks + lost)
+
+
+def _report(gap: Gap, address: KafkaAddress) -> None:
+    """Counts what was deleted before it was read, and says so. Raises `TopicUnreadable` where that fails the job."""
+    if gap.offsets <= 0:
+        return
+    place = f"{address.public}[{gap.partition}]"
+    said = f"{place}: {gap.offsets} records (offsets {gap.first} to {gap.end - 1}) were deleted before they were read"
+    if address.gap_fails:
+        raise TopicUnreadable(f"{said}; to go on without them: on_gap=warn in the topic's URI, or another start")
+    _LOG.warning("%s; reading goes on at offset %d", said, gap.end)
+    metrics.records_deleted(address.topic, gap.partition).inc(gap.offsets)
 
 
 class _FollowFn(_TopicFn):
@@ -151,8 +167,9 @@ class ReadTopic(beam.PTransform[beam.pvalue.PBegin, beam.PCollection[RawBlock]])
     unbounded unless the address has an end. One reader takes all partitions, so that an idle one is known as such;
     what follows is spread by event id. Nothing is lost unsaid: a record without a value, or in a batch that the broker
     cannot give back, comes as a block with `error`. Counted: `records_in_future` (more than a minute ahead of the
-    clock: they move no watermark), `kafka_records_lost` (in damaged batches) and `kafka_offsets_skipped` (deleted or
-    compacted before they were read, or marks of transactions).
+    clock: they move no watermark), `kafka_records_lost` (in damaged batches), `kafka_records_deleted/…` by topic and
+    partition (by the broker, before they were read; they fail the job where the address says so) and
+    `kafka_offsets_skipped` (compacted, or marks of transactions).
     """
 
     def __init__(self, address: KafkaAddress, spec: EventsSpec) -> None:

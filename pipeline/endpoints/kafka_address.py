@@ -12,6 +12,7 @@ from schemas.validation import Absent, SpecError
 
 SCHEME = "kafka"
 EARLIEST, LATEST, COMMITTED = "earliest", "latest", "committed"
+FAIL, WARN = "fail", "warn"
 _FORM = "kafka://host:port/topic"
 _STARTS = (EARLIEST, LATEST, COMMITTED)
 _IDLE_AFTER = "30s"
@@ -38,6 +39,12 @@ class KafkaAddress:
     registry: str = ""
     registry_auth: str = ""
     client: tuple[tuple[str, str], ...] = ()
+    on_gap: str = ""
+
+    @property
+    def gap_fails(self) -> bool:
+        """Whether records that the broker deleted before they were read fail the job: by default a bounded one."""
+        return self.on_gap == FAIL or (self.bounded and not self.on_gap)
 
     @property
     def public(self) -> str:
@@ -106,6 +113,12 @@ def _until(value: str, place: str) -> bool:
     return True
 
 
+def _on_gap(value: str, place: str) -> str:
+    if value not in (FAIL, WARN):
+        raise SpecError(place, value, f"{FAIL}, {WARN}")
+    return value
+
+
 def _idle_after(value: str, place: str) -> int:
     try:
         return parse_duration_us(value)
@@ -142,6 +155,7 @@ def _properties(text: str, place: str) -> tuple[tuple[str, str], ...]:
 _FIELDS: Mapping[str, tuple[str, Callable[[str, str], Any]]] = {
     "start": ("start", _start),
     "until": ("bounded", _until),
+    "on_gap": ("on_gap", _on_gap),
     "group": ("group", lambda value, place: value or None),
     "idle_after": ("idle_after_us", _idle_after),
     "schema": ("schema", _read),

@@ -28,12 +28,26 @@ class Record(NamedTuple):
     headers: tuple[tuple[str, bytes | None], ...] = ()
 
 
+class Gap(NamedTuple):
+    """Offsets of one partition, from `first` to before `end`, that the broker deleted before they were read."""
+
+    partition: int
+    first: int
+    end: int
+
+    @property
+    def offsets(self) -> int:
+        """How many: as many records, or fewer where some were compacted away or were marks of transactions."""
+        return self.end - self.first
+
+
 class Arrived(NamedTuple):
-    """What one poll brought: records, how many offsets had none any more, and those that cannot be read."""
+    """What one poll brought: records, offsets that never had one or have none by compaction, damaged ones, and gaps."""
 
     records: list[Record]
     skipped: int
     damages: list[Damage]
+    gaps: list[Gap]
 
 
 class TopicReader:
@@ -159,8 +173,8 @@ class TopicReader:
     def poll(self, records: int, seconds: float) -> Arrived:
         """What has arrived, at most so many records. Raises `TopicUnreadable` for what does not pass by itself.
 
-        Skipped are records that the broker deleted before they were read, the gaps of compaction and the marks of
-        transactions.
+        Skipped are what compaction removed and the marks of transactions; a gap is what the broker deleted before it
+        was read.
         """
         from confluent_kafka import KafkaError
 
@@ -190,11 +204,12 @@ class TopicReader:
                 self._troubled(error)
         self._troubles.check()
         damages = [self._damage(message) for message in broken.values() if is_damage(message.error())]
-        skipped += sum(self._gone(message) for message in broken.values() if not is_damage(message.error()))
+        gaps = [self._gone(message) for message in broken.values() if not is_damage(message.error())]
         if broken or self._alone:
             self._alone = False
             self._assign(self.position)
-        return Arrived(arrived, skipped, [damage for damage in damages if damage is not None])
+        known = [damage for damage in damages if damage is not None]
+        return Arrived(arrived, skipped, known, [gap for gap in gaps if gap.offsets])
 
     def _damage(self, message: Any) -> Damage | None:
         """The records lost with a damaged batch, which are passed by; None where it must be tried again."""
@@ -210,8 +225,8 @@ class TopicReader:
         reason = message.error().str()
         return Damage(partition, first, end, reason) if end > first else None
 
-    def _gone(self, message: Any) -> int:
-        """How many offsets lie between where this reader stands and the first that the broker still has."""
+    def _gone(self, message: Any) -> Gap:
+        """What lies between where this reader stands and the first offset that the broker still has."""
         partition = message.partition()
         asked, (low, high) = self.position[partition], self.bounds(partition)
         if asked > high:
@@ -220,7 +235,7 @@ class TopicReader:
                 "the topic was made anew or cut off; choose another start"
             )
         self.position[partition] = max(asked, low)
-        return max(low - asked, 0)
+        return Gap(partition, asked, max(asked, low))
 
     def _troubled(self, error: Any) -> None:
         """While troubles last no partition counts as idle, and after an outage only once its end is known again."""

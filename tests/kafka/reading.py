@@ -6,7 +6,7 @@ from contextlib import contextmanager
 
 from pipeline.endpoints.kafka_address import KafkaAddress
 from pipeline.endpoints.kafka_damage import Damage
-from pipeline.endpoints.kafka_readers import Arrived, Record, TopicReader
+from pipeline.endpoints.kafka_readers import Arrived, Gap, Record, TopicReader
 
 SECONDS = 60.0
 
@@ -25,6 +25,7 @@ def read_until(reader: TopicReader, position: Mapping[int, int], listing: bool =
     """All that comes until these offsets are reached; with `listing` new partitions are looked for at every poll."""
     records: list[Record] = []
     damages: list[Damage] = []
+    gaps: list[Gap] = []
     skipped, deadline = 0, time.monotonic() + SECONDS
     while any(reader.position.get(partition, -1) < offset for partition, offset in position.items()):
         assert time.monotonic() < deadline, f"at {reader.position} of {dict(position)} after {SECONDS:.0f} s"
@@ -32,4 +33,5 @@ def read_until(reader: TopicReader, position: Mapping[int, int], listing: bool =
             reader.find_partitions(0)
         more = reader.poll(1000, 0.1)
         records, damages, skipped = records + more.records, damages + more.damages, skipped + more.skipped
-    return Arrived(records, skipped, damages)
+        gaps += more.gaps
+    return Arrived(records, skipped, damages, gaps)

@@ -93,7 +93,7 @@ def test_partition_that_stands_still_without_a_reason_is_warned_of(
         reader.seek({0: 0})
         read_until(reader, {0: 3})
         while not reader.stalled():
-            assert reader.poll(100, 0.1) == ([], 0, [])
+            assert reader.poll(100, 0.1) == kafka_readers.Arrived([], 0, [], [])
         reader.find_partitions(0)
     assert "[0]: nothing has come since offset 3, though it is not the last" in caplog.text
 

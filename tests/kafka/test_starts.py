@@ -6,6 +6,7 @@ import pytest
 
 from pipeline.endpoints.kafka_client import TopicUnreadable
 from pipeline.endpoints.kafka_pool import commit
+from pipeline.endpoints.kafka_readers import Gap
 from tests.kafka.reading import opened, read_until
 from tests.kafka.topics import START_US, Topics, event
 
@@ -52,13 +53,13 @@ def test_reading_alone_commits_nothing(topics: Topics, filled: str) -> None:
     assert topics.committed(filled, group) == {0: -1001}
 
 
-def test_offsets_that_the_broker_deleted_are_skipped_and_counted(topics: Topics, filled: str) -> None:
+def test_offsets_that_the_broker_deleted_are_a_gap(topics: Topics, filled: str) -> None:
     topics.delete_before(filled, 0, 2)
     with opened(topics.address(filled)) as reader:
         reader.seek({0: 0, 1: 0})
         arrived = read_until(reader, {0: 3})
     assert [record.offset for record in arrived.records] == [2]
-    assert arrived.skipped == 2
+    assert (arrived.skipped, arrived.gaps) == (0, [Gap(0, 0, 2)])
 
 
 def test_topic_that_is_shorter_than_it_was_is_a_clear_error(topics: Topics, filled: str) -> None:
