@@ -71,6 +71,8 @@ def known_rows_scored(
     Raises:
         PartlyScored: there are such rows; the error is `UNKNOWN`, the detail names input and value.
     """
+    if not categories:
+        return score(matrix)
     places = [place for place, name in enumerate(names) if name in categories]
     unknown = matrix[:, places] < 0
     rows = np.flatnonzero(unknown.any(axis=1))

@@ -75,7 +75,7 @@ class LightgbmScorer(Scorer):
             if name in self._categories:
                 rows[rows[:, place] < 0, place] = np.nan
         answer = self._booster.predict(rows, num_threads=1)
-        if self._answers.kind == "class" and self._objective == "binary":
+        if self._answers.kind == "class" and self._objective not in _SEVERAL:
             return np.asarray(answer > 0.5, dtype=np.float64)
         return self._answers.scores(answer)
 
@@ -93,6 +93,9 @@ class LightgbmScorer(Scorer):
                 allowed = ", ".join(_PROBABILITIES)
                 raise WillNotLoad(f"lightgbm: objective {self._objective!r}; allowed for a probability: {allowed}")
             self._answers.column(max(classes, 2))
+        if self._answers.kind == "class" and self._objective not in _PROBABILITIES:
+            allowed = ", ".join(_PROBABILITIES)
+            raise WillNotLoad(f"lightgbm: objective {self._objective!r}; allowed for a class: {allowed}")
         if self._answers.kind == "regression" and self._objective in _SEVERAL:
             raise WillNotLoad(f"lightgbm: objective {self._objective!r}; allowed for a regression: one with one value")
 

@@ -16,6 +16,7 @@ from models.scorers.categories import Categories, categories_of, stated_categori
 from models.scorers.columns import in_trained_order, known_rows_scored, strings_of, trained_matrix
 
 _PROBABILITIES = ("binary:logistic", "multi:softprob")
+_CLASSES = (*_PROBABILITIES, "binary:hinge", "multi:softmax")
 
 
 class XgboostScorer(Scorer):
@@ -80,6 +81,9 @@ class XgboostScorer(Scorer):
                 allowed = " or ".join(_PROBABILITIES)
                 raise WillNotLoad(f"xgboost: objective {self._objective!r}; allowed for a probability: {allowed}")
             self._answers.column(max(classes, 2))
+        if self._answers.kind == "class" and self._objective not in _CLASSES:
+            allowed = ", ".join(_CLASSES)
+            raise WillNotLoad(f"xgboost: objective {self._objective!r}; allowed for a class: {allowed}")
         if self._answers.kind == "regression" and self._objective.startswith("multi:"):
             raise WillNotLoad(f"xgboost: objective {self._objective!r}; allowed for a regression: one with one value")
 

@@ -144,6 +144,12 @@ def test_linear_booster_scores(tmp_path: Path) -> None:
     ("objective", "changes", "message"),
     [
         ("reg:squarederror", {}, "objective 'reg:squarederror'; allowed for a probability"),
+        ("binary:logitraw", {"output": {"kind": "class"}}, "objective 'binary:logitraw'; allowed for a class: binary"),
+        (
+            "reg:squarederror",
+            {"output": {"kind": "class"}},
+            "objective 'reg:squarederror'; allowed for a class: binary",
+        ),
         ("binary:logistic", {"inputs": INPUTS}, "inputs delay, distance, weekend, carrier; allowed: the trained"),
         ("binary:logistic", {"parameters": {"treshold": 1}}, "parameter .treshold. is unknown; allowed: classes"),
         ("binary:logistic", {"parameters": {"classes": ["late"]}}, "allowed: a list of 2 different strings"),

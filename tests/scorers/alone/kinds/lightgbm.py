@@ -56,7 +56,8 @@ def _make(folder: Path, names: list[str], objective: str, output: str, changes: 
     settings: dict[str, Any] = {"objective": objective, "num_threads": 1, "verbosity": -1, "min_data_per_group": 5}
     settings |= {"num_class": changes["classes"]} if "classes" in changes else {}
     frame = _as_trained(rows[names], dtypes)
-    data = lightgbm.Dataset(frame, labels, categorical_feature=changes.get("plain", "auto"))
+    group = [len(rows) // 8] * 8 if objective == "lambdarank" else None
+    data = lightgbm.Dataset(frame, labels, group=group, categorical_feature=changes.get("plain", "auto"))
     booster = lightgbm.train(settings, data, 12)
     folder.mkdir(parents=True, exist_ok=True)
     booster.save_model(folder / "model.txt")
@@ -94,6 +95,8 @@ CASES = tuple(
         ("integers-named-as-categories", ["floor", "delay"], "regression", "regression", {"plain": ["floor"]}),
         ("all-binary", _ALL, "binary", "probability", {}),
         ("all-binary-class", _ALL, "binary", "class", {"answer": lambda row: float(row > 0.5)}),
+        ("all-entropy-class", _ALL, "cross_entropy", "class", {"answer": lambda row: float(row > 0.5)}),
+        ("all-ranking", _ALL, "lambdarank", "regression", {}),
         ("all-labelled", _ALL, "multiclass", "probability", _LABELLED),
         ("all-three-classes", _ALL, "multiclass", "class", {"classes": 3, "answer": lambda row: float(row.argmax())}),
     )

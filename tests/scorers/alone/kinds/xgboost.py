@@ -69,6 +69,8 @@ def _make(folder: Path, names: list[str], objective: str, output: str, changes: 
     settings = {"objective": objective, "max_depth": 4, "nthread": 1, **changes.get("train", {})}
     labels: Any = target if objective.startswith("reg") else pd.qcut(target, settings.get("num_class", 2), labels=False)
     data = xgboost.DMatrix(as_trained(rows, names), labels, enable_categorical=True)
+    if objective.startswith("rank"):
+        data.set_group([_ROWS // 8] * 8)
     booster = xgboost.train(settings, data, 12)
     folder.mkdir(parents=True, exist_ok=True)
     booster.save_model(folder / changes.get("file", "model.ubj"))
@@ -106,6 +108,8 @@ CASES = tuple(
         ("all-binary", _ALL, "binary:logistic", "probability", {}),
         ("all-binary-class", _ALL, "binary:logistic", "class", {"answer": lambda row: float(row > 0.5)}),
         ("text-categories-labelled", ["carrier", "delay"], "multi:softprob", "probability", _LABELLED),
+        ("all-ranking", _ALL, "rank:pairwise", "regression", {}),
+        ("all-hinge", _ALL, "binary:hinge", "class", {}),
         ("linear", _NUMBERS, "binary:logistic", "probability", {"train": {"booster": "gblinear"}}),
         ("all-three-classes", _ALL, "multi:softmax", "class", {"train": {"num_class": 3}}),
     )
