@@ -1,27 +1,24 @@
 """The formats of event files: what an open file holds, as raw blocks. Memory is bounded by the largest record."""
 
 import struct
-from collections.abc import Callable, Generator, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import IO
 
 import msgspec
 from apache_beam.io.tfrecordio import _TFRecordUtil
 
+from pipeline.endpoints import json_files
 from pipeline.endpoints.compressed import DAMAGE_BYTES, Damage, inflated
 from pipeline.endpoints.inflaters import Compression
+from pipeline.endpoints.json_files import Blocks, JsonFile, too_large
 from schemas.avro_files import ContainerReader
 from schemas.byte_windows import ByteWindow, Readable
 from schemas.raw import RawBlock
 
-MAX_RECORD_BYTES = 16 * 1024 * 1024
-"""Bytes of a JSON line or a TFRecord; one that has more is a dead letter."""
-_JSON_BYTES = 4 * 1024 * 1024
+_PIECE_BYTES = 4 * 1024 * 1024
 _EXAMPLES, _EXAMPLE_BYTES = 4096, 64 * 1024 * 1024
 # Length and its checksum; the checksum of the data behind them.
 _TFRECORD_HEAD, _TFRECORD_TAIL = 12, 4
-
-Blocks = Generator[RawBlock, None, RawBlock | None]
-"""Blocks of a stretch; returned is what is not whole at its end."""
 
 
 class EventFile:
@@ -55,7 +52,7 @@ class EventFile:
 
 
 def _plain(stream: IO[bytes]) -> Iterator[bytes | Damage]:
-    while piece := stream.read(_JSON_BYTES):
+    while piece := stream.read(_PIECE_BYTES):
         yield piece
 
 
@@ -90,46 +87,6 @@ def _is_whole(line: bytes) -> bool:
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return False
     return True
-
-
-class _Json:
-    """JSON lines."""
-
-    def __init__(self, path: str) -> None:
-        self._path, self._at = path, 0
-
-    def __call__(self, file: Readable) -> Blocks:
-        rest = b""
-        while chunk := file.read(min(_JSON_BYTES, MAX_RECORD_BYTES)):
-            data = rest + chunk
-            first = data.find(b"\n")
-            if (first if first >= 0 else len(data)) > MAX_RECORD_BYTES:
-                rest = yield from self._too_long(data, file)
-                continue
-            end = data.rfind(b"\n") + 1
-            if end:
-                yield RawBlock(f"{self._path}@{self._at}", data=data[:end])
-            rest = data[end:]
-            self._at += end
-        start, self._at = self._at, self._at + len(rest)
-        return RawBlock(f"{self._path}@{start}", data=rest) if rest else None
-
-    def _too_long(self, data: bytes, file: Readable) -> Generator[RawBlock, None, bytes]:
-        """One block for a line that is too long, of which only the first bytes are kept; returns what follows it."""
-        head, size, rest = data[:MAX_RECORD_BYTES], 0, data
-        while (end := rest.find(b"\n")) < 0:
-            size += len(rest)
-            rest = file.read(_JSON_BYTES)
-            if not rest:
-                break
-        size += max(end, 0)
-        yield RawBlock(f"{self._path}@{self._at}", data=head, error=_too_large("line", size, len(head)))
-        self._at += size + (end >= 0)
-        return rest[end + 1 :]
-
-
-def _too_large(what: str, size: int, kept: int) -> str:
-    return f"a {what} of {size} bytes; allowed: at most {MAX_RECORD_BYTES} (the first {kept} are in the letter)"
 
 
 class _Avro:
@@ -183,7 +140,7 @@ class _TfRecord:
         length, checksum = struct.unpack("<QI", head)
         if _TFRecordUtil._masked_crc32c(head[:8]) != checksum:
             return None, self._damaged(window, None, "the checksum of a length is wrong")
-        if length > MAX_RECORD_BYTES:
+        if length > json_files.MAX_RECORD_BYTES:
             return None, self._large(window, length)
         if not window.need(_TFRECORD_HEAD + length + _TFRECORD_TAIL):
             return None, self._damaged(window, None, f"a record of {length} bytes is cut off")
@@ -203,13 +160,13 @@ class _TfRecord:
         return RawBlock(f"{self._path}@{at}", data=skipped.head, error=f"TFRecord is damaged: {why}")
 
     def _large(self, window: ByteWindow, length: int) -> RawBlock:
-        at, skipped = window.at, window.skip(_TFRECORD_HEAD + length + _TFRECORD_TAIL, MAX_RECORD_BYTES)
-        error = _too_large("record", length, len(skipped.head))
+        at, skipped = window.at, window.skip(_TFRECORD_HEAD + length + _TFRECORD_TAIL, json_files.MAX_RECORD_BYTES)
+        error = too_large("record", length, len(skipped.head))
         return RawBlock(f"{self._path}@{at}", data=skipped.head, error=error)
 
 
 _READERS: Mapping[str, Callable[[str], Callable[[Readable], Blocks]]] = {
     "avro": _Avro,
-    "json": _Json,
+    "json": JsonFile,
     "tfexample": _TfRecord,
 }

@@ -8,7 +8,7 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from pipeline.endpoints import event_files
+from pipeline.endpoints import event_files, json_files
 from schemas import batches
 from tests.jobs.flows import COLUMNS, Flow, json_lines, trip, trips
 from tests.jobs.test_bad_input import adds_up
@@ -29,7 +29,8 @@ def small_columns(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pa, "concat_batches", concat)
     monkeypatch.setattr(batches, "MAX_BYTES", MIB, raising=False)
     monkeypatch.setattr(batches, "WHOLE_BYTES", MIB // 2, raising=False)
-    monkeypatch.setattr(event_files, "_JSON_BYTES", MIB // 2, raising=False)
+    monkeypatch.setattr(json_files, "_JSON_BYTES", MIB // 2)
+    monkeypatch.setattr(event_files, "_PIECE_BYTES", MIB // 2)
 
 
 @pytest.mark.usefixtures("small_columns")
