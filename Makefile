@@ -15,7 +15,7 @@ SEED ?=
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-flink soak test test-dataflow dataflow-template lint typecheck bench bench-swap bench-stream bench-idle bench-slow bench-startup lock clean .venv
+.PHONY: help demo demo-flink soak test test-dataflow dataflow-template lint typecheck bench bench-swap bench-stream bench-idle bench-slow bench-startup bench-waiting lock clean .venv
 
 help: ## Show this list
 	@echo "Usage: make TARGET"
@@ -77,6 +77,9 @@ bench-startup: .venv ## Measure what a start costs with bytecode and without; wr
 
 bench-large: .venv ## Score more than 2 GiB of JSON lines in one bounded run; writes benchmarks/LARGE.md
 	@$(RUN) -m benchmarks.large
+
+bench-waiting: .venv ## Measure what a batch costs while few events wait and while many do; writes benchmarks/WAITING.md
+	@$(RUN) -m benchmarks.waiting
 
 lock: .venv/bin/uv ## Pin what setup.py resolves to, for here and for images of workers (UPGRADE=--upgrade takes newer)
 	@$(COMPILE) --extra all --extra dev $(UPGRADE) --output-file requirements.lock

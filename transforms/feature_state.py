@@ -9,10 +9,12 @@ from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 
 from schemas import batches
 from schemas.times import format_duration_us
+from transforms import waiting as waits
 from transforms.state import StateFormatMismatch
 from transforms.tile_queries import evaluate, over_limit
 from transforms.tiles import (
@@ -107,9 +109,7 @@ def _check_columns(plan: KeyPlan, wanted: Iterable[str], held: Iterable[str]) ->
 
 def ready_times(plan: KeyPlan, times_us: Ints) -> Ints:
     """The latest T of the plan's features for each event time: when its features are complete."""
-    steps = {feature.every_us for feature in plan.features}
-    latest: Ints = np.maximum.reduce([np.floor_divide(times_us, step) * step for step in sorted(steps)])
-    return latest
+    return waits.ready_times({feature.every_us for feature in plan.features}, times_us)
 
 
 def features_of(plan: KeyPlan, tiles: TileTables | None, rows: pa.RecordBatch) -> pa.RecordBatch:
@@ -163,7 +163,7 @@ def _take_due(plan: KeyPlan, state: FeatureState) -> pa.RecordBatch | None:
     if not state.waiting:
         return None
     waiting = batches.concat_batches(state.waiting)
-    due = ready_times(plan, batches.times_us(waiting)) <= state.watermark_us
+    due = is_served(plan, waiting, state.watermark_us)
     state.waiting = [] if due.all() else [batches.take_rows(waiting, ~due)]
     return batches.take_rows(waiting, due) if due.any() else None
 
@@ -208,12 +208,9 @@ def _first_tile(tables: TileTables) -> int:
     return min(int(table.tile.min()) for table in tables.tiles.values() if len(table.tile))
 
 
-def next_due(plan: KeyPlan, state: FeatureState) -> tuple[int, int] | None:
-    """The earliest and the latest T of the waiting events in microseconds; None if none waits."""
-    if not state.waiting:
-        return None
-    times = np.concatenate([ready_times(plan, batches.times_us(batch)) for batch in state.waiting])
-    return int(times.min()), int(times.max())
+def is_served(plan: KeyPlan, rows: pa.RecordBatch, watermark_us: int) -> npt.NDArray[np.bool_]:
+    """Which rows no longer wait."""
+    return ready_times(plan, batches.times_us(rows)) <= watermark_us
 
 
 def folds_at(plan: KeyPlan, rows: pa.RecordBatch) -> int:

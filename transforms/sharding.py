@@ -40,8 +40,13 @@ def split_by_shard(
     if shards == 1:
         return [(0, batch)]
     shard_of = (hashes % np.uint64(shards)).astype(np.int64)
-    order = np.argsort(shard_of, kind="stable")
-    found, starts = np.unique(shard_of[order], return_index=True)
+    return split_by(batch, shard_of)
+
+
+def split_by(batch: pa.RecordBatch, group: npt.NDArray[np.int64]) -> list[tuple[int, pa.RecordBatch]]:
+    """The batch cut by `group`, shape (n,); rows keep their order."""
+    order = np.argsort(group, kind="stable")
+    found, starts = np.unique(group[order], return_index=True)
     if len(found) == 1:
         return [(int(found[0]), batch)]
     sorted_batch = take_rows(batch, order)

@@ -1,9 +1,10 @@
 """WindowFeatures: point-in-time features of each event from the events before it (DESIGN §7)."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import apache_beam as beam
+import numpy as np
 import pyarrow as pa
 from apache_beam.coders import VarIntCoder
 from apache_beam.transforms.timeutil import TimeDomain
@@ -13,16 +14,17 @@ from apache_beam.utils.timestamp import Timestamp
 
 from schemas import batches
 from schemas.job import FeaturesSpec
-from transforms import feature_state, metrics, tiles
+from transforms import feature_state, metrics, tiles, waiting
 from transforms.coders import ArrowBatchCoder
 from transforms.feature_state import FeatureState, Grains, Layout, features_of
 from transforms.gathering import GatheringFn
 from transforms.join_features import EMIT_ROWS, JoinFeatures, Sharded, stamped
-from transforms.sharding import hash_values, split_by_shard
+from transforms.sharding import hash_values, split_by, split_by_shard
 from transforms.state import VersionedStateCoder
 from transforms.tile_queries import over_limit
 from transforms.tiles import KEY, KeyPlan, TileTables, fold, observations, plan_key
 from transforms.timers import at_or_after, just_before
+from transforms.waiting import Waits
 
 
 class _ObserveFn(GatheringFn):
@@ -64,9 +66,14 @@ def watermark_of(fired: Timestamp) -> int:
 class _ArrivingFn(beam.DoFn):
     """A shard over time. `NEXT` fires at the earliest T that an event waits for; `LAST`, at the latest, lets one
     call do the work when the watermark leaps over many; `FOLD` turns the rows of grains that are over into partial
-    aggregates; `FORGET` clears a shard that nothing can need any more."""
+    aggregates; `FORGET` clears a shard that nothing can need any more.
 
-    WAITING = BagStateSpec("waiting", ArrowBatchCoder())
+    An event is in one place: with those that wait until the watermark has reached its T, then in `OPEN_ROWS` until its
+    grain is over. `WAITS` says when the next is due, so that those that wait are read only when one of them is.
+    """
+
+    WAITS = ReadModifyWriteStateSpec("waits", VersionedStateCoder("waits", waiting.FORMAT_VERSION))
+    NEAR, MIDDLE, FAR = (BagStateSpec(f"waiting_{bag}", ArrowBatchCoder()) for bag in ("near", "middle", "far"))
     OPEN_ROWS = BagStateSpec("open_rows", ArrowBatchCoder())
     GRAINS = BagStateSpec("grains", VersionedStateCoder("grains", tiles.GRAINS_VERSION))
     # When `FOLD` fires: set again while it is pending, it would be put off for ever by events that come all the time.
@@ -84,7 +91,10 @@ class _ArrivingFn(beam.DoFn):
     def process(  # type: ignore[no-untyped-def]  # Beam passes state and timers through defaults
         self,
         element: Sharded,
-        waiting=beam.DoFn.StateParam(WAITING),
+        waits=beam.DoFn.StateParam(WAITS),
+        near=beam.DoFn.StateParam(NEAR),
+        middle=beam.DoFn.StateParam(MIDDLE),
+        far=beam.DoFn.StateParam(FAR),
         open_rows=beam.DoFn.StateParam(OPEN_ROWS),
         grains=beam.DoFn.StateParam(GRAINS),
         folds_at=beam.DoFn.StateParam(FOLDS_AT),
@@ -99,15 +109,18 @@ class _ArrivingFn(beam.DoFn):
         state = self._state(known, [element[1]], [element[1]], [])
         before = state.tiles
         due = self._advance(state, state.watermark_us)
-        for cell, arrived in ((waiting, state.waiting), (open_rows, state.open_rows), (grains, state.grains)):
-            for value in arrived:
-                cell.add(value)
+        for value in state.grains:
+            grains.add(value)
         if known is None or state.tiles is not before:
             tables.write((self._layout, state.watermark_us, state.tiles))
         if state.waiting:
-            self._set_due(FeatureState(waiting=list(waiting.read())), next_timer, last_timer)
-        if state.open_rows and folds_at.read() is None:
-            self._set_fold(state.open_rows, folds_at, fold_timer)
+            former = Waits.of(waits.read())
+            present = self._wait(former, state.waiting, waits, (near, middle, far))
+            self._set_due(former, present, next_timer, last_timer)
+        served = self._served(state)
+        for value in served:
+            open_rows.add(value)
+        self._set_fold(served, folds_at, fold_timer)
         yield from due
 
     def _advance(self, state: FeatureState, watermark_us: int) -> Iterator[TimestampedValue[pa.RecordBatch]]:
@@ -119,41 +132,75 @@ class _ArrivingFn(beam.DoFn):
         due = advanced.featured
         return iter(()) if due is None else map(stamped, batches.slices(due, EMIT_ROWS))
 
-    def _set_due(self, state: FeatureState, next_timer: Any, last_timer: Any) -> None:
-        due = feature_state.next_due(self._plan, state)
-        if due is not None:
-            next_timer.set(just_before(due[0]))
-            last_timer.set(just_before(due[1]))
+    def _wait(self, known: Waits, rows: Iterable[pa.RecordBatch], waits: Any, bags: Sequence[Any]) -> Waits:
+        """Adds rows to the bags of those that wait."""
+        for batch in rows:
+            due_us = feature_state.ready_times(self._plan, batches.times_us(batch))
+            for bag, part in split_by(batch, known.bags_of(due_us)):
+                bags[bag].add(part)
+            known = known.having(due_us)
+        waits.write(tuple(known)) if known else waits.clear()
+        return known
 
-    def _set_fold(self, open_rows: Iterable[pa.RecordBatch], folds_at: Any, fold_timer: Any) -> None:
-        at_us = max(feature_state.folds_at(self._plan, rows) for rows in open_rows)
-        folds_at.write(at_us)
-        fold_timer.set(just_before(at_us))
+    def _set_due(self, former: Waits, waits: Waits, next_timer: Any, last_timer: Any) -> None:
+        if waits.first is not None and waits.first != former.first:
+            next_timer.set(just_before(waits.first))
+        if waits.first is not None and waits.latest != former.latest:
+            last_timer.set(just_before(waits.latest))
+
+    def _served(self, state: FeatureState) -> list[pa.RecordBatch]:
+        """The rows of open grains that are not among those that wait, which are in state already."""
+        found = []
+        for rows in state.open_rows:
+            served = feature_state.is_served(self._plan, rows, state.watermark_us)
+            found += [rows] if served.all() else [batches.take_rows(rows, served)] if served.any() else []
+        return found
+
+    def _set_fold(self, rows: Sequence[pa.RecordBatch], folds_at: Any, fold_timer: Any) -> None:
+        if rows and folds_at.read() is None:
+            at_us = max(feature_state.folds_at(self._plan, batch) for batch in rows)
+            folds_at.write(at_us)
+            fold_timer.set(just_before(at_us))
 
     @on_timer(NEXT)
     def next_reached(  # type: ignore[no-untyped-def]
         self,
         reached=beam.DoFn.TimestampParam,
-        waiting=beam.DoFn.StateParam(WAITING),
+        waits=beam.DoFn.StateParam(WAITS),
+        near=beam.DoFn.StateParam(NEAR),
+        middle=beam.DoFn.StateParam(MIDDLE),
+        far=beam.DoFn.StateParam(FAR),
         open_rows=beam.DoFn.StateParam(OPEN_ROWS),
         grains=beam.DoFn.StateParam(GRAINS),
+        folds_at=beam.DoFn.StateParam(FOLDS_AT),
         tables=beam.DoFn.StateParam(TILES),
         next_timer=beam.DoFn.TimerParam(NEXT),
         last_timer=beam.DoFn.TimerParam(LAST),
+        fold_timer=beam.DoFn.TimerParam(FOLD),
         forget_timer=beam.DoFn.TimerParam(FORGET),
     ) -> Iterator[TimestampedValue[pa.RecordBatch]]:
-        known, held = tables.read(), [list(cell.read()) for cell in (waiting, open_rows, grains)]
-        state = self._state(known, *held)
+        known, bags, watermark_us = tables.read(), (near, middle, far), watermark_of(reached)
+        waited = Waits.of(waits.read())
+        read = waited.due_by(watermark_us)
+        rows = [batch for bag in read for batch in bags[bag].read()]
+        opened, held = list(open_rows.read()), list(grains.read())
+        state = self._state(known, rows, [*opened, *rows], held)
         before_us, before = state.watermark_us, state.tiles
-        due = self._advance(state, watermark_of(reached))
-        for cell, former, values in zip(
-            (waiting, open_rows, grains), held, (state.waiting, state.open_rows, state.grains), strict=True
-        ):
-            _keep(cell, former, values)
+        due = self._advance(state, watermark_us)
+        if read:
+            for bag in read:
+                bags[bag].clear()
+            left = [feature_state.ready_times(self._plan, batches.times_us(batch)) for batch in state.waiting]
+            waited = waited.without(read, np.concatenate(left) if left else np.zeros(0, np.int64))
+            waited = self._wait(waited, state.waiting, waits, bags)
+        self._set_due(Waits(), waited, next_timer, last_timer)
+        served = self._served(state)
+        _keep(open_rows, opened, served)
+        _keep(grains, held, state.grains)
+        self._set_fold(served, folds_at, fold_timer)
         moved = feature_state.has_moved_on(self._plan, before_us, state.watermark_us, self._lateness_us)
         if moved or state.tiles is not before:
             tables.write((self._layout, state.watermark_us, state.tiles))
-        self._set_due(state, next_timer, last_timer)
         forgotten = feature_state.forgotten_at(self._plan, state, self._lateness_us)
         if forgotten is not None:
             forget_timer.set(at_or_after(max(forgotten, state.watermark_us)))
@@ -163,21 +210,32 @@ class _ArrivingFn(beam.DoFn):
     def last_reached(  # type: ignore[no-untyped-def]
         self,
         reached=beam.DoFn.TimestampParam,
-        waiting=beam.DoFn.StateParam(WAITING),
+        waits=beam.DoFn.StateParam(WAITS),
+        near=beam.DoFn.StateParam(NEAR),
+        middle=beam.DoFn.StateParam(MIDDLE),
+        far=beam.DoFn.StateParam(FAR),
         open_rows=beam.DoFn.StateParam(OPEN_ROWS),
         grains=beam.DoFn.StateParam(GRAINS),
+        folds_at=beam.DoFn.StateParam(FOLDS_AT),
         tables=beam.DoFn.StateParam(TILES),
         next_timer=beam.DoFn.TimerParam(NEXT),
         last_timer=beam.DoFn.TimerParam(LAST),
+        fold_timer=beam.DoFn.TimerParam(FOLD),
         forget_timer=beam.DoFn.TimerParam(FORGET),
     ) -> Iterator[TimestampedValue[pa.RecordBatch]]:
-        yield from self.next_reached(reached, waiting, open_rows, grains, tables, next_timer, last_timer, forget_timer)
+        yield from self.next_reached(
+            reached, waits, near, middle, far, open_rows, grains, folds_at, tables,
+            next_timer, last_timer, fold_timer, forget_timer,
+        )  # fmt: skip
 
     @on_timer(FOLD)
     def fold_reached(  # type: ignore[no-untyped-def]
         self,
         reached=beam.DoFn.TimestampParam,
-        waiting=beam.DoFn.StateParam(WAITING),
+        waits=beam.DoFn.StateParam(WAITS),
+        near=beam.DoFn.StateParam(NEAR),
+        middle=beam.DoFn.StateParam(MIDDLE),
+        far=beam.DoFn.StateParam(FAR),
         open_rows=beam.DoFn.StateParam(OPEN_ROWS),
         grains=beam.DoFn.StateParam(GRAINS),
         folds_at=beam.DoFn.StateParam(FOLDS_AT),
@@ -188,26 +246,28 @@ class _ArrivingFn(beam.DoFn):
         forget_timer=beam.DoFn.TimerParam(FORGET),
     ) -> Iterator[TimestampedValue[pa.RecordBatch]]:
         # What waits is served too: in a leap of the watermark its tiles may be let go of with this advance.
-        yield from self.next_reached(reached, waiting, open_rows, grains, tables, next_timer, last_timer, forget_timer)
         folds_at.clear()
-        left = list(open_rows.read())
-        if left:
-            self._set_fold(left, folds_at, fold_timer)
+        yield from self.next_reached(
+            reached, waits, near, middle, far, open_rows, grains, folds_at, tables,
+            next_timer, last_timer, fold_timer, forget_timer,
+        )  # fmt: skip
 
     @on_timer(FORGET)
     def forget(  # type: ignore[no-untyped-def]
         self,
         reached=beam.DoFn.TimestampParam,
-        waiting=beam.DoFn.StateParam(WAITING),
+        waits=beam.DoFn.StateParam(WAITS),
         open_rows=beam.DoFn.StateParam(OPEN_ROWS),
         grains=beam.DoFn.StateParam(GRAINS),
         tables=beam.DoFn.StateParam(TILES),
         forget_timer=beam.DoFn.TimerParam(FORGET),
     ) -> None:
-        state = self._state(tables.read(), waiting.read(), open_rows.read(), grains.read())
-        forgotten = feature_state.forgotten_at(self._plan, state, self._lateness_us)
-        if state.waiting or forgotten is None:
+        if Waits.of(waits.read()):
             return  # the timer of what waits comes first
+        state = self._state(tables.read(), [], open_rows.read(), grains.read())
+        forgotten = feature_state.forgotten_at(self._plan, state, self._lateness_us)
+        if forgotten is None:
+            return
         if forgotten <= reached.micros:
             open_rows.clear()
             grains.clear()
@@ -295,6 +355,5 @@ class WindowFeatures(beam.PTransform[beam.PCollection[pa.RecordBatch], beam.PCol
         branches = [
             events | f"FeaturesBy[{key}]" >> FeaturesOfKey(plan_key(spec.windowed, key), spec) for key in spec.keys
         ]
-        names = tuple(feature.name for feature in spec.windowed)
-        joined = (events, *branches) | "JoinFeatures" >> JoinFeatures(names, spec.shards)
+        joined = (events, *branches) | "JoinFeatures" >> JoinFeatures(spec)
         return joined

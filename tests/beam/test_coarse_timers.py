@@ -9,7 +9,7 @@ from apache_beam.utils.timestamp import Timestamp
 
 from schemas import batches
 from schemas.job import EventsSpec, FeatureSpec
-from tests.beam.cells import Cell
+from tests.beam.cells import Cell, ShardCells
 from tests.beam.test_features_over_time import EVENTS, arriving, rows_of
 from transforms import track_arrivals
 from transforms.count_too_late import _CompareFn
@@ -36,15 +36,15 @@ class CoarseTimer(Cell):
 class CoarseTimers:
     """Timers by name, kept to the millisecond; `reach` calls what is due, in order, as long as something is."""
 
-    def __init__(self) -> None:
+    def __init__(self, most: int = MOST_FIRINGS) -> None:
         self.pending: dict[str, int] = {}
-        self.firings = 0
+        self.firings, self._most = 0, most
 
     def timer(self, name: str) -> "CoarseTimer":
         return CoarseTimer(name, self.pending)
 
     def reach(self, watermark_us: int, fire: Callable[[str, Timestamp], Any]) -> None:
-        while self.firings < MOST_FIRINGS:
+        while self.firings < self._most:
             due = [name for name, at_us in self.pending.items() if at_us <= watermark_us // 1000 * 1000]
             if not due:
                 return
@@ -119,44 +119,14 @@ def test_windows_that_close_between_milliseconds_are_closed_once(lateness_us: in
 def test_windows_between_milliseconds_wait_for_their_end_and_are_forgotten(step_us: int, lateness_us: int) -> None:
     plan = plan_key([FeatureSpec("n", "key", None, "count", 2 * step_us, step_us)], "key")
     fn, timers = _ArrivingFn(plan, lateness_us, 100, 1), CoarseTimers()
-    cells = State(fn, timers)
+    cells = ShardCells(fn, timers.timer)
     begun_us = (NINE // step_us + 1) * step_us
     rows = rows_of(plan, a=(0, 1.0))
     times = pa.array([begun_us]).cast(batches.TIME_TYPE)
-    assert list(fn.process((0, rows.set_column(1, rows.schema.field(1), times)), *cells.of("process"))) == []
+    assert cells.called("process", (0, rows.set_column(1, rows.schema.field(1), times))) == []
     timers.reach(begun_us - 2000, cells.fire)
     assert cells.found == []  # its T has not been reached
     timers.reach(begun_us + 10 * step_us + 100_000, cells.fire)
     assert ([one.value.num_rows for one in cells.found], timers.pending) == ([1], {})
     assert timers.firings <= 8
-    assert cells.held() == 0
-
-
-class State:
-    """Cells and timers of a shard of windowed features, by the names of the DoFn's parameters."""
-
-    def __init__(self, fn: _ArrivingFn, timers: CoarseTimers) -> None:
-        self.fn, self.timers, self.found = fn, timers, []  # type: ignore[var-annotated]  # of elements
-        self.cells: dict[str, Any] = {}
-
-    def of(self, method: str) -> list[Any]:
-        names = getattr(_ArrivingFn, method).__code__.co_varnames
-        count = getattr(_ArrivingFn, method).__code__.co_argcount
-        return [self._cell(name) for name in names[2:count]]
-
-    def _cell(self, name: str) -> Any:
-        if name.endswith("_timer"):
-            return self.cells.setdefault(name, self.timers.timer(name))
-        single = name in ("tables", "folds_at", "due_at")
-        return self.cells.setdefault(name, Cell() if single else Cell([]))
-
-    def fire(self, name: str, reached: Timestamp) -> None:
-        method = {"next": "next_reached", "last": "last_reached", "fold": "fold_reached", "forget": "forget"}
-        called = method[name.removesuffix("_timer")]
-        self.found += list(getattr(self.fn, called)(reached, *self.of(called)) or ())
-
-    def held(self) -> int:
-        """Rows and tables in state."""
-        bags = [cell.value for cell in self.cells.values() if isinstance(cell.value, list)]
-        tables = self.cells["tables"].value
-        return sum(map(len, bags)) + (tables is not None and tables[2] is not None)
+    assert (cells.held(), cells["tables"][2], cells["waits"]) == (0, None, None)

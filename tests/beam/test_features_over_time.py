@@ -14,7 +14,7 @@ from apache_beam.utils.timestamp import Timestamp
 from runners.direct import replaying_runner
 from schemas import batches
 from schemas.job import EventsSpec, FeatureSpec, FeaturesSpec
-from tests.beam.cells import Cell
+from tests.beam.cells import Cell, ShardCells
 from transforms.coders import ArrowBatchCoder
 from transforms.feature_state import NEVER_US, FeatureState, Layout, forgotten_at
 from transforms.tiles import KeyPlan, observations, plan_key
@@ -182,47 +182,56 @@ def rows_of(plan: KeyPlan, **events: tuple[float, float]) -> pa.RecordBatch:
     return observations(plan, batches.with_column(arrived, batches.ROW, pa.array(range(arrived.num_rows))))
 
 
+def shard_of(plan: KeyPlan, tables: Any = None) -> ShardCells:
+    """A shard of windowed features, perhaps with closed tiles."""
+    cells = ShardCells(_ArrivingFn(plan, 10 * MINUTE, 4096, 1))
+    cells.by_name["tables"] = Cell(tables)
+    return cells
+
+
+def rows_in(cells: ShardCells, *bags: str) -> list[int]:
+    return [sum(rows.num_rows for rows in cells[bag]) for bag in bags]
+
+
+WAITING = ("near", "middle", "far")
+
+
 def test_event_whose_tile_has_begun_by_the_watermark_sets_no_timer_and_goes_on_at_once() -> None:
     plan = plan_key(SPEC.windowed, "key")
     known = (Layout(plan.tile_us, 1), at(5).micros, None)
-    waiting, open_rows, grains, tables = Cell([]), Cell([]), Cell([]), Cell(known)
-    folds_at, following, last, folding = Cell(), Cell(), Cell(), Cell()
-    cells = (waiting, open_rows, grains, folds_at, tables, following, last, folding)
-    fn = _ArrivingFn(plan, 10 * MINUTE, 4096, 1)
-    (gone,) = fn.process((0, rows_of(plan, a=(7, 1.0))), *cells)
-    assert (gone.value.num_rows, waiting.value, len(open_rows.value), tables.value) == (1, [], 1, known)
-    assert following.value is last.value is None
+    cells = shard_of(plan, known)
+    (gone,) = cells.called("process", (0, rows_of(plan, a=(7, 1.0))))
+    assert (gone.value.num_rows, cells["waits"], rows_in(cells, "open_rows"), cells["tables"]) == (1, None, [1], known)
+    assert cells["next_timer"] is cells["last_timer"] is None
     grain_over = at(7).micros + 5_000_000
-    assert (folds_at.value, folding.value) == (grain_over, Timestamp(micros=grain_over - 1))
-    (late,) = fn.process((0, rows_of(plan, b=(2, 1.0))), *cells)
-    assert (late.value.num_rows, len(open_rows.value)) == (1, 1)  # its tile is closed: it is in the tables
-    assert tables.value[2] is not None
-    assert list(fn.process((0, rows_of(plan, c=(11, 1.0))), *cells)) == []
-    assert (len(waiting.value), len(open_rows.value)) == (1, 2)
-    assert following.value == last.value == Timestamp(micros=at(10).micros - 1)
-    assert folds_at.value == grain_over  # it was not put off
+    assert (cells["folds_at"], cells["fold_timer"]) == (grain_over, Timestamp(micros=grain_over - 1))
+    (late,) = cells.called("process", (0, rows_of(plan, b=(2, 1.0))))
+    assert (late.value.num_rows, rows_in(cells, "open_rows")) == (1, [1])  # its tile is closed: it is in the tables
+    assert cells["tables"][2] is not None
+    assert cells.called("process", (0, rows_of(plan, c=(11, 1.0)))) == []
+    assert rows_in(cells, *WAITING, "open_rows") == [0, 0, 1, 1]
+    assert cells["next_timer"] == cells["last_timer"] == Timestamp(micros=at(10).micros - 1)
+    assert cells["folds_at"] == grain_over  # it was not put off
 
 
 def test_rows_of_a_grain_that_is_over_become_its_partial_aggregates() -> None:
     plan = plan_key(SPEC.windowed, "key")
-    waiting, open_rows, grains, tables = Cell([]), Cell([]), Cell([]), Cell()
-    folds_at, following, last, folding, forgetting = Cell(), Cell(), Cell(), Cell(), Cell()
-    fn = _ArrivingFn(plan, 10 * MINUTE, 4096, 1)
-    cells = (waiting, open_rows, grains, folds_at, tables, following, last, folding)
-    arrived = rows_of(plan, a=(5, 1.0), b=(5.01, 2.0), c=(5.5, 4.0))
-    assert list(fn.process((0, arrived), *cells)) == []
-    assert tables.value == (Layout(plan.tile_us, 1), NEVER_US, None)
-    assert folds_at.value == at(5.5).micros + 5_000_000  # of the last row: in a leap one call does the work
-    due = list(fn.fold_reached(at(5.2), *cells, forgetting))
-    assert [one.value.num_rows for one in due] == [3]  # their T, minute 5, has passed
-    assert ([rows.num_rows for rows in open_rows.value], len(grains.value), waiting.value) == ([1], 1, [])
-    assert grains.value[0].tables.tiles["value"].total.tolist() == [3.0]
-    assert folds_at.value == at(5.5).micros + 5_000_000
-    before = list(grains.value)
-    assert list(fn.fold_reached(at(5.7), *cells, forgetting)) == []
-    assert (open_rows.value, grains.value[:1], len(grains.value), folds_at.value) == ([], before, 2, None)
-    list(fn.fold_reached(at(10), *cells, forgetting))
-    assert (grains.value, tables.value[2].tiles["value"].total.tolist()) == ([], [7.0])
+    cells = shard_of(plan)
+    assert cells.called("process", (0, rows_of(plan, a=(5, 1.0), b=(5.01, 2.0), c=(5.5, 4.0)))) == []
+    assert cells["tables"] == (Layout(plan.tile_us, 1), NEVER_US, None)
+    (due,) = cells.called("next_reached", Timestamp(micros=at(5).micros - 1))
+    assert (due.value.num_rows, rows_in(cells, *WAITING, "open_rows")) == (3, [0, 0, 0, 3])
+    assert cells["folds_at"] == at(5.5).micros + 5_000_000  # of the last row: in a leap one call does the work
+    assert cells.called("fold_reached", at(5.2)) == []
+    assert (rows_in(cells, "open_rows"), len(cells["grains"]), cells["waits"]) == ([1], 1, None)
+    assert cells["grains"][0].tables.tiles["value"].total.tolist() == [3.0]
+    assert cells["folds_at"] == at(5.5).micros + 5_000_000
+    before = list(cells["grains"])
+    assert cells.called("fold_reached", at(5.7)) == []
+    assert (rows_in(cells, "open_rows"), cells["grains"][:1], len(cells["grains"])) == ([0], before, 2)
+    assert cells["folds_at"] is None
+    cells.called("fold_reached", at(10))
+    assert (cells["grains"], cells["tables"][2].tiles["value"].total.tolist()) == ([], [7.0])
 
 
 # The last event is at minute 7: its tile ends at 10, and size and lateness take it to 30.
@@ -231,10 +240,10 @@ def test_state_of_a_key_expires(minute: float, cleared: bool) -> None:
     plan = plan_key(SPEC.windowed, "key")
     rows = rows_of(plan, a=(1, 1.0), b=(7, 2.0))
     layout = Layout(plan.tile_us, 1)
-    waiting, open_rows, grains, again = Cell([]), Cell([rows]), Cell([]), Cell()
-    tables = Cell((layout, NINE, None))
+    cells = shard_of(plan, (layout, NINE, None))
+    cells.by_name["open_rows"] = Cell([rows])
     assert forgotten_at(plan, FeatureState(open_rows=[rows]), 10 * MINUTE) == at(30).micros
-    _ArrivingFn(plan, 10 * MINUTE, 4096, 1).forget(at(minute), waiting, open_rows, grains, tables, again)
-    assert (open_rows.value == []) is cleared
-    assert tables.value == (layout, at(minute).micros if cleared else NINE, None)
-    assert again.value == (None if cleared else at(30))
+    cells.called("forget", at(minute))
+    assert (cells["open_rows"] == []) is cleared
+    assert cells["tables"] == (layout, at(minute).micros if cleared else NINE, None)
+    assert cells["forget_timer"] == (None if cleared else at(30))

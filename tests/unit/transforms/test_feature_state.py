@@ -18,7 +18,7 @@ from schemas.job import FeatureSpec
 from tests.reference.frames import differences, events_batch
 from tests.reference.reference import AFTER_ALL, BEFORE_ALL
 from tests.reference.streaming import streaming_feature
-from transforms.feature_state import FeatureState, Layout, advance, check_fits, features_of, forgotten_at, next_due
+from transforms.feature_state import FeatureState, Layout, advance, check_fits, features_of, forgotten_at, ready_times
 from transforms.state import StateFormatMismatch
 from transforms.tiles import fold, observations, plan_key
 from transforms.window_features import watermark_of
@@ -171,10 +171,8 @@ def test_row_later_than_size_and_lateness_changes_nothing_and_is_counted(waterma
 
 def test_event_is_due_at_the_latest_of_its_windows_beginnings() -> None:
     plan = plan_key([FEATURES[0], FeatureSpec("slow", "key", None, "count", 60 * MINUTE, 7 * MINUTE)], "key")
-    state = FeatureState(waiting=[observed(frames_of([[(13, "A", 1.0), (15, "B", 1.0)]])[0])])
     # Minute 13: floors are 10 and 7; minute 15: 15 and 14.
-    assert next_due(plan, state) == (10 * MINUTE, 15 * MINUTE)
-    assert next_due(plan, FeatureState()) is None
+    assert ready_times(plan, np.array([13, 15]) * MINUTE).tolist() == [10 * MINUTE, 15 * MINUTE]
 
 
 def test_state_is_useless_when_its_last_tile_can_serve_no_late_event() -> None:
