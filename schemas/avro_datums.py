@@ -7,12 +7,16 @@ one datum of `{"rows": array<record>}`; encoding a batch gives one datum per row
 import io
 import json
 from functools import lru_cache
+from itertools import repeat
 from typing import Any
 
 import fastavro
 import pyarrow as pa
 import pyruhvro
 
+from schemas.avro_columns import finished, is_affordable, native_schema, of_values
+from schemas.avro_schema import Schema, vetted
+from schemas.avro_values import Damage, Faults, read_record
 from schemas.raw import DecodedRows, Unreadable
 
 AvroSchema = dict[str, Any] | list[Any] | str
@@ -93,81 +97,84 @@ def joined_bytes(datums: pa.Array) -> pa.Buffer:
 def decode_block(data: bytes, count: int, schema: str) -> DecodedRows:
     """The `count` records of the record `schema` (JSON) that `data` holds back to back.
 
-    Never raises for bad data. A record with a text that is no UTF-8 or a time that is no date is unreadable by itself;
-    where a record does not even end where it should, the bytes from it on are one unreadable piece.
+    Never raises for bad data. A record with a value that its type does not have, such as a text that is no UTF-8, or
+    that is nested too deep is unreadable by itself; where a record does not even end where it should, the bytes from
+    it on are one unreadable piece. Columns have the types of `avro_columns`; records, arrays and maps may be structs
+    without fields.
+
+    Raises:
+        MalformedSchema: it is no schema that data can be read by (`avro_schema.vetted`).
     """
-    if not is_columnar(schema):
-        return _decode_one_by_one(data, count, schema)
+    whole = vetted(schema)
+    native = _native_schema(schema)
+    if native is not None and is_affordable(whole, len(data)):
+        rows = _decode_natively(data, count, whole, native)
+        if rows is not None:
+            return rows
+    return _decode_one_by_one(data, count, whole)
+
+
+@lru_cache(maxsize=256)
+def _native_schema(schema: str) -> str | None:
+    return native_schema(vetted(schema))
+
+
+def _decode_natively(data: bytes, count: int, schema: Schema, native: str) -> DecodedRows | None:
+    """All records at once; None where one of them may be bad, which the slow path finds and says why."""
     try:
-        wrapped = pyruhvro.deserialize_array([zigzag_varint(count) + data + b"\0"], _block_schema(schema))
-        rows = pa.RecordBatch.from_struct_array(wrapped.column(0).values)
+        wrapped = pyruhvro.deserialize_array([zigzag_varint(count) + data + b"\0"], _block_schema(native))
+        found = pa.RecordBatch.from_struct_array(wrapped.column(0).values)
+        columns = [finished(node, column) for node, column in zip(schema.root.children, found.columns, strict=True)]
+        rows = pa.RecordBatch.from_arrays(columns, found.schema.names)
         rows.validate(full=True)  # pyruhvro does not look whether a text is UTF-8
-        payloads = encode_rows(rows, schema)
+        payloads = pyruhvro.serialize_record_batch(found, native, 1)[0]
         # Encoding is canonical for nearly every writer, so equal bytes prove the record boundaries.
         if len(rows) == count and joined_bytes(payloads).equals(pa.py_buffer(data)):
             return DecodedRows(rows, payloads, ())
-    except ValueError:
-        pass  # the slow path below finds the very record that is bad and says why
-    return _decode_one_by_one(data, count, schema)
+    except Exception:  # whatever a decoder says of a stranger's bytes is no news of the job
+        return None
+    except BaseException as problem:
+        if type(problem).__name__ != _PANIC:
+            raise
+    return None
 
 
-# What fastavro raises for bytes that are not what the schema says.
-_UNREADABLE = (EOFError, ValueError, LookupError, OverflowError, MemoryError, TypeError, RecursionError)
+# A panic of Rust code is no `Exception`, so that no one catches it by mistake; its class cannot be imported.
+_PANIC = "PanicException"
 
 
-def _decode_one_by_one(data: bytes, count: int, schema: str) -> DecodedRows:
-    """Record by record with `fastavro`, which tells where each one ends; for damaged or unusual blocks only."""
-    parsed, stream = _parsed(schema), io.BytesIO(data)
-    records: list[Any] = []
+def _decode_one_by_one(data: bytes, count: int, schema: Schema) -> DecodedRows:
+    """Record by record, knowing where each one ends; for damaged or unusual blocks only."""
+    records: list[list[Any]] = []
     payloads: list[bytes] = []
     skipped: list[Unreadable] = []
     error, start, sure, sure_end = "", 0, 0, 0
     for index in range(count):
+        faults = Faults()
         try:
-            records.append(fastavro.schemaless_reader(stream, parsed, None))
-            payloads.append(data[start : stream.tell()])
-        except _UNREADABLE as problem:
-            why = f"record {index + 1} of {count} in its block is unreadable: {problem or type(problem).__name__}"
+            record, end = read_record(schema.root, data, start, faults)
+        except Damage as problem:
+            error = _unreadable(index, count, str(problem))
+            break
+        if faults.first:
             if not skipped:
                 sure, sure_end = len(records), start
-            if not _skipped(stream, start, schema):
-                error = why
-                break
-            skipped.append(Unreadable(data[start : stream.tell()], "MalformedAvro", why))
-        start = stream.tell()
+            skipped.append(Unreadable(data[start:end], "MalformedAvro", _unreadable(index, count, faults.first)))
+        else:
+            records.append(record)
+            payloads.append(data[start:end])
+        start = end
     if not error and start < len(data):
         error = f"{len(data) - start} bytes follow the last of the {count} records their block declares"
     if error and skipped:  # the boundaries do not add up, so all since the first bad record is in doubt
         error, start, skipped = skipped[0].detail, sure_end, []
         del records[sure:], payloads[sure:]
     rest = [Unreadable(data[start:], "MalformedAvro", error)] if error else []
-    names = [field["name"] for field in parsed["fields"]]
-    columns = [_loose_array([record[name] for record in records]) for name in names]
-    rows = pa.RecordBatch.from_arrays(columns, names)
+    columns = iter(zip(*records, strict=True) if records else repeat((), len(schema.root.solid)))
+    arrays = [pa.nulls(len(records)) if node.empty else of_values(node, next(columns)) for node in schema.root.children]
+    rows = pa.RecordBatch.from_arrays(arrays, list(schema.root.names))
     return DecodedRows(rows, pa.array(payloads, pa.binary()), (*skipped, *rest))
 
 
-def _skipped(stream: io.BytesIO, start: int, schema: str) -> bool:
-    """Moves past the record at `start`, reading its bare types only; False where even they cannot be read."""
-    stream.seek(start)
-    try:
-        fastavro.schemaless_reader(stream, _parsed(_bare(schema)), None, handle_unicode_errors="replace")
-    except _UNREADABLE:
-        return False
-    return True
-
-
-@lru_cache(maxsize=256)
-def _bare(schema: str) -> str:
-    def plain(node: dict[str, Any]) -> dict[str, Any]:
-        return {key: value for key, value in node.items() if key != "logicalType"}
-
-    return json.dumps(json.loads(schema, object_hook=plain))
-
-
-def _loose_array(values: list[Any]) -> pa.Array:
-    """The values in the type Arrow infers; as text where they are of several types."""
-    try:
-        return pa.array(values)
-    except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError):
-        return pa.array([None if value is None else str(value) for value in values], pa.string())
+def _unreadable(index: int, count: int, why: str) -> str:
+    return f"record {index + 1} of {count} in its block is unreadable: {why}"

@@ -9,10 +9,10 @@ from typing import IO, Any, NamedTuple
 import fastavro
 import pyarrow as pa
 from backports import zstd
-from fastavro.schema import SchemaParseException
 
 from schemas.avro_codecs import MAX_INFLATED_BYTES, inflate
-from schemas.avro_datums import is_columnar, joined_bytes, zigzag_varint
+from schemas.avro_datums import joined_bytes, zigzag_varint
+from schemas.avro_schema import vetted
 from schemas.byte_windows import ByteWindow, Readable
 from schemas.record_datums import encode_records
 
@@ -20,6 +20,8 @@ _MAGIC = b"Obj\x01"
 _SYNC_SIZE = 16
 _HEADER_BYTES = 64 * 1024 * 1024
 _JOINED_BYTES = 64 * 1024 * 1024
+MAX_RECORDS = 4 * 1024 * 1024
+"""Records that a container block may hold."""
 DAMAGE_BYTES = 16 * 1024 * 1024
 """Bytes of a damaged stretch that are kept for its dead letter."""
 
@@ -88,8 +90,8 @@ class ContainerReader:
                 key = window.take(_bounded(window.long(), _HEADER_BYTES)).decode()
                 metadata[key] = window.take(_bounded(window.long(), _HEADER_BYTES))
         sync = window.take(_SYNC_SIZE)
-        schema = json.dumps(json.loads(metadata["avro.schema"]))
-        _check_record(schema)
+        schema = metadata["avro.schema"].decode()
+        vetted(schema)
         self._schema, self._codec = schema, metadata.get("avro.codec", b"null").decode() or "null"
         self._sync = sync
         window.commit()
@@ -121,6 +123,8 @@ class ContainerReader:
         # An event has an id and so at least a byte; a wild number would be believed by whoever reserves room for it.
         if not 0 <= records <= len(datums):
             raise ValueError(f"{records} records in {len(datums)} bytes")
+        if records > MAX_RECORDS:
+            raise ValueError(f"{records} records in one block; allowed: {MAX_RECORDS}")
         window.commit()
         return records, datums
 
@@ -133,7 +137,7 @@ class ContainerReader:
 
 
 # What framing and codecs raise for bytes that are not what they should be.
-_UNREADABLE = (ValueError, EOFError, LookupError, TypeError, SchemaParseException, RecursionError, OverflowError)
+_UNREADABLE = (ValueError, EOFError, LookupError, TypeError, OverflowError)
 _ALL = 2**62
 
 
@@ -145,15 +149,6 @@ def _bounded(size: int, limit: int) -> int:
     if not 0 <= size <= limit:
         raise ValueError(f"a stretch of {size} bytes; allowed: at most {limit}")
     return size
-
-
-def _check_record(schema: str) -> None:
-    """Raises `ValueError` or `KeyError` for a schema that is no record or lacks a part that decoding needs."""
-    found = json.loads(schema)
-    if not isinstance(found, dict) or found.get("type") != "record" or not found.get("fields"):
-        raise ValueError("its schema is no record with fields")
-    fastavro.parse_schema(found)
-    is_columnar(schema)
 
 
 class AvroFileWriter:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit, urlunsplit
 
+from schemas.avro_schema import MalformedSchema, vetted
 from schemas.times import MalformedTime, parse_duration_us, parse_time_us
 from schemas.validation import Absent, SpecError
 
@@ -142,6 +143,15 @@ def _read(path: str, place: str) -> str:
         raise SpecError(place, path, f"a readable file ({error})") from None
 
 
+def _schema(path: str, place: str) -> str:
+    text = _read(path, place)
+    try:
+        vetted(text)
+    except MalformedSchema as error:
+        raise SpecError(place, path, f"a file with the Avro schema of a record ({error})") from None
+    return text
+
+
 def _properties(text: str, place: str) -> tuple[tuple[str, str], ...]:
     lines = [line.strip() for line in text.splitlines() if line.strip() and not line.lstrip().startswith("#")]
     pairs = [line.partition("=") for line in lines]
@@ -158,7 +168,7 @@ _FIELDS: Mapping[str, tuple[str, Callable[[str, str], Any]]] = {
     "on_gap": ("on_gap", _on_gap),
     "group": ("group", lambda value, place: value or None),
     "idle_after": ("idle_after_us", _idle_after),
-    "schema": ("schema", _read),
+    "schema": ("schema", _schema),
     "registry": ("registry", _registry),
     "registry_auth": ("registry_auth", lambda value, place: _not_in_clear("password", value, place)),
 }

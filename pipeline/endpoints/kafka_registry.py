@@ -11,11 +11,13 @@ from typing import Any
 from pipeline.endpoints.kafka_address import KafkaAddress
 from pipeline.endpoints.kafka_client import TopicUnreadable, value_of
 from pipeline.saying import on_one_line
+from schemas.avro_schema import MalformedSchema, vetted
 
 FRAME_BYTES = 5
 _TIMEOUTS = (5.0, 15.0)  # seconds to connect, and for the answer
 # A number that the registry did not know is asked for again after this long: records may come before their schema.
 _FORGET_SECONDS = 30.0
+_ANSWER_BYTES, _PIECE_BYTES = 8 * 1024 * 1024, 64 * 1024
 _ACCEPT = {"Accept": "application/vnd.schemaregistry.v1+json, application/json"}
 _schemas: dict[tuple[str, int], str] = {}
 _unknown: dict[tuple[str, int], tuple[float, str]] = {}
@@ -72,22 +74,32 @@ def _asked(address: KafkaAddress, path: str) -> Any:
         user, _, password = value_of("registry_auth", address.registry_auth, address).partition(":")
         auth = (user, password)
     try:
-        answer = requests.get(f"{address.registry}/{path}", timeout=_TIMEOUTS, auth=auth, headers=_ACCEPT)
+        url = f"{address.registry}/{path}"
+        answer = requests.get(url, timeout=_TIMEOUTS, auth=auth, headers=_ACCEPT, stream=True)
         if answer.status_code in (401, 403):
             raise TopicUnreadable(f"{about} refuses ({answer.status_code} {answer.reason})")
         if answer.status_code == 404:
             return None
         answer.raise_for_status()
-        return answer.json()
-    except requests.RequestException as error:  # an answer that is no JSON is one of these too
+        return json.loads(_body(answer, about))
+    except (requests.RequestException, ValueError, RecursionError) as error:  # the last two: an answer that is no JSON
         reason = on_one_line(error, 200)
         raise RegistryUnreachable(f"{about} does not answer ({reason})") from None
 
 
+def _body(answer: Any, about: str) -> bytes:
+    """The bytes of an answer, inflated. Raises `SchemaUnknown` for more of them than a schema may have."""
+    body = bytearray()
+    for piece in answer.iter_content(_PIECE_BYTES):
+        body += piece
+        if len(body) > _ANSWER_BYTES:
+            answer.close()
+            raise SchemaUnknown(f"{about} answers with more than {_ANSWER_BYTES} bytes")
+    return bytes(body)
+
+
 def _checked(found: Any, registry: str, number: int) -> str:
     """The schema in an answer. Raises `SchemaUnknown` unless it is that of an Avro record."""
-    import fastavro
-
     about = f"schema {number} of {registry}"
     if not isinstance(found, dict) or not isinstance(found.get("schema"), str):
         raise SchemaUnknown(f"{about} is not there")
@@ -97,10 +109,7 @@ def _checked(found: Any, registry: str, number: int) -> str:
     if found.get("references"):
         raise SchemaUnknown(f"{about} refers to other subjects, which is not supported; allowed: all in one schema")
     try:
-        schema = json.loads(found["schema"])
-        parsed = fastavro.parse_schema(schema)
-    except (ValueError, fastavro.schema.SchemaParseException, fastavro.schema.UnknownType) as error:
-        raise SchemaUnknown(f"{about} is no Avro schema ({error})") from None
-    if not isinstance(parsed, dict) or parsed.get("type") != "record":
-        raise SchemaUnknown(f"{about} is no record; allowed: a record with the event's columns")
-    return json.dumps(schema)
+        vetted(found["schema"])
+    except MalformedSchema as error:
+        raise SchemaUnknown(f"{about}: {error}; allowed: an Avro record with the event's columns") from None
+    return str(found["schema"])

@@ -9,6 +9,7 @@ from apache_beam.io.filesystems import FileSystems
 
 from pipeline.endpoints.uris import GOOGLE_PROJECT, beam_path
 from pipeline.saying import on_one_line
+from schemas.avro_schema import MalformedSchema, vetted
 from schemas.validation import Absent, SpecError
 
 SCHEME = "pubsub"
@@ -106,6 +107,10 @@ def _address(uri: str, place: str, kind: str, form: str) -> PubsubAddress:
 def _read(path: str, place: str) -> str:
     try:
         with FileSystems.open(beam_path(path)) as stream:
-            return bytes(stream.read()).decode("utf-8")
+            text = bytes(stream.read()).decode("utf-8")
+        vetted(text)
+    except MalformedSchema as error:
+        raise SpecError(place, path, f"a file with the Avro schema of a record ({error})") from None
     except (OSError, ValueError) as error:
         raise SpecError(place, path, f"a readable file ({on_one_line(error, 200)})") from None
+    return text

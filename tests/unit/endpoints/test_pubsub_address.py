@@ -27,9 +27,17 @@ def test_folder_below_a_sink_is_a_topic_of_its_own() -> None:
 
 
 def test_schema_is_read_where_the_job_starts(tmp_path: Path) -> None:
-    (tmp_path / "trip.avsc").write_text('{"type": "string"}', encoding="utf-8")
+    schema = '{"type": "record", "name": "Trip", "fields": [{"name": "id", "type": "string"}]}'
+    (tmp_path / "trip.avsc").write_text(schema, encoding="utf-8")
     address = source_address(f"{TIMED}&schema={tmp_path}/trip.avsc", "events.uri")
-    assert address.schema == '{"type": "string"}'
+    assert address.schema == schema
+
+
+@pytest.mark.parametrize("schema", ['{"type": "string"}', '{"type": "array", "items": ' * 2_000, "not json"])
+def test_schema_that_no_event_can_be_read_by_is_refused_where_the_job_starts(tmp_path: Path, schema: str) -> None:
+    (tmp_path / "trip.avsc").write_text(schema, encoding="utf-8")
+    with pytest.raises(SpecError, match="a file with the Avro schema of a record"):
+        source_address(f"{TIMED}&schema={tmp_path}/trip.avsc", "events.uri")
 
 
 @pytest.mark.parametrize(
