@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 
 EVENT_ID = "__event_id"
 EVENT_TIME = "__event_time"
@@ -48,6 +49,27 @@ def times_us(batch: pa.RecordBatch, column: str = EVENT_TIME) -> npt.NDArray[np.
     """The times of `column` as int64 microseconds since the epoch, shape (n,)."""
     times: npt.NDArray[np.int64] = batch.column(column).cast(pa.int64()).to_numpy(zero_copy_only=False)
     return times
+
+
+_EXACT_BELOW = 2.0**53  # each whole number below is a float of its own
+_INT64_BELOW = 2.0**63
+
+
+def whole_numbers(values: pa.Array, below: float = _EXACT_BELOW) -> pa.Array:
+    """The floats that are whole numbers as int64; null where one is not, or too large to tell which number it was."""
+    floats = values.cast(pa.float64())
+    exact = pc.and_(pc.equal(floats, pc.trunc(floats)), pc.less(pc.abs(floats), below))
+    return pc.if_else(exact, floats, pa.scalar(None, pa.float64())).cast(pa.int64())
+
+
+def as_texts(values: pa.Array) -> pa.Array:
+    """Values as the texts that keys, shares and segments are told by: a number is the same text in each type (7 and
+    7.0, 0.0 and -0.0); null stays null."""
+    if pa.types.is_string(values.type):
+        return values
+    if pa.types.is_floating(values.type):
+        return pc.coalesce(whole_numbers(values, _INT64_BELOW).cast(pa.string()), values.cast(pa.string()))
+    return values.cast(pa.string())
 
 
 def concat_batches(batches: Sequence[pa.RecordBatch]) -> pa.RecordBatch:

@@ -3,11 +3,9 @@
 Pure functions on whole batches. The first check that a row fails names its error.
 """
 
-from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -15,6 +13,7 @@ from schemas import batches
 from schemas.job import EventsSpec
 from schemas.records import DeadLetter
 from schemas.times import MalformedTime, format_time_us, parse_time_us
+from transforms.readings import Mask, by_branch, mask_of, nulls_of, read, read_texts
 
 _UNIT_US = {"d": 86_400_000_000, "s": 1_000_000, "ms": 1_000, "us": 1}
 # Beyond the years 1677 to 2262 a number is absurd as a time, and int64 arithmetic on it would overflow: it becomes
@@ -23,7 +22,7 @@ _ABSURD_US = 9.2e15
 _FAR_FUTURE_US = 2**62
 # Years 1 to 9999: what readers of Avro timestamps can show. Dead letters carry no other times.
 _FIRST_SHOWN_US, _NOT_SHOWN_US = -62_135_596_800_000_000, 253_402_300_800_000_000
-Mask = npt.NDArray[np.bool_]
+IDENTITY = "a text, a whole number, a decimal or bytes"
 
 
 class Conformed(NamedTuple):
@@ -57,7 +56,7 @@ def conform(rows: pa.RecordBatch, payloads: pa.Array, spec: EventsSpec, at_us: i
     ids = _identifiers(rows, spec, verdicts)
     times = _event_times(rows, spec, verdicts)
     columns = [_feature_column(rows, name, kind, verdicts) for name, kind in spec.columns]
-    subjects = _subjects(rows, spec.subject)
+    subjects = _subjects(rows, spec.subject, verdicts)
     arrays = [ids, times, subjects, payloads, pa.repeat(pa.scalar(False), rows.num_rows), *columns]
     schema = batches.event_schema(spec.columns)
     good = verdicts.codes == 0
@@ -68,9 +67,7 @@ def conform(rows: pa.RecordBatch, payloads: pa.Array, spec: EventsSpec, at_us: i
     return Conformed(events, _dead_letters(rows, loose, verdicts, at_us))
 
 
-def _dead_letters(
-    rows: pa.RecordBatch, loose: pa.RecordBatch, verdicts: _Verdicts, at_us: int
-) -> list[DeadLetter]:
+def _dead_letters(rows: pa.RecordBatch, loose: pa.RecordBatch, verdicts: _Verdicts, at_us: int) -> list[DeadLetter]:
     letters = []
     times_us = loose.column(batches.EVENT_TIME).cast(pa.int64())
     for row in np.flatnonzero(verdicts.codes).tolist():
@@ -104,24 +101,15 @@ def _column(rows: pa.RecordBatch, name: str) -> pa.Array | None:
     return None if index < 0 else rows.column(index)
 
 
-def _mask(values: pa.Array) -> Mask:
-    mask: Mask = pc.fill_null(values, False).to_numpy(zero_copy_only=False)
-    return mask
-
-
 def _identifiers(rows: pa.RecordBatch, spec: EventsSpec, verdicts: _Verdicts) -> pa.Array:
     name, count = spec.event_id, rows.num_rows
     values = _column(rows, name)
     if values is None:
         verdicts.refuse(np.ones(count, np.bool_), "MissingColumn", name, "a column with the event's id")
         return pa.nulls(count, pa.string())
-    if pa.types.is_integer(values.type):
-        values = values.cast(pa.string())
-    if not pa.types.is_string(values.type):
-        wrong = _mask(values.is_valid())
-        verdicts.refuse(wrong, "WrongType", name, "a string or an integer")
-        values = pa.nulls(count, pa.string())
-    missing = _mask(values.is_null()) | _mask(pc.equal(values, ""))
+    values, wrong = read_texts(values)
+    verdicts.refuse(wrong, "WrongType", name, IDENTITY)
+    missing = mask_of(values.is_null()) | mask_of(pc.equal(values, ""))
     verdicts.refuse(missing, "MissingValue", name, "a string that is not empty")
     return values
 
@@ -132,10 +120,10 @@ def _event_times(rows: pa.RecordBatch, spec: EventsSpec, verdicts: _Verdicts) ->
     if values is None:
         verdicts.refuse(np.ones(count, np.bool_), "MissingColumn", name, "a column with the event's time")
         return pa.nulls(count, batches.TIME_TYPE)
-    missing = _mask(values.is_null())
+    missing = nulls_of(values)
     verdicts.refuse(missing, "MissingValue", name, "a time")
-    times = _as_times(values, spec.time_unit)
-    unread = _mask(times.is_null()) & ~missing
+    times = by_branch(values, batches.TIME_TYPE, lambda one: _as_times(one, spec.time_unit))
+    unread = mask_of(times.is_null()) & ~missing
     verdicts.refuse(unread, "MalformedTime", name, f"RFC 3339 text or a number of {spec.time_unit} since 1970")
     low, high = spec.time_range_us
     numbers = pc.fill_null(times.cast(pa.int64()), low).to_numpy(zero_copy_only=False)
@@ -156,6 +144,9 @@ def _as_times(values: pa.Array, unit: str) -> pa.Array:
         return _numbers_as_times(days.cast(pa.float64()), days, "d")
     if pa.types.is_integer(values.type) or pa.types.is_floating(values.type):
         return _numbers_as_times(values.cast(pa.float64(), safe=False), values, unit)
+    if pa.types.is_decimal(values.type):
+        numbers = values.cast(pa.string()).cast(pa.float64())
+        return _numbers_as_times(numbers, numbers, unit)
     if pa.types.is_string(values.type):
         return _texts_as_times(values, unit)
     return pa.nulls(len(values), batches.TIME_TYPE)
@@ -163,14 +154,14 @@ def _as_times(values: pa.Array, unit: str) -> pa.Array:
 
 def _numbers_as_times(approximate: pa.Array, values: pa.Array, unit: str) -> pa.Array:
     scale = _UNIT_US[unit]
-    sane = _mask(pc.less(pc.abs(approximate), _ABSURD_US / scale))
+    sane = mask_of(pc.less(pc.abs(approximate), _ABSURD_US / scale))
     if pa.types.is_floating(values.type):
         scaled = np.round(approximate.to_numpy(zero_copy_only=False) * scale)
         micros = np.where(sane, np.nan_to_num(scaled, posinf=0.0, neginf=0.0), 0).astype(np.int64)
     else:
         raw = pc.fill_null(values.cast(pa.int64(), safe=False), 0).to_numpy(zero_copy_only=False)
         micros = np.where(sane, raw, 0) * scale
-    finite = _mask(pc.is_finite(approximate))
+    finite = mask_of(pc.is_finite(approximate))
     micros = np.where(finite & ~sane, _FAR_FUTURE_US, micros)
     return pa.array(micros, mask=~finite).cast(batches.TIME_TYPE)
 
@@ -200,29 +191,18 @@ def _feature_column(rows: pa.RecordBatch, name: str, kind: str, verdicts: _Verdi
     values, wanted = _column(rows, name), batches.COLUMN_ARROW_TYPES[kind]
     if values is None or pa.types.is_null(values.type):
         return pa.nulls(rows.num_rows, wanted)
-    if not _fits(values.type, kind):
-        verdicts.refuse(_mask(values.is_valid()), "WrongType", name, f"a {kind}")
-        return pa.nulls(rows.num_rows, wanted)
+    found, wrong = read(values, kind)
+    verdicts.refuse(wrong, "WrongType", name, f"a {kind}")
     if kind == "number":
-        values = values.cast(pa.float64(), safe=False)
-        verdicts.refuse(_mask(pc.invert(pc.is_finite(values))), "NotFinite", name, "a finite number")
-    return values.cast(wanted)
+        verdicts.refuse(mask_of(pc.invert(pc.is_finite(found))), "NotFinite", name, "a finite number")
+    return found
 
 
-def _fits(found: pa.DataType, kind: str) -> bool:
-    return any(fits(found) for fits in _FITTING[kind])
-
-
-_FITTING: dict[str, tuple[Callable[[pa.DataType], bool], ...]] = {
-    "number": (pa.types.is_integer, pa.types.is_floating),
-    "integer": (pa.types.is_integer,),
-    "boolean": (pa.types.is_boolean,),
-    "string": (pa.types.is_string,),
-}
-
-
-def _subjects(rows: pa.RecordBatch, name: str | None) -> pa.Array:
+def _subjects(rows: pa.RecordBatch, name: str | None, verdicts: _Verdicts) -> pa.Array:
+    """Whom events are about; null where nobody says. What is there but no text of its own is never taken for null."""
     values = None if name is None else _column(rows, name)
-    if values is None or not (pa.types.is_string(values.type) or pa.types.is_integer(values.type)):
+    if name is None or values is None:
         return pa.nulls(rows.num_rows, pa.string())
-    return values.cast(pa.string())
+    found, wrong = read_texts(values)
+    verdicts.refuse(wrong, "WrongType", name, IDENTITY)
+    return found

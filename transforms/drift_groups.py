@@ -97,7 +97,7 @@ def _labelled_groups(rows: pa.RecordBatch, segments: Sequence[str]) -> tuple[lis
 
 def _codes(values: pa.Array) -> tuple[Ints, list[str | None]]:
     """Each row's position among the distinct values, as texts; a null is a value like the others."""
-    encoded = pc.dictionary_encode(values.cast(pa.string()), null_encoding="encode")
+    encoded = pc.dictionary_encode(batches.as_texts(values), null_encoding="encode")
     return encoded.indices.to_numpy(zero_copy_only=False).astype(np.int64), encoded.dictionary.to_pylist()
 
 

@@ -66,7 +66,7 @@ def split_values(batch: pa.RecordBatch, rows: Ints, release: Release) -> list[st
     """The text that decides each row's role: the release's `split_on`; the event's id where that is null."""
     ids = batch.column(batches.EVENT_ID)
     names = {"event_id": batches.EVENT_ID, "subject": batches.SUBJECT}
-    values = batch.column(names.get(release.split_on, release.split_on)).cast(pa.string())
+    values = batches.as_texts(batch.column(names.get(release.split_on, release.split_on)))
     texts: list[str] = pc.coalesce(values, ids).take(pa.array(rows)).to_pylist()
     return texts
 

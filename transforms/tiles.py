@@ -133,12 +133,11 @@ class TileTables(NamedTuple):
 
 def observations(plan: KeyPlan, events: pa.RecordBatch) -> pa.RecordBatch:
     """What a key's features need of each event: id, time, row number, `key` as text (or null), `v:` columns."""
-    keys = events.column(plan.key)
     arrays = [
         events.column(batches.EVENT_ID),
         events.column(batches.EVENT_TIME),
         events.column(batches.ROW),
-        keys if pa.types.is_string(keys.type) else keys.cast(pa.string()),
+        batches.as_texts(events.column(plan.key)),
         *(events.column(name) for name in plan.event_columns),
     ]
     return pa.RecordBatch.from_arrays(arrays, names=[*OBSERVED, *plan.value_columns])

@@ -1,7 +1,9 @@
 """The types of event columns, read off the input when the job spec does not state them."""
 
 import difflib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from itertools import islice
 
 import pyarrow as pa
 
@@ -12,78 +14,142 @@ from schemas.tf_examples import decode_examples
 from schemas.validation import SpecError
 
 _LINES = 1000
+_PIECES = 100
 
 
 def sampled_types(
     blocks: Iterable[RawBlock], format_name: str, needed: Mapping[str, str], identity: Mapping[str, str]
 ) -> dict[str, str]:
-    """The type of each needed column (name to path in the spec), from the first block that has readable records.
+    """The type of each needed column (name to path in the spec), from the first readable records that have it.
 
-    `identity`: the columns (name to path) that must be there too, but whose type decoding finds out.
+    `identity`: the columns (name to path) that must be there too, but whose type decoding finds out. Records without
+    a value in a needed column leave it open: up to `_PIECES` stretches of the input are looked at.
 
     Raises:
         SpecError: the input has no such column, or only nulls or values of several types in it.
         NoInput: no block holds a readable record.
     """
-    problem, places = "no records in it", list[str]()
+    looked = _Looked()
+    for place, rows in islice(_stretches(blocks, format_name, [*identity, *needed], looked), _PIECES):
+        looked.first = looked.first or place
+        looked.add(rows, identity, needed)
+        if looked.complete(identity, needed):
+            return {name: looked.types[name] for name in needed}
+    if not looked.first:
+        advice = "state events.columns to run nevertheless, or mend the input"
+        where = ", ".join(looked.places[:3]) or "the input"
+        raise NoInput(f"no readable record in {where} ({looked.problem}); {advice}")
+    raise looked.missing(identity, needed)
+
+
+@dataclass(slots=True)
+class _Looked:
+    """What a look at the input has shown: the names and Arrow types of columns, and the types of those known."""
+
+    first: str = ""
+    problem: str = "no records in it"
+    places: list[str] = field(default_factory=list)
+    columns: dict[str, pa.DataType] = field(default_factory=dict)
+    types: dict[str, str] = field(default_factory=dict)
+
+    def add(self, rows: pa.RecordBatch, identity: Iterable[str], needed: Iterable[str]) -> None:
+        for column in rows.schema:
+            if pa.types.is_null(self.columns.setdefault(column.name, column.type)):
+                self.columns[column.name] = column.type
+        self.types |= {
+            name: kind
+            for name in needed
+            if name not in self.types and name in self.columns and (kind := _kind_of(self.columns[name])) is not None
+        }
+
+    def complete(self, identity: Iterable[str], needed: Iterable[str]) -> bool:
+        return all(name in self.columns for name in identity) and all(name in self.types for name in needed)
+
+    def missing(self, identity: Mapping[str, str], needed: Mapping[str, str]) -> SpecError:
+        """The error that names the first column that is not there, or whose type nothing shows."""
+        for name, place in {**identity, **needed}.items():
+            if name not in self.columns:
+                close = difflib.get_close_matches(name, self.columns, n=1)
+                hint = f"; did you mean '{close[0]}'?" if close else ""
+                return SpecError(place, name, f"a column of {self.first}: {', '.join(self.columns)}{hint}")
+        name = next(name for name in needed if name not in self.types)
+        found = self.columns[name]
+        if pa.types.is_null(found):
+            allowed = "a column with values in it (or state its type under events.columns)"
+            return SpecError(needed[name], f"{name}, null in all records that were looked at", allowed)
+        return SpecError(needed[name], f"{name} of type {found}", "a column of numbers, booleans or texts")
+
+
+def _stretches(
+    blocks: Iterable[RawBlock], format_name: str, names: list[str], looked: _Looked
+) -> Iterator[tuple[str, pa.RecordBatch]]:
+    """Readable rows of the input with the place that they are from; what cannot be read is noted in `looked`."""
     for block in blocks:
-        problem = block.error or problem
-        place_of_block = block.source.rpartition("@")[0] or block.source
-        if place_of_block not in places:
-            places.append(place_of_block)
-        rows = None if block.error else _SAMPLERS[format_name](block, [*identity, *needed])
-        if rows is not None and rows.num_rows:
-            for name, place in identity.items():
-                _column_of(rows, name, place, place_of_block)
-            return {name: _type_of(rows, name, place, place_of_block) for name, place in needed.items()}
-    advice = "state events.columns to run nevertheless, or mend the input"
-    raise NoInput(f"no readable record in {', '.join(places[:3]) or 'the input'} ({problem}); {advice}")
+        looked.problem = block.error or looked.problem
+        place = block.source.rpartition("@")[0] or block.source
+        if place not in looked.places:
+            looked.places.append(place)
+        for rows in () if block.error else _SAMPLERS[format_name](block, names):
+            if rows.num_rows:
+                yield place, rows
 
 
-def _column_of(rows: pa.RecordBatch, name: str, place: str, path: str) -> pa.Array:
-    index = rows.schema.get_field_index(name)
-    if index < 0:
-        close = difflib.get_close_matches(name, rows.schema.names, n=1)
-        hint = f"; did you mean '{close[0]}'?" if close else ""
-        raise SpecError(place, name, f"a column of {path}: {', '.join(rows.schema.names)}{hint}")
-    return rows.column(index)
+def _kind_of(found: pa.DataType) -> str | None:
+    """The job's type for a column of this one: of a union the widest of its branches. None where none holds it."""
+    if pa.types.is_union(found):
+        branches = [found.field(place).type for place in range(found.num_fields)]
+        kinds = {_kind_of(branch) for branch in branches if not pa.types.is_null(branch)}
+        return next((kind for kind, held in _WIDER if kinds <= held), None)
+    if pa.types.is_decimal(found) and found.scale == 0:
+        return "integer"
+    return next((kind for kind, fits in _KINDS if fits(found)), None)
 
 
-def _type_of(rows: pa.RecordBatch, name: str, place: str, path: str) -> str:
-    found = _column_of(rows, name, place, path).type
-    for kind, fits in _KINDS:
-        if fits(found):
-            return kind
-    allowed = "a column of numbers, booleans or texts (or state its type under events.columns)"
-    raise SpecError(place, f"{name} of type {found}", allowed)
-
-
+# A type holds the values of these.
+_WIDER = (
+    ("boolean", {"boolean"}),
+    ("integer", {"integer"}),
+    ("number", {"integer", "number"}),
+    ("string", {"integer", "number", "string"}),
+)
 _KINDS = (
     ("boolean", pa.types.is_boolean),
     ("integer", pa.types.is_integer),
     ("number", pa.types.is_floating),
+    ("number", pa.types.is_decimal),
     ("string", pa.types.is_string),
+    ("string", pa.types.is_binary),
 )
 
 
-def _avro_rows(block: RawBlock, names: Iterable[str]) -> pa.RecordBatch:
-    return decode_block(block.data, block.datums, block.schema).rows
+def _batched(records: Iterable[bytes], size: int) -> Iterator[list[bytes]]:
+    rest = iter(records)
+    while piece := list(islice(rest, size)):
+        yield piece
 
 
-def _json_rows(block: RawBlock, names: Iterable[str]) -> pa.RecordBatch | None:
+def _avro_rows(block: RawBlock, names: Iterable[str]) -> Iterator[pa.RecordBatch]:
+    yield decode_block(block.data, block.datums, block.schema).rows
+
+
+def _json_rows(block: RawBlock, names: Iterable[str]) -> Iterator[pa.RecordBatch]:
     import msgspec
 
-    records = []
-    for line in (block.records or block.data.split(b"\n", _LINES))[:_LINES]:
-        try:
-            record = msgspec.json.decode(line)
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-            continue  # decoding will make a dead letter of it
-        if isinstance(record, dict):
-            records.append(record)
-    found = list(dict.fromkeys(name for record in records for name in record))
-    arrays = [_loose([record.get(name) for record in records]) for name in found]
-    return pa.RecordBatch.from_arrays(arrays, found) if records else None
+    lines = block.records or (line for line in block.data.split(b"\n") if line.strip())
+    for piece in _batched(lines, _LINES):
+        records = []
+        for line in piece:
+            try:
+                record = msgspec.json.decode(line)
+            except Exception:
+                continue  # decoding will make a dead letter of it
+            if isinstance(record, dict):
+                records.append(record)
+        found = list(dict.fromkeys(name for record in records for name in record))
+        if records:
+            yield pa.RecordBatch.from_arrays(
+                [_loose([record.get(name) for record in records]) for name in found], found
+            )
 
 
 def _loose(values: list[object]) -> pa.Array:
@@ -102,13 +168,13 @@ def _loose(values: list[object]) -> pa.Array:
         return pa.nulls(len(values))
 
 
-def _example_rows(block: RawBlock, names: Iterable[str]) -> pa.RecordBatch | None:
+def _example_rows(block: RawBlock, names: Iterable[str]) -> Iterator[pa.RecordBatch]:
     """The first records that agree on the types of their features; only features that have a value in them."""
-    pieces = decode_examples(block.records[:_LINES], list(names))
-    rows: pa.RecordBatch | None = max((piece.rows for piece in pieces), key=len, default=None)
-    if rows is None:
-        return None
-    return rows.select([field.name for field in rows.schema if not pa.types.is_null(field.type)])
+    for piece in _batched(block.records, _LINES):
+        pieces = decode_examples(piece, list(names))
+        rows: pa.RecordBatch | None = max((piece.rows for piece in pieces), key=len, default=None)
+        if rows is not None:
+            yield rows.select([column.name for column in rows.schema if not pa.types.is_null(column.type)])
 
 
 _SAMPLERS = {"avro": _avro_rows, "json": _json_rows, "tfexample": _example_rows}
