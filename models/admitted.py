@@ -23,7 +23,9 @@ def admitted_before(store: ModelStore | None, manifest: Manifest, job: str | Non
     """
     if store is None:
         return False
-    entries = (entry for entry in store.accesses().entries if entry.action == ACTION)
     return any(
-        entry.detail.get("digest") == manifest.digest and job in (None, entry.detail.get("job")) for entry in entries
+        entry.action == ACTION
+        and entry.detail.get("digest") == manifest.digest
+        and job in (None, entry.detail.get("job"), entry.actor)
+        for entry in store.accesses().entries
     )

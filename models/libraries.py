@@ -10,8 +10,13 @@ from pathlib import Path
 from typing import NamedTuple
 
 from models.artefacts import numbers_of, read_versions
+from models.errors import StoreError
 from models.manifest import Manifest
 from models.scorers.base import WillNotLoad, payload_files
+
+
+class CannotAccept(StoreError):
+    """A person accepts a version of a library that is neither here nor made the model."""
 
 
 class OtherLibrary(WillNotLoad):
@@ -159,18 +164,36 @@ def _joined(found: Sequence[Difference]) -> str:
     return "; ".join(str(each) for each in found)
 
 
-def parse_accepted(text: str) -> str:
-    """The library of `--accept_library NAME` or `NAME=VERSION`, where VERSION must be the one that is here.
+def parse_accepted(text: str) -> tuple[str, str | None]:
+    """The library of `--accept_library NAME` or `NAME=VERSION`, and the version that was said.
 
     Raises:
-        ValueError: no such library has a rule, or another version of it is here.
+        ValueError: no such library has a rule.
     """
     name, _, said = text.partition("=")
-    library = {re.sub(r"[^a-z]", "", key): key for key in (*RULES, "sklearn")}.get(re.sub(r"[^a-z]", "", name.lower()))
-    library = "scikit-learn" if library == "sklearn" else library
-    if library is None:
+    known = {_letters(library): library for library in RULES} | {"sklearn": "scikit-learn"}
+    if _letters(name) not in known:
         raise ValueError(f"{name!r} is not allowed; allowed: {', '.join(RULES)}")
-    here = installed(library)
-    if said and (here is None or not _same_minor(said, here)):
-        raise ValueError(f"{said!r} of {library} is not allowed; allowed: {here or 'none'}, the version that is here")
-    return library
+    return known[_letters(name)], said or None
+
+
+def accept(accepted: Sequence[tuple[str, str | None]], made: Mapping[str, str]) -> dict[str, str]:
+    """The versions here of the libraries that a person accepts for a model; what is not here is left out.
+
+    Args:
+        accepted: libraries, with the version that was said: the one that is here, or the one that made the model.
+        made: the versions that made it.
+
+    Raises:
+        CannotAccept: another version was said.
+    """
+    here = {name: installed(name) for name, _ in accepted}
+    for name, said in accepted:
+        meant = [each for each in (here[name], made.get(name)) if each is not None]
+        if said is not None and not any(_same_minor(said, each) for each in meant):
+            raise CannotAccept(f"--accept_library {name}={said} is not allowed; allowed: {', '.join(meant) or 'none'}")
+    return {name: version for name, version in here.items() if version is not None}
+
+
+def _letters(name: str) -> str:
+    return re.sub(r"[^a-z]", "", name.lower())

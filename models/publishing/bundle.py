@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import pyarrow as pa
 
 from models.folders import file_sha256, read_folder_manifest, refuse_links
-from models.libraries import check_libraries, installed, libraries_of
+from models.libraries import accept, check_libraries, libraries_of
 from models.manifest import (
     FORMAT,
     MANIFEST,
@@ -41,7 +41,7 @@ NO_SAMPLE = "without --sample there are no golden records to prove its scores by
 class Statement:
     """What a person says of a model; it wins over what the model's files say. Null or empty: nothing is said.
 
-    `accepted`: libraries whose version here may serve the model although another one made it.
+    `accepted`: libraries whose version here may serve the model although another one made it, and the version said.
     """
 
     model: str
@@ -61,7 +61,7 @@ class Statement:
     records: Path | None = None
     tolerance: float | None = None
     settings: Mapping[str, Any] = field(default_factory=dict)
-    accepted: Sequence[str] = ()
+    accepted: Sequence[tuple[str, str | None]] = ()
 
 
 class Rows(NamedTuple):
@@ -151,8 +151,7 @@ def _record_libraries(document: dict[str, Any], said: Statement, into: Path, che
     """What the model's files say of the versions that made it, and which of those here a person accepted."""
     draft = parse_manifest(manifest_bytes(into, document))
     made = libraries_of(into, draft)
-    accepted = {name: installed(name) for name in said.accepted}
-    found = {"libraries": made, "accepted_libraries": _without_nulls(accepted)}
+    found = {"libraries": made, "accepted_libraries": accept(said.accepted, made)}
     document.update({key: versions for key, versions in found.items() if versions})
     if made or said.accepted:
         document["format"] = FORMAT

@@ -100,17 +100,14 @@ def describe(
     taken = {name: settings[name] for name in getattr(module, "SETTINGS", ()) if name in settings}
     try:
         described = module.describe(main, allow_pickle, **taken)
-    except (CannotPublish, BundleRefused):
+    except CannotPublish:
         raise
     except ImportError as error:
         raise CannotPublish(f"{main.name}: {one_line(error)}; install halflife[{scorer}]") from None
     except Exception as error:
         # Whatever a library raises on a file it cannot read says the same.
-        detail = hide_secrets(one_line(error))
-        others = "; ".join(str(each) for each in differences(read_versions(scorer, [main])))
-        if others:
-            raise WillNotLoad(f"{main.name} is not readable here: {others}: {detail}") from error
-        raise CannotPublish(f"{main} is not readable as a model of {scorer}: {detail}") from error
+        problem = _unreadable(scorer, main, error)
+        raise problem from (None if problem is error else error)
     return described if isinstance(described, tuple) else (described, Provenance())
 
 
@@ -143,3 +140,13 @@ def _main_file(path: Path, files: Mapping[str, Path]) -> Path | None:
 def _mark_of(file: Path) -> str | None:
     scorer, confirms = _MARKS.get(file.name) or _MARKS.get(file.suffix) or (None, _by_name)
     return scorer if confirms(file) else None
+
+
+def _unreadable(scorer: str, main: Path, error: Exception) -> Exception:
+    """The refusal of a file by its library; another version of it that made the model is most likely why."""
+    refused = isinstance(error, BundleRefused)
+    detail = hide_secrets(str(error) if refused else one_line(error))
+    others = "; ".join(str(each) for each in differences(read_versions(scorer, [main])))
+    if others:
+        return WillNotLoad(f"{main.name} is not readable here: {others}: {detail}")
+    return error if refused else CannotPublish(f"{main} is not readable as a model of {scorer}: {detail}")

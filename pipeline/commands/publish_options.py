@@ -46,7 +46,7 @@ class PublishParser(OneLineParser):
             help="the trainer's own answers: JSON lines of inputs and score, or a table with a column score",
         )  # fmt: skip
         self.add_argument(
-            "--accept_library", action="append", default=[], type=accepted_library, metavar="NAME",
+            "--accept_library", action="append", default=[], type=accepted_library, metavar="NAME[=VERSION]",
             help="serve the model with the version of this library that is here, although another one made it; "
             "recorded; repeatable",
         )  # fmt: skip
@@ -108,7 +108,7 @@ def stated_input(text: str) -> StatedInput:
         raise argparse.ArgumentTypeError(str(error)) from None
 
 
-def accepted_library(text: str) -> str:
+def accepted_library(text: str) -> tuple[str, str | None]:
     """The value of `--accept_library`."""
     try:
         return parse_accepted(text)

@@ -83,14 +83,21 @@ def test_trainer_tells_where_the_forest_answers_differently(models: Models, tmp_
     assert "scikit-learn 1.3.2" in ran.json["detail"]
 
 
-def test_version_that_a_person_accepts_is_published_and_recorded(models: Models) -> None:
-    words = (*NEW, *AB, "--output", "class", "--accept_library", "scikit-learn", "--by", "ann")
+@pytest.mark.parametrize("said", ["scikit-learn", "sklearn", f"scikit-learn={HERE}", "scikit-learn=1.3.2"])
+def test_version_that_a_person_accepts_is_published_and_recorded(models: Models, said: str) -> None:
+    words = (*NEW, *AB, "--output", "class", "--accept_library", said, "--by", "ann")
     ran = models("publish", FOREST / "forest.skops", *words, "--json")
     assert ran.code == 0, ran
     manifest = models.store.read_manifest("n1")
     assert (manifest.format, manifest.libraries["scikit-learn"]) == (2, "1.3.2")
     assert manifest.accepted_libraries == {"scikit-learn": HERE}
     assert any("accepted by ann" in line for line in ran.json["notes"])
+
+
+@pytest.mark.parametrize(("said", "code"), [("scikit-learn=1.4", 1), ("numpy", 2), ("xgboost", 1)])
+def test_what_is_not_accepted_stays_refused(models: Models, said: str, code: int) -> None:
+    ran = models("publish", FOREST / "forest.skops", *NEW, *AB, "--output", "class", "--accept_library", said)
+    assert (ran.code, ran.err.count("\n"), models.store.versions()) == (code, 1, ["v1", "v2", "v3"])
 
 
 @pytest.mark.parametrize("form", ["csv", "jsonl"])
