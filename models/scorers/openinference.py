@@ -100,7 +100,7 @@ class _Model:
             raise AnswerMalformed(f"model {model[:60]!r} answered; allowed: {self._parameters.model!r}")
         self._check_version(version)
         answer = only(outputs, self._parameters.output)
-        return scores_of(answer, batch.num_rows, self._output, self._parameters.column)
+        return scores_of(answer, batch.num_rows, self._output, self._parameters.column, self._parameters.place)
 
     def close(self) -> None:
         self._protocol.close()

@@ -43,7 +43,7 @@ class Reading:
             return self._numbers(answer)
         if one.dtype.kind in "OSU":
             return self._places(one)
-        return _likelier(one) if one.dtype.kind == "f" else one.astype(np.float64)
+        return likelier(one) if one.dtype.kind == "f" else one.astype(np.float64)
 
     def _numbers(self, answer: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
         numbers = np.asarray(answer, dtype=np.float64)
@@ -136,7 +136,7 @@ def _check_width(answers: Answers, width: int) -> None:
         raise WillNotLoad(f"{answers.scorer}: {width} numbers for each row; allowed: {allowed}")
 
 
-def _likelier(numbers: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
+def likelier(numbers: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
     """The likelier of two classes by the second's probability; what is whole already is a class itself."""
     floats = numbers.astype(np.float64)
     places = (floats > 0.5).astype(np.float64)

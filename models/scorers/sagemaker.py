@@ -1,6 +1,7 @@
 """Models behind an Amazon SageMaker endpoint, invoked through boto3."""
 
 import json
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -8,7 +9,6 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from models.inputs import as_matrix
 from models.manifest import InvalidManifest, Manifest
 from models.scorers.remote.access import scrubbed
 from models.scorers.remote.failures import (
@@ -98,14 +98,15 @@ class _Endpoint:
         """Nothing: the runtime API has no question but the prediction; golden records ask that."""
 
     def predict(self, batch: pa.RecordBatch, timeout_s: float) -> Scores:
-        matrix = as_matrix(batch)
-        body = _csv(matrix) if self._parameters.format == "csv" else _json(matrix)
+        values = _values(batch)
+        body = _csv(values) if self._parameters.format == "csv" else _json(values)
         answer, variant = self._invoke(body)
         wanted = self._parameters.variant
         if wanted and variant and variant != wanted:
             raise AnswerMalformed(f"variant {variant[:60]!r} answered; allowed: {wanted!r}")
-        values = _numbers(answer) if self._parameters.format == "csv" else self._predictions(answer)
-        return scores_of(values, batch.num_rows, self._output, self._parameters.column)
+        csv = self._parameters.format == "csv"
+        answers = _numbers(answer, batch.num_rows) if csv else self._predictions(answer)
+        return scores_of(answers, batch.num_rows, self._output, self._parameters.column, self._parameters.place)
 
     def close(self) -> None:
         self._client.close()
@@ -140,27 +141,36 @@ class _Endpoint:
         return array_of(predictions, "`predictions`")
 
 
-def _csv(matrix: npt.NDArray[np.float64]) -> bytes:
-    lines = [",".join("" if value != value else repr(value) for value in row) for row in matrix.tolist()]
+def _values(batch: pa.RecordBatch) -> list[tuple[Any, ...]]:
+    """The records' numbers: whole ones as they are, which a float would round beyond 2^53; None for a null."""
+    columns = [
+        (column if pa.types.is_integer(column.type) else column.cast(pa.float64())).to_pylist()
+        for column in batch.columns
+    ]
+    return list(zip(*columns, strict=True))
+
+
+def _csv(rows: list[tuple[Any, ...]]) -> bytes:
+    lines = [",".join("" if value is None or value != value else repr(value) for value in row) for row in rows]
     return "\n".join(lines).encode()
 
 
-def _json(matrix: npt.NDArray[np.float64]) -> bytes:
-    if not np.isfinite(matrix).all():
+def _json(rows: list[tuple[Any, ...]]) -> bytes:
+    if any(value is None or not math.isfinite(value) for row in rows for value in row):
         raise RecordsRefused("JSON has no null among numbers, and no infinity; allowed: format csv, or a default")
-    return json.dumps({"instances": matrix.tolist()}, separators=(",", ":")).encode()
+    return json.dumps({"instances": rows}, separators=(",", ":")).encode()
 
 
-def _numbers(answer: bytes) -> npt.NDArray[np.float64]:
-    """Numbers separated by commas within a line, or one per line; one line of n numbers is n records."""
+def _numbers(answer: bytes, rows: int) -> npt.NDArray[np.float64]:
+    """Numbers separated by commas within a line, or one per line; one line of n numbers is n records, or one's."""
     try:
-        rows = [[float(field) for field in line.split(",")] for line in answer.decode("ascii").split()]
+        lines = [[float(field) for field in line.split(",")] for line in answer.decode("ascii").split()]
     except (ValueError, UnicodeDecodeError):
         raise AnswerMalformed(f"the answer is no comma-separated numbers: {answer[:60]!r}") from None
-    if len({len(row) for row in rows}) > 1:
+    if len({len(line) for line in lines}) > 1:
         raise AnswerMalformed("the answer has lines of different lengths")
-    values = np.array(rows, dtype=np.float64)
-    return values[0] if len(rows) == 1 else values
+    values = np.array(lines, dtype=np.float64)
+    return values[0] if len(lines) == 1 and rows > 1 else values
 
 
 def _failure(response: Mapping[str, Any]) -> CallFailed:

@@ -56,7 +56,8 @@ class _Rest:
     """https://www.tensorflow.org/tfx/serving/api_rest, the columnar format."""
 
     def __init__(self, manifest: Manifest, parameters: Parameters, feed: Feed) -> None:
-        self._output, self._column = manifest.output, parameters.column
+        self._output = manifest.output
+        self._column, self._place = parameters.column, parameters.place
         self._parameters, self._feed = parameters, feed
         self._client = RestClient(parameters, Pace().clock)
         self._path = f"/v1/models/{quote(parameters.model, safe='')}/versions/{int(parameters.version)}"
@@ -81,7 +82,7 @@ class _Rest:
         outputs = document["outputs"]
         if isinstance(outputs, dict):  # several outputs have names; a single one has not
             outputs = only(outputs, self._parameters.output)
-        return scores_of(array_of(outputs, "`outputs`"), batch.num_rows, self._output, self._column)
+        return scores_of(array_of(outputs, "`outputs`"), batch.num_rows, self._output, self._column, self._place)
 
     def close(self) -> None:
         self._client.close()
@@ -91,7 +92,8 @@ class _Grpc:
     """tensorflow.serving.PredictionService and ModelService."""
 
     def __init__(self, manifest: Manifest, parameters: Parameters, feed: Feed) -> None:
-        self._output, self._column = manifest.output, parameters.column
+        self._output = manifest.output
+        self._column, self._place = parameters.column, parameters.place
         self._parameters, self._feed = parameters, feed
         self._version = int(parameters.version)
         self._messages = messages("tfserving")
@@ -117,7 +119,7 @@ class _Grpc:
         if spec.HasField("version") and spec.version.value != self._version:
             raise AnswerMalformed(f"version {spec.version.value} answered; allowed: {self._version}")
         values = _values(only(found.outputs, self._parameters.output))
-        return scores_of(values, batch.num_rows, self._output, self._column)
+        return scores_of(values, batch.num_rows, self._output, self._column, self._place)
 
     def close(self) -> None:
         self._client.close()

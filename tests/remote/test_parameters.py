@@ -28,7 +28,7 @@ def refusal(folder: Path, kind: str, parameters: dict[str, Any], **changes: Any)
     ("change", "said"),
     [
         ({"url": 7}, "parameters.url: 7 is not allowed; allowed: the URL of the server"),
-        ({"uri": "x"}, "parameters.uri: unknown key; allowed: circuit, column, .*; did you mean 'url'"),
+        ({"uri": "x"}, "parameters.uri: unknown key; allowed: circuit, classes, column, .*; did you mean 'url'"),
         ({"timeout_s": 0}, "parameters.timeout_s: 0 is not allowed; allowed: seconds from 0.01 to 600"),
         ({"deadline_s": 1e9}, "parameters.deadline_s: 1000000000.0 is not allowed"),
         ({"feed": "rows"}, "parameters.feed: 'rows' is not allowed; allowed: matrix, named"),

@@ -1,6 +1,6 @@
 """The `parameters` of a manifest whose model a server holds, checked and frozen."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -11,7 +11,7 @@ from schemas.validation import MISSING, UNKNOWN_KEY, Absent, SpecError, validate
 # Every kind takes these.
 SHARED = frozenset(
     {"url", "timeout_s", "connect_timeout_s", "deadline_s", "max_rows", "max_answer_bytes", "concurrency", "circuit"}
-    | {"column"}
+    | {"column", "classes"}
 )
 # Kinds that send named tensors take these too.
 FEED_KEYS = frozenset({"feed", "input", "rank", "datatypes", "output"})
@@ -22,7 +22,8 @@ class Parameters:
     """Settings of a remote scorer; times in seconds, sizes in bytes.
 
     `headers` and `tls` map to names of environment variables. `column` picks one of several values per row,
-    None lets the output's kind decide.
+    None lets the output's kind decide. `place` is that of `output.positive` among `classes`, or the position
+    that it is, where no `column` is stated.
     """
 
     address: Address
@@ -38,6 +39,8 @@ class Parameters:
     datatypes: Mapping[str, str] = field(default_factory=dict)
     output: str = ""
     column: int | None = None
+    classes: Sequence[str] = ()
+    place: int | None = None
     headers: Mapping[str, str] = field(default_factory=dict)
     tls: Mapping[str, str] = field(default_factory=dict)
     connect_timeout_s: float = 2.0
@@ -77,9 +80,23 @@ def parse_parameters(
     for key in sorted(set(required) - document.keys()):
         raise InvalidManifest(f"parameters.{key}", MISSING, f"the {key} at the server, which {manifest.scorer!r} needs")
     address = parse_address(document.pop("url"), schemes)
-    parameters = Parameters(address=address, **document)
+    place = None if "column" in document else _place(manifest, document.get("classes", ()))
+    parameters = Parameters(address=address, place=place, **document)
     _check_feed(manifest, parameters)
     return parameters
+
+
+def _place(manifest: Manifest, classes: Sequence[str]) -> int | None:
+    positive = manifest.output.positive
+    if positive is None or manifest.output.kind != "probability":
+        return None
+    if classes and positive in classes:
+        return classes.index(positive)
+    if not classes and positive.isascii() and positive.isdigit():
+        return int(positive[:9])
+    usual = "a position such as '1', a name of parameters.classes, or any beside parameters.column"
+    allowed = ", ".join(classes) or usual
+    raise InvalidManifest("output.positive", positive, allowed)
 
 
 def _check_feed(manifest: Manifest, parameters: Parameters) -> None:

@@ -11,6 +11,7 @@ import pyarrow as pa
 from models.inputs import as_floats, as_matrix
 from models.manifest import Input, Manifest, Output
 from models.scorers.base import WillNotLoad
+from models.scorers.outputs import likelier
 from models.scorers.remote.failures import AnswerMalformed, RecordsRefused
 from models.scorers.remote.parameters import Parameters
 
@@ -143,11 +144,14 @@ def array_of(values: object, what: str) -> npt.NDArray[np.float64]:
         raise AnswerMalformed(f"{what} is no array of numbers: {str(error)[:100]}") from None
 
 
-def scores_of(values: npt.NDArray[Any], rows: int, output: Output, column: int | None) -> npt.NDArray[np.float64]:
+def scores_of(
+    values: npt.NDArray[Any], rows: int, output: Output, column: int | None, place: int | None = None
+) -> npt.NDArray[np.float64]:
     """One score per row, float64 of shape (rows,), from an answer of shape (rows,) or (rows, k).
 
-    Of several values per row `column` is taken; without it the second of two for a probability and the
-    position of the greatest for a class.
+    Of several values per row `column` is taken, or for a probability the one at `place`; without them the
+    second of two for a probability and the position of the greatest for a class. One value is the probability
+    of the second of two classes, and so for a class the likelier one, unless it is whole: a label.
 
     Raises:
         AnswerMalformed: any other shape, or no numbers.
@@ -157,19 +161,31 @@ def scores_of(values: npt.NDArray[Any], rows: int, output: Output, column: int |
     if values.ndim not in (1, 2) or values.shape[0] != rows:
         raise AnswerMalformed(f"the answer has shape {values.shape}; allowed: ({rows},) or ({rows}, k)")
     answer = values.astype(np.float64)
+    if column is None and (answer.ndim == 1 or answer.shape[1] == 1):
+        return _of_one(answer.reshape(rows), output, place)
     if answer.ndim == 1:
-        return answer
+        answer = answer[:, np.newaxis]
     width = answer.shape[1]
-    if column is None and output.kind == "class" and width > 1:
+    if column is None and output.kind == "class" and width:
         best: npt.NDArray[np.float64] = np.argmax(answer, axis=1).astype(np.float64)
         best[np.isnan(answer).any(axis=1)] = np.nan
         return best
-    usual = {1: 0, 2: 1} if output.kind == "probability" else {1: 0}
-    place = usual.get(width, -1) if column is None else column
-    if not 0 <= place < width:
-        wanted = f"a column {column}" if column is not None else f"{' or '.join(map(str, usual))} for {output.kind}"
+    usual = 1 if output.kind == "probability" and width == 2 else -1
+    chosen = place if column is None else column
+    taken = usual if chosen is None else chosen
+    if not 0 <= taken < width:
+        counts = "0 or 1" if output.kind == "probability" else "0"
+        wanted = f"a column {chosen}" if chosen is not None else f"{counts} for {output.kind}"
         raise AnswerMalformed(f"the answer has {width} values per record; allowed: {wanted}")
-    return answer[:, place]
+    return answer[:, taken]
+
+
+def _of_one(answer: npt.NDArray[np.float64], output: Output, place: int | None) -> npt.NDArray[np.float64]:
+    if output.kind == "class":
+        return likelier(answer)
+    if place is not None and place > 1:
+        raise AnswerMalformed(f"the answer has 1 value per record; allowed: a column {place}")
+    return 1.0 - answer if place == 0 else answer
 
 
 def only(outputs: Mapping[str, Any], wanted: str) -> Any:
