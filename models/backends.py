@@ -1,6 +1,8 @@
 """Objects behind a URL: the few operations the model store needs, on any store that obstore opens."""
 
+import os
 import re
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
@@ -25,6 +27,7 @@ _ALLOWED = "a path, file:///path, memory://name, s3://bucket/path, gs://bucket/p
 _RETRIES: Any = {"max_retries": 3, "retry_timeout": timedelta(seconds=30)}
 MULTIPART_BYTES = 64 * 1024 * 1024
 """Files with more bytes than this are uploaded in parts, unconditionally."""
+_UNSAYABLE = re.compile("[\ud800-\udfff]")  # what Python makes of bytes that are no UTF-8
 _memory_stores: dict[str, MemoryStore] = {}
 
 
@@ -71,9 +74,16 @@ class Backend:
         if store is None:
             return []
         with self._errors(f"list {prefix}/"):
-            found = obstore.list(store, f"{prefix}/", offset=after).collect()
+            try:
+                listed = obstore.list(store, f"{prefix}/", offset=after).collect()
+                found = [(meta["path"], meta["size"]) for meta in listed]
+            except BaseError:
+                if self.root is None:
+                    raise
+                # One name that is no text, or one link in a circle, ends a listing of obstore.
+                found = _walked(self.root, prefix)
         # Asked of the store to save listing; not all that speak its protocol obey.
-        return sorted((meta["path"], meta["size"]) for meta in found if after is None or meta["path"] > after)
+        return sorted((key, size) for key, size in found if after is None or key > after)
 
     def size(self, key: str) -> int | None:
         """Bytes of an object; None if there is none."""
@@ -93,7 +103,7 @@ class Backend:
             ObjectTooLarge: it has more than `max_bytes`; nothing is downloaded then.
         """
         store = self._open(write=False)
-        if store is None:
+        if store is None or self._is_device(key):
             return None
         with self._errors(f"read {key}"):
             try:
@@ -111,7 +121,7 @@ class Backend:
             FileNotFoundError: there is no such object.
         """
         store = self._open(write=False)
-        if store is None:
+        if store is None or self._is_device(key):
             raise FileNotFoundError(key)
         with self._errors(f"read {key}"):
             try:
@@ -161,6 +171,16 @@ class Backend:
                     raise InvalidStoreUrl(f"store {self.url!r} cannot be opened: {_public(error)}") from None
         return self._store
 
+    def _is_device(self, key: str) -> bool:
+        """Whether a key of a local store is a pipe, a socket or a device, whose reading may never end."""
+        if self.root is None:
+            return False
+        try:
+            mode = (self.root / key).stat().st_mode
+        except (OSError, ValueError):
+            return False  # obstore says what is wrong
+        return not (stat.S_ISREG(mode) or stat.S_ISDIR(mode))
+
     @contextmanager
     def _errors(self, action: str) -> Iterator[None]:
         try:
@@ -172,6 +192,21 @@ class Backend:
 def _scheme(url: str) -> str:
     found = _SCHEME.match(url)
     return (found[1] or found[2]).lower() if found else ""
+
+
+def _walked(root: Path, prefix: str) -> list[tuple[str, int]]:
+    """As obstore lists a folder, but past names that are no text, and links that lead nowhere or in a circle."""
+
+    def fail(error: OSError) -> None:
+        raise error
+
+    found = []
+    for parent, _, names in os.walk(root / prefix, onerror=fail):
+        for name in names:
+            path = Path(parent, name)
+            if path.is_file() and not _UNSAYABLE.search(str(path)):
+                found.append((path.relative_to(root).as_posix(), path.stat().st_size))
+    return found
 
 
 def _local_root(url: str, scheme: str) -> Path:
