@@ -106,7 +106,8 @@ class Serving:
             yield fail(check, f"{role}; {error}", "mend the network or the credentials")
             return
         trial = try_version(Question(spec.store, spec.name, version, self._columns, spec.allow_pickle,
-                                     spec.max_bundle_bytes, spec.trusted_key, self._name))  # fmt: skip
+                                     spec.max_bundle_bytes, spec.trusted_key, self._name,
+                                     spec.admission_timeout_us / 1e6))  # fmt: skip
         self.models.append(Model(version, manifest.scorer, bundle_bytes, trial.growth_bytes, trial.library_bytes))
         if not trial.admitted:
             reason = trial.reason or ""

@@ -8,13 +8,14 @@ from collections.abc import Mapping
 from multiprocessing.connection import Connection
 from typing import NamedTuple
 
-from models.admission import Admission
+from models.admission import DEFAULT_TIMEOUT_S, Admission
 from models.errors import BundleRefused
 from models.memory import peak_bytes, resident_bytes
 from models.scorers import scorer_class
 from models.store import ModelStore
 
-_SECONDS = 300.0
+_BESIDE_S = 300.0
+"""Seconds for what is beside the proofs: the start of the process, its libraries, the download."""
 
 
 class Question(NamedTuple):
@@ -28,6 +29,7 @@ class Question(NamedTuple):
     max_bytes: int
     trusted_key: str | None
     job: str | None = None
+    timeout_s: float = DEFAULT_TIMEOUT_S
 
 
 class Trial(NamedTuple):
@@ -45,8 +47,14 @@ class Trial(NamedTuple):
     warnings: tuple[str, ...] = ()
 
 
-def try_version(question: Question, seconds: float = _SECONDS) -> Trial:
-    """Gives a version every proof of admission; `reason` is `died` or `no_answer` where there is no verdict."""
+def try_version(question: Question, seconds: float | None = None) -> Trial:
+    """Gives a version every proof of admission; `reason` is `died` or `no_answer` where there is no verdict.
+
+    Args:
+        question: what is tried.
+        seconds: how long it is waited for; None for the time limit of the proofs and what is beside them.
+    """
+    seconds = question.timeout_s + _BESIDE_S if seconds is None else seconds
     spawned = multiprocessing.get_context("spawn")
     ours, theirs = spawned.Pipe(duplex=False)
     process = spawned.Process(target=_answer, args=(theirs, question), daemon=True)
@@ -87,7 +95,13 @@ def _try(question: Question) -> Trial:
     loaded = resident_bytes()
     columns = None if question.columns is None else dict(question.columns)
     admission = Admission(
-        store, columns, question.allow_pickle, question.max_bytes, question.trusted_key, job=question.job
+        store,
+        columns,
+        question.allow_pickle,
+        question.max_bytes,
+        question.trusted_key,
+        timeout_s=question.timeout_s,
+        job=question.job,
     )
     verdict = admission.check_version(question.version)
     grown, libraries = _grown(loaded, peak_bytes()), _grown(empty, loaded)

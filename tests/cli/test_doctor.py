@@ -127,8 +127,9 @@ def torn(patient: Patient) -> None:
         (torn, [], "incomplete"),
         (None, ["--set", "features=[delay]", "--set", "events.columns={delay: number}"], "wrong_inputs"),
         (None, ["--set", "model.max_bytes=10"], "too_large"),
+        (None, ["--set", "model.admission_timeout=1us"], "timed_out"),
     ],
-    ids=["tampered", "torn", "columns", "size"],
+    ids=["tampered", "torn", "columns", "size", "time"],
 )
 def test_version_that_would_be_refused_fails_with_its_reason_and_what_to_change(
     patient: Patient, break_it: Callable[[Patient], None] | None, words: list[str], reason: str
