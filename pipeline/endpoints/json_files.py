@@ -14,11 +14,13 @@ Blocks = Generator[RawBlock, None, RawBlock | None]
 """Blocks of a stretch of a file; returned is what is not whole at its end."""
 
 _BOM = b"\xef\xbb\xbf"
-# `[{`, or a `{` that has its line to itself: no line of JSON lines is like that.
-_VALUES = re.compile(rb"\s*(\[\s*\{|\{[ \t\r]*\n)")
-_TOKEN = re.compile(rb'"(?:[^"\\]|\\.)*"|["{}\[\]]', re.DOTALL)
+# `[{`, or a `{` that has its line to itself and a key on the next: no line of JSON lines is like that.
+_VALUES = re.compile(rb"\s*(\[\s*\{|\{[ \t\r]*\n\s*[\"}])")
+_TOKEN = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"|["{}]', re.DOTALL)
+# Where an object begins that has a line of its own, and how far it is indented.
+_OWN_LINE = re.compile(rb"[\s,\[\]]*?(\n[ \t]*|\A)\{")
 _BETWEEN = re.compile(rb"[\s,\[\]]*")
-_STRAY = "no JSON object, beside those of the file"
+_STRAY, _UNENDED = "no JSON object, beside those of the file", "a JSON object that does not end"
 _OTHERS: Mapping[bytes, str] = {
     b"\xff\xfe\x00\x00": "text in UTF-32",
     b"\xff\xfe": "text in UTF-16",
@@ -117,14 +119,26 @@ class JsonFile:
                 yield RawBlock(f"{self._path}@{self._at + place}", data=stray, error=_STRAY)
             rest = data[end:]
             self._at += end
-            if len(rest) > MAX_RECORD_BYTES:
+            over = len(rest) > MAX_RECORD_BYTES
+            more = b"" if over else file.read(min(_JSON_BYTES, MAX_RECORD_BYTES))
+            sibling = -1 if more else _sibling(rest)
+            if sibling > 0:
+                yield RawBlock(f"{self._path}@{self._at}", data=rest[:sibling], error=_UNENDED)
+                self._at += sibling
+                rest = rest[sibling:]
+            elif over:
                 rest = yield from self._too_long(rest, file, "JSON value")
-            more = file.read(min(_JSON_BYTES, MAX_RECORD_BYTES))
-            if not more:
+            elif not more:
                 break
             data = rest + more
         rest = rest[_BETWEEN.match(rest).end() :]  # type: ignore[union-attr]  # it matches nothing too
-        return self._torn(rest, "a JSON object that does not end" if rest.startswith(b"{") else _STRAY)
+        return self._torn(rest, _UNENDED if rest.startswith(b"{") else _STRAY)
+
+
+def _sibling(rest: bytes) -> int:
+    """Where the next object begins that is indented as the one at the start of `rest`, which does not end; else −1."""
+    begins = _OWN_LINE.match(rest)
+    return -1 if begins is None else rest.find((begins[1] or b"\n") + b"{", begins.end())
 
 
 def _split(data: bytes) -> tuple[list[bytes], list[tuple[int, bytes]], int]:

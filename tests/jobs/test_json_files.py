@@ -55,6 +55,24 @@ def test_what_is_no_object_in_an_array_is_a_letter(flow: Flow) -> None:
     assert sorted(letter["payload"] for letter in flow.letters()) == sorted(wrong)
 
 
+@pytest.mark.parametrize("way", ["pretty", "array over lines"])
+def test_object_that_does_not_end_costs_itself(flow: Flow, way: str) -> None:
+    broken = WAYS[way].replace(b'"id": "t2"', b'"id": "t2", "left": {"open": ', 1)
+    flow.feed(broken)
+    outcome = flow.run(flow.spec(columns=COLUMNS))
+    assert (outcome.code, outcome.summary["scored"], adds_up(outcome, 6)) == (0, 5, True), outcome.err
+    (letter,) = flow.letters()
+    assert (b'"t2"' in letter["payload"], b'"t3"' in letter["payload"]) == (True, False)
+    assert "does not end" in letter["detail"]
+
+
+def test_line_of_a_lone_brace_costs_itself(flow: Flow) -> None:
+    flow.feed(b"{\n" + json_lines(trips(3)))
+    outcome = flow.run(flow.spec(columns=COLUMNS))
+    assert (outcome.code, outcome.summary["scored"]) == (0, 3), outcome.err
+    assert [letter["payload"] for letter in flow.letters()] == [b"{"]
+
+
 OTHERS: list[tuple[Any, str]] = [
     (json_lines(TRICKY).decode().encode("utf-16"), "text in UTF-16"),
     (json_lines(TRICKY).decode().encode("utf-16-be"), "text in UTF-16"),
