@@ -23,7 +23,7 @@ and after the known ones). What the library answers and we refuse on purpose, as
 `truth`.
 
 `make test` runs a sample (`tests/scorers/test_alone.py`); `python -m tests.scorers.alone [LABEL…]` runs the full form:
-also pairs of unusual values in one record, more orders, and every type of Arrow for every column.
+also pairs of unusual values in one record, more orders, and each column in every type of Arrow.
 """
 
 from tests.scorers.alone.cases import Case, Model, all_cases

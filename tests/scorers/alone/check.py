@@ -19,7 +19,7 @@ from transforms.scoring import score_rows
 
 
 class Form(NamedTuple):
-    """How much is tried: which records, how many shuffled orders, and whether in every type of Arrow."""
+    """How much is tried: which records, how many shuffled orders, whether also every type of Arrow."""
 
     records: Callable[[Model, Sequence[Input]], Iterator[Record]]
     orders: int
@@ -68,23 +68,24 @@ def differences(case: Case, folder: Path, form: Form = sampled) -> list[Differen
         assert len({_truth(model, manifest, record) for record in model.seen}) > 1, "allowed: 2 different answers"
         return [
             each
-            for types in _types(manifest.inputs, form.every_type)
-            for each in _compared(_trial(loaded, model, types, form, known), types, form.orders)
+            for number, types in enumerate(_types(manifest.inputs, form.every_type))
+            for records in [(single_records if number else form.records)(model, manifest.inputs)]
+            for each in _compared(_trial(loaded, model, types, records, known), types, form.orders)
         ]
     finally:
         loaded.scorer.close()
 
 
 def _trial(
-    loaded: LoadedModel, model: Model, types: Mapping[str, pa.DataType], form: Form, known: dict[Any, float | str]
+    loaded: LoadedModel,
+    model: Model,
+    types: Mapping[str, pa.DataType],
+    made: Iterator[Record],
+    known: dict[Any, float | str],
 ) -> _Trial:
     """The records that columns of these types can hold, and the truth of each, asked for once."""
     inputs = loaded.manifest.inputs
-    records = [
-        record
-        for record in form.records(model, inputs)
-        if all(fits(record[each.name], types[each.name]) for each in inputs)
-    ]
+    records = [each for each in made if all(fits(each[name], kind) for name, kind in types.items())]
     truths = []
     for record in records:
         key = tuple((type(record[each.name]), str(record[each.name])) for each in inputs)
