@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from models.manifest import Manifest
 from models.scorers.answers import answers_of
@@ -115,9 +116,12 @@ def _values(name: str, kept: Any, stated: Sequence[Any] | None) -> Sequence[Any]
     The file keeps a text with other characters than ASCII cut at the number of its characters, not bytes, and the
     texts after it begin too early (3.2.0); so it is not believed then.
     """
-    if kept is not None and stated is not None and len(kept) != len(stated):
-        raise WillNotLoad(f"xgboost: {len(stated)} categories are stated for {name!r}; allowed: {len(kept)}")
     if stated is not None:
+        if kept is not None and not _kept_so(kept, stated):
+            raise WillNotLoad(
+                f"xgboost: the categories that are stated for {name!r} are not the {len(kept)} that the file keeps; "
+                "allowed: those, in the order of training"
+            )
         return stated
     way_out = "or parameter categories with {input: [category, …]} in the order of training (of the DataFrame's dtype)"
     if kept is None:
@@ -132,3 +136,14 @@ def _values(name: str, kept: Any, stated: Sequence[Any] | None) -> Sequence[Any]
         )
     values: Sequence[Any] = kept.to_pylist()
     return values
+
+
+def _kept_so(kept: Any, stated: Sequence[Any]) -> bool:
+    """Whether a file keeps these categories so, whole or cut at the number of their characters."""
+    if not pa.types.is_string(kept.type):
+        return bool(kept.to_pylist() == list(stated))
+    lengths, raw = pc.binary_length(kept).to_pylist(), (kept.buffers()[2] or pa.py_buffer(b"")).to_pybytes()
+    texts = [str(each) for each in stated]
+    whole = "".join(texts).encode()
+    counted = ([len(each) for each in texts], [len(each.encode()) for each in texts])
+    return bool(lengths in counted and raw[: sum(lengths)] == whole[: sum(lengths)])
