@@ -20,6 +20,7 @@ MOST_INCOMPLETE = 100
 """Releases whose bundle is waited for at a time; the oldest beyond are given up, so that polls and state stay small."""
 _THREADS = 2
 _ACTOR = "job"
+_LOG = logging.getLogger(__name__)
 
 
 class Progress(NamedTuple):
@@ -164,12 +165,12 @@ class Watcher:
             if digest in self._recorded:
                 continue
             for warning in self._admission.warnings(digest):
-                logging.warning("version %s of %s: %s", version, self._store.model, warning)
+                _LOG.warning("version %s of %s: %s", version, self._store.model, warning)
             self._recorded.add(digest)
             try:
                 record_admitted(self._store, self._job, version, digest)
             except StoreError as error:  # it serves all the same; only an upgrade of its library would ask
-                logging.warning("version %s is not in the access log as admitted: %s", version, error)
+                _LOG.warning("version %s is not in the access log as admitted: %s", version, error)
 
     def _refused(self, at_us: int, verdict: Verdict | None, sequence: int, reason: str, detail: str) -> ModelEvent:
         version, digest = (None, None) if verdict is None else (verdict.version, verdict.digest)
