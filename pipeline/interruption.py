@@ -16,8 +16,12 @@ from pipeline.printer import shown
 _CODES = {signal.SIGINT: 130, signal.SIGTERM: 143}
 
 
-class Interrupted(BaseException):
-    """A signal came; no `Exception`, so that nothing but the end of the command catches it."""
+class Interrupted(KeyboardInterrupt):
+    """A signal came; nothing but the end of the command catches it.
+
+    As an interruption by a person, it says nothing about the model that was just asked: what a scorer raises otherwise
+    is the model's failure, whatever its class.
+    """
 
     def __init__(self, number: signal.Signals) -> None:
         super().__init__(number)

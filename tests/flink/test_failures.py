@@ -5,6 +5,7 @@ topics. Each test ends with the same oracle: the events sent are the events scor
 its features, with those of a run that nothing disturbed.
 """
 
+import json
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -197,3 +198,10 @@ def test_answers_and_features_are_those_of_an_undisturbed_run(live: Running, tmp
     assert said == {(answer.score_id, answer.version, answer.score, False) for answer in expected}
     assert {answer.version for answer in answers} == {"v1", "v2"}
     assert sorted(answers ^ expected) == []
+
+
+def test_a_job_that_recovers_is_the_same_run(live: Running) -> None:
+    events = [event for event in records(live.broker, "audit.models") if event["kind"] == "run_started"]
+    (run,) = {json.loads(event["evidence"])["run"] for event in events}
+    assert live.restores > 0
+    assert {receipt["run"] for receipt in records(live.broker, "audit.receipts")} == {run}

@@ -3,6 +3,7 @@
 One stream of events through four submissions, in the order of this file; the oracle is that of `test_failures.py`.
 """
 
+import json
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -80,3 +81,11 @@ def test_answers_and_features_are_those_of_an_undisturbed_run_of_the_changed_job
     answers = answers_of(records(live.broker, "audit.receipts"))
     assert {answer.version for answer in answers} == {"v1", "v3"}
     assert sorted(answers ^ undisturbed(live.broker, live.store.url, tmp_path, CHANGE)) == []
+
+
+def test_each_submission_is_a_run_of_its_own(resumable: Resumable) -> None:
+    live = resumable.live
+    events = [event for event in records(live.broker, "audit.models") if event["kind"] == "run_started"]
+    runs = {json.loads(event["evidence"])["run"] for event in events}
+    assert len(runs) == 4
+    assert {receipt["run"] for receipt in records(live.broker, "audit.receipts")} == runs

@@ -15,6 +15,7 @@ from models.cache import LoadedModel, shared_cache
 from models.manifest import Manifest
 from models.releases import Challenger
 from models.scorers import PartlyScored, Scorer
+from pipeline.interruption import Interrupted
 from tests.jobs.flows import MANIFEST, Flow, json_lines, read_avro, trip, trips
 from tests.unit.models.bundles import document, write_bundle
 from transforms import scoring
@@ -237,9 +238,12 @@ def test_what_our_own_code_raises_stops_the_job(moody: Flow, monkeypatch: pytest
     assert "a bug of ours" in outcome.err
 
 
-def test_an_interruption_is_no_answer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(RAISED, "interrupted", KeyboardInterrupt)
+@pytest.mark.parametrize("interruption", [KeyboardInterrupt, Interrupted])
+def test_an_interruption_is_no_answer(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, interruption: type[BaseException]
+) -> None:
+    monkeypatch.setitem(RAISED, "interrupted", interruption)
     manifest = write_bundle(tmp_path, document_of(model="trips", parameters={"raises": "interrupted"}))
     model = LoadedModel(manifest, MoodyScorer(manifest), 0.0, 0)
-    with pytest.raises(KeyboardInterrupt):
+    with pytest.raises(interruption):
         score_rows(model, pa.RecordBatch.from_pydict({"delay": [1.0, POISON]}))
