@@ -97,7 +97,8 @@ def _document(training: Training, fitted: Fitted, fit_on: pa.Table, sources: lis
         },
         "created_by": CREATED_BY,
     }
-    return document if fitted.linear is None else document | {"linear": dict(fitted.linear)}
+    parts = {"linear": fitted.linear, "parameters": fitted.parameters}
+    return document | {key: dict(part) for key, part in parts.items() if part is not None}
 
 
 def _describe(folder: Path, document: dict[str, Any], fit_on: pa.Table, held_out: pa.Table) -> Mapping[str, Any]:

@@ -36,6 +36,7 @@ class Fitted(NamedTuple):
     scorer: str
     hyperparameters: Mapping[str, Any]
     linear: Mapping[str, Any] | None = None
+    parameters: Mapping[str, Any] | None = None
 
 
 class Trainer(Protocol):

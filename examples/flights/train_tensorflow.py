@@ -35,7 +35,8 @@ def train_tensorflow(rows: pa.Table, folder: Path) -> Fitted:
         features.numpy(), late_mask(rows), epochs=_NETWORK["epochs"], batch_size=_NETWORK["batch_size"], verbose=0
     )
     _save(tf, network, shared, folder / "model")
-    return Fitted("tensorflow", _NETWORK)
+    # A SavedModel names no classes: its one number is the probability of the second of these.
+    return Fitted("tensorflow", _NETWORK, parameters={"classes": ["not late", "late"]})
 
 
 class _Preparation:
