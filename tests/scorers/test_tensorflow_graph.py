@@ -250,6 +250,17 @@ def test_saver_that_anything_may_run_is_refused(tmp_path: Path, change: Callable
         loaded(tmp_path)
 
 
+def test_model_of_the_first_tensorflow_without_variables_is_served(tmp_path: Path) -> None:
+    import tensorflow as tf
+
+    old = tf.compat.v1
+    with old.Graph().as_default(), old.Session() as session:
+        texts = old.placeholder(tf.string, [None], name="text")
+        score = tf.cast(tf.strings.length(texts), tf.float32)
+        old.saved_model.simple_save(session, str(tmp_path), {"text": texts}, {"score": score})
+    assert loaded(tmp_path).score(TEXTS).tolist() == [2.0, 2.0, 1.0]
+
+
 def test_constant_that_holds_a_graph_of_its_own_is_refused(tmp_path: Path) -> None:
     save(tmp_path, lengths)
     model = proto(tmp_path)
