@@ -85,6 +85,15 @@ class Backend:
         # Asked of the store to save listing; not all that speak its protocol obey.
         return sorted((key, size) for key, size in found if after is None or key > after)
 
+    def folders(self, prefix: str = "") -> tuple[str, ...]:
+        """The names of what lies directly in the folder `prefix` and holds objects, sorted."""
+        store = self._open(write=False)
+        if store is None:
+            return ()
+        with self._errors(f"list {prefix or self.url}"):
+            found = obstore.list_with_delimiter(store, f"{prefix}/" if prefix else None)["common_prefixes"]
+        return tuple(sorted(name.rstrip("/").rpartition("/")[2] for name in found))
+
     def size(self, key: str) -> int | None:
         """Bytes of an object; None if there is none."""
         store = self._open(write=False)

@@ -243,6 +243,10 @@ class ModelStore:
         """`draft_release` and `append` in one."""
         return self.append(self.draft_release(**said))
 
+    def models(self) -> list[str]:
+        """The names of the models in this store, this one among them if it is there."""
+        return [name for name in self._backend.folders() if {"versions", "releases"} & set(self._backend.folders(name))]
+
     def releases(self, after: int = 0) -> list[Release]:
         """The valid releases with a sequence greater than `after`, in order; costs what is new."""
         return list(self.scan_releases(after).releases)

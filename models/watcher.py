@@ -182,7 +182,8 @@ def heartbeat(model: str, at_us: int, progress: Progress, unanswered: Iterable[s
     """That a watcher polled: the last sequence it knows, what is pending, and what the store did not answer."""
     lines = list(unanswered)
     evidence = {"last_sequence": progress.last, "pending": len(progress.pending), "unanswered": lines[:3]}
-    reason = "store_unavailable" if lines else ""
+    waiting = "" if progress.last else "no_release"
+    reason = "store_unavailable" if lines else waiting
     return ModelEvent(at_us, "heartbeat", model, None, None, None, _ACTOR, reason, json.dumps(evidence))
 
 

@@ -14,6 +14,7 @@ from apache_beam.runners.runner import PipelineRunner
 
 from pipeline import job_server_options
 from pipeline.documents import settings_of
+from pipeline.outcomes import NO_LIMITS, Limits, parse_max_letters
 from schemas.validation import SpecError
 
 # Job servers whose options are listed nowhere here: what they may know is passed on.
@@ -38,6 +39,7 @@ class RunOptions:
     verbose: bool
     out: str | None
     beam: tuple[str, ...]
+    limits: Limits = NO_LIMITS
 
 
 def _truth(text: str) -> bool:
@@ -85,6 +87,11 @@ class _RunParser(_Parser):
     def __init__(self, prog: str) -> None:
         super().__init__(prog)
         self.add_argument("--summary", metavar="FILE", help="write the counts of the run as JSON")
+        self.add_argument(
+            "--max_dead_letters", metavar="N|N%",
+            help="fail (exit 1) if there are more dead letters than this number or share of the records",
+        )  # fmt: skip
+        self.add_argument("--require_input", **_SWITCH, help="fail (exit 1) if there are no records to read")
 
 
 def job_options() -> dict[str, bool]:
@@ -102,7 +109,8 @@ def parse_run_options(arguments: list[str], prog: str, with_out: bool = False) -
     rest = _checked_beam_arguments(parser, given)
     out = known.out if with_out else None
     settings = _all_settings(parser, known)
-    return RunOptions(known.job, settings, known.summary, known.json, known.verbose, out, tuple(rest))
+    limits = _limits(parser, known)
+    return RunOptions(known.job, settings, known.summary, known.json, known.verbose, out, tuple(rest), limits)
 
 
 def parse_doctor_options(arguments: list[str], prog: str) -> tuple[str, RunOptions]:
@@ -118,6 +126,13 @@ def parse_doctor_options(arguments: list[str], prog: str) -> tuple[str, RunOptio
     rest = _checked_beam_arguments(parser, [*given, f"--runner={runner}"])
     settings = _all_settings(parser, known)
     return runner, RunOptions(known.job, settings, None, known.json, known.verbose, None, tuple(rest))
+
+
+def _limits(parser: argparse.ArgumentParser, known: argparse.Namespace) -> Limits:
+    try:
+        return parse_max_letters(known.max_dead_letters)._replace(require_input=known.require_input)
+    except SpecError as error:
+        parser.error(str(error))
 
 
 def _all_settings(parser: argparse.ArgumentParser, known: argparse.Namespace) -> tuple[str, ...]:

@@ -28,6 +28,7 @@ from pipeline.endpoints.uris import FILE_SCHEMES, STDOUT, absolute, beam_path, s
 from pipeline.features import build_features
 from pipeline.job import identity_columns, job_document, needed_columns, parse_job
 from pipeline.options import RunOptions, parse_run_options
+from pipeline.outcomes import RunFailed, check_outcome, outcome_lines
 from pipeline.printer import note, print_json, print_line
 from pipeline.saying import guarded, say, say_unconnected, say_where
 from pipeline.starting import start_of
@@ -52,6 +53,7 @@ from schemas.raw import RawBlock
 from schemas.validation import SpecError
 from transforms import metrics
 from transforms.coders import batches_kept
+from transforms.examples import forget_examples, kept_examples
 
 # What a runner is asked for besides what the command line says.
 _PROFILES: Mapping[str | None, Callable[[Sequence[str], str, bool], list[str]]] = {
@@ -59,7 +61,7 @@ _PROFILES: Mapping[str | None, Callable[[Sequence[str], str, bool], list[str]]] 
     flink.NAME: flink.with_profile,
 }
 _UNWRITABLE = (TopicUnwritable, SinkUnwritable, SummaryUnwritable)
-_EXPECTED = (NoInput, *_UNWRITABLE, StoreError, CannotSubmit, CountsDoNotAdd, OSError)
+_EXPECTED = (RunFailed, NoInput, *_UNWRITABLE, StoreError, CannotSubmit, CountsDoNotAdd, OSError)
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +120,24 @@ def _check_world(prepared: Prepared) -> None:
     for place, uri, record in wanted_sinks(prepared.job):
         check_writable(uri, place, record)
         _say_leftovers(place, uri)
-    ModelStore(prepared.job.model.store, prepared.job.model.name).releases()
+    _check_model(prepared)
+
+
+def _check_model(prepared: Prepared) -> None:
+    """A bounded run needs a model that is there; a stream waits for one, and says so."""
+    spec = prepared.job.model
+    store = ModelStore(spec.store, spec.name)
+    if store.releases() or store.scan_releases().broken:
+        return
+    known = store.models()
+    if prepared.source.bounded and not known:
+        raise SpecError("model.store", spec.store, "a store with a model in it; next: halflife models publish")
+    if prepared.source.bounded and spec.name not in known:
+        raise SpecError("model.name", spec.name, f"a model of {spec.store}: {', '.join(known[:20])}")
+    lacks = "no release" if spec.name in known else "no version"
+    note(f"model {spec.name} has {lacks} in {spec.store} yet; " + (
+        "records will be dead letters" if prepared.source.bounded else "events wait until it has one"
+    ))  # fmt: skip
 
 
 def _say_leftovers(place: str, uri: str) -> None:
@@ -147,11 +166,12 @@ def execute(prepared: Prepared, beam_arguments: Sequence[str], started: float) -
         RuntimeError and others: the runner's, when the job fails.
     """
     run_id = str(ULID()).lower()
+    forget_examples()
     pipeline = _built(prepared, beam_arguments, run_id)
     result = _run_to_end(pipeline, prepared.source.bounded)
     startup = metrics.startup_us(result, int(started * 1e6)) / 1e6
     counts = metrics.counts_of(result)
-    summary = summarise(counts, time.time() - started, startup, prepared.document, run_id)
+    summary = summarise(counts, time.time() - started, startup, prepared.document, run_id, kept_examples())
     if prepared.source.bounded:  # a cancelled job stops between its stages, and retries count twice
         check_counts(summary)
     return summary
@@ -268,9 +288,13 @@ def _run(options: RunOptions, begun: float) -> None:
     stream = sys.stderr if STDOUT in prepared.document.get("sinks", {}).values() else sys.stdout
     if options.json:
         print_json(summary, stream)
-        return
-    print_summary(summary, stream)
-    say_where(prepared.job, stream)
+    else:
+        print_summary(summary, stream)
+        for line in outcome_lines(summary, kept_examples()):
+            print_line(f"  {line}", stream)
+        say_where(prepared.job, stream)
+    if prepared.source.bounded and (remark := check_outcome(summary, options.limits)):
+        note(remark)
 
 
 def write_features(arguments: Sequence[str], prog: str = "halflife features") -> int:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from pipeline import durable
+from pipeline.outcomes import Examples, letter_errors, release_outcomes
 from pipeline.printer import print_line
 from schemas.records import STAGES
 from transforms import metrics
@@ -20,7 +21,12 @@ class CountsDoNotAdd(Exception):
 
 
 def summarise(
-    counts: Mapping[str, int], seconds: float, startup_seconds: float, job: Mapping[str, Any], run_id: str
+    counts: Mapping[str, int],
+    seconds: float,
+    startup_seconds: float,
+    job: Mapping[str, Any],
+    run_id: str,
+    examples: Examples | None = None,
 ) -> dict[str, Any]:
     """The summary document (DESIGN §9) from the job's counters.
 
@@ -43,6 +49,8 @@ def summarise(
         "releases": _by_release(counts),
         "releases_admitted": counts.get(metrics.RELEASES_ADMITTED, 0),
         "releases_refused": counts.get(metrics.RELEASES_REFUSED, 0),
+        "release_outcomes": release_outcomes(counts, examples or {}),
+        "dead_letter_errors": letter_errors(counts),
         "shadow_scores_failed": counts.get(metrics.SHADOW_SCORES_FAILED, 0),
         "seconds": round(seconds, 3),
         "events_per_second": round(decoded / seconds, 1) if seconds else 0.0,

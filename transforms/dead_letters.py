@@ -1,11 +1,14 @@
 """Dead letters of rows that were decoded: made from columns, counted where they are made."""
 
+from collections.abc import Sequence
+
 import apache_beam as beam
 import pyarrow as pa
 
 from schemas import batches
 from schemas.records import arrow_schema
 from transforms import metrics
+from transforms.examples import keep_example
 
 DEAD_LETTERS = "dead_letters"
 
@@ -27,10 +30,19 @@ def letters_of(stage: str, error: str, details: pa.Array, rows: pa.RecordBatch, 
     return pa.RecordBatch.from_arrays(arrays, schema=arrow_schema("DeadLetter"))
 
 
+def count_letters(stage: str, error: str, details: Sequence[str], count: int | None = None) -> None:
+    """Counts dead letters with one error; `details` has a text each, or one for `count` of them."""
+    number = len(details) if count is None else count
+    if number:
+        metrics.dead_letters(stage).inc(number)
+        metrics.letters_by_error(stage, error).inc(number)
+        keep_example((DEAD_LETTERS, stage, error), details[0])
+
+
 def of_rows(
     stage: str, error: str, detail: str, rows: pa.RecordBatch, at_us: int
 ) -> beam.pvalue.TaggedOutput[str, pa.RecordBatch]:
     """The rows as counted dead letters with one detail, ready to be yielded by a DoFn."""
-    metrics.dead_letters(stage).inc(rows.num_rows)
+    count_letters(stage, error, [detail], rows.num_rows)
     details = pa.repeat(pa.scalar(detail), rows.num_rows)
     return beam.pvalue.TaggedOutput(DEAD_LETTERS, letters_of(stage, error, details, rows, at_us))

@@ -20,7 +20,7 @@ from schemas.tf_examples import decode_examples
 from schemas.times import now_us
 from transforms import metrics
 from transforms.conform import conform
-from transforms.dead_letters import DEAD_LETTERS
+from transforms.dead_letters import DEAD_LETTERS, count_letters
 from transforms.gathering import WHOLE_ROWS
 from transforms.places import Places
 
@@ -141,7 +141,8 @@ class _DecodeFn(beam.DoFn):
         if self._rows >= WHOLE_ROWS or self._bytes >= batches.WHOLE_BYTES:
             yield TimestampedValue(*self._together())
         if letters:
-            metrics.dead_letters("decode").inc(len(letters))
+            for error in {letter.error for letter in letters}:
+                count_letters("decode", error, [letter.detail for letter in letters if letter.error == error])
             yield beam.pvalue.TaggedOutput(DEAD_LETTERS, record_batch("DeadLetter", letters))
 
     def finish_bundle(self) -> Iterator[WindowedValue]:

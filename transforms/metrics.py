@@ -57,6 +57,8 @@ DECODE_BEGAN_MS = "decode_began_ms"
 ADMISSION_MS = "admission_ms"
 ADMISSION_BEGAN_MS = "admission_began_ms"
 DEAD_LETTERS_PREFIX = "dead_letters/"
+LETTER_ERRORS_PREFIX = "dead_letter_errors/"
+RELEASE_OUTCOME_PREFIX = "release_outcome/"
 SCORES_PREFIX = "scores/"
 RELEASE_PREFIX = "release/"
 OVER_LIMIT_PREFIX = "features_over_limit/"
@@ -66,6 +68,16 @@ RECORDS_DELETED_PREFIX = "kafka_records_deleted/"
 def dead_letters(stage: str) -> _Counter:
     """Counts dead letters of a stage."""
     return counter(DEAD_LETTERS_PREFIX + stage)
+
+
+def letters_by_error(stage: str, error: str) -> _Counter:
+    """Counts dead letters of a stage with an error."""
+    return counter(f"{LETTER_ERRORS_PREFIX}{stage}/{error}")
+
+
+def release_outcome(sequence: int, outcome: str, reason: str = "") -> _Counter:
+    """Counts decisions on a release: `admitted`, `refused` with a reason, `unreadable`."""
+    return counter(f"{RELEASE_OUTCOME_PREFIX}{sequence}/{outcome}/{reason}")
 
 
 def scores(version: str, role: str) -> _Counter:

@@ -19,7 +19,7 @@ from schemas.job import Job, ModelSpec
 from schemas.records import arrow_schema, record_batch
 from schemas.times import now_us
 from transforms import metrics, scoring
-from transforms.dead_letters import DEAD_LETTERS, letters_of, of_rows
+from transforms.dead_letters import DEAD_LETTERS, count_letters, letters_of, of_rows
 from transforms.join_features import stamped
 from transforms.receipts import Definitions, Origin, Stamp, receipts_of
 from transforms.spread_releases import EventsOrReleases, SpreadReleases, decoded
@@ -143,11 +143,11 @@ class _ScoreFn(beam.DoFn):
             metrics.counter(metrics.SHADOW_SCORES_FAILED).inc(len(outcome.failures))
             return
         failed = batches.take_rows(events, outcome.failed_rows)
-        metrics.dead_letters("score").inc(failed.num_rows)
         for error in sorted({error for error, _ in outcome.failures}):
             places = np.array([place for place, failure in enumerate(outcome.failures) if failure[0] == error])
-            details = pa.array([outcome.failures[place][1] for place in places])
-            letters = letters_of("score", error, details, batches.take_rows(failed, places), now_us())
+            details = [outcome.failures[place][1] for place in places]
+            count_letters("score", error, details)
+            letters = letters_of("score", error, pa.array(details), batches.take_rows(failed, places), now_us())
             yield beam.pvalue.TaggedOutput(DEAD_LETTERS, letters)
 
 

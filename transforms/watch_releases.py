@@ -1,5 +1,6 @@
 """WatchReleases: new releases of the object store, admitted or refused, as the timeline that scoring reads."""
 
+import json
 from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any, NamedTuple
@@ -17,11 +18,15 @@ from schemas.job import UNNAMED, Job, Start
 from schemas.records import record_batch
 from schemas.times import now_us
 from transforms import metrics
+from transforms.examples import keep_example
 from transforms.guard_watcher import GuardWatcher
 from transforms.run_started import run_of, run_started
 from transforms.state import VersionedStateCoder
 
 MODEL_EVENTS = "model_events"
+RELEASES = "releases"
+_INVALID_RELEASE = "invalid_release"
+ADMITTED, REFUSED, UNREADABLE = "admitted", "refused", "unreadable"
 _STATE_VERSION = 2
 
 
@@ -80,6 +85,7 @@ class _WatchFn(beam.DoFn):
         metrics.distribution(metrics.ADMISSION_MS).update((now_us() - started_us) // 1000)
         metrics.counter(metrics.RELEASES_ADMITTED).inc(len(polled.admitted))
         metrics.counter(metrics.RELEASES_REFUSED).inc(sum(event.kind == "refused" for event in polled.events))
+        _count_outcomes(polled)
         yield from (replace(admitted, run=run) for admitted in polled.admitted)
         events = list(polled.events)
         if not self._bounded:
@@ -101,6 +107,19 @@ class _WatchFn(beam.DoFn):
                 raise StoreError(polled.unanswered[0])
             metrics.counter(metrics.POLLS_FAILED).inc()  # the next tick asks again; scoring goes on meanwhile
         return polled
+
+
+def _count_outcomes(polled: Polled) -> None:
+    """What was decided on each release, and why, by sequence."""
+    for admitted in polled.admitted:
+        metrics.release_outcome(admitted.release.sequence, ADMITTED).inc()
+    for event in polled.events:
+        if event.kind == "refused" and event.release is not None:
+            outcome = UNREADABLE if event.reason == _INVALID_RELEASE else REFUSED
+            metrics.release_outcome(event.release, outcome, event.reason).inc()
+            detail = json.loads(event.evidence)["detail"]
+            said = f"version {event.version!r}: {detail}" if event.version else detail
+            keep_example((RELEASES, str(event.release), event.reason), said)
 
 
 class WatchReleases(beam.PTransform[beam.pvalue.PBegin, Watched]):

@@ -4,7 +4,8 @@ from typing import Any
 
 import pytest
 
-from tests.jobs.flows import COLUMNS, Flow, Outcome, container, json_lines, trip, trips
+from models.store import ModelStore
+from tests.jobs.flows import COLUMNS, MANIFEST, Flow, Outcome, container, json_lines, trip, trips
 
 OK = json_lines(trips(3))
 HUGE = "1" + "0" * 400
@@ -185,7 +186,8 @@ def test_store_without_releases_leaves_every_event_unserved(flow: Flow) -> None:
     flow.feed(OK)
     spec = flow.spec()
     spec["model"]["name"] = "other"
+    ModelStore(spec["model"]["store"], "other").publish(flow.root / "payload", {**MANIFEST, "version": "v1"})
     outcome = flow.run(spec)
-    assert (outcome.code, outcome.summary["scored"]) == (0, 0)
+    assert (outcome.code, outcome.summary["scored"]) == (1, 0)
     assert outcome.summary["dead_letters"]["unserved"] == 3
     assert sorted(letter["payload"] for letter in flow.letters()) == OK.splitlines()
