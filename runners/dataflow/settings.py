@@ -39,6 +39,8 @@ NOT_IN_TEMPLATE = {
     "set": "a launcher passes each parameter once: `settings` takes them all as one mapping",
     "trusted_key": "names a file of the launcher's machine, where there is none",
     "summary": "the launcher ends before the job does, so there is nothing to count",
+    "max_dead_letters": "the launcher ends before the job does, so there is nothing to count",
+    "require_input": "the launcher ends before the job does, so there is nothing to count",
     "json": "there is no summary to print",
 }
 
