@@ -5,8 +5,13 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
+import pyarrow as pa
 import pytest
 
+from models.backends import StoreUnavailable
+from models.profiles import build_profile, serialise_profile
+from pipeline.profiles import StoredProfiles
 from tests.jobs.flows import MANIFEST, Flow, json_lines, read_avro, trips
 from tests.loading.endless import looping_bundle
 
@@ -52,6 +57,19 @@ def test_hostile_bundle_is_refused_and_all_is_scored(flow: Flow, publish: Callab
     outcome = flow.run(flow.spec())
     assert (outcome.code, outcome.summary["versions"]) == (0, {"v1": {"champion": 50}})
     assert refusals(flow) == [(2, reason)]
+
+
+def test_drift_needs_no_store_once_the_model_is_loaded(flow: Flow, monkeypatch: pytest.MonkeyPatch) -> None:
+    def silent(self: StoredProfiles, version: str, digest: str) -> None:
+        raise StoreUnavailable("the store does not answer")
+
+    profile = build_profile(pa.record_batch({"delay": np.arange(50) / 2}), ["delay"])
+    with_file("p.json", serialise_profile(profile), {"profile": "p.json"})(flow)
+    flow.feed(json_lines(trips(50)))
+    monkeypatch.setattr(StoredProfiles, "load", silent)
+    outcome = flow.run(flow.spec())
+    assert (outcome.code, outcome.summary["versions"]) == (0, {"v2": {"champion": 50}})
+    assert {(record["column"], record["n"]) for record in read_avro(flow.root / "drift")} == {("delay", 50)}
 
 
 def test_bundles_that_never_answer_are_refused_in_time(flow: Flow) -> None:
