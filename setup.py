@@ -13,6 +13,7 @@ REQUIRES = [
     "apache-beam==2.77.*",
     "backports.zstd>=1.0",  # fastavro's zstandard codec needs this one, not `zstandard`
     "fastavro>=1.13,<2",
+    "grpcio>=1.71,<2",  # Beam's; its servers are put on loopback (runners/loopback.py)
     "jsonschema>=4.20,<5",
     "msgspec>=0.20,<1",
     "numpy>=2,<3",
@@ -33,7 +34,7 @@ REMOTE = ["grpcio>=1.71,<2", "protobuf>=5.26,<7", "tenacity>=9,<10", "urllib3>=2
 # One extra per scorer, endpoint or format that needs a library of its own.
 EXTRAS = {
     "tensorflow": ["tensorflow==2.21.*"],
-    "sklearn": ["joblib>=1.4,<2", "scikit-learn>=1.9,<2", "skops>=0.16,<1"],
+    "sklearn": ["joblib>=1.4,<2", "scikit-learn>=1.9,<2", "scipy>=1.13,<2", "skops>=0.16,<1"],
     "onnx": ["onnxruntime>=1.24,<2"],
     "xgboost": ["xgboost>=3,<4"],
     "lightgbm": ["lightgbm>=4.6,<5"],
