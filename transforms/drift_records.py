@@ -31,35 +31,61 @@ class Origin(NamedTuple):
 _UNMEASURED = ("reference", "n_effective", "p_value", "effect", "importance")
 
 
+class Pane(NamedTuple):
+    """The counts of one version in one pane of a window."""
+
+    counts: GroupCounts
+    origin: Origin
+
+
 def drift_records(profile: Profile, counts: GroupCounts, spec: DriftSpec, origin: Origin) -> pa.RecordBatch:
+    """The records of one pane, as in `drift_records_of`."""
+    return drift_records_of(profile, [Pane(counts, origin)], spec)
+
+
+def drift_records_of(profile: Profile, panes: Sequence[Pane], spec: DriftSpec) -> pa.RecordBatch:
     """A batch in the schema of DriftStatistic: PSI of each group and column, KS of those with numbers.
 
+    All panes, at least one, are of one version. They are measured at once: a call costs more than a group.
     There is no record where a column has no rows to compare: it was absent, or for KS all of it null, in the
     reference or in the group.
     """
-    observed = dense(counts)
+    observed = np.concatenate([dense(pane.counts) for pane in panes])
+    groups = _of_groups(panes)
     everything = _Cells(profile.columns, profile, without_nulls=False)
     numbers = [column for column in profile.columns if isinstance(column, NumericColumn)]
-    tables = [_statistics("psi", psi, spec.psi_threshold, everything, profile, observed, counts)]
+    tables = [_statistics("psi", psi, spec.psi_threshold, everything, profile, observed, groups)]
     if numbers:
         bins = _Cells(numbers, profile, without_nulls=True)
-        tables.append(_statistics("ks", ks, spec.ks_threshold, bins, profile, observed, counts))
-    table = pa.concat_tables(tables)
-    fixed = {
-        "window_start": pa.scalar(origin.window_start_us, TIME_TYPE),
-        "window_end": pa.scalar(origin.window_end_us, TIME_TYPE),
-        "pane": pa.scalar(origin.pane, pa.int64()),
-        "model": pa.scalar(origin.model, pa.string()),
-        "version": pa.scalar(origin.version, pa.string()),
-        "run": pa.scalar(origin.run, pa.string()),
-    }
+        tables.append(_statistics("ks", ks, spec.ks_threshold, bins, profile, observed, groups))
+    table = pa.concat_tables(tables).combine_chunks()
     schema = arrow_schema("DriftStatistic")
-    fixed |= {name: pa.scalar(None, schema.field(name).type) for name in _UNMEASURED}
+    missing = {name: pa.nulls(len(table), schema.field(name).type) for name in _UNMEASURED}
     arrays = [
-        pa.repeat(fixed[name], len(table)) if name in fixed else table[name].combine_chunks()
+        missing[name] if name in missing else pa.concat_arrays(table[name].chunks or [pa.nulls(0, table[name].type)])
         for name in schema.names
     ]
     return pa.RecordBatch.from_arrays(arrays, schema=schema)
+
+
+def _of_groups(panes: Sequence[Pane]) -> pa.Table:
+    """What all records of a group have in common, a row for each group of each pane."""
+    sizes = [len(pane.counts.groups) for pane in panes]
+    rows = np.repeat(np.arange(len(panes)), sizes)
+    origins = [pane.origin for pane in panes]
+    groups = [group for pane in panes for group in pane.counts.groups]
+    starts, ends = [o.window_start_us for o in origins], [o.window_end_us for o in origins]
+    common = {
+        "window_start": pa.array(starts, pa.int64()).cast(TIME_TYPE),
+        "window_end": pa.array(ends, pa.int64()).cast(TIME_TYPE),
+        "pane": pa.array([origin.pane for origin in origins], pa.int64()),
+        "model": pa.array([origin.model for origin in origins], pa.string()),
+        "version": pa.array([origin.version for origin in origins], pa.string()),
+        "run": pa.array([origin.run for origin in origins], pa.string()),
+    }
+    table = pa.table(common).take(pa.array(rows))
+    table = table.append_column("role", pa.array([role for role, _ in groups], pa.string()))
+    return table.append_column("segment", pa.array([segment for _, segment in groups], pa.string()))
 
 
 class _Cells:
@@ -80,23 +106,20 @@ def _statistics(
     cells: _Cells,
     profile: Profile,
     observed: Ints,
-    counts: GroupCounts,
+    groups: pa.Table,
 ) -> pa.Table:
-    """The records of one statistic, without what is the same in all records of the pane."""
+    """The records of one statistic."""
     result = function(profile.reference[cells.chosen], observed[:, cells.chosen], cells.starts)
     group, column = np.nonzero((result.n > 0) & (result.reference_n > 0))
-    roles, segments = zip(*counts.groups, strict=True)
-    return pa.table(
-        {
-            "role": pa.array(roles, pa.string()).take(pa.array(group)),
-            "segment": pa.array(segments, pa.string()).take(pa.array(group)),
-            "column": cells.names.take(pa.array(column)),
-            "statistic": pa.repeat(pa.scalar(name), len(group)),
-            "value": result.value[group, column],
-            "threshold": pa.repeat(pa.scalar(threshold, pa.float64()), len(group)),
-            "noise_floor": result.noise_floor[group, column],
-            "n": result.n[group, column],
-            "reference_n": result.reference_n[group, column],
-            "drifted": result.drifted(threshold)[group, column],
-        }
-    )
+    own = {
+        "column": cells.names.take(pa.array(column)),
+        "statistic": pa.repeat(pa.scalar(name), len(group)),
+        "value": result.value[group, column],
+        "threshold": pa.repeat(pa.scalar(threshold, pa.float64()), len(group)),
+        "noise_floor": result.noise_floor[group, column],
+        "n": result.n[group, column],
+        "reference_n": result.reference_n[group, column],
+        "drifted": result.drifted(threshold)[group, column],
+    }
+    common = groups.take(pa.array(group))
+    return pa.table(dict(zip(common.schema.names, common.columns, strict=True)) | own)

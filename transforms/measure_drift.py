@@ -1,12 +1,14 @@
 """MeasureDrift: scored batches to drift statistics per window, version, role, segment and column."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, TypeAlias
 
 import apache_beam as beam
 import pyarrow as pa
+import pyarrow.compute as pc
 from apache_beam.transforms import trigger
 from apache_beam.transforms.window import FixedWindows, GlobalWindows, IntervalWindow, TimestampedValue
+from apache_beam.typehints.native_type_compatibility import convert_to_beam_type
 from apache_beam.utils.timestamp import Duration, Timestamp
 from apache_beam.utils.windowed_value import PaneInfo
 
@@ -17,7 +19,7 @@ from transforms import metrics
 from transforms.count_too_late import CountTooLate, WindowRows
 from transforms.drift_groups import GroupCounts, Tally, count_pieces, split_by_version
 from transforms.drift_profiles import ProfileLoader, Profiles, VersionKey
-from transforms.drift_records import Origin, drift_records
+from transforms.drift_records import Origin, Pane, drift_records_of
 from transforms.drift_tally import TallyFn
 
 ROWS_OBSERVED = "drift_rows_observed"
@@ -30,6 +32,7 @@ STATISTICS_EMITTED = "drift_statistics_emitted"
 WINDOW_ROWS = "window_rows"
 
 _ROWS_TOGETHER = 16_384
+_MEASURED_TOGETHER = 500_000  # counts
 _HELD_COUNTS = 8_000_000  # 64 MB of counts in one bundle, then they are handed on
 
 CountKey: TypeAlias = tuple[str, str, int]  # and the window's start: runners search all windows of a key
@@ -124,16 +127,58 @@ class _MeasureFn(beam.DoFn):
         pane: PaneInfo = beam.DoFn.PaneInfoParam,  # type: ignore[assignment]  # Beam's way to ask for it
     ) -> Iterator[pa.RecordBatch]:
         (version, digest, _), counts = element
-        profile = self._profiles.of((version, digest)).profile
-        if profile is None or len(profile.reference) != counts.cells:
-            metrics.counter(PANES_UNMEASURED).inc()  # drift stops nothing: the store is silent, or the bundle gone
-            return
         origin = Origin(window.start.micros, window.end.micros, pane.index, self._model, version, self._run)
-        records = drift_records(profile, counts, self._spec, origin)
-        metrics.counter(PANES_MEASURED).inc()
-        metrics.counter(STATISTICS_EMITTED).inc(records.num_rows)
-        if records.num_rows:
-            yield records
+        yield from _records(self._profiles.of((version, digest)).profile, [Pane(counts, origin)], self._spec)
+
+
+class _MeasureWholeFn(beam.DoFn):
+    """Statistics of all windows of bounded input, each of which has one pane: those of a version together."""
+
+    def __init__(self, spec: DriftSpec, loader: ProfileLoader, model: str, run: str | None) -> None:
+        self._spec, self._loader, self._model, self._run = spec, loader, model, run
+
+    def setup(self) -> None:
+        self._profiles = Profiles(self._loader)
+
+    def start_bundle(self) -> None:
+        self._panes: dict[VersionKey, list[Pane]] = {}
+        self._held = 0
+
+    def process(self, element: tuple[CountKey, GroupCounts]) -> Iterator[TimestampedValue[pa.RecordBatch]]:
+        (version, digest, start_us), counts = element
+        origin = Origin(start_us, start_us + self._spec.window_us, 0, self._model, version, self._run)
+        self._panes.setdefault((version, digest), []).append(Pane(counts, origin))
+        self._held += counts.cells * len(counts.groups)
+        if self._held > _MEASURED_TOGETHER:
+            for records in self._measured():
+                yield TimestampedValue(records, _earliest(records))
+
+    def finish_bundle(self) -> Iterator[Any]:
+        for records in self._measured():
+            yield GlobalWindows.windowed_value(records, _earliest(records))
+
+    def _measured(self) -> Iterator[pa.RecordBatch]:
+        panes, self._panes, self._held = self._panes, {}, 0
+        for key, own in panes.items():
+            yield from _records(self._profiles.of(key).profile, own, self._spec)
+
+
+def _earliest(records: pa.RecordBatch) -> Timestamp:
+    return Timestamp(micros=int(pc.min(records.column("window_start")).value))
+
+
+def _records(profile: Profile | None, panes: Sequence[Pane], spec: DriftSpec) -> Iterator[pa.RecordBatch]:
+    """The records of the panes of a version, none where its profile does not fit them."""
+    fitting = [pane for pane in panes if profile is not None and len(profile.reference) == pane.counts.cells]
+    if len(fitting) < len(panes):  # drift stops nothing: the store is silent, or the bundle gone
+        metrics.counter(PANES_UNMEASURED).inc(len(panes) - len(fitting))
+    if profile is None or not fitting:
+        return
+    records = drift_records_of(profile, fitting, spec)
+    metrics.counter(PANES_MEASURED).inc(len(fitting))
+    metrics.counter(STATISTICS_EMITTED).inc(records.num_rows)
+    if records.num_rows:
+        yield records
 
 
 class MeasureDrift(beam.PTransform[beam.PCollection[pa.RecordBatch], beam.PCollection[pa.RecordBatch]]):
@@ -166,16 +211,18 @@ class MeasureDrift(beam.PTransform[beam.PCollection[pa.RecordBatch], beam.PColle
     def expand(self, scored: beam.PCollection[pa.RecordBatch]) -> beam.PCollection[pa.RecordBatch]:
         observing = beam.ParDo(_ObserveFn(self._spec, self._loader))
         observed = scored | "Observe" >> observing.with_outputs(WINDOW_ROWS, main="counts")
-        observed.counts.element_type = tuple[CountKey, GroupCounts]
+        observed.counts.element_type = convert_to_beam_type(tuple[CountKey, GroupCounts])
         observed[WINDOW_ROWS].element_type = WindowRows
-        if not scored.is_bounded:  # bounded input behaves as a perfect watermark: nothing is late
+        counts, given = observed.counts, (self._spec, self._loader, self._model, self._run)
+        measuring: beam.DoFn = _MeasureWholeFn(*given)
+        if not scored.is_bounded:
             _ = observed[WINDOW_ROWS] | "CountTooLate" >> CountTooLate(self._spec.allowed_lateness_us)
-        measuring = beam.ParDo(_MeasureFn(self._spec, self._loader, self._model, self._run))
-        measured: beam.PCollection[pa.RecordBatch] = (
-            observed.counts
-            | "Window" >> self._windows()
-            | "AddUp" >> beam.CombinePerKey(TallyFn())  # type: ignore[no-untyped-call]  # CombineFn has no types
-            | "Measure" >> measuring.with_output_types(pa.RecordBatch)
+            counts, measuring = counts | "Window" >> self._windows(), _MeasureFn(*given)
+        # Bounded input behaves as a perfect watermark: nothing is late. Its keys name their windows, and Beam's own
+        # cost more than what is measured in them.
+        added = counts | "AddUp" >> beam.CombinePerKey(TallyFn())  # type: ignore[no-untyped-call]  # CombineFn has no types
+        measured: beam.PCollection[pa.RecordBatch] = added | "Measure" >> beam.ParDo(measuring).with_output_types(
+            pa.RecordBatch
         )
         return measured
 
