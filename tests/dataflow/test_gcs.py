@@ -3,6 +3,7 @@
 Beam's files go by Google's client, the model store by obstore, both signed in with a key. The server has no IAM.
 """
 
+import gzip
 import io
 import uuid
 from concurrent.futures import ThreadPoolExecutor
@@ -11,12 +12,13 @@ from typing import Any
 
 import fastavro
 import pytest
+from apache_beam.io.filesystem import CompressionTypes
 from apache_beam.io.filesystems import FileSystems
 
 from models.errors import StoreError
 from models.store import ModelStore
 from tests.dataflow.emulators import GcsServer
-from tests.jobs.flows import Flow, container, trips
+from tests.jobs.flows import Flow, container, json_lines, trips
 
 
 @pytest.fixture
@@ -69,6 +71,23 @@ def test_job_that_has_everything_in_a_bucket_scores_every_event_once(bucket: str
     receipts = records(f"{bucket}/out/audit/receipts")
     assert {receipt["score_id"] for receipt in receipts} == {score["score_id"] for score in scores}
     assert {event["kind"] for event in records(f"{bucket}/out/audit/models")} >= {"admitted", "released", "loaded"}
+
+
+@pytest.mark.parametrize("place", ["in", "in/", "in/*", "in/**"])
+def test_compressed_file_in_a_bucket_is_read_to_where_it_is_damaged(bucket: str, flow: BucketFlow, place: str) -> None:
+    flow.publish()
+    whole = [gzip.compress(json_lines(trips(20, first=first))) for first in (0, 40)]
+    content = {"a.json.gz": whole[0] + b"left over" + whole[1] + bytes(64), ".b.json": b"no", "c.json.partial": b"no"}
+    for name, stored in content.items():
+        with FileSystems.create(f"{bucket}/in/{name}", compression_type=CompressionTypes.UNCOMPRESSED) as stream:
+            stream.write(stored)
+    spec = flow.spec(uri=f"{bucket}/{place}")
+    spec["model"]["store"] = f"{bucket}/models"
+    spec["sinks"] = {"dead_letters": f"{bucket}/out/dead_letters"}
+    outcome = flow.run(spec)
+    assert (outcome.code, outcome.summary["scored"]) == (0, 40), outcome.err
+    (letter,) = records(f"{bucket}/out/dead_letters")
+    assert (letter["payload"], f"in/a.json.gz@{len(whole[0])}" in letter["detail"]) == (b"left over", True)
 
 
 def test_store_lists_only_what_is_new_and_reads_back_what_was_published(bucket: str, flow: BucketFlow) -> None:
