@@ -98,7 +98,7 @@ def decode_lines(
     decoder = _decoder(tuple(columns), event_id, event_time, subject)
     lines = [line for line in data.split(b"\n") if line.strip()]
     records: list[Any] | None = None
-    if not any(map(is_deep, lines)):
+    if max(map(len, lines), default=0) <= 2 * MAX_NESTING or not any(map(is_deep, lines)):
         try:
             records = decoder.strict.decode_lines(data)
         except Exception:  # whatever it says: one by one the lines show which of them it meant
@@ -134,6 +134,11 @@ def _column(values: Sequence[Any], kind: str | None) -> pa.Array:
     """A column of one type, or of ids, subjects and times of several: a sparse union of them, none read as another."""
     if kind is not None:
         return pa.array(values, COLUMN_ARROW_TYPES[kind])
+    if values and isinstance(values[0], str):
+        try:
+            return pa.array(values, pa.string())
+        except (pa.ArrowInvalid, pa.ArrowTypeError):
+            pass  # not all are texts
     found = set(map(type, values)) - {type(None)}
     if len(found) < 2:
         return _of_one_type(values)
