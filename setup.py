@@ -89,7 +89,7 @@ def combined(names: Iterable[str]) -> list[str]:
 
 
 setup(
-    name="halflife",
+    name="halflife-beam",  # `halflife` on PyPI is another project
     version="0.1.0",
     description="Scores event streams with models that change while it runs, and answers for every score.",
     long_description=README.read_text(encoding="utf-8") if README.exists() else "",
@@ -106,7 +106,7 @@ setup(
     install_requires=REQUIRES,
     extras_require=EXTRAS | {"all": combined(EXTRAS), "worker": combined(set(EXTRAS) - {"examples"}), "dev": DEV},
     entry_points={
-        "console_scripts": ["halflife = pipeline.cli:console"],
+        "console_scripts": ["halflife = pipeline.console:console"],
         "halflife.scorers": [
             "beam = models.scorers.beam:BeamScorer",
             "lightgbm = models.scorers.lightgbm:LightgbmScorer",

@@ -8,6 +8,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import PurePosixPath
 from typing import Any, ClassVar, Literal, TypeAlias
 
+from models.distribution import DISTRIBUTION
 from models.errors import BundleRefused
 from models.strict_json import parse_object
 from schemas.times import parse_instant_us
@@ -200,7 +201,7 @@ def _check_format(document: dict[str, Any]) -> None:
 
 def _halflife_version() -> str:
     try:
-        return version("halflife")
+        return version(DISTRIBUTION)
     except PackageNotFoundError:  # a checkout that is not installed
         return "0.1"
 

@@ -10,6 +10,7 @@ import importlib.util
 from pathlib import Path
 from typing import Any, ClassVar
 
+from models.distribution import installing
 from models.errors import BundleRefused, StoreError, one_line
 from models.manifest import MANIFEST, MAX_MANIFEST_BYTES, SIGNATURE, Manifest
 from models.outages import local_disk, temporary_folder
@@ -128,7 +129,7 @@ def _hashing(folder: Path) -> Any:
 
 def _missing_library() -> str:
     missing = [name for name in _REQUIRES if importlib.util.find_spec(name) is None]
-    return f"signatures need {', '.join(missing)}; install halflife[signing]" if missing else ""
+    return f"signatures need {', '.join(missing)}; {installing('signing')}" if missing else ""
 
 
 _ALLOWED = "a PEM file with an elliptic-curve public key"

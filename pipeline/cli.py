@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 
 from pipeline.commands.dispatch import dispatch
 from pipeline.commands.models import models
-from pipeline.interruption import program
+from pipeline.console import console
 
 _USAGE = """usage: halflife VERB [OPTION…]
 
@@ -48,11 +48,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Dispatches to a verb; returns the exit code: 0 done, 1 failed, 2 bad usage."""
     given = sys.argv[1:] if arguments is None else arguments
     return dispatch("halflife", _USAGE, _VERBS, given)
-
-
-def console() -> None:
-    """The console script: `main` as a whole program."""
-    program(main, at_once=sys.argv[1:2] in (["run"], ["features"]))
 
 
 if __name__ == "__main__":

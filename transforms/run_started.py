@@ -12,7 +12,7 @@ from schemas.records import ModelEvent
 from schemas.score_ids import definitions_text
 
 _NAME = re.compile(r"[A-Za-z0-9._-]+")
-_PRODUCT = "halflife"
+_PRODUCT = "halflife-beam"
 
 
 def run_of(start: Start, known: str | None) -> str:

@@ -8,6 +8,7 @@ from types import MappingProxyType
 from typing import Any
 
 from models.artefacts import read_versions
+from models.distribution import installing
 from models.errors import BundleRefused, one_line
 from models.folders import refuse_links
 from models.libraries import differences
@@ -103,7 +104,7 @@ def describe(
     except CannotPublish:
         raise
     except ImportError as error:
-        raise CannotPublish(f"{main.name}: {one_line(error)}; install halflife[{scorer}]") from None
+        raise CannotPublish(f"{main.name}: {one_line(error)}; {installing(scorer)}") from None
     except Exception as error:
         # Whatever a library raises on a file it cannot read says the same.
         problem = _unreadable(scorer, main, error)

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from models.distribution import installing
 from models.errors import one_line
 from models.publishing.description import CannotPublish, Provenance
 from models.redaction import hide_secrets, public_uri
@@ -41,7 +42,7 @@ def fetch_registered(reference: str, tracking_uri: str | None, into: Path) -> tu
     try:
         import mlflow
     except ImportError as error:
-        raise CannotPublish(f"{reference}: {one_line(error)}; install halflife[mlflow]") from None
+        raise CannotPublish(f"{reference}: {one_line(error)}; {installing('mlflow')}") from None
     try:
         client = mlflow.MlflowClient(tracking_uri=tracking_uri, registry_uri=tracking_uri)
         version = (

@@ -5,6 +5,7 @@ import importlib.util
 from importlib.metadata import entry_points
 from pathlib import Path
 
+from models.distribution import installing
 from models.errors import BundleRefused, one_line
 from models.manifest import Manifest
 from models.scorers.base import NotReady, PartlyScored, Scorer, UnknownScorer, WillNotLoad
@@ -86,5 +87,5 @@ def _checked(kind: str, location: str) -> type[Scorer]:
         raise UnknownScorer(f"scorer {kind!r}: {location} is not allowed; allowed: a subclass of Scorer")
     missing = [library for library in found.requires if importlib.util.find_spec(library) is None]
     if missing:
-        raise UnknownScorer(f"scorer {kind!r} needs {', '.join(missing)}; install halflife[{kind}]")
+        raise UnknownScorer(f"scorer {kind!r} needs {', '.join(missing)}; {installing(kind)}")
     return found

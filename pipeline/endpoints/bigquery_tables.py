@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
+from models.distribution import installing
 from pipeline.endpoints.bigquery_address import TableAddress
 from pipeline.endpoints.bigquery_schema import NULLABLE, Column, columns_of
 from pipeline.saying import on_one_line
@@ -57,7 +58,7 @@ def _asking(address: TableAddress, place: str) -> Iterator[Any]:
         from google.api_core.exceptions import GoogleAPICallError
         from google.auth.exceptions import GoogleAuthError
     except ImportError as error:
-        raise TableUnwritable(f"{place}: {address.public}: {error}; install halflife[gcp]") from None
+        raise TableUnwritable(f"{place}: {address.public}: {error}; {installing('gcp')}") from None
     try:
         with _client(address.project) as client:
             yield client

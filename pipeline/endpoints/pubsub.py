@@ -9,6 +9,7 @@ from apache_beam.transforms.window import GlobalWindow, TimestampedValue
 from apache_beam.utils.timestamp import MAX_TIMESTAMP
 from apache_beam.utils.windowed_value import WindowedValue
 
+from models.distribution import installing
 from pipeline.endpoints.framing import framed
 from pipeline.endpoints.matching import NoInput
 from pipeline.endpoints.pubsub_address import SUBSCRIPTIONS, PubsubAddress
@@ -104,7 +105,7 @@ def check_readable(address: PubsubAddress) -> None:
         from google.auth.exceptions import GoogleAuthError
         from google.cloud.pubsub_v1 import PublisherClient, SubscriberClient
     except ImportError as error:
-        raise SubscriptionUnreadable(f"{address.public}: {error}; install halflife[gcp]") from None
+        raise SubscriptionUnreadable(f"{address.public}: {error}; {installing('gcp')}") from None
     try:
         if address.kind == SUBSCRIPTIONS:
             with SubscriberClient() as subscriber:

@@ -8,6 +8,7 @@ import apache_beam as beam
 import pyarrow as pa
 from apache_beam.io.gcp.pubsub import PubsubMessage, WriteToPubSub
 
+from models.distribution import installing
 from pipeline.endpoints.json_rows import json_rows
 from pipeline.endpoints.kafka_sink import KEYS, TopicUnwritable
 from pipeline.endpoints.pubsub_address import PubsubAddress
@@ -27,7 +28,7 @@ def check_writable(address: PubsubAddress, place: str) -> None:
         from google.auth.exceptions import GoogleAuthError
         from google.cloud.pubsub_v1 import PublisherClient
     except ImportError as error:
-        raise TopicUnwritable(f"{place}: {address.public}: {error}; install halflife[gcp]") from None
+        raise TopicUnwritable(f"{place}: {address.public}: {error}; {installing('gcp')}") from None
     try:
         PublisherClient().get_topic(topic=address.path, timeout=_ANSWER_SECONDS)
     except (GoogleAPICallError, GoogleAuthError) as error:

@@ -20,7 +20,7 @@ class Buckets:
             import google.cloud.storage as storage
             from google.auth.exceptions import GoogleAuthError
         except ImportError:
-            self.why = "Google's client is not installed; install halflife[gcp]"
+            self.why = "Google's client is not installed; next: pip install 'halflife-beam[gcp]'"
             return
         try:
             self._client = storage.Client()

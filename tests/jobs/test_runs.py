@@ -111,7 +111,7 @@ def test_each_start_leaves_one_event_with_all_that_it_was_told(flow: Flow) -> No
     assert json.loads(evidence["definitions"])["features"] == [COUNT | {"size": 3_600_000_000, "every": 300_000_000}]
     told = evidence["versions"]
     assert (told["python"], told["apache-beam"]) == (platform.python_version(), version("apache-beam"))
-    assert {"halflife", "pyarrow", "numpy", "scikit-learn", "onnxruntime"} <= set(told)
+    assert {"halflife-beam", "pyarrow", "numpy", "scikit-learn", "onnxruntime"} <= set(told)
 
 
 def test_no_secret_is_in_the_event(flow: Flow, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -49,7 +49,7 @@ def wheel(root: Path, tmp_path_factory: pytest.TempPathFactory) -> zipfile.ZipFi
     ]
     built = subprocess.run([*command, str(source)], capture_output=True, text=True, check=False)
     assert built.returncode == 0, built.stderr
-    return zipfile.ZipFile(next(out.glob("halflife-*.whl")))
+    return zipfile.ZipFile(next(out.glob("halflife_beam-*.whl")))
 
 
 def described(wheel: zipfile.ZipFile, name: str) -> str:
@@ -91,7 +91,7 @@ def test_wheel_contains_the_licence(wheel: zipfile.ZipFile) -> None:
 
 
 def test_console_script_leads_to_a_function(wheel: zipfile.ZipFile) -> None:
-    assert dict(entry_points(wheel)["console_scripts"]) == {"halflife": "pipeline.cli:console"}
+    assert dict(entry_points(wheel)["console_scripts"]) == {"halflife": "pipeline.console:console"}
     assert callable(import_module("pipeline.cli").main)
 
 

@@ -237,5 +237,5 @@ def test_installed_entry_point_is_found(monkeypatch: pytest.MonkeyPatch, tmp_pat
 
 def test_scorer_without_its_library_is_unknown(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(SklearnScorer, "requires", ("no_such_library",))
-    with pytest.raises(UnknownScorer, match=r"needs no_such_library; install halflife\[sklearn\]"):
+    with pytest.raises(UnknownScorer, match=r"needs no_such_library; next: pip install 'halflife-beam\[sklearn\]'"):
         load_scorer("sklearn", tmp_path, write_bundle(tmp_path, document("sklearn")))

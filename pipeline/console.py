@@ -1,0 +1,30 @@
+"""Where the programs begin: the console script `halflife`, and `python -m pipeline`. Light, as each start pays for it."""
+
+import sys
+import time
+
+from pipeline.shadowed import refuse_if_shadowed
+
+
+def console() -> None:
+    """`halflife VERB …` as a whole program."""
+    refuse_if_shadowed()
+    from pipeline.cli import main
+    from pipeline.interruption import program
+
+    # A runner would take a signal for the failure of a step; the other verbs are unwound.
+    program(main, at_once=sys.argv[1:2] in (["run"], ["features"]))
+
+
+def module() -> None:
+    """`python -m pipeline …` as a whole program."""
+    started = time.time()
+    refuse_if_shadowed()
+    from pipeline.interruption import program
+
+    def work() -> int:
+        from pipeline.run import run  # imported late, so that its own import time counts as start-up
+
+        return run(sys.argv[1:], started=started)
+
+    program(work, at_once=True)
