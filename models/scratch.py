@@ -14,6 +14,7 @@ import tempfile
 import threading
 import time
 import uuid
+from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 
@@ -30,7 +31,9 @@ class _Root:
         self._folder: Path | None = None
         self._pid = 0
         self._ended = False
+        self._left: Path | None = None
         self.place: Path | None = None
+        self.elsewhere: list[str] = []
 
     def folder(self) -> Path:
         with self._lock:
@@ -44,10 +47,20 @@ class _Root:
         with self._lock:
             folder, self._folder, self._ended = self._folder, None, True
         if folder is not None and self._pid == os.getpid():
-            gone = folder.with_name(f"{folder.name}-ended")  # what a thread still writes finds no folder
+            self._left = folder
+            gone = _gone(folder)
             with suppress(OSError):
                 folder.rename(gone)
             shutil.rmtree(gone, ignore_errors=True)
+
+    def left_behind(self) -> list[str]:
+        own = [] if self._left is None else [str(self._left), str(_gone(self._left))]
+        return own + self.elsewhere
+
+
+def _gone(folder: Path) -> Path:
+    """Where a folder is moved at the end: what a thread still writes finds none under the old name."""
+    return folder.with_name(f"{folder.name}-ended")
 
 
 def owner() -> str:
@@ -84,6 +97,16 @@ def keep_all_here() -> None:
     """From now on the temporary files of every library in this process go below its own folder, and with it."""
     place, folder = _place(), _ROOT.folder()
     _ROOT.place, tempfile.tempdir = place, str(folder)
+
+
+def also_left(paths: Iterable[str]) -> None:
+    """Local files elsewhere that were removed at this process's end, and that a thread may make again."""
+    _ROOT.elsewhere.extend(paths)
+
+
+def left_behind() -> list[str]:
+    """What a thread may have made again since this process's folder and files were removed at its end."""
+    return _ROOT.left_behind()
 
 
 def remove_abandoned() -> int:

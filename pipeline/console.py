@@ -1,4 +1,4 @@
-"""Where the programs begin: the console script `halflife`, and `python -m pipeline`. Light, as each start pays for it."""
+"""Where the programs begin, `halflife` and `python -m pipeline`; light, since each start pays for what is here."""
 
 import sys
 import time

@@ -73,7 +73,9 @@ def finished(path: str) -> None:
 
 
 def _discard_unfinished() -> None:
-    for path in _OPEN.end():
+    paths = _OPEN.end()
+    scratch.also_left(path for path in paths if scheme_of(path) == "file")
+    for path in paths:
         with suppress(OSError, ValueError):
             durable.delete(path)
 
