@@ -71,12 +71,14 @@ class AccessLog:
             StoreUnavailable: the store did not answer.
         """
         after = None if first_day is None else f"{self._prefix}/{first_day}"
-        keys = [key for key, _ in self._backend.list(self._prefix, after=after)]
+        listing = self._backend.scan(self._prefix, after=after)
+        keys = [key for key, _ in listing.files]
         wanted = [key for key in keys if last_day is None or key.removeprefix(f"{self._prefix}/")[:10] <= last_day]
         with ThreadPoolExecutor(_READERS) as readers:
             found = list(zip(wanted, readers.map(self._read, wanted), strict=True))
         entries = [entry for _, entry in found if isinstance(entry, AccessEntry)]
         broken = {key: problem for key, problem in found if isinstance(problem, str)}
+        broken |= {key: str(odd) for key, odd in listing.odd.items()}
         return AccessScan(tuple(sorted(entries, key=lambda entry: entry.at_us)), broken)
 
     def _read(self, key: str) -> AccessEntry | str:
@@ -105,7 +107,7 @@ def _entry(document: dict[str, Any], day: str) -> AccessEntry:
     try:
         at_us = times.parse_instant_us(document["at"])
     except ValueError:
-        raise SpecError("at", document["at"], "an RFC 3339 time such as 2013-03-01T00:00:00Z") from None
+        raise SpecError("at", document["at"], times.INSTANT) from None
     if times.format_time_us(at_us)[:10] != day:
         raise SpecError("at", document["at"], f"a time of the day it is filed under, {day}")
     detail = {key: value for key, value in document.items() if key not in ("at", "action", "actor")}

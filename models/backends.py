@@ -1,8 +1,6 @@
 """Objects behind a URL: the few operations the model store needs, on any store that obstore opens."""
 
-import os
 import re
-import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
@@ -15,6 +13,7 @@ from obstore.exceptions import AlreadyExistsError, BaseError
 from obstore.store import LocalStore, MemoryStore, ObjectStore, from_url
 
 from models.errors import StoreError, one_line
+from models.local_files import Listing, folders_in, is_odd, list_files
 from models.redaction import hide_secrets, holds_credentials, public_uri
 
 _REMOTE = ("s3", "s3a", "gs", "az", "azure", "abfs", "abfss", "adl")
@@ -27,7 +26,6 @@ _ALLOWED = "a path, file:///path, memory://name, s3://bucket/path, gs://bucket/p
 _RETRIES: Any = {"max_retries": 3, "retry_timeout": timedelta(seconds=30)}
 MULTIPART_BYTES = 64 * 1024 * 1024
 """Files with more bytes than this are uploaded in parts, unconditionally."""
-_UNSAYABLE = re.compile("[\ud800-\udfff]")  # what Python makes of bytes that are no UTF-8
 _memory_stores: dict[str, MemoryStore] = {}
 
 
@@ -70,20 +68,25 @@ class Backend:
 
     def list(self, prefix: str, after: str | None = None) -> list[tuple[str, int]]:
         """(key, bytes) of every object under the folder `prefix` with a key greater than `after`, sorted."""
+        return self.scan(prefix, after).files
+
+    def scan(self, prefix: str, after: str | None = None) -> Listing:
+        """As `list`, and what else lies there in a local folder, such as links in a circle, pipes and names of no text.
+
+        A listing goes past them: one of them is its own fault, never the store's.
+        """
         store = self._open(write=False)
         if store is None:
-            return []
+            return Listing([], {})
         with self._errors(f"list {prefix}/"):
-            try:
-                listed = obstore.list(store, f"{prefix}/", offset=after).collect()
-                found = [(meta["path"], meta["size"]) for meta in listed]
-            except BaseError:
-                if self.root is None:
-                    raise
-                # One name that is no text, or one link in a circle, ends a listing of obstore.
-                found = _walked(self.root, prefix)
+            if self.root is not None:
+                listed, odd = list_files(self.root, prefix)
+            else:
+                found = obstore.list(store, f"{prefix}/", offset=after).collect()
+                listed, odd = sorted((meta["path"], meta["size"]) for meta in found), {}
         # Asked of the store to save listing; not all that speak its protocol obey.
-        return sorted((key, size) for key, size in found if after is None or key > after)
+        files = [(key, size) for key, size in listed if after is None or key > after]
+        return Listing(files, {key: problem for key, problem in odd.items() if after is None or key > after})
 
     def folders(self, prefix: str = "") -> tuple[str, ...]:
         """The names of what lies directly in the folder `prefix` and holds objects, sorted."""
@@ -91,17 +94,30 @@ class Backend:
         if store is None:
             return ()
         with self._errors(f"list {prefix or self.url}"):
+            if self.root is not None:
+                return folders_in(self.root / prefix)
             found = obstore.list_with_delimiter(store, f"{prefix}/" if prefix else None)["common_prefixes"]
         return tuple(sorted(name.rstrip("/").rpartition("/")[2] for name in found))
 
     def size(self, key: str) -> int | None:
         """Bytes of an object; None if there is none."""
         store = self._open(write=False)
-        if store is None:
+        if store is None or self._is_odd(key):
             return None
         with self._errors(f"look for {key}"):
             try:
                 return obstore.head(store, key)["size"]
+            except FileNotFoundError:
+                return None
+
+    def written_at_us(self, key: str) -> int | None:
+        """When an object was written, by the store's own clock, microseconds since 1970; None if there is none."""
+        store = self._open(write=False)
+        if store is None or self._is_odd(key):
+            return None
+        with self._errors(f"look for {key}"):
+            try:
+                return int(obstore.head(store, key)["last_modified"].timestamp() * 1e6)
             except FileNotFoundError:
                 return None
 
@@ -112,7 +128,7 @@ class Backend:
             ObjectTooLarge: it has more than `max_bytes`; nothing is downloaded then.
         """
         store = self._open(write=False)
-        if store is None or self._is_device(key):
+        if store is None or self._is_odd(key):
             return None
         with self._errors(f"read {key}"):
             try:
@@ -130,7 +146,7 @@ class Backend:
             FileNotFoundError: there is no such object.
         """
         store = self._open(write=False)
-        if store is None or self._is_device(key):
+        if store is None or self._is_odd(key):
             raise FileNotFoundError(key)
         with self._errors(f"read {key}"):
             try:
@@ -180,15 +196,9 @@ class Backend:
                     raise InvalidStoreUrl(f"store {self.url!r} cannot be opened: {_public(error)}") from None
         return self._store
 
-    def _is_device(self, key: str) -> bool:
-        """Whether a key of a local store is a pipe, a socket or a device, whose reading may never end."""
-        if self.root is None:
-            return False
-        try:
-            mode = (self.root / key).stat().st_mode
-        except (OSError, ValueError):
-            return False  # obstore says what is wrong
-        return not (stat.S_ISREG(mode) or stat.S_ISDIR(mode))
+    def _is_odd(self, key: str) -> bool:
+        """Whether a key of a local store is no file that can be read, such as a pipe or a link in a circle."""
+        return self.root is not None and is_odd(self.root / key)
 
     @contextmanager
     def _errors(self, action: str) -> Iterator[None]:
@@ -201,21 +211,6 @@ class Backend:
 def _scheme(url: str) -> str:
     found = _SCHEME.match(url)
     return (found[1] or found[2]).lower() if found else ""
-
-
-def _walked(root: Path, prefix: str) -> list[tuple[str, int]]:
-    """As obstore lists a folder, but past names that are no text, and links that lead nowhere or in a circle."""
-
-    def fail(error: OSError) -> None:
-        raise error
-
-    found = []
-    for parent, _, names in os.walk(root / prefix, onerror=fail):
-        for name in names:
-            path = Path(parent, name)
-            if path.is_file() and not _UNSAYABLE.search(str(path)):
-                found.append((path.relative_to(root).as_posix(), path.stat().st_size))
-    return found
 
 
 def _local_root(url: str, scheme: str) -> Path:

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from models.errors import StoreError
-from schemas.times import format_time_us, parse_instant_us
+from schemas.times import INSTANT, format_time_us, parse_instant_us
 from schemas.validation import Absent, SpecError, validate
 
 # Shares are decimal fractions: three thirds may sum to slightly more than one.
@@ -222,7 +222,7 @@ def _time(document: dict[str, Any], key: str) -> int:
     try:
         return parse_instant_us(document[key])
     except ValueError:
-        raise InvalidRelease(key, document[key], "an RFC 3339 time such as 2013-03-01T00:00:00Z") from None
+        raise InvalidRelease(key, document[key], INSTANT) from None
 
 
 def _check_roles(release: Release) -> None:

@@ -4,7 +4,7 @@ import hashlib
 import json
 import re
 import secrets
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,7 @@ from models.folders import (
     read_folder_manifest,
     refuse_links,
 )
+from models.local_files import Odd
 from models.manifest import MANIFEST, MAX_MANIFEST_BYTES, SIGNATURE, InvalidManifest, Manifest, parse_manifest
 from models.release_log import ReleaseLog, ReleaseScan, checked_document
 from models.releases import Challenger, Release
@@ -90,9 +91,15 @@ class ModelStore:
 
     def versions(self) -> list[str]:
         """Names of all complete versions, sorted; one listing, no reads."""
+        return self.scan_versions()[0]
+
+    def scan_versions(self) -> tuple[list[str], Mapping[str, Odd]]:
+        """As `versions`, and what lies among them and is no file of a bundle, by key."""
         prefix = f"{self.model}/versions"
-        keys = (key.removeprefix(f"{prefix}/").split("/") for key, _ in self._backend.list(prefix))
-        return sorted(parts[0] for parts in keys if parts[1:] == [MANIFEST] and _NAME.fullmatch(parts[0]))
+        listing = self._backend.scan(prefix)
+        keys = (key.removeprefix(f"{prefix}/").split("/") for key, _ in listing.files)
+        named = (parts[0] for parts in keys if parts[1:] == [MANIFEST] and _NAME.fullmatch(parts[0]))
+        return sorted(named), listing.odd
 
     def has_version(self, version: str) -> bool:
         """Whether a version is published; one look, no reads."""
@@ -251,13 +258,19 @@ class ModelStore:
         """The valid releases with a sequence greater than `after`, in order; costs what is new."""
         return list(self.scan_releases(after).releases)
 
-    def scan_releases(self, after: int = 0) -> ReleaseScan:
+    def scan_releases(self, after: int = 0, passed_over: Collection[int] = ()) -> ReleaseScan:
         """As `releases`, and what is wrong with each unreadable one, so that it can be audited and skipped.
+
+        `after` is 0 or the sequence of a valid release; unreadable ones that are known already are `passed_over`.
 
         Raises:
             StoreUnavailable: the store did not answer; ask again with the same `after`.
         """
-        return self._releases.scan(after)
+        return self._releases.scan(after, passed_over)
+
+    def stored_at_us(self, sequence: int) -> int | None:
+        """When a release was written, by the store's own clock, microseconds since 1970; None if there is none."""
+        return self._releases.stored_at_us(sequence)
 
     def record_access(self, action: str, actor: str, *, now_us: int | None = None, **detail: Detail) -> str:
         """Write one entry of the access log: who (`actor`) did what (`action`), when. Returns its key."""

@@ -24,12 +24,15 @@ _LOG = logging.getLogger(__name__)
 
 
 class Progress(NamedTuple):
-    """What a watcher has seen: the last sequence listed, the releases that are not decided yet, and the sequences of
-    those of them that were reported as incomplete."""
+    """What a watcher has seen: the sequence of the last valid release, the releases that are not decided yet, the
+    sequences of those of them that were reported as incomplete, and those of unreadable releases after the last one.
+
+    It is kept in the state of jobs: a state of three fields is taken up as well."""
 
     last: int = 0
     pending: tuple[Release, ...] = ()
     reported: frozenset[int] = frozenset()
+    unreadable: frozenset[int] = frozenset()
 
 
 class Polled(NamedTuple):
@@ -85,19 +88,20 @@ class Watcher:
         Raises:
             StoreError: the store did not list its releases; poll again with the same progress.
         """
-        scan = self._store.scan_releases(seen.last)
+        scan = self._store.scan_releases(seen.last, seen.unreadable)
         events = [
             self._refused(at_us, None, sequence, "invalid_release", str(error))
             for sequence, error in scan.broken.items()
         ]
         candidates = (*seen.pending, *scan.releases)
         self._decide(candidates)
-        polled = Polled([], events, Progress(scan.last, (), seen.reported), [])
+        unreadable = frozenset(each for each in seen.unreadable.union(scan.broken) if each > scan.last)
+        polled = Polled([], events, Progress(scan.last, (), seen.reported, unreadable), [])
         pending: list[Release] = []
         for release in candidates:
             if not self._settle(release, polled, seen.reported, at_us):
                 pending.append(release)
-        return polled._replace(progress=self._progress(scan.last, pending, polled, seen.reported, at_us))
+        return polled._replace(progress=self._progress(pending, polled, at_us))
 
     def _decide(self, candidates: Iterable[Release]) -> None:
         for release in candidates:
@@ -125,11 +129,9 @@ class Watcher:
             polled.events.append(self._refused(at_us, verdict, release.sequence, reason, verdict.detail))
         return verdict.final
 
-    def _progress(
-        self, last: int, pending: list[Release], polled: Polled, reported: frozenset[int], at_us: int
-    ) -> Progress:
+    def _progress(self, pending: list[Release], polled: Polled, at_us: int) -> Progress:
         """What to poll from next; gives up the oldest of too many bundles that do not arrive."""
-        told = {event.release for event in polled.events if event.kind == "refused"} | reported
+        told = {event.release for event in polled.events if event.kind == "refused"} | polled.progress.reported
         waited_for = [release for release in pending if release.sequence in told]
         given_up = waited_for[: max(len(waited_for) - MOST_INCOMPLETE, 0)]
         for release in given_up:
@@ -137,7 +139,8 @@ class Watcher:
             polled.events.append(self._refused(at_us, None, release.sequence, "incomplete", detail))
             self._deciding.pop(release.sequence, None)
         kept = tuple(release for release in pending if release not in given_up)
-        return Progress(last, kept, frozenset(release.sequence for release in kept if release.sequence in told))
+        reported = frozenset(release.sequence for release in kept if release.sequence in told)
+        return polled.progress._replace(pending=kept, reported=reported)
 
     def _look_up(self, release: Release, decision: Future[AdmittedRelease | Refusal]) -> None:
         """Decide on a release of versions that are admitted already; any other is tried in its turn."""

@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
+_FIRST, _LAST = datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC)
 _UNITS_US = {
     "us": 1,
     "ms": 1_000,
@@ -14,6 +15,8 @@ _UNITS_US = {
     "h": 3_600_000_000,
     "d": 86_400_000_000,
 }
+INSTANT = "an RFC 3339 time such as 2013-03-01T00:00:00Z, within the years 1 to 9999 in UTC"
+"""What `parse_instant_us` allows, for messages."""
 _DURATION = re.compile(r"(\d+)(us|ms|s|m|h|d)")
 
 
@@ -48,17 +51,22 @@ def format_duration_us(duration_us: int) -> str:
 
 
 def _moment(text: str) -> datetime | None:
+    """The moment, with an offset or without; None for a text that is none, or is outside the years 1 to 9999 in UTC.
+
+    An offset can lead out of them (`9999-12-31T23:59:59-05:00`), and what is out of them nothing here can write.
+    """
     try:
-        return datetime.fromisoformat(text)
+        moment = datetime.fromisoformat(text)
     except ValueError:
         return None
+    return moment if moment.tzinfo is None or _FIRST <= moment <= _LAST else None
 
 
 def parse_time_us(text: str) -> int:
     """An RFC 3339 time as microseconds since the epoch; a time without offset is UTC.
 
     Raises:
-        MalformedTime: the text is not such a time.
+        MalformedTime: the text is not such a time, or is outside the years 1 to 9999 in UTC.
     """
     moment = _moment(text)
     if moment is None:
@@ -71,11 +79,11 @@ def parse_instant_us(text: str) -> int:
     """An RFC 3339 time with its offset, which no machine's zone can change, as microseconds since the epoch.
 
     Raises:
-        MalformedTime: the text is no such time, or has no offset.
+        MalformedTime: the text is no such time, has no offset, or is outside the years 1 to 9999 in UTC.
     """
     moment = _moment(text)
     if moment is None or moment.tzinfo is None:
-        raise MalformedTime(f"{text!r} is not allowed; allowed: an RFC 3339 time such as 2013-03-01T00:00:00Z")
+        raise MalformedTime(f"{text!r} is not allowed; allowed: {INSTANT}")
     return (moment - _EPOCH) // _MICROSECOND
 
 

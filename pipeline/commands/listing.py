@@ -6,6 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from models.errors import BundleRefused
+from models.local_files import Odd
 from models.manifest import Manifest
 from models.profiles import MAX_PROFILE_BYTES, Column, NumericColumn, parse_profile
 from models.releases import Release, release_document
@@ -15,7 +16,7 @@ from models.timeline import release_in_force, roles_of, serving_order
 from pipeline.commands.output import exit_code, print_pairs, print_table
 from pipeline.commands.parsing import Arguments, OneLineParser, add_actor_option, add_store_options, instant
 from pipeline.commands.place import find_place
-from pipeline.printer import print_json
+from pipeline.printer import note, print_json
 from schemas import times
 
 _READERS = 16
@@ -53,7 +54,7 @@ def show(arguments: Arguments) -> int:
 def _list(options: argparse.Namespace) -> None:
     store = find_place(options).store
     with ThreadPoolExecutor(_READERS) as readers:
-        versions = store.versions()
+        versions, odd = store.scan_versions()
         found = list(readers.map(lambda version: _summary(store, version), versions))
     in_force = release_in_force(store.releases(), times.now_us())
     roles = roles_of(in_force)
@@ -61,11 +62,20 @@ def _list(options: argparse.Namespace) -> None:
         entry["role"] = roles.get(str(entry["version"]))
     if options.json:
         sequence = None if in_force is None else in_force.sequence
-        print_json({"model": store.model, "store": store.url, "in_force": sequence, "versions": found})
+        broken = [{"key": key, "problem": str(problem)} for key, problem in odd.items()]
+        said = {"model": store.model, "store": store.url, "in_force": sequence, "versions": found, "broken": broken}
+        print_json(said)
         return
     columns = ("version", "role", "scorer", "digest", "created_by", "trained_at", "problem")
     short = [{**entry, "digest": str(entry.get("digest") or "")[:12]} for entry in found]
     print_table(columns, [[entry.get(name) for name in columns] for entry in short], f"{store.model} in {store.url}")
+    _say_odd(odd)
+
+
+def _say_odd(odd: Mapping[str, Odd]) -> None:
+    """What lies in a store and is no file of one."""
+    for key, problem in odd.items():
+        note(f"{key}: {problem}; it is passed over, delete it")
 
 
 def _summary(store: ModelStore, version: str) -> dict[str, Any]:
@@ -90,6 +100,7 @@ def _timeline(options: argparse.Namespace) -> None:
     in_force = release_in_force(scan.releases, options.at)
     releases = serving_order(scan.releases)
     broken = [{"sequence": sequence, "problem": str(error)} for sequence, error in scan.broken.items()]
+    odd = [{"key": key, "problem": str(problem)} for key, problem in scan.odd.items()]
     if options.json:
         print_json(
             {
@@ -98,7 +109,7 @@ def _timeline(options: argparse.Namespace) -> None:
                 "at": times.format_time_us(options.at),
                 "in_force": None if in_force is None else in_force.sequence,
                 "releases": [release_document(each) for each in releases],
-                "broken": broken,
+                "broken": [*broken, *odd],
             }
         )
         return
@@ -106,6 +117,7 @@ def _timeline(options: argparse.Namespace) -> None:
     rows += [[entry["sequence"], "", "", f"unreadable: {entry['problem']}"] for entry in broken]
     names = ("release", "effective from", "", "champion", "challengers", "shadows", "by", "reason")
     print_table(names, rows, f"{store.model} in {store.url}, at {times.format_time_us(options.at)}")
+    _say_odd(scan.odd)
 
 
 def _row(release: Release, in_force: Release | None) -> list[object]:

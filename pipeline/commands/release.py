@@ -4,11 +4,13 @@ import argparse
 import re
 import secrets
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any, NoReturn
 
 from models.admission import Admission, Refusal, Verdict
 from models.releases import Challenger, Release, parse_release, release_document
 from models.timeline import taken_over_by
+from pipeline.commands.clocks import clock_findings
 from pipeline.commands.output import Refused, exit_code, print_pairs
 from pipeline.commands.parsing import (
     Arguments,
@@ -107,10 +109,14 @@ def _release(options: argparse.Namespace) -> None:
         refusal = checked_release(admission_at(place, job_columns(options)), draft)
         if refusal is not None:
             refuse(options, "released", refusal)
+        # Trying the versions may have taken minutes: every worker is still to know the release before its time.
+        draft = replace(draft, effective_from_us=start_us(options, place), at_us=times.now_us())
+    began_us = times.now_us()
     written = place.store.append(draft)
+    clocks = clock_findings(place.store, history, written, began_us, times.now_us())
     record(options, place, "release", written)
     follows = taken_over_by([*history, written], written)
-    say(options, written, {"taken_over_by": told(follows)})
+    say(options, written, {"taken_over_by": told(follows), "clocks": clocks})
 
 
 def checked_release(admission: Admission, release: Release) -> Verdict | None:
@@ -145,10 +151,12 @@ def told(release: Release | None) -> dict[str, Any] | None:
 
 
 def say(options: argparse.Namespace, written: Release, more: Mapping[str, Any]) -> None:
-    """Show what was written, and which release takes over from it."""
+    """Show what was written, which release takes over from it, and what tells of clocks that differ."""
     document = release_document(parse_release(release_document(written)))
     if written.effective_from_us < written.at_us:
         note("its time has begun: events scored before a worker knows it keep the release that served them")
+    for line in more["clocks"]:
+        note(line)
     if options.json:
         print_json({**document, **more})
         return

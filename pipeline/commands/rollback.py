@@ -9,6 +9,7 @@ from models.admission import Admission, Verdict
 from models.errors import StoreError
 from models.releases import Release
 from models.timeline import Past, rollback_evidence, taken_over_by
+from pipeline.commands.clocks import clock_findings
 from pipeline.commands.output import exit_code
 from pipeline.commands.parsing import Arguments, OneLineParser, positive
 from pipeline.commands.place import Place, admission_at, find_place, job_columns
@@ -58,12 +59,14 @@ def _rollback(options: argparse.Namespace) -> None:
     # Nothing that is scheduled may bring back what is undone: from now on, or from a time that is given.
     after_us = now_us if options.effective_from is None else begin_us
     scheduled = [] if options.keep_scheduled else past.scheduled(begin_us, after_us, target)
+    began_us = times.now_us()
     written = [place.store.append(main)]
+    clocks = clock_findings(place.store, history, written[0], began_us, times.now_us())
     for each in scheduled:
         written.append(_neutralise(options, place, each, target, written))
     for each in written:
         record(options, place, "rollback", each)
-    _report(options, written, scheduled, skipped, [*history, *written])
+    _report(options, written, scheduled, skipped, [*history, *written], clocks)
 
 
 def _target(
@@ -132,6 +135,7 @@ def _report(
     scheduled: list[Release],
     skipped: list[tuple[Release, Verdict]],
     timeline: list[Release],
+    clocks: list[str],
 ) -> None:
     main, *others = written
     neutralised = [{**_said(each), "by": other.sequence} for each, other in zip(scheduled, others, strict=True)]
@@ -147,6 +151,7 @@ def _report(
         "skipped": passed,
         "neutralised": neutralised,
         "taken_over_by": told(follows),
+        "clocks": clocks,
     }
     say(options, main, said)
     if options.json:

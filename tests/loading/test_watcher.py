@@ -49,7 +49,7 @@ def in_folder(tmp_path: Path, *versions: str) -> tuple[ModelStore, Path]:
 def calls(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
     """Counts the requests of every backend, which are still made."""
     counted: Counter[str] = Counter()
-    for name in ("list", "read", "size", "stream"):
+    for name in ("scan", "read", "size", "stream"):
         original = getattr(Backend, name)
 
         def counting(*arguments: Any, name: str = name, original: Any = original, **named: Any) -> Any:
@@ -69,6 +69,24 @@ def test_three_releases_in_one_poll_are_admitted_in_their_order(tmp_path: Path) 
     assert admitted(polled) == [1, 2, 3]
     assert [event.kind for event in polled.events] == ["admitted", "released"] * 3
     assert polled.progress == Progress(3)
+
+
+def test_unreadable_file_with_a_number_far_ahead_hides_no_release(tmp_path: Path) -> None:
+    store = new_store()
+    for version in ("v1", "v2", "v3"):
+        publish(store, tmp_path, version)
+    release(store, "v1")
+    Backend(store.url).create(f"{MODEL}/releases/99999999.json", b"{}")
+    first = watch(store).poll(Progress(), START)
+    release(store, "v2")
+    second = watch(store).poll(first.progress, START)  # a watcher restored from its state
+    Backend(store.url).create(f"{MODEL}/releases/00000003.json", b"no json")
+    release(store, "v3")
+    third = watch(store).poll(second.progress, START)
+    assert [admitted(polled) for polled in (first, second, third)] == [[1], [2], [4]]
+    told = [refused(polled) for polled in (first, second, third)]
+    assert told == [[(99999999, "invalid_release")], [], [(3, "invalid_release")]]
+    assert third.progress == Progress(4, unreadable=frozenset({99999999}))
 
 
 def test_store_that_is_empty_at_the_start_is_polled_until_it_is_not(tmp_path: Path) -> None:
@@ -103,7 +121,7 @@ def test_refusal_is_told_once_and_costs_nothing_afterwards(tmp_path: Path, calls
     assert (admitted(polled), refused(polled)) == ([2], [(1, "wrong_digest")])
     calls.clear()
     again = looking.poll(polled.progress, START)
-    assert (again.admitted, again.events, calls) == ([], [], {"list": 1})
+    assert (again.admitted, again.events, calls) == ([], [], {"scan": 1})
 
 
 @pytest.mark.parametrize(
@@ -155,7 +173,7 @@ def test_poll_of_a_thousand_versions_is_one_listing_of_what_is_new(tmp_path: Pat
     assert calls.total() <= 6
     calls.clear()
     looking.poll(Progress(6), START)
-    assert calls == {"list": 1}
+    assert calls == {"scan": 1}
 
 
 def test_model_that_is_slow_to_admit_holds_up_neither_polls_nor_other_releases(tmp_path: Path) -> None:
