@@ -14,6 +14,7 @@ _FIRST_STEP, _LAST_STEP = 4096, 256 * 1024
 _HELD_BYTES = 64 * 1024 * 1024
 _UNKNOWN = -1
 _MAGIC = 8  # bytes that tell whether there is a member at all
+_FEWEST_ZEROS = 8
 _SEARCH_BYTES = 1024 * 1024 * 1024
 DAMAGE_BYTES = 16 * 1024 * 1024
 """Stored bytes of a damage that are kept for its dead letter."""
@@ -75,9 +76,10 @@ def inflated(stream: IO[bytes], compression: Compression, sample: bool = False) 
     """What a compressed file holds, in pieces of at most 1 MiB, with each damage where it stands between them.
 
     Members end to end and zeros between or behind them are read; an empty file holds nothing. Given out is: of a
-    member that is cut off or broken, what comes before that; of one whose checksum is wrong nothing, as nobody knows
-    which of its bytes are right. Behind damage it goes on at the next member that proves whole. A `sample` ends in a
-    member that is large, unproven.
+    member that is cut off, also by the next one or by zeros to the file's end, what comes before that; of one that
+    breaks off or whose checksum is wrong only blocks with a checksum of their own (bzip2), as nobody knows which of
+    its bytes are right: a decompressor goes on for long in what is wrong before it finds that out. Behind damage it
+    goes on at the next member that proves whole. A `sample` ends in a member that is large, unproven.
     """
     stored, at = _Stored(stream), 0
     while stored.at(at := _behind_zeros(stored, at), 1):
@@ -89,7 +91,9 @@ def inflated(stream: IO[bytes], compression: Compression, sample: bool = False) 
             at = member.end
             continue
         end = _next_member(stored, compression, at + 1)
-        gives = min(member.gives, end)
+        member = _cut_by_zeros(stored, member, end)
+        is_wrong = not member.cut and member.end < end and not compression.proves_blocks
+        gives = at if is_wrong else min(member.gives, end)
         yield from _pieces(stored, compression, at, gives)
         yield _damage(stored, member, gives, end)
         at = end
@@ -103,6 +107,19 @@ def _behind_zeros(stored: _Stored, at: int) -> int:
         if rest:
             break
     return at
+
+
+def _cut_by_zeros(stored: _Stored, member: _Member, end: int) -> _Member:
+    """The member, as one that is cut off where nothing but zeros stand from where it breaks off to `end`: they are what
+    a machine that lost its power leaves of bytes that were never written."""
+    before = stored.between(max(member.start, member.end - _BUFFER), member.end)
+    zeros = member.end - (len(before) - len(before.rstrip(b"\0")))
+    if member.cut or member.gives == member.start or end - zeros < _FEWEST_ZEROS:
+        return member
+    if _behind_zeros(stored, member.end) < end:
+        return member
+    why = f"the data that begin at byte {member.start} are cut off at byte {zeros}, where zeros begin"
+    return member._replace(gives=min(member.gives, zeros), why=why, cut=True)
 
 
 def _damage(stored: _Stored, member: _Member, gives: int, end: int) -> Damage:

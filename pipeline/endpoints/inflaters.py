@@ -80,12 +80,14 @@ class Compression(NamedTuple):
 
     `tail`: bytes behind a member's data, of which the checksum is the last; 0 where the library says by words that it
     is the checksum that does not hold, or gives out nothing that it has not checked.
+    `proves_blocks`: it does that, block by block.
     """
 
     name: str
     begins: re.Pattern[bytes]
     open: Callable[[], Inflater]
     tail: int = 0
+    proves_blocks: bool = False
 
     def is_checksum(self, problem: BaseException, silent: int) -> bool:
         """Whether what was raised is a wrong checksum, after so many bytes that became nothing."""
@@ -105,7 +107,9 @@ GZIP = Compression(
     re.compile(rb"\x1f\x8b\x08[\x00-\x1f].{4}[\x00\x02\x04][\x00-\x0d\xff]", re.DOTALL),
     lambda: _Zlib(zlib.MAX_WBITS | 16),
 )
-_BZIP2 = Compression("bzip2", re.compile(rb"BZh[1-9]1AY&SY"), lambda: _Standard(bz2.BZ2Decompressor()))
+_BZIP2 = Compression(
+    "bzip2", re.compile(rb"BZh[1-9]1AY&SY"), lambda: _Standard(bz2.BZ2Decompressor()), proves_blocks=True
+)
 # The shortest check is a CRC-32; before it stand an end mark and up to three bytes of padding.
 _XZ = Compression("xz", re.compile(rb"\xfd7zXZ\x00\x00[\x00-\x0f]"), lambda: _Standard(lzma.LZMADecompressor()), 5)
 _ZSTD = Compression("Zstandard", re.compile(rb"\x28\xb5\x2f\xfd|[\x50-\x5f]\x2a\x4d\x18", re.DOTALL), _zstd)

@@ -3,6 +3,7 @@
 import bz2
 import gzip
 import lzma
+import random
 import zlib
 from collections.abc import Callable
 from typing import Any
@@ -93,11 +94,45 @@ def test_wrong_checksum_costs_its_member_only(flow: Flow, suffix: str, place: in
     assert letter["payload"] == damaged
 
 
-def test_damage_in_the_middle_leaves_what_is_before_it_and_the_next_member(flow: Flow) -> None:
-    good, rest = flushed(trips(10)), b"\x07" * 9  # a block of a kind that there is not
-    flow.feed(good + rest + gzip.compress(json_lines(trips(6, 20))), "in.gz")
-    (letter,) = run(flow, 16)
-    assert (f"break off at byte {len(good)}" in letter["detail"], letter["payload"].endswith(rest)) == (True, True)
+def numbers(count: int, first: int = 0) -> bytes:
+    """Trips with many different digits: a decompressor that reads on in damage makes other numbers of them."""
+    chance = random.Random(first)
+    return json_lines({**each, "delay": round(chance.random() * 100, 6)} for each in trips(count, first))
+
+
+@pytest.mark.parametrize("suffix", [".xz", ".gz", ".zst", ".deflate"])
+def test_nothing_is_scored_of_a_member_with_a_flipped_bit(flow: Flow, suffix: str) -> None:
+    for place in range(6):
+        stored = bytearray(COMPRESS[suffix](numbers(300, 1000 * place)))
+        stored[len(stored) * (place + 3) // 10] ^= 1 << place
+        flow.feed(bytes(stored), f"in.{place}{suffix}")
+    flow.feed(COMPRESS[suffix](numbers(7, 9000)), f"in{suffix}")
+    assert len(run(flow, 7)) == 6
+
+
+def test_blocks_of_bzip2_before_a_flipped_bit_are_scored(flow: Flow) -> None:
+    stored = bytearray(bz2.compress(numbers(3000), 1))
+    stored[-100] ^= 1
+    flow.feed(bytes(stored), "in.bz2")
+    outcome = flow.run(flow.spec(columns=COLUMNS))
+    assert outcome.code == 0, outcome.err
+    assert outcome.summary["scored"] >= 700  # a block holds 100,000 bytes
+    assert len(flow.letters()) == 1
+
+
+@pytest.mark.parametrize("rest", [b"", gzip.compress(json_lines(trips(6, 20)))])
+def test_log_whose_end_became_zeros_when_its_machine_lost_power_is_read_to_there(flow: Flow, rest: bytes) -> None:
+    good = flushed(trips(10))
+    flow.feed(good + bytes(4096) + rest, "in.gz")
+    (letter,) = run(flow, 16 if rest else 10)
+    assert "where zeros begin" in letter["detail"]
+
+
+def test_damage_costs_its_member_and_reading_goes_on_at_the_next(flow: Flow) -> None:
+    good, wrong = flushed(trips(10)), b"\x07" * 9  # a block of a kind that there is not
+    flow.feed(gzip.compress(json_lines(trips(3, 30))) + good + wrong + gzip.compress(json_lines(trips(6, 20))), "in.gz")
+    (letter,) = run(flow, 9)
+    assert ("break off at byte" in letter["detail"], letter["payload"]) == (True, good + wrong)
 
 
 @pytest.mark.parametrize("suffix", COMPRESS)
