@@ -159,6 +159,8 @@ def print_summary(summary: Mapping[str, Any], stream: Any = None) -> None:
     rows += [(f"deleted before read, {place}", f"{n:,}") for place, n in summary["records_deleted"].items()]
     for version, roles in summary["versions"].items():
         rows += [(f"version {version}, {role}", f"{n:,}") for role, n in roles.items()]
+    if summary["shadow_scores_failed"]:
+        rows.append(("scores that shadows failed to give", f"{summary['shadow_scores_failed']:,}"))
     rows += [
         ("releases admitted / refused", f"{summary['releases_admitted']} / {summary['releases_refused']}"),
         ("seconds", f"{summary['seconds']:.1f} ({summary['timing']['startup_seconds']:.1f} of them starting)"),

@@ -11,6 +11,7 @@ import pyarrow as pa
 from models.inputs import ARROW_TYPES, filled, of_filled
 from models.manifest import Input, Manifest, OutputKind
 from models.scorers.base import Scorer, WillNotLoad, only_file, settings
+from models.scorers.sklearn_nulls import fitted_on_none
 from models.scorers.sklearn_rows import alike, frame_of, matrix_of, ordinary_row
 from models.scorers.skops_files import load_skops
 
@@ -47,6 +48,8 @@ class SklearnScorer(Scorer):
         self._labels = self._chosen_labels()
         self._positive = self._positive_place(manifest.output.positive)
         self._classes = {label: float(place) for place, label in enumerate(self._labels)}
+        nullable_texts = any(each.type == "string" and each.nullable for each in manifest.inputs)
+        self._none_texts = nullable_texts and fitted_on_none(estimator)
         self._check_columns(manifest.inputs)
 
     @classmethod
@@ -86,7 +89,7 @@ class SklearnScorer(Scorer):
         return of_filled(answer.astype(np.float64), batch.num_rows)
 
     def _answer(self, batch: pa.RecordBatch) -> Any:
-        features = matrix_of(batch) if self._names is None else frame_of(batch, self._names)
+        features = matrix_of(batch) if self._names is None else frame_of(batch, self._names, self._none_texts)
         return getattr(self._estimator, self._method)(features)
 
     def _chosen(self, answer: Any) -> npt.NDArray[Any]:

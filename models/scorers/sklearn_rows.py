@@ -36,15 +36,24 @@ def matrix_of(batch: pa.RecordBatch) -> npt.NDArray[Any]:
     return as_matrix(batch)
 
 
-def frame_of(batch: pa.RecordBatch, names: Sequence[str]) -> Any:
-    """Rows that are alike as a DataFrame with columns of these names in this order; a null is NaN."""
+def frame_of(batch: pa.RecordBatch, names: Sequence[str], none_texts: bool = False) -> Any:
+    """Rows that are alike as a DataFrame with columns of these names in this order; a null is NaN.
+
+    With `none_texts` a null text is None, in a column of objects.
+    """
     columns = [batch.column(name) for name in names]
     # pandas has no boolean with nulls that scikit-learn reads; 0, 1 and NaN say the same.
     columns = [
         column.cast(pa.float64()) if pa.types.is_boolean(column.type) and column.null_count else column
         for column in columns
     ]
-    return pa.RecordBatch.from_arrays(columns, names=list(names)).to_pandas()
+    frame = pa.RecordBatch.from_arrays(columns, names=list(names)).to_pandas()
+    if none_texts:
+        texts = {name: object for name, column in zip(names, columns, strict=True) if pa.types.is_string(column.type)}
+        frame = frame.astype(texts)
+        for name in texts:
+            frame[name] = frame[name].where(frame[name].notna(), None)
+    return frame
 
 
 _ORDINARY = {"number": 0.0, "integer": 0, "boolean": False, "string": ""}

@@ -80,6 +80,12 @@ def _is_ufunc(name: str) -> bool:
 
 def refused_parameters(found: Any) -> Iterator[str]:
     """What in a loaded object could read a file, call what it is given or stand in a method's place, in words."""
+    for each in objects_in(found):
+        yield from _wrong_in(each)
+
+
+def objects_in(found: Any) -> Iterator[Any]:
+    """An object and all that it holds, each once; not the texts, numbers and arrays of numbers."""
     seen: set[int] = set()
     waiting: list[Any] = [found]
     while waiting:
@@ -87,7 +93,7 @@ def refused_parameters(found: Any) -> Iterator[str]:
         if isinstance(each, _PLAIN) or id(each) in seen:
             continue
         seen.add(id(each))
-        yield from _wrong_in(each)
+        yield each
         waiting.extend(_parts_of(each))
 
 
