@@ -15,6 +15,7 @@ from apache_beam.runners.runner import PipelineRunner
 from pipeline import job_server_options
 from pipeline.documents import settings_of
 from pipeline.outcomes import NO_LIMITS, Limits, parse_max_letters
+from pipeline.sink_policy import SinkPolicy
 from schemas.validation import SpecError
 
 # Job servers whose options are listed nowhere here: what they may know is passed on.
@@ -40,12 +41,19 @@ class RunOptions:
     out: str | None
     beam: tuple[str, ...]
     limits: Limits = NO_LIMITS
+    sinks: SinkPolicy = SinkPolicy.APPEND
 
 
 def _truth(text: str) -> bool:
     if text not in ("true", "false"):
         raise argparse.ArgumentTypeError(f"{text!r} is not allowed; allowed: true, false")
     return text == "true"
+
+
+def _policy(text: str) -> SinkPolicy:
+    if text not in list(SinkPolicy):
+        raise argparse.ArgumentTypeError(f"{text!r} is not allowed; allowed: {', '.join(SinkPolicy)}")
+    return SinkPolicy(text)
 
 
 # A switch may have a value, since a launcher of templates passes every parameter as --name=value.
@@ -92,6 +100,11 @@ class _RunParser(_Parser):
             help="fail (exit 1) if there are more dead letters than this number or share of the records",
         )  # fmt: skip
         self.add_argument("--require_input", **_SWITCH, help="fail (exit 1) if there are no records to read")
+        self.add_argument(
+            "--sinks", type=_policy, default=SinkPolicy.APPEND, metavar="|".join(SinkPolicy),
+            help="where the folders of sinks hold records of earlier runs: add to them (default), fail (exit 1), or "
+            "delete those of this job once this run has succeeded, but for the audit",
+        )  # fmt: skip
 
 
 def job_options() -> dict[str, bool]:
@@ -110,7 +123,8 @@ def parse_run_options(arguments: list[str], prog: str, with_out: bool = False) -
     out = known.out if with_out else None
     settings = _all_settings(parser, known)
     limits = _limits(parser, known)
-    return RunOptions(known.job, settings, known.summary, known.json, known.verbose, out, tuple(rest), limits)
+    beam = tuple(rest)
+    return RunOptions(known.job, settings, known.summary, known.json, known.verbose, out, beam, limits, known.sinks)
 
 
 def parse_doctor_options(arguments: list[str], prog: str) -> tuple[str, RunOptions]:

@@ -2,9 +2,11 @@
 
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
+from models.releases import Release
+from schemas import times
 from schemas.validation import SpecError
 from transforms import metrics
 from transforms.dead_letters import DEAD_LETTERS
@@ -13,6 +15,7 @@ from transforms.watch_releases import ADMITTED, REFUSED, RELEASES, UNREADABLE
 # Of several decisions on one release the last counts: what was incomplete at first may be admitted later.
 _LAST = (ADMITTED, UNREADABLE, REFUSED)
 _PASSING = "incomplete"
+_NAMED = 5
 _LIMIT = re.compile(r"(\d+)(%?)|(\d+\.\d+)%")
 Examples = Mapping[tuple[str, ...], str]
 
@@ -76,6 +79,26 @@ def letter_errors(counts: Mapping[str, int]) -> dict[str, dict[str, int]]:
             stage, error = name.removeprefix(metrics.LETTER_ERRORS_PREFIX).split("/", 1)
             found.setdefault(stage, {})[error] = number
     return found
+
+
+def unreached(summary: Mapping[str, Any], releases: Sequence[Release], latest_us: int) -> str:
+    """What is to be said of admitted releases that take effect later than every event; empty if there are none.
+
+    `latest_us`: the time of the latest event, rounded up.
+    """
+    admitted = {key for key, said in summary["release_outcomes"].items() if said["outcome"] == ADMITTED}
+    silent = admitted - set(summary["releases"])  # the first release serves earlier events too
+    later = [one for one in releases if str(one.sequence) in silent and one.effective_from_us >= latest_us]
+    named = [
+        f"release {one.sequence} takes effect at {times.format_time_us(one.effective_from_us)}"
+        for one in later[:_NAMED]
+    ]
+    if not named:
+        return ""
+    more = f" and {len(later) - _NAMED} more" if len(later) > _NAMED else ""
+    last = times.format_time_us(latest_us - 1_000_000)
+    return (f"note: {', '.join(named)}{more}, later than every event (the last is of {last}), so nothing was scored by "
+            f"it; next: halflife models release --from TIME")  # fmt: skip
 
 
 def outcome_lines(summary: Mapping[str, Any], examples: Examples) -> list[str]:

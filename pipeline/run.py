@@ -3,7 +3,7 @@
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,9 +16,16 @@ from ulid import ULID
 from models.errors import StoreError
 from models.store import ModelStore
 from pipeline.dag import build
+from pipeline.endpoints.earlier_runs import SinksInUse, check_earlier_runs, replacing
 from pipeline.endpoints.kafka_sink import TopicUnwritable
 from pipeline.endpoints.matching import NoInput
-from pipeline.endpoints.outputs import wanted_sinks, write_outputs, write_training_set
+from pipeline.endpoints.outputs import (
+    sink_folders,
+    training_folders,
+    wanted_sinks,
+    write_outputs,
+    write_training_set,
+)
 from pipeline.endpoints.partial_files import remove_leftovers
 from pipeline.endpoints.resolved import resolve
 from pipeline.endpoints.sample import sampled_types
@@ -28,9 +35,10 @@ from pipeline.endpoints.uris import FILE_SCHEMES, STDOUT, absolute, beam_path, s
 from pipeline.features import build_features
 from pipeline.job import identity_columns, job_document, needed_columns, parse_job
 from pipeline.options import RunOptions, parse_run_options
-from pipeline.outcomes import RunFailed, check_outcome, outcome_lines
+from pipeline.outcomes import RunFailed, check_outcome, outcome_lines, unreached
 from pipeline.printer import note, print_json, print_line
 from pipeline.saying import guarded, say, say_unconnected, say_where
+from pipeline.sink_policy import SinkPolicy
 from pipeline.starting import start_of
 from pipeline.summary import (
     CountsDoNotAdd,
@@ -61,7 +69,7 @@ _PROFILES: Mapping[str | None, Callable[[Sequence[str], str, bool], list[str]]] 
     flink.NAME: flink.with_profile,
 }
 _UNWRITABLE = (TopicUnwritable, SinkUnwritable, SummaryUnwritable)
-_EXPECTED = (RunFailed, NoInput, *_UNWRITABLE, StoreError, CannotSubmit, CountsDoNotAdd, OSError)
+_EXPECTED = (RunFailed, SinksInUse, NoInput, *_UNWRITABLE, StoreError, CannotSubmit, CountsDoNotAdd, OSError)
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,7 +182,18 @@ def execute(prepared: Prepared, beam_arguments: Sequence[str], started: float) -
     summary = summarise(counts, time.time() - started, startup, prepared.document, run_id, kept_examples())
     if prepared.source.bounded:  # a cancelled job stops between its stages, and retries count twice
         check_counts(summary)
+        _say_unreached(prepared, summary, metrics.latest_event_us(result))
     return summary
+
+
+def _say_unreached(prepared: Prepared, summary: Mapping[str, Any], latest_us: int | None) -> None:
+    """Says of which releases no event was late enough."""
+    if latest_us is None or set(summary["release_outcomes"]) <= set(summary["releases"]):
+        return
+    spec = prepared.job.model
+    with suppress(StoreError):  # it answered the run, and has nothing more to say
+        if remark := unreached(summary, ModelStore(spec.store, spec.name).releases(), latest_us):
+            note(remark)
 
 
 def _run_to_end(pipeline: beam.Pipeline, bounded: bool) -> PipelineResult:
@@ -279,8 +298,21 @@ def _run(options: RunOptions, begun: float) -> None:
     say(f"job {prepared.job.name}: {prepared.source.describe()}")
     say_unconnected(prepared.document)
     if _makes_template(options.beam):
-        print_line(f"job {prepared.job.name}: staged at {stage(prepared, options.beam)}")
+        _stage(prepared, options)
         return
+    replaced = check_earlier_runs(sink_folders(prepared.job), options.sinks, prepared.job.name)
+    with replacing(replaced, prepared.source.bounded):
+        _run_and_tell(prepared, options, begun)
+
+
+def _stage(prepared: Prepared, options: RunOptions) -> None:
+    if options.sinks == SinkPolicy.REPLACE:
+        raise SpecError("--sinks", str(options.sinks), "append or new for a template: nothing here waits for its runs")
+    check_earlier_runs(sink_folders(prepared.job), options.sinks, prepared.job.name)
+    print_line(f"job {prepared.job.name}: staged at {stage(prepared, options.beam)}")
+
+
+def _run_and_tell(prepared: Prepared, options: RunOptions, begun: float) -> None:
     summary = execute(prepared, options.beam, begun)
     if options.summary:
         write_summary(summary, options.summary)
@@ -306,7 +338,10 @@ def write_features(arguments: Sequence[str], prog: str = "halflife features") ->
 def _write_features(options: RunOptions) -> None:
     prepared = prepare(options)
     _check_runner(prepared, options.beam)
-    counts = execute_features(prepared, options.out or "", options.beam)
+    folders = training_folders(prepared.job, absolute(options.out or ""))
+    replaced = check_earlier_runs(folders, options.sinks, prepared.job.name)
+    with replacing(replaced, prepared.source.bounded):
+        counts = execute_features(prepared, options.out or "", options.beam)
     if options.json:
         print_json(counts)
     else:

@@ -3,7 +3,7 @@
 import io
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import IO, Any, NamedTuple
 
 import fastavro
@@ -51,6 +51,28 @@ def read_blocks(stream: Readable, target_records: int = 65_536) -> Iterator[Avro
     return ContainerReader().blocks(stream, target_records)
 
 
+def read_metadata(stream: Readable) -> dict[bytes, bytes]:
+    """The metadata in the header of a container file; its schema is not looked into.
+
+    Raises:
+        EOFError, ValueError, OverflowError: it is no container file.
+    """
+    return _metadata(ByteWindow(stream))
+
+
+def _metadata(window: ByteWindow) -> dict[bytes, bytes]:
+    if window.take(len(_MAGIC)) != _MAGIC:
+        raise ValueError("it does not begin with 'Obj' and 1")
+    metadata = dict[bytes, bytes]()
+    while count := window.long():
+        if count < 0:
+            window.long()
+        for _ in range(abs(count)):
+            key = window.take(_bounded(window.long(), _HEADER_BYTES))
+            metadata[key] = window.take(_bounded(window.long(), _HEADER_BYTES))
+    return metadata
+
+
 class ContainerReader:
     """Reads one container file, in one go or by the stretches between holes in it."""
 
@@ -80,19 +102,11 @@ class ContainerReader:
 
     def _read_header(self, window: ByteWindow) -> None:
         """Commits where all of it is well. Raises what is in `_UNREADABLE`."""
-        if window.take(len(_MAGIC)) != _MAGIC:
-            raise ValueError("it does not begin with 'Obj' and 1")
-        metadata = dict[str, bytes]()
-        while count := window.long():
-            if count < 0:
-                window.long()
-            for _ in range(abs(count)):
-                key = window.take(_bounded(window.long(), _HEADER_BYTES)).decode()
-                metadata[key] = window.take(_bounded(window.long(), _HEADER_BYTES))
+        metadata = _metadata(window)
         sync = window.take(_SYNC_SIZE)
-        schema = metadata["avro.schema"].decode()
+        schema = metadata[b"avro.schema"].decode()
         vetted(schema)
-        self._schema, self._codec = schema, metadata.get("avro.codec", b"null").decode() or "null"
+        self._schema, self._codec = schema, metadata.get(b"avro.codec", b"null").decode() or "null"
         self._sync = sync
         window.commit()
 
@@ -154,10 +168,13 @@ def _bounded(size: int, limit: int) -> int:
 class AvroFileWriter:
     """Writes batches into an Avro container file, one zstandard block per batch.
 
-    `schema` is the JSON of the record; batches must have its fields in its order.
+    `schema` is the JSON of the record; batches must have its fields in its order. `metadata`: texts for the file's
+    header, by names that do not begin with `avro.`.
     """
 
-    def __init__(self, stream: IO[bytes], schema: str, level: int = 1) -> None:
+    def __init__(
+        self, stream: IO[bytes], schema: str, level: int = 1, metadata: Mapping[str, str] | None = None
+    ) -> None:
         self._stream, self._schema = stream, schema
         self._sync = os.urandom(_SYNC_SIZE)
         # Avro's zstandard codec has no checksum of its own, so damage would pass unseen without zstd's.
@@ -165,7 +182,7 @@ class AvroFileWriter:
             zstd.CompressionParameter.compression_level: level,
             zstd.CompressionParameter.checksum_flag: 1,
         }
-        header: dict[str, Any] = {"sync_marker": self._sync, "codec": "zstandard"}
+        header: dict[str, Any] = {"sync_marker": self._sync, "codec": "zstandard", "metadata": dict(metadata or {})}
         buffer = io.BytesIO()
         fastavro.writer(buffer, json.loads(schema), [], **header)
         stream.write(buffer.getvalue())

@@ -152,6 +152,8 @@ class _DecodeFn(beam.DoFn):
     def _together(self) -> tuple[pa.RecordBatch, Timestamp]:
         """The events kept so far, and the earliest time that their blocks had."""
         whole, at = batches.concat_batches(self._small), self._at
+        latest_us = pc.max(whole.column(batches.EVENT_TIME)).value
+        metrics.distribution(metrics.LATEST_EVENT_S).update(latest_us // 1_000_000)
         self.start_bundle()
         return whole, at
 

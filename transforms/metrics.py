@@ -54,6 +54,7 @@ RELEASES_ADMITTED = "releases_admitted"
 RELEASES_REFUSED = "releases_refused"
 SCORE_BATCH_US = "score_batch_us"
 DECODE_BEGAN_MS = "decode_began_ms"
+LATEST_EVENT_S = "latest_event_s"  # since the epoch, rounded down, of each batch: sums must not outgrow an int64
 ADMISSION_MS = "admission_ms"
 ADMISSION_BEGAN_MS = "admission_began_ms"
 DEAD_LETTERS_PREFIX = "dead_letters/"
@@ -108,6 +109,11 @@ def counts_of(result: PipelineResult) -> dict[str, int]:
 def earliest_us(result: PipelineResult) -> int:
     """When the first batch was decoded, microseconds since the epoch; 0 if none was."""
     return min((d.min * 1000 for d in _distributions(result, DECODE_BEGAN_MS)), default=0)
+
+
+def latest_event_us(result: PipelineResult) -> int | None:
+    """The time of the latest event that was decoded, rounded up to a second; None without events."""
+    return max(((d.max + 1) * 1_000_000 for d in _distributions(result, LATEST_EVENT_S)), default=None)
 
 
 def startup_us(result: PipelineResult, started_us: int) -> int:

@@ -1,16 +1,18 @@
 """Which branch of the graph goes to which sink of the spec."""
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import apache_beam as beam
 import pyarrow as pa
 
 from pipeline.dag import Outputs
+from pipeline.endpoints.origin import Origin
 from pipeline.endpoints.sinks import ParquetFormat, WriteBatches, WriteRecords
 from pipeline.endpoints.uris import FILE_SCHEMES, STDOUT, scheme_of
 from schemas.job import Job
 
 Batches = beam.PCollection[pa.RecordBatch]
+_AUDIT, _LETTERS = "sinks.audit", "sinks.dead_letters"
 
 
 def wanted_sinks(job: Job) -> list[tuple[str, str, str]]:
@@ -36,25 +38,66 @@ def _audit_uris(job: Job) -> tuple[Any, Any]:
     return receipts, models
 
 
+class SinkFolder(NamedTuple):
+    """Where one kind of record goes: its place in the spec or option, its URI, how its files end where it is a folder,
+    and whether it is `kept` for good, as the audit is."""
+
+    place: str
+    uri: str
+    suffix: str
+    kept: bool = False
+
+
+class _Branch(NamedTuple):
+    label: str
+    place: str
+    uri: str | None
+    record: str
+    prefix: str
+    format: str
+
+
+def _branches(job: Job) -> list[_Branch]:
+    sinks, (receipts, models) = job.sinks, _audit_uris(job)
+    return [
+        _Branch("WriteScores", "sinks.scores", sinks.scores, "Score", "scores", sinks.format),
+        # What Halflife's own verbs read back is always Avro.
+        _Branch("WriteReceipts", _AUDIT, receipts, "Receipt", "receipts", "avro"),
+        _Branch("WriteModelEvents", _AUDIT, models, "ModelEvent", "models", "avro"),
+        _Branch("WriteDrift", "sinks.drift", sinks.drift, "DriftStatistic", "drift", sinks.format),
+        _Branch("WriteDeadLetters", _LETTERS, sinks.dead_letters, "DeadLetter", "dead_letters", "avro"),
+    ]
+
+
+def sink_folders(job: Job) -> list[SinkFolder]:
+    """Where the records of a job go, each kind for itself."""
+    return [
+        SinkFolder(branch.place, branch.uri, f".{branch.format}", branch.place == _AUDIT)
+        for branch in _branches(job)
+        if branch.uri is not None
+    ]
+
+
+def training_folders(job: Job, out: str) -> list[SinkFolder]:
+    """Where the rows of a training set and its dead letters go."""
+    letters = [folder for folder in sink_folders(job) if folder.place == _LETTERS]
+    return [SinkFolder("--out", out, ".parquet"), *letters]
+
+
 def write_outputs(outputs: Outputs, job: Job, run_id: str) -> None:
     """Connects each branch to its sink; a branch without a sink is computed and not written."""
-    receipts, models = _audit_uris(job)
-    branches = (
-        ("WriteScores", outputs.scores, job.sinks.scores, "Score", "scores", job.sinks.format),
-        # What Halflife's own verbs read back is always Avro.
-        ("WriteReceipts", outputs.receipts, receipts, "Receipt", "receipts", "avro"),
-        ("WriteModelEvents", outputs.model_events, models, "ModelEvent", "models", "avro"),
-        ("WriteDrift", outputs.drift, job.sinks.drift, "DriftStatistic", "drift", job.sinks.format),
-        ("WriteDeadLetters", outputs.dead_letters, job.sinks.dead_letters, "DeadLetter", "dead_letters", "avro"),
-    )
-    for label, batches, uri, record, prefix, format_name in branches:
-        if uri is not None:
-            _ = batches | label >> WriteRecords(uri, record, f"{prefix}-{run_id}", format_name)
+    batches = (outputs.scores, outputs.receipts, outputs.model_events, outputs.drift, outputs.dead_letters)
+    for branch, records in zip(_branches(job), batches, strict=True):
+        if branch.uri is not None:
+            origin = Origin(job.name, run_id)
+            write = WriteRecords(branch.uri, branch.record, branch.prefix, origin, branch.format)
+            _ = records | branch.label >> write
 
 
 def write_training_set(rows: Batches, letters: Batches, job: Job, folder: str, run_id: str) -> None:
     """Connects a training set to its folder, and its dead letters to the job's sink for them, if it has one."""
-    _ = rows | "WriteRows" >> WriteBatches(folder, ParquetFormat(), f"features-{run_id}")
+    origin = Origin(job.name, run_id)
+    _ = rows | "WriteRows" >> WriteBatches(folder, ParquetFormat(origin), f"features-{run_id}")
     if job.sinks.dead_letters is not None:
-        letters_sink = WriteRecords(job.sinks.dead_letters, "DeadLetter", f"dead_letters-{run_id}")
+        letters_sink = WriteRecords(job.sinks.dead_letters, "DeadLetter", "dead_letters", origin)
         _ = letters | "WriteDeadLetters" >> letters_sink

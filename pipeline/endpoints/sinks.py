@@ -14,6 +14,7 @@ from apache_beam.io.filesystems import FileSystems
 from ulid import ULID
 
 from pipeline import durable
+from pipeline.endpoints.origin import Origin
 from pipeline.endpoints.partial_files import finished, partial_path, remove_leftovers_once
 from pipeline.endpoints.printing import PrintRecords
 from pipeline.endpoints.services import SERVICES
@@ -76,34 +77,38 @@ class FileFormat(Protocol):
 
 
 class AvroFormat:
-    """Avro container files of one record."""
+    """Avro container files of one record, which say where they are from."""
 
     suffix = ".avro"
 
-    def __init__(self, record: str) -> None:
-        self._record = record
+    def __init__(self, record: str, origin: Origin) -> None:
+        self._record, self._origin = record, origin
 
     def open(self, stream: IO[bytes]) -> BatchWriter:
-        return AvroFileWriter(stream, avsc(self._record))
+        return AvroFileWriter(stream, avsc(self._record), metadata=self._origin.metadata())
 
 
 class ParquetFormat:
-    """Parquet files in the schema of the first batch, a row group per batch."""
+    """Parquet files in the schema of the first batch, a row group per batch, which say where they are from."""
 
     suffix = ".parquet"
 
+    def __init__(self, origin: Origin) -> None:
+        self._origin = origin
+
     def open(self, stream: IO[bytes]) -> BatchWriter:
-        return _ParquetWriter(stream)
+        return _ParquetWriter(stream, self._origin)
 
 
 class _ParquetWriter:
-    def __init__(self, stream: IO[bytes]) -> None:
-        self._stream = stream
+    def __init__(self, stream: IO[bytes], origin: Origin) -> None:
+        self._stream, self._origin = stream, origin
         self._writer: pq.ParquetWriter | None = None
 
     def write(self, batch: pa.RecordBatch) -> None:
         if self._writer is None:
-            self._writer = pq.ParquetWriter(self._stream, batch.schema, compression="zstd")
+            schema = batch.schema.with_metadata({**(batch.schema.metadata or {}), **self._origin.metadata()})
+            self._writer = pq.ParquetWriter(self._stream, schema, compression="zstd")
         self._writer.write_batch(batch)
 
     def close(self) -> None:
@@ -222,14 +227,16 @@ class WriteBatches(beam.PTransform[beam.PCollection[pa.RecordBatch], Any]):
 class WriteRecords(beam.PTransform[beam.PCollection[pa.RecordBatch], Any]):
     """Writes batches of a record to a sink URI: files in that folder, a service, or JSON lines for `stdout:`.
 
-    Input: batches in the record's Arrow schema, any windowing. `format_name`: `avro`, or `parquet` for records
-    whose columns Parquet has types for (all but Receipt, whose features may be numbers and texts).
+    Input: batches in the record's Arrow schema, any windowing. Files are named `<prefix>-<run>-<ulid>`. `format_name`:
+    `avro`, or `parquet` for records whose columns Parquet has types for (all but Receipt, whose features may be numbers
+    and texts).
     """
 
-    def __init__(self, uri: str, record: str, prefix: str, format_name: str = "avro") -> None:
+    def __init__(self, uri: str, record: str, prefix: str, origin: Origin, format_name: str = "avro") -> None:
         super().__init__()
-        self._uri, self._record, self._prefix = uri, record, prefix
-        self._format: FileFormat = ParquetFormat() if format_name == "parquet" else AvroFormat(record)
+        self._uri, self._record, self._prefix = uri, record, f"{prefix}-{origin.run}"
+        of_parquet = format_name == "parquet"
+        self._format: FileFormat = ParquetFormat(origin) if of_parquet else AvroFormat(record, origin)
 
     def expand(self, batches: beam.PCollection[pa.RecordBatch]) -> Any:
         if self._uri == STDOUT:

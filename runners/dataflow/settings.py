@@ -41,6 +41,7 @@ NOT_IN_TEMPLATE = {
     "summary": "the launcher ends before the job does, so there is nothing to count",
     "max_dead_letters": "the launcher ends before the job does, so there is nothing to count",
     "require_input": "the launcher ends before the job does, so there is nothing to count",
+    "sinks": "the launcher ends before the job does, so it cannot delete what the job replaces",
     "json": "there is no summary to print",
 }
 

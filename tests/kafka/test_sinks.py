@@ -3,6 +3,7 @@
 import base64
 import json
 import time
+from pathlib import Path
 from typing import Any
 
 import apache_beam as beam
@@ -17,6 +18,7 @@ from pipeline.endpoints.kafka_sink import KEYS, TopicUnwritable, WriteTopic, che
 from runners.direct import bounded_runner
 from runners.flink.processes import free_port
 from schemas.records import DeadLetter, arrow_schema, record_batch
+from tests.jobs.flows import Flow, json_lines, said_nothing_of_python, trips
 from tests.kafka.conftest import USERS
 from tests.kafka.topics import START_US, Topics
 
@@ -169,3 +171,23 @@ def test_sink_without_a_broker_says_who_refused(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr(kafka_sink, "_ANSWER_SECONDS", 1.0)
     with pytest.raises(TopicUnwritable, match=r"the broker does not answer .*Connection refused"):
         check_topic_writable(kafka_address(f"kafka://127.0.0.1:{free_port()}/t", "sinks.scores"), "sinks.scores")
+
+
+@pytest.mark.parametrize("policy", ["new", "replace"])
+def test_what_a_topic_holds_is_not_looked_at_and_that_is_said(
+    topics: Topics, target: KafkaAddress, tmp_path: Path, capsys: pytest.CaptureFixture[str], policy: str
+) -> None:
+    flow = Flow(tmp_path, capsys)
+    flow.publish()
+    flow.feed(json_lines(trips(5)))
+    spec = flow.spec()
+    spec["sinks"]["scores"] = target.public
+    assert flow.run(spec).err == ""
+    del spec["sinks"]["drift"], spec["sinks"]["dead_letters"]
+    spec["sinks"]["audit"] += "2"
+    outcome = flow.run(spec, "--sinks", policy)
+    assert outcome.code == 0
+    assert said_nothing_of_python(outcome)
+    assert f"--sinks {policy} is about files" in outcome.err
+    assert f"sinks.scores: {target.public}" in outcome.err
+    assert len(topics.read(target.topic)) == 10
