@@ -12,6 +12,7 @@ from pipeline.endpoints.resolved import resolve
 from pipeline.endpoints.sources import Source, open_source
 from pipeline.job import model_spec
 from pipeline.options import RunOptions
+from pipeline.preflight.decoding import check_decoding
 from pipeline.preflight.environment import check_environment
 from pipeline.preflight.places import check_sink, check_source, count_events
 from pipeline.preflight.serving import Serving
@@ -114,6 +115,7 @@ def _events(known: _Known, runner: str) -> Iterator[Finding]:
     check_reads(runner, source, known.document["events"]["uri"])
     yield from check_source(source)
     known.prepared = complete(known.document, source)
+    yield check_decoding(source, known.prepared.job.events)
     if source.bounded:
         known.events = count_events(source)
 

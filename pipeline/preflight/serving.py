@@ -10,6 +10,7 @@ from models.profiles.documents import InvalidProfile
 from models.releases import Release
 from models.store import ModelStore
 from models.timeline import release_in_force, roles_of, serving_order
+from pipeline.commands.parsing import actor
 from pipeline.preflight.trial import Question, Trial, try_version
 from pipeline.profiles import StoredProfiles
 from runners.findings import MIB, Finding, Model, fail, ok, unchecked, warn
@@ -84,10 +85,20 @@ class Serving:
         roles: dict[str, str] = {}
         for release in live:
             roles |= {name: f"{role} of release {release.sequence}" for name, role in roles_of(release).items()}
+        yield from self._entered(store, list(roles))
         for version, role in roles.items():
             yield from self._version(store, version, role)
         yield from self._upgrade(store)
         yield from self._features()
+
+    def _entered(self, store: ModelStore, versions: Sequence[str]) -> Iterator[Finding]:
+        """Who examines a version reads it: an entry of the access log, before it is read."""
+        try:
+            for version in versions:
+                store.record_access("doctor", actor(), version=version, job=self._name)
+        except StoreError as error:
+            found = f"it does not take the entry of this examination: {error}"
+            yield warn("access log", found, "let who examines write below access/, as workers and watchers do")
 
     def _timeline(self, known: int, live: Sequence[Release]) -> Finding:
         if live:

@@ -1,0 +1,61 @@
+"""What becomes of the first records of the input when they are decoded as the job will decode them."""
+
+from collections import Counter
+from collections.abc import Iterator
+from itertools import islice
+
+from pipeline.endpoints.files import read_file
+from pipeline.endpoints.sources import Files, Messages, Source
+from runners.findings import Finding, fail, ok, unchecked, warn
+from schemas.job import EventsSpec
+from schemas.raw import RawBlock
+from schemas.times import now_us
+from transforms.decode import decode_raw
+
+_ENOUGH_RECORDS = 1_000
+_BLOCKS = 100
+_FILES = 5
+_ERRORS = 3
+_DETAIL = 300
+
+
+def check_decoding(source: Source, spec: EventsSpec) -> Finding:
+    """How many records of a sample are events of the job, and the first error of each kind. `spec`: the job's events.
+
+    Raises:
+        OSError: a file cannot be read.
+    """
+    check = "events"
+    if isinstance(source, Messages):
+        return unchecked(check, "none was decoded: whoever looks at messages takes them")
+    events, errors, examples = 0, Counter[str](), dict[str, str]()
+    for block, needed in _sample(source):
+        if not needed and events + errors.total() >= _ENOUGH_RECORDS:
+            break
+        decoded = decode_raw(block, spec, now_us())
+        events += 0 if decoded.events is None else decoded.events.num_rows
+        errors.update(letter.error for letter in decoded.letters)
+        for letter in decoded.letters:
+            examples.setdefault(letter.error, letter.detail)
+    read = events + errors.total()
+    if not read:
+        return unchecked(check, "no record is there to decode")
+    if not errors:
+        return ok(check, f"{read:,} records of a sample decode, all of it")
+    said = "; ".join(f"{n:,} {error}, such as {examples[error][:_DETAIL]}" for error, n in errors.most_common(_ERRORS))
+    found = f"{events:,} of {read:,} records of a sample decode; {said}"
+    if not events:
+        return fail(check, found, "events.format, columns, event_id, event_time or time_unit that fit the input")
+    return warn(check, found, "what cannot be decoded becomes dead letters")
+
+
+def _sample(source: Source) -> Iterator[tuple[RawBlock, bool]]:
+    """Blocks, and whether each is looked at in any case: the first of some files, first and last file among them."""
+    if isinstance(source, Files):
+        last = len(source.paths) - 1
+        for place in sorted({round(number * last / (_FILES - 1)) for number in range(_FILES)}):
+            for block in islice(read_file(source.paths[place], source.format, sample=True), 1):
+                yield block, True
+    already = 1 if isinstance(source, Files) else 0
+    for block in islice(source.sample(), already, _BLOCKS):
+        yield block, False
