@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Callable, Sequence
+from functools import partial
 
 from pipeline.commands.dispatch import dispatch
 from pipeline.commands.models import models
@@ -17,11 +18,11 @@ _USAGE = """usage: halflife VERB [OPTION…]
 halflife VERB --help says more."""
 
 
-def _run(arguments: Sequence[str]) -> int:
+def _run(arguments: Sequence[str], started: float | None = None) -> int:
     # Beam takes seconds to import: only the verbs that run a graph pay for it.
     from pipeline.run import run
 
-    return run(arguments, "halflife run")
+    return run(arguments, "halflife run", started)
 
 
 def _doctor(arguments: Sequence[str]) -> int:
@@ -44,10 +45,13 @@ _VERBS: dict[str, Callable[[Sequence[str]], int]] = {
 }
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Dispatches to a verb; returns the exit code: 0 done, 1 failed, 2 bad usage."""
+def main(arguments: Sequence[str] | None = None, started: float | None = None) -> int:
+    """Dispatches to a verb; returns the exit code: 0 done, 1 failed, 2 bad usage.
+
+    `started`: when the process began (seconds since 1970), from which a run counts; None: now.
+    """
     given = sys.argv[1:] if arguments is None else arguments
-    return dispatch("halflife", _USAGE, _VERBS, given)
+    return dispatch("halflife", _USAGE, {**_VERBS, "run": partial(_run, started=started)}, given)
 
 
 if __name__ == "__main__":

@@ -1,29 +1,30 @@
 """Where the programs begin, `halflife` and `python -m pipeline`; light, since each start pays for what is here."""
 
 import sys
-import time
 
+from pipeline.process_start import process_started
 from pipeline.shadowed import refuse_if_shadowed
 
 
 def console() -> None:
     """`halflife VERB …` as a whole program."""
+    started = process_started()
     refuse_if_shadowed()
     from pipeline.cli import main
     from pipeline.interruption import program
 
     # A runner would take a signal for the failure of a step; the other verbs are unwound.
-    program(main, at_once=sys.argv[1:2] in (["run"], ["features"]))
+    program(lambda: main(started=started), at_once=sys.argv[1:2] in (["run"], ["features"]))
 
 
 def module() -> None:
     """`python -m pipeline …` as a whole program."""
-    started = time.time()
+    started = process_started()
     refuse_if_shadowed()
     from pipeline.interruption import program
 
     def work() -> int:
-        from pipeline.run import run  # imported late, so that its own import time counts as start-up
+        from pipeline.run import run
 
         return run(sys.argv[1:], started=started)
 
