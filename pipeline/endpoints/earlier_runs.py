@@ -89,7 +89,8 @@ def replacing(replaced: Replaced, bounded: bool) -> Iterator[None]:
         yield
     except BaseException:
         if replaced.files:
-            note(f"this run failed, so nothing was replaced: {len(replaced.files)} files of earlier runs stay")
+            held = _count(len(replaced.files), "file")
+            note(f"this run failed, so nothing was replaced: {held} of earlier runs stay there")
         raise
     _delete(replaced.files)
 
