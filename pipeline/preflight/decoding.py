@@ -36,7 +36,7 @@ def check_decoding(source: Source, spec: EventsSpec) -> Finding:
         events += 0 if decoded.events is None else decoded.events.num_rows
         errors.update(letter.error for letter in decoded.letters)
         for letter in decoded.letters:
-            examples.setdefault(letter.error, letter.detail)
+            examples.setdefault(letter.error, _placed(letter.detail, block))
     read = events + errors.total()
     if not read:
         return unchecked(check, "no record is there to decode")
@@ -47,6 +47,12 @@ def check_decoding(source: Source, spec: EventsSpec) -> Finding:
     if not events:
         return fail(check, found, "events.format, columns, event_id, event_time or time_unit that fit the input")
     return warn(check, found, "what cannot be decoded becomes dead letters")
+
+
+def _placed(detail: str, block: RawBlock) -> str:
+    """The detail with the file or partition before it, where it does not name it."""
+    place = block.source.rpartition("@")[0] or block.source
+    return detail if place in detail else f"{place}: {detail}"
 
 
 def _sample(source: Source) -> Iterator[tuple[RawBlock, bool]]:
