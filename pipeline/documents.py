@@ -1,7 +1,7 @@
 """Job files: YAML read strictly, and `--set` applied to it."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -9,8 +9,11 @@ from typing import Any
 import yaml
 
 from pipeline.saying import on_one_line
+from schemas.problems import Problems
 from schemas.validation import Absent, SpecError
 
+_LEAST_ROOM, _MOST_EXPANSION = 10_000, 4  # characters; and how many for one that is written
+_YAML = ("{", "[", '"', "'")
 EMBEDDED = Path(__file__).parent / "jobs" / "flights.yaml"
 
 
@@ -28,7 +31,7 @@ def read_yaml(text: str) -> Any:
     """The one YAML document of a text.
 
     Raises:
-        SpecError: a mapping has the same key twice, of which PyYAML would silently take the last.
+        SpecError: mappings have the same key twice, of which PyYAML would silently take the last; or aliases explode.
         yaml.YAMLError: it is no YAML.
         RecursionError: it is nested too deeply, or in itself.
     """
@@ -37,16 +40,38 @@ def read_yaml(text: str) -> Any:
         node = loader.get_single_node()
         if node is None:
             return None
-        _refuse_repeats(node, "")
+        _refuse_expansion(node, text)
+        problems = Problems()
+        problems.add(_repeats(node, ""))
+        problems.check()
         return loader.construct_document(node)
     finally:
         loader.dispose()
 
 
-def _refuse_repeats(node: yaml.Node, path: str) -> None:
+def _refuse_expansion(node: yaml.Node, text: str) -> None:
+    """Refuses a document whose aliases stand for much more than is written: what walks through it would not end."""
+    if _written_out(node, {}) > _LEAST_ROOM + _MOST_EXPANSION * len(text):
+        raise SpecError("", Absent("aliases (*name) that stand for too much"), "what they stand for, written out")
+
+
+def _written_out(node: yaml.Node, known: dict[int, int]) -> int:
+    """Characters of a document without aliases, and one for each value. Raises `RecursionError` for a circle."""
+    if isinstance(node, yaml.ScalarNode):
+        return 1 + len(node.value)
+    if id(node) not in known:
+        known[id(node)] = -1
+        parts = node.value if isinstance(node, yaml.SequenceNode) else [part for pair in node.value for part in pair]
+        known[id(node)] = 1 + sum(_written_out(part, known) for part in parts)
+    if known[id(node)] < 0:
+        raise RecursionError("recursion: an alias stands for what it is a part of")
+    return known[id(node)]
+
+
+def _repeats(node: yaml.Node, path: str) -> Iterator[SpecError]:
     if isinstance(node, yaml.SequenceNode):
         for index, item in enumerate(node.value):
-            _refuse_repeats(item, f"{path}[{index}]")
+            yield from _repeats(item, f"{path}[{index}]")
     if not isinstance(node, yaml.MappingNode):
         return
     lines: dict[str, int] = {}
@@ -55,9 +80,9 @@ def _refuse_repeats(node: yaml.Node, path: str) -> None:
             continue  # a key that is no text is refused by the schema
         place, line = f"{path}.{key.value}" if path else key.value, key.start_mark.line + 1
         if key.value in lines:
-            raise SpecError(place, Absent(f"given twice, in lines {lines[key.value]} and {line}"), "each key once")
-        lines[key.value] = line
-        _refuse_repeats(value, place)
+            yield SpecError(place, Absent(f"given twice, in lines {lines[key.value]} and {line}"), "each key once")
+        lines.setdefault(key.value, line)
+        yield from _repeats(value, place)
 
 
 def read_document(path: Path | str | None) -> dict[str, Any]:
@@ -113,20 +138,34 @@ def settings_of(mapping: str) -> list[str]:
 
 
 def apply_settings(document: dict[str, Any], settings: Sequence[str]) -> None:
-    """Applies `--set path=value` in place: dotted path, list positions as `[i]`, the value read as YAML.
+    """Applies `--set path=value` in place: dotted path, list positions as `[i]`, the value as `_value` reads it.
 
     Raises:
-        SpecError: a setting without `=`, or a path through something that is no mapping or list.
+        SpecError: settings without `=`, or paths through something that is no mapping or list; all are named.
     """
+    problems = Problems()
     for setting in settings:
-        path, separator, text = setting.partition("=")
-        if not separator or not path:
-            raise SpecError("--set", setting, "path=value, such as model.poll=30s")
-        try:
-            value = read_yaml(text)
-        except (yaml.YAMLError, RecursionError):
+        with problems.gathered():
+            path, separator, text = setting.partition("=")
+            if not separator or not path:
+                raise SpecError("--set", setting, "path=value, such as model.poll=30s")
+            _put(document, path, _value(text, setting))
+    problems.check()
+
+
+def _value(text: str, setting: str) -> Any:
+    """A text is the text, as it is written; numbers, `true`, `null`, and what is in brackets or quotes, are YAML's.
+
+    So a URI with a colon at its end is no mapping, and a path with ` #` in it goes on behind that.
+    """
+    try:
+        value = read_yaml(text)
+    except (yaml.YAMLError, RecursionError):
+        if text.lstrip().startswith(_YAML):
             raise SpecError("--set", setting, "a value that is YAML") from None
-        _put(document, path, value)
+        return text
+    plain = not text.lstrip().startswith(_YAML) and isinstance(value, str | list | dict)
+    return text.strip() if plain else value
 
 
 def _put(document: Any, path: str, value: Any) -> None:

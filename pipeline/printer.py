@@ -8,6 +8,8 @@ from collections.abc import Mapping
 from typing import Any, TextIO
 
 from models.redaction import hide_secrets, hide_values
+from schemas.problems import SpecErrors
+from schemas.validation import SpecError
 
 
 def shown(text: object) -> str:
@@ -29,6 +31,13 @@ def complain(message: str, code: int) -> int:
     if message:
         note(message)
     return code
+
+
+def complain_of(error: SpecError) -> int:
+    """A line for each thing that is wrong with a spec; returns the exit code of bad usage."""
+    for line in error.lines if isinstance(error, SpecErrors) else [str(error)]:
+        note(line)
+    return 2
 
 
 def note(text: str) -> None:

@@ -33,12 +33,13 @@ from pipeline.endpoints.sinks import SinkUnwritable, check_writable
 from pipeline.endpoints.sources import Source, open_source
 from pipeline.endpoints.uris import FILE_SCHEMES, STDOUT, absolute, beam_path, scheme_of
 from pipeline.features import build_features
-from pipeline.job import identity_columns, job_document, needed_columns, parse_job
+from pipeline.job import job_document, parse_job
 from pipeline.options import RunOptions, parse_run_options
 from pipeline.outcomes import RunFailed, check_outcome, outcome_lines, unreached
 from pipeline.printer import note, print_json, print_line
 from pipeline.saying import guarded, say, say_unconnected, say_where
 from pipeline.sink_policy import SinkPolicy
+from pipeline.spec_checks import identity_columns, needed_columns
 from pipeline.starting import start_of
 from pipeline.summary import (
     CountsDoNotAdd,

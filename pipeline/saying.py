@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, TextIO
 
 from models.redaction import hide_secrets
-from pipeline.printer import complain, log_to_stderr, note, print_line, print_traceback, shown
+from pipeline.printer import complain, complain_of, log_to_stderr, note, print_line, print_traceback, shown
 from schemas.job import Job
 from schemas.validation import SpecError
 
@@ -22,7 +22,7 @@ def guarded(work: Callable[[], None], verbose: bool, expected: tuple[type[Except
     try:
         work()
     except SpecError as error:
-        return complain(str(error), 2)
+        return complain_of(error)
     except expected as error:
         return complain(str(error), 1)
     except Exception as error:  # whatever else a runner raises: one line for people, all of it with --verbose

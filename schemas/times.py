@@ -17,7 +17,9 @@ _UNITS_US = {
 }
 INSTANT = "an RFC 3339 time such as 2013-03-01T00:00:00Z, within the years 1 to 9999 in UTC"
 """What `parse_instant_us` allows, for messages."""
-_DURATION = re.compile(r"(\d+)(us|ms|s|m|h|d)")
+_DURATION = re.compile(r"([0-9]+)(us|ms|s|m|h|d)")
+MAX_DURATION_US = 36_500 * _UNITS_US["d"]
+_MOST_DIGITS = 20  # Python reads no numbers of thousands of digits
 
 
 def now_us() -> int:
@@ -28,17 +30,28 @@ def now_us() -> int:
 class MalformedTime(ValueError):
     """Text that is no time or duration; the message shows it and what is allowed."""
 
+    def __init__(self, message: str, allowed: str = "") -> None:
+        super().__init__(message)
+        self.allowed = allowed
+
 
 def parse_duration_us(text: str) -> int:
     """`90s`, `5m`, `1h`, `1d`, also `1h30m`, as microseconds.
 
     Raises:
-        MalformedTime: the text is not one or more numbers with a unit of us, ms, s, m, h, d.
+        MalformedTime: the text is not one or more numbers with a unit of us, ms, s, m, h, d, or is more than 100 years,
+            beyond which times of events and clocks cannot be counted with it.
     """
     parts = _DURATION.findall(text)
     if not parts or "".join(number + unit for number, unit in parts) != text:
-        raise MalformedTime(f"{text!r} is not a duration; allowed: a number with us, ms, s, m, h or d, such as 5m")
-    return sum(int(number) * _UNITS_US[unit] for number, unit in parts)
+        allowed = "a number with us, ms, s, m, h or d, such as 5m"
+        raise MalformedTime(f"{text!r} is not a duration; allowed: {allowed}", allowed)
+    long = any(len(number) > _MOST_DIGITS for number, _ in parts)
+    duration_us = MAX_DURATION_US + 1 if long else sum(int(number) * _UNITS_US[unit] for number, unit in parts)
+    if duration_us > MAX_DURATION_US:
+        allowed = f"a duration of at most {format_duration_us(MAX_DURATION_US)}"
+        raise MalformedTime(f"{text[:80]!r} is too long; allowed: {allowed}", allowed)
+    return duration_us
 
 
 def format_duration_us(duration_us: int) -> str:

@@ -1,13 +1,14 @@
 """Validation of JSON documents (job spec, manifest, release) against the schemas in `schemas/json`.
 
-Of all that is wrong with a document the first error is reported, as one line that names the path, the
-offending value and what is allowed there.
+An error is one line that names the path, the offending value and what is allowed there. Of manifests and releases the
+first is reported, of a job spec all.
 """
 
 import difflib
 import json
 import math
-from collections.abc import Mapping
+import re
+from collections.abc import Iterable, Iterator, Mapping
 from functools import cache
 from importlib import resources
 from typing import Any
@@ -69,6 +70,45 @@ def validate(document: object, schema_name: str) -> None:
     errors = list(_validator(schema_name).iter_errors(document))
     if errors:
         raise min((_explain(error) for error in errors), key=_urgency)
+
+
+def all_errors(document: object, schema_name: str) -> list[SpecError]:
+    """Everything that is wrong with a document of our own making, in the order of its keys, unknown keys first.
+
+    Raises:
+        FileNotFoundError: no schema has this name.
+    """
+    try:
+        _check_plain(document, "")
+    except SpecError as error:
+        return [error]
+    found = [one for error in _validator(schema_name).iter_errors(document) for one in _explain_all(error)]
+    meant = {hint for error in found if (hint := _meant(error))}
+    return sorted((error for error in found if error.value is not MISSING or error.path not in meant), key=_known)
+
+
+def _known(error: SpecError) -> bool:
+    return error.value is not UNKNOWN_KEY
+
+
+def _meant(error: SpecError) -> str | None:
+    """The path of the key that an unknown key was meant for: it is not also said to be missing."""
+    hint = _HINT.search(error.allowed) if error.value is UNKNOWN_KEY else None
+    if hint is None:
+        return None
+    parent, dot, _ = error.path.rpartition(".")
+    return f"{parent}{dot}{hint.group(1)}"
+
+
+def _explain_all(error: ValidationError) -> Iterable[SpecError]:
+    """Each error that stands behind one of jsonschema's, which has one for all unknown keys of an object."""
+    keyword, path = str(error.validator), _dotted(error.absolute_path)
+    if keyword in ("anyOf", "oneOf") and error.context:
+        fitting = _fitting(error)
+        return [one for inner in fitting[0] for one in _explain_all(inner)] if len(fitting) == 1 else [_explain(error)]
+    if keyword == "additionalProperties" and isinstance(error.instance, Mapping):
+        return list(_unknown_keys(error, path))
+    return [_explain(error)]
 
 
 @cache
@@ -143,28 +183,40 @@ _KEYWORD_PHRASES = {
 
 def _explain_alternatives(error: ValidationError, path: str) -> SpecError:
     """The error inside the one alternative whose type fits; else all alternatives, described."""
-    by_branch: dict[object, list[ValidationError]] = {}
-    for inner in error.context or ():
-        by_branch.setdefault(inner.relative_schema_path[0], []).append(inner)
-    fitting = [
-        errors
-        for errors in by_branch.values()
-        if not any(inner.validator == "type" and not inner.relative_path for inner in errors)
-    ]
+    fitting = _fitting(error)
     if len(fitting) == 1:
         return min((_explain(inner) for inner in fitting[0]), key=_urgency)
     return SpecError(path, error.instance, _allowed(error.schema))
 
 
+def _fitting(error: ValidationError) -> list[list[ValidationError]]:
+    """The errors within each alternative whose type fits."""
+    by_branch: dict[object, list[ValidationError]] = {}
+    for inner in error.context or ():
+        by_branch.setdefault(inner.relative_schema_path[0], []).append(inner)
+    return [
+        errors
+        for errors in by_branch.values()
+        if not any(inner.validator == "type" and not inner.relative_path for inner in errors)
+    ]
+
+
 def _explain_unknown_key(error: ValidationError, path: str) -> SpecError:
+    return next(_unknown_keys(error, path), SpecError(path, UNKNOWN_KEY, _allowed(error.schema)))
+
+
+def _unknown_keys(error: ValidationError, path: str) -> Iterator[SpecError]:
     known = sorted(_schema(error).get("properties", {}))
     instance = error.instance if isinstance(error.instance, Mapping) else {}
-    unknown = next((key for key in instance if key not in known), "")
-    allowed = _joined(known) or "no keys"
-    close = difflib.get_close_matches(unknown, known, n=1)
-    if close:
-        allowed += f"; did you mean '{close[0]}'?"
-    return SpecError(f"{path}.{unknown}" if path else unknown, UNKNOWN_KEY, allowed)
+    for unknown in (key for key in instance if key not in known):
+        allowed = _joined(known) or "no keys"
+        close = difflib.get_close_matches(unknown, known, n=1)
+        if close:
+            allowed += f"; did you mean '{close[0]}'?"
+        yield SpecError(f"{path}.{unknown}" if path else unknown, UNKNOWN_KEY, allowed)
+
+
+_HINT = re.compile(r"did you mean '(.*)'\?$")
 
 
 def _explain_missing_key(error: ValidationError, path: str) -> SpecError:

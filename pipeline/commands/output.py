@@ -11,7 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from models.errors import BundleRefused, StoreError
-from pipeline.printer import complain, log_to_stderr, print_traceback, printable
+from pipeline.printer import complain, complain_of, log_to_stderr, print_traceback, printable
 from schemas.validation import SpecError
 
 # In a pipe nothing is folded: what reads it counts on one line for a row.
@@ -54,7 +54,7 @@ def exit_code(work: Callable[[], None], verbose: bool) -> int:
     except (StoreError, BundleRefused) as error:
         return complain(_with_reason(error), 1)
     except SpecError as error:
-        return complain(str(error), 2)
+        return complain_of(error)
     except OSError as error:
         return complain(str(error), 1)
     except Exception as error:

@@ -9,8 +9,8 @@ from models.admission import DEFAULT_MAX_BYTES, Admission
 from models.backends import InvalidStoreUrl
 from models.signing import read_public_key
 from models.store import ModelStore
-from pipeline.documents import apply_settings, read_document
-from pipeline.job import DEFAULT_ADMISSION_TIMEOUT, DEFAULT_POLL, checked
+from pipeline.job import DEFAULT_ADMISSION_TIMEOUT, DEFAULT_POLL
+from pipeline.spec_reading import read_spec
 from schemas.times import parse_duration_us
 from schemas.validation import MISSING, SpecError
 
@@ -42,9 +42,9 @@ def _spec(options: argparse.Namespace) -> Mapping[str, Any]:
         if options.settings:
             raise SpecError("--set", options.settings[0], "only together with --job")
         return {}
-    document = read_document(options.job)
-    apply_settings(document, options.settings)
-    return checked(document)
+    document, problems = read_spec(options.job, options.settings)
+    problems.check()
+    return document
 
 
 def find_place(options: argparse.Namespace) -> Place:

@@ -1,42 +1,80 @@
 """The job spec of a command line: settings applied, URIs absolute, and none of a scheme that has no endpoint."""
 
+from contextlib import suppress
 from typing import Any
 
 from models.errors import StoreError
 from models.redaction import public_uri
 from models.signing import read_public_key
 from models.store import ModelStore
-from pipeline.documents import apply_settings, read_document
+from pipeline.endpoints import kafka_address, sources
 from pipeline.endpoints import sinks as sink_endpoints
-from pipeline.endpoints import sources
-from pipeline.endpoints.uris import STDOUT, absolute, check_scheme
-from pipeline.job import checked
+from pipeline.endpoints.matching import NoInput
+from pipeline.endpoints.sample import sampled_types
+from pipeline.endpoints.uris import FILE_SCHEMES, STDOUT, absolute, check_scheme, scheme_of
 from pipeline.options import RunOptions
+from pipeline.spec_checks import column_errors, identity_columns, needed_columns
+from pipeline.spec_reading import read_spec
+from schemas.problems import Problems
 from schemas.validation import SpecError
 
 
 def resolve(options: RunOptions) -> dict[str, Any]:
-    """The job spec with its settings and absolute URIs, without a look at what they lead to. Raises `SpecError`."""
-    document = read_document(options.job)
-    apply_settings(document, options.settings)
-    checked(document)
-    _absolute_uris(document)
-    _read_trusted_key(document["model"])
+    """The job spec with its settings and absolute URIs.
+
+    Raises:
+        SpecError: with all that is wrong with it. Then, and only then, its input is looked at too, if it is of files:
+            who mends a spec also wants to know of the columns that are not there.
+    """
+    document, problems = read_spec(options.job, options.settings)
+    _absolute_uris(document, problems)
+    if problems:
+        with problems.gathered(), suppress(NoInput, OSError):
+            _look_at_columns(document, problems)
+    problems.check()
     return document
 
 
-def _absolute_uris(document: dict[str, Any]) -> None:
-    check_scheme(document["events"]["uri"], "events.uri", schemes=sources.SCHEMES)
-    document["events"]["uri"] = absolute(document["events"]["uri"])
-    document["model"]["store"] = _store_url(document["model"]["store"])
-    sinks = document.get("sinks", {})
-    for name in [name for name in sinks if name != "format"]:
-        uri = sinks[name]
-        check_scheme(uri, f"sinks.{name}", (STDOUT,), sink_endpoints.SCHEMES)
-        sinks[name] = absolute(uri)
-    if "labels" in document:
-        check_scheme(document["labels"]["uri"], "labels.uri")
-        document["labels"]["uri"] = absolute(document["labels"]["uri"])
+def _absolute_uris(document: dict[str, Any], problems: Problems) -> None:
+    """Makes local paths absolute, and puts the trusted key itself in the place of its file's name."""
+    if problems.sound("events.uri") and "uri" in document["events"]:
+        with problems.gathered():
+            document["events"]["uri"] = _endpoint(document["events"]["uri"], "events.uri", sources.SCHEMES)
+    for name in (name for name in document.get("sinks") or () if name != "format" and problems.sound(f"sinks.{name}")):
+        with problems.gathered():
+            uri = document["sinks"][name]
+            document["sinks"][name] = _endpoint(uri, f"sinks.{name}", sink_endpoints.SCHEMES, (STDOUT,))
+    if problems.sound("labels.uri") and "uri" in document.get("labels", {}):
+        with problems.gathered():
+            document["labels"]["uri"] = _endpoint(document["labels"]["uri"], "labels.uri", FILE_SCHEMES)
+    if problems.sound("model.store") and "store" in document["model"]:
+        with problems.gathered():
+            document["model"]["store"] = _store_url(document["model"]["store"])
+    if problems.sound("model.trusted_key"):
+        with problems.gathered():
+            _read_trusted_key(document["model"])
+
+
+def _endpoint(uri: str, place: str, schemes: tuple[str, ...], others: tuple[str, ...] = ()) -> str:
+    check_scheme(uri, place, others, schemes)
+    if scheme_of(uri) == kafka_address.SCHEME:
+        kafka_address.kafka_address(uri, place)
+    return absolute(uri)
+
+
+def _look_at_columns(document: dict[str, Any], problems: Problems) -> None:
+    """What is wrong with the uses of columns, where the events can be found in spite of what is wrong elsewhere."""
+    if not all(problems.sound(f"events.{key}") for key in ("uri", "format", "columns")):
+        return
+    events = document["events"]
+    if not {"uri", "format"} <= events.keys():  # misspelt
+        return
+    if "columns" not in events and scheme_of(events["uri"]) in FILE_SCHEMES:
+        needed, identity = needed_columns(document, problems.sound), identity_columns(document, problems.sound)
+        columns = sampled_types(sources.open_source(events).sample(), events["format"], needed, identity)
+        problems.add(column_errors(document, columns, problems.sound))
+    elif "columns" in events:
+        problems.add(column_errors(document, events["columns"], problems.sound))
 
 
 def _store_url(url: str) -> str:
@@ -47,7 +85,7 @@ def _store_url(url: str) -> str:
 
 
 def _read_trusted_key(model: dict[str, Any]) -> None:
-    """Puts the key itself in the place of its file's name: workers need not have the file."""
+    """Workers need not have the file."""
     if "trusted_key" in model:
         try:
             model["trusted_key"] = read_public_key(model["trusted_key"])

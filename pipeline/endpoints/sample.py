@@ -9,6 +9,7 @@ import pyarrow as pa
 
 from pipeline.endpoints.matching import NoInput
 from schemas.avro_datums import decode_block
+from schemas.problems import Problems
 from schemas.raw import RawBlock
 from schemas.tf_examples import decode_examples
 from schemas.validation import SpecError
@@ -26,7 +27,7 @@ def sampled_types(
     a value in a needed column leave it open: up to `_PIECES` stretches of the input are looked at.
 
     Raises:
-        SpecError: the input has no such column, or only nulls or values of several types in it.
+        SpecError: the input has no such columns, or only nulls or values of several types in them; all are named.
         NoInput: no block holds a readable record.
     """
     looked = _Looked()
@@ -39,7 +40,10 @@ def sampled_types(
         advice = "state events.columns to run nevertheless, or mend the input"
         where = ", ".join(looked.places[:3]) or "the input"
         raise NoInput(f"no readable record in {where} ({looked.problem}); {advice}")
-    raise looked.missing(identity, needed)
+    problems = Problems()
+    problems.add(looked.missing(identity, needed))
+    problems.check()
+    return {}
 
 
 @dataclass(slots=True)
@@ -65,19 +69,24 @@ class _Looked:
     def complete(self, identity: Iterable[str], needed: Iterable[str]) -> bool:
         return all(name in self.columns for name in identity) and all(name in self.types for name in needed)
 
-    def missing(self, identity: Mapping[str, str], needed: Mapping[str, str]) -> SpecError:
-        """The error that names the first column that is not there, or whose type nothing shows."""
-        for name, place in {**identity, **needed}.items():
+    def missing(self, identity: Mapping[str, str], needed: Mapping[str, str]) -> Iterator[SpecError]:
+        """An error for each column that is not there, or whose type nothing shows."""
+        uses = [*identity.items(), *needed.items()]
+        for name, place in uses:
             if name not in self.columns:
                 close = difflib.get_close_matches(name, self.columns, n=1)
                 hint = f"; did you mean '{close[0]}'?" if close else ""
-                return SpecError(place, name, f"a column of {self.first}: {', '.join(self.columns)}{hint}")
-        name = next(name for name in needed if name not in self.types)
+                yield SpecError(place, name, f"a column of {self.first}: {', '.join(self.columns)}{hint}")
+        for name, place in needed.items():
+            if name in self.columns and name not in self.types:
+                yield self._untyped(name, place)
+
+    def _untyped(self, name: str, place: str) -> SpecError:
         found = self.columns[name]
         if pa.types.is_null(found):
             allowed = "a column with values in it (or state its type under events.columns)"
-            return SpecError(needed[name], f"{name}, null in all records that were looked at", allowed)
-        return SpecError(needed[name], f"{name} of type {found}", "a column of numbers, booleans or texts")
+            return SpecError(place, f"{name}, null in all records that were looked at", allowed)
+        return SpecError(place, f"{name} of type {found}", "a column of numbers, booleans or texts")
 
 
 def _stretches(

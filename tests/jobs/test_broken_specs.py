@@ -40,7 +40,10 @@ BROKEN: list[tuple[Change, tuple[str, ...]]] = [
     (lambda spec: spec["events"].update(time_unit="ns"), ("events.time_unit: 'ns'", "s, ms, us")),
     (lambda spec: spec["events"].update(max_out_of_orderness="5 min"), ("events.max_out_of_orderness", "such as 30s")),
     (lambda spec: spec["events"].update(time_range=["2013-01-01"]), ("events.time_range", "two RFC 3339 times")),
-    (lambda spec: spec["events"].update(time_range=["a", "b"]), ("events.time_range[0]: 'a'", "an RFC 3339 time")),
+    (
+        lambda spec: spec["events"].update(time_range=["a", "2013-01-01"]),
+        ("events.time_range[0]: 'a'", "an RFC 3339 time"),
+    ),
     (
         lambda spec: spec["events"].update(time_range=["2014-01-01", "2013-01-01"]),
         ("events.time_range", "a first time before the second"),
@@ -49,7 +52,10 @@ BROKEN: list[tuple[Change, tuple[str, ...]]] = [
         lambda spec: spec["events"].update(columns={"delay": "float"}),
         ("events.columns.delay: 'float'", "number, integer"),
     ),
-    (lambda spec: spec["events"].update(columns={"delay": "number"}), ("features[1]: 'distance'", "delay")),
+    (
+        lambda spec: spec["events"].update(columns={"delay": "number", "carrier": "string"}),
+        ("features[1]: 'distance'", "delay", "events.columns is there, so no other column is read off the input"),
+    ),
     (lambda spec: spec.update(features=[]), ("features: []", "a list of at least 1 items")),
     (lambda spec: spec["features"].append("dely"), ("features[3]: 'dely'", "did you mean 'delay'?")),
     (lambda spec: spec["features"].append("delay"), ("features[3]: 'delay'", "each event column once")),
@@ -79,7 +85,7 @@ BROKEN: list[tuple[Change, tuple[str, ...]]] = [
     (lambda spec: spec.update(drift={"ks": 2}), ("drift.ks: 2", "at most 1")),
     (lambda spec: spec.update(drift=None), ("drift: None", "a mapping")),
     (lambda spec: spec.update(explain={"top": 0}), ("explain.top: 0", "at least 1")),
-    (lambda spec: spec.update(labels={"uri": "x"}), ("labels.", "missing")),
+    (lambda spec: spec.update(labels={**spec["events"]}), ("labels.column: missing", "an event column")),
     (lambda spec: spec["sinks"].update(scores="amqp://h/t"), ("sinks.scores: 'amqp://h/t'", "stdout:")),
     (lambda spec: spec["sinks"].update(scores="kafka://h/t"), ("sinks.scores: 'kafka://h/t'", "kafka://host:port/topic")),
     (lambda spec: spec["sinks"].update(score="x"), ("sinks.score: unknown key", "did you mean 'scores'?")),

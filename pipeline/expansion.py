@@ -1,0 +1,82 @@
+"""Local paths of a job spec: `~` and `${NAME}` in them are what they are for the process that starts the job."""
+
+import os
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import PurePath
+from typing import Any
+
+from schemas.problems import Problems
+from schemas.validation import SpecError
+
+# A scheme has two slashes behind it, or is one that is known: `day:1/in.json` is a path.
+_SCHEME = re.compile(r"([a-z][a-z0-9+.-]*)://|(file|gs|s3|az|hdfs|kafka|pubsub|bigquery|stdout):", re.IGNORECASE)
+_FILE = re.compile(r"file:(//(localhost(?=/))?)?", re.IGNORECASE)
+_VARIABLE = re.compile(r"\$\{([^}]*)\}?")
+_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+# Where a spec holds a path, beside its sinks.
+_PLACES = (("events", "uri"), ("labels", "uri"), ("model", "store"), ("model", "trusted_key"))
+
+
+def scheme_of(uri: str) -> str:
+    """The scheme in lower case, `file` for a plain path."""
+    found = _SCHEME.match(uri)
+    return (found.group(1) or found.group(2)).lower() if found else "file"
+
+
+def local_path(uri: str) -> str:
+    """The path of a local URI, without a scheme and with nothing in it decoded; any other URI as it is."""
+    return _FILE.sub("", uri, count=1) if scheme_of(uri) == "file" and _FILE.match(uri) else uri
+
+
+def expand_paths(document: Mapping[str, Any], problems: Problems) -> None:
+    """Expands the local paths of a spec in place. URIs of services stay: each process looks for their `${NAME}`."""
+    for section, key in _paths(document):
+        place = f"{section}.{key}"
+        if problems.sound(place) and scheme_of(document[section][key]) == "file":
+            with problems.gathered():
+                document[section][key] = expanded(document[section][key], place)
+
+
+def _paths(document: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    for section, key in (*_PLACES, *(("sinks", name) for name in _section(document, "sinks") if name != "format")):
+        if isinstance(_section(document, section).get(key), str):
+            yield section, key
+
+
+def _section(document: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    section = document.get(name)
+    return section if isinstance(section, Mapping) else {}
+
+
+def expanded(uri: str, place: str) -> str:
+    """A local path or file URI with `~`, `~user` at its start and each `${NAME}` replaced, once.
+
+    Raises:
+        SpecError: a variable that is not set or empty, no name between the braces, no such user; `place` is named.
+    """
+    path = local_path(uri)
+    scheme = uri[: len(uri) - len(path)]
+    if path.startswith("~"):
+        path = _from_home(path, place)
+    return scheme + _VARIABLE.sub(lambda found: _value_of(found, uri, place), path)
+
+
+def _from_home(path: str, place: str) -> str:
+    whole = os.path.expanduser(path)
+    if whole == path:
+        user = PurePath(path).parts[0][1:]
+        why = f"there is no user {user}" if user else "this user has no home folder"
+        raise SpecError(place, path, f"a path whose ~ is a home folder ({why}); ./{path} is a name that begins with ~")
+    return whole
+
+
+def _value_of(found: re.Match[str], uri: str, place: str) -> str:
+    name = found.group(1)
+    if not found.group(0).endswith("}") or not _NAME.fullmatch(name):
+        raise SpecError(place, uri, "a path with variables as ${NAME}")
+    value = os.environ.get(name, "")
+    if not value:
+        state = "is empty" if name in os.environ else "is not set"
+        raise SpecError(place, uri, f"a path whose variables are set ({name} {state}); next: export {name}=…")
+    return value

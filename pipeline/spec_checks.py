@@ -1,0 +1,174 @@
+"""What a JSON Schema cannot say of a job spec: durations, times, features that contradict themselves."""
+
+import math
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+from schemas.job import AGGREGATES
+from schemas.times import MalformedTime, format_duration_us, parse_duration_us, parse_time_us
+from schemas.validation import MISSING, SpecError
+
+Sound = Callable[[str], bool]
+
+# Durations of a spec, and whether each may be zero.
+_DURATIONS = (
+    ("events", "max_out_of_orderness", True),
+    ("windows", "allowed_lateness", True),
+    ("model", "poll", False),
+    ("model", "admission_timeout", False),
+    ("drift", "allowed_lateness", True),
+    ("labels", "horizon", True),
+)
+_FREE_NAME = "a name that no event column and no other feature has"
+_MAX_TILES = 100_000
+_LEAST_WINDOW_US = 1_000
+_TEXT_AGGREGATES = frozenset({"count", "last", "distinct", "top"})
+
+
+def needed_columns(document: Mapping[str, Any], sound: Sound = lambda _: True) -> dict[str, str]:
+    """Event columns that a valid document uses, each with the path of its first use; only of places that are sound."""
+    needed: dict[str, str] = {}
+    for index, feature in enumerate(_features(document)):
+        place = f"features[{index}]"
+        if isinstance(feature, str) and sound(place):
+            needed.setdefault(feature, place)
+            continue
+        for key in ("key", "column"):
+            if isinstance(feature, Mapping) and key in feature and sound(f"{place}.{key}"):
+                needed.setdefault(feature[key], f"{place}.{key}")
+    segments = _section(document, "drift").get("segments", ())
+    for index, segment in enumerate(segments if isinstance(segments, list) else ()):
+        if sound(f"drift.segments[{index}]"):
+            needed.setdefault(segment, f"drift.segments[{index}]")
+    return needed
+
+
+def identity_columns(document: Mapping[str, Any], sound: Sound = lambda _: True) -> dict[str, str]:
+    """The columns with an event's id, time and subject, each with its path in a valid document."""
+    events = document["events"]
+    keys = [key for key in ("event_id", "event_time", "subject") if key in events and sound(f"events.{key}")]
+    return {events[key]: f"events.{key}" for key in keys}
+
+
+def spec_errors(document: Mapping[str, Any], sound: Sound = lambda _: True) -> Iterator[SpecError]:
+    """What is wrong with the sound places of a document, as far as it shows without the types of columns."""
+    for section, key, zero in _DURATIONS:
+        place, text = f"{section}.{key}", _section(document, section).get(key)
+        if text is not None and sound(place):
+            yield from _duration_errors(place, text, 0 if zero else 1)
+    if sound("events.time_range"):
+        yield from _time_range_errors(_section(document, "events").get("time_range", ()))
+    window = _section(document, "drift").get("window")
+    if window is not None and sound("drift.window"):
+        yield from _window_errors(window)
+    yield from _feature_errors(_features(document), set(needed_columns(document, sound)), sound)
+
+
+def column_errors(
+    document: Mapping[str, Any], columns: Mapping[str, str], sound: Sound = lambda _: True
+) -> Iterator[SpecError]:
+    """What is wrong with the uses of columns whose types are `columns`."""
+    for name, place in needed_columns(document, sound).items():
+        if name not in columns:
+            why = "events.columns is there, so no other column is read off the input: state this one too, or none"
+            yield SpecError(place, name, f"one of the event columns {', '.join(sorted(columns))} ({why})")
+    allowed = ", ".join(name for name in AGGREGATES if name in _TEXT_AGGREGATES)
+    for index, feature in enumerate(_features(document)):
+        if isinstance(feature, str) or not sound(f"features[{index}]"):
+            continue
+        place, column = f"features[{index}]", feature.get("column")
+        if columns.get(column) == "string" and feature["aggregate"] not in _TEXT_AGGREGATES:
+            said = f"{allowed} (the column {column} is text)"
+            yield SpecError(f"{place}.aggregate", feature["aggregate"], said)
+        if feature["name"] in columns:
+            yield SpecError(f"{place}.name", feature["name"], _FREE_NAME)
+
+
+def _section(document: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    section = document.get(name)
+    return section if isinstance(section, Mapping) else {}
+
+
+def _features(document: Mapping[str, Any]) -> list[Any]:
+    features = document.get("features")
+    return features if isinstance(features, list) else []
+
+
+def _window_errors(text: str) -> Iterator[SpecError]:
+    """Windows of drift are Beam's own, which begin and end on milliseconds."""
+    errors = list(_duration_errors("drift.window", text, 1))
+    yield from errors
+    if not errors and parse_duration_us(text) % 1_000:
+        yield SpecError("drift.window", text, "a duration in whole milliseconds")
+
+
+def _duration_errors(place: str, text: str, least_us: int) -> Iterator[SpecError]:
+    try:
+        duration_us = parse_duration_us(text)
+    except MalformedTime as error:
+        yield SpecError(place, text, error.allowed)
+        return
+    if duration_us < least_us == _LEAST_WINDOW_US:
+        least = format_duration_us(least_us)
+        yield SpecError(place, text, f"a duration of at least {least}, what runners' timers know")
+    elif duration_us < least_us:
+        yield SpecError(place, text, "a duration greater than zero")
+
+
+def _time_range_errors(texts: Any) -> Iterator[SpecError]:
+    times_us = []
+    for index, text in enumerate(texts):
+        try:
+            times_us.append(parse_time_us(text))
+        except MalformedTime:
+            yield SpecError(f"events.time_range[{index}]", text, "an RFC 3339 time")
+    if len(times_us) == 2 and times_us[0] >= times_us[1]:
+        yield SpecError("events.time_range", list(texts), "a first time before the second")
+
+
+def _feature_errors(features: list[Any], taken: set[str], sound: Sound) -> Iterator[SpecError]:
+    plain: set[str] = set()
+    whole = []
+    for index, feature in enumerate(features):
+        place = f"features[{index}]"
+        if not sound(place):
+            continue
+        if isinstance(feature, str):
+            if feature in plain:
+                yield SpecError(place, feature, "each event column once")
+            plain.add(feature)
+            continue
+        if feature["name"] in taken:
+            yield SpecError(f"{place}.name", feature["name"], _FREE_NAME)
+        taken.add(feature["name"])
+        errors = list(_windowed_errors(feature, place))
+        yield from errors
+        if not any(error.path.endswith((".size", ".every")) for error in errors):
+            whole.append(feature)
+    yield from _tile_errors(whole)
+
+
+def _windowed_errors(feature: Mapping[str, Any], place: str) -> Iterator[SpecError]:
+    aggregate = feature["aggregate"]
+    if feature.get("column") is None and aggregate != "count":
+        yield SpecError(f"{place}.column", MISSING, "a column; only count goes without")
+    if aggregate == "quantile" and "q" not in feature:
+        yield SpecError(f"{place}.q", MISSING, "the quantile wanted, a number between 0 and 1")
+    if aggregate != "quantile" and "q" in feature:
+        yield SpecError(f"{place}.q", feature["q"], "nothing: only quantile has a q")
+    for key in ("size", "every"):
+        yield from _duration_errors(f"{place}.{key}", feature[key], _LEAST_WINDOW_US)
+
+
+def _tile_errors(windowed: list[Mapping[str, Any]]) -> Iterator[SpecError]:
+    """Refuses windows whose common tile is so small that a key would need more than `_MAX_TILES` of them."""
+    for key in dict.fromkeys(feature["key"] for feature in windowed):
+        own = [feature for feature in windowed if feature["key"] == key]
+        sizes = [parse_duration_us(feature["size"]) for feature in own]
+        tile_us = math.gcd(*sizes, *(parse_duration_us(feature["every"]) for feature in own))
+        if max(sizes) // tile_us > _MAX_TILES:
+            yield SpecError(
+                f"features of key {key}",
+                f"{max(sizes) // tile_us} tiles of {format_duration_us(tile_us)}",
+                f"at most {_MAX_TILES} tiles for each key; give sizes and steps a larger common divisor",
+            )
