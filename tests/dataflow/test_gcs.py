@@ -90,6 +90,26 @@ def test_compressed_file_in_a_bucket_is_read_to_where_it_is_damaged(bucket: str,
     assert (letter["payload"], f"in/a.json.gz@{len(whole[0])}" in letter["detail"]) == (b"left over", True)
 
 
+@pytest.mark.parametrize("format_name", ["avro", "parquet"])
+def test_a_rerun_replaces_its_files_in_a_bucket_and_leaves_the_audit(
+    bucket: str, flow: BucketFlow, format_name: str
+) -> None:
+    flow.publish()
+    put(f"{bucket}/in/0.avro", container(trips(20)))
+    put(f"{bucket}/out/scores/mine.{format_name}", b"no run wrote this")
+    spec = flow.spec("avro", uri=f"{bucket}/in/*.avro")
+    spec["model"]["store"] = f"{bucket}/models"
+    spec["sinks"] = {"format": format_name, "scores": f"{bucket}/out/scores", "audit": f"{bucket}/out/audit"}
+    first, second = (flow.run(spec, "--sinks", "replace") for _ in range(2))
+    assert (first.code, second.code) == (0, 0)
+    names = [found.path.rpartition("/")[2] for found in FileSystems.match([f"{bucket}/out/scores/*"])[0].metadata_list]
+    assert [second.summary["run"] in name for name in sorted(names)] == [False, True]
+    assert {receipt["run"] for receipt in records(f"{bucket}/out/audit/receipts")} == {
+        first.summary["run"], second.summary["run"]
+    }  # fmt: skip
+    assert flow.run(spec, "--sinks", "new").code == 1
+
+
 def test_store_lists_only_what_is_new_and_reads_back_what_was_published(bucket: str, flow: BucketFlow) -> None:
     flow.publish("v1")
     flow.publish("v2", intercept=2.0)

@@ -168,6 +168,15 @@ def test_classic_template_is_left_in_the_bucket_and_nothing_is_submitted(
     assert options["pipelineUrl"] in made.files
 
 
+def test_a_template_cannot_replace_what_its_runs_would(
+    world: DataflowRecorder, gcs_server: GcsServer, capsys: pytest.CaptureFixture[str]
+) -> None:
+    place = gcs_server.create_bucket("replacing")
+    made = submit(place, world, f"--template_location={place}/templates/flights", "--sinks=replace")
+    assert (made.code, made.bodies) == (2, [])
+    assert "--sinks: 'replace' is not allowed; allowed: append or new for a template" in capsys.readouterr().err
+
+
 def test_bounded_events_are_a_batch_job(world: DataflowRecorder, gcs_server: GcsServer) -> None:
     place = gcs_server.create_bucket("batches")
     spec = spec_in(place)

@@ -10,7 +10,10 @@ import pyarrow.parquet as pq
 import pytest
 
 from models.profiles import build_profile, serialise_profile
+from pipeline.endpoints.earlier_runs import check_earlier_runs, replacing
+from pipeline.endpoints.outputs import SinkFolder
 from pipeline.run import write_features
+from pipeline.sink_policy import SinkPolicy
 from tests.jobs.flows import MANIFEST, Flow, container, json_lines, read_avro, said_nothing_of_python, trips
 
 SINKS = ("scores", "drift", "dead_letters")
@@ -113,6 +116,18 @@ def test_a_run_that_fails_replaces_nothing(flow: Flow) -> None:
     assert "nothing was replaced" in outcome.err
     assert flow.run(spec_of(flow), "--sinks", "replace").code == 0
     assert scored(flow) == 5
+
+
+@pytest.mark.parametrize("bounded", [True, False])
+def test_of_a_stream_earlier_files_go_as_it_starts(flow: Flow, bounded: bool) -> None:
+    flow.feed(json_lines(trips(5)))
+    flow.run(spec_of(flow))
+    scores = flow.root / "scores"
+    folder = SinkFolder("sinks.scores", f"file://{scores}", ".avro")
+    found = check_earlier_runs([folder], SinkPolicy.REPLACE, "trips")
+    with replacing(found, bounded):
+        assert bool(names(scores)) == bounded
+    assert names(scores) == set()
 
 
 @pytest.mark.parametrize(("first", "second"), [("avro", "parquet"), ("parquet", "avro")])
