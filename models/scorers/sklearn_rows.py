@@ -16,13 +16,17 @@ Places = npt.NDArray[np.int64]
 def alike(batch: pa.RecordBatch) -> list[Places]:
     """The places of the rows that have nulls in the same integers and booleans; n rows in one or more groups.
 
-    NumPy and pandas have no null in these: a column with one becomes floats for all of its rows.
+    NumPy and pandas have no null in these: a column with one becomes floats for all of its rows. Rows of nulls alone
+    stand apart: IterativeImputer answers otherwise for a batch of them than for one among others.
     """
     nulls = [
         column.is_null().to_numpy(zero_copy_only=False)
         for column in batch.columns
         if column.null_count and (pa.types.is_integer(column.type) or pa.types.is_boolean(column.type))
     ]
+    if batch.num_columns and all(column.null_count for column in batch.columns):
+        each = [column.is_null().to_numpy(zero_copy_only=False) for column in batch.columns]
+        nulls.append(np.logical_and.reduce(each))
     if not nulls:
         return [np.arange(batch.num_rows)]
     _, group = np.unique(np.column_stack(nulls), axis=0, return_inverse=True)

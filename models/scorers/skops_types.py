@@ -63,6 +63,7 @@ _ESTIMATORS: Mapping[str, str] = {
     "sklearn.gaussian_process._gpc": "GaussianProcessClassifier",
     "sklearn.gaussian_process._gpr": "GaussianProcessRegressor",
     "sklearn.impute._base": "MissingIndicator SimpleImputer",
+    "sklearn.impute._iterative": "IterativeImputer",
     "sklearn.impute._knn": "KNNImputer",
     "sklearn.isotonic": "IsotonicRegression",
     "sklearn.kernel_approximation": "AdditiveChi2Sampler Nystroem PolynomialCountSketch RBFSampler SkewedChi2Sampler",
@@ -202,6 +203,8 @@ _SCALARS = (
     "bool bool_ bytes_ clongdouble complex128 complex64 datetime64 float16 float32 float64 int16 int32 int64 int8 "
     "longdouble longlong str_ timedelta64 uint16 uint32 uint64 uint8 ulonglong"
 )
+# Kinds of columns, as `make_column_selector(dtype_include=np.number)` names them.
+_KINDS = "character complexfloating flexible floating generic inexact integer number signedinteger unsignedinteger"
 _SPARSE: Mapping[str, str] = {
     f"scipy.sparse._{form}": f"{form}_array {form}_matrix" for form in ("bsr", "coo", "csc", "csr", "dia", "dok", "lil")
 }
@@ -234,7 +237,9 @@ ALLOWED: Mapping[str, frozenset[str]] = {
     "SliceNode": frozenset({"builtins.slice"}),
     "SparseMatrixNode": _names(_SPARSE),
     "TreeNode": frozenset({"sklearn.tree._tree.Tree"}),
-    "TupleNode": frozenset({"builtins.tuple"}),
-    "TypeNode": _NUMBERS | {f"builtins.{name}" for name in ("bool", "float", "int", "str")},
+    "TupleNode": frozenset({"builtins.tuple", "sklearn.impute._iterative._ImputerTriplet"}),
+    "TypeNode": _NUMBERS
+    | _names({"numpy": _KINDS})
+    | {f"builtins.{name}" for name in ("bool", "float", "int", "object", "str")},
 }
 """Names by the loader that skops makes them with: what may be data is not thereby a function that is called."""

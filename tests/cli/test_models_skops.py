@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import skops.io
-from sklearn.compose import make_column_transformer
+from sklearn.compose import make_column_selector, make_column_transformer
 from sklearn.ensemble import (
     GradientBoostingClassifier,
     HistGradientBoostingRegressor,
@@ -20,15 +20,17 @@ from sklearn.ensemble import (
     VotingClassifier,
     VotingRegressor,
 )
+from sklearn.experimental import enable_iterative_imputer  # noqa: F401  # lets the next import find it
 from sklearn.feature_extraction.text import CountVectorizer, HashingVectorizer, TfidfVectorizer
 from sklearn.feature_selection import SelectKBest, chi2
 from sklearn.gaussian_process import GaussianProcessRegressor
 from sklearn.gaussian_process.kernels import Matern, WhiteKernel
+from sklearn.impute import IterativeImputer
 from sklearn.linear_model import LogisticRegression, Ridge, SGDClassifier, TweedieRegressor
 from sklearn.model_selection import GridSearchCV
 from sklearn.neighbors import KNeighborsClassifier
 from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import FunctionTransformer, PowerTransformer, SplineTransformer
+from sklearn.preprocessing import FunctionTransformer, PowerTransformer, SplineTransformer, StandardScaler
 from skops.io import _trusted_types as trusted
 
 from models.scorers import WillNotLoad
@@ -40,6 +42,11 @@ ROWS = pd.DataFrame(np.abs(RANDOM.normal(size=(60, 2))), columns=["a", "b"])
 CLASSES = np.tile([0, 1], 30)
 AMOUNTS = np.exp(ROWS.a.to_numpy())
 TEXTS = pd.DataFrame({"t": ["some words", "other words"] * 30, "a": range(60)})
+
+
+def selecting(**kinds: Any) -> Any:
+    return make_column_transformer((StandardScaler(), make_column_selector(**kinds)))
+
 
 OWN: dict[str, Callable[[], Any]] = {
     "tweedie": lambda: TweedieRegressor(power=1.5).fit(ROWS, AMOUNTS),
@@ -53,6 +60,9 @@ OWN: dict[str, Callable[[], Any]] = {
     "neighbours": lambda: KNeighborsClassifier(algorithm="ball_tree", metric="l1").fit(ROWS, CLASSES),
     "categories": lambda: HistGradientBoostingRegressor(max_iter=2, categorical_features=[0]).fit(ROWS, AMOUNTS),
     "gradient": lambda: make_pipeline(PowerTransformer(), SGDClassifier(loss="log_loss")).fit(ROWS, CLASSES),
+    "numbers": lambda: make_pipeline(selecting(dtype_include=np.number), Ridge()).fit(ROWS, AMOUNTS),
+    "no objects": lambda: make_pipeline(selecting(dtype_exclude=object), Ridge()).fit(ROWS, AMOUNTS),
+    "imputer": lambda: make_pipeline(IterativeImputer(max_iter=2), Ridge()).fit(ROWS, AMOUNTS),
     "logs": lambda: make_pipeline(FunctionTransformer(np.log1p), Ridge()).fit(ROWS, AMOUNTS),
 }
 

@@ -77,3 +77,14 @@ def test_an_estimator_that_took_both_for_a_null_text_is_refused(tmp_path: Path) 
     _, manifest = dumped(tmp_path, make_column_transformer((one_hot(), ["town", "home"])), frame, inputs)
     with pytest.raises(WillNotLoad, match="None to one part of the estimator and NaN to another"):
         scorer_of(tmp_path, manifest)
+
+
+def test_a_row_of_nulls_alone_has_its_answer_beside_others_too(tmp_path: Path) -> None:
+    from sklearn.experimental import enable_iterative_imputer  # noqa: F401
+    from sklearn.impute import IterativeImputer
+
+    frame = pd.DataFrame({"a": [1.0, 2.0, 3.0, 4.0, NAN, 6.0, 7.0, NAN], "b": [9.0, 7.0, NAN, 1.0, 5.0, NAN, 2.0, NAN]})
+    inputs = [{"name": name, "type": "number", "nullable": True} for name in ("a", "b")]
+    _, manifest = dumped(tmp_path, IterativeImputer(max_iter=3), frame, inputs)
+    scorer, rows = scorer_of(tmp_path, manifest), pa.RecordBatch.from_pandas(frame)
+    np.testing.assert_allclose([scorer.score(rows.slice(row, 1))[0] for row in range(8)], scorer.score(rows))
