@@ -66,6 +66,12 @@ def resolve_inputs(
     return tuple(_resolved(each, by_name.get(each.name), sample) for each in found)
 
 
+def texts_among(description: Description, stated: Sequence[StatedInput]) -> frozenset[str]:
+    """The names of the inputs that are known to be texts before any row is read."""
+    types = {each.name: each.type for each in description.inputs} | {each.name: each.type for each in stated}
+    return frozenset(name for name, kind in types.items() if kind == "string")
+
+
 def _unnamed(
     description: Description, stated: Sequence[StatedInput], sample: pa.Table | None
 ) -> tuple[FoundInput, ...]:

@@ -1,6 +1,6 @@
 """A sample of the model's input columns, as `halflife features` writes it or as people have it."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 
 import pyarrow as pa
@@ -14,22 +14,24 @@ from schemas.avro_files import read_blocks
 _ALLOWED = "a .parquet, .csv or .avro file, or a folder of such files of one kind"
 
 
-def read_sample(path: Path) -> pa.Table:
+def read_sample(path: Path, texts: Collection[str] = ()) -> pa.Table:
     """All rows of `--sample`: of a file, or of a folder's files in the order of their names.
+
+    `texts` are columns that are read from CSV as they are written: "01" and "2024-01-01" are no number and no date.
 
     Raises:
         CannotPublish: there is none, it is damaged, or it has no rows.
     """
-    return read_rows("--sample", path)
+    return read_rows("--sample", path, texts)
 
 
-def read_rows(option: str, path: Path) -> pa.Table:
+def read_rows(option: str, path: Path, texts: Collection[str] = ()) -> pa.Table:
     """As `read_sample`, of another option."""
     files = [path] if path.is_file() else sorted(each for each in path.glob("*") if each.suffix in _READERS)
     if not files or any(each.suffix not in _READERS for each in files):
         raise CannotPublish(f"{option} {path} is not allowed; allowed: {_ALLOWED}")
     try:
-        table = pa.concat_tables([_READERS[each.suffix](each) for each in files])
+        table = pa.concat_tables([_READERS[each.suffix](each, texts) for each in files])
     except (pa.ArrowException, OSError, ValueError) as error:
         raise CannotPublish(f"{option} {path} is not readable: {one_line(error)}; allowed: {_ALLOWED}") from None
     if table.num_rows == 0:
@@ -37,15 +39,16 @@ def read_rows(option: str, path: Path) -> pa.Table:
     return table
 
 
-def _parquet(path: Path) -> pa.Table:
+def _parquet(path: Path, texts: Collection[str]) -> pa.Table:
     return parquet.read_table(path)
 
 
-def _csv(path: Path) -> pa.Table:
-    return csv.read_csv(path)
+def _csv(path: Path, texts: Collection[str]) -> pa.Table:
+    as_written = dict.fromkeys(texts, pa.string())
+    return csv.read_csv(path, convert_options=csv.ConvertOptions(column_types=as_written))
 
 
-def _avro(path: Path) -> pa.Table:
+def _avro(path: Path, texts: Collection[str]) -> pa.Table:
     batches = []
     with path.open("rb") as file:
         for block in read_blocks(file):
@@ -58,4 +61,8 @@ def _avro(path: Path) -> pa.Table:
     return pa.Table.from_batches(batches) if batches else pa.table({})
 
 
-_READERS: Mapping[str, Callable[[Path], pa.Table]] = {".parquet": _parquet, ".csv": _csv, ".avro": _avro}
+_READERS: Mapping[str, Callable[[Path, Collection[str]], pa.Table]] = {
+    ".parquet": _parquet,
+    ".csv": _csv,
+    ".avro": _avro,
+}

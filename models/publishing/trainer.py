@@ -2,7 +2,8 @@
 
 import json
 import math
-from collections.abc import Sequence
+from codecs import BOM_UTF8
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,15 +24,16 @@ _LINES = (".jsonl", ".ndjson", ".json")
 _ALLOWED = 'JSON lines {"inputs": {name: value}, "score": number}, or .parquet, .csv or .avro with a column score'
 
 
-def read_trainer(path: Path) -> pa.Table:
-    """The records of `--golden FILE`: a column for each input and the column `score`, n rows, n > 0.
+def read_trainer(path: Path, texts: Collection[str] = ()) -> pa.Table:
+    """The records of `--golden FILE`: a column for each input and the column `score`, n rows, n > 0; `texts` as of
+    `read_sample`.
 
     Raises:
         CannotPublish: it is no such file, has no rows, or more than `MOST_ROWS`.
     """
     if not path.is_file():
         raise CannotPublish(f"--golden {path} is no file; allowed: {_ALLOWED}")
-    table = _lines(path) if path.suffix in _LINES else read_rows("--golden", path)
+    table = _lines(path) if path.suffix in _LINES else read_rows("--golden", path, texts)
     if SCORE not in table.schema.names:
         raise CannotPublish(f"--golden {path} has no column {SCORE}; allowed: {_ALLOWED}")
     if table.num_rows > MOST_ROWS:
@@ -58,7 +60,7 @@ def trainer_lines(table: pa.Table, inputs: Sequence[Input]) -> bytes:
 
 def _lines(path: Path) -> pa.Table:
     rows = []
-    for number, line in enumerate(path.read_bytes().splitlines(), start=1):
+    for number, line in enumerate(path.read_bytes().removeprefix(BOM_UTF8).splitlines(), start=1):
         if line.strip():
             rows.append(_record(line, f"--golden {path} line {number}"))
     if not rows:

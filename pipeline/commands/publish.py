@@ -13,6 +13,7 @@ from models.manifest import MANIFEST, SIGNATURE
 from models.outages import temporary_folder
 from models.publishing.bundle import Built, Rows, Statement, build_bundle, copy_bundle
 from models.publishing.description import CannotPublish, Description, FoundModel, Provenance
+from models.publishing.inputs import texts_among
 from models.publishing.recognise import recognise
 from models.publishing.registry import fetch_registered, is_reference
 from models.publishing.samples import read_sample
@@ -100,9 +101,10 @@ def _new(options: argparse.Namespace, place: Place, temporary: Path, bundle: Pat
     if options.version is None:
         raise CannotPublish("--version is missing; allowed: a name that the store does not have yet")
     found = _found(options, place, temporary)
+    texts = texts_among(found.description, options.inputs)
     rows = Rows(
-        None if options.sample is None else read_sample(options.sample),
-        None if options.golden is None else read_trainer(options.golden),
+        None if options.sample is None else read_sample(options.sample, texts),
+        None if options.golden is None else read_trainer(options.golden, texts),
     )
     check = not options.no_check
     return build_bundle(found, _statement(options, place), rows, bundle, place.allow_pickle, check)

@@ -1,5 +1,6 @@
 """Models of trees with categories, published by the command line: served as they were trained, or refused in words."""
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -72,3 +73,33 @@ def test_sample_without_one_known_category_is_refused(models: Models, tmp_path: 
     rows.to_parquet(tmp_path / "sample.parquet")
     ran = models("publish", path, "--version", "n1", "--sample", tmp_path / "sample.parquet")
     assert (ran.code, "is no category of the model; allowed: 'AA', 'DL', 'UA'" in ran.err) == (1, True), ran
+
+
+WRITTEN = {
+    "codes": ["01", "1", "001"],
+    "days": ["2024-01-01", "2024-01-02", "2024-03-01"],
+    "yes and no": ["true", "false", "maybe"],
+}
+
+
+@pytest.mark.parametrize("option", ["--sample", "--golden"])
+@pytest.mark.parametrize("kind", ["xgboost", "lightgbm"])
+@pytest.mark.parametrize("carriers", WRITTEN)
+def test_texts_of_a_csv_are_read_as_they_are_written(
+    models: Models, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, carriers: str, kind: str, option: str
+) -> None:
+    monkeypatch.setitem(globals(), "CARRIERS", WRITTEN[carriers])
+    path, rows, answers = trained(tmp_path, kind, ("carrier",))
+    known = rows.assign(score=answers) if option == "--golden" else rows
+    # In these rows the column looks like one of another type.
+    known[rows.carrier != "maybe"].head(20).to_csv(tmp_path / "rows.csv", index=False)
+    models.json("publish", path, "--version", "n1", option, tmp_path / "rows.csv")
+    golden = read_golden(Path(models.url) / "late" / "versions" / "n1", models.store.read_manifest("n1"))
+    np.testing.assert_allclose(golden.scores, answers[rows.carrier != "maybe"][:20], atol=1e-6)
+
+
+def test_golden_lines_may_begin_with_a_byte_order_mark(models: Models, tmp_path: Path) -> None:
+    path, rows, answers = trained(tmp_path, "lightgbm", ("carrier",))
+    line = json.dumps({"inputs": rows.iloc[0].to_dict(), "score": answers[0]})
+    (tmp_path / "golden.jsonl").write_text(line, encoding="utf-8-sig")
+    assert models.json("publish", path, "--version", "n1", "--golden", tmp_path / "golden.jsonl")["golden_records"] == 1
