@@ -65,7 +65,7 @@ def step(console: Console, what: str) -> Iterator[None]:
 
 
 def call(module: str, *arguments: str) -> str:
-    """Runs a module of the project in a process of its own and returns what it printed.
+    """Runs a module of the project in a process of its own and returns what it printed; its remarks are passed on.
 
     Raises:
         StepFailed: it ended with an error.
@@ -75,6 +75,8 @@ def call(module: str, *arguments: str) -> str:
     if done.returncode:
         said = reason(done.stderr)
         raise StepFailed(f"python -m {shlex.join([module, *arguments])} ended with {done.returncode}: {said}")
+    for remark in (line for line in done.stderr.splitlines() if line.startswith(_SAYS_WHY)):
+        print(remark, file=sys.stderr)
     return done.stdout
 
 

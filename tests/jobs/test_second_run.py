@@ -9,6 +9,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from examples.flights import demo
 from models.profiles import build_profile, serialise_profile
 from pipeline.endpoints.earlier_runs import check_earlier_runs, replacing
 from pipeline.endpoints.outputs import SinkFolder
@@ -46,6 +47,13 @@ def test_a_second_run_appends_and_names_the_runs_that_it_found(flow: Flow, forma
     assert f"sinks hold {before} earlier run" in outcome.err
     assert "--sinks new" in outcome.err
     assert scored(flow, format_name) == 5 * (before + 1)
+
+
+def test_the_demo_passes_on_what_its_run_found(flow: Flow) -> None:
+    flow.feed(json_lines(trips(5)))
+    first = flow.run(flow.spec()).summary["run"]
+    demo.call("pipeline", "--job", str(flow.write_spec(flow.spec())))
+    assert f"halflife: the sinks hold 1 earlier run: {first}" in flow.capsys.readouterr().err
 
 
 @pytest.mark.parametrize("left", ["scores", "audit", "dead_letters"])
