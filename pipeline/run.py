@@ -17,6 +17,7 @@ from models.errors import StoreError
 from models.store import ModelStore
 from pipeline.dag import build
 from pipeline.endpoints.earlier_runs import SinksInUse, check_earlier_runs, replacing
+from pipeline.endpoints.epochs import check_time_unit
 from pipeline.endpoints.kafka_sink import TopicUnwritable
 from pipeline.endpoints.matching import NoInput
 from pipeline.endpoints.outputs import (
@@ -30,7 +31,7 @@ from pipeline.endpoints.partial_files import remove_leftovers
 from pipeline.endpoints.resolved import resolve
 from pipeline.endpoints.sample import sampled_types
 from pipeline.endpoints.sinks import SinkUnwritable, check_writable
-from pipeline.endpoints.sources import Source, open_source
+from pipeline.endpoints.sources import Files, Source, open_source
 from pipeline.endpoints.uris import FILE_SCHEMES, STDOUT, absolute, beam_path, scheme_of
 from pipeline.features import build_features
 from pipeline.job import job_document, parse_job
@@ -107,6 +108,8 @@ def complete(document: dict[str, Any], source: Source) -> Prepared:
     if columns is None:
         needed, identity = needed_columns(document), identity_columns(document)
         columns = sampled_types(source.sample(), events["format"], needed, identity)
+    if "columns" not in events or isinstance(source, Files):  # a topic is not waited for only to look at its times
+        check_time_unit(source.sample(), events)
     job = parse_job(document, columns)
     return Prepared(job, job_document(document, job), source)
 

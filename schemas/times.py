@@ -69,10 +69,25 @@ def _moment(text: str) -> datetime | None:
     An offset can lead out of them (`9999-12-31T23:59:59-05:00`), and what is out of them nothing here can write.
     """
     try:
-        moment = datetime.fromisoformat(text)
+        moment = datetime.fromisoformat(text.replace("t", "T").replace("z", "Z"))  # RFC 3339 allows both
     except ValueError:
         return None
     return moment if moment.tzinfo is None or _FIRST <= moment <= _LAST else None
+
+
+# A date, and a time of the day to the minute at least: with less, digits and dates would pass as times.
+_MOMENT = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt ][0-9]{2}:[0-9]{2}.*", re.DOTALL)
+
+
+def parse_event_time_us(text: str) -> int:
+    """The RFC 3339 time of an event as microseconds since the epoch; one without offset is UTC.
+
+    Raises:
+        MalformedTime: the text is no such time. A date alone is none, nor are digits: nobody says what they mean.
+    """
+    if not _MOMENT.fullmatch(text):
+        raise MalformedTime(f"{text[:80]!r} is not a time; allowed: RFC 3339, such as 2013-06-01T00:00:00Z")
+    return parse_time_us(text)
 
 
 def parse_time_us(text: str) -> int:

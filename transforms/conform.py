@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 from schemas import batches
 from schemas.job import EventsSpec
 from schemas.records import DeadLetter
-from schemas.times import MalformedTime, format_time_us, parse_time_us
+from schemas.times import MalformedTime, format_time_us, parse_event_time_us
 from transforms.readings import Mask, by_branch, mask_of, nulls_of, read, read_texts
 
 _UNIT_US = {"d": 86_400_000_000, "s": 1_000_000, "ms": 1_000, "us": 1}
@@ -22,6 +22,7 @@ _ABSURD_US = 9.2e15
 _FAR_FUTURE_US = 2**62
 # Years 1 to 9999: what readers of Avro timestamps can show. Dead letters carry no other times.
 _FIRST_SHOWN_US, _NOT_SHOWN_US = -62_135_596_800_000_000, 253_402_300_800_000_000
+_TIME_TEXT = "RFC 3339 text with date and time of day, such as 2013-06-01T00:00:00Z"
 IDENTITY = "a text, a whole number, a decimal or bytes"
 
 
@@ -124,7 +125,8 @@ def _event_times(rows: pa.RecordBatch, spec: EventsSpec, verdicts: _Verdicts) ->
     verdicts.refuse(missing, "MissingValue", name, "a time")
     times = by_branch(values, batches.TIME_TYPE, lambda one: _as_times(one, spec.time_unit))
     unread = mask_of(times.is_null()) & ~missing
-    verdicts.refuse(unread, "MalformedTime", name, f"RFC 3339 text or a number of {spec.time_unit} since 1970")
+    allowed = f"{_TIME_TEXT}, or a number (no text) of {spec.time_unit} since 1970"
+    verdicts.refuse(unread, "MalformedTime", name, allowed)
     low, high = spec.time_range_us
     numbers = pc.fill_null(times.cast(pa.int64()), low).to_numpy(zero_copy_only=False)
     span = f"{format_time_us(low)} until {format_time_us(high)}"
@@ -148,7 +150,7 @@ def _as_times(values: pa.Array, unit: str) -> pa.Array:
         numbers = values.cast(pa.string()).cast(pa.float64())
         return _numbers_as_times(numbers, numbers, unit)
     if pa.types.is_string(values.type):
-        return _texts_as_times(values, unit)
+        return _texts_as_times(values)
     return pa.nulls(len(values), batches.TIME_TYPE)
 
 
@@ -166,25 +168,19 @@ def _numbers_as_times(approximate: pa.Array, values: pa.Array, unit: str) -> pa.
     return pa.array(micros, mask=~finite).cast(batches.TIME_TYPE)
 
 
-def _texts_as_times(values: pa.Array, unit: str) -> pa.Array:
+def _texts_as_times(values: pa.Array) -> pa.Array:
     try:
         return values.cast(batches.TIME_TYPE)  # one pass when all are RFC 3339 with an offset
     except pa.ArrowInvalid:
-        return pa.array([_text_as_time_us(text, unit) for text in values.to_pylist()], batches.TIME_TYPE)
+        return pa.array([_text_as_time_us(text) for text in values.to_pylist()], batches.TIME_TYPE)
 
 
-def _text_as_time_us(text: str | None, unit: str) -> int | None:
-    """One text that the batch-wide cast would not take: without an offset it is UTC, all digits are a number."""
-    if text is None:
-        return None
+def _text_as_time_us(text: str | None) -> int | None:
+    """One text that the batch-wide cast would not take: without an offset it is UTC."""
     try:
-        number = float(text)
-    except ValueError:
-        try:
-            return parse_time_us(text.strip())
-        except MalformedTime:
-            return None
-    return int(number * _UNIT_US[unit]) if abs(number) * _UNIT_US[unit] < _ABSURD_US else _FAR_FUTURE_US
+        return None if text is None else parse_event_time_us(text.strip())
+    except MalformedTime:
+        return None
 
 
 def _feature_column(rows: pa.RecordBatch, name: str, kind: str, verdicts: _Verdicts) -> pa.Array:

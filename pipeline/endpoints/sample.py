@@ -31,7 +31,7 @@ def sampled_types(
         NoInput: no block holds a readable record.
     """
     looked = _Looked()
-    for place, rows in islice(_stretches(blocks, format_name, [*identity, *needed], looked), _PIECES):
+    for place, rows in islice(stretches(blocks, format_name, [*identity, *needed], looked), _PIECES):
         looked.first = looked.first or place
         looked.add(rows, identity, needed)
         if looked.complete(identity, needed):
@@ -89,10 +89,11 @@ class _Looked:
         return SpecError(place, f"{name} of type {found}", "a column of numbers, booleans or texts")
 
 
-def _stretches(
-    blocks: Iterable[RawBlock], format_name: str, names: list[str], looked: _Looked
+def stretches(
+    blocks: Iterable[RawBlock], format_name: str, names: list[str], looked: _Looked | None = None
 ) -> Iterator[tuple[str, pa.RecordBatch]]:
     """Readable rows of the input with the place that they are from; what cannot be read is noted in `looked`."""
+    looked = _Looked() if looked is None else looked
     for block in blocks:
         looked.problem = block.error or looked.problem
         place = block.source.rpartition("@")[0] or block.source

@@ -91,7 +91,8 @@ MOMENT = 1_357_000_000_000_000
         (["2013-01-01T00:26:40Z"], SPEC),
         (["2013-01-01T01:26:40+01:00"], SPEC),
         (["2013-01-01 00:26:40"], SPEC),
-        ([str(MOMENT)], SPEC),
+        (["2013-01-01t00:26:40z"], SPEC),
+        (["2013-01-01T01:26:40.000+01:00"], SPEC),
     ],
 )
 def test_times_of_every_kind_are_one_instant(times: Any, spec: EventsSpec) -> None:
@@ -115,7 +116,6 @@ ABSURD = [
     pa.array([FAR, -FAR]).cast(pa.timestamp("s", "UTC")),
     pa.array([2**31 - 1, -(2**31)], pa.int32()).cast(pa.date32()),
     pa.array([1e300, -1e300]),
-    ["1e300", "inf"],
     pa.array([2**64 - 1, 2**63], pa.uint64()),
 ]
 
@@ -145,6 +145,8 @@ def test_range_of_times_includes_its_first_and_excludes_its_last() -> None:
         (None, "MissingColumn"),
         (pa.array([None], pa.int64()), "MissingValue"),
         (["yesterday"], "MalformedTime"),
+        ([str(MOMENT)], "MalformedTime"),
+        (["1e300"], "MalformedTime"),
         ([""], "MalformedTime"),
         ([np.nan], "MalformedTime"),
         ([np.inf], "MalformedTime"),
