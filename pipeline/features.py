@@ -16,10 +16,13 @@ _IDENTITY = {batches.EVENT_ID: "event_id", batches.EVENT_TIME: "event_time", bat
 
 
 def training_rows(events: pa.RecordBatch, job: Job) -> pa.RecordBatch:
-    """Id, time, subject and all features of the job, in spec order: what a model may be trained on."""
+    """Id, time, subject and all features of the job, in spec order: what a model may be trained on.
+
+    A feature keeps its name; the identity column of that name is `__event_id`, `__event_time` or `__subject` then.
+    """
     features = [*job.features.plain, *(feature.name for feature in job.features.windowed)]
-    names = [*_IDENTITY, *features]
-    return events.select(names).rename_columns([*_IDENTITY.values(), *features])
+    identity = [own if name in features else name for own, name in _IDENTITY.items()]
+    return events.select([*_IDENTITY, *features]).rename_columns([*identity, *features])
 
 
 class _RowsFn(beam.DoFn):

@@ -17,6 +17,8 @@ SUBJECT = "__subject"
 PAYLOAD = "__payload"
 LATE = "__late"
 ROW = "__row"  # from TrackArrivals to JoinFeatures only: a number that no other event of the job has
+SCORE = "score"  # behind the scoring step: the model's answer
+SCORE_OF_EVENT = "__score"  # there: the event's own column `score`, where it has one
 RESERVED = "__"
 
 MAX_BYTES = 1024**3
@@ -112,6 +114,14 @@ def with_column(batch: pa.RecordBatch, name: str, values: pa.Array) -> pa.Record
         # The field's nullability stays: batches with and without the replacement must still be joined end to end.
         return batch.set_column(index, batch.schema.field(index).with_type(values.type), values)
     return batch.append_column(pa.field(name, values.type), values)
+
+
+def with_scores(batch: pa.RecordBatch, scores: pa.Array) -> pa.RecordBatch:
+    """The batch with the model's answers as `score`; a column of that name that the events have is `__score` then."""
+    index = batch.schema.get_field_index(SCORE)
+    if index >= 0:
+        batch = batch.rename_columns([SCORE_OF_EVENT if name == SCORE else name for name in batch.schema.names])
+    return batch.append_column(pa.field(SCORE, scores.type), scores)
 
 
 def slices(batch: pa.RecordBatch, rows: int) -> list[pa.RecordBatch]:

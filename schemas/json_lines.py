@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from decimal import Context, Decimal
 from functools import lru_cache
 from itertools import repeat
-from typing import Annotated, Any, TypeAlias
+from typing import Annotated, Any, TypeAlias, TypedDict
 
 import msgspec
 import pyarrow as pa
@@ -24,6 +24,7 @@ _NAME_OR_NUMBER = str | int
 _FRACTION = re.compile(rb"-?\d+(?:\.\d+)?(?:[eE][-+]?\d+)?")
 _MOST_DIGITS = 300
 _EXACT = Context(prec=2 * _MOST_DIGITS)
+_ESCAPED = frozenset('"\\')
 _TOO_DEEP = f"nested more than {MAX_NESTING} deep"
 _TIME = str | _Int64 | float
 _Read: TypeAlias = tuple[list[Any], list[bytes], tuple[Unreadable, ...]]  # records, their bytes, what is no record
@@ -44,10 +45,13 @@ class _Decoder:
             types[subject or ""] = int | float
         self.names = tuple(types)
         self._types, self._exact = types, frozenset(n for n in types if types[n] in (_NAME_OR_NUMBER, _Int64))
-        self.strict = msgspec.json.Decoder(self._record("Line", types))
-        self._raw = msgspec.json.Decoder(
-            self._record("RawLine", {name: msgspec.Raw if name in self._exact else types[name] for name in types})
-        )
+        self.strict = self._of(types)
+        self._raw = self._of({name: msgspec.Raw if name in self._exact else types[name] for name in types})
+
+    @classmethod
+    def _of(cls, types: Mapping[str, Any]) -> Any:
+        plain = all(name.isprintable() and not _ESCAPED & set(name) for name in types)
+        return msgspec.json.Decoder(cls._record("Line", types)) if plain else _ByName(types)
 
     @staticmethod
     def _record(title: str, types: Mapping[str, Any]) -> Any:
@@ -82,6 +86,26 @@ class _Decoder:
                 raise ValueError
             text = str(int(exact)).encode()
         return msgspec.json.decode(text, type=self._types[name] | None)
+
+
+class _ByName:
+    """A decoder for names that msgspec's structs cannot have: with a quote, a backslash or a control character."""
+
+    def __init__(self, types: Mapping[str, Any]) -> None:
+        kinds = [kind if kind is msgspec.Raw else kind | None for kind in types.values()]
+        fields = dict(zip(types, kinds, strict=True))
+        line = TypedDict("line", fields, total=False)  # type: ignore[misc]  # names are data
+        self._names, self._decoder = tuple(types), msgspec.json.Decoder(line)
+        self._record = msgspec.defstruct("Line", [(f"f{index}", kind, None) for index, kind in enumerate(kinds)])
+
+    def decode(self, text: bytes) -> Any:
+        return self._of(self._decoder.decode(text))
+
+    def decode_lines(self, data: bytes) -> list[Any]:
+        return [self._of(found) for found in self._decoder.decode_lines(data)]
+
+    def _of(self, found: Mapping[str, Any]) -> Any:
+        return self._record(*(found.get(name) for name in self._names))
 
 
 _decoder = lru_cache(maxsize=64)(_Decoder)

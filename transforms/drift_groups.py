@@ -88,11 +88,17 @@ def _labelled_groups(rows: pa.RecordBatch, segments: Sequence[str]) -> tuple[lis
     labels: list[Group] = [(str(role), None) for role in roles]
     codes = [role_codes]
     for segment in segments:
-        value_codes, values = _codes(rows.column(segment))
+        value_codes, values = _codes(rows.column(_column_of(segment, rows)))
         texts = [f"{segment} is null" if value is None else f"{segment}={value}" for value in values]
         codes.append(len(labels) + role_codes * len(texts) + value_codes)
         labels.extend((str(role), text) for role in roles for text in texts)
     return labels, codes
+
+
+def _column_of(segment: str, rows: pa.RecordBatch) -> str:
+    """The event's own column: behind the scoring step `score` is the model's."""
+    own = segment == batches.SCORE and batches.SCORE_OF_EVENT in rows.schema.names
+    return batches.SCORE_OF_EVENT if own else segment
 
 
 def _codes(values: pa.Array) -> tuple[Ints, list[str | None]]:

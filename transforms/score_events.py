@@ -27,12 +27,13 @@ from transforms.state import VersionedStateCoder
 from transforms.watch_releases import MODEL_EVENTS
 
 SCORES, RECEIPTS = "scores", "receipts"
-VERSION, ROLE, DIGEST, SCORE = "__version", "__role", "__digest", "score"
+VERSION, ROLE, DIGEST = "__version", "__role", "__digest"
 
 
 class ScoredEvents(NamedTuple):
-    """`scored`: events with `__version`, `__role`, `__digest` and `score`, one row per (event, version); `scores`,
-    `receipts`, `model_events`, `dead_letters`: batches of those records."""
+    """`scored`: events with `__version`, `__role`, `__digest` and `score`, one row per (event, version), and the
+    event's own column of that name as `__score`; `scores`, `receipts`, `model_events`, `dead_letters`: batches of those
+    records."""
 
     scored: beam.PCollection[pa.RecordBatch]
     scores: beam.PCollection[pa.RecordBatch]
@@ -133,7 +134,7 @@ class _ScoreFn(beam.DoFn):
         manifest = model.manifest
         for name, value in ((VERSION, manifest.version), (ROLE, by.role), (DIGEST, manifest.digest)):
             scored = scored.append_column(name, pa.repeat(pa.scalar(value), count))
-        yield stamped(batches.with_column(scored, SCORE, receipts.column(SCORE)))
+        yield stamped(batches.with_scores(scored, receipts.column(batches.SCORE)))
 
     def _failures(self, events: pa.RecordBatch, outcome: scoring.Scored, by: scoring.Assigned) -> Iterator[Any]:
         """Dead letters for rows without a score; a shadow's failure is counted only: its event is answered."""

@@ -138,7 +138,7 @@ def test_unions_of_numbers_and_decimals_are_features(
     ("kind", "at"),
     [
         (["long", "string"], [START_US, "2013-01-01T00:00:00Z"]),
-        ([{"type": "long", "logicalType": "timestamp-millis"}, "string"], [START_US // 1000, "2013-01-01"]),
+        ([{"type": "long", "logicalType": "timestamp-millis"}, "string"], [START_US // 1000, "2013-01-01T00:00:00z"]),
         ([{"type": "int", "logicalType": "date"}, "double"], [15706, float(START_US)]),
         (["null", "double", DECIMAL | {"scale": 0}], [float(START_US), Decimal(START_US)]),
     ],
