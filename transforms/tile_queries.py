@@ -308,8 +308,15 @@ def _quantile(table: ValueCounts, ranges: Ranges, feature: FeatureSpec) -> pa.Ar
         upper = np.minimum(lower + 1, n - 1)
         at_lower = numbers[window.rank[np.searchsorted(running, before + lower, side="right")]]
         at_upper = numbers[window.rank[np.searchsorted(running, before + upper, side="right")]]
-        answer[window.query[first]] = at_lower + (at_upper - at_lower) * (place - lower)
+        answer[window.query[first]] = _between(at_lower, at_upper, place - lower)
     return pa.array(answer, mask=_unknown(table, ranges))
+
+
+def _between(low: Floats, high: Floats, share: Floats) -> Floats:
+    """The number so far on the way from `low` to `high`, also where their distance is no finite number."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        linear = low + (high - low) * share
+    return np.where(np.isfinite(linear), linear, low * (1 - share) + high * share)
 
 
 _AGGREGATES: dict[str, Callable[..., pa.Array]] = {

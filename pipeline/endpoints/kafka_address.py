@@ -70,6 +70,8 @@ def kafka_address(uri: str, place: str) -> KafkaAddress:
     parts = urlsplit(uri)
     topic = parts.path.strip("/").replace("/", ".")  # a sink's sub-folder is a topic of its own
     hosts = parts.netloc.split(",")
+    if "@" in parts.netloc:  # librdkafka would take it for a part of the host's name, and print it
+        raise SpecError(place, Absent("a user in the URI"), "sasl.username=NAME and sasl.password=${NAME}, a variable")
     if not topic or any(not host.rpartition(":")[2].isdigit() or not host.rpartition(":")[0] for host in hosts):
         raise SpecError(place, uri, _FORM)
     address = KafkaAddress(parts.netloc, topic)

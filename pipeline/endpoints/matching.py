@@ -2,7 +2,7 @@
 
 import os
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from apache_beam.io.filesystem import BeamIOError, FileMetadata
 from apache_beam.io.filesystems import FileSystems
@@ -77,9 +77,28 @@ def _local(path: str) -> dict[str, int]:
     folder = folder.rstrip("/")
     rest = path[len(folder) :].strip("/") or "*"
     pattern = re.compile(LocalFileSystem.translate_pattern(rest))
-    there = (f"{base}/{name}" for base, _, names in os.walk(f"{folder}/") for name in names)
-    there = (each.replace("//", "/") for each in there)
-    return {each: os.path.getsize(each) for each in there if pattern.match(each[len(folder) + 1 :])}
+    return {each: os.path.getsize(each) for each in _below(folder, rest) if pattern.match(each[len(folder) + 1 :])}
+
+
+def _below(folder: str, pattern: str) -> Iterator[str]:
+    """The files below the folder, without those in folders that lead to no match: a name that is not there must not
+    cost a look at the whole disk. However deep folders are, there is no recursion."""
+    parts = pattern.split("/")
+    waiting = [(f"{folder}/", 0)]
+    while waiting:
+        base, depth = waiting.pop()
+        _, folders, names = next(os.walk(base), ("", [], []))
+        yield from (base + name for name in names)
+        if "**" in pattern or depth + 1 < len(parts):
+            leads = [each for each in folders if _may_lead(parts, depth, each) and not os.path.islink(base + each)]
+            waiting += [(f"{base}{each}/", depth + 1) for each in leads]
+
+
+def _may_lead(parts: Sequence[str], depth: int, name: str) -> bool:
+    """Whether a folder so deep may hold what the parts of a pattern match; `**` stands for any number of folders."""
+    if any("**" in part for part in parts[: depth + 1]):
+        return True
+    return _GLOB.search(parts[depth]) is not None or parts[depth] == name
 
 
 def _is_hidden(path: str, pattern: str) -> bool:

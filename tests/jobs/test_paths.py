@@ -1,5 +1,7 @@
 """Paths are the names of files and folders: no sign in one is read as a part of a URL, and few as a pattern."""
 
+import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -85,3 +87,37 @@ def test_folder_without_a_file_is_one_line(flow: Flow) -> None:
     outcome = flow.run(flow.spec(uri=str(flow.root / "empty")))
     assert (outcome.code, said_nothing_of_python(outcome)) == (1, True)
     assert "no file matches" in outcome.err
+
+
+@pytest.fixture
+def deep(tmp_path: Path) -> Iterator[Path]:
+    """A folder deeper than Python's stack; removed here, as pytest's own removal is recursive."""
+    place = tmp_path / "tree"
+    for _ in range(1100):
+        place.mkdir()
+        place = place / "d"
+    place.mkdir()
+    (place / "in.json").write_bytes(json_lines(trips(2)))
+    yield place
+    (place / "in.json").unlink()
+    os.removedirs(place)
+
+
+@pytest.mark.parametrize("uri", ["nowhere/*.json", "tree/nowhere/in*", "nowhere.json"])
+def test_name_that_is_not_there_costs_no_look_at_all_folders(flow: Flow, deep: Path, uri: str) -> None:
+    outcome = flow.run(flow.spec(uri=f"{flow.root}/{uri}", columns=COLUMNS))
+    assert (outcome.code, f"no file matches file://{flow.root}/{uri}" in outcome.err) == (1, True), outcome.err
+
+
+@pytest.mark.parametrize("uri", ["tree/**.json", "tree/**/in.json"])
+def test_pattern_of_all_folders_reads_the_deepest(flow: Flow, deep: Path, uri: str) -> None:
+    outcome = flow.run(flow.spec(uri=f"{flow.root}/{uri}", columns=COLUMNS))
+    assert (outcome.code, outcome.summary.get("scored")) == (0, 2), outcome.err
+
+
+def test_pattern_in_the_middle_and_in_folders_with_brackets(tmp_path: Path) -> None:
+    for name in ("a [1]/x1/in.json", "a [1]/x2/in.json", "a [1]/x2/deeper/in.json", "a [1]/y/in.json", "a 1/x/in.json"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    found = [name.removeprefix(f"{tmp_path}/a [1]/") for name in matching_files(f"{tmp_path}/a [1]/x*/in.json")]
+    assert found == ["x1/in.json", "x2/in.json"]

@@ -30,6 +30,8 @@ def test_settings_come_from_a_file_too(tmp_path: Path) -> None:
     [
         ("kafka://a/t", "events.uri: 'kafka://a/t' is not allowed; allowed: kafka://host:port/topic"),
         ("kafka://a:1/", "allowed: kafka://host:port/topic"),
+        ("kafka://me:secret@a:1/t", "a user in the URI; allowed: sasl.username=NAME and sasl.password=${NAME}"),
+        ("kafka://token@a:1,b:2/t", "a user in the URI"),
         ("kafka://a:1/t?start=soon", "events.uri?start: 'soon' is not allowed; allowed: earliest, latest,"),
         ("kafka://a:1/t?start=committed", "together with group"),
         ("kafka://a:1/t?until=noon", "events.uri?until: 'noon' is not allowed; allowed: latest"),

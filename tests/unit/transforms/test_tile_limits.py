@@ -17,7 +17,7 @@ from schemas import batches
 from schemas.job import FeatureSpec
 from tests.reference.frames import events_batch, expected_feature
 from transforms.feature_state import FeatureState, advance, features_of
-from transforms.tile_queries import over_limit
+from transforms.tile_queries import evaluate, over_limit
 from transforms.tiles import TileTables, fold, merge, observations, plan_key
 
 MINUTE = 60_000_000
@@ -160,3 +160,15 @@ def test_times_far_apart_overflow_no_query(keys: int, far_us: list[int], every_u
     columns = [found.column(name).to_pylist() for name in "csd"]
     expected = [((0, None, None), (1, 1.0, 1))[place % 2 if place < 2 * keys else 0] for place in range(len(times))]
     assert list(zip(*columns, strict=True)) == expected
+
+
+@pytest.mark.parametrize(("q", "expected"), [(0.5, -1.5e308), (0.75, 0.0), (0.9, 0.9e308)])
+def test_quantile_between_numbers_whose_distance_is_no_finite_number(q: float, expected: float) -> None:
+    plan = plan_key([FeatureSpec("q", "key", "number", "quantile", 5 * MINUTE, 5 * MINUTE, q)], "key")
+    rows = [(0, "A", -1.5e308), (1, "A", -1.5e308), (2, "A", 1.5e308), (300, "A", 0.0)]
+    frame = pd.DataFrame(rows, columns=["second", "key", "number"])
+    frame["departed_at"] = frame["second"].astype("int64") * 1_000_000
+    frame["id"] = [f"e{place}" for place in range(4)]
+    seen = observations(plan, events_batch(frame, {"key": "string", "number": "number"}))
+    (answer,) = evaluate(plan, fold(plan, seen, LIMIT), seen)
+    assert isclose(answer[3].as_py(), expected, rel_tol=1e-12)
