@@ -40,10 +40,11 @@ def write_text(path: str, text: str) -> None:
     Raises:
         OSError: it cannot be written; what was there is as it was.
     """
-    place = Path(os.path.realpath(path))
-    if place.exists() and not place.is_file():
-        place.write_text(text, encoding="utf-8")
+    if _is_device(path):
+        with open(path, "a", encoding="utf-8") as stream:
+            stream.write(text)
         return
+    place = Path(os.path.realpath(path))
     partial = place.with_name(f".{place.name[:100]}.{secrets.token_hex(4)}.partial")
     try:
         with partial.open("w", encoding="utf-8") as stream:
@@ -62,6 +63,8 @@ def write_text(path: str, text: str) -> None:
 
 def check_text(path: str) -> None:
     """Whether `write_text` can write there; leaves nothing behind. Raises `OSError`."""
+    if _is_device(path):
+        return
     place = Path(os.path.realpath(path))
     if not place.exists() or stat.S_ISREG(place.stat().st_mode):
         probe = place.with_name(f".halflife-{secrets.token_hex(4)}.partial")
@@ -69,6 +72,13 @@ def check_text(path: str) -> None:
         probe.unlink()
     elif place.is_dir():
         raise IsADirectoryError(21, "Is a directory", path)
+
+
+def _is_device(path: str) -> bool:
+    """Whether something other than a file is there, or an open file of this process (`/dev/stdout`, `/dev/fd/63`): the
+    link of a pipe leads to no name, and that of a file to one that others write to."""
+    is_open = os.path.abspath(path).startswith(("/dev/std", "/dev/fd/", "/proc/"))
+    return os.path.exists(path) and not os.path.isdir(path) and (is_open or not os.path.isfile(path))
 
 
 def _is_local(path: str) -> bool:

@@ -2,6 +2,7 @@
 
 import base64
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -112,6 +113,26 @@ def test_unwritable_sink_is_one_line_before_the_run(flow: Flow) -> None:
     assert said_nothing_of_python(outcome), outcome.err
     assert "sinks.audit: file://" in outcome.err
     assert read_avro(flow.root / "scores") == []
+
+
+def test_summary_goes_into_an_open_pipe(flow: Flow) -> None:
+    flow.feed(json_lines(trips(2)))
+    reads, writes = os.pipe()
+    outcome = flow.run(flow.spec(), "--summary", f"/dev/fd/{writes}")
+    os.close(writes)
+    with open(reads) as stream:
+        assert (outcome.code, json.loads(stream.read() or "{}").get("scored")) == (0, 2), outcome.err
+
+
+def test_summary_in_an_open_file_leaves_what_others_write_there(flow: Flow) -> None:
+    flow.feed(json_lines(trips(2)))
+    log = flow.root / "log"
+    with log.open("a") as stream:
+        print("before", file=stream, flush=True)
+        flow.run(flow.spec(), "--summary", f"/dev/fd/{stream.fileno()}")
+        print("after", file=stream)
+    lines = log.read_text().splitlines()
+    assert (lines[0], json.loads("".join(lines[1:-1]) or "{}").get("scored"), lines[-1]) == ("before", 2, "after")
 
 
 def test_unwritable_summary_is_one_line_before_the_run(flow: Flow) -> None:
