@@ -138,9 +138,15 @@ def _labels(outputs: Sequence[Any], output: Any, manifest: Manifest, path: Path)
 
 
 def _width(output: Any) -> int | None:
-    """How many values the output has for each row; None where the graph leaves it open, or has maps."""
+    """How many values the output has for each row; None where the graph leaves it open, or has maps.
+
+    Raises:
+        WillNotLoad: it has more than a row of numbers for each record.
+    """
     if output.type.startswith("seq("):
         return None
+    if len(output.shape) > 2:
+        raise WillNotLoad(f"onnx: output {output.name!r} of shape {output.shape}; allowed: (n,) or (n, columns)")
     if len(output.shape) == 1:
         return 1
     return output.shape[1] if len(output.shape) == 2 and isinstance(output.shape[1], int) else None

@@ -147,7 +147,13 @@ def _output(outputs: Mapping[str, Any], named: object) -> str:
 
 
 def _width(spec: Any) -> int | None:
-    """How many values an output has for each row; None where the graph leaves it open."""
+    """How many values an output has for each row; None where the graph leaves it open.
+
+    Raises:
+        WillNotLoad: it has not one row for each record, or more than a row of numbers.
+    """
+    if spec.shape.rank not in (None, 1, 2):
+        raise WillNotLoad(f"tensorflow: an output of shape {spec.shape}; allowed: (n,) or (n, columns)")
     if spec.shape.rank == 1:
         return 1
     return spec.shape[1] if spec.shape.rank == 2 else None

@@ -242,6 +242,16 @@ def test_what_does_not_fit_is_refused(tmp_path: Path, changes: dict[str, Any], m
         loaded(tmp_path, **changes)
 
 
+@pytest.mark.parametrize("shape", [[-1, 3, 1], [-1, 1, 3, 1]])
+def test_output_that_is_no_row_of_numbers_is_refused(tmp_path: Path, shape: list[int]) -> None:
+    from onnx import helper
+
+    nodes = [helper.make_node("Reshape", ["features", "shape"], ["score"])]
+    graph(tmp_path, nodes, {"features": ("float", [None, 3])}, [helper.make_tensor("shape", 7, [len(shape)], shape)])
+    with pytest.raises(WillNotLoad, match=r"output 'score' of shape .*; allowed: \(n,\) or \(n, columns\)"):
+        loaded(tmp_path, output={"kind": "regression"})
+
+
 def test_labels_are_no_probability(tmp_path: Path) -> None:
     labels_only(tmp_path)
     with pytest.raises(WillNotLoad, match=r"outputs label tensor\(string\); allowed for a probability: one of floats"):

@@ -66,7 +66,7 @@ def test_answer_that_is_one_number_for_all_rows_goes_out_as_it_is(tmp_path: Path
     class Root(tf.Module):  # type: ignore[misc]  # TensorFlow has no types
         @tf.function(input_signature=[tf.TensorSpec([None, 1], tf.float32)])  # type: ignore[untyped-decorator]
         def __call__(self, rows: Any) -> Any:
-            return {"score": tf.reduce_mean(rows)}
+            return {"score": tf.raw_ops.PlaceholderWithDefault(input=tf.reduce_mean(rows), shape=None)}  # of any rank
 
     model = Root()
     tf.saved_model.save(model, str(tmp_path), signatures=model.__call__)

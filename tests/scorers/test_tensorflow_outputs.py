@@ -103,6 +103,20 @@ def test_what_does_not_fit_is_refused_when_it_is_loaded(
         loaded(tmp_path, output, **parameters)
 
 
+@pytest.mark.parametrize("kind", ["a mean of all rows", "tables", "tables of one number"])
+def test_output_that_is_no_row_of_numbers_is_refused_without_golden_records(tmp_path: Path, kind: str) -> None:
+    import tensorflow as tf
+
+    answers: dict[str, Callable[[Any], Any]] = {
+        "a mean of all rows": tf.reduce_mean,
+        "tables": lambda x: tf.stack([x, x], 1),
+        "tables of one number": lambda x: tf.reshape(x[:, 0], [-1, 1, 1]),
+    }
+    save(tmp_path, score=answers[kind])
+    with pytest.raises(WillNotLoad, match=r"an output of shape \(.*\); allowed: \(n,\) or \(n, columns\)"):
+        loaded(tmp_path, {"kind": "regression"})
+
+
 def test_width_that_the_graph_leaves_open_is_checked_by_a_row(tmp_path: Path) -> None:
     import tensorflow as tf
 
