@@ -1,5 +1,6 @@
 """Models that raise or answer what is no score, in a whole job: theirs is the failure, of the very record."""
 
+import io
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from models.manifest import Manifest
 from models.releases import Challenger
 from models.scorers import PartlyScored, Scorer
 from pipeline.interruption import Interrupted
+from pipeline.summary import print_summary
 from tests.jobs.flows import MANIFEST, Flow, json_lines, read_avro, trip, trips
 from tests.unit.models.bundles import document, write_bundle
 from transforms import scoring
@@ -118,6 +120,9 @@ def test_what_a_shadow_raises_is_counted_and_the_champion_answers(moody: Flow, r
     outcome = moody.run(moody.spec())
     assert (outcome.code, outcome.summary["scored"], moody.letters()) == (0, 10, [])
     assert outcome.summary["shadow_scores_failed"] == 1
+    table = io.StringIO()
+    print_summary(outcome.summary, table)
+    assert [line.split()[-1] for line in table.getvalue().splitlines() if "shadows failed" in line] == ["1"]
     assert outcome.summary["versions"] == {"good": {"champion": 10}, "dark": {"shadow": 9}}
 
 
