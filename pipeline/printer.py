@@ -2,14 +2,61 @@
 
 import json
 import logging
+import os
 import sys
 import traceback
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, redirect_stdout
 from typing import Any, TextIO
 
 from models.redaction import hide_secrets, hide_values
 from schemas.problems import SpecErrors
 from schemas.validation import SpecError
+
+_ours: TextIO | None = None
+
+
+def out() -> TextIO:
+    """Standard output as it was when the work began: where our own reports and records go."""
+    return _ours or sys.stdout
+
+
+@contextmanager
+def only_our_output(native: bool = True) -> Iterator[None]:
+    """Within, only what is printed to `out()` is on standard output; what models and libraries print is elsewhere.
+
+    Whoever reads a report as JSON, or scores line by line, must find nothing else there: it is on standard error.
+    `native`: also what native code and processes started within print.
+    """
+    global _ours
+    if _ours is not None:
+        yield
+        return
+    kept = _kept_descriptor() if native else None
+    _ours = sys.stdout if kept is None else os.fdopen(os.dup(kept), "w", encoding="utf-8", errors=sys.stdout.errors)
+    try:
+        with redirect_stdout(sys.stderr):
+            yield
+    finally:
+        _ours.flush()
+        if kept is not None:
+            _ours.close()
+            os.dup2(kept, 1)
+            os.close(kept)
+        _ours = None
+
+
+def _kept_descriptor() -> int | None:
+    """A copy of the process's standard output, which leads to standard error from now on; None where a test took it."""
+    try:
+        if sys.stdout.fileno() != 1 or sys.stderr.fileno() != 2:
+            return None
+    except (OSError, ValueError, AttributeError):
+        return None
+    sys.stdout.flush()
+    kept = os.dup(1)
+    os.dup2(2, 1)
+    return kept
 
 
 def shown(text: object) -> str:
@@ -71,12 +118,12 @@ def log_to_stderr(verbose: bool) -> None:
 def print_line(text: str, stream: TextIO | None = None) -> None:
     """One line of a report, on standard output unless another stream is given. Its leading spaces stay."""
     indent = " " * (len(text) - len(text.lstrip(" ")))
-    print(indent + printable(text.strip(" ")), file=stream or sys.stdout, flush=True)
+    print(indent + printable(text.strip(" ")), file=stream or out(), flush=True)
 
 
 def print_json(document: Mapping[str, Any], stream: TextIO | None = None) -> None:
     """One JSON document on one line, without the values of secret variables and without passwords in URLs."""
-    print(json.dumps(_redacted(document), ensure_ascii=False), file=stream or sys.stdout)
+    print(json.dumps(_redacted(document), ensure_ascii=False), file=stream or out())
 
 
 def _without_controls(text: str) -> str:

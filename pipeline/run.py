@@ -37,7 +37,7 @@ from pipeline.features import build_features
 from pipeline.job import job_document, parse_job
 from pipeline.options import RunOptions, parse_run_options
 from pipeline.outcomes import RunFailed, check_outcome, outcome_lines, unreached
-from pipeline.printer import note, print_json, print_line
+from pipeline.printer import note, out, print_json, print_line
 from pipeline.saying import guarded, say, say_unconnected, say_where
 from pipeline.sink_policy import SinkPolicy
 from pipeline.spec_checks import identity_columns, needed_columns
@@ -290,7 +290,7 @@ def run(arguments: Sequence[str], prog: str = "python -m pipeline", started: flo
     """Runs a job from its command line; returns the exit code: 0 done, 1 failed, 2 bad usage."""
     begun = time.time() if started is None else started
     options = parse_run_options(list(arguments), prog)
-    return guarded(lambda: _run(options, begun), options.verbose, _EXPECTED)
+    return guarded(lambda: _run(options, begun), options.verbose, _EXPECTED, options.json)
 
 
 def _run(options: RunOptions, begun: float) -> None:
@@ -321,7 +321,7 @@ def _run_and_tell(prepared: Prepared, options: RunOptions, begun: float) -> None
     if options.summary:
         write_summary(summary, options.summary)
     # Where records go to standard output, nothing else does: it is read by a program.
-    stream = sys.stderr if STDOUT in prepared.document.get("sinks", {}).values() else sys.stdout
+    stream = sys.stderr if STDOUT in prepared.document.get("sinks", {}).values() else out()
     if options.json:
         print_json(summary, stream)
     else:
@@ -336,7 +336,7 @@ def _run_and_tell(prepared: Prepared, options: RunOptions, begun: float) -> None
 def write_features(arguments: Sequence[str], prog: str = "halflife features") -> int:
     """`halflife features --job FILE --out DIR`; returns the exit code."""
     options = parse_run_options(list(arguments), prog, with_out=True)
-    return guarded(lambda: _write_features(options), options.verbose, _EXPECTED)
+    return guarded(lambda: _write_features(options), options.verbose, _EXPECTED, options.json)
 
 
 def _write_features(options: RunOptions) -> None:

@@ -5,7 +5,16 @@ from collections.abc import Callable, Mapping
 from typing import Any, TextIO
 
 from models.redaction import hide_secrets
-from pipeline.printer import complain, complain_of, log_to_stderr, note, print_line, print_traceback, shown
+from pipeline.printer import (
+    complain,
+    complain_of,
+    log_to_stderr,
+    note,
+    only_our_output,
+    print_line,
+    print_traceback,
+    shown,
+)
 from schemas.job import Job
 from schemas.validation import SpecError
 
@@ -13,14 +22,17 @@ _UNCONNECTED = ("labels", "explain")
 _UNCONNECTED_SINKS = ("quality",)
 
 
-def guarded(work: Callable[[], None], verbose: bool, expected: tuple[type[Exception], ...]) -> int:
+def guarded(
+    work: Callable[[], None], verbose: bool, expected: tuple[type[Exception], ...], as_json: bool = False
+) -> int:
     """Runs `work`; its errors become one line on standard error and an exit code, with `verbose` a traceback.
 
     `expected`: errors whose own words are made for people.
     """
     log_to_stderr(verbose)
     try:
-        work()
+        with only_our_output(native=as_json):  # else worker processes may have records to print
+            work()
     except SpecError as error:
         return complain_of(error)
     except expected as error:

@@ -27,6 +27,8 @@ def read_sample(path: Path, texts: Collection[str] = ()) -> pa.Table:
 
 def read_rows(option: str, path: Path, texts: Collection[str] = ()) -> pa.Table:
     """As `read_sample`, of another option."""
+    if not path.exists():
+        raise CannotPublish(f"{option} {path}: there is no such file or folder; allowed: {_ALLOWED}")
     files = [path] if path.is_file() else sorted(each for each in path.glob("*") if each.suffix in _READERS)
     if not files or any(each.suffix not in _READERS for each in files):
         raise CannotPublish(f"{option} {path} is not allowed; allowed: {_ALLOWED}")

@@ -2,7 +2,6 @@
 
 import io
 import os
-import sys
 import warnings
 from collections.abc import Callable, Sequence
 
@@ -11,7 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from models.errors import BundleRefused, StoreError
-from pipeline.printer import complain, complain_of, log_to_stderr, print_traceback, printable
+from pipeline.printer import complain, complain_of, log_to_stderr, only_our_output, out, print_traceback, printable
 from schemas.validation import SpecError
 
 # In a pipe nothing is folded: what reads it counts on one line for a row.
@@ -48,7 +47,8 @@ def exit_code(work: Callable[[], None], verbose: bool) -> int:
     """Does the work; its errors become one line on standard error: 1 failed or refused, 2 bad usage."""
     _quieten(verbose)
     try:
-        work()
+        with only_our_output():
+            work()
     except Refused as refusal:
         return complain(str(refusal), 1)
     except (StoreError, BundleRefused) as error:
@@ -82,10 +82,10 @@ def _cell(value: object) -> Text:
 
 
 def _print(table: Table) -> None:
-    if sys.stdout.isatty():
-        Console().print(table)
+    if out().isatty():
+        Console(file=out()).print(table)
         return
     console = Console(width=_WIDE, file=io.StringIO())
     with console.capture() as captured:
         console.print(table)
-    print("\n".join(line.rstrip() for line in captured.get().splitlines()))
+    print("\n".join(line.rstrip() for line in captured.get().splitlines()), file=out())

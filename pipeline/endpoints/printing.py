@@ -6,12 +6,13 @@ import apache_beam as beam
 import pyarrow as pa
 
 from pipeline.endpoints.json_rows import json_rows
+from pipeline.printer import out
 
 
 class _PrintFn(beam.DoFn):
     def process(self, batch: pa.RecordBatch) -> None:
         if batch.num_rows:  # in one go: the lines of several workers do not mix
-            print(b"\n".join(json_rows(batch)).decode(), flush=True)
+            print(b"\n".join(json_rows(batch)).decode(), file=out(), flush=True)
 
 
 class PrintRecords(beam.PTransform[beam.PCollection[pa.RecordBatch], Any]):
