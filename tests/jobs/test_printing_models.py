@@ -19,7 +19,7 @@ def printing(flow: Flow, monkeypatch: pytest.MonkeyPatch) -> Flow:
 
     def score(self: LinearScorer, batch: object) -> object:
         print("chatter of a model")
-        return plain(self, batch)  # type: ignore[arg-type]  # as it was called
+        return plain(self, batch)
 
     monkeypatch.setattr(LinearScorer, "score", score)
     flow.feed(json_lines(trips(3)))
