@@ -122,8 +122,12 @@ def print_line(text: str, stream: TextIO | None = None) -> None:
 
 
 def print_json(document: Mapping[str, Any], stream: TextIO | None = None) -> None:
-    """One JSON document on one line, without the values of secret variables and without passwords in URLs."""
-    print(json.dumps(_redacted(document), ensure_ascii=False), file=stream or out())
+    """One JSON document on one line, without the values of secret variables and without passwords in URLs.
+
+    Signs that steer a terminal or turn the direction of writing are escaped, all others are as they are.
+    """
+    text = json.dumps(_redacted(document), ensure_ascii=False)
+    print("".join(each if each.isprintable() else json.dumps(each)[1:-1] for each in text), file=stream or out())
 
 
 def _without_controls(text: str) -> str:

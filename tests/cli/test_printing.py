@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from pipeline.printer import print_json
 from pipeline.run import run
 from tests.cli.commands import Models, Ran, halflife
 
@@ -101,6 +102,24 @@ def test_a_traceback_hides_secrets_too(
     printed = capsys.readouterr().err
     assert "Traceback" in printed
     assert "plain-secret-77" not in printed
+
+
+@pytest.mark.parametrize("verb", [RUN, ("features", "--out", "training"), DOCTOR, LIST], ids=lambda verb: verb[0])
+def test_a_secret_in_an_option_that_is_not_known_is_hidden(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, verb: Sequence[str]
+) -> None:
+    monkeypatch.setenv("BROKER_PASSWORD", "plain-secret-77")
+    ran = said(verb, "--job", spec_at(tmp_path), "--broker_password=plain-secret-77", "\x1b[31m")
+    assert (ran.code, "plain-secret-77" in ran.err, "\x1b" in ran.err) == (2, False, False)
+
+
+@pytest.mark.parametrize("sign", ["\x9b31m", "\u202e", "\u2028", "\x7f", "\U000e0001"])
+def test_json_has_no_sign_that_steers_a_terminal(sign: str, capsys: pytest.CaptureFixture[str]) -> None:
+    print_json({"name": f"Grüße 😀 {sign}"})
+    printed = capsys.readouterr().out
+    assert json.loads(printed) == {"name": f"Grüße 😀 {sign}"}
+    assert "Grüße 😀" in printed
+    assert printed.rstrip("\n").isprintable()
 
 
 def test_only_the_printer_prints(root: Path) -> None:
