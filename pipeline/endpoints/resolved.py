@@ -23,8 +23,8 @@ def resolve(options: RunOptions) -> dict[str, Any]:
     """The job spec with its settings and absolute URIs.
 
     Raises:
-        SpecError: with all that is wrong with it. Then, and only then, its input is looked at too, if it is of files:
-            who mends a spec also wants to know of the columns that are not there.
+        SpecError: with all that is wrong with it. Then, and only then, local input is looked at too: who mends a spec
+            also wants to know of the columns that are not there.
     """
     document, problems = read_spec(options.job, options.settings)
     _absolute_uris(document, problems)
@@ -69,7 +69,7 @@ def _look_at_columns(document: dict[str, Any], problems: Problems) -> None:
     events = document["events"]
     if not {"uri", "format"} <= events.keys():  # misspelt
         return
-    if "columns" not in events and scheme_of(events["uri"]) in FILE_SCHEMES:
+    if "columns" not in events and scheme_of(events["uri"]) == "file":
         needed, identity = needed_columns(document, problems.sound), identity_columns(document, problems.sound)
         columns = sampled_types(sources.open_source(events).sample(), events["format"], needed, identity)
         problems.add(column_errors(document, columns, problems.sound))
