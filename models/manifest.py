@@ -11,7 +11,7 @@ from typing import Any, ClassVar, Literal, TypeAlias
 from models.distribution import DISTRIBUTION
 from models.errors import BundleRefused
 from models.strict_json import parse_object
-from schemas.times import parse_instant_us
+from schemas.times import INSTANT, parse_instant_us
 from schemas.validation import MISSING, UNKNOWN_KEY, Absent, SpecError, validate
 
 InputType: TypeAlias = Literal["number", "integer", "boolean", "string"]
@@ -26,6 +26,7 @@ MANIFEST = "manifest.json"
 SIGNATURE = "model.sig"
 MAX_MANIFEST_BYTES = 8 * 1024 * 1024
 _MAX_NAME_BYTES = 255
+_MOST_NAMED = 20
 _INT64 = range(-(2**63), 2**63)
 
 
@@ -313,7 +314,7 @@ def _check_times(manifest: Manifest) -> None:
         try:
             parse_instant_us(text)
         except ValueError:
-            raise InvalidManifest(place, text, "an RFC 3339 time such as 2013-03-01T00:00:00Z") from None
+            raise InvalidManifest(place, text, INSTANT) from None
 
 
 def _check_linear(manifest: Manifest) -> None:
@@ -329,7 +330,9 @@ def _check_linear(manifest: Manifest) -> None:
         ("categories", terms.categories, strings),
     ):
         for name in sorted(wanted ^ set(given)):
-            allowed = f"one entry for each of {', '.join(sorted(wanted)) or 'no inputs'}"
+            first = sorted(wanted)[:_MOST_NAMED]
+            more = f" and {len(wanted) - len(first)} more" if len(wanted) > len(first) else ""
+            allowed = f"one entry for each of {', '.join(first) or 'no inputs'}{more}"
             raise InvalidManifest(f"linear.{key}.{name}", MISSING if name in wanted else UNKNOWN_KEY, allowed)
     for key, scaling in (("means", terms.means), ("scales", terms.scales)):
         for name in sorted(set(scaling) - numbers):

@@ -11,12 +11,13 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from functools import cache
 from importlib import resources
-from typing import Any
+from typing import Any, cast
 
-from jsonschema import Draft202012Validator
+from jsonschema import Draft202012Validator, validators
 from jsonschema.exceptions import ValidationError
 
 _SHOWN_CHARACTERS = 80
+_PATH_CHARACTERS = 400
 _TYPE_NAMES = {
     "object": "a mapping",
     "array": "a list",
@@ -53,23 +54,26 @@ class SpecError(ValueError):
         self.allowed = allowed
 
     def __str__(self) -> str:
-        place = self.path or "document"
+        place = _cut(self.path) or "document"
         if isinstance(self.value, Absent):
             return f"{place}: {self.value}; allowed: {self.allowed}"
         return f"{place}: {_shown(self.value)} is not allowed; allowed: {self.allowed}"
 
 
 def validate(document: object, schema_name: str) -> None:
-    """Check a parsed JSON or YAML document against `schemas/json/<schema_name>.schema.json`.
+    """Check a parsed JSON document, which others may have written, against `schemas/json/<schema_name>.schema.json`.
+
+    It ends at the first thing that is wrong; schemas name limits of size before what is in a list or mapping, and
+    unknown keys before those that are missing. So what is refused costs no more than what is allowed.
 
     Raises:
-        SpecError: for the first thing that is wrong, unknown keys before others.
+        SpecError: for that first thing.
         FileNotFoundError: no schema has this name.
     """
     _check_plain(document, "")
-    errors = list(_validator(schema_name).iter_errors(document))
-    if errors:
-        raise min((_explain(error) for error in errors), key=_urgency)
+    error = next(_validator(schema_name).iter_errors(document), None)
+    if error is not None:
+        raise _explain(error)
 
 
 def all_errors(document: object, schema_name: str) -> list[SpecError]:
@@ -117,7 +121,22 @@ def _validator(schema_name: str) -> Draft202012Validator:
     root = json.loads(text)
     schema = _inlined(root, root.get("$defs", {}))
     Draft202012Validator.check_schema(schema)
-    return Draft202012Validator(schema)
+    return cast(Draft202012Validator, _InOrder(schema))
+
+
+def _unstated(validator: Any, allowed: Any, instance: Any, schema: Any) -> Iterator[ValidationError]:
+    """`additionalProperties` in the document's own order; jsonschema's order differs from process to process."""
+    keys = [key for key in instance if key not in schema.get("properties", {})] if isinstance(instance, Mapping) else []
+    if isinstance(allowed, Mapping):
+        for key in keys:
+            yield from validator.descend(instance[key], allowed, path=key)
+    elif keys and not allowed:
+        yield ValidationError("unknown keys")
+
+
+_InOrder = validators.extend(  # type: ignore[no-untyped-call]  # its module has no types
+    Draft202012Validator, {"additionalProperties": _unstated}
+)
 
 
 def _inlined(node: Any, definitions: Mapping[str, Any]) -> Any:
@@ -170,9 +189,16 @@ def _explain(error: ValidationError) -> SpecError:
         return SpecError(path, error.instance, f"the keys {_joined(_needed_with(error))}, which belong together")
     if keyword in ("not", "contains", "uniqueItems", "if"):
         return SpecError(path, error.instance, _described(error.schema) or _KEYWORD_PHRASES[keyword])
-    return SpecError(path, error.instance, _allowed(error.schema))
+    return SpecError(path, error.instance, _with_limit(_allowed(error.schema), keyword, error.validator_value))
 
 
+def _with_limit(allowed: str, keyword: str, limit: object) -> str:
+    """What is allowed, with the limit of size that was passed where it is not told."""
+    told = keyword not in _SIZES or str(limit) in allowed
+    return allowed if told else f"{allowed}, {_LIMITS[keyword].format(limit)}"
+
+
+_SIZES = ("minItems", "maxItems", "minProperties", "maxProperties")
 _KEYWORD_PHRASES = {
     "not": "anything but this",
     "contains": "a list with the required item",
@@ -210,7 +236,7 @@ def _unknown_keys(error: ValidationError, path: str) -> Iterator[SpecError]:
     instance = error.instance if isinstance(error.instance, Mapping) else {}
     for unknown in (key for key in instance if key not in known):
         allowed = _joined(known) or "no keys"
-        close = difflib.get_close_matches(unknown, known, n=1)
+        close = difflib.get_close_matches(unknown[:_PATH_CHARACTERS], known, n=1)
         if close:
             allowed += f"; did you mean '{close[0]}'?"
         yield SpecError(f"{path}.{unknown}" if path else unknown, UNKNOWN_KEY, allowed)
@@ -287,8 +313,10 @@ def _joined(values: Any) -> str:
 
 
 def _shown(value: object) -> str:
-    text = " ".join(repr(value).split())
-    if len(text) <= _SHOWN_CHARACTERS:
-        return text
-    half = _SHOWN_CHARACTERS // 2
-    return f"{text[: half - 1]}…{text[-half:]}"  # the end of a path is what tells it from others
+    return _cut(" ".join(repr(value).split()), _SHOWN_CHARACTERS)
+
+
+def _cut(text: str, most: int = _PATH_CHARACTERS) -> str:
+    """A text with its middle left out where it is long: the end of a path is what tells it from others."""
+    half = most // 2
+    return text if len(text) <= most else f"{text[: half - 1]}…{text[-half:]}"

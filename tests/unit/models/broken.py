@@ -184,7 +184,7 @@ SIGNED: Mapping[Callable[[Path], None], str] = {
 BROKEN: list[tuple[Callable[[Path], None], str, str]] = [
     (no_manifest, "incomplete", "has no manifest.json"),
     (missing_payload, "incomplete", "golden.jsonl is absent"),
-    (invalid_manifest, "invalid_manifest", "created_by: missing"),
+    (invalid_manifest, "invalid_manifest", "model: missing"),
     (path_outside, "path_outside", "'../x'"),
     (link_outside, "path_outside", "golden.jsonl"),
     (wrong_digest, "wrong_digest", "golden.jsonl has sha256"),
