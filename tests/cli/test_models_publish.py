@@ -239,7 +239,7 @@ REFUSED = {
     "no path": (NEW, "PATH is missing"),
     "no version": (("{skops}",), "--version is missing"),
     "unknown input": (("{skops}", *NEW, "--input", "dely:number"), "--input 'dely' is no input of the model"),
-    "no sample": (("{skops}", *NEW, "--sample", "absent.csv"), "--sample absent.csv is not allowed"),
+    "no sample": (("{skops}", *NEW, "--sample", "absent.csv"), "--sample absent.csv: there is no such file or folder"),
     "other sample": (("{skops}", *NEW, "--sample", "pyproject.toml"), "allowed: a .parquet, .csv or .avro file"),
     "no key": (("{skops}", *NEW, "--input", "carrier:string", "--sign_key", "x.pem"), "signing key 'x.pem'"),
     "no registry": (("models:/late", *NEW), "'models:/late' is not allowed; allowed: models:/NAME@ALIAS"),

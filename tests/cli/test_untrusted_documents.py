@@ -29,13 +29,25 @@ class Cost(NamedTuple):
     most_bytes: int
 
 
+# The process says its peak itself: the system's account of a child counts what its parent had when it was started.
+PROGRAM = """
+import sys
+from pipeline.cli import main
+
+code = main(sys.argv[2:])
+peak = next(line for line in open("/proc/self/status") if line.startswith("VmHWM:"))
+open(sys.argv[1], "w").write(peak.split()[1])
+sys.exit(code)
+"""
+
+
 def measured(folder: Path, *words: object) -> Cost:
     """`halflife WORDS…` in a process of its own."""
-    command = [sys.executable, "-m", "pipeline.cli", *map(str, words)]
-    out, err = folder / "out", folder / "err"
+    out, err, peak = folder / "out", folder / "err", folder / "peak"
+    command = [sys.executable, "-c", PROGRAM, str(peak), *map(str, words)]
     with out.open("w") as printed, err.open("w") as said:
         _, _, used = os.wait4(subprocess.Popen(command, stdout=printed, stderr=said).pid, 0)
-    return Cost(out.read_text(), err.read_text(), used.ru_utime + used.ru_stime, used.ru_maxrss * 1024)
+    return Cost(out.read_text(), err.read_text(), used.ru_utime + used.ru_stime, int(peak.read_text()) * 1024)
 
 
 def zeros(size: int) -> list[int]:

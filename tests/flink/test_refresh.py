@@ -88,7 +88,9 @@ def story(machines: Machines, month: list[Event], tmp_path_factory: pytest.TempP
             service.publish_broken(live.store, "broken")
             refused = sequence_of(place, "release", "--champion", "broken")
             live.wait_until(lambda: bool(service.told(broker, "refused", "broken")), SECONDS, "broken refused")
-            back = sequence_of(place, "rollback", "--to", 1, "--reason", "worse on Mondays")
+            # The refused one may be scheduled still: without the option one more release would take its place at once.
+            words = ("--to", 1, "--keep_scheduled", "--reason", "worse on Mondays")
+            back = sequence_of(place, "rollback", *words)
             wait_for(live, "v1", "champion", back)
         live.wait_until_all_scored("five releases")
         releases = place.json("timeline")["releases"]

@@ -1,5 +1,6 @@
 """A topic as far as it reaches: every record is an event or a dead letter, and what is odd is counted."""
 
+import json
 import struct
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
@@ -22,7 +23,9 @@ from transforms import metrics
 from transforms.decode import DecodeEvents
 
 SPEC = EventsSpec("", "json", "id", "at", None, 0, (("delay", "number"),), (0, 2 * now_us()), "us")
-RECORD = b'{"schema": "{\\"type\\": \\"record\\", \\"name\\": \\"E\\", \\"fields\\": []}"}'
+FIELD = {"name": "id", "type": "string"}
+SCHEMA = json.dumps({"type": "record", "name": "E", "fields": [FIELD]})
+RECORD = json.dumps({"schema": SCHEMA}).encode()
 
 
 def values(batch: pa.RecordBatch, column: str) -> list[str]:
@@ -80,4 +83,4 @@ def test_password_of_a_registry_is_in_the_environment(
     with pytest.raises(TopicUnreadable, match=rf"the schema registry {guarded} refuses \(401"):
         schema_of(frame, address)
     monkeypatch.setenv("HALFLIFE_REGISTRY_PASSWORD", "me:sesame")
-    assert schema_of(frame, address) == '{"type": "record", "name": "E", "fields": []}'
+    assert schema_of(frame, address) == SCHEMA
