@@ -1,5 +1,6 @@
 """Receipts of scored rows: what they are stamped with, and the batch of records."""
 
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -47,6 +48,18 @@ class Definitions:
         return found
 
 
+def _repeated(value: Any, kind: pa.DataType, count: int) -> pa.Array:
+    """The value in each of so many rows. Texts and nulls, much of a receipt, are made once for many batches."""
+    if value is not None and not pa.types.is_string(kind):
+        return pa.repeat(pa.scalar(value, kind), count)
+    return _kept(value, kind, max(1 << (count - 1).bit_length(), 1024) if count else 1024).slice(0, count)
+
+
+@lru_cache(maxsize=48)
+def _kept(value: Any, kind: pa.DataType, rows: int) -> pa.Array:
+    return pa.repeat(pa.scalar(value, kind), rows)
+
+
 def receipts_of(
     events: pa.RecordBatch,
     outcome: scoring.Scored,
@@ -91,5 +104,5 @@ def receipts_of(
             arrays.append(columns[field.name])
         else:
             # What nothing fills yet is null.
-            arrays.append(pa.repeat(pa.scalar(constants.get(field.name), field.type), count))
+            arrays.append(_repeated(constants.get(field.name), field.type, count))
     return pa.RecordBatch.from_arrays(arrays, schema=arrow_schema("Receipt"))
