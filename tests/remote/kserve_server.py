@@ -1,8 +1,9 @@
-"""Runs in KServe's environment: its model server with a model that halves the third feature."""
+"""Runs in KServe's environment: its model server with a model that halves the third feature, and one of every type."""
 
 import sys
 from typing import Any
 
+import numpy as np
 import uvicorn
 from grpc import aio
 from kserve import InferOutput, InferRequest, InferResponse, Model, ModelServer  # type: ignore[import-not-found]
@@ -27,6 +28,35 @@ class Late(Model):  # type: ignore[misc]  # has no types here
         return InferResponse(response_id=payload.id or "", model_name=self.name, infer_outputs=[score])
 
 
+class Strain(Model):  # type: ignore[misc]  # has no types here
+    """Takes a tensor of each type by name; its answer minds every value, the last digit of an integer too."""
+
+    TYPES = {"delay": "FP64", "distance": "INT64", "weekend": "BOOL", "carrier": "BYTES"}  # noqa: RUF012  # as KServe's
+
+    def load(self) -> bool:
+        """Nothing to load."""
+        self.ready = True
+        return True
+
+    async def get_input_types(self) -> list[dict[str, Any]]:
+        """For the metadata."""
+        return [{"name": name, "datatype": kind, "shape": [-1]} for name, kind in self.TYPES.items()]
+
+    def predict(self, payload: InferRequest, headers: Any = None, response_headers: Any = None) -> InferResponse:
+        """Tensors of shape (n) in, the FP64 tensors `score` of shape (n) and `both` of shape (n, 2) out."""
+        columns = {each.name: each.as_numpy() for each in payload.inputs}
+        delay = columns["delay"]
+        texts = [each.decode() if isinstance(each, bytes) else str(each) for each in columns["carrier"]]
+        score = np.where(np.isnan(delay), 5.0, np.arctan(delay / 50)) + columns["distance"] % 1000 / 100
+        score += 2 * columns["weekend"] + [len(text) % 7 + 3 * (text == "DL") for text in texts]
+        outputs = []
+        for name, values in (("score", score), ("both", np.column_stack((-score, 10 * score)))):
+            output = InferOutput(name=name, shape=list(values.shape), datatype="FP64")
+            output.set_data_from_numpy(values, binary_data=False)
+            outputs.append(output)
+        return InferResponse(response_id=payload.id or "", model_name=self.name, infer_outputs=outputs)
+
+
 def listen_on_loopback() -> None:
     """KServe's servers listen on all interfaces and take no address: theirs is replaced."""
     config: Any = uvicorn.Config
@@ -44,6 +74,7 @@ def listen_on_loopback() -> None:
 
 if __name__ == "__main__":
     listen_on_loopback()
-    model = Late("late")
-    model.load()
-    ModelServer(http_port=int(sys.argv[1]), grpc_port=int(sys.argv[2]), workers=1).start([model])
+    models: list[Any] = [Late("late"), Strain("strain")]
+    for model in models:
+        model.load()
+    ModelServer(http_port=int(sys.argv[1]), grpc_port=int(sys.argv[2]), workers=1).start(models)

@@ -15,7 +15,7 @@ from models.manifest import InvalidManifest, Output
 from models.scorers.remote.tensors import scores_of
 from tests.remote.doubles import Reply, Request, ScriptedServer
 from tests.remote.manifests import BASE, batch, loaded
-from tests.remote.servers import MlServer, TfServing
+from tests.remote.servers import KServe, MlServer, TfServing
 from tests.scorers.alone import Case, Model, differences, sampled
 from tests.scorers.alone.cases import Record
 
@@ -25,7 +25,7 @@ SEEN: list[Record] = [
     {"delay": -4.5, "distance": 2400, "weekend": False, "carrier": "DL"},
     {"delay": 0.25, "distance": 100, "weekend": True, "carrier": "UA"},
 ]
-NAMED = [
+NAMED: list[dict[str, Any]] = [
     {"name": "delay", "type": "number", "nullable": True},
     {"name": "distance", "type": "integer", "nullable": True, "default": 700},
     {"name": "weekend", "type": "boolean"},
@@ -83,6 +83,38 @@ def test_openinference_answers_for_the_record_alone(mlserver: MlServer, scheme: 
         return Model(manifest, truth, SEEN)
 
     found = differences(Case("openinference", scheme, make), tmp_path, sampled)
+    assert not found, "; ".join(map(str, found[:5]))
+
+
+def strained(record: Record) -> float:
+    """What KServe's model `strain` answers."""
+    delay, carrier = record["delay"], record["carrier"] or ""
+    score = 5.0 if delay is None else float(np.arctan(delay / 50))
+    carriers = len(carrier) % 7 + 3 * (carrier == "DL")
+    return score + int(record["distance"]) % 1000 / 100 + 2 * bool(record["weekend"]) + carriers
+
+
+# The protocol's JSON has no way to say that a number is null.
+@pytest.mark.parametrize(
+    ("scheme", "nullable", "chosen", "factor"),
+    [
+        ("http", False, {"output": "score"}, 1),
+        ("grpc", True, {"output": "score"}, 1),
+        ("http", False, {"output": "both", "column": 0}, -1),
+        ("grpc", True, {"output": "both", "column": 1}, 10),
+    ],
+)
+def test_kserve_answers_for_the_record_alone(
+    kserve: KServe, scheme: str, nullable: bool, chosen: dict[str, Any], factor: int, tmp_path: Path
+) -> None:
+    def make(folder: Path) -> Model:
+        folder.mkdir(parents=True, exist_ok=True)
+        inputs: list[dict[str, Any]] = [{"name": "delay", "type": "number", "nullable": nullable}, *NAMED[1:]]
+        parameters = {"url": kserve.url(scheme), "model": "strain", "feed": "named", **chosen}
+        manifest = {"inputs": inputs, "output": {"kind": "regression"}, "parameters": parameters}
+        return Model(manifest, lambda record: factor * strained(record), SEEN)
+
+    found = differences(Case("openinference", f"kserve-{scheme}", make), tmp_path, sampled)
     assert not found, "; ".join(map(str, found[:5]))
 
 
