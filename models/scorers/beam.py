@@ -19,6 +19,7 @@ from models.inputs import as_matrix
 from models.manifest import Manifest
 from models.scorers.answers import answers_of
 from models.scorers.base import Scorer, WillNotLoad, payload_files, settings
+from models.scorers.outputs import picked, stated_column, try_row
 
 _INFERENCE = "apache_beam.ml.inference"
 _FILE, _OBJECT = "bundle:", "import:"
@@ -30,7 +31,7 @@ class BeamScorer(Scorer):
     An argument `bundle:PATH` becomes the path of that file or folder of the bundle, `import:module:name` that
     object, and a text for an argument that is an enum its member of that name. A handler of numpy arrays gets
     one float64 row for each record, one of pandas a DataFrame of one row. Its answers have one value for each
-    row, or one for each class.
+    row, or one for each class, or several of which `parameters.column` names the place of one.
 
     The kind is for jobs with --allow_pickle only. Refused before they are made are handlers that ignore
     `update_model_path` (in Beam 2.77 those of ONNX, XGBoost, TensorRT, vLLM and of remote models): under
@@ -43,7 +44,7 @@ class BeamScorer(Scorer):
     def __init__(self, handler: Any, manifest: Manifest) -> None:
         self._handler = handler
         self._rows = _row_maker(handler)
-        self._answers = answers_of(manifest)
+        self._answers, self._column = answers_of(manifest), stated_column(manifest)
         self._model = handler.load_model()
 
     @classmethod
@@ -55,7 +56,9 @@ class BeamScorer(Scorer):
     @classmethod
     def load_trusting_pickles(cls, folder: Path, manifest: Manifest) -> "BeamScorer":
         """Make the handler and let it load its model."""
-        return cls(_handler(folder, manifest), manifest)
+        scorer = cls(_handler(folder, manifest), manifest)
+        try_row(scorer, manifest)
+        return scorer
 
     def score(self, batch: pa.RecordBatch) -> npt.NDArray[np.float64]:
         """Score as one batch of the handler, of DataFrames as several where it would mix types; never as none."""
@@ -71,7 +74,11 @@ class BeamScorer(Scorer):
 
     def _scored(self, batch: pa.RecordBatch) -> npt.NDArray[np.float64]:
         results = list(self._handler.run_inference(self._rows(batch), self._model))
-        return self._answers.scores(np.asarray([np.asarray(_inference(result)) for result in results]))
+        answer = picked("beam", np.asarray([np.asarray(_inference(result)) for result in results]), self._column)
+        if answer.ndim == 2 and answer.shape[1] > 1 and self._answers.kind == "regression":
+            allowed = f"one, by --setting column=0 to {answer.shape[1] - 1}"
+            raise WillNotLoad(f"beam: the model answers each row with {answer.shape[1]} numbers; allowed: {allowed}")
+        return self._answers.scores(answer)
 
 
 def _inference(result: Any) -> Any:
@@ -80,7 +87,7 @@ def _inference(result: Any) -> Any:
 
 
 def _named(manifest: Manifest) -> tuple[str, Mapping[str, Any]]:
-    given = settings(manifest, "handler", "arguments", "classes")
+    given = settings(manifest, "handler", "arguments", "classes", "column")
     name, arguments = given.get("handler"), given.get("arguments", {})
     if not isinstance(name, str) or name.count(":") != 1 or not isinstance(arguments, dict):
         raise WillNotLoad(f"beam: handler {name!r}; allowed: parameters {{handler: 'module:Class', arguments: {{…}}}}")

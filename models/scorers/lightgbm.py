@@ -15,6 +15,7 @@ from models.scorers.base import Scorer, WillNotLoad, only_file, settings
 from models.scorers.categories import Categories, categories_of
 from models.scorers.columns import in_trained_order, strings_of, trained_matrix
 from models.scorers.lightgbm_text import ModelText, categories_by_input, read_model_text
+from models.scorers.outputs import chosen_output
 
 _PROBABILITIES = ("binary", "multiclass", "multiclassova", "cross_entropy")
 _SEVERAL = ("multiclass", "multiclassova")
@@ -27,20 +28,23 @@ class LightgbmScorer(Scorer):
     A null is missing, which LightGBM counts as 0 where training saw none. An input that was a category of pandas,
     a text, an integer, a float or a boolean, gets the codes of training; another category is missing, as it is to
     the library. Output `probability` needs the objective binary, cross_entropy or multiclass; `class` is the most
-    probable class; `regression` is the prediction.
+    probable class; `regression` is the prediction, of an objective of the trainer's own with several numbers the one
+    that `parameters.column` names.
     """
 
     kind = "lightgbm"
     requires = ("lightgbm",)
 
     def __init__(self, booster: Any, model: ModelText, manifest: Manifest, classes: Sequence[str] | None) -> None:
-        settings(manifest, "classes", "categories")
+        settings(manifest, "classes", "categories", "column")
         self._booster = booster
         self._names = _trained_names(booster.feature_name(), manifest)
         self._categories = _categories(model, self._names, manifest)
         self._answers = answers_of(manifest, classes)
         self._objective = model.header.get("objective", "none").split(" ")[0]
-        self._check_objective(int(model.header.get("num_class", "1")))
+        width = int(model.header.get("num_class", "1"))
+        self._check_objective(width)
+        self._column = chosen_output(manifest, width if self._answers.kind == "regression" else 1)
 
     @classmethod
     def load(cls, folder: Path, manifest: Manifest) -> "LightgbmScorer":
@@ -75,6 +79,8 @@ class LightgbmScorer(Scorer):
             if name in self._categories:
                 rows[rows[:, place] < 0, place] = np.nan
         answer = self._booster.predict(rows, num_threads=1)
+        if self._column is not None:
+            answer = answer[:, self._column]
         if self._answers.kind == "class" and self._objective not in _SEVERAL:
             return np.asarray(answer > 0.5, dtype=np.float64)
         return self._answers.scores(answer)
@@ -97,7 +103,7 @@ class LightgbmScorer(Scorer):
             allowed = ", ".join(_PROBABILITIES)
             raise WillNotLoad(f"lightgbm: objective {self._objective!r}; allowed for a class: {allowed}")
         if self._answers.kind == "regression" and self._objective in _SEVERAL:
-            raise WillNotLoad(f"lightgbm: objective {self._objective!r}; allowed for a regression: one with one value")
+            raise WillNotLoad(f"lightgbm: objective {self._objective!r}; allowed: output class or probability")
 
 
 def _trained_names(features: list[str], manifest: Manifest) -> list[str]:

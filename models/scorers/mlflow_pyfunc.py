@@ -13,6 +13,7 @@ from models.manifest import Input, Manifest
 from models.scorers.answers import Answers, answers_of
 from models.scorers.base import PartlyScored, Scorer, WillNotLoad, settings
 from models.scorers.mlflow_signature import SignedInputs
+from models.scorers.outputs import check_column, picked, stated_column
 
 _TRIAL: dict[str, Any] = {"number": 0.0, "integer": 0, "boolean": False, "string": ""}
 _TRIAL_TIME = "1970-01-01T00:00:00Z"
@@ -21,14 +22,17 @@ _TRIAL_TIME = "1970-01-01T00:00:00Z"
 class PyfuncScorer(Scorer):
     """A pyfunc: a DataFrame with the manifest's names, or tensors, in the signature's types.
 
-    Its answer is one column, the one `parameters.output` names, or one for each class. A value that the signature's
+    Its answer is one column, the one that `parameters.output` names or that `parameters.column` counts, or one for each
+    class. A value that the signature's
     type cannot hold without loss is an error of its record; the nearest float counts as no loss.
     """
 
     kind = "mlflow"
 
     def __init__(self, model: Any, manifest: Manifest) -> None:
-        self._output = settings(manifest, "output", "classes").get("output")
+        given = settings(manifest, "output", "classes", "column")
+        self._output = given.get("output")
+        self._column = stated_column(manifest)
         self._model = model
         self._answers: Answers = answers_of(manifest)
         signature = model.metadata.signature
@@ -62,10 +66,7 @@ class PyfuncScorer(Scorer):
         return scores
 
     def _answer(self, fed: Any, rows: int) -> npt.NDArray[np.float64]:
-        answer = self._model.predict(fed)
-        if self._output is not None:
-            answer = answer[self._output]
-        found = np.asarray(answer)
+        found = self._chosen(self._model.predict(fed))
         if found.dtype.kind in "OUST" and self._answers.classes is not None:
             found = _places(found, self._answers.classes)
         scores = self._answers.scores(found)
@@ -74,6 +75,15 @@ class PyfuncScorer(Scorer):
                 f"the model answers {rows} rows with shape {found.shape}; allowed: one number for each row"
             )
         return scores
+
+    def _chosen(self, answer: Any) -> npt.NDArray[Any]:
+        """The one output of several, by name or place."""
+        if self._output is not None:
+            answer = answer[self._output]
+        if self._column is not None and hasattr(answer, "columns"):  # each column of a DataFrame keeps its type
+            check_column("mlflow", self._column, len(answer.columns))
+            return np.asarray(answer.iloc[:, self._column])
+        return picked("mlflow", np.asarray(answer), self._column)
 
     def _try_example(self, folder: Path) -> None:
         """Score the input example that was saved with the model, if there is one."""
@@ -117,14 +127,14 @@ class PyfuncScorer(Scorer):
             return  # made-up values prove nothing; golden records do
         if self._output is not None and not _has_column(answer, self._output):
             raise WillNotLoad(f"mlflow: the answer has no column {self._output!r}; allowed: {_columns_of(answer)}")
-        found = np.asarray(answer if self._output is None else answer[self._output])
+        found = self._chosen(answer)
         if found.dtype.kind in "OUST" and self._answers.classes is None:
             labels = f"{_columns_of(answer)} of texts or mixed types"
             raise WillNotLoad(f"mlflow: the model answers {labels}; allowed: numbers, or parameter classes, its labels")
         if self._answers.kind == "regression" and found.ndim == 2 and found.shape[1] > 1:
             raise WillNotLoad(
-                f"mlflow: the model answers each row with {found.shape[1]} numbers; allowed for a regression: one, or "
-                f"parameter output, one of {_columns_of(answer)}"
+                f"mlflow: the model answers each row with {found.shape[1]} numbers; allowed for a regression: one, by "
+                f"--setting column=0 to {found.shape[1] - 1}, or --setting output=NAME, one of {_columns_of(answer)}"
             )
         if self._answers.kind == "probability" and found.ndim == 2 and found.shape[1] > 1:
             self._answers.column(found.shape[1])

@@ -55,7 +55,8 @@ class _Feed:
         elif self.tensor == _BOOLEANS:
             values = column.to_numpy(zero_copy_only=False)
         else:
-            values = as_floats(column, name).astype(_FLOATS[self.tensor])
+            with np.errstate(over="ignore"):  # what the tensor's floats cannot hold is infinity in them
+                values = as_floats(column, name).astype(_FLOATS[self.tensor])
         return values
 
 

@@ -74,7 +74,7 @@ def reading_of(manifest: Manifest, classes: Sequence[str] | None, width: int | N
     Raises:
         WillNotLoad: `positive`, `classes` or `column` do not fit the model or each other.
     """
-    answers, column = answers_of(manifest, classes), manifest.parameters.get("column")
+    answers, column = answers_of(manifest, classes), stated_column(manifest)
     if column is not None:
         _check_stated(manifest, column)
         if width is not None:
@@ -97,8 +97,12 @@ def try_once(scorer: Scorer, manifest: Manifest) -> None:
     Raises:
         WillNotLoad: the answer does not fit the manifest.
     """
-    if manifest.output.positive is None and not {"classes", "column"} & set(manifest.parameters):
-        return
+    if manifest.output.positive is not None or {"classes", "column"} & set(manifest.parameters):
+        try_row(scorer, manifest)
+
+
+def try_row(scorer: Scorer, manifest: Manifest) -> None:
+    """As `try_once`, whatever is stated."""
     columns = [
         pa.array([_ZEROS[entry.type] if entry.default is None else entry.default], ARROW_TYPES[entry.type])
         for entry in manifest.inputs
@@ -117,9 +121,47 @@ def check_column(scorer: str, column: int, width: int) -> None:
         raise WillNotLoad(f"{scorer}: parameters.column {column}; allowed: 0 to {width - 1}")
 
 
-def _check_stated(manifest: Manifest, column: object) -> None:
-    if type(column) is not int or column < 0:
+def chosen_output(manifest: Manifest, width: int) -> int | None:
+    """The one of `width` outputs (targets, quantiles) that `parameters.column` chooses; None where there is but one.
+
+    Raises:
+        WillNotLoad: of several none is chosen, or one that there is not.
+    """
+    column = stated_column(manifest)
+    if width == 1:
+        if column is not None:
+            raise WillNotLoad(f"{manifest.scorer}: parameters.column {column}; allowed: none, the model has one output")
+        return None
+    if column is None:
+        allowed = f"one, by --setting column=0 to {width - 1}"
+        raise WillNotLoad(f"{manifest.scorer}: the model has {width} outputs for each row; allowed: {allowed}")
+    check_column(manifest.scorer, column, width)
+    return column
+
+
+def stated_column(manifest: Manifest) -> int | None:
+    """`parameters.column`, which may not be what the model has. Raises `WillNotLoad` where it is no position."""
+    column = manifest.parameters.get("column")
+    if column is not None and (type(column) is not int or column < 0):
         raise WillNotLoad(f"{manifest.scorer}: parameters.column {column!r}; allowed: a position, from 0 on")
+    return column
+
+
+def picked(scorer: str, answer: npt.NDArray[Any], column: int | None) -> npt.NDArray[Any]:
+    """The column of an answer of shape (n, columns); all of the answer where `column` is null.
+
+    Raises:
+        WillNotLoad: there is no such column.
+    """
+    if column is None:
+        return answer
+    if answer.ndim != 2:
+        raise WillNotLoad(f"{scorer}: parameters.column {column}; allowed: none, the model has one output")
+    check_column(scorer, column, answer.shape[1])
+    return np.ascontiguousarray(answer[:, column])
+
+
+def _check_stated(manifest: Manifest, column: int) -> None:
     if manifest.output.kind == "class" or manifest.output.positive is not None:
         said = "a class" if manifest.output.kind == "class" else f"class {manifest.output.positive!r}"
         raise WillNotLoad(f"{manifest.scorer}: parameters.column {column} for {said}; allowed: for a number of several")

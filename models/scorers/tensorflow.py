@@ -74,7 +74,8 @@ class TensorflowScorer(Scorer):
         if spec.shape.rank == 2 and values.ndim == 1:
             values = values[:, np.newaxis]
         if values.dtype != object:
-            values = values.astype(spec.dtype.as_numpy_dtype)
+            with np.errstate(over="ignore"):  # what float32 cannot hold is infinity, as in TensorFlow
+                values = values.astype(spec.dtype.as_numpy_dtype)
         return self._to_tensor(values, spec.dtype)
 
 

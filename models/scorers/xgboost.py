@@ -15,6 +15,7 @@ from models.scorers.answers import answers_of
 from models.scorers.base import Scorer, WillNotLoad, only_file, settings
 from models.scorers.categories import Categories, categories_of, stated_categories
 from models.scorers.columns import in_trained_order, known_rows_scored, strings_of, trained_matrix
+from models.scorers.outputs import chosen_output
 
 _PROBABILITIES = ("binary:logistic", "multi:softprob")
 _CLASSES = (*_PROBABILITIES, "binary:hinge", "multi:softmax")
@@ -27,15 +28,16 @@ class XgboostScorer(Scorer):
     A value of a categorical feature, a text or an integer, gets the code that training gave it, by the categories
     that the file keeps (xgboost 3.1 and later) or `parameters.categories` states; a row with any other value is
     not scored (`PartlyScored`). Output `probability` needs the objective binary:logistic or multi:softprob; `class`
-    is multi:softmax's answer or the most probable class; `regression` is the prediction. A booster stopped early
-    answers by its best iteration, as XGBClassifier does.
+    is multi:softmax's answer or the most probable class; `regression` is the prediction. Of several targets or
+    quantiles `parameters.column` names the place of one. A booster stopped early answers by its best iteration, as
+    XGBClassifier does.
     """
 
     kind = "xgboost"
     requires = ("xgboost", "pandas")
 
     def __init__(self, booster: Any, matrix: Any, manifest: Manifest) -> None:
-        settings(manifest, "classes", "categories")
+        settings(manifest, "classes", "categories", "column")
         self._booster = booster
         self._matrix = matrix
         self._names = in_trained_order(manifest, booster.feature_names, booster.num_features())
@@ -45,7 +47,9 @@ class XgboostScorer(Scorer):
         self._in_place = learner["gradient_booster"]["name"] != "gblinear"
         self._objective: str = learner["objective"]["name"]
         self._rounds = (0, int(booster.attr("best_iteration") or -1) + 1)
-        self._check_objective(learner["learner_model_param"])
+        trained: Mapping[str, str] = learner["learner_model_param"]
+        self._target = chosen_output(manifest, max(int(trained.get("num_target", "1")), 1))
+        self._check_objective(max(int(trained["num_class"]), 2))
 
     @classmethod
     def load(cls, folder: Path, manifest: Manifest) -> "XgboostScorer":
@@ -69,24 +73,23 @@ class XgboostScorer(Scorer):
             answer = self._booster.inplace_predict(rows, iteration_range=self._rounds)
         else:
             answer = self._booster.predict(self._matrix(rows, feature_names=self._booster.feature_names))
+        if self._target is not None:
+            answer = answer[:, self._target]
         if self._answers.kind == "class" and self._objective == "binary:logistic":
             return np.asarray(answer > 0.5, dtype=np.float64)
         return self._answers.scores(answer)
 
-    def _check_objective(self, trained: Mapping[str, str]) -> None:
-        classes = int(trained["num_class"])
-        if int(trained.get("num_target", "1")) > 1:
-            raise WillNotLoad(f"xgboost: {trained['num_target']} targets; allowed: a model of one target")
+    def _check_objective(self, classes: int) -> None:
         if self._answers.kind == "probability":
             if self._objective not in _PROBABILITIES:
                 allowed = " or ".join(_PROBABILITIES)
                 raise WillNotLoad(f"xgboost: objective {self._objective!r}; allowed for a probability: {allowed}")
-            self._answers.column(max(classes, 2))
+            self._answers.column(classes)
         if self._answers.kind == "class" and self._objective not in _CLASSES:
             allowed = ", ".join(_CLASSES)
             raise WillNotLoad(f"xgboost: objective {self._objective!r}; allowed for a class: {allowed}")
         if self._answers.kind == "regression" and self._objective.startswith("multi:"):
-            raise WillNotLoad(f"xgboost: objective {self._objective!r}; allowed for a regression: one with one value")
+            raise WillNotLoad(f"xgboost: objective {self._objective!r}; allowed: output class or probability")
 
 
 def _categories(booster: Any, names: Sequence[str], manifest: Manifest) -> dict[str, Categories]:

@@ -243,7 +243,7 @@ INTEGER: list[dict[str, Any]] = [{"name": "a", "type": "integer", "nullable": Tr
             lambda rows: rows,
             TWO,
             {},
-            "answers each row with 2 numbers; allowed for a regression: one, or .* columns a, b",
+            "answers each row with 2 numbers; allowed for a regression: one, by .*column=0 to 1, or .* columns a, b",
         ),
         (lambda rows: rows, TWO, {"parameters": {"output": "c"}}, "has no column 'c'; allowed: columns a, b"),
         (lambda rows: ["yes"] * len(rows), TWO, {}, "texts or mixed types; allowed: numbers, or parameter classes"),

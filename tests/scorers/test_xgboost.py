@@ -279,5 +279,5 @@ def test_several_targets_are_refused(tmp_path: Path) -> None:
 
     rows = frame(50, strings=False)
     xgboost.train({}, xgboost.DMatrix(rows, rows[["delay", "distance"]]), 2).save_model(tmp_path / "model.ubj")
-    with pytest.raises(WillNotLoad, match="2 targets; allowed: a model of one target"):
+    with pytest.raises(WillNotLoad, match="2 outputs for each row; allowed: one, by --setting column=0 to 1"):
         loaded(tmp_path, output={"kind": "regression"})

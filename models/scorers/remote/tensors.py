@@ -174,8 +174,8 @@ def scores_of(
     chosen = place if column is None else column
     taken = usual if chosen is None else chosen
     if not 0 <= taken < width:
-        counts = "0 or 1" if output.kind == "probability" else "0"
-        wanted = f"a column {chosen}" if chosen is not None else f"{counts} for {output.kind}"
+        one = "one, or a positive class" if output.kind == "probability" else "one"
+        wanted = f"a column {chosen}" if chosen is not None else f"{one}, or parameters.column"
         raise AnswerMalformed(f"the answer has {width} values per record; allowed: {wanted}")
     return answer[:, taken]
 

@@ -68,6 +68,8 @@ def _make(folder: Path, names: list[str], objective: str, output: str, changes: 
     target = strain(rows)
     settings = {"objective": objective, "max_depth": 4, "nthread": 1, **changes.get("train", {})}
     labels: Any = target if objective.startswith("reg") else pd.qcut(target, settings.get("num_class", 2), labels=False)
+    if changes.get("both"):
+        labels = np.column_stack([labels, np.where(rows.weekend, labels, labels.max() - labels)])
     data = xgboost.DMatrix(as_trained(rows, names), labels, enable_categorical=True)
     if objective.startswith("rank"):
         data.set_group([_ROWS // 8] * 8)
@@ -100,6 +102,11 @@ _LABELLED: dict[str, Any] = {
     "answer": lambda row: float(row[2]),
 }
 
+_SECOND: dict[str, Any] = {"parameters": {"column": 1}, "answer": lambda row: float(row[1])}
+_VECTORS = {"multi_strategy": "multi_output_tree", "tree_method": "hist"}
+_QUANTILES = {"quantile_alpha": [0.1, 0.5, 0.9]}
+_OTHER = {"output": {"positive": "0"}, "answer": lambda row: 1 - float(row[1])}
+
 CASES = tuple(
     Case("xgboost", name, partial(_make, names=names, objective=objective, output=output, changes=changes))
     for name, names, objective, output, changes in (
@@ -111,6 +118,11 @@ CASES = tuple(
         ("all-ranking", _ALL, "rank:pairwise", "regression", {}),
         ("all-hinge", _ALL, "binary:hinge", "class", {}),
         ("linear", _NUMBERS, "binary:logistic", "probability", {"train": {"booster": "gblinear"}}),
+        ("all-two-targets", _ALL, "reg:squarederror", "regression", {**_SECOND, "both": True}),
+        ("two-targets-in-a-leaf", _NUMBERS, "reg:squarederror", "regression",
+         {**_SECOND, "both": True, "train": _VECTORS}),
+        ("all-quantiles", _ALL, "reg:quantileerror", "regression", {**_SECOND, "train": _QUANTILES}),
+        ("two-labels", _NUMBERS, "binary:logistic", "probability", {**_SECOND, "both": True, **_OTHER}),
         ("all-three-classes", _ALL, "multi:softmax", "class", {"train": {"num_class": 3}}),
     )
-)
+)  # fmt: skip
