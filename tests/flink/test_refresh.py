@@ -15,7 +15,7 @@ import pytest
 from examples.flights import service
 from examples.flights.service import Event, records
 from runners.flink.broker import KafkaBroker
-from schemas.times import parse_time_us
+from schemas.times import format_time_us, now_us, parse_time_us
 from tests.cli.commands import Models
 from tests.flink.running import Machines, Running, running
 from tests.flink.soak.stream import endless, flowing
@@ -29,13 +29,14 @@ pytestmark = needs("java", "mvn", "go")
 POLL, JOB_POLL = "10s", "3s"
 PER_SECOND = 20.0
 SECONDS = 240.0
+SCHEDULED_US = 75_000_000  # ahead: the job refuses the release, and a rollback begins, well before
 COLUMNS = ["dep_delay", "distance"]
 Row = dict[str, Any]
 
 
 class Story(NamedTuple):
     """What was sent and what came back; `refused` is the sequence of the release that may change nothing,
-    `landed` that of the first with a version that no worker has loaded yet."""
+    `landed` that of the first with a version that no worker has loaded yet, `rolled` what the rollback said."""
 
     sent: list[Event]
     receipts: list[Row]
@@ -43,6 +44,7 @@ class Story(NamedTuple):
     releases: list[Row]
     refused: int
     landed: int
+    rolled: Row
 
 
 def of_the_moment(flights: Iterable[Event]) -> Iterator[Event]:
@@ -86,16 +88,22 @@ def story(machines: Machines, month: list[Event], tmp_path_factory: pytest.TempP
             promoted = sequence_of(place, "release", "--champion", "trained")
             wait_for(live, "trained", "champion", promoted)
             service.publish_broken(live.store, "broken")
-            refused = sequence_of(place, "release", "--champion", "broken")
+            later = ("--from", format_time_us(now_us() + SCHEDULED_US))
+            refused = sequence_of(place, "release", "--champion", "broken", *later)
             live.wait_until(lambda: bool(service.told(broker, "refused", "broken")), SECONDS, "broken refused")
-            # The refused one may be scheduled still: without the option one more release would take its place at once.
-            words = ("--to", 1, "--keep_scheduled", "--reason", "worse on Mondays")
-            back = sequence_of(place, "rollback", *words)
-            wait_for(live, "v1", "champion", back)
+            rolled = place.json("rollback", "--to", 1, "--reason", "worse on Mondays", "--poll", POLL)
+            for back in rolled["written"]:
+                wait_for(live, "v1", "champion", back)
         live.wait_until_all_scored("five releases")
         releases = place.json("timeline")["releases"]
     told = records(broker, "audit.models")
-    return Story(live.sent, records(broker, "audit.receipts"), told, releases, refused, landed)
+    return Story(live.sent, records(broker, "audit.receipts"), told, releases, refused, landed, rolled)
+
+
+def serving_order(story: Story) -> list[int]:
+    """The sequences of the releases in the order in which they serve."""
+    ordered = sorted(story.releases, key=lambda one: (parse_time_us(one["effective_from"]), one["sequence"]))
+    return [int(one["sequence"]) for one in ordered]
 
 
 def expected(story: Story) -> pd.DataFrame:
@@ -131,14 +139,15 @@ def test_events_that_met_a_version_while_it_landed_were_answered_by_the_one_befo
 
 def test_every_worker_cut_over_at_the_released_times(story: Story) -> None:
     """The releases of each worker's receipts, in the order of event time, only ever go on."""
-    landing = while_landing(story)
+    landing, order = while_landing(story), serving_order(story)
     by_worker: dict[str, list[Row]] = {}
     for receipt in story.receipts:
         if receipt["event_id"] not in landing:
             by_worker.setdefault(receipt["worker"], []).append(receipt)
     assert len(by_worker) >= 2
     for own in by_worker.values():
-        in_order = [one["release"] for one in sorted(own, key=lambda one: parse_time_us(one["event_time"]))]
+        by_time = sorted(own, key=lambda one: parse_time_us(one["event_time"]))
+        in_order = [order.index(one["release"]) for one in by_time]
         assert in_order == sorted(in_order)
 
 
@@ -149,8 +158,17 @@ def test_job_knew_each_release_before_its_time(story: Story) -> None:
         for release in story.releases
         if release["sequence"] > story.landed and release["sequence"] != story.refused
     }
-    assert len(ahead) == 4
+    assert len(ahead) == 3 + len(story.rolled["written"])
     assert min(ahead.values()) > 0, json.dumps(ahead)
+
+
+def test_rollback_neutralised_what_was_scheduled_and_serves_to_the_end(story: Story) -> None:
+    neutralised = story.rolled["neutralised"]
+    assert [one["release"] for one in neutralised] == [story.refused]
+    by = story.rolled["written"][-1]
+    assert neutralised[0]["by"] == by == serving_order(story)[-1]
+    last = max(story.receipts, key=lambda one: parse_time_us(one["event_time"]))
+    assert (last["version"], last["role"], last["release"]) == ("v1", "champion", by)
 
 
 def test_refused_version_says_why_and_nothing_is_late_or_dead(story: Story, broker: KafkaBroker) -> None:
