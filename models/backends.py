@@ -14,7 +14,7 @@ from obstore.store import LocalStore, MemoryStore, ObjectStore, from_url
 
 from models.errors import StoreError, one_line
 from models.local_files import Listing, folders_in, is_odd, list_files
-from models.redaction import hide_secrets, holds_credentials, public_uri
+from models.redaction import holds_credentials, public_uri
 
 _REMOTE = ("s3", "s3a", "gs", "az", "azure", "abfs", "abfss", "adl")
 # A scheme has two slashes behind it, or is one that is known: `day:1/models` is a path, and `#` and `?` are in a path.
@@ -193,7 +193,7 @@ class Backend:
                 try:
                     self._store = from_url(self.url, retry_config=_RETRIES)
                 except (BaseError, ValueError) as error:
-                    raise InvalidStoreUrl(f"store {self.url!r} cannot be opened: {_public(error)}") from None
+                    raise InvalidStoreUrl(f"store {self.url!r} cannot be opened: {one_line(error)}") from None
         return self._store
 
     def _is_odd(self, key: str) -> bool:
@@ -205,7 +205,7 @@ class Backend:
         try:
             yield
         except (BaseError, OSError, ValueError) as error:
-            raise StoreUnavailable(f"{self.url}: cannot {action}: {_public(error)}") from None
+            raise StoreUnavailable(f"{self.url}: cannot {action}: {one_line(error)}") from None
 
 
 def _scheme(url: str) -> str:
@@ -226,8 +226,3 @@ def _local_root(url: str, scheme: str) -> Path:
     if root.exists() and not root.is_dir():
         raise InvalidStoreUrl(f"store {url!r} is a file; allowed: a folder")
     return root
-
-
-def _public(error: BaseException) -> str:
-    """One line without credentials: signatures, tokens and keys travel in URLs and in servers' answers."""
-    return hide_secrets(one_line(error).partition("<?xml")[0].rstrip(" :"))

@@ -1,7 +1,9 @@
 """The two families of errors of the model side; each module defines its own members of them."""
 
-import re
 from typing import ClassVar
+
+from models.redaction import hide_secrets
+from schemas.reasons import joined, of_class, reason
 
 
 class BundleRefused(Exception):
@@ -22,21 +24,28 @@ class StoreError(Exception):
     """
 
 
-_MOST_CHARACTERS = 2000
-_FRAME = re.compile(r"\s*(\[bt\] \(\d+\)|Stack trace:\s*$)")
-
-
 def one_line(error: BaseException) -> str:
-    """Class and message of an error of a library, its lines joined to one (at most 2,000 characters).
+    """All that an error of a library or a runner says and its causes say, on one line, without secrets.
 
-    Many libraries say in the first line only where it happened, and in a later one what. Frames of native code
-    (`[bt] (0) …`) are left out: they are addresses, which differ from process to process.
+    Left out is where in the code it was said: frames, classes, source files (`schemas.reasons`).
     """
+    said, seen = [], set[int]()
+    cause: BaseException | None = error
+    while cause is not None and id(cause) not in seen:
+        seen.add(id(cause))
+        said.append(_says(cause))
+        cause = cause.__cause__
+    return writable(joined(said))
+
+
+def _says(error: BaseException) -> str:
+    if isinstance(error, BaseExceptionGroup):
+        return "; ".join([str(error.message), *(_says(each) for each in error.exceptions)])
     try:
-        text = " ".join(word for line in str(error).splitlines() if not _FRAME.match(line) for word in line.split())
+        text = hide_secrets(str(error))
     except Exception:  # an error of an untrusted model may not even be printable
         text = ""
-    return writable(f"{type(error).__name__}: {text}"[:_MOST_CHARACTERS] if text else type(error).__name__)
+    return of_class(type(error).__name__, reason(text))
 
 
 def writable(text: str) -> str:

@@ -14,8 +14,8 @@ from models.distribution import installing
 from models.errors import BundleRefused, StoreError, one_line
 from models.manifest import MANIFEST, MAX_MANIFEST_BYTES, SIGNATURE, Manifest
 from models.outages import local_disk, temporary_folder
-from models.redaction import hide_secrets
 from models.strict_json import parse_object
+from schemas.reasons import in_words
 
 _PEM = "-----BEGIN PUBLIC KEY-----"
 # Each file's path and hash is in it, and base64 adds a third.
@@ -67,8 +67,8 @@ def sign_folder(folder: Path, private_key: Path) -> None:
     except (OSError, ValueError, TypeError, AttributeError) as error:
         # The library's own words for a key of another kind would show an internal attribute.
         raise UnusableKey(
-            f"signing key {str(private_key)!r} cannot be used ({type(error).__name__}); allowed: a PEM file with an "
-            "unencrypted elliptic-curve private key (P-256, P-384 or P-521)"
+            f"signing key {str(private_key)!r} cannot be used ({in_words(type(error).__name__)}); "
+            "expected: a PEM file with an unencrypted elliptic-curve private key (P-256, P-384 or P-521)"
         ) from None
     # Never written through a link: the folder's files may be links to those of another bundle.
     (folder / SIGNATURE).unlink(missing_ok=True)
@@ -97,7 +97,7 @@ def verify_signature(folder: Path, manifest: Manifest, public_key: str) -> None:
             config.set_hashing_config(_hashing(folder)).verify(folder, signature)
         except Exception as error:
             # The signature is untrusted input to several parsers: whatever one of them raises refuses the bundle.
-            detail = f"does not hold: {hide_secrets(one_line(error))}"
+            detail = f"does not hold: {one_line(error)}"
             raise BadSignature(f"{SIGNATURE} {detail}; allowed: a signature by the trusted key") from None
 
 

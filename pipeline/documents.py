@@ -8,7 +8,7 @@ from typing import Any
 
 import yaml
 
-from pipeline.saying import on_one_line
+from models.errors import one_line
 from schemas.problems import Problems
 from schemas.validation import Absent, SpecError
 
@@ -95,10 +95,10 @@ def read_document(path: Path | str | None) -> dict[str, Any]:
     try:
         document = read_yaml(_text_of(source))
     except OSError as error:
-        said = error.strerror or on_one_line(error, 200)
+        said = error.strerror or one_line(error)
         raise SpecError("--job", str(source), f"a readable file ({said})") from None
     except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
-        raise SpecError("--job", str(source), f"a YAML file ({on_one_line(error, 200)})") from None
+        raise SpecError("--job", str(source), f"a YAML file ({one_line(error)})") from None
     if not isinstance(document, dict):
         raise SpecError("", document, "a mapping with the keys job, events, features, model")
     return document
@@ -118,7 +118,7 @@ def _text_of(source: Path | str) -> str:
     except UnicodeDecodeError:
         raise
     except ValueError as error:  # Beam's word for an unknown scheme, and for a library that is not installed
-        raise OSError(on_one_line(error, 200)) from None
+        raise OSError(one_line(error)) from None
 
 
 def settings_of(mapping: str) -> list[str]:

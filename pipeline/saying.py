@@ -4,7 +4,7 @@ import sys
 from collections.abc import Callable, Mapping
 from typing import Any, TextIO
 
-from models.redaction import hide_secrets
+from models.errors import one_line
 from pipeline.printer import (
     complain,
     complain_of,
@@ -13,7 +13,6 @@ from pipeline.printer import (
     only_our_output,
     print_line,
     print_traceback,
-    shown,
 )
 from schemas.job import Job
 from schemas.validation import SpecError
@@ -36,24 +35,12 @@ def guarded(
     except SpecError as error:
         return complain_of(error)
     except expected as error:
-        return complain(str(error), 1)
+        return complain(one_line(error), 1)  # Beam adds the step, and to some a traceback
     except Exception as error:  # whatever else a runner raises: one line for people, all of it with --verbose
         if verbose:
             print_traceback(error)
-        return complain(last_line(error), 1)
+        return complain(f"{one_line(error)}; --verbose shows where", 1)
     return 0
-
-
-def last_line(error: BaseException) -> str:
-    """The line of a runner's error that says what happened; runners wrap whole tracebacks into messages."""
-    lines = [line.strip() for line in hide_secrets(str(error)).splitlines() if line.strip()]
-    says = [line for line in lines if not line.startswith(("File ", "Traceback", "During handling", "^"))]
-    return (says[-1] if says else type(error).__name__)[:500]
-
-
-def on_one_line(error: BaseException, most: int = 300) -> str:
-    """What an error of a library says, its lines joined, in at most so many characters; empty if it says nothing."""
-    return shown(error)[:most]
 
 
 def say(text: str) -> None:

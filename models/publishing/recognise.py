@@ -146,7 +146,7 @@ def _mark_of(file: Path) -> str | None:
 def _unreadable(scorer: str, main: Path, error: Exception) -> Exception:
     """The refusal of a file by its library; another version of it that made the model is most likely why."""
     refused = isinstance(error, BundleRefused)
-    detail = hide_secrets(str(error) if refused else one_line(error))
+    detail = hide_secrets(str(error)) if refused else one_line(error)
     others = "; ".join(str(each) for each in differences(read_versions(scorer, [main])))
     if others:
         return WillNotLoad(f"{main.name} is not readable here: {others}: {detail}")

@@ -10,7 +10,7 @@ from typing import Any
 from models.distribution import installing
 from models.errors import one_line
 from models.publishing.description import CannotPublish, Provenance
-from models.redaction import hide_secrets, public_uri
+from models.redaction import public_uri
 from schemas.times import format_time_us
 
 _REFERENCE = re.compile(r"models:/(?P<name>[^@]+?)(@(?P<alias>[^@/]+)|/(?P<version>\d+))")
@@ -56,7 +56,7 @@ def fetch_registered(reference: str, tracking_uri: str | None, into: Path) -> tu
         run = client.get_run(version.run_id) if version.run_id else None
     except Exception as error:
         # Stores, servers and databases behind MLflow raise whatever they raise.
-        raise CannotPublish(f"{reference} cannot be fetched: {hide_secrets(one_line(error))}") from error
+        raise CannotPublish(f"{reference} cannot be fetched: {one_line(error)}") from error
     return Path(folder), Provenance() if run is None else _provenance(run, exact)
 
 

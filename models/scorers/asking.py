@@ -1,18 +1,18 @@
 """One call of a scorer, and what is wrong with its answer: the same checks in admission and in the job."""
 
-from typing import Any
-
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from models.errors import one_line
 from models.manifest import Output
 from models.scorers.base import PartlyScored, Scorer
+from schemas.reasons import shortened
 
 Scores = npt.NDArray[np.float64]
 ROUNDING = 1e-6
 """How far a probability may lie outside 0 to 1: libraries add floats."""
-_MOST_DETAIL = 500
+_MOST_DETAIL = 2000
 
 
 class WrongAnswer(Exception):
@@ -47,7 +47,7 @@ def ask(scorer: Scorer, batch: pa.RecordBatch) -> Scores:
         _check_parts(partly, batch.num_rows)
         raise
     except BaseException as problem:
-        raise ModelFailed(type(problem).__name__, _words(problem)) from problem
+        raise ModelFailed(type(problem).__name__, shortened(one_line(problem), _MOST_DETAIL)) from problem
     try:
         check_shape(answer, batch.num_rows)
     except WrongAnswer as wrong:
@@ -91,12 +91,3 @@ def _check_parts(partly: PartlyScored, rows: int) -> None:
             raise WrongAnswer(f"failures of row {strangers[0]!r}; allowed: rows 0 to {rows - 1}")
     except WrongAnswer as wrong:
         raise ModelFailed(WrongAnswer.__name__, str(wrong)) from None
-
-
-def _words(problem: BaseException) -> str:
-    """All that an error says, on one line; an error that cannot say it is told by its class alone."""
-    try:
-        said: Any = str(problem)
-    except Exception:
-        said = ""
-    return " ".join(said.split())[:_MOST_DETAIL]

@@ -14,6 +14,7 @@ import pyarrow as pa
 
 from models.errors import BundleRefused
 from models.manifest import Manifest
+from schemas.reasons import in_words
 
 
 class UnknownScorer(BundleRefused):
@@ -54,7 +55,8 @@ class PartlyScored(Exception):
     def __str__(self) -> str:
         row = min(self.failures)
         error, detail = self.failures[row]
-        return f"{len(self.failures)} of {len(self.scores)} records not scored; record {row + 1}: {error}: {detail}"
+        said = f"{len(self.failures)} of {len(self.scores)} records not scored; record {row + 1}"
+        return f"{said}: {in_words(error)}: {detail}"
 
 
 class Scorer(ABC):

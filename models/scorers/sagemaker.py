@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from models.errors import one_line
 from models.manifest import InvalidManifest, Manifest
 from models.scorers.remote.access import scrubbed
 from models.scorers.remote.failures import (
@@ -193,4 +194,4 @@ def _not_reached(error: Exception) -> CallFailed:
 
 
 def _said(error: Exception) -> str:
-    return scrubbed(f"{type(error).__name__}: {error}", ())
+    return scrubbed(one_line(error), ())

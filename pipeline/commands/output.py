@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from models.errors import BundleRefused, StoreError
+from models.errors import BundleRefused, StoreError, one_line
 from pipeline.printer import complain, complain_of, log_to_stderr, only_our_output, out, print_traceback, printable
 from schemas.validation import SpecError
 
@@ -56,11 +56,11 @@ def exit_code(work: Callable[[], None], verbose: bool) -> int:
     except SpecError as error:
         return complain_of(error)
     except OSError as error:
-        return complain(str(error), 1)
+        return complain(one_line(error), 1)
     except Exception as error:
         if verbose:
             print_traceback(error)
-        return complain(f"{type(error).__name__}: {error}; --verbose shows where", 1)
+        return complain(f"{one_line(error)}; --verbose shows where", 1)
     return 0
 
 

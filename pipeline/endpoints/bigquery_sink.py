@@ -12,11 +12,11 @@ from typing import Any
 import apache_beam as beam
 import pyarrow as pa
 
+from models.errors import one_line
 from pipeline.endpoints.bigquery_address import TableAddress
 from pipeline.endpoints.bigquery_rows import arrow_schema_of, rows_of
 from pipeline.endpoints.bigquery_schema import columns_of
 from pipeline.endpoints.bigquery_tables import WRITE_EMULATOR, TableUnwritable
-from pipeline.saying import on_one_line
 from schemas.records import avsc
 
 # A request may have 10 MB, and so may a row.
@@ -158,7 +158,7 @@ def _reason(error: Exception) -> str:
     """What the service said, and of the rows that it refused the first."""
     response = getattr(error, "response", None)
     rows = list(getattr(response, "row_errors", ()))
-    said = on_one_line(error)
+    said = one_line(error)
     return f"{said}; row {rows[0].index}: {rows[0].message[:200]} ({len(rows)} refused)" if rows else said
 
 

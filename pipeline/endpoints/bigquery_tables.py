@@ -6,9 +6,9 @@ from contextlib import contextmanager
 from typing import Any
 
 from models.distribution import installing
+from models.errors import one_line
 from pipeline.endpoints.bigquery_address import TableAddress
 from pipeline.endpoints.bigquery_schema import NULLABLE, Column, columns_of
-from pipeline.saying import on_one_line
 from schemas.records import avsc
 
 _ANSWER_SECONDS = 30.0
@@ -63,7 +63,7 @@ def _asking(address: TableAddress, place: str) -> Iterator[Any]:
         with _client(address.project) as client:
             yield client
     except (GoogleAPICallError, GoogleAuthError) as error:
-        reason = on_one_line(error)
+        reason = one_line(error)
         raise TableUnwritable(f"{place}: {address.public} cannot be written: {reason}") from None
 
 

@@ -14,12 +14,12 @@ from typing import NamedTuple
 
 from apache_beam.io.filesystems import FileSystems
 
+from models.errors import one_line
 from pipeline import durable
 from pipeline.endpoints.origin import origin_of
 from pipeline.endpoints.outputs import SinkFolder
 from pipeline.endpoints.uris import FILE_SCHEMES, STDOUT, beam_path, scheme_of
 from pipeline.printer import note
-from pipeline.saying import on_one_line
 from pipeline.sink_policy import SinkPolicy
 from schemas.validation import SpecError
 
@@ -173,7 +173,7 @@ def _records_in(folder: SinkFolder, policy: SinkPolicy) -> list[FoundFile]:
     except (OSError, ValueError) as error:
         if policy == SinkPolicy.APPEND:  # who may write there need not be one who may look
             return []
-        raise OSError(f"{folder.place}: {folder.uri} cannot be listed: {on_one_line(error)}") from None
+        raise OSError(f"{folder.place}: {folder.uri} cannot be listed: {one_line(error)}") from None
     found = []
     for each in sorted(paths):
         name = each.rpartition("/")[2]
@@ -213,4 +213,4 @@ def _delete(files: Sequence[FoundFile]) -> None:
         except FileNotFoundError:
             continue  # another run of the job has replaced it
         except OSError as error:
-            raise OSError(f"{each.path} cannot be deleted: {on_one_line(error)}") from None
+            raise OSError(f"{each.path} cannot be deleted: {one_line(error)}") from None

@@ -8,9 +8,9 @@ import json
 import time
 from typing import Any
 
+from models.errors import one_line
 from pipeline.endpoints.kafka_address import KafkaAddress
 from pipeline.endpoints.kafka_client import TopicUnreadable, value_of
-from pipeline.saying import on_one_line
 from schemas.avro_schema import MalformedSchema, vetted
 
 FRAME_BYTES = 5
@@ -83,7 +83,7 @@ def _asked(address: KafkaAddress, path: str) -> Any:
         answer.raise_for_status()
         return json.loads(_body(answer, about))
     except (requests.RequestException, ValueError, RecursionError) as error:  # the last two: an answer that is no JSON
-        reason = on_one_line(error, 200)
+        reason = one_line(error)
         raise RegistryUnreachable(f"{about} does not answer ({reason})") from None
 
 

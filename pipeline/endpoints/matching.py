@@ -8,8 +8,8 @@ from apache_beam.io.filesystem import BeamIOError, FileMetadata
 from apache_beam.io.filesystems import FileSystems
 from apache_beam.io.localfilesystem import LocalFileSystem
 
+from models.errors import one_line
 from pipeline.endpoints.uris import beam_path, scheme_of
-from pipeline.saying import on_one_line
 
 _GLOB = re.compile(r"[*?[]")
 _UNFINISHED = ".partial"
@@ -37,7 +37,7 @@ def file_sizes(uri: str) -> dict[str, int]:
     try:
         found = _found(path, scheme_of(uri) == "file")
     except (BeamIOError, ValueError, OSError) as error:
-        raise NoInput(f"{uri} cannot be listed: {on_one_line(error)}") from None
+        raise NoInput(f"{uri} cannot be listed: {one_line(error)}") from None
     shown = {each: size for each, size in found.items() if each == path or not _is_hidden(each, path)}
     if not shown:
         raise NoInput(f"no file matches {uri}{_left_out(len(found))}")

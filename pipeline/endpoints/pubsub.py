@@ -10,10 +10,10 @@ from apache_beam.utils.timestamp import MAX_TIMESTAMP
 from apache_beam.utils.windowed_value import WindowedValue
 
 from models.distribution import installing
+from models.errors import one_line
 from pipeline.endpoints.framing import framed
 from pipeline.endpoints.matching import NoInput
 from pipeline.endpoints.pubsub_address import SUBSCRIPTIONS, PubsubAddress
-from pipeline.saying import on_one_line
 from schemas.raw import RawBlock
 
 _MOST_MESSAGES = 5_000
@@ -113,4 +113,4 @@ def check_readable(address: PubsubAddress) -> None:
         else:
             PublisherClient().get_topic(topic=address.path, timeout=_ANSWER_SECONDS)
     except (GoogleAPICallError, GoogleAuthError) as error:
-        raise SubscriptionUnreadable(f"{address.public} cannot be read: {on_one_line(error)}") from None
+        raise SubscriptionUnreadable(f"{address.public} cannot be read: {one_line(error)}") from None

@@ -7,8 +7,8 @@ from urllib.parse import parse_qsl, urlsplit
 
 from apache_beam.io.filesystems import FileSystems
 
+from models.errors import one_line
 from pipeline.endpoints.uris import GOOGLE_PROJECT, beam_path
-from pipeline.saying import on_one_line
 from schemas.avro_schema import MalformedSchema, vetted
 from schemas.validation import Absent, SpecError
 
@@ -112,5 +112,5 @@ def _read(path: str, place: str) -> str:
     except MalformedSchema as error:
         raise SpecError(place, path, f"a file with the Avro schema of a record ({error})") from None
     except (OSError, ValueError) as error:
-        raise SpecError(place, path, f"a readable file ({on_one_line(error, 200)})") from None
+        raise SpecError(place, path, f"a readable file ({one_line(error)})") from None
     return text

@@ -9,10 +9,10 @@ import pyarrow as pa
 from apache_beam.io.gcp.pubsub import PubsubMessage, WriteToPubSub
 
 from models.distribution import installing
+from models.errors import one_line
 from pipeline.endpoints.json_rows import json_rows
 from pipeline.endpoints.kafka_sink import KEYS, TopicUnwritable
 from pipeline.endpoints.pubsub_address import PubsubAddress
-from pipeline.saying import on_one_line
 
 _ANSWER_SECONDS = 15.0
 # Of the 10 MB that a message may have, attributes and framing included.
@@ -32,7 +32,7 @@ def check_writable(address: PubsubAddress, place: str) -> None:
     try:
         PublisherClient().get_topic(topic=address.path, timeout=_ANSWER_SECONDS)
     except (GoogleAPICallError, GoogleAuthError) as error:
-        reason = on_one_line(error)
+        reason = one_line(error)
         raise TopicUnwritable(f"{place}: {address.public} cannot be written: {reason}") from None
 
 

@@ -13,13 +13,13 @@ import pyarrow.parquet as pq
 from apache_beam.io.filesystems import FileSystems
 from ulid import ULID
 
+from models.errors import one_line
 from pipeline import durable
 from pipeline.endpoints.origin import Origin
 from pipeline.endpoints.partial_files import finished, partial_path, remove_leftovers_once
 from pipeline.endpoints.printing import PrintRecords
 from pipeline.endpoints.services import SERVICES
 from pipeline.endpoints.uris import FILE_SCHEMES, STDOUT, beam_path, scheme_of
-from pipeline.saying import on_one_line
 from schemas.avro_files import AvroFileWriter
 from schemas.records import avsc
 
@@ -57,7 +57,7 @@ def check_writable(uri: str, place: str, record: str = "") -> None:
         durable.delete(probe)
         finished(probe)
     except (OSError, ValueError) as error:  # BeamIOError is an OSError
-        reason = on_one_line(error)
+        reason = one_line(error)
         raise SinkUnwritable(f"{place}: {uri} cannot be written: {reason}") from None
 
 
@@ -122,7 +122,7 @@ def _named(path: str) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise SinkUnwritable(f"{path} cannot be written: {on_one_line(error)}") from None
+        raise SinkUnwritable(f"{path} cannot be written: {one_line(error)}") from None
 
 
 class _OpenFile:
@@ -161,7 +161,7 @@ class _OpenFile:
             durable.delete(self._partial)
             finished(self._partial)
         except OSError as error:  # the bundle has failed already, for a reason of its own
-            _LOG.warning("%s is left over: %s", self._partial, on_one_line(error))
+            _LOG.warning("%s is left over: %s", self._partial, one_line(error))
 
 
 class _WriteFn(beam.DoFn):

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
+from models.errors import one_line
 from models.memory import memory_limit_bytes, resident_bytes
 from models.redaction import hide_secrets
 from pipeline.endpoints.outputs import wanted_sinks
@@ -17,7 +18,6 @@ from pipeline.preflight.environment import check_environment
 from pipeline.preflight.places import check_sink, check_source, count_events
 from pipeline.preflight.serving import Serving
 from pipeline.run import Prepared, check_reads, complete, translate, with_profile
-from pipeline.saying import last_line
 from runners import direct_preflight
 from runners.dataflow import preflight as dataflow_preflight
 from runners.dataflow.buckets import Buckets
@@ -94,7 +94,7 @@ def _isolated(check: str, work: Callable[[], Iterator[Finding]], runner: str) ->
 
 
 def _raised(check: str, error: Exception, runner: str) -> Finding:
-    said = hide_secrets(last_line(error))
+    said = one_line(error)
     if runner == _ELSEWHERE and any(word in said.lower() for word in _NO_CREDENTIALS):
         return unchecked(check, f"no credentials here: {said}", "ask again where the job will be launched")
     return fail(check, said, "mend the address, the network or the credentials")

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from apache_beam.io.filesystems import FileSystems
 
+from models.errors import one_line
 from pipeline.endpoints import bigquery_address
 from pipeline.endpoints.bigquery_tables import find_table
 from pipeline.endpoints.files import read_file
@@ -17,7 +18,6 @@ from pipeline.endpoints.matching import NoInput, file_sizes
 from pipeline.endpoints.sinks import check_writable
 from pipeline.endpoints.sources import Files, Source, Topic
 from pipeline.endpoints.uris import FILE_SCHEMES, STDOUT, beam_path, scheme_of
-from pipeline.saying import on_one_line
 from runners.findings import Finding, fail, ok, unchecked, warn
 from schemas.raw import RawBlock
 
@@ -32,7 +32,7 @@ def check_source(source: Source) -> Iterator[Finding]:
     try:
         block = next(iter(source.sample()), None)
     except (NoInput, OSError) as error:
-        yield fail(check, _one_line(error), "mend it, or name another place")
+        yield fail(check, one_line(error), "mend it, or name another place")
         return
     if block is not None and block.error:
         found = f"{source.describe()}: the first block is damaged ({block.error[:200]})"
@@ -91,7 +91,7 @@ def _right(place: str, address: KafkaAddress, operation: str) -> Finding:
     try:
         allowed = {each.name for each in asked[address.topic].result(_ANSWER_SECONDS).authorized_operations or ()}
     except (KafkaException, TimeoutError) as error:
-        return unchecked(check, f"{address.public}: the broker does not say ({_one_line(error)})")
+        return unchecked(check, f"{address.public}: the broker does not say ({one_line(error)})")
     if operation in allowed or "ALL" in allowed:
         return ok(check, f"{address.public}: {operation} is allowed")
     return fail(check, f"{address.public}: {operation} is not allowed", f"an ACL with {operation} for this client")
@@ -123,7 +123,3 @@ def _events_in(block: RawBlock) -> int:
     if block.error:
         return 0
     return block.datums or len(block.records) or block.data.count(b"\n")
-
-
-def _one_line(error: BaseException) -> str:
-    return on_one_line(error) or type(error).__name__

@@ -9,7 +9,7 @@ from multiprocessing.connection import Connection
 from typing import NamedTuple
 
 from models.admission import DEFAULT_TIMEOUT_S, Admission
-from models.errors import BundleRefused
+from models.errors import BundleRefused, one_line
 from models.memory import peak_bytes, resident_bytes
 from models.scorers import scorer_class
 from models.store import ModelStore
@@ -82,7 +82,7 @@ def _answer(connection: Connection, question: Question) -> None:
     try:
         trial = _try(question)
     except Exception as error:  # whatever the store or a library raises is the answer, in one line
-        trial = Trial(False, "no_answer", " ".join(f"{type(error).__name__}: {error}".split())[:300])
+        trial = Trial(False, "no_answer", one_line(error))
     connection.send(trial)
 
 

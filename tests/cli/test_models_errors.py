@@ -16,7 +16,7 @@ REMOVED = b"binf" + bytes(400)
     [
         ("m.ubj", REMOVED, "The binary format has been deprecated in 1.6 and removed in 3.1, use UBJ or JSON instead."),
         ("m.json", b'{"learner": }', 'around character position: 12 arner": } ~~~'),
-        ("m.onnx", b"no graph", "InvalidProtobuf"),
+        ("m.onnx", b"no graph", "Protobuf parsing failed"),
     ],
 )
 def test_all_lines_of_a_library_are_shown(
@@ -31,6 +31,6 @@ def test_all_lines_of_a_library_are_shown(
 
 def test_lines_are_joined_and_frames_left_out() -> None:
     error = ValueError("[12:00] c_api.cc:1530: Failed:\n  the reason  \nStack trace:\n  [bt] (0) lib.so(+0x1) [0x7f]\n")
-    assert one_line(error) == "ValueError: [12:00] c_api.cc:1530: Failed: the reason"
-    assert len(one_line(ValueError("x\n" * 5000))) == 2000
-    assert one_line(ValueError()) == "ValueError"
+    assert one_line(error) == "Failed: the reason"
+    assert 3990 < len(one_line(ValueError("x\n" * 5000))) <= 4000
+    assert one_line(ValueError()) == "value error"

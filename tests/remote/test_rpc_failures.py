@@ -123,7 +123,7 @@ def test_a_wrong_answer_names_what_is_wrong(
     change: dict[str, Any], said: str, rpc: Scripted, tmp_path: Path
 ) -> None:
     rpc.infer = lambda request, context: rpc.answer(**{"scores": [0.1, 0.2, 0.3, 0.4], **change})
-    with pytest.raises(PartlyScored, match=f"AnswerMalformed: .*{said}"):
+    with pytest.raises(PartlyScored, match=f"answer malformed: .*{said}"):
         against(rpc, tmp_path).score(batch(4))
 
 
@@ -132,7 +132,7 @@ def test_a_wrong_answer_names_what_is_wrong(
 )
 def test_an_answer_that_is_no_message_or_too_large(raw: bytes, said: str, rpc: Scripted, tmp_path: Path) -> None:
     rpc.infer = lambda request, context: raw
-    with pytest.raises(PartlyScored, match=f"AnswerMalformed: .*{said}"):
+    with pytest.raises(PartlyScored, match=f"answer malformed: .*{said}"):
         against(rpc, tmp_path, max_answer_bytes=4096).score(batch(4))
     assert len(rpc.infers) == 1
 

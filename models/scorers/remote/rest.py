@@ -17,6 +17,7 @@ from models.scorers.remote.failures import (
     ServerUnavailable,
 )
 from models.scorers.remote.parameters import Parameters
+from schemas.reasons import in_words, reason
 
 _REFUSED_RECORDS = frozenset({400, 413, 422})
 _UNAVAILABLE = frozenset({408, 425, 429, 502, 503, 504})
@@ -147,15 +148,21 @@ class RestClient:
 def _not_reached(error: Exception, place: str) -> CallFailed:
     import urllib3
 
-    # Names of classes only: the text of these errors repeats addresses and, for some, headers.
-    causes = [type(error).__name__]
+    # Only what kind of failure it is: the text of these errors repeats addresses and, for some, headers.
+    said = in_words(type(error).__name__)
     inner = error.__cause__ or error.__context__
     if inner is not None and not isinstance(inner, urllib3.exceptions.HTTPError):
-        causes.append(type(inner).__name__)
-    said = f"{place}: {', '.join(causes)}"
+        said = f"{said}: {_kind(inner)}"
+    said = f"{place}: {said}"
     if isinstance(error, urllib3.exceptions.SSLError):
-        return RequestRefused(f"{said}: {' '.join(str(error).split())[:150]}")
+        return RequestRefused(f"{place}: {reason(str(error))}")
     return ServerUnavailable(said)
+
+
+def _kind(error: BaseException) -> str:
+    """What the system says of a failure, else its class in words; neither names an address or a file."""
+    said = error.strerror if isinstance(error, OSError) else None
+    return reason(said or "") or in_words(type(error).__name__)
 
 
 def _retry_after(answer: Any) -> float | None:
@@ -175,5 +182,5 @@ def _tls_context(tls: Mapping[str, str]) -> ssl.SSLContext:
         if "certificate" in paths:
             context.load_cert_chain(paths["certificate"], paths["key"])
     except (OSError, ssl.SSLError) as error:
-        raise WillNotLoad(f"parameters.tls: {type(error).__name__}; allowed: readable PEM files") from None
+        raise WillNotLoad(f"parameters.tls: {_kind(error)}; expected: readable PEM files") from None
     return context

@@ -16,6 +16,7 @@ from models.scorers.remote.failures import (
     ServerUnavailable,
 )
 from models.scorers.remote.parameters import Parameters
+from schemas.reasons import in_words
 
 # Other codes (UNAUTHENTICATED, PERMISSION_DENIED, NOT_FOUND, UNIMPLEMENTED …) refuse every such request.
 _BY_CODE: Mapping[str, type[CallFailed]] = {
@@ -122,5 +123,6 @@ def _credentials(tls: Mapping[str, str]) -> Any:
         try:
             read[key] = Path(path).read_bytes()
         except OSError as error:
-            raise WillNotLoad(f"parameters.tls.{key}: {type(error).__name__}; allowed: readable PEM files") from None
+            said = error.strerror or in_words(type(error).__name__)
+            raise WillNotLoad(f"parameters.tls.{key}: {said}; expected: readable PEM files") from None
     return grpc.ssl_channel_credentials(read.get("ca"), read.get("key"), read.get("certificate"))

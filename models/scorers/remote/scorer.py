@@ -21,6 +21,7 @@ from models.scorers.remote.circuit import Circuit
 from models.scorers.remote.failures import CallFailed, ServerFailed
 from models.scorers.remote.halving import Failures, Halving, Scores, failed
 from models.scorers.remote.parameters import Parameters, parse_parameters
+from schemas.reasons import in_words
 
 
 class Service(Protocol):
@@ -79,7 +80,7 @@ class RemoteScorer(Scorer, ABC):
             service = cls._checked(manifest, parameters)
         except CallFailed as failure:
             server = parameters.address.server
-            raise NotReady(f"{cls.kind}: {server}: {type(failure).__name__}: {failure}") from None
+            raise NotReady(f"{cls.kind}: {server}: {in_words(type(failure).__name__)}: {failure}") from None
         except WillNotLoad as refusal:
             raise WillNotLoad(f"{cls.kind}: {refusal}") from None
         return cls(service, manifest, parameters, pace)

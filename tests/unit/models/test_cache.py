@@ -96,7 +96,7 @@ def test_failed_load_is_remembered_with_its_reason(store: ModelStore, payload: P
     GatedScorer.gate.set()
     cache, handle = ModelCache(), publish(store, payload, "bad")
     for _ in range(3):
-        with pytest.raises(LoadFailed, match="will_not_load: gated: OSError: no such model") as caught:
+        with pytest.raises(LoadFailed, match="will_not_load: gated: no such model") as caught:
             handle.load(cache)
         assert "\n" not in str(caught.value)
         assert str(pickle.loads(pickle.dumps(caught.value))) == str(caught.value)
@@ -119,7 +119,7 @@ def test_store_that_failed_is_asked_again_after_a_while(payload: Path, tmp_path:
     place = tmp_path / "store" / "late" / "versions" / "v1"
     place.rename(tmp_path / "away")
     place.write_text("a file where a folder should be")
-    with pytest.raises(LoadFailed, match="unavailable: StoreUnavailable"):
+    with pytest.raises(LoadFailed, match=r"unavailable: .*: Not a directory$"):
         handle.load(cache)
     place.unlink()
     (tmp_path / "away").rename(place)

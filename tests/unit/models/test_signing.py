@@ -93,7 +93,7 @@ def test_key_of_another_kind_is_refused(tmp_path: Path) -> None:
     pem, plain = serialization.Encoding.PEM, serialization.NoEncryption()
     (tmp_path / "rsa.pem").write_bytes(key.private_bytes(pem, serialization.PrivateFormat.PKCS8, plain))
     for name in ("rsa.pem", "absent.pem", "bundle/manifest.json"):
-        with pytest.raises(UnusableKey, match=r"cannot be used .*; allowed: a PEM file"):
+        with pytest.raises(UnusableKey, match=r"cannot be used .*; expected: a PEM file"):
             sign_folder(tmp_path / "bundle", tmp_path / name)
     for name in ("rsa.pem", "absent.pem"):
         with pytest.raises(UnusableKey, match="allowed: a PEM file with an elliptic-curve public key"):
