@@ -10,6 +10,7 @@ from types import FrameType
 from typing import NoReturn
 
 from models import scratch
+from models.daemons import with_room
 from pipeline.printer import shown
 
 # A shell's codes for a program that a signal ended.
@@ -49,7 +50,7 @@ def program(work: Callable[[], int], at_once: bool) -> NoReturn:
         with suppress(OSError):  # the command itself says what it cannot write
             scratch.keep_all_here()
     try:
-        code = work()
+        code = with_room(work)
     except Interrupted as interrupted:
         _end(interrupted.number)
     sys.exit(code)
