@@ -15,7 +15,7 @@ SEED ?=
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-flink soak test test-dataflow dataflow-template lint typecheck bench bench-swap bench-stream bench-idle bench-slow bench-startup bench-large bench-waiting lock clean .venv
+.PHONY: help docs demo demo-flink soak test test-dataflow dataflow-template lint typecheck bench bench-swap bench-stream bench-idle bench-slow bench-startup bench-large bench-waiting lock clean .venv
 
 help: ## Show this list
 	@echo "Usage: make TARGET"
@@ -47,6 +47,9 @@ dataflow-template: ## Build the Dataflow template: IMAGE=…-docker.pkg.dev/P/R/
 	docker push "$(IMAGE)"
 	gcloud dataflow flex-template build "$(TEMPLATE)" --image "$(IMAGE)" --sdk-language PYTHON \
 		--metadata-file runners/dataflow/metadata.json
+
+docs: .venv ## Make the pages that are made of the schemas: docs/job.md, docs/records.md
+	@$(RUN) -m docs.generate
 
 lint: .venv ## Check style with ruff
 	@echo "ruff"

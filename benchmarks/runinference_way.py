@@ -5,7 +5,7 @@ windowed side input to join them, `KeyedModelHandler(SklearnModelHandlerNumpy)`,
 is in its favour:
 - Hourly tumbling windows: `SlidingWindows` would copy every record size/every times.
 - The statistics of an hour are stamped with that hour's end, so they fall into the window of the events
-  they are for: exactly DESIGN §7 for size = every, and no event sees its own hour.
+  they are for: exactly docs/design.md §7 for size = every, and no event sees its own hour.
 - All keys go through one `CombinePerKey`, whose partial sums are lifted before the shuffle.
 - Joining by `CoGroupByKey` for each key, the other documented pattern, took 2.6 times as long.
 - `RunInference` keeps its own batch sizes: 128, 512 and 1,024 at least, or batching across windows, gained

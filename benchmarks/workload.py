@@ -10,7 +10,7 @@ HOUR_US = 3_600_000_000
 KEYS = ("origin", "dest", "carrier")
 VALUE = "dep_delay"
 PLAIN = ("dep_delay", "distance", "sched_dep_hour")
-# Each key has these, over its events of the hour before the event's own (DESIGN §7 with size = every = 1 h).
+# Each key has these, over its events of the hour before the event's own (docs/design.md §7 with size = every = 1 h).
 PER_KEY = ("departures_1h", "delay_mean_1h", "delay_max_1h")
 FEATURES = (*PLAIN, *(f"{key}_{name}" for key in KEYS for name in PER_KEY))
 # An hour without events has no mean and no maximum: the model's inputs default to this.
@@ -57,7 +57,7 @@ class Workload:
 
 
 def score_id(event_id: str, digest: str, definitions: str) -> str:
-    """First 32 hex digits of sha256(`event_id|digest|role|definitions`) for the champion (DESIGN §6)."""
+    """First 32 hex digits of sha256(`event_id|digest|role|definitions`) for the champion (docs/design.md §6)."""
     return hashlib.sha256(f"{event_id}|{digest}|{ROLE}|{definitions}".encode()).hexdigest()[:32]
 
 

@@ -1,4 +1,4 @@
-"""The access log of a model: who published, released, read or loaded what, and when (DESIGN §5)."""
+"""The access log of a model: who published, released, read or loaded what, and when (docs/design.md §5)."""
 
 import json
 import re

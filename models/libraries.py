@@ -1,6 +1,7 @@
-"""Whether a model made by one version of its library may be served by another: what its makers promise (DESIGN §5).
+"""Whether a model made by one version of its library may be served by another: what its makers promise.
 
-What golden records made by the trainer hold for is never refused, only told: they prove more than any promise.
+What golden records made by the trainer hold for is never refused, only told: they prove more than any promise. The
+rules of each library: docs/scorers.md.
 """
 
 import re

@@ -1,4 +1,4 @@
-"""The releases of a model in its store: append-only, numbered by conditional create (DESIGN §5)."""
+"""The releases of a model in its store: append-only, numbered by conditional create (docs/design.md §5)."""
 
 import json
 import re

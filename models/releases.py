@@ -30,7 +30,7 @@ class Challenger:
 
 @dataclass(frozen=True, slots=True)
 class Release:
-    """One entry of a model's timeline (DESIGN §5); times in microseconds since 1970, UTC.
+    """One entry of a model's timeline (docs/design.md §5); times in microseconds since 1970, UTC.
 
     `previous` (digest of the release before), `digests` (by version) and `signature` are those of signed releases:
     kept as they are given, not acted on.
@@ -134,7 +134,7 @@ def parse_release(document: object) -> Release:
 def unit_interval(salt: str, values: Sequence[str]) -> npt.NDArray[np.float64]:
     """Where each value falls in [0, 1].
 
-    That is `int.from_bytes(sha256(f"{salt}|{value}")[:8], "big") / 2**64` (DESIGN §5).
+    That is `int.from_bytes(sha256(f"{salt}|{value}")[:8], "big") / 2**64` (docs/design.md §5).
 
     Args:
         salt: the release's salt.

@@ -1,4 +1,4 @@
-"""The object store of one model: immutable bundles, append-only releases, the access log (DESIGN §5)."""
+"""The object store of one model: immutable bundles, append-only releases, the access log (docs/design.md §5)."""
 
 import hashlib
 import json

@@ -4,7 +4,6 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
-from models.admission import DEFAULT_MAX_BYTES, DEFAULT_TIMEOUT_S
 from pipeline.spec_checks import column_errors, spec_errors
 from schemas.job import (
     ColumnType,
@@ -16,18 +15,14 @@ from schemas.job import (
     ModelSpec,
     SinksSpec,
 )
+from schemas.keys import defaults_of
 from schemas.problems import Problems
 from schemas.times import format_duration_us, format_time_us, parse_duration_us, parse_time_us
 from schemas.validation import all_errors
 
-DEFAULT_POLL = "10s"
-DEFAULT_ADMISSION_TIMEOUT = f"{DEFAULT_TIMEOUT_S:.0f}s"
-_DEFAULT_TIME_RANGE = ("1970-01-01T00:00:00Z", "2100-01-01T00:00:00Z")
-_DEFAULT_LATENESS = "2h"
-_DEFAULT_SHARDS = 8
-_DEFAULT_TILE_VALUES = 16_384
-# PSI above 0.2 is the customary line for a shift worth acting on (Siddiqi 2006); KS 0.1 is its usual companion.
-_DEFAULT_PSI, _DEFAULT_KS = 0.2, 0.1
+_DEFAULTS = defaults_of("job")
+DEFAULT_POLL: str = _DEFAULTS["model.poll"]
+DEFAULT_ADMISSION_TIMEOUT: str = _DEFAULTS["model.admission_timeout"]
 # The spec travels in the graph, and options of services name files of the machine that starts the job.
 _OPTIONS = re.compile(r"^((?:kafka|pubsub)://[^?]*)\?.*")
 
@@ -42,59 +37,61 @@ def parse_job(document: Mapping[str, Any], columns: Mapping[str, str]) -> Job:
     problems.add(spec_errors(document))
     problems.add(column_errors(document, columns))
     problems.check()
-    events, model = document["events"], document["model"]
-    windows, drift, sinks = (document.get(section) or {} for section in ("windows", "drift", "sinks"))
+    windows, drift, sinks = (_filled(document, section) for section in ("windows", "drift", "sinks"))
     return Job(
         name=document["job"],
-        events=_events(events, columns),
+        events=_events(_filled(document, "events"), columns),
         features=_features(document["features"], windows),
-        model=model_spec(model),
+        model=model_spec(document["model"]),
         drift=DriftSpec(
-            window_us=_duration(drift, "window", "1d"),
-            allowed_lateness_us=_duration(drift, "allowed_lateness", _DEFAULT_LATENESS),
-            segments=tuple(drift.get("segments", ())),
-            psi_threshold=float(drift.get("psi", _DEFAULT_PSI)),
-            ks_threshold=float(drift.get("ks", _DEFAULT_KS)),
+            window_us=parse_duration_us(drift["window"]),
+            allowed_lateness_us=parse_duration_us(drift["allowed_lateness"]),
+            segments=tuple(drift["segments"]),
+            psi_threshold=float(drift["psi"]),
+            ks_threshold=float(drift["ks"]),
         ),
         sinks=SinksSpec(
             scores=sinks.get("scores"),
             audit=sinks.get("audit"),
             drift=sinks.get("drift"),
             dead_letters=sinks.get("dead_letters"),
-            format=sinks.get("format", "avro"),
+            format=sinks["format"],
         ),
     )
 
 
-def model_spec(model: Mapping[str, Any]) -> ModelSpec:
+def model_spec(section: Mapping[str, Any]) -> ModelSpec:
     """The `model` section of a valid document."""
+    model = _filled({"model": section}, "model")
     return ModelSpec(
         name=model["name"],
         store=model["store"],
-        poll_us=_duration(model, "poll", DEFAULT_POLL),
-        allow_pickle=model.get("allow_pickle", False),
-        max_bundle_bytes=model.get("max_bytes", DEFAULT_MAX_BYTES),
+        poll_us=parse_duration_us(model["poll"]),
+        allow_pickle=model["allow_pickle"],
+        max_bundle_bytes=model["max_bytes"],
         trusted_key=model.get("trusted_key"),
-        admission_timeout_us=_duration(model, "admission_timeout", DEFAULT_ADMISSION_TIMEOUT),
+        admission_timeout_us=parse_duration_us(model["admission_timeout"]),
     )
 
 
-def _duration(section: Mapping[str, Any], key: str, default: str) -> int:
-    return parse_duration_us(section.get(key, default))
+def _filled(document: Mapping[str, Any], section: str) -> dict[str, Any]:
+    """A section of a valid document with the defaults of the keys that it does not state."""
+    unstated = {path.partition(".")[2]: value for path, value in _DEFAULTS.items() if path.startswith(f"{section}.")}
+    return unstated | (document.get(section) or {})
 
 
 def _events(events: Mapping[str, Any], columns: Mapping[str, str]) -> EventsSpec:
-    first_us, last_us = (parse_time_us(text) for text in events.get("time_range", _DEFAULT_TIME_RANGE))
+    first_us, last_us = (parse_time_us(text) for text in events["time_range"])
     return EventsSpec(
         uri=_OPTIONS.sub(r"\1", events["uri"]),
         format=events["format"],
         event_id=events["event_id"],
         event_time=events["event_time"],
         subject=events.get("subject"),
-        max_out_of_orderness_us=_duration(events, "max_out_of_orderness", "0s"),
+        max_out_of_orderness_us=parse_duration_us(events["max_out_of_orderness"]),
         columns=tuple((name, cast(ColumnType, kind)) for name, kind in columns.items()),
         time_range_us=(first_us, last_us),
-        time_unit=events.get("time_unit", "us"),
+        time_unit=events["time_unit"],
     )
 
 
@@ -102,9 +99,9 @@ def _features(features: Sequence[Any], windows: Mapping[str, Any]) -> FeaturesSp
     return FeaturesSpec(
         plain=tuple(feature for feature in features if isinstance(feature, str)),
         windowed=tuple(_windowed(feature) for feature in features if not isinstance(feature, str)),
-        allowed_lateness_us=_duration(windows, "allowed_lateness", _DEFAULT_LATENESS),
-        shards=windows.get("shards", _DEFAULT_SHARDS),
-        max_tile_values=windows.get("max_values_per_tile", _DEFAULT_TILE_VALUES),
+        allowed_lateness_us=parse_duration_us(windows["allowed_lateness"]),
+        shards=windows["shards"],
+        max_tile_values=windows["max_values_per_tile"],
     )
 
 

@@ -28,7 +28,7 @@ def summarise(
     run_id: str,
     examples: Examples | None = None,
 ) -> dict[str, Any]:
-    """The summary document (DESIGN §9) from the job's counters.
+    """The summary document (docs/design.md §9) from the job's counters.
 
     `seconds` is wall time from the start of the process, `startup_seconds` the part before the first event is
     decoded plus the admission of models.

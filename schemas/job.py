@@ -46,7 +46,7 @@ class EventsSpec:
 
 @dataclass(frozen=True, slots=True)
 class FeatureSpec:
-    """One windowed feature (DESIGN §7): aggregate of `column` over `key`'s events in `[T - size, T)`.
+    """One windowed feature (docs/design.md §7): aggregate of `column` over `key`'s events in `[T - size, T)`.
 
     `column` is None only for `count` of events; `q` is set only for `quantile` (0 < q < 1).
     """

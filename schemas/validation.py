@@ -1,7 +1,8 @@
 """Validation of JSON documents (job spec, manifest, release) against the schemas in `schemas/json`.
 
 An error is one line that names the path, the offending value and what is allowed there. Of manifests and releases the
-first is reported, of a job spec all.
+first is reported, of a job spec all. The keyword `allowed` of our schemas is that phrase, where enum, type and limits
+do not say it well enough; `description` is for people who look a key up.
 """
 
 import difflib
@@ -117,11 +118,17 @@ def _explain_all(error: ValidationError) -> Iterable[SpecError]:
 
 @cache
 def _validator(schema_name: str) -> Draft202012Validator:
-    text = (resources.files("schemas") / "json" / f"{schema_name}.schema.json").read_text("utf-8")
-    root = json.loads(text)
+    root = schema_of(schema_name)
     schema = _inlined(root, root.get("$defs", {}))
     Draft202012Validator.check_schema(schema)
     return cast(Draft202012Validator, _InOrder(schema))
+
+
+@cache
+def schema_of(schema_name: str) -> Mapping[str, Any]:
+    """The JSON Schema of that name, as it is written. Raises FileNotFoundError where there is none."""
+    text = (resources.files("schemas") / "json" / f"{schema_name}.schema.json").read_text("utf-8")
+    return cast(Mapping[str, Any], json.loads(text))
 
 
 def _unstated(validator: Any, allowed: Any, instance: Any, schema: Any) -> Iterator[ValidationError]:
@@ -182,14 +189,14 @@ def _explain(error: ValidationError) -> SpecError:
     if keyword in ("additionalProperties", "unevaluatedProperties"):
         return _explain_unknown_key(error, path)
     if keyword == "propertyNames":
-        return SpecError(path, error.instance, f"keys that are {_allowed(error.schema)}")
+        return SpecError(path, error.instance, f"keys that are {allowed_phrase(error.schema)}")
     if keyword == "required":
         return _explain_missing_key(error, path)
     if keyword == "dependentRequired":
         return SpecError(path, error.instance, f"the keys {_joined(_needed_with(error))}, which belong together")
     if keyword in ("not", "contains", "uniqueItems", "if"):
-        return SpecError(path, error.instance, _described(error.schema) or _KEYWORD_PHRASES[keyword])
-    return SpecError(path, error.instance, _with_limit(_allowed(error.schema), keyword, error.validator_value))
+        return SpecError(path, error.instance, _stated_phrase(error.schema) or _KEYWORD_PHRASES[keyword])
+    return SpecError(path, error.instance, _with_limit(allowed_phrase(error.schema), keyword, error.validator_value))
 
 
 def _with_limit(allowed: str, keyword: str, limit: object) -> str:
@@ -212,7 +219,7 @@ def _explain_alternatives(error: ValidationError, path: str) -> SpecError:
     fitting = _fitting(error)
     if len(fitting) == 1:
         return min((_explain(inner) for inner in fitting[0]), key=_urgency)
-    return SpecError(path, error.instance, _allowed(error.schema))
+    return SpecError(path, error.instance, allowed_phrase(error.schema))
 
 
 def _fitting(error: ValidationError) -> list[list[ValidationError]]:
@@ -228,7 +235,7 @@ def _fitting(error: ValidationError) -> list[list[ValidationError]]:
 
 
 def _explain_unknown_key(error: ValidationError, path: str) -> SpecError:
-    return next(_unknown_keys(error, path), SpecError(path, UNKNOWN_KEY, _allowed(error.schema)))
+    return next(_unknown_keys(error, path), SpecError(path, UNKNOWN_KEY, allowed_phrase(error.schema)))
 
 
 def _unknown_keys(error: ValidationError, path: str) -> Iterator[SpecError]:
@@ -249,7 +256,7 @@ def _explain_missing_key(error: ValidationError, path: str) -> SpecError:
     instance = error.instance if isinstance(error.instance, Mapping) else {}
     required = error.validator_value if isinstance(error.validator_value, list) else []
     missing = next((key for key in required if f"'{key}'" in error.message and key not in instance), "")
-    allowed = _allowed(_schema(error).get("properties", {}).get(missing, {}))
+    allowed = allowed_phrase(_schema(error).get("properties", {}).get(missing, {}))
     return SpecError(f"{path}.{missing}" if path else missing, MISSING, allowed)
 
 
@@ -262,23 +269,23 @@ def _schema(error: ValidationError) -> Mapping[str, Any]:
     return error.schema if isinstance(error.schema, Mapping) else {}
 
 
-def _described(schema: object) -> str:
-    return str(schema.get("description", "")) if isinstance(schema, Mapping) else ""
+def _stated_phrase(schema: object) -> str:
+    return str(schema.get("allowed", "")) if isinstance(schema, Mapping) else ""
 
 
-def _allowed(schema: object) -> str:
-    """A phrase for what a subschema allows: its enum, its description, or its type with limits."""
+def allowed_phrase(schema: object) -> str:
+    """What a subschema allows, in words: its enum, its `allowed`, or its type with limits."""
     if not isinstance(schema, Mapping):
         return "any value" if schema else "nothing"
     if "enum" in schema:
         return _joined(schema["enum"])
     if "const" in schema:
         return str(schema["const"])
-    if "description" in schema:
-        return str(schema["description"])
+    if "allowed" in schema:
+        return str(schema["allowed"])
     for combination in ("anyOf", "oneOf"):
         if combination in schema:
-            return " or ".join(_allowed(part) for part in schema[combination])
+            return " or ".join(allowed_phrase(part) for part in schema[combination])
     types = schema.get("type", [])
     names = [_TYPE_NAMES[name] for name in ([types] if isinstance(types, str) else types)]
     limits = [phrase.format(schema[key]) for key, phrase in _LIMITS.items() if key in schema]

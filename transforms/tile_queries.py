@@ -1,4 +1,4 @@
-"""Windowed features from tiles: the aggregate over `[T - size, T)` for many (key, T) at once (DESIGN §7)."""
+"""Windowed features from tiles: the aggregate over `[T - size, T)` for many (key, T) at once (docs/design.md §7)."""
 
 from collections.abc import Callable
 from typing import NamedTuple

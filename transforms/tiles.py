@@ -1,4 +1,4 @@
-"""Tiles: partial aggregates of one key column's events, the state behind windowed features (DESIGN §7).
+"""Tiles: partial aggregates of one key column's events, the state behind windowed features (docs/design.md §7).
 
 A tile covers `[index * tile_us, (index + 1) * tile_us)` of event time for one key value. Its partials combine in any
 grouping. Events are always summed in the order of (time, id), first to grains of a tile and those to the tile, so that

@@ -1,4 +1,4 @@
-"""WindowFeatures: point-in-time features of each event from the events before it (DESIGN §7)."""
+"""WindowFeatures: point-in-time features of each event from the events before it (docs/design.md §7)."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any

@@ -1,4 +1,4 @@
-"""DESIGN §7 told as stories: watermark, elements, watermark, late element, infinity, one assertion."""
+"""Windowed features (docs/design.md §7) as stories: watermark, elements, watermark, late element, one assertion."""
 
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any

@@ -10,7 +10,7 @@ import pytest
 TARGETS = (
     *("help", "demo", "demo-flink", "test", "lint", "typecheck", "bench", "bench-stream", "bench-swap", "lock"),
     *("bench-idle", "bench-large", "bench-slow", "bench-startup", "bench-waiting"),
-    *("clean", "test-dataflow", "dataflow-template", "soak"),
+    *("clean", "docs", "test-dataflow", "dataflow-template", "soak"),
 )
 
 

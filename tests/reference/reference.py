@@ -128,7 +128,7 @@ def windowed_feature(
     time: str = "departed_at",
     id: str = "id",
 ) -> pd.Series:
-    """DESIGN §7 for a bounded input, where nothing is late: one value per row, on the events' index.
+    """docs/design.md §7 for a bounded input, where nothing is late: one value per row, on the events' index.
 
     With T = floor(event time / every) · every, the aggregate of `column` over the events of the same key in
     [T − size, T). Counts are int64, numbers float64 with NaN for null, texts objects with None for null.
@@ -144,7 +144,7 @@ def windowed_feature(
 
 
 def release_in_force(releases: Sequence[Release], times: Times) -> list[int]:
-    """The sequence of the release that serves each event time (DESIGN §5), of admitted releases.
+    """The sequence of the release that serves each event time (docs/design.md §5), of admitted releases.
 
     It is the one with the greatest (effective_from, sequence) whose effective_from ≤ event time; the first
     one in that order also serves what came before it. Raises ValueError where there is no release.
@@ -161,7 +161,7 @@ def release_in_force(releases: Sequence[Release], times: Times) -> list[int]:
 
 
 def unit_interval(salt: str, value: object) -> float:
-    """Where a value falls in [0, 1] (DESIGN §5): the first 8 bytes of sha256(`salt|value`) over 2⁶⁴."""
+    """Where a value falls in [0, 1] (docs/design.md §5): the first 8 bytes of sha256(`salt|value`) over 2⁶⁴."""
     return int.from_bytes(hashlib.sha256(f"{salt}|{value}".encode()).digest()[:8], "big") / 2**64
 
 
@@ -171,7 +171,7 @@ def role_of(
     """Who scores the event, as (version, role): first who answers, then the shadows in the release's order.
 
     `row` is read only where the release splits on a column. Raises ValueError where the value to split on is
-    null: DESIGN §5 does not say what then.
+    null, which no event of the tests has (the job then splits on the id: docs/design.md §5).
     """
     challengers: Sequence[Mapping[str, Any]] = release.get("challengers") or []
     answer = (str(release["champion"]), "champion")
@@ -190,7 +190,7 @@ def role_of(
 
 
 def definitions(features: Iterable[Any], inputs: Sequence[str], max_values_per_tile: int) -> str:
-    """DESIGN §6: what the windowed features that a version reads mean, from the job spec's own words."""
+    """docs/design.md §6: what the windowed features that a version reads mean, from the job spec's own words."""
     stated = {feature["name"]: feature for feature in features if not isinstance(feature, str)}
     read = [
         {key: span_us(value) if key in ("size", "every") else value for key, value in stated[name].items()}
@@ -203,7 +203,7 @@ def definitions(features: Iterable[Any], inputs: Sequence[str], max_values_per_t
 
 
 def score_id(event_id: str, digest: str, role: str, defined: str) -> str:
-    """DESIGN §6: the first 32 hex digits of sha256(`event_id|digest|role|definitions`)."""
+    """docs/design.md §6: the first 32 hex digits of sha256(`event_id|digest|role|definitions`)."""
     return hashlib.sha256(f"{event_id}|{digest}|{role}|{defined}".encode()).hexdigest()[:32]
 
 

@@ -62,7 +62,7 @@ def streaming_feature(
     id: str = "id",
     kept_for: Duration | None = None,
 ) -> pd.Series:
-    """DESIGN §7 with late data: one value per event, in arrival order, on the joined index of the batches.
+    """docs/design.md §7 with late data: one value per event, in arrival order, on the joined index of the batches.
 
     `watermarks` (microseconds, never falling) are those that the batches meet. T is `windowed_feature`'s:
     - An event whose T is above the watermark waits until it reaches T, and sees all that has arrived by then.

@@ -38,7 +38,7 @@ SCHEMA: dict[str, Any] = {
         "pair": {"type": "object", "dependentRequired": {"a": ["b"]}},
     },
     "$defs": {
-        "duration": {"type": "string", "pattern": "^[0-9]+[smhd]$", "description": "a duration such as 5m"},
+        "duration": {"type": "string", "pattern": "^[0-9]+[smhd]$", "allowed": "a duration such as 5m"},
         "feature": {
             "anyOf": [
                 {"type": "string", "minLength": 1},

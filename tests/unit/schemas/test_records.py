@@ -1,4 +1,4 @@
-"""The Avro schemas are the truth: fields by DESIGN's lists, typed records by the schemas, old versions readable."""
+"""The Avro schemas are the truth: the fields that the design lists, typed records by the schemas, old ones readable."""
 
 import io
 import json

@@ -1,0 +1,42 @@
+"""`python -m docs.generate` (`make docs`): writes into the pages what they take from the schemas.
+
+A page has regions between `<!-- made by make docs of FILE -->` and `<!-- end -->`; the rest is written by hand. A test
+fails where a region is not what its file gives.
+"""
+
+import re
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+from docs.job_keys import job_region
+from docs.record_fields import record_region
+
+ROOT = Path(__file__).resolve().parents[1]
+PAGES = (ROOT / "docs" / "job.md", ROOT / "docs" / "records.md")
+_REGION = re.compile(r"(<!-- made by make docs of (\S+) -->\n).*?(<!-- end -->)", re.DOTALL)
+_MADE_OF: dict[str, Callable[[Path], str]] = {".json": job_region, ".avsc": record_region}
+
+
+def page_text(page: Path) -> str:
+    """The page with all its regions made anew."""
+    return _REGION.sub(_made, page.read_text(encoding="utf-8"))
+
+
+def _made(region: re.Match[str]) -> str:
+    source = ROOT / region[2]
+    return f"{region[1]}\n{_MADE_OF[source.suffix](source)}\n{region[3]}"
+
+
+def main() -> int:
+    """Writes the pages that changed, and names them."""
+    for page in PAGES:
+        text = page_text(page)
+        if text != page.read_text(encoding="utf-8"):
+            page.write_text(text, encoding="utf-8")
+            print(page.relative_to(ROOT))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
