@@ -80,7 +80,7 @@ def receipts_of(
         "event_time": events.column(batches.EVENT_TIME),
         "subject": events.column(batches.SUBJECT),
         "score": pa.array(outcome.scores),
-        "decision": scoring.decisions(outcome.scores, manifest.output),
+        "decision": scoring.decisions(outcome.scores, manifest.output, model.scorer.labels()),
         "late": events.column(batches.LATE),
         "features": scoring.features_map(outcome.inputs),
     }

@@ -2,7 +2,7 @@
 
 import hashlib
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -139,10 +139,13 @@ def score_ids(event_ids: pa.Array, digest: str, role: str, definitions: str) -> 
     return pa.StringArray.from_buffers(len(event_ids), pa.py_buffer(starts), pa.py_buffer(shortened))
 
 
-def decisions(scores: npt.NDArray[np.float64], output: Output) -> pa.Array:
-    """`positive` or `not <positive>` by the manifest's threshold; null where it has none."""
+def decisions(scores: npt.NDArray[np.float64], output: Output, labels: Mapping[float, str]) -> pa.Array:
+    """`positive` or `not <positive>` by the manifest's threshold; without one, for a class its label; else null."""
     if output.threshold is None:
-        return pa.nulls(len(scores), pa.string())
+        if output.kind != "class" or not labels:
+            return pa.nulls(len(scores), pa.string())
+        places = pc.index_in(pa.array(scores), value_set=pa.array(list(labels), pa.float64()))
+        return pa.array(list(labels.values()), pa.string()).take(places)
     positive = output.positive or "positive"
     return pa.array(np.where(scores >= output.threshold, positive, f"not {positive}"), pa.string())
 

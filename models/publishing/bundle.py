@@ -23,6 +23,7 @@ from models.manifest import (
     OutputKind,
     parse_manifest,
 )
+from models.publishing.classes import check_positive, labels_of, resolve_output
 from models.publishing.description import CannotPublish, FoundModel
 from models.publishing.inputs import StatedInput, resolve_inputs
 from models.publishing.trainer import trainer_lines
@@ -172,6 +173,8 @@ def _try(
     draft = parse_manifest(manifest_bytes(into, document))
     scorer = load_scorer(draft.scorer, into, draft, allow_pickle)
     try:
+        if draft.output.kind != "regression":
+            check_positive(tuple(scorer.labels().values()), draft.output.positive)
         trial = try_on_sample(scorer, draft.inputs, draft.output, sample)
     finally:
         scorer.close()
@@ -185,13 +188,14 @@ def _try(
 
 def _document(found: FoundModel, said: Statement, sample: pa.Table | None, notes: list[str]) -> dict[str, Any]:
     inputs = resolve_inputs(found.description, said.inputs, sample)
-    kind = said.output or found.description.output
-    if kind is None:
-        raise CannotPublish("the model does not say what it answers; allowed: --output probability|regression|class")
+    settings = {**found.description.settings, **said.settings}
+    labels = labels_of(found.description, said.settings)
+    kind = resolve_output(found.description, labels, said.output, said.positive)
     listed = ", ".join(f"{each.name} {each.type}" for each in inputs)
     notes.append(f"scorer {found.scorer}; {len(inputs)} inputs: {listed}")
     if said.output is None:
-        notes.append(f"output {kind}, as the model says")
+        why = "as the model says" if kind == found.description.output else f"as --positive {said.positive} says"
+        notes.append(f"output {kind}, {why}")
     return {
         "model": said.model,
         "version": said.version,
@@ -201,7 +205,7 @@ def _document(found: FoundModel, said: Statement, sample: pa.Table | None, notes
         "training": _training(found, said, notes),
         "quality": {**found.provenance.quality, **said.quality},
         "created_by": said.created_by,
-        **({"parameters": dict(said.settings)} if said.settings else {}),
+        **({"parameters": settings} if settings else {}),
     }
 
 

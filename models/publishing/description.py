@@ -24,11 +24,18 @@ class FoundInput:
 
 @dataclass(frozen=True, slots=True)
 class Description:
-    """What the format says: named inputs, or how many there are (`width`), and what comes out."""
+    """What the format says: named inputs, or how many there are (`width`), and what comes out.
+
+    `labels`: of the classes in the model's order, as text; empty where the files hold none. `probabilities`: whether a
+    classifier can say how likely a class is. `settings`: of the scorer's kind, where the files say them.
+    """
 
     inputs: tuple[FoundInput, ...] = ()
     width: int | None = None
     output: OutputKind | None = None
+    labels: tuple[str, ...] = ()
+    probabilities: bool = True
+    settings: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,10 @@
 """What an MLflow model folder says: its signature, and where it came from."""
 
 import json
+from contextlib import suppress
+from dataclasses import replace
 from datetime import datetime
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +12,8 @@ import yaml
 
 from models.manifest import InputType
 from models.publishing.description import CannotPublish, Description, FoundInput, Provenance
+from models.scorers.lightgbm_estimator import read_estimator
+from models.scorers.mlflow import OURS, PICKLES
 
 _TYPES: dict[str, InputType] = {
     "double": "number",
@@ -27,12 +32,34 @@ def describe(path: Path, allow_pickle: bool) -> tuple[Description, Provenance]:
     if not isinstance(document, dict):
         raise CannotPublish(f"{path} is not allowed; allowed: the MLmodel file of an MLflow model")
     provenance = Provenance(trained_at=_time(document.get("utc_time_created")))
+    known = _of_flavour(path.parent, document.get("flavors"), allow_pickle)
+    said = Description(labels=known.labels, probabilities=known.probabilities, settings=known.settings)
     signature = document.get("signature") or {}
     columns = json.loads(signature.get("inputs") or "[]")
     if len(columns) == 1 and columns[0].get("type") == "tensor":
         shape = columns[0]["tensor-spec"]["shape"]
-        return Description(width=shape[1] if len(shape) == 2 and shape[1] > 0 else None), provenance
-    return Description(tuple(_input(column) for column in columns)), provenance
+        return replace(said, width=shape[1] if len(shape) == 2 and shape[1] > 0 else None), provenance
+    return replace(said, inputs=tuple(_input(column) for column in columns)), provenance
+
+
+def _of_flavour(folder: Path, flavours: Any, allow_pickle: bool) -> Description:
+    """What the file of a flavour that a scorer of ours reads says of its classes; nothing where it cannot be read here:
+    the trial of the bundle says why."""
+    for flavour, (kind, key) in OURS.items():
+        place = (flavours or {}).get(flavour, {}).get(key)
+        if isinstance(place, str) and ".." not in Path(place).parts and (folder / place).is_file():
+            with suppress(Exception):
+                return _described(kind, folder / place, allow_pickle)
+    return Description()
+
+
+def _described(kind: str, file: Path, allow_pickle: bool) -> Description:
+    if kind == "lightgbm" and file.suffix == ".skops":
+        return Description(labels=read_estimator(file).classes or ())
+    # LightGBM's estimators name their classes as scikit-learn's do.
+    named = "sklearn" if kind == "lightgbm" and file.suffix in PICKLES else kind
+    found: Description = import_module(f"models.publishing.from_{named}").describe(file, allow_pickle)
+    return found
 
 
 def _input(column: dict[str, Any]) -> FoundInput:

@@ -6,6 +6,8 @@ from typing import Any
 
 from models.manifest import InputType
 from models.publishing.description import CannotPublish, Description, FoundInput
+from models.scorers.onnx import LABEL_TENSORS
+from models.scorers.onnx_labels import labels_of
 
 _TYPES: dict[str, InputType] = {
     "tensor(float)": "number",
@@ -29,10 +31,12 @@ def describe(path: Path, allow_pickle: bool) -> Description:
     import onnxruntime
 
     session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
-    inputs = session.get_inputs()
+    inputs, outputs = session.get_inputs(), session.get_outputs()
+    ordered = sorted(outputs, key=lambda output: output.type not in LABEL_TENSORS)  # a label's output tells most
+    labels = labels_of(path, [output.name for output in ordered]) or ()
     if len(inputs) == 1 and _columns(inputs[0].shape) != 1:
-        return Description(width=_columns(inputs[0].shape))
-    return Description(inputs=tuple(FoundInput(each.name, _type(each)) for each in inputs))
+        return Description(width=_columns(inputs[0].shape), labels=labels)
+    return Description(inputs=tuple(FoundInput(each.name, _type(each)) for each in inputs), labels=labels)
 
 
 def _type(found: Any) -> InputType:

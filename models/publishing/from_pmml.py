@@ -1,7 +1,9 @@
 """What a PMML document says of its fields: the data dictionary, as far as the model's mining schema uses it."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from xml.etree import ElementTree
+from xml.etree.ElementTree import Element
 
 from models.manifest import InputType, OutputKind
 from models.publishing.description import CannotPublish, Description, FoundInput
@@ -14,6 +16,8 @@ _TYPES: dict[str, InputType] = {
     "string": "string",
 }
 _OUTPUTS: dict[str, OutputKind] = {"regression": "regression", "classification": "probability"}
+# Elements that speak of one class, and the attribute that names it.
+_SAY_CLASSES = (("ScoreDistribution", "value"), ("RegressionTable", "targetCategory"), ("OutputField", "value"))
 
 
 def describe(path: Path, allow_pickle: bool) -> Description:
@@ -29,7 +33,25 @@ def describe(path: Path, allow_pickle: bool) -> Description:
         raise CannotPublish(f"{path} holds no model with a MiningSchema; allowed: a PMML document with one model")
     active = [each.get("name", "") for each in schema if each.get("usageType", "active") == "active"]
     inputs = tuple(FoundInput(name, _type(name, types.get(name, ""))) for name in active)
-    return Description(inputs, output=_OUTPUTS.get(model.get("functionName", "")))
+    output = _OUTPUTS.get(model.get("functionName", ""))
+    labels = () if output == "regression" else _labels(root, schema, space, types)
+    return Description(inputs, output=output, labels=labels)
+
+
+def _labels(root: Element, schema: Element, space: str, types: Mapping[str | None, str]) -> tuple[str, ...]:
+    """The values of the target, or else of what is said of single classes anywhere in the model."""
+    targets = {each.get("name") for each in schema if each.get("usageType") in ("target", "predicted")}
+    values = [
+        value.get("value", "")
+        for field in root.iter(f"{space}DataField")
+        if field.get("name") in targets
+        for value in field.iter(f"{space}Value")
+        if value.get("property", "valid") == "valid"
+    ]
+    for tag, key in () if values else _SAY_CLASSES:
+        values += [each.get(key, "") for each in root.iter(f"{space}{tag}")]
+    floats = any(types.get(name) in ("double", "float") for name in targets)  # whole ones are labels without a fraction
+    return tuple(dict.fromkeys(value.removesuffix(".0") if floats else value for value in values if value))
 
 
 def _type(name: str, found: str) -> InputType:

@@ -1,6 +1,7 @@
 """What an XGBoost model says of its features and objective."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pyarrow as pa
@@ -11,6 +12,7 @@ from models.publishing.description import Description, FoundInput
 _TYPES: dict[str, InputType] = {"float": "number", "q": "number", "int": "integer", "i": "boolean"}
 _OUTPUTS: dict[str, OutputKind] = {"binary:logistic": "probability", "multi:softmax": "class"}
 _REGRESSIONS = ("reg:", "count:", "rank:", "survival:")
+_NO_PROBABILITIES = ("multi:softmax", "binary:hinge")
 
 
 def describe(path: Path, allow_pickle: bool) -> Description:
@@ -21,8 +23,15 @@ def describe(path: Path, allow_pickle: bool) -> Description:
     booster.load_model(path)
     names, types = booster.feature_names, booster.feature_types
     objective = str(json.loads(booster.save_config())["learner"]["objective"]["name"])
+    labels = _labels(booster.attr("scikit_learn"))
+    said = Description(
+        output=_output(objective),
+        labels=labels,
+        probabilities=objective not in _NO_PROBABILITIES,
+        settings={"classes": list(labels)} if labels else {},
+    )
     if not names:
-        return Description(width=booster.num_features(), output=_output(objective))
+        return replace(said, width=booster.num_features())
     kinds = types or [""] * len(names)
     categories = booster.get_categories(export_to_arrow=True).to_arrow() if "c" in kinds else ()
     texts = {name for name, kept in categories if _is_text(kept)}
@@ -30,7 +39,16 @@ def describe(path: Path, allow_pickle: bool) -> Description:
         FoundInput(name, "string" if name in texts else _TYPES.get(kind), nullable=True)
         for name, kind in zip(names, kinds, strict=True)
     )
-    return Description(tuple(inputs), output=_output(objective))
+    return replace(said, inputs=tuple(inputs))
+
+
+def _labels(kept: str | None) -> tuple[str, ...]:
+    """What XGBClassifier wrote beside its booster before 2.0, while it took other labels than 0, 1, …"""
+    try:
+        classes = json.loads(kept or "{}").get("classes_", ())
+    except (ValueError, AttributeError):
+        return ()
+    return tuple(str(label) for label in classes) if isinstance(classes, list) and len(classes) > 1 else ()
 
 
 def _is_text(kept: pa.Array | None) -> bool:

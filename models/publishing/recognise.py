@@ -3,6 +3,7 @@
 import importlib
 import os
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -70,7 +71,7 @@ def recognise(
     Args:
         path: a file or a folder.
         scorer: the kind to publish it as; None takes that of the tool that left it. For another one its files
-            are taken as they are and nothing is read off them.
+            are taken as they are and nothing but the labels of classes is read off them.
         allow_pickle: whether a pickle may be opened, which can run any code.
         settings: of the scorer's kind; some say which part of the model is meant.
 
@@ -83,7 +84,7 @@ def recognise(
     if found is None and scorer is None:
         raise CannotPublish(f"{path} is no model; allowed: {_ALLOWED}, or --scorer KIND")
     if found is None or main is None or (scorer is not None and scorer != found):
-        return FoundModel(str(scorer), files, Description())
+        return FoundModel(str(scorer), files, _classes_as(str(scorer), files, allow_pickle, settings))
     described, provenance = describe(found, main, allow_pickle, settings)
     return FoundModel(found, files, described, provenance)
 
@@ -110,6 +111,18 @@ def describe(
         problem = _unreadable(scorer, main, error)
         raise problem from (None if problem is error else error)
     return described if isinstance(described, tuple) else (described, Provenance())
+
+
+def _classes_as(
+    scorer: str, files: Mapping[str, Path], allow_pickle: bool, settings: Mapping[str, Any]
+) -> Description:
+    """What the one file of another kind than its tool's says of its classes; nothing where it cannot be read here."""
+    marked = [file for file in files.values() if _mark_of(file) == scorer]
+    if len(marked) == 1:
+        with suppress(CannotPublish, BundleRefused):
+            found, _ = describe(scorer, marked[0], allow_pickle, settings)
+            return Description(labels=found.labels, probabilities=found.probabilities, settings=found.settings)
+    return Description()
 
 
 def _files(path: Path) -> dict[str, Path]:

@@ -9,6 +9,8 @@ import numpy.typing as npt
 from models.manifest import Manifest, OutputKind
 from models.scorers.base import WillNotLoad
 
+_PLAIN = (("0", "1"), ("false", "true"))
+
 
 @dataclass(frozen=True, slots=True)
 class Answers:
@@ -22,6 +24,11 @@ class Answers:
     kind: OutputKind
     positive: str | None
     classes: tuple[str, ...] | None
+
+    @property
+    def labels(self) -> dict[float, str]:
+        """The label of each place; empty where nobody names the classes."""
+        return {float(place): name for place, name in enumerate(self.classes or ())}
 
     def column(self, columns: int) -> int:
         """The column of the positive class among so many; the second of two where `positive` is null.
@@ -58,6 +65,11 @@ class Answers:
             places = np.argmax(numbers, axis=1).astype(np.float64)
             return np.where(np.isnan(numbers).any(axis=1), np.nan, places)
         return numbers
+
+
+def plain_second(labels: Sequence[str]) -> str | None:
+    """The second of two labels that say it themselves, 0 and 1 or False and True in this order; None of all others."""
+    return labels[1] if tuple(label.lower().removesuffix(".0") for label in labels) in _PLAIN else None
 
 
 def answers_of(manifest: Manifest, classes: Sequence[str] | None = None) -> Answers:

@@ -106,6 +106,12 @@ class Scorer(ABC):
         """
         return None
 
+    def labels(self) -> Mapping[float, str]:
+        """What each score of output `class` stands for, in the order of the model's classes; for another output their
+        places with their labels. Empty where neither the model nor the manifest says so.
+        """
+        return {}
+
     def doubts(self, batch: pa.RecordBatch) -> str:
         """What speaks against columns such as these, in one line, or "": asked when a model is published.
 

@@ -72,6 +72,10 @@ class BeamScorer(Scorer):
             scores[rows] = self._scored(batch.take(pa.array(rows)))
         return scores
 
+    def labels(self) -> Mapping[float, str]:
+        """The labels that the trainer, or `parameters.classes`, gave the places."""
+        return self._answers.labels
+
     def _scored(self, batch: pa.RecordBatch) -> npt.NDArray[np.float64]:
         results = list(self._handler.run_inference(self._rows(batch), self._model))
         answer = picked("beam", np.asarray([np.asarray(_inference(result)) for result in results]), self._column)

@@ -1,6 +1,6 @@
 """LightGBM boosters, stored as text."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -84,6 +84,10 @@ class LightgbmScorer(Scorer):
         if self._answers.kind == "class" and self._objective not in _SEVERAL:
             return np.asarray(answer > 0.5, dtype=np.float64)
         return self._answers.scores(answer)
+
+    def labels(self) -> Mapping[float, str]:
+        """The labels that the trainer, or `parameters.classes`, gave the places."""
+        return self._answers.labels
 
     def doubts(self, batch: pa.RecordBatch) -> str:
         """An input of which no value is a category of the model, so that all would count as missing."""

@@ -19,14 +19,14 @@ from models.scorers.lightgbm_estimator import EstimatorText, read_estimator
 _ENVIRONMENT = {"MLFLOW_DISABLE_TELEMETRY": "true"}
 # Flavour → our scorer of its file, and the key of `MLmodel` with the file or folder. These run no code of the
 # bundle; mlflow's own loaders would (a `loader_module`, a `code` folder, pickles).
-_OURS: Mapping[str, tuple[str, str]] = {
+OURS: Mapping[str, tuple[str, str]] = {
     "onnx": ("onnx", "data"),
     "xgboost": ("xgboost", "data"),
     "lightgbm": ("lightgbm", "data"),
     "sklearn": ("sklearn", "pickled_model"),
     "tensorflow": ("tensorflow", "saved_model_dir"),
 }
-_PICKLES = (".pkl", ".pickle", ".joblib")
+PICKLES = (".pkl", ".pickle", ".joblib")
 _ALLOWED = (
     "onnx, xgboost, lightgbm (boosters, or estimators by skops), sklearn by skops, SavedModels, or a job with "
     "--allow_pickle"
@@ -41,7 +41,7 @@ class _Found(NamedTuple):
 
     @property
     def pickles(self) -> list[str]:
-        return [path for path in self.manifest.files if path.endswith(_PICKLES)]
+        return [path for path in self.manifest.files if path.endswith(PICKLES)]
 
     @property
     def estimator(self) -> str | None:
@@ -99,6 +99,10 @@ class MlflowScorer(Scorer):
         """As the scorer of the flavour."""
         return self._scorer.score(batch)
 
+    def labels(self) -> Mapping[float, str]:
+        """As the scorer of the flavour."""
+        return self._scorer.labels()
+
     def doubts(self, batch: pa.RecordBatch) -> str:
         """As the scorer of the flavour."""
         return self._scorer.doubts(batch)
@@ -132,7 +136,7 @@ def _described(folder: Path, manifest: Manifest) -> tuple[str, Any]:
 
 def _ours(described: Any, root: str, manifest: Manifest) -> _Found | None:
     """The flavour that is one of ours, with its files; None if the model is something else."""
-    for flavour, (kind, key) in _OURS.items():
+    for flavour, (kind, key) in OURS.items():
         place = described.flavors.get(flavour, {}).get(key)
         if isinstance(place, str):
             files = {

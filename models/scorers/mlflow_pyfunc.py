@@ -1,5 +1,6 @@
 """What only MLflow itself can load: any code behind `predict`, for a job that trusts it."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -64,6 +65,10 @@ class PyfuncScorer(Scorer):
         if failures:
             raise PartlyScored(scores, failures, unavailable=False)
         return scores
+
+    def labels(self) -> Mapping[float, str]:
+        """The labels that the trainer, or `parameters.classes`, gave the places."""
+        return self._answers.labels
 
     def _answer(self, fed: Any, rows: int) -> npt.NDArray[np.float64]:
         found = self._chosen(self._model.predict(fed))

@@ -1,6 +1,6 @@
 """ONNX models on onnxruntime."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,7 @@ from models.manifest import Input, Manifest
 from models.scorers.answers import Answers
 from models.scorers.base import Scorer, WillNotLoad, only_file, settings
 from models.scorers.onnx_labels import labels_of
-from models.scorers.outputs import reading_of, try_once
+from models.scorers.outputs import Reading, reading_of, try_once
 
 _FLOATS = {"tensor(float)": np.float32, "tensor(double)": np.float64, "tensor(float16)": np.float16}
 _INTEGERS = {
@@ -22,7 +22,7 @@ _INTEGERS = {
     for name in ("int64", "int32", "int16", "int8", "uint64", "uint32", "uint16", "uint8")
 }
 _STRINGS, _BOOLEANS = "tensor(string)", "tensor(bool)"
-_LABELS = (*_INTEGERS, _STRINGS)
+LABEL_TENSORS = (*_INTEGERS, _STRINGS)
 # Which tensors take a column without losing what it says.
 _FITTING = {
     "number": (*_FLOATS,),
@@ -83,8 +83,9 @@ class OnnxScorer(Scorer):
         output = _output(session.get_outputs(), manifest, named)
         self._output: str = output.name
         labels = _labels(session.get_outputs(), output, manifest, path)
-        width = _width(output) if labels is None or output.type in _LABELS else len(labels)
+        width = _width(output) if labels is None or output.type in LABEL_TENSORS else len(labels)
         self._reading = reading_of(manifest, labels, width, output.type == _STRINGS)
+        self._labels = _by_score(self._reading, output, labels)
         if width is None:
             try_once(self, manifest)
 
@@ -117,6 +118,10 @@ class OnnxScorer(Scorer):
             parts.append(self._run({name: values[places] for name, values in feeds.items()}))
         return np.concatenate(parts)[:rows]
 
+    def labels(self) -> Mapping[float, str]:
+        """The labels that the graph holds, or `parameters.classes`."""
+        return self._labels
+
     def interrupt(self) -> None:
         """Ends a run between two of its nodes, an endless loop included."""
         self._run_options.terminate = True
@@ -130,12 +135,24 @@ def _labels(outputs: Sequence[Any], output: Any, manifest: Manifest, path: Path)
     """The classes that the graph holds, where the score is of one of them."""
     if manifest.output.kind == "regression":
         return None
-    ordered = [one.name for one in outputs if one.type in _LABELS] + [output.name]
+    ordered = [one.name for one in outputs if one.type in LABEL_TENSORS] + [output.name]
     labels = labels_of(path, ordered)
     stated = manifest.parameters.get("classes") if manifest.output.kind == "probability" else None
     if labels and isinstance(stated, list) and stated != list(labels) and sorted(map(str, stated)) == sorted(labels):
         raise WillNotLoad(f"onnx: classes {stated}; allowed: in the model's order, {', '.join(labels)}")
     return labels
+
+
+def _by_score(reading: Reading, output: Any, labels: Sequence[str] | None) -> dict[float, str]:
+    """The label of each score that a class may have."""
+    numbers = labels is not None and all(label.lstrip("-").isdecimal() for label in labels)
+    if output.type in _INTEGERS and labels is not None:  # the model answers with the labels themselves
+        return {float(label): label for label in labels} if numbers else {}
+    found = reading.labels
+    if output.type.startswith("seq("):  # `_of_maps` takes them in the order of their keys
+        ordered = sorted(found.values(), key=(lambda label: int(label)) if numbers else str)
+        return dict(enumerate(ordered))
+    return found
 
 
 def _width(output: Any) -> int | None:
@@ -204,7 +221,7 @@ def _fixed_rows(inputs: Sequence[Any]) -> int | None:
 def _output(outputs: Sequence[Any], manifest: Manifest, named: object) -> Any:
     kind = manifest.output.kind
     numbers = [one for one in outputs if one.type in _FLOATS or one.type.startswith("seq(map(")]
-    labels = [one for one in outputs if one.type in _LABELS]
+    labels = [one for one in outputs if one.type in LABEL_TENSORS]
     fitting = (labels or numbers) if kind == "class" else numbers
     if named is not None:
         fitting = [one for one in (*numbers, *(labels if kind == "class" else ())) if one.name == named]

@@ -27,6 +27,11 @@ class Reading:
     answers: Answers
     column: int | None
 
+    @property
+    def labels(self) -> dict[float, str]:
+        """The label of each place; empty where a column is read, or nobody names the classes."""
+        return {} if self.column is not None else self.answers.labels
+
     def scores(self, answer: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
         """One score for each row, from an answer of shape (n,), (n, 1) or (n, columns).
 

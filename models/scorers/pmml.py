@@ -11,6 +11,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from models.manifest import Input, Manifest
+from models.scorers.answers import plain_second
 from models.scorers.base import Scorer, WillNotLoad, only_file, settings
 from models.scorers.pmml_machine import start_machine
 
@@ -42,6 +43,7 @@ class PmmlScorer(Scorer):
         self._model = model
         self._encoders = _encoders(model, manifest)
         self._answer = _answer(model, manifest)
+        self._classes = _classes(model, manifest)
 
     @classmethod
     def load(cls, folder: Path, manifest: Manifest) -> "PmmlScorer":
@@ -61,6 +63,10 @@ class PmmlScorer(Scorer):
         rows = ("{" + ",".join(filter(None, row)) + "}" for row in zip(*columns, strict=True))
         answers = json.loads(self._model.call("predict", f"[{','.join(rows)}]"))
         return np.array([self._answer(answer) for answer in answers], dtype=np.float64)
+
+    def labels(self) -> Mapping[float, str]:
+        """The target's values, or `parameters.classes`."""
+        return {float(place): label for place, label in enumerate(self._classes)}
 
     def close(self) -> None:
         """Let the virtual machine have the model's memory back."""
@@ -114,7 +120,7 @@ def _number(value: float) -> str:
 
 def _answer(model: Any, manifest: Manifest) -> Callable[[Mapping[str, Any]], float]:
     """How the score is read from the output fields of one record, of which the evaluator may leave some out."""
-    classes = [_label(each) for each in manifest.parameters.get("classes", model.classes)]
+    classes = _classes(model, manifest)
     named, most_probable = manifest.parameters.get("output"), manifest.parameters.get("most_probable", False)
     if named is not None:
         fields = [field.name for field in model.outputFields]
@@ -129,6 +135,10 @@ def _answer(model: Any, manifest: Manifest) -> Callable[[Mapping[str, Any]], flo
     if len(found) != 1:
         raise WillNotLoad(f"pmml: output fields {_listed(model)}; allowed: {_one('the predicted value')}")
     return _number_or_place(found[0].name, classes if manifest.output.kind == "class" else [])
+
+
+def _classes(model: Any, manifest: Manifest) -> list[str]:
+    return [_label(each) for each in manifest.parameters.get("classes", model.classes)]
 
 
 def _number_or_place(field: str, classes: list[str]) -> Callable[[Mapping[str, Any]], float]:
@@ -168,7 +178,7 @@ def _place_of_greatest(model: Any, manifest: Manifest, classes: list[str]) -> Ca
 
 
 def _probability_field(model: Any, manifest: Manifest, classes: list[str]) -> str:
-    positive = manifest.output.positive
+    positive = manifest.output.positive or plain_second(classes)
     if positive is None:
         raise WillNotLoad(f"pmml: output.positive is null; allowed: {', '.join(classes)}")
     fields = _fields(model, "probability", True, lambda field: _of_class(field) and _label(field.value) == positive)

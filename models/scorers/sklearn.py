@@ -48,6 +48,7 @@ class SklearnScorer(Scorer):
         self._labels = self._chosen_labels()
         self._positive = self._positive_place(manifest.output.positive)
         self._classes = {label: float(place) for place, label in enumerate(self._labels)}
+        self._numeric = np.asarray(self._labels).dtype.kind in "biuf"
         nullable_texts = any(each.type == "string" and each.nullable for each in manifest.inputs)
         self._none_texts = nullable_texts and fitted_on_none(estimator)
         self._check_columns(manifest.inputs)
@@ -80,6 +81,12 @@ class SklearnScorer(Scorer):
         for places in groups:
             scores[places] = self._scores(batch.take(pa.array(places)))
         return scores
+
+    def labels(self) -> Mapping[float, str]:
+        """`classes_`: by themselves where they are numbers and are the score, else by their places."""
+        if self._kind == "class" and self._numeric:
+            return {float(label): str(label) for label in self._labels}
+        return {place: str(label) for label, place in self._classes.items()}
 
     def _scores(self, batch: pa.RecordBatch) -> npt.NDArray[np.float64]:
         """The scores of rows that are alike."""

@@ -69,6 +69,10 @@ class TensorflowScorer(Scorer):
         answer = self._signature(**feeds)[self._output].numpy()
         return of_filled(self._reading.scores(np.asarray(answer)), rows)
 
+    def labels(self) -> Mapping[float, str]:
+        """The labels that `parameters.classes` gives the places."""
+        return self._reading.labels
+
     def _tensor(self, name: str, values: npt.NDArray[Any]) -> Any:
         spec = self._specs[name]
         if spec.shape.rank == 2 and values.ndim == 1:

@@ -68,6 +68,10 @@ class XgboostScorer(Scorer):
         rows = trained_matrix(batch, self._names, self._categories, np.float32)
         return known_rows_scored(batch, rows, self._names, self._categories, self._scores)
 
+    def labels(self) -> Mapping[float, str]:
+        """The labels that the trainer, or `parameters.classes`, gave the places."""
+        return self._answers.labels
+
     def _scores(self, rows: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
         if self._in_place:
             answer = self._booster.inplace_predict(rows, iteration_range=self._rounds)

@@ -3,7 +3,7 @@
 import math
 import os
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import ClassVar, Protocol
@@ -48,6 +48,8 @@ class RemoteScorer(Scorer, ABC):
         pace = pace or Pace()
         self._service = service
         self._output = manifest.output
+        named = () if parameters.column is not None else parameters.classes
+        self._labels = {float(place): label for place, label in enumerate(named)}
         self._max_rows = parameters.max_rows
         server = parameters.address.server
         limits = {"failures": 3, "open_s": 10.0, **parameters.circuit}
@@ -94,6 +96,10 @@ class RemoteScorer(Scorer, ABC):
             service.close()
             raise
         return service
+
+    def labels(self) -> Mapping[float, str]:
+        """The labels that `parameters.classes` gives the places."""
+        return self._labels
 
     def score(self, batch: pa.RecordBatch) -> npt.NDArray[np.float64]:
         """Score by requests of at most `max_rows` records, `concurrency` of them at once.
