@@ -72,7 +72,7 @@ class _Parser(argparse.ArgumentParser):
         super().__init__(prog=prog, description=f"{does}; options not listed are Beam's.", allow_abbrev=False)
         self.add_argument(
             "--job", metavar="FILE",
-            help="job spec, a path or a URI such as gs://bucket/job.yaml (default: the embedded flights job)",
+            help="job spec (docs/job.md), a path or URI like gs://bucket/job.yaml (default: the embedded flights job)",
         )  # fmt: skip
         self.add_argument(
             "--set", action="append", default=[], metavar="PATH=VALUE",
@@ -97,8 +97,8 @@ class _Parser(argparse.ArgumentParser):
 class _RunParser(_Parser):
     """Also what a run leaves behind."""
 
-    def __init__(self, prog: str) -> None:
-        super().__init__(prog)
+    def __init__(self, prog: str, does: str = "Run a job") -> None:
+        super().__init__(prog, does)
         self.add_argument("--summary", metavar="FILE", help="write the counts of the run as JSON")
         self.add_argument(
             "--max_dead_letters", metavar="N|N%",
@@ -120,7 +120,7 @@ def job_options() -> dict[str, bool]:
 
 def parse_run_options(arguments: list[str], prog: str, with_out: bool = False) -> RunOptions:
     """The options of a run. Exits with 2 and a message on bad usage, as argparse does."""
-    parser = _RunParser(prog)
+    parser = _RunParser(prog, "Write a point-in-time training set" if with_out else "Run a job")
     if with_out:
         parser.add_argument("--out", required=True, metavar="DIR", help="folder for the training set (Parquet)")
     known, given = parser.parse_known_args(arguments)
