@@ -56,7 +56,7 @@ class Verdict:
     """Whether a version may serve; `reason` is one of `REASONS` and `detail` one line, null and "" if it may.
 
     `digest` and `manifest` are null where no valid manifest was found. `warnings`: what is to be said of a version
-    that may serve, a line each.
+    that may serve, a line each. `labels`: of its classes in the model's order, where they are known.
     """
 
     admitted: bool
@@ -67,6 +67,7 @@ class Verdict:
     manifest: Manifest | None
     passing: bool = False
     warnings: tuple[str, ...] = ()
+    labels: tuple[str, ...] = ()
 
     @property
     def final(self) -> bool:
@@ -260,7 +261,8 @@ class Admission:
             trial.give_up()
             detail = f"its proofs took longer than {self._timeout_s:g} s; allowed: within model.admission_timeout"
             return Verdict(False, "timed_out", detail, manifest.version, manifest.digest, manifest)
-        return Verdict(True, None, "", manifest.version, manifest.digest, manifest, warnings=trial.warnings)
+        known = trial.warnings, trial.labels
+        return Verdict(True, None, "", manifest.version, manifest.digest, manifest, False, *known)
 
     def _timed(self, folder: Path, manifest: Manifest, trial: "_Trial") -> None:
         within(self._timeout_s, partial(self._prove, folder, manifest, trial), f"prove-{manifest.version}")
@@ -274,7 +276,11 @@ class Admission:
         with refused_as(WillNotLoad):
             self._check_size(expanded_bytes(folder, manifest), f"version {manifest.version!r} unpacked")
             trial.warnings = check_libraries(folder, manifest, trial.admitted_before)
-            prove(folder, manifest, self._columns, self._allow_pickle, trial.loaded).close()
+            scorer = prove(folder, manifest, self._columns, self._allow_pickle, trial.loaded)
+            try:
+                trial.labels = tuple(scorer.labels().values())
+            finally:
+                scorer.close()
 
     def _check_size(self, size: int, what: str) -> None:
         if size > self._max_bytes:
@@ -289,6 +295,7 @@ class _Trial:
 
     def __init__(self, admitted_before: bool = False) -> None:
         self.admitted_before, self.warnings = admitted_before, tuple[str, ...]()
+        self.labels = tuple[str, ...]()
         self._lock = threading.Lock()
         self._scorer: Scorer | None = None
         self._given_up = False

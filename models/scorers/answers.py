@@ -10,6 +10,7 @@ from models.manifest import Manifest, OutputKind
 from models.scorers.base import WillNotLoad
 
 _PLAIN = (("0", "1"), ("false", "true"))
+_SAME = {"true": "1", "false": "0"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +66,13 @@ class Answers:
             places = np.argmax(numbers, axis=1).astype(np.float64)
             return np.where(np.isnan(numbers).any(axis=1), np.nan, places)
         return numbers
+
+
+def plain_name(label: str) -> str:
+    """The label, but one of 0 and 1 or False and True, however they are written, as 0 or 1."""
+    plain = label.lower().removesuffix(".0")
+    found = _SAME.get(plain, plain)
+    return found if found in _PLAIN[0] else label
 
 
 def plain_second(labels: Sequence[str]) -> str | None:

@@ -3,15 +3,16 @@
 import argparse
 import re
 import secrets
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any, NoReturn
 
 from models.admission import Admission, Refusal, Verdict
 from models.releases import Challenger, Release, parse_release, release_document
-from models.timeline import taken_over_by
+from models.timeline import release_in_force, taken_over_by
 from pipeline.commands.clocks import clock_findings
 from pipeline.commands.output import Refused, exit_code, print_pairs
+from pipeline.commands.output_change import ACCEPTED, output_change
 from pipeline.commands.parsing import (
     Arguments,
     OneLineParser,
@@ -46,6 +47,11 @@ def release(arguments: Arguments) -> int:
     parser.add_argument(
         "--salt", metavar="TEXT",
         help="what the split is salted with (default: that of the last release if a challenger goes on, else random)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--accept_output_change", action="store_true",
+        help="release versions although their output or positive class differs, among them or from the release in "
+        "force; recorded",
     )  # fmt: skip
     parser.add_argument("--evidence", default="", metavar="TEXT", help="a link or an id that supports the decision")
     add_when_and_how(parser)
@@ -85,9 +91,9 @@ def start_us(options: argparse.Namespace, place: Place) -> int:
     return times.now_us() + 2 * int(options.poll or place.poll_us)
 
 
-def evidence_of(text: str, options: argparse.Namespace) -> str:
-    """The evidence of a release, which says where its versions were not tried."""
-    return "; ".join(part for part in (text, NOT_CHECKED if options.no_check else "") if part)
+def evidence_of(text: str, options: argparse.Namespace, accepted: str = "") -> str:
+    """The evidence of a release, which says where its versions were not tried, and what a person accepted."""
+    return "; ".join(part for part in (text, NOT_CHECKED if options.no_check else "", accepted) if part)
 
 
 def _release(options: argparse.Namespace) -> None:
@@ -103,10 +109,13 @@ def _release(options: argparse.Namespace) -> None:
         salt=options.salt or _salt(history, options.challengers, split_on),
         by=options.by,
         reason=options.reason,
-        evidence=evidence_of(options.evidence, options),
+        evidence=evidence_of(options.evidence, options, ACCEPTED if options.accept_output_change else ""),
     )
-    if not options.no_check:
-        refusal = checked_release(admission_at(place, job_columns(options)), draft)
+    admission = None if options.no_check else admission_at(place, job_columns(options))
+    if not options.accept_output_change:
+        _refuse_output_change(options, place, draft, history, admission)
+    if admission is not None:
+        refusal = checked_release(admission, draft)
         if refusal is not None:
             refuse(options, "released", refusal)
         # Trying the versions may have taken minutes: every worker is still to know the release before its time.
@@ -117,6 +126,25 @@ def _release(options: argparse.Namespace) -> None:
     record(options, place, "release", written)
     follows = taken_over_by([*history, written], written)
     say(options, written, {"taken_over_by": told(follows), "clocks": clocks})
+
+
+def _refuse_output_change(
+    options: argparse.Namespace, place: Place, draft: Release, history: list[Release], admission: Admission | None
+) -> None:
+    """End the verb with 1 where scores would change their meaning without anybody having said so."""
+
+    def labels(version: str) -> Sequence[str]:
+        return () if admission is None else admission.check_version(version).labels
+
+    before = release_in_force(history, draft.effective_from_us)
+    found = output_change(place.store, draft, before, labels)
+    if found is None:
+        return
+    detail = f"{found}; allowed: the same output and positive class, or --accept_output_change"
+    if options.json:
+        print_json({"released": False, "reason": "output_change", "detail": detail})
+        raise Refused
+    raise Refused(f"not released: {detail}")
 
 
 def checked_release(admission: Admission, release: Release) -> Verdict | None:
