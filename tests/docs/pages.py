@@ -20,6 +20,8 @@ _CITED = re.compile(
     r"(?<![\w/.<>…-])(?P<page>(?:docs/|runners/|benchmarks/|examples/)[\w./-]*?\.md|README\.md)"
     r"(?:#(?P<anchor>[\w-]+)|,? §(?P<section>\d+)|, (?P<heading>[A-Z]\w+))?"
 )
+_OURS = rf"(?<![\w/.<>~…-])(?:{'|'.join(SOURCES)})/"
+_FILE = re.compile(rf"{_OURS}[\w./*-]+\.(?:py|json|yaml|avsc|xml|java|conf|properties|go)\b|(?<=`){_OURS}[\w/-]*(?=`)")
 _LETTERS_OF_ANCHORS = re.compile(r"[^\w\- ]")
 
 
@@ -79,6 +81,20 @@ def citations_of(source: Path) -> list[Reference]:
         heading = f"{one['section']}." if one["section"] else one["heading"] or ""
         found.append(Reference(source, _line(text, one.start()), page, one["anchor"] or "", heading))
     return found
+
+
+def absent_files(source: Path) -> list[str]:
+    """The files and folders that a text names by their paths, from the root or from its own folder, and that are not
+    there; `*` in one stands for any name."""
+    named = sorted(set(_FILE.findall(source.read_text("utf-8"))))
+    return [name for name in named if not any(ROOT.glob(name)) and not any(source.parent.glob(name))]
+
+
+def sections_without_a_page(source: Path) -> list[str]:
+    """The lines that refer to a section (`§ 7`) of something else than a page of this project."""
+    lines = source.read_text("utf-8").splitlines()
+    found = [(number, line) for number, line in enumerate(lines, 1) if "§" in _CITED.sub("", line)]
+    return [f"{source.relative_to(ROOT)}:{number} {line.strip()}" for number, line in found]
 
 
 def is_there(reference: Reference) -> bool:

@@ -1,5 +1,6 @@
 """The pages that are made of the schemas say what the schemas say, and what those say of themselves is true."""
 
+import doctest
 import json
 from pathlib import Path
 from typing import Any
@@ -7,6 +8,7 @@ from typing import Any
 import pytest
 from jsonschema import Draft202012Validator
 
+from docs import record_fields, tables
 from docs.generate import PAGES, ROOT, page_text
 from models.admission import DEFAULT_MAX_BYTES, DEFAULT_TIMEOUT_S
 from pipeline.job import job_document, parse_job
@@ -80,3 +82,9 @@ def test_every_field_of_a_record_says_what_it_is() -> None:
 
 def test_the_aggregates_of_the_schema_are_those_of_the_code() -> None:
     assert schema_of("job")["$defs"]["windowed"]["properties"]["aggregate"]["enum"] == list(AGGREGATES)
+
+
+@pytest.mark.parametrize("module", [tables, record_fields], ids=lambda module: module.__name__)
+def test_examples_of_what_makes_the_pages_hold(module: Any) -> None:
+    done = doctest.testmod(module)
+    assert (done.failed, done.attempted > 0) == (0, True)

@@ -7,12 +7,14 @@ import pytest
 from tests.docs.pages import (
     ROOT,
     Reference,
+    absent_files,
     anchors,
     citations_of,
     headings,
     is_there,
     links_of,
     pages,
+    sections_without_a_page,
     sources,
 )
 
@@ -28,6 +30,23 @@ def test_pages_that_files_name_are_there() -> None:
     named = [one for source in sources() for one in citations_of(source)]
     assert len(named) > 50
     assert [str(one) for one in named if not is_there(one)] == []
+
+
+def test_no_file_refers_to_a_section_of_a_page_that_is_not_in_the_project() -> None:
+    ours = [source for source in sources() if ROOT / "tests" / "docs" not in source.parents]
+    assert [line for source in ours for line in sections_without_a_page(source)] == []
+
+
+def test_files_that_pages_and_docstrings_name_are_there() -> None:
+    telling = [source for source in sources() if ROOT / "tests" not in source.parents]
+    assert {str(source.relative_to(ROOT)): absent for source in telling if (absent := absent_files(source))} == {}
+
+
+def test_a_file_that_is_not_there_is_found(tmp_path: Path) -> None:
+    page = tmp_path / "page.md"
+    files = "`schemas/job.py` `models/gone.py` runners/*/settings.py runners/*/gone.py"
+    page.write_text(f"{files} `schemas/avsc/` `schemas/no/`")
+    assert absent_files(page) == ["models/gone.py", "runners/*/gone.py", "schemas/no/"]
 
 
 def test_every_page_of_the_documentation_is_linked_from_the_way_in() -> None:
