@@ -44,6 +44,7 @@ def summarise(
         "dead_letters": {stage: counts.get(metrics.DEAD_LETTERS_PREFIX + stage, 0) for stage in STAGES},
         "late": counts.get(metrics.EVENTS_LATE, 0),
         "features_over_limit": _after(metrics.OVER_LIMIT_PREFIX, counts),
+        "unseen_categories": _unseen(counts),
         "records_deleted": _after(metrics.RECORDS_DELETED_PREFIX, counts),
         "versions": _versions(counts),
         "releases": _by_release(counts),
@@ -68,6 +69,15 @@ def _after(prefix: str, counts: Mapping[str, int]) -> dict[str, int]:
     distinct values than `max_values_per_tile`; records of `topic/partition` that were deleted before they were read.
     """
     return {name.removeprefix(prefix): n for name, n in sorted(counts.items()) if name.startswith(prefix) and n}
+
+
+def _unseen(counts: Mapping[str, int]) -> dict[str, dict[str, int]]:
+    """{version: {input: scores}} of values that are categories which the version's model never saw."""
+    found: dict[str, dict[str, int]] = {}
+    for name, number in _after(metrics.UNSEEN_PREFIX, counts).items():
+        version, column = name.split("/", 1)
+        found.setdefault(version, {})[column] = number
+    return found
 
 
 def _versions(counts: Mapping[str, int]) -> dict[str, dict[str, int]]:
@@ -159,6 +169,8 @@ def print_summary(summary: Mapping[str, Any], stream: Any = None) -> None:
     rows += [(f"deleted before read, {place}", f"{n:,}") for place, n in summary["records_deleted"].items()]
     for version, roles in summary["versions"].items():
         rows += [(f"version {version}, {role}", f"{n:,}") for role, n in roles.items()]
+    for version, inputs in summary["unseen_categories"].items():
+        rows += [(f"{name} of a category that {version} never saw", f"{n:,}") for name, n in inputs.items()]
     if summary["shadow_scores_failed"]:
         rows.append(("scores that shadows failed to give", f"{summary['shadow_scores_failed']:,}"))
     rows += [

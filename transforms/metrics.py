@@ -63,6 +63,7 @@ RELEASE_OUTCOME_PREFIX = "release_outcome/"
 SCORES_PREFIX = "scores/"
 RELEASE_PREFIX = "release/"
 OVER_LIMIT_PREFIX = "features_over_limit/"
+UNSEEN_PREFIX = "unseen_categories/"
 RECORDS_DELETED_PREFIX = "kafka_records_deleted/"
 
 
@@ -89,6 +90,11 @@ def scores(version: str, role: str) -> _Counter:
 def over_limit(feature: str) -> _Counter:
     """Counts events whose value of a feature is null since a tile has more distinct values than are kept."""
     return counter(OVER_LIMIT_PREFIX + feature)
+
+
+def unseen_categories(version: str, name: str) -> _Counter:
+    """Counts scores of a version whose input of that name is a category that the model never saw."""
+    return counter(f"{UNSEEN_PREFIX}{version}/{name}")
 
 
 def records_deleted(topic: str, partition: int) -> _Counter:

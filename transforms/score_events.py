@@ -13,6 +13,7 @@ from apache_beam.transforms.userstate import BagStateSpec
 from models.cache import LoadedModel, worker_name
 from models.choosing import Source
 from models.releases import AdmittedRelease, Timeline
+from models.scorers.asking import unseen_in
 from models.serving import Plan, serving_of
 from schemas import batches
 from schemas.job import Job, ModelSpec
@@ -101,6 +102,8 @@ class _ScoreFn(beam.DoFn):
             good = batches.keep_rows(events, outcome.rows)
             if by.role != scoring.SHADOW:
                 self._serving.answered(by.entry, int(batches.times_us(good).min()))
+            for name, number in unseen_in(model.scorer, outcome.inputs).items():
+                metrics.unseen_categories(by.version, name).inc(number)
             receipts = receipts_of(good, outcome, by, model, self._definitions.of(model.manifest), origin)
             yield from self._records(good, receipts, by, model)
 

@@ -1,5 +1,8 @@
 """One call of a scorer, and what is wrong with its answer: the same checks in admission and in the job."""
 
+import logging
+from collections.abc import Mapping
+
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
@@ -9,6 +12,7 @@ from models.manifest import Output
 from models.scorers.base import PartlyScored, Scorer
 from schemas.reasons import shortened
 
+_LOG = logging.getLogger(__name__)
 Scores = npt.NDArray[np.float64]
 ROUNDING = 1e-6
 """How far a probability may lie outside 0 to 1: libraries add floats."""
@@ -53,6 +57,16 @@ def ask(scorer: Scorer, batch: pa.RecordBatch) -> Scores:
     except WrongAnswer as wrong:
         raise ModelFailed(WrongAnswer.__name__, str(wrong)) from None
     return answer
+
+
+def unseen_in(scorer: Scorer, batch: pa.RecordBatch) -> Mapping[str, int]:
+    """`Scorer.unseen` without zeros; where a scorer fails at it, its scores stand and a log says why nothing counts."""
+    try:
+        return {name: int(number) for name, number in scorer.unseen(batch).items() if number > 0}
+    except Exception as problem:  # a plug-in may raise anything
+        why = shortened(one_line(problem), _MOST_DETAIL)
+        _LOG.warning("scorer %r cannot tell unseen categories: %s", scorer.kind, why)
+        return {}
 
 
 def check_shape(answer: object, rows: int) -> None:

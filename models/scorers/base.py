@@ -119,6 +119,14 @@ class Scorer(ABC):
         """
         return ""
 
+    def unseen(self, batch: pa.RecordBatch) -> Mapping[str, int]:
+        """How many values of each input are categories that the model never saw, and has an answer for all the same.
+
+        Asked of rows that have scores, by the job, which counts them: an answer to what was never seen is not silent.
+        Inputs without such values may be left out. Where such a value is an error (`PartlyScored`) there are none.
+        """
+        return {}
+
     def close(self) -> None:
         """Give back what garbage collection does not (connections, processes).
 

@@ -33,6 +33,10 @@ class Categories:
             codes[column.is_null().to_numpy(zero_copy_only=False)] = np.nan
         return codes
 
+    def unseen(self, column: pa.Array) -> int:
+        """How many values are no category; a null is none."""
+        return int(np.count_nonzero(self.codes(column) < 0))
+
     def unknown(self, value: object) -> str:
         """What is wrong with a value that is no category, in one line."""
         known = [repr(each) for each in self.values.drop_null()[:_SHOWN].to_pylist()]

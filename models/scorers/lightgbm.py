@@ -27,9 +27,9 @@ class LightgbmScorer(Scorer):
     Columns are fed by name, except to a model trained on a matrix, whose columns have no names of their own.
     A null is missing, which LightGBM counts as 0 where training saw none. An input that was a category of pandas,
     a text, an integer, a float or a boolean, gets the codes of training; another category is missing, as it is to
-    the library. Output `probability` needs the objective binary, cross_entropy or multiclass; `class` is the most
-    probable class; `regression` is the prediction, of an objective of the trainer's own with several numbers the one
-    that `parameters.column` names.
+    the library, and counted (`unseen`). Output `probability` needs the objective binary, cross_entropy or multiclass;
+    `class` is the most probable class; `regression` is the prediction, of an objective of the trainer's own with
+    several numbers the one that `parameters.column` names.
     """
 
     kind = "lightgbm"
@@ -96,6 +96,10 @@ class LightgbmScorer(Scorer):
             if len(values) and not pc.any(pc.is_in(values, value_set=categories.values)).as_py():
                 return categories.unknown(values[0].as_py())
         return ""
+
+    def unseen(self, batch: pa.RecordBatch) -> Mapping[str, int]:
+        """Values that were no category of pandas in training: the library's answer is as for a null."""
+        return {name: each.unseen(batch.column(name)) for name, each in self._categories.items()}
 
     def _check_objective(self, classes: int) -> None:
         if self._answers.kind == "probability":

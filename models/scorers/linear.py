@@ -1,5 +1,6 @@
 """Linear and logistic models whose coefficients stand in the manifest: no payload, no library, exact."""
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -41,6 +42,15 @@ class LinearScorer(Scorer):
         """Score by columns; a row's score does not depend on the other rows. Overflow gives infinity or NaN."""
         with np.errstate(over="ignore", invalid="ignore"):
             return self._score(batch)
+
+    def unseen(self, batch: pa.RecordBatch) -> Mapping[str, int]:
+        """Categories without a coefficient, which count as 0."""
+        found = {}
+        for name, (listed, _) in self._categories.items():
+            column = batch.column(name)
+            listed_values = pc.is_in(column, value_set=listed).true_count
+            found[name] = batch.num_rows - column.null_count - listed_values
+        return found
 
     def _score(self, batch: pa.RecordBatch) -> npt.NDArray[np.float64]:
         terms = self._terms

@@ -107,6 +107,10 @@ class MlflowScorer(Scorer):
         """As the scorer of the flavour."""
         return self._scorer.doubts(batch)
 
+    def unseen(self, batch: pa.RecordBatch) -> Mapping[str, int]:
+        """As the scorer of the flavour."""
+        return self._scorer.unseen(batch)
+
     def interrupt(self) -> None:
         """As the scorer of the flavour."""
         self._scorer.interrupt()

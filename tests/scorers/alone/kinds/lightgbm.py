@@ -38,12 +38,22 @@ def _flights() -> pd.DataFrame:
 
 
 def _as_trained(rows: pd.DataFrame, dtypes: Mapping[str, pd.CategoricalDtype]) -> pd.DataFrame:
-    """The columns as the library reads them; what is no category of training is missing, as in the library."""
+    """The columns as the library is trained on them."""
     frame = pd.DataFrame(index=rows.index)
     for name in map(str, rows.columns):
         column, kind = rows[name], dtypes.get(name)
         frame[name] = column.astype(float) if kind is None else column.where(column.isin(kind.categories)).astype(kind)
     return frame
+
+
+def _alone(record: Record, names: list[str], dtypes: Mapping[str, pd.CategoricalDtype]) -> pd.DataFrame:
+    """One record as a caller of the library makes it: a column of categories holds what the record has."""
+    return pd.DataFrame(
+        {
+            name: pd.Categorical([record[name]]) if name in dtypes else pd.Series([record[name]], dtype=float)
+            for name in names
+        }
+    )
 
 
 def _make(folder: Path, names: list[str], objective: str, output: str, changes: Mapping[str, Any]) -> Model:
@@ -64,8 +74,7 @@ def _make(folder: Path, names: list[str], objective: str, output: str, changes: 
     answer: Callable[[Any], float] = changes.get("answer", float)
 
     def truth(record: Record) -> float:
-        row = pd.DataFrame([dict(record)], columns=names).astype(object)
-        return answer(np.asarray(booster.predict(_as_trained(row, dtypes), num_threads=1))[0])
+        return answer(np.asarray(booster.predict(_alone(record, names, dtypes), num_threads=1))[0])
 
     inputs = [{**_INPUTS[name], **changes.get("inputs", {}).get(name, {})} for name in reversed(names)]
     manifest = {
