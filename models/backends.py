@@ -1,8 +1,9 @@
 """Objects behind a URL: the few operations the model store needs, on any store that obstore opens."""
 
+import os
 import re
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -178,6 +179,25 @@ class Backend:
             except AlreadyExistsError:
                 return False
             return True
+
+    def delete(self, key: str) -> None:
+        """Remove an object, if it is there."""
+        store = self._open(write=False)
+        if store is None:
+            return
+        with self._errors(f"remove {key}"), suppress(FileNotFoundError):
+            if self.root is not None:
+                (self.root / key).unlink()  # also what is no file that could be read
+            else:
+                obstore.delete(store, key)
+
+    def delete_empty(self, prefix: str) -> None:
+        """Remove a folder of a local store, and those in it, as far as they are empty; other stores have none."""
+        if self.root is None:
+            return
+        for folder, _, _ in os.walk(self.root / prefix, topdown=False):
+            with suppress(OSError):
+                Path(folder).rmdir()
 
     def _open(self, write: bool) -> ObjectStore | None:
         """The obstore store; None for a local folder that does not exist and is not to be written."""

@@ -1,13 +1,24 @@
 """A bundle as a local folder: which files it has, and whether they are the ones its manifest names."""
 
 import hashlib
+import json
 import os
 import zipfile
+from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
-from models.errors import BundleRefused, StoreError
-from models.manifest import MANIFEST, MAX_MANIFEST_BYTES, SIGNATURE, Manifest, PathOutside, parse_manifest
+from models.errors import BundleRefused, StoreError, one_line
+from models.manifest import (
+    MANIFEST,
+    MAX_MANIFEST_BYTES,
+    SIGNATURE,
+    InvalidManifest,
+    Manifest,
+    PathOutside,
+    parse_manifest,
+)
+from schemas.validation import Absent
 
 
 class BundleIncomplete(StoreError, BundleRefused):
@@ -111,3 +122,24 @@ def expanded_bytes(folder: Path, manifest: Manifest) -> int:
         except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError):
             continue  # no zip: it is as large as it is, and a broken one will not load
     return total
+
+
+def manifest_bytes(folder: Path, document: Mapping[str, Any]) -> bytes:
+    """The bytes of a manifest that names every payload file of `folder` with its sha256.
+
+    Raises:
+        InvalidManifest: the document holds something that JSON has not.
+    """
+    files = {path: file_sha256(folder / path) for path in payload_paths(folder)}
+    try:
+        return json.dumps({**document, "files": files}, indent=2, ensure_ascii=False, allow_nan=False).encode()
+    except (TypeError, ValueError) as error:
+        raise InvalidManifest("", Absent(one_line(error)), "values that JSON has") from None
+
+
+def sha256_of(chunks: Iterable[bytes]) -> str:
+    """The sha256 in hex of bytes that come in chunks."""
+    sha256 = hashlib.sha256()
+    for chunk in chunks:
+        sha256.update(chunk)
+    return sha256.hexdigest()

@@ -11,25 +11,27 @@ from typing import Any
 from models import backends
 from models.access_log import AccessLog, AccessScan, Detail, entry_of
 from models.backends import Backend, ObjectTooLarge
-from models.errors import StoreError, one_line
+from models.errors import StoreError
 from models.folders import (
     BundleIncomplete,
     BundleTooLarge,
     WrongDigest,
     file_sha256,
+    manifest_bytes,
     payload_paths,
     read_folder_manifest,
     refuse_links,
+    sha256_of,
 )
 from models.local_files import Odd
 from models.manifest import MANIFEST, MAX_MANIFEST_BYTES, SIGNATURE, InvalidManifest, Manifest, parse_manifest
 from models.release_log import ReleaseLog, ReleaseScan, checked_document
 from models.releases import Challenger, Release
 from models.signing import MAX_SIGNATURE_BYTES
+from models.withdrawals import Withdrawal, Withdrawals
 from schemas import times
-from schemas.validation import Absent
 
-__all__ = ["ModelStore", "ReleaseScan", "UnknownVersion", "VersionExists"]
+__all__ = ["BundleWithdrawn", "ModelStore", "ReleaseScan", "UnknownVersion", "VersionExists"]
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
 
@@ -40,6 +42,10 @@ class VersionExists(StoreError):
 
 class UnknownVersion(StoreError):
     """A release names a version that the store does not have."""
+
+
+class BundleWithdrawn(BundleIncomplete):
+    """The version was taken back: there is no manifest, and there will be none."""
 
 
 class ModelStore:
@@ -58,6 +64,7 @@ class ModelStore:
         self._backend = Backend(url)
         self._releases = ReleaseLog(self._backend, model)
         self._accesses = AccessLog(self._backend, model)
+        self._withdrawals = Withdrawals(self._backend, model)
         self.url = self._backend.url
 
     def publish(self, folder: Path, manifest: Mapping[str, Any]) -> Manifest:
@@ -68,7 +75,7 @@ class ModelStore:
 
         Raises:
             InvalidManifest: before anything is uploaded.
-            VersionExists: the version is published already, or was begun with other content.
+            VersionExists: the version is published already, was begun with other content, or was withdrawn.
         """
         raw = manifest_bytes(folder, {"model": self.model, **manifest})
         parsed = parse_manifest(raw)
@@ -109,7 +116,7 @@ class ModelStore:
         """The manifest of a version.
 
         Raises:
-            BundleIncomplete: there is none, so the version does not exist.
+            BundleIncomplete: there is none, so the version does not exist; BundleWithdrawn where it did.
             BundleTooLarge, InvalidManifest, PathOutside: it is no valid manifest of this version.
             StoreUnavailable: the store did not answer.
         """
@@ -119,6 +126,9 @@ class ModelStore:
         except ObjectTooLarge as error:
             raise BundleTooLarge(str(error)) from None
         if raw is None:
+            withdrawal = self.withdrawal(version)
+            if withdrawal is not None:
+                raise BundleWithdrawn(f"{self._place(version)} {withdrawal}; name another version")
             raise BundleIncomplete(f"{self._place(version)} has no {MANIFEST}; publish it, or name another version")
         return self._own(parse_manifest(raw), version)
 
@@ -196,6 +206,29 @@ class ModelStore:
             (into / SIGNATURE).write_bytes(signature)
         return found
 
+    def withdraw(self, version: str, by: str, reason: str = "", now_us: int | None = None) -> Withdrawal:
+        """Take back a version that no release names; as `Withdrawals.take_back`, with an entry of the access log.
+
+        Raises:
+            StillReleased: a release names it; nothing has changed.
+            NothingToWithdraw: there is nothing of this name.
+        """
+        at_us = times.now_us() if now_us is None else now_us
+        said = Withdrawal(_name(version, "version"), None, by, at_us, reason)
+
+        def log(found: Withdrawal) -> str:
+            return self.record_access("withdraw", by, now_us=at_us, version=version, digest=found.digest, reason=reason)
+
+        return self._withdrawals.take_back(said, self.releases, log)
+
+    def withdrawal(self, version: str) -> Withdrawal | None:
+        """Who withdrew a version, when and why; None if nobody did."""
+        return self._withdrawals.find(version)
+
+    def withdrawals(self) -> dict[str, Withdrawal]:
+        """Every withdrawn version, by name."""
+        return self._withdrawals.all()
+
     def draft_release(
         self,
         *,
@@ -216,7 +249,7 @@ class ModelStore:
 
         Raises:
             InvalidRelease: shares over 1, a version in two roles, a name or time that is not allowed.
-            UnknownVersion: a version that is not in the store.
+            UnknownVersion: a version that is not in the store, or was withdrawn.
         """
         draft = Release(
             sequence=1,
@@ -234,6 +267,7 @@ class ModelStore:
         )
         checked_document(draft)
         for version in draft.versions:
+            self._refuse_withdrawn(version, UnknownVersion, "a published version")
             if not self.has_version(version):
                 raise UnknownVersion(f"{self._place(version)} does not exist; allowed: a published version")
         return draft
@@ -288,6 +322,7 @@ class ModelStore:
         return manifest
 
     def _upload_all(self, folder: Path, manifest: Manifest, paths: Iterable[str]) -> Manifest:
+        self._refuse_withdrawn(manifest.version, VersionExists, "a version name that was never used")
         if self.has_version(manifest.version):
             raise VersionExists(f"{self._place(manifest.version)} is already published; choose another version name")
         named = list(paths)
@@ -297,7 +332,15 @@ class ModelStore:
             self._upload(manifest, folder, path)
         if not self._backend.create(self._key(manifest.version, MANIFEST), manifest.raw):
             raise VersionExists(f"{self._place(manifest.version)} was published meanwhile; choose another version name")
+        if self.withdrawal(manifest.version) is not None:  # while it was uploaded: nothing may come back
+            self._withdrawals.clear(manifest.version)
+        self._refuse_withdrawn(manifest.version, VersionExists, "a version name that was never used")
         return manifest
+
+    def _refuse_withdrawn(self, version: str, refusal: type[StoreError], allowed: str) -> None:
+        withdrawal = self.withdrawal(_name(version, "version"))
+        if withdrawal is not None:
+            raise refusal(f"{self._place(version)} {withdrawal}; allowed: {allowed}")
 
     def _claim(self, manifest: Manifest) -> None:
         """Reserve a version's name for this manifest: large files cannot be created conditionally."""
@@ -314,7 +357,7 @@ class ModelStore:
             return
         # Left by an interrupted publish, or being written by another one: the same bytes do no harm.
         expected = manifest.files.get(path) or file_sha256(folder / path)
-        if _digest(self._backend.stream(key)) != expected:
+        if sha256_of(self._backend.stream(key)) != expected:
             raise VersionExists(f"{self.url}: {key} is there with other content; choose another version name")
 
     def _download(self, manifest: Manifest, path: str, target: Path, size: int) -> str:
@@ -346,27 +389,7 @@ class ModelStore:
         return f"{self.url}: version {version!r} of {self.model!r}"
 
 
-def manifest_bytes(folder: Path, document: Mapping[str, Any]) -> bytes:
-    """The bytes of a manifest that names every payload file of `folder` with its sha256.
-
-    Raises:
-        InvalidManifest: the document holds something that JSON has not.
-    """
-    files = {path: file_sha256(folder / path) for path in payload_paths(folder)}
-    try:
-        return json.dumps({**document, "files": files}, indent=2, ensure_ascii=False, allow_nan=False).encode()
-    except (TypeError, ValueError) as error:
-        raise InvalidManifest("", Absent(one_line(error)), "values that JSON has") from None
-
-
 def _name(name: str, what: str) -> str:
     if not _NAME.fullmatch(name):
         raise StoreError(f"{what} {name!r} is not allowed; allowed: 1 to 128 of A-Z a-z 0-9 . _ -, no sign first")
     return name
-
-
-def _digest(chunks: Iterable[bytes]) -> str:
-    sha256 = hashlib.sha256()
-    for chunk in chunks:
-        sha256.update(chunk)
-    return sha256.hexdigest()

@@ -11,7 +11,7 @@ from pipeline.console import console
 _USAGE = """usage: halflife VERB [OPTION…]
 
   run        run a job (the same as python -m pipeline)
-  models     publish, release, roll back, list, show and check model versions
+  models     publish, release, roll back, withdraw, list, show and check model versions
   doctor     examine a job and its runner before they cost anything
   features   write a point-in-time training set with the job's own transforms
 

@@ -18,11 +18,12 @@ from examples.flights.train_linear import train_linear
 from examples.flights.train_sklearn import train_sklearn
 from examples.flights.train_tensorflow import train_tensorflow
 from examples.flights.training_set import known_at, late_mask, split_in_time
+from models.folders import manifest_bytes
 from models.inputs import prepare_inputs
 from models.manifest import Manifest, parse_manifest
 from models.profiles import SCORE, build_profile, serialise_profile
 from models.scorers import load_scorer
-from models.store import ModelStore, manifest_bytes
+from models.store import ModelStore
 from schemas.times import format_time_us
 
 TRAINERS: Mapping[str, Trainer] = {

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 import pyarrow as pa
 
-from models.folders import file_sha256, read_folder_manifest, refuse_links
+from models.folders import file_sha256, manifest_bytes, read_folder_manifest, refuse_links
 from models.libraries import accept, check_libraries, libraries_of
 from models.manifest import (
     FORMAT,
@@ -30,7 +30,6 @@ from models.publishing.trainer import trainer_lines
 from models.publishing.trial import Trial, try_on_sample
 from models.redaction import holds_credentials, public_uri, secrets_in
 from models.scorers import load_scorer
-from models.store import manifest_bytes
 from schemas.times import format_time_us
 
 GOLDEN, PROFILE, RECORDS = "golden.jsonl", "profile.json", "records"

@@ -1,7 +1,7 @@
 """`halflife models list`, `timeline` and `show`: what the store holds."""
 
 import argparse
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -13,6 +13,7 @@ from models.releases import Release, release_document
 from models.store import ModelStore
 from models.strict_json import parse_object
 from models.timeline import release_in_force, roles_of, serving_order
+from models.withdrawals import Withdrawal
 from pipeline.commands.output import exit_code, print_pairs, print_table
 from pipeline.commands.parsing import Arguments, OneLineParser, add_actor_option, add_store_options, instant
 from pipeline.commands.place import find_place
@@ -58,6 +59,7 @@ def _list(options: argparse.Namespace) -> None:
         found = list(readers.map(lambda version: _summary(store, version), versions))
     in_force = release_in_force(store.releases(), times.now_us())
     roles = roles_of(in_force)
+    found = _with_withdrawn(found, store.withdrawals())
     for entry in found:
         entry["role"] = roles.get(str(entry["version"]))
     if options.json:
@@ -70,6 +72,18 @@ def _list(options: argparse.Namespace) -> None:
     short = [{**entry, "digest": str(entry.get("digest") or "")[:12]} for entry in found]
     print_table(columns, [[entry.get(name) for name in columns] for entry in short], f"{store.model} in {store.url}")
     _say_odd(odd)
+
+
+def _with_withdrawn(
+    found: Sequence[dict[str, Any]], withdrawals: Mapping[str, Withdrawal]
+) -> list[dict[str, Any]]:
+    """The versions and those that were withdrawn, by name; one that is both was not taken back to the end."""
+    entries = {str(entry["version"]): entry for entry in found}
+    for version, withdrawal in withdrawals.items():
+        half = "; not to the end: withdraw it again" if version in entries else ""
+        known = {"version": version, "digest": withdrawal.digest, **entries.get(version, {})}
+        entries[version] = {**known, "withdrawn": withdrawal.document(), "problem": f"{withdrawal}{half}"}
+    return [entries[version] for version in sorted(entries)]
 
 
 def _say_odd(odd: Mapping[str, Odd]) -> None:

@@ -10,12 +10,14 @@ from pipeline.commands.parsing import Arguments
 from pipeline.commands.publish import publish
 from pipeline.commands.release import release
 from pipeline.commands.rollback import rollback
+from pipeline.commands.withdraw import withdraw
 
 _USAGE = """usage: halflife models VERB [OPTION…]
 
   publish    put a trained model into the store as a new version
   release    decide which versions serve, in which role, from when on
   rollback   release an earlier release's versions again
+  withdraw   take back a version that no release names; its name is used up
   list       the versions, and the roles they have now
   timeline   all releases, and which is in force
   show       a version's manifest, profile and quality
@@ -28,6 +30,7 @@ _VERBS: dict[str, Callable[[Arguments], int]] = {
     "publish": publish,
     "release": release,
     "rollback": rollback,
+    "withdraw": withdraw,
     "list": list_versions,
     "timeline": timeline,
     "show": show,

@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import Any, NoReturn
 
 from models.admission import Admission, Refusal, Verdict
+from models.errors import StoreError
 from models.releases import Challenger, Release, parse_release, release_document
 from models.timeline import release_in_force, taken_over_by
 from pipeline.commands.clocks import clock_findings
@@ -124,8 +125,22 @@ def _release(options: argparse.Namespace) -> None:
     written = place.store.append(draft)
     clocks = clock_findings(place.store, history, written, began_us, times.now_us())
     record(options, place, "release", written)
+    _refuse_withdrawn_meanwhile(place, written)
     follows = taken_over_by([*history, written], written)
     say(options, written, {"taken_over_by": told(follows), "clocks": clocks})
+
+
+def _refuse_withdrawn_meanwhile(place: Place, written: Release) -> None:
+    """A version that is withdrawn at the same moment: whoever withdraws reads the releases again, and so is this one.
+
+    Raises:
+        StoreError: one was, or is about to be.
+    """
+    for version in written.versions:
+        withdrawal = place.store.withdrawal(version)
+        if withdrawal is not None:
+            found = f"release {written.sequence} is written, but its version {version!r} {withdrawal}"
+            raise StoreError(f"{found}; unless halflife models list still has it, release another version")
 
 
 def _refuse_output_change(

@@ -8,7 +8,7 @@ from models.libraries import upgrade_refuses
 from models.manifest import Manifest
 from models.profiles.documents import InvalidProfile
 from models.releases import Release
-from models.store import ModelStore
+from models.store import BundleWithdrawn, ModelStore
 from models.timeline import release_in_force, roles_of, serving_order
 from pipeline.commands.parsing import actor
 from pipeline.preflight.trial import Question, Trial, try_version
@@ -113,6 +113,9 @@ class Serving:
         try:
             manifest = store.read_manifest(version)
             bundle_bytes = sum(store.measure(manifest).values())
+        except BundleWithdrawn as refusal:
+            yield fail(check, f"{role}; {refusal.reason}: {refusal}", "release another version")
+            return
         except BundleRefused as refusal:
             yield fail(check, f"{role}; {refusal.reason}: {refusal}", _CHANGES[refusal.reason])
             return
