@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -51,12 +51,6 @@ class Release:
     previous: str | None = None
     digests: Mapping[str, str] | None = None
     signature: str | Mapping[str, Any] | None = None
-
-    def __setstate__(self, state: Sequence[Any]) -> None:
-        """Take up what was pickled, in a job's state also by a version that had fewer fields."""
-        known = fields(self)
-        for each, value in zip(known, [*state, *(each.default for each in known[len(state) :])], strict=True):
-            object.__setattr__(self, each.name, value)
 
     @property
     def versions(self) -> tuple[str, ...]:
@@ -199,7 +193,7 @@ class Timeline:
     def run(self) -> str | None:
         """The run that admitted the newest release; None where it is not known."""
         newest = max(self.entries, key=lambda entry: entry.release.sequence)
-        return getattr(newest, "run", "") or None  # one restored from an older state has no run
+        return newest.run or None
 
     def in_force(self, event_time_us: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
         """Index into `entries` of the release that serves each event, -1 for all if there is none.

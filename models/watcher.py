@@ -27,7 +27,7 @@ class Progress(NamedTuple):
     """What a watcher has seen: the sequence of the last valid release, the releases that are not decided yet, the
     sequences of those of them that were reported as incomplete, and those of unreadable releases after the last one.
 
-    It is kept in the state of jobs: a state of three fields is taken up as well."""
+    It is kept in the state of jobs."""
 
     last: int = 0
     pending: tuple[Release, ...] = ()

@@ -59,10 +59,7 @@ def encode_batch(batch: pa.RecordBatch) -> bytes:
     """The batch as an Arrow IPC stream, schema included; within `batches_kept` a reference to it."""
     if _kept.uses:
         return _kept.add(batch)
-    sink = pa.BufferOutputStream()
-    with pa.ipc.new_stream(sink, batch.schema) as writer:
-        writer.write_batch(batch)
-    encoded: bytes = sink.getvalue().to_pybytes()
+    encoded: bytes = stream_of(batch).to_pybytes()
     return encoded
 
 
@@ -70,7 +67,20 @@ def decode_batch(encoded: bytes) -> pa.RecordBatch:
     """The inverse of `encode_batch`. Raises `ValueError` for a reference that this process does not hold."""
     if encoded.startswith(_REFERENCE):
         return _kept.get(encoded)
-    with pa.ipc.open_stream(encoded) as reader:
+    return batch_of(encoded)
+
+
+def stream_of(batch: pa.RecordBatch) -> pa.Buffer:
+    """The batch as an Arrow IPC stream, schema included."""
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_stream(sink, batch.schema) as writer:
+        writer.write_batch(batch)
+    return sink.getvalue()
+
+
+def batch_of(stream: bytes) -> pa.RecordBatch:
+    """The inverse of `stream_of`."""
+    with pa.ipc.open_stream(stream) as reader:
         return reader.read_next_batch()
 
 

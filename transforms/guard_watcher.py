@@ -13,15 +13,15 @@ from apache_beam.utils.timestamp import Duration, Timestamp
 from schemas.records import ModelEvent, record_batch
 from schemas.times import now_us
 from transforms import metrics
-from transforms.state import VersionedStateCoder
+from transforms.state import Plain, VersionedStateCoder
 
 POLLS = 3
 """A watcher that was silent for so many polls counts as dead."""
-_STATE_VERSION = 1
+_STATE_VERSION = 2
 
 
 class _GuardFn(beam.DoFn):
-    SILENCES = ReadModifyWriteStateSpec("silences", VersionedStateCoder("silences", _STATE_VERSION))
+    SILENCES = ReadModifyWriteStateSpec("silences", VersionedStateCoder("silences", _STATE_VERSION, Plain(int)))
     ALARM = TimerSpec("alarm", TimeDomain.REAL_TIME)
 
     def __init__(self, model: str, poll_us: int, clock_us: Callable[[], int]) -> None:

@@ -18,7 +18,7 @@ from transforms import waiting
 from transforms.coders import decode_batch, encode_batch
 from transforms.gathering import GatheringFn
 from transforms.sharding import split_by, split_by_shard
-from transforms.state import StateFormatMismatch, VersionedStateCoder
+from transforms.state import Plain, StateFormatMismatch, VersionedStateCoder
 from transforms.waiting import Ints, Waits, ready_times
 
 EMIT_ROWS = 65_536
@@ -168,13 +168,12 @@ class Joins(NamedTuple):
     waits: Waits
 
     @classmethod
-    def of(cls, stored: tuple[Any, ...] | None, count: int) -> "Joins":
-        """From a cell of state, which holds plain tuples, or nothing at first.
+    def of(cls, known: "Joins | None", count: int) -> "Joins":
+        """From a cell of state, which holds nothing at first.
 
         Raises:
             StateFormatMismatch: events wait for the features of a job with another number of keys.
         """
-        known = None if stored is None else cls(stored[0], stored[1], Waits.of(stored[2]))
         if known is not None and len(known.held) == count:
             return known
         if known is not None and (any(known.held) or known.waits):
@@ -184,16 +183,12 @@ class Joins(NamedTuple):
             )
         return cls((-(2**62),) * count, (0,) * count, Waits())
 
-    def plain(self) -> tuple[Any, ...]:
-        """What the cell of state holds."""
-        return self.newest_us, self.held, tuple(self.waits)
-
 
 class _ArrivingFn(beam.DoFn):
     """Rows of which some part has yet to come, for they are not due, wait in bags by when they are; `PARTS` has those
     that may be complete. So what is read does not grow with what waits."""
 
-    JOINS = ReadModifyWriteStateSpec("joins", VersionedStateCoder("joins", waiting.FORMAT_VERSION))
+    JOINS = ReadModifyWriteStateSpec("joins", VersionedStateCoder("joins", waiting.FORMAT_VERSION, Plain(Joins)))
     PARTS, NEAR, MIDDLE, FAR = (
         BagStateSpec(name, TupleCoder([VarIntCoder(), BytesCoder()]))
         for name in ("parts", "parts_near", "parts_middle", "parts_far")
@@ -225,8 +220,8 @@ class _ArrivingFn(beam.DoFn):
             arrived, later = arrived + due, later + left
         ready, held = self._joined(known.held, arrived, present)
         known = Joins(tuple(newest_us), held, self._wait(waits, later, bags))
-        if known.plain() != stored:
-            joins.write(known.plain())
+        if known != stored:
+            joins.write(known)
         yield from () if ready is None else map(stamped, batches.slices(ready, EMIT_ROWS))
 
     def _due_us(self, piece: Piece) -> Ints:

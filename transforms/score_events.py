@@ -23,8 +23,7 @@ from transforms import metrics, scoring
 from transforms.dead_letters import DEAD_LETTERS, count_letters, letters_of, of_rows
 from transforms.join_features import stamped
 from transforms.receipts import Definitions, Origin, Stamp, receipts_of
-from transforms.spread_releases import EventsOrReleases, SpreadReleases, decoded
-from transforms.state import VersionedStateCoder
+from transforms.spread_releases import ADMITTED, EventsOrReleases, SpreadReleases, decoded
 from transforms.watch_releases import MODEL_EVENTS
 
 SCORES, RECEIPTS = "scores", "receipts"
@@ -158,7 +157,7 @@ class _ScoreFn(beam.DoFn):
 class _FollowFn(_ScoreFn):
     """Scores a shard of unbounded events by the timeline that it is told; until the first release they wait."""
 
-    RELEASES = BagStateSpec("releases", VersionedStateCoder("releases", 1))
+    RELEASES = BagStateSpec("releases", ADMITTED)
     WAITING = BagStateSpec("waiting", BytesCoder())
 
     def process(  # type: ignore[no-untyped-def]  # Beam passes state through defaults
@@ -167,13 +166,14 @@ class _FollowFn(_ScoreFn):
         releases=beam.DoFn.StateParam(RELEASES),
         waiting=beam.DoFn.StateParam(WAITING),
     ) -> Iterator[Any]:
-        arrived, known = element[1], list(releases.read())
-        if isinstance(arrived, bytes):
+        batch, known = element[1], list(releases.read())
+        if isinstance(batch, bytes):
             if known:
-                yield from super().process(decoded(arrived), known)
+                yield from super().process(decoded(batch), known)
             else:
-                waiting.add(arrived)
+                waiting.add(batch)
             return
+        arrived = [ADMITTED.decode(release) for release in batch]
         for release in arrived:
             releases.add(release)
         self._serving.foresee(Timeline([*known, *arrived]))

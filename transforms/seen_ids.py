@@ -11,9 +11,11 @@ import pyarrow.compute as pc
 
 from schemas import batches
 from transforms.sharding import hash_ids
+from transforms.state import Plain
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 Hashes = npt.NDArray[np.uint64]
+_COLUMN_TYPES = ("<u8", "<u8", "<i8")
 _SECOND_KEY = "halflife:seen-id"  # any other 16 characters than pandas' default give an independent hash
 
 
@@ -23,6 +25,23 @@ class SeenRun(NamedTuple):
     first: Hashes
     second: Hashes
     time_us: npt.NDArray[np.int64]
+
+
+class SeenForm:
+    """A run as plain bytes: its three columns, little-endian."""
+
+    _plain = Plain(tuple[bytes, bytes, bytes])
+
+    def encode(self, value: SeenRun) -> bytes:
+        columns = zip(value, _COLUMN_TYPES, strict=True)
+        return self._plain.encode(tuple(column.astype(kind, copy=False).tobytes() for column, kind in columns))
+
+    def decode(self, encoded: bytes) -> SeenRun:
+        columns = zip(self._plain.decode(encoded), _COLUMN_TYPES, strict=True)
+        run = SeenRun(*(np.frombuffer(column, kind) for column, kind in columns))
+        if len({len(column) for column in run}) != 1:
+            raise ValueError(f"columns of {', '.join(str(len(column)) for column in run)} ids")
+        return run
 
 
 def _hashes(ids: pa.Array) -> tuple[Hashes, Hashes]:

@@ -17,12 +17,15 @@ from models.releases import AdmittedRelease
 from schemas import batches
 from transforms.coders import ArrowBatchCoder
 from transforms.gathering import GatheringFn
+from transforms.release_forms import RELEASES_VERSION, AdmittedForm
+from transforms.state import VersionedStateCoder
 
 # How many workers can score at once: each key of the stream holds the timeline and is one worker's at a time.
 SHARDS = 32
+ADMITTED = VersionedStateCoder("releases", RELEASES_VERSION, AdmittedForm())
 _CODER = ArrowBatchCoder()
 
-# (shard, an encoded batch of events or the releases of one poll)
+# (shard, an encoded batch of events or the encoded releases of one poll)
 EventsOrReleases = tuple[int, Any]
 
 
@@ -36,11 +39,11 @@ class _SpreadFn(beam.DoFn):
     """All releases of a bundle, which is a poll, go to every shard as one: nobody sees half of a timeline."""
 
     def start_bundle(self) -> None:
-        self._releases: list[AdmittedRelease] = []
+        self._releases: list[bytes] = []
         self._at: Timestamp | None = None
 
     def process(self, release: AdmittedRelease, at: Timestamp = beam.DoFn.TimestampParam) -> None:  # type: ignore[assignment]  # Beam's way to ask for it
-        self._releases.append(release)
+        self._releases.append(ADMITTED.encode(release))
         self._at = at if self._at is None else min(at, self._at)
 
     def finish_bundle(self) -> Iterator[WindowedValue]:
@@ -52,8 +55,8 @@ class _SpreadFn(beam.DoFn):
 class SpreadReleases(beam.PTransform[beam.PCollection[pa.RecordBatch], beam.PCollection[EventsOrReleases]]):
     """Events and the releases of the timeline in one stream, keyed by shard; every shard gets every release.
 
-    Input: batches of events in the global window. Output: (shard, encoded batch) and (shard, releases of one poll).
-    No state.
+    Input: batches of events in the global window. Output: (shard, encoded batch) and (shard, releases of one poll, each
+    encoded). No state.
     """
 
     def __init__(self, releases: beam.PCollection[AdmittedRelease]) -> None:

@@ -1,41 +1,83 @@
-"""Coders of keyed state, with the format's version in front so that a restore across versions fails clearly."""
+"""Coders of keyed state: plain data behind the format's version, so that a restore across versions fails clearly.
 
-import pickle
-from typing import Any
+What is written names no class and no module of ours: those are renamed and moved while a savepoint lies somewhere.
+"""
 
+from typing import Any, Protocol
+
+import msgspec
 from apache_beam import coders
+
+_PREFIX = b"halflife/"
+_ADVICE = "drain the job with the version that wrote it, or start without its savepoint"
 
 
 class StateFormatMismatch(RuntimeError):
     """State that another version of the job wrote in a format that this one does not read."""
 
 
-class VersionedStateCoder(coders.Coder):
-    """Pickles one state value behind `halflife/<name>/<version>\\n`.
+class Form(Protocol):
+    """How one kind of value is plain bytes. Must pickle: coders travel with the graph."""
 
-    Raises:
-        StateFormatMismatch: on decoding state of another name or version.
+    def encode(self, value: Any) -> bytes: ...
+
+    def decode(self, encoded: bytes) -> Any:
+        """The inverse. Raises `ValueError` or `msgspec.DecodeError` for bytes that `encode` did not make."""
+
+
+class Plain:
+    """Numbers, texts and containers of them as MessagePack; a NamedTuple is a list, a dataclass a map of its fields.
+
+    Args:
+        kind: the type, to which what is read is held: `int`, `tuple[int, ...]`, a NamedTuple or dataclass of such.
     """
 
-    def __init__(self, name: str, version: int) -> None:
-        self._head = f"halflife/{name}/{version}\n".encode()
+    _encoder = msgspec.msgpack.Encoder()
+
+    def __init__(self, kind: Any) -> None:
+        self._kind = kind
+        self._decoder = msgspec.msgpack.Decoder(kind)
+
+    def encode(self, value: Any) -> bytes:
+        return self._encoder.encode(value)
+
+    def decode(self, encoded: bytes) -> Any:
+        return self._decoder.decode(encoded)
+
+    def __reduce__(self) -> tuple[type["Plain"], tuple[Any]]:
+        return Plain, (self._kind,)
+
+
+class VersionedStateCoder(coders.Coder):
+    """One value of state in a form, behind `halflife/<name>/<version>\\n`.
+
+    Raises:
+        StateFormatMismatch: on decoding what has another name or version, or is not in this form.
+    """
+
+    def __init__(self, name: str, version: int, form: Form) -> None:
+        self._head = _PREFIX + f"{name}/{version}\n".encode()
+        self._form = form
 
     @property
     def format(self) -> str:
         """Name and version, such as `progress/2`; what tells whether a job can be updated in place."""
-        return self._head.decode().strip().removeprefix("halflife/")
+        return self._head[len(_PREFIX) :].decode().strip()
 
     def encode(self, value: Any) -> bytes:
-        return self._head + pickle.dumps(value, protocol=5)
+        return self._head + self._form.encode(value)
 
     def decode(self, encoded: bytes) -> Any:
         if not encoded.startswith(self._head):
-            found = encoded[: encoded.find(b"\n")][:80]
-            raise StateFormatMismatch(
-                f"state was written as {found!r}, this job reads {self._head.strip()!r}: "
-                "drain the job with the version that wrote it, or start without its savepoint"
-            )
-        return pickle.loads(encoded[len(self._head) :])
+            found = encoded.partition(b"\n")[0][:80]
+            raise self._mismatch(repr(found) if found.startswith(_PREFIX) else f"{found!r}, which names no format")
+        try:
+            return self._form.decode(encoded[len(self._head) :])
+        except (ValueError, msgspec.DecodeError) as error:
+            raise self._mismatch(f"{self._head.strip()!r}, but is something else ({error})") from error
+
+    def _mismatch(self, found: str) -> StateFormatMismatch:
+        return StateFormatMismatch(f"state was written as {found}, this job reads {self._head.strip()!r}: {_ADVICE}")
 
     def is_deterministic(self) -> bool:
         return False

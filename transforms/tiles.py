@@ -20,7 +20,6 @@ from schemas import batches
 from schemas.job import FeatureSpec
 from transforms.sharding import hash_values
 
-FORMAT_VERSION, GRAINS_VERSION = 3, 1
 ALL_EVENTS = ""  # the pseudo column of `count` without a column
 KEY, VALUE = "key", "v:"  # columns of observations: the key, and the prefix of the values read
 OBSERVED = (batches.EVENT_ID, batches.EVENT_TIME, batches.ROW, KEY)  # what every observation has

@@ -107,8 +107,8 @@ class _ArrivingFn(beam.DoFn):
     time while it is pending: with events coming in all the time it would be put off for ever. The watermark is known
     to the millisecond, which is what runners' timers tell."""
 
-    SEEN = BagStateSpec("seen", VersionedStateCoder("seen", seen_ids.FORMAT_VERSION))
-    SEEN_BEFORE = BagStateSpec("seen_before", VersionedStateCoder("seen", seen_ids.FORMAT_VERSION))
+    SEEN = BagStateSpec("seen", VersionedStateCoder("seen", seen_ids.FORMAT_VERSION, seen_ids.SeenForm()))
+    SEEN_BEFORE = BagStateSpec("seen_before", VersionedStateCoder("seen", seen_ids.FORMAT_VERSION, seen_ids.SeenForm()))
     WATERMARK = ReadModifyWriteStateSpec("watermark", VarIntCoder())
     GREATEST = ReadModifyWriteStateSpec("greatest", VarIntCoder())
     PENDING = ReadModifyWriteStateSpec("pending", VarIntCoder())

@@ -6,13 +6,13 @@ that are due first, the next one those after them; what is left of a bag that wa
 """
 
 from collections.abc import Iterable
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 BAGS = 3
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 # Rows that cost no more to read than a read itself, and the share of a bag that goes to the one before it.
 _FEW_ROWS, _SHARE = 4096, 16
 _NEVER, _EVER = 2**62, -(2**62)
@@ -35,11 +35,6 @@ class Waits(NamedTuple):
     lows: tuple[int, ...] = (_NEVER,) * BAGS
     edges: tuple[int, ...] = (_EVER,) * (BAGS - 1)
     latest: int = _EVER
-
-    @classmethod
-    def of(cls, stored: tuple[Any, ...] | None) -> "Waits":
-        """From a cell of state, which holds a plain tuple, or nothing where no row waits."""
-        return cls() if stored is None else cls(*stored)
 
     @property
     def first(self) -> int | None:

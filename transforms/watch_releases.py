@@ -20,14 +20,15 @@ from schemas.times import now_us
 from transforms import metrics
 from transforms.examples import keep_example
 from transforms.guard_watcher import GuardWatcher
+from transforms.release_forms import PROGRESS_VERSION, ProgressForm
 from transforms.run_started import run_of, run_started
-from transforms.state import VersionedStateCoder
+from transforms.state import Plain, VersionedStateCoder
 
 MODEL_EVENTS = "model_events"
 RELEASES = "releases"
 _INVALID_RELEASE = "invalid_release"
 ADMITTED, REFUSED, UNREADABLE = "admitted", "refused", "unreadable"
-_STATE_VERSION = 2
+_RUN_VERSION = 2
 
 
 class Watched(NamedTuple):
@@ -55,8 +56,8 @@ def feature_kind(aggregate: str, column_kind: str | None) -> str:
 class _WatchFn(beam.DoFn):
     """One key for the one watcher of a job; its progress and the id of the run survive in state."""
 
-    PROGRESS = ReadModifyWriteStateSpec("progress", VersionedStateCoder("progress", _STATE_VERSION))
-    RUN = ReadModifyWriteStateSpec("run", VersionedStateCoder("run", 1))
+    PROGRESS = ReadModifyWriteStateSpec("progress", VersionedStateCoder("progress", PROGRESS_VERSION, ProgressForm()))
+    RUN = ReadModifyWriteStateSpec("run", VersionedStateCoder("run", _RUN_VERSION, Plain(str)))
 
     def __init__(self, job: Job, start: Start, bounded: bool) -> None:
         self._job, self._spec, self._start, self._bounded = job, job.model, start, bounded

@@ -14,13 +14,14 @@ from apache_beam.utils.timestamp import Timestamp
 
 from schemas import batches
 from schemas.job import FeaturesSpec
-from transforms import feature_state, metrics, tiles, waiting
+from transforms import feature_state, metrics, waiting
 from transforms.coders import ArrowBatchCoder
 from transforms.feature_state import FeatureState, Grains, Layout, features_of
 from transforms.gathering import GatheringFn
 from transforms.join_features import EMIT_ROWS, JoinFeatures, Sharded, stamped
 from transforms.sharding import hash_values, split_by, split_by_shard
-from transforms.state import VersionedStateCoder
+from transforms.state import Plain, VersionedStateCoder
+from transforms.tile_forms import GRAINS_VERSION, TILES_VERSION, GrainsForm, TilesForm
 from transforms.tile_queries import over_limit
 from transforms.tiles import KEY, KeyPlan, TileTables, fold, observations, plan_key
 from transforms.timers import at_or_after, just_before
@@ -72,13 +73,13 @@ class _ArrivingFn(beam.DoFn):
     grain is over. `WAITS` says when the next is due, so that those that wait are read only when one of them is.
     """
 
-    WAITS = ReadModifyWriteStateSpec("waits", VersionedStateCoder("waits", waiting.FORMAT_VERSION))
+    WAITS = ReadModifyWriteStateSpec("waits", VersionedStateCoder("waits", waiting.FORMAT_VERSION, Plain(Waits)))
     NEAR, MIDDLE, FAR = (BagStateSpec(f"waiting_{bag}", ArrowBatchCoder()) for bag in ("near", "middle", "far"))
     OPEN_ROWS = BagStateSpec("open_rows", ArrowBatchCoder())
-    GRAINS = BagStateSpec("grains", VersionedStateCoder("grains", tiles.GRAINS_VERSION))
+    GRAINS = BagStateSpec("grains", VersionedStateCoder("grains", GRAINS_VERSION, GrainsForm()))
     # When `FOLD` fires: set again while it is pending, it would be put off for ever by events that come all the time.
     FOLDS_AT = ReadModifyWriteStateSpec("folds_at", VarIntCoder())
-    TILES = ReadModifyWriteStateSpec("tiles", VersionedStateCoder("tiles", tiles.FORMAT_VERSION))
+    TILES = ReadModifyWriteStateSpec("tiles", VersionedStateCoder("tiles", TILES_VERSION, TilesForm()))
     NEXT = TimerSpec("next", TimeDomain.WATERMARK)
     LAST = TimerSpec("last", TimeDomain.WATERMARK)
     FOLD = TimerSpec("fold", TimeDomain.WATERMARK)
@@ -114,7 +115,7 @@ class _ArrivingFn(beam.DoFn):
         if known is None or state.tiles is not before:
             tables.write((self._layout, state.watermark_us, state.tiles))
         if state.waiting:
-            former = Waits.of(waits.read())
+            former = waits.read() or Waits()
             present = self._wait(former, state.waiting, waits, (near, middle, far))
             self._set_due(former, present, next_timer, last_timer)
         served = self._served(state)
@@ -139,7 +140,7 @@ class _ArrivingFn(beam.DoFn):
             for bag, part in split_by(batch, known.bags_of(due_us)):
                 bags[bag].add(part)
             known = known.having(due_us)
-        waits.write(tuple(known)) if known else waits.clear()
+        waits.write(known) if known else waits.clear()
         return known
 
     def _set_due(self, former: Waits, waits: Waits, next_timer: Any, last_timer: Any) -> None:
@@ -180,7 +181,7 @@ class _ArrivingFn(beam.DoFn):
         forget_timer=beam.DoFn.TimerParam(FORGET),
     ) -> Iterator[TimestampedValue[pa.RecordBatch]]:
         known, bags, watermark_us = tables.read(), (near, middle, far), watermark_of(reached)
-        waited = Waits.of(waits.read())
+        waited = waits.read() or Waits()
         read = waited.due_by(watermark_us)
         rows = [batch for bag in read for batch in bags[bag].read()]
         opened, held = list(open_rows.read()), list(grains.read())
@@ -262,7 +263,7 @@ class _ArrivingFn(beam.DoFn):
         tables=beam.DoFn.StateParam(TILES),
         forget_timer=beam.DoFn.TimerParam(FORGET),
     ) -> None:
-        if Waits.of(waits.read()):
+        if waits.read():
             return  # the timer of what waits comes first
         state = self._state(tables.read(), [], open_rows.read(), grains.read())
         forgotten = feature_state.forgotten_at(self._plan, state, self._lateness_us)

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 import apache_beam as beam
+from apache_beam import coders
 from apache_beam.transforms.core import RestrictionProvider
 from apache_beam.transforms.window import TimestampedValue
 from apache_beam.utils.timestamp import MIN_TIMESTAMP, Duration, Timestamp
@@ -24,6 +25,7 @@ from schemas.job import EventsSpec
 from schemas.raw import RawBlock
 from schemas.times import now_us
 from transforms import metrics
+from transforms.state import Plain, VersionedStateCoder
 
 _LOG = logging.getLogger(__name__)
 RECORDS_IN_FUTURE, OFFSETS_SKIPPED, RECORDS_LOST = "records_in_future", "kafka_offsets_skipped", "kafka_records_lost"
@@ -39,6 +41,20 @@ _PASS_SECONDS = 0.25
 _LIST_SECONDS = 60.0
 _PAUSE_SECONDS = 1
 _WATERMARKS = TopicWatermarks()
+_TOPIC_VERSION, _STRETCH_VERSION = 1, 1
+
+
+class _TopicCoder(VersionedStateCoder):
+    """A topic that is being read is in checkpoints, beside its offsets."""
+
+    def __init__(self) -> None:
+        super().__init__("topic", _TOPIC_VERSION, Plain(KafkaAddress))
+
+    def to_type_hint(self) -> type:
+        return KafkaAddress
+
+
+coders.registry.register_coder(KafkaAddress, _TopicCoder)
 
 
 class _TopicFn(beam.DoFn, RestrictionProvider):
@@ -54,6 +70,10 @@ class _TopicFn(beam.DoFn, RestrictionProvider):
             start = reader.start_offsets()
             until = {partition: reader.bounds(partition)[1] for partition in start} if address.bounded else None
         return TopicStretch(start, until)
+
+    def restriction_coder(self) -> VersionedStateCoder:
+        """Offsets outlive a job in its checkpoints."""
+        return VersionedStateCoder("stretch", _STRETCH_VERSION, Plain(TopicStretch))
 
     def create_tracker(self, restriction: TopicStretch) -> TopicTracker:
         """A tracker for one call of `process`."""

@@ -17,7 +17,7 @@ from tests.beam.test_coarse_timers import CoarseTimers
 from transforms import join_features, window_features
 from transforms.coders import decode_batch, encode_batch
 from transforms.feature_state import NEVER_US
-from transforms.state import StateFormatMismatch, VersionedStateCoder
+from transforms.state import Plain, StateFormatMismatch, VersionedStateCoder
 from transforms.tiles import KEY, plan_key
 from transforms.waiting import Waits
 
@@ -157,7 +157,7 @@ def test_every_event_is_served_once_whatever_it_waited_for(disorder_us: int) -> 
 
 
 def test_state_of_the_former_format_is_refused() -> None:
-    former = VersionedStateCoder("tiles", 2).encode(None)
+    former = VersionedStateCoder("tiles", 2, Plain(None)).encode(None)
     with pytest.raises(StateFormatMismatch, match="written as b'halflife/tiles/2'"):
         window_features._ArrivingFn.TILES.coder.decode(former)
 
@@ -169,5 +169,5 @@ def test_rows_that_wait_for_the_features_of_other_keys_are_refused() -> None:
     cells._fn = join_features._ArrivingFn(("f",), 2, STEPS)
     with pytest.raises(StateFormatMismatch, match="of 2 keys from before the job was changed, this one has 1"):
         cells.called("process", (0, (0, piece)))
-    cells.by_name["joins"].write(((0, 0, 0), (0, 0, 0), tuple(Waits())))  # none waits: the job may change
+    cells.by_name["joins"].write(join_features.Joins((0, 0, 0), (0, 0, 0), Waits()))  # none waits: the job may change
     assert cells.called("process", (0, (0, piece))) == []

@@ -3,7 +3,6 @@
 import hashlib
 import pickle
 import random
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -171,12 +170,3 @@ def test_times_are_microseconds_utc(text: str, time_us: int) -> None:
 def test_time_without_offset_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match="RFC 3339"):
         parse_instant_us(text)
-
-
-def test_release_in_the_state_of_an_earlier_version_is_taken_up() -> None:
-    whole = Release(3, "late", 7, "v1", salt="s", by="ann", at_us=5, previous="a", digests={"v1": "b"}, signature="c")
-    fields = [getattr(whole, name) for name in ("sequence", "model", "effective_from_us", "champion")]
-    restored = Release.__new__(Release)
-    restored.__setstate__([*fields, (), (), "event_id", "s", "ann", 5, "", ""])
-    assert restored == replace(whole, previous=None, digests=None, signature=None)
-    assert pickle.loads(pickle.dumps(whole)) == whole

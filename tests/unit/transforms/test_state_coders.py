@@ -6,21 +6,24 @@ import pytest
 from apache_beam import coders
 
 from transforms.coders import ArrowBatchCoder, batches_kept, decode_batch, encode_batch
-from transforms.seen_ids import run_of
-from transforms.state import StateFormatMismatch, VersionedStateCoder
+from transforms.seen_ids import SeenForm, run_of
+from transforms.state import Plain, StateFormatMismatch, VersionedStateCoder
+
+TILES, SEEN = (VersionedStateCoder(name, 1, Plain(int | None)) for name in ("tiles", "seen"))
+NEWER = VersionedStateCoder("tiles", 2, Plain(int | None))
 
 
 def test_state_comes_back_through_its_coder() -> None:
     run = run_of(pa.array(["a", "b"]), np.array([1, 2]))
-    coder = VersionedStateCoder("seen", 1)
+    coder = VersionedStateCoder("seen", 1, SeenForm())
     found = coder.decode(coder.encode(run))
     assert all(np.array_equal(mine, theirs) for mine, theirs in zip(found, run, strict=True))
 
 
-@pytest.mark.parametrize("writer", [VersionedStateCoder("tiles", 2), VersionedStateCoder("seen", 1)])
+@pytest.mark.parametrize("writer", [NEWER, SEEN])
 def test_state_of_another_format_is_refused_with_both_formats_and_what_to_do(writer: VersionedStateCoder) -> None:
     with pytest.raises(StateFormatMismatch) as refused:
-        VersionedStateCoder("tiles", 1).decode(writer.encode(None))
+        TILES.decode(writer.encode(None))
     message = str(refused.value)
     assert writer.encode(None).split(b"\n")[0].decode() in message
     assert "halflife/tiles/1" in message
@@ -29,7 +32,7 @@ def test_state_of_another_format_is_refused_with_both_formats_and_what_to_do(wri
 
 def test_state_that_never_had_a_format_is_refused() -> None:
     with pytest.raises(StateFormatMismatch, match="drain the job"):
-        VersionedStateCoder("tiles", 1).decode(b"\x80\x05N.")
+        TILES.decode(b"\x80\x05N.")
 
 
 @pytest.mark.parametrize("rows", [0, 1, 1000])
@@ -43,8 +46,8 @@ def test_batch_comes_back_with_its_schema(rows: int) -> None:
 
 
 def test_coders_are_equal_by_what_they_write() -> None:
-    assert VersionedStateCoder("tiles", 1) == VersionedStateCoder("tiles", 1)
-    assert VersionedStateCoder("tiles", 1) != VersionedStateCoder("tiles", 2)
+    assert VersionedStateCoder("tiles", 1, Plain(int)) == TILES
+    assert TILES != NEWER
     assert not ArrowBatchCoder().is_deterministic()
 
 
