@@ -70,7 +70,8 @@ class VersionedStateCoder(coders.Coder):
     def decode(self, encoded: bytes) -> Any:
         if not encoded.startswith(self._head):
             found = encoded.partition(b"\n")[0][:80]
-            raise self._mismatch(repr(found) if found.startswith(_PREFIX) else f"{found!r}, which names no format")
+            known = found.startswith(_PREFIX)
+            raise self._mismatch(repr(found) if known else f"{encoded[:16]!r}…, which names no format")
         try:
             return self._form.decode(encoded[len(self._head) :])
         except (ValueError, msgspec.DecodeError) as error:

@@ -4,9 +4,11 @@ One stream of events through four submissions, in the order of this file; the or
 """
 
 import json
+import re
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -26,6 +28,16 @@ CHANGE = "features[6]={name: origin_delay_max_1h, key: origin, column: dep_delay
 READ = ["dep_delay", "origin_delay_max_1h"]
 
 
+def modules_named_in(place: str) -> set[bytes]:
+    """Modules of ours in the files of a savepoint: to move them would be to lose it."""
+    rooms = "|".join(path.parent.name for path in Path(__file__).parents[2].glob("*/__init__.py"))
+    files = [path for path in Path(urlsplit(place).path).rglob("*") if path.is_file()]
+    assert sum(path.stat().st_size for path in files) > 10_000
+    # Not after a dot: Flink itself names Beam's classes, which are in org.apache.beam.runners.
+    named = re.compile(rb"(?<![.\w])(?:%s)\.[a-z_]+" % rooms.encode())
+    return {found for path in files for found in named.findall(path.read_bytes())}
+
+
 @pytest.fixture(scope="module")
 def resumable(
     machines: Machines, month: list[Event], tmp_path_factory: pytest.TempPathFactory
@@ -39,6 +51,7 @@ def resumable(
 def test_job_goes_on_from_its_savepoint_with_another_parallelism(resumable: Resumable, cluster: FlinkCluster) -> None:
     resumable.live.send_until_some_are_scored(200)
     place = cluster.stop_with_savepoint(resumable.live.job_id)
+    assert modules_named_in(place) == set()
     resumable.live.send(100)
     resumable.resume(place, "--parallelism=1")
     resumable.live.wait_until_all_scored("a savepoint and half the parallelism")
