@@ -1,12 +1,12 @@
 """WindowFeatures: point-in-time features of each event from the events before it (docs/design.md §7)."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple, TypeAlias
 
 import apache_beam as beam
 import numpy as np
 import pyarrow as pa
-from apache_beam.coders import VarIntCoder
+from apache_beam.coders import Coder, VarIntCoder
 from apache_beam.transforms.timeutil import TimeDomain
 from apache_beam.transforms.userstate import BagStateSpec, ReadModifyWriteStateSpec, TimerSpec, on_timer
 from apache_beam.transforms.window import TimestampedValue
@@ -15,6 +15,7 @@ from apache_beam.utils.timestamp import Timestamp
 from schemas import batches
 from schemas.job import FeaturesSpec
 from transforms import feature_state, metrics, waiting
+from transforms.cells import taking
 from transforms.coders import ArrowBatchCoder
 from transforms.feature_state import FeatureState, Grains, Layout, features_of
 from transforms.gathering import GatheringFn
@@ -64,67 +65,80 @@ def watermark_of(fired: Timestamp) -> int:
     return int(fired.micros) + (1 if fired.micros % 1000 else 1000)
 
 
-class _ArrivingFn(beam.DoFn):
-    """A shard over time. `NEXT` fires at the earliest T that an event waits for; `LAST`, at the latest, lets one
-    call do the work when the watermark leaps over many; `FOLD` turns the rows of grains that are over into partial
-    aggregates; `FORGET` clears a shard that nothing can need any more.
+_NEXT, _LAST, _FOLD, _FORGET = (TimerSpec(name, TimeDomain.WATERMARK) for name in ("next", "last", "fold", "forget"))
 
-    An event is in one place: with those that wait until the watermark has reached its T, then in `OPEN_ROWS` until its
-    grain is over. `WAITS` says when the next is due, so that those that wait are read only when one of them is.
+
+def _bag(name: str, coder: Coder) -> Any:
+    return beam.DoFn.StateParam(BagStateSpec(name, coder))
+
+
+def _value(name: str, coder: Coder) -> Any:
+    return beam.DoFn.StateParam(ReadModifyWriteStateSpec(name, coder))
+
+
+class _Cells(NamedTuple):
+    """What a shard keeps.
+
+    An event is in one place: with those that wait until the watermark has reached its T, then in `open_rows` until its
+    grain is over. `waits` says when the next is due, so that those that wait are read only when one of them is.
+    `folds_at` is when `fold_timer` fires: set again while it is pending, it would be put off for ever by events that
+    come all the time.
     """
 
-    WAITS = ReadModifyWriteStateSpec("waits", VersionedStateCoder("waits", waiting.FORMAT_VERSION, Plain(Waits)))
-    NEAR, MIDDLE, FAR = (BagStateSpec(f"waiting_{bag}", ArrowBatchCoder()) for bag in ("near", "middle", "far"))
-    OPEN_ROWS = BagStateSpec("open_rows", ArrowBatchCoder())
-    GRAINS = BagStateSpec("grains", VersionedStateCoder("grains", GRAINS_VERSION, GrainsForm()))
-    # When `FOLD` fires: set again while it is pending, it would be put off for ever by events that come all the time.
-    FOLDS_AT = ReadModifyWriteStateSpec("folds_at", VarIntCoder())
-    TILES = ReadModifyWriteStateSpec("tiles", VersionedStateCoder("tiles", TILES_VERSION, TilesForm()))
-    NEXT = TimerSpec("next", TimeDomain.WATERMARK)
-    LAST = TimerSpec("last", TimeDomain.WATERMARK)
-    FOLD = TimerSpec("fold", TimeDomain.WATERMARK)
-    FORGET = TimerSpec("forget", TimeDomain.WATERMARK)
+    waits: Any = _value("waits", VersionedStateCoder("waits", waiting.FORMAT_VERSION, Plain(Waits)))
+    near: Any = _bag("waiting_near", ArrowBatchCoder())
+    middle: Any = _bag("waiting_middle", ArrowBatchCoder())
+    far: Any = _bag("waiting_far", ArrowBatchCoder())
+    open_rows: Any = _bag("open_rows", ArrowBatchCoder())
+    grains: Any = _bag("grains", VersionedStateCoder("grains", GRAINS_VERSION, GrainsForm()))
+    folds_at: Any = _value("folds_at", VarIntCoder())
+    tables: Any = _value("tiles", VersionedStateCoder("tiles", TILES_VERSION, TilesForm()))
+    next_timer: Any = beam.DoFn.TimerParam(_NEXT)
+    last_timer: Any = beam.DoFn.TimerParam(_LAST)
+    fold_timer: Any = beam.DoFn.TimerParam(_FOLD)
+    forget_timer: Any = beam.DoFn.TimerParam(_FORGET)
+
+    @property
+    def bags(self) -> tuple[Any, Any, Any]:
+        """Those that wait, by how soon they are due."""
+        return self.near, self.middle, self.far
+
+
+Featured: TypeAlias = Iterator[TimestampedValue[pa.RecordBatch]]
+
+
+class _ArrivingFn(beam.DoFn):
+    """A shard over time. `next` fires at the earliest T that an event waits for; `last`, at the latest, lets one
+    call do the work when the watermark leaps over many; `fold` turns the rows of grains that are over into partial
+    aggregates; `forget` clears a shard that nothing can need any more.
+    """
 
     def __init__(self, plan: KeyPlan, lateness_us: int, max_values: int, shards: int) -> None:
         self._plan, self._lateness_us, self._max_values = plan, lateness_us, max_values
         self._layout = Layout(plan.tile_us, shards)
 
-    def process(  # type: ignore[no-untyped-def]  # Beam passes state and timers through defaults
-        self,
-        element: Sharded,
-        waits=beam.DoFn.StateParam(WAITS),
-        near=beam.DoFn.StateParam(NEAR),
-        middle=beam.DoFn.StateParam(MIDDLE),
-        far=beam.DoFn.StateParam(FAR),
-        open_rows=beam.DoFn.StateParam(OPEN_ROWS),
-        grains=beam.DoFn.StateParam(GRAINS),
-        folds_at=beam.DoFn.StateParam(FOLDS_AT),
-        tables=beam.DoFn.StateParam(TILES),
-        next_timer=beam.DoFn.TimerParam(NEXT),
-        last_timer=beam.DoFn.TimerParam(LAST),
-        fold_timer=beam.DoFn.TimerParam(FOLD),
-    ) -> Iterator[TimestampedValue[pa.RecordBatch]]:
+    @taking(_Cells)
+    def process(self, element: Sharded, cells: _Cells) -> Featured:
         # Where the watermark is known to have passed T already, nothing is waited for: a timer would fire when the
         # watermark next moves, which on a live topic is most of an event's latency.
-        known = tables.read()
+        known = cells.tables.read()
         state = self._state(known, [element[1]], [element[1]], [])
         before = state.tiles
         due = self._advance(state, state.watermark_us)
         for value in state.grains:
-            grains.add(value)
+            cells.grains.add(value)
         if known is None or state.tiles is not before:
-            tables.write((self._layout, state.watermark_us, state.tiles))
+            cells.tables.write((self._layout, state.watermark_us, state.tiles))
         if state.waiting:
-            former = waits.read() or Waits()
-            present = self._wait(former, state.waiting, waits, (near, middle, far))
-            self._set_due(former, present, next_timer, last_timer)
+            former = cells.waits.read() or Waits()
+            self._set_due(former, self._wait(former, state.waiting, cells), cells)
         served = self._served(state)
         for value in served:
-            open_rows.add(value)
-        self._set_fold(served, folds_at, fold_timer)
+            cells.open_rows.add(value)
+        self._set_fold(served, cells)
         yield from due
 
-    def _advance(self, state: FeatureState, watermark_us: int) -> Iterator[TimestampedValue[pa.RecordBatch]]:
+    def _advance(self, state: FeatureState, watermark_us: int) -> Featured:
         """Brings the state to a watermark; the features that are due then."""
         advanced = feature_state.advance(self._plan, state, watermark_us, self._lateness_us, self._max_values)
         if advanced.expired:
@@ -133,21 +147,21 @@ class _ArrivingFn(beam.DoFn):
         due = advanced.featured
         return iter(()) if due is None else map(stamped, batches.slices(due, EMIT_ROWS))
 
-    def _wait(self, known: Waits, rows: Iterable[pa.RecordBatch], waits: Any, bags: Sequence[Any]) -> Waits:
+    def _wait(self, known: Waits, rows: Iterable[pa.RecordBatch], cells: _Cells) -> Waits:
         """Adds rows to the bags of those that wait."""
         for batch in rows:
             due_us = feature_state.ready_times(self._plan, batches.times_us(batch))
             for bag, part in split_by(batch, known.bags_of(due_us)):
-                bags[bag].add(part)
+                cells.bags[bag].add(part)
             known = known.having(due_us)
-        waits.write(known) if known else waits.clear()
+        cells.waits.write(known) if known else cells.waits.clear()
         return known
 
-    def _set_due(self, former: Waits, waits: Waits, next_timer: Any, last_timer: Any) -> None:
+    def _set_due(self, former: Waits, waits: Waits, cells: _Cells) -> None:
         if waits.first is not None and waits.first != former.first:
-            next_timer.set(just_before(waits.first))
+            cells.next_timer.set(just_before(waits.first))
         if waits.first is not None and waits.latest != former.latest:
-            last_timer.set(just_before(waits.latest))
+            cells.last_timer.set(just_before(waits.latest))
 
     def _served(self, state: FeatureState) -> list[pa.RecordBatch]:
         """The rows of open grains that are not among those that wait, which are in state already."""
@@ -157,124 +171,72 @@ class _ArrivingFn(beam.DoFn):
             found += [rows] if served.all() else [batches.take_rows(rows, served)] if served.any() else []
         return found
 
-    def _set_fold(self, rows: Sequence[pa.RecordBatch], folds_at: Any, fold_timer: Any) -> None:
-        if rows and folds_at.read() is None:
+    def _set_fold(self, rows: Sequence[pa.RecordBatch], cells: _Cells) -> None:
+        if rows and cells.folds_at.read() is None:
             at_us = max(feature_state.folds_at(self._plan, batch) for batch in rows)
-            folds_at.write(at_us)
-            fold_timer.set(just_before(at_us))
+            cells.folds_at.write(at_us)
+            cells.fold_timer.set(just_before(at_us))
 
-    @on_timer(NEXT)
-    def next_reached(  # type: ignore[no-untyped-def]
-        self,
-        reached=beam.DoFn.TimestampParam,
-        waits=beam.DoFn.StateParam(WAITS),
-        near=beam.DoFn.StateParam(NEAR),
-        middle=beam.DoFn.StateParam(MIDDLE),
-        far=beam.DoFn.StateParam(FAR),
-        open_rows=beam.DoFn.StateParam(OPEN_ROWS),
-        grains=beam.DoFn.StateParam(GRAINS),
-        folds_at=beam.DoFn.StateParam(FOLDS_AT),
-        tables=beam.DoFn.StateParam(TILES),
-        next_timer=beam.DoFn.TimerParam(NEXT),
-        last_timer=beam.DoFn.TimerParam(LAST),
-        fold_timer=beam.DoFn.TimerParam(FOLD),
-        forget_timer=beam.DoFn.TimerParam(FORGET),
-    ) -> Iterator[TimestampedValue[pa.RecordBatch]]:
-        known, bags, watermark_us = tables.read(), (near, middle, far), watermark_of(reached)
-        waited = waits.read() or Waits()
+    def _reached(self, reached: Timestamp, cells: _Cells) -> Featured:
+        known, watermark_us = cells.tables.read(), watermark_of(reached)
+        waited = cells.waits.read() or Waits()
         read = waited.due_by(watermark_us)
-        rows = [batch for bag in read for batch in bags[bag].read()]
-        opened, held = list(open_rows.read()), list(grains.read())
+        rows = [batch for bag in read for batch in cells.bags[bag].read()]
+        opened, held = list(cells.open_rows.read()), list(cells.grains.read())
         state = self._state(known, rows, [*opened, *rows], held)
         before_us, before = state.watermark_us, state.tiles
         due = self._advance(state, watermark_us)
         if read:
             for bag in read:
-                bags[bag].clear()
+                cells.bags[bag].clear()
             left = [feature_state.ready_times(self._plan, batches.times_us(batch)) for batch in state.waiting]
             waited = waited.without(read, np.concatenate(left) if left else np.zeros(0, np.int64))
-            waited = self._wait(waited, state.waiting, waits, bags)
-        self._set_due(Waits(), waited, next_timer, last_timer)
+            waited = self._wait(waited, state.waiting, cells)
+        self._set_due(Waits(), waited, cells)
         served = self._served(state)
-        _keep(open_rows, opened, served)
-        _keep(grains, held, state.grains)
-        self._set_fold(served, folds_at, fold_timer)
+        _keep(cells.open_rows, opened, served)
+        _keep(cells.grains, held, state.grains)
+        self._set_fold(served, cells)
         moved = feature_state.has_moved_on(self._plan, before_us, state.watermark_us, self._lateness_us)
         if moved or state.tiles is not before:
-            tables.write((self._layout, state.watermark_us, state.tiles))
+            cells.tables.write((self._layout, state.watermark_us, state.tiles))
         forgotten = feature_state.forgotten_at(self._plan, state, self._lateness_us)
         if forgotten is not None:
-            forget_timer.set(at_or_after(max(forgotten, state.watermark_us)))
+            cells.forget_timer.set(at_or_after(max(forgotten, state.watermark_us)))
         yield from due
 
-    @on_timer(LAST)
-    def last_reached(  # type: ignore[no-untyped-def]
-        self,
-        reached=beam.DoFn.TimestampParam,
-        waits=beam.DoFn.StateParam(WAITS),
-        near=beam.DoFn.StateParam(NEAR),
-        middle=beam.DoFn.StateParam(MIDDLE),
-        far=beam.DoFn.StateParam(FAR),
-        open_rows=beam.DoFn.StateParam(OPEN_ROWS),
-        grains=beam.DoFn.StateParam(GRAINS),
-        folds_at=beam.DoFn.StateParam(FOLDS_AT),
-        tables=beam.DoFn.StateParam(TILES),
-        next_timer=beam.DoFn.TimerParam(NEXT),
-        last_timer=beam.DoFn.TimerParam(LAST),
-        fold_timer=beam.DoFn.TimerParam(FOLD),
-        forget_timer=beam.DoFn.TimerParam(FORGET),
-    ) -> Iterator[TimestampedValue[pa.RecordBatch]]:
-        yield from self.next_reached(
-            reached, waits, near, middle, far, open_rows, grains, folds_at, tables,
-            next_timer, last_timer, fold_timer, forget_timer,
-        )  # fmt: skip
+    @on_timer(_NEXT)
+    @taking(_Cells, beam.DoFn.TimestampParam)
+    def next_reached(self, reached: Timestamp, cells: _Cells) -> Featured:
+        yield from self._reached(reached, cells)
 
-    @on_timer(FOLD)
-    def fold_reached(  # type: ignore[no-untyped-def]
-        self,
-        reached=beam.DoFn.TimestampParam,
-        waits=beam.DoFn.StateParam(WAITS),
-        near=beam.DoFn.StateParam(NEAR),
-        middle=beam.DoFn.StateParam(MIDDLE),
-        far=beam.DoFn.StateParam(FAR),
-        open_rows=beam.DoFn.StateParam(OPEN_ROWS),
-        grains=beam.DoFn.StateParam(GRAINS),
-        folds_at=beam.DoFn.StateParam(FOLDS_AT),
-        tables=beam.DoFn.StateParam(TILES),
-        next_timer=beam.DoFn.TimerParam(NEXT),
-        last_timer=beam.DoFn.TimerParam(LAST),
-        fold_timer=beam.DoFn.TimerParam(FOLD),
-        forget_timer=beam.DoFn.TimerParam(FORGET),
-    ) -> Iterator[TimestampedValue[pa.RecordBatch]]:
+    @on_timer(_LAST)
+    @taking(_Cells, beam.DoFn.TimestampParam)
+    def last_reached(self, reached: Timestamp, cells: _Cells) -> Featured:
+        yield from self._reached(reached, cells)
+
+    @on_timer(_FOLD)
+    @taking(_Cells, beam.DoFn.TimestampParam)
+    def fold_reached(self, reached: Timestamp, cells: _Cells) -> Featured:
         # What waits is served too: in a leap of the watermark its tiles may be let go of with this advance.
-        folds_at.clear()
-        yield from self.next_reached(
-            reached, waits, near, middle, far, open_rows, grains, folds_at, tables,
-            next_timer, last_timer, fold_timer, forget_timer,
-        )  # fmt: skip
+        cells.folds_at.clear()
+        yield from self._reached(reached, cells)
 
-    @on_timer(FORGET)
-    def forget(  # type: ignore[no-untyped-def]
-        self,
-        reached=beam.DoFn.TimestampParam,
-        waits=beam.DoFn.StateParam(WAITS),
-        open_rows=beam.DoFn.StateParam(OPEN_ROWS),
-        grains=beam.DoFn.StateParam(GRAINS),
-        tables=beam.DoFn.StateParam(TILES),
-        forget_timer=beam.DoFn.TimerParam(FORGET),
-    ) -> None:
-        if waits.read():
+    @on_timer(_FORGET)
+    @taking(_Cells, beam.DoFn.TimestampParam)
+    def forget(self, reached: Timestamp, cells: _Cells) -> None:
+        if cells.waits.read():
             return  # the timer of what waits comes first
-        state = self._state(tables.read(), [], open_rows.read(), grains.read())
+        state = self._state(cells.tables.read(), [], cells.open_rows.read(), cells.grains.read())
         forgotten = feature_state.forgotten_at(self._plan, state, self._lateness_us)
         if forgotten is None:
             return
         if forgotten <= reached.micros:
-            open_rows.clear()
-            grains.clear()
-            tables.write((self._layout, reached.micros, None))
+            cells.open_rows.clear()
+            cells.grains.clear()
+            cells.tables.write((self._layout, reached.micros, None))
         else:  # events that did not have to wait came after it was set
-            forget_timer.set(at_or_after(forgotten))
+            cells.forget_timer.set(at_or_after(forgotten))
 
     def _state(
         self,

@@ -17,7 +17,7 @@ import numpy as np
 import pyarrow as pa
 from apache_beam.coders import Coder, registry
 from apache_beam.transforms.core import RestrictionProvider
-from apache_beam.transforms.userstate import StateSpec
+from apache_beam.transforms.userstate import get_dofn_specs
 
 import pipeline
 import transforms
@@ -118,7 +118,7 @@ def is_same(one: Any, other: Any) -> bool:
 def coders() -> dict[str, Coder]:
     """The coder of each cell of state in the project, and of what a topic's reader leaves in a checkpoint."""
     kinds = [kind for room in (transforms, pipeline) for kind in _do_fns(room)]
-    specs = [value for kind in kinds for value in vars(kind).values() if isinstance(value, StateSpec)]
+    specs = [spec for kind in kinds for spec in get_dofn_specs(kind.__new__(kind))[0]]
     reading = [kind.__new__(kind) for kind in kinds if issubclass(kind, RestrictionProvider)]
     stretches = {f"stretch of {type(fn).__qualname__}": fn.restriction_coder() for fn in reading}
     estimator = TopicWatermarks().estimator_state_coder()  # type: ignore[no-untyped-call]  # Beam's has no types

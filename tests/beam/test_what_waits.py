@@ -159,7 +159,7 @@ def test_every_event_is_served_once_whatever_it_waited_for(disorder_us: int) -> 
 def test_state_of_the_former_format_is_refused() -> None:
     former = VersionedStateCoder("tiles", 2, Plain(None)).encode(None)
     with pytest.raises(StateFormatMismatch, match="written as b'halflife/tiles/2'"):
-        window_features._ArrivingFn.TILES.coder.decode(former)
+        window_features._Cells().tables.state_spec.coder.decode(former)
 
 
 def test_rows_that_wait_for_the_features_of_other_keys_are_refused() -> None:
