@@ -91,7 +91,7 @@ class ModelHandle:
         Raises as `ModelCache.load`.
         """
         found = shared_cache() if cache is None else cache
-        return found.load(self.store_url, self.model, self.version, self.digest, self.allow_pickle)
+        return found.load(self)
 
 
 class _Slot:
@@ -133,31 +133,25 @@ class ModelCache:
         self._holders: dict[str, dict[str, float]] = {}
         self.unlogged_loads = 0
 
-    def load(self, store_url: str, model: str, version: str, digest: str, allow_pickle: bool = False) -> LoadedModel:
-        """The model with this digest; loads it, waits for whoever is loading it, or finds it loaded.
+    def load(self, handle: ModelHandle) -> LoadedModel:
+        """The model with the handle's digest; loads it, waits for whoever is loading it, or finds it loaded.
 
         Raises:
             LoadFailed: it is not the bundle with this digest, does not prove itself, or the store failed.
         """
-        slot = self._started(ModelHandle(store_url, model, version, digest, allow_pickle))
+        slot = self._started(handle)
         slot.done.wait()
         if slot.bug is not None:
             raise slot.bug
         if slot.model is None:
-            raise LoadFailed(version, digest, slot.reason, slot.detail)
+            raise LoadFailed(handle.version, handle.digest, slot.reason, slot.detail)
         return slot.model
 
-    def prefetch(
-        self, store_url: str, model: str, version: str, digest: str, allow_pickle: bool = False, holder: str = ""
-    ) -> threading.Event:
+    def prefetch(self, handle: ModelHandle, holder: str = "") -> threading.Event:
         """Start loading in a background thread unless that has begun. Never raises for a bad bundle.
 
         Args:
-            store_url: the model's store.
-            model: the model's name.
-            version: the version.
-            digest: its manifest's sha256.
-            allow_pickle: whether pickles may be opened.
+            handle: what to load.
             holder: who needs it until it drops it, or has not asked for ten minutes; nobody in particular if empty.
 
         Returns:
@@ -165,8 +159,8 @@ class ModelCache:
         """
         if holder:
             with self._lock:
-                self._holders.setdefault(digest, {})[holder] = self._clock()
-        return self._started(ModelHandle(store_url, model, version, digest, allow_pickle)).done
+                self._holders.setdefault(handle.digest, {})[holder] = self._clock()
+        return self._started(handle).done
 
     def outcome(self, handle: ModelHandle) -> LoadedModel | LoadFailed | None:
         """What has come of a load, without waiting and without loading; None while it lasts, or was not begun."""
@@ -183,11 +177,6 @@ class ModelCache:
         with self._lock:
             slots = [slot for key, slot in self._slots.items() if key[0] == digest]
         return next((slot.model for slot in slots if slot.model is not None), None)
-
-    def loaded(self) -> list[LoadedModel]:
-        """All models held now."""
-        with self._lock:
-            return [slot.model for slot in self._slots.values() if slot.model is not None]
 
     def retain(self, digests: Iterable[str]) -> list[Manifest]:
         """Let go of every digest not among `digests`, failures and loads in progress included.

@@ -183,9 +183,7 @@ class Serving:
                 self._handles.setdefault(handle.digest, (handle, entry.release.sequence))
                 if entry.release.sequence not in self._selectable:
                     self._asked_at[handle.digest] = self._clock_s()
-                self._cache.prefetch(
-                    handle.store_url, handle.model, handle.version, handle.digest, handle.allow_pickle, self._name
-                )
+                self._cache.prefetch(handle, self._name)
 
     def _digests(self, entry: AdmittedRelease) -> set[str]:
         return {handle.digest for handle in (*self._source.answering(entry), *self._source.shadows(entry))}

@@ -19,7 +19,6 @@ LATE = "__late"
 ROW = "__row"  # from TrackArrivals to JoinFeatures only: a number that no other event of the job has
 SCORE = "score"  # behind the scoring step: the model's answer
 SCORE_OF_EVENT = "__score"  # there: the event's own column `score`, where it has one
-RESERVED = "__"
 
 MAX_BYTES = 1024**3
 """Bytes of batches that are put together: a column of texts or bytes cannot hold 2 GiB."""

@@ -21,7 +21,6 @@ AGGREGATES: tuple[Aggregate, ...] = (
     "top",
 )
 ColumnType = Literal["number", "integer", "boolean", "string"]
-COLUMN_TYPES: tuple[ColumnType, ...] = ("number", "integer", "boolean", "string")
 
 
 @dataclass(frozen=True, slots=True)

@@ -38,12 +38,7 @@ class Pane(NamedTuple):
     origin: Origin
 
 
-def drift_records(profile: Profile, counts: GroupCounts, spec: DriftSpec, origin: Origin) -> pa.RecordBatch:
-    """The records of one pane, as in `drift_records_of`."""
-    return drift_records_of(profile, [Pane(counts, origin)], spec)
-
-
-def drift_records_of(profile: Profile, panes: Sequence[Pane], spec: DriftSpec) -> pa.RecordBatch:
+def drift_records(profile: Profile, panes: Sequence[Pane], spec: DriftSpec) -> pa.RecordBatch:
     """A batch in the schema of DriftStatistic: PSI of each group and column, KS of those with numbers.
 
     All panes, at least one, are of one version. They are measured at once: a call costs more than a group.

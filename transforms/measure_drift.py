@@ -19,7 +19,7 @@ from transforms import metrics
 from transforms.count_too_late import CountTooLate, WindowRows
 from transforms.drift_groups import GroupCounts, Tally, count_pieces, split_by_version
 from transforms.drift_profiles import ProfileLoader, Profiles, VersionKey
-from transforms.drift_records import Origin, Pane, drift_records_of
+from transforms.drift_records import Origin, Pane, drift_records
 from transforms.drift_tally import TallyFn
 
 ROWS_OBSERVED = "drift_rows_observed"
@@ -174,7 +174,7 @@ def _records(profile: Profile | None, panes: Sequence[Pane], spec: DriftSpec) ->
         metrics.counter(PANES_UNMEASURED).inc(len(panes) - len(fitting))
     if profile is None or not fitting:
         return
-    records = drift_records_of(profile, fitting, spec)
+    records = drift_records(profile, fitting, spec)
     metrics.counter(PANES_MEASURED).inc(len(fitting))
     metrics.counter(STATISTICS_EMITTED).inc(records.num_rows)
     if records.num_rows:

@@ -23,7 +23,6 @@ from transforms.sharding import hash_values
 ALL_EVENTS = ""  # the pseudo column of `count` without a column
 KEY, VALUE = "key", "v:"  # columns of observations: the key, and the prefix of the values read
 OBSERVED = (batches.EVENT_ID, batches.EVENT_TIME, batches.ROW, KEY)  # what every observation has
-NUMERIC = frozenset({"sum", "mean", "min", "max", "std"})
 HOLISTIC = frozenset({"distinct", "quantile", "top"})
 EXACT_ONLY = frozenset({"quantile", "top"})  # of these a sample of the values says nothing: a heavy one may be left out
 # A stream keeps the events themselves for at most so much event time, and so many partial aggregates at most make one.

@@ -9,7 +9,7 @@ from models.profiles.columns import (
     UnsupportedColumn,
 )
 from models.profiles.documents import MAX_PROFILE_BYTES, InvalidProfile, parse_profile, serialise_profile
-from models.profiles.observed import GroupCells, Observed, ProfileMismatch, merge, observe, observe_groups
+from models.profiles.observed import GroupCells, observe, observe_groups
 from models.profiles.reference import Profile, build_profile
 
 __all__ = [
@@ -21,12 +21,9 @@ __all__ = [
     "GroupCells",
     "InvalidProfile",
     "NumericColumn",
-    "Observed",
     "Profile",
-    "ProfileMismatch",
     "UnsupportedColumn",
     "build_profile",
-    "merge",
     "observe",
     "observe_groups",
     "parse_profile",

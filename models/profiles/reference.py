@@ -1,6 +1,5 @@
 """The reference profile of a bundle: how its columns were distributed in the model's training data."""
 
-import hashlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -8,7 +7,7 @@ from functools import cached_property
 import numpy as np
 import pyarrow as pa
 
-from models.profiles.columns import Column, Ints, NumericColumn, UnsupportedColumn, describe_column
+from models.profiles.columns import Column, Ints, UnsupportedColumn, describe_column
 
 
 @dataclass(frozen=True)
@@ -27,15 +26,6 @@ class Profile:
         """Where each column's cells are in `reference` and in observed counts."""
         ends = np.cumsum([0, *(len(column.cells) for column in self.columns)]).tolist()
         return {column.name: slice(ends[i], ends[i + 1]) for i, column in enumerate(self.columns)}
-
-    @cached_property
-    def signature(self) -> str:
-        """sha256 in hex of what fixes the cells: counts can be merged only where it is equal."""
-        cells = [
-            (each.name, each.edges if isinstance(each, NumericColumn) else (each.type, *each.values))
-            for each in self.columns
-        ]
-        return hashlib.sha256(repr(cells).encode()).hexdigest()
 
     def observable(self, schema: pa.Schema) -> tuple[Column, ...]:
         """The profile's columns that batches of this schema have, in a type that fits."""

@@ -14,7 +14,7 @@ from apache_beam.testing.util import assert_that
 from apache_beam.transforms.periodicsequence import PeriodicImpulse
 from apache_beam.utils.timestamp import Timestamp
 
-from models.cache import shared_cache
+from models.cache import ModelHandle, shared_cache
 from models.store import ModelStore
 from pipeline.dag import build
 from pipeline.endpoints.files import read_file
@@ -64,7 +64,8 @@ def play(job: Job, story: Story, scores: Check, dead_letters: Check, receipts: C
     """Plays the story to its end through the whole graph, its models loaded as in a job that has been running."""
     store = ModelStore(job.model.store, job.model.name)
     for version in store.versions():
-        shared_cache().load(job.model.store, job.model.name, version, store.read_manifest(version).digest)
+        digest = store.read_manifest(version).digest
+        shared_cache().load(ModelHandle(job.model.store, job.model.name, version, digest))
     with beam.Pipeline(runner=replaying_runner(), options=PipelineOptions(["--streaming"])) as pipeline:
         raw = pipeline | story | "Raw" >> beam.Map(lambda block: block).with_output_types(RawBlock)
         outputs = build(raw, job)

@@ -22,7 +22,7 @@ from transforms import measure_drift
 from transforms.coders import ArrowBatchCoder
 from transforms.count_too_late import CountTooLate
 from transforms.drift_groups import GroupCounts, Tally, count_pieces, dense, split_by_version
-from transforms.drift_records import Origin, drift_records
+from transforms.drift_records import Origin, Pane, drift_records
 from transforms.drift_tally import TallyFn
 from transforms.measure_drift import MeasureDrift
 
@@ -225,7 +225,7 @@ def expected_records() -> list[dict[str, Any]]:
             origin = Origin(piece.window_start_us, piece.window_start_us + HOUR, 0, "m", version)
             tally = Tally()
             tally.add(piece.counts)
-            records += drift_records(profile, tally.sums(), SPEC, origin).to_pylist()
+            records += drift_records(profile, [Pane(tally.sums(), origin)], SPEC).to_pylist()
     return records
 
 

@@ -15,7 +15,7 @@ from apache_beam.options.pipeline_options import PipelineOptions
 from google.api_core.exceptions import DeadlineExceeded
 from google.cloud.pubsub_v1 import PublisherClient, SubscriberClient
 
-from models.cache import shared_cache
+from models.cache import ModelHandle, shared_cache
 from pipeline.dag import build
 from pipeline.endpoints.outputs import write_outputs
 from pipeline.options import RunOptions
@@ -97,7 +97,7 @@ def test_stream_of_messages_is_scored_into_topics_and_what_is_broken_becomes_a_l
     uri = f"pubsub://{PROJECT}/trips?timestamp_attribute=at"
     prepared = prepare(RunOptions(flow.write_spec(spec_of(flow, uri)), (), None, False, False, None, ()))
     digest = flow.store.read_manifest("v1").digest
-    shared_cache().load(prepared.job.model.store, prepared.job.model.name, "v1", digest)
+    shared_cache().load(ModelHandle(prepared.job.model.store, prepared.job.model.name, "v1", digest))
     now = int(time.time())
     for number in range(25):  # ahead of the clock, which is this runner's watermark
         row = trip(number, at=(now + 30 + number) * 1_000_000)

@@ -13,7 +13,7 @@ from sklearn.kernel_approximation import Nystroem
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 
-from models.cache import ModelCache
+from models.cache import ModelCache, ModelHandle
 from models.choosing import Source
 from models.releases import AdmittedRelease, Release, Timeline
 from models.serving import Serving
@@ -54,12 +54,12 @@ def sizes_over_fifty_models(folder: Path) -> list[int]:
         digest = store.publish(folder / "payload", payload).digest
         at_us = START + number * HOUR * SECOND
         timeline.append(AdmittedRelease(Release(number, MODEL, at_us, f"v{number}"), {f"v{number}": digest}))
-        assert cache.prefetch(store.url, MODEL, f"v{number}", digest).wait(60)
+        assert cache.prefetch(ModelHandle(store.url, MODEL, f"v{number}", digest)).wait(60)
         plan = serving.plan(Timeline(timeline), times(number * HOUR + 10))
         assert list(plan.models) == [digest]
         del plan
         sizes.append(resident_bytes())
-    assert len(cache.loaded()) == 1
+    assert len(cache.retain([])) == 1
     return sizes
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from models.cache import ModelCache
+from models.cache import ModelCache, ModelHandle
 from models.choosing import Source
 from models.releases import AdmittedRelease, Challenger, Timeline
 from models.serving import Plan, Serving
@@ -35,10 +35,13 @@ class Job:
     def release(self, sequence: int, second: float, champion: str, **roles: Any) -> AdmittedRelease:
         return released(self.digests, sequence, second, champion, **roles)
 
+    def handle(self, version: str) -> ModelHandle:
+        return ModelHandle(self.store.url, MODEL, version, self.digests[version])
+
     def loaded(self, *versions: str) -> None:
         """Wait until these versions are loaded."""
         for version in versions:
-            assert self.cache.prefetch(self.store.url, MODEL, version, self.digests[version]).wait(60)
+            assert self.cache.prefetch(self.handle(version)).wait(60)
 
     def answers(self, releases: list[AdmittedRelease], *seconds: float) -> list[int]:
         """The sequence of the release that answers each event."""
@@ -132,7 +135,7 @@ def test_model_that_does_not_load_changes_nothing(tmp_path: Path, waits: bool) -
     GatedScorer.broken = {"v2"}
     timeline = [job.release(1, 0, "v1"), job.release(2, 100, "v2")]
     assert job.answers(timeline, 1) == [1]
-    job.cache.prefetch(job.store.url, MODEL, "v2", job.digests["v2"]).wait(60)
+    job.cache.prefetch(job.handle("v2")).wait(60)
     for _ in range(3):
         assert job.answers(timeline, 101, 102) == [1, 1]
     failed = [event for event in job.serving.drain() if event.kind == "load_failed"]
@@ -150,7 +153,7 @@ def test_bundle_overwritten_after_its_release_does_not_serve(tmp_path: Path) -> 
     (tmp_path / "store" / MODEL / "versions" / "v2" / "weights").write_text("as overwritt")
     timeline = [job.release(1, 0, "v1"), job.release(2, 100, "v2")]
     assert job.answers(timeline, 1) == [1]
-    job.cache.prefetch(job.store.url, MODEL, "v2", job.digests["v2"]).wait(60)
+    job.cache.prefetch(job.handle("v2")).wait(60)
     assert job.answers(timeline, 101) == [1]
     assert [event.reason for event in job.serving.drain() if event.kind == "load_failed"] == ["wrong_digest"]
     assert GatedScorer.loads["v2"] == 0
@@ -212,7 +215,7 @@ def test_fifty_versions_one_after_another_are_let_go_behind_the_horizon(tmp_path
     told = job.serving.drain()
     assert len([event for event in told if event.kind == "retired"]) == 48
     assert len([event for event in told if event.kind == "unloaded"]) == 48
-    assert {model.manifest.version for model in job.cache.loaded()} == {"v49", "v50"}
+    assert {manifest.version for manifest in job.cache.retain([])} == {"v49", "v50"}
 
 
 def test_event_behind_the_horizon_waits_for_nothing_and_its_version_is_kept_a_while(tmp_path: Path) -> None:

@@ -22,9 +22,9 @@ class Two:
         self.now_s = 10.0 * DAY
         self.store: ModelStore = new_store()
         self.cache = ModelCache(clock=lambda: self.now_s)
-        digests = {version: publish(self.store, folder, version) for version in ("v1", "v2", "v3")}
+        self.digests = {version: publish(self.store, folder, version) for version in ("v1", "v2", "v3")}
         self.releases: list[AdmittedRelease] = [
-            released(digests, sequence, sequence * DAY, f"v{sequence}") for sequence in (1, 2, 3)
+            released(self.digests, sequence, sequence * DAY, f"v{sequence}") for sequence in (1, 2, 3)
         ]
         self.first, self.second = self.job(), self.job()
 
@@ -36,7 +36,7 @@ class Two:
         serving.plan(Timeline(self.releases), times(day * DAY))
 
     def loaded(self) -> set[str]:
-        return {model.manifest.version for model in self.cache.loaded()}
+        return {version for version, digest in self.digests.items() if self.cache.peek(digest) is not None}
 
 
 @pytest.fixture

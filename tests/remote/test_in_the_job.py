@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from models.admission import Admission
-from models.cache import LoadedModel, LoadFailed, ModelCache
+from models.cache import LoadedModel, LoadFailed, ModelCache, ModelHandle
 from models.manifest import MANIFEST, Manifest, parse_manifest
 from models.scorers import load_scorer
 from models.store import ModelStore
@@ -101,13 +101,13 @@ def test_a_worker_tries_again_to_load_what_its_server_did_not_answer(scripted: S
     folder = tmp_path / "store" / "late" / "versions" / "v1"
     with_golden(folder, manifest(folder, "tfserving", serving(scripted, right)))
     digest = parse_manifest((folder / MANIFEST).read_bytes()).digest
-    now, up, store = [0.0], scripted.answer, str(tmp_path / "store")
+    now, up, handle = [0.0], scripted.answer, ModelHandle(str(tmp_path / "store"), "late", "v1", digest)
     cache = ModelCache(30.0, lambda: now[0])
     scripted.answer = lambda request: DOWN
     with pytest.raises(LoadFailed, match="503"):
-        cache.load(store, "late", "v1", digest)
+        cache.load(handle)
     scripted.answer = up
     with pytest.raises(LoadFailed):
-        cache.load(store, "late", "v1", digest)
+        cache.load(handle)
     now[0] = 30.0
-    assert np.isfinite(cache.load(store, "late", "v1", digest).score(batch(4))).all()
+    assert np.isfinite(cache.load(handle).score(batch(4))).all()

@@ -67,7 +67,7 @@ def test_each_group_counts_its_own_rows() -> None:
     }
     assert found.keys() == expected.keys()
     for group, rows in expected.items():
-        assert found[group].tolist() == observe(PROFILE, BATCH.take(rows)).counts.tolist()
+        assert found[group].tolist() == observe(PROFILE, BATCH.take(rows)).tolist()
 
 
 def test_each_piece_carries_a_time_inside_its_own_window() -> None:

@@ -12,7 +12,7 @@ from models.profiles import build_profile
 from schemas.job import DriftSpec
 from schemas.records import arrow_schema, avsc
 from transforms.drift_groups import GroupCounts, count_pieces
-from transforms.drift_records import Origin, drift_records
+from transforms.drift_records import Origin, Pane, drift_records
 
 DAY = 86_400_000_000
 SPEC = DriftSpec(DAY, 0, ("origin",), psi_threshold=0.2, ks_threshold=0.1)
@@ -43,7 +43,7 @@ def counted(rows: int = 900) -> GroupCounts:
     return piece.counts
 
 
-RECORDS = drift_records(PROFILE, counted(), SPEC, ORIGIN)
+RECORDS = drift_records(PROFILE, [Pane(counted(), ORIGIN)], SPEC)
 
 
 def test_records_are_one_per_group_column_and_statistic() -> None:
@@ -87,6 +87,6 @@ def test_profile_without_numbers_has_psi_only() -> None:
     batch = REFERENCE.append_column("__role", pa.array(["shadow"] * 4_000))
     batch = batch.append_column("__event_time", pa.array([0] * 4_000, pa.timestamp("us", "UTC")))
     (piece,) = count_pieces(profile, batch, (), DAY)
-    records = drift_records(profile, piece.counts, SPEC, ORIGIN)
+    records = drift_records(profile, [Pane(piece.counts, ORIGIN)], SPEC)
     assert records["statistic"].to_pylist() == ["psi"]
     assert records["value"].to_pylist() == pytest.approx([0.0], abs=1e-12)

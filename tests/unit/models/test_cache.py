@@ -82,10 +82,10 @@ def test_many_threads_load_once(handle: ModelHandle) -> None:
 
 def test_prefetch_does_not_wait(store: ModelStore, handle: ModelHandle) -> None:
     cache = ModelCache()
-    ready = cache.prefetch(store.url, "late", "v1", handle.digest)
+    ready = cache.prefetch(handle)
     assert GatedScorer.started.wait(30)
     assert cache.peek(handle.digest) is None
-    assert cache.prefetch(store.url, "late", "v1", handle.digest) is ready
+    assert cache.prefetch(handle) is ready
     GatedScorer.gate.set()
     assert ready.wait(30)
     assert cache.peek(handle.digest) is handle.load(cache)
@@ -101,12 +101,12 @@ def test_failed_load_is_remembered_with_its_reason(store: ModelStore, payload: P
         assert "\n" not in str(caught.value)
         assert str(pickle.loads(pickle.dumps(caught.value))) == str(caught.value)
     assert GatedScorer.loads == ["bad"]
-    assert cache.loaded() == []
+    assert cache.retain([]) == []
 
 
 def test_bundle_with_another_digest_is_not_loaded(store: ModelStore, handle: ModelHandle) -> None:
     with pytest.raises(LoadFailed) as caught:
-        ModelCache().load(store.url, "late", "v1", "0" * 64)
+        ModelCache().load(ModelHandle(store.url, "late", "v1", "0" * 64))
     assert (caught.value.reason, caught.value.version) == ("wrong_digest", "v1")
     assert GatedScorer.loads == []
 
@@ -137,7 +137,7 @@ def test_retain_frees_the_others(store: ModelStore, payload: Path, handle: Model
     assert [manifest.version for manifest in cache.retain([other.digest])] == ["v1"]
     assert GatedScorer.closed == ["v1"]
     assert [folder.exists() for folder in folders] == [False, True]
-    assert [model.manifest.version for model in cache.loaded()] == ["v2"]
+    assert [manifest.version for manifest in cache.retain([])] == ["v2"]
 
 
 def test_model_in_use_is_closed_only_when_let_go(handle: ModelHandle) -> None:
@@ -163,7 +163,7 @@ def test_failure_that_is_let_go_is_tried_again(store: ModelStore, payload: Path)
 
 def test_process_has_one_shared_cache(handle: ModelHandle) -> None:
     GatedScorer.gate.set()
-    assert handle.load() is shared_cache().load(handle.store_url, "late", "v1", handle.digest)
+    assert handle.load() is shared_cache().load(handle)
     shared_cache().retain([])
 
 
@@ -205,7 +205,7 @@ def test_outcome_neither_waits_nor_loads(store: ModelStore, payload: Path, handl
     cache, bad = ModelCache(), publish(store, payload, "bad")
     assert cache.outcome(handle) is None
     assert GatedScorer.loads == []
-    ready = [cache.prefetch(store.url, "late", one.version, one.digest) for one in (handle, bad)]
+    ready = [cache.prefetch(one) for one in (handle, bad)]
     assert cache.outcome(handle) is None
     GatedScorer.gate.set()
     assert all(one.wait(30) for one in ready)
@@ -220,5 +220,5 @@ def test_drop_lets_go_of_what_is_named_and_nothing_else(store: ModelStore, paylo
     for one in (handle, other):
         one.load(cache)
     assert [manifest.version for manifest in cache.drop([handle.digest, "unknown"])] == ["v1"]
-    assert [model.manifest.version for model in cache.loaded()] == ["v2"]
     assert GatedScorer.closed == ["v1"]
+    assert [manifest.version for manifest in cache.retain([])] == ["v2"]
