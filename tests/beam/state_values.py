@@ -28,6 +28,7 @@ from pipeline.endpoints.kafka_progress import TopicStretch, TopicWatermark, Topi
 from schemas import batches
 from schemas.job import FeatureSpec
 from transforms.coders import encode_batch
+from transforms.drift_groups import GroupCounts
 from transforms.feature_state import Grains, Layout
 from transforms.join_features import Joins
 from transforms.seen_ids import run_of
@@ -91,6 +92,7 @@ VALUES: dict[str, Any] = {
     "topic": TOPIC,
     "stretch": TopicStretch({0: 17, 1: 4}, None),
     "estimator": TopicWatermark((5, {0: 6})).get_estimator_state(),
+    "counts": GroupCounts(3, (("origin", "JFK"), ("origin", None)), np.array([0, 4]), np.array([7, 1])),
     **dict.fromkeys(("folds_at", "watermark", "greatest", "pending", "numbered", "closed", "open"), MINUTE),
 }
 _SAME = {"seen_before": "seen", **{f"parts_{bag}": "parts" for bag in ("near", "middle", "far")}}
@@ -116,13 +118,14 @@ def is_same(one: Any, other: Any) -> bool:
 
 
 def coders() -> dict[str, Coder]:
-    """The coder of each cell of state in the project, and of what a topic's reader leaves in a checkpoint."""
+    """The coder of each cell of state, of what a topic's reader leaves in a checkpoint, and of counts that add up."""
     kinds = [kind for room in (transforms, pipeline) for kind in _do_fns(room)]
     specs = [spec for kind in kinds for spec in get_dofn_specs(kind.__new__(kind))[0]]
     reading = [kind.__new__(kind) for kind in kinds if issubclass(kind, RestrictionProvider)]
     stretches = {f"stretch of {type(fn).__qualname__}": fn.restriction_coder() for fn in reading}
     estimator = TopicWatermarks().estimator_state_coder()  # type: ignore[no-untyped-call]  # Beam's has no types
-    beside = {"topic": registry.get_coder(type(TOPIC)), "estimator": estimator}
+    registered = {"topic": TOPIC, "counts": VALUES["counts"]}
+    beside = {name: registry.get_coder(type(value)) for name, value in registered.items()} | {"estimator": estimator}
     return {spec.name: spec.coder for spec in specs} | stretches | beside
 
 
