@@ -19,7 +19,7 @@ from pipeline.dag import build
 from pipeline.endpoints.earlier_runs import SinksInUse, check_earlier_runs, replacing
 from pipeline.endpoints.epochs import check_time_unit
 from pipeline.endpoints.kafka_sink import TopicUnwritable
-from pipeline.endpoints.matching import NoInput
+from pipeline.endpoints.matching import NoInput, NoRecords
 from pipeline.endpoints.outputs import (
     sink_folders,
     training_folders,
@@ -76,11 +76,15 @@ _EXPECTED = (RunFailed, SinksInUse, NoInput, *_UNWRITABLE, StoreError, CannotSub
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
-    """A job that may run: its spec, its document with everything filled in, and where its events come from."""
+    """A job that may run: its spec, its document with everything filled in, and where its events come from.
+
+    `empty`: the input is bounded and holds no record, so nothing shows the types of its columns.
+    """
 
     job: Job
     document: dict[str, Any]
     source: Source
+    empty: bool = False
 
 
 def prepare(options: RunOptions) -> Prepared:
@@ -90,11 +94,29 @@ def prepare(options: RunOptions) -> Prepared:
         SpecError: the spec is wrong (exit 2).
         NoInput, OSError: the input cannot be read (exit 1).
     """
+    document, source = _opened(options)
+    return complete(document, source)
+
+
+def prepare_run(options: RunOptions) -> Prepared:
+    """As `prepare`; bounded input without a record makes a job that has nothing to do, and is no error."""
+    document, source = _opened(options)
+    try:
+        return complete(document, source)
+    except NoRecords:
+        if not source.bounded:
+            raise
+    # Of any type: nothing is decoded by them, and the rest of the job can be checked.
+    columns = dict.fromkeys(needed_columns(document), "number")
+    return Prepared(parse_job(document, columns), document, source, empty=True)
+
+
+def _opened(options: RunOptions) -> tuple[dict[str, Any], Source]:
     document = resolve(options)
     source = open_source(document["events"])
     if source.bounded and direct.is_one_worker(PipelineOptions(list(options.beam))):
         document["windows"] = {"shards": 1, **document.get("windows", {})}  # shards are for workers to share
-    return complete(document, source)
+    return document, source
 
 
 def complete(document: dict[str, Any], source: Source) -> Prepared:
@@ -179,6 +201,9 @@ def execute(prepared: Prepared, beam_arguments: Sequence[str], started: float) -
     """
     run_id = str(ULID()).lower()
     forget_examples()
+    if prepared.empty:
+        seconds = time.time() - started
+        return summarise({}, seconds, seconds, prepared.document, run_id)
     pipeline = _built(prepared, beam_arguments, run_id)
     result = _run_to_end(pipeline, prepared.source.bounded)
     startup = metrics.startup_us(result, int(started * 1e6)) / 1e6
@@ -294,7 +319,7 @@ def run(arguments: Sequence[str], prog: str = "python -m pipeline", started: flo
 
 
 def _run(options: RunOptions, begun: float) -> None:
-    prepared = prepare(options)
+    prepared = prepare(options) if _makes_template(options.beam) else prepare_run(options)
     _check_runner(prepared, options.beam)
     if options.summary:
         check_summary(options.summary)

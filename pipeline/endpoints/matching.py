@@ -19,6 +19,10 @@ class NoInput(Exception):
     """No file matches, or the files cannot be listed; the message names the URI."""
 
 
+class NoRecords(NoInput):
+    """The input is there, and holds no record, not even one that cannot be read."""
+
+
 def matching_files(uri: str) -> list[str]:
     """The files that a URI means, sorted by name.
 

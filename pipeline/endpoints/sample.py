@@ -7,7 +7,7 @@ from itertools import islice
 
 import pyarrow as pa
 
-from pipeline.endpoints.matching import NoInput
+from pipeline.endpoints.matching import NoInput, NoRecords
 from schemas.avro_datums import decode_block
 from schemas.problems import Problems
 from schemas.raw import RawBlock
@@ -28,6 +28,7 @@ def sampled_types(
 
     Raises:
         SpecError: the input has no such columns, or only nulls or values of several types in them; all are named.
+        NoRecords: the input holds no record at all.
         NoInput: no block holds a readable record.
     """
     looked = _Looked()
@@ -39,7 +40,8 @@ def sampled_types(
     if not looked.first:
         advice = "state events.columns to run nevertheless, or mend the input"
         where = ", ".join(looked.places[:3]) or "the input"
-        raise NoInput(f"no readable record in {where} ({looked.problem}); {advice}")
+        kind = NoInput if looked.held else NoRecords
+        raise kind(f"no readable record in {where} ({looked.problem}); {advice}")
     problems = Problems()
     problems.add(looked.missing(identity, needed))
     problems.check()
@@ -51,6 +53,7 @@ class _Looked:
     """What a look at the input has shown: the names and Arrow types of columns, and the types of those known."""
 
     first: str = ""
+    held: bool = False  # anything but blank lines, readable or not
     problem: str = "no records in it"
     places: list[str] = field(default_factory=list)
     columns: dict[str, pa.DataType] = field(default_factory=dict)
@@ -96,6 +99,7 @@ def stretches(
     looked = _Looked() if looked is None else looked
     for block in blocks:
         looked.problem = block.error or looked.problem
+        looked.held = looked.held or bool(block.error or block.records or block.data.strip())
         place = block.source.rpartition("@")[0] or block.source
         if place not in looked.places:
             looked.places.append(place)

@@ -9,7 +9,7 @@ import pytest
 from models.backends import Backend
 from models.store import ModelStore
 from models.watcher import Progress, heartbeat
-from tests.jobs.flows import MANIFEST, Flow, json_lines, read_avro, trip, trips
+from tests.jobs.flows import MANIFEST, Flow, container, json_lines, read_avro, trip, trips
 
 
 def other_inputs(flow: Flow, version: str, column: str) -> None:
@@ -110,6 +110,36 @@ def test_a_run_without_records_says_so(flow: Flow, content: bytes, options: tupl
     assert outcome.code == code
     assert len(outcome.err.strip().splitlines()) == 1
     assert "no records were read from" in outcome.err
+
+
+def inferred(flow: Flow, format_name: str) -> dict[str, Any]:
+    """A spec that leaves the types of columns to the input, with a feature that only numbers have."""
+    spec = flow.spec(format=format_name)
+    spec["events"].pop("columns", None)
+    mean = {"name": "m", "key": "carrier", "column": "delay", "aggregate": "mean", "size": "1h", "every": "5m"}
+    return {**spec, "features": ["delay", mean]}
+
+
+@pytest.mark.parametrize(
+    ("format_name", "content"),
+    [("json", b""), ("json", b"\n\n"), ("json", b" \n \n"), ("avro", container([]))],
+)
+@pytest.mark.parametrize(("options", "code"), [((), 0), (("--require_input",), 1)])
+def test_a_run_without_records_needs_no_types(
+    flow: Flow, format_name: str, content: bytes, options: tuple[str, ...], code: int
+) -> None:
+    flow.feed(content)
+    outcome = flow.run(inferred(flow, format_name), *options)
+    assert (outcome.code, len(outcome.err.strip().splitlines())) == (code, 1)
+    assert "no records were read from" in outcome.err
+    assert (outcome.summary["records_read"], outcome.summary["scored"]) == (0, 0)
+
+
+def test_records_that_cannot_be_read_are_not_taken_for_none(flow: Flow) -> None:
+    flow.feed(b"not json\n")
+    outcome = flow.run(inferred(flow, "json"))
+    assert outcome.code == 1
+    assert "no readable record in" in outcome.err
 
 
 @pytest.mark.parametrize("name", ["trip", "Trips", "other"])
