@@ -85,7 +85,7 @@ class AccessLog:
         """The entry, or what is wrong with it."""
         name = _ENTRY_NAME.fullmatch(key.removeprefix(f"{self._prefix}/"))
         if not name:
-            return "name is not allowed; allowed: <date>/<ulid>.json"
+            return "name is not allowed; expected: <date>/<ulid>.json"
         try:
             raw = self._backend.read(key, _MAX_ENTRY_BYTES)
             if raw is None:

@@ -27,6 +27,7 @@ from models.releases import AdmittedRelease, Release
 from models.scorers import Scorer, WillNotLoad
 from models.signing import BadSignature, verify_signature
 from models.store import ModelStore
+from schemas.expectations import wants
 from schemas.validation import Absent
 
 REASONS = (
@@ -136,7 +137,7 @@ class Admission:
         """
         store = self._store
         if store is None:
-            raise ValueError(f"version {version!r} cannot be checked without a store; allowed: check_folder")
+            raise ValueError(f"version {version!r} cannot be checked without a store; expected: check_folder")
         manifest = self._manifest(version, lambda: store.read_manifest(version))
         if isinstance(manifest, Verdict):
             return manifest
@@ -217,7 +218,7 @@ class Admission:
         if self._columns is None or release.split_on in (*SPLIT_COLUMNS, *self._columns):
             return None
         known = ", ".join((*SPLIT_COLUMNS, *sorted(self._columns)))
-        refusal = WrongInputs(f"split_on {release.split_on!r} is no column of the job; allowed: {known}")
+        refusal = WrongInputs(f"split_on {release.split_on!r} is no column of the job; {wants(known)}")
         return Refusal(release, _refused(refusal, release.champion, None))
 
     def _manifest(self, version: str, read: Callable[[], Manifest]) -> Manifest | Verdict:
@@ -259,7 +260,7 @@ class Admission:
             return _refused(refusal, manifest.version, manifest, trial.warnings)
         except OutOfTime:
             trial.give_up()
-            detail = f"its proofs took longer than {self._timeout_s:g} s; allowed: within model.admission_timeout"
+            detail = f"its proofs took longer than {self._timeout_s:g} s; expected: within model.admission_timeout"
             return Verdict(False, "timed_out", detail, manifest.version, manifest.digest, manifest)
         known = trial.warnings, trial.labels
         return Verdict(True, None, "", manifest.version, manifest.digest, manifest, False, *known)
@@ -284,10 +285,10 @@ class Admission:
 
     def _check_size(self, size: int, what: str) -> None:
         if size > self._max_bytes:
-            raise BundleTooLarge(f"{what} has {size} bytes; allowed: {self._max_bytes}")
+            raise BundleTooLarge(f"{what} has {size} bytes; allowed: at most {self._max_bytes}")
         memory = self._memory()
         if memory is not None and size > memory:
-            raise BundleTooLarge(f"{what} has {size} bytes; allowed: {memory}, the memory of this worker")
+            raise BundleTooLarge(f"{what} has {size} bytes; allowed: at most {memory}, the memory of this worker")
 
 
 class _Trial:

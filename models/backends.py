@@ -56,10 +56,10 @@ class Backend:
             self.root = _local_root(url, scheme)
             url = str(self.root)
         elif scheme not in (*_REMOTE, "memory"):
-            raise InvalidStoreUrl(f"store {public_uri(url)!r} is not allowed; allowed: {_ALLOWED}")
+            raise InvalidStoreUrl(f"store {public_uri(url)!r} is not allowed; expected: {_ALLOWED}")
         elif holds_credentials(url):
             found = f"store {public_uri(url)!r} is given with a user, a query or a fragment"
-            raise InvalidStoreUrl(f"{found}; allowed: {_ALLOWED}, with credentials in the environment")
+            raise InvalidStoreUrl(f"{found}; expected: {_ALLOWED}, with credentials in the environment")
         self.url = url
         self._scheme = scheme
         self._store: ObjectStore | None = None
@@ -238,11 +238,11 @@ def _local_root(url: str, scheme: str) -> Path:
     if scheme == "file":
         matched = _FILE.fullmatch(url)
         if matched is None:
-            raise InvalidStoreUrl(f"store {url!r} is not allowed; allowed: {_ALLOWED}")
+            raise InvalidStoreUrl(f"store {url!r} is not allowed; expected: {_ALLOWED}")
         path = unquote(matched[1])
     if not path or "\0" in path:
-        raise InvalidStoreUrl(f"store {url!r} is not allowed; allowed: {_ALLOWED}")
+        raise InvalidStoreUrl(f"store {url!r} is not allowed; expected: {_ALLOWED}")
     root = Path(path).absolute()
     if root.exists() and not root.is_dir():
-        raise InvalidStoreUrl(f"store {url!r} is a file; allowed: a folder")
+        raise InvalidStoreUrl(f"store {url!r} is a file; expected: a folder")
     return root

@@ -46,7 +46,7 @@ def payload_paths(folder: Path) -> list[str]:
         StoreError: it is no folder.
     """
     if not folder.is_dir():
-        raise StoreError(f"{folder} is not a folder; allowed: the folder of a bundle's files")
+        raise StoreError(f"{folder} is not a folder; expected: the folder of a bundle's files")
     parents = ((Path(parent), names) for parent, _, names in os.walk(folder))
     found = ((parent / name).relative_to(folder).as_posix() for parent, names in parents for name in names)
     return sorted(path for path in found if path not in (MANIFEST, SIGNATURE))
@@ -77,9 +77,9 @@ def read_folder_manifest(folder: Path) -> Manifest:
     refuse_links(folder, MANIFEST)
     path = folder / MANIFEST
     if not path.is_file():
-        raise BundleIncomplete(f"{folder} has no {MANIFEST}; allowed: the folder of a bundle")
+        raise BundleIncomplete(f"{folder} has no {MANIFEST}; expected: the folder of a bundle")
     if path.stat().st_size > MAX_MANIFEST_BYTES:
-        raise BundleTooLarge(f"{path} has {path.stat().st_size} bytes; allowed: {MAX_MANIFEST_BYTES}")
+        raise BundleTooLarge(f"{path} has {path.stat().st_size} bytes; allowed: at most {MAX_MANIFEST_BYTES}")
     return parse_manifest(path.read_bytes())
 
 
@@ -92,7 +92,7 @@ def measure_folder(folder: Path, manifest: Manifest) -> dict[str, int]:
     for path in manifest.files:
         refuse_links(folder, path)
         if not (folder / path).is_file():
-            raise BundleIncomplete(f"{folder}: {path} is absent; allowed: every file that `files` lists")
+            raise BundleIncomplete(f"{folder}: {path} is absent; expected: every file that `files` lists")
     return {path: (folder / path).stat().st_size for path in manifest.files}
 
 
@@ -105,7 +105,7 @@ def verify_digests(folder: Path, manifest: Manifest) -> None:
     for path, expected in manifest.files.items():
         found = file_sha256(folder / path)
         if found != expected:
-            raise WrongDigest(f"{folder}: {path} has sha256 {found}; allowed: {expected}")
+            raise WrongDigest(f"{folder}: {path} has sha256 {found}; expected: {expected}")
 
 
 def expanded_bytes(folder: Path, manifest: Manifest) -> int:

@@ -11,6 +11,7 @@ import pyarrow.compute as pc
 
 from models.errors import BundleRefused
 from models.manifest import Input
+from schemas.expectations import wants
 
 ARROW_TYPES: Mapping[str, pa.DataType] = {
     "number": pa.float64(),
@@ -53,9 +54,9 @@ def check_inputs(inputs: Sequence[Input], columns: Mapping[str, str]) -> None:
             close = difflib.get_close_matches(entry.name, columns, n=1)
             hint = f"; did you mean {close[0]!r}?" if close else ""
             allowed = ", ".join(sorted(columns)) or "none"
-            raise WrongInputs(f"input {entry.name!r} is no column of the job; allowed: {allowed}{hint}")
+            raise WrongInputs(f"input {entry.name!r} is no column of the job; {wants(allowed + hint)}")
         if found != entry.type and (found, entry.type) != ("integer", "number"):
-            raise WrongInputs(f"input {entry.name!r} is a column of type {found}; allowed: {entry.type}")
+            raise WrongInputs(f"input {entry.name!r} is a column of type {found}; expected: {entry.type}")
 
 
 def prepare_inputs(batch: pa.RecordBatch, inputs: Sequence[Input]) -> tuple[pa.RecordBatch, npt.NDArray[np.bool_]]:
@@ -101,7 +102,7 @@ def as_matrix(batch: pa.RecordBatch) -> npt.NDArray[np.float64]:
 def as_floats(column: pa.Array, name: str) -> npt.NDArray[np.float64]:
     """A prepared column of numbers, integers or booleans as float64 of shape (n,); null becomes NaN."""
     if pa.types.is_string(column.type):
-        raise WrongInputs(f"input {name!r} is a string; allowed: number, integer or boolean for a matrix of floats")
+        raise WrongInputs(f"input {name!r} is a string; expected: number, integer or boolean for a matrix of floats")
     if not pa.types.is_float64(column.type):
         # Integers over 2**53 round: a float matrix has nothing better for them.
         column = column.cast(pa.float64(), safe=False)
@@ -116,7 +117,7 @@ def _typed(batch: pa.RecordBatch, entry: Input) -> pa.Array:
     column = batch.column(position)
     found = column.type.value_type if pa.types.is_dictionary(column.type) else column.type
     if not (pa.types.is_null(found) or _FITTING[entry.type](found)):
-        raise WrongInputs(f"input {entry.name!r} is a column of {found}; allowed: {entry.type}")
+        raise WrongInputs(f"input {entry.name!r} is a column of {found}; expected: {entry.type}")
     wanted = ARROW_TYPES[entry.type]
     if column.type != wanted:
         try:

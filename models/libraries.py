@@ -118,7 +118,7 @@ def check_libraries(folder: Path, manifest: Manifest, admitted_before: bool = Fa
         return _unknown(manifest, made)
     why = _excuse(manifest, found, admitted_before)
     if why is None:
-        raise OtherLibrary(f"{manifest.scorer}: {_joined(found)}; allowed: the version that made it, {WAYS_OUT}")
+        raise OtherLibrary(f"{manifest.scorer}: {_joined(found)}; expected: the version that made it, {WAYS_OUT}")
     return (f"{_joined(found)}; {why}",)
 
 

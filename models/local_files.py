@@ -7,6 +7,8 @@ import stat
 from pathlib import Path
 from typing import NamedTuple
 
+from schemas.expectations import wants
+
 _UPLOADING = re.compile(r".*#[0-9]+")  # what obstore calls a file that is being written
 _KINDS = {stat.S_IFIFO: "a pipe", stat.S_IFSOCK: "a socket", stat.S_IFCHR: "a device", stat.S_IFBLK: "a device"}
 _NOWHERE = "a link that leads nowhere"
@@ -20,7 +22,7 @@ class Odd(NamedTuple):
     allowed: str
 
     def __str__(self) -> str:
-        return f"{self.found}; allowed: {self.allowed}"
+        return f"{self.found}; {wants(self.allowed)}"
 
 
 class Listing(NamedTuple):

@@ -19,6 +19,7 @@ from models.manifest import Input, Manifest, Output
 from models.profiles import MAX_PROFILE_BYTES, SCORE, InvalidProfile, Profile, observe, parse_profile
 from models.scorers import NotReady, PartlyScored, Scorer, WillNotLoad, load_scorer
 from models.scorers.asking import WrongAnswer, check_shape, faults_of
+from schemas.expectations import wants
 from schemas.validation import Absent
 
 
@@ -151,7 +152,7 @@ def check_golden(scorer: Scorer, manifest: Manifest, records: GoldenRecords) -> 
     if differences[worst] > manifest.golden.tolerance:
         raise GoldenMismatch(
             f"{manifest.golden.file} line {worst + 1}: score {scores[worst]:.12g}; "
-            f"allowed: {records.scores[worst]:.12g} within {manifest.golden.tolerance:g}"
+            f"expected: {records.scores[worst]:.12g} within {manifest.golden.tolerance:g}"
         )
 
 
@@ -169,7 +170,7 @@ def check_output(scores: object, rows: int, output: Output) -> None:
     faults = faults_of(scores, output)
     if faults:
         first, limits = min(faults), "a probability from 0 to 1" if output.kind == "probability" else "a finite number"
-        raise BadOutput(f"score {scores[first]:.12g} of record {first + 1}; allowed: {limits}")
+        raise BadOutput(f"score {scores[first]:.12g} of record {first + 1}; {wants(limits)}")
 
 
 def read_golden(folder: Path, manifest: Manifest) -> GoldenRecords:
@@ -189,7 +190,7 @@ def read_golden(folder: Path, manifest: Manifest) -> GoldenRecords:
         rows.append(inputs)
         scores.append(score)
     if not rows:
-        raise GoldenMismatch(f"{file} is empty; allowed: one record or more")
+        raise GoldenMismatch(f"{file} is empty; expected: one record or more")
     return GoldenRecords(_batch(rows, manifest.inputs, file), np.array(scores, dtype=np.float64))
 
 
@@ -198,16 +199,16 @@ def _record(line: bytes, inputs: tuple[Input, ...], place: str) -> tuple[dict[st
         record = json.loads(line.decode("utf-8"))
         json.dumps(record, ensure_ascii=False).encode()  # a lone surrogate passes the parser, and nothing after it
     except (ValueError, RecursionError) as error:
-        raise GoldenMismatch(f"{place}: {one_line(error)}; allowed: JSON in UTF-8") from None
+        raise GoldenMismatch(f"{place}: {one_line(error)}; expected: JSON in UTF-8") from None
     if not isinstance(record, dict) or set(record) != {"inputs", "score"} or not isinstance(record["inputs"], dict):
-        raise GoldenMismatch(f"{place} is not allowed; allowed: {{'inputs': {{name: value}}, 'score': number}}")
+        raise GoldenMismatch(f"{place} is not allowed; expected: {{'inputs': {{name: value}}, 'score': number}}")
     score = record["score"]
     if not _finite(score):
-        raise GoldenMismatch(f"{place}: score {reprlib.repr(score)} is not allowed; allowed: a finite number")
+        raise GoldenMismatch(f"{place}: score {reprlib.repr(score)} is not allowed; expected: a finite number")
     names = {entry.name for entry in inputs}
     for name in sorted(names ^ set(record["inputs"])):
         problem = "has no input" if name in names else "has an unknown input"
-        raise GoldenMismatch(f"{place} {problem} {name!r}; allowed: exactly {', '.join(sorted(names))}")
+        raise GoldenMismatch(f"{place} {problem} {name!r}; expected: exactly {', '.join(sorted(names))}")
     return record["inputs"], float(score)
 
 
@@ -226,7 +227,7 @@ def _batch(rows: list[dict[str, Any]], inputs: tuple[Input, ...], file: str) -> 
         try:
             columns.append(pa.array([row[entry.name] for row in rows], ARROW_TYPES[entry.type]))
         except (pa.ArrowInvalid, pa.ArrowTypeError, OverflowError) as error:
-            raise GoldenMismatch(f"{file}: input {entry.name!r}: {one_line(error)}; allowed: {entry.type}") from None
+            raise GoldenMismatch(f"{file}: input {entry.name!r}: {one_line(error)}; expected: {entry.type}") from None
     batch = pa.RecordBatch.from_arrays(columns, names=[entry.name for entry in inputs])
     prepared, unreadable = prepare_inputs(batch, inputs)
     if unreadable.any():

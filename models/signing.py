@@ -45,9 +45,9 @@ def read_public_key(source: str) -> str:
             text = Path(source).read_text(encoding="ascii")
         except (OSError, ValueError) as error:
             detail = f"is not readable ({one_line(error)})"
-            raise UnusableKey(f"trusted key {source[:80]!r} {detail}; allowed: {_ALLOWED}") from None
+            raise UnusableKey(f"trusted key {source[:80]!r} {detail}; expected: {_ALLOWED}") from None
     if _PEM not in text:
-        raise UnusableKey(f"trusted key {source[:80]!r} is not allowed; allowed: {_ALLOWED}")
+        raise UnusableKey(f"trusted key {source[:80]!r} is not allowed; expected: {_ALLOWED}")
     return text
 
 
@@ -98,15 +98,15 @@ def verify_signature(folder: Path, manifest: Manifest, public_key: str) -> None:
         except Exception as error:
             # The signature is untrusted input to several parsers: whatever one of them raises refuses the bundle.
             detail = f"does not hold: {one_line(error)}"
-            raise BadSignature(f"{SIGNATURE} {detail}; allowed: a signature by the trusted key") from None
+            raise BadSignature(f"{SIGNATURE} {detail}; expected: a signature by the trusted key") from None
 
 
 def _check_statement(signature: Path, manifest: Manifest) -> None:
     """The signature must name its key and speak of this manifest: the library alone would let it leave files out."""
     if not signature.is_file():
-        raise BadSignature(f"version {manifest.version!r} has no {SIGNATURE}; allowed: a signature by the trusted key")
+        raise BadSignature(f"version {manifest.version!r} has no {SIGNATURE}; expected: a signature by the trusted key")
     if signature.stat().st_size > MAX_SIGNATURE_BYTES:
-        raise BadSignature(f"{SIGNATURE} has {signature.stat().st_size} bytes; allowed: {MAX_SIGNATURE_BYTES}")
+        raise BadSignature(f"{SIGNATURE} has {signature.stat().st_size} bytes; allowed: at most {MAX_SIGNATURE_BYTES}")
     try:
         envelope = parse_object(signature.read_bytes())
         hint = envelope["verificationMaterial"]["publicKey"]["hint"]
@@ -116,7 +116,7 @@ def _check_statement(signature: Path, manifest: Manifest) -> None:
         raise BadSignature(f"{SIGNATURE} is no signature of a model: {one_line(error)}") from None
     signed = digests.get(MANIFEST)
     if signed != manifest.digest or not hint:
-        raise BadSignature(f"{SIGNATURE} is of a {MANIFEST} with sha256 {signed}; allowed: {manifest.digest}")
+        raise BadSignature(f"{SIGNATURE} is of a {MANIFEST} with sha256 {signed}; expected: {manifest.digest}")
 
 
 def _hashing(folder: Path) -> Any:

@@ -92,7 +92,7 @@ class ModelStore:
         for path in parsed.files:
             refuse_links(folder, path)
             if not (folder / path).is_file():
-                raise BundleIncomplete(f"{folder}: {path} is absent; allowed: every file that `files` lists")
+                raise BundleIncomplete(f"{folder}: {path} is absent; expected: every file that `files` lists")
         signed = [SIGNATURE] if (folder / SIGNATURE).is_file() else []
         return self._upload_all(folder, self._own(parsed, parsed.version), [*parsed.files, *signed])
 
@@ -160,10 +160,11 @@ class ModelStore:
         """
         manifest = self.read_manifest(version)
         if digest is not None and manifest.digest != digest:
-            raise WrongDigest(f"{self._place(version)}: manifest has sha256 {manifest.digest}; allowed: {digest}")
+            raise WrongDigest(f"{self._place(version)}: manifest has sha256 {manifest.digest}; expected: {digest}")
         sizes = self.measure(manifest)
         if max_bytes is not None and sum(sizes.values()) > max_bytes:
-            raise BundleTooLarge(f"{self._place(version)} has {sum(sizes.values())} bytes; allowed: {max_bytes}")
+            found = f"{self._place(version)} has {sum(sizes.values())} bytes"
+            raise BundleTooLarge(f"{found}; allowed: at most {max_bytes}")
         for path, found in self.download(manifest, sizes, into).items():
             self._check_digest(self._key(version, path), found, manifest.files[path])
         return into
@@ -178,7 +179,7 @@ class ModelStore:
         found = {key.removeprefix(prefix): size for key, size in self._backend.list(prefix.rstrip("/"))}
         for path in manifest.files:
             if path not in found:
-                raise BundleIncomplete(f"{self._place(manifest.version)}: {path} is absent; allowed: all of `files`")
+                raise BundleIncomplete(f"{self._place(manifest.version)}: {path} is absent; expected: all of `files`")
         return {path: found[path] for path in manifest.files}
 
     def download(self, manifest: Manifest, sizes: Mapping[str, int], into: Path) -> dict[str, str]:
@@ -269,7 +270,7 @@ class ModelStore:
         for version in draft.versions:
             self._refuse_withdrawn(version, UnknownVersion, "a published version")
             if not self.has_version(version):
-                raise UnknownVersion(f"{self._place(version)} does not exist; allowed: a published version")
+                raise UnknownVersion(f"{self._place(version)} does not exist; expected: a published version")
         return draft
 
     def append(self, draft: Release) -> Release:
@@ -372,7 +373,7 @@ class ModelStore:
                     sha256.update(chunk)
                     written += len(chunk)
                     if written > size:
-                        raise WrongDigest(f"{self.url}: {key} grew while it was read; allowed: {size} bytes")
+                        raise WrongDigest(f"{self.url}: {key} grew while it was read; expected: {size} bytes")
                     file.write(chunk)
         except FileNotFoundError:
             raise BundleIncomplete(f"{self.url}: {key} is absent") from None
@@ -380,7 +381,7 @@ class ModelStore:
 
     def _check_digest(self, key: str, found: str, expected: str) -> None:
         if found != expected:
-            raise WrongDigest(f"{self.url}: {key} has sha256 {found}; allowed: {expected}")
+            raise WrongDigest(f"{self.url}: {key} has sha256 {found}; expected: {expected}")
 
     def _key(self, version: str, path: str) -> str:
         return f"{self.model}/versions/{version}/{path}"

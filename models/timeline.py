@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator
 
 from models.errors import StoreError
 from models.releases import Release
+from schemas.expectations import wants
 
 _ROLLED_BACK = re.compile(r"^rollback:(\d{1,8})(; |$)")
 _NEUTRALISES = re.compile(r"^rollback:\d{1,8}; neutralises:(\d{1,8})(; |$)")
@@ -80,7 +81,7 @@ class Past:
         """
         if sequence not in self._by_sequence:
             listed = ", ".join(str(each) for each in sorted(self._by_sequence)[-20:])
-            raise StoreError(f"release {sequence} is not in the timeline; allowed: {listed}")
+            raise StoreError(f"release {sequence} is not in the timeline; {wants(listed)}")
         return self._by_sequence[sequence]
 
     def earlier(self) -> Iterator[Release]:

@@ -60,9 +60,7 @@ class Watcher:
         job: the job's name, by which the access log tells what it admitted; "" for a job without one.
     """
 
-    def __init__(
-        self, spec: ModelSpec, columns: Mapping[str, str], patience_s: float | None, job: str = ""
-    ) -> None:
+    def __init__(self, spec: ModelSpec, columns: Mapping[str, str], patience_s: float | None, job: str = "") -> None:
         self._job = job
         self._store = ModelStore(spec.store, spec.name)
         self._columns = dict(columns)
@@ -135,7 +133,7 @@ class Watcher:
         waited_for = [release for release in pending if release.sequence in told]
         given_up = waited_for[: max(len(waited_for) - MOST_INCOMPLETE, 0)]
         for release in given_up:
-            detail = f"no longer waited for; allowed: {MOST_INCOMPLETE} releases without their bundle at a time"
+            detail = f"no longer waited for; allowed: at most {MOST_INCOMPLETE} releases without their bundle at a time"
             polled.events.append(self._refused(at_us, None, release.sequence, "incomplete", detail))
             self._deciding.pop(release.sequence, None)
         kept = tuple(release for release in pending if release not in given_up)

@@ -223,7 +223,7 @@ def _runner_name(parser: argparse.ArgumentParser, given: str) -> str:
     close = {name.lower(): name for name in allowed}
     hints = [close[name] for name in difflib.get_close_matches(given.lower(), close, n=1)]
     hint = f"; did you mean {hints[0]}?" if hints else ""
-    allowing = f"allowed: {', '.join(allowed)}, or the dotted name of a runner's class"
+    allowing = f"expected: {', '.join(allowed)}, or the dotted name of a runner's class"
     parser.error(f"argument --runner: {given!r} is not known; {allowing}{hint}")
 
 

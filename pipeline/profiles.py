@@ -22,7 +22,7 @@ class StoredProfiles:
         store = ModelStore(self._spec.store, self._spec.name)
         manifest = store.read_manifest(version)
         if manifest.digest != digest:
-            raise WrongDigest(f"{store.url}: version {version!r} has the digest {manifest.digest}; allowed: {digest}")
+            raise WrongDigest(f"{store.url}: version {version!r} has the digest {manifest.digest}; expected: {digest}")
         if manifest.profile is None:
             return None
         return parse_profile(store.read_file(manifest, manifest.profile, MAX_PROFILE_BYTES))

@@ -138,7 +138,7 @@ class ContainerReader:
         if not 0 <= records <= len(datums):
             raise ValueError(f"{records} records in {len(datums)} bytes")
         if records > MAX_RECORDS:
-            raise ValueError(f"{records} records in one block; allowed: {MAX_RECORDS}")
+            raise ValueError(f"{records} records in one block; allowed: at most {MAX_RECORDS}")
         window.commit()
         return records, datums
 

@@ -73,7 +73,7 @@ def vetted(text: str) -> Schema:
             whose values never end, or is larger or nested deeper than this module allows.
     """
     if len(text) > MAX_SCHEMA_BYTES:
-        raise MalformedSchema(f"its schema has {len(text)} characters; allowed: {MAX_SCHEMA_BYTES}")
+        raise MalformedSchema(f"its schema has {len(text)} characters; allowed: at most {MAX_SCHEMA_BYTES}")
     try:
         document = read_json(text)
     except ValueError as problem:
@@ -202,7 +202,7 @@ def _name_of(document: dict[str, Any], space: str) -> tuple[str, str]:
     full = name if "." in name else _full(name, own)
     simple = full.rpartition(".")[2]
     if not simple or simple in PRIMITIVES:
-        raise MalformedSchema(f"a {document['type']} is named {full!r:.80}; allowed: no primitive's name")
+        raise MalformedSchema(f"a {document['type']} is named {full!r:.80}; expected: no primitive's name")
     return full, full.rpartition(".")[0]
 
 
@@ -226,7 +226,7 @@ def _unique(names: list[Any], what: str) -> tuple[str, ...]:
     seen: set[str] = set()
     for name in names:
         if not isinstance(name, str) or not name:
-            raise MalformedSchema(f"a {what} is {shown(name)}; allowed: a name")
+            raise MalformedSchema(f"a {what} is {shown(name)}; expected: a name")
         if name in seen:
             raise MalformedSchema(f"a {what} is there twice: {name!r:.80}")
         seen.add(name)
@@ -246,7 +246,7 @@ def _branches(document: list[Any]) -> list[Any]:
     for branch in document:
         kind = branch.get("type") if isinstance(branch, dict) else branch
         if isinstance(branch, list) or not isinstance(kind, str | dict):
-            raise MalformedSchema(f"a union has {shown(branch)} as a branch; allowed: a type that is no union")
+            raise MalformedSchema(f"a union has {shown(branch)} as a branch; expected: a type that is no union")
         if not isinstance(kind, str) or kind in _NAMED:
             continue
         if kind in seen:

@@ -39,7 +39,7 @@ class Faults:
         """Counts items that take no bytes."""
         self._items += items
         if self._items > MAX_ITEMS:
-            self.found(f"an array of {items} items without bytes; allowed: {MAX_ITEMS} in a record")
+            self.found(f"an array of {items} items without bytes; allowed: at most {MAX_ITEMS} in a record")
 
 
 def read_record(root: Node, data: bytes, at: int, faults: Faults) -> tuple[list[Any], int]:

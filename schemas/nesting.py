@@ -50,7 +50,7 @@ class _Reader:
             elif token == ",":
                 self._member(self._token())
             else:
-                raise ValueError(f"JSON has {token!r} at {self._at}; allowed: a comma or the end of its container")
+                raise ValueError(f"JSON has {token!r} at {self._at}; expected: a comma or the end of its container")
         if self._text[self._at :].strip(" \t\n\r"):
             raise ValueError(f"JSON goes on at {self._at} behind its end")
         return whole[0]
@@ -70,7 +70,7 @@ class _Reader:
             self._put(fresh)
             self._open.append([fresh, None])
         elif isinstance(token, str) and not isinstance(token, _Text):
-            raise ValueError(f"JSON has {token!r} before {self._at}; allowed: a value")
+            raise ValueError(f"JSON has {token!r} before {self._at}; expected: a value")
         else:
             self._put(str(token) if isinstance(token, _Text) else token)
 

@@ -4,6 +4,8 @@ import re
 import time
 from datetime import UTC, datetime, timedelta
 
+from schemas.expectations import wants
+
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 _FIRST, _LAST = datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC)
@@ -45,12 +47,12 @@ def parse_duration_us(text: str) -> int:
     parts = _DURATION.findall(text)
     if not parts or "".join(number + unit for number, unit in parts) != text:
         allowed = "a number with us, ms, s, m, h or d, such as 5m"
-        raise MalformedTime(f"{text!r} is not a duration; allowed: {allowed}", allowed)
+        raise MalformedTime(f"{text!r} is not a duration; {wants(allowed)}", allowed)
     long = any(len(number) > _MOST_DIGITS for number, _ in parts)
     duration_us = MAX_DURATION_US + 1 if long else sum(int(number) * _UNITS_US[unit] for number, unit in parts)
     if duration_us > MAX_DURATION_US:
         allowed = f"a duration of at most {format_duration_us(MAX_DURATION_US)}"
-        raise MalformedTime(f"{text[:80]!r} is too long; allowed: {allowed}", allowed)
+        raise MalformedTime(f"{text[:80]!r} is too long; {wants(allowed)}", allowed)
     return duration_us
 
 
@@ -86,7 +88,7 @@ def parse_event_time_us(text: str) -> int:
         MalformedTime: the text is no such time. A date alone is none, nor are digits: nobody says what they mean.
     """
     if not _MOMENT.fullmatch(text):
-        raise MalformedTime(f"{text[:80]!r} is not a time; allowed: RFC 3339, such as 2013-06-01T00:00:00Z")
+        raise MalformedTime(f"{text[:80]!r} is not a time; expected: RFC 3339, such as 2013-06-01T00:00:00Z")
     return parse_time_us(text)
 
 
@@ -98,7 +100,7 @@ def parse_time_us(text: str) -> int:
     """
     moment = _moment(text)
     if moment is None:
-        raise MalformedTime(f"{text!r} is not a time; allowed: RFC 3339, such as 2013-06-01T00:00:00Z")
+        raise MalformedTime(f"{text!r} is not a time; expected: RFC 3339, such as 2013-06-01T00:00:00Z")
     aware = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
     return (aware - _EPOCH) // _MICROSECOND
 
@@ -111,7 +113,7 @@ def parse_instant_us(text: str) -> int:
     """
     moment = _moment(text)
     if moment is None or moment.tzinfo is None:
-        raise MalformedTime(f"{text!r} is not allowed; allowed: {INSTANT}")
+        raise MalformedTime(f"{text!r} is not allowed; expected: {INSTANT}")
     return (moment - _EPOCH) // _MICROSECOND
 
 

@@ -17,6 +17,8 @@ from typing import Any, cast
 from jsonschema import Draft202012Validator, validators
 from jsonschema.exceptions import ValidationError
 
+from schemas.expectations import wants
+
 _SHOWN_CHARACTERS = 80
 _PATH_CHARACTERS = 400
 _TYPE_NAMES = {
@@ -57,8 +59,8 @@ class SpecError(ValueError):
     def __str__(self) -> str:
         place = _cut(self.path) or "document"
         if isinstance(self.value, Absent):
-            return f"{place}: {self.value}; allowed: {self.allowed}"
-        return f"{place}: {_shown(self.value)} is not allowed; allowed: {self.allowed}"
+            return f"{place}: {self.value}; {wants(self.allowed)}"
+        return f"{place}: {_shown(self.value)} is not allowed; {wants(self.allowed)}"
 
 
 def validate(document: object, schema_name: str) -> None:
@@ -288,7 +290,10 @@ def allowed_phrase(schema: object) -> str:
             return " or ".join(allowed_phrase(part) for part in schema[combination])
     types = schema.get("type", [])
     names = [_TYPE_NAMES[name] for name in ([types] if isinstance(types, str) else types)]
-    limits = [phrase.format(schema[key]) for key, phrase in _LIMITS.items() if key in schema]
+    stated = [key for key in _LIMITS if key in schema]
+    limits = [_LIMITS[key].format(schema[key]) for key in stated]
+    if stated[:2] == ["minimum", "maximum"]:
+        limits[:2] = [f"from {schema['minimum']} to {schema['maximum']}"]
     return " ".join([" or ".join(names) or "any value", *limits])
 
 

@@ -10,6 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from schemas import batches
+from schemas.expectations import wants
 from schemas.job import EventsSpec
 from schemas.records import DeadLetter
 from schemas.times import MalformedTime, format_time_us, parse_event_time_us
@@ -79,7 +80,7 @@ def _dead_letters(rows: pa.RecordBatch, loose: pa.RecordBatch, verdicts: _Verdic
             DeadLetter(
                 "decode",
                 error,
-                f"{column}: {value!r:.200} is not allowed; allowed: {allowed}",
+                f"{column}: {value!r:.200} is not allowed; {wants(allowed)}",
                 loose.column(batches.PAYLOAD)[row].as_py(),
                 loose.column(batches.EVENT_ID)[row].as_py(),
                 time_us if time_us is not None and _FIRST_SHOWN_US <= time_us < _NOT_SHOWN_US else None,

@@ -14,6 +14,7 @@ import pyarrow.compute as pc
 
 from models.profiles import Profile, observe_groups
 from schemas import batches
+from schemas.expectations import wants
 
 VERSION = "__version"
 ROLE = "__role"
@@ -55,9 +56,7 @@ def split_by_version(batch: pa.RecordBatch) -> Iterator[tuple[str, str, pa.Recor
         yield str(version), str(digest), batches.take_rows(batch, combined == code)
 
 
-def count_pieces(
-    profile: Profile, rows: pa.RecordBatch, segments: Sequence[str], window_us: int
-) -> Iterator[Piece]:
+def count_pieces(profile: Profile, rows: pa.RecordBatch, segments: Sequence[str], window_us: int) -> Iterator[Piece]:
     """The rows of one version, at least one, counted per window and group.
 
     Each value's cell is looked up once for all windows and groups, so that batches over many windows stay
@@ -129,7 +128,7 @@ class Tally:
             return
         if self._rows and more.cells != self._counts.shape[1]:
             allowed = f"{self._counts.shape[1]}, as before"
-            raise ValueError(f"{more.cells} cells cannot be added; allowed: {allowed}")
+            raise ValueError(f"{more.cells} cells cannot be added; {wants(allowed)}")
         rows = np.array([self._rows.setdefault(group, len(self._rows)) for group in more.groups], np.int64)
         self._reserve(more.cells)
         group, cell = np.divmod(more.keys, more.cells)
@@ -173,5 +172,5 @@ def decode_counts(encoded: bytes) -> GroupCounts:
     """
     version, cells, groups, keys, values = msgspec.msgpack.decode(encoded, type=_Encoded)
     if version != FORMAT_VERSION or len(keys) != len(values):
-        raise ValueError(f"drift counts of format {version} cannot be read; allowed: format {FORMAT_VERSION}")
+        raise ValueError(f"drift counts of format {version} cannot be read; expected: format {FORMAT_VERSION}")
     return GroupCounts(cells, groups, np.frombuffer(keys, "<i8"), np.frombuffer(values, "<i8"))

@@ -75,7 +75,7 @@ def known_at(rows: pa.Table, moment: str) -> pa.Table:
     classes = pc.unique(known[LATE])
     if len(classes) < 2:
         found = f"{known.num_rows} flights had landed by {moment}, of {len(classes)} classes"
-        raise NothingToLearn(f"{found}; allowed: flights of both classes")
+        raise NothingToLearn(f"{found}; expected: flights of both classes")
     return known
 
 

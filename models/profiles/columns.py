@@ -13,6 +13,8 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from schemas.expectations import wants
+
 MAX_BINS = 64
 SCORE = "score"  # the name under which a profile holds the distribution of the model's own scores
 _MOST = 2**53  # the largest count that every JSON reader holds exactly
@@ -61,9 +63,7 @@ class NumericColumn(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag
         return found
 
 
-class CategoricalColumn(
-    msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="kind", tag="categorical"
-):
+class CategoricalColumn(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="kind", tag="categorical"):
     """Counts of a column of texts or booleans, per value.
 
     `values` are its most frequent ones (booleans as `false` and `true`), `other` counts all the rest, `n` all
@@ -126,7 +126,7 @@ def describe_column(name: str, values: pa.Array) -> Column:
     if pa.types.is_boolean(values.type) or is_text(values.type):
         return _describe_categories(name, values)
     allowed = "integers, floats, strings, booleans"
-    raise UnsupportedColumn(f"column {name!r} has type {values.type}; allowed: {allowed}")
+    raise UnsupportedColumn(f"column {name!r} has type {values.type}; {wants(allowed)}")
 
 
 def _describe_numbers(name: str, numbers: Floats) -> NumericColumn:
@@ -139,9 +139,7 @@ def _describe_numbers(name: str, numbers: Floats) -> NumericColumn:
     low, high = float(known[0]), float(known[-1])
     # Divided before the sum, which could overflow; clipped, because rounding could take it past the extremes.
     mean = min(max(float(np.sum(known / len(known))), low), high)
-    return NumericColumn(
-        name, tuple(edges.tolist()), tuple(counts.tolist()), nulls, len(numbers), low, high, mean
-    )
+    return NumericColumn(name, tuple(edges.tolist()), tuple(counts.tolist()), nulls, len(numbers), low, high, mean)
 
 
 def _edges(ordered: Floats) -> Floats:

@@ -8,6 +8,7 @@ import numpy as np
 import pyarrow as pa
 
 from models.profiles.columns import Column, Ints, UnsupportedColumn, describe_column
+from schemas.expectations import wants
 
 
 @dataclass(frozen=True)
@@ -51,6 +52,6 @@ def build_profile(table: pa.Table | pa.RecordBatch, columns: Iterable[str]) -> P
 def _only(table: pa.Table | pa.RecordBatch, name: str) -> pa.Array:
     if table.schema.names.count(name) != 1:
         known = ", ".join(table.schema.names)
-        raise UnsupportedColumn(f"column {name!r} is not in the table exactly once; allowed: {known}")
+        raise UnsupportedColumn(f"column {name!r} is not in the table exactly once; {wants(known)}")
     column = table.column(name)
     return column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column

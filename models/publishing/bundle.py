@@ -132,7 +132,7 @@ def build_bundle(
     raw = manifest_bytes(into, document)
     secret = secrets_in(raw.decode())
     if secret:
-        raise CannotPublish(f"the manifest would hold the value of {', '.join(secret)}; allowed: no secrets")
+        raise CannotPublish(f"the manifest would hold the value of {', '.join(secret)}; expected: no secrets")
     manifest = parse_manifest(raw)
     (into / MANIFEST).write_bytes(raw)
     golden_rows = 0 if trial is None else trial.golden_rows
@@ -164,9 +164,7 @@ def _golden(said: Statement, by: GoldenBy) -> dict[str, Any]:
     return {"file": GOLDEN, **_without_nulls(stated)}
 
 
-def _try(
-    document: dict[str, Any], said: Statement, sample: pa.Table, into: Path, allow_pickle: bool
-) -> Trial:
+def _try(document: dict[str, Any], said: Statement, sample: pa.Table, into: Path, allow_pickle: bool) -> Trial:
     """Profile from the sample, and golden records unless the trainer gave some, written into the bundle and named in
     the document."""
     draft = parse_manifest(manifest_bytes(into, document))
@@ -214,7 +212,7 @@ def _training(found: FoundModel, said: Statement, notes: list[str]) -> dict[str,
     if trained_at is None and known.trained_at is None:
         newest = max((file.stat().st_mtime for file in found.files.values()), default=None)
         if newest is None:
-            raise CannotPublish("nobody says when the model was trained; allowed: --trained_at TIME")
+            raise CannotPublish("nobody says when the model was trained; expected: --trained_at TIME")
         trained_at = datetime.fromtimestamp(int(newest), UTC).isoformat().replace("+00:00", "Z")
         notes.append(f"trained_at {trained_at}, when its newest file was written; --trained_at says otherwise")
     return _without_nulls(
@@ -253,7 +251,7 @@ def _place(files: Mapping[str, Path], into: Path) -> None:
         target = into / path
         target.parent.mkdir(parents=True, exist_ok=True)
         if not source.is_file():
-            raise CannotPublish(f"{source} is no file; allowed: files that can be read")
+            raise CannotPublish(f"{source} is no file; expected: files that can be read")
         try:
             os.link(source.resolve(), target)
         except OSError:

@@ -30,7 +30,7 @@ def describe(path: Path, allow_pickle: bool) -> tuple[Description, Provenance]:
     """The columns of the signature in `MLmodel`, or the width of its one tensor; none without a signature."""
     document = yaml.safe_load(path.read_text(encoding="utf-8"))
     if not isinstance(document, dict):
-        raise CannotPublish(f"{path} is not allowed; allowed: the MLmodel file of an MLflow model")
+        raise CannotPublish(f"{path} is not allowed; expected: the MLmodel file of an MLflow model")
     provenance = Provenance(trained_at=_time(document.get("utc_time_created")))
     known = _of_flavour(path.parent, document.get("flavors"), allow_pickle)
     said = Description(labels=known.labels, probabilities=known.probabilities, settings=known.settings)

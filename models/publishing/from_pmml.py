@@ -30,7 +30,7 @@ def describe(path: Path, allow_pickle: bool) -> Description:
         if schema is not None:
             break
     else:
-        raise CannotPublish(f"{path} holds no model with a MiningSchema; allowed: a PMML document with one model")
+        raise CannotPublish(f"{path} holds no model with a MiningSchema; expected: a PMML document with one model")
     active = [each.get("name", "") for each in schema if each.get("usageType", "active") == "active"]
     inputs = tuple(FoundInput(name, _type(name, types.get(name, ""))) for name in active)
     output = _OUTPUTS.get(model.get("functionName", ""))

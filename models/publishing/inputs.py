@@ -40,7 +40,7 @@ def parse_input(text: str) -> StatedInput:
     """
     found = _FLAG.fullmatch(text)
     if not found:
-        raise ValueError(f"{text!r} is not allowed; allowed: NAME:number|integer|boolean|string[:nullable][=DEFAULT]")
+        raise ValueError(f"{text!r} is not allowed; expected: NAME:number|integer|boolean|string[:nullable][=DEFAULT]")
     kind: InputType = found["type"]  # type: ignore[assignment]  # the pattern allows just these
     default = None if found["default"] is None else _value(found["default"], kind)
     return StatedInput(found["name"], kind, found["nullable"] is not None, default)
@@ -80,9 +80,9 @@ def _unnamed(
     names = [each.name for each in stated] or columns
     wanted = "" if description.width is None else f"{description.width} "
     if not names:
-        raise CannotPublish(f"the model names none of its {wanted}inputs; allowed: --input for each, or --sample")
+        raise CannotPublish(f"the model names none of its {wanted}inputs; expected: --input for each, or --sample")
     if description.width not in (None, len(names)):
-        raise CannotPublish(f"inputs {', '.join(names)} are {len(names)}; allowed: {wanted}in the model's order")
+        raise CannotPublish(f"inputs {', '.join(names)} are {len(names)}; expected: {wanted}in the model's order")
     return tuple(FoundInput(name) for name in names)
 
 
@@ -110,4 +110,4 @@ def _value(text: str, kind: InputType) -> Value:
     try:
         return _PARSERS[kind](text)
     except (ValueError, KeyError):
-        raise ValueError(f"default {text!r} is not allowed; allowed: a value of type {kind}") from None
+        raise ValueError(f"default {text!r} is not allowed; expected: a value of type {kind}") from None

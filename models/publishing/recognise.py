@@ -82,7 +82,7 @@ def recognise(
     main = _main_file(path, files)
     found = None if main is None else _mark_of(main)
     if found is None and scorer is None:
-        raise CannotPublish(f"{path} is no model; allowed: {_ALLOWED}, or --scorer KIND")
+        raise CannotPublish(f"{path} is no model; expected: {_ALLOWED}, or --scorer KIND")
     if found is None or main is None or (scorer is not None and scorer != found):
         return FoundModel(str(scorer), files, _classes_as(str(scorer), files, allow_pickle, settings))
     described, provenance = describe(found, main, allow_pickle, settings)
@@ -130,7 +130,7 @@ def _files(path: Path) -> dict[str, Path]:
     if path.is_file():
         return {f"{PAYLOAD}/{path.name}": path}
     if not path.is_dir():
-        raise CannotPublish(f"{path} does not exist; allowed: {_ALLOWED}")
+        raise CannotPublish(f"{path} does not exist; expected: {_ALLOWED}")
     found: dict[str, Path] = {}
     for parent, _, names in os.walk(path):
         for name in names:

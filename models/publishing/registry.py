@@ -38,7 +38,7 @@ def fetch_registered(reference: str, tracking_uri: str | None, into: Path) -> tu
     """
     found = _REFERENCE.fullmatch(reference)
     if not found:
-        raise CannotPublish(f"{reference!r} is not allowed; allowed: {_ALLOWED}")
+        raise CannotPublish(f"{reference!r} is not allowed; expected: {_ALLOWED}")
     try:
         import mlflow
     except ImportError as error:

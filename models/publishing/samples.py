@@ -28,14 +28,14 @@ def read_sample(path: Path, texts: Collection[str] = ()) -> pa.Table:
 def read_rows(option: str, path: Path, texts: Collection[str] = ()) -> pa.Table:
     """As `read_sample`, of another option."""
     if not path.exists():
-        raise CannotPublish(f"{option} {path}: there is no such file or folder; allowed: {_ALLOWED}")
+        raise CannotPublish(f"{option} {path}: there is no such file or folder; expected: {_ALLOWED}")
     files = [path] if path.is_file() else sorted(each for each in path.glob("*") if each.suffix in _READERS)
     if not files or any(each.suffix not in _READERS for each in files):
-        raise CannotPublish(f"{option} {path} is not allowed; allowed: {_ALLOWED}")
+        raise CannotPublish(f"{option} {path} is not allowed; expected: {_ALLOWED}")
     try:
         table = pa.concat_tables([_READERS[each.suffix](each, texts) for each in files])
     except (pa.ArrowException, OSError, ValueError) as error:
-        raise CannotPublish(f"{option} {path} is not readable: {one_line(error)}; allowed: {_ALLOWED}") from None
+        raise CannotPublish(f"{option} {path} is not readable: {one_line(error)}; expected: {_ALLOWED}") from None
     if table.num_rows == 0:
         raise CannotPublish(f"{option} {path} has no rows; allowed: one or more")
     return table

@@ -32,10 +32,10 @@ def read_trainer(path: Path, texts: Collection[str] = ()) -> pa.Table:
         CannotPublish: it is no such file, has no rows, or more than `MOST_ROWS`.
     """
     if not path.is_file():
-        raise CannotPublish(f"--golden {path} is no file; allowed: {_ALLOWED}")
+        raise CannotPublish(f"--golden {path} is no file; expected: {_ALLOWED}")
     table = _lines(path) if path.suffix in _LINES else read_rows("--golden", path, texts)
     if SCORE not in table.schema.names:
-        raise CannotPublish(f"--golden {path} has no column {SCORE}; allowed: {_ALLOWED}")
+        raise CannotPublish(f"--golden {path} has no column {SCORE}; expected: {_ALLOWED}")
     if table.num_rows > MOST_ROWS:
         raise CannotPublish(f"--golden {path} has {table.num_rows} rows; allowed: at most {MOST_ROWS}")
     return table
@@ -51,10 +51,10 @@ def trainer_lines(table: pa.Table, inputs: Sequence[Input]) -> bytes:
         scores = table.column(SCORE).cast(pa.float64()).to_numpy()
     except pa.ArrowException as error:
         found = f"the golden records' scores: {one_line(error)}"
-        raise CannotPublish(f"{found}; allowed: finite numbers") from None
+        raise CannotPublish(f"{found}; expected: finite numbers") from None
     wrong = np.flatnonzero(~np.isfinite(scores))
     if len(wrong):
-        raise CannotPublish(f"golden record {wrong[0] + 1} has the score {scores[wrong[0]]}; allowed: a finite number")
+        raise CannotPublish(f"golden record {wrong[0] + 1} has the score {scores[wrong[0]]}; expected: a finite number")
     return golden_lines(typed_inputs(table, inputs, "the file of golden records"), scores)
 
 
@@ -68,7 +68,7 @@ def _lines(path: Path) -> pa.Table:
     try:
         return _table(rows)
     except (pa.ArrowException, OverflowError) as error:
-        raise CannotPublish(f"--golden {path}: {one_line(error)}; allowed: one type for each input") from None
+        raise CannotPublish(f"--golden {path}: {one_line(error)}; expected: one type for each input") from None
 
 
 def _table(rows: list[dict[str, Any]]) -> pa.Table:
@@ -89,7 +89,7 @@ def _record(line: bytes, place: str) -> dict[str, Any]:
         raise CannotPublish(f"{place}: {error}") from None
     inputs, score = record.get("inputs"), record.get("score")
     if set(record) != {"inputs", "score"} or not isinstance(inputs, dict) or SCORE in inputs:
-        raise CannotPublish(f'{place} is not allowed; allowed: {{"inputs": {{name: value}}, "score": number}}')
+        raise CannotPublish(f'{place} is not allowed; expected: {{"inputs": {{name: value}}, "score": number}}')
     if isinstance(score, bool) or not isinstance(score, (int, float)) or not math.isfinite(score):
-        raise CannotPublish(f"{place}: score {json.dumps(score)} is not allowed; allowed: a finite number")
+        raise CannotPublish(f"{place}: score {json.dumps(score)} is not allowed; expected: a finite number")
     return {**inputs, SCORE: float(score)}

@@ -49,7 +49,7 @@ def try_on_sample(scorer: Scorer, inputs: Sequence[Input], output: Output, sampl
         row = int(np.argmax(unreadable))
         name = next(each.name for each in inputs if not each.nullable and not prepared.column(each.name)[row].is_valid)
         found = f"sample row {row + 1} has null in input {name!r}, which is not nullable"
-        raise CannotPublish(f"{found}; allowed: --input {name}:TYPE:nullable, or a default")
+        raise CannotPublish(f"{found}; expected: --input {name}:TYPE:nullable, or a default")
     doubts = scorer.doubts(prepared)
     if doubts:
         raise CannotPublish(f"no row of the sample fits the model: {doubts}")
@@ -79,7 +79,7 @@ def typed_inputs(sample: pa.Table, inputs: Sequence[Input], what: str) -> pa.Rec
     missing = [each.name for each in inputs if each.name not in sample.schema.names]
     if missing:
         allowed = ", ".join(each.name for each in inputs)
-        raise CannotPublish(f"{what} has no column {', '.join(missing)}; allowed: all of {allowed}")
+        raise CannotPublish(f"{what} has no column {', '.join(missing)}; expected: all of {allowed}")
     if SCORE in (each.name for each in inputs):
         raise CannotPublish(f"input {SCORE!r} is not allowed in a profile, where it names the model's own score")
     batch = sample.select([each.name for each in inputs]).combine_chunks().to_batches()[0]

@@ -84,7 +84,7 @@ def _checked(kind: str, location: str) -> type[Scorer]:
     except (ImportError, AttributeError) as error:
         raise UnknownScorer(f"scorer {kind!r} cannot be imported from {location}: {one_line(error)}") from None
     if not (isinstance(found, type) and issubclass(found, Scorer)):
-        raise UnknownScorer(f"scorer {kind!r}: {location} is not allowed; allowed: a subclass of Scorer")
+        raise UnknownScorer(f"scorer {kind!r}: {location} is not allowed; expected: a subclass of Scorer")
     missing = [library for library in found.requires if importlib.util.find_spec(library) is None]
     if missing:
         raise UnknownScorer(f"scorer {kind!r} needs {', '.join(missing)}; {installing(kind)}")

@@ -8,6 +8,7 @@ import numpy.typing as npt
 
 from models.manifest import Manifest, OutputKind
 from models.scorers.base import WillNotLoad
+from schemas.expectations import wants
 
 _PLAIN = (("0", "1"), ("false", "true"))
 _SAME = {"true": "1", "false": "0"}
@@ -39,12 +40,12 @@ class Answers:
         """
         classes = self.classes or tuple(str(place) for place in range(columns))
         if len(classes) != columns:
-            raise WillNotLoad(f"{self.scorer}: {columns} probabilities; allowed: {len(classes)}, one for each class")
+            raise WillNotLoad(f"{self.scorer}: {columns} probabilities; expected: {len(classes)}, one for each class")
         if self.positive is None and columns == 2:
             return 1
         if self.positive not in classes:
             allowed = ", ".join(classes)
-            raise WillNotLoad(f"{self.scorer}: output.positive {self.positive!r}; allowed: {allowed}")
+            raise WillNotLoad(f"{self.scorer}: output.positive {self.positive!r}; {wants(allowed)}")
         return classes.index(self.positive)
 
     def scores(self, answer: npt.NDArray[np.floating] | npt.NDArray[np.integer]) -> npt.NDArray[np.float64]:
@@ -91,5 +92,5 @@ def answers_of(manifest: Manifest, classes: Sequence[str] | None = None) -> Answ
     if named is not None:
         strings = isinstance(named, (list, tuple)) and all(isinstance(name, str) for name in named)
         if not strings or len(set(named)) != len(named) or len(named) < 2:
-            raise WillNotLoad(f"{manifest.scorer}: classes {named!r}; allowed: a list of 2 different strings or more")
+            raise WillNotLoad(f"{manifest.scorer}: classes {named!r}; expected: a list of 2 different strings or more")
     return Answers(manifest.scorer, output.kind, output.positive, None if named is None else tuple(named))

@@ -73,7 +73,7 @@ def check_shape(answer: object, rows: int) -> None:
     """Raises `WrongAnswer` unless an answer is float64 of shape (rows,)."""
     if not isinstance(answer, np.ndarray) or answer.shape != (rows,) or answer.dtype != np.float64:
         found = f"{getattr(answer, 'dtype', type(answer).__name__)} of shape {getattr(answer, 'shape', '?')}"
-        raise WrongAnswer(f"scores are {found}; allowed: float64 of shape ({rows},)")
+        raise WrongAnswer(f"scores are {found}; expected: float64 of shape ({rows},)")
 
 
 def outside(scores: Scores, output: Output) -> npt.NDArray[np.bool_]:

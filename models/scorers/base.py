@@ -14,6 +14,7 @@ import pyarrow as pa
 
 from models.errors import BundleRefused
 from models.manifest import Manifest
+from schemas.expectations import wants
 from schemas.reasons import in_words
 
 
@@ -152,7 +153,7 @@ def only_file(manifest: Manifest, suffixes: Iterable[str]) -> str:
     found = [path for path in payload_files(manifest) if path.endswith(wanted)]
     if len(found) != 1:
         listed = ", ".join(sorted(found or payload_files(manifest))) or "none"
-        raise WillNotLoad(f"{manifest.scorer}: files {listed}; allowed: exactly one of {', '.join(wanted)}")
+        raise WillNotLoad(f"{manifest.scorer}: files {listed}; expected: exactly one of {', '.join(wanted)}")
     return found[0]
 
 
@@ -165,5 +166,5 @@ def settings(manifest: Manifest, *allowed: str) -> Mapping[str, Any]:
     for name in manifest.parameters:
         if name not in allowed:
             listed = ", ".join(allowed) or "none"
-            raise WillNotLoad(f"{manifest.scorer}: parameter {name!r} is unknown; allowed: {listed}")
+            raise WillNotLoad(f"{manifest.scorer}: parameter {name!r} is unknown; {wants(listed)}")
     return manifest.parameters

@@ -20,6 +20,7 @@ from models.manifest import Manifest
 from models.scorers.answers import answers_of
 from models.scorers.base import Scorer, WillNotLoad, payload_files, settings
 from models.scorers.outputs import picked, stated_column, try_row
+from schemas.expectations import wants
 
 _INFERENCE = "apache_beam.ml.inference"
 _FILE, _OBJECT = "bundle:", "import:"
@@ -81,7 +82,7 @@ class BeamScorer(Scorer):
         answer = picked("beam", np.asarray([np.asarray(_inference(result)) for result in results]), self._column)
         if answer.ndim == 2 and answer.shape[1] > 1 and self._answers.kind == "regression":
             allowed = f"one, by --setting column=0 to {answer.shape[1] - 1}"
-            raise WillNotLoad(f"beam: the model answers each row with {answer.shape[1]} numbers; allowed: {allowed}")
+            raise WillNotLoad(f"beam: the model answers each row with {answer.shape[1]} numbers; {wants(allowed)}")
         return self._answers.scores(answer)
 
 
@@ -94,7 +95,7 @@ def _named(manifest: Manifest) -> tuple[str, Mapping[str, Any]]:
     given = settings(manifest, "handler", "arguments", "classes", "column")
     name, arguments = given.get("handler"), given.get("arguments", {})
     if not isinstance(name, str) or name.count(":") != 1 or not isinstance(arguments, dict):
-        raise WillNotLoad(f"beam: handler {name!r}; allowed: parameters {{handler: 'module:Class', arguments: {{…}}}}")
+        raise WillNotLoad(f"beam: handler {name!r}; expected: parameters {{handler: 'module:Class', arguments: {{…}}}}")
     return name, arguments
 
 
@@ -105,11 +106,11 @@ def _handler(folder: Path, manifest: Manifest) -> Any:
     try:
         found = _imported(name)
     except (ImportError, AttributeError) as error:
-        raise WillNotLoad(f"beam: handler {name} cannot be imported: {error}; allowed: module:Class") from None
+        raise WillNotLoad(f"beam: handler {name} cannot be imported: {error}; expected: module:Class") from None
     if not (isinstance(found, type) and issubclass(found, base)):
-        raise WillNotLoad(f"beam: handler {name} is no ModelHandler; allowed: a subclass of {base.__module__}'s")
+        raise WillNotLoad(f"beam: handler {name} is no ModelHandler; expected: a subclass of {base.__module__}'s")
     if getattr(found, "update_model_path", None) is base.update_model_path:
-        raise WillNotLoad(f"beam: handler {name} cannot follow a release; allowed: one with an update_model_path")
+        raise WillNotLoad(f"beam: handler {name} cannot follow a release; expected: one with an update_model_path")
     types = _annotations(found)
     made = {key: _argument(value, types.get(key), folder, manifest) for key, value in arguments.items()}
     return found(**made)

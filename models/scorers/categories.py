@@ -11,6 +11,7 @@ import pyarrow.compute as pc
 
 from models.manifest import Input, InputType, Manifest
 from models.scorers.base import WillNotLoad
+from schemas.expectations import wants
 
 _EXACT = 2**53
 _SHOWN = 10
@@ -54,11 +55,11 @@ def categories_of(manifest: Manifest, name: str, values: Sequence[Any]) -> Categ
     entry = next(each for each in manifest.inputs if each.name == name)
     kind = _kind(values)
     if kind is None:
-        raise WillNotLoad(f"{manifest.scorer}: the categories of {name!r} are of several types; allowed: one type")
+        raise WillNotLoad(f"{manifest.scorer}: the categories of {name!r} are of several types; expected: one type")
     if values and entry.type not in _READ_AS[kind]:
         raise WillNotLoad(
             f"{manifest.scorer}: input {name!r} is of type {entry.type} and its categories are {_listed(values)}, so "
-            f"none can match; allowed: {' or '.join(_READ_AS[kind])}"
+            f"none can match; {wants(' or '.join(_READ_AS[kind]))}"
         )
     return Categories(name, _array(manifest, entry, values))
 
@@ -72,10 +73,10 @@ def stated_categories(manifest: Manifest) -> Mapping[str, Sequence[Any]]:
     stated = manifest.parameters.get("categories", {})
     allowed = "{input: [category, …]} with the categories in the order of training"
     if not isinstance(stated, Mapping) or not all(isinstance(each, (list, tuple)) and each for each in stated.values()):
-        raise WillNotLoad(f"{manifest.scorer}: parameter categories is {stated!r}; allowed: {allowed}")
+        raise WillNotLoad(f"{manifest.scorer}: parameter categories is {stated!r}; {wants(allowed)}")
     for name in stated:
         if name not in {entry.name for entry in manifest.inputs}:
-            raise WillNotLoad(f"{manifest.scorer}: parameter categories names {name!r}, no input; allowed: {allowed}")
+            raise WillNotLoad(f"{manifest.scorer}: parameter categories names {name!r}, no input; {wants(allowed)}")
     return stated
 
 
@@ -84,11 +85,11 @@ def _array(manifest: Manifest, entry: Input, values: Sequence[Any]) -> pa.Array:
     if entry.type == "number" and any(abs(value) > _EXACT for value in values):
         raise WillNotLoad(
             f"{manifest.scorer}: input {entry.name!r} is a number, which cannot tell its categories beyond 2^53 apart; "
-            "allowed: integer"
+            "expected: integer"
         )
     read = [_READ[entry.type](value) for value in values]
     if len({value for value in read if value is not None}) != len([value for value in read if value is not None]):
-        raise WillNotLoad(f"{manifest.scorer}: {entry.name!r} has a category twice; allowed: each once")
+        raise WillNotLoad(f"{manifest.scorer}: {entry.name!r} has a category twice; expected: each once")
     return pa.array(read, _ARROW[entry.type])
 
 

@@ -23,11 +23,11 @@ def in_trained_order(manifest: Manifest, trained: Sequence[str] | None, count: i
     names = [entry.name for entry in manifest.inputs]
     if trained is None:
         if len(names) != count:
-            raise WillNotLoad(f"{manifest.scorer}: {len(names)} inputs; allowed: {count}, as the model was trained")
+            raise WillNotLoad(f"{manifest.scorer}: {len(names)} inputs; expected: {count}, as the model was trained")
         return names
     if sorted(trained) != sorted(names):
         allowed = ", ".join(trained)
-        raise WillNotLoad(f"{manifest.scorer}: inputs {', '.join(names)}; allowed: the trained {allowed}")
+        raise WillNotLoad(f"{manifest.scorer}: inputs {', '.join(names)}; expected: the trained {allowed}")
     return list(trained)
 
 

@@ -111,7 +111,7 @@ class LightgbmScorer(Scorer):
             allowed = ", ".join(_PROBABILITIES)
             raise WillNotLoad(f"lightgbm: objective {self._objective!r}; allowed for a class: {allowed}")
         if self._answers.kind == "regression" and self._objective in _SEVERAL:
-            raise WillNotLoad(f"lightgbm: objective {self._objective!r}; allowed: output class or probability")
+            raise WillNotLoad(f"lightgbm: objective {self._objective!r}; expected: output class or probability")
 
 
 def _trained_names(features: list[str], manifest: Manifest) -> list[str]:
@@ -124,5 +124,5 @@ def _categories(model: ModelText, names: Sequence[str], manifest: Manifest) -> d
     found = categories_by_input(model, manifest, names)
     for name in strings_of(manifest):
         if name not in found:
-            raise WillNotLoad(f"lightgbm: input {name!r} is a string; allowed: numbers, or a category of pandas")
+            raise WillNotLoad(f"lightgbm: input {name!r} is a string; expected: numbers, or a category of pandas")
     return {name: categories_of(manifest, name, values) for name, values in found.items()}

@@ -32,7 +32,7 @@ def read_estimator(path: Path) -> EstimatorText:
             root = json.loads(archive.read("schema.json"))
             if root.get("__module__") != "lightgbm.sklearn" or root.get("__class__") not in _ESTIMATORS:
                 found = f"{root.get('__module__')}.{root.get('__class__')}"
-                raise WillNotLoad(f"lightgbm: {path.name} holds {found}; allowed: lightgbm.sklearn's own estimators")
+                raise WillNotLoad(f"lightgbm: {path.name} holds {found}; expected: lightgbm.sklearn's own estimators")
             fitted = root["content"]["content"]
             booster = fitted["_Booster"]["content"]["content"]
             text = json.loads(booster["_handle"]["content"])
@@ -41,7 +41,7 @@ def read_estimator(path: Path) -> EstimatorText:
     except (zipfile.BadZipFile, KeyError, TypeError, AttributeError, ValueError) as error:
         raise WillNotLoad(
             f"lightgbm: {path.name} is no fitted estimator of LightGBM as skops writes it ({type(error).__name__}); "
-            "allowed: that, or model.booster_ saved by its save_model"
+            "expected: that, or model.booster_ saved by its save_model"
         ) from error
 
 

@@ -44,7 +44,7 @@ def read_model_text(raw: bytes) -> ModelText:
     header = {key: value for key, _, value in (line.partition("=") for line in lines)}
     names, infos = header.get("feature_names", "").split(" "), header.get("feature_infos", "").split(" ")
     if len(names) != len(infos):
-        raise WillNotLoad(f"lightgbm: {len(names)} feature_names and {len(infos)} feature_infos; allowed: as many")
+        raise WillNotLoad(f"lightgbm: {len(names)} feature_names and {len(infos)} feature_infos; expected: as many")
     stated = _CATEGORICAL.search(text)
     if stated is None:  # written by another library
         places = {place for place, info in enumerate(infos) if info != "none" and not info.startswith("[")}
@@ -85,7 +85,7 @@ def categories_by_input(model: ModelText, manifest: Manifest, names: Sequence[st
     if found is None:
         raise WillNotLoad(
             f"lightgbm: of the {len(names)} features {len(model.lists)} have categories of pandas, and neither the "
-            "text nor the inputs' types say which; allowed: parameter categories with {input: [category, …]} of all"
+            "text nor the inputs' types say which; expected: parameter categories with {input: [category, …]} of all"
         )
     return {names[place]: values for place, values in found.items()}
 
@@ -126,7 +126,7 @@ def _lists(text: str) -> Sequence[Sequence[Any]]:
     last = text.rstrip("\n").rpartition("\n")[2]
     lists = json.loads(last.removeprefix(_LISTS)) if last.startswith(_LISTS) else None
     if lists is not None and not (isinstance(lists, list) and all(isinstance(each, list) for each in lists)):
-        raise WillNotLoad("lightgbm: pandas_categorical is no list of lists; allowed: an unchanged file")
+        raise WillNotLoad("lightgbm: pandas_categorical is no list of lists; expected: an unchanged file")
     return lists or []
 
 
@@ -139,12 +139,12 @@ def _whole(raw: bytes) -> str:
     """
     sizes = _SIZES.search(raw)
     if sizes is None or not raw.startswith(b"tree\n"):
-        raise WillNotLoad("lightgbm: no model text; allowed: what Booster.save_model writes")
+        raise WillNotLoad("lightgbm: no model text; expected: what Booster.save_model writes")
     place = raw.find(b"Tree=0\n")
     for number, size in enumerate(sizes[1].split()):
         if place < 0 or not raw.startswith(b"Tree=%d\n" % number, place):
-            raise WillNotLoad(f"lightgbm: tree {number} is not where tree_sizes has it; allowed: an unchanged file")
+            raise WillNotLoad(f"lightgbm: tree {number} is not where tree_sizes has it; expected: an unchanged file")
         place += int(size)
     if not raw.startswith(b"end of trees", place):
-        raise WillNotLoad("lightgbm: the text ends before 'end of trees'; allowed: a complete file")
+        raise WillNotLoad("lightgbm: the text ends before 'end of trees'; expected: a complete file")
     return (raw[: sizes.start()] + raw[sizes.end() :]).decode("utf-8")

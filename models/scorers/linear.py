@@ -35,7 +35,7 @@ class LinearScorer(Scorer):
         """Take the terms from the manifest; the folder is not read."""
         settings(manifest)
         if manifest.linear is None:
-            raise WillNotLoad("linear: manifest without `linear`; allowed: intercept and coefficients")
+            raise WillNotLoad("linear: manifest without `linear`; expected: intercept and coefficients")
         return cls(manifest.linear)
 
     def score(self, batch: pa.RecordBatch) -> npt.NDArray[np.float64]:

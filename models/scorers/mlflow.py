@@ -73,12 +73,12 @@ class MlflowScorer(Scorer):
         if found is None:
             listed = ", ".join(sorted(described.flavors))
             raise WillNotLoad(
-                f"mlflow: flavours {listed} are code or pickles, which can do anything; allowed: {_ALLOWED}"
+                f"mlflow: flavours {listed} are code or pickles, which can do anything; expected: {_ALLOWED}"
             )
         if found.pickles:
             raise WillNotLoad(
                 f"mlflow: {found.pickles[0]} of flavour {found.flavour} is a pickle, which can do anything; "
-                f"allowed: {_ALLOWED}"
+                f"expected: {_ALLOWED}"
             )
         return cls(_delegate(found, folder, allow_pickle=False))
 
@@ -134,7 +134,7 @@ def _described(folder: Path, manifest: Manifest) -> tuple[str, Any]:
         signed, required = signature.inputs.input_names(), signature.inputs.required_input_names()
         if set(names) - set(signed) or set(required) - set(names):
             listed = ", ".join(str(name) for name in signed)
-            raise WillNotLoad(f"mlflow: inputs {', '.join(names)}; allowed: the signature's {listed}")
+            raise WillNotLoad(f"mlflow: inputs {', '.join(names)}; expected: the signature's {listed}")
     return path.removesuffix("MLmodel"), described
 
 

@@ -77,7 +77,7 @@ class PyfuncScorer(Scorer):
         scores = self._answers.scores(found)
         if scores.shape != (rows,):
             raise ValueError(
-                f"the model answers {rows} rows with shape {found.shape}; allowed: one number for each row"
+                f"the model answers {rows} rows with shape {found.shape}; expected: one number for each row"
             )
         return scores
 
@@ -131,11 +131,11 @@ class PyfuncScorer(Scorer):
         except Exception:
             return  # made-up values prove nothing; golden records do
         if self._output is not None and not _has_column(answer, self._output):
-            raise WillNotLoad(f"mlflow: the answer has no column {self._output!r}; allowed: {_columns_of(answer)}")
+            raise WillNotLoad(f"mlflow: the answer has no column {self._output!r}; expected: {_columns_of(answer)}")
         found = self._chosen(answer)
         if found.dtype.kind in "OUST" and self._answers.classes is None:
             labels = f"{_columns_of(answer)} of texts or mixed types"
-            raise WillNotLoad(f"mlflow: the model answers {labels}; allowed: numbers, or parameter classes, its labels")
+            raise WillNotLoad(f"mlflow: the model answers {labels}; expected: numbers, or parameters.classes")
         if self._answers.kind == "regression" and found.ndim == 2 and found.shape[1] > 1:
             raise WillNotLoad(
                 f"mlflow: the model answers each row with {found.shape[1]} numbers; allowed for a regression: one, by "

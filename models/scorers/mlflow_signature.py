@@ -9,6 +9,7 @@ import pyarrow as pa
 
 from models.manifest import Input, InputType, Manifest
 from models.scorers.base import WillNotLoad
+from schemas.expectations import wants
 from schemas.times import MalformedTime, parse_instant_us
 
 NOT_OF_SIGNATURE = "NotOfSignature"
@@ -70,7 +71,7 @@ class SignedInputs:
             for row in np.flatnonzero(cast.wrong).tolist():
                 shown = repr(batch.column(column.entry.name)[row].as_py())
                 detail = f"input {column.entry.name!r}: {shown[:100]} is no {column.named} without loss"
-                failures.setdefault(row, (NOT_OF_SIGNATURE, f"{detail}; allowed: what the signature's type can hold"))
+                failures.setdefault(row, (NOT_OF_SIGNATURE, f"{detail}; expected: what the signature's type can hold"))
         return casts, failures
 
     def parts(self, casts: Sequence[Cast], rows: npt.NDArray[np.int64]) -> Iterator[tuple[npt.NDArray[np.int64], Any]]:
@@ -114,13 +115,13 @@ def _read_schema(schema: Any, manifest: Manifest) -> tuple[str, list[Column]]:
         by_name = {spec.name: spec for spec in specs}
         specs = [by_name[entry.name] for entry in manifest.inputs]
     if len(specs) != len(manifest.inputs):
-        raise WillNotLoad(f"mlflow: {len(manifest.inputs)} inputs; allowed: the signature's {len(specs)} columns")
+        raise WillNotLoad(f"mlflow: {len(manifest.inputs)} inputs; expected: the signature's {len(specs)} columns")
     columns = []
     for entry, spec in zip(manifest.inputs, specs, strict=True):
         to_numpy = getattr(spec.type, "to_numpy", None)
         if to_numpy is None or spec.type.name == "binary":
             found = getattr(spec.type, "name", spec.type)
-            raise WillNotLoad(f"mlflow: input {entry.name!r} is {found} in the signature; allowed: one plain value")
+            raise WillNotLoad(f"mlflow: input {entry.name!r} is {found} in the signature; expected: one plain value")
         columns.append(Column(entry, to_numpy(), not spec.required))
     return "frame", columns
 
@@ -135,7 +136,7 @@ def _read_tensors(schema: Any, manifest: Manifest) -> tuple[str, list[Column]]:
     for spec in specs:
         if tuple(spec.shape) not in allowed:
             listed = " or ".join(str(shape) for shape in allowed)
-            raise WillNotLoad(f"mlflow: a tensor of the signature has shape {tuple(spec.shape)}; allowed: {listed}")
+            raise WillNotLoad(f"mlflow: a tensor of the signature has shape {tuple(spec.shape)}; {wants(listed)}")
     columns = [Column(entry, np.dtype(spec.type), False) for entry, spec in zip(manifest.inputs, specs, strict=True)]
     return "tensors" if schema.has_input_names() else "matrix", columns
 
@@ -149,14 +150,13 @@ def _check(column: Column, signed: bool, layout: str) -> None:
     if entry.type not in reads:
         allowed = " or ".join(reads) or "numbers, booleans, texts and times"
         raise WillNotLoad(
-            f"mlflow: input {entry.name!r} is of type {entry.type}, the signature's is {column.named}; "
-            f"allowed: {allowed}"
+            f"mlflow: input {entry.name!r} is of type {entry.type}, the signature's is {column.named}; {wants(allowed)}"
         )
     holds = dtype.kind in "fUM" or (layout == "frame" and (dtype.kind == "b" or column.optional or not signed))
     if entry.nullable and entry.default is None and not holds:
         raise WillNotLoad(
-            f"mlflow: input {entry.name!r} may be null, and the signature's {column.named} cannot; allowed: a default, "
-            "or an input that is not nullable"
+            f"mlflow: input {entry.name!r} may be null, and the signature's {column.named} cannot; expected: a "
+            "default, or an input that is not nullable"
         )
 
 

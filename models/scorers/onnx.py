@@ -15,6 +15,7 @@ from models.scorers.answers import Answers
 from models.scorers.base import Scorer, WillNotLoad, only_file, settings
 from models.scorers.onnx_labels import labels_of
 from models.scorers.outputs import Reading, reading_of, try_once
+from schemas.expectations import wants
 
 _FLOATS = {"tensor(float)": np.float32, "tensor(double)": np.float64, "tensor(float16)": np.float16}
 _INTEGERS = {
@@ -139,7 +140,7 @@ def _labels(outputs: Sequence[Any], output: Any, manifest: Manifest, path: Path)
     labels = labels_of(path, ordered)
     stated = manifest.parameters.get("classes") if manifest.output.kind == "probability" else None
     if labels and isinstance(stated, list) and stated != list(labels) and sorted(map(str, stated)) == sorted(labels):
-        raise WillNotLoad(f"onnx: classes {stated}; allowed: in the model's order, {', '.join(labels)}")
+        raise WillNotLoad(f"onnx: classes {stated}; expected: in the model's order, {', '.join(labels)}")
     return labels
 
 
@@ -164,7 +165,7 @@ def _width(output: Any) -> int | None:
     if output.type.startswith("seq("):
         return None
     if len(output.shape) > 2:
-        raise WillNotLoad(f"onnx: output {output.name!r} of shape {output.shape}; allowed: (n,) or (n, columns)")
+        raise WillNotLoad(f"onnx: output {output.name!r} of shape {output.shape}; expected: (n,) or (n, columns)")
     if len(output.shape) == 1:
         return 1
     return output.shape[1] if len(output.shape) == 2 and isinstance(output.shape[1], int) else None
@@ -184,10 +185,10 @@ def _feeds(inputs: Sequence[Any], manifest: Manifest) -> list[_Feed]:
         return [_column_feed(entry, tensors[entry.name]) for entry in manifest.inputs]
     listed = ", ".join(f"{given.name} {given.type} {given.shape}" for given in inputs)
     if len(inputs) != 1:
-        raise WillNotLoad(f"onnx: inputs {', '.join(names)}; allowed: {listed}, by name")
+        raise WillNotLoad(f"onnx: inputs {', '.join(names)}; expected: {listed}, by name")
     [matrix] = inputs
     if len(matrix.shape) != 2 or (isinstance(matrix.shape[1], int) and matrix.shape[1] != len(names)):
-        raise WillNotLoad(f"onnx: {len(names)} inputs; allowed: {listed}")
+        raise WillNotLoad(f"onnx: {len(names)} inputs; {wants(listed)}")
     for entry in manifest.inputs:
         _check_type(entry, matrix)
     return [_Feed(matrix.name, matrix.type, tuple(names), 2)]
@@ -197,7 +198,7 @@ def _column_feed(entry: Input, tensor: Any) -> _Feed:
     _check_type(entry, tensor)
     rank = len(tensor.shape)
     if rank not in (1, 2) or (rank == 2 and tensor.shape[1] not in (1, None) and isinstance(tensor.shape[1], int)):
-        raise WillNotLoad(f"onnx: input {entry.name!r} takes {tensor.shape}; allowed: one value for each row")
+        raise WillNotLoad(f"onnx: input {entry.name!r} takes {tensor.shape}; expected: one value for each row")
     return _Feed(entry.name, tensor.type, (entry.name,), rank)
 
 
@@ -205,7 +206,7 @@ def _check_type(entry: Input, tensor: Any) -> None:
     """Refuse what would be cut off without a word, such as fractions in an integer tensor."""
     if tensor.type not in _FITTING[entry.type]:
         allowed = ", ".join(_FITTING[entry.type])
-        raise WillNotLoad(f"onnx: input {entry.name!r} is a {entry.type} for {tensor.type}; allowed: {allowed}")
+        raise WillNotLoad(f"onnx: input {entry.name!r} is a {entry.type} for {tensor.type}; {wants(allowed)}")
     if entry.nullable and entry.default is None and tensor.type not in (*_FLOATS, _STRINGS):
         raise WillNotLoad(f"onnx: input {entry.name!r} may be null; {tensor.type} has no null")
 
@@ -214,7 +215,7 @@ def _fixed_rows(inputs: Sequence[Any]) -> int | None:
     """How many rows the model takes at a time; None for any number."""
     fixed = {given.shape[0] for given in inputs if isinstance(given.shape[0], int)}
     if len(fixed) > 1 or any(rows < 1 for rows in fixed):
-        raise WillNotLoad(f"onnx: batch dimensions {sorted(fixed)}; allowed: one and the same, 1 or more")
+        raise WillNotLoad(f"onnx: batch dimensions {sorted(fixed)}; expected: one and the same, 1 or more")
     return fixed.pop() if fixed else None
 
 

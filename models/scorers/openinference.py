@@ -97,7 +97,7 @@ class _Model:
         tensors = self._feed.tensors(batch)
         model, version, outputs = self._protocol.infer(tensors, timeout_s)
         if model != self._parameters.model:
-            raise AnswerMalformed(f"model {model[:60]!r} answered; allowed: {self._parameters.model!r}")
+            raise AnswerMalformed(f"model {model[:60]!r} answered; expected: {self._parameters.model!r}")
         self._check_version(version)
         answer = only(outputs, self._parameters.output)
         return scores_of(answer, batch.num_rows, self._output, self._parameters.column, self._parameters.place)
@@ -109,7 +109,7 @@ class _Model:
         with self._lock:
             self._version = self._version or version
         if version and version != self._version:
-            raise AnswerMalformed(f"version {version[:60]!r} answered; allowed: {self._version!r}")
+            raise AnswerMalformed(f"version {version[:60]!r} answered; expected: {self._version!r}")
 
 
 class _Rest:
@@ -221,7 +221,7 @@ def _refuse_nulls(manifest: Manifest) -> None:
         if entry.nullable and entry.default is None and entry.type != "string":
             raise WillNotLoad(
                 f"input {entry.name!r} may be null, which the protocol's JSON cannot say; "
-                f"allowed: a default, or a grpc URL"
+                f"expected: a default, or a grpc URL"
             )
 
 
@@ -232,16 +232,16 @@ def _datatypes(entries: Iterable[tuple[object, object]]) -> dict[str, str]:
 def _array(output: Mapping[str, Any]) -> npt.NDArray[np.float64]:
     shape = output.get("shape")
     if not isinstance(shape, list) or not all(type(size) is int and size >= 0 for size in shape):
-        raise AnswerMalformed(f"the answer has shape {str(shape)[:60]}; allowed: whole numbers")
+        raise AnswerMalformed(f"the answer has shape {str(shape)[:60]}; expected: whole numbers")
     if str(output.get("datatype")) not in _RAW:
-        raise AnswerMalformed(f"the answer has datatype {str(output.get('datatype'))[:60]}; allowed: numbers")
+        raise AnswerMalformed(f"the answer has datatype {str(output.get('datatype'))[:60]}; expected: numbers")
     return _shaped(array_of(output.get("data"), "`data`").ravel(), shape)
 
 
 def _contents(output: Any, raw: bytes | None) -> npt.NDArray[Any]:
     datatype, shape = output.datatype, list(output.shape)
     if datatype not in _RAW or (raw is None and datatype not in _CONTENTS) or min(shape, default=0) < 0:
-        raise AnswerMalformed(f"the answer has datatype {datatype[:60]} and shape {shape[:9]}; allowed: numbers")
+        raise AnswerMalformed(f"the answer has datatype {datatype[:60]} and shape {shape[:9]}; expected: numbers")
     if raw is None:
         return _shaped(np.array(getattr(output.contents, _CONTENTS[datatype]), dtype=_RAW[datatype]), shape)
     if len(raw) % np.dtype(_RAW[datatype]).itemsize:

@@ -13,6 +13,7 @@ from models.inputs import ARROW_TYPES
 from models.manifest import Manifest
 from models.scorers.answers import Answers, answers_of
 from models.scorers.base import Scorer, WillNotLoad
+from schemas.expectations import wants
 
 _ZEROS = {"number": 0.0, "integer": 0, "boolean": False, "string": ""}
 
@@ -87,7 +88,7 @@ def reading_of(manifest: Manifest, classes: Sequence[str] | None, width: int | N
     if labels:
         if manifest.output.kind != "class" or answers.classes is None:
             allowed = "for output class, with parameters.classes"
-            raise WillNotLoad(f"{manifest.scorer}: the answers are texts; allowed: {allowed}")
+            raise WillNotLoad(f"{manifest.scorer}: the answers are texts; {wants(allowed)}")
     elif width is not None and column is None:
         _check_width(answers, width)
     return Reading(answers, column)
@@ -135,11 +136,12 @@ def chosen_output(manifest: Manifest, width: int) -> int | None:
     column = stated_column(manifest)
     if width == 1:
         if column is not None:
-            raise WillNotLoad(f"{manifest.scorer}: parameters.column {column}; allowed: none, the model has one output")
+            said = f"{manifest.scorer}: parameters.column {column}"
+            raise WillNotLoad(f"{said}; expected: none, the model has one output")
         return None
     if column is None:
         allowed = f"one, by --setting column=0 to {width - 1}"
-        raise WillNotLoad(f"{manifest.scorer}: the model has {width} outputs for each row; allowed: {allowed}")
+        raise WillNotLoad(f"{manifest.scorer}: the model has {width} outputs for each row; {wants(allowed)}")
     check_column(manifest.scorer, column, width)
     return column
 
@@ -148,7 +150,7 @@ def stated_column(manifest: Manifest) -> int | None:
     """`parameters.column`, which may not be what the model has. Raises `WillNotLoad` where it is no position."""
     column = manifest.parameters.get("column")
     if column is not None and (type(column) is not int or column < 0):
-        raise WillNotLoad(f"{manifest.scorer}: parameters.column {column!r}; allowed: a position, from 0 on")
+        raise WillNotLoad(f"{manifest.scorer}: parameters.column {column!r}; expected: a position, from 0 on")
     return column
 
 
@@ -161,7 +163,7 @@ def picked(scorer: str, answer: npt.NDArray[Any], column: int | None) -> npt.NDA
     if column is None:
         return answer
     if answer.ndim != 2:
-        raise WillNotLoad(f"{scorer}: parameters.column {column}; allowed: none, the model has one output")
+        raise WillNotLoad(f"{scorer}: parameters.column {column}; expected: none, the model has one output")
     check_column(scorer, column, answer.shape[1])
     return np.ascontiguousarray(answer[:, column])
 
@@ -169,7 +171,7 @@ def picked(scorer: str, answer: npt.NDArray[Any], column: int | None) -> npt.NDA
 def _check_stated(manifest: Manifest, column: int) -> None:
     if manifest.output.kind == "class" or manifest.output.positive is not None:
         said = "a class" if manifest.output.kind == "class" else f"class {manifest.output.positive!r}"
-        raise WillNotLoad(f"{manifest.scorer}: parameters.column {column} for {said}; allowed: for a number of several")
+        raise WillNotLoad(f"{manifest.scorer}: parameters.column {column} for {said}; expected: no such parameter")
 
 
 def _check_width(answers: Answers, width: int) -> None:
@@ -180,7 +182,7 @@ def _check_width(answers: Answers, width: int) -> None:
         raise WillNotLoad(f"{answers.scorer}: {width} numbers for each row; allowed: one, or parameters.column")
     elif answers.kind == "class" and width > 1 and answers.classes and len(answers.classes) != width:
         allowed = f"{len(answers.classes)}, one for each class"
-        raise WillNotLoad(f"{answers.scorer}: {width} numbers for each row; allowed: {allowed}")
+        raise WillNotLoad(f"{answers.scorer}: {width} numbers for each row; {wants(allowed)}")
 
 
 def likelier(numbers: npt.NDArray[Any]) -> npt.NDArray[np.float64]:

@@ -14,6 +14,7 @@ from models.manifest import Input, Manifest
 from models.scorers.answers import plain_second
 from models.scorers.base import Scorer, WillNotLoad, only_file, settings
 from models.scorers.pmml_machine import start_machine
+from schemas.expectations import wants
 
 _FLOATS = ("double", "float", "real")
 _FITTING = {
@@ -77,7 +78,7 @@ def _refuse_document_type(path: Path) -> None:
     """Also says first, and in a line, where a file is no XML at all."""
 
     def refuse(*_: object) -> None:
-        raise WillNotLoad("pmml: the file declares a document type; allowed: PMML without one")
+        raise WillNotLoad("pmml: the file declares a document type; expected: PMML without one")
 
     parser = expat.ParserCreate()
     parser.StartDoctypeDeclHandler = refuse
@@ -85,7 +86,7 @@ def _refuse_document_type(path: Path) -> None:
         try:
             parser.ParseFile(file)
         except expat.ExpatError as error:
-            raise WillNotLoad(f"pmml: no XML: {error}; allowed: a PMML document") from None
+            raise WillNotLoad(f"pmml: no XML: {error}; expected: a PMML document") from None
 
 
 def _encoders(model: Any, manifest: Manifest) -> dict[str, Callable[[pa.Array], list[str]]]:
@@ -93,7 +94,7 @@ def _encoders(model: Any, manifest: Manifest) -> dict[str, Callable[[pa.Array], 
     fields = {field.name: str(field.dataType) for field in model.inputFields}
     names = [entry.name for entry in manifest.inputs]
     if sorted(names) != sorted(fields):
-        raise WillNotLoad(f"pmml: inputs {', '.join(names)}; allowed: the fields {', '.join(fields)}")
+        raise WillNotLoad(f"pmml: inputs {', '.join(names)}; expected: the fields {', '.join(fields)}")
     return {entry.name: _encoder(entry, fields[entry.name]) for entry in manifest.inputs}
 
 
@@ -101,7 +102,7 @@ def _encoder(entry: Input, field: str) -> Callable[[pa.Array], list[str]]:
     """A column as members of JSON objects; "" for a null, since the evaluator takes one that is written for 0."""
     if field not in _FITTING[entry.type]:
         allowed = ", ".join(_FITTING[entry.type])
-        raise WillNotLoad(f"pmml: input {entry.name!r} is a {entry.type} for a field of {field}; allowed: {allowed}")
+        raise WillNotLoad(f"pmml: input {entry.name!r} is a {entry.type} for a field of {field}; {wants(allowed)}")
     key = f"{json.dumps(entry.name)}:"
     as_number = entry.type == "boolean" and field != "boolean"
     written = _number if entry.type == "number" else json.dumps
@@ -133,7 +134,7 @@ def _answer(model: Any, manifest: Manifest) -> Callable[[Mapping[str, Any]], flo
         return _number_or_place(_probability_field(model, manifest, classes), [])
     found = _fields(model, "predictedValue", classifies=manifest.output.kind == "class")
     if len(found) != 1:
-        raise WillNotLoad(f"pmml: output fields {_listed(model)}; allowed: {_one('the predicted value')}")
+        raise WillNotLoad(f"pmml: output fields {_listed(model)}; expected: {_one('the predicted value')}")
     return _number_or_place(found[0].name, classes if manifest.output.kind == "class" else [])
 
 
@@ -162,11 +163,11 @@ def _place_of_greatest(model: Any, manifest: Manifest, classes: list[str]) -> Ca
     """The place of the class with the greatest probability, the first of equals; NaN unless there are all."""
     if manifest.parameters["most_probable"] is not True or manifest.output.kind != "class":
         given = manifest.parameters["most_probable"]
-        raise WillNotLoad(f"pmml: parameters.most_probable {given!r}; allowed: true, for output class")
+        raise WillNotLoad(f"pmml: parameters.most_probable {given!r}; expected: true, for output class")
     fields = {_label(field.value): field.name for field in _fields(model, "probability", True) if _of_class(field)}
     if not classes or set(classes) - set(fields):
         wanted = ", ".join(classes) or "classes that the document names"
-        raise WillNotLoad(f"pmml: output fields {_listed(model)}; allowed: probabilities of {wanted}")
+        raise WillNotLoad(f"pmml: output fields {_listed(model)}; expected: probabilities of {wanted}")
 
     def read(answer: Mapping[str, Any]) -> float:
         found = [answer.get(fields[label]) for label in classes]
@@ -184,7 +185,7 @@ def _probability_field(model: Any, manifest: Manifest, classes: list[str]) -> st
     fields = _fields(model, "probability", True, lambda field: _of_class(field) and _label(field.value) == positive)
     if len(fields) != 1:
         allowed = _one(f"the probability of {positive!r}")
-        raise WillNotLoad(f"pmml: output fields {_listed(model)}; allowed: {allowed}")
+        raise WillNotLoad(f"pmml: output fields {_listed(model)}; {wants(allowed)}")
     return str(fields[0].name)
 
 

@@ -21,7 +21,7 @@ def start_machine() -> None:
         UnknownScorer: there is no Java.
     """
     if shutil.which("java") is None and "JAVA_HOME" not in os.environ:
-        raise UnknownScorer("scorer 'pmml' needs Java; allowed: java on the PATH, or JAVA_HOME")
+        raise UnknownScorer("scorer 'pmml' needs Java; expected: java on the PATH, or JAVA_HOME")
     from pypmml.base import PMMLContext
 
     with _starting:

@@ -104,7 +104,7 @@ class _Endpoint:
         answer, variant = self._invoke(body)
         wanted = self._parameters.variant
         if wanted and variant and variant != wanted:
-            raise AnswerMalformed(f"variant {variant[:60]!r} answered; allowed: {wanted!r}")
+            raise AnswerMalformed(f"variant {variant[:60]!r} answered; expected: {wanted!r}")
         csv = self._parameters.format == "csv"
         answers = _numbers(answer, batch.num_rows) if csv else self._predictions(answer)
         return scores_of(answers, batch.num_rows, self._output, self._parameters.column, self._parameters.place)
@@ -158,7 +158,7 @@ def _csv(rows: list[tuple[Any, ...]]) -> bytes:
 
 def _json(rows: list[tuple[Any, ...]]) -> bytes:
     if any(value is None or not math.isfinite(value) for row in rows for value in row):
-        raise RecordsRefused("JSON has no null among numbers, and no infinity; allowed: format csv, or a default")
+        raise RecordsRefused("JSON has no null among numbers, and no infinity; expected: format csv, or a default")
     return json.dumps({"instances": rows}, separators=(",", ":")).encode()
 
 

@@ -14,6 +14,7 @@ from models.scorers.base import Scorer, WillNotLoad, only_file, settings
 from models.scorers.sklearn_nulls import fitted_on_none
 from models.scorers.sklearn_rows import alike, frame_of, matrix_of, ordinary_row
 from models.scorers.skops_files import load_skops
+from schemas.expectations import wants
 
 _PICKLES = (".pkl", ".pickle", ".joblib")
 _METHODS: Mapping[OutputKind, tuple[str, ...]] = {
@@ -57,7 +58,7 @@ class SklearnScorer(Scorer):
     def load(cls, folder: Path, manifest: Manifest) -> "SklearnScorer":
         """Load the `.skops` file, of allowed types and parameters only (`models.scorers.skops_files`)."""
         if any(path.endswith(_PICKLES) for path in manifest.files):
-            raise WillNotLoad("sklearn: a pickle can run any code; allowed: .skops, or a job with --allow_pickle")
+            raise WillNotLoad("sklearn: a pickle can run any code; expected: .skops, or a job with --allow_pickle")
         return cls(load_skops(folder / only_file(manifest, [".skops"])), manifest)
 
     @classmethod
@@ -118,9 +119,9 @@ class SklearnScorer(Scorer):
             return labels
         allowed = f"--setting column=0 to {len(classes) - 1}"
         if self._column is None:
-            raise WillNotLoad(f"sklearn: the estimator answers for {len(classes)} outputs; allowed: one, by {allowed}")
+            raise WillNotLoad(f"sklearn: the estimator answers for {len(classes)} outputs; expected: one, by {allowed}")
         if self._column >= len(classes):
-            raise WillNotLoad(f"sklearn: column {self._column} of {len(classes)} outputs; allowed: {allowed}")
+            raise WillNotLoad(f"sklearn: column {self._column} of {len(classes)} outputs; {wants(allowed)}")
         return list(np.asarray(classes[self._column]).tolist())
 
     def _positive_place(self, positive: str | None) -> int:
@@ -149,9 +150,9 @@ class SklearnScorer(Scorer):
         if several and (self._column is None or self._column >= columns[0]):
             found = "no column chosen" if self._column is None else f"column {self._column}"
             allowed = f"--setting column=0 to {columns[0] - 1}"
-            raise WillNotLoad(f"sklearn: {found} of the {columns[0]} that it answers with; allowed: one, by {allowed}")
+            raise WillNotLoad(f"sklearn: {found} of the {columns[0]} that it answers with; expected: one, by {allowed}")
         if not several and self._column is not None and not isinstance(answer, list):
-            raise WillNotLoad(f"sklearn: column {self._column}; allowed: none, the estimator answers with one")
+            raise WillNotLoad(f"sklearn: column {self._column}; expected: none, the estimator answers with one")
 
 
 def _feature_names(estimator: Any, manifest: Manifest) -> list[str] | None:
@@ -161,14 +162,14 @@ def _feature_names(estimator: Any, manifest: Manifest) -> list[str] | None:
     if fitted is not None:
         names = [str(name) for name in fitted]
         if sorted(names) != sorted(inputs):
-            raise WillNotLoad(f"sklearn: inputs {', '.join(inputs)}; allowed: the fitted {', '.join(names)}")
+            raise WillNotLoad(f"sklearn: inputs {', '.join(inputs)}; expected: the fitted {', '.join(names)}")
         return names
     strings = [entry.name for entry in manifest.inputs if entry.type == "string"]
     if strings:
         raise WillNotLoad(f"sklearn: string inputs {', '.join(strings)}; allowed only if fitted on a DataFrame")
     expected = getattr(estimator, "n_features_in_", len(inputs))
     if expected != len(inputs):
-        raise WillNotLoad(f"sklearn: {len(inputs)} inputs; allowed: {expected}, as the estimator was fitted")
+        raise WillNotLoad(f"sklearn: {len(inputs)} inputs; expected: {expected}, as the estimator was fitted")
     return None
 
 
@@ -177,12 +178,12 @@ def _method(estimator: Any, manifest: Manifest, named: object) -> str:
     method = _METHODS[kind][0] if named is None else named
     if not isinstance(method, str) or method not in _METHODS[kind]:
         allowed = f"{', '.join(_METHODS[kind])} for output {kind}"
-        raise WillNotLoad(f"sklearn: method {method!r}; allowed: {allowed}")
+        raise WillNotLoad(f"sklearn: method {method!r}; {wants(allowed)}")
     if not hasattr(estimator, method):
         others = [f"{other} by --setting method={name}" for other, names in _METHODS.items() for name in names
                   if hasattr(estimator, name)]  # fmt: skip
         problem = f"{type(estimator).__name__} has no {method}, which output {kind} needs"
-        raise WillNotLoad(f"sklearn: {problem}; allowed: {', '.join(others) or 'an estimator that answers'}")
+        raise WillNotLoad(f"sklearn: {problem}; {wants(', '.join(others) or 'an estimator that answers')}")
     return method
 
 
@@ -190,5 +191,5 @@ def _place(column: object) -> int | None:
     if column is None:
         return None
     if isinstance(column, bool) or not isinstance(column, int) or column < 0:
-        raise WillNotLoad(f"sklearn: column {column!r}; allowed: a place, counted from 0")
+        raise WillNotLoad(f"sklearn: column {column!r}; expected: a place, counted from 0")
     return column

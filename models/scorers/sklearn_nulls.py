@@ -21,7 +21,7 @@ def fitted_on_none(estimator: Any) -> bool:
     found = set(_nulls_in(estimator))
     if len(found) > 1:
         raise WillNotLoad(
-            "sklearn: null texts were None to one part of the estimator and NaN to another; allowed: one of both "
+            "sklearn: null texts were None to one part of the estimator and NaN to another; expected: one of both "
             "(frame.fillna(value=np.nan) before it is fitted), or inputs of texts that are not nullable"
         )
     return found == {True}

@@ -11,6 +11,7 @@ import numpy as np
 
 from models.scorers.base import WillNotLoad
 from models.scorers.skops_types import ALLOWED
+from schemas.expectations import wants
 
 _SCHEMA = "schema.json"
 # Protocol 0 wrote the names of functions and generators where no audit sees them.
@@ -37,7 +38,7 @@ def load_skops(path: Path) -> Any:
     # What skops asks for beside the names of the schema is made of texts, such as a generator's bit generator.
     refused += [name for name in untrusted if not _is_known(name)]
     if refused:
-        raise WillNotLoad(f"sklearn: untrusted types {_listed(refused)}; allowed: scikit-learn's own estimators and "
+        raise WillNotLoad(f"sklearn: untrusted types {_listed(refused)}; expected: scikit-learn's own estimators and "
                           "what they are made of, and functions of NumPy's and SciPy's ufuncs")  # fmt: skip
     found = skops.io.load(path, trusted=untrusted)
     wrong = sorted(set(refused_parameters(found)))
@@ -115,16 +116,16 @@ def _wrong_in(each: Any) -> Iterator[str]:
     from sklearn.utils.validation import check_array
 
     if isinstance(each, partial) and each.func is not check_array:
-        yield f"a partial of {getattr(each.func, '__name__', each.func)!r}; allowed: of check_array"
+        yield f"a partial of {getattr(each.func, '__name__', each.func)!r}; expected: of check_array"
     if isinstance(each, type) or not type(each).__module__.startswith("sklearn."):
         return
     name = type(each).__name__
     for parameter, value in getattr(each, "__dict__", {}).items():
         if callable(getattr(type(each), parameter, None)):
-            yield f"{name} with {parameter!r} in the place of its method; allowed: parameters and what was fitted"
+            yield f"{name} with {parameter!r} in the place of its method; expected: parameters and what was fitted"
         rule = _RULES.get(parameter)
         if rule is not None and not rule(value):
-            yield f"{name} with {parameter}={value!r}"[:200] + f"; allowed: {_PHRASES[parameter]}"
+            yield f"{name} with {parameter}={value!r}"[:200] + f"; {wants(_PHRASES[parameter])}"
 
 
 def _plain(value: Any, allowed: frozenset[str]) -> bool:

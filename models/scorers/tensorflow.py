@@ -93,7 +93,7 @@ def chosen_signature(names: Collection[str], stated: object) -> str:
     found = stated if stated is not None else SIGNATURE if SIGNATURE in offered or len(offered) != 1 else offered[0]
     if found not in offered:
         asked = f", {found!r} asked for" if stated is not None else ""
-        raise WillNotLoad(f"tensorflow: signatures {_listed(offered)}{asked}; allowed: --setting signature=NAME of one")
+        raise WillNotLoad(f"tensorflow: signatures {_listed(offered)}{asked}; expected: --setting signature=NAME")
     return str(found)
 
 
@@ -118,11 +118,11 @@ def _matrix_input(specs: Mapping[str, Any], manifest: Manifest) -> str | None:
             _check_type(entry, specs[entry.name])
         return None
     if len(specs) != 1:
-        raise WillNotLoad(f"tensorflow: inputs {', '.join(names)}; allowed: {_listed(specs)}, or one float matrix")
+        raise WillNotLoad(f"tensorflow: inputs {', '.join(names)}; expected: {_listed(specs)}, or one float matrix")
     (name, spec) = next(iter(specs.items()))
     strings = [entry.name for entry in manifest.inputs if entry.type == "string"]
     if strings or not spec.dtype.is_floating:
-        raise WillNotLoad(f"tensorflow: inputs {', '.join(names)}; allowed: numbers only, or inputs by name")
+        raise WillNotLoad(f"tensorflow: inputs {', '.join(names)}; expected: numbers only, or inputs by name")
     if spec.shape.rank != 2 or spec.shape[1] not in (None, len(names)):
         raise WillNotLoad(f"tensorflow: {len(names)} inputs; allowed by the signature's {name!r}: {spec.shape}")
     return str(name)
@@ -147,7 +147,7 @@ def _output(outputs: Mapping[str, Any], named: object) -> str:
     """The output to read: the one that is named, or the only one."""
     if (named is None and len(outputs) != 1) or (named is not None and named not in outputs):
         asked = "" if named is None else f", {named!r} asked for"
-        raise WillNotLoad(f"tensorflow: outputs {_listed(outputs)}{asked}; allowed: one, or --setting output=NAME")
+        raise WillNotLoad(f"tensorflow: outputs {_listed(outputs)}{asked}; expected: one, or --setting output=NAME")
     return next(iter(outputs)) if named is None else str(named)
 
 
@@ -158,7 +158,7 @@ def _width(spec: Any) -> int | None:
         WillNotLoad: it has not one row for each record, or more than a row of numbers.
     """
     if spec.shape.rank not in (None, 1, 2):
-        raise WillNotLoad(f"tensorflow: an output of shape {spec.shape}; allowed: (n,) or (n, columns)")
+        raise WillNotLoad(f"tensorflow: an output of shape {spec.shape}; expected: (n,) or (n, columns)")
     if spec.shape.rank == 1:
         return 1
     return spec.shape[1] if spec.shape.rank == 2 else None

@@ -14,6 +14,7 @@ from typing import Any
 from models.manifest import Manifest, check_path
 from models.scorers.base import WillNotLoad
 from models.scorers.tensorflow_operations import ALLOWED_OPERATIONS
+from schemas.expectations import wants
 
 _FILE = "saved_model.pb"
 _SAVER = frozenset({"MergeV2Checkpoints", "RestoreV2", "SaveV2", "ShardedFilename"})
@@ -29,11 +30,11 @@ def graph_file(folder: Path, manifest: Manifest) -> Path:
     found = [path for path in manifest.files if PurePosixPath(path).name.startswith("saved_model.")]
     if len(found) != 1 or PurePosixPath(found[0]).name != _FILE:
         listed = ", ".join(sorted(found)) or "none"
-        raise WillNotLoad(f"tensorflow: graph files {listed}; allowed: exactly one {_FILE}")
+        raise WillNotLoad(f"tensorflow: graph files {listed}; expected: exactly one {_FILE}")
     path = folder / found[0]
     others = sorted(other.name for other in path.parent.glob("saved_model.*") if other.name != _FILE)
     if others:
-        raise WillNotLoad(f"tensorflow: {', '.join(others)} beside {found[0]}; allowed: exactly one graph file")
+        raise WillNotLoad(f"tensorflow: {', '.join(others)} beside {found[0]}; expected: exactly one graph file")
     return path
 
 
@@ -52,7 +53,7 @@ def check_graph(folder: Path, path: Path, manifest: Manifest) -> None:
 
     model = saved_model_pb2.SavedModel.FromString(path.read_bytes())
     if not model.meta_graphs:
-        raise WillNotLoad("tensorflow: no graph in the SavedModel; allowed: exactly one")
+        raise WillNotLoad("tensorflow: no graph in the SavedModel; expected: exactly one")
     # TensorFlow loads any other as it did in its first version: it runs the graph's own nodes and its saver.
     second = len(model.meta_graphs) == 1 and model.meta_graphs[0].HasField("object_graph_def")
     assets = PurePosixPath(path.relative_to(folder).parent.as_posix()) / "assets"
@@ -109,7 +110,7 @@ def _check(graph: _Graph, assets: PurePosixPath, manifest: Manifest) -> None:
                 refused.add(node.op)
     if refused:
         allowed = "operations that reckon in memory, in a SavedModel of TensorFlow 2"
-        raise WillNotLoad(f"tensorflow: operations {', '.join(sorted(refused))}; allowed: {allowed}")
+        raise WillNotLoad(f"tensorflow: operations {', '.join(sorted(refused))}; {wants(allowed)}")
 
 
 def _check_functions(graph: _Graph) -> None:
@@ -118,7 +119,7 @@ def _check_functions(graph: _Graph) -> None:
 
     for name, times in graph.names.items():
         if times > 1 or op_def_registry.get(name) is not None:
-            raise WillNotLoad(f"tensorflow: function {name!r}; allowed: each name once, and none of an operation")
+            raise WillNotLoad(f"tensorflow: function {name!r}; expected: each name once, and none of an operation")
 
 
 def _allowed(node: Any, graph: _Graph, runs: bool) -> bool:
@@ -134,10 +135,10 @@ def _check_table(graph: _Graph, function: Any, node: Any, assets: PurePosixPath,
     bound = graph.second and not graph.called[name] and name in graph.concrete
     asset = _captured_asset(graph, function, node) if bound else None
     if asset is None:
-        raise WillNotLoad(f"tensorflow: {name} reads a table from a file; allowed: from an asset of the bundle")
+        raise WillNotLoad(f"tensorflow: {name} reads a table from a file; expected: from an asset of the bundle")
     check_path(asset, "tensorflow: asset")
     if (assets / asset).as_posix() not in manifest.files:
-        raise WillNotLoad(f"tensorflow: asset {asset!r} is not in the bundle; allowed: files in {assets}")
+        raise WillNotLoad(f"tensorflow: asset {asset!r} is not in the bundle; expected: files in {assets}")
 
 
 def _captured_asset(graph: _Graph, function: Any, node: Any) -> str | None:

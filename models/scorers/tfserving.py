@@ -78,7 +78,7 @@ class _Rest:
         request = {"signature_name": self._parameters.signature, "inputs": inputs}
         document = self._client.ask("POST", f"{self._path}:predict", request, timeout_s)
         if not isinstance(document, dict) or "outputs" not in document:
-            raise AnswerMalformed("the answer has no `outputs`; allowed: the columnar format of predict")
+            raise AnswerMalformed("the answer has no `outputs`; expected: the columnar format of predict")
         outputs = document["outputs"]
         if isinstance(outputs, dict):  # several outputs have names; a single one has not
             outputs = only(outputs, self._parameters.output)
@@ -105,7 +105,7 @@ class _Grpc:
         found = self._client.call("/tensorflow.serving.ModelService/GetModelStatus", request, answer, timeout_s)
         states = [status.state for status in found.model_version_status if status.version == self._version]
         if _AVAILABLE not in states:
-            raise RequestRefused(f"version {self._version} is in state {states or 'unknown'}; allowed: {_AVAILABLE}")
+            raise RequestRefused(f"version {self._version} is in state {states or 'unknown'}; expected: {_AVAILABLE}")
 
     def predict(self, batch: pa.RecordBatch, timeout_s: float) -> Scores:
         request = self._messages["PredictRequest"](model_spec=self._spec(self._parameters.signature))
@@ -117,7 +117,7 @@ class _Grpc:
         found = self._client.call("/tensorflow.serving.PredictionService/Predict", request, answer, timeout_s)
         spec = found.model_spec
         if spec.HasField("version") and spec.version.value != self._version:
-            raise AnswerMalformed(f"version {spec.version.value} answered; allowed: {self._version}")
+            raise AnswerMalformed(f"version {spec.version.value} answered; expected: {self._version}")
         values = _values(only(found.outputs, self._parameters.output))
         return scores_of(values, batch.num_rows, self._output, self._column, self._place)
 
@@ -143,7 +143,7 @@ def _values(proto: Any) -> npt.NDArray[Any]:
     """The values of a TensorProto of numbers; a field with fewer values than the shape repeats its last."""
     shape = tuple(dim.size for dim in proto.tensor_shape.dim)
     if proto.dtype not in _NUMPY or min(shape, default=0) < 0:
-        raise AnswerMalformed(f"the answer has dtype {proto.dtype} and shape {shape}; allowed: numbers of known shape")
+        raise AnswerMalformed(f"the answer has dtype {proto.dtype} and shape {shape}; expected: numbers of known shape")
     size = 1
     for length in shape:
         size *= length  # Python's own whole numbers: a hostile shape does not overflow

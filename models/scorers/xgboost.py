@@ -93,7 +93,7 @@ class XgboostScorer(Scorer):
             allowed = ", ".join(_CLASSES)
             raise WillNotLoad(f"xgboost: objective {self._objective!r}; allowed for a class: {allowed}")
         if self._answers.kind == "regression" and self._objective.startswith("multi:"):
-            raise WillNotLoad(f"xgboost: objective {self._objective!r}; allowed: output class or probability")
+            raise WillNotLoad(f"xgboost: objective {self._objective!r}; expected: output class or probability")
 
 
 def _categories(booster: Any, names: Sequence[str], manifest: Manifest) -> dict[str, Categories]:
@@ -103,10 +103,10 @@ def _categories(booster: Any, names: Sequence[str], manifest: Manifest) -> dict[
     stated = stated_categories(manifest)
     for name in strings_of(manifest):
         if name not in categorical:
-            raise WillNotLoad(f"xgboost: input {name!r} is a string; allowed: numbers, or a categorical feature")
+            raise WillNotLoad(f"xgboost: input {name!r} is a string; expected: numbers, or a categorical feature")
     for name in stated:
         if name not in categorical:
-            raise WillNotLoad(f"xgboost: parameter categories names {name!r}; allowed: a categorical feature")
+            raise WillNotLoad(f"xgboost: parameter categories names {name!r}; expected: a categorical feature")
     if not categorical:
         return {}
     kept = booster.get_categories(export_to_arrow=True).to_arrow()
@@ -127,13 +127,13 @@ def _values(name: str, kept: Any, stated: Sequence[Any] | None) -> Sequence[Any]
         if kept is not None and not _kept_so(kept, stated):
             raise WillNotLoad(
                 f"xgboost: the categories that are stated for {name!r} are not the {len(kept)} that the file keeps; "
-                "allowed: those, in the order of training"
+                "expected: those, in the order of training"
             )
         return stated
     way_out = "or parameter categories with {input: [category, …]} in the order of training (of the DataFrame's dtype)"
     if kept is None:
         raise WillNotLoad(
-            f"xgboost: feature {name!r} is categorical, and the file does not keep its categories; allowed: a model "
+            f"xgboost: feature {name!r} is categorical, and the file does not keep its categories; expected: a model "
             f"trained by xgboost 3.1 or later on a DataFrame, {way_out}"
         )
     if pa.types.is_string(kept.type) and any(byte > 127 for byte in kept.buffers()[2] or b""):

@@ -58,7 +58,7 @@ def check_length_and_order(subject: Subject, scratch: Path) -> None:
     """One float64 for each row, in the order of the rows; the sample's rows do not all score the same."""
     batch = subject.batch(64)
     scores = _scores(subject, batch)
-    expect(len(np.unique(scores)) > 1, "all rows of the sample score the same; allowed: 2 different scores or more")
+    expect(len(np.unique(scores)) > 1, "all rows of the sample score the same; expected: 2 different scores or more")
     order = np.random.default_rng(3).permutation(64)
     expect_scores(_scores(subject, batch.take(pa.array(order))), scores[order], subject.tolerance, "rows shuffled")
 
@@ -105,11 +105,11 @@ def check_nan_is_no_score(subject: Subject, scratch: Path) -> None:
     scorer = load_scorer(subject.kind, folder, manifest, subject.allow_pickle)
     scores = scorer.score(prepare_inputs(sample.rows, manifest.inputs)[0])
     scorer.close()
-    expect(not np.isfinite(scores).any(), f"the bundle of `make_nan` scores {scores.tolist()}; allowed: no number")
+    expect(not np.isfinite(scores).any(), f"the bundle of `make_nan` scores {scores.tolist()}; expected: no number")
     write_golden(folder, manifest, sample.rows, [0.5] * sample.rows.num_rows)
     write_bundle(subject.kind, folder, {**sample.manifest, "golden": {"file": GOLDEN, "tolerance": 1.0}})
     verdict = Admission(None, allow_pickle=subject.allow_pickle).check_folder(folder)
-    expect(verdict.reason == "bad_output", f"admission says {verdict.reason}: {verdict.detail}; allowed: bad_output")
+    expect(verdict.reason == "bad_output", f"admission says {verdict.reason}: {verdict.detail}; expected: bad_output")
 
 
 def check_same_batch_scores_the_same(subject: Subject, scratch: Path) -> None:
@@ -167,7 +167,7 @@ def check_wrong_file(subject: Subject, scratch: Path) -> None:
         expect(said.startswith(f"{subject.kind}: ") and len(said) > len(subject.kind) + 8, f"it says only {said!r}")
         expect("\n" not in said, f"more than one line: {said!r}")
         return
-    raise ContractBroken(f"{subject.kind}: a spoilt bundle loads; allowed: WillNotLoad")
+    raise ContractBroken(f"{subject.kind}: a spoilt bundle loads; expected: WillNotLoad")
 
 
 def check_absent_file(subject: Subject, scratch: Path) -> None:
@@ -178,7 +178,7 @@ def check_absent_file(subject: Subject, scratch: Path) -> None:
         load_scorer(subject.kind, subject.folder, replace(subject.manifest, files={}), subject.allow_pickle)
     except WillNotLoad:
         return
-    raise ContractBroken(f"{subject.kind}: loads files that its manifest does not list; allowed: WillNotLoad")
+    raise ContractBroken(f"{subject.kind}: loads files that its manifest does not list; expected: WillNotLoad")
 
 
 def check_absent_library(subject: Subject, scratch: Path) -> None:
@@ -193,7 +193,7 @@ def check_absent_library(subject: Subject, scratch: Path) -> None:
         return
     finally:
         found.requires = required
-    raise ContractBroken(f"{subject.kind}: loads without the modules in `requires`; allowed: UnknownScorer")
+    raise ContractBroken(f"{subject.kind}: loads without the modules in `requires`; expected: UnknownScorer")
 
 
 def check_admission(subject: Subject, scratch: Path) -> None:

@@ -18,16 +18,15 @@ def expect(holds: bool, otherwise: str) -> None:
         raise ContractBroken(otherwise)
 
 
-def expect_scores(
-    found: npt.NDArray[np.float64], wanted: npt.NDArray[np.float64], tolerance: float, when: str
-) -> None:
+def expect_scores(found: npt.NDArray[np.float64], wanted: npt.NDArray[np.float64], tolerance: float, when: str) -> None:
     """Go on if both are of one shape and nowhere further apart than `tolerance`, absolutely.
 
     Raises:
         ContractBroken: naming `when`, the first row that differs, and both of its scores.
     """
-    expect(found.shape == wanted.shape, f"{when}: scores of shape {found.shape}; allowed: {wanted.shape}")
+    expect(found.shape == wanted.shape, f"{when}: scores of shape {found.shape}; expected: {wanted.shape}")
     apart = np.flatnonzero(~(np.abs(found - wanted) <= tolerance))
     if len(apart):
         row = apart[0]
-        raise ContractBroken(f"{when}: row {row} scores {found[row]:.12g}; allowed: {wanted[row]:.12g} ± {tolerance:g}")
+        said = f"{when}: row {row} scores {found[row]:.12g}"
+        raise ContractBroken(f"{said}; expected: {wanted[row]:.12g} ± {tolerance:g}")

@@ -90,7 +90,7 @@ def spoil_payload(folder: Path, manifest: Manifest) -> Manifest:
     """Overwrite each file of the payload with a line of text."""
     paths = payload_files(manifest)
     if not paths:
-        raise ValueError(f"{manifest.scorer}: the bundle has no payload to spoil; allowed: a `spoil` of its own")
+        raise ValueError(f"{manifest.scorer}: the bundle has no payload to spoil; expected: a `spoil` of its own")
     for path in paths:
         (folder / path).write_bytes(b"this is no model\n")
     return manifest

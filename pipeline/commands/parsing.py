@@ -92,7 +92,7 @@ def day(text: str) -> str:
     try:
         times.parse_instant_us(f"{text}T00:00:00Z")
     except ValueError:
-        raise argparse.ArgumentTypeError(f"{text!r} is not allowed; allowed: a day such as 2013-03-01") from None
+        raise argparse.ArgumentTypeError(f"{text!r} is not allowed; expected: a day such as 2013-03-01") from None
     return text
 
 
@@ -108,7 +108,7 @@ def pair(text: str) -> tuple[str, str]:
     """`key=value`."""
     key, separator, value = text.partition("=")
     if not separator or not key:
-        raise argparse.ArgumentTypeError(f"{text!r} is not allowed; allowed: key=value")
+        raise argparse.ArgumentTypeError(f"{text!r} is not allowed; expected: key=value")
     return key, value
 
 

@@ -61,7 +61,7 @@ def find_place(options: argparse.Namespace) -> Place:
         if value is None:
             raise SpecError(option, MISSING, "a value, or --job FILE to take it from")
     if str(store).startswith("memory:"):
-        raise InvalidStoreUrl(f"store {store!r} ends with this process; allowed: a path, s3://, gs:// or az:// URL")
+        raise InvalidStoreUrl(f"store {store!r} ends with this process; expected: a path, s3://, gs:// or az:// URL")
     key = getattr(options, "trusted_key", None) or model.get("trusted_key")
     return Place(
         store=ModelStore(str(store), str(name)),

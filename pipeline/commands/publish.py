@@ -90,16 +90,16 @@ def _ready(options: argparse.Namespace, bundle: Path) -> Built:
     """A ready bundle says everything itself: what contradicts it is a mistake."""
     for name in SAID:
         if getattr(options, name) not in (None, []):
-            raise CannotPublish(f"--{name} cannot be given: {options.path} has a {MANIFEST}; allowed: change it there")
+            raise CannotPublish(f"--{name} cannot be given: {options.path} has a {MANIFEST}; expected: change it there")
     built = copy_bundle(Path(options.path), bundle)
     if options.version not in (None, built.manifest.version):
-        raise CannotPublish(f"--version {options.version!r}: the bundle is {built.manifest.version!r}; allowed: that")
+        raise CannotPublish(f"--version {options.version!r}: the bundle is {built.manifest.version!r}; expected: that")
     return built
 
 
 def _new(options: argparse.Namespace, place: Place, temporary: Path, bundle: Path) -> Built:
     if options.version is None:
-        raise CannotPublish("--version is missing; allowed: a name that the store does not have yet")
+        raise CannotPublish("--version is missing; expected: a name that the store does not have yet")
     found = _found(options, place, temporary)
     texts = texts_among(found.description, options.inputs)
     rows = Rows(
@@ -113,7 +113,7 @@ def _new(options: argparse.Namespace, place: Place, temporary: Path, bundle: Pat
 def _found(options: argparse.Namespace, place: Place, temporary: Path) -> FoundModel:
     if options.path is None:
         if options.scorer is None:
-            raise CannotPublish("PATH is missing; allowed: a model, or --scorer KIND for a kind without files")
+            raise CannotPublish("PATH is missing; expected: a model, or --scorer KIND for a kind without files")
         return FoundModel(options.scorer, {}, Description())
     path, provenance = Path(options.path), Provenance()
     if is_reference(options.path):

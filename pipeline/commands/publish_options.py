@@ -123,7 +123,7 @@ def finite(text: str) -> float:
     except ValueError:
         number = math.nan
     if not math.isfinite(number):
-        raise argparse.ArgumentTypeError(f"{text!r} is not allowed; allowed: a finite number")
+        raise argparse.ArgumentTypeError(f"{text!r} is not allowed; expected: a finite number")
     return number
 
 

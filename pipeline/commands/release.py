@@ -65,7 +65,7 @@ def challenger(text: str) -> Challenger:
     """`v2=0.1` or `v2=10%`."""
     found = _SHARE.fullmatch(text)
     if not found:
-        raise argparse.ArgumentTypeError(f"{text!r} is not allowed; allowed: VERSION=SHARE such as v2=0.1 or v2=10%")
+        raise argparse.ArgumentTypeError(f"{text!r} is not allowed; expected: VERSION=SHARE such as v2=0.1 or v2=10%")
     return Challenger(found["version"], float(found["share"]) / (100 if found["percent"] else 1))
 
 

@@ -84,7 +84,7 @@ def _target(
         skipped.append((release, verdict))
     passed = "".join(f"; {_passed_over(*each)}" for each in skipped)
     first = f"release {past.in_force.sequence} is in force: nothing before it to go back to{passed}"
-    raise StoreError(f"{first}; allowed: --to SEQUENCE, or halflife models release")
+    raise StoreError(f"{first}; expected: --to SEQUENCE, or halflife models release")
 
 
 def _main(options: argparse.Namespace, place: Place, past: Past, target: Release, begin_us: int) -> Release:
@@ -168,6 +168,4 @@ def _said(release: Release) -> dict[str, Any]:
 
 
 def _passed_over(release: Release, verdict: Verdict) -> str:
-    return (
-        f"release {release.sequence} is passed over: version {verdict.version!r}: {verdict.reason}: {verdict.detail}"
-    )
+    return f"release {release.sequence} is passed over: version {verdict.version!r}: {verdict.reason}: {verdict.detail}"

@@ -64,7 +64,7 @@ def columns_of(avsc: str) -> tuple[Column, ...]:
     """
     node = json.loads(avsc)
     if not isinstance(node, dict) or node.get("type") != "record":
-        raise UnsupportedSchema(f"{str(node)[:80]!r} is not allowed; allowed: a record")
+        raise UnsupportedSchema(f"{str(node)[:80]!r} is not allowed; expected: a record")
     return _Converter().fields(node, "", ())
 
 
@@ -98,7 +98,7 @@ class _Converter:
         """Of null and one type: that type, nullable. Of several: a record with a nullable field for each."""
         kinds = [branch for branch in branches if branch != "null"]
         if not kinds:
-            raise UnsupportedSchema(f"{path}: null alone is not allowed; allowed: a type that has values")
+            raise UnsupportedSchema(f"{path}: null alone is not allowed; expected: a type that has values")
         if len(kinds) == 1:
             column = self._column(name, kinds[0], path, above)
             # An array or map has no null in BigQuery: it is empty instead.
@@ -117,7 +117,7 @@ class _Converter:
     def _array(self, name: str, node: Mapping[str, Any], path: str, above: tuple[str, ...]) -> Column:
         item = self._column(name, node["items"], path, above)
         if item.mode == REPEATED:
-            raise UnsupportedSchema(f"{path}: an array or map in an array is not allowed; allowed: in a record in it")
+            raise UnsupportedSchema(f"{path}: an array or map in an array is not allowed; expected: in a record in it")
         return replace(item, mode=REPEATED)
 
     def _map(self, name: str, node: Mapping[str, Any], path: str, above: tuple[str, ...]) -> Column:

@@ -17,6 +17,7 @@ from pipeline.endpoints.bigquery_address import TableAddress
 from pipeline.endpoints.bigquery_rows import arrow_schema_of, rows_of
 from pipeline.endpoints.bigquery_schema import columns_of
 from pipeline.endpoints.bigquery_tables import WRITE_EMULATOR, TableUnwritable
+from schemas.expectations import wants
 from schemas.records import avsc
 
 # A request may have 10 MB, and so may a row.
@@ -36,7 +37,7 @@ def serialised(rows: pa.RecordBatch) -> Iterator[bytes]:
         return
     if rows.num_rows == 1:
         allowed = f"{_MOST_BYTES}, or a sink of files"
-        raise TableUnwritable(f"a row of {len(message)} bytes is not allowed; allowed: {allowed}")
+        raise TableUnwritable(f"a row of {len(message)} bytes is not allowed; {wants(allowed)}")
     half = rows.num_rows // 2
     yield from serialised(rows.slice(0, half))
     yield from serialised(rows.slice(half))

@@ -108,7 +108,7 @@ def differences(columns: Sequence[Column], found: Sequence[Any], path: str = "")
             continue
         kind, mode = _SAME.get(field["type"], field["type"]), field.get("mode", NULLABLE)
         if kind != column.kind or mode not in (column.mode, NULLABLE if column.mode == "REQUIRED" else column.mode):
-            problems.append(f"{name} is {kind}, {mode}; allowed: {column.kind}, {column.mode}")
+            problems.append(f"{name} is {kind}, {mode}; expected: {column.kind}, {column.mode}")
         elif column.fields:
             problems += differences(column.fields, field.get("fields", []), f"{name}.")
     required = [name for name, field in there.items() if field.get("mode") == "REQUIRED"]

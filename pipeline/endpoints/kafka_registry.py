@@ -105,11 +105,11 @@ def _checked(found: Any, registry: str, number: int) -> str:
         raise SchemaUnknown(f"{about} is not there")
     kind = found.get("schemaType", "AVRO")
     if kind != "AVRO":
-        raise SchemaUnknown(f"{about} is of type {kind}; allowed: AVRO")
+        raise SchemaUnknown(f"{about} is of type {kind}; expected: AVRO")
     if found.get("references"):
-        raise SchemaUnknown(f"{about} refers to other subjects, which is not supported; allowed: all in one schema")
+        raise SchemaUnknown(f"{about} refers to other subjects, which is not supported; expected: all in one schema")
     try:
         vetted(found["schema"])
     except MalformedSchema as error:
-        raise SchemaUnknown(f"{about}: {error}; allowed: an Avro record with the event's columns") from None
+        raise SchemaUnknown(f"{about}: {error}; expected: an Avro record with the event's columns") from None
     return str(found["schema"])

@@ -54,7 +54,7 @@ def _named(option: str, value: str | None, form: re.Pattern[str], allowed: str) 
     if not value:
         return fail(option, "is not given", f"{option}={allowed}")
     if form.fullmatch(value) is None:
-        return fail(option, f"{value!r} is not allowed", f"allowed: {allowed}")
+        return fail(option, f"{value!r} is not allowed", f"expected: {allowed}")
     return ok(option, f"{value} (that it exists was not asked)")
 
 
@@ -136,7 +136,7 @@ def _service_options(given: Sequence[str]) -> Finding:
     check = "--dataflow_service_options"
     wrong = [option for option in given if _SERVICE_OPTION.fullmatch(option) is None]
     if wrong:
-        return fail(check, f"{wrong[0]!r} is not allowed", "allowed: name or name=value, with commas between them")
+        return fail(check, f"{wrong[0]!r} is not allowed", "expected: name or name=value, with commas between them")
     return ok(check, ", ".join(given) or "none, and none is needed")
 
 

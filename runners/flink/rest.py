@@ -28,7 +28,7 @@ def rest_url(master: str) -> str:
     except ValueError:
         whole = False
     if not whole:
-        raise NoFlink(f"{master!r} is no address; allowed: host:port, or http(s)://host:port")
+        raise NoFlink(f"{master!r} is no address; expected: host:port, or http(s)://host:port")
     return url
 
 
@@ -81,7 +81,7 @@ def number(document: Any, key: str, path: str) -> int:
     """A whole number of an answer. Raises `NoFlink`."""
     value = document.get(key) if isinstance(document, dict) else None
     if not isinstance(value, int) or isinstance(value, bool):
-        raise NoFlink(f"{path}: {key} is {str(value)[:40]!r}; allowed: a whole number, as Flink gives it")
+        raise NoFlink(f"{path}: {key} is {str(value)[:40]!r}; expected: a whole number, as Flink gives it")
     return value
 
 
@@ -89,7 +89,7 @@ def text(document: Any, key: str, path: str) -> str:
     """A text of an answer. Raises `NoFlink`."""
     value = document.get(key) if isinstance(document, dict) else None
     if not isinstance(value, str):
-        raise NoFlink(f"{path}: {key} is {str(value)[:40]!r}; allowed: a text, as Flink gives it")
+        raise NoFlink(f"{path}: {key} is {str(value)[:40]!r}; expected: a text, as Flink gives it")
     return value
 
 

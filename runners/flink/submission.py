@@ -27,7 +27,7 @@ def check_submission(arguments: Sequence[str]) -> None:
         return
     jar = flink.flink_job_server_jar
     if jar and is_no_jar(jar):
-        raise CannotSubmit(f"--flink_job_server_jar: {jar!r} is no jar; allowed: a file or URL of Beam's job server")
+        raise CannotSubmit(f"--flink_job_server_jar: {jar!r} is no jar; expected: a file or URL of Beam's job server")
     # Imported here: every job's start imports this module, and few of them use Flink.
     from apache_beam.runners.portability.flink_runner import MAGIC_HOST_NAMES
 
@@ -49,4 +49,4 @@ def _connect(master: str) -> None:
         raise CannotSubmit(f"--flink_master: {error}") from None
     except OSError as error:
         said = error.strerror or str(error)
-        raise CannotSubmit(f"--flink_master: {master!r} takes no connection ({said}); allowed: {allowed}") from None
+        raise CannotSubmit(f"--flink_master: {master!r} takes no connection ({said}); expected: {allowed}") from None

@@ -28,9 +28,7 @@ _PAUSE_SECONDS = 1.0
 _POOL = "runners.flink.pool_server"
 
 
-def keep(
-    command: Sequence[str], ended: threading.Event, say: Callable[[str], None], look: Callable[[], None]
-) -> None:
+def keep(command: Sequence[str], ended: threading.Event, say: Callable[[str], None], look: Callable[[], None]) -> None:
     """Runs `command`, and again a second after it has ended, until `ended` is set; then ends it.
 
     Meanwhile it calls `look` every second.
@@ -108,7 +106,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     given = parser.parse_args(arguments)
     if why := cannot_listen(given.host, given.port):
         print(f"--host {given.host}: --port {given.port}: nothing can listen there ({why}); "
-              f"allowed: an address of this machine and a free port", file=sys.stderr)  # fmt: skip
+              f"expected: an address of this machine and a free port", file=sys.stderr)  # fmt: skip
         return 1
     ended = threading.Event()
 

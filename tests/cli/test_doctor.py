@@ -61,7 +61,7 @@ def test_wrong_spec_exits_2_with_its_path(patient: Patient) -> None:
     ("setting", "says"),
     [
         ("events={columns: null, uri: @, format: json, event_id: id, event_time: when}", "events.columns"),
-        ("features[0]=dely", "features[0]: 'dely' is not allowed; allowed: one of the event columns"),
+        ("features[0]=dely", "features[0]: 'dely' is not allowed; expected: one of the event columns"),
         ("sinks.scores=kafka://nowhere/scores", "sinks.scores: 'kafka://nowhere/scores' is not allowed"),
     ],
     ids=["columns", "feature", "sink"],

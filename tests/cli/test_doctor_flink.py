@@ -96,7 +96,7 @@ def test_junk_for_an_answer_is_one_clear_line(
 def test_master_that_is_no_address_fails_without_being_asked(master: str, jar: str) -> None:
     findings = {each.check: each for each in check(STREAM, [f"--flink_master={master}", jar], 8 * GIB)}
     assert findings["--flink_master"].verdict == "fail"
-    assert "is no address; allowed: host:port" in findings["--flink_master"].found
+    assert "is no address; expected: host:port" in findings["--flink_master"].found
 
 
 def environment(url: str | None, *words: str) -> Finding:

@@ -69,7 +69,7 @@ def test_bundle_that_never_answers_is_refused_in_the_time_that_the_job_allows(tm
 def test_time_limit_is_a_duration(tmp_path: Path, job: Path, text: str) -> None:
     ran = halflife("models", "check", tmp_path, "--job", job, "--set", f"model.admission_timeout={text}")
     assert (ran.code, ran.err.count("\n")) == (2, 1)
-    assert f"model.admission_timeout: '{text}' is not allowed; allowed: a duration" in ran.err
+    assert f"model.admission_timeout: '{text}' is not allowed; expected: a duration" in ran.err
 
 
 @pytest.mark.parametrize(("build", "reason"), FIRST_FAULT, ids=[build.__name__ for build, _ in FIRST_FAULT])
@@ -130,7 +130,7 @@ def test_version_in_the_store_is_checked_as_the_job_would(models: Models, tmp_pa
     assert halflife("models", "check", "v1", "--job", job, "--json").json["admitted"]
     columns = '{"delay": "string", "distance": "integer", "weekend": "boolean", "carrier": "string"}'
     wrong = halflife("models", "check", "v1", "--job", job, "--set", f"events.columns={columns}", "--json").json
-    assert (wrong["reason"], "allowed: number" in wrong["detail"]) == ("wrong_inputs", True)
+    assert (wrong["reason"], "expected: number" in wrong["detail"]) == ("wrong_inputs", True)
 
 
 def test_missing_folder_is_incomplete(tmp_path: Path) -> None:

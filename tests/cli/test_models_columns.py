@@ -126,8 +126,8 @@ def test_chosen_column_is_scored(make: Callable[[Path], Trained], column: int, m
     [
         ((), "by --setting column=0 to 1"),
         (("--setting", "column=2"), "column 2; allowed: 0 to 1"),
-        (("--setting", "column=-1"), "column -1; allowed: a position, from 0 on"),
-        (("--setting", "column=true"), "column True; allowed: a position, from 0 on"),
+        (("--setting", "column=-1"), "column -1; expected: a position, from 0 on"),
+        (("--setting", "column=true"), "column True; expected: a position, from 0 on"),
     ],
 )
 def test_column_that_is_none_is_refused_in_words(
@@ -166,4 +166,4 @@ def test_column_of_a_model_of_one_output_is_refused(
     made = boosted(tmp_path, labelled, objective=objective)
     ran = publish(models, made, *output, "--setting", "column=0")
     assert (ran.code, ran.json["reason"]) == (1, "will_not_load"), ran
-    assert "column 0; allowed: none, the model has one output" in ran.json["detail"]
+    assert "column 0; expected: none, the model has one output" in ran.json["detail"]

@@ -150,7 +150,7 @@ def test_store_and_model_come_from_the_job(models: Models, tmp_path: Path) -> No
 
 def test_store_must_be_named(models: Models) -> None:
     ran = halflife("models", "list", "--store", models.url)
-    assert (ran.code, ran.err) == (2, "halflife: --model: missing; allowed: a value, or --job FILE to take it from\n")
+    assert (ran.code, ran.err) == (2, "halflife: --model: missing; expected: a value, or --job FILE to take it from\n")
     assert halflife("models", "list", "--store", "memory://x", "--model", "late").code == 1
 
 

@@ -157,7 +157,7 @@ def test_matrix_takes_its_columns_from_the_sample(models: Models, sample: Path, 
     models.json("publish", tmp_path / "matrix" / "model.skops", *NEW, "--sample", tmp_path / "numbers.parquet")
     assert [each["name"] for each in manifest(models)["inputs"]] == columns
     ran = models("publish", tmp_path / "matrix" / "model.skops", "--version", "n2", "--sample", sample)
-    assert (ran.code, "are 4; allowed: 3 in the model's order" in ran.err) == (1, True)
+    assert (ran.code, "are 4; expected: 3 in the model's order" in ran.err) == (1, True)
 
 
 def test_saved_model_folder_is_published_by_its_signature(models: Models, sample: Path, tmp_path: Path) -> None:
@@ -234,15 +234,15 @@ def test_kind_without_files_is_published_by_its_settings(models: Models) -> None
 
 
 REFUSED = {
-    "no file": (("absent.skops", *NEW), "absent.skops does not exist; allowed: a SavedModel folder"),
+    "no file": (("absent.skops", *NEW), "absent.skops does not exist; expected: a SavedModel folder"),
     "no model": (("pyproject.toml", *NEW), "pyproject.toml is no model"),
     "no path": (NEW, "PATH is missing"),
     "no version": (("{skops}",), "--version is missing"),
     "unknown input": (("{skops}", *NEW, "--input", "dely:number"), "--input 'dely' is no input of the model"),
     "no sample": (("{skops}", *NEW, "--sample", "absent.csv"), "--sample absent.csv: there is no such file or folder"),
-    "other sample": (("{skops}", *NEW, "--sample", "pyproject.toml"), "allowed: a .parquet, .csv or .avro file"),
+    "other sample": (("{skops}", *NEW, "--sample", "pyproject.toml"), "expected: a .parquet, .csv or .avro file"),
     "no key": (("{skops}", *NEW, "--input", "carrier:string", "--sign_key", "x.pem"), "signing key 'x.pem'"),
-    "no registry": (("models:/late", *NEW), "'models:/late' is not allowed; allowed: models:/NAME@ALIAS"),
+    "no registry": (("models:/late", *NEW), "'models:/late' is not allowed; expected: models:/NAME@ALIAS"),
     "bad name": (("{skops}", "--version", "../v", "--input", "carrier:string"), "version: '../v' is not allowed"),
 }
 
@@ -263,7 +263,7 @@ MISUSED = ["--input=n", "--input=n:float", "--input=n:integer=1.5", "--quality=a
 def test_bad_usage_exits_with_2_and_one_line(models: Models, skops: Path, word: str) -> None:
     ran = models("publish", skops, *NEW, word)
     assert (ran.code, ran.out, ran.err.count("\n")) == (2, "", 1)
-    assert "not allowed; allowed: " in ran.err
+    assert "not allowed; expected: " in ran.err
 
 
 def test_damaged_model_is_refused_in_one_line(models: Models, tmp_path: Path) -> None:
@@ -290,7 +290,7 @@ def test_nothing_secret_is_published_or_printed(
     ran = models(*words, "--param", "key=hush-hush-hush")
     assert (ran.code, ran.err) == (
         1,
-        "halflife: the manifest would hold the value of AWS_SECRET_ACCESS_KEY; allowed: no secrets\n",
+        "halflife: the manifest would hold the value of AWS_SECRET_ACCESS_KEY; expected: no secrets\n",
     )
     ran = models(*words, "--data", "s3://id:hush@bucket/train?sig=hush")
     assert ran.code == 0

@@ -78,10 +78,10 @@ def test_release_that_cannot_be_obeyed_is_refused_in_one_line(
 
 MISUSED = [
     ((), "the following arguments are required: --champion"),
-    (("--champion", "v1", "--challenger", "v2"), "'v2' is not allowed; allowed: VERSION=SHARE"),
-    (("--champion", "v1", "--from", "soon"), "'soon' is not allowed; allowed: an RFC 3339 time"),
+    (("--champion", "v1", "--challenger", "v2"), "'v2' is not allowed; expected: VERSION=SHARE"),
+    (("--champion", "v1", "--from", "soon"), "'soon' is not allowed; expected: an RFC 3339 time"),
     (("--champion", "v1", "--poll", "5"), "'5' is not a duration"),
-    (("--champion", "v1", "--set", "model.poll=1s"), "--set: 'model.poll=1s' is not allowed; allowed: only together"),
+    (("--champion", "v1", "--set", "model.poll=1s"), "--set: 'model.poll=1s' is not allowed; expected: only together"),
     (("--champion", "v1", "--job", "absent.yaml"), "--job: 'absent.yaml' is not allowed"),
 ]
 

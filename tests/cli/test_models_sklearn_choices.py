@@ -69,16 +69,16 @@ def test_of_a_classifier_of_several_outputs_one_is_chosen(models: Models, tmp_pa
 @pytest.mark.parametrize(
     ("model", "words", "says"),
     [
-        (LINES, [], "no column chosen of the 2 that it answers with; allowed: one, by --setting column=0 to 1"),
+        (LINES, [], "no column chosen of the 2 that it answers with; expected: one, by --setting column=0 to 1"),
         (LINES, ["--setting", "column=2"], "column 2 of the 2 that it answers with"),
-        (LINES, ["--setting", "column=-1"], "column -1; allowed: a place"),
+        (LINES, ["--setting", "column=-1"], "column -1; expected: a place"),
         (LINES, ["--setting", "method=score_samples"], "LinearRegression has no score_samples"),
-        (FOREST, ["--output", "class", "--setting", "method=score_samples"], "allowed: predict for output class"),
+        (FOREST, ["--output", "class", "--setting", "method=score_samples"], "expected: predict for output class"),
         (FOREST, ["--output", "probability"], "regression by --setting method=score_samples"),
-        (FOREST, ["--output", "regression", "--setting", "column=0"], "column 0; allowed: none"),
+        (FOREST, ["--output", "regression", "--setting", "column=0"], "column 0; expected: none"),
         (BOTH, ["--output", "class"], "answers for 2 outputs"),
         (LinearSVC().fit(ROWS, CLASSES), ["--output", "probability"], "class by --setting method=predict"),
-        (StandardScaler().fit(ROWS), ["--output", "regression"], "allowed: an estimator that answers"),
+        (StandardScaler().fit(ROWS), ["--output", "regression"], "expected: an estimator that answers"),
     ],
 )
 def test_what_cannot_be_done_is_refused_in_words(

@@ -97,7 +97,7 @@ def test_table_that_is_there_is_used_and_one_that_does_not_fit_is_refused(bigque
     ensure_table(LETTERS, "DeadLetter", "sinks.dead_letters")
     fields = bigquery.tables["letters"]["schema"]["fields"]
     fields[0]["type"], fields[1]["name"], fields[2]["mode"] = "INTEGER", "other", "NULLABLE"
-    said = "stage is INTEGER, REQUIRED; allowed: STRING, REQUIRED; error is missing .STRING, REQUIRED.; other is REQU"
+    said = "stage is INTEGER, REQUIRED; expected: STRING, REQUIRED; error is missing .STRING, REQUIRED.; other is REQU"
     with pytest.raises(TableUnwritable, match=f"sinks.dead_letters: {ROOT}.letters does not fit DeadLetter: {said}"):
         ensure_table(LETTERS, "DeadLetter", "sinks.dead_letters")
 
@@ -174,5 +174,5 @@ def test_batch_larger_than_a_request_goes_in_several(bigquery: BigqueryServer, l
 
 
 def test_row_that_no_request_holds_is_named_by_its_size() -> None:
-    with pytest.raises(TableUnwritable, match=r"a row of 95\d+ bytes is not allowed; allowed: 9000000, or a sink of"):
+    with pytest.raises(TableUnwritable, match=r"a row of 95\d+ bytes is not allowed; expected: 9000000, or a sink of"):
         list(serialised(rows(1, payload=bytes(9_500_000))))

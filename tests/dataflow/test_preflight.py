@@ -62,7 +62,7 @@ def test_without_credentials_buckets_are_not_checked_and_never_ok(no_credentials
     ("words", "name", "verdict", "says"),
     [
         (["--project="], "--project", "fail", "--project=the id of a project"),
-        (["--project=My_Project"], "--project", "fail", "allowed: the id of a project"),
+        (["--project=My_Project"], "--project", "fail", "expected: the id of a project"),
         (["--region=europe"], "--region", "fail", "europe-west1"),
         (["--temp_location=/tmp"], "--temp_location", "fail", "gs://bucket/folder"),
         (["--temp_location="], "--temp_location", "fail", "is not given"),

@@ -148,4 +148,4 @@ def test_runner_that_does_not_read_messages_is_refused(pubsub: PubsubServer, flo
     outcome = flow.run(spec_of(flow, f"pubsub://{PROJECT}/local?timestamp_attribute=at"))
     source.delete()
     assert outcome.code == 2
-    assert "allowed: it with --runner=DataflowRunner, which reads it" in outcome.err
+    assert "expected: it with --runner=DataflowRunner, which reads it" in outcome.err

@@ -179,7 +179,7 @@ def test_a_template_cannot_replace_what_its_runs_would(
     place = gcs_server.create_bucket("replacing")
     made = submit(place, world, f"--template_location={place}/templates/flights", "--sinks=replace")
     assert (made.code, made.bodies) == (2, [])
-    assert "--sinks: 'replace' is not allowed; allowed: append or new for a template" in capsys.readouterr().err
+    assert "--sinks: 'replace' is not allowed; expected: append or new for a template" in capsys.readouterr().err
 
 
 def test_bounded_events_are_a_batch_job(world: DataflowRecorder, gcs_server: GcsServer, tmp_path: Path) -> None:

@@ -149,7 +149,7 @@ def test_a_model_name_that_is_not_in_the_store_is_bad_usage(flow: Flow, name: st
     spec["model"]["name"] = name
     outcome = flow.run(spec)
     assert outcome.code == 2
-    assert f"model.name: '{name}' is not allowed; allowed: a model of" in outcome.err
+    assert f"model.name: '{name}' is not allowed; expected: a model of" in outcome.err
     assert outcome.err.rstrip().endswith(": trips")
     assert not (flow.root / "scores").exists() or not list((flow.root / "scores").iterdir())
 

@@ -127,7 +127,7 @@ def test_job_without_a_broker_ends_with_one_line_and_exit_code_1(capsys: pytest.
 
 def test_avro_topic_without_a_schema_is_refused_before_anyone_is_asked(capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["--set", "events.uri=kafka://127.0.0.1:1/flights", "--set", "events.format=avro"]) == 2
-    assert "allowed: schema=FILE with the records' schema, or registry=URL" in capsys.readouterr().err
+    assert "expected: schema=FILE with the records' schema, or registry=URL" in capsys.readouterr().err
 
 
 def test_broker_that_dies_is_waited_for_and_its_partitions_are_not_idle(

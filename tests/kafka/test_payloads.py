@@ -115,7 +115,7 @@ def test_damaged_datum_keeps_its_frame_in_the_dead_letter(framed: Any, registry:
 
 @pytest.mark.parametrize(
     ("schema", "kind", "said"),
-    [(JSON, "JSON", "is of type JSON; allowed: AVRO"), ("string", "AVRO", "is no record")],
+    [(JSON, "JSON", "is of type JSON; expected: AVRO"), ("string", "AVRO", "is no record")],
 )
 def test_schema_of_another_kind_is_named(
     framed: Any, registry: RegistryServer, schema: Any, kind: str, said: str

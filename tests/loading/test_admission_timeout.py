@@ -59,7 +59,7 @@ def test_bundle_that_never_answers_is_refused_in_time_and_its_loop_ended(tmp_pat
     endless(store, tmp_path, "v1")
     verdict = Admission(store, COLUMNS, timeout_s=0.5).check_version("v1")
     assert (verdict.admitted, verdict.reason, verdict.final) == (False, "timed_out", True)
-    assert verdict.detail == "its proofs took longer than 0.5 s; allowed: within model.admission_timeout"
+    assert verdict.detail == "its proofs took longer than 0.5 s; expected: within model.admission_timeout"
     for thread in threading.enumerate():
         if thread.name == "prove-v1":
             thread.join(60)

@@ -78,7 +78,7 @@ def test_other_servers_may_not_be_asked(url: str, hosts: str) -> None:
     ],
 )
 def test_strange_urls_are_refused(url: str) -> None:
-    with pytest.raises(InvalidManifest, match=r"^parameters\.url: .* allowed: http://host\[:port\]"):
+    with pytest.raises(InvalidManifest, match=r"^parameters\.url: .* expected: http://host\[:port\]"):
         parse_address(url, SCHEMES)
 
 
@@ -98,7 +98,7 @@ def test_a_password_in_a_url_is_refused_and_not_shown() -> None:
 
 
 def test_an_unreadable_entry_of_the_list_refuses() -> None:
-    with pytest.raises(WillNotLoad, match="HALFLIFE_REMOTE_HOSTS has '\\*'; allowed"):
+    with pytest.raises(WillNotLoad, match="HALFLIFE_REMOTE_HOSTS has '\\*'; expected"):
         check_allowed(parse_address("https://a.org", SCHEMES), {HOSTS: "*"})
 
 

@@ -111,8 +111,8 @@ def test_a_pushback_of_the_server_is_kept(rpc: Scripted, turned: Turned, tmp_pat
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        ({"version": "v2"}, "version 'v2' answered; allowed: 'v1'"),
-        ({"scores": [0.1, 0.2]}, r"shape \(2,\); allowed: \(4,\)"),
+        ({"version": "v2"}, "version 'v2' answered; expected: 'v1'"),
+        ({"scores": [0.1, 0.2]}, r"shape \(2,\); expected: \(4,\)"),
         ({"shape": [2**40, 2**40]}, "4 values for shape"),
         ({"shape": [-4]}, r"shape \[-4\]"),
         ({"datatype": "INT8"}, "32 values for shape"),
@@ -147,7 +147,7 @@ def test_an_unpinned_version_may_not_change(rpc: Scripted, tmp_path: Path) -> No
     parameters = {key: value for key, value in BASE.items() if key != "version"} | {"output": "score"}
     scorer = paced(OpenInferenceScorer, tmp_path, {**parameters, "url": rpc.url}, Turned().pace())
     np.testing.assert_array_equal(scorer.score(batch(1)), [0.5])
-    with pytest.raises(PartlyScored, match="version 'v2' answered; allowed: 'v1'"):
+    with pytest.raises(PartlyScored, match="version 'v2' answered; expected: 'v1'"):
         scorer.score(batch(1))
 
 

@@ -83,7 +83,7 @@ def test_predictions_that_are_objects_are_read_by_name(
 
 def test_another_variant_may_not_answer(moto: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     queue(moto, "0.5,0.5,0.5,0.5,0.5,0.5", variant="green")
-    with pytest.raises(PartlyScored, match="answer malformed: variant 'green' answered; allowed: 'blue'"):
+    with pytest.raises(PartlyScored, match="answer malformed: variant 'green' answered; expected: 'blue'"):
         through_moto(moto, monkeypatch, tmp_path, variant="blue").score(batch(6))
 
 
@@ -176,7 +176,7 @@ def test_nobody_at_the_endpoint_is_unavailable(endpoint: ScriptedServer, turned:
     ("change", "refusal", "said"),
     [
         ({"url": "sagemaker://us-east-1/other"}, WillNotLoad, "sagemaker://us-east-1/other may not be asked"),
-        ({"url": "sagemaker://us-east-1"}, InvalidManifest, "allowed: sagemaker://region/endpoint"),
+        ({"url": "sagemaker://us-east-1"}, InvalidManifest, "expected: sagemaker://region/endpoint"),
         ({"model": "late"}, InvalidManifest, "parameters.model: unknown key"),
     ],
 )

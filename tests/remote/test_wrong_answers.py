@@ -69,14 +69,14 @@ def test_the_request_is_the_documented_one(scripted: ScriptedServer, tmp_path: P
         (b"[" * 100_000, "no JSON"),
         (b"{}", "no `outputs`"),
         (b"[1]", "no `outputs`"),
-        (b'{"outputs": [[0.1], [0.2], [0.3]]}', r"shape \(3, 1\); allowed: \(4,\)"),
+        (b'{"outputs": [[0.1], [0.2], [0.3]]}', r"shape \(3, 1\); expected: \(4,\)"),
         (b'{"outputs": [0.1, 0.2, 0.3, 0.4, 0.5]}', r"shape \(5,\)"),
-        (b'{"outputs": 0.1}', "allowed: a list of numbers"),
-        (b'{"outputs": ["a", "b", "c", "d"]}', "'a'; allowed: numbers"),
+        (b'{"outputs": 0.1}', "expected: a list of numbers"),
+        (b'{"outputs": ["a", "b", "c", "d"]}', "'a'; expected: numbers"),
         (b'{"outputs": [[0.1], [0.2, 0.3], [0.4], [0.5]]}', "no array of numbers"),
         (b'{"outputs": [[0.1, 0.2, 0.3]]}', r"shape \(1, 3\)"),
         (b'{"outputs": [[1, 2, 3], [1, 2, 3], [1, 2, 3], [1, 2, 3]]}', "3 values per record"),
-        (b'{"outputs": {"a": [1, 1, 1, 1], "b": [1, 1, 1, 1]}}', "outputs a, b; allowed: exactly one"),
+        (b'{"outputs": {"a": [1, 1, 1, 1], "b": [1, 1, 1, 1]}}', "outputs a, b; expected: exactly one"),
         (b'{"outputs": [' + b"1" * 400 + b", 0, 0, 0]}", "no array of numbers"),
         (b'{"outputs": [' + b"1" * 5000 + b", 0, 0, 0]}", "no JSON"),
         (b'{"outputs": "' + b"x" * 2_000_000 + b'"}', "larger than 1048576 bytes"),
@@ -98,7 +98,7 @@ def test_a_compressed_answer_is_not_unpacked(scripted: ScriptedServer, tmp_path:
     scorer = loaded(tmp_path, "tfserving", serving(scripted, lambda request: reply))
     assert failures_of(scorer)[0] == (
         "AnswerMalformed",
-        "POST /v1/models/late/versions/3:predict: the answer is compressed; allowed: identity, as asked for",
+        "POST /v1/models/late/versions/3:predict: the answer is compressed; expected: identity, as asked for",
     )
 
 

@@ -119,12 +119,12 @@ def test_tree_that_lost_a_line_is_refused_and_the_process_lives(tmp_path: Path) 
         ("regression", {}, "objective 'regression'; allowed for a probability: binary"),
         ("regression", {"output": {"kind": "class"}}, "objective 'regression'; allowed for a class: binary"),
         ("poisson", {"output": {"kind": "class"}}, "objective 'poisson'; allowed for a class: binary"),
-        ("binary", {"inputs": NUMBERS[:2]}, "inputs delay, distance; allowed: the trained delay, distance, weekend"),
+        ("binary", {"inputs": NUMBERS[:2]}, "inputs delay, distance; expected: the trained delay, distance, weekend"),
         ("binary", {"parameters": {"threads": 1}}, "parameter 'threads' is unknown; allowed: classes"),
         (
             "binary",
             {"inputs": [*NUMBERS[:2], {"name": "weekend", "type": "string"}]},
-            "'weekend' is a string; allowed: numbers, or a",
+            "'weekend' is a string; expected: numbers, or a",
         ),
     ],
 )

@@ -116,7 +116,7 @@ def loaded(make: Callable[[Path], dict[str, Any]], folder: Path, allow_pickle: b
 @pytest.mark.parametrize(
     ("make", "said"),
     [
-        (sklearn_pickle, "model/model.pkl of flavour sklearn is a pickle, which can do anything; allowed: .* by skops"),
+        (sklearn_pickle, "model/model.pkl of flavour sklearn is a pickle, which can do anything; expected: .* skops"),
         (pyfunc, "flavours .*python_function.* are code or pickles"),
     ],
 )
@@ -173,7 +173,7 @@ def test_file_outside_the_model_is_refused(tmp_path: Path, allow_pickle: bool) -
 
 def test_inputs_that_the_signature_does_not_have_are_refused(tmp_path: Path) -> None:
     inputs = [*NUMBERS[:2], {"name": "weekday", "type": "boolean"}]
-    with pytest.raises(WillNotLoad, match="inputs delay, distance, weekday; allowed: the signature's delay, distance"):
+    with pytest.raises(WillNotLoad, match="inputs delay, distance, weekday; expected: the signature's delay, distance"):
         loaded(pyfunc, tmp_path, allow_pickle=True, inputs=inputs)
 
 
@@ -218,7 +218,7 @@ def test_value_that_the_signature_cannot_hold_is_an_error_of_its_record(tmp_path
     scorer = loaded(lambda folder: answering(folder, total, columns), tmp_path, allow_pickle=True)
     with pytest.raises(PartlyScored) as caught:
         scorer.score(pa.RecordBatch.from_pydict({"a": [7, 2**31, -1]}))
-    detail = "input 'a': 2147483648 is no int32 without loss; allowed: what the signature's type can hold"
+    detail = "input 'a': 2147483648 is no int32 without loss; expected: what the signature's type can hold"
     assert caught.value.failures == {1: ("NotOfSignature", detail)}
     np.testing.assert_array_equal(caught.value.scores[[0, 2]], [7.0, -1.0])
 
@@ -234,19 +234,19 @@ INTEGER: list[dict[str, Any]] = [{"name": "a", "type": "integer", "nullable": Tr
             total,
             {"a": np.array([1], np.int32)},
             {"inputs": INTEGER},
-            "'a' may be null, and the signature's int32 cannot; allowed",
+            "'a' may be null, and the signature's int32 cannot; expected",
         ),
-        (total, {"a": ["x"]}, {"inputs": INTEGER}, "'a' is of type integer, the signature's is string; allowed: str"),
-        (total, BYTES, {}, "input 'a' is binary in the signature; allowed: one plain value"),
-        (total, {"a": [[1, 2]]}, {"inputs": INTEGER}, r"'a' is Array\(long\).* in the signature; allowed: one plain"),
+        (total, {"a": ["x"]}, {"inputs": INTEGER}, "'a' is of type integer, the signature's is string; expected: str"),
+        (total, BYTES, {}, "input 'a' is binary in the signature; expected: one plain value"),
+        (total, {"a": [[1, 2]]}, {"inputs": INTEGER}, r"'a' is Array\(long\).* in the signature; expected: one plain"),
         (
             lambda rows: rows,
             TWO,
             {},
             "answers each row with 2 numbers; allowed for a regression: one, by .*column=0 to 1, or .* columns a, b",
         ),
-        (lambda rows: rows, TWO, {"parameters": {"output": "c"}}, "has no column 'c'; allowed: columns a, b"),
-        (lambda rows: ["yes"] * len(rows), TWO, {}, "texts or mixed types; allowed: numbers, or parameter classes"),
+        (lambda rows: rows, TWO, {"parameters": {"output": "c"}}, "has no column 'c'; expected: columns a, b"),
+        (lambda rows: ["yes"] * len(rows), TWO, {}, "texts or mixed types; expected: numbers, or parameters.classes"),
         (lambda rows: rows, TWO, {"output": {"kind": "probability", "positive": "x"}}, "positive 'x'; allowed: 0, 1"),
     ],
 )
@@ -300,12 +300,12 @@ def test_estimator_of_lightgbm_is_read_out_of_its_skops_file(tmp_path: Path) -> 
         (
             '"__class__": "LGBMClassifier"',
             '"__class__": "OwnClassifier"',
-            "holds lightgbm.sklearn.OwnClassifier; allowed",
+            "holds lightgbm.sklearn.OwnClassifier; expected",
         ),
         (
             '"_Booster"',
             '"_Bster"',
-            "model.skops is no fitted estimator of LightGBM .*; allowed: that, or model.booster_",
+            "model.skops is no fitted estimator of LightGBM .*; expected: that, or model.booster_",
         ),
         ("Tree=1", "Tree=9", "tree 1 is not where tree_sizes has it"),
     ],
@@ -333,5 +333,5 @@ def test_refusal_names_the_files_that_are_there(tmp_path: Path) -> None:
         described.write_text(described.read_text().replace("model.ubj", "model.bin"))
         return manifest
 
-    with pytest.raises(WillNotLoad, match=r"xgboost: files model/model.bin; allowed: exactly one of .ubj, .json"):
+    with pytest.raises(WillNotLoad, match=r"xgboost: files model/model.bin; expected: exactly one of .ubj, .json"):
         loaded(renamed, tmp_path)

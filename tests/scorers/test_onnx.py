@@ -230,8 +230,8 @@ def test_weights_are_read_inside_the_bundle_only(tmp_path: Path, location: str, 
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"inputs": NUMBERS[:2]}, r"2 inputs; allowed: features tensor\(float\) \[None, 3\]"),
-        ({"inputs": [*NUMBERS[:2], INPUTS[3]]}, r"'carrier' is a string for tensor\(float\); allowed: tensor"),
+        ({"inputs": NUMBERS[:2]}, r"2 inputs; expected: features tensor\(float\) \[None, 3\]"),
+        ({"inputs": [*NUMBERS[:2], INPUTS[3]]}, r"'carrier' is a string for tensor\(float\); expected: tensor"),
         ({"parameters": {"output": "score"}}, "'score' asked for; allowed for a probability"),
         ({"parameters": {"session": 1}}, "parameter 'session' is unknown; allowed: output, classes"),
     ],
@@ -248,7 +248,7 @@ def test_output_that_is_no_row_of_numbers_is_refused(tmp_path: Path, shape: list
 
     nodes = [helper.make_node("Reshape", ["features", "shape"], ["score"])]
     graph(tmp_path, nodes, {"features": ("float", [None, 3])}, [helper.make_tensor("shape", 7, [len(shape)], shape)])
-    with pytest.raises(WillNotLoad, match=r"output 'score' of shape .*; allowed: \(n,\) or \(n, columns\)"):
+    with pytest.raises(WillNotLoad, match=r"output 'score' of shape .*; expected: \(n,\) or \(n, columns\)"):
         loaded(tmp_path, output={"kind": "regression"})
 
 

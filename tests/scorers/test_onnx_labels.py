@@ -77,7 +77,7 @@ def test_positive_that_is_no_label_is_refused(tmp_path: Path, zipmap: bool) -> N
 
 def test_classes_in_another_order_than_the_model_s_are_refused(tmp_path: Path) -> None:
     convert(tmp_path, trained(LogisticRegression(), ["no", "go"]), zipmap=False)
-    with pytest.raises(WillNotLoad, match="allowed: in the model's order, go, no"):
+    with pytest.raises(WillNotLoad, match="expected: in the model's order, go, no"):
         loaded(tmp_path, {"kind": "probability", "positive": "go"}, classes=["no", "go"])
 
 

@@ -139,7 +139,7 @@ def test_document_type_is_refused_before_an_entity_is_read(tmp_path: Path) -> No
     secret = tmp_path / "secret"
     secret.write_text("-1")
     declared = f'?>\n<!DOCTYPE PMML [<!ENTITY secret SYSTEM "{secret.as_uri()}">]>'
-    with pytest.raises(WillNotLoad, match="the file declares a document type; allowed: PMML without one"):
+    with pytest.raises(WillNotLoad, match="the file declares a document type; expected: PMML without one"):
         loaded(tmp_path, classification().replace("?>", declared, 1))
 
 
@@ -157,8 +157,8 @@ def test_row_without_an_answer_is_no_score_and_leaves_the_others(tmp_path: Path)
     ("changes", "message"),
     [
         ({"output": {"kind": "probability"}}, "output.positive is null; allowed: early, late"),
-        ({"output": {"kind": "probability", "positive": "x"}}, "allowed: one with the probability of 'x'"),
-        ({"inputs": INPUTS[:3]}, "inputs delay, distance, weekend; allowed: the fields delay, .*, carrier"),
+        ({"output": {"kind": "probability", "positive": "x"}}, "expected: one with the probability of 'x'"),
+        ({"inputs": INPUTS[:3]}, "inputs delay, distance, weekend; expected: the fields delay, .*, carrier"),
         ({"parameters": {"output": "none"}}, "parameters.output 'none'; allowed: predicted_late"),
         (
             {"inputs": [INPUTS[0], {"name": "distance", "type": "number"}, *INPUTS[2:]]},

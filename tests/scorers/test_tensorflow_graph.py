@@ -75,7 +75,7 @@ def test_every_operation_that_is_not_listed_is_refused(tmp_path: Path, inside: b
     path = holding(known, tmp_path, inside)
     with pytest.raises(BundleRefused) as refusal:
         check_graph(tmp_path, path, write_bundle("tensorflow", tmp_path, document("tensorflow")))
-    refused = str(refusal.value).partition("operations ")[2].partition("; allowed")[0].split(", ")
+    refused = str(refusal.value).partition("operations ")[2].partition("; expected")[0].split(", ")
     # The graph's own nodes are never run: TensorFlow's saver stands among them.
     saver = set() if inside else {"MergeV2Checkpoints", "RestoreV2", "SaveV2", "ShardedFilename"}
     assert set(refused) == known - ALLOWED_OPERATIONS - saver
@@ -162,14 +162,14 @@ def lengths(texts: Any) -> Any:
 def test_another_graph_file_beside_it_is_refused(tmp_path: Path) -> None:
     save(tmp_path, lengths)
     (tmp_path / "saved_model.pbtxt").write_text("", encoding="utf-8")
-    with pytest.raises(BundleRefused, match=r"saved_model\.pb, saved_model\.pbtxt; allowed: exactly one"):
+    with pytest.raises(BundleRefused, match=r"saved_model\.pb, saved_model\.pbtxt; expected: exactly one"):
         loaded(tmp_path)
 
 
 def test_file_that_only_ends_like_the_graph_file_does_not_stand_for_it(tmp_path: Path) -> None:
     save(tmp_path, lengths)
     (tmp_path / "saved_model.pb").rename(tmp_path / "not_saved_model.pb")
-    with pytest.raises(BundleRefused, match="graph files none; allowed: exactly one"):
+    with pytest.raises(BundleRefused, match="graph files none; expected: exactly one"):
         loaded(tmp_path)
 
 

@@ -88,10 +88,10 @@ def test_score_is_what_the_manifest_says_of_it(
         ("softmax", 2, probability("no-such"), {}, "output.positive 'no-such'; allowed: 0, 1"),
         ("sigmoid", 1, probability("no-such"), {}, "output.positive 'no-such'; allowed: 0, 1"),
         ("softmax", 3, probability(None), {}, "output.positive None; allowed: 0, 1, 2"),
-        ("softmax", 3, probability("x"), {"classes": ["x", "y"]}, "3 probabilities; allowed: 2, one for each class"),
+        ("softmax", 3, probability("x"), {"classes": ["x", "y"]}, "3 probabilities; expected: 2, one for each class"),
         ("linear", 3, {"kind": "regression"}, {}, "3 numbers for each row; allowed: one, or parameters.column"),
         ("linear", 3, {"kind": "regression"}, {"column": 3}, "parameters.column 3; allowed: 0 to 2"),
-        ("linear", 3, {"kind": "regression"}, {"column": True}, "parameters.column True; allowed: a position"),
+        ("linear", 3, {"kind": "regression"}, {"column": True}, "parameters.column True; expected: a position"),
         ("softmax", 3, probability("1"), {"column": 1}, "parameters.column 1 for class '1'"),
     ],
 )
@@ -113,7 +113,7 @@ def test_output_that_is_no_row_of_numbers_is_refused_without_golden_records(tmp_
         "tables of one number": lambda x: tf.reshape(x[:, 0], [-1, 1, 1]),
     }
     save(tmp_path, score=answers[kind])
-    with pytest.raises(WillNotLoad, match=r"an output of shape \(.*\); allowed: \(n,\) or \(n, columns\)"):
+    with pytest.raises(WillNotLoad, match=r"an output of shape \(.*\); expected: \(n,\) or \(n, columns\)"):
         loaded(tmp_path, {"kind": "regression"})
 
 
@@ -137,7 +137,7 @@ def test_only_signature_is_used_whatever_its_name(tmp_path: Path) -> None:
 
 def test_signature_of_several_is_named(tmp_path: Path) -> None:
     save(tmp_path, "predict", "explain", score=network("sigmoid", 1))
-    with pytest.raises(WillNotLoad, match="signatures explain, predict; allowed: --setting signature=NAME"):
+    with pytest.raises(WillNotLoad, match="signatures explain, predict; expected: --setting signature=NAME"):
         loaded(tmp_path, probability(None))
     found = loaded(tmp_path, probability(None), signature="explain").score(ROWS)
     np.testing.assert_allclose(found, sigmoid(), rtol=1e-5)
@@ -145,7 +145,7 @@ def test_signature_of_several_is_named(tmp_path: Path) -> None:
 
 def test_output_of_several_is_named(tmp_path: Path) -> None:
     save(tmp_path, score=network("sigmoid", 1), logit=network("linear", 1))
-    with pytest.raises(WillNotLoad, match="outputs logit, score; allowed: one, or --setting output=NAME"):
+    with pytest.raises(WillNotLoad, match="outputs logit, score; expected: one, or --setting output=NAME"):
         loaded(tmp_path, {"kind": "regression"})
     found = loaded(tmp_path, {"kind": "regression"}, output="logit").score(ROWS)
     np.testing.assert_allclose(found, LOGITS[:, 0], rtol=1e-5)
@@ -168,7 +168,7 @@ def test_labels_that_are_texts_are_places_among_the_classes(tmp_path: Path) -> N
     import tensorflow as tf
 
     save(tmp_path, score=lambda x: tf.where(network("linear", 1)(x)[:, 0] > 0, "yes", "no"))
-    with pytest.raises(WillNotLoad, match="the answers are texts; allowed: for output class, with parameters"):
+    with pytest.raises(WillNotLoad, match="the answers are texts; expected: for output class, with parameters"):
         loaded(tmp_path, {"kind": "class"})
     found = loaded(tmp_path, {"kind": "class"}, classes=["yes", "no"]).score(ROWS)
     assert found.tolist() == [1.0 if logit <= 0 else 0.0 for logit in LOGITS[:, 0]]

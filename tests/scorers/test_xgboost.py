@@ -109,7 +109,7 @@ def test_positive_class_of_several_is_chosen_by_name(tmp_path: Path) -> None:
         for name in ("early", "late", "on time")
     ]
     np.testing.assert_allclose(np.sum(each, axis=0), 1.0, atol=1e-6)
-    with pytest.raises(WillNotLoad, match="positive None; allowed: early, late, on time"):
+    with pytest.raises(WillNotLoad, match="positive None; expected: early, late, on time"):
         loaded(tmp_path, **named)
 
 
@@ -150,9 +150,9 @@ def test_linear_booster_scores(tmp_path: Path) -> None:
             {"output": {"kind": "class"}},
             "objective 'reg:squarederror'; allowed for a class: binary",
         ),
-        ("binary:logistic", {"inputs": INPUTS}, "inputs delay, distance, weekend, carrier; allowed: the trained"),
+        ("binary:logistic", {"inputs": INPUTS}, "inputs delay, distance, weekend, carrier; expected: the trained"),
         ("binary:logistic", {"parameters": {"treshold": 1}}, "parameter .treshold. is unknown; allowed: classes"),
-        ("binary:logistic", {"parameters": {"classes": ["late"]}}, "allowed: a list of 2 different strings"),
+        ("binary:logistic", {"parameters": {"classes": ["late"]}}, "expected: a list of 2 different strings"),
         ("binary:logistic", {"output": {"kind": "probability", "positive": "yes"}}, "'yes'; allowed: 0, 1"),
     ],
 )
@@ -165,7 +165,7 @@ def test_what_does_not_fit_is_refused(tmp_path: Path, objective: str, changes: d
 def test_string_without_categories_is_refused(tmp_path: Path) -> None:
     train(tmp_path / "model.ubj", False, objective="binary:logistic")
     inputs = [{"name": "delay", "type": "string"}, *NUMBERS[1:]]
-    with pytest.raises(WillNotLoad, match="'delay' is a string; allowed: numbers, or a categorical feature"):
+    with pytest.raises(WillNotLoad, match="'delay' is a string; expected: numbers, or a categorical feature"):
         loaded(tmp_path, inputs)
 
 
@@ -239,7 +239,7 @@ def test_model_that_keeps_no_categories_is_refused_unless_they_are_stated(tmp_pa
     del model["learner"]["gradient_booster"]["model"]["cats"]  # as xgboost before 3.1 leaves it
     (tmp_path / "model.json").write_text(json.dumps(model))
     rows = pa.RecordBatch.from_pydict({"floor": frame.floor.tolist(), "delay": frame.delay.tolist()})
-    with pytest.raises(WillNotLoad, match="'floor' is categorical, and the file does not keep its categories; allowed"):
+    with pytest.raises(WillNotLoad, match="'floor' is categorical, and the file does not keep its categories; exp"):
         of_floors("integer", tmp_path)
     stated = of_floors("integer", tmp_path, parameters={"categories": {"floor": [10, 20, 30]}})
     np.testing.assert_array_equal(stated.score(rows), expected)
@@ -251,7 +251,7 @@ def test_model_that_keeps_no_categories_is_refused_unless_they_are_stated(tmp_pa
         ([10, 20], "string", {}, "'floor' is of type string and its categories are 10, 20, so none can match"),
         (["10", "20"], "integer", {}, "'floor' is of type integer and its categories are '10', '20', so none can"),
         ([10, 20], "boolean", {}, "'floor' is of type boolean"),
-        ([1, 2**53 + 1], "number", {}, "cannot tell its categories beyond 2.53 apart; allowed: integer"),
+        ([1, 2**53 + 1], "number", {}, "cannot tell its categories beyond 2.53 apart; expected: integer"),
         ([10, 20], "integer", {"categories": {"floor": [10]}}, "stated for 'floor' are not the 2 that the file"),
         ([10, 20], "integer", {"categories": {"floor": [20, 10]}}, "stated for 'floor' are not the 2 that the file"),
         (
@@ -261,7 +261,7 @@ def test_model_that_keeps_no_categories_is_refused_unless_they_are_stated(tmp_pa
             "stated for 'floor' are not the 2 that the file",
         ),
         (["é", "ab"], "string", {"categories": {"floor": ["ab", "é"]}}, "stated for 'floor' are not the 2 that the"),
-        ([10, 20], "integer", {"categories": {"delay": [10]}}, "names 'delay'; allowed: a categorical feature"),
+        ([10, 20], "integer", {"categories": {"delay": [10]}}, "names 'delay'; expected: a categorical feature"),
         ([10, 20], "integer", {"categories": {"flor": [10]}}, "names 'flor', no input"),
         ([10, 20], "integer", {"categories": [10]}, r"parameter categories is \[10\]"),
     ],
@@ -279,5 +279,5 @@ def test_several_targets_are_refused(tmp_path: Path) -> None:
 
     rows = frame(50, strings=False)
     xgboost.train({}, xgboost.DMatrix(rows, rows[["delay", "distance"]]), 2).save_model(tmp_path / "model.ubj")
-    with pytest.raises(WillNotLoad, match="2 outputs for each row; allowed: one, by --setting column=0 to 1"):
+    with pytest.raises(WillNotLoad, match="2 outputs for each row; expected: one, by --setting column=0 to 1"):
         loaded(tmp_path, output={"kind": "regression"})

@@ -62,7 +62,7 @@ class ScorecardScorer(Scorer):
         """Read the tables; each input needs one of its type."""
         settings(manifest)
         if manifest.output.kind != "regression":
-            raise WillNotLoad(f"scorecard: output {manifest.output.kind}; allowed: regression")
+            raise WillNotLoad(f"scorecard: output {manifest.output.kind}; expected: regression")
         document = json.loads((folder / only_file(manifest, [".json"])).read_text(encoding="utf-8"))
         columns, names = document["columns"], [entry.name for entry in manifest.inputs]
         if sorted(columns) != sorted(names):
@@ -84,7 +84,7 @@ class ScorecardScorer(Scorer):
 def _bins(table: Mapping[str, Any]) -> Bins:
     edges, points = np.array(table["edges"], np.float64), np.array(table["points"], np.float64)
     if len(points) != len(edges) + 1 or (np.diff(edges) <= 0).any():
-        raise WillNotLoad(f"scorecard: {len(points)} points, {len(edges)} edges; allowed: rising edges, one more point")
+        raise WillNotLoad(f"scorecard: {len(points)} points, {len(edges)} edges; expected: rising edges, a point more")
     return Bins(edges, points, float(table["missing"]))
 
 

@@ -111,7 +111,7 @@ def _allows(entry: str, address: Address) -> bool:
         return address.scheme == "sagemaker" and fnmatchcase(address.server, entry)
     found = _ENTRY.fullmatch(entry)
     if found is None:
-        raise WillNotLoad(f"{HOSTS} has {entry!r}; allowed: [scheme://]host[:port] or sagemaker://region/endpoint")
+        raise WillNotLoad(f"{HOSTS} has {entry!r}; expected: [scheme://]host[:port] or sagemaker://region/endpoint")
     schemes = {found["scheme"]} if found["scheme"] else ENCRYPTED
     host = found["host"].strip("[]").lower()
     fits = address.host.endswith(host[1:]) if host.startswith("*.") else address.host == host
@@ -126,9 +126,9 @@ def secret(name: str, place: str, environ: Mapping[str, str]) -> Secret:
     """
     value = environ.get(name, "")
     if not value:
-        raise WillNotLoad(f"{place}: environment variable {name} is not set; allowed: one with the secret")
+        raise WillNotLoad(f"{place}: environment variable {name} is not set; expected: one with the secret")
     if not value.isprintable() or not value.isascii():
-        raise WillNotLoad(f"{place}: environment variable {name} holds control or non-ASCII characters; allowed: none")
+        raise WillNotLoad(f"{place}: environment variable {name} holds control or non-ASCII characters; expected: none")
     return Secret(value)
 
 

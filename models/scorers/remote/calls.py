@@ -125,7 +125,7 @@ class Calls:
 def _failure(state: "tenacity.RetryCallState") -> CallFailed:
     raised = None if state.outcome is None else state.outcome.exception()
     if not isinstance(raised, CallFailed):
-        raise TypeError(f"{raised!r} is not retried; allowed: CallFailed")
+        raise TypeError(f"{raised!r} is not retried; expected: CallFailed")
     return raised
 
 

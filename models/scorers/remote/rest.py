@@ -129,7 +129,7 @@ class RestClient:
 
     def _read(self, answer: Any, place: str, ends_at: float) -> bytes:
         if answer.headers.get("Content-Encoding", "identity").lower() != "identity":
-            raise AnswerMalformed(f"{place}: the answer is compressed; allowed: identity, as asked for")
+            raise AnswerMalformed(f"{place}: the answer is compressed; expected: identity, as asked for")
         parts, size = [], 0
         while part := answer.read1(_CHUNK):
             size += len(part)

@@ -14,6 +14,7 @@ from models.scorers.base import WillNotLoad
 from models.scorers.outputs import likelier
 from models.scorers.remote.failures import AnswerMalformed, RecordsRefused
 from models.scorers.remote.parameters import Parameters
+from schemas.expectations import wants
 
 NUMPY_TYPES: Mapping[str, type[np.generic]] = {
     "BOOL": np.bool_,
@@ -67,7 +68,7 @@ class Feed:
             return
         missing = [entry.name for entry in manifest.inputs if declared and entry.name not in declared]
         if missing:
-            raise WillNotLoad(f"inputs {', '.join(missing)}; allowed: the server's {', '.join(sorted(declared))}")
+            raise WillNotLoad(f"inputs {', '.join(missing)}; expected: the server's {', '.join(sorted(declared))}")
         self._datatypes = {entry.name: given.get(entry.name, _USUAL[entry.type]) for entry in manifest.inputs}
         for entry in manifest.inputs:
             _check_datatype(entry, self._datatypes[entry.name])
@@ -106,12 +107,12 @@ def _values(name: str, column: pa.Array, datatype: str) -> npt.NDArray[Any]:
 def _matrix_name(manifest: Manifest, parameters: Parameters, declared: Mapping[str, str]) -> str:
     if parameters.input:
         if declared and parameters.input not in declared:
-            raise WillNotLoad(f"input {parameters.input!r}; allowed: the server's {', '.join(sorted(declared))}")
+            raise WillNotLoad(f"input {parameters.input!r}; expected: the server's {', '.join(sorted(declared))}")
         return parameters.input
     if len(declared) == 1:
         return next(iter(declared))
     listed = ", ".join(sorted(declared)) or "none that it tells"
-    raise WillNotLoad(f"parameters.input is missing; allowed: the server's {listed}")
+    raise WillNotLoad(f"parameters.input is missing; expected: the server's {listed}")
 
 
 def _check_datatype(entry: Input, datatype: str) -> None:
@@ -121,7 +122,7 @@ def _check_datatype(entry: Input, datatype: str) -> None:
             f"allowed: {', '.join(_FITTING[entry.type])}"
         )
     if entry.nullable and entry.default is None and datatype not in (*_FLOATS, "BYTES"):
-        raise WillNotLoad(f"input {entry.name!r} may be null; {datatype} has no null; allowed: a default")
+        raise WillNotLoad(f"input {entry.name!r} may be null; {datatype} has no null; expected: a default")
 
 
 def array_of(values: object, what: str) -> npt.NDArray[np.float64]:
@@ -131,13 +132,13 @@ def array_of(values: object, what: str) -> npt.NDArray[np.float64]:
         AnswerMalformed: ragged, or not all numbers.
     """
     if not isinstance(values, list):
-        raise AnswerMalformed(f"{what} is {_shown(values)}; allowed: a list of numbers")
+        raise AnswerMalformed(f"{what} is {_shown(values)}; expected: a list of numbers")
     flat = values
     while isinstance(flat, list) and flat and isinstance(flat[0], list):
         flat = [item for row in flat for item in (row if isinstance(row, list) else [row])]
     wrong = next((item for item in flat if not _is_number(item)), None)
     if wrong is not None:
-        raise AnswerMalformed(f"{what} holds {_shown(wrong)}; allowed: numbers")
+        raise AnswerMalformed(f"{what} holds {_shown(wrong)}; expected: numbers")
     try:
         return np.array(values, dtype=np.float64)
     except (ValueError, TypeError, OverflowError) as error:
@@ -157,9 +158,9 @@ def scores_of(
         AnswerMalformed: any other shape, or no numbers.
     """
     if values.dtype.kind not in "biuf":
-        raise AnswerMalformed(f"the answer holds {values.dtype}; allowed: numbers")
+        raise AnswerMalformed(f"the answer holds {values.dtype}; expected: numbers")
     if values.ndim not in (1, 2) or values.shape[0] != rows:
-        raise AnswerMalformed(f"the answer has shape {values.shape}; allowed: ({rows},) or ({rows}, k)")
+        raise AnswerMalformed(f"the answer has shape {values.shape}; expected: ({rows},) or ({rows}, k)")
     answer = values.astype(np.float64)
     if column is None and (answer.ndim == 1 or answer.shape[1] == 1):
         return _of_one(answer.reshape(rows), output, place)
@@ -176,7 +177,7 @@ def scores_of(
     if not 0 <= taken < width:
         one = "one, or a positive class" if output.kind == "probability" else "one"
         wanted = f"a column {chosen}" if chosen is not None else f"{one}, or parameters.column"
-        raise AnswerMalformed(f"the answer has {width} values per record; allowed: {wanted}")
+        raise AnswerMalformed(f"the answer has {width} values per record; {wants(wanted)}")
     return answer[:, taken]
 
 
@@ -184,7 +185,7 @@ def _of_one(answer: npt.NDArray[np.float64], output: Output, place: int | None) 
     if output.kind == "class":
         return likelier(answer)
     if place is not None and place > 1:
-        raise AnswerMalformed(f"the answer has 1 value per record; allowed: a column {place}")
+        raise AnswerMalformed(f"the answer has 1 value per record; expected: a column {place}")
     return 1.0 - answer if place == 0 else answer
 
 
@@ -199,7 +200,7 @@ def only(outputs: Mapping[str, Any], wanted: str) -> Any:
     if not wanted and len(outputs) == 1:
         return next(iter(outputs.values()))
     allowed = wanted or "exactly one, or the one that parameters.output names"
-    raise AnswerMalformed(f"the answer has outputs {_listed(outputs)}; allowed: {allowed}")
+    raise AnswerMalformed(f"the answer has outputs {_listed(outputs)}; {wants(allowed)}")
 
 
 def _listed(names: Sequence[str] | Mapping[str, Any]) -> str:

@@ -40,7 +40,7 @@ class Difference(NamedTuple):
 
     def __str__(self) -> str:
         shown = {name: value if len(str(value)) < 60 else f"{str(value)[:20]}…" for name, value in self.record.items()}
-        return f"{shown} in {self.batch}: {self.found}; allowed: {self.truth}"
+        return f"{shown} in {self.batch}: {self.found}; expected: {self.truth}"
 
 
 class _Trial(NamedTuple):
@@ -65,7 +65,7 @@ def differences(case: Case, folder: Path, form: Form = sampled) -> list[Differen
     loaded = LoadedModel(manifest, prove(folder, manifest, None, case.allow_pickle), 0.0, 0)
     known: dict[tuple[Any, ...], float | str] = {}
     try:
-        assert len({_truth(model, manifest, record) for record in model.seen}) > 1, "allowed: 2 different answers"
+        assert len({_truth(model, manifest, record) for record in model.seen}) > 1, "expected: 2 different answers"
         return [
             each
             for number, types in enumerate(_types(manifest.inputs, form.every_type))

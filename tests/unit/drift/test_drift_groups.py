@@ -107,7 +107,7 @@ def test_an_empty_tally_adds_nothing() -> None:
 def test_counts_of_other_cells_do_not_add() -> None:
     other = build_profile(BATCH, ["score"])
     pieces = [piece.counts for piece in count_pieces(other, BATCH, (), 24 * HOUR)]
-    with pytest.raises(ValueError, match="cells cannot be added; allowed: "):
+    with pytest.raises(ValueError, match="cells cannot be added; expected: "):
         added([*whole_day(BATCH), *pieces])
 
 
@@ -120,5 +120,5 @@ def test_counts_survive_bytes_and_pickle() -> None:
 def test_corrupt_or_foreign_bytes_are_an_error() -> None:
     encoded = encode_counts(added(whole_day(BATCH)))
     for corrupt in (b"", encoded[:-1], encoded.replace(b"\x95\x01", b"\x95\x02", 1)):
-        with pytest.raises(ValueError, match=r"truncated|format 2 cannot be read; allowed: format 1"):
+        with pytest.raises(ValueError, match=r"truncated|format 2 cannot be read; expected: format 1"):
             decode_counts(corrupt)

@@ -46,7 +46,7 @@ def altered(change: Callable[[dict[str, Any]], object]) -> bytes:
     ],
 )
 def test_contradiction_is_named_with_its_path(raw: bytes, path: str) -> None:
-    with pytest.raises(InvalidProfile, match=r"; allowed: ") as caught:
+    with pytest.raises(InvalidProfile, match=r"; expected: ") as caught:
         parse_profile(raw)
     assert caught.value.path.startswith("profile.columns[")
     assert caught.value.path.endswith(f"].{path}")
@@ -76,7 +76,7 @@ def test_contradiction_is_named_with_its_path(raw: bytes, path: str) -> None:
     ],
 )
 def test_what_is_no_profile_is_refused(raw: bytes) -> None:
-    with pytest.raises(InvalidProfile, match="allowed: a profile as JSON, format 1"):
+    with pytest.raises(InvalidProfile, match="expected: a profile as JSON, format 1"):
         parse_profile(raw)
 
 

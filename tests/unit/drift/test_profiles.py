@@ -157,7 +157,7 @@ def test_unsupported_type_is_named(values: pa.Array) -> None:
 
 
 def test_unknown_column_is_named_with_those_there_are() -> None:
-    with pytest.raises(UnsupportedColumn, match=r"column 'y' .* allowed: x"):
+    with pytest.raises(UnsupportedColumn, match=r"column 'y' .* expected: x"):
         build_profile(pa.record_batch({"x": [1]}), ["y"])
 
 

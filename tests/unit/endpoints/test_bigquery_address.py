@@ -19,12 +19,12 @@ def test_folder_below_a_sink_is_a_table_of_its_own() -> None:
 @pytest.mark.parametrize(
     ("uri", "said"),
     [
-        ("bigquery://flights.scores", "'bigquery://flights.scores' is not allowed; allowed: bigquery://project.dataset"),
-        ("bigquery://my-project/flights/scores", "allowed: bigquery://project.dataset.table, without options"),
+        ("bigquery://flights.scores", "'bigquery://flights.scores' is not allowed; expected: bigquery://project.dataset"),
+        ("bigquery://my-project/flights/scores", "expected: bigquery://project.dataset.table, without options"),
         ("bigquery://my-project.flights.scores?x=1", "without options"),
-        ("bigquery://UPPER.flights.scores", "'UPPER' is not allowed; allowed: the id of a project"),
-        ("bigquery://my-project.fli-ghts.scores", "'fli-ghts' is not allowed; allowed: a dataset of letters"),
-        ("bigquery://my-project.flights.sc$res", r"'sc\$res' is not allowed; allowed: a table of letters"),
+        ("bigquery://UPPER.flights.scores", "'UPPER' is not allowed; expected: the id of a project"),
+        ("bigquery://my-project.fli-ghts.scores", "'fli-ghts' is not allowed; expected: a dataset of letters"),
+        ("bigquery://my-project.flights.sc$res", r"'sc\$res' is not allowed; expected: a table of letters"),
     ],
 )
 def test_wrong_table_is_refused_in_one_line(uri: str, said: str) -> None:

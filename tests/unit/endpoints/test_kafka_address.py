@@ -28,19 +28,19 @@ def test_settings_come_from_a_file_too(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("uri", "said"),
     [
-        ("kafka://a/t", "events.uri: 'kafka://a/t' is not allowed; allowed: kafka://host:port/topic"),
-        ("kafka://a:1/", "allowed: kafka://host:port/topic"),
-        ("kafka://me:secret@a:1/t", "a user in the URI; allowed: sasl.username=NAME and sasl.password=${NAME}"),
+        ("kafka://a/t", "events.uri: 'kafka://a/t' is not allowed; expected: kafka://host:port/topic"),
+        ("kafka://a:1/", "expected: kafka://host:port/topic"),
+        ("kafka://me:secret@a:1/t", "a user in the URI; expected: sasl.username=NAME and sasl.password=${NAME}"),
         ("kafka://token@a:1,b:2/t", "a user in the URI"),
-        ("kafka://a:1/t?start=soon", "events.uri?start: 'soon' is not allowed; allowed: earliest, latest,"),
+        ("kafka://a:1/t?start=soon", "events.uri?start: 'soon' is not allowed; expected: earliest, latest,"),
         ("kafka://a:1/t?start=committed", "together with group"),
-        ("kafka://a:1/t?until=noon", "events.uri?until: 'noon' is not allowed; allowed: latest"),
+        ("kafka://a:1/t?until=noon", "events.uri?until: 'noon' is not allowed; expected: latest"),
         ("kafka://a:1/t?idle_after=soon", "a duration such as 30s"),
-        ("kafka://a:1/t?colour=red", "events.uri?colour: 'red' is not allowed; allowed: one of start, until"),
+        ("kafka://a:1/t?colour=red", "events.uri?colour: 'red' is not allowed; expected: one of start, until"),
         ("kafka://a:1/t?config=/nowhere", "a readable file"),
-        ("kafka://a:1/t?registry=registry:8081", "?registry: 'registry:8081' is not allowed; allowed: http(s)://host"),
-        ("kafka://a:1/t?registry=http://me:secret@r", "a user in the URL; allowed: registry_auth=${NAME}"),
-        ("kafka://a:1/t?registry_auth=me:secret", "?registry_auth: a secret in clear; allowed: ${NAME}"),
+        ("kafka://a:1/t?registry=registry:8081", "?registry: 'registry:8081' is not allowed; expected: http(s)://host"),
+        ("kafka://a:1/t?registry=http://me:secret@r", "a user in the URL; expected: registry_auth=${NAME}"),
+        ("kafka://a:1/t?registry_auth=me:secret", "?registry_auth: a secret in clear; expected: ${NAME}"),
     ],
 )
 def test_refused_uri_names_the_option_and_what_is_allowed(uri: str, said: str) -> None:
@@ -55,7 +55,7 @@ def test_password_in_clear_is_refused_and_not_repeated(tmp_path: Path) -> None:
         with pytest.raises(SpecError) as refused:
             kafka_address(f"kafka://a:1/t?{query}", "events.uri")
         assert "hunter2" not in str(refused.value)
-        assert "a secret in clear; allowed: ${NAME}, an environment variable" in str(refused.value)
+        assert "a secret in clear; expected: ${NAME}, an environment variable" in str(refused.value)
 
 
 def test_secret_stands_in_the_address_as_the_name_of_its_variable(monkeypatch: pytest.MonkeyPatch) -> None:

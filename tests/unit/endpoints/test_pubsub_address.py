@@ -43,14 +43,14 @@ def test_schema_that_no_event_can_be_read_by_is_refused_where_the_job_starts(tmp
 @pytest.mark.parametrize(
     ("uri", "said"),
     [
-        ("pubsub://my-project", "events.uri: 'pubsub://my-project' is not allowed; allowed: pubsub://project/subsc"),
+        ("pubsub://my-project", "events.uri: 'pubsub://my-project' is not allowed; expected: pubsub://project/subsc"),
         ("pubsub://UPPER/trips", "events.uri: 'pubsub://UPPER/trips'"),
         ("pubsub://my-project/t?timestamp_attribute=at", "events.uri: 't' is not allowed; allowed: 3 to 255 letters"),
         ("pubsub://my-project/google?timestamp_attribute=at", "not beginning with goog"),
         ("pubsub://my-project/trips", r"events.uri\?timestamp_attribute: not given"),
         ("pubsub://my-project/trips?timestamp_attribute=", "the name of an attribute"),
         (f"{TIMED}&ack=1", r"events.uri\?ack: '1' is not allowed; allowed: one of timestamp_attribute, id_attribute"),
-        (f"{TIMED}&schema=/nowhere/x.avsc", r"events.uri\?schema: '/nowhere/x.avsc' is not allowed; allowed: a read"),
+        (f"{TIMED}&schema=/nowhere/x.avsc", r"events.uri\?schema: '/nowhere/x.avsc' is not allowed; expected: a read"),
     ],
 )
 def test_wrong_source_is_refused_in_one_line(uri: str, said: str) -> None:
@@ -61,7 +61,7 @@ def test_wrong_source_is_refused_in_one_line(uri: str, said: str) -> None:
 
 @pytest.mark.parametrize("uri", ["pubsub://my-project/subscriptions/trips", "pubsub://my-project/trips?id_attribute=x"])
 def test_sink_is_a_topic_without_options(uri: str) -> None:
-    with pytest.raises(SpecError, match=r"sinks\.scores: .* allowed: pubsub://project/topic, without options"):
+    with pytest.raises(SpecError, match=r"sinks\.scores: .* expected: pubsub://project/topic, without options"):
         sink_address(uri, "sinks.scores")
 
 

@@ -192,6 +192,6 @@ BROKEN: list[tuple[Callable[[Path], None], str, str]] = [
     (will_not_load, "will_not_load", "sklearn: "),
     (wrong_inputs, "wrong_inputs", "'dep_dely'"),
     (golden_mismatch, "golden_mismatch", "golden.jsonl line 1: score"),
-    (answers_nan, "bad_output", "score nan of record 1; allowed: a finite number"),
+    (answers_nan, "bad_output", "score nan of record 1; expected: a finite number"),
     (not_a_probability, "bad_output", "allowed: a probability from 0 to 1"),
 ]

@@ -40,7 +40,7 @@ def test_too_large_bundle_is_refused(tmp_path: Path) -> None:
     good(tmp_path / "bundle")
     verdict = Admission(None, COLUMNS, max_bytes=10).check_folder(tmp_path / "bundle")
     assert verdict.reason == "too_large"
-    assert verdict.detail.endswith("allowed: 10")
+    assert verdict.detail.endswith("allowed: at most 10")
 
 
 def test_columns_are_only_compared_where_they_are_known(tmp_path: Path) -> None:

@@ -51,11 +51,11 @@ def test_column_of_nulls_fits_every_type(entry: Input) -> None:
     ("given", "entry", "message"),
     [
         (batch(y=pa.array([1.0])), NUMBER, "input 'x' is absent; allowed: y"),
-        (batch(x=pa.array(["1"])), NUMBER, "input 'x' is a column of string; allowed: number"),
-        (batch(n=pa.array([1.5])), INTEGER, "input 'n' is a column of double; allowed: integer"),
+        (batch(x=pa.array(["1"])), NUMBER, "input 'x' is a column of string; expected: number"),
+        (batch(n=pa.array([1.5])), INTEGER, "input 'n' is a column of double; expected: integer"),
         (batch(n=pa.array([2**63], pa.uint64())), INTEGER, "input 'n' does not fit int64"),
-        (batch(b=pa.array([1])), BOOLEAN, "allowed: boolean"),
-        (batch(s=pa.array([b"a"])), STRING, "allowed: string"),
+        (batch(b=pa.array([1])), BOOLEAN, "expected: boolean"),
+        (batch(s=pa.array([b"a"])), STRING, "expected: string"),
     ],
 )
 def test_column_that_does_not_fit_is_named(given: pa.RecordBatch, entry: Input, message: str) -> None:
@@ -80,5 +80,5 @@ def test_job_columns_are_compared_by_name_and_type() -> None:
     check_inputs([NUMBER, STRING], {"x": "integer", "s": "string", "more": "boolean"})
     with pytest.raises(WrongInputs, match=r"input 'x' is no column of the job; allowed: s, xs; did you mean 'xs'\?"):
         check_inputs([NUMBER], {"s": "string", "xs": "number"})
-    with pytest.raises(WrongInputs, match="input 'n' is a column of type number; allowed: integer"):
+    with pytest.raises(WrongInputs, match="input 'n' is a column of type number; expected: integer"):
         check_inputs([INTEGER], {"n": "number"})

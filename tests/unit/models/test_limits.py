@@ -21,7 +21,7 @@ def test_bundle_too_large_for_memory_is_refused(tmp_path: Path) -> None:
     good(tmp_path / "bundle")
     verdict = Admission(None, memory=lambda: 10).check_folder(tmp_path / "bundle")
     assert verdict.reason == "too_large"
-    assert verdict.detail.endswith("allowed: 10, the memory of this worker")
+    assert verdict.detail.endswith("allowed: at most 10, the memory of this worker")
 
 
 def test_too_large_version_is_not_downloaded(

@@ -118,10 +118,10 @@ def test_sklearn_class_labels_become_numbers(tmp_path: Path) -> None:
 
 def test_sklearn_refuses_other_inputs_than_fitted(tmp_path: Path) -> None:
     manifest = write_bundle(tmp_path, sklearn_matrix(tmp_path))
-    with pytest.raises(WillNotLoad, match="2 inputs; allowed: 3"):
+    with pytest.raises(WillNotLoad, match="2 inputs; expected: 3"):
         load_scorer("sklearn", tmp_path, replace(manifest, inputs=manifest.inputs[:2]))
     framed = write_bundle(tmp_path / "frame", sklearn_frame(tmp_path / "frame"))
-    with pytest.raises(WillNotLoad, match="allowed: the fitted delay, distance, weekend, carrier"):
+    with pytest.raises(WillNotLoad, match="expected: the fitted delay, distance, weekend, carrier"):
         load_scorer("sklearn", tmp_path / "frame", replace(framed, inputs=manifest.inputs))
 
 
@@ -173,7 +173,7 @@ def test_tensorflow_refuses_inputs_that_its_signature_does_not_take(tmp_path: Pa
     with pytest.raises(WillNotLoad, match="2 inputs; allowed by the signature"):
         load_scorer("tensorflow", tmp_path, replace(manifest, inputs=manifest.inputs[:2]))
     named = write_bundle(tmp_path / "named", tensorflow_named(tmp_path / "named"))
-    with pytest.raises(WillNotLoad, match="allowed: carrier, delay, distance, weekend, or one float matrix"):
+    with pytest.raises(WillNotLoad, match="expected: carrier, delay, distance, weekend, or one float matrix"):
         load_scorer("tensorflow", tmp_path / "named", replace(named, inputs=manifest.inputs))
 
 

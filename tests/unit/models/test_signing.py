@@ -96,5 +96,5 @@ def test_key_of_another_kind_is_refused(tmp_path: Path) -> None:
         with pytest.raises(UnusableKey, match=r"cannot be used .*; expected: a PEM file"):
             sign_folder(tmp_path / "bundle", tmp_path / name)
     for name in ("rsa.pem", "absent.pem"):
-        with pytest.raises(UnusableKey, match="allowed: a PEM file with an elliptic-curve public key"):
+        with pytest.raises(UnusableKey, match="expected: a PEM file with an elliptic-curve public key"):
             read_public_key(str(tmp_path / name))

@@ -54,8 +54,8 @@ SCHEMA: dict[str, Any] = {
 }
 EVENTS = {"uri": "x", "format": "avro"}
 CASES: list[tuple[Any, str]] = [
-    ([], "document: [] is not allowed; allowed: a mapping"),
-    ({}, "events: missing; allowed: a mapping"),
+    ([], "document: [] is not allowed; expected: a mapping"),
+    ({}, "events: missing; expected: a mapping"),
     (
         {"events": {**EVENTS, "format": "xml"}},
         "events.format: 'xml' is not allowed; allowed: avro, json, tfexample",
@@ -65,53 +65,53 @@ CASES: list[tuple[Any, str]] = [
         "events.formt: unknown key; allowed: format, uri, wait; did you mean 'format'?",
     ),
     ({"events": EVENTS, "zzz": 1}, "zzz: unknown key; allowed: events, features, pair, shards, share"),
-    ({"events": {"format": "avro"}}, "events.uri: missing; allowed: a string of at least 1 characters"),
+    ({"events": {"format": "avro"}}, "events.uri: missing; expected: a string of at least 1 characters"),
     (
         {"events": {**EVENTS, "uri": 3}},
-        "events.uri: 3 is not allowed; allowed: a string of at least 1 characters",
+        "events.uri: 3 is not allowed; expected: a string of at least 1 characters",
     ),
     (
         {"events": {**EVENTS, "wait": "5 min"}},
-        "events.wait: '5 min' is not allowed; allowed: a duration such as 5m",
+        "events.wait: '5 min' is not allowed; expected: a duration such as 5m",
     ),
     (
         {"events": EVENTS, "share": 0},
         "share: 0 is not allowed; allowed: a number greater than 0 of at most 1",
     ),
-    ({"events": EVENTS, "share": float("nan")}, "share: nan is not allowed; allowed: a finite number"),
-    ({"events": EVENTS, "shards": True}, "shards: True is not allowed; allowed: a whole number"),
-    ({"events": EVENTS, "shards": 1.5}, "shards: 1.5 is not allowed; allowed: a whole number"),
+    ({"events": EVENTS, "share": float("nan")}, "share: nan is not allowed; expected: a finite number"),
+    ({"events": EVENTS, "shards": True}, "shards: True is not allowed; expected: a whole number"),
+    ({"events": EVENTS, "shards": 1.5}, "shards: 1.5 is not allowed; expected: a whole number"),
     (
         {"events": EVENTS, "features": ["a", {"name": "b", "size": "1"}]},
-        "features[1].size: '1' is not allowed; allowed: a duration such as 5m",
+        "features[1].size: '1' is not allowed; expected: a duration such as 5m",
     ),
     (
         {"events": EVENTS, "features": [{"name": "b"}]},
-        "features[0].size: missing; allowed: a duration such as 5m",
+        "features[0].size: missing; expected: a duration such as 5m",
     ),
     (
         {"events": EVENTS, "features": [3]},
-        "features[0]: 3 is not allowed; allowed: a string of at least 1 characters or a mapping",
+        "features[0]: 3 is not allowed; expected: a string of at least 1 characters or a mapping",
     ),
     (
         {"events": EVENTS, "features": ["a", "a"]},
-        "features: ['a', 'a'] is not allowed; allowed: a list without repeated items",
+        "features: ['a', 'a'] is not allowed; expected: a list without repeated items",
     ),
     (
         {"events": EVENTS, "features": list("abcd")},
-        "features: ['a', 'b', 'c', 'd'] is not allowed; allowed: a list of at most 3 items",
+        "features: ['a', 'b', 'c', 'd'] is not allowed; expected: a list of at most 3 items",
     ),
     (
         {"events": EVENTS, "pair": {"a": 1}},
-        "pair: {'a': 1} is not allowed; allowed: the keys a, b, which belong together",
+        "pair: {'a': 1} is not allowed; expected: the keys a, b, which belong together",
     ),
     (
         {"events": EVENTS, True: 1},
-        "document: True is not allowed; allowed: keys that are strings (put the key in quotes)",
+        "document: True is not allowed; expected: keys that are strings (put the key in quotes)",
     ),
     (
         {"events": {**EVENTS, "uri": datetime.date(2013, 1, 1)}},
-        "events.uri: datetime.date(2013, 1, 1) is not allowed; allowed: a string of at least 1 characters",
+        "events.uri: datetime.date(2013, 1, 1) is not allowed; expected: a string of at least 1 characters",
     ),
 ]
 
@@ -146,7 +146,7 @@ def test_long_value_is_cut() -> None:
 
 
 def test_note_is_printed_without_quotes() -> None:
-    assert str(SpecError("a.b", MISSING, "a string")) == "a.b: missing; allowed: a string"
+    assert str(SpecError("a.b", MISSING, "a string")) == "a.b: missing; expected: a string"
 
 
 @pytest.mark.parametrize("name", ["manifest", "release"])

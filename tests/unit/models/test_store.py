@@ -134,11 +134,11 @@ def test_claimed_version_can_be_published_again_by_its_claimant(
 def test_invalid_manifest_is_refused_before_anything_is_uploaded(store: ModelStore, payload: Path) -> None:
     with pytest.raises(InvalidManifest, match=r"output\.kind"):
         store.publish(payload, document(output={"kind": "rank"}))
-    with pytest.raises(InvalidManifest, match="model: 'early' is not allowed; allowed: late"):
+    with pytest.raises(InvalidManifest, match="model: 'early' is not allowed; expected: late"):
         store.publish(payload, document(model="early"))
     with pytest.raises(InvalidManifest, match="version: missing"):
         store.publish(payload, document(version=None))
-    with pytest.raises(InvalidManifest, match="allowed: values that JSON has"):
+    with pytest.raises(InvalidManifest, match="expected: values that JSON has"):
         store.publish(payload, document(quality={"auc": float("nan")}))
     assert Backend(store.url).list("late") == []
 
@@ -151,7 +151,7 @@ def test_manifest_too_large_to_read_is_refused(store: ModelStore) -> None:
 
 def test_changed_bytes_are_noticed(store: ModelStore, payload: Path, tmp_path: Path) -> None:
     manifest = store.publish(payload, document())
-    with pytest.raises(WrongDigest, match="allowed: 0000"):
+    with pytest.raises(WrongDigest, match="expected: 0000"):
         store.fetch("v1", tmp_path / "a", "0" * 64)
     backend = Backend(store.url)._open(write=True)
     assert backend is not None
@@ -165,7 +165,7 @@ def test_changed_bytes_are_noticed(store: ModelStore, payload: Path, tmp_path: P
 
 def test_too_large_bundle_is_not_downloaded(store: ModelStore, payload: Path, tmp_path: Path) -> None:
     publish(store, payload, "v1")
-    with pytest.raises(BundleTooLarge, match="has 15 bytes; allowed: 14"):
+    with pytest.raises(BundleTooLarge, match="has 15 bytes; allowed: at most 14"):
         store.fetch("v1", tmp_path / "fetched", max_bytes=14)
     assert not (tmp_path / "fetched").exists()
 
@@ -173,7 +173,7 @@ def test_too_large_bundle_is_not_downloaded(store: ModelStore, payload: Path, tm
 def test_manifest_of_another_version_is_refused(store: ModelStore, payload: Path) -> None:
     raw = store.publish(payload, document()).raw
     write(store, "late/versions/v2/manifest.json", raw)
-    with pytest.raises(InvalidManifest, match="version: 'v1' is not allowed; allowed: v2"):
+    with pytest.raises(InvalidManifest, match="version: 'v1' is not allowed; expected: v2"):
         store.read_manifest("v2")
 
 
@@ -262,7 +262,7 @@ def test_release_under_another_number_is_broken(store: ModelStore, payload: Path
     copy = Backend(store.url).read("late/releases/00000001.json", 10_000)
     assert copy is not None
     write(store, "late/releases/00000005.json", copy)
-    assert "sequence: 1 is not allowed; allowed: 5" in str(store.scan_releases().broken[5])
+    assert "sequence: 1 is not allowed; expected: 5" in str(store.scan_releases().broken[5])
 
 
 def test_access_is_recorded_by_day(store: ModelStore) -> None:
@@ -292,7 +292,7 @@ def test_file_url_is_the_same_store(payload: Path, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("url", ["", "http://x", "ftp://x", "file://relative/x", "x\x00y", "memry://x"])
 def test_url_that_no_store_has_is_refused(url: str) -> None:
-    with pytest.raises(InvalidStoreUrl, match=r"allowed: .*s3://"):
+    with pytest.raises(InvalidStoreUrl, match=r"expected: .*s3://"):
         ModelStore(url, "late")
 
 

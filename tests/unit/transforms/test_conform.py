@@ -30,7 +30,7 @@ def conformed(spec: EventsSpec = SPEC, rows: int = 1, **columns: Any) -> Conform
 
 def refused(found: Conformed) -> list[tuple[str, str]]:
     """(error, column) of each dead letter, in order of rows; each shows its value's column and what is allowed."""
-    assert all("; allowed: " in letter.detail for letter in found.dead_letters)
+    assert all("; expected: " in letter.detail for letter in found.dead_letters)
     return [(letter.error, letter.detail.split(":")[0]) for letter in found.dead_letters]
 
 
