@@ -30,6 +30,7 @@ from models.releases import Challenger, Release
 from models.signing import MAX_SIGNATURE_BYTES
 from models.withdrawals import Withdrawal, Withdrawals
 from schemas import times
+from schemas.expectations import wants
 
 __all__ = ["BundleWithdrawn", "ModelStore", "ReleaseScan", "UnknownVersion", "VersionExists"]
 
@@ -341,7 +342,7 @@ class ModelStore:
     def _refuse_withdrawn(self, version: str, refusal: type[StoreError], allowed: str) -> None:
         withdrawal = self.withdrawal(_name(version, "version"))
         if withdrawal is not None:
-            raise refusal(f"{self._place(version)} {withdrawal}; allowed: {allowed}")
+            raise refusal(f"{self._place(version)} {withdrawal}; {wants(allowed)}")
 
     def _claim(self, manifest: Manifest) -> None:
         """Reserve a version's name for this manifest: large files cannot be created conditionally."""

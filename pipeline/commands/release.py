@@ -155,7 +155,7 @@ def _refuse_output_change(
     found = output_change(place.store, draft, before, labels)
     if found is None:
         return
-    detail = f"{found}; allowed: the same output and positive class, or --accept_output_change"
+    detail = f"{found}; expected: the same output and positive class, or --accept_output_change"
     if options.json:
         print_json({"released": False, "reason": "output_change", "detail": detail})
         raise Refused

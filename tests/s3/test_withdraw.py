@@ -49,8 +49,8 @@ def test_version_is_taken_back_and_its_name_is_used_up(place: Models, tmp_path: 
 @pytest.mark.parametrize(
     ("words", "allowed"),
     [
-        (("release", "--champion", "v1"), "allowed: a published version"),
-        (("release", "--champion", "v2", "--shadow", "v1", "--no_check"), "allowed: a published version"),
+        (("release", "--champion", "v1"), "expected: a published version"),
+        (("release", "--champion", "v2", "--shadow", "v1", "--no_check"), "expected: a published version"),
         (("check", "v1"), "incomplete:"),
         (("show", "v1"), "name another version"),
     ],
@@ -71,7 +71,7 @@ def test_every_verb_says_that_it_was_withdrawn(
 def test_withdrawn_name_is_not_published_again(place: Models, tmp_path: Path) -> None:
     put(place, tmp_path / "b", "v1")
     place.json("withdraw", "v1", *WHO)
-    with pytest.raises(Exception, match=r"was withdrawn at .* by ann: wrong labels; allowed: a version name that was"):
+    with pytest.raises(Exception, match=r"was withdrawn at .* by ann: wrong labels; expected: a version name that was"):
         put(place, tmp_path / "b", "v1")
     ran = place("publish", "--scorer", "openinference", "--version", "v1", "--input", "a:number",
                 "--output", "probability", "--trained_at", "now", "--no_check")  # fmt: skip
@@ -96,7 +96,7 @@ def test_what_a_release_names_is_not_taken_back(
     before = keys(place)
     ran = place("withdraw", "v1")
     assert (ran.code, ran.err.count("\n")) == (1, 1)
-    assert "version 'v1' of 'late' is named by releases 1, 2; allowed" in ran.err
+    assert "version 'v1' of 'late' is named by releases 1, 2; expected" in ran.err
     assert keys(place) == before
 
 
