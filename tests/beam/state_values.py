@@ -126,7 +126,8 @@ def coders() -> dict[str, Coder]:
     estimator = TopicWatermarks().estimator_state_coder()  # type: ignore[no-untyped-call]  # Beam's has no types
     registered = {"topic": TOPIC, "counts": VALUES["counts"]}
     beside = {name: registry.get_coder(type(value)) for name, value in registered.items()} | {"estimator": estimator}
-    return {spec.name: spec.coder for spec in specs} | stretches | beside
+    found = {spec.name: spec.coder for spec in specs} | stretches | beside
+    return dict(sorted(found.items()))  # specs come in sets: all processes of a test run must see one order
 
 
 def _do_fns(room: ModuleType) -> Iterator[Any]:
