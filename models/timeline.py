@@ -62,6 +62,10 @@ class Past:
     Args:
         releases: all releases, at least one.
         now_us: the time whose release in force is undone, by the wall clock.
+
+    Attributes:
+        in_force: the release that is undone.
+        coming: those that are to take effect later, in the order in which they do.
     """
 
     def __init__(self, releases: Iterable[Release], now_us: int) -> None:
@@ -72,6 +76,7 @@ class Past:
         self._neutralised = frozenset(sequence for sequence in neutralised if sequence is not None)
         begun = [each for each in self._ordered if each.effective_from_us <= now_us or self._is_rollback(each)]
         self.in_force = begun[-1] if begun else self._ordered[0]
+        self.coming = [each for each in self._ordered if each.effective_from_us > now_us and each not in begun]
 
     def named(self, sequence: int) -> Release:
         """The release with this sequence.

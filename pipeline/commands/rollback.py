@@ -69,6 +69,15 @@ def _rollback(options: argparse.Namespace) -> None:
     _report(options, written, scheduled, skipped, [*history, *written], clocks)
 
 
+def _coming(past: Past) -> str:
+    """Who wants to undo a release that is not in force yet is told so, and how it never comes to be."""
+    if not past.coming:
+        return ""
+    last = past.coming[-1]
+    begins = times.format_time_us(last.effective_from_us)
+    return f"; release {last.sequence} takes effect at {begins}: --to {past.in_force.sequence} prevents that"
+
+
 def _target(
     options: argparse.Namespace, past: Past, admission: Admission | None
 ) -> tuple[Release, list[tuple[Release, Verdict]]]:
@@ -83,7 +92,7 @@ def _target(
             refuse(options, "rolled back", verdict)
         skipped.append((release, verdict))
     passed = "".join(f"; {_passed_over(*each)}" for each in skipped)
-    first = f"release {past.in_force.sequence} is in force: nothing before it to go back to{passed}"
+    first = f"release {past.in_force.sequence} is in force: nothing before it to go back to{passed}{_coming(past)}"
     raise StoreError(f"{first}; expected: --to SEQUENCE, or halflife models release")
 
 

@@ -127,7 +127,8 @@ def test_first_release_has_nothing_before_it(models: Models) -> None:
     models("release", "--champion", "v2", "--from", LATER)
     ran = models("rollback")
     assert (ran.code, ran.out, ran.err.count("\n")) == (1, "", 1)
-    assert "release 1 is in force: nothing before it to go back to; expected: --to SEQUENCE" in ran.err
+    assert "release 1 is in force: nothing before it to go back to; release 2 takes effect at 2" in ran.err
+    assert ": --to 1 prevents that; expected: --to SEQUENCE" in ran.err
     assert models.json("rollback", "--to", 1)["champion"] == "v1"
     assert champion_at(models, LATEST) == "v1"
 
