@@ -1,7 +1,7 @@
 """From the job's columns to exactly what a model reads."""
 
 import difflib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import ClassVar
 
 import numpy as np
@@ -11,14 +11,8 @@ import pyarrow.compute as pc
 
 from models.errors import BundleRefused
 from models.manifest import Input
+from schemas.columns import ARROW_TYPES, TAKES, kind_of
 from schemas.expectations import wants
-
-ARROW_TYPES: Mapping[str, pa.DataType] = {
-    "number": pa.float64(),
-    "integer": pa.int64(),
-    "boolean": pa.bool_(),
-    "string": pa.string(),
-}
 
 # The rows that do not fill a vector register are added up in another order, which shows in the last digit of a float.
 # Batches are filled up to whole registers, so that a row has the same score in each batch that it may be in.
@@ -55,7 +49,7 @@ def check_inputs(inputs: Sequence[Input], columns: Mapping[str, str]) -> None:
             hint = f"; did you mean {close[0]!r}?" if close else ""
             allowed = ", ".join(sorted(columns)) or "none"
             raise WrongInputs(f"input {entry.name!r} is no column of the job; {wants(allowed + hint)}")
-        if found != entry.type and (found, entry.type) != ("integer", "number"):
+        if found not in TAKES[entry.type]:
             raise WrongInputs(f"input {entry.name!r} is a column of type {found}; expected: {entry.type}")
 
 
@@ -116,7 +110,7 @@ def _typed(batch: pa.RecordBatch, entry: Input) -> pa.Array:
         raise WrongInputs(f"input {entry.name!r} is absent; allowed: {', '.join(batch.schema.names) or 'none'}")
     column = batch.column(position)
     found = column.type.value_type if pa.types.is_dictionary(column.type) else column.type
-    if not (pa.types.is_null(found) or _FITTING[entry.type](found)):
+    if not pa.types.is_null(found) and kind_of(found) not in TAKES[entry.type]:
         raise WrongInputs(f"input {entry.name!r} is a column of {found}; expected: {entry.type}")
     wanted = ARROW_TYPES[entry.type]
     if column.type != wanted:
@@ -127,19 +121,3 @@ def _typed(batch: pa.RecordBatch, entry: Input) -> pa.Array:
     if entry.type == "number" and pc.any(pc.is_nan(column)).as_py():
         column = pc.if_else(pc.is_nan(column), pa.scalar(None, wanted), column)
     return column
-
-
-def _is_number(found: pa.DataType) -> bool:
-    return bool(pa.types.is_floating(found) or pa.types.is_integer(found))
-
-
-def _is_string(found: pa.DataType) -> bool:
-    return bool(pa.types.is_string(found) or pa.types.is_large_string(found) or pa.types.is_string_view(found))
-
-
-_FITTING: Mapping[str, Callable[[pa.DataType], bool]] = {
-    "number": _is_number,
-    "integer": pa.types.is_integer,
-    "boolean": pa.types.is_boolean,
-    "string": _is_string,
-}

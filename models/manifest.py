@@ -11,10 +11,10 @@ from typing import Any, ClassVar, Literal, TypeAlias
 from models.distribution import DISTRIBUTION
 from models.errors import BundleRefused
 from models.strict_json import parse_object
+from schemas.columns import ColumnKind
 from schemas.times import INSTANT, parse_instant_us
 from schemas.validation import MISSING, UNKNOWN_KEY, Absent, SpecError, validate
 
-InputType: TypeAlias = Literal["number", "integer", "boolean", "string"]
 OutputKind: TypeAlias = Literal["probability", "regression", "class"]
 GoldenBy: TypeAlias = Literal["publish", "trainer"]
 Value: TypeAlias = float | int | bool | str
@@ -50,7 +50,7 @@ class Input:
     """
 
     name: str
-    type: InputType
+    type: ColumnKind
     nullable: bool = False
     default: Value | None = None
 
@@ -270,7 +270,7 @@ def _check_inputs(manifest: Manifest) -> None:
             raise InvalidManifest(f"{place}.{name}", UNKNOWN_KEY, "names of inputs")
 
 
-def _fits(value: Value, kind: InputType) -> bool:
+def _fits(value: Value, kind: ColumnKind) -> bool:
     if isinstance(value, bool) or kind == "boolean":
         return isinstance(value, bool) and kind == "boolean"
     if kind == "string":

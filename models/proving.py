@@ -14,11 +14,12 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from models.errors import BundleRefused, StoreError, one_line
-from models.inputs import ARROW_TYPES, check_inputs, prepare_inputs
+from models.inputs import check_inputs, prepare_inputs
 from models.manifest import Input, Manifest, Output
 from models.profiles import MAX_PROFILE_BYTES, SCORE, InvalidProfile, Profile, observe, parse_profile
 from models.scorers import NotReady, PartlyScored, Scorer, WillNotLoad, load_scorer
 from models.scorers.asking import WrongAnswer, check_shape, faults_of
+from schemas.columns import ARROW_TYPES
 from schemas.expectations import wants
 from schemas.validation import Absent
 

@@ -5,8 +5,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
 from pipeline.spec_checks import column_errors, spec_errors
+from schemas.columns import ColumnKind
 from schemas.job import (
-    ColumnType,
     DriftSpec,
     EventsSpec,
     FeatureSpec,
@@ -89,7 +89,7 @@ def _events(events: Mapping[str, Any], columns: Mapping[str, str]) -> EventsSpec
         event_time=events["event_time"],
         subject=events.get("subject"),
         max_out_of_orderness_us=parse_duration_us(events["max_out_of_orderness"]),
-        columns=tuple((name, cast(ColumnType, kind)) for name, kind in columns.items()),
+        columns=tuple((name, cast(ColumnKind, kind)) for name, kind in columns.items()),
         time_range_us=(first_us, last_us),
         time_unit=events["time_unit"],
     )

@@ -11,6 +11,8 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from schemas.columns import ARROW_TYPES
+
 EVENT_ID = "__event_id"
 EVENT_TIME = "__event_time"
 SUBJECT = "__subject"
@@ -33,17 +35,11 @@ BASE_FIELDS: tuple[pa.Field, ...] = (
     pa.field(PAYLOAD, pa.binary(), nullable=False),
     pa.field(LATE, pa.bool_(), nullable=False),
 )
-COLUMN_ARROW_TYPES: dict[str, pa.DataType] = {
-    "number": pa.float64(),
-    "integer": pa.int64(),
-    "boolean": pa.bool_(),
-    "string": pa.string(),
-}
 
 
 def event_schema(columns: Sequence[tuple[str, str]]) -> pa.Schema:
     """The schema of a batch of decoded events: the base columns, then the job's event columns in order."""
-    return pa.schema([*BASE_FIELDS, *(pa.field(name, COLUMN_ARROW_TYPES[kind]) for name, kind in columns)])
+    return pa.schema([*BASE_FIELDS, *(pa.field(name, ARROW_TYPES[kind]) for name, kind in columns)])
 
 
 def times_us(batch: pa.RecordBatch, column: str = EVENT_TIME) -> npt.NDArray[np.int64]:

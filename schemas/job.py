@@ -7,6 +7,8 @@ Durations are microseconds (suffix `_us`), times are microseconds since 1970-01-
 from dataclasses import dataclass
 from typing import Literal
 
+from schemas.columns import ColumnKind
+
 Aggregate = Literal["count", "sum", "mean", "min", "max", "std", "last", "distinct", "quantile", "top"]
 AGGREGATES: tuple[Aggregate, ...] = (
     "count",
@@ -20,7 +22,6 @@ AGGREGATES: tuple[Aggregate, ...] = (
     "quantile",
     "top",
 )
-ColumnType = Literal["number", "integer", "boolean", "string"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +39,7 @@ class EventsSpec:
     event_time: str
     subject: str | None
     max_out_of_orderness_us: int
-    columns: tuple[tuple[str, ColumnType], ...]
+    columns: tuple[tuple[str, ColumnKind], ...]
     time_range_us: tuple[int, int]
     time_unit: Literal["s", "ms", "us"]
 

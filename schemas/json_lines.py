@@ -14,7 +14,7 @@ from typing import Annotated, Any, TypeAlias, TypedDict
 import msgspec
 import pyarrow as pa
 
-from schemas.batches import COLUMN_ARROW_TYPES
+from schemas.columns import ARROW_TYPES
 from schemas.nesting import MAX_NESTING, is_deep
 from schemas.raw import DecodedRows, Unreadable
 
@@ -157,7 +157,7 @@ def _decoded(read: _Read, decoder: _Decoder) -> DecodedRows:
 def _column(values: Sequence[Any], kind: str | None) -> pa.Array:
     """A column of one type, or of ids, subjects and times of several: a sparse union of them, none read as another."""
     if kind is not None:
-        return pa.array(values, COLUMN_ARROW_TYPES[kind])
+        return pa.array(values, ARROW_TYPES[kind])
     if values and isinstance(values[0], str):
         try:
             return pa.array(values, pa.string())

@@ -10,6 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from schemas import batches
+from schemas.columns import ARROW_TYPES
 from schemas.expectations import wants
 from schemas.job import EventsSpec
 from schemas.records import DeadLetter
@@ -185,7 +186,7 @@ def _text_as_time_us(text: str | None) -> int | None:
 
 
 def _feature_column(rows: pa.RecordBatch, name: str, kind: str, verdicts: _Verdicts) -> pa.Array:
-    values, wanted = _column(rows, name), batches.COLUMN_ARROW_TYPES[kind]
+    values, wanted = _column(rows, name), ARROW_TYPES[kind]
     if values is None or pa.types.is_null(values.type):
         return pa.nulls(rows.num_rows, wanted)
     found, wrong = read(values, kind)

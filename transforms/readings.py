@@ -13,6 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from schemas import batches
+from schemas.columns import ARROW_TYPES, TAKES, kind_of
 
 Mask: TypeAlias = npt.NDArray[np.bool_]
 # What becomes of a column of one type (null where a value cannot be read), None where the type as such does not fit;
@@ -65,7 +66,7 @@ def by_branch(values: pa.Array, wanted: pa.DataType, of_one: Callable[[pa.Array]
 
 def read(values: pa.Array, kind: str) -> Read:
     """The values of a column as a job's type: number, integer, boolean or string."""
-    return _read(values, _READINGS[kind], batches.COLUMN_ARROW_TYPES[kind])
+    return _read(values, _READINGS[kind], ARROW_TYPES[kind])
 
 
 def read_texts(values: pa.Array) -> Read:
@@ -106,7 +107,7 @@ def _string(values: pa.Array, in_union: bool) -> pa.Array | None:
     if pa.types.is_binary(found):
         return _bytes_as_text(values)
     # Beside a text, as in a union with one, a number is its text too; a column of numbers alone is no text.
-    return batches.as_texts(values) if in_union and _is_number(found) else None
+    return batches.as_texts(values) if in_union and kind_of(found) in TAKES["number"] else None
 
 
 def _bytes_as_text(values: pa.Array) -> pa.Array:
@@ -115,13 +116,9 @@ def _bytes_as_text(values: pa.Array) -> pa.Array:
     return pa.array(plain, pa.string())
 
 
-def _is_number(found: pa.DataType) -> bool:
-    return bool(pa.types.is_integer(found) or pa.types.is_floating(found))
-
-
 def _number(values: pa.Array, in_union: bool) -> pa.Array | None:
     found = values.type
-    if _is_number(found) or pa.types.is_null(found):
+    if kind_of(found) in TAKES["number"] or pa.types.is_null(found):
         return values.cast(pa.float64(), safe=False)
     if pa.types.is_decimal(found):
         return values.cast(pa.string()).cast(pa.float64())  # by its digits: Arrow's own cast is off in the last one

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple, Protocol
 
 import pyarrow as pa
 
-from models.inputs import ARROW_TYPES
+from schemas.columns import ARROW_TYPES
 
 NUMBERS = (
     "dep_delay",

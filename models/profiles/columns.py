@@ -13,6 +13,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from schemas.columns import TAKES, kind_of
 from schemas.expectations import wants
 
 MAX_BINS = 64
@@ -101,13 +102,12 @@ Column: TypeAlias = NumericColumn | CategoricalColumn
 
 def is_numeric(kind: pa.DataType) -> bool:
     """Integers and floats of any width."""
-    return bool(pa.types.is_integer(kind) or pa.types.is_floating(kind))
+    return not pa.types.is_dictionary(kind) and kind_of(kind) in TAKES["number"]
 
 
 def is_text(kind: pa.DataType) -> bool:
     """Strings, also dictionary-encoded ones."""
-    plain = kind.value_type if pa.types.is_dictionary(kind) else kind
-    return bool(pa.types.is_string(plain) or pa.types.is_large_string(plain))
+    return kind_of(kind) == "string"
 
 
 def as_floats(values: pa.Array) -> Floats:

@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from models.errors import StoreError
-from models.manifest import InputType, OutputKind
+from models.manifest import OutputKind
+from schemas.columns import ColumnKind
 
 
 class CannotPublish(StoreError):
@@ -18,7 +19,7 @@ class FoundInput:
     """An input that the format names."""
 
     name: str
-    type: InputType | None = None
+    type: ColumnKind | None = None
     nullable: bool | None = None
 
 

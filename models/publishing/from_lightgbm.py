@@ -5,9 +5,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from models.manifest import InputType, OutputKind
+from models.manifest import OutputKind
 from models.publishing.description import Description, FoundInput
 from models.scorers.lightgbm_text import category_lists, read_model_text
+from schemas.columns import ColumnKind
 
 _UNNAMED = re.compile(r"Column_\d+")
 _OUTPUTS: dict[str, OutputKind] = {
@@ -46,7 +47,7 @@ def describe_text(raw: bytes) -> Description:
     return Description(tuple(inputs), output=output)
 
 
-def _type(categories: Sequence[Any]) -> InputType | None:
+def _type(categories: Sequence[Any]) -> ColumnKind | None:
     """What the categories say; integers may be read from an integer or a number."""
     if not categories:
         return None

@@ -10,12 +10,12 @@ from typing import Any
 
 import yaml
 
-from models.manifest import InputType
 from models.publishing.description import CannotPublish, Description, FoundInput, Provenance
 from models.scorers.lightgbm_estimator import read_estimator
 from models.scorers.mlflow import OURS, PICKLES
+from schemas.columns import ColumnKind
 
-_TYPES: dict[str, InputType] = {
+_TYPES: dict[str, ColumnKind] = {
     "double": "number",
     "float": "number",
     "integer": "integer",

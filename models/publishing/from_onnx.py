@@ -4,26 +4,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from models.manifest import InputType
 from models.publishing.description import CannotPublish, Description, FoundInput
-from models.scorers.onnx import LABEL_TENSORS
+from models.scorers.onnx import LABEL_TENSORS, TENSORS
 from models.scorers.onnx_labels import labels_of
+from schemas.columns import KINDS, ColumnKind
 
-_TYPES: dict[str, InputType] = {
-    "tensor(float)": "number",
-    "tensor(double)": "number",
-    "tensor(float16)": "number",
-    "tensor(int64)": "integer",
-    "tensor(int32)": "integer",
-    "tensor(int16)": "integer",
-    "tensor(int8)": "integer",
-    "tensor(uint64)": "integer",
-    "tensor(uint32)": "integer",
-    "tensor(uint16)": "integer",
-    "tensor(uint8)": "integer",
-    "tensor(bool)": "boolean",
-    "tensor(string)": "string",
-}
+_TYPES: dict[str, ColumnKind] = {tensor: kind for kind in KINDS for tensor in TENSORS[kind]}
 
 
 def describe(path: Path, allow_pickle: bool) -> Description:
@@ -39,7 +25,7 @@ def describe(path: Path, allow_pickle: bool) -> Description:
     return Description(inputs=tuple(FoundInput(each.name, _type(each)) for each in inputs), labels=labels)
 
 
-def _type(found: Any) -> InputType:
+def _type(found: Any) -> ColumnKind:
     if found.type not in _TYPES:
         raise CannotPublish(f"input {found.name!r} is a {found.type}; allowed: {', '.join(_TYPES)}")
     return _TYPES[found.type]

@@ -5,10 +5,11 @@ from pathlib import Path
 from xml.etree import ElementTree
 from xml.etree.ElementTree import Element
 
-from models.manifest import InputType, OutputKind
+from models.manifest import OutputKind
 from models.publishing.description import CannotPublish, Description, FoundInput
+from schemas.columns import ColumnKind
 
-_TYPES: dict[str, InputType] = {
+_TYPES: dict[str, ColumnKind] = {
     "double": "number",
     "float": "number",
     "integer": "integer",
@@ -54,7 +55,7 @@ def _labels(root: Element, schema: Element, space: str, types: Mapping[str | Non
     return tuple(dict.fromkeys(value.removesuffix(".0") if floats else value for value in values if value))
 
 
-def _type(name: str, found: str) -> InputType:
+def _type(name: str, found: str) -> ColumnKind:
     if found not in _TYPES:
         raise CannotPublish(f"field {name!r} has the data type {found!r}; allowed: {', '.join(_TYPES)}")
     return _TYPES[found]

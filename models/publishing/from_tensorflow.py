@@ -3,10 +3,10 @@
 from pathlib import Path
 from typing import Any
 
-from models.manifest import InputType
 from models.publishing.description import CannotPublish, Description, FoundInput
 from models.scorers.base import WillNotLoad
-from models.scorers.tensorflow import chosen_signature
+from models.scorers.tensorflow import chosen_signature, kind_of_tensor
+from schemas.columns import ColumnKind
 
 SETTINGS = ("signature",)
 """Settings of the kind that say which part of the model is meant."""
@@ -33,16 +33,10 @@ def describe(path: Path, allow_pickle: bool, signature: object = None) -> Descri
     return Description(inputs=tuple(found))
 
 
-def _type(name: str, dtype: Any) -> InputType:
-    kinds: list[tuple[bool, InputType]] = [
-        (dtype.is_floating, "number"),
-        (dtype.is_bool, "boolean"),
-        (dtype.is_integer, "integer"),
-        (dtype.name == "string", "string"),
-    ]
-    for fits, kind in kinds:
-        if fits:
-            return kind
+def _type(name: str, dtype: Any) -> ColumnKind:
+    kind = kind_of_tensor(dtype)
+    if kind is not None:
+        return kind
     raise CannotPublish(f"input {name!r} is a tensor of {dtype.name}; allowed: floats, integers, booleans, strings")
 
 

@@ -6,10 +6,11 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from models.manifest import InputType, OutputKind
+from models.manifest import OutputKind
 from models.publishing.description import Description, FoundInput
+from schemas.columns import ColumnKind
 
-_TYPES: dict[str, InputType] = {"float": "number", "q": "number", "int": "integer", "i": "boolean"}
+_TYPES: dict[str, ColumnKind] = {"float": "number", "q": "number", "int": "integer", "i": "boolean"}
 _OUTPUTS: dict[str, OutputKind] = {"binary:logistic": "probability", "multi:softmax": "class"}
 _REGRESSIONS = ("reg:", "count:", "rank:", "survival:")
 _NO_PROBABILITIES = ("multi:softmax", "binary:hinge")

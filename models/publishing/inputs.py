@@ -6,15 +6,16 @@ from dataclasses import dataclass
 
 import pyarrow as pa
 
-from models.manifest import Input, InputType, Value
+from models.manifest import Input, Value
 from models.profiles import SCORE
 from models.publishing.description import CannotPublish, Description, FoundInput
+from schemas.columns import KINDS, ColumnKind, kind_of
 
 _FLAG = re.compile(
-    r"(?P<name>.+?):(?P<type>number|integer|boolean|string)(?P<nullable>:nullable)?(=(?P<default>.*))?", re.DOTALL
+    rf"(?P<name>.+?):(?P<type>{'|'.join(KINDS)})(?P<nullable>:nullable)?(=(?P<default>.*))?", re.DOTALL
 )
 _BOOLEANS = {"true": True, "false": False}
-_PARSERS: Mapping[InputType, Callable[[str], Value]] = {
+_PARSERS: Mapping[ColumnKind, Callable[[str], Value]] = {
     "number": float,
     "integer": int,
     "boolean": _BOOLEANS.__getitem__,
@@ -27,7 +28,7 @@ class StatedInput:
     """An input that a person stated."""
 
     name: str
-    type: InputType
+    type: ColumnKind
     nullable: bool
     default: Value | None
 
@@ -40,8 +41,8 @@ def parse_input(text: str) -> StatedInput:
     """
     found = _FLAG.fullmatch(text)
     if not found:
-        raise ValueError(f"{text!r} is not allowed; expected: NAME:number|integer|boolean|string[:nullable][=DEFAULT]")
-    kind: InputType = found["type"]  # type: ignore[assignment]  # the pattern allows just these
+        raise ValueError(f"{text!r} is not allowed; expected: NAME:{'|'.join(KINDS)}[:nullable][=DEFAULT]")
+    kind: ColumnKind = found["type"]  # type: ignore[assignment]  # the pattern allows just these
     default = None if found["default"] is None else _value(found["default"], kind)
     return StatedInput(found["name"], kind, found["nullable"] is not None, default)
 
@@ -90,23 +91,12 @@ def _resolved(found: FoundInput, stated: StatedInput | None, sample: pa.Table | 
     if stated is not None:
         return Input(stated.name, stated.type, stated.nullable or bool(found.nullable), stated.default)
     column = None if sample is None or found.name not in sample.schema.names else sample.column(found.name)
-    shown = None if column is None else _shown_type(column.type)
+    shown = None if column is None else kind_of(column.type)
     nullable = found.nullable if found.nullable is not None else column is not None and column.null_count > 0
     return Input(found.name, found.type or shown or "number", nullable)
 
 
-def _shown_type(found: pa.DataType) -> InputType | None:
-    plain = found.value_type if pa.types.is_dictionary(found) else found
-    kinds: list[tuple[bool, InputType]] = [
-        (pa.types.is_boolean(plain), "boolean"),
-        (pa.types.is_integer(plain), "integer"),
-        (pa.types.is_floating(plain), "number"),
-        (pa.types.is_string(plain) or pa.types.is_large_string(plain), "string"),
-    ]
-    return next((kind for fits, kind in kinds if fits), None)
-
-
-def _value(text: str, kind: InputType) -> Value:
+def _value(text: str, kind: ColumnKind) -> Value:
     try:
         return _PARSERS[kind](text)
     except (ValueError, KeyError):

@@ -9,8 +9,9 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from models.manifest import Input, InputType, Manifest
+from models.manifest import Input, Manifest
 from models.scorers.base import WillNotLoad
+from schemas.columns import ARROW_TYPES, ColumnKind
 from schemas.expectations import wants
 
 _EXACT = 2**53
@@ -90,7 +91,7 @@ def _array(manifest: Manifest, entry: Input, values: Sequence[Any]) -> pa.Array:
     read = [_READ[entry.type](value) for value in values]
     if len({value for value in read if value is not None}) != len([value for value in read if value is not None]):
         raise WillNotLoad(f"{manifest.scorer}: {entry.name!r} has a category twice; expected: each once")
-    return pa.array(read, _ARROW[entry.type])
+    return pa.array(read, ARROW_TYPES[entry.type])
 
 
 def _kind(values: Sequence[Any]) -> str | None:
@@ -112,16 +113,10 @@ def _positive_zero(value: float) -> float:
 
 
 _KINDS: Mapping[str, set[type]] = {"texts": {str}, "booleans": {bool}, "integers": {int}, "numbers": {int, float}}
-_READ_AS: Mapping[str, tuple[InputType, ...]] = {
+_READ_AS: Mapping[str, tuple[ColumnKind, ...]] = {
     "texts": ("string",),
     "booleans": ("boolean",),
     "integers": ("integer", "number"),
     "numbers": ("number", "integer"),
 }
-_READ: Mapping[InputType, Any] = {"string": str, "boolean": bool, "number": _positive_zero, "integer": _whole}
-_ARROW: Mapping[InputType, pa.DataType] = {
-    "string": pa.string(),
-    "boolean": pa.bool_(),
-    "number": pa.float64(),
-    "integer": pa.int64(),
-}
+_READ: Mapping[ColumnKind, Any] = {"string": str, "boolean": bool, "number": _positive_zero, "integer": _whole}

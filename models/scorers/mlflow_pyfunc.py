@@ -9,14 +9,13 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from models.errors import one_line
-from models.inputs import ARROW_TYPES
 from models.manifest import Input, Manifest
 from models.scorers.answers import Answers, answers_of
 from models.scorers.base import PartlyScored, Scorer, WillNotLoad, settings
 from models.scorers.mlflow_signature import SignedInputs
 from models.scorers.outputs import check_column, picked, stated_column
+from schemas.columns import ARROW_TYPES, ZEROS
 
-_TRIAL: dict[str, Any] = {"number": 0.0, "integer": 0, "boolean": False, "string": ""}
 _TRIAL_TIME = "1970-01-01T00:00:00Z"
 
 
@@ -148,7 +147,7 @@ class PyfuncScorer(Scorer):
 def _trial_value(entry: Input, times: set[str]) -> Any:
     if entry.default is not None:
         return entry.default
-    return _TRIAL_TIME if entry.name in times else _TRIAL[entry.type]
+    return _TRIAL_TIME if entry.name in times else ZEROS[entry.type]
 
 
 def _has_column(answer: Any, name: Any) -> bool:

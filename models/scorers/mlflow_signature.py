@@ -7,8 +7,9 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from models.manifest import Input, InputType, Manifest
+from models.manifest import Input, Manifest
 from models.scorers.base import WillNotLoad
+from schemas.columns import ColumnKind
 from schemas.expectations import wants
 from schemas.times import MalformedTime, parse_instant_us
 
@@ -17,7 +18,7 @@ Values: TypeAlias = npt.NDArray[Any]
 Mask: TypeAlias = npt.NDArray[np.bool_]
 
 # By the kind of the signature's numpy type: the inputs that can be cast to it.
-_READS: Mapping[str, tuple[InputType, ...]] = {
+_READS: Mapping[str, tuple[ColumnKind, ...]] = {
     "f": ("number", "integer"),
     "i": ("integer", "number"),
     "u": ("integer", "number"),
@@ -27,7 +28,7 @@ _READS: Mapping[str, tuple[InputType, ...]] = {
 }
 _NANOSECONDS = range(-(2**63) // 1000 + 1, 2**63 // 1000)
 """Times in microseconds that 64 bits hold in nanoseconds: the years 1677 to 2262."""
-_UNSIGNED: Mapping[InputType, str] = {"number": "float64", "integer": "int64", "boolean": "bool", "string": "str"}
+_UNSIGNED: Mapping[ColumnKind, str] = {"number": "float64", "integer": "int64", "boolean": "bool", "string": "str"}
 
 
 class Column(NamedTuple):

@@ -15,6 +15,7 @@ from models.scorers.answers import Answers
 from models.scorers.base import Scorer, WillNotLoad, only_file, settings
 from models.scorers.onnx_labels import labels_of
 from models.scorers.outputs import Reading, reading_of, try_once
+from schemas.columns import without_loss
 from schemas.expectations import wants
 
 _FLOATS = {"tensor(float)": np.float32, "tensor(double)": np.float64, "tensor(float16)": np.float16}
@@ -24,13 +25,7 @@ _INTEGERS = {
 }
 _STRINGS, _BOOLEANS = "tensor(string)", "tensor(bool)"
 LABEL_TENSORS = (*_INTEGERS, _STRINGS)
-# Which tensors take a column without losing what it says.
-_FITTING = {
-    "number": (*_FLOATS,),
-    "integer": (*_FLOATS, *_INTEGERS),
-    "boolean": (*_FLOATS, *_INTEGERS, _BOOLEANS),
-    "string": (_STRINGS,),
-}
+TENSORS = {"number": (*_FLOATS,), "integer": (*_INTEGERS,), "boolean": (_BOOLEANS,), "string": (_STRINGS,)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,9 +199,10 @@ def _column_feed(entry: Input, tensor: Any) -> _Feed:
 
 def _check_type(entry: Input, tensor: Any) -> None:
     """Refuse what would be cut off without a word, such as fractions in an integer tensor."""
-    if tensor.type not in _FITTING[entry.type]:
-        allowed = ", ".join(_FITTING[entry.type])
-        raise WillNotLoad(f"onnx: input {entry.name!r} is a {entry.type} for {tensor.type}; {wants(allowed)}")
+    allowed = without_loss(entry.type, TENSORS)
+    if tensor.type not in allowed:
+        listed = wants(", ".join(allowed))
+        raise WillNotLoad(f"onnx: input {entry.name!r} is a {entry.type} for {tensor.type}; {listed}")
     if entry.nullable and entry.default is None and tensor.type not in (*_FLOATS, _STRINGS):
         raise WillNotLoad(f"onnx: input {entry.name!r} may be null; {tensor.type} has no null")
 

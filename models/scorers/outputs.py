@@ -9,13 +9,11 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from models.errors import BundleRefused
-from models.inputs import ARROW_TYPES
 from models.manifest import Manifest
 from models.scorers.answers import Answers, answers_of
 from models.scorers.base import Scorer, WillNotLoad
+from schemas.columns import ARROW_TYPES, ZEROS
 from schemas.expectations import wants
-
-_ZEROS = {"number": 0.0, "integer": 0, "boolean": False, "string": ""}
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +108,7 @@ def try_once(scorer: Scorer, manifest: Manifest) -> None:
 def try_row(scorer: Scorer, manifest: Manifest) -> None:
     """As `try_once`, whatever is stated."""
     columns = [
-        pa.array([_ZEROS[entry.type] if entry.default is None else entry.default], ARROW_TYPES[entry.type])
+        pa.array([ZEROS[entry.type] if entry.default is None else entry.default], ARROW_TYPES[entry.type])
         for entry in manifest.inputs
     ]
     try:

@@ -14,15 +14,11 @@ from models.manifest import Input, Manifest
 from models.scorers.answers import plain_second
 from models.scorers.base import Scorer, WillNotLoad, only_file, settings
 from models.scorers.pmml_machine import start_machine
+from schemas.columns import without_loss
 from schemas.expectations import wants
 
 _FLOATS = ("double", "float", "real")
-_FITTING = {
-    "number": _FLOATS,
-    "integer": (*_FLOATS, "integer"),
-    "boolean": (*_FLOATS, "integer", "boolean"),
-    "string": ("string",),
-}
+_TYPES = {"number": _FLOATS, "integer": ("integer",), "boolean": ("boolean",), "string": ("string",)}
 
 
 class PmmlScorer(Scorer):
@@ -100,9 +96,10 @@ def _encoders(model: Any, manifest: Manifest) -> dict[str, Callable[[pa.Array], 
 
 def _encoder(entry: Input, field: str) -> Callable[[pa.Array], list[str]]:
     """A column as members of JSON objects; "" for a null, since the evaluator takes one that is written for 0."""
-    if field not in _FITTING[entry.type]:
-        allowed = ", ".join(_FITTING[entry.type])
-        raise WillNotLoad(f"pmml: input {entry.name!r} is a {entry.type} for a field of {field}; {wants(allowed)}")
+    allowed = without_loss(entry.type, _TYPES)
+    if field not in allowed:
+        said = f"input {entry.name!r} is a {entry.type} for a field of {field}; {wants(', '.join(allowed))}"
+        raise WillNotLoad(f"pmml: {said}")
     key = f"{json.dumps(entry.name)}:"
     as_number = entry.type == "boolean" and field != "boolean"
     written = _number if entry.type == "number" else json.dumps

@@ -8,12 +8,13 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from models.inputs import ARROW_TYPES, filled, of_filled
+from models.inputs import filled, of_filled
 from models.manifest import Input, Manifest, OutputKind
 from models.scorers.base import Scorer, WillNotLoad, only_file, settings
 from models.scorers.sklearn_nulls import fitted_on_none
 from models.scorers.sklearn_rows import alike, frame_of, matrix_of, ordinary_row
 from models.scorers.skops_files import load_skops
+from schemas.columns import ARROW_TYPES
 from schemas.expectations import wants
 
 _PICKLES = (".pkl", ".pickle", ".joblib")

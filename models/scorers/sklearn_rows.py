@@ -9,6 +9,7 @@ import pyarrow as pa
 
 from models.inputs import as_matrix
 from models.manifest import Input
+from schemas.columns import ZEROS
 
 Places = npt.NDArray[np.int64]
 
@@ -60,9 +61,6 @@ def frame_of(batch: pa.RecordBatch, names: Sequence[str], none_texts: bool = Fal
     return frame
 
 
-_ORDINARY = {"number": 0.0, "integer": 0, "boolean": False, "string": ""}
-
-
 def ordinary_row(inputs: Sequence[Input]) -> dict[str, Any]:
     """A value for each input: its default, else zero, false or the empty text."""
-    return {each.name: _ORDINARY[each.type] if each.default is None else each.default for each in inputs}
+    return {each.name: ZEROS[each.type] if each.default is None else each.default for each in inputs}

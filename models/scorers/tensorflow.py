@@ -14,6 +14,7 @@ from models.manifest import Input, Manifest
 from models.scorers.base import Scorer, WillNotLoad, settings
 from models.scorers.outputs import reading_of, try_once
 from models.scorers.tensorflow_graph import check_graph, graph_file
+from schemas.columns import WRITTEN_AS, ColumnKind
 
 SIGNATURE = "serving_default"
 
@@ -128,16 +129,21 @@ def _matrix_input(specs: Mapping[str, Any], manifest: Manifest) -> str | None:
     return str(name)
 
 
+def kind_of_tensor(dtype: Any) -> ColumnKind | None:
+    """The kind of column that a TensorFlow type is of; None for what no column can be."""
+    kinds: tuple[tuple[bool, ColumnKind], ...] = (
+        (dtype.is_floating, "number"),
+        (dtype.is_bool, "boolean"),
+        (dtype.is_integer, "integer"),
+        (dtype.name == "string", "string"),
+    )
+    return next((kind for fits, kind in kinds if fits), None)
+
+
 def _check_type(entry: Input, spec: Any) -> None:
     """Refuse what would be cut off without a word, such as fractions in an integer tensor."""
     kind = spec.dtype
-    fitting = {
-        "number": kind.is_floating,
-        "integer": kind.is_floating or kind.is_integer,
-        "boolean": kind.is_floating or kind.is_integer or kind.is_bool,
-        "string": kind.name == "string",
-    }
-    if not fitting[entry.type]:
+    if kind_of_tensor(kind) not in WRITTEN_AS[entry.type]:
         raise WillNotLoad(f"tensorflow: input {entry.name!r} is a {entry.type}; its tensor takes {kind.name}")
     if entry.nullable and entry.default is None and not (kind.is_floating or kind.name == "string"):
         raise WillNotLoad(f"tensorflow: input {entry.name!r} may be null; a tensor of {kind.name} has no null")

@@ -9,6 +9,7 @@ import pyarrow as pa
 
 from pipeline.endpoints.matching import NoInput, NoRecords
 from schemas.avro_datums import decode_block
+from schemas.columns import holding, kind_of
 from schemas.problems import Problems
 from schemas.raw import RawBlock
 from schemas.tf_examples import decode_examples
@@ -113,27 +114,10 @@ def _kind_of(found: pa.DataType) -> str | None:
     if pa.types.is_union(found):
         branches = [found.field(place).type for place in range(found.num_fields)]
         kinds = {_kind_of(branch) for branch in branches if not pa.types.is_null(branch)}
-        return next((kind for kind, held in _WIDER if kinds <= held), None)
-    if pa.types.is_decimal(found) and found.scale == 0:
-        return "integer"
-    return next((kind for kind, fits in _KINDS if fits(found)), None)
-
-
-# A type holds the values of these.
-_WIDER = (
-    ("boolean", {"boolean"}),
-    ("integer", {"integer"}),
-    ("number", {"integer", "number"}),
-    ("string", {"integer", "number", "string"}),
-)
-_KINDS = (
-    ("boolean", pa.types.is_boolean),
-    ("integer", pa.types.is_integer),
-    ("number", pa.types.is_floating),
-    ("number", pa.types.is_decimal),
-    ("string", pa.types.is_string),
-    ("string", pa.types.is_binary),
-)
+        return holding(kinds)
+    if pa.types.is_decimal(found):
+        return "number" if found.scale else "integer"
+    return "string" if pa.types.is_binary(found) else kind_of(found)
 
 
 def _batched(records: Iterable[bytes], size: int) -> Iterator[list[bytes]]:

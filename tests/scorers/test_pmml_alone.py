@@ -8,9 +8,9 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from models.inputs import ARROW_TYPES
 from models.scorers import Scorer, load_scorer
 from models.testing.subject import write_bundle
+from schemas.columns import ARROW_TYPES
 from tests.unit.models.bundles import document
 
 FIELDS = {"age": "integer", "income": "number", "member": "boolean", "city": "string"}

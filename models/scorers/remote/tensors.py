@@ -14,6 +14,7 @@ from models.scorers.base import WillNotLoad
 from models.scorers.outputs import likelier
 from models.scorers.remote.failures import AnswerMalformed, RecordsRefused
 from models.scorers.remote.parameters import Parameters
+from schemas.columns import without_loss
 from schemas.expectations import wants
 
 NUMPY_TYPES: Mapping[str, type[np.generic]] = {
@@ -24,13 +25,8 @@ NUMPY_TYPES: Mapping[str, type[np.generic]] = {
     "FP64": np.float64,
 }
 _USUAL = {"number": "FP32", "integer": "INT64", "boolean": "BOOL", "string": "BYTES"}
-_FITTING = {
-    "number": ("FP32", "FP64"),
-    "integer": ("FP32", "FP64", "INT32", "INT64"),
-    "boolean": ("FP32", "FP64", "INT32", "INT64", "BOOL"),
-    "string": ("BYTES",),
-}
 _FLOATS = ("FP32", "FP64")
+_TYPES = {"number": _FLOATS, "integer": ("INT32", "INT64"), "boolean": ("BOOL",), "string": ("BYTES",)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,10 +112,10 @@ def _matrix_name(manifest: Manifest, parameters: Parameters, declared: Mapping[s
 
 
 def _check_datatype(entry: Input, datatype: str) -> None:
-    if datatype not in _FITTING[entry.type]:
+    if datatype not in without_loss(entry.type, _TYPES):
         raise WillNotLoad(
             f"input {entry.name!r} is a {entry.type}, its tensor takes {datatype}; "
-            f"allowed: {', '.join(_FITTING[entry.type])}"
+            f"allowed: {', '.join(without_loss(entry.type, _TYPES))}"
         )
     if entry.nullable and entry.default is None and datatype not in (*_FLOATS, "BYTES"):
         raise WillNotLoad(f"input {entry.name!r} may be null; {datatype} has no null; expected: a default")

@@ -6,16 +6,17 @@ from typing import Any
 
 import pyarrow as pa
 
-from models.manifest import Input, InputType
+from models.manifest import Input
+from schemas.columns import ColumnKind
 from tests.scorers.alone.cases import Model, Record
 
-UNUSUAL: Mapping[InputType, Sequence[Any]] = {
+UNUSUAL: Mapping[ColumnKind, Sequence[Any]] = {
     "number": (None, 0.0, -0.0, 0.1, 1e308, -1e308, 5e-324, float(2**53), 3.4028235e38, 1e39, 16777217.0, -7.5),
     "integer": (None, 0, -1, 2**24 + 1, 2**31, 2**53 + 1, 2**60 + 2**36 + 1, 2**63 - 1, -(2**63)),
     "boolean": (None, True, False),
     "string": (None, "", " ", "unseen", "ünsähen 🛩", "10", "nan", "None", "x" * 100_000),
 }
-TYPES: Mapping[InputType, Sequence[pa.DataType]] = {
+TYPES: Mapping[ColumnKind, Sequence[pa.DataType]] = {
     "number": (pa.float64(), pa.float32(), pa.int64()),
     "integer": (pa.int64(), pa.int32(), pa.int8()),
     "boolean": (pa.bool_(),),

@@ -1,0 +1,91 @@
+"""The kinds of column that jobs and models speak of: their names, their Arrow types, and what fits what.
+
+| kind      | Arrow type | an input of it takes columns of | is written without loss as       |
+|-----------|------------|---------------------------------|----------------------------------|
+| `number`  | double     | number, integer                 | a number                         |
+| `integer` | int64      | integer                         | a number, an integer             |
+| `boolean` | bool       | boolean                         | a number, an integer, a boolean  |
+| `string`  | string     | string                          | a string                         |
+
+The JSON Schemas of jobs and manifests list the same kinds; a test holds them to this module.
+"""
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+from typing import Any, Literal, TypeAlias, get_args
+
+import pyarrow as pa
+
+ColumnKind: TypeAlias = Literal["number", "integer", "boolean", "string"]
+KINDS: tuple[ColumnKind, ...] = get_args(ColumnKind)
+
+ARROW_TYPES: Mapping[str, pa.DataType] = {
+    "number": pa.float64(),
+    "integer": pa.int64(),
+    "boolean": pa.bool_(),
+    "string": pa.string(),
+}
+ZEROS: Mapping[str, Any] = {"number": 0.0, "integer": 0, "boolean": False, "string": ""}
+"""An ordinary value of each kind, for records that are made up."""
+
+TAKES: Mapping[str, tuple[ColumnKind, ...]] = {
+    "number": ("number", "integer"),
+    "integer": ("integer",),
+    "boolean": ("boolean",),
+    "string": ("string",),
+}
+"""The kinds of column that an input of a kind can be read from."""
+WRITTEN_AS: Mapping[str, tuple[ColumnKind, ...]] = {
+    "number": ("number",),
+    "integer": ("number", "integer"),
+    "boolean": ("number", "integer", "boolean"),
+    "string": ("string",),
+}
+"""The kinds of a library's values in which a column of a kind is written without losing what it says."""
+# The narrowest kind that holds the values of all branches of a union; beside texts a number is its text.
+_HOLDS: tuple[tuple[ColumnKind, frozenset[str]], ...] = (
+    ("boolean", frozenset({"boolean"})),
+    ("integer", frozenset({"integer"})),
+    ("number", frozenset({"integer", "number"})),
+    ("string", frozenset({"integer", "number", "string"})),
+)
+
+
+def holding(kinds: Collection[str | None]) -> ColumnKind | None:
+    """The kind that holds the values of columns of all these kinds; None where there is none.
+
+    >>> holding({"integer", "number"}), holding({"boolean", "string"})
+    ('number', None)
+    """
+    return next((kind for kind, held in _HOLDS if set(kinds) <= held), None)
+
+
+def without_loss(kind: str, types: Mapping[str, Sequence[str]]) -> tuple[str, ...]:
+    """A library's types that take a column of a kind without losing what it says; `types` are all of them by kind.
+
+    >>> without_loss("integer", {"number": ["FP64"], "integer": ["INT64"], "boolean": ["BOOL"], "string": ["BYTES"]})
+    ('FP64', 'INT64')
+    """
+    return tuple(each for written in WRITTEN_AS[kind] for each in types[written])
+
+
+def is_text(found: pa.DataType) -> bool:
+    """Whether it is one of Arrow's types of text."""
+    return bool(pa.types.is_string(found) or pa.types.is_large_string(found) or pa.types.is_string_view(found))
+
+
+_ARROW_KINDS: tuple[tuple[Callable[[pa.DataType], bool], ColumnKind], ...] = (
+    (pa.types.is_boolean, "boolean"),
+    (pa.types.is_integer, "integer"),
+    (pa.types.is_floating, "number"),
+    (is_text, "string"),
+)
+
+
+def kind_of(found: pa.DataType) -> ColumnKind | None:
+    """The kind of an Arrow column of this type, of a dictionary that of its values; None for what is none.
+
+    >>> kind_of(pa.int8()), kind_of(pa.dictionary(pa.int32(), pa.string())), kind_of(pa.date32())
+    ('integer', 'string', None)
+    """
+    plain = found.value_type if pa.types.is_dictionary(found) else found
+    return next((kind for fits, kind in _ARROW_KINDS if fits(plain)), None)
