@@ -52,12 +52,11 @@ def release_outcomes(counts: Mapping[str, int], examples: Examples) -> dict[str,
     `detail` is there where the run was one process; elsewhere the model events have it.
     """
     found: dict[int, tuple[str, str]] = {}
-    for name in sorted(counts):
-        if name.startswith(metrics.RELEASE_OUTCOME_PREFIX) and counts[name]:
-            number, outcome, reason = name.removeprefix(metrics.RELEASE_OUTCOME_PREFIX).split("/", 2)
-            new, known = (outcome, reason), found.get(int(number))
-            if known is None or _rank(new) < _rank(known):
-                found[int(number)] = new
+    for name in metrics.by_rest(metrics.RELEASE_OUTCOME_PREFIX, counts):
+        number, outcome, reason = name.split("/", 2)
+        new, known = (outcome, reason), found.get(int(number))
+        if known is None or _rank(new) < _rank(known):
+            found[int(number)] = new
     return {str(number): _outcome(number, *found[number], examples) for number in sorted(found)}
 
 
@@ -74,10 +73,9 @@ def _outcome(number: int, outcome: str, reason: str, examples: Examples) -> dict
 def letter_errors(counts: Mapping[str, int]) -> dict[str, dict[str, int]]:
     """Dead letters by stage and error."""
     found: dict[str, dict[str, int]] = {}
-    for name, number in sorted(counts.items()):
-        if name.startswith(metrics.LETTER_ERRORS_PREFIX) and number:
-            stage, error = name.removeprefix(metrics.LETTER_ERRORS_PREFIX).split("/", 1)
-            found.setdefault(stage, {})[error] = number
+    for name, number in metrics.by_rest(metrics.LETTER_ERRORS_PREFIX, counts).items():
+        stage, error = name.split("/", 1)
+        found.setdefault(stage, {})[error] = number
     return found
 
 

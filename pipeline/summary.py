@@ -41,11 +41,11 @@ def summarise(
         "decoded": decoded,
         "scored": counts.get(metrics.EVENTS_SCORED, 0),
         "receipts": counts.get(metrics.RECEIPTS_WRITTEN, 0),
-        "dead_letters": {stage: counts.get(metrics.DEAD_LETTERS_PREFIX + stage, 0) for stage in STAGES},
+        "dead_letters": metrics.letters_by_stage(counts, STAGES),
         "late": counts.get(metrics.EVENTS_LATE, 0),
-        "features_over_limit": _after(metrics.OVER_LIMIT_PREFIX, counts),
+        "features_over_limit": metrics.by_rest(metrics.OVER_LIMIT_PREFIX, counts),
         "unseen_categories": _unseen(counts),
-        "records_deleted": _after(metrics.RECORDS_DELETED_PREFIX, counts),
+        "records_deleted": metrics.by_rest(metrics.RECORDS_DELETED_PREFIX, counts),
         "versions": _versions(counts),
         "releases": _by_release(counts),
         "releases_admitted": counts.get(metrics.RELEASES_ADMITTED, 0),
@@ -64,17 +64,10 @@ def summarise(
     }
 
 
-def _after(prefix: str, counts: Mapping[str, int]) -> dict[str, int]:
-    """The counts whose names begin so, by what follows: events whose value of a feature is null since a tile had more
-    distinct values than `max_values_per_tile`; records of `topic/partition` that were deleted before they were read.
-    """
-    return {name.removeprefix(prefix): n for name, n in sorted(counts.items()) if name.startswith(prefix) and n}
-
-
 def _unseen(counts: Mapping[str, int]) -> dict[str, dict[str, int]]:
     """{version: {input: scores}} of values that are categories which the version's model never saw."""
     found: dict[str, dict[str, int]] = {}
-    for name, number in _after(metrics.UNSEEN_PREFIX, counts).items():
+    for name, number in metrics.by_rest(metrics.UNSEEN_PREFIX, counts).items():
         version, column = name.split("/", 1)
         found.setdefault(version, {})[column] = number
     return found
@@ -82,10 +75,9 @@ def _unseen(counts: Mapping[str, int]) -> dict[str, dict[str, int]]:
 
 def _versions(counts: Mapping[str, int]) -> dict[str, dict[str, int]]:
     versions: dict[str, dict[str, int]] = {}
-    for name, value in sorted(counts.items()):
-        if name.startswith(metrics.SCORES_PREFIX) and value:
-            role, version = name.removeprefix(metrics.SCORES_PREFIX).split("/", 1)
-            versions.setdefault(version, {})[role] = value
+    for name, value in metrics.by_rest(metrics.SCORES_PREFIX, counts).items():
+        role, version = name.split("/", 1)
+        versions.setdefault(version, {})[role] = value
     return versions
 
 
@@ -119,13 +111,13 @@ def feature_counts(counts: Mapping[str, int], folder: str, run_id: str) -> dict[
     Raises:
         CountsDoNotAdd: records read and records accounted for differ.
     """
-    letters = {stage: counts.get(metrics.DEAD_LETTERS_PREFIX + stage, 0) for stage in ("decode", "features")}
+    letters = metrics.letters_by_stage(counts, ("decode", "features"))
     read, decoded = counts.get(metrics.RECORDS_READ, 0), counts.get(metrics.EVENTS_DECODED, 0)
     if read != decoded + letters["decode"]:
         raise CountsDoNotAdd(f"{read} records read, but {decoded} decoded + {letters['decode']} dead letters of decode")
     rows = decoded - letters["features"]
     document = {"run": run_id, "records_read": read, "rows": rows, "dead_letters": letters, "out": folder}
-    return document | {"features_over_limit": _after(metrics.OVER_LIMIT_PREFIX, counts)}
+    return document | {"features_over_limit": metrics.by_rest(metrics.OVER_LIMIT_PREFIX, counts)}
 
 
 def feature_lines(counts: Mapping[str, Any]) -> str:

@@ -11,8 +11,6 @@ from apache_beam.transforms.userstate import BagStateSpec, ReadModifyWriteStateS
 from transforms import metrics
 from transforms.timers import at_or_after
 
-ROWS_TOO_LATE = "drift_rows_too_late"
-
 WindowRows: TypeAlias = tuple[int, int]  # (end of the window in microseconds, rows of it)
 
 
@@ -37,7 +35,7 @@ class _CompareFn(beam.DoFn):
         closes_us = end_us + self._lateness_us
         known = closed.read()
         if known is not None and closes_us <= known:
-            metrics.counter(ROWS_TOO_LATE).inc(rows)
+            metrics.counter(metrics.DRIFT_ROWS_TOO_LATE).inc(rows)
             yield end_us, rows
             return
         others = set(waiting.read())

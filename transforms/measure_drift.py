@@ -22,13 +22,6 @@ from transforms.drift_profiles import ProfileLoader, Profiles, VersionKey
 from transforms.drift_records import Origin, Pane, drift_records
 from transforms.drift_tally import TallyFn
 
-ROWS_OBSERVED = "drift_rows_observed"
-ROWS_WITHOUT_PROFILE = "drift_rows_without_profile"
-ROWS_PROFILE_UNAVAILABLE = "drift_rows_profile_unavailable"
-COLUMNS_ABSENT = "drift_columns_absent"
-PANES_MEASURED = "drift_panes_measured"
-PANES_UNMEASURED = "drift_panes_unmeasured"
-STATISTICS_EMITTED = "drift_statistics_emitted"
 WINDOW_ROWS = "window_rows"
 
 _ROWS_TOGETHER = 16_384
@@ -75,16 +68,16 @@ class _ObserveFn(beam.DoFn):
         for version, digest, rows in split_by_version(batches.concat_batches(waiting)):
             profile, unavailable = self._profiles.of((version, digest))
             if profile is None:
-                name = ROWS_PROFILE_UNAVAILABLE if unavailable else ROWS_WITHOUT_PROFILE
-                metrics.counter(name).inc(rows.num_rows)
+                unread = metrics.DRIFT_ROWS_PROFILE_UNAVAILABLE if unavailable else metrics.DRIFT_ROWS_WITHOUT_PROFILE
+                metrics.counter(unread).inc(rows.num_rows)
             else:
                 self._count((version, digest), profile, rows)
 
     def _count(self, key: VersionKey, profile: Profile, rows: pa.RecordBatch) -> None:
-        metrics.counter(ROWS_OBSERVED).inc(rows.num_rows)
+        metrics.counter(metrics.DRIFT_ROWS_OBSERVED).inc(rows.num_rows)
         absent = len(profile.columns) - len(profile.observable(rows.schema))
         if absent:
-            metrics.counter(COLUMNS_ABSENT).inc(absent)
+            metrics.counter(metrics.DRIFT_COLUMNS_ABSENT).inc(absent)
         for piece in count_pieces(profile, rows, self._spec.segments, self._spec.window_us):
             count_key = (*key, piece.window_start_us)
             tally = self._tallies.setdefault(count_key, Tally())
@@ -171,12 +164,12 @@ def _records(profile: Profile | None, panes: Sequence[Pane], spec: DriftSpec) ->
     """The records of the panes of a version, none where its profile does not fit them."""
     fitting = [pane for pane in panes if profile is not None and len(profile.reference) == pane.counts.cells]
     if len(fitting) < len(panes):  # drift stops nothing: the store is silent, or the bundle gone
-        metrics.counter(PANES_UNMEASURED).inc(len(panes) - len(fitting))
+        metrics.counter(metrics.DRIFT_PANES_UNMEASURED).inc(len(panes) - len(fitting))
     if profile is None or not fitting:
         return
     records = drift_records(profile, fitting, spec)
-    metrics.counter(PANES_MEASURED).inc(len(fitting))
-    metrics.counter(STATISTICS_EMITTED).inc(records.num_rows)
+    metrics.counter(metrics.DRIFT_PANES_MEASURED).inc(len(fitting))
+    metrics.counter(metrics.DRIFT_STATISTICS_EMITTED).inc(records.num_rows)
     if records.num_rows:
         yield records
 

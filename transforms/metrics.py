@@ -3,6 +3,7 @@
 Counts of scores carry version and role in the metric's name, because Beam's user metrics have no labels.
 """
 
+from collections.abc import Iterable, Mapping
 from functools import lru_cache
 from typing import Any
 
@@ -57,6 +58,19 @@ DECODE_BEGAN_MS = "decode_began_ms"
 LATEST_EVENT_S = "latest_event_s"  # since the epoch, rounded down, of each batch: sums must not outgrow an int64
 ADMISSION_MS = "admission_ms"
 ADMISSION_BEGAN_MS = "admission_began_ms"
+DRIFT_ROWS_OBSERVED = "drift_rows_observed"
+DRIFT_ROWS_WITHOUT_PROFILE = "drift_rows_without_profile"
+DRIFT_ROWS_PROFILE_UNAVAILABLE = "drift_rows_profile_unavailable"  # the store could not be read
+DRIFT_ROWS_TOO_LATE = "drift_rows_too_late"
+DRIFT_COLUMNS_ABSENT = "drift_columns_absent"
+DRIFT_PANES_MEASURED = "drift_panes_measured"
+DRIFT_PANES_UNMEASURED = "drift_panes_unmeasured"  # the profile is not there or does not fit
+DRIFT_STATISTICS_EMITTED = "drift_statistics_emitted"
+KAFKA_OFFSETS_SKIPPED = "kafka_offsets_skipped"
+KAFKA_RECORDS_LOST = "kafka_records_lost"  # in damaged batches
+RECORDS_IN_FUTURE = "records_in_future"
+SCHEMA_REGISTRY_SILENCES = "schema_registry_silences"
+DEAD_LETTERS_SHORTENED = "dead_letters_shortened"  # to what one record of a topic may hold
 DEAD_LETTERS_PREFIX = "dead_letters/"
 LETTER_ERRORS_PREFIX = "dead_letter_errors/"
 RELEASE_OUTCOME_PREFIX = "release_outcome/"
@@ -97,9 +111,28 @@ def unseen_categories(version: str, name: str) -> _Counter:
     return counter(f"{UNSEEN_PREFIX}{version}/{name}")
 
 
+def answers_by(sequence: int) -> _Counter:
+    """Counts events that a release answered."""
+    return counter(f"{RELEASE_PREFIX}{sequence}")
+
+
 def records_deleted(topic: str, partition: int) -> _Counter:
     """Counts records of a topic that the broker deleted before they were read."""
     return counter(f"{RECORDS_DELETED_PREFIX}{topic}/{partition}")
+
+
+def by_rest(prefix: str, counts: Mapping[str, int]) -> dict[str, int]:
+    """The counts whose names begin with one of the prefixes above, by what follows it, in order; none that is 0.
+
+    >>> by_rest(SCORES_PREFIX, {"scores/champion/v1": 3, "scores/shadow/v2": 0, "records_read": 4})
+    {'champion/v1': 3}
+    """
+    return {name.removeprefix(prefix): n for name, n in sorted(counts.items()) if name.startswith(prefix) and n}
+
+
+def letters_by_stage(counts: Mapping[str, int], stages: Iterable[str]) -> dict[str, int]:
+    """Dead letters by stage, of all the stages given."""
+    return {stage: counts.get(DEAD_LETTERS_PREFIX + stage, 0) for stage in stages}
 
 
 def counts_of(result: PipelineResult) -> dict[str, int]:

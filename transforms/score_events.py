@@ -130,7 +130,7 @@ class _ScoreFn(beam.DoFn):
         yield beam.pvalue.TaggedOutput(RECEIPTS, receipts)
         if by.role != scoring.SHADOW:
             metrics.counter(metrics.EVENTS_SCORED).inc(count)
-            metrics.counter(f"{metrics.RELEASE_PREFIX}{by.entry.release.sequence}").inc(count)
+            metrics.answers_by(by.entry.release.sequence).inc(count)
             yield beam.pvalue.TaggedOutput(SCORES, receipts.select(arrow_schema("Score").names))
         scored = events.drop_columns([batches.PAYLOAD])
         manifest = model.manifest

@@ -28,8 +28,6 @@ from transforms import metrics
 from transforms.state import Plain, VersionedStateCoder
 
 _LOG = logging.getLogger(__name__)
-RECORDS_IN_FUTURE, OFFSETS_SKIPPED, RECORDS_LOST = "records_in_future", "kafka_offsets_skipped", "kafka_records_lost"
-REGISTRY_SILENCES = "schema_registry_silences"
 _POLL_RECORDS = 5_000
 # A poll waits so long for its records. Each costs a bundle in every step that follows, whatever is in it: where few
 # come, they are asked for less often.
@@ -95,9 +93,9 @@ class _TopicFn(beam.DoFn, RestrictionProvider):
             damages = [damage._replace(end=min(damage.end, until[damage.partition])) for damage in damages]
         polled = blocks_of(records, reader.address, self._spec, now_us())
         lost = list(lost_records(damages, reader.address))
-        metrics.counter(OFFSETS_SKIPPED).inc(skipped)
-        metrics.counter(RECORDS_IN_FUTURE).inc(polled.in_future)
-        metrics.counter(RECORDS_LOST).inc(len(lost))
+        metrics.counter(metrics.KAFKA_OFFSETS_SKIPPED).inc(skipped)
+        metrics.counter(metrics.RECORDS_IN_FUTURE).inc(polled.in_future)
+        metrics.counter(metrics.KAFKA_RECORDS_LOST).inc(len(lost))
         return polled._replace(blocks=polled.blocks + lost)
 
 
@@ -135,7 +133,7 @@ class _FollowFn(_TopicFn):
                     polled = self._poll(reader)
                 except RegistryUnreachable as error:  # what was polled is read again in the next pass
                     _LOG.warning("%s; reading waits", error)
-                    metrics.counter(REGISTRY_SILENCES).inc()
+                    metrics.counter(metrics.SCHEMA_REGISTRY_SILENCES).inc()
                     reader.seek(before)
                     pause = Duration(seconds=_PAUSE_SECONDS)
                     break

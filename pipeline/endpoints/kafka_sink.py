@@ -26,7 +26,6 @@ _WAITING_RECORDS = 10_000
 # What the client lets through; what a topic takes is the broker's to say.
 _LARGEST_BYTES = 64 * 1024 * 1024
 _WAITING_KB = 2 * _LARGEST_BYTES // 1024
-LETTERS_SHORTENED = "dead_letters_shortened"
 
 
 class TopicUnwritable(Exception):
@@ -196,7 +195,7 @@ class _ProduceFn(beam.DoFn):
 
     def _send_shortened(self, key: bytes, value: bytes) -> None:
         if self._record == "DeadLetter":
-            metrics.counter(LETTERS_SHORTENED).inc()
+            metrics.counter(metrics.DEAD_LETTERS_SHORTENED).inc()
             self._produce([_message(key, shortened(value))])
         else:
             self._too_large.append((key, value))

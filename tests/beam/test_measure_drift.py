@@ -18,7 +18,7 @@ from models.backends import StoreUnavailable
 from models.profiles import Profile, build_profile
 from schemas.job import DriftSpec
 from schemas.records import arrow_schema
-from transforms import measure_drift
+from transforms import measure_drift, metrics
 from transforms.coders import ArrowBatchCoder
 from transforms.count_too_late import CountTooLate
 from transforms.drift_groups import GroupCounts, Tally, count_pieces, dense, split_by_version
@@ -291,10 +291,10 @@ class Failing(NamedTuple):
 @pytest.mark.parametrize(
     ("error", "counted"),
     [
-        (StoreUnavailable, measure_drift.ROWS_PROFILE_UNAVAILABLE),
-        (OSError, measure_drift.ROWS_PROFILE_UNAVAILABLE),
-        (UnicodeError, measure_drift.ROWS_WITHOUT_PROFILE),
-        (MemoryError, measure_drift.ROWS_WITHOUT_PROFILE),
+        (StoreUnavailable, metrics.DRIFT_ROWS_PROFILE_UNAVAILABLE),
+        (OSError, metrics.DRIFT_ROWS_PROFILE_UNAVAILABLE),
+        (UnicodeError, metrics.DRIFT_ROWS_WITHOUT_PROFILE),
+        (MemoryError, metrics.DRIFT_ROWS_WITHOUT_PROFILE),
     ],
 )
 def test_profile_that_cannot_be_had_stops_nothing(error: type[BaseException], counted: str) -> None:
