@@ -8,7 +8,7 @@ from typing import Any
 from pipeline import durable
 from pipeline.outcomes import Examples, letter_errors, release_outcomes
 from pipeline.printer import print_line
-from schemas.records import STAGES
+from schemas.dead_letter_stages import DECODE, FEATURES, OF_EVENTS, STAGES, Stage
 from transforms import metrics
 
 
@@ -95,14 +95,18 @@ def check_counts(summary: Mapping[str, Any]) -> None:
     """
     letters = summary["dead_letters"]
     read, decoded, scored = summary["records_read"], summary["decoded"], summary["scored"]
-    if read != decoded + letters["decode"]:
-        raise CountsDoNotAdd(f"{read} records read, but {decoded} decoded + {letters['decode']} dead letters of decode")
-    later = {stage: letters[stage] for stage in STAGES if stage not in ("decode", "labels")}
+    _check_decoded(read, decoded, letters)
+    later = {stage: letters[stage] for stage in OF_EVENTS}
     if decoded != scored + sum(later.values()):
         raise CountsDoNotAdd(f"{decoded} decoded, but {scored} scored + dead letters {later}")
     answered = sum(n for roles in summary["versions"].values() for role, n in roles.items() if role != "shadow")
     if answered != scored:
         raise CountsDoNotAdd(f"{scored} scored, but {answered} answers by version")
+
+
+def _check_decoded(read: int, decoded: int, letters: Mapping[Stage, int]) -> None:
+    if read != decoded + letters[DECODE]:
+        raise CountsDoNotAdd(f"{read} records read, but {decoded} decoded + {letters[DECODE]} dead letters of {DECODE}")
 
 
 def feature_counts(counts: Mapping[str, int], folder: str, run_id: str) -> dict[str, Any]:
@@ -111,11 +115,10 @@ def feature_counts(counts: Mapping[str, int], folder: str, run_id: str) -> dict[
     Raises:
         CountsDoNotAdd: records read and records accounted for differ.
     """
-    letters = metrics.letters_by_stage(counts, ("decode", "features"))
+    letters = metrics.letters_by_stage(counts, (DECODE, FEATURES))
     read, decoded = counts.get(metrics.RECORDS_READ, 0), counts.get(metrics.EVENTS_DECODED, 0)
-    if read != decoded + letters["decode"]:
-        raise CountsDoNotAdd(f"{read} records read, but {decoded} decoded + {letters['decode']} dead letters of decode")
-    rows = decoded - letters["features"]
+    _check_decoded(read, decoded, letters)
+    rows = decoded - letters[FEATURES]
     document = {"run": run_id, "records_read": read, "rows": rows, "dead_letters": letters, "out": folder}
     return document | {"features_over_limit": metrics.by_rest(metrics.OVER_LIMIT_PREFIX, counts)}
 

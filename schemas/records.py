@@ -15,7 +15,6 @@ import pyarrow as pa
 from schemas.batches import TIME_TYPE
 
 RECORDS = ("Score", "Receipt", "ModelEvent", "DriftStatistic", "DeadLetter")
-STAGES = ("decode", "features", "unserved", "score", "labels")
 MODEL_EVENT_KINDS = (
     "admitted",
     "refused",
@@ -89,7 +88,8 @@ def _arrow_type(node: Any) -> pa.DataType:
 class DeadLetter(NamedTuple):
     """An input record that did not become a score; `event_time_us` and `at_us` in microseconds since the epoch.
 
-    `schema` is the fingerprint of the one the payload was written with, `key_id` names the key it is encrypted under.
+    `stage` is one of `schemas.dead_letter_stages`; `schema` is the fingerprint of the one the payload was
+    written with, `key_id` names the key it is encrypted under.
     """
 
     stage: str

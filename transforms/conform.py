@@ -11,6 +11,7 @@ import pyarrow.compute as pc
 
 from schemas import batches
 from schemas.columns import ARROW_TYPES
+from schemas.dead_letter_stages import DECODE
 from schemas.expectations import wants
 from schemas.job import EventsSpec
 from schemas.records import DeadLetter
@@ -79,7 +80,7 @@ def _dead_letters(rows: pa.RecordBatch, loose: pa.RecordBatch, verdicts: _Verdic
         time_us = times_us[row].as_py()
         letters.append(
             DeadLetter(
-                "decode",
+                DECODE,
                 error,
                 f"{column}: {value!r:.200} is not allowed; {wants(allowed)}",
                 loose.column(batches.PAYLOAD)[row].as_py(),

@@ -6,6 +6,7 @@ import apache_beam as beam
 import pyarrow as pa
 
 from schemas import batches
+from schemas.dead_letter_stages import Stage
 from schemas.records import arrow_schema
 from transforms import metrics
 from transforms.examples import keep_example
@@ -13,7 +14,7 @@ from transforms.examples import keep_example
 DEAD_LETTERS = "dead_letters"
 
 
-def letters_of(stage: str, error: str, details: pa.Array, rows: pa.RecordBatch, at_us: int) -> pa.RecordBatch:
+def letters_of(stage: Stage, error: str, details: pa.Array, rows: pa.RecordBatch, at_us: int) -> pa.RecordBatch:
     """A DeadLetter for each row of a batch of events; `details` has one text per row."""
     count = rows.num_rows
     arrays = [
@@ -30,7 +31,7 @@ def letters_of(stage: str, error: str, details: pa.Array, rows: pa.RecordBatch, 
     return pa.RecordBatch.from_arrays(arrays, schema=arrow_schema("DeadLetter"))
 
 
-def count_letters(stage: str, error: str, details: Sequence[str], count: int | None = None) -> None:
+def count_letters(stage: Stage, error: str, details: Sequence[str], count: int | None = None) -> None:
     """Counts dead letters with one error; `details` has a text each, or one for `count` of them."""
     number = len(details) if count is None else count
     if number:
@@ -40,7 +41,7 @@ def count_letters(stage: str, error: str, details: Sequence[str], count: int | N
 
 
 def of_rows(
-    stage: str, error: str, detail: str, rows: pa.RecordBatch, at_us: int
+    stage: Stage, error: str, detail: str, rows: pa.RecordBatch, at_us: int
 ) -> beam.pvalue.TaggedOutput[str, pa.RecordBatch]:
     """The rows as counted dead letters with one detail, ready to be yielded by a DoFn."""
     count_letters(stage, error, [detail], rows.num_rows)

@@ -12,6 +12,7 @@ from apache_beam.utils.windowed_value import WindowedValue
 
 from schemas import batches
 from schemas.avro_datums import decode_block
+from schemas.dead_letter_stages import DECODE
 from schemas.job import EventsSpec
 from schemas.json_lines import decode_lines, decode_objects
 from schemas.raw import DecodedBlock, DecodedRows, RawBlock
@@ -96,13 +97,13 @@ def decode_raw(block: RawBlock, spec: EventsSpec, at_us: int) -> DecodedBlock:
     places = Places(block)
     if block.error:
         detail = f"{places.of(block.data)}: {block.error}"
-        return DecodedBlock(None, [DeadLetter("decode", "UnreadableInput", detail, block.data, None, None, at_us)])
+        return DecodedBlock(None, [DeadLetter(DECODE, "UnreadableInput", detail, block.data, None, None, at_us)])
     events: list[pa.RecordBatch] = []
     letters: list[DeadLetter] = []
     for found in FORMATS[spec.format](block, spec):
         piece = _with_prefix(found, block.prefix)
         letters += [
-            DeadLetter("decode", bad.error, f"{places.of(bad.payload)}: {bad.detail}", bad.payload, None, None, at_us)
+            DeadLetter(DECODE, bad.error, f"{places.of(bad.payload)}: {bad.detail}", bad.payload, None, None, at_us)
             for bad in piece.unreadable
         ]
         if piece.rows.num_rows:
@@ -142,7 +143,7 @@ class _DecodeFn(beam.DoFn):
             yield TimestampedValue(*self._together())
         if letters:
             for error in {letter.error for letter in letters}:
-                count_letters("decode", error, [letter.detail for letter in letters if letter.error == error])
+                count_letters(DECODE, error, [letter.detail for letter in letters if letter.error == error])
             yield beam.pvalue.TaggedOutput(DEAD_LETTERS, record_batch("DeadLetter", letters))
 
     def finish_bundle(self) -> Iterator[WindowedValue]:

@@ -11,6 +11,8 @@ from apache_beam.metrics import Metrics
 from apache_beam.metrics.metric import MetricsFilter
 from apache_beam.runners.runner import PipelineResult
 
+from schemas.dead_letter_stages import Stage
+
 NAMESPACE = "halflife"
 _Counter = Metrics.DelegatingCounter
 _Distribution = Metrics.DelegatingDistribution
@@ -81,12 +83,12 @@ UNSEEN_PREFIX = "unseen_categories/"
 RECORDS_DELETED_PREFIX = "kafka_records_deleted/"
 
 
-def dead_letters(stage: str) -> _Counter:
+def dead_letters(stage: Stage) -> _Counter:
     """Counts dead letters of a stage."""
     return counter(DEAD_LETTERS_PREFIX + stage)
 
 
-def letters_by_error(stage: str, error: str) -> _Counter:
+def letters_by_error(stage: Stage, error: str) -> _Counter:
     """Counts dead letters of a stage with an error."""
     return counter(f"{LETTER_ERRORS_PREFIX}{stage}/{error}")
 
@@ -130,7 +132,7 @@ def by_rest(prefix: str, counts: Mapping[str, int]) -> dict[str, int]:
     return {name.removeprefix(prefix): n for name, n in sorted(counts.items()) if name.startswith(prefix) and n}
 
 
-def letters_by_stage(counts: Mapping[str, int], stages: Iterable[str]) -> dict[str, int]:
+def letters_by_stage(counts: Mapping[str, int], stages: Iterable[Stage]) -> dict[Stage, int]:
     """Dead letters by stage, of all the stages given."""
     return {stage: counts.get(DEAD_LETTERS_PREFIX + stage, 0) for stage in stages}
 

@@ -16,6 +16,7 @@ from models.releases import AdmittedRelease, Timeline
 from models.scorers.asking import unseen_in
 from models.serving import Plan, serving_of
 from schemas import batches
+from schemas.dead_letter_stages import SCORE, UNSERVED
 from schemas.job import Job, ModelSpec
 from schemas.records import arrow_schema, record_batch
 from schemas.times import now_us
@@ -68,7 +69,7 @@ class _ScoreFn(beam.DoFn):
         entries = Timeline(timeline)
         if not len(entries):
             detail = f"model {self._spec.name!r} has no admitted release in {self._spec.store}"
-            yield of_rows("unserved", "NoRelease", detail, batch, now_us())
+            yield of_rows(UNSERVED, "NoRelease", detail, batch, now_us())
             return
         plan = self._serving.plan(entries, batches.times_us(batch))
         origin = Origin(self._stamp.job, self._stamp.run or entries.run, self._worker)
@@ -119,7 +120,7 @@ class _ScoreFn(beam.DoFn):
         if failure is not None and failure.store_silent and not self._source.waits:
             raise StoreSilent(f"{events.num_rows} events wait: {failure}")
         detail = str(failure) if failure else f"version {by.version!r} was not loaded, nor any other"
-        yield of_rows("unserved", "LoadFailed", detail, events, now_us())
+        yield of_rows(UNSERVED, "LoadFailed", detail, events, now_us())
 
     def _records(
         self, events: pa.RecordBatch, receipts: pa.RecordBatch, by: scoring.Assigned, model: LoadedModel
@@ -149,8 +150,8 @@ class _ScoreFn(beam.DoFn):
         for error in sorted({error for error, _ in outcome.failures}):
             places = np.array([place for place, failure in enumerate(outcome.failures) if failure[0] == error])
             details = [outcome.failures[place][1] for place in places]
-            count_letters("score", error, details)
-            letters = letters_of("score", error, pa.array(details), batches.take_rows(failed, places), now_us())
+            count_letters(SCORE, error, details)
+            letters = letters_of(SCORE, error, pa.array(details), batches.take_rows(failed, places), now_us())
             yield beam.pvalue.TaggedOutput(DEAD_LETTERS, letters)
 
 

@@ -13,6 +13,7 @@ from apache_beam.transforms.userstate import BagStateSpec, ReadModifyWriteStateS
 from apache_beam.utils.timestamp import Timestamp
 
 from schemas import batches
+from schemas.dead_letter_stages import FEATURES
 from schemas.job import EventsSpec, FeaturesSpec
 from schemas.times import now_us
 from transforms import metrics, seen_ids
@@ -45,7 +46,7 @@ def _repeated(events: pa.RecordBatch, repeats: npt.NDArray[np.bool_]) -> Iterato
 
 
 def _repeats(rows: pa.RecordBatch) -> Any:
-    return of_rows("features", "DuplicateEvent", "an event with this id came before it; ids are unique", rows, now_us())
+    return of_rows(FEATURES, "DuplicateEvent", "an event with this id came before it; ids are unique", rows, now_us())
 
 
 class _ShardFn(beam.DoFn):

@@ -8,8 +8,9 @@ from models.admission import REASONS
 from models.scorers import BUILT_IN
 from pipeline.commands.models import _VERBS
 from pipeline.summary import summarise
+from schemas.dead_letter_stages import STAGES
 from schemas.job import AGGREGATES
-from schemas.records import MODEL_EVENT_KINDS, RECORDS, STAGES
+from schemas.records import MODEL_EVENT_KINDS, RECORDS
 from schemas.validation import schema_of
 from tests.docs.pages import ROOT
 
