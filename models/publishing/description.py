@@ -28,15 +28,16 @@ class Description:
     """What the format says: named inputs, or how many there are (`width`), and what comes out.
 
     `labels`: of the classes in the model's order, as text; empty where the files hold none. `probabilities`: whether a
-    classifier can say how likely a class is. `settings`: of the scorer's kind, where the files say them.
+    classifier can say how likely a class is. `settings`: of the scorer's kind, where the files say them. Two are
+    equal that read and answer alike.
     """
 
     inputs: tuple[FoundInput, ...] = ()
     width: int | None = None
     output: OutputKind | None = None
-    labels: tuple[str, ...] = ()
-    probabilities: bool = True
-    settings: Mapping[str, Any] = field(default_factory=dict)
+    labels: tuple[str, ...] = field(default=(), compare=False)
+    probabilities: bool = field(default=True, compare=False)
+    settings: Mapping[str, Any] = field(default_factory=dict, compare=False)
 
 
 @dataclass(frozen=True, slots=True)

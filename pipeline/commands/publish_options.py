@@ -73,7 +73,10 @@ def _add_model_options(parser: argparse.ArgumentParser) -> None:
     )  # fmt: skip
     parser.add_argument("--output", choices=("probability", "regression", "class"), help="what a score is")
     parser.add_argument("--threshold", type=finite, metavar="X", help="scores from here on are a positive decision")
-    parser.add_argument("--positive", metavar="CLASS", help="the class whose probability the score is")
+    parser.add_argument(
+        "--positive", metavar="LABEL",
+        help="the positive class, whose probability the score is; needed where classes have labels",
+    )  # fmt: skip
     parser.add_argument("--tolerance", type=finite, metavar="X", help="how far golden scores may be off (1e-6)")
     parser.add_argument(
         "--setting", action="append", default=[], type=pair, metavar="K=V", dest="settings_of_kind",
