@@ -60,7 +60,7 @@ def _said_by(kind: str, file: Path) -> Versions:
         if file.name == suffix or file.suffix == suffix:
             try:
                 return reader(file)
-            except (OSError, ValueError, KeyError, TypeError, zipfile.BadZipFile, ElementTree.ParseError):
+            except Exception:  # whatever its parser raises
                 return {}  # a damaged file will not load, which is said where it is loaded
     return {}
 

@@ -30,6 +30,15 @@ MULTIPART_BYTES = 64 * 1024 * 1024
 _memory_stores: dict[str, MemoryStore] = {}
 
 
+_METADATA = "//169.254.169.254/"
+_NO_CREDENTIALS = {
+    "s3": "; no credentials are set; expected: AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY in the environment",
+    "gs": "; no credentials are set; next: gcloud auth application-default login",
+    "az": "; no credentials are set; expected: AZURE_STORAGE_ACCOUNT_KEY in the environment",
+}
+"""Where no credentials are set, the clouds' clients ask this address of a virtual machine for them."""
+
+
 class InvalidStoreUrl(StoreError):
     """A store's URL that no object store can be opened with."""
 
@@ -225,7 +234,9 @@ class Backend:
         try:
             yield
         except (BaseError, OSError, ValueError) as error:
-            raise StoreUnavailable(f"{self.url}: cannot {action}: {one_line(error)}") from None
+            said = one_line(error)
+            hint = _NO_CREDENTIALS.get(self._scheme, "") if _METADATA in said else ""
+            raise StoreUnavailable(f"{self.url}: cannot {action}: {said}{hint}") from None
 
 
 def _scheme(url: str) -> str:

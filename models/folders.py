@@ -76,6 +76,8 @@ def read_folder_manifest(folder: Path) -> Manifest:
     """
     refuse_links(folder, MANIFEST)
     path = folder / MANIFEST
+    if not folder.exists():
+        raise BundleIncomplete(f"{folder} does not exist; expected: the folder of a bundle")
     if not path.is_file():
         raise BundleIncomplete(f"{folder} has no {MANIFEST}; expected: the folder of a bundle")
     if path.stat().st_size > MAX_MANIFEST_BYTES:

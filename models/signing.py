@@ -15,7 +15,6 @@ from models.errors import BundleRefused, StoreError, one_line
 from models.manifest import MANIFEST, MAX_MANIFEST_BYTES, SIGNATURE, Manifest
 from models.outages import local_disk, temporary_folder
 from models.strict_json import parse_object
-from schemas.reasons import in_words
 
 _PEM = "-----BEGIN PUBLIC KEY-----"
 # Each file's path and hash is in it, and base64 adds a third.
@@ -66,8 +65,9 @@ def sign_folder(folder: Path, private_key: Path) -> None:
         config = signing.Config().use_elliptic_key_signer(private_key=private_key)
     except (OSError, ValueError, TypeError, AttributeError) as error:
         # The library's own words for a key of another kind would show an internal attribute.
+        said = error.strerror if isinstance(error, OSError) else "it holds no such key"
         raise UnusableKey(
-            f"signing key {str(private_key)!r} cannot be used ({in_words(type(error).__name__)}); "
+            f"signing key {str(private_key)!r} cannot be used ({said}); "
             "expected: a PEM file with an unencrypted elliptic-curve private key (P-256, P-384 or P-521)"
         ) from None
     # Never written through a link: the folder's files may be links to those of another bundle.

@@ -96,12 +96,23 @@ def read_document(path: Path | str | None) -> dict[str, Any]:
         document = read_yaml(_text_of(source))
     except OSError as error:
         said = error.strerror or one_line(error)
-        raise SpecError("--job", str(source), f"a readable file ({said})") from None
+        raise SpecError("--job", Absent(f"{str(source)!r}: {said}"), "a readable YAML file") from None
     except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
-        raise SpecError("--job", str(source), f"a YAML file ({one_line(error)})") from None
+        raise SpecError("--job", Absent(f"{str(source)!r} is no YAML: {_yaml_problem(error)}"), "a YAML file") from None
     if not isinstance(document, dict):
-        raise SpecError("", document, "a mapping with the keys job, events, features, model")
+        found = Absent(f"{str(source)!r} holds {'nothing' if document is None else repr(document)[:80]}")
+        raise SpecError("--job", found, "a mapping with the keys job, events, features, model")
     return document
+
+
+def _yaml_problem(error: Exception) -> str:
+    """What is wrong in a YAML text, and where; PyYAML's own words repeat the lines with signs below them."""
+    mark = getattr(error, "problem_mark", None)
+    if mark is None:
+        return one_line(error)
+    context = getattr(error, "context", None)
+    within = f" ({context})" if context else ""
+    return f"line {mark.line + 1}, column {mark.column + 1}: {getattr(error, 'problem', '')}{within}"
 
 
 def _text_of(source: Path | str) -> str:

@@ -15,7 +15,7 @@ from apache_beam.runners.runner import PipelineRunner
 from pipeline import job_server_options
 from pipeline.documents import settings_of
 from pipeline.outcomes import NO_LIMITS, Limits, parse_max_letters
-from pipeline.printer import shown
+from pipeline.printer import usage_error
 from pipeline.sink_policy import SinkPolicy
 from schemas.validation import SpecError
 
@@ -66,7 +66,7 @@ class _Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         """As argparse does, through the one printer: the word that it repeats may be a secret."""
-        super().error(shown(message))
+        super().error(usage_error(message))
 
     def __init__(self, prog: str, does: str = "Run a job") -> None:
         super().__init__(prog=prog, description=f"{does}; options not listed are Beam's.", allow_abbrev=False)

@@ -3,6 +3,7 @@
 import json
 import logging
 import os
+import re
 import sys
 import traceback
 from collections.abc import Iterator, Mapping
@@ -13,6 +14,7 @@ from models.redaction import hide_secrets, hide_values
 from schemas.problems import SpecErrors
 from schemas.validation import SpecError
 
+_CHOICE = re.compile(r"invalid choice: (?P<value>.*?) \(choose from (?P<listed>.*)\)$")
 _ours: TextIO | None = None
 
 
@@ -71,6 +73,15 @@ def shown(text: object) -> str:
 def printable(text: str) -> str:
     """As `shown`, but white space other than line ends and tabs stays as it is: for cells of a table."""
     return _without_controls(hide_secrets(text))
+
+
+def usage_error(message: str) -> str:
+    """What argparse says of a word, through the one printer (it may be a secret) and in the words of all messages."""
+    found = _CHOICE.search(message)
+    if found is not None:
+        listed = found["listed"].replace("'", "")
+        message = f"{message[: found.start()]}{found['value']} is not allowed; allowed: {listed}"
+    return shown(message)
 
 
 def complain(message: str, code: int) -> int:

@@ -37,6 +37,7 @@ _PLACES = tuple(
         r"^%\d\|[\d.]+\|\w+\|[^|]*\| (?:\[thrd:[^\]]*\]: )?",
         r"\[\d\d:\d\d(?::\d\d)?\] [\w/.-]+\.\w+:\d+:?(?=\s)",
         r"(?:^|(?<=\s))(?:[\w.@+-]*/)+[\w.+-]+\.(?:cc|cpp|cu|h|hpp|c|rs|py|java):\d+(?::\d+)?:?(?=\s)",
+        r'"<\w+ string>", (?=line \d)',
         r"\s*\(_ssl\.c:\d+\)",
         r"\[SSL: [A-Z_]+\] (?=\w)",
         r"\[ONNXRuntimeError\] : \d+ : [A-Z_]+ : ",
@@ -49,6 +50,7 @@ _PLACES = tuple(
     )
 )
 _WITHIN = re.compile(rf"\b{_JAVA}(?:Exception|Error): ")
+_SHOWN = re.compile(rf"{_KIND}\((?P<quote>['\"])(?P<says>.*?)(?P=quote),?\)")  # an error's own representation
 _KAFKA = re.compile(r"Kafka(?:Error|Exception)\{code=\w+,(?:\w+=[\w-]+,)*str=\"(?P<says>.*?)\"\}")
 _RPC = re.compile(r"\s*(?:status = StatusCode\.(?P<status>\w+)|details = \"(?P<details>.*)\")\s*$")
 _XML = re.compile(r"<\?xml.*?(?:</Error>|\Z)", re.DOTALL)
@@ -183,6 +185,7 @@ class _Statements:
         if self._opens or raised:
             found, line = _without_class(line, raised)
             name = found or name
+        line = _SHOWN.sub(r"\g<says>", _SHOWN.sub(r"\g<says>", line))
         line = _KAFKA.sub(r"\g<says>", _WITHIN.sub("", line))
         self._opens = self._opens and not line
         self._said[self._at] = (name, [*words, line] if line else words)

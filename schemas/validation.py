@@ -325,7 +325,7 @@ def _joined(values: Any) -> str:
 
 
 def _shown(value: object) -> str:
-    return _cut(" ".join(repr(value).split()), _SHOWN_CHARACTERS)
+    return "null" if value is None else _cut(" ".join(repr(value).split()), _SHOWN_CHARACTERS)
 
 
 def _cut(text: str, most: int = _PATH_CHARACTERS) -> str:

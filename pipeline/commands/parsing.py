@@ -6,7 +6,7 @@ import socket
 from collections.abc import Sequence
 from typing import Any, NoReturn
 
-from pipeline.printer import shown
+from pipeline.printer import usage_error
 from schemas import times
 from schemas.times import MalformedTime, parse_duration_us
 
@@ -23,7 +23,7 @@ class OneLineParser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         """Says what is wrong and where help is."""
-        self.exit(2, f"{self.prog}: {shown(message)}; --help says what is allowed\n")
+        self.exit(2, f"{self.prog}: {usage_error(message)}; --help says what is allowed\n")
 
 
 def _underscored(word: str) -> str:

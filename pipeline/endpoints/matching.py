@@ -44,7 +44,8 @@ def file_sizes(uri: str) -> dict[str, int]:
         raise NoInput(f"{uri} cannot be listed: {one_line(error)}") from None
     shown = {each: size for each, size in found.items() if each == path or not _is_hidden(each, path)}
     if not shown:
-        raise NoInput(f"no file matches {uri}{_left_out(len(found))}")
+        expected = "expected: a file, a folder or a pattern such as data/*.json"
+        raise NoInput(f"no file matches {uri}{_left_out(len(found))}; {expected}")
     return shown
 
 

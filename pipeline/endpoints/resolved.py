@@ -4,7 +4,6 @@ from contextlib import suppress
 from typing import Any
 
 from models.errors import StoreError
-from models.redaction import public_uri
 from models.signing import read_public_key
 from models.store import ModelStore
 from pipeline.endpoints import kafka_address, sources
@@ -16,7 +15,7 @@ from pipeline.options import RunOptions
 from pipeline.spec_checks import column_errors, identity_columns, needed_columns
 from pipeline.spec_reading import read_spec
 from schemas.problems import Problems
-from schemas.validation import SpecError
+from schemas.validation import Absent, SpecError
 
 
 def resolve(options: RunOptions) -> dict[str, Any]:
@@ -81,7 +80,13 @@ def _store_url(url: str) -> str:
     try:
         return ModelStore(url, "check").url
     except StoreError as error:
-        raise SpecError("model.store", public_uri(url), f"the URL of an object store ({error})") from None
+        raise _of_spec("model.store", error, "store ") from None
+
+
+def _of_spec(path: str, error: StoreError, named: str) -> SpecError:
+    """The store's words for a value as an error of the spec; `named`: how they begin, which the path says too."""
+    found, _, expected = str(error).partition("; expected: ")
+    return SpecError(path, Absent(found.removeprefix(named)), expected or "one that can be used")
 
 
 def _read_trusted_key(model: dict[str, Any]) -> None:
@@ -90,4 +95,4 @@ def _read_trusted_key(model: dict[str, Any]) -> None:
         try:
             model["trusted_key"] = read_public_key(model["trusted_key"])
         except StoreError as error:
-            raise SpecError("model.trusted_key", model["trusted_key"], f"a public key ({error})") from None
+            raise _of_spec("model.trusted_key", error, "trusted key ") from None

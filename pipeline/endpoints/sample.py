@@ -42,11 +42,15 @@ def sampled_types(
         advice = "state events.columns to run nevertheless, or mend the input"
         where = ", ".join(looked.places[:3]) or "the input"
         kind = NoInput if looked.held else NoRecords
-        raise kind(f"no readable record in {where} ({looked.problem}); {advice}")
+        problem = looked.problem if looked.problem != NOTHING or not looked.held else f"nothing in it is {format_name}"
+        raise kind(f"no readable record in {where} ({problem}); {advice}")
     problems = Problems()
     problems.add(looked.missing(identity, needed))
     problems.check()
     return {}
+
+
+NOTHING = "no records in it"
 
 
 @dataclass(slots=True)
@@ -55,7 +59,7 @@ class _Looked:
 
     first: str = ""
     held: bool = False  # anything but blank lines, readable or not
-    problem: str = "no records in it"
+    problem: str = NOTHING
     places: list[str] = field(default_factory=list)
     columns: dict[str, pa.DataType] = field(default_factory=dict)
     types: dict[str, str] = field(default_factory=dict)

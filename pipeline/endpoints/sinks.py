@@ -5,6 +5,7 @@ import uuid
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import IO, Any, Protocol
 
 import apache_beam as beam
@@ -48,6 +49,8 @@ def check_writable(uri: str, place: str, record: str = "") -> None:
         service.check(uri, place, record)
         return
     folder = beam_path(uri)
+    if Path(folder).is_file():
+        raise SinkUnwritable(f"{place}: {uri} is a file; expected: a folder")
     probe = partial_path(folder, uuid.uuid4().hex)
     try:
         if not FileSystems.exists(folder):

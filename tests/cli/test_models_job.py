@@ -68,7 +68,7 @@ def test_job_that_trusts_a_key_serves_what_it_signed_and_refuses_the_rest(
 def test_unusable_key_stops_the_job_before_it_starts(tmp_path: Path, job: Path) -> None:
     ran = halflife("run", "--job", job, "--trusted_key", "absent.pem")
     assert (ran.code, ran.out, ran.err.count("\n")) == (2, "", 1)
-    assert ran.err.startswith("halflife: model.trusted_key: 'absent.pem' is not allowed; expected: a public key")
+    assert ran.err.startswith("halflife: model.trusted_key: 'absent.pem' is not readable (No such file")
 
 
 def test_options_of_a_run_say_the_same_as_the_job_spec() -> None:

@@ -82,7 +82,7 @@ MISUSED = [
     (("--champion", "v1", "--from", "soon"), "'soon' is not allowed; expected: an RFC 3339 time"),
     (("--champion", "v1", "--poll", "5"), "'5' is not a duration"),
     (("--champion", "v1", "--set", "model.poll=1s"), "--set: 'model.poll=1s' is not allowed; expected: only together"),
-    (("--champion", "v1", "--job", "absent.yaml"), "--job: 'absent.yaml' is not allowed"),
+    (("--champion", "v1", "--job", "absent.yaml"), "--job: 'absent.yaml': No such file"),
 ]
 
 

@@ -78,12 +78,12 @@ BROKEN: list[tuple[Change, tuple[str, ...]]] = [
     (lambda spec: spec["model"].update(poll="often"), ("model.poll: 'often'", "a duration such as")),
     (
         lambda spec: spec["model"].update(trusted_key="no/such.pem"),
-        ("model.trusted_key: 'no/such.pem'", "a public key"),
+        ("model.trusted_key: 'no/such.pem'", "a PEM file"),
     ),
     (lambda spec: spec.update(windows={"shards": 0}), ("windows.shards: 0", "from 1 to 4096")),
     (lambda spec: spec.update(drift={"segments": ["carier"]}), ("drift.segments[0]: 'carier'", "'carrier'?")),
     (lambda spec: spec.update(drift={"ks": 2}), ("drift.ks: 2", "at most 1")),
-    (lambda spec: spec.update(drift=None), ("drift: None", "a mapping")),
+    (lambda spec: spec.update(drift=None), ("drift: null", "a mapping")),
     (lambda spec: spec.update(explain={"top": 0}), ("explain.top: 0", "at least 1")),
     (lambda spec: spec.update(labels={**spec["events"]}), ("labels.column: missing", "an event column")),
     (lambda spec: spec["sinks"].update(scores="amqp://h/t"), ("sinks.scores: 'amqp://h/t'", "stdout:")),
@@ -92,8 +92,8 @@ BROKEN: list[tuple[Change, tuple[str, ...]]] = [
 ]
 TEXTS: list[tuple[str, tuple[str, ...]]] = [
     ("job: [", ("--job", "a YAML file")),
-    ("- a\n- b\n", ("document: ['a', 'b']", "a mapping with the keys job, events, features, model")),
-    ("", ("document: None", "a mapping")),
+    ("- a\n- b\n", ("holds ['a', 'b']", "a mapping with the keys job, events, features, model")),
+    ("", ("holds nothing", "a mapping")),
     (
         "job: a\nevents: {uri: x,\n  format: avro, uri: y}\n",
         ("events.uri: given twice, in lines 2 and 3", "each key once"),
