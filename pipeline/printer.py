@@ -11,6 +11,7 @@ from contextlib import contextmanager, redirect_stdout
 from typing import Any, TextIO
 
 from models.redaction import hide_secrets, hide_values
+from schemas.expectations import wants
 from schemas.problems import SpecErrors
 from schemas.validation import SpecError
 
@@ -80,7 +81,7 @@ def usage_error(message: str) -> str:
     found = _CHOICE.search(message)
     if found is not None:
         listed = found["listed"].replace("'", "")
-        message = f"{message[: found.start()]}{found['value']} is not allowed; allowed: {listed}"
+        message = f"{message[: found.start()]}{found['value']} is not allowed; {wants(listed)}"
     return shown(message)
 
 
