@@ -10,13 +10,15 @@ from typing import Any
 from urllib.parse import unquote
 
 import obstore
-from obstore.exceptions import AlreadyExistsError, BaseError
+from obstore.exceptions import AlreadyExistsError, BaseError, InvalidPathError
 from obstore.store import LocalStore, MemoryStore, ObjectStore, from_url
 
 from models.errors import StoreError, one_line
 from models.local_files import Listing, folders_in, is_odd, list_files
+from models.odd_keys import folders_in_s3, list_s3, told_apart
 from models.redaction import holds_credentials, public_uri
 
+_S3 = ("s3", "s3a")
 _REMOTE = ("s3", "s3a", "gs", "az", "azure", "abfs", "abfss", "adl")
 # A scheme has two slashes behind it, or is one that is known: `day:1/models` is a path, and `#` and `?` are in a path.
 _SCHEME = re.compile(rf"([a-z][a-z0-9+.-]*)://|({'|'.join((*_REMOTE, 'memory', 'file'))}):", re.IGNORECASE)
@@ -81,7 +83,8 @@ class Backend:
         return self.scan(prefix, after).files
 
     def scan(self, prefix: str, after: str | None = None) -> Listing:
-        """As `list`, and what else lies there in a local folder, such as links in a circle, pipes and names of no text.
+        """As `list`, and what else lies there: in a local folder links in a circle, pipes and names of no text; in a
+        bucket keys that other programs wrote and a store cannot have.
 
         A listing goes past them: one of them is its own fault, never the store's.
         """
@@ -92,8 +95,7 @@ class Backend:
             if self.root is not None:
                 listed, odd = list_files(self.root, prefix)
             else:
-                found = obstore.list(store, f"{prefix}/", offset=after).collect()
-                listed, odd = sorted((meta["path"], meta["size"]) for meta in found), {}
+                listed, odd = self._list(store, prefix, after)
         # Asked of the store to save listing; not all that speak its protocol obey.
         files = [(key, size) for key, size in listed if after is None or key > after]
         return Listing(files, {key: problem for key, problem in odd.items() if after is None or key > after})
@@ -106,8 +108,22 @@ class Backend:
         with self._errors(f"list {prefix or self.url}"):
             if self.root is not None:
                 return folders_in(self.root / prefix)
-            found = obstore.list_with_delimiter(store, f"{prefix}/" if prefix else None)["common_prefixes"]
+            try:
+                found = obstore.list_with_delimiter(store, f"{prefix}/" if prefix else None)["common_prefixes"]
+            except InvalidPathError:
+                if self._scheme not in _S3:
+                    raise
+                return folders_in_s3(self.url, prefix)
         return tuple(sorted(name.rstrip("/").rpartition("/")[2] for name in found))
+
+    def _list(self, store: ObjectStore, prefix: str, after: str | None) -> Listing:
+        try:
+            found = obstore.list(store, f"{prefix}/", offset=after).collect()
+        except InvalidPathError:
+            if self._scheme not in _S3:
+                raise
+            return list_s3(self.url, prefix)
+        return told_apart((meta["path"], meta["size"]) for meta in found)
 
     def size(self, key: str) -> int | None:
         """Bytes of an object; None if there is none."""

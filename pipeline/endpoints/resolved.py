@@ -3,6 +3,9 @@
 from contextlib import suppress
 from typing import Any
 
+from apache_beam.io.filesystems import FileSystems
+from apache_beam.options.pipeline_options import PipelineOptions
+
 from models.errors import StoreError
 from models.signing import read_public_key
 from models.store import ModelStore
@@ -25,6 +28,8 @@ def resolve(options: RunOptions) -> dict[str, Any]:
         SpecError: with all that is wrong with it. Then, and only then, local input is looked at too: who mends a spec
             also wants to know of the columns that are not there.
     """
+    # Some of Beam's filesystems, such as that of S3, open nothing before they know the options of the run.
+    FileSystems.set_options(PipelineOptions(list(options.beam)))
     document, problems = read_spec(options.job, options.settings)
     _absolute_uris(document, problems)
     if problems:

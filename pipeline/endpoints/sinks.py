@@ -56,7 +56,7 @@ def check_writable(uri: str, place: str, record: str = "") -> None:
         if not FileSystems.exists(folder):
             FileSystems.mkdirs(folder)
         with FileSystems.create(probe) as stream:
-            stream.write(b"")
+            stream.write(b"halflife")  # S3 refuses an upload in parts without a byte
         durable.delete(probe)
         finished(probe)
     except (OSError, ValueError) as error:  # BeamIOError is an OSError
