@@ -59,4 +59,4 @@ class Buckets:
 
 
 def _one_line(error: BaseException) -> str:
-    return " ".join(str(error).split())[:200] or type(error).__name__
+    return " ".join(str(error).split())[:1500] or "it says nothing"

@@ -179,5 +179,6 @@ def _ran(command: Sequence[str], folder: Path, what: str, **environment: str) ->
     )
     if done.returncode:
         said = (done.stdout + done.stderr).strip().splitlines()
-        errors = [line for line in said if "ERROR" in line] or said[-1:] or ["it said nothing"]
-        raise PartMissing(f"{what} could not be had: `{Path(command[0]).name}` failed: {errors[0][:400]}")
+        errors = [line.strip() for line in said if "ERROR" in line] or said[-1:] or ["it said nothing"]
+        why = " ".join(dict.fromkeys(errors))[:1500]
+        raise PartMissing(f"{what} could not be had: `{Path(command[0]).name}` failed: {why}")

@@ -11,6 +11,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Self
 
+from runners.flink.logged import reason
+
 LOOPBACK = "127.0.0.1"
 _POLL_SECONDS = 0.1
 _STOP_SECONDS = 20.0
@@ -102,16 +104,15 @@ class Process:
         deadline = time.monotonic() + seconds
         while not ready():
             if not self.runs:
-                raise DidNotStart(f"{self.name} ended with {self._process.returncode}: {self._last_line()}")
+                raise DidNotStart(f"{self.name} ended with {self._process.returncode}: {self._said()}")
             if time.monotonic() > deadline:
                 self.kill()
-                raise DidNotStart(f"{self.name} was not ready after {seconds:.0f} s: {self._last_line()}")
+                raise DidNotStart(f"{self.name} was not ready after {seconds:.0f} s: {self._said()}")
             time.sleep(_POLL_SECONDS)
         return self
 
-    def _last_line(self) -> str:
-        lines = [line.strip() for line in self.log.read_text("utf-8", "replace").splitlines() if line.strip()]
-        return f"{(lines or ['nothing logged'])[-1][:300]} (log: {self.log})"
+    def _said(self) -> str:
+        return f"{reason(self.log.read_text('utf-8', 'replace')) or 'nothing logged'} (log: {self.log})"
 
     def stop(self) -> None:
         """Asks it to end, and kills it when it does not."""

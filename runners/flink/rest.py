@@ -9,6 +9,8 @@ from collections.abc import Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
+from runners.flink.logged import reason_of_answer
+
 _SECONDS = 10.0
 _MOST_BYTES = 4 * 1024 * 1024
 _CHUNK = 64 * 1024
@@ -46,7 +48,7 @@ def ask(url: str, path: str, method: str = "GET", body: Mapping[str, Any] | None
         with urllib.request.urlopen(request, timeout=_SECONDS) as response:
             return json.loads(_read(response, until) or b"{}")
     except urllib.error.HTTPError as error:
-        raise NoFlink(f"{path}: {_line(error)} {_line(_reason(error, until))}".rstrip()) from None
+        raise NoFlink(f"{path}: {_line(error)} {reason_of_answer(_reason(error, until))}".rstrip()) from None
     except (OSError, http.client.HTTPException) as error:  # the second: it died in the middle of its answer
         raise NoFlink(f"{path}: {_line(error) or type(error).__name__}") from None
     except (ValueError, RecursionError):

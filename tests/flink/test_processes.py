@@ -1,5 +1,6 @@
 """Servers start on loopback, are waited for, and never outlive whoever started them."""
 
+import json
 import os
 import signal
 import subprocess
@@ -9,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from runners.flink.logged import reason_of_answer
 from runners.flink.parts import PartMissing, missing_tools, s3_server
 from runners.flink.processes import DidNotStart, Process, answers, free_port
 
@@ -81,3 +83,32 @@ def test_absent_tool_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -
     with pytest.raises(PartMissing, match=r"go is not on the PATH; needed: Go 1\.23 or later"):
         s3_server()
     assert [path.name for path in (tmp_path / "cache").iterdir() if not path.name.startswith(".")] == []
+
+
+@pytest.mark.parametrize(
+    ("logged", "said"),
+    [
+        (
+            "2026-11-30 02:00:01,123 ERROR org.apache.flink.Main [] - Could not start cluster entrypoint.\n"
+            "org.apache.flink.ClusterException: Failed to initialize the cluster.\n"
+            "\tat org.apache.flink.Main.run(Main.java:255)\n"
+            "Caused by: java.net.BindException: Could not start rest endpoint on any port in 8081\n"
+            "\tat org.apache.flink.Rest.start(Rest.java:279)\n\t... 2 more\n",
+            "Failed to initialize the cluster.; cause: Could not start rest endpoint on any port in 8081 (log: ",
+        ),
+        ("[2026-11-30 02:00:01,123] ERROR kafka.Kafka$ - no log.dirs\n", "no log.dirs (log: "),
+        ("Error: Could not find or load main class x.Y\n", "Error: Could not find or load main class x.Y (log: "),
+        ("", "nothing logged (log: "),
+    ],
+)
+def test_why_a_server_did_not_start_is_said_without_its_frames(tmp_path: Path, logged: str, said: str) -> None:
+    server = Process("server", ["sh", "-c", 'printf %s "$0"; exit 3', logged], tmp_path / "log")
+    with pytest.raises(DidNotStart) as failed:
+        server.wait_until(lambda: False, 30)
+    assert str(failed.value).startswith(f"server ended with 3: {said}")
+
+
+def test_the_reason_in_an_answer_of_flink_is_said_without_its_frames() -> None:
+    stack = "a.NotFoundException: no job 7\n\tat a.b.C(D.java:1)\nCaused by: a.GoneException: it ended"
+    assert reason_of_answer(json.dumps({"errors": [stack]})) == "no job 7; cause: it ended"
+    assert reason_of_answer("<html>gateway</html>") == "<html>gateway</html>"
