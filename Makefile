@@ -35,7 +35,7 @@ test: lint typecheck ## Run everything that CI runs: ruff, mypy --strict and pyt
 	@$(RUN) -m pytest $(PYTEST_FLAGS)
 
 test-dataflow: .venv ## Run what can be proven of Dataflow without the cloud (part of test)
-	@$(RUN) -m pytest $(PYTEST_FLAGS) tests/dataflow tests/unit/endpoints tests/cli/test_doctor.py
+	@$(RUN) -m pytest $(PYTEST_FLAGS) tests/dataflow tests/pipeline/endpoints tests/pipeline/commands/doctor/test_doctor.py
 
 dataflow-template: ## Build the Dataflow template: IMAGE=…-docker.pkg.dev/P/R/halflife:TAG TEMPLATE=gs://B/halflife.json
 	@case "$(IMAGE)|$(TEMPLATE)" in \

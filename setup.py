@@ -19,10 +19,10 @@ REQUIRES = [
     "numpy>=2,<3",
     "objsize>=0.7,<0.8",  # Beam's, told what not to look at (runners/flink/worker.py)
     "obstore>=0.12,<0.13",  # before 1.0 any minor version may change its interface
-    "pandas>=3,<4",  # hashes whole columns of keys (transforms/sharding.py)
+    "pandas>=3,<4",  # hashes whole columns of keys (transforms/flow/sharding.py)
     "protobuf>=5.26,<7",
     "pyarrow>=25,<26",
-    "pyruhvro==0.4.*",  # the types it cannot code were listed for this version (schemas/avro_datums.py)
+    "pyruhvro==0.4.*",  # the types it cannot code were listed for this version (schemas/avro/datums.py)
     "python-ulid>=4,<5",
     "pyyaml>=6,<7",
     "rich>=15,<16",
@@ -109,15 +109,15 @@ setup(
         "console_scripts": ["halflife = pipeline.console:console"],
         "halflife.scorers": [
             "beam = models.scorers.beam:BeamScorer",
-            "lightgbm = models.scorers.lightgbm:LightgbmScorer",
+            "lightgbm = models.scorers.lightgbm.scorer:LightgbmScorer",
             "linear = models.scorers.linear:LinearScorer",
-            "mlflow = models.scorers.mlflow:MlflowScorer",
-            "onnx = models.scorers.onnx:OnnxScorer",
+            "mlflow = models.scorers.mlflow.scorer:MlflowScorer",
+            "onnx = models.scorers.onnx.scorer:OnnxScorer",
             "openinference = models.scorers.openinference:OpenInferenceScorer",
-            "pmml = models.scorers.pmml:PmmlScorer",
+            "pmml = models.scorers.pmml.scorer:PmmlScorer",
             "sagemaker = models.scorers.sagemaker:SagemakerScorer",
-            "sklearn = models.scorers.sklearn:SklearnScorer",
-            "tensorflow = models.scorers.tensorflow:TensorflowScorer",
+            "sklearn = models.scorers.sklearn.scorer:SklearnScorer",
+            "tensorflow = models.scorers.tensorflow.scorer:TensorflowScorer",
             "tfserving = models.scorers.tfserving:TfservingScorer",
             "xgboost = models.scorers.xgboost:XgboostScorer",
         ],

@@ -24,19 +24,19 @@ def main(task: str, *arguments: str) -> None:
 
         compare_all(Path(arguments[0]))
     elif task == "warm":
-        import_module("benchmarks.bare_loop")
-        import_module("benchmarks.runinference_way")
+        import_module("benchmarks.peers.bare_loop")
+        import_module("benchmarks.peers.runinference_way")
     else:
         _run_way(task, Workload.read(Path(arguments[0])))
 
 
 def _run_way(name: str, workload: Workload) -> None:
     if name == "bare":
-        from benchmarks.bare_loop import run
+        from benchmarks.peers.bare_loop import run
     elif name == "runinference":
-        from benchmarks.runinference_way import run
+        from benchmarks.peers.runinference_way import run
     else:
-        from benchmarks.runinference_way import run_expert as run
+        from benchmarks.peers.runinference_way import run_expert as run
     Path(workload.marks).write_text(json.dumps(asdict(run(workload))))
 
 

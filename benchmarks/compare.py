@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from benchmarks import bare_loop
+from benchmarks.peers import bare_loop
 from benchmarks.workload import FEATURES
 
 TOLERANCE = 1e-9

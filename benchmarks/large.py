@@ -17,7 +17,7 @@ from typing import Any
 
 import yaml
 
-from models.store import ModelStore
+from models.store.store import ModelStore
 
 GIB = 1024**3
 MANIFEST: dict[str, Any] = {

@@ -12,10 +12,10 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from benchmarks import bare_loop
 from benchmarks import workload as wl
-from models.store import ModelStore
-from pipeline.job import parse_job
+from benchmarks.peers import bare_loop
+from models.store.store import ModelStore
+from pipeline.spec.job import parse_job
 from schemas.score_ids import definitions_digest, definitions_text
 
 MODEL, VERSION = "flight-delay", "1"

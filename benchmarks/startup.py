@@ -20,7 +20,7 @@ from typing import Any, NamedTuple
 from benchmarks.arguments import positive_whole
 from benchmarks.table import machine, markdown
 from benchmarks.workload import ROOT
-from models.store import ModelStore
+from models.store.store import ModelStore
 
 _EVENTS = 4_000
 COMMANDS: Mapping[str, Sequence[str]] = {

@@ -29,17 +29,17 @@ from sklearn.ensemble import HistGradientBoostingClassifier
 
 from benchmarks.table import machine, markdown
 from models import scorers
-from models.choosing import Source
-from models.manifest import Manifest
-from models.releases import AdmittedRelease, Timeline
-from models.scorers.sklearn import SklearnScorer
-from models.store import ModelStore
-from models.watcher import Progress, Watcher
+from models.admission.watcher import Progress, Watcher
+from models.bundles.manifest import Manifest
+from models.releases.release import AdmittedRelease, Timeline
+from models.scorers.sklearn.scorer import SklearnScorer
+from models.serving.choosing import Source
+from models.store.store import ModelStore
 from schemas.batches import event_schema
 from schemas.job import FeaturesSpec, ModelSpec
 from schemas.times import now_us
-from transforms.receipts import Stamp
-from transforms.score_events import _ScoreFn
+from transforms.scoring.receipts import Stamp
+from transforms.scoring.score_events import _ScoreFn
 
 MODEL, LOAD_S, ROWS = "swapped", 10.0, 256
 INPUTS = [{"name": f"x{number}", "type": "number"} for number in range(10)]

@@ -13,7 +13,7 @@ from typing import Any
 
 from benchmarks.table import machine, markdown
 from benchmarks.workload import ROOT
-from models.store import ModelStore
+from models.store.store import ModelStore
 
 MODEL = "flight-delay"
 INPUTS = [{"name": name, "type": "number", "nullable": True, "default": 0.0} for name in ("dep_delay", "distance")]

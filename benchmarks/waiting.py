@@ -20,9 +20,9 @@ from benchmarks.table import machine, markdown
 from benchmarks.workload import ROOT
 from schemas import batches
 from schemas.job import FeatureSpec, FeaturesSpec
-from transforms import join_features, window_features
-from transforms.coders import encode_batch
-from transforms.tiles import KEY, VALUE, plan_key
+from transforms.features import join_features, window_features
+from transforms.features.tiles import KEY, VALUE, plan_key
+from transforms.flow.coders import encode_batch
 
 SECOND_US, MINUTE_US = 1_000_000, 60_000_000
 BATCH_ROWS, KEYS, LATE_SHARE = 100, 300, 0.2

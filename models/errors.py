@@ -9,7 +9,7 @@ from schemas.reasons import joined, of_class, reason
 class BundleRefused(Exception):
     """A bundle may not serve.
 
-    `reason` is one of `models.admission.REASONS`; `str()` is one line of detail; where `passing`, asking
+    `reason` is one of `models.admission.admission.REASONS`; `str()` is one line of detail; where `passing`, asking
     again later may find otherwise.
     """
 

@@ -16,7 +16,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from pipeline.printer import complain, print_line
+from pipeline.reporting.printer import complain, print_line
 
 _ROOMS = ("schemas", "models", "transforms", "pipeline", "runners")
 # What our modules import only when they need it; what is not installed is passed over.

@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 
 from pipeline.commands.dispatch import dispatch
-from pipeline.commands.models import models
+from pipeline.commands.models.verbs import models
 from pipeline.console import console
 
 _USAGE = """usage: halflife VERB [OPTION…]

@@ -2,8 +2,8 @@
 
 import sys
 
-from pipeline.process_start import process_started
-from pipeline.shadowed import refuse_if_shadowed
+from pipeline.process.process_start import process_started
+from pipeline.process.shadowed import refuse_if_shadowed
 
 
 def console() -> None:
@@ -11,7 +11,7 @@ def console() -> None:
     started = process_started()
     refuse_if_shadowed()
     from pipeline.cli import main
-    from pipeline.interruption import program
+    from pipeline.process.interruption import program
 
     # A runner would take a signal for the failure of a step; the other verbs are unwound.
     program(lambda: main(started=started), at_once=sys.argv[1:2] in (["run"], ["features"]))
@@ -21,7 +21,7 @@ def module() -> None:
     """`python -m pipeline …` as a whole program."""
     started = process_started()
     refuse_if_shadowed()
-    from pipeline.interruption import program
+    from pipeline.process.interruption import program
 
     def work() -> int:
         from pipeline.run import run

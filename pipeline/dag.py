@@ -7,14 +7,14 @@ import pyarrow as pa
 from apache_beam.pvalue import AsIter
 
 from pipeline.profiles import StoredProfiles
+from schemas.formats.raw import RawBlock
 from schemas.job import UNNAMED, Job, Start
-from schemas.raw import RawBlock
-from transforms.decode import DecodeEvents
-from transforms.measure_drift import MeasureDrift
-from transforms.score_events import ScoreEvents
-from transforms.track_arrivals import TrackArrivals
-from transforms.watch_releases import WatchReleases
-from transforms.window_features import WindowFeatures
+from transforms.arrivals.track_arrivals import TrackArrivals
+from transforms.decoding.decode import DecodeEvents
+from transforms.drift.measure_drift import MeasureDrift
+from transforms.features.window_features import WindowFeatures
+from transforms.releases.watch_releases import WatchReleases
+from transforms.scoring.score_events import ScoreEvents
 
 
 class Outputs(NamedTuple):

@@ -6,11 +6,11 @@ import apache_beam as beam
 import pyarrow as pa
 
 from schemas import batches
+from schemas.formats.raw import RawBlock
 from schemas.job import Job
-from schemas.raw import RawBlock
-from transforms.decode import DecodeEvents
-from transforms.track_arrivals import TrackArrivals
-from transforms.window_features import WindowFeatures
+from transforms.arrivals.track_arrivals import TrackArrivals
+from transforms.decoding.decode import DecodeEvents
+from transforms.features.window_features import WindowFeatures
 
 _IDENTITY = {batches.EVENT_ID: "event_id", batches.EVENT_TIME: "event_time", batches.SUBJECT: "subject"}
 

@@ -1,8 +1,8 @@
 """Reference profiles of versions, read from their bundles in the model store."""
 
-from models.folders import WrongDigest
+from models.bundles.folders import WrongDigest
 from models.profiles import MAX_PROFILE_BYTES, Profile, parse_profile
-from models.store import ModelStore
+from models.store.store import ModelStore
 from schemas.job import ModelSpec
 
 

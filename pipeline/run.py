@@ -14,11 +14,14 @@ from apache_beam.transforms.environments import DockerEnvironment
 from ulid import ULID
 
 from models.errors import StoreError
-from models.store import ModelStore
+from models.store.store import ModelStore
+from pipeline.command_line.options import RunOptions, parse_run_options
+from pipeline.command_line.sink_policy import SinkPolicy
 from pipeline.dag import build
-from pipeline.endpoints.earlier_runs import SinksInUse, check_earlier_runs, replacing
 from pipeline.endpoints.epochs import check_time_unit
-from pipeline.endpoints.kafka_sink import TopicUnwritable
+from pipeline.endpoints.files.earlier_runs import SinksInUse, check_earlier_runs, replacing
+from pipeline.endpoints.files.partial_files import remove_leftovers
+from pipeline.endpoints.kafka.sink import TopicUnwritable
 from pipeline.endpoints.matching import NoInput, NoRecords
 from pipeline.endpoints.outputs import (
     sink_folders,
@@ -27,22 +30,17 @@ from pipeline.endpoints.outputs import (
     write_outputs,
     write_training_set,
 )
-from pipeline.endpoints.partial_files import remove_leftovers
 from pipeline.endpoints.resolved import resolve
 from pipeline.endpoints.sample import sampled_types
 from pipeline.endpoints.sinks import SinkUnwritable, check_writable
 from pipeline.endpoints.sources import Files, Source, open_source
 from pipeline.endpoints.uris import FILE_SCHEMES, STDOUT, absolute, beam_path, scheme_of
 from pipeline.features import build_features
-from pipeline.job import job_document, parse_job
-from pipeline.options import RunOptions, parse_run_options
-from pipeline.outcomes import RunFailed, check_outcome, outcome_lines, unreached
-from pipeline.printer import note, out, print_json, print_line
-from pipeline.saying import guarded, say, say_unconnected, say_where
-from pipeline.sink_policy import SinkPolicy
-from pipeline.spec_checks import identity_columns, needed_columns
-from pipeline.starting import start_of
-from pipeline.summary import (
+from pipeline.process.starting import start_of
+from pipeline.reporting.outcomes import RunFailed, check_outcome, outcome_lines, unreached
+from pipeline.reporting.printer import note, out, print_json, print_line
+from pipeline.reporting.saying import guarded, say, say_unconnected, say_where
+from pipeline.reporting.summary import (
     CountsDoNotAdd,
     SummaryUnwritable,
     check_counts,
@@ -53,17 +51,19 @@ from pipeline.summary import (
     summarise,
     write_summary,
 )
+from pipeline.spec.checks import identity_columns, needed_columns
+from pipeline.spec.job import job_document, parse_job
 from runners import direct
 from runners.dataflow import settings as dataflow
 from runners.flink import settings as flink
 from runners.flink.submission import CannotSubmit, check_submission
 from runners.loopback import bind_to_loopback
+from schemas.formats.raw import RawBlock
 from schemas.job import Job
-from schemas.raw import RawBlock
 from schemas.validation import SpecError
-from transforms import metrics
-from transforms.coders import batches_kept
-from transforms.examples import forget_examples, kept_examples
+from transforms.flow import metrics
+from transforms.flow.coders import batches_kept
+from transforms.flow.examples import forget_examples, kept_examples
 
 # What a runner is asked for besides what the command line says.
 _PROFILES: Mapping[str | None, Callable[[Sequence[str], str, bool], list[str]]] = {

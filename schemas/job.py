@@ -1,6 +1,6 @@
 """The resolved job spec as frozen values: what every transform is configured with.
 
-These classes hold no parsing: `pipeline.job` reads YAML, validates it against `job.schema.json` and fills them.
+These classes hold no parsing: `pipeline.spec.job` reads YAML, validates it against `job.schema.json` and fills them.
 Durations are microseconds (suffix `_us`), times are microseconds since 1970-01-01T00:00:00Z.
 """
 

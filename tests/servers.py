@@ -5,7 +5,7 @@ from contextlib import contextmanager
 
 import pytest
 
-from runners.flink.parts import PartMissing, missing_tools
+from runners.flink.local.parts import PartMissing, missing_tools
 
 
 def needs(*tools: str) -> pytest.MarkDecorator:

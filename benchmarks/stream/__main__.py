@@ -25,10 +25,10 @@ from benchmarks.stream import page
 from benchmarks.stream.figures import Flow, cpu_seconds, flow, recovery
 from examples.flights import service
 from examples.flights.service import Job
-from models.store import ModelStore
-from runners.flink.broker import KafkaBroker
-from runners.flink.cluster import FlinkCluster
-from runners.flink.objects import S3Server
+from models.store.store import ModelStore
+from runners.flink.local.broker import KafkaBroker
+from runners.flink.local.cluster import FlinkCluster
+from runners.flink.local.objects import S3Server
 from runners.flink.worker_pool import WorkerPool
 
 _FLIGHTS = Path("tests/data/flights/departures-2013-01.avro")

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 from confluent_kafka import Consumer, Message, TopicPartition
 
-from runners.flink.processes import Process, members
+from runners.flink.local.processes import Process, members
 
 _MANY = 20_000
 _SECONDS = 30.0

@@ -12,12 +12,12 @@ import apache_beam as beam
 import pyarrow as pa
 from apache_beam.options.pipeline_options import PipelineOptions, StandardOptions
 
-from pipeline.endpoints.kafka import ReadTopic
-from pipeline.endpoints.kafka_address import kafka_address
-from pipeline.endpoints.kafka_sink import WriteTopic
+from pipeline.endpoints.kafka.address import kafka_address
+from pipeline.endpoints.kafka.sink import WriteTopic
+from pipeline.endpoints.kafka.source import ReadTopic
 from runners.flink.settings import with_profile
+from schemas.formats.raw import RawBlock
 from schemas.job import EventsSpec
-from schemas.raw import RawBlock
 from schemas.records import DeadLetter, record_batch
 from schemas.times import now_us
 

@@ -25,7 +25,7 @@ from benchmarks.stream.figures import resident_bytes
 from benchmarks.table import MIB, machine, markdown, thinned
 from examples.flights import service
 from runners.flink.job_metrics import job_metrics
-from transforms.metrics import RECORDS_READ
+from transforms.flow.metrics import RECORDS_READ
 
 _SLOW = "slow"
 _LOOK_SECONDS, _AFTER_SECONDS, _METRIC_SECONDS = 15.0, 60.0, 60.0

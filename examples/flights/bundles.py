@@ -12,18 +12,18 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from sklearn.metrics import brier_score_loss, log_loss, roc_auc_score
 
-from examples.flights.fitting import NUMBERS, TEXTS, Fitted, Trainer, input_documents, inputs_of
 from examples.flights.plan import BROKEN, MODEL, Training
-from examples.flights.train_linear import train_linear
-from examples.flights.train_sklearn import train_sklearn
-from examples.flights.train_tensorflow import train_tensorflow
+from examples.flights.training.fitting import NUMBERS, TEXTS, Fitted, Trainer, input_documents, inputs_of
+from examples.flights.training.train_linear import train_linear
+from examples.flights.training.train_sklearn import train_sklearn
+from examples.flights.training.train_tensorflow import train_tensorflow
 from examples.flights.training_set import known_at, late_mask, split_in_time
-from models.folders import manifest_bytes
-from models.inputs import prepare_inputs
-from models.manifest import Manifest, parse_manifest
+from models.bundles.folders import manifest_bytes
+from models.bundles.inputs import prepare_inputs
+from models.bundles.manifest import Manifest, parse_manifest
 from models.profiles import SCORE, build_profile, serialise_profile
 from models.scorers import load_scorer
-from models.store import ModelStore
+from models.store.store import ModelStore
 from schemas.times import format_time_us
 
 TRAINERS: Mapping[str, Trainer] = {

@@ -10,10 +10,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from examples.flights.plan import MODEL
-from models.store import ModelStore
-from models.timeline import serving_order
-from schemas.avro_datums import decode_block
-from schemas.avro_files import read_blocks
+from models.releases.timeline import serving_order
+from models.store.store import ModelStore
+from schemas.avro.datums import decode_block
+from schemas.avro.files import read_blocks
 from schemas.times import format_time_us
 
 _MOST_DRIFTED = 5

@@ -8,12 +8,12 @@ from tempfile import TemporaryDirectory
 
 from examples.flights import service
 from examples.flights.service import records, time_us
-from models.store import ModelStore
-from runners.flink.broker import KafkaBroker
-from runners.flink.cluster import FlinkCluster
-from runners.flink.objects import S3Server
-from runners.flink.parts import PartMissing
-from runners.flink.processes import DidNotStart
+from models.store.store import ModelStore
+from runners.flink.local.broker import KafkaBroker
+from runners.flink.local.cluster import FlinkCluster
+from runners.flink.local.objects import S3Server
+from runners.flink.local.parts import PartMissing
+from runners.flink.local.processes import DidNotStart
 from schemas.times import parse_time_us
 
 _SLICE = Path("tests/data/flights/departures-2013-01.avro")

@@ -31,7 +31,7 @@ from examples.flights.records import (
     disagreeing_arrivals,
     with_instants,
 )
-from schemas.avro_datums import encode_rows, joined_bytes, zigzag_varint
+from schemas.avro.datums import encode_rows, joined_bytes, zigzag_varint
 
 HERE = Path(__file__).resolve().parent
 CACHE = HERE.parent.parent / "data" / ".cache"

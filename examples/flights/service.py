@@ -12,11 +12,11 @@ from typing import Any
 
 import fastavro
 
-from models.store import ModelStore
-from runners.flink import parts
-from runners.flink.broker import KafkaBroker
-from runners.flink.cluster import FlinkCluster
-from runners.flink.processes import Process
+from models.store.store import ModelStore
+from runners.flink.local import parts
+from runners.flink.local.broker import KafkaBroker
+from runners.flink.local.cluster import FlinkCluster
+from runners.flink.local.processes import Process
 from schemas.times import parse_time_us
 
 Event = dict[str, Any]

@@ -22,10 +22,10 @@ from examples.flights.plan import MODEL, SMALL_PLAN, YEAR_PLAN, Plan
 from examples.flights.prepare import SUMMARY, read_summary, say
 from examples.flights.training_set import NothingToLearn, arrivals, labelled, point_in_time_features
 from models.errors import BundleRefused, StoreError
-from models.releases import Challenger
-from models.store import ModelStore
+from models.releases.release import Challenger
+from models.store.store import ModelStore
 from pipeline.endpoints.matching import NoInput
-from pipeline.summary import CountsDoNotAdd
+from pipeline.reporting.summary import CountsDoNotAdd
 from schemas.times import parse_time_us
 from schemas.validation import SpecError
 

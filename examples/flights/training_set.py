@@ -10,10 +10,10 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from examples.flights.plan import LATE_MINUTES
-from pipeline.options import parse_run_options
+from pipeline.command_line.options import parse_run_options
 from pipeline.run import execute_features, prepare
-from schemas.avro_datums import decode_block
-from schemas.avro_files import read_blocks
+from schemas.avro.datums import decode_block
+from schemas.avro.files import read_blocks
 from schemas.batches import TIME_TYPE
 from schemas.times import parse_time_us
 

@@ -10,9 +10,9 @@ from typing import Any, NamedTuple
 
 import pyarrow as pa
 
-from models.folders import file_sha256, manifest_bytes, read_folder_manifest, refuse_links
-from models.libraries import accept, check_libraries, libraries_of
-from models.manifest import (
+from models.admission.libraries import accept, check_libraries, libraries_of
+from models.bundles.folders import file_sha256, manifest_bytes, read_folder_manifest, refuse_links
+from models.bundles.manifest import (
     FORMAT,
     MANIFEST,
     SIGNATURE,

@@ -4,7 +4,7 @@ import shlex
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from models.manifest import OutputKind
+from models.bundles.manifest import OutputKind
 from models.publishing.description import CannotPublish, Description
 from models.scorers import WillNotLoad
 from models.scorers.answers import plain_second

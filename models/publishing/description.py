@@ -5,8 +5,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from models.bundles.manifest import OutputKind
 from models.errors import StoreError
-from models.manifest import OutputKind
 from schemas.columns import ColumnKind
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import pyarrow as pa
 
-from models.manifest import Input, Value
+from models.bundles.manifest import Input, Value
 from models.profiles import SCORE
 from models.publishing.description import CannotPublish, Description, FoundInput
 from schemas.columns import KINDS, ColumnKind, kind_of

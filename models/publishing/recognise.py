@@ -8,11 +8,11 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from models.artefacts import read_versions
+from models.admission.libraries import differences
+from models.bundles.artefacts import read_versions
+from models.bundles.folders import refuse_links
 from models.distribution import installing
 from models.errors import BundleRefused, one_line
-from models.folders import refuse_links
-from models.libraries import differences
 from models.publishing.description import CannotPublish, Description, FoundModel, Provenance
 from models.redaction import hide_secrets
 from models.scorers.base import WillNotLoad
@@ -98,7 +98,7 @@ def describe(
         CannotPublish: the library is not installed, or cannot read the file.
         WillNotLoad: it cannot, and another version of it made the model; or the model asks for what is not allowed.
     """
-    module = importlib.import_module(f"models.publishing.from_{scorer}")
+    module = importlib.import_module(f"models.publishing.tools.from_{scorer}")
     taken = {name: settings[name] for name in getattr(module, "SETTINGS", ()) if name in settings}
     try:
         described = module.describe(main, allow_pickle, **taken)

@@ -8,8 +8,8 @@ from pyarrow import csv, parquet
 
 from models.errors import one_line
 from models.publishing.description import CannotPublish
-from schemas.avro_datums import decode_block
-from schemas.avro_files import read_blocks
+from schemas.avro.datums import decode_block
+from schemas.avro.files import read_blocks
 
 _ALLOWED = "a .parquet, .csv or .avro file, or a folder of such files of one kind"
 

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from models.bundles.manifest import Input
 from models.errors import one_line
-from models.manifest import Input
 from models.profiles import SCORE
 from models.publishing.description import CannotPublish
 from models.publishing.samples import read_rows

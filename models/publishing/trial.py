@@ -8,11 +8,11 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from models.admission.proving import check_output
+from models.bundles.inputs import prepare_inputs
+from models.bundles.manifest import Input, Output
 from models.errors import one_line
-from models.inputs import prepare_inputs
-from models.manifest import Input, Output
 from models.profiles import SCORE, build_profile, serialise_profile
-from models.proving import check_output
 from models.publishing.description import CannotPublish
 from models.scorers import Scorer
 

@@ -5,9 +5,9 @@ import importlib.util
 from importlib.metadata import entry_points
 from pathlib import Path
 
+from models.bundles.manifest import Manifest
 from models.distribution import installing
 from models.errors import BundleRefused, one_line
-from models.manifest import Manifest
 from models.scorers.base import NotReady, PartlyScored, Scorer, UnknownScorer, WillNotLoad
 
 __all__ = [
@@ -26,15 +26,15 @@ __all__ = [
 GROUP = "halflife.scorers"
 BUILT_IN = {
     "beam": "models.scorers.beam:BeamScorer",
-    "lightgbm": "models.scorers.lightgbm:LightgbmScorer",
+    "lightgbm": "models.scorers.lightgbm.scorer:LightgbmScorer",
     "linear": "models.scorers.linear:LinearScorer",
-    "mlflow": "models.scorers.mlflow:MlflowScorer",
-    "onnx": "models.scorers.onnx:OnnxScorer",
+    "mlflow": "models.scorers.mlflow.scorer:MlflowScorer",
+    "onnx": "models.scorers.onnx.scorer:OnnxScorer",
     "openinference": "models.scorers.openinference:OpenInferenceScorer",
-    "pmml": "models.scorers.pmml:PmmlScorer",
+    "pmml": "models.scorers.pmml.scorer:PmmlScorer",
     "sagemaker": "models.scorers.sagemaker:SagemakerScorer",
-    "sklearn": "models.scorers.sklearn:SklearnScorer",
-    "tensorflow": "models.scorers.tensorflow:TensorflowScorer",
+    "sklearn": "models.scorers.sklearn.scorer:SklearnScorer",
+    "tensorflow": "models.scorers.tensorflow.scorer:TensorflowScorer",
     "tfserving": "models.scorers.tfserving:TfservingScorer",
     "xgboost": "models.scorers.xgboost:XgboostScorer",
 }

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from models.manifest import Manifest, OutputKind
+from models.bundles.manifest import Manifest, OutputKind
 from models.scorers.base import WillNotLoad
 from schemas.expectations import wants
 

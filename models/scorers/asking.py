@@ -7,8 +7,8 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from models.bundles.manifest import Output
 from models.errors import one_line
-from models.manifest import Output
 from models.scorers.base import PartlyScored, Scorer
 from schemas.reasons import shortened
 

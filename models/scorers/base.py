@@ -12,8 +12,8 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from models.bundles.manifest import Manifest
 from models.errors import BundleRefused
-from models.manifest import Manifest
 from schemas.expectations import wants
 from schemas.reasons import in_words
 

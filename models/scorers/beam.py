@@ -15,8 +15,8 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from models.inputs import as_matrix
-from models.manifest import Manifest
+from models.bundles.inputs import as_matrix
+from models.bundles.manifest import Manifest
 from models.scorers.answers import answers_of
 from models.scorers.base import Scorer, WillNotLoad, payload_files, settings
 from models.scorers.outputs import picked, stated_column, try_row

@@ -9,7 +9,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from models.manifest import Input, Manifest
+from models.bundles.manifest import Input, Manifest
 from models.scorers.base import WillNotLoad
 from schemas.columns import ARROW_TYPES, ColumnKind
 from schemas.expectations import wants

@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from models.manifest import Manifest
+from models.bundles.manifest import Manifest
 from models.scorers.base import PartlyScored, WillNotLoad
 from models.scorers.categories import Categories
 

@@ -8,8 +8,8 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from models.inputs import as_floats
-from models.manifest import LinearTerms, Manifest
+from models.bundles.inputs import as_floats
+from models.bundles.manifest import LinearTerms, Manifest
 from models.scorers.base import Scorer, WillNotLoad, settings
 
 

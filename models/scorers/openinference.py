@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from models.manifest import Manifest
+from models.bundles.manifest import Manifest
 from models.scorers.base import WillNotLoad
 from models.scorers.remote.calls import Pace
 from models.scorers.remote.failures import AnswerMalformed, CallFailed, RequestRefused

@@ -8,8 +8,8 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from models.bundles.manifest import Manifest
 from models.errors import BundleRefused
-from models.manifest import Manifest
 from models.scorers.answers import Answers, answers_of
 from models.scorers.base import Scorer, WillNotLoad
 from schemas.columns import ARROW_TYPES, ZEROS

@@ -9,8 +9,8 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from models.bundles.manifest import InvalidManifest, Manifest
 from models.errors import one_line
-from models.manifest import InvalidManifest, Manifest
 from models.scorers.remote.access import scrubbed
 from models.scorers.remote.failures import (
     AnswerMalformed,

@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from models.manifest import InvalidManifest, Manifest
+from models.bundles.manifest import InvalidManifest, Manifest
 from models.scorers.remote.calls import Pace
 from models.scorers.remote.failures import AnswerMalformed, RequestRefused
 from models.scorers.remote.halving import Scores

@@ -10,7 +10,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from models.manifest import Manifest
+from models.bundles.manifest import Manifest
 from models.scorers.answers import answers_of
 from models.scorers.base import Scorer, WillNotLoad, only_file, settings
 from models.scorers.categories import Categories, categories_of, stated_categories

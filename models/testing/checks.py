@@ -16,14 +16,14 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from models.admission import Admission
-from models.cache import LoadFailed, ModelCache, ModelHandle
-from models.inputs import prepare_inputs
-from models.manifest import Input
-from models.proving import BadOutput, check_output
+from models.admission.admission import Admission
+from models.admission.proving import BadOutput, check_output
+from models.bundles.inputs import prepare_inputs
+from models.bundles.manifest import Input
 from models.scorers import UnknownScorer, WillNotLoad, installed_kinds, load_scorer
 from models.scorers.base import payload_files
-from models.store import ModelStore
+from models.serving.cache import LoadFailed, ModelCache, ModelHandle
+from models.store.store import ModelStore
 from models.testing.expectations import ContractBroken, expect, expect_scores
 from models.testing.memory import check_unloading_frees_memory
 from models.testing.subject import GOLDEN, Subject, publish, write_bundle, write_golden

@@ -6,7 +6,7 @@ import sys
 import weakref
 from pathlib import Path
 
-from models.cache import ModelCache, ModelHandle
+from models.serving.cache import ModelCache, ModelHandle
 from models.testing.expectations import expect
 from models.testing.subject import Subject, publish
 

@@ -11,9 +11,9 @@ from typing import Any, NamedTuple, TypeAlias
 import numpy as np
 import pyarrow as pa
 
-from models.folders import file_sha256, payload_paths
-from models.inputs import prepare_inputs
-from models.manifest import MANIFEST, Manifest, parse_manifest
+from models.bundles.folders import file_sha256, payload_paths
+from models.bundles.inputs import prepare_inputs
+from models.bundles.manifest import MANIFEST, Manifest, parse_manifest
 from models.scorers import Scorer, load_scorer
 from models.scorers.base import payload_files
 

@@ -4,7 +4,7 @@ import difflib
 import sys
 from collections.abc import Callable, Mapping, Sequence
 
-from pipeline.printer import print_line
+from pipeline.reporting.printer import print_line
 
 
 def dispatch(

@@ -2,11 +2,11 @@
 
 from collections import Counter
 
+from pipeline.command_line.options import RunOptions, parse_doctor_options
+from pipeline.command_line.parsing import Arguments
 from pipeline.commands.output import Refused, exit_code
-from pipeline.commands.parsing import Arguments
-from pipeline.options import RunOptions, parse_doctor_options
 from pipeline.preflight.checks import examine
-from pipeline.printer import print_json, print_line
+from pipeline.reporting.printer import print_json, print_line
 
 _WIDTH = len("not checked")
 

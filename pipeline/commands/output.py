@@ -10,7 +10,15 @@ from rich.table import Table
 from rich.text import Text
 
 from models.errors import BundleRefused, StoreError, one_line
-from pipeline.printer import complain, complain_of, log_to_stderr, only_our_output, out, print_traceback, printable
+from pipeline.reporting.printer import (
+    complain,
+    complain_of,
+    log_to_stderr,
+    only_our_output,
+    out,
+    print_traceback,
+    printable,
+)
 from schemas.validation import SpecError
 
 # In a pipe nothing is folded: what reads it counts on one line for a row.

@@ -9,7 +9,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from pipeline.endpoints.sample import stretches
-from schemas.raw import RawBlock
+from schemas.formats.raw import RawBlock
 from schemas.times import format_time_us, parse_time_us
 from schemas.validation import SpecError
 

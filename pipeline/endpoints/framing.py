@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from schemas.raw import Origin, RawBlock
+from schemas.formats.raw import Origin, RawBlock
 
 
 def framed(

@@ -6,7 +6,7 @@ import apache_beam as beam
 import pyarrow as pa
 
 from pipeline.dag import Outputs
-from pipeline.endpoints.origin import Origin
+from pipeline.endpoints.files.origin import Origin
 from pipeline.endpoints.sinks import ParquetFormat, WriteBatches, WriteRecords
 from pipeline.endpoints.uris import FILE_SCHEMES, STDOUT, scheme_of
 from schemas.job import Job

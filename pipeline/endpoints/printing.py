@@ -6,7 +6,7 @@ import apache_beam as beam
 import pyarrow as pa
 
 from pipeline.endpoints.json_rows import json_rows
-from pipeline.printer import out
+from pipeline.reporting.printer import out
 
 
 class _PrintFn(beam.DoFn):

@@ -6,17 +6,18 @@ from typing import Any
 from apache_beam.io.filesystems import FileSystems
 from apache_beam.options.pipeline_options import PipelineOptions
 
+from models.bundles.signing import read_public_key
 from models.errors import StoreError
-from models.signing import read_public_key
-from models.store import ModelStore
-from pipeline.endpoints import kafka_address, sources
+from models.store.store import ModelStore
+from pipeline.command_line.options import RunOptions
 from pipeline.endpoints import sinks as sink_endpoints
+from pipeline.endpoints import sources
+from pipeline.endpoints.kafka import address as kafka_address
 from pipeline.endpoints.matching import NoInput
 from pipeline.endpoints.sample import sampled_types
 from pipeline.endpoints.uris import FILE_SCHEMES, STDOUT, absolute, check_scheme, scheme_of
-from pipeline.options import RunOptions
-from pipeline.spec_checks import column_errors, identity_columns, needed_columns
-from pipeline.spec_reading import read_spec
+from pipeline.spec.checks import column_errors, identity_columns, needed_columns
+from pipeline.spec.reading import read_spec
 from schemas.problems import Problems
 from schemas.validation import Absent, SpecError
 

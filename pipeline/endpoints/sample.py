@@ -8,11 +8,11 @@ from itertools import islice
 import pyarrow as pa
 
 from pipeline.endpoints.matching import NoInput, NoRecords
-from schemas.avro_datums import decode_block
+from schemas.avro.datums import decode_block
 from schemas.columns import holding, kind_of
+from schemas.formats.raw import RawBlock
+from schemas.formats.tf_examples import decode_examples
 from schemas.problems import Problems
-from schemas.raw import RawBlock
-from schemas.tf_examples import decode_examples
 from schemas.validation import SpecError
 
 _LINES = 1000

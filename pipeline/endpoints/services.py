@@ -5,15 +5,13 @@ from typing import Any, NamedTuple
 
 import apache_beam as beam
 
-from pipeline.endpoints import (
-    bigquery_address,
-    bigquery_sink,
-    bigquery_tables,
-    kafka_address,
-    kafka_sink,
-    pubsub_address,
-    pubsub_sink,
-)
+from pipeline.endpoints.bigquery import address as bigquery_address
+from pipeline.endpoints.bigquery import sink as bigquery_sink
+from pipeline.endpoints.bigquery import tables as bigquery_tables
+from pipeline.endpoints.kafka import address as kafka_address
+from pipeline.endpoints.kafka import sink as kafka_sink
+from pipeline.endpoints.pubsub import address as pubsub_address
+from pipeline.endpoints.pubsub import sink as pubsub_sink
 
 
 class Service(NamedTuple):

@@ -15,13 +15,13 @@ from apache_beam.io.filesystems import FileSystems
 from ulid import ULID
 
 from models.errors import one_line
-from pipeline import durable
-from pipeline.endpoints.origin import Origin
-from pipeline.endpoints.partial_files import finished, partial_path, remove_leftovers_once
+from pipeline.endpoints.files.origin import Origin
+from pipeline.endpoints.files.partial_files import finished, partial_path, remove_leftovers_once
 from pipeline.endpoints.printing import PrintRecords
 from pipeline.endpoints.services import SERVICES
 from pipeline.endpoints.uris import FILE_SCHEMES, STDOUT, beam_path, scheme_of
-from schemas.avro_files import AvroFileWriter
+from pipeline.reporting import durable
+from schemas.avro.files import AvroFileWriter
 from schemas.records import avsc
 
 _LOG = logging.getLogger(__name__)

@@ -6,14 +6,17 @@ from typing import Any, Protocol
 
 import apache_beam as beam
 
-from pipeline.endpoints import kafka, kafka_address, pubsub, pubsub_address
-from pipeline.endpoints.files import ReadFiles, read_file
-from pipeline.endpoints.kafka_address import KafkaAddress
+from pipeline.endpoints.files.source import ReadFiles, read_file
+from pipeline.endpoints.kafka import address as kafka_address
+from pipeline.endpoints.kafka import source as kafka
+from pipeline.endpoints.kafka.address import KafkaAddress
 from pipeline.endpoints.matching import matching_files
-from pipeline.endpoints.pubsub_address import PubsubAddress
+from pipeline.endpoints.pubsub import address as pubsub_address
+from pipeline.endpoints.pubsub import source as pubsub
+from pipeline.endpoints.pubsub.address import PubsubAddress
 from pipeline.endpoints.uris import FILE_SCHEMES, scheme_of
+from schemas.formats.raw import RawBlock
 from schemas.job import EventsSpec
-from schemas.raw import RawBlock
 from schemas.validation import Absent, SpecError
 
 SCHEMES = (*FILE_SCHEMES, kafka_address.SCHEME, pubsub_address.SCHEME)

@@ -3,8 +3,8 @@
 import re
 from pathlib import Path
 
-from pipeline.expansion import local_path as beam_path  # the form in which Beam's file systems take a URI
-from pipeline.expansion import scheme_of
+from pipeline.spec.expansion import local_path as beam_path  # the form in which Beam's file systems take a URI
+from pipeline.spec.expansion import scheme_of
 from schemas.validation import SpecError
 
 __all__ = ["FILE_SCHEMES", "GOOGLE_PROJECT", "STDOUT", "absolute", "beam_path", "check_scheme", "scheme_of"]

@@ -8,16 +8,16 @@ from typing import Any
 from models.errors import one_line
 from models.memory import memory_limit_bytes, resident_bytes
 from models.redaction import hide_secrets
+from pipeline.command_line.options import RunOptions
 from pipeline.endpoints.outputs import wanted_sinks
 from pipeline.endpoints.resolved import resolve
 from pipeline.endpoints.sources import Source, open_source
-from pipeline.job import model_spec
-from pipeline.options import RunOptions
 from pipeline.preflight.decoding import check_decoding
 from pipeline.preflight.environment import check_environment
 from pipeline.preflight.places import check_sink, check_source, count_events
 from pipeline.preflight.serving import Serving
 from pipeline.run import Prepared, check_reads, complete, translate, with_profile
+from pipeline.spec.job import model_spec
 from runners import direct_preflight
 from runners.dataflow import preflight as dataflow_preflight
 from runners.dataflow.buckets import Buckets
@@ -25,7 +25,7 @@ from runners.findings import Facts, Finding, Model, fail, ok, unchecked
 from runners.flink import preflight as flink_preflight
 from schemas import times
 from schemas.validation import SpecError
-from transforms.watch_releases import columns_of
+from transforms.releases.watch_releases import columns_of
 
 RunnerCheck = Callable[[Facts, Sequence[str], int | None], Iterator[Finding]]
 RUNNERS: Mapping[str, RunnerCheck] = {

@@ -4,13 +4,13 @@ from collections import Counter
 from collections.abc import Iterator
 from itertools import islice
 
-from pipeline.endpoints.files import read_file
+from pipeline.endpoints.files.source import read_file
 from pipeline.endpoints.sources import Files, Messages, Source
 from runners.findings import Finding, fail, ok, unchecked, warn
+from schemas.formats.raw import RawBlock
 from schemas.job import EventsSpec
-from schemas.raw import RawBlock
 from schemas.times import now_us
-from transforms.decode import decode_raw
+from transforms.decoding.decode import decode_raw
 
 _ENOUGH_RECORDS = 1_000
 _BLOCKS = 100

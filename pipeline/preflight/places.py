@@ -8,18 +8,18 @@ from pathlib import Path
 from apache_beam.io.filesystems import FileSystems
 
 from models.errors import one_line
-from pipeline.endpoints import bigquery_address
-from pipeline.endpoints.bigquery_tables import find_table
-from pipeline.endpoints.files import read_file
-from pipeline.endpoints.kafka_address import SCHEME, KafkaAddress, kafka_address
-from pipeline.endpoints.kafka_client import client_settings
-from pipeline.endpoints.kafka_pool import shared_reader
+from pipeline.endpoints.bigquery import address as bigquery_address
+from pipeline.endpoints.bigquery.tables import find_table
+from pipeline.endpoints.files.source import read_file
+from pipeline.endpoints.kafka.address import SCHEME, KafkaAddress, kafka_address
+from pipeline.endpoints.kafka.client import client_settings
+from pipeline.endpoints.kafka.pool import shared_reader
 from pipeline.endpoints.matching import NoInput, file_sizes
 from pipeline.endpoints.sinks import check_writable
 from pipeline.endpoints.sources import Files, Source, Topic
 from pipeline.endpoints.uris import FILE_SCHEMES, STDOUT, beam_path, scheme_of
 from runners.findings import Finding, fail, ok, unchecked, warn
-from schemas.raw import RawBlock
+from schemas.formats.raw import RawBlock
 
 _ANSWER_SECONDS = 15.0
 # Events that are counted before the rest of the input is estimated by its bytes.

@@ -2,15 +2,15 @@
 
 from collections.abc import Iterator, Sequence
 
-from models.admitted import admitted_before
+from models.admission.admitted import admitted_before
+from models.admission.libraries import upgrade_refuses
+from models.bundles.manifest import Manifest
 from models.errors import BundleRefused, StoreError
-from models.libraries import upgrade_refuses
-from models.manifest import Manifest
 from models.profiles.documents import InvalidProfile
-from models.releases import Release
-from models.store import BundleWithdrawn, ModelStore
-from models.timeline import release_in_force, roles_of, serving_order
-from pipeline.commands.parsing import actor
+from models.releases.release import Release
+from models.releases.timeline import release_in_force, roles_of, serving_order
+from models.store.store import BundleWithdrawn, ModelStore
+from pipeline.command_line.parsing import actor
 from pipeline.preflight.trial import Question, Trial, try_version
 from pipeline.profiles import StoredProfiles
 from runners.findings import MIB, Finding, Model, fail, ok, unchecked, warn

@@ -8,11 +8,11 @@ from collections.abc import Mapping
 from multiprocessing.connection import Connection
 from typing import NamedTuple
 
-from models.admission import DEFAULT_TIMEOUT_S, Admission
+from models.admission.admission import DEFAULT_TIMEOUT_S, Admission
 from models.errors import BundleRefused, one_line
 from models.memory import peak_bytes, resident_bytes
 from models.scorers import scorer_class
-from models.store import ModelStore
+from models.store.store import ModelStore
 
 _BESIDE_S = 300.0
 """Seconds for what is beside the proofs: the start of the process, its libraries, the download."""

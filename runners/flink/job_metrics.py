@@ -3,7 +3,7 @@
 from typing import Any
 from urllib.parse import quote
 
-from runners.flink.cluster import FlinkCluster
+from runners.flink.local.cluster import FlinkCluster
 
 _SIGN = ".halflife_"
 

@@ -14,7 +14,8 @@ from apache_beam.runners.portability.flink_runner import MAGIC_HOST_NAMES
 from apache_beam.utils.subprocess_server import JavaJarServer
 
 from runners.findings import Facts, Finding, fail, ok, unchecked, warn
-from runners.flink import parts, rest
+from runners.flink import rest
+from runners.flink.local import parts
 from runners.flink.submission import is_no_jar
 from runners.flink.workers import check_workers, is_loopback
 

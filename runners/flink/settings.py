@@ -40,7 +40,8 @@ STREAMING = (
     Setting("max_cache_memory_usage_mb", "256", "a worker; by default each batch reads all of its shard's state anew"),
 )
 # Restarts are not set here: Beam's option counts them over the life of the job, so that a year of machine failures
-# would end it. The cluster's exponential delay forgets what is long past (runners/flink/cluster.py, docs/flink.md).
+# would end it. The cluster's exponential delay forgets what is long past
+# (runners/flink/local/cluster.py, docs/flink.md).
 
 # A Flink configuration with what no option of a job sets.
 CLIENT = Path(__file__).parent / "client"

@@ -19,7 +19,7 @@ from tempfile import TemporaryDirectory
 from types import FrameType
 from typing import Self
 
-from runners.flink.processes import LOOPBACK, Process, Server, answers, cannot_listen, members
+from runners.flink.local.processes import LOOPBACK, Process, Server, answers, cannot_listen, members
 from runners.flink.started_workers import StartedWorkers
 from runners.flink.worker import start_program
 

@@ -10,9 +10,9 @@ from tempfile import TemporaryDirectory
 from typing import NamedTuple
 
 from examples.flights import service
-from runners.flink import parts
-from runners.flink.broker import KafkaBroker
-from runners.flink.cluster import FlinkCluster
+from runners.flink.local import parts
+from runners.flink.local.broker import KafkaBroker
+from runners.flink.local.cluster import FlinkCluster
 from tests.conformance import runs
 from tests.conformance.scenario import ROOT, SCENARIO, Answer, Scenario, unfold
 

@@ -10,16 +10,16 @@ from typing import Any
 import pyarrow as pa
 
 from examples.flights import service
-from pipeline.options import parse_run_options
+from pipeline.command_line.options import parse_run_options
 from pipeline.run import prepare
-from runners.flink import parts
-from runners.flink.broker import KafkaBroker
-from runners.flink.cluster import FlinkCluster
+from runners.flink.local import parts
+from runners.flink.local.broker import KafkaBroker
+from runners.flink.local.cluster import FlinkCluster
 from schemas.job import Job
-from tests.beam import flights, streams
 from tests.conformance.scenario import Answer, Scenario, answers_of
 from tests.reference.reference import microseconds
 from tests.reference.streaming import watermarks_of
+from tests.transforms.beam import flights, streams
 
 # Five leaps of the watermark over many windows each.
 _STORY_BATCHES = 5

@@ -9,10 +9,10 @@ from typing import Any, NamedTuple
 import fastavro
 import yaml
 
-from models.releases import Challenger
-from models.store import ModelStore
+from models.releases.release import Challenger
+from models.store.store import ModelStore
 from schemas.times import parse_time_us
-from tests.beam import streams
+from tests.transforms.beam import streams
 
 SCENARIO = Path(__file__).with_name("scenario.yaml")
 ROOT = SCENARIO.parents[2]

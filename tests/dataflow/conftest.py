@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from apache_beam.portability.api import beam_runner_api_pb2
 
-from tests.dataflow.emulators import GcsServer, PubsubServer
+from tests.dataflow.doubles.emulators import GcsServer, PubsubServer
 from tests.dataflow.flights_stream import KAFKA_PASSWORD, translate
 from tests.servers import skipped_without
 

@@ -8,11 +8,11 @@ from apache_beam.portability.api import beam_runner_api_pb2
 from apache_beam.runners.dataflow.dataflow_runner import DataflowRunner
 
 from pipeline.dag import build
-from pipeline.documents import apply_settings, read_document
-from pipeline.endpoints.kafka_address import kafka_address
+from pipeline.endpoints.kafka.address import kafka_address
 from pipeline.endpoints.outputs import write_outputs
 from pipeline.endpoints.sources import Topic
-from pipeline.job import checked, parse_job
+from pipeline.spec.documents import apply_settings, read_document
+from pipeline.spec.job import checked, parse_job
 from runners.dataflow.settings import with_profile
 
 KAFKA_PASSWORD = "a-password-of-a-broker"

@@ -13,9 +13,9 @@ from google.cloud.pubsub_v1 import PublisherClient, SubscriberClient
 
 from pipeline.run import run
 from runners import dataflow
-from tests.dataflow.emulators import PROJECT
+from tests.dataflow.doubles.emulators import PROJECT
+from tests.dataflow.doubles.recorder import DataflowRecorder
 from tests.dataflow.flights_stream import IMAGE
-from tests.dataflow.recorder import DataflowRecorder
 
 SPEC = Path(dataflow.__file__).parent / "flights.yaml"
 

@@ -11,16 +11,16 @@ import grpc
 import pyarrow as pa
 import pytest
 
-from pipeline.endpoints.bigquery_address import TableAddress
-from pipeline.endpoints.bigquery_rows import arrow_schema_of, rows_of
-from pipeline.endpoints.bigquery_schema import columns_of
-from pipeline.endpoints.bigquery_sink import Appender, serialised
-from pipeline.endpoints.bigquery_tables import TableUnwritable, ensure_table
+from pipeline.endpoints.bigquery.address import TableAddress
+from pipeline.endpoints.bigquery.rows import arrow_schema_of, rows_of
+from pipeline.endpoints.bigquery.schema import columns_of
+from pipeline.endpoints.bigquery.sink import Appender, serialised
+from pipeline.endpoints.bigquery.tables import TableUnwritable, ensure_table
 from pipeline.preflight.places import check_sink
 from schemas.records import DeadLetter, avsc, record_batch
-from tests.dataflow.bigquery_server import BigqueryServer
-from tests.dataflow.emulators import PROJECT
-from tests.jobs.flows import Flow, json_lines, read_avro, trip, trips
+from tests.dataflow.doubles.bigquery_server import BigqueryServer
+from tests.dataflow.doubles.emulators import PROJECT
+from tests.pipeline.jobs.flows import Flow, json_lines, read_avro, trip, trips
 
 ROOT = f"bigquery://{PROJECT}.flights"
 LETTERS = TableAddress(PROJECT, "flights", "letters")

@@ -16,9 +16,9 @@ from apache_beam.io.filesystem import CompressionTypes
 from apache_beam.io.filesystems import FileSystems
 
 from models.errors import StoreError
-from models.store import ModelStore
-from tests.dataflow.emulators import GcsServer
-from tests.jobs.flows import Flow, container, json_lines, trips
+from models.store.store import ModelStore
+from tests.dataflow.doubles.emulators import GcsServer
+from tests.pipeline.jobs.flows import Flow, container, json_lines, trips
 
 
 @pytest.fixture

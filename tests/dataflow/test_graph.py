@@ -5,7 +5,7 @@ import re
 from apache_beam.portability import common_urns
 from apache_beam.portability.api import beam_runner_api_pb2
 
-from tests.dataflow.contents import in_clear
+from tests.dataflow.doubles.contents import in_clear
 from tests.dataflow.flights_stream import IMAGE, KAFKA_PASSWORD
 
 MOST_BYTES = 10 * 1024**2  # Dataflow refuses a larger job description

@@ -11,8 +11,8 @@ from runners.dataflow.machines import machine
 from runners.dataflow.preflight import check
 from runners.dataflow.settings import with_profile
 from runners.findings import Facts, Finding, Model
-from tests.cli.jobs import Patient
-from tests.dataflow.emulators import GcsServer
+from tests.dataflow.doubles.emulators import GcsServer
+from tests.pipeline.commands.jobs import Patient
 
 GIB = 1024**3
 IMAGE = "europe-docker.pkg.dev/p-1/halflife/halflife:1"

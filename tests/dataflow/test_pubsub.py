@@ -15,15 +15,15 @@ from apache_beam.options.pipeline_options import PipelineOptions
 from google.api_core.exceptions import DeadlineExceeded
 from google.cloud.pubsub_v1 import PublisherClient, SubscriberClient
 
-from models.cache import ModelHandle, shared_cache
+from models.serving.cache import ModelHandle, shared_cache
+from pipeline.command_line.options import RunOptions
 from pipeline.dag import build
 from pipeline.endpoints.outputs import write_outputs
-from pipeline.options import RunOptions
 from pipeline.run import prepare
 from runners.direct import replaying_runner
-from tests.beam.streams import OneTick
-from tests.dataflow.emulators import PROJECT, PubsubServer
-from tests.jobs.flows import Flow, json_lines, trip, trips
+from tests.dataflow.doubles.emulators import PROJECT, PubsubServer
+from tests.pipeline.jobs.flows import Flow, json_lines, trip, trips
+from tests.transforms.beam.streams import OneTick
 
 ROOT = f"projects/{PROJECT}"
 SINKS = ("scores", "audit.receipts", "audit.models", "letters")

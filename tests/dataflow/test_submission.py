@@ -13,15 +13,15 @@ from apache_beam.portability import common_urns
 from apache_beam.portability.api import beam_runner_api_pb2
 from google.cloud.dataflow_v1beta3.types import Job, JobType
 
-from models.store import ModelStore
+from models.store.store import ModelStore
 from runners.dataflow.compatibility import graph_of
-from tests.dataflow.bigquery_server import BigqueryServer
-from tests.dataflow.contents import in_clear, unpacked
-from tests.dataflow.emulators import PROJECT, GcsServer, PubsubServer
+from tests.dataflow.doubles.bigquery_server import BigqueryServer
+from tests.dataflow.doubles.contents import in_clear, unpacked
+from tests.dataflow.doubles.emulators import PROJECT, GcsServer, PubsubServer
+from tests.dataflow.doubles.recorder import DataflowRecorder
 from tests.dataflow.flights_stream import IMAGE
-from tests.dataflow.recorder import DataflowRecorder
 from tests.dataflow.submission import Submission, create_topics, spec_in, submit
-from tests.jobs.flows import MANIFEST
+from tests.pipeline.jobs.flows import MANIFEST
 
 # https://cloud.google.com/dataflow/docs/request-quotas: the job request at most 20 MB, the job's graph at most 10 MB.
 MOST_REQUEST, MOST_GRAPH = 20_000_000, 10_000_000

@@ -10,8 +10,8 @@ import pytest
 from apache_beam.options.pipeline_options import PipelineOptions, WorkerOptions
 from google.cloud.dataflow_v1beta3.types import TemplateMetadata
 
-from pipeline.documents import apply_settings, read_document, settings_of
-from pipeline.options import job_options, parse_run_options
+from pipeline.command_line.options import job_options, parse_run_options
+from pipeline.spec.documents import apply_settings, read_document, settings_of
 from runners.dataflow.settings import ALWAYS, NOT_IN_TEMPLATE, STREAMING, with_profile
 from schemas.validation import SpecError
 

@@ -4,10 +4,10 @@ import re
 
 import pytest
 
-from models.admission import REASONS
+from models.admission.admission import REASONS
 from models.scorers import BUILT_IN
-from pipeline.commands.models import _VERBS
-from pipeline.summary import summarise
+from pipeline.commands.models.verbs import _VERBS
+from pipeline.reporting.summary import summarise
 from schemas.dead_letter_stages import STAGES
 from schemas.job import AGGREGATES
 from schemas.records import MODEL_EVENT_KINDS, RECORDS

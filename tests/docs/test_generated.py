@@ -10,8 +10,8 @@ from jsonschema import Draft202012Validator
 
 from docs import record_fields, tables
 from docs.generate import PAGES, ROOT, page_text
-from models.admission import DEFAULT_MAX_BYTES, DEFAULT_TIMEOUT_S
-from pipeline.job import job_document, parse_job
+from models.admission.admission import DEFAULT_MAX_BYTES, DEFAULT_TIMEOUT_S
+from pipeline.spec.job import job_document, parse_job
 from schemas.job import AGGREGATES
 from schemas.keys import defaults_of, keys_of
 from schemas.records import RECORDS

@@ -4,8 +4,8 @@ import re
 
 import pytest
 
-from tests.cli.commands import halflife
 from tests.docs.pages import ROOT
+from tests.pipeline.commands.commands import halflife
 
 OPTION = re.compile(r"--[a-z_]{2,}")
 

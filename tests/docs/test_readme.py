@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from models.store import ModelStore
+from models.store.store import ModelStore
 from schemas.times import now_us
-from tests.cli.commands import Ran, halflife
 from tests.docs.blocks import blocks_of
 from tests.docs.pages import ROOT
+from tests.pipeline.commands.commands import Ran, halflife
 
 PAGE = ROOT / "README.md"
 HALFLIFE, PYTHON, VERB = ".venv/bin/halflife ", ".venv/bin/python ", "H "

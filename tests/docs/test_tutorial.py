@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.commands import Ran, halflife
 from tests.docs.blocks import blocks_of
 from tests.docs.pages import ROOT
+from tests.pipeline.commands.commands import Ran, halflife
 
 PAGE = ROOT / "docs" / "tutorial.md"
 TOOLS = ".venv/bin/"

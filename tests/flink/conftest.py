@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 
 from examples.flights import service
-from runners.flink.broker import KafkaBroker
-from runners.flink.cluster import FlinkCluster
-from runners.flink.objects import S3Server
+from runners.flink.local.broker import KafkaBroker
+from runners.flink.local.cluster import FlinkCluster
+from runners.flink.local.objects import S3Server
 from runners.flink.worker_pool import WorkerPool
 from tests.flink.running import Machines
 

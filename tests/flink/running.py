@@ -11,14 +11,14 @@ from typing import Any, NamedTuple
 
 from examples.flights import service
 from examples.flights.service import Event, Job, records
-from models.cache import worker_name
-from models.store import ModelStore
-from runners.flink.broker import KafkaBroker
-from runners.flink.cluster import FlinkCluster
-from runners.flink.objects import S3Server
+from models.serving.cache import worker_name
+from models.store.store import ModelStore
+from runners.flink.local.broker import KafkaBroker
+from runners.flink.local.cluster import FlinkCluster
+from runners.flink.local.objects import S3Server
 from runners.flink.worker_pool import WorkerPool
 from schemas.times import parse_time_us
-from tests.beam import flights
+from tests.transforms.beam import flights
 
 FIRST_EVENTS = 200
 

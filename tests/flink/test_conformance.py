@@ -3,8 +3,8 @@
 
 import pytest
 
-from runners.flink.broker import KafkaBroker
-from runners.flink.cluster import FlinkCluster
+from runners.flink.local.broker import KafkaBroker
+from runners.flink.local.cluster import FlinkCluster
 from tests.conformance import runs
 from tests.conformance.scenario import Answer, Scenario, unfold
 from tests.servers import needs

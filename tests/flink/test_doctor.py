@@ -5,13 +5,13 @@ from pathlib import Path
 import pytest
 
 from examples.flights import service
-from models.store import ModelStore
-from runners.flink.broker import KafkaBroker
-from runners.flink.cluster import FlinkCluster
-from runners.flink.objects import S3Server
-from runners.flink.parts import job_server_jar
-from tests.cli.commands import halflife
-from tests.cli.jobs import Examined
+from models.store.store import ModelStore
+from runners.flink.local.broker import KafkaBroker
+from runners.flink.local.cluster import FlinkCluster
+from runners.flink.local.objects import S3Server
+from runners.flink.local.parts import job_server_jar
+from tests.pipeline.commands.commands import halflife
+from tests.pipeline.commands.jobs import Examined
 from tests.servers import needs
 
 pytestmark = needs("java", "mvn", "go")

@@ -15,10 +15,10 @@ import pytest
 
 from examples.flights import service
 from examples.flights.service import Event, records
-from runners.flink.broker import KafkaBroker
-from runners.flink.cluster import FlinkCluster
 from runners.flink.job_metrics import job_metrics
-from runners.flink.objects import S3Server
+from runners.flink.local.broker import KafkaBroker
+from runners.flink.local.cluster import FlinkCluster
+from runners.flink.local.objects import S3Server
 from runners.flink.worker_pool import WorkerPool
 from tests.disks import SmallDisk, small_disk
 from tests.flink.running import Machines, Running, answers_of, running, undisturbed

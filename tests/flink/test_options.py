@@ -8,9 +8,9 @@ from apache_beam.options.pipeline_options import PipelineOptions
 from apache_beam.portability.api import beam_job_api_pb2
 from apache_beam.runners.portability.flink_runner import FlinkJarJobServer
 
-from pipeline import job_server_options
-from pipeline.options import parse_run_options
-from runners.flink.parts import job_server_jar
+from pipeline.command_line import job_server_options
+from pipeline.command_line.options import parse_run_options
+from runners.flink.local.parts import job_server_jar
 from runners.flink.settings import ALWAYS, CLIENT, STREAMING, with_profile
 from tests.servers import needs
 

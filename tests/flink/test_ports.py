@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from runners.flink.broker import KafkaBroker
-from runners.flink.cluster import FlinkCluster
-from runners.flink.objects import S3Server
-from runners.flink.registry import RegistryServer
+from runners.flink.local.broker import KafkaBroker
+from runners.flink.local.cluster import FlinkCluster
+from runners.flink.local.objects import S3Server
+from runners.flink.local.registry import RegistryServer
 from runners.flink.worker_pool import WorkerPool
 from tests.conformance import runs
 from tests.conformance.scenario import unfold

@@ -10,15 +10,15 @@ from pathlib import Path
 
 import pytest
 
+from runners.flink.local.parts import PartMissing, missing_tools, s3_server
+from runners.flink.local.processes import DidNotStart, Process, answers, free_port
 from runners.flink.logged import reason_of_answer
-from runners.flink.parts import PartMissing, missing_tools, s3_server
-from runners.flink.processes import DidNotStart, Process, answers, free_port
 
 SERVE = "import socketserver, sys; socketserver.TCPServer(('127.0.0.1', int(sys.argv[1])), None).serve_forever()"
 STARTS_AND_WAITS = f"""
 import sys
 from pathlib import Path
-from runners.flink.processes import Process, answers
+from runners.flink.local.processes import Process, answers
 port = int(sys.argv[1])
 server = Process("server", [sys.executable, "-c", {SERVE!r}, str(port)], Path(sys.argv[2]))
 server.wait_until(lambda: answers(port), 30)

@@ -14,12 +14,12 @@ import pytest
 
 from examples.flights import service
 from examples.flights.service import Event, records
-from runners.flink.broker import KafkaBroker
+from runners.flink.local.broker import KafkaBroker
 from schemas.times import format_time_us, now_us, parse_time_us
-from tests.cli.commands import Models
 from tests.flink.running import Machines, Running, running
 from tests.flink.soak.stream import endless, flowing
 from tests.flink.trained import late_departures
+from tests.pipeline.commands.commands import Models
 from tests.reference import reference
 from tests.servers import needs
 

@@ -14,7 +14,7 @@ import pytest
 
 from examples.flights import service
 from examples.flights.service import Event, records
-from runners.flink.cluster import FlinkCluster
+from runners.flink.local.cluster import FlinkCluster
 from tests.flink.running import Machines, Resumable, answers_of, following, running, undisturbed
 from tests.flink.trained import late_departures
 from tests.servers import needs

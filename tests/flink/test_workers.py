@@ -17,7 +17,7 @@ from google.protobuf import struct_pb2, text_format
 
 from examples.flights import service
 from examples.flights.service import Event
-from runners.flink.processes import LOOPBACK, answers
+from runners.flink.local.processes import LOOPBACK, answers
 from runners.flink.started_workers import StartedWorkers
 from runners.flink.worker import environment, start_program
 from runners.flink.worker_pool import WorkerPool, keep

@@ -12,9 +12,9 @@ from cryptography.hazmat.primitives.serialization import (
     load_pem_private_key,
 )
 
-from runners.flink.broker import KafkaBroker, Security
-from runners.flink.parts import kafka_jars, registry_jar
-from runners.flink.registry import RegistryServer
+from runners.flink.local.broker import KafkaBroker, Security
+from runners.flink.local.parts import kafka_jars, registry_jar
+from runners.flink.local.registry import RegistryServer
 from tests.kafka.topics import Topics
 from tests.servers import skipped_without
 

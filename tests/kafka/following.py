@@ -9,15 +9,15 @@ from collections.abc import Iterator
 import apache_beam as beam
 import pyarrow as pa
 
-from pipeline.endpoints.kafka import ReadTopic
-from pipeline.endpoints.kafka_address import kafka_address
-from pipeline.endpoints.kafka_sink import WriteTopic
+from pipeline.endpoints.kafka.address import kafka_address
+from pipeline.endpoints.kafka.sink import WriteTopic
+from pipeline.endpoints.kafka.source import ReadTopic
 from runners.direct import bounded_runner
+from schemas.formats.raw import RawBlock
 from schemas.job import EventsSpec
-from schemas.raw import RawBlock
 from schemas.records import DeadLetter, record_batch
 from schemas.times import now_us
-from transforms.decode import decode_raw
+from transforms.decoding.decode import decode_raw
 
 
 class _TellFn(beam.DoFn):

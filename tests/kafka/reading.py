@@ -4,9 +4,9 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
-from pipeline.endpoints.kafka_address import KafkaAddress
-from pipeline.endpoints.kafka_damage import Damage
-from pipeline.endpoints.kafka_readers import Arrived, Gap, Record, TopicReader
+from pipeline.endpoints.kafka.address import KafkaAddress
+from pipeline.endpoints.kafka.damage import Damage
+from pipeline.endpoints.kafka.readers import Arrived, Gap, Record, TopicReader
 
 SECONDS = 60.0
 

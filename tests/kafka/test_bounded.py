@@ -11,16 +11,16 @@ import pyarrow as pa
 import pytest
 from apache_beam.testing.util import assert_that, equal_to
 
-from pipeline.endpoints.kafka import ReadTopic
-from pipeline.endpoints.kafka_client import TopicUnreadable
-from pipeline.endpoints.kafka_registry import schema_of
+from pipeline.endpoints.kafka.client import TopicUnreadable
+from pipeline.endpoints.kafka.registry import schema_of
+from pipeline.endpoints.kafka.source import ReadTopic
 from runners.direct import bounded_runner
 from schemas.job import EventsSpec
 from schemas.times import now_us
 from tests.kafka.test_damage import damage
 from tests.kafka.topics import START_US, Topics, event
-from transforms import metrics
-from transforms.decode import DecodeEvents
+from transforms.decoding.decode import DecodeEvents
+from transforms.flow import metrics
 
 SPEC = EventsSpec("", "json", "id", "at", None, 0, (("delay", "number"),), (0, 2 * now_us()), "us")
 FIELD = {"name": "id", "type": "string"}

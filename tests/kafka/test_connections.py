@@ -7,12 +7,12 @@ from pathlib import Path
 import pytest
 import trustme
 
-from pipeline.endpoints import kafka_readers
-from pipeline.endpoints.kafka import check_readable
-from pipeline.endpoints.kafka_address import KafkaAddress, kafka_address
-from pipeline.endpoints.kafka_client import TopicUnreadable
+from pipeline.endpoints.kafka import readers as kafka_readers
+from pipeline.endpoints.kafka.address import KafkaAddress, kafka_address
+from pipeline.endpoints.kafka.client import TopicUnreadable
+from pipeline.endpoints.kafka.source import check_readable
 from pipeline.run import run
-from runners.flink.processes import free_port
+from runners.flink.local.processes import free_port
 from tests.kafka.conftest import USERS
 from tests.kafka.reading import opened, read_until
 from tests.kafka.topics import Topics, event

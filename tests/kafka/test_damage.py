@@ -7,8 +7,8 @@ from pathlib import Path
 import google_crc32c
 import pytest
 
-from pipeline.endpoints import kafka_readers
-from pipeline.endpoints.kafka_damage import Damage
+from pipeline.endpoints.kafka import readers as kafka_readers
+from pipeline.endpoints.kafka.damage import Damage
 from tests.kafka.reading import opened, read_until
 from tests.kafka.topics import Topics, event
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from runners.flink.processes import Process
+from runners.flink.local.processes import Process
 from tests.kafka.topics import Topics, event
 
 SECONDS = 90.0

@@ -7,13 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.endpoints.kafka import _FollowFn
-from pipeline.endpoints.kafka_client import TopicUnreadable
-from pipeline.endpoints.kafka_pool import commit
+from pipeline.endpoints.kafka.client import TopicUnreadable
+from pipeline.endpoints.kafka.pool import commit
+from pipeline.endpoints.kafka.source import _FollowFn
 from schemas.job import EventsSpec
-from tests.jobs.flows import Flow
 from tests.kafka.reading import SECONDS, opened
 from tests.kafka.topics import START_US, Topics, event
+from tests.pipeline.jobs.flows import Flow
 
 SPEC = EventsSpec("", "json", "id", "at", None, 0, (("delay", "number"),), (0, START_US * 2), "us")
 ENTRIES, KEPT_FROM = 80, 60

@@ -15,11 +15,11 @@ from apache_beam.runners.sdf_utils import (
 from apache_beam.transforms.core import _BundleFinalizerParam
 from apache_beam.utils.timestamp import Duration, Timestamp
 
-from pipeline.endpoints import kafka
-from pipeline.endpoints.kafka import _FollowFn
-from pipeline.endpoints.kafka_address import KafkaAddress
-from pipeline.endpoints.kafka_progress import TopicStretch, TopicTracker, TopicWatermark
-from runners.flink.processes import free_port
+from pipeline.endpoints.kafka import source as kafka
+from pipeline.endpoints.kafka.address import KafkaAddress
+from pipeline.endpoints.kafka.progress import TopicStretch, TopicTracker, TopicWatermark
+from pipeline.endpoints.kafka.source import _FollowFn
+from runners.flink.local.processes import free_port
 from schemas.job import EventsSpec
 from schemas.times import now_us
 from tests.kafka.topics import START_US, Topics, event

@@ -12,16 +12,16 @@ import pyarrow as pa
 import pytest
 import requests
 
-from pipeline.endpoints.kafka_address import KafkaAddress
-from pipeline.endpoints.kafka_blocks import blocks_of
-from pipeline.endpoints.kafka_registry import RegistryUnreachable
-from runners.flink.processes import free_port
-from runners.flink.registry import RegistryServer
+from pipeline.endpoints.kafka.address import KafkaAddress
+from pipeline.endpoints.kafka.blocks import blocks_of
+from pipeline.endpoints.kafka.registry import RegistryUnreachable
+from runners.flink.local.processes import free_port
+from runners.flink.local.registry import RegistryServer
 from schemas.job import EventsSpec
 from schemas.records import DeadLetter
 from tests.kafka.reading import opened, read_until
 from tests.kafka.topics import START_US, Topics, event
-from transforms.decode import decode_raw
+from transforms.decoding.decode import decode_raw
 
 AT = START_US + 3_600_000_000
 ID_AND_TIME = [{"name": "id", "type": "string"}, {"name": "at", "type": "long"}]

@@ -13,7 +13,7 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined]  # public, not
     ResourceType,
 )
 
-from pipeline.endpoints.kafka_sink import TopicUnwritable
+from pipeline.endpoints.kafka.sink import TopicUnwritable
 from pipeline.endpoints.sources import Topic
 from pipeline.preflight.places import check_sink, check_source, count_events
 from runners.findings import Finding

@@ -12,15 +12,15 @@ import pytest
 import trustme
 from confluent_kafka import Message
 
-from pipeline.endpoints import kafka_sink
-from pipeline.endpoints.kafka_address import KafkaAddress, kafka_address
-from pipeline.endpoints.kafka_sink import KEYS, TopicUnwritable, WriteTopic, check_topic_writable
+from pipeline.endpoints.kafka import sink as kafka_sink
+from pipeline.endpoints.kafka.address import KafkaAddress, kafka_address
+from pipeline.endpoints.kafka.sink import KEYS, TopicUnwritable, WriteTopic, check_topic_writable
 from runners.direct import bounded_runner
-from runners.flink.processes import free_port
+from runners.flink.local.processes import free_port
 from schemas.records import DeadLetter, arrow_schema, record_batch
-from tests.jobs.flows import Flow, json_lines, said_nothing_of_python, trips
 from tests.kafka.conftest import USERS
 from tests.kafka.topics import START_US, Topics
+from tests.pipeline.jobs.flows import Flow, json_lines, said_nothing_of_python, trips
 
 
 def rows(name: str, count: int, **values: Any) -> pa.RecordBatch:

@@ -4,9 +4,9 @@ import uuid
 
 import pytest
 
-from pipeline.endpoints.kafka_client import TopicUnreadable
-from pipeline.endpoints.kafka_pool import commit
-from pipeline.endpoints.kafka_readers import Gap
+from pipeline.endpoints.kafka.client import TopicUnreadable
+from pipeline.endpoints.kafka.pool import commit
+from pipeline.endpoints.kafka.readers import Gap
 from tests.kafka.reading import opened, read_until
 from tests.kafka.topics import START_US, Topics, event
 

@@ -18,8 +18,8 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined]  # public, not
     ResourceType,
 )
 
-from pipeline.endpoints.kafka_address import KafkaAddress, kafka_address
-from runners.flink.broker import KafkaBroker
+from pipeline.endpoints.kafka.address import KafkaAddress, kafka_address
+from runners.flink.local.broker import KafkaBroker
 from schemas.times import parse_time_us
 
 START_US = parse_time_us("2026-01-01T00:00:00Z")

@@ -40,7 +40,7 @@ def test_build_decides_nothing() -> None:
 
 def test_build_does_no_io() -> None:
     assert {name for name in names_in(build()) if IO_NAMES.match(name)} == set()
-    outside = ("apache_beam.io", "obstore", "pathlib", "os", "pipeline.endpoints", "schemas.avro_files")
+    outside = ("apache_beam.io", "obstore", "pathlib", "os", "pipeline.endpoints", "schemas.avro.files")
     assert [str(one) for one in imports_of(DAG) if is_within(one.module, *outside)] == []
 
 

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.remote.doubles import Reply, ScriptedServer, Turned
-from tests.remote.processes import KSERVE, MLSERVER, EnvironmentNotMade, environment_of
-from tests.remote.servers import KServe, MlServer, TfServing
+from tests.remote.servers.doubles import Reply, ScriptedServer, Turned
+from tests.remote.servers.processes import KSERVE, MLSERVER, EnvironmentNotMade, environment_of
+from tests.remote.servers.servers import KServe, MlServer, TfServing
 
 
 @pytest.fixture(autouse=True)

@@ -6,12 +6,12 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from models.inputs import prepare_inputs
-from models.manifest import Input, Manifest
+from models.bundles.inputs import prepare_inputs
+from models.bundles.manifest import Input, Manifest
 from models.scorers import PartlyScored, Scorer, load_scorer
 from models.scorers.remote.calls import Pace
 from models.scorers.remote.scorer import RemoteScorer
-from tests.unit.models.bundles import NUMBERS, document, flights, write_bundle
+from tests.models.bundle_folders import NUMBERS, document, flights, write_bundle
 
 PAYLOADLESS: dict[str, Any] = {"inputs": NUMBERS, "output": {"kind": "probability"}}
 

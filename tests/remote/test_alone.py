@@ -11,13 +11,13 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from models.manifest import InvalidManifest, Output
+from models.bundles.manifest import InvalidManifest, Output
 from models.scorers.remote.tensors import scores_of
-from tests.remote.doubles import Reply, Request, ScriptedServer
+from tests.models.scorers.alone import Case, Model, differences, sampled
+from tests.models.scorers.alone.cases import Record
 from tests.remote.manifests import BASE, batch, loaded
-from tests.remote.servers import KServe, MlServer, TfServing
-from tests.scorers.alone import Case, Model, differences, sampled
-from tests.scorers.alone.cases import Record
+from tests.remote.servers.doubles import Reply, Request, ScriptedServer
+from tests.remote.servers.servers import KServe, MlServer, TfServing
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 SEEN: list[Record] = [

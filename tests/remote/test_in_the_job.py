@@ -6,16 +6,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from models.admission import Admission
-from models.cache import LoadedModel, LoadFailed, ModelCache, ModelHandle
-from models.manifest import MANIFEST, Manifest, parse_manifest
+from models.admission.admission import Admission
+from models.bundles.manifest import MANIFEST, Manifest, parse_manifest
 from models.scorers import load_scorer
-from models.store import ModelStore
-from tests.remote.doubles import Reply, ScriptedServer
+from models.serving.cache import LoadedModel, LoadFailed, ModelCache, ModelHandle
+from models.store.store import ModelStore
+from tests.models.bundle_folders import COLUMNS, flights
 from tests.remote.manifests import batch, manifest
+from tests.remote.servers.doubles import Reply, ScriptedServer
 from tests.remote.test_wrong_answers import DOWN, right, rows_of, serving
-from tests.unit.models.bundles import COLUMNS, flights
-from transforms.scoring import score_rows
+from transforms.scoring.scoring import score_rows
 
 
 def with_golden(folder: Path, made: Manifest) -> Manifest:

@@ -9,7 +9,7 @@ import pytest
 
 from models.scorers import NotReady, PartlyScored, Scorer
 from tests.remote.manifests import batch, loaded
-from tests.remote.servers import KServe
+from tests.remote.servers.servers import KServe
 
 SCHEMES = pytest.mark.parametrize("scheme", ["http", "grpc"])
 

@@ -7,15 +7,15 @@ from typing import Any
 import numpy as np
 import pytest
 
-from models.manifest import Manifest
+from models.bundles.manifest import Manifest
 from models.scorers import NotReady, PartlyScored, Scorer, WillNotLoad
 from models.scorers.openinference import OpenInferenceScorer
 from models.testing import Sample, contract_tests
-from tests.remote.doubles import Turned
+from tests.models.bundle_folders import NUMBERS, flights
 from tests.remote.manifests import BASE, batch, errors_of, loaded, manifest, paced
-from tests.remote.published import differing_fields
-from tests.remote.servers import MlServer
-from tests.unit.models.bundles import NUMBERS, flights
+from tests.remote.servers.doubles import Turned
+from tests.remote.servers.published import differing_fields
+from tests.remote.servers.servers import MlServer
 
 SCHEMES = pytest.mark.parametrize("scheme", ["http", "grpc"])
 def with_mlserver(server: MlServer, scheme: str, folder: Path, **more: Any) -> Scorer:

@@ -5,7 +5,7 @@ import os
 import pytest
 
 from tests.listening import descendants, listeners
-from tests.remote.servers import KServe, MlServer, TfServing
+from tests.remote.servers.servers import KServe, MlServer, TfServing
 
 
 @pytest.mark.parametrize("name", ["mlserver", "tf_serving", "kserve"])

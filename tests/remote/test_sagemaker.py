@@ -10,13 +10,13 @@ from urllib.request import urlopen
 import numpy as np
 import pytest
 
-from models.manifest import InvalidManifest, Manifest
+from models.bundles.manifest import InvalidManifest, Manifest
 from models.scorers import PartlyScored, Scorer, WillNotLoad
 from models.scorers.sagemaker import SagemakerScorer
 from models.testing import Sample, contract_tests
-from tests.remote.doubles import Reply, Request, ScriptedServer, Turned
+from tests.models.bundle_folders import INPUTS, NUMBERS, flights
 from tests.remote.manifests import batch, loaded, manifest, paced
-from tests.unit.models.bundles import INPUTS, NUMBERS, flights
+from tests.remote.servers.doubles import Reply, Request, ScriptedServer, Turned
 
 URL = "sagemaker://us-east-1/late"
 ENDPOINT = "AWS_ENDPOINT_URL_SAGEMAKER_RUNTIME"

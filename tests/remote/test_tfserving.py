@@ -8,15 +8,15 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from models.inputs import prepare_inputs
-from models.manifest import Manifest
+from models.bundles.inputs import prepare_inputs
+from models.bundles.manifest import Manifest
 from models.scorers import NotReady, PartlyScored, Scorer
 from models.testing import Sample, contract_tests
-from tests.remote import late
+from tests.models.bundle_folders import INPUTS, NUMBERS, flights
 from tests.remote.manifests import batch, loaded, manifest
-from tests.remote.published import differing_fields
-from tests.remote.servers import TfServing
-from tests.unit.models.bundles import INPUTS, NUMBERS, flights
+from tests.remote.servers import late
+from tests.remote.servers.published import differing_fields
+from tests.remote.servers.servers import TfServing
 
 SCHEMES = pytest.mark.parametrize("scheme", ["http", "grpc"])
 MATRIX = {

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from tests.jobs.flows import COLUMNS, MANIFEST, Flow, json_lines, trips
-from tests.remote.doubles import Reply, Request, ScriptedServer
+from tests.pipeline.jobs.flows import COLUMNS, MANIFEST, Flow, json_lines, trips
+from tests.remote.servers.doubles import Reply, Request, ScriptedServer
 from tests.remote.test_wrong_answers import DOWN, outputs, rows_of, serving
 
 EVENTS = 60

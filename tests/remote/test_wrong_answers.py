@@ -12,8 +12,8 @@ import pytest
 
 from models.scorers import NotReady, PartlyScored, Scorer, WillNotLoad
 from models.scorers.tfserving import TfservingScorer
-from tests.remote.doubles import Reply, Request, ScriptedServer, Turned
 from tests.remote.manifests import batch, loaded, paced
+from tests.remote.servers.doubles import Reply, Request, ScriptedServer, Turned
 
 # A pause beyond any deadline: given up at once.
 DOWN = Reply(b"", 503, {"Retry-After": "3600"})

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from runners.flink.objects import S3Server
-from tests.cli.commands import Models
+from runners.flink.local.objects import S3Server
+from tests.pipeline.commands.commands import Models
 from tests.servers import skipped_without
 
 

@@ -3,7 +3,7 @@
 import pytest
 
 from schemas import times
-from tests.cli.commands import Models
+from tests.pipeline.commands.commands import Models
 
 HOUR_US = 3_600_000_000
 FIRST, SECOND = ("--from", "2013-03-01T00:00:00Z"), ("--from", "2013-05-01T00:00:00Z")

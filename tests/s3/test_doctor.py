@@ -3,10 +3,10 @@
 import shutil
 from pathlib import Path
 
-from models.store import ModelStore
-from runners.flink.objects import S3Server
-from tests.cli.jobs import Patient
-from tests.unit.models import broken
+from models.store.store import ModelStore
+from runners.flink.local.objects import S3Server
+from tests.models import broken
+from tests.pipeline.commands.jobs import Patient
 
 
 def in_bucket(patient: Patient, url: str) -> ModelStore:

@@ -12,14 +12,14 @@ import pyarrow as pa
 import pytest
 from pyarrow import parquet
 
-from models.admission import Admission
+from models.admission.admission import Admission
 from models.errors import StoreError
-from models.releases import AdmittedRelease, Timeline
-from models.timeline import roles_of
-from runners.flink.objects import S3Server
-from tests.cli.commands import Models
-from tests.unit.models import bundles
-from tests.unit.models.bundles import COLUMNS, document, flights, write_bundle
+from models.releases.release import AdmittedRelease, Timeline
+from models.releases.timeline import roles_of
+from runners.flink.local.objects import S3Server
+from tests.models import bundle_folders as bundles
+from tests.models.bundle_folders import COLUMNS, document, flights, write_bundle
+from tests.pipeline.commands.commands import Models
 
 DAYS = [f"2013-0{month}-01T00:00:00Z" for month in range(1, 10)]
 

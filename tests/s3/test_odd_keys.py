@@ -5,11 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from models.store import ModelStore
-from models.watcher import Progress, Watcher
-from runners.flink.objects import S3Server
+from models.admission.watcher import Progress, Watcher
+from models.store.store import ModelStore
+from runners.flink.local.objects import S3Server
 from schemas.job import ModelSpec
-from tests.cli.commands import Models
+from tests.pipeline.commands.commands import Models
 
 OLD, NEW = "2013-03-01T00:00:00Z", "2013-04-01T00:00:00Z"
 PLACES = {"releases": "timeline", "versions": "list", "access": "access", "versions/v1": "list"}

@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from runners.flink.objects import S3Server
-from tests.jobs.flows import Flow, json_lines, read_avro, trips
+from runners.flink.local.objects import S3Server
+from tests.pipeline.jobs.flows import Flow, json_lines, read_avro, trips
 
 SINKS = ("scores", "audit", "drift", "dead_letters")
 

@@ -6,12 +6,12 @@ from typing import Any
 
 import pytest
 
-from models.backends import Backend, StoreUnavailable
-from models.store import ModelStore
-from models.withdrawals import StillReleased
-from tests.cli.commands import Models
+from models.store.backends import Backend, StoreUnavailable
+from models.store.store import ModelStore
+from models.store.withdrawals import StillReleased
+from tests.models.bundle_folders import document
+from tests.pipeline.commands.commands import Models
 from tests.s3.test_models_story import at_once
-from tests.unit.models.bundles import document
 
 WHO = ("--by", "ann", "--reason", "wrong labels")
 LATER = ("--from", "2099-01-01T00:00:00Z", "--no_check")

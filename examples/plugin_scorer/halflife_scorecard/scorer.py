@@ -11,8 +11,8 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from models.inputs import as_floats
-from models.manifest import Manifest
+from models.bundles.inputs import as_floats
+from models.bundles.manifest import Manifest
 from models.scorers.base import Scorer, WillNotLoad, only_file, settings
 
 

@@ -12,7 +12,7 @@ from fnmatch import fnmatchcase
 from typing import NoReturn
 from urllib.parse import SplitResult, urlsplit
 
-from models.manifest import InvalidManifest
+from models.bundles.manifest import InvalidManifest
 from models.scorers.base import WillNotLoad
 from schemas.validation import Absent
 

@@ -4,7 +4,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from models.manifest import InvalidManifest, Manifest
+from models.bundles.manifest import InvalidManifest, Manifest
 from models.scorers.remote.access import Address, parse_address
 from schemas.validation import MISSING, UNKNOWN_KEY, Absent, SpecError, validate
 

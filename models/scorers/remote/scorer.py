@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from models.manifest import Manifest, Output
+from models.bundles.manifest import Manifest, Output
 from models.scorers.asking import outside
 from models.scorers.base import NotReady, PartlyScored, Scorer, WillNotLoad
 from models.scorers.remote.access import check_allowed

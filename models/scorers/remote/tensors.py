@@ -8,8 +8,8 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from models.inputs import as_floats, as_matrix
-from models.manifest import Input, Manifest, Output
+from models.bundles.inputs import as_floats, as_matrix
+from models.bundles.manifest import Input, Manifest, Output
 from models.scorers.base import WillNotLoad
 from models.scorers.outputs import likelier
 from models.scorers.remote.failures import AnswerMalformed, RecordsRefused

@@ -14,11 +14,11 @@ import time
 from pathlib import Path
 
 from examples.flights import service
-from runners.flink.broker import KafkaBroker
-from runners.flink.cluster import FlinkCluster
-from runners.flink.objects import S3Server
-from runners.flink.parts import PartMissing
-from runners.flink.processes import DidNotStart
+from runners.flink.local.broker import KafkaBroker
+from runners.flink.local.cluster import FlinkCluster
+from runners.flink.local.objects import S3Server
+from runners.flink.local.parts import PartMissing
+from runners.flink.local.processes import DidNotStart
 from runners.flink.worker_pool import WorkerPool
 from tests.flink.running import Machines
 from tests.flink.soak.account import Account, table

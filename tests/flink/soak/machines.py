@@ -4,8 +4,8 @@ import time
 from collections import Counter
 from collections.abc import Callable, Mapping
 
-from runners.flink.cluster import ClusterFailed
-from runners.flink.processes import Server
+from runners.flink.local.cluster import ClusterFailed
+from runners.flink.local.processes import Server
 from tests.flink.running import Machines, Resumable, Running
 from tests.flink.soak.plan import Failure, Kind, Step, steps
 

@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import NamedTuple
 
-from runners.flink.cluster import ClusterFailed, FlinkCluster
+from runners.flink.local.cluster import ClusterFailed, FlinkCluster
 
 _EVERY_SECONDS = 1.0
 

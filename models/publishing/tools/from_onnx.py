@@ -1,0 +1,38 @@
+"""What an ONNX graph says of its inputs."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from models.publishing.description import CannotPublish, Description, FoundInput
+from models.scorers.onnx.labels import labels_of
+from models.scorers.onnx.scorer import LABEL_TENSORS, TENSORS
+from schemas.columns import KINDS, ColumnKind
+
+_TYPES: dict[str, ColumnKind] = {tensor: kind for kind in KINDS for tensor in TENSORS[kind]}
+
+
+def describe(path: Path, allow_pickle: bool) -> Description:
+    """Inputs with one value per row are named columns; a single input with several is a matrix of unnamed ones."""
+    import onnxruntime
+
+    session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+    inputs, outputs = session.get_inputs(), session.get_outputs()
+    ordered = sorted(outputs, key=lambda output: output.type not in LABEL_TENSORS)  # a label's output tells most
+    labels = labels_of(path, [output.name for output in ordered]) or ()
+    if len(inputs) == 1 and _columns(inputs[0].shape) != 1:
+        return Description(width=_columns(inputs[0].shape), labels=labels)
+    return Description(inputs=tuple(FoundInput(each.name, _type(each)) for each in inputs), labels=labels)
+
+
+def _type(found: Any) -> ColumnKind:
+    if found.type not in _TYPES:
+        raise CannotPublish(f"input {found.name!r} is a {found.type}; allowed: {', '.join(_TYPES)}")
+    return _TYPES[found.type]
+
+
+def _columns(shape: Sequence[object]) -> int | None:
+    """Values per row; None where the graph leaves it open."""
+    if len(shape) < 2:
+        return 1
+    return shape[1] if isinstance(shape[1], int) else None

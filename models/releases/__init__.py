@@ -1,0 +1,1 @@
+"""Releases and the timeline that they form: which version answers which event."""

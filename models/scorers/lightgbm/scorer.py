@@ -1,0 +1,128 @@
+"""LightGBM boosters, stored as text."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from models.bundles.manifest import Manifest
+from models.scorers.answers import answers_of
+from models.scorers.base import Scorer, WillNotLoad, only_file, settings
+from models.scorers.categories import Categories, categories_of
+from models.scorers.columns import in_trained_order, strings_of, trained_matrix
+from models.scorers.lightgbm.text import ModelText, categories_by_input, read_model_text
+from models.scorers.outputs import chosen_output
+
+_PROBABILITIES = ("binary", "multiclass", "multiclassova", "cross_entropy")
+_SEVERAL = ("multiclass", "multiclassova")
+
+
+class LightgbmScorer(Scorer):
+    """One booster in a `.txt`, `.lgb` or `.model` file.
+
+    Columns are fed by name, except to a model trained on a matrix, whose columns have no names of their own.
+    A null is missing, which LightGBM counts as 0 where training saw none. An input that was a category of pandas,
+    a text, an integer, a float or a boolean, gets the codes of training; another category is missing, as it is to
+    the library, and counted (`unseen`). Output `probability` needs the objective binary, cross_entropy or multiclass;
+    `class` is the most probable class; `regression` is the prediction, of an objective of the trainer's own with
+    several numbers the one that `parameters.column` names.
+    """
+
+    kind = "lightgbm"
+    requires = ("lightgbm",)
+
+    def __init__(self, booster: Any, model: ModelText, manifest: Manifest, classes: Sequence[str] | None) -> None:
+        settings(manifest, "classes", "categories", "column")
+        self._booster = booster
+        self._names = _trained_names(booster.feature_name(), manifest)
+        self._categories = _categories(model, self._names, manifest)
+        self._answers = answers_of(manifest, classes)
+        self._objective = model.header.get("objective", "none").split(" ")[0]
+        width = int(model.header.get("num_class", "1"))
+        self._check_objective(width)
+        self._column = chosen_output(manifest, width if self._answers.kind == "regression" else 1)
+
+    @classmethod
+    def load(cls, folder: Path, manifest: Manifest) -> "LightgbmScorer":
+        """Load the booster from a text that is whole."""
+        return cls.of_text((folder / only_file(manifest, (".txt", ".lgb", ".model"))).read_bytes(), manifest)
+
+    @classmethod
+    def of_text(
+        cls, raw: bytes, manifest: Manifest, classes: Sequence[str] | None = None, best_iteration: int = 0
+    ) -> "LightgbmScorer":
+        """Load the booster from a model's text; `classes` are the names that its trainer gave them.
+
+        Args:
+            raw: what `Booster.save_model` writes.
+            manifest: the bundle's manifest.
+            classes: the labels in the order of the model's classes; None if nobody says.
+            best_iteration: how many iterations answer; 0 for all.
+        """
+        import lightgbm
+
+        model = read_model_text(raw)
+        booster = lightgbm.Booster(model_str=model.text)
+        booster.best_iteration = best_iteration
+        return cls(booster, model, manifest, classes)
+
+    def score(self, batch: pa.RecordBatch) -> npt.NDArray[np.float64]:
+        """Score with the booster in this thread; an empty batch does not reach it."""
+        if batch.num_rows == 0:
+            return np.empty(0, dtype=np.float64)
+        rows = trained_matrix(batch, self._names, self._categories, np.float64)
+        for place, name in enumerate(self._names):
+            if name in self._categories:
+                rows[rows[:, place] < 0, place] = np.nan
+        answer = self._booster.predict(rows, num_threads=1)
+        if self._column is not None:
+            answer = answer[:, self._column]
+        if self._answers.kind == "class" and self._objective not in _SEVERAL:
+            return np.asarray(answer > 0.5, dtype=np.float64)
+        return self._answers.scores(answer)
+
+    def labels(self) -> Mapping[float, str]:
+        """The labels that the trainer, or `parameters.classes`, gave the places."""
+        return self._answers.labels
+
+    def doubts(self, batch: pa.RecordBatch) -> str:
+        """An input of which no value is a category of the model, so that all would count as missing."""
+        for name, categories in self._categories.items():
+            values = batch.column(name).drop_null()
+            if len(values) and not pc.any(pc.is_in(values, value_set=categories.values)).as_py():
+                return categories.unknown(values[0].as_py())
+        return ""
+
+    def unseen(self, batch: pa.RecordBatch) -> Mapping[str, int]:
+        """Values that were no category of pandas in training: the library's answer is as for a null."""
+        return {name: each.unseen(batch.column(name)) for name, each in self._categories.items()}
+
+    def _check_objective(self, classes: int) -> None:
+        if self._answers.kind == "probability":
+            if self._objective not in _PROBABILITIES:
+                allowed = ", ".join(_PROBABILITIES)
+                raise WillNotLoad(f"lightgbm: objective {self._objective!r}; allowed for a probability: {allowed}")
+            self._answers.column(max(classes, 2))
+        if self._answers.kind == "class" and self._objective not in _PROBABILITIES:
+            allowed = ", ".join(_PROBABILITIES)
+            raise WillNotLoad(f"lightgbm: objective {self._objective!r}; allowed for a class: {allowed}")
+        if self._answers.kind == "regression" and self._objective in _SEVERAL:
+            raise WillNotLoad(f"lightgbm: objective {self._objective!r}; expected: output class or probability")
+
+
+def _trained_names(features: list[str], manifest: Manifest) -> list[str]:
+    nameless = features == [f"Column_{place}" for place in range(len(features))]
+    return in_trained_order(manifest, None if nameless else features, len(features))
+
+
+def _categories(model: ModelText, names: Sequence[str], manifest: Manifest) -> dict[str, Categories]:
+    """The categories of each input that was one in pandas."""
+    found = categories_by_input(model, manifest, names)
+    for name in strings_of(manifest):
+        if name not in found:
+            raise WillNotLoad(f"lightgbm: input {name!r} is a string; expected: numbers, or a category of pandas")
+    return {name: categories_of(manifest, name, values) for name, values in found.items()}

@@ -1,0 +1,150 @@
+"""The text of a LightGBM model, read before the library reads it: whole, and with its categories by feature."""
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+from models.bundles.manifest import Input, Manifest
+from models.scorers.base import WillNotLoad
+from models.scorers.categories import stated_categories
+
+_SIZES = re.compile(rb"^tree_sizes=([\d ]+)\n", re.MULTILINE)
+_CATEGORICAL = re.compile(r"^\[categorical_feature: ([\d,]*)\]$", re.MULTILINE)
+_LISTS = "pandas_categorical:"
+_RANGE = re.compile(r"\[(\d+):(\d+)\]")
+
+
+class ModelText(NamedTuple):
+    """What the text says.
+
+    Attributes:
+        text: the model without the sizes of its trees, as `Booster(model_str=…)` parses it safely.
+        header: the lines before the first tree, by key.
+        features: the names of the features, and what each was in training (`feature_infos`), in their order.
+        categorical: the places of the features that splits read as categories.
+        lists: the categories of pandas, of each column that had some, in the order of the columns.
+    """
+
+    text: str
+    header: Mapping[str, str]
+    features: Sequence[tuple[str, str]]
+    categorical: frozenset[int]
+    lists: Sequence[Sequence[Any]]
+
+
+def read_model_text(raw: bytes) -> ModelText:
+    """Read the text, which must be whole.
+
+    Raises:
+        WillNotLoad: it is not, or no text of a model.
+    """
+    text = _whole(raw)
+    lines = text.partition("\n\n")[0].splitlines()
+    header = {key: value for key, _, value in (line.partition("=") for line in lines)}
+    names, infos = header.get("feature_names", "").split(" "), header.get("feature_infos", "").split(" ")
+    if len(names) != len(infos):
+        raise WillNotLoad(f"lightgbm: {len(names)} feature_names and {len(infos)} feature_infos; expected: as many")
+    stated = _CATEGORICAL.search(text)
+    if stated is None:  # written by another library
+        places = {place for place, info in enumerate(infos) if info != "none" and not info.startswith("[")}
+    else:
+        places = {int(place) for place in stated[1].split(",") if place}
+    return ModelText(text, header, list(zip(names, infos, strict=True)), frozenset(places), _lists(text))
+
+
+def category_lists(model: ModelText, inputs: Sequence[Input] | None) -> dict[int, Sequence[Any]] | None:
+    """The list of each feature that had one, by its place; `inputs` in the order of the features, None if unknown.
+
+    The text has the lists without saying of which features: of those that are categorical, unless training named
+    some without a list itself (`categorical_feature`), or had ordered categories, which count as numbers. None
+    where several readings fit what the text says of the features and what the inputs' types are.
+    """
+    if len(model.lists) == len(model.categorical):
+        return dict(zip(sorted(model.categorical), model.lists, strict=True))
+    for held in (model.categorical, frozenset[int]()):  # features that must have a list
+        found = _assigned(model, inputs, held)
+        if len(found) == 1:
+            return found[0]
+        if found:
+            return None
+    return None
+
+
+def categories_by_input(model: ModelText, manifest: Manifest, names: Sequence[str]) -> Mapping[str, Sequence[Any]]:
+    """The categories of each input that has some; `names` are the inputs in the order of the features.
+
+    Raises:
+        WillNotLoad: the text does not say which list is of which feature, and `parameters.categories` does not either.
+    """
+    stated = stated_categories(manifest)
+    if stated:
+        return stated
+    by_name = {entry.name: entry for entry in manifest.inputs}
+    found = category_lists(model, [by_name[name] for name in names])
+    if found is None:
+        raise WillNotLoad(
+            f"lightgbm: of the {len(names)} features {len(model.lists)} have categories of pandas, and neither the "
+            "text nor the inputs' types say which; expected: parameter categories with {input: [category, …]} of all"
+        )
+    return {names[place]: values for place, values in found.items()}
+
+
+def _assigned(model: ModelText, inputs: Sequence[Input] | None, held: frozenset[int]) -> list[dict[int, Sequence[Any]]]:
+    """Up to two ways to give the lists, in their order, to features that fit and among which are all of `held`."""
+    features, lists = len(model.features), len(model.lists)
+    # ways[place][number]: in how many ways the features from `place` on can take the lists from `number` on; up to 2.
+    ways = [[0] * (lists + 1) for _ in range(features + 1)]
+    ways[features][lists] = 1
+    for place in reversed(range(features)):
+        for number in range(lists + 1):
+            without = 0 if place in held else ways[place + 1][number]
+            takes = number < lists and _fits(model, inputs, place, model.lists[number])
+            ways[place][number] = min(2, without + (ways[place + 1][number + 1] if takes else 0))
+    if ways[0][0] != 1:
+        return [{}] * ways[0][0]
+    found: dict[int, Sequence[Any]] = {}
+    for place in range(features):
+        number = len(found)
+        if place in held or not ways[place + 1][number]:
+            found[place] = model.lists[number]
+    return [found]
+
+
+def _fits(model: ModelText, inputs: Sequence[Input] | None, place: int, values: Sequence[Any]) -> bool:
+    """Whether a feature can have had these categories: its codes are among them, and the input is of their type."""
+    info = model.features[place][1]
+    if place not in model.categorical and info != "none":
+        found = _RANGE.fullmatch(info)
+        if found is None or int(found[2]) >= len(values):
+            return False
+    texts = any(isinstance(value, str) for value in values)
+    return inputs is None or not values or texts == (inputs[place].type == "string")
+
+
+def _lists(text: str) -> Sequence[Sequence[Any]]:
+    last = text.rstrip("\n").rpartition("\n")[2]
+    lists = json.loads(last.removeprefix(_LISTS)) if last.startswith(_LISTS) else None
+    if lists is not None and not (isinstance(lists, list) and all(isinstance(each, list) for each in lists)):
+        raise WillNotLoad("lightgbm: pandas_categorical is no list of lists; expected: an unchanged file")
+    return lists or []
+
+
+def _whole(raw: bytes) -> str:
+    """The model's text without the sizes of its trees, which must be those it has.
+
+    Where it knows the sizes LightGBM parses the trees in an OpenMP region, and an error there ends the
+    process (4.7.0: a file cut off anywhere). Without them it parses one after the other and raises; but then
+    it takes a file that ends early for a smaller model. So the sizes are checked here and kept from it.
+    """
+    sizes = _SIZES.search(raw)
+    if sizes is None or not raw.startswith(b"tree\n"):
+        raise WillNotLoad("lightgbm: no model text; expected: what Booster.save_model writes")
+    place = raw.find(b"Tree=0\n")
+    for number, size in enumerate(sizes[1].split()):
+        if place < 0 or not raw.startswith(b"Tree=%d\n" % number, place):
+            raise WillNotLoad(f"lightgbm: tree {number} is not where tree_sizes has it; expected: an unchanged file")
+        place += int(size)
+    if not raw.startswith(b"end of trees", place):
+        raise WillNotLoad("lightgbm: the text ends before 'end of trees'; expected: a complete file")
+    return (raw[: sizes.start()] + raw[sizes.end() :]).decode("utf-8")

@@ -1,0 +1,196 @@
+"""scikit-learn estimators, stored by skops; pickles only for a job that trusts them."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from models.bundles.inputs import filled, of_filled
+from models.bundles.manifest import Input, Manifest, OutputKind
+from models.scorers.base import Scorer, WillNotLoad, only_file, settings
+from models.scorers.sklearn.nulls import fitted_on_none
+from models.scorers.sklearn.rows import alike, frame_of, matrix_of, ordinary_row
+from models.scorers.sklearn.skops_files import load_skops
+from schemas.columns import ARROW_TYPES
+from schemas.expectations import wants
+
+_PICKLES = (".pkl", ".pickle", ".joblib")
+_METHODS: Mapping[OutputKind, tuple[str, ...]] = {
+    "probability": ("predict_proba",),
+    "class": ("predict",),
+    "regression": ("predict", "score_samples", "decision_function"),
+}
+"""What an estimator may be asked for each output; the first is the default of `parameters.method`."""
+
+
+class SklearnScorer(Scorer):
+    """One estimator or pipeline in a `.skops` file.
+
+    It reads a pandas DataFrame with the manifest's names where it was fitted on one (`feature_names_in_`),
+    else a matrix in the manifest's order, of int64 where all inputs are integers, else of float64. Output
+    `probability` is `predict_proba` of the positive class (the second of two where `output.positive` is null);
+    `regression` is `predict`, or the `parameters.method` score_samples or decision_function; `class` is
+    `predict`, for labels that are no numbers as the position in `classes_`. Of an estimator that answers with
+    several columns `parameters.column` names the place of one.
+    """
+
+    kind = "sklearn"
+    requires = ("sklearn", "skops", "pandas")
+
+    def __init__(self, estimator: Any, manifest: Manifest) -> None:
+        given = settings(manifest, "method", "column")
+        self._estimator = estimator
+        self._kind = manifest.output.kind
+        self._names = _feature_names(estimator, manifest)
+        self._method = _method(estimator, manifest, given.get("method"))
+        self._column = _place(given.get("column"))
+        self._labels = self._chosen_labels()
+        self._positive = self._positive_place(manifest.output.positive)
+        self._classes = {label: float(place) for place, label in enumerate(self._labels)}
+        self._numeric = np.asarray(self._labels).dtype.kind in "biuf"
+        nullable_texts = any(each.type == "string" and each.nullable for each in manifest.inputs)
+        self._none_texts = nullable_texts and fitted_on_none(estimator)
+        self._check_columns(manifest.inputs)
+
+    @classmethod
+    def load(cls, folder: Path, manifest: Manifest) -> "SklearnScorer":
+        """Load the `.skops` file, of allowed types and parameters only (`models.scorers.sklearn.skops_files`)."""
+        if any(path.endswith(_PICKLES) for path in manifest.files):
+            raise WillNotLoad("sklearn: a pickle can run any code; expected: .skops, or a job with --allow_pickle")
+        return cls(load_skops(folder / only_file(manifest, [".skops"])), manifest)
+
+    @classmethod
+    def load_trusting_pickles(cls, folder: Path, manifest: Manifest) -> "SklearnScorer":
+        """Load the one `.pkl`, `.pickle` or `.joblib` file where there is one, else as `load`."""
+        import joblib  # type: ignore[import-untyped]  # ships no types
+
+        if not any(path.endswith(_PICKLES) for path in manifest.files):
+            return cls.load(folder, manifest)
+        return cls(joblib.load(folder / only_file(manifest, _PICKLES)), manifest)
+
+    def score(self, batch: pa.RecordBatch) -> npt.NDArray[np.float64]:
+        """Score with the estimator; an empty batch does not reach it."""
+        rows = batch.num_rows
+        if rows == 0:
+            return np.empty(0, dtype=np.float64)
+        groups = alike(batch)
+        if len(groups) == 1:
+            return self._scores(batch)
+        scores = np.empty(rows, dtype=np.float64)
+        for places in groups:
+            scores[places] = self._scores(batch.take(pa.array(places)))
+        return scores
+
+    def labels(self) -> Mapping[float, str]:
+        """`classes_`: by themselves where they are numbers and are the score, else by their places."""
+        if self._kind == "class" and self._numeric:
+            return {float(label): str(label) for label in self._labels}
+        return {place: str(label) for label, place in self._classes.items()}
+
+    def _scores(self, batch: pa.RecordBatch) -> npt.NDArray[np.float64]:
+        """The scores of rows that are alike."""
+        answer = self._chosen(self._answer(filled(batch)))
+        if self._kind == "class" and answer.dtype.kind not in "biuf":
+            answer = np.array([self._classes[label] for label in answer.tolist()])
+        return of_filled(answer.astype(np.float64), batch.num_rows)
+
+    def _answer(self, batch: pa.RecordBatch) -> Any:
+        features = matrix_of(batch) if self._names is None else frame_of(batch, self._names, self._none_texts)
+        return getattr(self._estimator, self._method)(features)
+
+    def _chosen(self, answer: Any) -> npt.NDArray[Any]:
+        """One value for each row."""
+        if self._kind == "probability":
+            # A classifier of several outputs answers with a list: probabilities for each of them.
+            table = answer[self._column or 0] if isinstance(answer, list) else answer
+            return np.asarray(table)[:, self._positive]
+        values = np.asarray(answer)
+        if values.ndim == 2 and (self._column is not None or values.shape[1] == 1):
+            return values[:, self._column or 0]
+        return values
+
+    def _chosen_labels(self) -> Sequence[Any]:
+        """The labels of the classes; of several outputs those of the chosen one."""
+        classes = getattr(self._estimator, "classes_", ())
+        if not isinstance(classes, list):
+            labels: list[Any] = np.asarray(classes).tolist()
+            return labels
+        allowed = f"--setting column=0 to {len(classes) - 1}"
+        if self._column is None:
+            raise WillNotLoad(f"sklearn: the estimator answers for {len(classes)} outputs; expected: one, by {allowed}")
+        if self._column >= len(classes):
+            raise WillNotLoad(f"sklearn: column {self._column} of {len(classes)} outputs; {wants(allowed)}")
+        return list(np.asarray(classes[self._column]).tolist())
+
+    def _positive_place(self, positive: str | None) -> int:
+        if self._kind != "probability":
+            return 0
+        classes = [str(label) for label in self._labels]
+        if positive is None and len(classes) == 2:
+            return 1
+        if positive not in classes:
+            raise WillNotLoad(f"sklearn: output.positive {positive!r}; allowed: {', '.join(classes)}")
+        return classes.index(positive)
+
+    def _check_columns(self, inputs: Sequence[Input]) -> None:
+        """Refuse an estimator of several columns of which none is chosen, or one that there is not.
+
+        Seen on an ordinary row; an estimator that does not read one is held to its answers while it serves.
+        """
+        row = ordinary_row(inputs)
+        fields = pa.schema([pa.field(each.name, ARROW_TYPES[each.type]) for each in inputs])
+        try:
+            answer = self._answer(pa.RecordBatch.from_pylist([row], fields))
+        except Exception:  # an unknown category, say: nothing is known
+            return
+        columns = np.asarray(answer).shape[1:] if not isinstance(answer, list) else ()
+        several = self._kind != "probability" and columns not in ((), (1,))
+        if several and (self._column is None or self._column >= columns[0]):
+            found = "no column chosen" if self._column is None else f"column {self._column}"
+            allowed = f"--setting column=0 to {columns[0] - 1}"
+            raise WillNotLoad(f"sklearn: {found} of the {columns[0]} that it answers with; expected: one, by {allowed}")
+        if not several and self._column is not None and not isinstance(answer, list):
+            raise WillNotLoad(f"sklearn: column {self._column}; expected: none, the estimator answers with one")
+
+
+def _feature_names(estimator: Any, manifest: Manifest) -> list[str] | None:
+    """The columns in the order the estimator was fitted on; None where it was fitted on a matrix."""
+    inputs = [entry.name for entry in manifest.inputs]
+    fitted = getattr(estimator, "feature_names_in_", None)
+    if fitted is not None:
+        names = [str(name) for name in fitted]
+        if sorted(names) != sorted(inputs):
+            raise WillNotLoad(f"sklearn: inputs {', '.join(inputs)}; expected: the fitted {', '.join(names)}")
+        return names
+    strings = [entry.name for entry in manifest.inputs if entry.type == "string"]
+    if strings:
+        raise WillNotLoad(f"sklearn: string inputs {', '.join(strings)}; allowed only if fitted on a DataFrame")
+    expected = getattr(estimator, "n_features_in_", len(inputs))
+    if expected != len(inputs):
+        raise WillNotLoad(f"sklearn: {len(inputs)} inputs; expected: {expected}, as the estimator was fitted")
+    return None
+
+
+def _method(estimator: Any, manifest: Manifest, named: object) -> str:
+    kind = manifest.output.kind
+    method = _METHODS[kind][0] if named is None else named
+    if not isinstance(method, str) or method not in _METHODS[kind]:
+        allowed = f"{', '.join(_METHODS[kind])} for output {kind}"
+        raise WillNotLoad(f"sklearn: method {method!r}; {wants(allowed)}")
+    if not hasattr(estimator, method):
+        others = [f"{other} by --setting method={name}" for other, names in _METHODS.items() for name in names
+                  if hasattr(estimator, name)]  # fmt: skip
+        problem = f"{type(estimator).__name__} has no {method}, which output {kind} needs"
+        raise WillNotLoad(f"sklearn: {problem}; {wants(', '.join(others) or 'an estimator that answers')}")
+    return method
+
+
+def _place(column: object) -> int | None:
+    if column is None:
+        return None
+    if isinstance(column, bool) or not isinstance(column, int) or column < 0:
+        raise WillNotLoad(f"sklearn: column {column!r}; expected: a place, counted from 0")
+    return column

@@ -1,0 +1,1 @@
+"""The models of a job in one process: loaded, chosen, counted, freed."""

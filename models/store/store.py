@@ -1,0 +1,397 @@
+"""The object store of one model: immutable bundles, append-only releases, the access log (docs/design.md §5)."""
+
+import hashlib
+import json
+import re
+import secrets
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from models.bundles.folders import (
+    BundleIncomplete,
+    BundleTooLarge,
+    WrongDigest,
+    file_sha256,
+    manifest_bytes,
+    payload_paths,
+    read_folder_manifest,
+    refuse_links,
+    sha256_of,
+)
+from models.bundles.manifest import MANIFEST, MAX_MANIFEST_BYTES, SIGNATURE, InvalidManifest, Manifest, parse_manifest
+from models.bundles.signing import MAX_SIGNATURE_BYTES
+from models.errors import StoreError
+from models.releases.release import Challenger, Release
+from models.store import backends
+from models.store.access_log import AccessLog, AccessScan, Detail, entry_of
+from models.store.backends import Backend, ObjectTooLarge
+from models.store.local_files import Odd
+from models.store.release_log import ReleaseLog, ReleaseScan, checked_document
+from models.store.withdrawals import Withdrawal, Withdrawals
+from schemas import times
+from schemas.expectations import wants
+
+__all__ = ["BundleWithdrawn", "ModelStore", "ReleaseScan", "UnknownVersion", "VersionExists"]
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
+
+
+class VersionExists(StoreError):
+    """The version was published before, or its payload is already there with other content."""
+
+
+class UnknownVersion(StoreError):
+    """A release names a version that the store does not have."""
+
+
+class BundleWithdrawn(BundleIncomplete):
+    """The version was taken back: there is no manifest, and there will be none."""
+
+
+class ModelStore:
+    """The bundles and releases of `model` under a store URL. Picklable; thread-safe.
+
+    Args:
+        url: a path, or a `file://`, `memory://`, `s3://`, `gs://` or `az://` URL; it need not exist yet.
+        model: the model's name.
+
+    Raises:
+        StoreError: the URL or the name is not allowed.
+    """
+
+    def __init__(self, url: str, model: str) -> None:
+        self.model = _name(model, "model")
+        self._backend = Backend(url)
+        self._releases = ReleaseLog(self._backend, model)
+        self._accesses = AccessLog(self._backend, model)
+        self._withdrawals = Withdrawals(self._backend, model)
+        self.url = self._backend.url
+
+    def publish(self, folder: Path, manifest: Mapping[str, Any]) -> Manifest:
+        """Upload every file of `folder`, then, conditionally, the manifest, whose `files` is filled in here.
+
+        `manifest` is the document without `files`; `model` may be left out. A `manifest.json` or `model.sig` in
+        the folder is not uploaded. An interrupted publish can be repeated.
+
+        Raises:
+            InvalidManifest: before anything is uploaded.
+            VersionExists: the version is published already, was begun with other content, or was withdrawn.
+        """
+        raw = manifest_bytes(folder, {"model": self.model, **manifest})
+        parsed = parse_manifest(raw)
+        return self._upload_all(folder, self._own(parsed, parsed.version), payload_paths(folder))
+
+    def publish_bundle(self, folder: Path) -> Manifest:
+        """Upload a complete bundle: a folder with its `manifest.json`, whose bytes are kept, and maybe `model.sig`.
+
+        Raises:
+            BundleRefused: the folder holds no valid manifest of this model, or not all of its files.
+            VersionExists: the version is published already, or was begun with other content.
+        """
+        parsed = read_folder_manifest(folder)
+        for path in parsed.files:
+            refuse_links(folder, path)
+            if not (folder / path).is_file():
+                raise BundleIncomplete(f"{folder}: {path} is absent; expected: every file that `files` lists")
+        signed = [SIGNATURE] if (folder / SIGNATURE).is_file() else []
+        return self._upload_all(folder, self._own(parsed, parsed.version), [*parsed.files, *signed])
+
+    def versions(self) -> list[str]:
+        """Names of all complete versions, sorted; one listing, no reads."""
+        return self.scan_versions()[0]
+
+    def scan_versions(self) -> tuple[list[str], Mapping[str, Odd]]:
+        """As `versions`, and what lies among them and is no file of a bundle, by key."""
+        prefix = f"{self.model}/versions"
+        listing = self._backend.scan(prefix)
+        keys = (key.removeprefix(f"{prefix}/").split("/") for key, _ in listing.files)
+        named = (parts[0] for parts in keys if parts[1:] == [MANIFEST] and _NAME.fullmatch(parts[0]))
+        return sorted(named), listing.odd
+
+    def has_version(self, version: str) -> bool:
+        """Whether a version is published; one look, no reads."""
+        return self._backend.size(self._key(_name(version, "version"), MANIFEST)) is not None
+
+    def read_manifest(self, version: str) -> Manifest:
+        """The manifest of a version.
+
+        Raises:
+            BundleIncomplete: there is none, so the version does not exist; BundleWithdrawn where it did.
+            BundleTooLarge, InvalidManifest, PathOutside: it is no valid manifest of this version.
+            StoreUnavailable: the store did not answer.
+        """
+        key = self._key(_name(version, "version"), MANIFEST)
+        try:
+            raw = self._backend.read(key, MAX_MANIFEST_BYTES)
+        except ObjectTooLarge as error:
+            raise BundleTooLarge(str(error)) from None
+        if raw is None:
+            withdrawal = self.withdrawal(version)
+            if withdrawal is not None:
+                raise BundleWithdrawn(f"{self._place(version)} {withdrawal}; name another version")
+            raise BundleIncomplete(f"{self._place(version)} has no {MANIFEST}; publish it, or name another version")
+        return self._own(parse_manifest(raw), version)
+
+    def read_file(self, manifest: Manifest, path: str, max_bytes: int) -> bytes:
+        """One payload file of a version, its sha256 verified.
+
+        Raises:
+            BundleIncomplete, BundleTooLarge, WrongDigest, StoreUnavailable: as `fetch`.
+        """
+        key = self._key(manifest.version, path)
+        try:
+            raw = self._backend.read(key, max_bytes)
+        except ObjectTooLarge as error:
+            raise BundleTooLarge(str(error)) from None
+        if raw is None:
+            raise BundleIncomplete(f"{self.url}: {key} is absent")
+        self._check_digest(key, hashlib.sha256(raw).hexdigest(), manifest.files[path])
+        return raw
+
+    def fetch(self, version: str, into: Path, digest: str | None = None, max_bytes: int | None = None) -> Path:
+        """Download a bundle into the folder `into` (created if need be) and verify each file's sha256.
+
+        Raises:
+            WrongDigest: the manifest has not the sha256 `digest`, or a file not the one the manifest gives.
+            BundleIncomplete: the manifest or a file is absent.
+            BundleTooLarge: the files together have more than `max_bytes`; nothing is downloaded then.
+            PathOutside: a path or link leads out of the bundle.
+            InvalidManifest, StoreUnavailable: as `read_manifest`.
+        """
+        manifest = self.read_manifest(version)
+        if digest is not None and manifest.digest != digest:
+            raise WrongDigest(f"{self._place(version)}: manifest has sha256 {manifest.digest}; expected: {digest}")
+        sizes = self.measure(manifest)
+        if max_bytes is not None and sum(sizes.values()) > max_bytes:
+            found = f"{self._place(version)} has {sum(sizes.values())} bytes"
+            raise BundleTooLarge(f"{found}; allowed: at most {max_bytes}")
+        for path, found in self.download(manifest, sizes, into).items():
+            self._check_digest(self._key(version, path), found, manifest.files[path])
+        return into
+
+    def measure(self, manifest: Manifest) -> dict[str, int]:
+        """Bytes of every file of a bundle by one listing.
+
+        Raises:
+            BundleIncomplete: a file is absent.
+        """
+        prefix = self._key(manifest.version, "")
+        found = {key.removeprefix(prefix): size for key, size in self._backend.list(prefix.rstrip("/"))}
+        for path in manifest.files:
+            if path not in found:
+                raise BundleIncomplete(f"{self._place(manifest.version)}: {path} is absent; expected: all of `files`")
+        return {path: found[path] for path in manifest.files}
+
+    def download(self, manifest: Manifest, sizes: Mapping[str, int], into: Path) -> dict[str, str]:
+        """Download a bundle, its manifest as given, and its signature where there is one; nothing is verified yet.
+
+        Args:
+            manifest: the bundle's manifest.
+            sizes: as `measure` found them; a file that has grown since is refused.
+            into: a folder, created if need be.
+
+        Returns:
+            The sha256 of each payload file as it was written.
+
+        Raises:
+            BundleIncomplete, PathOutside, WrongDigest, BundleTooLarge, StoreUnavailable: as `fetch`.
+        """
+        into.mkdir(parents=True, exist_ok=True)
+        found = {path: self._download(manifest, path, into / path, sizes[path]) for path in manifest.files}
+        (into / MANIFEST).write_bytes(manifest.raw)
+        try:
+            signature = self._backend.read(self._key(manifest.version, SIGNATURE), MAX_SIGNATURE_BYTES)
+        except ObjectTooLarge as error:
+            raise BundleTooLarge(str(error)) from None
+        if signature is not None:
+            (into / SIGNATURE).write_bytes(signature)
+        return found
+
+    def withdraw(self, version: str, by: str, reason: str = "", now_us: int | None = None) -> Withdrawal:
+        """Take back a version that no release names; as `Withdrawals.take_back`, with an entry of the access log.
+
+        Raises:
+            StillReleased: a release names it; nothing has changed.
+            NothingToWithdraw: there is nothing of this name.
+        """
+        at_us = times.now_us() if now_us is None else now_us
+        said = Withdrawal(_name(version, "version"), None, by, at_us, reason)
+
+        def log(found: Withdrawal) -> str:
+            return self.record_access("withdraw", by, now_us=at_us, version=version, digest=found.digest, reason=reason)
+
+        return self._withdrawals.take_back(said, self.releases, log)
+
+    def withdrawal(self, version: str) -> Withdrawal | None:
+        """Who withdrew a version, when and why; None if nobody did."""
+        return self._withdrawals.find(version)
+
+    def withdrawals(self) -> dict[str, Withdrawal]:
+        """Every withdrawn version, by name."""
+        return self._withdrawals.all()
+
+    def draft_release(
+        self,
+        *,
+        champion: str,
+        effective_from_us: int,
+        by: str,
+        challengers: Sequence[Challenger] = (),
+        shadows: Sequence[str] = (),
+        split_on: str = "event_id",
+        salt: str | None = None,
+        reason: str = "",
+        evidence: str = "",
+        now_us: int | None = None,
+    ) -> Release:
+        """A release that may be appended; its sequence is not given yet.
+
+        `salt` is random unless given: keep a canary's salt over its releases and its share only ever grows.
+
+        Raises:
+            InvalidRelease: shares over 1, a version in two roles, a name or time that is not allowed.
+            UnknownVersion: a version that is not in the store, or was withdrawn.
+        """
+        draft = Release(
+            sequence=1,
+            model=self.model,
+            effective_from_us=effective_from_us,
+            champion=champion,
+            challengers=tuple(challengers),
+            shadows=tuple(shadows),
+            split_on=split_on,
+            salt=secrets.token_hex(8) if salt is None else salt,
+            by=by,
+            at_us=times.now_us() if now_us is None else now_us,
+            reason=reason,
+            evidence=evidence,
+        )
+        checked_document(draft)
+        for version in draft.versions:
+            self._refuse_withdrawn(version, UnknownVersion, "a published version")
+            if not self.has_version(version):
+                raise UnknownVersion(f"{self._place(version)} does not exist; expected: a published version")
+        return draft
+
+    def append(self, draft: Release) -> Release:
+        """Append a draft as the next release by conditional create; if another writer takes the sequence, the next.
+
+        Raises:
+            InvalidRelease: it says something that is not allowed.
+        """
+        return self._releases.append(draft)
+
+    def append_release(self, **said: Any) -> Release:
+        """`draft_release` and `append` in one."""
+        return self.append(self.draft_release(**said))
+
+    def models(self) -> list[str]:
+        """The names of the models in this store, this one among them if it is there."""
+        return [name for name in self._backend.folders() if {"versions", "releases"} & set(self._backend.folders(name))]
+
+    def releases(self, after: int = 0) -> list[Release]:
+        """The valid releases with a sequence greater than `after`, in order; costs what is new."""
+        return list(self.scan_releases(after).releases)
+
+    def scan_releases(self, after: int = 0, passed_over: Collection[int] = ()) -> ReleaseScan:
+        """As `releases`, and what is wrong with each unreadable one, so that it can be audited and skipped.
+
+        `after` is 0 or the sequence of a valid release; unreadable ones that are known already are `passed_over`.
+
+        Raises:
+            StoreUnavailable: the store did not answer; ask again with the same `after`.
+        """
+        return self._releases.scan(after, passed_over)
+
+    def stored_at_us(self, sequence: int) -> int | None:
+        """When a release was written, by the store's own clock, microseconds since 1970; None if there is none."""
+        return self._releases.stored_at_us(sequence)
+
+    def record_access(self, action: str, actor: str, *, now_us: int | None = None, **detail: Detail) -> str:
+        """Write one entry of the access log: who (`actor`) did what (`action`), when. Returns its key."""
+        return self._accesses.record(entry_of(action, actor, times.now_us() if now_us is None else now_us, detail))
+
+    def accesses(self, first_day: str | None = None, last_day: str | None = None) -> AccessScan:
+        """The access log from one day to another, as `AccessLog.scan`."""
+        return self._accesses.scan(first_day, last_day)
+
+    def _own(self, manifest: Manifest, version: str) -> Manifest:
+        if manifest.model != self.model:
+            raise InvalidManifest("model", manifest.model, self.model)
+        if manifest.version != version:
+            raise InvalidManifest("version", manifest.version, version)
+        return manifest
+
+    def _upload_all(self, folder: Path, manifest: Manifest, paths: Iterable[str]) -> Manifest:
+        self._refuse_withdrawn(manifest.version, VersionExists, "a version name that was never used")
+        if self.has_version(manifest.version):
+            raise VersionExists(f"{self._place(manifest.version)} is already published; choose another version name")
+        named = list(paths)
+        if any((folder / path).stat().st_size > backends.MULTIPART_BYTES for path in named):
+            self._claim(manifest)
+        for path in named:
+            self._upload(manifest, folder, path)
+        if not self._backend.create(self._key(manifest.version, MANIFEST), manifest.raw):
+            raise VersionExists(f"{self._place(manifest.version)} was published meanwhile; choose another version name")
+        if self.withdrawal(manifest.version) is not None:  # while it was uploaded: nothing may come back
+            self._withdrawals.clear(manifest.version)
+        self._refuse_withdrawn(manifest.version, VersionExists, "a version name that was never used")
+        return manifest
+
+    def _refuse_withdrawn(self, version: str, refusal: type[StoreError], allowed: str) -> None:
+        withdrawal = self.withdrawal(_name(version, "version"))
+        if withdrawal is not None:
+            raise refusal(f"{self._place(version)} {withdrawal}; {wants(allowed)}")
+
+    def _claim(self, manifest: Manifest) -> None:
+        """Reserve a version's name for this manifest: large files cannot be created conditionally."""
+        key = f"{self.model}/claims/{manifest.version}.json"
+        claim = json.dumps({"digest": manifest.digest}).encode()
+        if not self._backend.create(key, claim) and self._backend.read(key, len(claim) + 1) != claim:
+            raise VersionExists(
+                f"{self._place(manifest.version)} was begun with another manifest; choose another version name"
+            )
+
+    def _upload(self, manifest: Manifest, folder: Path, path: str) -> None:
+        key = self._key(manifest.version, path)
+        if self._backend.create(key, folder / path):
+            return
+        # Left by an interrupted publish, or being written by another one: the same bytes do no harm.
+        expected = manifest.files.get(path) or file_sha256(folder / path)
+        if sha256_of(self._backend.stream(key)) != expected:
+            raise VersionExists(f"{self.url}: {key} is there with other content; choose another version name")
+
+    def _download(self, manifest: Manifest, path: str, target: Path, size: int) -> str:
+        key = self._key(manifest.version, path)
+        if self._backend.root is not None:
+            refuse_links(self._backend.root / self._key(manifest.version, ""), path)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        sha256, written = hashlib.sha256(), 0
+        try:
+            with target.open("wb") as file:
+                for chunk in self._backend.stream(key):
+                    sha256.update(chunk)
+                    written += len(chunk)
+                    if written > size:
+                        raise WrongDigest(f"{self.url}: {key} grew while it was read; expected: {size} bytes")
+                    file.write(chunk)
+        except FileNotFoundError:
+            raise BundleIncomplete(f"{self.url}: {key} is absent") from None
+        return sha256.hexdigest()
+
+    def _check_digest(self, key: str, found: str, expected: str) -> None:
+        if found != expected:
+            raise WrongDigest(f"{self.url}: {key} has sha256 {found}; expected: {expected}")
+
+    def _key(self, version: str, path: str) -> str:
+        return f"{self.model}/versions/{version}/{path}"
+
+    def _place(self, version: str) -> str:
+        return f"{self.url}: version {version!r} of {self.model!r}"
+
+
+def _name(name: str, what: str) -> str:
+    if not _NAME.fullmatch(name):
+        raise StoreError(f"{what} {name!r} is not allowed; allowed: 1 to 128 of A-Z a-z 0-9 . _ -, no sign first")
+    return name

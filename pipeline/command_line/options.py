@@ -1,0 +1,253 @@
+"""The command line of a job: Halflife's own options, and those that are Beam's."""
+
+import argparse
+import difflib
+import importlib
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NoReturn
+
+from apache_beam.options.pipeline_options import PipelineOptions, StandardOptions, _BeamArgumentParser
+from apache_beam.runners.runner import PipelineRunner
+
+from pipeline.command_line import job_server_options
+from pipeline.command_line.sink_policy import SinkPolicy
+from pipeline.reporting.outcomes import NO_LIMITS, Limits, parse_max_letters
+from pipeline.reporting.printer import usage_error
+from pipeline.spec.documents import settings_of
+from schemas.validation import SpecError
+
+# Job servers whose options are listed nowhere here: what they may know is passed on.
+_UNLISTED = ("SparkRunner", "PortableRunner", "KafkaStreamsRunner")
+_LISTED: Mapping[str | None, frozenset[str]] = {"FlinkRunner": job_server_options.FLINK}
+# What `halflife doctor` knows to examine, by the name that people give.
+_EXAMINED = {"direct": "DirectRunner", "flink": "FlinkRunner", "dataflow": "DataflowRunner"}
+# How alike an option must be to a known one to be taken for its misspelling where a job server may know it.
+_MISSPELT = 0.8
+# And elsewhere, where nobody can know it: then it is only a hint.
+_ALIKE = 0.6
+
+
+@dataclass(frozen=True, slots=True)
+class RunOptions:
+    """Parsed once; `beam` holds the arguments that Beam parses."""
+
+    job: Path | str | None
+    settings: tuple[str, ...]
+    summary: str | None
+    json: bool
+    verbose: bool
+    out: str | None
+    beam: tuple[str, ...]
+    limits: Limits = NO_LIMITS
+    sinks: SinkPolicy = SinkPolicy.APPEND
+
+
+def _truth(text: str) -> bool:
+    if text not in ("true", "false"):
+        raise argparse.ArgumentTypeError(f"{text!r} is not allowed; allowed: true, false")
+    return text == "true"
+
+
+def _policy(text: str) -> SinkPolicy:
+    if text not in list(SinkPolicy):
+        raise argparse.ArgumentTypeError(f"{text!r} is not allowed; allowed: {', '.join(SinkPolicy)}")
+    return SinkPolicy(text)
+
+
+# A switch may have a value, since a launcher of templates passes every parameter as --name=value.
+_SWITCH: Any = {"nargs": "?", "const": True, "default": False, "type": _truth, "metavar": "true|false"}
+
+
+class _Parser(argparse.ArgumentParser):
+    """Halflife's own options; abbreviations would swallow Beam's options that begin like them."""
+
+    def error(self, message: str) -> NoReturn:
+        """As argparse does, through the one printer: the word that it repeats may be a secret."""
+        super().error(usage_error(message))
+
+    def __init__(self, prog: str, does: str = "Run a job") -> None:
+        super().__init__(prog=prog, description=f"{does}; options not listed are Beam's.", allow_abbrev=False)
+        self.add_argument(
+            "--job", metavar="FILE",
+            help="job spec (docs/job.md), a path or URI like gs://bucket/job.yaml (default: the embedded flights job)",
+        )  # fmt: skip
+        self.add_argument(
+            "--set", action="append", default=[], metavar="PATH=VALUE",
+            help="override one value of the job spec, such as model.poll=30s; repeatable",
+        )  # fmt: skip
+        self.add_argument(
+            "--settings", default="{}", metavar="MAPPING",
+            help="many --set in one argument, a YAML mapping such as '{model.poll: 30s}'; --set wins",
+        )  # fmt: skip
+        self.add_argument(
+            "--allow_pickle", **_SWITCH,
+            help="open pickled models, which can run any code (model.allow_pickle)",
+        )  # fmt: skip
+        self.add_argument(
+            "--trusted_key", metavar="FILE",
+            help="refuse bundles that are not signed with this public key (model.trusted_key)",
+        )  # fmt: skip
+        self.add_argument("--json", action="store_true", help="print JSON instead of a table")
+        self.add_argument("--verbose", **_SWITCH, help="show Beam's log and tracebacks")
+
+
+class _RunParser(_Parser):
+    """Also what a run leaves behind."""
+
+    def __init__(self, prog: str, does: str = "Run a job") -> None:
+        super().__init__(prog, does)
+        self.add_argument("--summary", metavar="FILE", help="write the counts of the run as JSON")
+        self.add_argument(
+            "--max_dead_letters", metavar="N|N%",
+            help="fail (exit 1) if there are more dead letters than this number or share of the records",
+        )  # fmt: skip
+        self.add_argument("--require_input", **_SWITCH, help="fail (exit 1) if there are no records to read")
+        self.add_argument(
+            "--sinks", type=_policy, default=SinkPolicy.APPEND, metavar="|".join(SinkPolicy),
+            help="where the folders of sinks hold records of earlier runs: add to them (default), fail (exit 1), or "
+            "delete those of this job once this run has succeeded, but for the audit",
+        )  # fmt: skip
+
+
+def job_options() -> dict[str, bool]:
+    """The names of Halflife's own options of a run; true for those that take no value or one of true and false."""
+    actions = [action for action in _RunParser("")._actions if action.dest != "help"]
+    return {action.dest: action.nargs in (0, "?") for action in actions}
+
+
+def parse_run_options(arguments: list[str], prog: str, with_out: bool = False) -> RunOptions:
+    """The options of a run. Exits with 2 and a message on bad usage, as argparse does."""
+    parser = _RunParser(prog, "Write a point-in-time training set" if with_out else "Run a job")
+    if with_out:
+        parser.add_argument("--out", required=True, metavar="DIR", help="folder for the training set (Parquet)")
+    known, given = parser.parse_known_args(arguments)
+    rest = _checked_beam_arguments(parser, given)
+    out = known.out if with_out else None
+    settings = _all_settings(parser, known)
+    limits = _limits(parser, known)
+    beam = tuple(rest)
+    return RunOptions(known.job, settings, known.summary, known.json, known.verbose, out, beam, limits, known.sinks)
+
+
+def parse_doctor_options(arguments: list[str], prog: str) -> tuple[str, RunOptions]:
+    """The runner, as Beam spells it, and the options of an examination. Exits with 2 on bad usage."""
+    parser = _Parser(prog, "Examine a job before it runs")
+    parser.add_argument("--runner", required=True, metavar="NAME", help=f"one of {', '.join(_EXAMINED)}")
+    known, given = parser.parse_known_args(arguments)
+    runner = _EXAMINED.get(known.runner.lower().removesuffix("runner"))
+    if runner is None:
+        close = difflib.get_close_matches(known.runner, _EXAMINED, n=1)
+        hint = f"; did you mean {close[0]}?" if close else ""
+        parser.error(f"argument --runner: {known.runner!r} is not known; allowed: {', '.join(_EXAMINED)}{hint}")
+    rest = _checked_beam_arguments(parser, [*given, f"--runner={runner}"])
+    settings = _all_settings(parser, known)
+    return runner, RunOptions(known.job, settings, None, known.json, known.verbose, None, tuple(rest))
+
+
+def _limits(parser: argparse.ArgumentParser, known: argparse.Namespace) -> Limits:
+    try:
+        return parse_max_letters(known.max_dead_letters)._replace(require_input=known.require_input)
+    except SpecError as error:
+        parser.error(str(error))
+
+
+def _all_settings(parser: argparse.ArgumentParser, known: argparse.Namespace) -> tuple[str, ...]:
+    try:
+        return (*settings_of(known.settings), *known.set, *_as_settings(known))
+    except SpecError as error:
+        parser.error(str(error))
+
+
+class _BeamParser(_BeamArgumentParser):  # Beam has no public way to ask which options it knows
+    """Beam's options; a wrong value is reported by the parser `ours`, without Beam's pages of usage."""
+
+    def __init__(self, ours: argparse.ArgumentParser) -> None:
+        super().__init__(allow_abbrev=False, add_help=False)
+        self._ours = ours
+        for options in {str(found): found for found in PipelineOptions.__subclasses__()}.values():
+            options._add_argparse_args(self)
+
+    def error(self, message: str) -> NoReturn:
+        self._ours.error(message)
+
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
+        """As argparse does; a value that one of Beam's actions breaks on is refused with its option."""
+        try:
+            return super().parse_known_args(args, namespace)
+        except (TypeError, ValueError) as error:
+            name = next((argument for argument in args if not self._takes(argument)), "an option of Beam's")
+            self.error(f"argument {name!r} is not allowed; Beam cannot read its value ({error})")
+
+    def _takes(self, argument: str) -> bool:
+        try:
+            super().parse_known_args([argument])
+        except (TypeError, ValueError):
+            return False
+        return True
+
+
+def _checked_beam_arguments(parser: argparse.ArgumentParser, arguments: list[str]) -> list[str]:
+    """The arguments with the runner's name as Beam spells it; exits with 2 for one that nobody knows.
+
+    Beam itself would only log it, and take any text for a runner until the job is built.
+    """
+    if not arguments:
+        return arguments
+    beam_parser = _BeamParser(parser)
+    known, unknown = beam_parser.parse_known_args(arguments)
+    runner = None if known.runner is None else _runner_name(parser, known.runner)
+    job_servers = [f"--{name}" for name in _LISTED.get(runner, ())]
+    allowed = [*parser._option_string_actions, *beam_parser._option_string_actions, *job_servers]
+    for before, argument in zip(["", *unknown], unknown, strict=False):
+        name = argument.split("=")[0]
+        close = _closest(name, allowed, _MISSPELT if runner in _UNLISTED else _ALIKE)
+        if name in job_servers or before in job_servers or (runner in _UNLISTED and not close):
+            continue  # what follows an option of a job server may be its value
+        hint = f"did you mean {' or '.join(close)}?" if close else f"{parser.prog} --help lists ours"
+        parser.error(f"argument {argument!r} is not known, neither to Halflife nor to Beam; {hint}")
+    return arguments if runner == known.runner else [*arguments, f"--runner={runner}"]
+
+
+def _runner_name(parser: argparse.ArgumentParser, given: str) -> str:
+    """The name of a runner as Beam spells it: `flink` and `flinkrunner` are `FlinkRunner`."""
+    names = {path.rpartition(".")[2].lower(): path for path in StandardOptions.ALL_KNOWN_RUNNERS}
+    path = names.get(given.lower()) or names.get(f"{given.lower()}runner")
+    if path is not None or given in names.values():
+        return (path or given).rpartition(".")[2]
+    if "." in given and _is_runner(given):
+        return given
+    allowed = [path.rpartition(".")[2] for path in names.values()]
+    close = {name.lower(): name for name in allowed}
+    hints = [close[name] for name in difflib.get_close_matches(given.lower(), close, n=1)]
+    hint = f"; did you mean {hints[0]}?" if hints else ""
+    allowing = f"expected: {', '.join(allowed)}, or the dotted name of a runner's class"
+    parser.error(f"argument --runner: {given!r} is not known; {allowing}{hint}")
+
+
+def _is_runner(dotted: str) -> bool:
+    module, _, name = dotted.rpartition(".")
+    try:
+        found = getattr(importlib.import_module(module), name, None)
+    except (ImportError, ValueError):
+        return False
+    return isinstance(found, type) and issubclass(found, PipelineRunner)
+
+
+def _closest(name: str, known: Iterable[str], likeness: float) -> list[str]:
+    """The options that are nearly the same, or the one that is most like it."""
+    if not name.startswith("-"):
+        return []
+    names = list(known)
+    same = difflib.get_close_matches(name, names, n=3, cutoff=_MISSPELT)
+    return same or difflib.get_close_matches(name, names, n=1, cutoff=likeness)
+
+
+def _as_settings(known: argparse.Namespace) -> list[str]:
+    """Options that say the same as a value of the job spec."""
+    pickles = ["model.allow_pickle=true"] if known.allow_pickle else []
+    # JSON is YAML: a path with a colon or a sharp in it stays one text.
+    key = [] if known.trusted_key is None else [f"model.trusted_key={json.dumps(known.trusted_key)}"]
+    return pickles + key

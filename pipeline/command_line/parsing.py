@@ -1,0 +1,115 @@
+"""Command lines of the verbs: options as Beam writes them, dashes for underscores, every error one line."""
+
+import argparse
+import getpass
+import socket
+from collections.abc import Sequence
+from typing import Any, NoReturn
+
+from pipeline.reporting.printer import usage_error
+from schemas import times
+from schemas.times import MalformedTime, parse_duration_us
+
+
+class OneLineParser(argparse.ArgumentParser):
+    """Exits with 2 and one line on bad usage. `--effective-from` and `--effective_from` are the same."""
+
+    def __init__(self, prog: str, description: str) -> None:
+        super().__init__(prog=prog, description=description, allow_abbrev=False)
+
+    def parse_args(self, args: Any = None, namespace: Any = None) -> Any:
+        """As argparse does, after dashes in the options' names became underscores."""
+        return super().parse_args([_underscored(word) for word in args or ()], namespace)
+
+    def error(self, message: str) -> NoReturn:
+        """Says what is wrong and where help is."""
+        self.exit(2, f"{self.prog}: {usage_error(message)}; --help says what is allowed\n")
+
+
+def _underscored(word: str) -> str:
+    name, separator, value = word.partition("=")
+    return f"--{name[2:].replace('-', '_')}{separator}{value}" if word.startswith("--") else word
+
+
+def add_store_options(parser: argparse.ArgumentParser) -> None:
+    """Where the model is: `--store` and `--model`, or `--job`, from which both are taken."""
+    parser.add_argument("--store", metavar="URL", help="the model store: a path, s3://, gs:// or az:// URL")
+    parser.add_argument("--model", metavar="NAME", help="the model's name")
+    parser.add_argument("--job", metavar="FILE", help="take both, and the poll interval, from this job spec")
+    parser.add_argument(
+        "--set", action="append", default=[], metavar="PATH=VALUE", dest="settings",
+        help="override one value of the job spec",
+    )  # fmt: skip
+    add_output_options(parser)
+
+
+def add_output_options(parser: argparse.ArgumentParser) -> None:
+    """`--json`, `--verbose`."""
+    parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
+    parser.add_argument("--verbose", action="store_true", help="show the logs of libraries, and tracebacks")
+
+
+def add_actor_option(parser: argparse.ArgumentParser) -> None:
+    """`--by`: who is named in the access log."""
+    parser.add_argument("--by", default=actor(), metavar="WHO", help="who does this (default: %(default)s)")
+
+
+def add_admission_options(parser: argparse.ArgumentParser) -> None:
+    """What a job allows its bundles; with `--job` the job's own values are the defaults."""
+    parser.add_argument("--allow_pickle", action="store_true", help="open pickles, which can run any code")
+    parser.add_argument("--trusted_key", metavar="FILE", help="refuse bundles not signed with this public key (PEM)")
+    parser.add_argument("--max_bytes", type=positive, metavar="N", help="greatest size of a bundle in bytes")
+
+
+def actor() -> str:
+    """The user of this process and its machine, such as `ann@build7`."""
+    try:
+        user = getpass.getuser()
+    except (KeyError, OSError):
+        user = "unknown"  # a container may run under a number that has no name
+    return f"{user}@{socket.gethostname()}"
+
+
+def positive(text: str) -> int:
+    """A whole number above 0."""
+    if not text.isdecimal() or int(text) == 0:
+        raise argparse.ArgumentTypeError(f"{text!r} is not allowed; allowed: a whole number greater than 0")
+    return int(text)
+
+
+def instant(text: str) -> int:
+    """An RFC 3339 time or `now`, as microseconds since 1970."""
+    if text == "now":
+        return times.now_us()
+    try:
+        return times.parse_instant_us(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"{error} or now") from None
+
+
+def day(text: str) -> str:
+    """A day such as 2013-03-01."""
+    try:
+        times.parse_instant_us(f"{text}T00:00:00Z")
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is not allowed; expected: a day such as 2013-03-01") from None
+    return text
+
+
+def duration(text: str) -> int:
+    """A duration such as 10s, as microseconds."""
+    try:
+        return parse_duration_us(text)
+    except MalformedTime as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+
+
+def pair(text: str) -> tuple[str, str]:
+    """`key=value`."""
+    key, separator, value = text.partition("=")
+    if not separator or not key:
+        raise argparse.ArgumentTypeError(f"{text!r} is not allowed; expected: key=value")
+    return key, value
+
+
+Arguments = Sequence[str]

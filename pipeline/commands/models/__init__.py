@@ -1,0 +1,1 @@
+"""`halflife models`: the model store for people and machines, one module for each verb."""

@@ -1,0 +1,54 @@
+"""`halflife models check`: the whole admission, here, before a job does it."""
+
+import argparse
+from pathlib import Path
+
+from models.admission.admission import Verdict
+from pipeline.command_line.parsing import (
+    Arguments,
+    OneLineParser,
+    add_actor_option,
+    add_admission_options,
+    add_store_options,
+)
+from pipeline.commands.models.place import admission_at, find_place, folder_admission, job_columns
+from pipeline.commands.output import Refused, exit_code
+from pipeline.reporting.printer import note, print_json, print_line
+
+
+def check(arguments: Arguments) -> int:
+    """`halflife models check FOLDER|VERSION`; returns the exit code: 1 when refused."""
+    parser = OneLineParser("halflife models check", "Give a bundle every proof that a job would ask of it.")
+    parser.add_argument(
+        "bundle", metavar="FOLDER|VERSION",
+        help="a bundle's folder (it exists, or its name has a /), or a version in the store",
+    )  # fmt: skip
+    add_admission_options(parser)
+    add_actor_option(parser)
+    add_store_options(parser)
+    options = parser.parse_args(arguments)
+    return exit_code(lambda: _check(options), options.verbose)
+
+
+def _check(options: argparse.Namespace) -> None:
+    verdict = _verdict(options, job_columns(options))
+    if options.json:
+        found = {"admitted": verdict.admitted, "reason": verdict.reason, "detail": verdict.detail}
+        print_json(found | ({"warnings": list(verdict.warnings)} if verdict.warnings else {}))
+    elif verdict.admitted:
+        print_line(f"admitted: {verdict.version} with digest {verdict.digest}")
+        for warning in verdict.warnings:
+            note(f"warning: {warning}")
+    else:
+        raise Refused(f"refused: {verdict.reason}: {verdict.detail}")
+    if not verdict.admitted:
+        raise Refused
+
+
+def _verdict(options: argparse.Namespace, columns: dict[str, str] | None) -> Verdict:
+    folder = Path(options.bundle)
+    if folder.is_dir() or "/" in options.bundle or not (options.store or options.job):
+        return folder_admission(options, columns).check_folder(folder)
+    place = find_place(options)
+    place.store.record_access("check", options.by, version=options.bundle)
+    return admission_at(place, columns).check_version(options.bundle)

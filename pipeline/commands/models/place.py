@@ -1,0 +1,123 @@
+"""Where a verb works: a model's store, and what a job spec says about it."""
+
+import argparse
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from models.admission.admission import DEFAULT_MAX_BYTES, Admission
+from models.bundles.signing import read_public_key
+from models.store.backends import InvalidStoreUrl
+from models.store.store import ModelStore
+from pipeline.spec.job import DEFAULT_ADMISSION_TIMEOUT, DEFAULT_POLL
+from pipeline.spec.reading import read_spec
+from schemas.times import parse_duration_us
+from schemas.validation import MISSING, SpecError
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """The store of one model, and the job's settings for it (the defaults without a job, whose name is then null)."""
+
+    store: ModelStore
+    poll_us: int
+    allow_pickle: bool
+    trusted_key: str | None
+    max_bytes: int
+    admission_timeout_s: float
+    job: str | None = None
+
+
+def model_section(options: argparse.Namespace) -> dict[str, Any]:
+    """The `model` section of the job spec that `--job` names; empty without one.
+
+    Raises:
+        SpecError: the job spec is wrong.
+    """
+    return dict(_spec(options).get("model", {}))
+
+
+def _spec(options: argparse.Namespace) -> Mapping[str, Any]:
+    if options.job is None:
+        if options.settings:
+            raise SpecError("--set", options.settings[0], "only together with --job")
+        return {}
+    document, problems = read_spec(options.job, options.settings)
+    problems.check()
+    return document
+
+
+def find_place(options: argparse.Namespace) -> Place:
+    """The place that `--store` and `--model`, or `--job`, name.
+
+    Raises:
+        SpecError: neither does, or the job spec is wrong.
+        StoreError: the URL, the name or the trusted key is not allowed.
+    """
+    spec = _spec(options)
+    model = spec.get("model", {})
+    store, name = options.store or model.get("store"), options.model or model.get("name")
+    for option, value in (("--store", store), ("--model", name)):
+        if value is None:
+            raise SpecError(option, MISSING, "a value, or --job FILE to take it from")
+    if str(store).startswith("memory:"):
+        raise InvalidStoreUrl(f"store {store!r} ends with this process; expected: a path, s3://, gs:// or az:// URL")
+    key = getattr(options, "trusted_key", None) or model.get("trusted_key")
+    return Place(
+        store=ModelStore(str(store), str(name)),
+        poll_us=parse_duration_us(model.get("poll", DEFAULT_POLL)),
+        allow_pickle=getattr(options, "allow_pickle", False) or model.get("allow_pickle", False),
+        trusted_key=None if key is None else read_public_key(key),
+        max_bytes=getattr(options, "max_bytes", None) or model.get("max_bytes", DEFAULT_MAX_BYTES),
+        admission_timeout_s=_admission_timeout_s(model),
+        job=spec.get("job"),
+    )
+
+
+def _admission_timeout_s(model: dict[str, Any]) -> float:
+    return parse_duration_us(model.get("admission_timeout", DEFAULT_ADMISSION_TIMEOUT)) / 1e6
+
+
+def admission_at(place: Place, columns: dict[str, str] | None) -> Admission:
+    """The admission that a job at this place does."""
+    return Admission(
+        place.store,
+        columns,
+        place.allow_pickle,
+        place.max_bytes,
+        place.trusted_key,
+        timeout_s=place.admission_timeout_s,
+        job=place.job,
+    )
+
+
+def folder_admission(options: argparse.Namespace, columns: dict[str, str] | None) -> Admission:
+    """The admission of a folder; no store is needed for it."""
+    model = model_section(options)
+    key = options.trusted_key or model.get("trusted_key")
+    return Admission(
+        None,
+        columns,
+        options.allow_pickle or model.get("allow_pickle", False),
+        options.max_bytes or model.get("max_bytes", DEFAULT_MAX_BYTES),
+        None if key is None else read_public_key(key),
+        timeout_s=_admission_timeout_s(model),
+    )
+
+
+def job_columns(options: argparse.Namespace) -> dict[str, str] | None:
+    """The columns that the job of `--job` offers a model, with their types; None without a job.
+
+    Raises:
+        SpecError: the spec is wrong.
+        NoInput: a type is neither stated nor to be read off the input.
+    """
+    if options.job is None:
+        return None
+    # Beam takes seconds to import: only a check against a job needs it.
+    from pipeline.command_line.options import RunOptions
+    from pipeline.run import prepare
+    from transforms.releases.watch_releases import columns_of
+
+    settings = tuple(options.settings)
+    return columns_of(prepare(RunOptions(options.job, settings, None, False, False, None, ())).job)

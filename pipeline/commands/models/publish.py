@@ -1,0 +1,193 @@
+"""`halflife models publish`: a trained model becomes a version in the store."""
+
+import argparse
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import NamedTuple, NoReturn
+
+from rich.console import Console
+
+from models.bundles.manifest import MANIFEST, SIGNATURE
+from models.bundles.signing import sign_folder
+from models.outages import temporary_folder
+from models.publishing.bundle import Built, Rows, Statement, build_bundle, copy_bundle
+from models.publishing.description import CannotPublish, Description, FoundModel, Provenance
+from models.publishing.inputs import texts_among
+from models.publishing.recognise import recognise
+from models.publishing.registry import fetch_registered, is_reference
+from models.publishing.samples import read_sample
+from models.publishing.trainer import read_trainer
+from models.scorers import WillNotLoad
+from pipeline.command_line.parsing import Arguments
+from pipeline.commands.models.place import Place, admission_at, find_place, job_columns
+from pipeline.commands.models.publish_options import SAID, PublishParser, values
+from pipeline.commands.output import Refused, exit_code, print_pairs
+from pipeline.reporting.printer import note, print_json
+
+
+def publish(arguments: Arguments) -> int:
+    """`halflife models publish PATH`; returns the exit code."""
+    parser = PublishParser()
+    options = parser.parse_args(arguments)
+    return exit_code(lambda: _publish(options), options.verbose)
+
+
+class _Outcome(NamedTuple):
+    """What was built, and the verdict on it: None where it was not asked for, else (reason, detail)."""
+
+    built: Built
+    refusal: tuple[str, str] | None
+    warnings: tuple[str, ...] = ()
+
+
+def _publish(options: argparse.Namespace) -> None:
+    place = find_place(options)
+    with temporary_folder("publish") as temporary:
+        with _progress(f"building {options.path or options.scorer}"):
+            try:
+                outcome = _built(options, place, temporary)
+            except WillNotLoad as refusal:
+                _refuse(options, refusal.reason, str(refusal))
+        built = outcome.built
+        if outcome.refusal is not None:
+            _refuse(options, *outcome.refusal)
+        with _progress(f"uploading to {place.store.url}"):
+            manifest = place.store.publish_bundle(built.folder)
+        signed = (built.folder / SIGNATURE).is_file()
+        place.store.record_access(
+            "publish", options.by, version=manifest.version, digest=manifest.digest, signed=signed
+        )
+        _report(options, place, replace(built, notes=(*built.notes, *outcome.warnings)), signed)
+
+
+def _refuse(options: argparse.Namespace, reason: str, detail: str) -> NoReturn:
+    if options.json:
+        print_json({"published": False, "reason": reason, "detail": detail})
+        raise Refused
+    raise Refused(f"not published: {reason}: {detail}")
+
+
+def _built(options: argparse.Namespace, place: Place, temporary: Path) -> _Outcome:
+    """The bundle, complete and signed, and what admission here says of it."""
+    bundle = temporary / "bundle"
+    bundle.mkdir()
+    if options.path is not None and (Path(options.path) / MANIFEST).is_file():
+        built = _ready(options, bundle)
+    else:
+        built = _new(options, place, temporary, bundle)
+    if options.sign_key is not None:
+        sign_folder(bundle, options.sign_key)
+    if options.no_check:
+        return _Outcome(built, None)
+    verdict = admission_at(place, job_columns(options)).check_folder(bundle)
+    refusal = None if verdict.reason is None else (verdict.reason, verdict.detail)
+    return _Outcome(built, refusal, verdict.warnings)
+
+
+def _ready(options: argparse.Namespace, bundle: Path) -> Built:
+    """A ready bundle says everything itself: what contradicts it is a mistake."""
+    for name in SAID:
+        if getattr(options, name) not in (None, []):
+            raise CannotPublish(f"--{name} cannot be given: {options.path} has a {MANIFEST}; expected: change it there")
+    built = copy_bundle(Path(options.path), bundle)
+    if options.version not in (None, built.manifest.version):
+        raise CannotPublish(f"--version {options.version!r}: the bundle is {built.manifest.version!r}; expected: that")
+    return built
+
+
+def _new(options: argparse.Namespace, place: Place, temporary: Path, bundle: Path) -> Built:
+    if options.version is None:
+        raise CannotPublish("--version is missing; expected: a name that the store does not have yet")
+    found = _found(options, place, temporary)
+    texts = texts_among(found.description, options.inputs)
+    rows = Rows(
+        None if options.sample is None else read_sample(options.sample, texts),
+        None if options.golden is None else read_trainer(options.golden, texts),
+    )
+    check = not options.no_check
+    return build_bundle(found, _statement(options, place), rows, bundle, place.allow_pickle, check)
+
+
+def _found(options: argparse.Namespace, place: Place, temporary: Path) -> FoundModel:
+    if options.path is None:
+        if options.scorer is None:
+            raise CannotPublish("PATH is missing; expected: a model, or --scorer KIND for a kind without files")
+        return FoundModel(options.scorer, {}, Description())
+    path, provenance = Path(options.path), Provenance()
+    if is_reference(options.path):
+        (temporary / "registry").mkdir()
+        path, provenance = fetch_registered(options.path, options.tracking_uri, temporary / "registry")
+    found = recognise(path, options.scorer, place.allow_pickle, values(options.settings_of_kind))
+    if provenance == Provenance():
+        return found
+    return FoundModel(found.scorer, found.files, found.description, provenance)
+
+
+def _statement(options: argparse.Namespace, place: Place) -> Statement:
+    return Statement(
+        model=place.store.model,
+        version=options.version,
+        created_by=options.created_by or options.by,
+        inputs=options.inputs,
+        output=options.output,
+        threshold=options.threshold,
+        positive=options.positive,
+        trained_at_us=options.trained_at,
+        code=options.code,
+        decision=options.decision,
+        parameters=values(options.parameters),
+        hyperparameters=values(options.hyperparameters),
+        data=options.data,
+        quality=dict(options.quality),
+        records=options.records,
+        tolerance=options.tolerance,
+        settings=values(options.settings_of_kind),
+        accepted=options.accept_library,
+    )
+
+
+def _report(options: argparse.Namespace, place: Place, built: Built, signed: bool) -> None:
+    manifest = built.manifest
+    if options.json:
+        print_json(
+            {
+                "published": True,
+                "model": manifest.model,
+                "version": manifest.version,
+                "digest": manifest.digest,
+                "scorer": manifest.scorer,
+                "store": place.store.url,
+                "files": len(manifest.files),
+                "golden_records": built.golden_rows,
+                "profile_rows": built.profile_rows,
+                "signed": signed,
+                "checked": not options.no_check,
+                "notes": list(built.notes),
+            }
+        )
+        return
+    print_pairs(
+        [
+            ("published", f"{manifest.model} {manifest.version} in {place.store.url}"),
+            ("digest", manifest.digest),
+            ("golden records", built.golden_rows or None),
+            ("profile of", f"{built.profile_rows} rows" if built.profile_rows else None),
+            ("signed", "yes" if signed else "no"),
+            ("checked", "no: --no_check" if options.no_check else "admitted here"),
+        ]
+    )
+    for line in built.notes:
+        note(line)
+
+
+@contextmanager
+def _progress(what: str) -> Iterator[None]:
+    """A spinner while something takes long, on a terminal only."""
+    console = Console(stderr=True)
+    if console.is_terminal:
+        with console.status(what):
+            yield
+    else:
+        yield

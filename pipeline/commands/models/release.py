@@ -1,0 +1,232 @@
+"""`halflife models release`: entries of the timeline."""
+
+import argparse
+import re
+import secrets
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any, NoReturn
+
+from models.admission.admission import Admission, Refusal, Verdict
+from models.errors import StoreError
+from models.releases.release import Challenger, Release, parse_release, release_document
+from models.releases.timeline import release_in_force, taken_over_by
+from pipeline.command_line.parsing import (
+    Arguments,
+    OneLineParser,
+    add_actor_option,
+    add_admission_options,
+    add_store_options,
+    duration,
+    instant,
+)
+from pipeline.commands.models.clocks import clock_findings
+from pipeline.commands.models.output_change import ACCEPTED, output_change
+from pipeline.commands.models.place import Place, admission_at, find_place, job_columns
+from pipeline.commands.output import Refused, exit_code, print_pairs
+from pipeline.reporting.printer import note, print_json
+from schemas import times
+
+NOT_CHECKED = "no_check"
+"""Stands in the evidence of a release whose versions were not tried before it was written."""
+_SHARE = re.compile(r"(?P<version>[^=]+)=(?P<share>\d+(\.\d*)?|\.\d+)(?P<percent>%)?")
+
+
+def release(arguments: Arguments) -> int:
+    """`halflife models release`; returns the exit code."""
+    parser = OneLineParser("halflife models release", "Decide which versions serve from a time on.")
+    parser.add_argument("--champion", required=True, metavar="V", help="the version that answers")
+    parser.add_argument(
+        "--challenger", action="append", default=[], type=challenger, metavar="V=SHARE", dest="challengers",
+        help="a version that answers for a share of the events, such as v2=0.1 or v2=10%%; repeatable",
+    )  # fmt: skip
+    parser.add_argument(
+        "--shadow", action="append", default=[], metavar="V", dest="shadows",
+        help="a version that is scored and never returned; repeatable",
+    )  # fmt: skip
+    parser.add_argument("--split_on", metavar="COLUMN", help="what events are split by (default: event_id)")
+    parser.add_argument(
+        "--salt", metavar="TEXT",
+        help="what the split is salted with (default: that of the last release if a challenger goes on, else random)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--accept_output_change", action="store_true",
+        help="release versions although their output or positive class differs, among them or from the release in "
+        "force; recorded",
+    )  # fmt: skip
+    parser.add_argument("--evidence", default="", metavar="TEXT", help="a link or an id that supports the decision")
+    add_when_and_how(parser)
+    parser.add_argument("--reason", default="", metavar="TEXT", help="why")
+    options = parser.parse_args(arguments)
+    return exit_code(lambda: _release(options), options.verbose)
+
+
+def challenger(text: str) -> Challenger:
+    """`v2=0.1` or `v2=10%`."""
+    found = _SHARE.fullmatch(text)
+    if not found:
+        raise argparse.ArgumentTypeError(f"{text!r} is not allowed; expected: VERSION=SHARE such as v2=0.1 or v2=10%")
+    return Challenger(found["version"], float(found["share"]) / (100 if found["percent"] else 1))
+
+
+def add_when_and_how(parser: argparse.ArgumentParser) -> None:
+    """What `release` and `rollback` have in common: from when on, whether to try first, and where."""
+    parser.add_argument(
+        "--from", type=instant, metavar="TIME", dest="effective_from",
+        help="event time from which it serves, RFC 3339 or now (default: now + 2 polls, so that every worker knows it)",
+    )  # fmt: skip
+    parser.add_argument("--poll", type=duration, metavar="DURATION", help="the job's poll interval (default: 10s)")
+    parser.add_argument(
+        "--no_check", action="store_true",
+        help="do not try the versions here first; the job still decides, and the release says that it was not tried",
+    )  # fmt: skip
+    add_admission_options(parser)
+    add_actor_option(parser)
+    add_store_options(parser)
+
+
+def start_us(options: argparse.Namespace, place: Place) -> int:
+    """The event time from which a release serves, microseconds since 1970."""
+    if options.effective_from is not None:
+        return int(options.effective_from)
+    return times.now_us() + 2 * int(options.poll or place.poll_us)
+
+
+def evidence_of(text: str, options: argparse.Namespace, accepted: str = "") -> str:
+    """The evidence of a release, which says where its versions were not tried, and what a person accepted."""
+    return "; ".join(part for part in (text, NOT_CHECKED if options.no_check else "", accepted) if part)
+
+
+def _release(options: argparse.Namespace) -> None:
+    place = find_place(options)
+    history = place.store.releases()
+    split_on = options.split_on or "event_id"
+    draft = place.store.draft_release(
+        champion=options.champion,
+        challengers=options.challengers,
+        shadows=options.shadows,
+        effective_from_us=start_us(options, place),
+        split_on=split_on,
+        salt=options.salt or _salt(history, options.challengers, split_on),
+        by=options.by,
+        reason=options.reason,
+        evidence=evidence_of(options.evidence, options, ACCEPTED if options.accept_output_change else ""),
+    )
+    admission = None if options.no_check else admission_at(place, job_columns(options))
+    if not options.accept_output_change:
+        _refuse_output_change(options, place, draft, history, admission)
+    if admission is not None:
+        refusal = checked_release(admission, draft)
+        if refusal is not None:
+            refuse(options, "released", refusal)
+        # Trying the versions may have taken minutes: every worker is still to know the release before its time.
+        draft = replace(draft, effective_from_us=start_us(options, place), at_us=times.now_us())
+    began_us = times.now_us()
+    written = place.store.append(draft)
+    clocks = clock_findings(place.store, history, written, began_us, times.now_us())
+    record(options, place, "release", written)
+    _refuse_withdrawn_meanwhile(place, written)
+    follows = taken_over_by([*history, written], written)
+    say(options, written, {"taken_over_by": told(follows), "clocks": clocks})
+
+
+def _refuse_withdrawn_meanwhile(place: Place, written: Release) -> None:
+    """A version that is withdrawn at the same moment: whoever withdraws reads the releases again, and so is this one.
+
+    Raises:
+        StoreError: one was, or is about to be.
+    """
+    for version in written.versions:
+        withdrawal = place.store.withdrawal(version)
+        if withdrawal is not None:
+            found = f"release {written.sequence} is written, but its version {version!r} {withdrawal}"
+            raise StoreError(f"{found}; unless halflife models list still has it, release another version")
+
+
+def _refuse_output_change(
+    options: argparse.Namespace, place: Place, draft: Release, history: list[Release], admission: Admission | None
+) -> None:
+    """End the verb with 1 where scores would change their meaning without anybody having said so."""
+
+    def labels(version: str) -> Sequence[str]:
+        return () if admission is None else admission.check_version(version).labels
+
+    before = release_in_force(history, draft.effective_from_us)
+    found = output_change(place.store, draft, before, labels)
+    if found is None:
+        return
+    detail = f"{found}; expected: the same output and positive class, or --accept_output_change"
+    if options.json:
+        print_json({"released": False, "reason": "output_change", "detail": detail})
+        raise Refused
+    raise Refused(f"not released: {detail}")
+
+
+def checked_release(admission: Admission, release: Release) -> Verdict | None:
+    """What admission has against a release; None where a job would admit it."""
+    outcome = admission.admit_release(release)
+    return outcome.verdict if isinstance(outcome, Refusal) else None
+
+
+def refuse(options: argparse.Namespace, what: str, verdict: Verdict) -> NoReturn:
+    """End the verb with 1: a version may not serve."""
+    if options.json:
+        said = {"version": verdict.version, "reason": verdict.reason, "detail": verdict.detail}
+        print_json({what: False, **said})
+        raise Refused
+    raise Refused(
+        f"not {what}: version {verdict.version!r}: {verdict.reason}: {verdict.detail}; --no_check leaves it to the job"
+    )
+
+
+def record(options: argparse.Namespace, place: Place, action: str, written: Release) -> None:
+    """The entry of the access log for a release."""
+    versions = ",".join(written.versions)
+    place.store.record_access(action, options.by, release=written.sequence, versions=versions, reason=written.reason)
+
+
+def told(release: Release | None) -> dict[str, Any] | None:
+    """What is said of another release: which, what it serves, and when."""
+    if release is None:
+        return None
+    at = times.format_time_us(release.effective_from_us)
+    return {"release": release.sequence, "champion": release.champion, "effective_from": at}
+
+
+def say(options: argparse.Namespace, written: Release, more: Mapping[str, Any]) -> None:
+    """Show what was written, which release takes over from it, and what tells of clocks that differ."""
+    document = release_document(parse_release(release_document(written)))
+    if written.effective_from_us < written.at_us:
+        note("its time has begun: events scored before a worker knows it keep the release that served them")
+    for line in more["clocks"]:
+        note(line)
+    if options.json:
+        print_json({**document, **more})
+        return
+    shares = ", ".join(f"{each.version} {each.share:.4g}" for each in written.challengers)
+    print_pairs(
+        [
+            ("release", written.sequence),
+            ("effective from", document["effective_from"]),
+            ("champion", written.champion),
+            ("challengers", shares),
+            ("shadows", ", ".join(written.shadows)),
+            ("split on", written.split_on if written.challengers else None),
+            ("salt", written.salt if written.challengers else None),
+            ("by", written.by),
+            ("reason", written.reason),
+        ]
+    )
+    follows = more["taken_over_by"]
+    if follows is not None:
+        at, sequence = follows["effective_from"], follows["release"]
+        note(f"from {at} on release {sequence} takes over, with champion {follows['champion']!r}")
+
+
+def _salt(history: list[Release], challengers: list[Challenger], split_on: str) -> str:
+    """The last release's salt where a challenger of it goes on: its share then only grows or shrinks."""
+    if history and history[-1].split_on == split_on:
+        before = {each.version for each in history[-1].challengers}
+        if before & {each.version for each in challengers}:
+            return history[-1].salt
+    return secrets.token_hex(8)

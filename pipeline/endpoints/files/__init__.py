@@ -1,0 +1,1 @@
+"""Files as input and output, on every file system that Beam knows."""

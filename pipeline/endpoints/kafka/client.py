@@ -1,0 +1,96 @@
+"""What all clients of Kafka share: settings, secrets from the environment, and what to make of their troubles."""
+
+import logging
+import os
+import re
+import time
+from typing import Any
+
+from pipeline.endpoints.kafka.address import KafkaAddress, variable_of
+from pipeline.endpoints.matching import NoInput
+
+_LOG = logging.getLogger(__name__)
+# librdkafka reports every failed attempt to connect, many a second; one line a minute says as much.
+_REPEAT_SECONDS = 60.0
+_DEFAULT_GROUP = "halflife"
+# Fetched ahead per consumer; librdkafka's default is 64 MB, and a process may hold several.
+_AHEAD_KB = 16_384
+LARGEST_RECORD = 32 * 1024 * 1024
+_VARYING = re.compile(r"\(after \d+ms.*|\d+/\d+ brokers|ipv[46]#\S+")
+
+
+class TopicUnreadable(NoInput):
+    """The broker does not answer or refuses, or the topic is not there; the message names both."""
+
+
+def client_settings(address: KafkaAddress) -> dict[str, Any]:
+    """librdkafka's settings for any client of this address, with secrets from this process's environment.
+
+    Raises `TopicUnreadable` where a variable that the address names is not set.
+    """
+    found = {name: value_of(name, value, address) for name, value in address.client}
+    return {"bootstrap.servers": address.bootstrap, "log_level": 2, **found}
+
+
+def consumer_settings(address: KafkaAddress) -> dict[str, Any]:
+    """librdkafka's settings for a consumer of this address. Raises `TopicUnreadable` for a secret that is not there."""
+    return {
+        "group.id": address.group or _DEFAULT_GROUP,
+        "enable.auto.commit": False,
+        "enable.partition.eof": True,
+        # Offsets that are not there any more are an error that is looked into, not silently jumped over.
+        "auto.offset.reset": "error",
+        # Off by default: damaged records would pass for good ones.
+        "check.crcs": True,
+        "queued.max.messages.kbytes": _AHEAD_KB,
+        "fetch.message.max.bytes": LARGEST_RECORD,
+        "receive.message.max.bytes": 2 * LARGEST_RECORD,
+    } | client_settings(address)
+
+
+def value_of(name: str, value: str, address: KafkaAddress) -> str:
+    """A setting's value, from this process's environment where it is `${NAME}`. Raises `TopicUnreadable`."""
+    variable = variable_of(value)
+    if variable is None:
+        return value
+    if not os.environ.get(variable):
+        raise TopicUnreadable(f"{address.public}: environment variable {variable} for {name} is not set")
+    return os.environ[variable]
+
+
+def refused_setting(address: KafkaAddress, error: Exception) -> TopicUnreadable:
+    """What a client says of a setting that it does not know, or whose value is not allowed."""
+    said = error.args[0].str() if hasattr(error.args[0], "str") else str(error)
+    return TopicUnreadable(f"{address.public}: {said}")
+
+
+class Troubles:
+    """What a client reports from the background: logged without repeating, and kept to say why nothing came.
+
+    `lasting` is a trouble that no wait will mend, `latest` the last one that says something about the broker.
+    """
+
+    def __init__(self, address: KafkaAddress) -> None:
+        self._address = address
+        self._said: dict[str, float] = {}
+        self.lasting, self.latest = "", ""
+
+    def heard(self, error: Any) -> None:
+        """Takes what librdkafka's error callback, or an error in place of a record, says."""
+        from confluent_kafka import KafkaError
+
+        lasting = (KafkaError.UNKNOWN_TOPIC_OR_PART, KafkaError.TOPIC_AUTHORIZATION_FAILED, KafkaError._AUTHENTICATION)
+        text = error.str()
+        if error.fatal() or error.code() in lasting:
+            self.lasting = text
+        if error.code() != KafkaError._ALL_BROKERS_DOWN:
+            self.latest = text
+        pattern, now = _VARYING.sub("", text), time.monotonic()
+        if now - self._said.get(pattern, -_REPEAT_SECONDS) >= _REPEAT_SECONDS:
+            self._said[pattern] = now
+            _LOG.warning("%s: %s", self._address.public, text)
+
+    def check(self) -> None:
+        """Raises `TopicUnreadable` for a trouble that lasts."""
+        if self.lasting:
+            raise TopicUnreadable(f"{self._address.public}: {self.lasting}")

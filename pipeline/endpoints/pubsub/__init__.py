@@ -1,0 +1,1 @@
+"""Subscriptions and topics of Pub/Sub."""

@@ -1,0 +1,25 @@
+"""What a run tells of its own start: its id, who started it, and the spec as it may be shown."""
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from models.redaction import hide_secrets, hide_values
+from pipeline.command_line.parsing import actor
+from schemas.job import Start
+
+
+def start_of(document: Mapping[str, Any], run: str | None) -> Start:
+    """The start of a job with that resolved spec; without `run` each start from what is built makes its own id."""
+    return Start(run, actor(), json.dumps(public_document(document), ensure_ascii=False))
+
+
+def public_document(value: Any) -> Any:
+    """A document whose texts are without credentials in URLs, their queries, and the values of secret variables."""
+    if isinstance(value, Mapping):
+        return {key: public_document(inner) for key, inner in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [public_document(inner) for inner in value]
+    if isinstance(value, str):  # a path with a question mark is no URL
+        return hide_secrets(value) if "://" in value else hide_values(value)
+    return value

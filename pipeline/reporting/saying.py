@@ -1,0 +1,65 @@
+"""What a run says to people, and what becomes of its errors."""
+
+import sys
+from collections.abc import Callable, Mapping
+from typing import Any, TextIO
+
+from models.errors import one_line
+from pipeline.reporting.printer import (
+    complain,
+    complain_of,
+    log_to_stderr,
+    note,
+    only_our_output,
+    print_line,
+    print_traceback,
+)
+from schemas.job import Job
+from schemas.validation import SpecError
+
+_UNCONNECTED = ("labels", "explain")
+_UNCONNECTED_SINKS = ("quality",)
+
+
+def guarded(
+    work: Callable[[], None], verbose: bool, expected: tuple[type[Exception], ...], as_json: bool = False
+) -> int:
+    """Runs `work`; its errors become one line on standard error and an exit code, with `verbose` a traceback.
+
+    `expected`: errors whose own words are made for people.
+    """
+    log_to_stderr(verbose)
+    try:
+        with only_our_output(native=as_json):  # else worker processes may have records to print
+            work()
+    except SpecError as error:
+        return complain_of(error)
+    except expected as error:
+        return complain(one_line(error), 1)  # Beam adds the step, and to some a traceback
+    except Exception as error:  # whatever else a runner raises: one line for people, all of it with --verbose
+        if verbose:
+            print_traceback(error)
+        return complain(f"{one_line(error)}; --verbose shows where", 1)
+    return 0
+
+
+def say(text: str) -> None:
+    """A remark on standard error, for people only: none in a pipe."""
+    if sys.stderr.isatty():
+        print_line(text, sys.stderr)
+
+
+def say_unconnected(document: Mapping[str, Any]) -> None:
+    """Says, in a pipe too, what the spec asks for and this version does not do: silence would mislead."""
+    places = [section for section in _UNCONNECTED if section in document]
+    places += [f"sinks.{name}" for name in _UNCONNECTED_SINKS if name in document.get("sinks", {})]
+    for place in places:
+        note(f"note: {place} is in the spec, but this version does not act on it")
+
+
+def say_where(job: Job, stream: TextIO) -> None:
+    """Where the records of a run are."""
+    for name in ("scores", "audit", "drift", "dead_letters"):
+        uri = getattr(job.sinks, name)
+        if uri is not None:
+            print_line(f"  {name.replace('_', ' '):<12}  {uri}", stream)

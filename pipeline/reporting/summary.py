@@ -1,0 +1,178 @@
+"""What a run did, in counts that must add up."""
+
+import json
+import sys
+from collections.abc import Mapping
+from typing import Any
+
+from pipeline.reporting import durable
+from pipeline.reporting.outcomes import Examples, letter_errors, release_outcomes
+from pipeline.reporting.printer import print_line
+from schemas.dead_letter_stages import DECODE, FEATURES, OF_EVENTS, STAGES, Stage
+from transforms.flow import metrics
+
+
+class SummaryUnwritable(Exception):
+    """The file of `--summary` cannot be written; the message names it."""
+
+
+class CountsDoNotAdd(Exception):
+    """Records went missing or were invented between two stages; the message has the figures."""
+
+
+def summarise(
+    counts: Mapping[str, int],
+    seconds: float,
+    startup_seconds: float,
+    job: Mapping[str, Any],
+    run_id: str,
+    examples: Examples | None = None,
+) -> dict[str, Any]:
+    """The summary document (docs/design.md §9) from the job's counters.
+
+    `seconds` is wall time from the start of the process, `startup_seconds` the part before the first event is
+    decoded plus the admission of models.
+    """
+    decoded = counts.get(metrics.EVENTS_DECODED, 0)
+    steady = max(seconds - startup_seconds, 1e-9)
+    return {
+        "run": run_id,
+        "records_read": counts.get(metrics.RECORDS_READ, 0),
+        "decoded": decoded,
+        "scored": counts.get(metrics.EVENTS_SCORED, 0),
+        "receipts": counts.get(metrics.RECEIPTS_WRITTEN, 0),
+        "dead_letters": metrics.letters_by_stage(counts, STAGES),
+        "late": counts.get(metrics.EVENTS_LATE, 0),
+        "features_over_limit": metrics.by_rest(metrics.OVER_LIMIT_PREFIX, counts),
+        "unseen_categories": _unseen(counts),
+        "records_deleted": metrics.by_rest(metrics.RECORDS_DELETED_PREFIX, counts),
+        "versions": _versions(counts),
+        "releases": _by_release(counts),
+        "releases_admitted": counts.get(metrics.RELEASES_ADMITTED, 0),
+        "releases_refused": counts.get(metrics.RELEASES_REFUSED, 0),
+        "release_outcomes": release_outcomes(counts, examples or {}),
+        "dead_letter_errors": letter_errors(counts),
+        "shadow_scores_failed": counts.get(metrics.SHADOW_SCORES_FAILED, 0),
+        "seconds": round(seconds, 3),
+        "events_per_second": round(decoded / seconds, 1) if seconds else 0.0,
+        "timing": {
+            "startup_seconds": round(startup_seconds, 3),
+            "steady_seconds": round(steady, 3),
+            "steady_events_per_second": round(decoded / steady, 1),
+        },
+        "job": dict(job),
+    }
+
+
+def _unseen(counts: Mapping[str, int]) -> dict[str, dict[str, int]]:
+    """{version: {input: scores}} of values that are categories which the version's model never saw."""
+    found: dict[str, dict[str, int]] = {}
+    for name, number in metrics.by_rest(metrics.UNSEEN_PREFIX, counts).items():
+        version, column = name.split("/", 1)
+        found.setdefault(version, {})[column] = number
+    return found
+
+
+def _versions(counts: Mapping[str, int]) -> dict[str, dict[str, int]]:
+    versions: dict[str, dict[str, int]] = {}
+    for name, value in metrics.by_rest(metrics.SCORES_PREFIX, counts).items():
+        role, version = name.split("/", 1)
+        versions.setdefault(version, {})[role] = value
+    return versions
+
+
+def _by_release(counts: Mapping[str, int]) -> dict[str, int]:
+    prefix = metrics.RELEASE_PREFIX
+    sequences = {int(name.removeprefix(prefix)): value for name, value in counts.items() if name.startswith(prefix)}
+    return {str(sequence): sequences[sequence] for sequence in sorted(sequences)}
+
+
+def check_counts(summary: Mapping[str, Any]) -> None:
+    """Input records = decoded + dead letters of decode; decoded = scored + dead letters of the later stages.
+
+    Raises:
+        CountsDoNotAdd: they are not equal.
+    """
+    letters = summary["dead_letters"]
+    read, decoded, scored = summary["records_read"], summary["decoded"], summary["scored"]
+    _check_decoded(read, decoded, letters)
+    later = {stage: letters[stage] for stage in OF_EVENTS}
+    if decoded != scored + sum(later.values()):
+        raise CountsDoNotAdd(f"{decoded} decoded, but {scored} scored + dead letters {later}")
+    answered = sum(n for roles in summary["versions"].values() for role, n in roles.items() if role != "shadow")
+    if answered != scored:
+        raise CountsDoNotAdd(f"{scored} scored, but {answered} answers by version")
+
+
+def _check_decoded(read: int, decoded: int, letters: Mapping[Stage, int]) -> None:
+    if read != decoded + letters[DECODE]:
+        raise CountsDoNotAdd(f"{read} records read, but {decoded} decoded + {letters[DECODE]} dead letters of {DECODE}")
+
+
+def feature_counts(counts: Mapping[str, int], folder: str, run_id: str) -> dict[str, Any]:
+    """What `halflife features` did; `rows` are in the files of this run.
+
+    Raises:
+        CountsDoNotAdd: records read and records accounted for differ.
+    """
+    letters = metrics.letters_by_stage(counts, (DECODE, FEATURES))
+    read, decoded = counts.get(metrics.RECORDS_READ, 0), counts.get(metrics.EVENTS_DECODED, 0)
+    _check_decoded(read, decoded, letters)
+    rows = decoded - letters[FEATURES]
+    document = {"run": run_id, "records_read": read, "rows": rows, "dead_letters": letters, "out": folder}
+    return document | {"features_over_limit": metrics.by_rest(metrics.OVER_LIMIT_PREFIX, counts)}
+
+
+def feature_lines(counts: Mapping[str, Any]) -> str:
+    """The counts of `halflife features` for people."""
+    lost = sum(counts["dead_letters"].values())
+    rows = f"{counts['rows']:,} rows of {counts['records_read']:,} records ({lost:,} dead letters) in {counts['out']}"
+    return "\n".join([rows, *(f"{what}: {n:,}" for what, n in _lines_over_limit(counts))])
+
+
+def _lines_over_limit(counts: Mapping[str, Any]) -> list[tuple[str, int]]:
+    over = counts["features_over_limit"]
+    return [(f"{name} null, windows.max_values_per_tile exceeded", number) for name, number in over.items()]
+
+
+def check_summary(path: str) -> None:
+    """Looks whether the summary can be written, before the run spends time. Raises `SummaryUnwritable`."""
+    try:
+        durable.check_text(path)
+    except OSError as error:
+        raise SummaryUnwritable(f"--summary: {path} cannot be written: {error.strerror}") from None
+
+
+def write_summary(summary: Mapping[str, Any], path: str) -> None:
+    """Writes the summary as JSON, whole or not at all. Raises `OSError` if the file cannot be written."""
+    durable.write_text(path, json.dumps(summary, indent=2) + "\n")
+
+
+def print_summary(summary: Mapping[str, Any], stream: Any = None) -> None:
+    """A short table for people."""
+    out = stream or sys.stdout
+    steady = summary["timing"]["steady_events_per_second"]
+    rows = [
+        ("records read", f"{summary['records_read']:,}"),
+        ("events decoded", f"{summary['decoded']:,}"),
+        ("events scored", f"{summary['scored']:,}"),
+        ("receipts", f"{summary['receipts']:,}"),
+        ("late", f"{summary['late']:,}"),
+    ]
+    rows += [(name, f"{n:,}") for name, n in _lines_over_limit(summary)]
+    rows += [(f"dead letters, {stage}", f"{n:,}") for stage, n in summary["dead_letters"].items() if n]
+    rows += [(f"deleted before read, {place}", f"{n:,}") for place, n in summary["records_deleted"].items()]
+    for version, roles in summary["versions"].items():
+        rows += [(f"version {version}, {role}", f"{n:,}") for role, n in roles.items()]
+    for version, inputs in summary["unseen_categories"].items():
+        rows += [(f"{name} of a category that {version} never saw", f"{n:,}") for name, n in inputs.items()]
+    if summary["shadow_scores_failed"]:
+        rows.append(("scores that shadows failed to give", f"{summary['shadow_scores_failed']:,}"))
+    rows += [
+        ("releases admitted / refused", f"{summary['releases_admitted']} / {summary['releases_refused']}"),
+        ("seconds", f"{summary['seconds']:.1f} ({summary['timing']['startup_seconds']:.1f} of them starting)"),
+        ("events per second", f"{summary['events_per_second']:,.0f} (steady {steady:,.0f})"),
+    ]
+    width = max(len(name) for name, _ in rows)
+    for name, value in rows:
+        print_line(f"  {name:<{width}}  {value:>12}", out)

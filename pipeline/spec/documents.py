@@ -1,0 +1,213 @@
+"""Job files: YAML read strictly, and `--set` applied to it."""
+
+import json
+from collections.abc import Iterator, Sequence
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from models.errors import one_line
+from schemas.problems import Problems
+from schemas.validation import Absent, SpecError
+
+_LEAST_ROOM, _MOST_EXPANSION = 10_000, 4  # characters; and how many for one that is written
+_YAML = ("{", "[", '"', "'")
+EMBEDDED = Path(__file__).parents[1] / "jobs" / "flights.yaml"
+
+
+class _Loader(yaml.SafeLoader):
+    """Safe YAML in which times stay the text that was written: the spec has times of its own kind."""
+
+
+_Loader.yaml_implicit_resolvers = {
+    start: [(tag, pattern) for tag, pattern in resolvers if tag != "tag:yaml.org,2002:timestamp"]
+    for start, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
+}
+
+
+def read_yaml(text: str) -> Any:
+    """The one YAML document of a text.
+
+    Raises:
+        SpecError: mappings have the same key twice, of which PyYAML would silently take the last; or aliases explode.
+        yaml.YAMLError: it is no YAML.
+        RecursionError: it is nested too deeply, or in itself.
+    """
+    loader = _Loader(text)
+    try:
+        node = loader.get_single_node()
+        if node is None:
+            return None
+        _refuse_expansion(node, text)
+        problems = Problems()
+        problems.add(_repeats(node, ""))
+        problems.check()
+        return loader.construct_document(node)
+    finally:
+        loader.dispose()
+
+
+def _refuse_expansion(node: yaml.Node, text: str) -> None:
+    """Refuses a document whose aliases stand for much more than is written: what walks through it would not end."""
+    if _written_out(node, {}) > _LEAST_ROOM + _MOST_EXPANSION * len(text):
+        raise SpecError("", Absent("aliases (*name) that stand for too much"), "what they stand for, written out")
+
+
+def _written_out(node: yaml.Node, known: dict[int, int]) -> int:
+    """Characters of a document without aliases, and one for each value. Raises `RecursionError` for a circle."""
+    if isinstance(node, yaml.ScalarNode):
+        return 1 + len(node.value)
+    if id(node) not in known:
+        known[id(node)] = -1
+        parts = node.value if isinstance(node, yaml.SequenceNode) else [part for pair in node.value for part in pair]
+        known[id(node)] = 1 + sum(_written_out(part, known) for part in parts)
+    if known[id(node)] < 0:
+        raise RecursionError("recursion: an alias stands for what it is a part of")
+    return known[id(node)]
+
+
+def _repeats(node: yaml.Node, path: str) -> Iterator[SpecError]:
+    if isinstance(node, yaml.SequenceNode):
+        for index, item in enumerate(node.value):
+            yield from _repeats(item, f"{path}[{index}]")
+    if not isinstance(node, yaml.MappingNode):
+        return
+    lines: dict[str, int] = {}
+    for key, value in node.value:
+        if not isinstance(key, yaml.ScalarNode):
+            continue  # a key that is no text is refused by the schema
+        place, line = f"{path}.{key.value}" if path else key.value, key.start_mark.line + 1
+        if key.value in lines:
+            yield SpecError(place, Absent(f"given twice, in lines {lines[key.value]} and {line}"), "each key once")
+        lines.setdefault(key.value, line)
+        yield from _repeats(value, place)
+
+
+def read_document(path: Path | str | None) -> dict[str, Any]:
+    """The YAML document of a job file, or of the embedded flights job for None; a text may be a URI, such as gs://.
+
+    Raises:
+        SpecError: the file is absent, no YAML, or no mapping, or a key stands in it twice.
+    """
+    source = path or EMBEDDED
+    try:
+        document = read_yaml(_text_of(source))
+    except OSError as error:
+        said = error.strerror or one_line(error)
+        raise SpecError("--job", Absent(f"{str(source)!r}: {said}"), "a readable YAML file") from None
+    except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
+        raise SpecError("--job", Absent(f"{str(source)!r} is no YAML: {_yaml_problem(error)}"), "a YAML file") from None
+    if not isinstance(document, dict):
+        found = Absent(f"{str(source)!r} holds {'nothing' if document is None else repr(document)[:80]}")
+        raise SpecError("--job", found, "a mapping with the keys job, events, features, model")
+    return document
+
+
+def _yaml_problem(error: Exception) -> str:
+    """What is wrong in a YAML text, and where; PyYAML's own words repeat the lines with signs below them."""
+    mark = getattr(error, "problem_mark", None)
+    if mark is None:
+        return one_line(error)
+    context = getattr(error, "context", None)
+    within = f" ({context})" if context else ""
+    return f"line {mark.line + 1}, column {mark.column + 1}: {getattr(error, 'problem', '')}{within}"
+
+
+def _text_of(source: Path | str) -> str:
+    """The text of a file. Raises `OSError` also for a scheme that Beam has no file system for."""
+    if "://" not in str(source):
+        return Path(source).read_text(encoding="utf-8")
+    # Beam takes seconds to import: only a spec in a bucket needs it.
+    from apache_beam.io.filesystems import FileSystems
+
+    uri = str(source).removeprefix("file://")
+    try:
+        with FileSystems.open(uri) as stream:
+            return str(stream.read().decode("utf-8"))
+    except UnicodeDecodeError:
+        raise
+    except ValueError as error:  # Beam's word for an unknown scheme, and for a library that is not installed
+        raise OSError(one_line(error)) from None
+
+
+def settings_of(mapping: str) -> list[str]:
+    """The mapping of `--settings` as settings of `--set`, such as `{model.poll: 30s}` as `model.poll=30s`.
+
+    Raises:
+        SpecError: it is no YAML mapping.
+    """
+    try:
+        document = read_yaml(mapping)
+    except (yaml.YAMLError, RecursionError):
+        document = None
+    if not isinstance(document, dict):
+        raise SpecError("--settings", mapping, "a YAML mapping of paths to values, such as {model.poll: 30s}")
+    # JSON is YAML: what was read as a text stays one.
+    return [f"{path}={json.dumps(value)}" for path, value in document.items()]
+
+
+def apply_settings(document: dict[str, Any], settings: Sequence[str]) -> None:
+    """Applies `--set path=value` in place: dotted path, list positions as `[i]`, the value as `_value` reads it.
+
+    Raises:
+        SpecError: settings without `=`, or paths through something that is no mapping or list; all are named.
+    """
+    problems = Problems()
+    for setting in settings:
+        with problems.gathered():
+            path, separator, text = setting.partition("=")
+            if not separator or not path:
+                raise SpecError("--set", setting, "path=value, such as model.poll=30s")
+            _put(document, path, _value(text, setting))
+    problems.check()
+
+
+def _value(text: str, setting: str) -> Any:
+    """A text is the text, as it is written; numbers, `true`, `null`, and what is in brackets or quotes, are YAML's.
+
+    So a URI with a colon at its end is no mapping, and a path with ` #` in it goes on behind that.
+    """
+    try:
+        value = read_yaml(text)
+    except (yaml.YAMLError, RecursionError):
+        if text.lstrip().startswith(_YAML):
+            raise SpecError("--set", setting, "a value that is YAML") from None
+        return text
+    plain = not text.lstrip().startswith(_YAML) and isinstance(value, str | list | dict)
+    return text.strip() if plain else value
+
+
+def _put(document: Any, path: str, value: Any) -> None:
+    parts = _parts(path)
+    node = document
+    for part, following in pairwise(parts):
+        node = _step(node, part, path, [] if isinstance(following, int) else {})
+    last = parts[-1]
+    in_mapping = isinstance(node, dict) and isinstance(last, str)
+    in_list = isinstance(node, list) and isinstance(last, int) and last < len(node)
+    if not (in_mapping or in_list):
+        raise SpecError("--set", path, "a path into the job spec")
+    node[last] = value
+
+
+def _parts(path: str) -> list[str | int]:
+    """`features[0].size` as features, 0, size."""
+    parts: list[str | int] = []
+    for piece in path.split("."):
+        name, *places = piece.replace("]", "").split("[")
+        if not (name or places) or not all(place.isdecimal() for place in places):
+            raise SpecError("--set", path, "a dotted path with list positions as numbers, such as features[0].size")
+        parts += [*([name] if name else []), *(int(place) for place in places)]
+    return parts
+
+
+def _step(node: Any, part: str | int, path: str, empty: Any) -> Any:
+    if isinstance(node, dict) and isinstance(part, str):
+        if node.get(part) is None:
+            node[part] = empty
+        return node[part]
+    if isinstance(node, list) and isinstance(part, int) and part < len(node):
+        return node[part]
+    raise SpecError("--set", path, "a path into the job spec")

@@ -1,0 +1,145 @@
+"""The job spec: from a document to a frozen `Job`, every error with its path, its value and what is allowed."""
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any, cast
+
+from pipeline.spec.checks import column_errors, spec_errors
+from schemas.columns import ColumnKind
+from schemas.job import (
+    DriftSpec,
+    EventsSpec,
+    FeatureSpec,
+    FeaturesSpec,
+    Job,
+    ModelSpec,
+    SinksSpec,
+)
+from schemas.keys import defaults_of
+from schemas.problems import Problems
+from schemas.times import format_duration_us, format_time_us, parse_duration_us, parse_time_us
+from schemas.validation import all_errors
+
+_DEFAULTS = defaults_of("job")
+DEFAULT_POLL: str = _DEFAULTS["model.poll"]
+DEFAULT_ADMISSION_TIMEOUT: str = _DEFAULTS["model.admission_timeout"]
+# The spec travels in the graph, and options of services name files of the machine that starts the job.
+_OPTIONS = re.compile(r"^((?:kafka|pubsub)://[^?]*)\?.*")
+
+
+def parse_job(document: Mapping[str, Any], columns: Mapping[str, str]) -> Job:
+    """The job of a document that `validate(document, "job")` accepts, with the types of its event columns.
+
+    Raises:
+        SpecError: what a schema cannot say is wrong: times, unknown columns, features that contradict themselves.
+    """
+    problems = Problems()
+    problems.add(spec_errors(document))
+    problems.add(column_errors(document, columns))
+    problems.check()
+    windows, drift, sinks = (_filled(document, section) for section in ("windows", "drift", "sinks"))
+    return Job(
+        name=document["job"],
+        events=_events(_filled(document, "events"), columns),
+        features=_features(document["features"], windows),
+        model=model_spec(document["model"]),
+        drift=DriftSpec(
+            window_us=parse_duration_us(drift["window"]),
+            allowed_lateness_us=parse_duration_us(drift["allowed_lateness"]),
+            segments=tuple(drift["segments"]),
+            psi_threshold=float(drift["psi"]),
+            ks_threshold=float(drift["ks"]),
+        ),
+        sinks=SinksSpec(
+            scores=sinks.get("scores"),
+            audit=sinks.get("audit"),
+            drift=sinks.get("drift"),
+            dead_letters=sinks.get("dead_letters"),
+            format=sinks["format"],
+        ),
+    )
+
+
+def model_spec(section: Mapping[str, Any]) -> ModelSpec:
+    """The `model` section of a valid document."""
+    model = _filled({"model": section}, "model")
+    return ModelSpec(
+        name=model["name"],
+        store=model["store"],
+        poll_us=parse_duration_us(model["poll"]),
+        allow_pickle=model["allow_pickle"],
+        max_bundle_bytes=model["max_bytes"],
+        trusted_key=model.get("trusted_key"),
+        admission_timeout_us=parse_duration_us(model["admission_timeout"]),
+    )
+
+
+def _filled(document: Mapping[str, Any], section: str) -> dict[str, Any]:
+    """A section of a valid document with the defaults of the keys that it does not state."""
+    unstated = {path.partition(".")[2]: value for path, value in _DEFAULTS.items() if path.startswith(f"{section}.")}
+    return unstated | (document.get(section) or {})
+
+
+def _events(events: Mapping[str, Any], columns: Mapping[str, str]) -> EventsSpec:
+    first_us, last_us = (parse_time_us(text) for text in events["time_range"])
+    return EventsSpec(
+        uri=_OPTIONS.sub(r"\1", events["uri"]),
+        format=events["format"],
+        event_id=events["event_id"],
+        event_time=events["event_time"],
+        subject=events.get("subject"),
+        max_out_of_orderness_us=parse_duration_us(events["max_out_of_orderness"]),
+        columns=tuple((name, cast(ColumnKind, kind)) for name, kind in columns.items()),
+        time_range_us=(first_us, last_us),
+        time_unit=events["time_unit"],
+    )
+
+
+def _features(features: Sequence[Any], windows: Mapping[str, Any]) -> FeaturesSpec:
+    return FeaturesSpec(
+        plain=tuple(feature for feature in features if isinstance(feature, str)),
+        windowed=tuple(_windowed(feature) for feature in features if not isinstance(feature, str)),
+        allowed_lateness_us=parse_duration_us(windows["allowed_lateness"]),
+        shards=windows["shards"],
+        max_tile_values=windows["max_values_per_tile"],
+    )
+
+
+def _windowed(feature: Mapping[str, Any]) -> FeatureSpec:
+    size_us, every_us = (parse_duration_us(feature[key]) for key in ("size", "every"))
+    return FeatureSpec(
+        feature["name"],
+        feature["key"],
+        feature.get("column"),
+        feature["aggregate"],
+        size_us,
+        every_us,
+        feature.get("q"),
+    )
+
+
+def job_document(document: Mapping[str, Any], job: Job) -> dict[str, Any]:
+    """The document with everything that was filled in, fit to run the same job again."""
+    resolved = dict(document)
+    resolved["events"] = {
+        **document["events"],
+        "max_out_of_orderness": format_duration_us(job.events.max_out_of_orderness_us),
+        "time_unit": job.events.time_unit,
+        "time_range": [format_time_us(time_us) for time_us in job.events.time_range_us],
+        "columns": dict(job.events.columns),
+    }
+    resolved["windows"] = {
+        "allowed_lateness": format_duration_us(job.features.allowed_lateness_us),
+        "shards": job.features.shards,
+        "max_values_per_tile": job.features.max_tile_values,
+    }
+    resolved["model"] = {**document["model"], "store": job.model.store, "poll": format_duration_us(job.model.poll_us)}
+    return resolved
+
+
+def checked(document: dict[str, Any]) -> dict[str, Any]:
+    """The document itself, once it satisfies the JSON Schema. Raises `SpecError` with all that is wrong."""
+    problems = Problems()
+    problems.add(all_errors(document, "job"))
+    problems.check()
+    return document

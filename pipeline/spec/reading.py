@@ -1,0 +1,26 @@
+"""A job spec as the command line names it: read, settings applied, paths expanded, and all its errors gathered."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from pipeline.spec.checks import spec_errors
+from pipeline.spec.documents import apply_settings, read_document
+from pipeline.spec.expansion import expand_paths
+from schemas.problems import Problems
+from schemas.validation import all_errors
+
+
+def read_spec(job: Path | str | None, settings: Sequence[str]) -> tuple[dict[str, Any], Problems]:
+    """The document, and what is wrong with it as far as it shows without a look at the places that it names.
+
+    Raises:
+        SpecError: there is no document in which anything else could be looked for.
+    """
+    document, problems = read_document(job), Problems()
+    with problems.gathered():
+        apply_settings(document, settings)
+    problems.add(all_errors(document, "job"))
+    expand_paths(document, problems)
+    problems.add(spec_errors(document, problems.sound))
+    return document, problems

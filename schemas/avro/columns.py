@@ -1,0 +1,256 @@
+"""The Arrow columns of Avro's types: from values read one by one, and from what the native decoder makes of them.
+
+A type that the native decoder (`pyruhvro` 0.4.0) does not know is given to it as one that is written the same way:
+bytes and decimals as texts, a named type where its name stands. Its columns then get their own types back.
+"""
+
+import json
+import re
+from collections.abc import Callable, Sequence
+from decimal import Context, Decimal
+from functools import lru_cache
+from typing import Any
+
+import pyarrow as pa
+
+from schemas.avro.schema import Node, Schema
+from schemas.avro.values import MAX_DIGITS
+
+# Deeper schemas are read value by value: the native decoder recurses.
+_NATIVE_DEPTH = 24
+_NATIVE_TYPES = 2_000
+_NATIVE_BRANCHES = 64
+# Cells that the native decoder may have to fill for what a block holds: a null of a wide record costs it them all.
+_NATIVE_CELLS = 2**28
+_IDENTIFIER = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_EXACT = Context(prec=2 * MAX_DIGITS)
+_PLAIN = {
+    "null": pa.null(),
+    "boolean": pa.bool_(),
+    "int": pa.int32(),
+    "long": pa.int64(),
+    "float": pa.float32(),
+    "double": pa.float64(),
+    "bytes": pa.binary(),
+    "string": pa.string(),
+    "enum": pa.string(),
+    "fixed": pa.binary(),
+}
+_UNITS = {"millis": "ms", "micros": "us", "nanos": "ns"}
+_AS_IT_IS = frozenset({"date", "timestamp-millis", "timestamp-micros"})  # logical types that the native decoder knows
+
+
+def arrow_type(node: Node) -> pa.DataType:
+    """The type of a column of plain values."""
+    if node.logical == "date":
+        return pa.date32()
+    if node.logical == "decimal":
+        return pa.decimal256(MAX_DIGITS, node.scale) if node.precision <= MAX_DIGITS else pa.string()
+    if node.logical == "uuid":
+        return pa.string()
+    kind, _, unit = node.logical.rpartition("-")
+    if kind:
+        return pa.timestamp(_UNITS[unit], None if kind.startswith("local") else "UTC")
+    return _PLAIN[node.kind]
+
+
+def of_values(node: Node, values: Sequence[Any]) -> pa.Array:
+    """The column of what `avro_values.read_record` reads of a field. A record, array or map is a struct without
+    fields; a union of several types beside null is a sparse union with its branches in their order."""
+    if node.kind in ("record", "array", "map"):
+        return pa.array([None if value is None else {} for value in values], pa.struct([]))
+    if node.kind == "union":
+        return _of_union(node, values)
+    wanted = arrow_type(node)
+    if node.logical == "decimal":
+        values = [_decimal(value, node.scale) for value in values]
+        return pa.array([_plain_text(one) for one in values] if pa.types.is_string(wanted) else values, wanted)
+    if pa.types.is_timestamp(wanted):
+        return pa.array(values, pa.int64()).view(wanted)
+    if pa.types.is_date32(wanted):
+        return pa.array(values, pa.int32()).view(wanted)
+    return pa.array(values, wanted)
+
+
+def _plain_text(value: Decimal | None) -> str | None:
+    return None if value is None else f"{value:f}"
+
+
+def _decimal(value: bytes | None, scale: int) -> Decimal | None:
+    """The number of a decimal's bytes. Raises `ValueError` for one that Arrow has no room for."""
+    if value is None:
+        return None
+    unscaled = int.from_bytes(value, "big", signed=True)
+    if abs(unscaled) >= 10**MAX_DIGITS:
+        raise ValueError(f"a decimal of more than {MAX_DIGITS} digits")
+    return Decimal(unscaled).scaleb(-scale, _EXACT)
+
+
+def _of_union(node: Node, values: Sequence[Any]) -> pa.Array:
+    if not node.several:
+        inner = [child for child in node.children if child.kind != "null"]
+        return of_values(inner[0], values) if inner else pa.nulls(len(values))
+    if len(node.children) > _NATIVE_BRANCHES:
+        return pa.array([{} for _ in values], pa.struct([]))
+    codes = pa.array([code for code, _ in values], pa.int8())
+    children = [
+        of_values(child, [value if code == place else None for code, value in values])
+        for place, child in enumerate(node.children)
+    ]
+    return pa.UnionArray.from_sparse(codes, children)
+
+
+def native_schema(schema: Schema) -> str | None:
+    """The schema (JSON) that the native decoder can read the same bytes by; None where there is none, or where it
+    would not be safe: a type within itself, deep nesting, items that take no bytes."""
+    if schema.recursive or schema.depth > _NATIVE_DEPTH:
+        return None
+    for node in schema.nodes:
+        if node.kind == "fixed" or (node.kind == "array" and node.children[0].empty) or not _is_named_well(node):
+            return None
+    budget = _Budget(_NATIVE_TYPES)
+    try:
+        return json.dumps(_native(schema.root, budget))
+    except _TooWide:
+        return None
+
+
+def _is_named_well(node: Node) -> bool:
+    if len(node.children) > _NATIVE_BRANCHES and node.kind == "union":
+        return False
+    return all(_IDENTIFIER.fullmatch(name) for name in node.names) and not (node.kind == "record" and not node.names)
+
+
+class _TooWide(Exception):
+    """A schema that is too large once each name is replaced by what it stands for."""
+
+
+class _Budget:
+    """Counts types, and gives each that needs one a name of its own."""
+
+    def __init__(self, types: int) -> None:
+        self._left = types
+
+    def take(self) -> str:
+        self._left -= 1
+        if self._left < 0:
+            raise _TooWide
+        return f"T{self._left}"
+
+
+def _native(node: Node, budget: _Budget) -> Any:
+    name = budget.take()
+    if node.kind == "union":
+        wrapped = _wrapped(node)
+        branches = [(_native(child, budget), place in wrapped) for place, child in enumerate(node.children)]
+        return [_record_of(branch, budget.take()) if is_wrapped else branch for branch, is_wrapped in branches]
+    if node.kind == "record":
+        named = zip(node.names, node.children, strict=True)
+        fields = [{"name": own, "type": _native(child, budget)} for own, child in named]
+        return {"type": "record", "name": name, "fields": fields}
+    if node.kind in ("array", "map"):
+        return {"type": node.kind, "items" if node.kind == "array" else "values": _native(node.children[0], budget)}
+    if node.kind == "enum":
+        return {"type": "enum", "name": name, "symbols": list(node.names)}
+    if node.logical in _AS_IT_IS:
+        return {"type": node.kind, "logicalType": node.logical}
+    return "string" if node.kind == "bytes" else node.kind
+
+
+def _record_of(native: Any, name: str) -> dict[str, Any]:
+    """A record with one field, which is written as the field alone."""
+    return {"type": "record", "name": name, "fields": [{"name": "of", "type": native}]}
+
+
+@lru_cache(maxsize=4096)
+def _wrapped(node: Node) -> frozenset[int]:
+    """The branches of a union that would be of one type with a branch before them: a union has each type once."""
+    kinds = ["string" if child.kind == "bytes" else child.kind for child in node.children]
+    named = ("record", "enum", "fixed")
+    return frozenset(place for place, kind in enumerate(kinds) if kind not in named and kind in kinds[:place])
+
+
+@lru_cache(maxsize=256)
+def cells_per_byte(schema: Schema) -> int:
+    """The most cells that the native decoder fills for one byte of a schema that it can read."""
+    unions = (_width(node) for node in schema.nodes if node.kind == "union")
+    nulls = (sum(_width(child) for child in node.children if child.empty) for node in schema.nodes)
+    return max(1, *unions, *nulls) if schema.nodes else 1
+
+
+def is_affordable(schema: Schema, size: int) -> bool:
+    """Whether so many bytes cannot make the native decoder fill more cells than a process has room for."""
+    return size * cells_per_byte(schema) <= _NATIVE_CELLS
+
+
+def _width(node: Node) -> int:
+    """Cells of one value: a null has a cell in each column of the record that it stands for."""
+    if node.kind in ("record", "union"):
+        return 1 + sum(_width(child) for child in node.children)
+    return 1
+
+
+def finished(node: Node, values: pa.Array) -> pa.Array:
+    """A column of the native decoder in the type of its own. Raises `ValueError` for a value that has no place."""
+    if not _differs(node):
+        return values
+    return _FINISHING.get(node.kind, _finished_plain)(node, values)
+
+
+@lru_cache(maxsize=4096)
+def _differs(node: Node) -> bool:
+    """Whether what the native decoder makes of a type is not its own already."""
+    own = bool(node.logical) and node.logical not in _AS_IT_IS and node.logical != "uuid"
+    return (
+        own
+        or node.kind == "bytes"
+        or (node.kind == "union" and bool(_wrapped(node)))
+        or any(_differs(child) for child in node.children)
+    )
+
+
+def _finished_plain(node: Node, values: pa.Array) -> pa.Array:
+    if node.logical == "decimal":
+        return of_values(node, values.view(pa.binary()).to_pylist())
+    return values.view(arrow_type(node))
+
+
+def _finished_record(node: Node, values: pa.Array) -> pa.Array:
+    children = [finished(child, values.field(place)) for place, child in enumerate(node.children)]
+    fields = [pa.field(name, child.type) for name, child in zip(node.names, children, strict=True)]
+    return pa.StructArray.from_arrays(children, fields=fields, mask=values.is_null())
+
+
+def _finished_array(node: Node, values: pa.Array) -> pa.Array:
+    items = finished(node.children[0], values.values)
+    return pa.ListArray.from_arrays(_offsets(values), items, mask=values.is_null() if values.null_count else None)
+
+
+def _finished_map(node: Node, values: pa.Array) -> pa.Array:
+    items = finished(node.children[0], values.items)
+    mask = values.is_null() if values.null_count else None
+    return pa.MapArray.from_arrays(_offsets(values), values.keys, items, mask=mask)
+
+
+def _offsets(values: pa.Array) -> pa.Array:
+    return pa.Array.from_buffers(pa.int32(), len(values) + 1, [None, values.buffers()[1]], offset=values.offset)
+
+
+def _finished_union(node: Node, values: pa.Array) -> pa.Array:
+    inner = [child for child in node.children if child.kind != "null"]
+    if not pa.types.is_union(values.type):
+        return finished(inner[0], values)
+    wrapped = _wrapped(node)
+    fields = [values.field(place) for place in range(len(node.children))]
+    plain = [one.flatten()[0] if place in wrapped else one for place, one in enumerate(fields)]
+    children = [finished(child, one) for child, one in zip(node.children, plain, strict=True)]
+    names = [values.type.field(place).name for place in range(len(children))]
+    return pa.UnionArray.from_sparse(values.type_codes, children, names)
+
+
+_FINISHING: dict[str, Callable[[Node, pa.Array], pa.Array]] = {
+    "record": _finished_record,
+    "array": _finished_array,
+    "map": _finished_map,
+    "union": _finished_union,
+}

@@ -1,0 +1,180 @@
+"""Columns to Avro datums and back: whole blocks at a time, in native code (`pyruhvro`).
+
+A container block of n records is exactly the items of an Avro array without its framing, so a block is decoded as
+one datum of `{"rows": array<record>}`; encoding a batch gives one datum per row, and their concatenation is a block.
+"""
+
+import io
+import json
+from functools import lru_cache
+from itertools import repeat
+from typing import Any
+
+import fastavro
+import pyarrow as pa
+import pyruhvro
+
+from schemas.avro.columns import finished, is_affordable, native_schema, of_values
+from schemas.avro.schema import Schema, vetted
+from schemas.avro.values import Damage, Faults, read_record
+from schemas.formats.raw import DecodedRows, Unreadable
+
+AvroSchema = dict[str, Any] | list[Any] | str
+
+
+def zigzag_varint(value: int) -> bytes:
+    """Avro's encoding of a long (Avro specification 1.12, Binary Encoding)."""
+    value = (value << 1) ^ (value >> 63)
+    encoded = bytearray()
+    while value > 0x7F:
+        encoded.append(value & 0x7F | 0x80)
+        value >>= 7
+    encoded.append(value)
+    return bytes(encoded)
+
+
+@lru_cache(maxsize=256)
+def _block_schema(schema: str) -> str:
+    rows = {"type": "array", "items": json.loads(schema)}
+    return json.dumps({"type": "record", "name": "HalflifeBlock", "fields": [{"name": "rows", "type": rows}]})
+
+
+@lru_cache(maxsize=256)
+def _parsed(schema: str) -> Any:
+    return fastavro.parse_schema(json.loads(schema))
+
+
+_COLUMNAR_PRIMITIVES = {"null", "boolean", "int", "long", "float", "double", "string"}
+_COLUMNAR_LOGICAL = {None, "date", "timestamp-millis", "timestamp-micros"}
+
+
+def _is_columnar_type(node: AvroSchema) -> bool:
+    if isinstance(node, str):
+        return node in _COLUMNAR_PRIMITIVES
+    if isinstance(node, list):
+        return all(_is_columnar_type(branch) for branch in node)
+    if node.get("logicalType") not in _COLUMNAR_LOGICAL:
+        return False
+    kind = node["type"]
+    if kind == "record":
+        return all(_is_columnar_type(field["type"]) for field in node["fields"])
+    if kind in ("array", "map"):
+        return _is_columnar_type(node["items" if kind == "array" else "values"])
+    return kind == "enum" or _is_columnar_type(kind)
+
+
+@lru_cache(maxsize=256)
+def is_columnar(schema: str) -> bool:
+    """Whether the native coder knows every type of the record schema (JSON).
+
+    It does not know bytes, fixed, decimal, uuid, time-*, local-* and references to named types (pyruhvro 0.4.0
+    panics on them); such schemas are coded record by record with `fastavro`.
+    """
+    return _is_columnar_type(json.loads(schema))
+
+
+def encode_rows(batch: pa.RecordBatch, schema: str) -> pa.Array:
+    """Each row as one Avro datum of the record `schema` (JSON): a binary array of the batch's length."""
+    if is_columnar(schema):
+        return pyruhvro.serialize_record_batch(batch, schema, 1)[0]
+    datums, parsed = [], _parsed(schema)
+    for record in batch.to_pylist():
+        stream = io.BytesIO()
+        fastavro.schemaless_writer(stream, parsed, record)
+        datums.append(stream.getvalue())
+    return pa.array(datums, pa.binary())
+
+
+def joined_bytes(datums: pa.Array) -> pa.Buffer:
+    """The datums of a binary array back to back, without copying."""
+    offsets = datums.buffers()[1]
+    start = int(pa.Array.from_buffers(pa.int32(), 1, [None, offsets], offset=datums.offset)[0].as_py())
+    end_index = datums.offset + len(datums)
+    end = int(pa.Array.from_buffers(pa.int32(), 1, [None, offsets], offset=end_index)[0].as_py())
+    return datums.buffers()[2].slice(start, end - start)
+
+
+def decode_block(data: bytes, count: int, schema: str) -> DecodedRows:
+    """The `count` records of the record `schema` (JSON) that `data` holds back to back.
+
+    Never raises for bad data. A record with a value that its type does not have, such as a text that is no UTF-8, or
+    that is nested too deep is unreadable by itself; where a record does not even end where it should, the bytes from
+    it on are one unreadable piece. Columns have the types of `avro_columns`; records, arrays and maps may be structs
+    without fields.
+
+    Raises:
+        MalformedSchema: it is no schema that data can be read by (`avro_schema.vetted`).
+    """
+    whole = vetted(schema)
+    native = _native_schema(schema)
+    if native is not None and is_affordable(whole, len(data)):
+        rows = _decode_natively(data, count, whole, native)
+        if rows is not None:
+            return rows
+    return _decode_one_by_one(data, count, whole)
+
+
+@lru_cache(maxsize=256)
+def _native_schema(schema: str) -> str | None:
+    return native_schema(vetted(schema))
+
+
+def _decode_natively(data: bytes, count: int, schema: Schema, native: str) -> DecodedRows | None:
+    """All records at once; None where one of them may be bad, which the slow path finds and says why."""
+    try:
+        wrapped = pyruhvro.deserialize_array([zigzag_varint(count) + data + b"\0"], _block_schema(native))
+        found = pa.RecordBatch.from_struct_array(wrapped.column(0).values)
+        columns = [finished(node, column) for node, column in zip(schema.root.children, found.columns, strict=True)]
+        rows = pa.RecordBatch.from_arrays(columns, found.schema.names)
+        rows.validate(full=True)  # pyruhvro does not look whether a text is UTF-8
+        payloads = pyruhvro.serialize_record_batch(found, native, 1)[0]
+        # Encoding is canonical for nearly every writer, so equal bytes prove the record boundaries.
+        if len(rows) == count and joined_bytes(payloads).equals(pa.py_buffer(data)):
+            return DecodedRows(rows, payloads, ())
+    except Exception:  # whatever a decoder says of a stranger's bytes is no news of the job
+        return None
+    except BaseException as problem:
+        if type(problem).__name__ != _PANIC:
+            raise
+    return None
+
+
+# A panic of Rust code is no `Exception`, so that no one catches it by mistake; its class cannot be imported.
+_PANIC = "PanicException"
+
+
+def _decode_one_by_one(data: bytes, count: int, schema: Schema) -> DecodedRows:
+    """Record by record, knowing where each one ends; for damaged or unusual blocks only."""
+    records: list[list[Any]] = []
+    payloads: list[bytes] = []
+    skipped: list[Unreadable] = []
+    error, start, sure, sure_end = "", 0, 0, 0
+    for index in range(count):
+        faults = Faults()
+        try:
+            record, end = read_record(schema.root, data, start, faults)
+        except Damage as problem:
+            error = _unreadable(index, count, str(problem))
+            break
+        if faults.first:
+            if not skipped:
+                sure, sure_end = len(records), start
+            skipped.append(Unreadable(data[start:end], "MalformedAvro", _unreadable(index, count, faults.first)))
+        else:
+            records.append(record)
+            payloads.append(data[start:end])
+        start = end
+    if not error and start < len(data):
+        error = f"{len(data) - start} bytes follow the last of the {count} records their block declares"
+    if error and skipped:  # the boundaries do not add up, so all since the first bad record is in doubt
+        error, start, skipped = skipped[0].detail, sure_end, []
+        del records[sure:], payloads[sure:]
+    rest = [Unreadable(data[start:], "MalformedAvro", error)] if error else []
+    columns = iter(zip(*records, strict=True) if records else repeat((), len(schema.root.solid)))
+    arrays = [pa.nulls(len(records)) if node.empty else of_values(node, next(columns)) for node in schema.root.children]
+    rows = pa.RecordBatch.from_arrays(arrays, list(schema.root.names))
+    return DecodedRows(rows, pa.array(payloads, pa.binary()), (*skipped, *rest))
+
+
+def _unreadable(index: int, count: int, why: str) -> str:
+    return f"record {index + 1} of {count} in its block is unreadable: {why}"

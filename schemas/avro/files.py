@@ -1,0 +1,200 @@
+"""Avro container files as blocks: read with damage kept apart, written from columns."""
+
+import io
+import json
+import os
+from collections.abc import Iterator, Mapping
+from typing import IO, Any, NamedTuple
+
+import fastavro
+import pyarrow as pa
+from backports import zstd
+
+from schemas.avro.block_codecs import MAX_INFLATED_BYTES, inflate
+from schemas.avro.datums import joined_bytes, zigzag_varint
+from schemas.avro.record_datums import encode_records
+from schemas.avro.schema import vetted
+from schemas.formats.byte_windows import ByteWindow, Readable
+
+_MAGIC = b"Obj\x01"
+_SYNC_SIZE = 16
+_HEADER_BYTES = 64 * 1024 * 1024
+_JOINED_BYTES = 64 * 1024 * 1024
+MAX_RECORDS = 4 * 1024 * 1024
+"""Records that a container block may hold."""
+DAMAGE_BYTES = 16 * 1024 * 1024
+"""Bytes of a damaged stretch that are kept for its dead letter."""
+
+
+class AvroBlocks(NamedTuple):
+    """Consecutive blocks of one container file, decompressed and joined.
+
+    `data` holds so many `datums` of `schema` (JSON); `parts` has the (datums, bytes) of each block. A damaged stretch
+    has none, its bytes as they are in the file in `data` (the first `DAMAGE_BYTES`), and `error`.
+    """
+
+    schema: str
+    datums: int
+    data: bytes
+    offset: int
+    error: str
+    parts: tuple[tuple[int, int], ...] = ()
+
+
+def read_blocks(stream: Readable, target_records: int = 65_536) -> Iterator[AvroBlocks]:
+    """The blocks of a container file, joined up to about `target_records` records or 64 MiB each.
+
+    After damage it goes on at the next sync marker. An empty file has no blocks. Never raises for bad data:
+    damage is yielded as an `AvroBlocks` with `error` set and the original bytes in `data`. Memory: a block, and what
+    is joined.
+    """
+    return ContainerReader().blocks(stream, target_records)
+
+
+def read_metadata(stream: Readable) -> dict[bytes, bytes]:
+    """The metadata in the header of a container file; its schema is not looked into.
+
+    Raises:
+        EOFError, ValueError, OverflowError: it is no container file.
+    """
+    return _metadata(ByteWindow(stream))
+
+
+def _metadata(window: ByteWindow) -> dict[bytes, bytes]:
+    if window.take(len(_MAGIC)) != _MAGIC:
+        raise ValueError("it does not begin with 'Obj' and 1")
+    metadata = dict[bytes, bytes]()
+    while count := window.long():
+        if count < 0:
+            window.long()
+        for _ in range(abs(count)):
+            key = window.take(_bounded(window.long(), _HEADER_BYTES))
+            metadata[key] = window.take(_bounded(window.long(), _HEADER_BYTES))
+    return metadata
+
+
+class ContainerReader:
+    """Reads one container file, in one go or by the stretches between holes in it."""
+
+    def __init__(self) -> None:
+        self._schema, self._codec, self._sync = "", "null", b""
+        self._at = 0
+
+    def blocks(self, stream: Readable, target_records: int = 65_536) -> Iterator[AvroBlocks]:
+        """The blocks of the file, or of its next stretch; as `read_blocks`."""
+        window = ByteWindow(stream, self._at)
+        if not window.need(1):
+            return
+        if not self._sync or window.peek(len(_MAGIC)) == _MAGIC:
+            try:
+                self._read_header(window)
+            except _UNREADABLE as problem:
+                skipped = window.skip_past(self._sync, DAMAGE_BYTES) if self._sync else window.skip(_ALL, DAMAGE_BYTES)
+                yield AvroBlocks("", 0, skipped.head, self._at, f"not an Avro container file: {_words(problem)}")
+                if not self._sync:
+                    self._at = window.at
+                    return
+        elif self._at:
+            yield self._damage(window, "it begins in a hole of the file")
+        while window.need(1):
+            yield from self._intact(window, target_records)
+        self._at = window.at
+
+    def _read_header(self, window: ByteWindow) -> None:
+        """Commits where all of it is well. Raises what is in `_UNREADABLE`."""
+        metadata = _metadata(window)
+        sync = window.take(_SYNC_SIZE)
+        schema = metadata[b"avro.schema"].decode()
+        vetted(schema)
+        self._schema, self._codec = schema, metadata.get(b"avro.codec", b"null").decode() or "null"
+        self._sync = sync
+        window.commit()
+
+    def _intact(self, window: ByteWindow, target: int) -> Iterator[AvroBlocks]:
+        """Joined blocks up to so many records, and the damage behind them if there is some."""
+        data, parts, count, size, start, why = list[bytes](), list[tuple[int, int]](), 0, 0, window.at, ""
+        while not why and count < target and size < _JOINED_BYTES and window.need(1):
+            try:
+                records, datums = self._block(window)
+            except _UNREADABLE as problem:
+                why = _words(problem)
+                continue
+            data.append(datums)
+            parts.append((records, len(datums)))
+            count, size = count + records, size + len(datums)
+        if count:
+            yield AvroBlocks(self._schema, count, b"".join(data), start, "", tuple(parts))
+        if why:
+            yield self._damage(window, why)
+
+    def _block(self, window: ByteWindow) -> tuple[int, bytes]:
+        """The number of records of the next block, and its datums; commits. Raises what is in `_UNREADABLE`."""
+        records = window.long()
+        stored = window.take(_bounded(window.long(), MAX_INFLATED_BYTES))
+        if window.take(_SYNC_SIZE) != self._sync:
+            raise ValueError("expected sync marker not found")
+        datums = inflate(self._codec, stored)
+        # An event has an id and so at least a byte; a wild number would be believed by whoever reserves room for it.
+        if not 0 <= records <= len(datums):
+            raise ValueError(f"{records} records in {len(datums)} bytes")
+        if records > MAX_RECORDS:
+            raise ValueError(f"{records} records in one block; allowed: at most {MAX_RECORDS}")
+        window.commit()
+        return records, datums
+
+    def _damage(self, window: ByteWindow, why: str) -> AvroBlocks:
+        """The stretch from the last good block to behind the next sync marker."""
+        at, skipped = window.at, window.skip_past(self._sync, DAMAGE_BYTES)
+        kind = "block is truncated" if skipped.ended else "block is damaged"
+        more = f" ({skipped.size} bytes, of which the first are here)" if skipped.size > len(skipped.head) else ""
+        return AvroBlocks(self._schema, 0, skipped.head, at, f"{kind} at byte {at}{more}: {why}")
+
+
+# What framing and codecs raise for bytes that are not what they should be.
+_UNREADABLE = (ValueError, EOFError, LookupError, TypeError, OverflowError)
+_ALL = 2**62
+
+
+def _words(problem: BaseException) -> str:
+    return " ".join(str(problem).split())[:200] or type(problem).__name__
+
+
+def _bounded(size: int, limit: int) -> int:
+    if not 0 <= size <= limit:
+        raise ValueError(f"a stretch of {size} bytes; allowed: at most {limit}")
+    return size
+
+
+class AvroFileWriter:
+    """Writes batches into an Avro container file, one zstandard block per batch.
+
+    `schema` is the JSON of the record; batches must have its fields in its order. `metadata`: texts for the file's
+    header, by names that do not begin with `avro.`.
+    """
+
+    def __init__(
+        self, stream: IO[bytes], schema: str, level: int = 1, metadata: Mapping[str, str] | None = None
+    ) -> None:
+        self._stream, self._schema = stream, schema
+        self._sync = os.urandom(_SYNC_SIZE)
+        # Avro's zstandard codec has no checksum of its own, so damage would pass unseen without zstd's.
+        self._options: dict[int, int] = {
+            zstd.CompressionParameter.compression_level: level,
+            zstd.CompressionParameter.checksum_flag: 1,
+        }
+        header: dict[str, Any] = {"sync_marker": self._sync, "codec": "zstandard", "metadata": dict(metadata or {})}
+        buffer = io.BytesIO()
+        fastavro.writer(buffer, json.loads(schema), [], **header)
+        stream.write(buffer.getvalue())
+
+    def write(self, batch: pa.RecordBatch) -> None:
+        """Appends the batch as one block; an empty batch appends nothing."""
+        if batch.num_rows == 0:
+            return
+        data = zstd.compress(joined_bytes(encode_records(batch, self._schema)), options=self._options)
+        self._stream.write(zigzag_varint(batch.num_rows) + zigzag_varint(len(data)))
+        self._stream.write(data)
+        self._stream.write(self._sync)
+
+    def close(self) -> None:
+        """Nothing is held back: every batch is written as a whole block. The stream stays open."""

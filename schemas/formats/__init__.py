@@ -1,0 +1,1 @@
+"""Formats other than Avro, and what every format hands to decoding."""

@@ -1,0 +1,64 @@
+"""Serialised `tf.train.Example` records to columns, with tfx-bsl's decoder (imported when first used)."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from schemas.formats.raw import DecodedRows, Unreadable
+
+
+def decode_examples(records: Sequence[bytes], names: Sequence[str]) -> list[DecodedRows]:
+    """Each record's features `names` as columns of single values; a feature that is absent or empty is null.
+
+    A record that is no Example is unreadable with `MalformedExample`, one with several values in a feature that is
+    asked for with `WrongType`. tfx-bsl decodes a whole batch or fails: a failing batch is bisected. What comes of it
+    are several pieces, in order, as a feature may hold numbers in one record and texts in the next.
+    """
+    from tfx_bsl.coders.example_coder import ExamplesToRecordBatchDecoder
+
+    return _decode(ExamplesToRecordBatchDecoder(), list(records), list(names))
+
+
+def _decode(decoder: Any, records: list[bytes], names: list[str]) -> list[DecodedRows]:
+    if not records:
+        return []
+    try:
+        rows = _single_values(decoder.DecodeBatch(records), names)
+    except Exception as problem:  # whatever a decoder says of a stranger's bytes is a letter of theirs
+        if len(records) == 1:
+            error = "WrongType" if isinstance(problem, _SeveralValues) else "MalformedExample"
+            empty = pa.RecordBatch.from_pydict({name: pa.array([], pa.null()) for name in names})
+            return [DecodedRows(empty, pa.array([], pa.binary()), (Unreadable(records[0], error, str(problem)),))]
+        middle = len(records) // 2
+        return _decode(decoder, records[:middle], names) + _decode(decoder, records[middle:], names)
+    return [DecodedRows(rows, pa.array(records, pa.binary()), ())]
+
+
+class _SeveralValues(ValueError):
+    """A feature holds more than one value."""
+
+
+def _single_values(batch: pa.RecordBatch, names: list[str]) -> pa.RecordBatch:
+    arrays = []
+    for name in names:
+        index = batch.schema.get_field_index(name)
+        if index < 0 or pa.types.is_null(batch.column(index).type):
+            arrays.append(pa.nulls(batch.num_rows))
+            continue
+        lists = batch.column(index)
+        if (pc.max(pc.list_value_length(lists)).as_py() or 0) > 1:
+            raise _SeveralValues(f"feature {name!r} holds several values; one is allowed")
+        arrays.append(_first_values(lists))
+    return pa.RecordBatch.from_arrays(arrays, names)
+
+
+def _first_values(lists: pa.Array) -> pa.Array:
+    lengths = pc.fill_null(pc.list_value_length(lists), 0).to_numpy(zero_copy_only=False)
+    flat = lists.flatten()
+    positions = lengths.cumsum() - 1
+    values = flat.take(pa.array(positions, mask=lengths == 0, type=pa.int64()))
+    if pa.types.is_binary(values.type) or pa.types.is_large_binary(values.type):
+        return values.cast(pa.string())
+    return values

@@ -1,5 +1,0 @@
-"""Fixtures of the loading stories."""
-
-from tests.loading.gated import gated
-
-__all__ = ["gated"]

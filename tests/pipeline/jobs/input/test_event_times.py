@@ -1,0 +1,83 @@
+"""What passes as the time of an event, and epochs in another unit than the spec says."""
+
+from typing import Any
+
+import pytest
+
+from tests.pipeline.jobs.flows import Flow, container, json_lines, trip, trips
+
+NO_TIMES = [
+    *("2024", "1_000_000", "1700000000", "1700000000.5", "20240101", "2024-01-01", "2024-W01-1", "20240101T101010"),
+    *("2024-01-01T10", "1e9", "infinity", "2024-01-01+01:00", "٢٠٢٤-01-01T00:00:00Z"),
+]
+TIMES = ["2013-01-01t00:01:00z", "2013-01-01T00:01:00z", "2013-01-01t00:01:00Z", "2013-01-01T01:01:00.0+01:00",
+         "2013-01-01 00:01:00", "2013-01-01 00:01:00+00", " 2013-01-01T00:01Z"]  # fmt: skip
+
+
+@pytest.mark.parametrize("text", NO_TIMES)
+def test_text_that_does_not_say_its_time_is_a_letter(flow: Flow, text: str) -> None:
+    flow.feed(json_lines([trip(0), trip(1, at=text)]))
+    outcome = flow.run(flow.spec(time_unit="us"))
+    assert (outcome.summary["scored"], outcome.summary["dead_letters"]["decode"]) == (1, 1)
+    (letter,) = flow.letters()
+    assert letter["error"] == "MalformedTime"
+    assert "RFC 3339 text with date and time of day" in letter["detail"]
+
+
+@pytest.mark.parametrize("text", TIMES)
+def test_time_of_rfc_3339_is_read_however_it_is_written(flow: Flow, text: str) -> None:
+    flow.feed(json_lines([trip(1, at=text)]))
+    outcome = flow.run(flow.spec())
+    assert (outcome.code, outcome.summary["scored"]) == (0, 1), outcome
+
+
+NOW_S = 1_700_000_000
+EPOCHS: dict[str, tuple[list[float], dict[str, Any], str]] = {
+    "seconds by default": ([NOW_S, NOW_S + 60], {}, "s, by which at 1700000000 is 2023-11-14T22:13:20Z"),
+    "milliseconds by default": ([NOW_S * 1000 + 5], {}, "ms, by which at 1700000000005 is 2023-11-14T22:13:20.005"),
+    "seconds as milliseconds": ([NOW_S], {"time_unit": "ms"}, "s, by which at 1700000000 is"),
+    "fractions of seconds": ([NOW_S + 0.5], {}, "s, by which at 1700000000.5 is"),
+    "types stated": ([NOW_S], {"columns": {"delay": "number", "distance": "integer", "carrier": "string"}}, "s, by"),
+    "most of them": ([1_700_000_000_000_000, NOW_S, NOW_S], {}, "s, by which"),
+    "another range": ([NOW_S], {"time_range": ["2020-01-01", "2030-01-01"]}, "s, by which"),
+}
+
+
+@pytest.mark.parametrize("times", EPOCHS.values(), ids=EPOCHS)
+def test_epochs_of_another_unit_are_named(flow: Flow, times: tuple[list[float], dict[str, Any], str]) -> None:
+    numbers, events, says = times
+    flow.feed(json_lines(trip(number, at=at) for number, at in enumerate(numbers)))
+    outcome = flow.run(flow.spec(**events))
+    assert outcome.code == 2, outcome
+    assert outcome.err.startswith("halflife: events.time_unit: ")
+    assert says in outcome.err
+    assert "next: --set events.time_unit=" in outcome.err
+
+
+def test_epochs_of_another_unit_are_named_in_avro(flow: Flow) -> None:
+    fields = [{"name": "id", "type": "string"}, {"name": "at", "type": "long"}, {"name": "delay", "type": "double"},
+              {"name": "distance", "type": "long"}, {"name": "carrier", "type": "string"}]  # fmt: skip
+    flow.feed(container([trip(1, at=NOW_S * 1000)], {"type": "record", "name": "T", "fields": fields}))
+    outcome = flow.run(flow.spec("avro"))
+    assert (outcome.code, "ms, by which at" in outcome.err) == (2, True), outcome
+
+
+@pytest.mark.parametrize(
+    ("numbers", "events"),
+    [
+        ([NOW_S], {"time_unit": "s"}),
+        ([NOW_S * 1_000_000, NOW_S], {}),
+        ([NOW_S], {"time_range": ["1970-01-01", "1971-01-01"]}),
+        ([0, 60_000_000], {}),
+    ],
+    ids=["right", "one of two", "1970 is meant", "the first minutes of 1970"],
+)
+def test_times_that_may_be_meant_are_scored(flow: Flow, numbers: list[int], events: dict[str, Any]) -> None:
+    flow.feed(json_lines(trip(number, at=at) for number, at in enumerate(numbers)))
+    outcome = flow.run(flow.spec(**events))
+    assert (outcome.code, outcome.summary["scored"]) == (0, len(numbers)), outcome
+
+
+def test_input_of_microseconds_is_what_it_was(flow: Flow) -> None:
+    flow.feed(json_lines(trips(3)))
+    assert flow.run(flow.spec()).summary["scored"] == 3

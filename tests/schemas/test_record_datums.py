@@ -1,0 +1,86 @@
+"""Records to Avro files and back: everything that a scorer may have read keeps its value and its type."""
+
+import io
+import json
+from typing import Any
+
+import fastavro
+import pyarrow as pa
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from schemas.avro.files import AvroFileWriter
+from schemas.avro.record_datums import encode_records
+from schemas.records import FEATURE_VALUE_TYPE, FEATURES_TYPE, avsc
+from transforms.scoring.scoring import features_map
+
+FEATURES = [field for field in json.loads(avsc("Receipt"))["fields"] if field["name"] == "features"]
+SCHEMA = json.dumps({"type": "record", "name": "R", "fields": FEATURES})
+NAMES = [field.name for field in FEATURE_VALUE_TYPE]
+KINDS = (type(None), int, float, str, bytes)
+
+
+def features_of(rows: list[dict[str, Any]]) -> pa.RecordBatch:
+    """Rows of a record with features only, each value under the branch of its Python type."""
+    values = [value for row in rows for value in row.values()]
+    codes = [KINDS.index(type(value)) for value in values]
+    children = [
+        pa.array([value if place == code else None for value, code in zip(values, codes, strict=True)], field.type)
+        for place, field in enumerate(FEATURE_VALUE_TYPE)
+    ]
+    union = pa.UnionArray.from_sparse(pa.array(codes, pa.int8()), children, NAMES)
+    starts = [sum(len(row) for row in rows[:place]) for place in range(len(rows) + 1)]
+    keys = pa.array([name for row in rows for name in row], pa.string())
+    column = pa.MapArray.from_arrays(pa.array(starts, pa.int32()), keys, union, type=FEATURES_TYPE)
+    return pa.RecordBatch.from_arrays([column], ["features"])
+
+
+def read_back(batch: pa.RecordBatch) -> list[Any]:
+    stream = io.BytesIO()
+    AvroFileWriter(stream, SCHEMA).write(batch)
+    stream.seek(0)
+    rows: list[Any] = list(fastavro.reader(stream))
+    return [row["features"] for row in rows]
+
+
+VALUES = st.none() | st.floats(allow_nan=False) | st.integers(-(2**63), 2**63 - 1) | st.text(max_size=5)
+ROWS = st.lists(st.dictionaries(st.text(max_size=3), VALUES, max_size=4), min_size=1, max_size=6)
+WITH_BYTES = st.lists(st.dictionaries(st.text(max_size=3), VALUES | st.binary(max_size=5), max_size=4), min_size=1)
+
+
+def typed(rows: list[Any]) -> list[Any]:
+    return [{name: (type(value), value) for name, value in row.items()} for row in rows]
+
+
+@pytest.mark.parametrize("rows", [ROWS, WITH_BYTES], ids=["columnar", "with bytes"])
+def test_what_a_scorer_read_comes_back_in_value_and_type(rows: Any) -> None:
+    @given(rows)
+    def check(found: list[dict[str, Any]]) -> None:
+        assert typed(read_back(features_of(found))) == typed(found)
+
+    check()
+
+
+@pytest.mark.parametrize("last", [{"c": "x"}, {"c": b"\xff"}], ids=["columnar", "with bytes"])
+def test_a_part_of_a_batch_is_its_rows(last: dict[str, Any]) -> None:
+    rows: list[dict[str, Any]] = [{"a": 1.5, "b": 2}, {}, {"a": 2**53 + 1}, last]
+    assert typed(read_back(features_of(rows).slice(1, 3))) == typed(rows[1:])
+    assert typed(read_back(features_of(rows).slice(0, 2))) == typed(rows[:2])
+
+
+def test_datums_without_bytes_are_those_of_the_whole_schema() -> None:
+    rows = [{"a": 1.5, "b": 7, "c": "x", "d": None}]
+    stream = io.BytesIO()
+    named = {"a": ("double", 1.5), "b": ("long", 7), "c": ("string", "x"), "d": None}
+    fastavro.schemaless_writer(stream, fastavro.parse_schema(json.loads(SCHEMA)), {"features": named})
+    assert encode_records(features_of(rows), SCHEMA).to_pylist() == [stream.getvalue()]
+
+
+def test_integers_and_booleans_are_read_as_whole_numbers() -> None:
+    inputs = pa.RecordBatch.from_pydict(
+        {"n": pa.array([2**53 + 1, None], pa.int64()), "b": [True, False], "x": [1.0, None], "t": ["a", None]}
+    )
+    batch = pa.RecordBatch.from_arrays([features_map(inputs)], ["features"])
+    expected = [{"n": 2**53 + 1, "b": 1, "x": 1.0, "t": "a"}, {"n": None, "b": 0, "x": None, "t": None}]
+    assert typed(read_back(batch)) == typed(expected)

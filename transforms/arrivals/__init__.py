@@ -1,0 +1,1 @@
+"""One event for each id, and which events are late."""

@@ -1,0 +1,207 @@
+"""From the columns of a format to the columns of a job: identity, time, types, and what does not fit.
+
+Pure functions on whole batches. The first check that a row fails names its error.
+"""
+
+from typing import Any, NamedTuple
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from schemas import batches
+from schemas.columns import ARROW_TYPES
+from schemas.dead_letter_stages import DECODE
+from schemas.expectations import wants
+from schemas.job import EventsSpec
+from schemas.records import DeadLetter
+from schemas.times import MalformedTime, format_time_us, parse_event_time_us
+from transforms.decoding.readings import Mask, by_branch, mask_of, nulls_of, read, read_texts
+
+_UNIT_US = {"d": 86_400_000_000, "s": 1_000_000, "ms": 1_000, "us": 1}
+# Beyond the years 1677 to 2262 a number is absurd as a time, and int64 arithmetic on it would overflow: it becomes
+# a time that no range contains, so that it is reported as out of range.
+_ABSURD_US = 9.2e15
+_FAR_FUTURE_US = 2**62
+# Years 1 to 9999: what readers of Avro timestamps can show. Dead letters carry no other times.
+_FIRST_SHOWN_US, _NOT_SHOWN_US = -62_135_596_800_000_000, 253_402_300_800_000_000
+_TIME_TEXT = "RFC 3339 text with date and time of day, such as 2013-06-01T00:00:00Z"
+IDENTITY = "a text, a whole number, a decimal or bytes"
+
+
+class Conformed(NamedTuple):
+    """Events in the job's columns (`__late` false), and a dead letter for every row that does not fit."""
+
+    events: pa.RecordBatch
+    dead_letters: list[DeadLetter]
+
+
+class _Verdicts:
+    """The first error of each row, kept as an index into a list of (error, column) pairs; 0 is none."""
+
+    def __init__(self, rows: int) -> None:
+        self.codes = np.zeros(rows, np.int16)
+        self.kinds: list[tuple[str, str, str]] = [("", "", "")]
+
+    def refuse(self, bad: Mask, error: str, column: str, allowed: str) -> None:
+        """Gives the rows of `bad` that have no error yet this one."""
+        if bad.any():
+            self.kinds.append((error, column, allowed))
+            self.codes[bad & (self.codes == 0)] = len(self.kinds) - 1
+
+
+def conform(rows: pa.RecordBatch, payloads: pa.Array, spec: EventsSpec, at_us: int) -> Conformed:
+    """Rows of any format as a batch of the job's event schema.
+
+    Errors: `MissingColumn` and `MissingValue` (id or time), `WrongType`, `NotFinite` (NaN or infinity),
+    `TimeOutOfRange`, `MalformedTime`. Extra columns are dropped, missing feature columns are null.
+    """
+    verdicts = _Verdicts(rows.num_rows)
+    ids = _identifiers(rows, spec, verdicts)
+    times = _event_times(rows, spec, verdicts)
+    columns = [_feature_column(rows, name, kind, verdicts) for name, kind in spec.columns]
+    subjects = _subjects(rows, spec.subject, verdicts)
+    arrays = [ids, times, subjects, payloads, pa.repeat(pa.scalar(False), rows.num_rows), *columns]
+    schema = batches.event_schema(spec.columns)
+    good = verdicts.codes == 0
+    if good.all():
+        return Conformed(pa.RecordBatch.from_arrays(arrays, schema=schema), [])
+    loose = pa.RecordBatch.from_arrays(arrays, names=schema.names)
+    events = batches.take_rows(loose, good).cast(schema)
+    return Conformed(events, _dead_letters(rows, loose, verdicts, at_us))
+
+
+def _dead_letters(rows: pa.RecordBatch, loose: pa.RecordBatch, verdicts: _Verdicts, at_us: int) -> list[DeadLetter]:
+    letters = []
+    times_us = loose.column(batches.EVENT_TIME).cast(pa.int64())
+    for row in np.flatnonzero(verdicts.codes).tolist():
+        error, column, allowed = verdicts.kinds[verdicts.codes[row]]
+        value = _shown(rows.column(column)[row]) if column in rows.schema.names else None
+        time_us = times_us[row].as_py()
+        letters.append(
+            DeadLetter(
+                DECODE,
+                error,
+                f"{column}: {value!r:.200} is not allowed; {wants(allowed)}",
+                loose.column(batches.PAYLOAD)[row].as_py(),
+                loose.column(batches.EVENT_ID)[row].as_py(),
+                time_us if time_us is not None and _FIRST_SHOWN_US <= time_us < _NOT_SHOWN_US else None,
+                at_us,
+            )
+        )
+    return letters
+
+
+def _shown(value: pa.Scalar) -> Any:
+    """The value for people; times that Python has no date for as their number."""
+    try:
+        return value.as_py()
+    except (OverflowError, ValueError):
+        return value.value
+
+
+def _column(rows: pa.RecordBatch, name: str) -> pa.Array | None:
+    index = rows.schema.get_field_index(name)
+    return None if index < 0 else rows.column(index)
+
+
+def _identifiers(rows: pa.RecordBatch, spec: EventsSpec, verdicts: _Verdicts) -> pa.Array:
+    name, count = spec.event_id, rows.num_rows
+    values = _column(rows, name)
+    if values is None:
+        verdicts.refuse(np.ones(count, np.bool_), "MissingColumn", name, "a column with the event's id")
+        return pa.nulls(count, pa.string())
+    values, wrong = read_texts(values)
+    verdicts.refuse(wrong, "WrongType", name, IDENTITY)
+    missing = mask_of(values.is_null()) | mask_of(pc.equal(values, ""))
+    verdicts.refuse(missing, "MissingValue", name, "a string that is not empty")
+    return values
+
+
+def _event_times(rows: pa.RecordBatch, spec: EventsSpec, verdicts: _Verdicts) -> pa.Array:
+    name, count = spec.event_time, rows.num_rows
+    values = _column(rows, name)
+    if values is None:
+        verdicts.refuse(np.ones(count, np.bool_), "MissingColumn", name, "a column with the event's time")
+        return pa.nulls(count, batches.TIME_TYPE)
+    missing = nulls_of(values)
+    verdicts.refuse(missing, "MissingValue", name, "a time")
+    times = by_branch(values, batches.TIME_TYPE, lambda one: _as_times(one, spec.time_unit))
+    unread = mask_of(times.is_null()) & ~missing
+    allowed = f"{_TIME_TEXT}, or a number (no text) of {spec.time_unit} since 1970"
+    verdicts.refuse(unread, "MalformedTime", name, allowed)
+    low, high = spec.time_range_us
+    numbers = pc.fill_null(times.cast(pa.int64()), low).to_numpy(zero_copy_only=False)
+    span = f"{format_time_us(low)} until {format_time_us(high)}"
+    verdicts.refuse((numbers < low) | (numbers >= high), "TimeOutOfRange", name, span)
+    return times
+
+
+def _as_times(values: pa.Array, unit: str) -> pa.Array:
+    """Timestamps, numbers of `unit` since the epoch or RFC 3339 texts as timestamp[us, UTC]; null where unreadable."""
+    if pa.types.is_timestamp(values.type) and values.type.unit in ("us", "ns"):
+        return values.cast(pa.timestamp("us", values.type.tz), safe=False).cast(pa.int64()).cast(batches.TIME_TYPE)
+    if pa.types.is_timestamp(values.type) or pa.types.is_date64(values.type):  # coarser units could overflow
+        numbers = values.cast(pa.int64())
+        return _numbers_as_times(numbers.cast(pa.float64(), safe=False), numbers, getattr(values.type, "unit", "ms"))
+    if pa.types.is_date32(values.type):
+        days = values.cast(pa.int32())
+        return _numbers_as_times(days.cast(pa.float64()), days, "d")
+    if pa.types.is_integer(values.type) or pa.types.is_floating(values.type):
+        return _numbers_as_times(values.cast(pa.float64(), safe=False), values, unit)
+    if pa.types.is_decimal(values.type):
+        numbers = values.cast(pa.string()).cast(pa.float64())
+        return _numbers_as_times(numbers, numbers, unit)
+    if pa.types.is_string(values.type):
+        return _texts_as_times(values)
+    return pa.nulls(len(values), batches.TIME_TYPE)
+
+
+def _numbers_as_times(approximate: pa.Array, values: pa.Array, unit: str) -> pa.Array:
+    scale = _UNIT_US[unit]
+    sane = mask_of(pc.less(pc.abs(approximate), _ABSURD_US / scale))
+    if pa.types.is_floating(values.type):
+        scaled = np.round(approximate.to_numpy(zero_copy_only=False) * scale)
+        micros = np.where(sane, np.nan_to_num(scaled, posinf=0.0, neginf=0.0), 0).astype(np.int64)
+    else:
+        raw = pc.fill_null(values.cast(pa.int64(), safe=False), 0).to_numpy(zero_copy_only=False)
+        micros = np.where(sane, raw, 0) * scale
+    finite = mask_of(pc.is_finite(approximate))
+    micros = np.where(finite & ~sane, _FAR_FUTURE_US, micros)
+    return pa.array(micros, mask=~finite).cast(batches.TIME_TYPE)
+
+
+def _texts_as_times(values: pa.Array) -> pa.Array:
+    try:
+        return values.cast(batches.TIME_TYPE)  # one pass when all are RFC 3339 with an offset
+    except pa.ArrowInvalid:
+        return pa.array([_text_as_time_us(text) for text in values.to_pylist()], batches.TIME_TYPE)
+
+
+def _text_as_time_us(text: str | None) -> int | None:
+    """One text that the batch-wide cast would not take: without an offset it is UTC."""
+    try:
+        return None if text is None else parse_event_time_us(text.strip())
+    except MalformedTime:
+        return None
+
+
+def _feature_column(rows: pa.RecordBatch, name: str, kind: str, verdicts: _Verdicts) -> pa.Array:
+    values, wanted = _column(rows, name), ARROW_TYPES[kind]
+    if values is None or pa.types.is_null(values.type):
+        return pa.nulls(rows.num_rows, wanted)
+    found, wrong = read(values, kind)
+    verdicts.refuse(wrong, "WrongType", name, f"a {kind}")
+    if kind == "number":
+        verdicts.refuse(mask_of(pc.invert(pc.is_finite(found))), "NotFinite", name, "a finite number")
+    return found
+
+
+def _subjects(rows: pa.RecordBatch, name: str | None, verdicts: _Verdicts) -> pa.Array:
+    """Whom events are about; null where nobody says. What is there but no text of its own is never taken for null."""
+    values = None if name is None else _column(rows, name)
+    if name is None or values is None:
+        return pa.nulls(rows.num_rows, pa.string())
+    found, wrong = read_texts(values)
+    verdicts.refuse(wrong, "WrongType", name, IDENTITY)
+    return found

@@ -1,0 +1,178 @@
+"""DecodeEvents: raw stretches of input to batches of events in the job's columns."""
+
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple
+
+import apache_beam as beam
+import pyarrow as pa
+import pyarrow.compute as pc
+from apache_beam.transforms.window import GlobalWindows, TimestampedValue
+from apache_beam.utils.timestamp import MAX_TIMESTAMP, Timestamp
+from apache_beam.utils.windowed_value import WindowedValue
+
+from schemas import batches
+from schemas.avro.datums import decode_block
+from schemas.dead_letter_stages import DECODE
+from schemas.formats.json_lines import decode_lines, decode_objects
+from schemas.formats.raw import DecodedBlock, DecodedRows, RawBlock
+from schemas.formats.tf_examples import decode_examples
+from schemas.job import EventsSpec
+from schemas.records import DeadLetter, record_batch
+from schemas.times import now_us
+from transforms.decoding.conform import conform
+from transforms.decoding.places import Places
+from transforms.flow import metrics
+from transforms.flow.dead_letters import DEAD_LETTERS, count_letters
+from transforms.flow.gathering import WHOLE_ROWS
+
+
+class Decoded(NamedTuple):
+    """`good`: batches of events; `dead_letters`: batches of DeadLetter."""
+
+    good: beam.PCollection[pa.RecordBatch]
+    dead_letters: beam.PCollection[pa.RecordBatch]
+
+
+def _decode_avro(block: RawBlock, spec: EventsSpec) -> list[DecodedRows]:
+    decoded = decode_block(block.data, block.datums, block.schema)
+    if not block.parts or (not decoded.unreadable and _as_declared(decoded, block.parts)):
+        return [decoded]
+    pieces, start = [], 0
+    for datums, size in block.parts:
+        data = block.data[start : start + size]
+        piece = decode_block(data, datums, block.schema)
+        pieces.append(_whole(piece, data) if datums == 1 and block.origins else piece)
+        start += size
+    return pieces
+
+
+def _as_declared(decoded: DecodedRows, parts: tuple[tuple[int, int], ...]) -> bool:
+    """Whether each record is as long as its part, where each part is one record: no one ate into the next."""
+    if any(datums != 1 for datums, _ in parts):
+        return True
+    lengths = pc.binary_length(decoded.payloads)
+    return bool(lengths.equals(pa.array([size for _, size in parts], lengths.type)))
+
+
+def _whole(piece: DecodedRows, data: bytes) -> DecodedRows:
+    """One record of a topic is read or it is not: with bytes left over behind it, it is not."""
+    if not piece.unreadable or not piece.rows.num_rows:
+        return piece
+    unreadable = piece.unreadable[0]._replace(payload=data)
+    return DecodedRows(piece.rows.slice(0, 0), piece.payloads.slice(0, 0), (unreadable,))
+
+
+def _decode_json(block: RawBlock, spec: EventsSpec) -> list[DecodedRows]:
+    if block.records:
+        return [decode_objects(block.records, spec.columns, spec.event_id, spec.event_time, spec.subject)]
+    return [decode_lines(block.data, spec.columns, spec.event_id, spec.event_time, spec.subject)]
+
+
+def _decode_examples(block: RawBlock, spec: EventsSpec) -> list[DecodedRows]:
+    wanted = [spec.event_id, spec.event_time, *([spec.subject] if spec.subject else []), *dict(spec.columns)]
+    return decode_examples(block.records, list(dict.fromkeys(wanted)))
+
+
+FORMATS: dict[str, Callable[[RawBlock, EventsSpec], list[DecodedRows]]] = {
+    "avro": _decode_avro,
+    "json": _decode_json,
+    "tfexample": _decode_examples,
+}
+
+
+def _with_prefix(piece: DecodedRows, prefix: bytes) -> DecodedRows:
+    """With the original bytes of each record whole again."""
+    if not prefix:
+        return piece
+    ends = [pa.scalar(value, pa.binary()) for value in (prefix, b"")]
+    payloads = pc.binary_join_element_wise(ends[0], piece.payloads, ends[1])
+    unreadable = tuple(bad._replace(payload=prefix + bad.payload) for bad in piece.unreadable)
+    return DecodedRows(piece.rows, payloads, unreadable)
+
+
+def decode_raw(block: RawBlock, spec: EventsSpec, at_us: int) -> DecodedBlock:
+    """The events of one raw stretch, and a dead letter with the original bytes for every record that is not one."""
+    if block.decoded is not None:
+        return block.decoded
+    places = Places(block)
+    if block.error:
+        detail = f"{places.of(block.data)}: {block.error}"
+        return DecodedBlock(None, [DeadLetter(DECODE, "UnreadableInput", detail, block.data, None, None, at_us)])
+    events: list[pa.RecordBatch] = []
+    letters: list[DeadLetter] = []
+    for found in FORMATS[spec.format](block, spec):
+        piece = _with_prefix(found, block.prefix)
+        letters += [
+            DeadLetter(DECODE, bad.error, f"{places.of(bad.payload)}: {bad.detail}", bad.payload, None, None, at_us)
+            for bad in piece.unreadable
+        ]
+        if piece.rows.num_rows:
+            conformed = conform(piece.rows, piece.payloads, spec, at_us)
+            events.append(conformed.events)
+            letters += [places.stated(letter) for letter in conformed.dead_letters]
+    return DecodedBlock(batches.concat_batches(events) if events else None, letters)
+
+
+class _DecodeFn(beam.DoFn):
+    """Small blocks of one bundle, as of a topic's partitions or of single messages, become one batch: what follows
+    costs as much for ten events as for a thousand."""
+
+    def __init__(self, spec: EventsSpec) -> None:
+        self._spec = spec
+
+    def setup(self) -> None:
+        self._began = False
+
+    def start_bundle(self) -> None:
+        self._small: list[pa.RecordBatch] = []
+        self._rows, self._bytes, self._at = 0, 0, MAX_TIMESTAMP
+
+    def process(self, block: RawBlock, at: Timestamp = beam.DoFn.TimestampParam) -> Iterator[Any]:  # type: ignore[assignment]  # Beam's way to ask for it
+        if not self._began:
+            self._began = True
+            metrics.distribution(metrics.DECODE_BEGAN_MS).update(now_us() // 1000)
+        events, letters = decode_raw(block, self._spec, now_us())
+        good = 0 if events is None else events.num_rows
+        metrics.counter(metrics.RECORDS_READ).inc(good + len(letters))
+        metrics.counter(metrics.EVENTS_DECODED).inc(good)
+        if events is not None and good:
+            self._small.append(events)
+            self._rows, self._at = self._rows + good, min(at, self._at)
+            self._bytes += events.nbytes
+        if self._rows >= WHOLE_ROWS or self._bytes >= batches.WHOLE_BYTES:
+            yield TimestampedValue(*self._together())
+        if letters:
+            for error in {letter.error for letter in letters}:
+                count_letters(DECODE, error, [letter.detail for letter in letters if letter.error == error])
+            yield beam.pvalue.TaggedOutput(DEAD_LETTERS, record_batch("DeadLetter", letters))
+
+    def finish_bundle(self) -> Iterator[WindowedValue]:
+        if self._small:
+            yield GlobalWindows.windowed_value(*self._together())
+
+    def _together(self) -> tuple[pa.RecordBatch, Timestamp]:
+        """The events kept so far, and the earliest time that their blocks had."""
+        whole, at = batches.concat_batches(self._small), self._at
+        latest_us = pc.max(whole.column(batches.EVENT_TIME)).value
+        metrics.distribution(metrics.LATEST_EVENT_S).update(latest_us // 1_000_000)
+        self.start_bundle()
+        return whole, at
+
+
+class DecodeEvents(beam.PTransform[beam.PCollection[RawBlock], Decoded]):
+    """Decodes raw stretches of input into batches of events.
+
+    Input: `RawBlock` in the global window. Outputs: `good`, batches in `schemas.batches.event_schema`; `dead_letters`.
+    Dead-lettered (stage decode): what cannot be framed or decoded, has a wrong type, no id or no time, a number that
+    is not finite, or a time outside `spec.time_range_us`. No state.
+    """
+
+    def __init__(self, spec: EventsSpec) -> None:
+        super().__init__()
+        self._spec = spec
+
+    def expand(self, raw: beam.PCollection[RawBlock]):  # type: ignore[no-untyped-def]  # Beam warns on NamedTuple hints
+        decoded = raw | "Decode" >> beam.ParDo(_DecodeFn(self._spec)).with_outputs(DEAD_LETTERS, main="good")
+        decoded.good.element_type = pa.RecordBatch
+        decoded[DEAD_LETTERS].element_type = pa.RecordBatch
+        return Decoded(decoded.good, decoded[DEAD_LETTERS])

@@ -1,0 +1,55 @@
+"""Where a record of a topic came from, in words for its dead letter: offset, key and headers."""
+
+from collections import defaultdict
+from itertools import accumulate
+
+from schemas.formats.raw import Origin, RawBlock
+from schemas.records import DeadLetter
+
+_SHOWN = 200
+
+
+class Places:
+    """Finds the records of a block by their bytes; equal ones are told apart by their order."""
+
+    def __init__(self, block: RawBlock) -> None:
+        self._block = block
+        self._origins: dict[bytes, list[Origin]] | None = None
+
+    def of(self, payload: bytes) -> str:
+        """The place of the next record with these bytes; of the block where it has no records of a topic."""
+        found = self._known().get(payload)
+        if not found:
+            return self._block.source
+        origin = found.pop(0)
+        source = f"{self._block.source.rpartition('@')[0]}@{origin.offset}"
+        key = "" if origin.key is None else f" with key {_shown(origin.key)}"
+        headers = ", ".join(f"{name}={_shown(value)}" for name, value in origin.headers)
+        return f"{source}{key}{f' and headers {headers}' if headers else ''}"
+
+    def stated(self, letter: DeadLetter) -> DeadLetter:
+        """The letter with the place of its record before what was wrong, where that is known."""
+        if not self._block.origins:
+            return letter
+        return letter._replace(detail=f"{self.of(letter.payload)}: {letter.detail}")
+
+    def _known(self) -> dict[bytes, list[Origin]]:
+        """Made when first asked for: blocks without a dead letter do not pay for it."""
+        if self._origins is None:
+            self._origins = defaultdict(list)
+            for value, origin in zip(_values(self._block), self._block.origins, strict=False):
+                self._origins[value].append(origin)
+        return self._origins
+
+
+def _values(block: RawBlock) -> list[bytes]:
+    """The original bytes of each record, in order."""
+    if not block.records and not block.parts:
+        return [block.prefix + block.data]
+    ends = accumulate(size for _, size in block.parts)
+    parts = [block.data[end - size : end] for end, (_, size) in zip(ends, block.parts, strict=True)]
+    return [block.prefix + value for value in block.records or parts]
+
+
+def _shown(value: bytes | None) -> str:
+    return f"{value!r:.{_SHOWN}}"

@@ -1,0 +1,1 @@
+"""Drift statistics of scored batches, by window."""

@@ -1,0 +1,71 @@
+"""How drift counts add up and travel in Beam: a CombineFn, and coders with the format's version in front."""
+
+from collections.abc import Iterable
+from typing import Any
+
+import apache_beam as beam
+from apache_beam.coders import Coder, registry
+
+from transforms.drift.drift_groups import GroupCounts, Tally, decode_counts, encode_counts
+
+
+class GroupCountsCoder(Coder):
+    """`GroupCounts` as `encode_counts` writes them, format version first. Not deterministic: never a key."""
+
+    def encode(self, value: GroupCounts) -> bytes:
+        return encode_counts(value)
+
+    def decode(self, encoded: bytes) -> GroupCounts:
+        return decode_counts(encoded)
+
+    def is_deterministic(self) -> bool:
+        return False
+
+    def to_type_hint(self) -> type:
+        return GroupCounts
+
+    def __eq__(self, other: object) -> bool:
+        return type(self) is type(other)
+
+    def __hash__(self) -> int:
+        return hash(type(self))
+
+
+class _TallyCoder(GroupCountsCoder):
+    def encode(self, value: Any) -> bytes:
+        return encode_counts(value.sums())
+
+    def decode(self, encoded: bytes) -> Any:
+        tally = Tally()
+        tally.add(decode_counts(encoded))
+        return tally
+
+    def to_type_hint(self) -> type:
+        return Tally
+
+
+registry.register_coder(GroupCounts, GroupCountsCoder)
+registry.register_coder(Tally, _TallyCoder)
+
+
+class TallyFn(beam.CombineFn):
+    """Adds `GroupCounts` of one version: associative and commutative, exact in int64."""
+
+    def create_accumulator(self) -> Tally:
+        return Tally()
+
+    def add_input(self, accumulator: Tally, element: GroupCounts) -> Tally:
+        accumulator.add(element)
+        return accumulator
+
+    def merge_accumulators(self, accumulators: Iterable[Tally]) -> Tally:
+        total = Tally()
+        for accumulator in accumulators:
+            total.add(accumulator.sums())
+        return total
+
+    def extract_output(self, accumulator: Tally) -> GroupCounts:
+        return accumulator.sums()
+
+    def get_accumulator_coder(self) -> Coder:
+        return _TallyCoder()

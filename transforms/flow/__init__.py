@@ -1,0 +1,1 @@
+"""What all steps share: coders, shards, state, timers, metrics, dead letters."""

@@ -1,0 +1,1 @@
+"""The timeline of releases in the graph: watched, spread to the workers, guarded."""

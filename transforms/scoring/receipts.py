@@ -1,0 +1,108 @@
+"""Receipts of scored rows: what they are stamped with, and the batch of records."""
+
+from functools import lru_cache
+from typing import Any, NamedTuple
+
+import numpy as np
+import pyarrow as pa
+
+from models.bundles.manifest import Manifest
+from models.serving.cache import LoadedModel
+from schemas import batches
+from schemas.job import FeaturesSpec
+from schemas.records import arrow_schema
+from schemas.score_ids import definitions_digest, definitions_text
+from schemas.times import now_us
+from transforms.scoring import scoring
+
+
+class Stamp(NamedTuple):
+    """What a job knows of its receipts before it runs; `run` is None where each start makes its own."""
+
+    job: str
+    run: str | None
+    features: FeaturesSpec
+
+
+class Origin(NamedTuple):
+    """Where receipts come from: the job, its run and the worker."""
+
+    job: str
+    run: str | None
+    worker: str
+
+
+class Definitions:
+    """The digest of what each version's windowed features mean in a job; computed once for each version."""
+
+    def __init__(self, features: FeaturesSpec) -> None:
+        self._features = features
+        self._known: dict[str, str] = {}
+
+    def of(self, manifest: Manifest) -> str:
+        """The digest for a version, which reads the features in the order of its inputs."""
+        found = self._known.get(manifest.digest)
+        if found is None:
+            text = definitions_text(self._features, (entry.name for entry in manifest.inputs))
+            found = self._known[manifest.digest] = definitions_digest(text)
+        return found
+
+
+def _repeated(value: Any, kind: pa.DataType, count: int) -> pa.Array:
+    """The value in each of so many rows. Texts and nulls, much of a receipt, are made once for many batches."""
+    if value is not None and not pa.types.is_string(kind):
+        return pa.repeat(pa.scalar(value, kind), count)
+    return _kept(value, kind, max(1 << (count - 1).bit_length(), 1024) if count else 1024).slice(0, count)
+
+
+@lru_cache(maxsize=48)
+def _kept(value: Any, kind: pa.DataType, rows: int) -> pa.Array:
+    return pa.repeat(pa.scalar(value, kind), rows)
+
+
+def receipts_of(
+    events: pa.RecordBatch,
+    outcome: scoring.Scored,
+    by: scoring.Assigned,
+    model: LoadedModel,
+    definitions: str,
+    origin: Origin,
+) -> pa.RecordBatch:
+    """Receipts of the rows of `events` that have a score; `events` are those rows, in the order of the scores.
+
+    Version and digest are those of the object that scored, not those that were asked for.
+    """
+    count, at_us = events.num_rows, now_us()
+    manifest, release = model.manifest, by.entry.release
+    columns: dict[str, pa.Array] = {
+        "score_id": scoring.score_ids(events.column(batches.EVENT_ID), manifest.digest, by.role, definitions),
+        "event_id": events.column(batches.EVENT_ID),
+        "event_time": events.column(batches.EVENT_TIME),
+        "subject": events.column(batches.SUBJECT),
+        "score": pa.array(outcome.scores),
+        "decision": scoring.decisions(outcome.scores, manifest.output, model.scorer.labels()),
+        "late": events.column(batches.LATE),
+        "features": scoring.features_map(outcome.inputs),
+    }
+    constants: dict[str, Any] = {
+        "model": release.model,
+        "version": manifest.version,
+        "release": release.sequence,
+        "role": by.role,
+        "scored_at": at_us,
+        "digest": manifest.digest,
+        "latency_us": outcome.latency_us,
+        "definitions": definitions,
+        **origin._asdict(),
+    }
+    arrays = []
+    for field in arrow_schema("Receipt"):
+        if field.name == "reasons":  # explanations are not computed yet: an empty list, as the schema's default
+            empty = pa.array(np.zeros(count + 1, np.int32))
+            arrays.append(pa.ListArray.from_arrays(empty, pa.array([], field.type.value_type), type=field.type))
+        elif field.name in columns:
+            arrays.append(columns[field.name])
+        else:
+            # What nothing fills yet is null.
+            arrays.append(_repeated(constants.get(field.name), field.type, count))
+    return pa.RecordBatch.from_arrays(arrays, schema=arrow_schema("Receipt"))
