@@ -27,6 +27,7 @@ def test_full_disk_is_one_line_with_the_file_and_leaves_no_file(
     outcome = flow.run(spec)
     assert outcome.code == 1
     assert said_nothing_of_python(outcome), outcome.err
+    assert "while running" not in outcome.err
     assert f"{disk.folder}/scores/scores-" in outcome.err
     assert f".{format_name} cannot be written: No space left on device" in outcome.err
     assert list((disk.folder / "scores").iterdir()) == []
