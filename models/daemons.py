@@ -6,10 +6,12 @@ from collections.abc import Callable
 from concurrent.futures import Future
 from typing import Generic, TypeVar
 
+from schemas.errors import HalflifeError
+
 T = TypeVar("T")
 
 
-class OutOfTime(Exception):
+class OutOfTime(HalflifeError):
     """Work that was not done in its time; it goes on in its thread, and nobody waits for it any more."""
 
 

@@ -1,12 +1,13 @@
-"""The two families of errors of the model side; each module defines its own members of them."""
+"""The families of errors of the model side (the tree is in `schemas.errors`), and an error in one line."""
 
 from typing import ClassVar
 
 from models.redaction import hide_secrets
+from schemas.errors import HalflifeError
 from schemas.reasons import joined, of_class, reason
 
 
-class BundleRefused(Exception):
+class BundleRefused(HalflifeError):
     """A bundle may not serve.
 
     `reason` is one of `models.admission.admission.REASONS`; `str()` is one line of detail; where `passing`, asking
@@ -17,11 +18,15 @@ class BundleRefused(Exception):
     passing: ClassVar[bool] = False
 
 
-class StoreError(Exception):
+class StoreError(HalflifeError):
     """The store could not do what was asked.
 
     `str()` is one line that names the object and what is allowed.
     """
+
+
+class NotScored(HalflifeError):
+    """A model that serves gave no scores, or not all of them."""
 
 
 def one_line(error: BaseException) -> str:

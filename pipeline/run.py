@@ -19,10 +19,10 @@ from pipeline.command_line.options import RunOptions, parse_run_options
 from pipeline.command_line.sink_policy import SinkPolicy
 from pipeline.dag import build
 from pipeline.endpoints.epochs import check_time_unit
-from pipeline.endpoints.files.earlier_runs import SinksInUse, check_earlier_runs, replacing
+from pipeline.endpoints.errors import NoInput, SinkUnwritable
+from pipeline.endpoints.files.earlier_runs import check_earlier_runs, replacing
 from pipeline.endpoints.files.partial_files import remove_leftovers
-from pipeline.endpoints.kafka.sink import TopicUnwritable
-from pipeline.endpoints.matching import NoInput, NoRecords
+from pipeline.endpoints.matching import NoRecords
 from pipeline.endpoints.outputs import (
     sink_folders,
     training_folders,
@@ -32,7 +32,7 @@ from pipeline.endpoints.outputs import (
 )
 from pipeline.endpoints.resolved import resolve
 from pipeline.endpoints.sample import sampled_types
-from pipeline.endpoints.sinks import SinkUnwritable, check_writable
+from pipeline.endpoints.sinks import check_writable
 from pipeline.endpoints.sources import Files, Source, open_source
 from pipeline.endpoints.uris import FILE_SCHEMES, STDOUT, absolute, beam_path, scheme_of
 from pipeline.features import build_features
@@ -41,7 +41,6 @@ from pipeline.reporting.outcomes import RunFailed, check_outcome, outcome_lines,
 from pipeline.reporting.printer import note, out, print_json, print_line
 from pipeline.reporting.saying import guarded, say, say_unconnected, say_where
 from pipeline.reporting.summary import (
-    CountsDoNotAdd,
     SummaryUnwritable,
     check_counts,
     check_summary,
@@ -70,8 +69,7 @@ _PROFILES: Mapping[str | None, Callable[[Sequence[str], str, bool], list[str]]] 
     dataflow.NAME: dataflow.with_profile,
     flink.NAME: flink.with_profile,
 }
-_UNWRITABLE = (TopicUnwritable, SinkUnwritable, SummaryUnwritable)
-_EXPECTED = (RunFailed, SinksInUse, NoInput, *_UNWRITABLE, StoreError, CannotSubmit, CountsDoNotAdd, OSError)
+_EXPECTED = (RunFailed, NoInput, SinkUnwritable, SummaryUnwritable, StoreError, CannotSubmit, OSError)
 
 
 @dataclass(frozen=True, slots=True)

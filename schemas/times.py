@@ -4,6 +4,7 @@ import re
 import time
 from datetime import UTC, datetime, timedelta
 
+from schemas.errors import UnusableData
 from schemas.expectations import wants
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -29,7 +30,7 @@ def now_us() -> int:
     return time.time_ns() // 1000
 
 
-class MalformedTime(ValueError):
+class MalformedTime(UnusableData):
     """Text that is no time or duration; the message shows it and what is allowed."""
 
     def __init__(self, message: str, allowed: str = "") -> None:

@@ -17,6 +17,7 @@ from typing import Any, cast
 from jsonschema import Draft202012Validator, validators
 from jsonschema.exceptions import ValidationError
 
+from schemas.errors import HalflifeError
 from schemas.expectations import wants
 
 _SHOWN_CHARACTERS = 80
@@ -42,16 +43,15 @@ MISSING = Absent("missing")
 UNKNOWN_KEY = Absent("unknown key")
 
 
-class SpecError(ValueError):
-    """A document says something that is not allowed.
+class Located:
+    """What errors of documents have: what is wrong, and where. Not a family of its own: nothing is caught by it.
 
     `path` is dotted with list positions (`features[2].size`; empty for the whole document), `value` the
     offending value, `allowed` a phrase for what may stand there. `str()` is one line.
     """
 
     def __init__(self, path: str, value: object, allowed: str) -> None:
-        # The three arguments stay in `args`, so that the error pickles between worker processes.
-        super().__init__(path, value, allowed)
+        # `args` has the three too, by which the error pickles between worker processes.
         self.path = path
         self.value = value
         self.allowed = allowed
@@ -61,6 +61,10 @@ class SpecError(ValueError):
         if isinstance(self.value, Absent):
             return f"{place}: {self.value}; {wants(self.allowed)}"
         return f"{place}: {_shown(self.value)} is not allowed; {wants(self.allowed)}"
+
+
+class SpecError(Located, HalflifeError, ValueError):
+    """A document says something that is not allowed: `path`, `value`, `allowed`."""
 
 
 def validate(document: object, schema_name: str) -> None:

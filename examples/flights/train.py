@@ -24,7 +24,7 @@ from examples.flights.training_set import NothingToLearn, arrivals, labelled, po
 from models.errors import BundleRefused, StoreError
 from models.releases.release import Challenger
 from models.store.store import ModelStore
-from pipeline.endpoints.matching import NoInput
+from pipeline.endpoints.errors import NoInput
 from pipeline.reporting.summary import CountsDoNotAdd
 from schemas.times import parse_time_us
 from schemas.validation import SpecError

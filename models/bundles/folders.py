@@ -21,19 +21,23 @@ from models.errors import BundleRefused, StoreError, one_line
 from schemas.validation import Absent
 
 
-class BundleIncomplete(StoreError, BundleRefused):
+class NotTheBundle(BundleRefused):
+    """What the store has is not the bundle that was published or released."""
+
+
+class BundleIncomplete(NotTheBundle):
     """No manifest, or a payload file that the manifest lists is absent."""
 
     reason: ClassVar[str] = "incomplete"
 
 
-class WrongDigest(StoreError, BundleRefused):
+class WrongDigest(NotTheBundle):
     """The bytes found are not the ones that were published or released."""
 
     reason: ClassVar[str] = "wrong_digest"
 
 
-class BundleTooLarge(StoreError, BundleRefused):
+class BundleTooLarge(NotTheBundle):
     """The bundle has more bytes than the job allows; found out before any is downloaded."""
 
     reason: ClassVar[str] = "too_large"

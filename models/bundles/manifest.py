@@ -13,7 +13,7 @@ from models.errors import BundleRefused
 from models.strict_json import parse_object
 from schemas.columns import ColumnKind
 from schemas.times import INSTANT, parse_instant_us
-from schemas.validation import MISSING, UNKNOWN_KEY, Absent, SpecError, validate
+from schemas.validation import MISSING, UNKNOWN_KEY, Absent, Located, SpecError, validate
 
 OutputKind: TypeAlias = Literal["probability", "regression", "class"]
 GoldenBy: TypeAlias = Literal["publish", "trainer"]
@@ -30,7 +30,7 @@ _MOST_NAMED = 20
 _INT64 = range(-(2**63), 2**63)
 
 
-class InvalidManifest(BundleRefused, SpecError):
+class InvalidManifest(Located, BundleRefused):
     """A manifest that is no JSON, or says something that is not allowed: `path`, `value`, `allowed`."""
 
     reason: ClassVar[str] = "invalid_manifest"

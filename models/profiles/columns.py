@@ -14,6 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from schemas.columns import TAKES, kind_of
+from schemas.errors import UnusableData
 from schemas.expectations import wants
 
 MAX_BINS = 64
@@ -26,7 +27,7 @@ Count = Annotated[int, msgspec.Meta(ge=0, le=_MOST)]
 Name = Annotated[str, msgspec.Meta(min_length=1, max_length=1024)]
 
 
-class UnsupportedColumn(ValueError):
+class UnsupportedColumn(UnusableData):
     """A column that cannot be profiled: the table does not have it, or its type is none of those allowed."""
 
 

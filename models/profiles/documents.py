@@ -9,13 +9,13 @@ import msgspec
 from models.errors import BundleRefused, one_line
 from models.profiles.columns import CategoricalColumn, Column, NumericColumn
 from models.profiles.reference import Profile
-from schemas.validation import Absent, SpecError
+from schemas.validation import Absent, Located
 
 MAX_PROFILE_BYTES = 32 * 1024 * 1024
 _MAX_COLUMNS = 4096
 
 
-class InvalidProfile(BundleRefused, SpecError):
+class InvalidProfile(Located, BundleRefused):
     """A profile that is no JSON, or says something that is not allowed: `path`, `value`, `allowed`."""
 
     reason: ClassVar[str] = "will_not_load"

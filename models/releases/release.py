@@ -10,13 +10,13 @@ import numpy.typing as npt
 
 from models.errors import StoreError
 from schemas.times import INSTANT, format_time_us, parse_instant_us
-from schemas.validation import Absent, SpecError, validate
+from schemas.validation import Absent, Located, SpecError, validate
 
 # Shares are decimal fractions: three thirds may sum to slightly more than one.
 _SHARE_ROUNDING = 1e-9
 
 
-class InvalidRelease(StoreError, SpecError):
+class InvalidRelease(Located, StoreError):
     """A release that is no JSON or says something that is not allowed: `path`, `value`, `allowed`."""
 
 

@@ -8,7 +8,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from models.bundles.manifest import Output
-from models.errors import one_line
+from models.errors import NotScored, one_line
 from models.scorers.base import PartlyScored, Scorer
 from schemas.reasons import shortened
 
@@ -19,11 +19,11 @@ ROUNDING = 1e-6
 _MOST_DETAIL = 2000
 
 
-class WrongAnswer(Exception):
+class WrongAnswer(NotScored):
     """A scorer's answer is not one float64 for each record; `str()` is one line."""
 
 
-class ModelFailed(Exception):
+class ModelFailed(NotScored):
     """A call of a scorer that gave no scores: `error` and `detail` of its dead letters, both one line."""
 
     def __init__(self, error: str, detail: str) -> None:

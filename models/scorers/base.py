@@ -13,7 +13,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from models.bundles.manifest import Manifest
-from models.errors import BundleRefused
+from models.errors import BundleRefused, NotScored
 from schemas.expectations import wants
 from schemas.reasons import in_words
 
@@ -36,7 +36,7 @@ class NotReady(WillNotLoad):
     passing: ClassVar[bool] = True
 
 
-class PartlyScored(Exception):
+class PartlyScored(NotScored):
     """A batch of which a scorer scored only some records, and that it is not to be asked again in parts.
 
     Args:

@@ -17,7 +17,7 @@ import pyarrow as pa
 from models.admission.proving import prove, read_profile, refused_as
 from models.bundles.folders import BundleIncomplete
 from models.bundles.manifest import MANIFEST, Manifest, parse_manifest
-from models.errors import BundleRefused, StoreError, one_line, writable
+from models.errors import BundleRefused, NotScored, StoreError, one_line, writable
 from models.outages import full_disk, local_disk
 from models.profiles import Profile
 from models.scorers import Scorer, WillNotLoad
@@ -29,7 +29,7 @@ HELD_FOR_S = 600.0
 """Seconds that a holder keeps a version after it asked for it last: a job that has ended asks no more."""
 
 
-class LoadFailed(Exception):
+class LoadFailed(NotScored):
     """A version could not be loaded:
 
     `reason` is an admission reason, or `unavailable` when the store or the local disk failed.

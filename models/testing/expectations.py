@@ -3,8 +3,10 @@
 import numpy as np
 import numpy.typing as npt
 
+from schemas.errors import HalflifeError
 
-class ContractBroken(AssertionError):
+
+class ContractBroken(HalflifeError, AssertionError):
     """A scorer does not do what the contract says; `str()` is one line."""
 
 

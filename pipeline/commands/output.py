@@ -19,13 +19,14 @@ from pipeline.reporting.printer import (
     print_traceback,
     printable,
 )
+from schemas.errors import HalflifeError
 from schemas.validation import SpecError
 
 # In a pipe nothing is folded: what reads it counts on one line for a row.
 _WIDE = 10_000
 
 
-class Refused(Exception):
+class Refused(HalflifeError):
     """The verb did what it was asked, and the answer is no; `str()` is one line, empty if all is printed already."""
 
 

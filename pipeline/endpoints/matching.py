@@ -9,14 +9,11 @@ from apache_beam.io.filesystems import FileSystems
 from apache_beam.io.localfilesystem import LocalFileSystem
 
 from models.errors import one_line
+from pipeline.endpoints.errors import NoInput
 from pipeline.endpoints.uris import beam_path, scheme_of
 
 _GLOB = re.compile(r"[*?[]")
 _UNFINISHED = ".partial"
-
-
-class NoInput(Exception):
-    """No file matches, or the files cannot be listed; the message names the URI."""
 
 
 class NoRecords(NoInput):

@@ -12,8 +12,8 @@ from models.store.store import ModelStore
 from pipeline.command_line.options import RunOptions
 from pipeline.endpoints import sinks as sink_endpoints
 from pipeline.endpoints import sources
+from pipeline.endpoints.errors import NoInput
 from pipeline.endpoints.kafka import address as kafka_address
-from pipeline.endpoints.matching import NoInput
 from pipeline.endpoints.sample import sampled_types
 from pipeline.endpoints.uris import FILE_SCHEMES, STDOUT, absolute, check_scheme, scheme_of
 from pipeline.spec.checks import column_errors, identity_columns, needed_columns

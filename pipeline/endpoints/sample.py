@@ -7,7 +7,8 @@ from itertools import islice
 
 import pyarrow as pa
 
-from pipeline.endpoints.matching import NoInput, NoRecords
+from pipeline.endpoints.errors import NoInput
+from pipeline.endpoints.matching import NoRecords
 from schemas.avro.datums import decode_block
 from schemas.columns import holding, kind_of
 from schemas.formats.raw import RawBlock

@@ -15,6 +15,7 @@ from apache_beam.io.filesystems import FileSystems
 from ulid import ULID
 
 from models.errors import one_line
+from pipeline.endpoints.errors import SinkUnwritable
 from pipeline.endpoints.files.origin import Origin
 from pipeline.endpoints.files.partial_files import finished, partial_path, remove_leftovers_once
 from pipeline.endpoints.printing import PrintRecords
@@ -26,10 +27,6 @@ from schemas.records import avsc
 
 _LOG = logging.getLogger(__name__)
 _ROWS_PER_FILE = 5_000_000
-
-
-class SinkUnwritable(Exception):
-    """A sink that cannot be written; the message names its place in the spec, its URI and what is wrong."""
 
 
 SCHEMES = (*FILE_SCHEMES, *SERVICES)

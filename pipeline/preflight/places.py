@@ -10,11 +10,12 @@ from apache_beam.io.filesystems import FileSystems
 from models.errors import one_line
 from pipeline.endpoints.bigquery import address as bigquery_address
 from pipeline.endpoints.bigquery.tables import find_table
+from pipeline.endpoints.errors import NoInput
 from pipeline.endpoints.files.source import read_file
 from pipeline.endpoints.kafka.address import SCHEME, KafkaAddress, kafka_address
 from pipeline.endpoints.kafka.client import client_settings
 from pipeline.endpoints.kafka.pool import shared_reader
-from pipeline.endpoints.matching import NoInput, file_sizes
+from pipeline.endpoints.matching import file_sizes
 from pipeline.endpoints.sinks import check_writable
 from pipeline.endpoints.sources import Files, Source, Topic
 from pipeline.endpoints.uris import FILE_SCHEMES, STDOUT, beam_path, scheme_of

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 from models.releases.release import Release
 from schemas import times
+from schemas.errors import HalflifeError
 from schemas.validation import SpecError
 from transforms.flow import metrics
 from transforms.flow.dead_letters import DEAD_LETTERS
@@ -20,7 +21,7 @@ _LIMIT = re.compile(r"(\d+)(%?)|(\d+\.\d+)%")
 Examples = Mapping[tuple[str, ...], str]
 
 
-class RunFailed(Exception):
+class RunFailed(HalflifeError):
     """The run did its work, and what came of it is a failure; the message says why and what to look at."""
 
 

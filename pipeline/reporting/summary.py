@@ -6,17 +6,18 @@ from collections.abc import Mapping
 from typing import Any
 
 from pipeline.reporting import durable
-from pipeline.reporting.outcomes import Examples, letter_errors, release_outcomes
+from pipeline.reporting.outcomes import Examples, RunFailed, letter_errors, release_outcomes
 from pipeline.reporting.printer import print_line
 from schemas.dead_letter_stages import DECODE, FEATURES, OF_EVENTS, STAGES, Stage
+from schemas.errors import HalflifeError
 from transforms.flow import metrics
 
 
-class SummaryUnwritable(Exception):
+class SummaryUnwritable(HalflifeError):
     """The file of `--summary` cannot be written; the message names it."""
 
 
-class CountsDoNotAdd(Exception):
+class CountsDoNotAdd(RunFailed):
     """Records went missing or were invented between two stages; the message has the figures."""
 
 

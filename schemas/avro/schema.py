@@ -10,6 +10,7 @@ from functools import lru_cache
 from reprlib import repr as shown  # of what may be nested without end
 from typing import Any
 
+from schemas.errors import UnusableData
 from schemas.formats.nesting import MAX_NESTING, read_json
 
 MAX_TYPES = 20_000
@@ -29,7 +30,7 @@ _LOGICAL = {
 _UUID_BYTES = 16
 
 
-class MalformedSchema(ValueError):
+class MalformedSchema(UnusableData):
     """A schema that data cannot be read by; the message says why."""
 
 

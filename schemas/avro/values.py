@@ -10,6 +10,7 @@ from typing import Any, TypeAlias
 from uuid import UUID
 
 from schemas.avro.schema import Node
+from schemas.errors import UnusableData
 from schemas.formats.nesting import MAX_NESTING
 
 MAX_ITEMS = 16 * 1024 * 1024
@@ -21,7 +22,7 @@ _Value: TypeAlias = tuple[Any, int]
 _Read: TypeAlias = Callable[[Node, bytes, int, "Faults"], _Value]
 
 
-class Damage(ValueError):
+class Damage(UnusableData):
     """A datum does not end where it should: nothing behind it can be read either."""
 
 

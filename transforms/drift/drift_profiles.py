@@ -11,6 +11,7 @@ from concurrent.futures import Future
 from functools import partial
 from typing import NamedTuple, Protocol, TypeAlias
 
+from models.bundles.folders import NotTheBundle
 from models.daemons import DaemonThreads
 from models.errors import StoreError, one_line
 from models.profiles import Profile
@@ -88,7 +89,7 @@ class Profiles:
             error = TimeoutError(f"the store did not answer within {self._wait_s:g} s")
         if error is None:
             self._found[key] = asked.result()
-        elif isinstance(error, (StoreError, OSError)):  # a TimeoutError is one
+        elif isinstance(error, (StoreError, NotTheBundle, OSError)):  # a TimeoutError is one
             if wait_s:
                 said = f"{one_line(error)}; its rows are not in the drift meanwhile"
                 _LOG.warning("profile of version %s: %s", key[0], said)

@@ -8,11 +8,13 @@ from typing import Any, Protocol
 import msgspec
 from apache_beam import coders
 
+from schemas.errors import HalflifeError
+
 _PREFIX = b"halflife/"
 _ADVICE = "drain the job with the version that wrote it, or start without its savepoint"
 
 
-class StateFormatMismatch(RuntimeError):
+class StateFormatMismatch(HalflifeError):
     """State that another version of the job wrote in a format that this one does not read."""
 
 

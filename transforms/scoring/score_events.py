@@ -10,6 +10,7 @@ import pyarrow as pa
 from apache_beam.coders import BytesCoder
 from apache_beam.transforms.userstate import BagStateSpec
 
+from models.errors import NotScored
 from models.releases.release import AdmittedRelease, Timeline
 from models.scorers.asking import unseen_in
 from models.serving.cache import LoadedModel, worker_name
@@ -50,7 +51,7 @@ def source_of(job: Job, waits: bool) -> Source:
     return Source(model.store, model.name, model.allow_pickle, waits, horizon_us)
 
 
-class StoreSilent(RuntimeError):
+class StoreSilent(NotScored):
     """A process that has no model yet cannot get one, as the store does not answer. It passes; the events stay."""
 
 

@@ -2,8 +2,10 @@
 
 from typing import ClassVar
 
+from models.errors import NotScored
 
-class CallFailed(Exception):
+
+class CallFailed(NotScored):
     """A call without a usable answer; `str()` is one line without secrets.
 
     `retry_after_s` is the pause the server asked for, None where it asked for none.

@@ -9,6 +9,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
+from schemas.errors import UnusableData
+
 REQUIRED, NULLABLE, REPEATED = "REQUIRED", "NULLABLE", "REPEATED"
 _PLAIN = {
     "boolean": "BOOLEAN",
@@ -35,7 +37,7 @@ _NUMERIC, _BIGNUMERIC = (29, 9), (38, 38)
 _DEPTH = 15
 
 
-class UnsupportedSchema(ValueError):
+class UnsupportedSchema(UnusableData):
     """An Avro schema that no BigQuery table can have; the message names the field and why."""
 
 

@@ -9,6 +9,7 @@ from models.distribution import installing
 from models.errors import one_line
 from pipeline.endpoints.bigquery.address import TableAddress
 from pipeline.endpoints.bigquery.schema import NULLABLE, Column, columns_of
+from pipeline.endpoints.errors import SinkUnwritable
 from schemas.records import avsc
 
 _ANSWER_SECONDS = 30.0
@@ -21,7 +22,7 @@ _REST_EMULATOR, WRITE_EMULATOR = "BIGQUERY_EMULATOR_HOST", "BIGQUERY_STORAGE_EMU
 _SAME = {"INT64": "INTEGER", "FLOAT64": "FLOAT", "BOOL": "BOOLEAN", "STRUCT": "RECORD"}
 
 
-class TableUnwritable(OSError):
+class TableUnwritable(SinkUnwritable):
     """A table that cannot be made or does not fit the record; the message names it and what is wrong."""
 
 

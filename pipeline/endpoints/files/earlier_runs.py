@@ -16,6 +16,7 @@ from apache_beam.io.filesystems import FileSystems
 
 from models.errors import one_line
 from pipeline.command_line.sink_policy import SinkPolicy
+from pipeline.endpoints.errors import SinkUnwritable
 from pipeline.endpoints.files.origin import origin_of
 from pipeline.endpoints.outputs import SinkFolder
 from pipeline.endpoints.uris import FILE_SCHEMES, STDOUT, beam_path, scheme_of
@@ -29,7 +30,7 @@ _READERS = 16
 _NAMED = 3
 
 
-class SinksInUse(Exception):
+class SinksInUse(SinkUnwritable):
     """A folder that was to be new holds records; the message names it and whose they are."""
 
 

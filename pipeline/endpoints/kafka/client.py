@@ -6,8 +6,8 @@ import re
 import time
 from typing import Any
 
+from pipeline.endpoints.errors import NoInput
 from pipeline.endpoints.kafka.address import KafkaAddress, variable_of
-from pipeline.endpoints.matching import NoInput
 
 _LOG = logging.getLogger(__name__)
 # librdkafka reports every failed attempt to connect, many a second; one line a minute says as much.

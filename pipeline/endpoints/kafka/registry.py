@@ -12,6 +12,7 @@ from models.errors import one_line
 from pipeline.endpoints.kafka.address import KafkaAddress
 from pipeline.endpoints.kafka.client import TopicUnreadable, value_of
 from schemas.avro.schema import MalformedSchema, vetted
+from schemas.errors import HalflifeError
 
 FRAME_BYTES = 5
 _TIMEOUTS = (5.0, 15.0)  # seconds to connect, and for the answer
@@ -23,7 +24,7 @@ _schemas: dict[tuple[str, int], str] = {}
 _unknown: dict[tuple[str, int], tuple[float, str]] = {}
 
 
-class SchemaUnknown(Exception):
+class SchemaUnknown(HalflifeError):
     """A record cannot be read for want of its schema; the message says what the registry has in its place."""
 
 

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import apache_beam as beam
 import pyarrow as pa
 
+from pipeline.endpoints.errors import SinkUnwritable
 from pipeline.endpoints.json_rows import json_rows
 from pipeline.endpoints.kafka.address import KafkaAddress
 from pipeline.endpoints.kafka.client import TopicUnreadable, Troubles, client_settings
@@ -28,7 +29,7 @@ _LARGEST_BYTES = 64 * 1024 * 1024
 _WAITING_KB = 2 * _LARGEST_BYTES // 1024
 
 
-class TopicUnwritable(Exception):
+class TopicUnwritable(SinkUnwritable):
     """Records could not be delivered; the message names the topic and the broker's reason."""
 
 

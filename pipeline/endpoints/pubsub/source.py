@@ -11,8 +11,8 @@ from apache_beam.utils.windowed_value import WindowedValue
 
 from models.distribution import installing
 from models.errors import one_line
+from pipeline.endpoints.errors import NoInput
 from pipeline.endpoints.framing import framed
-from pipeline.endpoints.matching import NoInput
 from pipeline.endpoints.pubsub.address import SUBSCRIPTIONS, PubsubAddress
 from schemas.formats.raw import RawBlock
 

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.endpoints.matching import NoInput, matching_files
+from pipeline.endpoints.errors import NoInput
+from pipeline.endpoints.matching import matching_files
 from tests.pipeline.jobs.flows import COLUMNS, Flow, json_lines, read_avro, said_nothing_of_python, trips
 
 NAMES = ["models#staging", "what?", "a%20b", "a b", "x [1]", "über*", "q&a=b;c", "v:1", "%", "#", "user@host"]

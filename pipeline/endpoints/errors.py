@@ -1,0 +1,11 @@
+"""The two families of errors of endpoints; `schemas.errors` shows the whole tree."""
+
+from schemas.errors import HalflifeError
+
+
+class NoInput(HalflifeError):
+    """No input can be had: nothing matches, or what does cannot be listed or read; the message names the URI."""
+
+
+class SinkUnwritable(HalflifeError):
+    """A sink that cannot be written; the message names its place in the spec, its URI and what is wrong."""

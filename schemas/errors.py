@@ -1,0 +1,84 @@
+"""The errors of Halflife are one tree. Each is defined where it is raised, below the family that says what failed.
+
+    HalflifeError                    `str()` is for people: it names the thing, its value and what is expected
+    ├── SpecError                    a job spec, an option or a setting says what is not allowed
+    │   └── SpecErrors               several such errors of one document
+    ├── UnusableData                 a text, bytes, a schema or a column that cannot be what they are taken for
+    │   ├── Damage                   a datum that does not end where it should
+    │   ├── MalformedSchema
+    │   ├── MalformedTime
+    │   ├── UnsupportedColumn        of no type that a profile can describe
+    │   └── UnsupportedSchema        that no table of BigQuery can have
+    ├── SchemaUnknown                a registry has no schema for a record
+    ├── BundleRefused                a bundle may not serve; its `reason` is a fixed word
+    │   ├── BadOutput
+    │   ├── BadSignature
+    │   ├── GoldenMismatch
+    │   ├── InvalidManifest
+    │   │   └── PathOutside
+    │   ├── InvalidProfile
+    │   ├── NotTheBundle             what the store has is not the bundle that was published
+    │   │   ├── BundleIncomplete
+    │   │   │   └── BundleWithdrawn
+    │   │   ├── BundleTooLarge
+    │   │   └── WrongDigest
+    │   ├── UnknownScorer
+    │   ├── WillNotLoad
+    │   │   ├── NotReady
+    │   │   └── OtherLibrary
+    │   └── WrongInputs
+    ├── StoreError                   the store could not do what was asked
+    │   ├── CannotAccept
+    │   ├── CannotPublish
+    │   ├── DiskFailed
+    │   ├── InvalidRelease
+    │   ├── InvalidStoreUrl
+    │   ├── NothingToWithdraw
+    │   ├── ObjectTooLarge
+    │   ├── StillReleased
+    │   ├── StoreUnavailable
+    │   ├── UnknownVersion
+    │   ├── UnusableKey
+    │   └── VersionExists
+    ├── NotScored                    a model that serves gave no scores, or not all
+    │   ├── CallFailed               of a model that a server answers for
+    │   │   ├── AnswerMalformed
+    │   │   ├── CircuitOpen
+    │   │   ├── RecordsRefused
+    │   │   ├── RequestRefused
+    │   │   ├── ServerFailed
+    │   │   └── ServerUnavailable
+    │   ├── LoadFailed
+    │   ├── ModelFailed
+    │   ├── PartlyScored
+    │   ├── StoreSilent
+    │   └── WrongAnswer
+    ├── OutOfTime                    work that was not done in its time
+    ├── StateFormatMismatch          state that another version of the job wrote
+    ├── NoInput                      a source cannot be read, or has nothing
+    │   ├── NoRecords
+    │   ├── SubscriptionUnreadable
+    │   └── TopicUnreadable
+    │       └── RegistryUnreachable
+    ├── SinkUnwritable               a sink cannot be written
+    │   ├── SinksInUse               one that was to be new is not
+    │   ├── TableUnwritable
+    │   └── TopicUnwritable
+    ├── SummaryUnwritable            so is the file of a run's summary
+    ├── RunFailed                    a run did its work, and what came of it is a failure
+    │   └── CountsDoNotAdd
+    ├── Refused                      a verb did what it was asked, and the answer is no
+    └── ContractBroken               a scorer does not do what the contract says
+
+`SpecError`, `UnusableData` and `ContractBroken` are Python's own ValueError and AssertionError too. `runners` imports
+nothing of ours, so its errors are RuntimeErrors of its own; the end that a person or the system asks for is no error
+but a KeyboardInterrupt. Errors with a leading underscore never leave their module.
+"""
+
+
+class HalflifeError(Exception):
+    """The root; `str()` is one line for people, unless a member says otherwise."""
+
+
+class UnusableData(HalflifeError, ValueError):
+    """A text, bytes, a schema or a column that cannot be what they are taken for."""
