@@ -59,6 +59,6 @@ def check_positive(labels: Sequence[str], positive: str | None) -> None:
         listed = "|".join(shlex.quote(label) for label in labels[:_MOST_LISTED])
         more = f"|… ({len(labels)} labels)" if len(labels) > _MOST_LISTED else ""
         found = f"the model's {len(labels)} classes have labels, and which of them is the positive one is not said"
-        raise CannotPublish(f"{found}; allowed: --positive {listed}{more}")
+        raise CannotPublish(f"{found}; expected: --positive {listed}{more}")
     if positive is not None and positive not in labels:
         raise WillNotLoad(f"output.positive {positive!r}; allowed: {', '.join(labels)}")

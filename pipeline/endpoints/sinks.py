@@ -57,6 +57,9 @@ def check_writable(uri: str, place: str, record: str = "") -> None:
         durable.delete(probe)
         finished(probe)
     except (OSError, ValueError) as error:  # BeamIOError is an OSError
+        with suppress(OSError, ValueError):  # a full disk takes the name and not the bytes
+            durable.delete(probe)
+            finished(probe)
         reason = one_line(error)
         raise SinkUnwritable(f"{place}: {uri} cannot be written: {reason}") from None
 

@@ -113,7 +113,7 @@ def test_labels_without_a_positive_one_are_refused(
     models: Models, tmp_path: Path, write: Write, words: tuple[str, ...]
 ) -> None:
     ran = publish(models, tmp_path, write(tmp_path, ["ham", "spam"]), *words)
-    assert (ran.code, "allowed: --positive ham|spam\n" in ran.err) == (1, True), ran
+    assert (ran.code, "expected: --positive ham|spam\n" in ran.err) == (1, True), ran
     assert models.store.versions() == ["v1", "v2", "v3"]
 
 
@@ -158,7 +158,7 @@ def test_every_other_pair_and_more_than_two_have_to_be_told(
     models: Models, tmp_path: Path, labels: list[Any], listed: str, words: tuple[str, ...]
 ) -> None:
     ran = models("publish", by_skops(tmp_path, labels), *NEW, *INPUTS, *words)
-    assert (ran.code, f"allowed: --positive {listed}\n" in ran.err) == (1, True), ran
+    assert (ran.code, f"expected: --positive {listed}\n" in ran.err) == (1, True), ran
 
 
 @pytest.mark.parametrize(
@@ -191,13 +191,13 @@ def test_labels_that_a_setting_gives_are_labels_too(models: Models) -> None:
     words = ("--scorer", "tfserving", *NEW, *INPUTS, "--output", "class", "--no_check")
     server = [f"--setting={each}" for each in ("url=https://x", "model=m", 'version="7"')]
     ran = models("publish", *words, *server, '--setting=classes=["ham","spam"]')
-    assert (ran.code, "allowed: --positive ham|spam\n" in ran.err) == (1, True), ran
+    assert (ran.code, "expected: --positive ham|spam\n" in ran.err) == (1, True), ran
     models.json("publish", *words, *server, '--setting=classes=["ham","spam"]', "--positive", "spam")
 
 
 def test_labels_are_read_where_files_are_published_as_another_kind(models: Models, tmp_path: Path) -> None:
     ran = models("publish", by_mlflow(tmp_path, ["ham", "spam"]), *NEW, *INPUTS, "--scorer", "sklearn")
-    assert (ran.code, "allowed: --positive ham|spam\n" in ran.err) == (1, True), ran
+    assert (ran.code, "expected: --positive ham|spam\n" in ran.err) == (1, True), ran
 
 
 def test_margin_of_a_classifier_is_no_score_of_a_class(models: Models, tmp_path: Path) -> None:
