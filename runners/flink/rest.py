@@ -50,7 +50,9 @@ def ask(url: str, path: str, method: str = "GET", body: Mapping[str, Any] | None
     except urllib.error.HTTPError as error:
         raise NoFlink(f"{path}: {_line(error)} {reason_of_answer(_reason(error, until))}".rstrip()) from None
     except (OSError, http.client.HTTPException) as error:  # the second: it died in the middle of its answer
-        raise NoFlink(f"{path}: {_line(error) or type(error).__name__}") from None
+        cause = getattr(error, "reason", error)  # urllib's own words are `<urlopen error …>`
+        said = cause.strerror if isinstance(cause, OSError) else None
+        raise NoFlink(f"{path}: {said or _line(cause) or 'the connection was closed'}") from None
     except (ValueError, RecursionError):
         raise NoFlink(f"{path}: the answer is no JSON") from None
 
