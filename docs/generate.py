@@ -1,4 +1,4 @@
-"""`python -m docs.generate` (`make docs`): writes into the pages what they take from the schemas.
+"""`python -m docs.generate` (`make docs`): writes into the pages what they take from the schemas and the code.
 
 A page has regions between `<!-- made by make docs of FILE -->` and `<!-- end -->`; the rest is written by hand. A test
 fails where a region is not what its file gives.
@@ -9,18 +9,21 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+from docs.aggregates import aggregates_region, with_aggregates
 from docs.job_keys import job_region
 from docs.record_fields import record_region
 
 ROOT = Path(__file__).resolve().parents[1]
-PAGES = (ROOT / "docs" / "job.md", ROOT / "docs" / "records.md")
+PAGES = tuple(ROOT / "docs" / name for name in ("features.md", "job.md", "records.md"))
+SCHEMA = ROOT / "schemas" / "json" / "job.schema.json"
 _REGION = re.compile(r"(<!-- made by make docs of (\S+) -->\n).*?(<!-- end -->)", re.DOTALL)
-_MADE_OF: dict[str, Callable[[Path], str]] = {".json": job_region, ".avsc": record_region}
+_MADE_OF: dict[str, Callable[[Path], str]] = {".json": job_region, ".avsc": record_region, ".py": aggregates_region}
 
 
 def page_text(page: Path) -> str:
-    """The page with all its regions made anew."""
-    return _REGION.sub(_made, page.read_text(encoding="utf-8"))
+    """The page with all its regions made anew; the schema with its list of aggregates."""
+    text = page.read_text(encoding="utf-8")
+    return with_aggregates(text) if page == SCHEMA else _REGION.sub(_made, text)
 
 
 def _made(region: re.Match[str]) -> str:
@@ -29,8 +32,8 @@ def _made(region: re.Match[str]) -> str:
 
 
 def main() -> int:
-    """Writes the pages that changed, and names them."""
-    for page in PAGES:
+    """Writes the pages that changed, and names them; the schema first, from which one of them is made."""
+    for page in (SCHEMA, *PAGES):
         text = page_text(page)
         if text != page.read_text(encoding="utf-8"):
             page.write_text(text, encoding="utf-8")

@@ -9,20 +9,6 @@ from typing import Literal
 
 from schemas.columns import ColumnKind
 
-Aggregate = Literal["count", "sum", "mean", "min", "max", "std", "last", "distinct", "quantile", "top"]
-AGGREGATES: tuple[Aggregate, ...] = (
-    "count",
-    "sum",
-    "mean",
-    "min",
-    "max",
-    "std",
-    "last",
-    "distinct",
-    "quantile",
-    "top",
-)
-
 
 @dataclass(frozen=True, slots=True)
 class EventsSpec:
@@ -48,13 +34,14 @@ class EventsSpec:
 class FeatureSpec:
     """One windowed feature (docs/design.md §7): aggregate of `column` over `key`'s events in `[T - size, T)`.
 
+    `aggregate` is one of `transforms.features.aggregates`.
     `column` is None only for `count` of events; `q` is set only for `quantile` (0 < q < 1).
     """
 
     name: str
     key: str
     column: str | None
-    aggregate: Aggregate
+    aggregate: str
     size_us: int
     every_us: int
     q: float | None = None

@@ -4,9 +4,9 @@ import math
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-from schemas.job import AGGREGATES
 from schemas.times import MalformedTime, format_duration_us, parse_duration_us, parse_time_us
 from schemas.validation import MISSING, SpecError
+from transforms.features.aggregates import AGGREGATES
 
 Sound = Callable[[str], bool]
 
@@ -22,7 +22,9 @@ _DURATIONS = (
 _FREE_NAME = "a name that no event column and no other feature has"
 _MAX_TILES = 100_000
 _LEAST_WINDOW_US = 1_000
-_TEXT_AGGREGATES = frozenset({"count", "last", "distinct", "top"})
+_OF_TEXTS = tuple(name for name, each in AGGREGATES.items() if each.of_texts)
+_COUNTS_EVENTS = ", ".join(name for name, each in AGGREGATES.items() if each.counts_events)
+_HAS_Q = ", ".join(name for name, each in AGGREGATES.items() if each.has_q)
 
 
 def needed_columns(document: Mapping[str, Any], sound: Sound = lambda _: True) -> dict[str, str]:
@@ -72,12 +74,12 @@ def column_errors(
         if name not in columns:
             why = "events.columns is there, so no other column is read off the input: state this one too, or none"
             yield SpecError(place, name, f"one of the event columns {', '.join(sorted(columns))} ({why})")
-    allowed = ", ".join(name for name in AGGREGATES if name in _TEXT_AGGREGATES)
+    allowed = ", ".join(_OF_TEXTS)
     for index, feature in enumerate(_features(document)):
         if isinstance(feature, str) or not sound(f"features[{index}]"):
             continue
         place, column = f"features[{index}]", feature.get("column")
-        if columns.get(column) == "string" and feature["aggregate"] not in _TEXT_AGGREGATES:
+        if columns.get(column) == "string" and feature["aggregate"] not in _OF_TEXTS:
             said = f"{allowed} (the column {column} is text)"
             yield SpecError(f"{place}.aggregate", feature["aggregate"], said)
         if feature["name"] in columns:
@@ -149,13 +151,13 @@ def _feature_errors(features: list[Any], taken: set[str], sound: Sound) -> Itera
 
 
 def _windowed_errors(feature: Mapping[str, Any], place: str) -> Iterator[SpecError]:
-    aggregate = feature["aggregate"]
-    if feature.get("column") is None and aggregate != "count":
-        yield SpecError(f"{place}.column", MISSING, "a column; only count goes without")
-    if aggregate == "quantile" and "q" not in feature:
+    aggregate = AGGREGATES[feature["aggregate"]]
+    if feature.get("column") is None and not aggregate.counts_events:
+        yield SpecError(f"{place}.column", MISSING, f"a column; only {_COUNTS_EVENTS} goes without")
+    if aggregate.has_q and "q" not in feature:
         yield SpecError(f"{place}.q", MISSING, "the quantile wanted, a number between 0 and 1")
-    if aggregate != "quantile" and "q" in feature:
-        yield SpecError(f"{place}.q", feature["q"], "nothing: only quantile has a q")
+    if not aggregate.has_q and "q" in feature:
+        yield SpecError(f"{place}.q", feature["q"], f"nothing: only {_HAS_Q} has a q")
     for key in ("size", "every"):
         yield from _duration_errors(f"{place}.{key}", feature[key], _LEAST_WINDOW_US)
 

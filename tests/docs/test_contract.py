@@ -9,10 +9,10 @@ from models.scorers import BUILT_IN
 from pipeline.commands.models.verbs import _VERBS
 from pipeline.reporting.summary import summarise
 from schemas.dead_letter_stages import STAGES
-from schemas.job import AGGREGATES
 from schemas.records import MODEL_EVENT_KINDS, RECORDS
 from schemas.validation import schema_of
 from tests.docs.pages import ROOT
+from transforms.features.aggregates import AGGREGATES
 
 
 def section(number: int) -> str:
@@ -29,7 +29,7 @@ def section(number: int) -> str:
         (5, tuple(schema_of("manifest")["properties"])),
         (5, tuple(schema_of("release")["properties"])),
         (6, (*MODEL_EVENT_KINDS, *RECORDS)),
-        (7, AGGREGATES),
+        (7, tuple(AGGREGATES)),
         (8, tuple(schema_of("job")["properties"])),
         (9, tuple(summarise({}, 1.0, 0.5, {}, "r"))),
         (9, tuple(_VERBS)),

@@ -16,18 +16,8 @@ from schemas import batches
 from schemas.times import format_duration_us
 from transforms.features import waiting as waits
 from transforms.features.tile_queries import evaluate, over_limit
-from transforms.features.tiles import (
-    OBSERVED,
-    VALUE,
-    Ints,
-    KeyPlan,
-    TileTables,
-    coarsen,
-    expire,
-    fold_grains,
-    merge,
-    split_at,
-)
+from transforms.features.tile_tables import Ints, TileTables
+from transforms.features.tiles import OBSERVED, VALUE, KeyPlan, coarsen, expire, fold_grains, merge, split_at
 from transforms.flow.state import StateFormatMismatch
 
 NEVER_US = -(2**62)

@@ -12,7 +12,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from transforms.features.feature_state import Grains, Layout
-from transforms.features.tiles import ColumnTiles, TileTables, ValueCounts
+from transforms.features.tile_tables import ColumnTiles, TileTables, ValueCounts
 from transforms.flow.coders import batch_of, stream_of
 from transforms.flow.state import Plain
 

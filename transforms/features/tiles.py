@@ -9,7 +9,7 @@ import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -18,18 +18,15 @@ import pyarrow.compute as pc
 
 from schemas import batches
 from schemas.job import FeatureSpec
-from transforms.flow.sharding import hash_values
+from transforms.features.aggregates import AGGREGATES
+from transforms.features.tile_tables import ColumnTiles, Floats, Ints, TileTables, ValueCounts, hash_fraction
 
 ALL_EVENTS = ""  # the pseudo column of `count` without a column
 KEY, VALUE = "key", "v:"  # columns of observations: the key, and the prefix of the values read
 OBSERVED = (batches.EVENT_ID, batches.EVENT_TIME, batches.ROW, KEY)  # what every observation has
-HOLISTIC = frozenset({"distinct", "quantile", "top"})
-EXACT_ONLY = frozenset({"quantile", "top"})  # of these a sample of the values says nothing: a heavy one may be left out
 # A stream keeps the events themselves for at most so much event time, and so many partial aggregates at most make one.
 _GRAIN_US = 5_000_000
 _MOST_PARTS = 60
-Ints = npt.NDArray[np.int64]
-Floats = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +65,7 @@ def plan_key(features: Sequence[FeatureSpec], key: str) -> KeyPlan:
     own = tuple(feature for feature in features if feature.key == key)
     tile_us = math.gcd(*(value for feature in own for value in (feature.size_us, feature.every_us)))
     columns = tuple(dict.fromkeys(feature.column or ALL_EVENTS for feature in own))
-    holistic = frozenset(feature.column or ALL_EVENTS for feature in own if feature.aggregate in HOLISTIC)
+    holistic = frozenset(feature.column or ALL_EVENTS for feature in own if AGGREGATES[feature.aggregate].holistic)
     longest_us = max(feature.size_us for feature in own)
     return KeyPlan(key, own, tile_us, _grains_us(tile_us), columns, holistic, longest_us)
 
@@ -84,49 +81,6 @@ def _grains_us(tile_us: int) -> tuple[int, ...]:
         enough = [parts for parts in divisors if widths[0] // parts <= _GRAIN_US]
         widths.insert(0, widths[0] // (enough[0] if enough else divisors[-1]))
     return tuple(widths[:-1])
-
-
-class ColumnTiles(NamedTuple):
-    """Tiles of one column, sorted by (code, tile): one entry each, arrays of equal length.
-
-    `code` indexes the keys of the tables, `tile` is the tile's index in time, `n` counts non-null values, `total`,
-    `m2` (sum of squared distances from the mean), `low`, `high` are NaN-free numbers (zero for texts), `last` is the
-    value of the greatest (`last_us`, `last_id`).
-    """
-
-    code: Ints
-    tile: Ints
-    n: Ints
-    total: Floats
-    m2: Floats
-    low: Floats
-    high: Floats
-    last: pa.Array
-    last_us: Ints
-    last_id: pa.Array
-
-
-class ValueCounts(NamedTuple):
-    """How many `times` each value occurs in each tile, sorted by (code, tile, value).
-
-    A tile with more distinct values than the limit keeps those with the smallest hashes: `kept` is the fraction of
-    the hash space that it still covers (1 when nothing was left out), as in a theta sketch. Which values those are and
-    what `kept` is follows from the tile's set of values alone: it is below 1 in exactly the tiles that have too many.
-    """
-
-    code: Ints
-    tile: Ints
-    value: pa.Array
-    times: Ints
-    kept: Floats
-
-
-class TileTables(NamedTuple):
-    """All tiles of one key column in one shard: `keys` (distinct, sorted) and per column its tiles and values."""
-
-    keys: pa.Array
-    tiles: dict[str, ColumnTiles]
-    values: dict[str, ValueCounts]
 
 
 def observations(plan: KeyPlan, events: pa.RecordBatch) -> pa.RecordBatch:
@@ -288,11 +242,6 @@ def _reduced_values(counts: ValueCounts, max_values: int) -> ValueCounts:
     reduced = ValueCounts(code, tile, values, added, kept)
     sizes = np.diff(np.append(bounds, len(code)))
     return reduced if sizes.max() <= max_values and kept.min() == 1 else _sampled(reduced, bounds, sizes, max_values)
-
-
-def hash_fraction(values: pa.Array) -> Floats:
-    """Each value's hash as a number in [0, 1): of so many bits that none is rounded to 1."""
-    return (hash_values(values) >> np.uint64(11)).astype(np.float64) * 2.0**-53
 
 
 def _sampled(counts: ValueCounts, bounds: Ints, sizes: Ints, max_values: int) -> ValueCounts:

@@ -19,7 +19,8 @@ from transforms.features.feature_state import FeatureState, Grains, Layout, feat
 from transforms.features.join_features import EMIT_ROWS, JoinFeatures, Sharded, stamped
 from transforms.features.tile_forms import GRAINS_VERSION, TILES_VERSION, GrainsForm, TilesForm
 from transforms.features.tile_queries import over_limit
-from transforms.features.tiles import KEY, KeyPlan, TileTables, fold, observations, plan_key
+from transforms.features.tile_tables import TileTables
+from transforms.features.tiles import KEY, KeyPlan, fold, observations, plan_key
 from transforms.features.waiting import Waits
 from transforms.flow import metrics
 from transforms.flow.cells import taking

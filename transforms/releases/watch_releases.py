@@ -17,6 +17,7 @@ from models.releases.release import AdmittedRelease
 from schemas.job import UNNAMED, Job, Start
 from schemas.records import record_batch
 from schemas.times import now_us
+from transforms.features.aggregates import AGGREGATES
 from transforms.flow import metrics
 from transforms.flow.examples import keep_example
 from transforms.flow.state import Plain, VersionedStateCoder
@@ -41,16 +42,9 @@ class Watched(NamedTuple):
 
 def columns_of(job: Job) -> dict[str, str]:
     """Every column a model may read in this job, with its type: the event columns and the windowed features."""
-    types = dict(job.events.columns)
-    windowed = {f.name: feature_kind(f.aggregate, types.get(f.column or "")) for f in job.features.windowed}
-    return types | windowed
-
-
-def feature_kind(aggregate: str, column_kind: str | None) -> str:
-    """The type of a windowed feature: integer for counts, the column's own for last and top, else number."""
-    if aggregate in ("count", "distinct"):
-        return "integer"
-    return column_kind if aggregate in ("last", "top") and column_kind else "number"
+    columns = dict(job.events.columns)
+    kinds = {f.name: AGGREGATES[f.aggregate].kind(columns.get(f.column or "")) for f in job.features.windowed}
+    return {**columns, **kinds}
 
 
 class _WatchFn(beam.DoFn):

@@ -31,7 +31,8 @@ from transforms.arrivals.seen_ids import run_of
 from transforms.drift.drift_groups import GroupCounts
 from transforms.features.feature_state import Grains, Layout
 from transforms.features.join_features import Joins
-from transforms.features.tiles import KEY, KeyPlan, TileTables, fold, fold_grains, plan_key
+from transforms.features.tile_tables import TileTables
+from transforms.features.tiles import KEY, KeyPlan, fold, fold_grains, plan_key
 from transforms.features.waiting import Waits
 from transforms.flow.coders import encode_batch
 
@@ -47,7 +48,7 @@ TOPIC = kafka_address("kafka://localhost:9092/departures?group=g&fetch.min.bytes
 
 def plan() -> KeyPlan:
     """Features of a key by each kind of aggregate and column."""
-    features = (FeatureSpec(a + c, "k", c, a, 10 * MINUTE, 5 * MINUTE) for a, c in AGGREGATES)  # type: ignore[arg-type]  # a literal
+    features = (FeatureSpec(a + c, "k", c, a, 10 * MINUTE, 5 * MINUTE) for a, c in AGGREGATES)
     return plan_key((FeatureSpec("n", "k", None, "count", 10 * MINUTE, 5 * MINUTE), *features), "k")
 
 

@@ -105,7 +105,7 @@ def test_late_and_early_events_get_what_the_reference_gives_them(story: list[tup
 
 
 SUMMED = [
-    FeatureSpec(name, "key", None if name == "count" else "value", name, size, every, q)  # type: ignore[arg-type]  # of a loop
+    FeatureSpec(name, "key", None if name == "count" else "value", name, size, every, q)
     for size, every in ((10 * MINUTE, 5 * MINUTE), (180 * MINUTE, 60 * MINUTE))
     for name, q in (("count", None), ("sum", None), ("mean", None), ("std", None), ("last", None), ("quantile", 0.25))
 ]

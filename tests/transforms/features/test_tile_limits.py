@@ -18,13 +18,14 @@ from schemas.job import FeatureSpec
 from tests.reference.frames import events_batch, expected_feature
 from transforms.features.feature_state import FeatureState, advance, features_of
 from transforms.features.tile_queries import evaluate, over_limit
-from transforms.features.tiles import TileTables, fold, merge, observations, plan_key
+from transforms.features.tile_tables import TileTables
+from transforms.features.tiles import fold, merge, observations, plan_key
 
 MINUTE = 60_000_000
 LIMIT = 16
 COLUMNS = {"key": "string", "number": "number", "integer": "integer", "text": "string"}
 FEATURES = [
-    FeatureSpec(f"{aggregate}_{column}_{size}", "key", column, aggregate, size * MINUTE, 5 * MINUTE, q)  # type: ignore[arg-type]  # of a loop
+    FeatureSpec(f"{aggregate}_{column}_{size}", "key", column, aggregate, size * MINUTE, 5 * MINUTE, q)
     for aggregate, q in (("top", None), ("quantile", 0.3), ("distinct", None))
     for column in ("number", "integer", "text")
     if aggregate != "quantile" or column != "text"
@@ -143,7 +144,7 @@ YEAR_1, YEAR_9999 = -62_135_596_800_000_000, 253_402_300_799_000_000
 )
 def test_times_far_apart_overflow_no_query(keys: int, far_us: list[int], every_us: int) -> None:
     windows = [("c", "count", None), ("s", "sum", "number"), ("d", "distinct", "number"), ("x", "std", "number")]
-    specs = [FeatureSpec(name, "key", column, kind, 10_000, every_us) for name, kind, column in windows]  # type: ignore[arg-type]  # of a list
+    specs = [FeatureSpec(name, "key", column, kind, 10_000, every_us) for name, kind, column in windows]
     plan, at_us = plan_key(specs, "key"), 1_356_998_400_000_000
     times = [at_us + key * 1000 + second * 5000 for key in range(keys) for second in (0, 1)] + far_us
     names = [f"k{key}" for key in range(keys) for _ in (0, 1)] + ["k0"] * len(far_us)

@@ -11,10 +11,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from schemas import batches
-from schemas.job import AGGREGATES, FeatureSpec
+from schemas.job import FeatureSpec
 from tests.reference.frames import differences, events_batch, expected_feature, magnitude
+from transforms.features.aggregates import AGGREGATES
 from transforms.features.feature_state import features_of
-from transforms.features.tiles import TileTables, expire, fold, merge, observations, plan_key
+from transforms.features.tile_tables import TileTables
+from transforms.features.tiles import expire, fold, merge, observations, plan_key
 
 MINUTE = 60_000_000
 START = 1_356_998_400_000_000  # 2013-01-01T00:00:00Z
@@ -29,7 +31,7 @@ def feature(aggregate: str, column: str | None, size: int, every: int, key: str 
     """Sizes in minutes."""
     q = 0.9 if aggregate == "quantile" else None
     name = f"{aggregate}_{column}_{size}_{every}"
-    return FeatureSpec(name, key, column, aggregate, size * MINUTE, every * MINUTE, q)  # type: ignore[arg-type]
+    return FeatureSpec(name, key, column, aggregate, size * MINUTE, every * MINUTE, q)
 
 
 FEATURES = [

@@ -1,0 +1,281 @@
+"""The aggregates of windowed features, each as one entry of `AGGREGATES` (docs/features.md).
+
+An entry's function is pure and works on whole columns: it answers many windows at once, from the rows of a sorted
+table that lie in each. Whoever adds an aggregate adds an entry, and runs `make docs`: the list of the JSON Schema and
+the table of docs/features.md are made of the entries. The example of each is run as a test.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal, NamedTuple, TypeAlias, cast
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from schemas.columns import ARROW_TYPES, ColumnKind
+from schemas.job import FeatureSpec
+from transforms.features.tile_tables import ColumnTiles, Floats, Ints, ValueCounts, hash_fraction
+
+# Expanding ranges into rows is bounded to this many rows at a time (about 100 MB with all temporaries).
+_CHUNK_ROWS = 1_000_000
+# Beyond this ratio of squares to spread the one-pass variance loses more than four of its sixteen digits.
+_ILL_CONDITIONED = 1e4
+
+
+class Ranges(NamedTuple):
+    """Row ranges [`low`, `high`) of a sorted table, one per query."""
+
+    low: Ints
+    high: Ints
+
+
+def _reduce(ufunc: np.ufunc, values: npt.NDArray[np.float64], ranges: Ranges) -> Floats:
+    """`ufunc` over each range; meaningless where a range is empty."""
+    padded = np.append(values, values[:1])  # reduceat takes no index past the end
+    pairs = np.empty(2 * len(ranges.low), np.int64)
+    pairs[0::2], pairs[1::2] = ranges.low, ranges.high
+    return ufunc.reduceat(padded, pairs)[0::2] if len(pairs) else np.zeros(0)
+
+
+def _where_any(values: npt.NDArray[np.generic], ranges: Ranges) -> pa.Array:
+    return pa.array(values, mask=ranges.high <= ranges.low)
+
+
+def _counts(table: ColumnTiles, ranges: Ranges) -> Ints:
+    running = np.concatenate(([0], np.cumsum(table.n)))
+    return running[ranges.high] - running[ranges.low]
+
+
+def _count(table: ColumnTiles, ranges: Ranges, feature: FeatureSpec) -> pa.Array:
+    return pa.array(_counts(table, ranges))
+
+
+def _sum(table: ColumnTiles, ranges: Ranges, feature: FeatureSpec) -> pa.Array:
+    return _where_any(_reduce(np.add, table.total, ranges), ranges)
+
+
+def _mean(table: ColumnTiles, ranges: Ranges, feature: FeatureSpec) -> pa.Array:
+    return _where_any(_reduce(np.add, table.total, ranges) / np.maximum(_counts(table, ranges), 1), ranges)
+
+
+def _min(table: ColumnTiles, ranges: Ranges, feature: FeatureSpec) -> pa.Array:
+    return _where_any(_reduce(np.minimum, table.low, ranges), ranges)
+
+
+def _max(table: ColumnTiles, ranges: Ranges, feature: FeatureSpec) -> pa.Array:
+    return _where_any(_reduce(np.maximum, table.high, ranges), ranges)
+
+
+def _last(table: ColumnTiles, ranges: Ranges, feature: FeatureSpec) -> pa.Array:
+    return table.last.take(pa.array(ranges.high - 1, mask=ranges.high <= ranges.low))
+
+
+def _std(table: ColumnTiles, ranges: Ranges, feature: FeatureSpec) -> pa.Array:
+    """Sample standard deviation; null below two values. Combines tiles as Chan, Golub & LeVeque (1979)."""
+    n = _counts(table, ranges)
+    means = table.total / table.n
+    mean = _reduce(np.add, table.total, ranges) / np.maximum(n, 1)
+    squares = _reduce(np.add, table.n * means * means, ranges)
+    m2 = _reduce(np.add, table.m2, ranges) + squares - n * mean * mean
+    doubtful = np.flatnonzero((n > 1) & (squares > _ILL_CONDITIONED * np.maximum(m2, 0)))
+    for query, row, _ in _expanded(Ranges(ranges.low[doubtful], ranges.high[doubtful])):
+        spread = means[row] - mean[doubtful][query]
+        exact = np.bincount(query, table.m2[row] + table.n[row] * spread * spread, len(doubtful))
+        found = np.unique(query)
+        m2[doubtful[found]] = exact[found]
+    variance = np.maximum(m2, 0) / np.maximum(n - 1, 1)
+    return pa.array(np.sqrt(variance), mask=n < 2)
+
+
+def _expanded(ranges: Ranges):  # type: ignore[no-untyped-def]  # a generator of three arrays, described below
+    """Chunks of (query index, row index, queries of the chunk), every row of every range once, ranges kept whole."""
+    sizes = np.maximum(ranges.high - ranges.low, 0)
+    ends = np.cumsum(sizes)
+    start = 0
+    while start < len(sizes):
+        done = ends[start - 1] if start else 0
+        stop = max(start + 1, int(np.searchsorted(ends, done + _CHUNK_ROWS, side="right")))
+        own = sizes[start:stop]
+        query = np.repeat(np.arange(start, stop), own)
+        within = np.arange(int(own.sum())) - np.repeat(np.cumsum(own) - own, own)
+        yield query, ranges.low[query] + within, (start, stop)
+        start = stop
+
+
+class _Windows(NamedTuple):
+    """Distinct values of each window, sorted by (query, value): what holistic aggregates are computed from."""
+
+    query: Ints
+    rank: Ints
+    times: Ints
+    kept: Floats
+
+
+def _windows(table: ValueCounts, ranges: Ranges):  # type: ignore[no-untyped-def]  # a generator of _Windows
+    encoded = table.value.dictionary_encode()
+    order = pc.sort_indices(encoded.dictionary).to_numpy()
+    rank_of = np.empty(len(order), np.int64)
+    rank_of[order] = np.arange(len(order))
+    ranks = rank_of[encoded.indices.to_numpy(zero_copy_only=False)]
+    sampled = is_sampled(table)
+    fractions = hash_fraction(table.value) if sampled else np.zeros(0)
+    for query, row, (_, stop) in _expanded(ranges):
+        if not len(row):
+            continue
+        kept = np.ones(stop)
+        if sampled:
+            np.minimum.at(kept, query, table.kept[row])
+            inside = fractions[row] < kept[query]
+            query, row = query[inside], row[inside]
+        by_value = np.lexsort((ranks[row], query))
+        query, row = query[by_value], row[by_value]
+        rank = ranks[row]
+        starts = np.flatnonzero(np.concatenate(([True], (np.diff(query) != 0) | (np.diff(rank) != 0))))
+        yield _Windows(query[starts], rank[starts], np.add.reduceat(table.times[row], starts), kept)
+
+
+def is_sampled(table: ValueCounts) -> bool:
+    return bool(len(table.kept)) and bool(table.kept.min() < 1)
+
+
+def over(table: ValueCounts, ranges: Ranges) -> npt.NDArray[np.bool_]:
+    """Whether a tile in a range left values out: what depends on how often each occurs is not known there."""
+    if not is_sampled(table):
+        return np.zeros(len(ranges.low), np.bool_)
+    running = np.concatenate(([0], np.cumsum(table.kept < 1)))
+    return np.asarray(running[np.maximum(ranges.high, ranges.low)] > running[ranges.low])
+
+
+def _unknown(table: ValueCounts, ranges: Ranges) -> npt.NDArray[np.bool_]:
+    """The mask of queries without an exact answer: nothing is in their range, or not everything."""
+    return np.asarray((ranges.high <= ranges.low) | over(table, ranges))
+
+
+def _sorted_values(table: ValueCounts) -> pa.Array:
+    distinct = pc.unique(table.value)
+    return distinct.take(pc.sort_indices(distinct))
+
+
+def _distinct(table: ValueCounts, ranges: Ranges, feature: FeatureSpec) -> pa.Array:
+    answer = np.zeros(len(ranges.low), np.int64)
+    for window in _windows(table, ranges):
+        found = np.bincount(window.query, minlength=len(answer))
+        some = np.flatnonzero(found)
+        answer[some] = np.rint(found[some] / window.kept[some]).astype(np.int64)
+    return _where_any(answer, ranges)
+
+
+def _top(table: ValueCounts, ranges: Ranges, feature: FeatureSpec) -> pa.Array:
+    best = np.zeros(len(ranges.low), np.int64)
+    for window in _windows(table, ranges):
+        order = np.lexsort((window.rank, -window.times, window.query))
+        first = np.flatnonzero(np.concatenate(([True], np.diff(window.query[order]) != 0)))
+        best[window.query[order][first]] = window.rank[order][first]
+    return _sorted_values(table).take(pa.array(best, mask=_unknown(table, ranges)))
+
+
+def _quantile(table: ValueCounts, ranges: Ranges, feature: FeatureSpec) -> pa.Array:
+    """Linear interpolation between the order statistics around (n - 1) * q (Hyndman & Fan 1996, definition 7)."""
+    answer = np.zeros(len(ranges.low))
+    numbers = _sorted_values(table).cast(pa.float64(), safe=False).to_numpy(zero_copy_only=False)
+    q = feature.q if feature.q is not None else 0.5
+    for window in _windows(table, ranges):
+        running = np.cumsum(window.times)
+        first = np.flatnonzero(np.concatenate(([True], np.diff(window.query) != 0)))
+        before = running[first] - window.times[first]
+        n = np.append(running[first[1:] - 1], running[-1]) - before
+        place = (n - 1) * q
+        lower = np.floor(place).astype(np.int64)
+        upper = np.minimum(lower + 1, n - 1)
+        at_lower = numbers[window.rank[np.searchsorted(running, before + lower, side="right")]]
+        at_upper = numbers[window.rank[np.searchsorted(running, before + upper, side="right")]]
+        answer[window.query[first]] = _between(at_lower, at_upper, place - lower)
+    return pa.array(answer, mask=_unknown(table, ranges))
+
+
+def _between(low: Floats, high: Floats, share: Floats) -> Floats:
+    """The number so far on the way from `low` to `high`, also where their distance is no finite number."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        linear = low + (high - low) * share
+    return np.where(np.isfinite(linear), linear, low * (1 - share) + high * share)
+
+
+Answer: TypeAlias = Callable[[Any, Ranges, FeatureSpec], pa.Array]
+
+
+class Example(NamedTuple):
+    """What an aggregate answers of values, oldest first; `q` is that of a quantile."""
+
+    values: tuple[float, ...] | tuple[str, ...]
+    answer: float | int | str
+    q: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Aggregate:
+    """One aggregate.
+
+    `of` answers windows that have events: from `ColumnTiles`, or where it is `holistic` (it needs the different values
+    and how often each occurs) from `ValueCounts`; then beyond `max_values_per_tile` it is an estimate, or null where
+    `exact_only`. `gives`: the kind of the answer, `own` for that of the column. `of_texts`: columns of texts have one.
+    `counts_events`: it may go without a column, and is 0 where all others are null. `has_q`: it takes a `q`.
+    """
+
+    of: Answer
+    gives: Literal["number", "integer", "own"]
+    says: str
+    example: Example
+    of_texts: bool = False
+    holistic: bool = False
+    exact_only: bool = False
+    counts_events: bool = False
+    has_q: bool = False
+
+    def kind(self, column_kind: str | None) -> ColumnKind:
+        """The kind of the feature, of a column of this kind; None stands for no column."""
+        own = cast(ColumnKind, column_kind or "number")
+        return own if self.gives == "own" else self.gives
+
+    def arrow_type(self, column_type: pa.DataType | None) -> pa.DataType:
+        """The Arrow type of the feature, of a column of this type; None stands for no column."""
+        own = ARROW_TYPES["number"] if column_type is None else column_type
+        return own if self.gives == "own" else ARROW_TYPES[self.gives]
+
+    def of_none(self, rows: int, kind: pa.DataType) -> pa.Array:
+        """The answers for so many events whose windows have nothing."""
+        return pa.array(np.zeros(rows, np.int64)) if self.counts_events else pa.nulls(rows, kind)
+
+
+_NUMBERS = (4.0, 1.0, 4.0, 9.0)
+_TEXTS = ("UA", "AA", "UA", "DL")
+
+AGGREGATES: Mapping[str, Aggregate] = {
+    "count": Aggregate(
+        _count, "integer", "how many values; without a column, how many events", Example(_NUMBERS, 4),
+        of_texts=True, counts_events=True,
+    ),
+    "sum": Aggregate(_sum, "number", "their sum", Example(_NUMBERS, 18.0)),
+    "mean": Aggregate(_mean, "number", "their mean", Example(_NUMBERS, 4.5)),
+    "min": Aggregate(_min, "number", "the smallest", Example(_NUMBERS, 1.0)),
+    "max": Aggregate(_max, "number", "the largest", Example(_NUMBERS, 9.0)),
+    "std": Aggregate(
+        _std, "number", "the standard deviation of a sample; null below two values", Example((2.0, 4.0, 6.0), 2.0)
+    ),
+    "last": Aggregate(
+        _last, "own", "that of the latest event; of several at one time that of the greatest id",
+        Example(_TEXTS, "DL"), of_texts=True,
+    ),
+    "distinct": Aggregate(
+        _distinct, "integer", "how many different values", Example(_TEXTS, 3), of_texts=True, holistic=True
+    ),
+    "quantile": Aggregate(
+        _quantile, "number", "the quantile `q`, linear between neighbours", Example(_NUMBERS, 4.0, 0.5),
+        holistic=True, exact_only=True, has_q=True,
+    ),
+    "top": Aggregate(
+        _top, "own", "the most frequent, of equals the smallest", Example(_TEXTS, "UA"),
+        of_texts=True, holistic=True, exact_only=True,
+    ),
+}

@@ -1,0 +1,60 @@
+"""What tiles are made of: tables with a row for each tile of a key, and for each value that a tile counts."""
+
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from transforms.flow.sharding import hash_values
+
+Ints = npt.NDArray[np.int64]
+Floats = npt.NDArray[np.float64]
+
+
+class ColumnTiles(NamedTuple):
+    """Tiles of one column, sorted by (code, tile): one entry each, arrays of equal length.
+
+    `code` indexes the keys of the tables, `tile` is the tile's index in time, `n` counts non-null values, `total`,
+    `m2` (sum of squared distances from the mean), `low`, `high` are NaN-free numbers (zero for texts), `last` is the
+    value of the greatest (`last_us`, `last_id`).
+    """
+
+    code: Ints
+    tile: Ints
+    n: Ints
+    total: Floats
+    m2: Floats
+    low: Floats
+    high: Floats
+    last: pa.Array
+    last_us: Ints
+    last_id: pa.Array
+
+
+class ValueCounts(NamedTuple):
+    """How many `times` each value occurs in each tile, sorted by (code, tile, value).
+
+    A tile with more distinct values than the limit keeps those with the smallest hashes: `kept` is the fraction of
+    the hash space that it still covers (1 when nothing was left out), as in a theta sketch. Which values those are and
+    what `kept` is follows from the tile's set of values alone: it is below 1 in exactly the tiles that have too many.
+    """
+
+    code: Ints
+    tile: Ints
+    value: pa.Array
+    times: Ints
+    kept: Floats
+
+
+class TileTables(NamedTuple):
+    """All tiles of one key column in one shard: `keys` (distinct, sorted) and per column its tiles and values."""
+
+    keys: pa.Array
+    tiles: dict[str, ColumnTiles]
+    values: dict[str, ValueCounts]
+
+
+def hash_fraction(values: pa.Array) -> Floats:
+    """Each value's hash as a number in [0, 1): of so many bits that none is rounded to 1."""
+    return (hash_values(values) >> np.uint64(11)).astype(np.float64) * 2.0**-53
