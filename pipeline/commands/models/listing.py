@@ -15,7 +15,7 @@ from models.store.store import ModelStore
 from models.store.withdrawals import Withdrawal
 from models.strict_json import parse_object
 from pipeline.command_line.parsing import Arguments, OneLineParser, add_actor_option, add_store_options, instant
-from pipeline.commands.models.place import find_place
+from pipeline.commands.models.place import find_place, say_if_absent
 from pipeline.commands.output import exit_code, print_pairs, print_table
 from pipeline.reporting.printer import note, print_json
 from schemas import times
@@ -60,6 +60,8 @@ def _list(options: argparse.Namespace) -> None:
     in_force = release_in_force(store.releases(), times.now_us())
     roles = roles_of(in_force)
     found = _with_withdrawn(found, store.withdrawals())
+    if not found:
+        say_if_absent(store)
     for entry in found:
         entry["role"] = roles.get(str(entry["version"]))
     if options.json:
@@ -111,6 +113,8 @@ def _summary(store: ModelStore, version: str) -> dict[str, Any]:
 def _timeline(options: argparse.Namespace) -> None:
     store = find_place(options).store
     scan = store.scan_releases()
+    if not scan.releases:
+        say_if_absent(store)
     in_force = release_in_force(scan.releases, options.at)
     releases = serving_order(scan.releases)
     broken = [{"sequence": sequence, "problem": str(error)} for sequence, error in scan.broken.items()]

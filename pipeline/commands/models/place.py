@@ -9,6 +9,7 @@ from models.admission.admission import DEFAULT_MAX_BYTES, Admission
 from models.bundles.signing import read_public_key
 from models.store.backends import InvalidStoreUrl
 from models.store.store import ModelStore
+from pipeline.reporting.printer import note
 from pipeline.spec.job import DEFAULT_ADMISSION_TIMEOUT, DEFAULT_POLL
 from pipeline.spec.reading import read_spec
 from schemas.times import parse_duration_us
@@ -45,6 +46,14 @@ def _spec(options: argparse.Namespace) -> Mapping[str, Any]:
     document, problems = read_spec(options.job, options.settings)
     problems.check()
     return document
+
+
+def say_if_absent(store: ModelStore) -> None:
+    """Says of a model of which nothing was found whether it is there at all: its name may be mistaken."""
+    known = store.models()
+    if store.model not in known:
+        there = f"models there: {', '.join(known[:20])}" if known else "it has no model; next: halflife models publish"
+        note(f"note: no model {store.model!r} in {store.url}; {there}")
 
 
 def find_place(options: argparse.Namespace) -> Place:

@@ -97,7 +97,7 @@ def test_a_traceback_hides_secrets_too(
     def fails(*_: object, **__: object) -> None:
         raise RuntimeError("no answer to plain-secret-77")
 
-    monkeypatch.setattr("pipeline.run.prepare", fails)
+    monkeypatch.setattr("pipeline.run.prepare_run", fails)
     assert run(["--job", str(broken), "--verbose"]) == 1
     printed = capsys.readouterr().err
     assert "Traceback" in printed

@@ -33,9 +33,18 @@ def test_list_goes_on_past_a_manifest_that_is_not_valid(models: Models) -> None:
 
 def test_list_of_nothing_is_empty(tmp_path: Path) -> None:
     nothing = Models(str(tmp_path / "nowhere"))
-    assert nothing.json("list")["versions"] == []
-    assert nothing.json("timeline")["in_force"] is None
+    assert nothing("list", "--json").json["versions"] == []
+    assert nothing("timeline", "--json").json["in_force"] is None
     assert not (tmp_path / "nowhere").exists()
+
+
+@pytest.mark.parametrize("verb", ["list", "timeline", "access"])
+def test_model_that_is_not_there_is_named(models: Models, tmp_path: Path, verb: str) -> None:
+    mistaken = halflife("models", verb, "--store", models.url, "--model", "lat")
+    assert (mistaken.code, f"note: no model 'lat' in {models.url}; models there: late" in mistaken.err) == (0, True)
+    empty = halflife("models", verb, "--store", str(tmp_path / "nowhere"), "--model", "late")
+    assert "it has no model; next: halflife models publish" in empty.err
+    assert "no model" not in models(verb).err
 
 
 def test_timeline_says_which_release_is_in_force(models: Models) -> None:

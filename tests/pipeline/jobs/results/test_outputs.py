@@ -148,7 +148,7 @@ def test_unwritable_summary_is_one_line_before_the_run(flow: Flow) -> None:
     ("format_name", "content", "says"),
     [
         ("json", None, "no file matches"),
-        ("json", b"", "no readable record"),
+        ("json", b"null\n", "no readable record"),
         ("json", b"null\n[]\n", "no readable record"),
         ("avro", b"Obj\x01 no", "not an Avro container file"),
         ("avro", json_lines(trips(2)), "not an Avro container file"),
