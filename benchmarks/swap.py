@@ -31,7 +31,8 @@ from benchmarks.table import machine, markdown
 from models import scorers
 from models.admission.watcher import Progress, Watcher
 from models.bundles.manifest import Manifest
-from models.releases.release import AdmittedRelease, Timeline
+from models.releases.release import AdmittedRelease
+from models.releases.timeline import Timeline
 from models.scorers.sklearn.scorer import SklearnScorer
 from models.serving.choosing import Source
 from models.store.store import ModelStore

@@ -1,12 +1,8 @@
-"""Releases and the timeline they form: which version answers which event, computed the same way by anyone."""
+"""A release: which versions serve from a time on, and in which roles."""
 
-import hashlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
-
-import numpy as np
-import numpy.typing as npt
 
 from models.errors import StoreError
 from schemas.times import INSTANT, format_time_us, parse_instant_us
@@ -123,93 +119,6 @@ def parse_release(document: object) -> Release:
     )
     _check_roles(release)
     return release
-
-
-def unit_interval(salt: str, values: Sequence[str]) -> npt.NDArray[np.float64]:
-    """Where each value falls in [0, 1].
-
-    That is `int.from_bytes(sha256(f"{salt}|{value}")[:8], "big") / 2**64` (docs/design.md §5).
-
-    Args:
-        salt: the release's salt.
-        values: n strings.
-
-    Returns:
-        float64 of shape (n,); equal to the formula in Python to the last bit.
-    """
-    # Hashing has no columnar form: one sha256 for each value, about 1 µs, the prefix hashed once.
-    prefix = hashlib.sha256(f"{salt}|".encode())
-    heads = bytearray()
-    for value in values:
-        digest = prefix.copy()
-        digest.update(value.encode())
-        heads += digest.digest()[:8]
-    return np.frombuffer(bytes(heads), dtype=">u8").astype(np.float64) / 2.0**64
-
-
-def assign(release: Release, values: Sequence[str]) -> npt.NDArray[np.int8]:
-    """Which role answers each event: 0 the champion, i the challenger `release.challengers[i - 1]`.
-
-    A value belongs to the first challenger whose cumulated share is greater than its place in the unit
-    interval, so a share of 0 gets nothing; the rest is the champion's. Without challengers nothing is hashed.
-
-    Args:
-        release: the release in force.
-        values: n values of the column `release.split_on` as text, none of them null.
-
-    Returns:
-        int8 of shape (n,).
-    """
-    if not release.challengers:
-        return np.zeros(len(values), dtype=np.int8)
-    cumulated = np.cumsum([challenger.share for challenger in release.challengers])
-    place = np.searchsorted(cumulated, unit_interval(release.salt, values), side="right")
-    return np.where(place == len(cumulated), 0, place + 1).astype(np.int8)
-
-
-class Timeline:
-    """Admitted releases in the order of (`effective_from`, sequence).
-
-    Built from any iterable, in any order; a release that comes twice (panes of a side input repeat) counts
-    once.
-    """
-
-    def __init__(self, entries: Iterable[AdmittedRelease]) -> None:
-        by_sequence: dict[int, AdmittedRelease] = {}
-        for entry in entries:
-            by_sequence.setdefault(entry.release.sequence, entry)
-        self.entries: tuple[AdmittedRelease, ...] = tuple(
-            sorted(
-                by_sequence.values(),
-                key=lambda entry: (entry.release.effective_from_us, entry.release.sequence),
-            )
-        )
-        self._starts = np.array([entry.release.effective_from_us for entry in self.entries], dtype=np.int64)
-
-    def __len__(self) -> int:
-        return len(self.entries)
-
-    @property
-    def run(self) -> str | None:
-        """The run that admitted the newest release; None where it is not known."""
-        newest = max(self.entries, key=lambda entry: entry.release.sequence)
-        return newest.run or None
-
-    def in_force(self, event_time_us: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
-        """Index into `entries` of the release that serves each event, -1 for all if there is none.
-
-        It is the one with the greatest (`effective_from`, sequence) whose `effective_from` ≤ event time; the
-        first one serves earlier events too.
-
-        Args:
-            event_time_us: int64 of shape (n,), microseconds since 1970.
-
-        Returns:
-            int64 of shape (n,).
-        """
-        if not self.entries:
-            return np.full(len(event_time_us), -1, dtype=np.int64)
-        return np.maximum(np.searchsorted(self._starts, event_time_us, side="right") - 1, 0).astype(np.int64)
 
 
 def _time(document: dict[str, Any], key: str) -> int:

@@ -1,23 +1,42 @@
-"""Reading a timeline as people do: which release is in force, what follows it, and what a rollback goes back to.
+"""The timeline that releases form: which of them is in force at a time, and what follows it."""
 
-A rollback writes releases whose evidence says so: `rollback:3` repeats release 3; `rollback:3; neutralises:5` repeats
-it from the time of release 5 on, which was to take effect then.
-"""
+from collections.abc import Iterable
 
-import re
-from collections.abc import Iterable, Iterator
+import numpy as np
+import numpy.typing as npt
 
-from models.errors import StoreError
-from models.releases.release import Release
-from schemas.expectations import wants
+from models.releases.release import AdmittedRelease, Release
 
-_ROLLED_BACK = re.compile(r"^rollback:(\d{1,8})(; |$)")
-_NEUTRALISES = re.compile(r"^rollback:\d{1,8}; neutralises:(\d{1,8})(; |$)")
+Times = npt.NDArray[np.int64]
+"""Microseconds since 1970."""
 
 
 def serving_order(releases: Iterable[Release]) -> list[Release]:
     """Releases in the order in which they serve: by (`effective_from`, sequence)."""
-    return sorted(releases, key=lambda release: (release.effective_from_us, release.sequence))
+    return sorted(releases, key=_turn)
+
+
+def _turn(release: Release) -> tuple[int, int]:
+    return release.effective_from_us, release.sequence
+
+
+def in_force(starts_us: Times, times_us: Times) -> npt.NDArray[np.int64]:
+    """Which release serves at each time, wherever it is asked: the last that has begun, or the first if none has.
+
+    So of several that begin at one time it is the last, and the first one serves events from before it too.
+
+    >>> in_force(np.array([10, 20, 20]), np.array([5, 10, 19, 20])).tolist()
+    [0, 0, 0, 2]
+
+    Args:
+        starts_us: `effective_from` of the releases in serving order, shape (m,).
+        times_us: shape (n,).
+
+    Returns:
+        Places among the releases, int64 of shape (n,); -1 for all where there is none.
+    """
+    begun = np.searchsorted(starts_us, times_us, side="right").astype(np.int64)
+    return np.maximum(begun - 1, 0 if len(starts_us) else -1)
 
 
 def release_in_force(releases: Iterable[Release], at_us: int) -> Release | None:
@@ -26,18 +45,16 @@ def release_in_force(releases: Iterable[Release], at_us: int) -> Release | None:
     A job asks the same of the releases it admitted, which may be fewer.
     """
     ordered = serving_order(releases)
-    begun = [release for release in ordered if release.effective_from_us <= at_us]
-    return next(iter([*reversed(begun), *ordered]), None)
+    starts_us = np.array([release.effective_from_us for release in ordered], dtype=np.int64)
+    [index] = in_force(starts_us, np.array([at_us], dtype=np.int64)).tolist()
+    return None if index < 0 else ordered[index]
 
 
 def taken_over_by(releases: Iterable[Release], release: Release) -> Release | None:
     """The release that serves in place of this one from some time on; None where it serves for good."""
     ordered = serving_order(releases)
     later = ordered[ordered.index(release) + 1 :]
-    if not later:
-        return None
-    # Of several at one time the last one wins, and the others never serve.
-    return [each for each in later if each.effective_from_us == later[0].effective_from_us][-1]
+    return release_in_force(later, later[0].effective_from_us) if later else None
 
 
 def roles_of(release: Release | None) -> dict[str, str]:
@@ -48,95 +65,31 @@ def roles_of(release: Release | None) -> dict[str, str]:
     return {release.champion: "champion", **challengers, **dict.fromkeys(release.shadows, "shadow")}
 
 
-def rollback_evidence(target: Release, neutralised: Release | None = None) -> str:
-    """What the releases of a rollback say of themselves."""
-    return f"rollback:{target.sequence}" + ("" if neutralised is None else f"; neutralises:{neutralised.sequence}")
+class Timeline:
+    """Admitted releases in the order of (`effective_from`, sequence).
 
-
-class Past:
-    """A timeline that a rollback goes back in, at a time (microseconds since 1970).
-
-    A release that a rollback wrote stands for the one that it repeats, and counts as in force as soon as it is written:
-    so rolling back twice goes back twice, and never returns to what was rolled back first.
-
-    Args:
-        releases: all releases, at least one.
-        now_us: the time whose release in force is undone, by the wall clock.
-
-    Attributes:
-        in_force: the release that is undone.
-        coming: those that are to take effect later, in the order in which they do.
+    Built from any iterable, in any order; a release that comes twice (panes of a side input repeat) counts
+    once.
     """
 
-    def __init__(self, releases: Iterable[Release], now_us: int) -> None:
-        self._ordered = serving_order(releases)
-        self._by_sequence = {release.sequence: release for release in self._ordered}
-        self._places = {release.sequence: place for place, release in enumerate(self._ordered)}
-        neutralised = (_number(_NEUTRALISES, release) for release in self._ordered)
-        self._neutralised = frozenset(sequence for sequence in neutralised if sequence is not None)
-        begun = [each for each in self._ordered if each.effective_from_us <= now_us or self._is_rollback(each)]
-        self.in_force = begun[-1] if begun else self._ordered[0]
-        self.coming = [each for each in self._ordered if each.effective_from_us > now_us and each not in begun]
+    def __init__(self, entries: Iterable[AdmittedRelease]) -> None:
+        by_sequence: dict[int, AdmittedRelease] = {}
+        for entry in entries:
+            by_sequence.setdefault(entry.release.sequence, entry)
+        self.entries: tuple[AdmittedRelease, ...] = tuple(
+            sorted(by_sequence.values(), key=lambda entry: _turn(entry.release))
+        )
+        self._starts = np.array([entry.release.effective_from_us for entry in self.entries], dtype=np.int64)
 
-    def named(self, sequence: int) -> Release:
-        """The release with this sequence.
+    def __len__(self) -> int:
+        return len(self.entries)
 
-        Raises:
-            StoreError: there is none.
-        """
-        if sequence not in self._by_sequence:
-            listed = ", ".join(str(each) for each in sorted(self._by_sequence)[-20:])
-            raise StoreError(f"release {sequence} is not in the timeline; {wants(listed)}")
-        return self._by_sequence[sequence]
+    @property
+    def run(self) -> str | None:
+        """The run that admitted the newest release; None where it is not known."""
+        newest = max(self.entries, key=lambda entry: entry.release.sequence)
+        return newest.run or None
 
-    def earlier(self) -> Iterator[Release]:
-        """The releases before the one in force, the last first; each once, and none that was never to serve."""
-        place = self._place(self.in_force)
-        seen = {self._stands_for(self.in_force).sequence}
-        for release in reversed(self._ordered):
-            if self._places[release.sequence] >= place or release.sequence in self._neutralised:
-                continue
-            place = self._place(release)
-            repeated = self._stands_for(release)
-            if repeated.sequence not in seen:
-                seen.add(repeated.sequence)
-                yield repeated
-
-    def scheduled(self, start_us: int, after_us: int, target: Release) -> list[Release]:
-        """The releases after `after_us` that would take over from a rollback to `target` that begins at `start_us`.
-
-        Of several at one time it is the one that would serve; what a rollback to the same release wrote is none.
-        """
-        serving = {each.effective_from_us: each for each in self._ordered if each.effective_from_us > after_us}
-        return [each for each in serving.values() if not self._is_harmless(each, start_us, target)]
-
-    def _is_harmless(self, release: Release, start_us: int, target: Release) -> bool:
-        undone = release == self.in_force and release.effective_from_us <= start_us
-        return undone or (_number(_ROLLED_BACK, release) is not None and _roles(release) == _roles(target))
-
-    def _is_rollback(self, release: Release) -> bool:
-        if release.sequence in self._neutralised or _number(_NEUTRALISES, release) is not None:
-            return False
-        return _number(_ROLLED_BACK, release) is not None
-
-    def _stands_for(self, release: Release) -> Release:
-        """The release that a rollback's release repeats; itself if it is none."""
-        repeated = _number(_ROLLED_BACK, release)
-        # Only an earlier release can be repeated: what others wrote into the store must not lead in a circle.
-        while repeated is not None and repeated < release.sequence and repeated in self._by_sequence:
-            release = self._by_sequence[repeated]
-            repeated = _number(_ROLLED_BACK, release)
-        return release
-
-    def _place(self, release: Release) -> int:
-        """Where to go back from: the place of what a release stands for, where that is earlier."""
-        return min(self._places[release.sequence], self._places[self._stands_for(release).sequence])
-
-
-def _number(pattern: re.Pattern[str], release: Release) -> int | None:
-    found = pattern.search(release.evidence)
-    return None if found is None else int(found[1])
-
-
-def _roles(release: Release) -> tuple[object, ...]:
-    return (release.champion, release.challengers, release.shadows, release.split_on, release.salt)
+    def in_force(self, event_time_us: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+        """Index into `entries` of the release that serves each event (shape (n,), int64), as `in_force` says."""
+        return in_force(self._starts, event_time_us)

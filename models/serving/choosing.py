@@ -4,7 +4,9 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from models.releases.release import AdmittedRelease, Timeline
+from models.releases.release import AdmittedRelease
+from models.releases.shares import answering
+from models.releases.timeline import Timeline
 from models.serving.cache import LoadedModel, LoadFailed, ModelCache, ModelHandle
 
 
@@ -28,9 +30,7 @@ class Source:
 
     def answering(self, entry: AdmittedRelease) -> list[ModelHandle]:
         """The versions that answer events of a release; a share of 0 gets nothing, so it is not loaded."""
-        release = entry.release
-        versions = [release.champion, *(one.version for one in release.challengers if one.share > 0)]
-        return [self.handle(version, entry.digests[version]) for version in versions]
+        return [self.handle(version, entry.digests[version]) for version in answering(entry.release)]
 
     def shadows(self, entry: AdmittedRelease) -> list[ModelHandle]:
         """The versions that are scored beside the answers of a release."""

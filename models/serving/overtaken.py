@@ -5,7 +5,7 @@ from collections import Counter
 import numpy as np
 import numpy.typing as npt
 
-from models.releases.release import Timeline
+from models.releases.timeline import Timeline
 
 _SECOND_US = 1_000_000
 Int64s = npt.NDArray[np.int64]

@@ -10,7 +10,8 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from models.releases.release import AdmittedRelease, Timeline
+from models.releases.release import AdmittedRelease
+from models.releases.timeline import Timeline
 from models.serving.cache import LoadedModel, LoadFailed, ModelCache, ModelHandle, shared_cache, worker_name
 from models.serving.choosing import Choice, Source
 from models.serving.overtaken import Overtaken

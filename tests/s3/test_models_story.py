@@ -14,8 +14,8 @@ from pyarrow import parquet
 
 from models.admission.admission import Admission
 from models.errors import StoreError
-from models.releases.release import AdmittedRelease, Timeline
-from models.releases.timeline import roles_of
+from models.releases.release import AdmittedRelease
+from models.releases.timeline import Timeline, roles_of
 from runners.flink.local.objects import S3Server
 from tests.models import bundle_folders as bundles
 from tests.models.bundle_folders import COLUMNS, document, flights, write_bundle

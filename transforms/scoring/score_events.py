@@ -11,7 +11,8 @@ from apache_beam.coders import BytesCoder
 from apache_beam.transforms.userstate import BagStateSpec
 
 from models.errors import NotScored
-from models.releases.release import AdmittedRelease, Timeline
+from models.releases.release import AdmittedRelease
+from models.releases.timeline import Timeline
 from models.scorers.asking import unseen_in
 from models.serving.cache import LoadedModel, worker_name
 from models.serving.choosing import Source

@@ -12,7 +12,9 @@ import pyarrow.compute as pc
 
 from models.bundles.inputs import prepare_inputs
 from models.bundles.manifest import Output
-from models.releases.release import AdmittedRelease, Release, Timeline, assign
+from models.releases.release import AdmittedRelease, Release
+from models.releases.shares import assign
+from models.releases.timeline import Timeline
 from models.scorers import PartlyScored
 from models.scorers.asking import ModelFailed, WrongAnswer, ask, faults_of
 from models.serving.cache import LoadedModel

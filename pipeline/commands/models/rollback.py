@@ -8,7 +8,8 @@ from typing import Any
 from models.admission.admission import Admission, Verdict
 from models.errors import StoreError
 from models.releases.release import Release
-from models.releases.timeline import Past, rollback_evidence, taken_over_by
+from models.releases.rollbacks import Past, rollback_evidence
+from models.releases.timeline import taken_over_by
 from pipeline.command_line.parsing import Arguments, OneLineParser, positive
 from pipeline.commands.models.clocks import clock_findings
 from pipeline.commands.models.place import Place, admission_at, find_place, job_columns

@@ -13,7 +13,8 @@ from sklearn.kernel_approximation import Nystroem
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 
-from models.releases.release import AdmittedRelease, Release, Timeline
+from models.releases.release import AdmittedRelease, Release
+from models.releases.timeline import Timeline
 from models.serving.cache import ModelCache, ModelHandle
 from models.serving.choosing import Source
 from models.serving.serving import Serving

@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from models.releases.release import AdmittedRelease, Challenger, Timeline
+from models.releases.release import AdmittedRelease, Challenger
+from models.releases.timeline import Timeline
 from models.serving.cache import ModelCache, ModelHandle
 from models.serving.choosing import Source
 from models.serving.serving import Plan, Serving

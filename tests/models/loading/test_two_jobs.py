@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from models.releases.release import AdmittedRelease, Timeline
+from models.releases.release import AdmittedRelease
+from models.releases.timeline import Timeline
 from models.serving.cache import HELD_FOR_S, ModelCache
 from models.serving.choosing import Source
 from models.serving.serving import Serving

@@ -13,12 +13,11 @@ from models.releases.release import (
     Challenger,
     InvalidRelease,
     Release,
-    Timeline,
-    assign,
     parse_release,
     release_document,
-    unit_interval,
 )
+from models.releases.shares import assign, unit_interval
+from models.releases.timeline import Timeline
 from schemas.times import format_time_us, parse_instant_us
 
 VALUES = [f"event-{number}" for number in range(2000)] + ["", "ünïcode", "a|b"]

@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from models.releases.release import Challenger, unit_interval
+from models.releases.release import Challenger
+from models.releases.shares import unit_interval
 from tests.pipeline.jobs.flows import START_US, Flow, container, json_lines, read_avro
 
 U = [str(uuid.UUID(int=2**100 + number)) for number in range(3)]
