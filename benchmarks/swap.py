@@ -34,7 +34,7 @@ from models.bundles.manifest import Manifest
 from models.releases.release import AdmittedRelease
 from models.releases.timeline import Timeline
 from models.scorers.sklearn.scorer import SklearnScorer
-from models.serving.choosing import Source
+from models.serving.choosing import ModelSource
 from models.store.store import ModelStore
 from schemas.batches import event_schema
 from schemas.job import FeaturesSpec, ModelSpec
@@ -99,7 +99,7 @@ class JobSide:
         self.visible_s: dict[int, float] = {}
         spec = ModelSpec(MODEL, url, int(poll_s * 1e6), allow_pickle=False, max_bundle_bytes=2**30)
         self._watcher, self._poll_s, self._over = Watcher(spec, dict(COLUMNS), poll_s / 2), poll_s, threading.Event()
-        source = Source(url, MODEL, False, waits=False, horizon_us=2 * 60 * 1_000_000)
+        source = ModelSource(url, MODEL, False, waits=False, horizon_us=2 * 60 * 1_000_000)
         self._score = _ScoreFn(spec, source, Stamp("swap", "swap", FeaturesSpec((), (), 0, 1, 1)))
         self._score.setup()
         self._progress = Progress()

@@ -7,7 +7,7 @@ from typing import Any
 import yaml
 
 from docs.tables import linked, table
-from schemas.keys import Key, keys_of
+from schemas.keys import DocumentKey, keys_of
 from schemas.validation import allowed_phrase, schema_of
 
 _HEADER = ("key", "allowed", "default", "meaning", "example")
@@ -34,7 +34,7 @@ def _parts(name: str) -> Iterator[str]:
     yield table(("kind", "allowed", "meaning", "example"), _kinds(root["$defs"])) + "\n"
 
 
-def _section_row(key: Key) -> tuple[str, str, str]:
+def _section_row(key: DocumentKey) -> tuple[str, str, str]:
     inner = key.schema.get("type") in ("object", "array")
     name = f"[`{key.path}`](#{key.path})" if inner else f"`{key.path}`"
     meaning = linked(key.schema["description"])
@@ -43,7 +43,7 @@ def _section_row(key: Key) -> tuple[str, str, str]:
     return name, "required" if key.required else "optional", meaning
 
 
-def _row(key: Key, section: str) -> tuple[str, ...]:
+def _row(key: DocumentKey, section: str) -> tuple[str, ...]:
     name = key.path.removeprefix(f"{section}.").removeprefix(f"{section}[].")
     default = "required" if key.required else _code(key.schema["default"]) if "default" in key.schema else "none"
     example = _one_line(key.schema["examples"][0])
@@ -51,7 +51,7 @@ def _row(key: Key, section: str) -> tuple[str, ...]:
     return f"`{name}`", _allowed(key), default, linked(key.schema["description"]), f"`{shown}`"
 
 
-def _allowed(key: Key) -> str:
+def _allowed(key: DocumentKey) -> str:
     return f"a [{key.kind}](#kinds-of-values)" if key.kind else allowed_phrase(key.schema)
 
 

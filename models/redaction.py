@@ -21,7 +21,7 @@ _SHORTEST_LINE = 12
 _URL = re.compile(r"(?!file:)[a-z][a-z0-9+.-]*://", re.IGNORECASE)
 _AZURE = ("abfs", "abfss")
 _USER = re.compile(r"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]*)://(?P<user>[^\s/?#]*)@")
-_QUERY_OF_URL = re.compile(r"(?<=://)(?P<place>[^\s?#)]*)\?[^\s)]*")
+_QUERY_OF_URL = re.compile(r"(?<=://)(?P<url>[^\s?#)]*)\?[^\s)]*")
 _QUERY = re.compile(r"\?(?=[\w.%-]+=)[^\s)]*")
 
 
@@ -55,7 +55,7 @@ def holds_credentials(uri: str) -> bool:
 
 def hide_secrets(text: str) -> str:
     """The text without the query of any URL, a URL's user and password, and the values of secret variables."""
-    text = _QUERY_OF_URL.sub(r"\g<place>?…", hide_values(text))
+    text = _QUERY_OF_URL.sub(r"\g<url>?…", hide_values(text))
     return _QUERY.sub("?…", text)
 
 

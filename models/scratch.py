@@ -32,7 +32,7 @@ class _Root:
         self._pid = 0
         self._ended = False
         self._left: Path | None = None
-        self.place: Path | None = None
+        self.parent: Path | None = None
         self.elsewhere: list[str] = []
 
     def folder(self) -> Path:
@@ -69,22 +69,22 @@ def owner() -> str:
 
 
 def machine() -> str:
-    """A name of the place that keeps temporary folders, 16 hex digits: processes of one name see each other's locks.
+    """A name of the folder that holds temporary folders, 16 hex digits: processes of one name see each other's locks.
 
     Made of the machine's start and of where the folder of temporary folders lies: a host's name would not tell
     containers apart. It changes when the machine is started anew.
     """
-    place = _place().stat()
+    parent = _temporary_root().stat()
     try:
         boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
     except OSError:  # not Linux
         boot = socket.gethostname()
-    return hashlib.sha256(f"{boot} {place.st_dev} {place.st_ino}".encode()).hexdigest()[:16]
+    return hashlib.sha256(f"{boot} {parent.st_dev} {parent.st_ino}".encode()).hexdigest()[:16]
 
 
 def lives(name: str) -> bool:
     """Whether the process with this `owner()` on this `machine()` lives."""
-    folder = _place() / name
+    folder = _temporary_root() / name
     return name.startswith(_PREFIX) and folder.is_dir() and not _abandoned(folder)
 
 
@@ -95,8 +95,8 @@ def new_scratch_folder(name: str) -> Path:
 
 def keep_all_here() -> None:
     """From now on the temporary files of every library in this process go below its own folder, and with it."""
-    place, folder = _place(), _ROOT.folder()
-    _ROOT.place, tempfile.tempdir = place, str(folder)
+    parent, folder = _temporary_root(), _ROOT.folder()
+    _ROOT.parent, tempfile.tempdir = parent, str(folder)
 
 
 def also_left(paths: Iterable[str]) -> None:
@@ -111,10 +111,10 @@ def left_behind() -> list[str]:
 
 def remove_abandoned() -> int:
     """Removes the folders of processes on this machine that have ended without doing so; returns how many."""
-    place = _place()
-    found = [path for path in place.glob(f"{_PREFIX}*") if path.is_dir() and _abandoned(path)]
+    parent = _temporary_root()
+    found = [path for path in parent.glob(f"{_PREFIX}*") if path.is_dir() and _abandoned(path)]
     # One that was made and never named; for a moment each is without a lock.
-    found += [path for path in place.glob(f"{_UNNAMED}*") if _older(path) and _abandoned(path)]
+    found += [path for path in parent.glob(f"{_UNNAMED}*") if _older(path) and _abandoned(path)]
     for folder in found:
         shutil.rmtree(folder, ignore_errors=True)
     return len(found)
@@ -123,14 +123,14 @@ def remove_abandoned() -> int:
 def _made() -> Path:
     """A new folder of this process, locked before it has the name that others look for."""
     remove_abandoned()
-    unnamed = Path(tempfile.mkdtemp(prefix=_UNNAMED, dir=_place()))
+    unnamed = Path(tempfile.mkdtemp(prefix=_UNNAMED, dir=_temporary_root()))
     fcntl.flock(os.open(unnamed, os.O_RDONLY), fcntl.LOCK_EX | fcntl.LOCK_NB)  # open until the process ends
     return unnamed.rename(unnamed.with_name(f"{_PREFIX}{os.getpid()}-{uuid.uuid4().hex[:12]}"))
 
 
-def _place() -> Path:
+def _temporary_root() -> Path:
     """Where temporary folders of all processes are."""
-    return _ROOT.place or Path(tempfile.gettempdir())
+    return _ROOT.parent or Path(tempfile.gettempdir())
 
 
 def _older(path: Path) -> bool:

@@ -44,8 +44,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     given = parser.parse_args(arguments)
     written = write(given.module or [*_LAZY, *our_modules()])
     if written.refused:
-        places = ", ".join(written.refused[:3]) + (" and others" if len(written.refused) > 3 else "")
-        said = f"no bytecode can be written below {places}; expected: folders that this user may write, "
+        folders = ", ".join(written.refused[:3]) + (" and others" if len(written.refused) > 3 else "")
+        said = f"no bytecode can be written below {folders}; expected: folders that this user may write, "
         return complain(f"{said}or PYTHONPYCACHEPREFIX=FOLDER for this and for every later process", 1)
     print_line(f"{written.modules} modules have bytecode")
     return 0

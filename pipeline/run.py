@@ -33,7 +33,7 @@ from pipeline.endpoints.outputs import (
 from pipeline.endpoints.resolved import resolve
 from pipeline.endpoints.sample import sampled_types
 from pipeline.endpoints.sinks import check_writable
-from pipeline.endpoints.sources import Files, Source, open_source
+from pipeline.endpoints.sources import EventSource, Files, open_source
 from pipeline.endpoints.uris import FILE_SCHEMES, STDOUT, absolute, beam_path, scheme_of
 from pipeline.features import build_features
 from pipeline.process.starting import start_of
@@ -81,7 +81,7 @@ class Prepared:
 
     job: Job
     document: dict[str, Any]
-    source: Source
+    source: EventSource
     empty: bool = False
 
 
@@ -109,7 +109,7 @@ def prepare_run(options: RunOptions) -> Prepared:
     return Prepared(parse_job(document, columns), document, source, empty=True)
 
 
-def _opened(options: RunOptions) -> tuple[dict[str, Any], Source]:
+def _opened(options: RunOptions) -> tuple[dict[str, Any], EventSource]:
     document = resolve(options)
     source = open_source(document["events"])
     if source.bounded and direct.is_one_worker(PipelineOptions(list(options.beam))):
@@ -117,7 +117,7 @@ def _opened(options: RunOptions) -> tuple[dict[str, Any], Source]:
     return document, source
 
 
-def complete(document: dict[str, Any], source: Source) -> Prepared:
+def complete(document: dict[str, Any], source: EventSource) -> Prepared:
     """The job of a resolved spec, the types of its columns read off the source unless it states them.
 
     Raises:
@@ -134,7 +134,7 @@ def complete(document: dict[str, Any], source: Source) -> Prepared:
     return Prepared(job, job_document(document, job), source)
 
 
-def check_reads(runner: str | None, source: Source, uri: str) -> None:
+def check_reads(runner: str | None, source: EventSource, uri: str) -> None:
     """Raises `SpecError` for events that the chosen runner does not read; `uri` is theirs."""
     if source.only_on not in (None, runner):
         raise SpecError("events.uri", uri, f"it with --runner={source.only_on}, which reads it")
@@ -149,9 +149,9 @@ def _check_runner(prepared: Prepared, beam_arguments: Sequence[str]) -> None:
 
 def _check_world(prepared: Prepared) -> None:
     """Raises for a sink that cannot be written and a store that does not answer, before the run spends time."""
-    for place, uri, record in wanted_sinks(prepared.job):
-        check_writable(uri, place, record)
-        _say_leftovers(place, uri)
+    for spec_path, uri, record in wanted_sinks(prepared.job):
+        check_writable(uri, spec_path, record)
+        _say_leftovers(spec_path, uri)
     _check_model(prepared)
 
 
@@ -172,16 +172,16 @@ def _check_model(prepared: Prepared) -> None:
     ))  # fmt: skip
 
 
-def _say_leftovers(place: str, uri: str) -> None:
+def _say_leftovers(spec_path: str, uri: str) -> None:
     """Removes what killed runs of this machine left in a sink, and says what others did."""
     if scheme_of(uri) not in FILE_SCHEMES:
         return
     removed, elsewhere = remove_leftovers(beam_path(uri))
     if removed:
-        say(f"{place}: removed {removed} unfinished files of runs that were killed")
+        say(f"{spec_path}: removed {removed} unfinished files of runs that were killed")
     if elsewhere:
         first = elsewhere[0].rpartition("/")[2]
-        note(f"{place}: {len(elsewhere)} unfinished files of other machines in {uri}, such as {first}; "
+        note(f"{spec_path}: {len(elsewhere)} unfinished files of other machines in {uri}, such as {first}; "
              f"delete them if no job writes there")  # fmt: skip
 
 
@@ -233,7 +233,7 @@ def _run_to_end(pipeline: beam.Pipeline, bounded: bool) -> PipelineResult:
 
 
 def stage(prepared: Prepared, beam_arguments: Sequence[str]) -> str:
-    """Builds the graph and leaves it at `--template_location` without waiting; returns that place.
+    """Builds the graph and leaves it at `--template_location` without waiting; returns that location.
 
     A template's launcher submits what lies there only after this process has ended.
     """
@@ -245,8 +245,8 @@ def stage(prepared: Prepared, beam_arguments: Sequence[str]) -> str:
 def _makes_template(beam_arguments: Sequence[str]) -> bool:
     """Only Dataflow has templates: other runners leave `--template_location` unread."""
     given = PipelineOptions(list(beam_arguments))
-    place = given.view_as(GoogleCloudOptions).template_location
-    return bool(place) and given.view_as(StandardOptions).runner == dataflow.NAME
+    location = given.view_as(GoogleCloudOptions).template_location
+    return bool(location) and given.view_as(StandardOptions).runner == dataflow.NAME
 
 
 def with_profile(beam_arguments: Sequence[str], job: str, streaming: bool) -> list[str]:

@@ -33,7 +33,7 @@ class Model(NamedTuple):
 class Facts(NamedTuple):
     """What is known of a job before it runs.
 
-    `uris`: place in the spec to URI, of everything that the job reads and writes. `process_bytes`: memory of a process
+    `uris`: path in the spec to URI, of everything that the job reads and writes. `process_bytes`: memory of a process
     that has Beam and the job's code but no model. `events`: how many the input holds, about. `graph`: the pipeline
     proto, serialised. Each is None where it is not known.
     """
@@ -75,15 +75,15 @@ def unchecked(check: str, why: str, change: str = "") -> Finding:
     return Finding(check, "not checked", why, change)
 
 
-def memory(check: str, facts: Facts, processes: int, available: int, place: str) -> Finding:
-    """Whether so many worker processes with all live models fit into `available` bytes of `place`."""
+def memory(check: str, facts: Facts, processes: int, available: int, where: str) -> Finding:
+    """Whether so many worker processes with all live models fit into `available` bytes; `where` says of what."""
     if not facts.models:
         return unchecked(check, "no version is known that would be loaded")
     if facts.worker_bytes is None:
         return unchecked(check, "the memory of the worker with its models was not measured")
     needed = processes * facts.worker_bytes
     times = "" if processes == 1 else f"{processes} processes of {facts.worker_bytes // MIB:,} MiB, together "
-    found = f"{times}{needed // MIB:,} MiB with {len(facts.models)} live version(s); {available // MIB:,} MiB {place}"
+    found = f"{times}{needed // MIB:,} MiB with {len(facts.models)} live version(s); {available // MIB:,} MiB {where}"
     if needed > available:
         return fail(check, found, "fewer live versions, fewer processes or more memory for each worker")
     if needed > 0.7 * available:

@@ -4,7 +4,7 @@
     ├── SpecError                    a job spec, an option or a setting says what is not allowed
     │   └── SpecErrors               several such errors of one document
     ├── UnusableData                 a text, bytes, a schema or a column that cannot be what they are taken for
-    │   ├── Damage                   a datum that does not end where it should
+    │   ├── DamagedDatum             a datum that does not end where it should
     │   ├── MalformedSchema
     │   ├── MalformedTime
     │   ├── UnsupportedColumn        of no type that a profile can describe

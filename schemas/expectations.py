@@ -15,7 +15,7 @@ _RANGE = re.compile(rf"{_WORDS}(?:{_BOUND} {_NUMBER}|{_NUMBER} to {_NUMBER})\b.*
 
 @lru_cache(1024)
 def wants(text: str) -> str:
-    """What a message ends with: `text` is what may stand in the place that it names."""
+    """What a message ends with: `text` is what may stand where the message points to."""
     return f"{'allowed' if is_choice(text) else 'expected'}: {text}"
 
 

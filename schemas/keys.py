@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 from schemas.validation import schema_of
 
 
-class Key(NamedTuple):
+class DocumentKey(NamedTuple):
     """One key of a document.
 
     `path`: such as `events.uri`, `features[].size`, `events.columns.NAME`; `schema`: its own, `$ref` resolved; `kind`:
@@ -20,7 +20,7 @@ class Key(NamedTuple):
     required: bool
 
 
-def keys_of(schema_name: str) -> Iterator[Key]:
+def keys_of(schema_name: str) -> Iterator[DocumentKey]:
     """Every key of `schemas/json/<schema_name>.schema.json` in its order, a section before what is in it.
 
     Raises:
@@ -30,10 +30,10 @@ def keys_of(schema_name: str) -> Iterator[Key]:
     return _below("", root, root.get("$defs", {}))
 
 
-def _below(path: str, schema: Mapping[str, Any], kinds: Mapping[str, Any]) -> Iterator[Key]:
+def _below(path: str, schema: Mapping[str, Any], kinds: Mapping[str, Any]) -> Iterator[DocumentKey]:
     for name, stated in schema.get("properties", {}).items():
-        place = f"{path}.{name}" if path else name
-        yield from _key(place, stated, name in schema.get("required", ()), kinds)
+        key_path = f"{path}.{name}" if path else name
+        yield from _key(key_path, stated, name in schema.get("required", ()), kinds)
     others, items = schema.get("additionalProperties"), schema.get("items")
     if isinstance(others, Mapping):
         yield from _key(f"{path}.NAME", others, False, kinds)
@@ -42,9 +42,9 @@ def _below(path: str, schema: Mapping[str, Any], kinds: Mapping[str, Any]) -> It
             yield from _below(f"{path}[]", _resolved(branch, kinds)[0], kinds)
 
 
-def _key(path: str, stated: Mapping[str, Any], required: bool, kinds: Mapping[str, Any]) -> Iterator[Key]:
+def _key(path: str, stated: Mapping[str, Any], required: bool, kinds: Mapping[str, Any]) -> Iterator[DocumentKey]:
     schema, kind = _resolved(stated, kinds)
-    yield Key(path, schema, kind, required)
+    yield DocumentKey(path, schema, kind, required)
     yield from _below(path, schema, kinds)
 
 

@@ -25,10 +25,10 @@ _ABOVE_IS_CAUSE = re.compile(
     r"[\s|]*(?:During handling of the above exception|The above exception was the direct cause)"
 )
 
-# Where and when it was said: signs of logs, of steps and of places in source code.
+# Where and when it was said: signs of logs, of steps and of lines of source code.
 _LEVEL = r"(?:TRACE|DEBUG|INFO|WARN(?:ING)?|ERROR|SEVERE|FATAL|CRITICAL)"
 _TIME = r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(?:[.,]\d+)?"
-_PLACES = tuple(
+_ORIGINS = tuple(
     re.compile(pattern)
     for pattern in (
         r"\s*\[while running '.*?'\]",
@@ -62,7 +62,7 @@ _WORDS = re.compile(r"[A-Z]+(?=[A-Z][a-z])|[A-Z]?[a-z\d]+|[A-Z]+")
 def reason(text: str) -> str:
     """The reason in the text of a failure, on one line of at most `MOST_CHARACTERS`: the outermost first.
 
-    Frames of Python, Java and native code, names of classes, places in source code, the steps of a pipeline and the
+    Frames of Python, Java and native code, names of classes, lines of source code, the steps of a pipeline and the
     times of logs are left out. Causes follow after "; cause: ", each once. Where nothing else is said, it is the
     class's name in words; of an empty text it is empty.
     """
@@ -181,7 +181,7 @@ class _Statements:
 
     def _take(self, line: str, raised: bool = False) -> None:
         name, words = self._said[self._at]
-        line = _without_places(line.strip())
+        line = _without_origins(line.strip())
         if self._opens or raised:
             found, line = _without_class(line, raised)
             name = found or name
@@ -203,12 +203,12 @@ def _line_of(lines: list[str]) -> str:
     return " ".join(" ".join(lines).split())
 
 
-def _without_places(line: str) -> str:
+def _without_origins(line: str) -> str:
     rpc = _RPC.match(line)
     if rpc is not None:
         return rpc["details"] if rpc["details"] is not None else f"{rpc['status'].replace('_', ' ').lower()}:"
-    for place in _PLACES:
-        line = place.sub("", line)
+    for origin in _ORIGINS:
+        line = origin.sub("", line)
     return line.strip()
 
 
@@ -216,7 +216,7 @@ def _without_class(line: str, raised: bool) -> tuple[str, str]:
     """The name of the innermost class that a line begins with, and the rest of the line."""
     name, form = "", _RAISED if raised else _CLASS
     while (found := form.match(line)) is not None:
-        name, line, form = found["name"], _without_places(line[found.end() :]), _CLASS
+        name, line, form = found["name"], _without_origins(line[found.end() :]), _CLASS
     return name, line
 
 

@@ -57,10 +57,10 @@ class Located:
         self.allowed = allowed
 
     def __str__(self) -> str:
-        place = _cut(self.path) or "document"
+        path = _cut(self.path) or "document"
         if isinstance(self.value, Absent):
-            return f"{place}: {self.value}; {wants(self.allowed)}"
-        return f"{place}: {_shown(self.value)} is not allowed; {wants(self.allowed)}"
+            return f"{path}: {self.value}; {wants(self.allowed)}"
+        return f"{path}: {_shown(self.value)} is not allowed; {wants(self.allowed)}"
 
 
 class SpecError(Located, HalflifeError, ValueError):

@@ -195,21 +195,21 @@ def read_golden(folder: Path, manifest: Manifest) -> GoldenRecords:
     return GoldenRecords(_batch(rows, manifest.inputs, file), np.array(scores, dtype=np.float64))
 
 
-def _record(line: bytes, inputs: tuple[Input, ...], place: str) -> tuple[dict[str, Any], float]:
+def _record(line: bytes, inputs: tuple[Input, ...], location: str) -> tuple[dict[str, Any], float]:
     try:
         record = json.loads(line.decode("utf-8"))
         json.dumps(record, ensure_ascii=False).encode()  # a lone surrogate passes the parser, and nothing after it
     except (ValueError, RecursionError) as error:
-        raise GoldenMismatch(f"{place}: {one_line(error)}; expected: JSON in UTF-8") from None
+        raise GoldenMismatch(f"{location}: {one_line(error)}; expected: JSON in UTF-8") from None
     if not isinstance(record, dict) or set(record) != {"inputs", "score"} or not isinstance(record["inputs"], dict):
-        raise GoldenMismatch(f"{place} is not allowed; expected: {{'inputs': {{name: value}}, 'score': number}}")
+        raise GoldenMismatch(f"{location} is not allowed; expected: {{'inputs': {{name: value}}, 'score': number}}")
     score = record["score"]
     if not _finite(score):
-        raise GoldenMismatch(f"{place}: score {reprlib.repr(score)} is not allowed; expected: a finite number")
+        raise GoldenMismatch(f"{location}: score {reprlib.repr(score)} is not allowed; expected: a finite number")
     names = {entry.name for entry in inputs}
     for name in sorted(names ^ set(record["inputs"])):
         problem = "has no input" if name in names else "has an unknown input"
-        raise GoldenMismatch(f"{place} {problem} {name!r}; expected: exactly {', '.join(sorted(names))}")
+        raise GoldenMismatch(f"{location} {problem} {name!r}; expected: exactly {', '.join(sorted(names))}")
     return record["inputs"], float(score)
 
 

@@ -35,7 +35,7 @@ class Progress(NamedTuple):
     unreadable: frozenset[int] = frozenset()
 
 
-class Polled(NamedTuple):
+class PolledReleases(NamedTuple):
     """One poll: newly admitted releases, what is to be audited, the progress to poll from next, and what the store
     did not answer (a line each; those releases are asked for again)."""
 
@@ -80,7 +80,7 @@ class Watcher:
         self._recorded: set[str] = set()
         self._deciding: dict[int, Future[AdmittedRelease | Refusal]] = {}
 
-    def poll(self, seen: Progress, at_us: int) -> Polled:
+    def poll(self, seen: Progress, at_us: int) -> PolledReleases:
         """List what is new, take the decisions that are made.
 
         Raises:
@@ -94,7 +94,7 @@ class Watcher:
         candidates = (*seen.pending, *scan.releases)
         self._decide(candidates)
         unreadable = frozenset(each for each in seen.unreadable.union(scan.broken) if each > scan.last)
-        polled = Polled([], events, Progress(scan.last, (), seen.reported, unreadable), [])
+        polled = PolledReleases([], events, Progress(scan.last, (), seen.reported, unreadable), [])
         pending: list[Release] = []
         for release in candidates:
             if not self._settle(release, polled, seen.reported, at_us):
@@ -108,7 +108,7 @@ class Watcher:
                 self._lookups.submit(partial(self._look_up, release, decision))
         wait(self._deciding.values(), timeout=self._patience_s)
 
-    def _settle(self, release: Release, polled: Polled, reported: frozenset[int], at_us: int) -> bool:
+    def _settle(self, release: Release, polled: PolledReleases, reported: frozenset[int], at_us: int) -> bool:
         """Take the decision on a release into what was polled; False while it is not final."""
         if not self._deciding[release.sequence].done():
             return False
@@ -127,7 +127,7 @@ class Watcher:
             polled.events.append(self._refused(at_us, verdict, release.sequence, reason, verdict.detail))
         return verdict.final
 
-    def _progress(self, pending: list[Release], polled: Polled, at_us: int) -> Progress:
+    def _progress(self, pending: list[Release], polled: PolledReleases, at_us: int) -> Progress:
         """What to poll from next; gives up the oldest of too many bundles that do not arrive."""
         told = {event.release for event in polled.events if event.kind == "refused"} | polled.progress.reported
         waited_for = [release for release in pending if release.sequence in told]

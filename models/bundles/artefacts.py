@@ -131,32 +131,32 @@ def _saved_model(path: Path) -> Versions:
 
 def _fields(raw: bytes) -> Iterator[tuple[int, bytes | int]]:
     """The fields of a protocol buffer's message: number, and bytes or a whole number. Damage is a ValueError."""
-    place = 0
-    while place < len(raw):
-        key, place = _varint(raw, place)
+    offset = 0
+    while offset < len(raw):
+        key, offset = _varint(raw, offset)
         wire = key & 7
         if wire == 0:
-            value, place = _varint(raw, place)
+            value, offset = _varint(raw, offset)
             yield key >> 3, value
             continue
         size = {1: 8, 5: 4}.get(wire)
         if size is None:
             if wire != 2:
                 raise ValueError(f"wire type {wire} is not allowed; allowed: 0, 1, 2, 5")
-            size, place = _varint(raw, place)
-        if place + size > len(raw):
+            size, offset = _varint(raw, offset)
+        if offset + size > len(raw):
             raise ValueError("the message is cut off")
-        yield key >> 3, raw[place : place + size]
-        place += size
+        yield key >> 3, raw[offset : offset + size]
+        offset += size
 
 
-def _varint(raw: bytes, place: int) -> tuple[int, int]:
+def _varint(raw: bytes, offset: int) -> tuple[int, int]:
     value, shift = 0, 0
-    while place < len(raw) and shift < 70:
-        byte = raw[place]
-        value, shift, place = value | (byte & 127) << shift, shift + 7, place + 1
+    while offset < len(raw) and shift < 70:
+        byte = raw[offset]
+        value, shift, offset = value | (byte & 127) << shift, shift + 7, offset + 1
         if byte < 128:
-            return value, place
+            return value, offset
     raise ValueError("the message is cut off")
 
 

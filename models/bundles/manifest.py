@@ -176,19 +176,20 @@ def parse_manifest(raw: bytes) -> Manifest:
     return manifest
 
 
-def check_path(path: str, place: str) -> None:
+def check_path(path: str, key_path: str) -> None:
     """Refuse a bundle path that is absolute, climbs, or would mean something else on another system.
 
     Raises:
-        PathOutside: naming `place`, where the path stands.
+        PathOutside: naming `key_path`, the manifest's key that holds the path.
         InvalidManifest: a part of it is longer than a file's name may be; an object store would hold it.
     """
     parts = path.split("/")
     strange = any(not part or part in (".", "..") or part != part.strip() for part in parts)
     if strange or "\\" in path or ":" in parts[0] or not path.isprintable():
-        raise PathOutside(place, path, "a relative path inside the bundle's folder, such as model/weights.bin")
+        raise PathOutside(key_path, path, "a relative path inside the bundle's folder, such as model/weights.bin")
     if any(len(part.encode()) > _MAX_NAME_BYTES for part in parts):
-        raise InvalidManifest(place, path, f"names of at most {_MAX_NAME_BYTES} bytes between slashes, as disks hold")
+        expected = f"names of at most {_MAX_NAME_BYTES} bytes between slashes, as disks hold"
+        raise InvalidManifest(key_path, path, expected)
 
 
 def _check_format(document: dict[str, Any]) -> None:
@@ -265,9 +266,9 @@ def _check_inputs(manifest: Manifest) -> None:
         seen.add(entry.name)
         if entry.default is not None and not _fits(entry.default, entry.type):
             raise InvalidManifest(f"inputs[{position}].default", entry.default, f"null or a value of type {entry.type}")
-    for place, named in (("reasons", manifest.reasons), ("importance", manifest.importance)):
+    for key_path, named in (("reasons", manifest.reasons), ("importance", manifest.importance)):
         for name in sorted(set(named) - seen):
-            raise InvalidManifest(f"{place}.{name}", UNKNOWN_KEY, "names of inputs")
+            raise InvalidManifest(f"{key_path}.{name}", UNKNOWN_KEY, "names of inputs")
 
 
 def _fits(value: Value, kind: ColumnKind) -> bool:
@@ -291,12 +292,12 @@ def _check_files(manifest: Manifest) -> None:
         named["golden.file"] = manifest.golden.file
     for path in manifest.files:
         check_path(path, "files")
-    for place, target in named.items():
+    for key_path, target in named.items():
         if target is None:
             continue
-        check_path(target, place)
+        check_path(target, key_path)
         if target not in manifest.files:
-            raise InvalidManifest(place, target, "a path that `files` lists with its sha256")
+            raise InvalidManifest(key_path, target, "a path that `files` lists with its sha256")
     folders = {str(parent) for path in manifest.files for parent in PurePosixPath(path).parents}
     for path in manifest.files:
         if path.split("/")[0] in (MANIFEST, SIGNATURE) or path in folders:
@@ -310,11 +311,11 @@ def _check_times(manifest: Manifest) -> None:
         for key in ("from", "to"):
             if data.get(key) is not None:
                 times[f"training.data[{position}].{key}"] = data[key]
-    for place, text in times.items():
+    for key_path, text in times.items():
         try:
             parse_instant_us(text)
         except ValueError:
-            raise InvalidManifest(place, text, INSTANT) from None
+            raise InvalidManifest(key_path, text, INSTANT) from None
 
 
 def _check_linear(manifest: Manifest) -> None:

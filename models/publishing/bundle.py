@@ -27,7 +27,7 @@ from models.publishing.classes import check_positive, labels_of, resolve_output
 from models.publishing.description import CannotPublish, FoundModel
 from models.publishing.inputs import StatedInput, resolve_inputs
 from models.publishing.trainer import trainer_lines
-from models.publishing.trial import Trial, try_on_sample
+from models.publishing.trial import SampleTrial, try_on_sample
 from models.redaction import holds_credentials, public_uri, secrets_in
 from models.scorers import load_scorer
 from schemas.times import format_time_us
@@ -97,7 +97,7 @@ def copy_bundle(bundle: Path, into: Path) -> Built:
     for path in (*manifest.files, SIGNATURE):
         refuse_links(bundle, path)
     named = [path for path in (*manifest.files, MANIFEST, SIGNATURE) if (bundle / path).is_file()]
-    _place({path: bundle / path for path in named}, into)
+    _link_or_copy({path: bundle / path for path in named}, into)
     return Built(into, manifest)
 
 
@@ -119,9 +119,9 @@ def build_bundle(
         BundleRefused: the manifest is not valid, or the model does not load or score the sample.
     """
     notes: list[str] = []
-    _place(found.files, into)
+    _link_or_copy(found.files, into)
     if said.records is not None:
-        _place({f"{RECORDS}/{said.records.name}": said.records}, into)
+        _link_or_copy({f"{RECORDS}/{said.records.name}": said.records}, into)
     document = _document(found, said, rows.shown, notes)
     if rows.trainer is not None:
         _write_trainer(document, said, rows.trainer, into)
@@ -164,7 +164,7 @@ def _golden(said: Statement, by: GoldenBy) -> dict[str, Any]:
     return {"file": GOLDEN, **_without_nulls(stated)}
 
 
-def _try(document: dict[str, Any], said: Statement, sample: pa.Table, into: Path, allow_pickle: bool) -> Trial:
+def _try(document: dict[str, Any], said: Statement, sample: pa.Table, into: Path, allow_pickle: bool) -> SampleTrial:
     """Profile from the sample, and golden records unless the trainer gave some, written into the bundle and named in
     the document."""
     draft = parse_manifest(manifest_bytes(into, document))
@@ -245,7 +245,7 @@ def _without_nulls(document: dict[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in document.items() if value is not None}
 
 
-def _place(files: Mapping[str, Path], into: Path) -> None:
+def _link_or_copy(files: Mapping[str, Path], into: Path) -> None:
     """The files at their paths in the bundle: linked where the disk can, copied otherwise. They are only read."""
     for path, source in files.items():
         target = into / path

@@ -82,14 +82,14 @@ def _table(rows: list[dict[str, Any]]) -> pa.Table:
     return pa.table(columns)
 
 
-def _record(line: bytes, place: str) -> dict[str, Any]:
+def _record(line: bytes, location: str) -> dict[str, Any]:
     try:
         record = parse_object(line)
     except SpecError as error:
-        raise CannotPublish(f"{place}: {error}") from None
+        raise CannotPublish(f"{location}: {error}") from None
     inputs, score = record.get("inputs"), record.get("score")
     if set(record) != {"inputs", "score"} or not isinstance(inputs, dict) or SCORE in inputs:
-        raise CannotPublish(f'{place} is not allowed; expected: {{"inputs": {{name: value}}, "score": number}}')
+        raise CannotPublish(f'{location} is not allowed; expected: {{"inputs": {{name: value}}, "score": number}}')
     if isinstance(score, bool) or not isinstance(score, (int, float)) or not math.isfinite(score):
-        raise CannotPublish(f"{place}: score {json.dumps(score)} is not allowed; expected: a finite number")
+        raise CannotPublish(f"{location}: score {json.dumps(score)} is not allowed; expected: a finite number")
     return {**inputs, SCORE: float(score)}

@@ -21,7 +21,7 @@ _BATCH_ROWS = 65_536
 
 
 @dataclass(frozen=True, slots=True)
-class Trial:
+class SampleTrial:
     """`golden`: JSON lines as admission reads them; `profile`: the serialised profile of inputs and score."""
 
     golden: bytes
@@ -30,7 +30,7 @@ class Trial:
     rows: int
 
 
-def try_on_sample(scorer: Scorer, inputs: Sequence[Input], output: Output, sample: pa.Table) -> Trial:
+def try_on_sample(scorer: Scorer, inputs: Sequence[Input], output: Output, sample: pa.Table) -> SampleTrial:
     """Score all of a sample.
 
     Args:
@@ -60,7 +60,7 @@ def try_on_sample(scorer: Scorer, inputs: Sequence[Input], output: Output, sampl
     rows = pa.array(picked)
     profiled = prepared.append_column(SCORE, pa.array(scores))
     profile = build_profile(profiled, profiled.schema.names)
-    return Trial(
+    return SampleTrial(
         # Scored once more by themselves: float32 models round a little differently in batches of other sizes.
         golden=golden_lines(raw.take(rows), _scored(scorer, prepared.take(rows), output)),
         golden_rows=len(picked),

@@ -51,7 +51,7 @@ def release_in_force(releases: Iterable[Release], at_us: int) -> Release | None:
 
 
 def taken_over_by(releases: Iterable[Release], release: Release) -> Release | None:
-    """The release that serves in place of this one from some time on; None where it serves for good."""
+    """The release that serves instead of this one from some time on; None where this one serves for good."""
     ordered = serving_order(releases)
     later = ordered[ordered.index(release) + 1 :]
     return release_in_force(later, later[0].effective_from_us) if later else None

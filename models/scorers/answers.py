@@ -29,8 +29,8 @@ class Answers:
 
     @property
     def labels(self) -> dict[float, str]:
-        """The label of each place; empty where nobody names the classes."""
-        return {float(place): name for place, name in enumerate(self.classes or ())}
+        """The label of each class index; empty where nobody names the classes."""
+        return {float(index): name for index, name in enumerate(self.classes or ())}
 
     def column(self, columns: int) -> int:
         """The column of the positive class among so many; the second of two where `positive` is null.
@@ -38,7 +38,7 @@ class Answers:
         Raises:
             WillNotLoad: there is no such class, or not so many columns as classes.
         """
-        classes = self.classes or tuple(str(place) for place in range(columns))
+        classes = self.classes or tuple(str(index) for index in range(columns))
         if len(classes) != columns:
             raise WillNotLoad(f"{self.scorer}: {columns} probabilities; expected: {len(classes)}, one for each class")
         if self.positive is None and columns == 2:
@@ -64,8 +64,8 @@ class Answers:
             return np.ascontiguousarray(numbers[:, self.column(numbers.shape[1])])
         if numbers.ndim == 2 and self.kind == "class":
             # NaN wins in argmax; it must not become a class.
-            places = np.argmax(numbers, axis=1).astype(np.float64)
-            return np.where(np.isnan(numbers).any(axis=1), np.nan, places)
+            indexes = np.argmax(numbers, axis=1).astype(np.float64)
+            return np.where(np.isnan(numbers).any(axis=1), np.nan, indexes)
         return numbers
 
 

@@ -109,7 +109,7 @@ class Scorer(ABC):
 
     def labels(self) -> Mapping[float, str]:
         """What each score of output `class` stands for, in the order of the model's classes; for another output their
-        places with their labels. Empty where neither the model nor the manifest says so.
+        class indexes with their labels. Empty where neither the model nor the manifest says so.
         """
         return {}
 

@@ -32,7 +32,7 @@ class BeamScorer(Scorer):
     An argument `bundle:PATH` becomes the path of that file or folder of the bundle, `import:module:name` that
     object, and a text for an argument that is an enum its member of that name. A handler of numpy arrays gets
     one float64 row for each record, one of pandas a DataFrame of one row. Its answers have one value for each
-    row, or one for each class, or several of which `parameters.column` names the place of one.
+    row, or one for each class, or several of which `parameters.column` is the index of one.
 
     The kind is for jobs with --allow_pickle only. Refused before they are made are handlers that ignore
     `update_model_path` (in Beam 2.77 those of ONNX, XGBoost, TensorRT, vLLM and of remote models): under
@@ -74,7 +74,7 @@ class BeamScorer(Scorer):
         return scores
 
     def labels(self) -> Mapping[float, str]:
-        """The labels that the trainer, or `parameters.classes`, gave the places."""
+        """The labels that the trainer, or `parameters.classes`, gave the class indexes."""
         return self._answers.labels
 
     def _scored(self, batch: pa.RecordBatch) -> npt.NDArray[np.float64]:

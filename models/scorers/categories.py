@@ -20,7 +20,7 @@ _SHOWN = 10
 
 @dataclass(frozen=True, slots=True)
 class Categories:
-    """The categories of one input; the place of a value in `values` is its code. `values` are of the input's type."""
+    """The categories of one input; the index of a value in `values` is its code. `values` are of the input's type."""
 
     name: str
     values: pa.Array

@@ -46,16 +46,16 @@ def trained_matrix(
     matrix = np.empty((batch.num_rows, len(names)), dtype=dtype)
     # A number beyond float32 is infinite in it, as it is where the library itself converts.
     with np.errstate(over="ignore"):
-        for place, name in enumerate(names):
+        for index, name in enumerate(names):
             column = batch.column(name)
             if name in categories:
-                matrix[:, place] = categories[name].codes(column)
+                matrix[:, index] = categories[name].codes(column)
             elif column.null_count:
                 given = column.fill_null(pa.scalar(0).cast(column.type)).to_numpy(zero_copy_only=False)
-                matrix[:, place] = given
-                matrix[column.is_null().to_numpy(zero_copy_only=False), place] = np.nan
+                matrix[:, index] = given
+                matrix[column.is_null().to_numpy(zero_copy_only=False), index] = np.nan
             else:
-                matrix[:, place] = column.to_numpy(zero_copy_only=False)
+                matrix[:, index] = column.to_numpy(zero_copy_only=False)
     return matrix
 
 
@@ -73,8 +73,8 @@ def known_rows_scored(
     """
     if not categories:
         return score(matrix)
-    places = [place for place, name in enumerate(names) if name in categories]
-    unknown = matrix[:, places] < 0
+    indexes = [index for index, name in enumerate(names) if name in categories]
+    unknown = matrix[:, indexes] < 0
     rows = np.flatnonzero(unknown.any(axis=1))
     if not len(rows):
         return score(matrix)
@@ -84,6 +84,6 @@ def known_rows_scored(
         scores[known] = score(matrix[known])
     failures = {}
     for row in rows.tolist():
-        name = names[places[int(np.argmax(unknown[row]))]]
+        name = names[indexes[int(np.argmax(unknown[row]))]]
         failures[row] = (UNKNOWN, categories[name].unknown(batch.column(name)[row].as_py()))
     raise PartlyScored(scores, failures, unavailable=False)

@@ -62,8 +62,8 @@ class LinearScorer(Scorer):
                 values = np.where(np.isnan(values), 0.0, values - mean)
             total += coefficient * (values / terms.scales.get(name, 1.0))
         for name, (listed, coefficients) in self._categories.items():
-            place = pc.index_in(batch.column(name), value_set=listed).fill_null(len(listed))
-            total += coefficients[place.to_numpy(zero_copy_only=False)]
+            index = pc.index_in(batch.column(name), value_set=listed).fill_null(len(listed))
+            total += coefficients[index.to_numpy(zero_copy_only=False)]
         if terms.link == "identity":
             return total
         logistic: npt.NDArray[np.float64] = np.exp(-np.logaddexp(0.0, -total))

@@ -18,7 +18,7 @@ from models.scorers.remote.messages import messages
 from models.scorers.remote.parameters import FEED_KEYS, Parameters
 from models.scorers.remote.rest import RestClient
 from models.scorers.remote.rpc import RpcClient
-from models.scorers.remote.scorer import RemoteScorer, Service
+from models.scorers.remote.scorer import ModelService, RemoteScorer
 from models.scorers.remote.tensors import Feed, Tensor, array_of, only, scores_of
 
 _CONTENTS = {
@@ -67,7 +67,7 @@ class OpenInferenceScorer(RemoteScorer):
     required = ("model",)
 
     @classmethod
-    def connect(cls, manifest: Manifest, parameters: Parameters) -> Service:
+    def connect(cls, manifest: Manifest, parameters: Parameters) -> ModelService:
         """Over REST or gRPC, by the URL's scheme; asks for the model's metadata."""
         over_grpc = parameters.address.scheme in ("grpc", "grpcs")
         if not over_grpc:
@@ -100,7 +100,7 @@ class _Model:
             raise AnswerMalformed(f"model {model[:60]!r} answered; expected: {self._parameters.model!r}")
         self._check_version(version)
         answer = only(outputs, self._parameters.output)
-        return scores_of(answer, batch.num_rows, self._output, self._parameters.column, self._parameters.place)
+        return scores_of(answer, batch.num_rows, self._output, self._parameters.column, self._parameters.positive_index)
 
     def close(self) -> None:
         self._protocol.close()
@@ -195,7 +195,7 @@ class _Grpc:
         raw = answer.raw_output_contents
         if raw and len(raw) != len(answer.outputs):
             raise AnswerMalformed(f"the answer has {len(raw)} raw contents for {len(answer.outputs)} outputs")
-        found = {output.name: (output, raw[place] if raw else None) for place, output in enumerate(answer.outputs)}
+        found = {output.name: (output, raw[index] if raw else None) for index, output in enumerate(answer.outputs)}
         output, content = only(found, self._output)
         return answer.model_name, answer.model_version, {self._output: _contents(output, content)}
 

@@ -28,13 +28,13 @@ class Reading:
 
     @property
     def labels(self) -> dict[float, str]:
-        """The label of each place; empty where a column is read, or nobody names the classes."""
+        """The label of each class index; empty where a column is read, or nobody names the classes."""
         return {} if self.column is not None else self.answers.labels
 
     def scores(self, answer: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
         """One score for each row, from an answer of shape (n,), (n, 1) or (n, columns).
 
-        For a class, texts are labels and their place in `classes` is the score; whole numbers in an integer
+        For a class, texts are labels and their index in `classes` is the score; whole numbers in an integer
         tensor are the model's own labels; a single float is the probability of the second of two classes.
         NaN where a float is none. All else is as `Answers.scores` says.
 
@@ -46,7 +46,7 @@ class Reading:
         if self.answers.kind != "class" or one.ndim != 1:
             return self._numbers(answer)
         if one.dtype.kind in "OSU":
-            return self._places(one)
+            return self._indexes(one)
         return likelier(one) if one.dtype.kind == "f" else one.astype(np.float64)
 
     def _numbers(self, answer: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
@@ -56,14 +56,14 @@ class Reading:
         check_column(self.answers.scorer, self.column, numbers.shape[1])
         return np.ascontiguousarray(numbers[:, self.column])
 
-    def _places(self, labels: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
+    def _indexes(self, labels: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
         classes = self.answers.classes or ()
-        places = {name: float(place) for place, name in enumerate(classes)}
+        indexes = {name: float(index) for index, name in enumerate(classes)}
         found = [label.decode("utf-8") if isinstance(label, bytes) else str(label) for label in labels.tolist()]
         for label in found:
-            if label not in places:
+            if label not in indexes:
                 raise ValueError(f"the model answered class {label!r}; allowed: {', '.join(classes)}")
-        return np.array([places[label] for label in found], dtype=np.float64)
+        return np.array([indexes[label] for label in found], dtype=np.float64)
 
 
 def reading_of(manifest: Manifest, classes: Sequence[str] | None, width: int | None, labels: bool = False) -> Reading:
@@ -186,7 +186,7 @@ def _check_width(answers: Answers, width: int) -> None:
 def likelier(numbers: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
     """The likelier of two classes by the second's probability; what is whole already is a class itself."""
     floats = numbers.astype(np.float64)
-    places = (floats > 0.5).astype(np.float64)
+    indexes = (floats > 0.5).astype(np.float64)
     whole = (floats >= 0) & (floats == np.floor(floats))
     known = (floats >= 0) & (floats <= 1)
-    return np.where(whole, floats, np.where(known, places, np.nan))
+    return np.where(whole, floats, np.where(known, indexes, np.nan))

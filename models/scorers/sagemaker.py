@@ -23,7 +23,7 @@ from models.scorers.remote.failures import (
 from models.scorers.remote.halving import Scores
 from models.scorers.remote.parameters import Parameters
 from models.scorers.remote.rest import failure_of
-from models.scorers.remote.scorer import RemoteScorer, Service
+from models.scorers.remote.scorer import ModelService, RemoteScorer
 from models.scorers.remote.tensors import array_of, only, scores_of
 
 _CONTENT_TYPES = {"csv": "text/csv", "json": "application/json"}
@@ -54,7 +54,7 @@ class SagemakerScorer(RemoteScorer):
     keys = frozenset({"variant", "target_model", "format", "output"})
 
     @classmethod
-    def connect(cls, manifest: Manifest, parameters: Parameters) -> Service:
+    def connect(cls, manifest: Manifest, parameters: Parameters) -> ModelService:
         """A client of its own, which is safe for threads; nothing is asked yet."""
         strings = [entry.name for entry in manifest.inputs if entry.type == "string"]
         if strings:
@@ -107,7 +107,8 @@ class _Endpoint:
             raise AnswerMalformed(f"variant {variant[:60]!r} answered; expected: {wanted!r}")
         csv = self._parameters.format == "csv"
         answers = _numbers(answer, batch.num_rows) if csv else self._predictions(answer)
-        return scores_of(answers, batch.num_rows, self._output, self._parameters.column, self._parameters.place)
+        column, positive_index = self._parameters.column, self._parameters.positive_index
+        return scores_of(answers, batch.num_rows, self._output, column, positive_index)
 
     def close(self) -> None:
         self._client.close()

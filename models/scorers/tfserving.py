@@ -15,7 +15,7 @@ from models.scorers.remote.messages import messages
 from models.scorers.remote.parameters import FEED_KEYS, Parameters
 from models.scorers.remote.rest import RestClient
 from models.scorers.remote.rpc import RpcClient
-from models.scorers.remote.scorer import RemoteScorer, Service
+from models.scorers.remote.scorer import ModelService, RemoteScorer
 from models.scorers.remote.tensors import Feed, Tensor, array_of, only, scores_of
 
 # tensorflow.DataType by our names, and the field of TensorProto that holds values of each.
@@ -42,7 +42,7 @@ class TfservingScorer(RemoteScorer):
     required = ("model", "version")
 
     @classmethod
-    def connect(cls, manifest: Manifest, parameters: Parameters) -> Service:
+    def connect(cls, manifest: Manifest, parameters: Parameters) -> ModelService:
         """Over REST or gRPC, by the URL's scheme."""
         digits = parameters.version
         if not (digits.isascii() and digits.isdigit() and int(digits[:20]) <= _MOST_VERSION):
@@ -57,7 +57,7 @@ class _Rest:
 
     def __init__(self, manifest: Manifest, parameters: Parameters, feed: Feed) -> None:
         self._output = manifest.output
-        self._column, self._place = parameters.column, parameters.place
+        self._column, self._positive_index = parameters.column, parameters.positive_index
         self._parameters, self._feed = parameters, feed
         self._client = RestClient(parameters, Pace().clock)
         self._path = f"/v1/models/{quote(parameters.model, safe='')}/versions/{int(parameters.version)}"
@@ -82,7 +82,8 @@ class _Rest:
         outputs = document["outputs"]
         if isinstance(outputs, dict):  # several outputs have names; a single one has not
             outputs = only(outputs, self._parameters.output)
-        return scores_of(array_of(outputs, "`outputs`"), batch.num_rows, self._output, self._column, self._place)
+        values = array_of(outputs, "`outputs`")
+        return scores_of(values, batch.num_rows, self._output, self._column, self._positive_index)
 
     def close(self) -> None:
         self._client.close()
@@ -93,7 +94,7 @@ class _Grpc:
 
     def __init__(self, manifest: Manifest, parameters: Parameters, feed: Feed) -> None:
         self._output = manifest.output
-        self._column, self._place = parameters.column, parameters.place
+        self._column, self._positive_index = parameters.column, parameters.positive_index
         self._parameters, self._feed = parameters, feed
         self._version = int(parameters.version)
         self._messages = messages("tfserving")
@@ -119,7 +120,7 @@ class _Grpc:
         if spec.HasField("version") and spec.version.value != self._version:
             raise AnswerMalformed(f"version {spec.version.value} answered; expected: {self._version}")
         values = _values(only(found.outputs, self._parameters.output))
-        return scores_of(values, batch.num_rows, self._output, self._column, self._place)
+        return scores_of(values, batch.num_rows, self._output, self._column, self._positive_index)
 
     def close(self) -> None:
         self._client.close()

@@ -29,7 +29,7 @@ class XgboostScorer(Scorer):
     that the file keeps (xgboost 3.1 and later) or `parameters.categories` states; a row with any other value is
     not scored (`PartlyScored`). Output `probability` needs the objective binary:logistic or multi:softprob; `class`
     is multi:softmax's answer or the most probable class; `regression` is the prediction. Of several targets or
-    quantiles `parameters.column` names the place of one. A booster stopped early answers by its best iteration, as
+    quantiles `parameters.column` is the index of one. A booster stopped early answers by its best iteration, as
     XGBClassifier does.
     """
 
@@ -44,7 +44,7 @@ class XgboostScorer(Scorer):
         self._categories = _categories(booster, self._names, manifest)
         self._answers = answers_of(manifest)
         learner = json.loads(booster.save_config())["learner"]
-        self._in_place = learner["gradient_booster"]["name"] != "gblinear"
+        self._inplace = learner["gradient_booster"]["name"] != "gblinear"
         self._objective: str = learner["objective"]["name"]
         self._rounds = (0, int(booster.attr("best_iteration") or -1) + 1)
         trained: Mapping[str, str] = learner["learner_model_param"]
@@ -69,11 +69,11 @@ class XgboostScorer(Scorer):
         return known_rows_scored(batch, rows, self._names, self._categories, self._scores)
 
     def labels(self) -> Mapping[float, str]:
-        """The labels that the trainer, or `parameters.classes`, gave the places."""
+        """The labels that the trainer, or `parameters.classes`, gave the class indexes."""
         return self._answers.labels
 
     def _scores(self, rows: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
-        if self._in_place:
+        if self._inplace:
             answer = self._booster.inplace_predict(rows, iteration_range=self._rounds)
         else:
             answer = self._booster.predict(self._matrix(rows, feature_names=self._booster.feature_names))

@@ -11,7 +11,7 @@ from models.serving.cache import LoadedModel, LoadFailed, ModelCache, ModelHandl
 
 
 @dataclass(frozen=True, slots=True)
-class Source:
+class ModelSource:
     """Where a job's models come from and how it serves them.
 
     `waits`: events wait for the model of the release in force (bounded input, whose answer must not depend on how
@@ -50,7 +50,7 @@ class Choice:
 
     def __init__(
         self,
-        source: Source,
+        source: ModelSource,
         timeline: Timeline,
         cache: ModelCache,
         begin: Callable[[AdmittedRelease], None],

@@ -13,7 +13,7 @@ import numpy.typing as npt
 from models.releases.release import AdmittedRelease
 from models.releases.timeline import Timeline
 from models.serving.cache import LoadedModel, LoadFailed, ModelCache, ModelHandle, shared_cache, worker_name
-from models.serving.choosing import Choice, Source
+from models.serving.choosing import Choice, ModelSource
 from models.serving.overtaken import Overtaken
 from schemas.records import ModelEvent
 from schemas.times import now_us
@@ -62,7 +62,7 @@ class Serving:
 
     def __init__(
         self,
-        source: Source,
+        source: ModelSource,
         cache: ModelCache,
         clock_us: Callable[[], int] = now_us,
         clock_s: Callable[[], float] = time.monotonic,
@@ -227,7 +227,7 @@ def _champion(entry: AdmittedRelease) -> tuple[str, str]:
     return entry.release.champion, entry.digests[entry.release.champion]
 
 
-def serving_of(job: str, source: Source) -> Serving:
+def serving_of(job: str, source: ModelSource) -> Serving:
     """The one `Serving` of this process for a job (any text that names the run), on the shared cache."""
     with _LOCK:
         if job not in _SHARED:

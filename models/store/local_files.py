@@ -46,7 +46,7 @@ def list_files(root: Path, prefix: str) -> Listing:
     if not top.is_dir():
         return Listing([], {prefix: Odd(_kind(top), _FOLDER)})
     walk = _Walk()
-    walk.folder(_Folder(top, prefix, frozenset(_place(root / part) for part in _parts(prefix))))
+    walk.folder(_Folder(top, prefix, frozenset(_inode(root / part) for part in _parts(prefix))))
     while walk.waiting:  # a stack of our own: folders may lie deeper in each other than calls can
         below = walk.waiting.pop()
         try:
@@ -93,7 +93,7 @@ def _parts(prefix: str) -> list[str]:
     return ["/".join(parts[:length]) for length in range(len(parts))]
 
 
-def _place(folder: Path) -> tuple[int, int]:
+def _inode(folder: Path) -> tuple[int, int]:
     found = folder.stat()
     return found.st_dev, found.st_ino
 
@@ -115,7 +115,7 @@ class _Walk:
 
     def folder(self, folder: _Folder) -> None:
         """Take up the files of a folder, and the folders in it as `waiting`."""
-        above = folder.above | {_place(folder.path)}
+        above = folder.above | {_inode(folder.path)}
         with os.scandir(folder.path) as entries:
             for entry in entries:
                 key = f"{folder.key}/{entry.name}" if folder.key else entry.name
@@ -142,12 +142,12 @@ class _Walk:
         else:
             self.odd[key] = Odd("a link to a folder that is listed already", _FILE)
 
-    def _is_open(self, entry: os.DirEntry[str], place: tuple[int, int], above: frozenset[tuple[int, int]]) -> bool:
+    def _is_open(self, entry: os.DirEntry[str], inode: tuple[int, int], above: frozenset[tuple[int, int]]) -> bool:
         if not entry.is_symlink():
-            return place not in above
-        if place in above or place in self._linked:
+            return inode not in above
+        if inode in above or inode in self._linked:
             return False
-        self._linked.add(place)
+        self._linked.add(inode)
         return True
 
 

@@ -129,8 +129,8 @@ class ModelStore:
         if raw is None:
             withdrawal = self.withdrawal(version)
             if withdrawal is not None:
-                raise BundleWithdrawn(f"{self._place(version)} {withdrawal}; name another version")
-            raise BundleIncomplete(f"{self._place(version)} has no {MANIFEST}; publish it, or name another version")
+                raise BundleWithdrawn(f"{self._where(version)} {withdrawal}; name another version")
+            raise BundleIncomplete(f"{self._where(version)} has no {MANIFEST}; publish it, or name another version")
         return self._own(parse_manifest(raw), version)
 
     def read_file(self, manifest: Manifest, path: str, max_bytes: int) -> bytes:
@@ -161,10 +161,10 @@ class ModelStore:
         """
         manifest = self.read_manifest(version)
         if digest is not None and manifest.digest != digest:
-            raise WrongDigest(f"{self._place(version)}: manifest has sha256 {manifest.digest}; expected: {digest}")
+            raise WrongDigest(f"{self._where(version)}: manifest has sha256 {manifest.digest}; expected: {digest}")
         sizes = self.measure(manifest)
         if max_bytes is not None and sum(sizes.values()) > max_bytes:
-            found = f"{self._place(version)} has {sum(sizes.values())} bytes"
+            found = f"{self._where(version)} has {sum(sizes.values())} bytes"
             raise BundleTooLarge(f"{found}; allowed: at most {max_bytes}")
         for path, found in self.download(manifest, sizes, into).items():
             self._check_digest(self._key(version, path), found, manifest.files[path])
@@ -180,7 +180,7 @@ class ModelStore:
         found = {key.removeprefix(prefix): size for key, size in self._backend.list(prefix.rstrip("/"))}
         for path in manifest.files:
             if path not in found:
-                raise BundleIncomplete(f"{self._place(manifest.version)}: {path} is absent; expected: all of `files`")
+                raise BundleIncomplete(f"{self._where(manifest.version)}: {path} is absent; expected: all of `files`")
         return {path: found[path] for path in manifest.files}
 
     def download(self, manifest: Manifest, sizes: Mapping[str, int], into: Path) -> dict[str, str]:
@@ -271,7 +271,7 @@ class ModelStore:
         for version in draft.versions:
             self._refuse_withdrawn(version, UnknownVersion, "a published version")
             if not self.has_version(version):
-                raise UnknownVersion(f"{self._place(version)} does not exist; expected: a published version")
+                raise UnknownVersion(f"{self._where(version)} does not exist; expected: a published version")
         return draft
 
     def append(self, draft: Release) -> Release:
@@ -326,14 +326,14 @@ class ModelStore:
     def _upload_all(self, folder: Path, manifest: Manifest, paths: Iterable[str]) -> Manifest:
         self._refuse_withdrawn(manifest.version, VersionExists, "a version name that was never used")
         if self.has_version(manifest.version):
-            raise VersionExists(f"{self._place(manifest.version)} is already published; choose another version name")
+            raise VersionExists(f"{self._where(manifest.version)} is already published; choose another version name")
         named = list(paths)
         if any((folder / path).stat().st_size > backends.MULTIPART_BYTES for path in named):
             self._claim(manifest)
         for path in named:
             self._upload(manifest, folder, path)
         if not self._backend.create(self._key(manifest.version, MANIFEST), manifest.raw):
-            raise VersionExists(f"{self._place(manifest.version)} was published meanwhile; choose another version name")
+            raise VersionExists(f"{self._where(manifest.version)} was published meanwhile; choose another version name")
         if self.withdrawal(manifest.version) is not None:  # while it was uploaded: nothing may come back
             self._withdrawals.clear(manifest.version)
         self._refuse_withdrawn(manifest.version, VersionExists, "a version name that was never used")
@@ -342,7 +342,7 @@ class ModelStore:
     def _refuse_withdrawn(self, version: str, refusal: type[StoreError], allowed: str) -> None:
         withdrawal = self.withdrawal(_name(version, "version"))
         if withdrawal is not None:
-            raise refusal(f"{self._place(version)} {withdrawal}; {wants(allowed)}")
+            raise refusal(f"{self._where(version)} {withdrawal}; {wants(allowed)}")
 
     def _claim(self, manifest: Manifest) -> None:
         """Reserve a version's name for this manifest: large files cannot be created conditionally."""
@@ -350,7 +350,7 @@ class ModelStore:
         claim = json.dumps({"digest": manifest.digest}).encode()
         if not self._backend.create(key, claim) and self._backend.read(key, len(claim) + 1) != claim:
             raise VersionExists(
-                f"{self._place(manifest.version)} was begun with another manifest; choose another version name"
+                f"{self._where(manifest.version)} was begun with another manifest; choose another version name"
             )
 
     def _upload(self, manifest: Manifest, folder: Path, path: str) -> None:
@@ -387,7 +387,7 @@ class ModelStore:
     def _key(self, version: str, path: str) -> str:
         return f"{self.model}/versions/{version}/{path}"
 
-    def _place(self, version: str) -> str:
+    def _where(self, version: str) -> str:
         return f"{self.url}: version {version!r} of {self.model!r}"
 
 

@@ -102,7 +102,7 @@ class Withdrawals:
         self._refuse_links(version)
         found = self.find(version)
         if found is None and not self._keys(version):
-            raise NothingToWithdraw(f"{self._place(version)} does not exist; expected: a version that was published")
+            raise NothingToWithdraw(f"{self._where(version)} does not exist; expected: a version that was published")
         self._refuse_named(version, releases())
         if found is None:
             document = {**said.document(), "digest": self._digest(version)}
@@ -127,7 +127,7 @@ class Withdrawals:
         if self._backend.size(self._manifest(version)) is not None:
             self._backend.delete(self._marker(version))  # it serves: what was begun is taken back
         what = f"{'release' if len(named) == 1 else 'releases'} {', '.join(named)}"
-        raise StillReleased(f"{self._place(version)} is named by {what}; expected: a version that no release names")
+        raise StillReleased(f"{self._where(version)} is named by {what}; expected: a version that no release names")
 
     def _refuse_links(self, version: str) -> None:
         """In a local store links may lead to what is not the version's own."""
@@ -156,7 +156,7 @@ class Withdrawals:
     def _marker(self, version: str) -> str:
         return f"{self._model}/withdrawn/{version}.json"
 
-    def _place(self, version: str) -> str:
+    def _where(self, version: str) -> str:
         return f"{self._backend.url}: version {version!r} of {self._model!r}"
 
 

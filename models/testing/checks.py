@@ -86,10 +86,10 @@ def check_nulls(subject: Subject, scratch: Path) -> None:
         scores = _scores(subject, prepared)
         rows = subject.batch(3)
         if entry.default is not None:
-            place = rows.schema.get_field_index(entry.name)
-            given = rows.column(place).to_pylist()
-            values = pa.array([given[0], entry.default, given[2]], rows.column(place).type)
-            rows = rows.set_column(place, rows.schema.field(place), values)
+            index = rows.schema.get_field_index(entry.name)
+            given = rows.column(index).to_pylist()
+            values = pa.array([given[0], entry.default, given[2]], rows.column(index).type)
+            rows = rows.set_column(index, rows.schema.field(index), values)
             expect_scores(scores, _scores(subject, rows), subject.tolerance, f"null in {entry.name!r}")
         expect_scores(scores[[0, 2]], _scores(subject, rows)[[0, 2]], subject.tolerance, "rows beside a null")
 
@@ -225,9 +225,9 @@ def _scores(subject: Subject, batch: pa.RecordBatch) -> npt.NDArray[np.float64]:
 def _with_null(subject: Subject, entry: Input) -> pa.RecordBatch:
     """Three rows of the job's columns, the second with a null in one of them."""
     rows = subject.rows.take(pa.array([0, 1, 2]))
-    place = rows.schema.get_field_index(entry.name)
-    values = pa.array([rows.column(place)[0].as_py(), None, rows.column(place)[2].as_py()], rows.column(place).type)
-    return rows.set_column(place, rows.schema.field(place), values)
+    index = rows.schema.get_field_index(entry.name)
+    values = pa.array([rows.column(index)[0].as_py(), None, rows.column(index)[2].as_py()], rows.column(index).type)
+    return rows.set_column(index, rows.schema.field(index), values)
 
 
 CHECKS: tuple[Check, ...] = (

@@ -82,8 +82,8 @@ class Subject:
 
     def batch(self, rows: int) -> pa.RecordBatch:
         """That many rows, the sample's over and over, as the scorer reads them."""
-        places = np.arange(rows) % self.rows.num_rows
-        return prepare_inputs(self.rows.take(pa.array(places)), self.manifest.inputs)[0]
+        indexes = np.arange(rows) % self.rows.num_rows
+        return prepare_inputs(self.rows.take(pa.array(indexes)), self.manifest.inputs)[0]
 
 
 def spoil_payload(folder: Path, manifest: Manifest) -> Manifest:

@@ -8,4 +8,4 @@ class NoInput(HalflifeError):
 
 
 class SinkUnwritable(HalflifeError):
-    """A sink that cannot be written; the message names its place in the spec, its URI and what is wrong."""
+    """A sink that cannot be written; the message names its path in the spec, its URI and what is wrong."""

@@ -2,11 +2,11 @@
 
 from collections.abc import Sequence
 
-from schemas.formats.raw import Origin, RawBlock
+from schemas.formats.raw import RawBlock, RecordOrigin
 
 
 def framed(
-    values: Sequence[bytes], source: str, schema: str, format_name: str, origins: tuple[Origin, ...] = ()
+    values: Sequence[bytes], source: str, schema: str, format_name: str, origins: tuple[RecordOrigin, ...] = ()
 ) -> RawBlock:
     """Values of a topic as one block of the format; `origins` say of each where it came from, where that is known."""
     if format_name == "avro":

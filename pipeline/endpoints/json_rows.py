@@ -21,8 +21,8 @@ def json_rows(batch: pa.RecordBatch) -> list[bytes]:
     if batch.num_rows == 0:
         return []
     pieces: list[str | pa.Array] = [""]
-    for place, (name, column) in enumerate(zip(batch.schema.names, batch.columns, strict=True)):
-        start, texts = ("," if place else "{") + _ENCODER.encode(name).decode() + ":", _texts_or_one(column)
+    for index, (name, column) in enumerate(zip(batch.schema.names, batch.columns, strict=True)):
+        start, texts = ("," if index else "{") + _ENCODER.encode(name).decode() + ":", _texts_or_one(column)
         pieces[-1] += start
         if isinstance(texts, str):
             pieces[-1] += texts
@@ -103,12 +103,12 @@ def _maps(column: pa.Array) -> pa.Array:
 def _union(values: pa.UnionArray) -> pa.Array:
     """Of each kind only the values that are of it are made into texts."""
     codes = values.type_codes.to_numpy()
-    places = [np.flatnonzero(codes == kind) for kind in np.unique(codes)]
-    texts = [_texts(values.field(int(codes[own[0]])).take(pa.array(own))) for own in places]
+    indexes = [np.flatnonzero(codes == kind) for kind in np.unique(codes)]
+    texts = [_texts(values.field(int(codes[own[0]])).take(pa.array(own))) for own in indexes]
     if len(texts) == 1:
         return texts[0]
     order = np.empty(len(codes), np.int64)
-    order[np.concatenate(places)] = np.arange(len(codes))
+    order[np.concatenate(indexes)] = np.arange(len(codes))
     return pa.concat_arrays(texts).take(pa.array(order))
 
 

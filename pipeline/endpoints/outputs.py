@@ -6,7 +6,7 @@ import apache_beam as beam
 import pyarrow as pa
 
 from pipeline.dag import Outputs
-from pipeline.endpoints.files.origin import Origin
+from pipeline.endpoints.files.origin import RunOrigin
 from pipeline.endpoints.sinks import ParquetFormat, WriteBatches, WriteRecords
 from pipeline.endpoints.uris import FILE_SCHEMES, STDOUT, scheme_of
 from schemas.job import Job
@@ -16,7 +16,7 @@ _AUDIT, _LETTERS = "sinks.audit", "sinks.dead_letters"
 
 
 def wanted_sinks(job: Job) -> list[tuple[str, str, str]]:
-    """The sinks that a job writes: place in the spec, URI and record (empty for the folder of several)."""
+    """The sinks that a job writes: path in the spec, URI and record (empty for a folder of several kinds of record)."""
     sinks, (receipts, models) = job.sinks, _audit_uris(job)
     wanted = [("scores", sinks.scores, "Score"), ("drift", sinks.drift, "DriftStatistic")]
     if sinks.audit is not None and scheme_of(sinks.audit) in FILE_SCHEMES:
@@ -33,16 +33,16 @@ def _audit_uris(job: Job) -> tuple[Any, Any]:
     if audit is None or audit == STDOUT:
         return audit, audit
     of_files = scheme_of(audit) in FILE_SCHEMES  # a question mark is a letter of a folder's name
-    place, question, options = (audit, "", "") if of_files else audit.partition("?")
-    receipts, models = (f"{place}/{name}{question}{options}" for name in ("receipts", "models"))
+    base, question, options = (audit, "", "") if of_files else audit.partition("?")
+    receipts, models = (f"{base}/{name}{question}{options}" for name in ("receipts", "models"))
     return receipts, models
 
 
 class SinkFolder(NamedTuple):
-    """Where one kind of record goes: its place in the spec or option, its URI, how its files end where it is a folder,
-    and whether it is `kept` for good, as the audit is."""
+    """Where one kind of record goes: its path in the spec, or its option; its URI; the suffix of its files where it is
+    a folder; and whether it is `kept` for good, as the audit is."""
 
-    place: str
+    spec_path: str
     uri: str
     suffix: str
     kept: bool = False
@@ -50,7 +50,7 @@ class SinkFolder(NamedTuple):
 
 class _Branch(NamedTuple):
     label: str
-    place: str
+    spec_path: str
     uri: str | None
     record: str
     prefix: str
@@ -72,7 +72,7 @@ def _branches(job: Job) -> list[_Branch]:
 def sink_folders(job: Job) -> list[SinkFolder]:
     """Where the records of a job go, each kind for itself."""
     return [
-        SinkFolder(branch.place, branch.uri, f".{branch.format}", branch.place == _AUDIT)
+        SinkFolder(branch.spec_path, branch.uri, f".{branch.format}", branch.spec_path == _AUDIT)
         for branch in _branches(job)
         if branch.uri is not None
     ]
@@ -80,7 +80,7 @@ def sink_folders(job: Job) -> list[SinkFolder]:
 
 def training_folders(job: Job, out: str) -> list[SinkFolder]:
     """Where the rows of a training set and its dead letters go."""
-    letters = [folder for folder in sink_folders(job) if folder.place == _LETTERS]
+    letters = [folder for folder in sink_folders(job) if folder.spec_path == _LETTERS]
     return [SinkFolder("--out", out, ".parquet"), *letters]
 
 
@@ -89,14 +89,14 @@ def write_outputs(outputs: Outputs, job: Job, run_id: str) -> None:
     batches = (outputs.scores, outputs.receipts, outputs.model_events, outputs.drift, outputs.dead_letters)
     for branch, records in zip(_branches(job), batches, strict=True):
         if branch.uri is not None:
-            origin = Origin(job.name, run_id)
+            origin = RunOrigin(job.name, run_id)
             write = WriteRecords(branch.uri, branch.record, branch.prefix, origin, branch.format)
             _ = records | branch.label >> write
 
 
 def write_training_set(rows: Batches, letters: Batches, job: Job, folder: str, run_id: str) -> None:
     """Connects a training set to its folder, and its dead letters to the job's sink for them, if it has one."""
-    origin = Origin(job.name, run_id)
+    origin = RunOrigin(job.name, run_id)
     _ = rows | "WriteRows" >> WriteBatches(folder, ParquetFormat(origin), f"features-{run_id}")
     if job.sinks.dead_letters is not None:
         letters_sink = WriteRecords(job.sinks.dead_letters, "DeadLetter", "dead_letters", origin)

@@ -41,7 +41,7 @@ def resolve(options: RunOptions) -> dict[str, Any]:
 
 
 def _absolute_uris(document: dict[str, Any], problems: Problems) -> None:
-    """Makes local paths absolute, and puts the trusted key itself in the place of its file's name."""
+    """Makes local paths absolute, and replaces the name of the trusted key's file by the key itself."""
     if problems.sound("events.uri") and "uri" in document["events"]:
         with problems.gathered():
             document["events"]["uri"] = _endpoint(document["events"]["uri"], "events.uri", sources.SCHEMES)
@@ -60,10 +60,10 @@ def _absolute_uris(document: dict[str, Any], problems: Problems) -> None:
             _read_trusted_key(document["model"])
 
 
-def _endpoint(uri: str, place: str, schemes: tuple[str, ...], others: tuple[str, ...] = ()) -> str:
-    check_scheme(uri, place, others, schemes)
+def _endpoint(uri: str, spec_path: str, schemes: tuple[str, ...], others: tuple[str, ...] = ()) -> str:
+    check_scheme(uri, spec_path, others, schemes)
     if scheme_of(uri) == kafka_address.SCHEME:
-        kafka_address.kafka_address(uri, place)
+        kafka_address.kafka_address(uri, spec_path)
     return absolute(uri)
 
 

@@ -34,14 +34,14 @@ def sampled_types(
         NoInput: no block holds a readable record.
     """
     looked = _Looked()
-    for place, rows in islice(stretches(blocks, format_name, [*identity, *needed], looked), _PIECES):
-        looked.first = looked.first or place
+    for location, rows in islice(stretches(blocks, format_name, [*identity, *needed], looked), _PIECES):
+        looked.first = looked.first or location
         looked.add(rows, identity, needed)
         if looked.complete(identity, needed):
             return {name: looked.types[name] for name in needed}
     if not looked.first:
         advice = "state events.columns to run nevertheless, or mend the input"
-        where = ", ".join(looked.places[:3]) or "the input"
+        where = ", ".join(looked.locations[:3]) or "the input"
         kind = NoInput if looked.held else NoRecords
         problem = looked.problem if looked.problem != NOTHING or not looked.held else f"nothing in it is {format_name}"
         raise kind(f"no readable record in {where} ({problem}); {advice}")
@@ -61,7 +61,7 @@ class _Looked:
     first: str = ""
     held: bool = False  # anything but blank lines, readable or not
     problem: str = NOTHING
-    places: list[str] = field(default_factory=list)
+    locations: list[str] = field(default_factory=list)
     columns: dict[str, pa.DataType] = field(default_factory=dict)
     types: dict[str, str] = field(default_factory=dict)
 
@@ -81,43 +81,43 @@ class _Looked:
     def missing(self, identity: Mapping[str, str], needed: Mapping[str, str]) -> Iterator[SpecError]:
         """An error for each column that is not there, or whose type nothing shows."""
         uses = [*identity.items(), *needed.items()]
-        for name, place in uses:
+        for name, spec_path in uses:
             if name not in self.columns:
                 close = difflib.get_close_matches(name, self.columns, n=1)
                 hint = f"; did you mean '{close[0]}'?" if close else ""
-                yield SpecError(place, name, f"a column of {self.first}: {', '.join(self.columns)}{hint}")
-        for name, place in needed.items():
+                yield SpecError(spec_path, name, f"a column of {self.first}: {', '.join(self.columns)}{hint}")
+        for name, spec_path in needed.items():
             if name in self.columns and name not in self.types:
-                yield self._untyped(name, place)
+                yield self._untyped(name, spec_path)
 
-    def _untyped(self, name: str, place: str) -> SpecError:
+    def _untyped(self, name: str, spec_path: str) -> SpecError:
         found = self.columns[name]
         if pa.types.is_null(found):
             allowed = "a column with values in it (or state its type under events.columns)"
-            return SpecError(place, f"{name}, null in all records that were looked at", allowed)
-        return SpecError(place, f"{name} of type {found}", "a column of numbers, booleans or texts")
+            return SpecError(spec_path, f"{name}, null in all records that were looked at", allowed)
+        return SpecError(spec_path, f"{name} of type {found}", "a column of numbers, booleans or texts")
 
 
 def stretches(
     blocks: Iterable[RawBlock], format_name: str, names: list[str], looked: _Looked | None = None
 ) -> Iterator[tuple[str, pa.RecordBatch]]:
-    """Readable rows of the input with the place that they are from; what cannot be read is noted in `looked`."""
+    """Readable rows of the input with the location that they are from; what cannot be read is noted in `looked`."""
     looked = _Looked() if looked is None else looked
     for block in blocks:
         looked.problem = block.error or looked.problem
         looked.held = looked.held or bool(block.error or block.records or block.data.strip())
-        place = block.source.rpartition("@")[0] or block.source
-        if place not in looked.places:
-            looked.places.append(place)
+        location = block.source.rpartition("@")[0] or block.source
+        if location not in looked.locations:
+            looked.locations.append(location)
         for rows in () if block.error else _SAMPLERS[format_name](block, names):
             if rows.num_rows:
-                yield place, rows
+                yield location, rows
 
 
 def _kind_of(found: pa.DataType) -> str | None:
     """The job's type for a column of this one: of a union the widest of its branches. None where none holds it."""
     if pa.types.is_union(found):
-        branches = [found.field(place).type for place in range(found.num_fields)]
+        branches = [found.field(index).type for index in range(found.num_fields)]
         kinds = {_kind_of(branch) for branch in branches if not pa.types.is_null(branch)}
         return holding(kinds)
     if pa.types.is_decimal(found):

@@ -14,7 +14,7 @@ from pipeline.endpoints.pubsub import address as pubsub_address
 from pipeline.endpoints.pubsub import sink as pubsub_sink
 
 
-class Service(NamedTuple):
+class SinkService(NamedTuple):
     """A sink that is no folder: the label of its step, what looks for it, and what writes a record's batches to it."""
 
     label: str
@@ -22,32 +22,32 @@ class Service(NamedTuple):
     write: Callable[[str, str], beam.PTransform[Any, Any]]
 
 
-def _check_topic(uri: str, place: str, record: str) -> None:
-    kafka_sink.check_topic_writable(kafka_address.kafka_address(uri, place), place)
+def _check_topic(uri: str, spec_path: str, record: str) -> None:
+    kafka_sink.check_topic_writable(kafka_address.kafka_address(uri, spec_path), spec_path)
 
 
 def _write_topic(uri: str, record: str) -> beam.PTransform[Any, Any]:
     return kafka_sink.WriteTopic(kafka_address.kafka_address(uri, "sinks"), record)
 
 
-def _check_messages(uri: str, place: str, record: str) -> None:
-    pubsub_sink.check_writable(pubsub_address.sink_address(uri, place), place)
+def _check_messages(uri: str, spec_path: str, record: str) -> None:
+    pubsub_sink.check_writable(pubsub_address.sink_address(uri, spec_path), spec_path)
 
 
 def _write_messages(uri: str, record: str) -> beam.PTransform[Any, Any]:
     return pubsub_sink.WriteMessages(pubsub_address.sink_address(uri, "sinks"), record)
 
 
-def _check_table(uri: str, place: str, record: str) -> None:
-    bigquery_tables.ensure_table(bigquery_address.table_address(uri, place), record, place)
+def _check_table(uri: str, spec_path: str, record: str) -> None:
+    bigquery_tables.ensure_table(bigquery_address.table_address(uri, spec_path), record, spec_path)
 
 
 def _write_table(uri: str, record: str) -> beam.PTransform[Any, Any]:
     return bigquery_sink.WriteTable(bigquery_address.table_address(uri, "sinks"), record)
 
 
-SERVICES: Mapping[str, Service] = {
-    kafka_address.SCHEME: Service("Topic", _check_topic, _write_topic),
-    pubsub_address.SCHEME: Service("Messages", _check_messages, _write_messages),
-    bigquery_address.SCHEME: Service("Table", _check_table, _write_table),
+SERVICES: Mapping[str, SinkService] = {
+    kafka_address.SCHEME: SinkService("Topic", _check_topic, _write_topic),
+    pubsub_address.SCHEME: SinkService("Messages", _check_messages, _write_messages),
+    bigquery_address.SCHEME: SinkService("Table", _check_table, _write_table),
 }

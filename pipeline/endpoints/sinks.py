@@ -16,7 +16,7 @@ from ulid import ULID
 
 from models.errors import one_line
 from pipeline.endpoints.errors import SinkUnwritable
-from pipeline.endpoints.files.origin import Origin
+from pipeline.endpoints.files.origin import RunOrigin
 from pipeline.endpoints.files.partial_files import finished, partial_path, remove_leftovers_once
 from pipeline.endpoints.printing import PrintRecords
 from pipeline.endpoints.services import SERVICES
@@ -32,7 +32,7 @@ _ROWS_PER_FILE = 5_000_000
 SCHEMES = (*FILE_SCHEMES, *SERVICES)
 
 
-def check_writable(uri: str, place: str, record: str = "") -> None:
+def check_writable(uri: str, spec_path: str, record: str = "") -> None:
     """Makes sure of a sink for a record before the job spends time: creates a file in a folder, asks a service.
 
     Raises:
@@ -43,11 +43,11 @@ def check_writable(uri: str, place: str, record: str = "") -> None:
         return
     service = SERVICES.get(scheme_of(uri))
     if service is not None:
-        service.check(uri, place, record)
+        service.check(uri, spec_path, record)
         return
     folder = beam_path(uri)
     if Path(folder).is_file():
-        raise SinkUnwritable(f"{place}: {uri} is a file; expected: a folder")
+        raise SinkUnwritable(f"{spec_path}: {uri} is a file; expected: a folder")
     probe = partial_path(folder, uuid.uuid4().hex)
     try:
         if not FileSystems.exists(folder):
@@ -61,7 +61,7 @@ def check_writable(uri: str, place: str, record: str = "") -> None:
             durable.delete(probe)
             finished(probe)
         reason = one_line(error)
-        raise SinkUnwritable(f"{place}: {uri} cannot be written: {reason}") from None
+        raise SinkUnwritable(f"{spec_path}: {uri} cannot be written: {reason}") from None
 
 
 class BatchWriter(Protocol):
@@ -84,7 +84,7 @@ class AvroFormat:
 
     suffix = ".avro"
 
-    def __init__(self, record: str, origin: Origin) -> None:
+    def __init__(self, record: str, origin: RunOrigin) -> None:
         self._record, self._origin = record, origin
 
     def open(self, stream: IO[bytes]) -> BatchWriter:
@@ -96,7 +96,7 @@ class ParquetFormat:
 
     suffix = ".parquet"
 
-    def __init__(self, origin: Origin) -> None:
+    def __init__(self, origin: RunOrigin) -> None:
         self._origin = origin
 
     def open(self, stream: IO[bytes]) -> BatchWriter:
@@ -104,7 +104,7 @@ class ParquetFormat:
 
 
 class _ParquetWriter:
-    def __init__(self, stream: IO[bytes], origin: Origin) -> None:
+    def __init__(self, stream: IO[bytes], origin: RunOrigin) -> None:
         self._stream, self._origin = stream, origin
         self._writer: pq.ParquetWriter | None = None
 
@@ -235,7 +235,7 @@ class WriteRecords(beam.PTransform[beam.PCollection[pa.RecordBatch], Any]):
     and texts).
     """
 
-    def __init__(self, uri: str, record: str, prefix: str, origin: Origin, format_name: str = "avro") -> None:
+    def __init__(self, uri: str, record: str, prefix: str, origin: RunOrigin, format_name: str = "avro") -> None:
         super().__init__()
         self._uri, self._record, self._prefix = uri, record, f"{prefix}-{origin.run}"
         of_parquet = format_name == "parquet"

@@ -22,7 +22,7 @@ from schemas.validation import Absent, SpecError
 SCHEMES = (*FILE_SCHEMES, kafka_address.SCHEME, pubsub_address.SCHEME)
 
 
-class Source(Protocol):
+class EventSource(Protocol):
     """Something a job reads events from, found and reachable."""
 
     @property
@@ -100,7 +100,7 @@ class Messages:
         return pubsub.ReadMessages(self.address, spec.format)
 
 
-def open_source(events: Mapping[str, Any]) -> Source:
+def open_source(events: Mapping[str, Any]) -> EventSource:
     """The source of a job's `events`.
 
     Raises:
@@ -110,12 +110,12 @@ def open_source(events: Mapping[str, Any]) -> Source:
     return _OPENERS.get(scheme_of(events["uri"]), _files)(events)
 
 
-def _files(events: Mapping[str, Any]) -> Source:
+def _files(events: Mapping[str, Any]) -> EventSource:
     uri = events["uri"]
     return Files(uri, events["format"], tuple(matching_files(uri)))
 
 
-def _topic(events: Mapping[str, Any]) -> Source:
+def _topic(events: Mapping[str, Any]) -> EventSource:
     address = kafka_address.kafka_address(events["uri"], "events.uri")
     if events["format"] == "avro" and not (address.schema or address.registry):
         allowed = "schema=FILE with the records' schema, or registry=URL of the registry that has it"
@@ -124,14 +124,14 @@ def _topic(events: Mapping[str, Any]) -> Source:
     return Topic(address, events["format"])
 
 
-def _messages(events: Mapping[str, Any]) -> Source:
+def _messages(events: Mapping[str, Any]) -> EventSource:
     address = pubsub_address.source_address(events["uri"], "events.uri")
     pubsub_address.check_events(events, address)
     pubsub.check_readable(address)
     return Messages(address, events["format"])
 
 
-_OPENERS: Mapping[str, Callable[[Mapping[str, Any]], Source]] = {
+_OPENERS: Mapping[str, Callable[[Mapping[str, Any]], EventSource]] = {
     kafka_address.SCHEME: _topic,
     pubsub_address.SCHEME: _messages,
 }

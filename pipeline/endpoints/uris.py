@@ -22,9 +22,11 @@ def absolute(uri: str) -> str:
     return "file://" + str(Path.cwd() / beam_path(uri))
 
 
-def check_scheme(uri: str, place: str, others: tuple[str, ...] = (), schemes: tuple[str, ...] = FILE_SCHEMES) -> None:
+def check_scheme(
+    uri: str, spec_path: str, others: tuple[str, ...] = (), schemes: tuple[str, ...] = FILE_SCHEMES
+) -> None:
     """Raises `SpecError` for a scheme that is none of `schemes`; `others` are whole URIs that are allowed too."""
     known = scheme_of(uri) in schemes and (scheme_of(uri) == "file" or "://" in uri)
     if not known and uri not in others:
         allowed = f"a path or a URI with one of the schemes {', '.join(schemes)}"
-        raise SpecError(place, uri, " or ".join([allowed, *others]))
+        raise SpecError(spec_path, uri, " or ".join([allowed, *others]))

@@ -11,11 +11,11 @@ from models.redaction import hide_secrets
 from pipeline.command_line.options import RunOptions
 from pipeline.endpoints.outputs import wanted_sinks
 from pipeline.endpoints.resolved import resolve
-from pipeline.endpoints.sources import Source, open_source
+from pipeline.endpoints.sources import EventSource, open_source
 from pipeline.preflight.decoding import check_decoding
 from pipeline.preflight.environment import check_environment
 from pipeline.preflight.places import check_sink, check_source, count_events
-from pipeline.preflight.serving import Serving
+from pipeline.preflight.serving import ServingChecks
 from pipeline.run import Prepared, check_reads, complete, translate, with_profile
 from pipeline.spec.job import model_spec
 from runners import direct_preflight
@@ -33,7 +33,7 @@ RUNNERS: Mapping[str, RunnerCheck] = {
     "FlinkRunner": flink_preflight.check,
     "DataflowRunner": dataflow_preflight.check,
 }
-# Where a launcher in the cloud opens the same places with credentials of its own.
+# Where a launcher in the cloud opens the same sources, stores and sinks with credentials of its own.
 _ELSEWHERE = "DataflowRunner"
 _BUCKET = "gs://"
 _NO_CREDENTIALS = ("credential", "anonymous caller", "unauthenticated")
@@ -45,7 +45,7 @@ class _Known:
 
     document: dict[str, Any]
     no_buckets: str = ""
-    source: Source | None = None
+    source: EventSource | None = None
     prepared: Prepared | None = None
     models: list[Model] = field(default_factory=list)
     events: int | None = None
@@ -124,8 +124,8 @@ def _sinks(known: _Known, runner: str) -> Iterator[Finding]:
     if known.prepared is None:
         yield unchecked("sinks", "the events were not read, so the job is not known whole")
         return
-    for place, uri, record in wanted_sinks(known.prepared.job):
-        yield from _isolated(place, partial(check_sink, place, uri, record), runner)
+    for spec_path, uri, record in wanted_sinks(known.prepared.job):
+        yield from _isolated(spec_path, partial(check_sink, spec_path, uri, record), runner)
 
 
 def _serving(known: _Known) -> Iterator[Finding]:
@@ -137,7 +137,7 @@ def _serving(known: _Known) -> Iterator[Finding]:
     spec = job.model if job else model_spec(known.document["model"])
     horizon_us = job.events.max_out_of_orderness_us + job.features.allowed_lateness_us if job else 0
     columns = columns_of(job) if job else None
-    serving = Serving(spec, job, columns, known.streaming, times.now_us() - horizon_us, known.document["job"])
+    serving = ServingChecks(spec, job, columns, known.streaming, times.now_us() - horizon_us, known.document["job"])
     known.models = serving.models
     yield from serving.check()
 

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from itertools import islice
 
 from pipeline.endpoints.files.source import read_file
-from pipeline.endpoints.sources import Files, Messages, Source
+from pipeline.endpoints.sources import EventSource, Files, Messages
 from runners.findings import Finding, fail, ok, unchecked, warn
 from schemas.formats.raw import RawBlock
 from schemas.job import EventsSpec
@@ -19,7 +19,7 @@ _ERRORS = 3
 _DETAIL = 300
 
 
-def check_decoding(source: Source, spec: EventsSpec) -> Finding:
+def check_decoding(source: EventSource, spec: EventsSpec) -> Finding:
     """How many records of a sample are events of the job, and the first error of each kind. `spec`: the job's events.
 
     Raises:
@@ -36,7 +36,7 @@ def check_decoding(source: Source, spec: EventsSpec) -> Finding:
         events += 0 if decoded.events is None else decoded.events.num_rows
         errors.update(letter.error for letter in decoded.letters)
         for letter in decoded.letters:
-            examples.setdefault(letter.error, _placed(letter.detail, block))
+            examples.setdefault(letter.error, _with_location(letter.detail, block))
     read = events + errors.total()
     if not read:
         return unchecked(check, "no record is there to decode")
@@ -49,18 +49,18 @@ def check_decoding(source: Source, spec: EventsSpec) -> Finding:
     return warn(check, found, "what cannot be decoded becomes dead letters")
 
 
-def _placed(detail: str, block: RawBlock) -> str:
+def _with_location(detail: str, block: RawBlock) -> str:
     """The detail with the file or partition before it, where it does not name it."""
-    place = block.source.rpartition("@")[0] or block.source
-    return detail if place in detail else f"{place}: {detail}"
+    location = block.source.rpartition("@")[0] or block.source
+    return detail if location in detail else f"{location}: {detail}"
 
 
-def _sample(source: Source) -> Iterator[tuple[RawBlock, bool]]:
+def _sample(source: EventSource) -> Iterator[tuple[RawBlock, bool]]:
     """Blocks, and whether each is looked at in any case: the first of some files, first and last file among them."""
     if isinstance(source, Files):
         last = len(source.paths) - 1
-        for place in sorted({round(number * last / (_FILES - 1)) for number in range(_FILES)}):
-            for block in islice(read_file(source.paths[place], source.format, sample=True), 1):
+        for index in sorted({round(number * last / (_FILES - 1)) for number in range(_FILES)}):
+            for block in islice(read_file(source.paths[index], source.format, sample=True), 1):
                 yield block, True
     already = 1 if isinstance(source, Files) else 0
     for block in islice(source.sample(), already, _BLOCKS):

@@ -12,15 +12,15 @@ _PYTHON = "3.11"
 _BEAM = "apache-beam"
 # In a checkout the lock lies beside the packages; in the image, the one for workers, where commands are given.
 _LOCKS = ("requirements.lock", "requirements-worker.lock")
-PLACES = (Path(__file__).resolve().parents[2], Path())
+FOLDERS = (Path(__file__).resolve().parents[2], Path())
 
 
-def check_environment(places: tuple[Path, ...] = PLACES) -> Iterator[Finding]:
+def check_environment(folders: tuple[Path, ...] = FOLDERS) -> Iterator[Finding]:
     """Python, Beam, and every other package that is locked and installed here."""
     here = platform.python_version()
     fits = here.startswith(f"{_PYTHON}.")
     yield ok("Python", here) if fits else fail("Python", f"{here}", f"Python {_PYTHON}: the lock is made for it")
-    lock = next((place / name for place in places for name in _LOCKS if (place / name).is_file()), None)
+    lock = next((folder / name for folder in folders for name in _LOCKS if (folder / name).is_file()), None)
     if lock is None:
         yield unchecked("packages", f"no {_LOCKS[0]} lies beside the package or in this folder", "run it in a checkout")
         return

@@ -17,7 +17,7 @@ from pipeline.endpoints.kafka.client import client_settings
 from pipeline.endpoints.kafka.pool import shared_reader
 from pipeline.endpoints.matching import file_sizes
 from pipeline.endpoints.sinks import check_writable
-from pipeline.endpoints.sources import Files, Source, Topic
+from pipeline.endpoints.sources import EventSource, Files, Topic
 from pipeline.endpoints.uris import FILE_SCHEMES, STDOUT, beam_path, scheme_of
 from runners.findings import Finding, fail, ok, unchecked, warn
 from schemas.formats.raw import RawBlock
@@ -27,7 +27,7 @@ _ANSWER_SECONDS = 15.0
 _ENOUGH_EVENTS = 100_000
 
 
-def check_source(source: Source) -> Iterator[Finding]:
+def check_source(source: EventSource) -> Iterator[Finding]:
     """Reads a first block, and asks a broker for the right to read."""
     check = "events.uri"
     try:
@@ -46,29 +46,29 @@ def check_source(source: Source) -> Iterator[Finding]:
         yield _right(check, source.address, "READ")
 
 
-def check_sink(place: str, uri: str, record: str) -> Iterator[Finding]:
+def check_sink(spec_path: str, uri: str, record: str) -> Iterator[Finding]:
     """Whether a sink can be written; nothing is left behind. Raises `SpecError` for what a URI may not say."""
     if uri == STDOUT:
-        yield ok(place, "standard output")
+        yield ok(spec_path, "standard output")
     elif scheme_of(uri) in FILE_SCHEMES:
-        yield _folder(place, uri)
+        yield _folder(spec_path, uri)
     elif scheme_of(uri) == bigquery_address.SCHEME:
-        there = find_table(bigquery_address.table_address(uri, place), record, place)
-        yield ok(place, f"{uri} is there and fits" if there else f"{uri} will be created")
+        there = find_table(bigquery_address.table_address(uri, spec_path), record, spec_path)
+        yield ok(spec_path, f"{uri} is there and fits" if there else f"{uri} will be created")
     else:
-        check_writable(uri, place, record)
-        yield ok(place, f"{uri.partition('?')[0]} is there")
+        check_writable(uri, spec_path, record)
+        yield ok(spec_path, f"{uri.partition('?')[0]} is there")
         if scheme_of(uri) == SCHEME:
-            yield _right(place, kafka_address(uri, place), "WRITE")
+            yield _right(spec_path, kafka_address(uri, spec_path), "WRITE")
 
 
-def _folder(place: str, uri: str) -> Finding:
+def _folder(spec_path: str, uri: str) -> Finding:
     """A file comes and goes: in the folder, or, where that is not there yet, in the nearest one above it."""
     folder = beam_path(uri)
     if scheme_of(uri) == "file":
         nearest = next(path for path in (Path(folder), *Path(folder).parents) if path.exists())
         with tempfile.NamedTemporaryFile(dir=nearest, prefix=".halflife-"):
-            return ok(place, f"{uri} can be written" + ("" if nearest == Path(folder) else ", and will be created"))
+            return ok(spec_path, f"{uri} can be written" + ("" if nearest == Path(folder) else ", and will be created"))
     probe = FileSystems.join(folder, f".halflife-{uuid.uuid4().hex}")
     try:
         with FileSystems.create(probe) as stream:
@@ -76,15 +76,15 @@ def _folder(place: str, uri: str) -> Finding:
     finally:
         if FileSystems.exists(probe):
             FileSystems.delete([probe])
-    return ok(place, f"{uri} can be written")
+    return ok(spec_path, f"{uri} can be written")
 
 
-def _right(place: str, address: KafkaAddress, operation: str) -> Finding:
+def _right(spec_path: str, address: KafkaAddress, operation: str) -> Finding:
     """Whether the broker lets this client read or write the topic, by its own word: no record is written."""
     from confluent_kafka import KafkaException, TopicCollection
     from confluent_kafka.admin import AdminClient
 
-    check = f"{place} rights"
+    check = f"{spec_path} rights"
     admin = AdminClient(client_settings(address))  # it must outlive what it was asked
     asked = admin.describe_topics(
         TopicCollection([address.topic]), include_authorized_operations=True, request_timeout=_ANSWER_SECONDS
@@ -98,7 +98,7 @@ def _right(place: str, address: KafkaAddress, operation: str) -> Finding:
     return fail(check, f"{address.public}: {operation} is not allowed", f"an ACL with {operation} for this client")
 
 
-def count_events(source: Source) -> int | None:
+def count_events(source: EventSource) -> int | None:
     """How many events a bounded source holds: offsets of a topic, or by the bytes of files; None if not known."""
     if isinstance(source, Topic) and source.bounded:
         with shared_reader(source.address, {}) as reader:

@@ -46,7 +46,7 @@ def live_releases(releases: Sequence[Release], streaming: bool, oldest_us: int) 
     return ordered if first is None else ordered[ordered.index(first) :]
 
 
-class Serving:
+class ServingChecks:
     """Checks of a model's store; `models` holds what is known of the sizes of the versions that may serve.
 
     Args:

@@ -26,5 +26,5 @@ def _found(room: str) -> Path | None:
     spec = importlib.util.find_spec(room)
     if spec is None:
         return None
-    places = list(spec.submodule_search_locations or ()) or [spec.origin or ""]
-    return Path(places[0]).resolve()
+    folders = list(spec.submodule_search_locations or ()) or [spec.origin or ""]
+    return Path(folders[0]).resolve()

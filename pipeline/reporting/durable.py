@@ -35,7 +35,7 @@ def delete(path: str) -> None:
 
 
 def write_text(path: str, text: str) -> None:
-    """Writes a local file as a whole in the place of what was there; devices and pipes are written as they are.
+    """Replaces a local file as a whole; devices and pipes are written as they are.
 
     Raises:
         OSError: it cannot be written; what was there is as it was.
@@ -44,33 +44,33 @@ def write_text(path: str, text: str) -> None:
         with open(path, "a", encoding="utf-8") as stream:
             stream.write(text)
         return
-    place = Path(os.path.realpath(path))
-    partial = place.with_name(f".{place.name[:100]}.{secrets.token_hex(4)}.partial")
+    target = Path(os.path.realpath(path))
+    partial = target.with_name(f".{target.name[:100]}.{secrets.token_hex(4)}.partial")
     try:
         with partial.open("w", encoding="utf-8") as stream:
             stream.write(text)
             stream.flush()
             os.fsync(stream.fileno())
-        if place.exists():
-            shutil.copymode(place, partial)
-        os.replace(partial, place)
+        if target.exists():
+            shutil.copymode(target, partial)
+        os.replace(partial, target)
     except BaseException:
         with suppress(OSError):
             partial.unlink()
         raise
-    _sync_folder(str(place.parent))
+    _sync_folder(str(target.parent))
 
 
 def check_text(path: str) -> None:
     """Whether `write_text` can write there; leaves nothing behind. Raises `OSError`."""
     if _is_device(path):
         return
-    place = Path(os.path.realpath(path))
-    if not place.exists() or stat.S_ISREG(place.stat().st_mode):
-        probe = place.with_name(f".halflife-{secrets.token_hex(4)}.partial")
+    target = Path(os.path.realpath(path))
+    if not target.exists() or stat.S_ISREG(target.stat().st_mode):
+        probe = target.with_name(f".halflife-{secrets.token_hex(4)}.partial")
         probe.touch(exist_ok=False)
         probe.unlink()
-    elif place.is_dir():
+    elif target.is_dir():
         raise IsADirectoryError(21, "Is a directory", path)
 
 

@@ -126,11 +126,11 @@ def check_outcome(summary: Mapping[str, Any], limits: Limits) -> str:
             where some are required.
     """
     read, letters = summary["records_read"], sum(summary["dead_letters"].values())
-    place = summary["job"]["events"]["uri"]
+    uri = summary["job"]["events"]["uri"]
     if not read:
         if limits.require_input:
-            raise RunFailed(f"no records were read from {place}; expected: at least one (--require_input)")
-        return f"note: no records were read from {place}"
+            raise RunFailed(f"no records were read from {uri}; expected: at least one (--require_input)")
+        return f"note: no records were read from {uri}"
     if not summary["scored"]:
         raise RunFailed(f"{read:,} records were read and none was scored: {_why(summary)}")
     most = math.floor(limits.share * read) if limits.share is not None else limits.letters

@@ -51,10 +51,10 @@ def say(text: str) -> None:
 
 def say_unconnected(document: Mapping[str, Any]) -> None:
     """Says, in a pipe too, what the spec asks for and this version does not do: silence would mislead."""
-    places = [section for section in _UNCONNECTED if section in document]
-    places += [f"sinks.{name}" for name in _UNCONNECTED_SINKS if name in document.get("sinks", {})]
-    for place in places:
-        note(f"note: {place} is in the spec, but this version does not act on it")
+    sections = [section for section in _UNCONNECTED if section in document]
+    sections += [f"sinks.{name}" for name in _UNCONNECTED_SINKS if name in document.get("sinks", {})]
+    for unconnected in sections:
+        note(f"note: {unconnected} is in the spec, but this version does not act on it")
 
 
 def say_where(job: Job, stream: TextIO) -> None:

@@ -162,7 +162,7 @@ def print_summary(summary: Mapping[str, Any], stream: Any = None) -> None:
     ]
     rows += [(name, f"{n:,}") for name, n in _lines_over_limit(summary)]
     rows += [(f"dead letters, {stage}", f"{n:,}") for stage, n in summary["dead_letters"].items() if n]
-    rows += [(f"deleted before read, {place}", f"{n:,}") for place, n in summary["records_deleted"].items()]
+    rows += [(f"deleted before read, {partition}", f"{n:,}") for partition, n in summary["records_deleted"].items()]
     for version, roles in summary["versions"].items():
         rows += [(f"version {version}, {role}", f"{n:,}") for role, n in roles.items()]
     for version, inputs in summary["unseen_categories"].items():

@@ -28,16 +28,16 @@ _HAS_Q = ", ".join(name for name, each in AGGREGATES.items() if each.has_q)
 
 
 def needed_columns(document: Mapping[str, Any], sound: Sound = lambda _: True) -> dict[str, str]:
-    """Event columns that a valid document uses, each with the path of its first use; only of places that are sound."""
+    """Event columns that a valid document uses, each with the path of its first use; only of parts that are sound."""
     needed: dict[str, str] = {}
     for index, feature in enumerate(_features(document)):
-        place = f"features[{index}]"
-        if isinstance(feature, str) and sound(place):
-            needed.setdefault(feature, place)
+        spec_path = f"features[{index}]"
+        if isinstance(feature, str) and sound(spec_path):
+            needed.setdefault(feature, spec_path)
             continue
         for key in ("key", "column"):
-            if isinstance(feature, Mapping) and key in feature and sound(f"{place}.{key}"):
-                needed.setdefault(feature[key], f"{place}.{key}")
+            if isinstance(feature, Mapping) and key in feature and sound(f"{spec_path}.{key}"):
+                needed.setdefault(feature[key], f"{spec_path}.{key}")
     segments = _section(document, "drift").get("segments", ())
     for index, segment in enumerate(segments if isinstance(segments, list) else ()):
         if sound(f"drift.segments[{index}]"):
@@ -53,11 +53,11 @@ def identity_columns(document: Mapping[str, Any], sound: Sound = lambda _: True)
 
 
 def spec_errors(document: Mapping[str, Any], sound: Sound = lambda _: True) -> Iterator[SpecError]:
-    """What is wrong with the sound places of a document, as far as it shows without the types of columns."""
+    """What is wrong with the sound parts of a document, as far as it shows without the types of columns."""
     for section, key, zero in _DURATIONS:
-        place, text = f"{section}.{key}", _section(document, section).get(key)
-        if text is not None and sound(place):
-            yield from _duration_errors(place, text, 0 if zero else 1)
+        spec_path, text = f"{section}.{key}", _section(document, section).get(key)
+        if text is not None and sound(spec_path):
+            yield from _duration_errors(spec_path, text, 0 if zero else 1)
     if sound("events.time_range"):
         yield from _time_range_errors(_section(document, "events").get("time_range", ()))
     window = _section(document, "drift").get("window")
@@ -70,20 +70,20 @@ def column_errors(
     document: Mapping[str, Any], columns: Mapping[str, str], sound: Sound = lambda _: True
 ) -> Iterator[SpecError]:
     """What is wrong with the uses of columns whose types are `columns`."""
-    for name, place in needed_columns(document, sound).items():
+    for name, spec_path in needed_columns(document, sound).items():
         if name not in columns:
             why = "events.columns is there, so no other column is read off the input: state this one too, or none"
-            yield SpecError(place, name, f"one of the event columns {', '.join(sorted(columns))} ({why})")
+            yield SpecError(spec_path, name, f"one of the event columns {', '.join(sorted(columns))} ({why})")
     allowed = ", ".join(_OF_TEXTS)
     for index, feature in enumerate(_features(document)):
         if isinstance(feature, str) or not sound(f"features[{index}]"):
             continue
-        place, column = f"features[{index}]", feature.get("column")
+        spec_path, column = f"features[{index}]", feature.get("column")
         if columns.get(column) == "string" and feature["aggregate"] not in _OF_TEXTS:
             said = f"{allowed} (the column {column} is text)"
-            yield SpecError(f"{place}.aggregate", feature["aggregate"], said)
+            yield SpecError(f"{spec_path}.aggregate", feature["aggregate"], said)
         if feature["name"] in columns:
-            yield SpecError(f"{place}.name", feature["name"], _FREE_NAME)
+            yield SpecError(f"{spec_path}.name", feature["name"], _FREE_NAME)
 
 
 def _section(document: Mapping[str, Any], name: str) -> Mapping[str, Any]:
@@ -104,17 +104,17 @@ def _window_errors(text: str) -> Iterator[SpecError]:
         yield SpecError("drift.window", text, "a duration in whole milliseconds")
 
 
-def _duration_errors(place: str, text: str, least_us: int) -> Iterator[SpecError]:
+def _duration_errors(spec_path: str, text: str, least_us: int) -> Iterator[SpecError]:
     try:
         duration_us = parse_duration_us(text)
     except MalformedTime as error:
-        yield SpecError(place, text, error.allowed)
+        yield SpecError(spec_path, text, error.allowed)
         return
     if duration_us < least_us == _LEAST_WINDOW_US:
         least = format_duration_us(least_us)
-        yield SpecError(place, text, f"a duration of at least {least}, what runners' timers know")
+        yield SpecError(spec_path, text, f"a duration of at least {least}, what runners' timers know")
     elif duration_us < least_us:
-        yield SpecError(place, text, "a duration greater than zero")
+        yield SpecError(spec_path, text, "a duration greater than zero")
 
 
 def _time_range_errors(texts: Any) -> Iterator[SpecError]:
@@ -132,34 +132,34 @@ def _feature_errors(features: list[Any], taken: set[str], sound: Sound) -> Itera
     plain: set[str] = set()
     whole = []
     for index, feature in enumerate(features):
-        place = f"features[{index}]"
-        if not sound(place):
+        spec_path = f"features[{index}]"
+        if not sound(spec_path):
             continue
         if isinstance(feature, str):
             if feature in plain:
-                yield SpecError(place, feature, "each event column once")
+                yield SpecError(spec_path, feature, "each event column once")
             plain.add(feature)
             continue
         if feature["name"] in taken:
-            yield SpecError(f"{place}.name", feature["name"], _FREE_NAME)
+            yield SpecError(f"{spec_path}.name", feature["name"], _FREE_NAME)
         taken.add(feature["name"])
-        errors = list(_windowed_errors(feature, place))
+        errors = list(_windowed_errors(feature, spec_path))
         yield from errors
         if not any(error.path.endswith((".size", ".every")) for error in errors):
             whole.append(feature)
     yield from _tile_errors(whole)
 
 
-def _windowed_errors(feature: Mapping[str, Any], place: str) -> Iterator[SpecError]:
+def _windowed_errors(feature: Mapping[str, Any], spec_path: str) -> Iterator[SpecError]:
     aggregate = AGGREGATES[feature["aggregate"]]
     if feature.get("column") is None and not aggregate.counts_events:
-        yield SpecError(f"{place}.column", MISSING, f"a column; only {_COUNTS_EVENTS} goes without")
+        yield SpecError(f"{spec_path}.column", MISSING, f"a column; only {_COUNTS_EVENTS} goes without")
     if aggregate.has_q and "q" not in feature:
-        yield SpecError(f"{place}.q", MISSING, "the quantile wanted, a number between 0 and 1")
+        yield SpecError(f"{spec_path}.q", MISSING, "the quantile wanted, a number between 0 and 1")
     if not aggregate.has_q and "q" in feature:
-        yield SpecError(f"{place}.q", feature["q"], f"nothing: only {_HAS_Q} has a q")
+        yield SpecError(f"{spec_path}.q", feature["q"], f"nothing: only {_HAS_Q} has a q")
     for key in ("size", "every"):
-        yield from _duration_errors(f"{place}.{key}", feature[key], _LEAST_WINDOW_US)
+        yield from _duration_errors(f"{spec_path}.{key}", feature[key], _LEAST_WINDOW_US)
 
 
 def _tile_errors(windowed: list[Mapping[str, Any]]) -> Iterator[SpecError]:

@@ -78,11 +78,11 @@ def _repeats(node: yaml.Node, path: str) -> Iterator[SpecError]:
     for key, value in node.value:
         if not isinstance(key, yaml.ScalarNode):
             continue  # a key that is no text is refused by the schema
-        place, line = f"{path}.{key.value}" if path else key.value, key.start_mark.line + 1
+        spec_path, line = f"{path}.{key.value}" if path else key.value, key.start_mark.line + 1
         if key.value in lines:
-            yield SpecError(place, Absent(f"given twice, in lines {lines[key.value]} and {line}"), "each key once")
+            yield SpecError(spec_path, Absent(f"given twice, in lines {lines[key.value]} and {line}"), "each key once")
         lines.setdefault(key.value, line)
-        yield from _repeats(value, place)
+        yield from _repeats(value, spec_path)
 
 
 def read_document(path: Path | str | None) -> dict[str, Any]:
@@ -196,10 +196,10 @@ def _parts(path: str) -> list[str | int]:
     """`features[0].size` as features, 0, size."""
     parts: list[str | int] = []
     for piece in path.split("."):
-        name, *places = piece.replace("]", "").split("[")
-        if not (name or places) or not all(place.isdecimal() for place in places):
+        name, *indexes = piece.replace("]", "").split("[")
+        if not (name or indexes) or not all(index.isdecimal() for index in indexes):
             raise SpecError("--set", path, "a dotted path with list positions as numbers, such as features[0].size")
-        parts += [*([name] if name else []), *(int(place) for place in places)]
+        parts += [*([name] if name else []), *(int(index) for index in indexes)]
     return parts
 
 

@@ -15,7 +15,7 @@ _FILE = re.compile(r"file:(//(localhost(?=/))?)?", re.IGNORECASE)
 _VARIABLE = re.compile(r"\$\{([^}]*)\}?")
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 # Where a spec holds a path, beside its sinks.
-_PLACES = (("events", "uri"), ("labels", "uri"), ("model", "store"), ("model", "trusted_key"))
+_PATHS_AND_URIS = (("events", "uri"), ("labels", "uri"), ("model", "store"), ("model", "trusted_key"))
 
 
 def scheme_of(uri: str) -> str:
@@ -32,14 +32,15 @@ def local_path(uri: str) -> str:
 def expand_paths(document: Mapping[str, Any], problems: Problems) -> None:
     """Expands the local paths of a spec in place. URIs of services stay: each process looks for their `${NAME}`."""
     for section, key in _paths(document):
-        place = f"{section}.{key}"
-        if problems.sound(place) and scheme_of(document[section][key]) == "file":
+        spec_path = f"{section}.{key}"
+        if problems.sound(spec_path) and scheme_of(document[section][key]) == "file":
             with problems.gathered():
-                document[section][key] = expanded(document[section][key], place)
+                document[section][key] = expanded(document[section][key], spec_path)
 
 
 def _paths(document: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    for section, key in (*_PLACES, *(("sinks", name) for name in _section(document, "sinks") if name != "format")):
+    sinks = (("sinks", name) for name in _section(document, "sinks") if name != "format")
+    for section, key in (*_PATHS_AND_URIS, *sinks):
         if isinstance(_section(document, section).get(key), str):
             yield section, key
 
@@ -49,34 +50,35 @@ def _section(document: Mapping[str, Any], name: str) -> Mapping[str, Any]:
     return section if isinstance(section, Mapping) else {}
 
 
-def expanded(uri: str, place: str) -> str:
+def expanded(uri: str, spec_path: str) -> str:
     """A local path or file URI with `~`, `~user` at its start and each `${NAME}` replaced, once.
 
     Raises:
-        SpecError: a variable that is not set or empty, no name between the braces, no such user; `place` is named.
+        SpecError: naming `spec_path`: a variable that is not set or empty, no name between the braces, no such user.
     """
     path = local_path(uri)
     scheme = uri[: len(uri) - len(path)]
     if path.startswith("~"):
-        path = _from_home(path, place)
-    return scheme + _VARIABLE.sub(lambda found: _value_of(found, uri, place), path)
+        path = _from_home(path, spec_path)
+    return scheme + _VARIABLE.sub(lambda found: _value_of(found, uri, spec_path), path)
 
 
-def _from_home(path: str, place: str) -> str:
+def _from_home(path: str, spec_path: str) -> str:
     whole = os.path.expanduser(path)
     if whole == path:
         user = PurePath(path).parts[0][1:]
         why = f"there is no user {user}" if user else "this user has no home folder"
-        raise SpecError(place, path, f"a path whose ~ is a home folder ({why}); ./{path} is a name that begins with ~")
+        expected = f"a path whose ~ is a home folder ({why}); ./{path} is a name that begins with ~"
+        raise SpecError(spec_path, path, expected)
     return whole
 
 
-def _value_of(found: re.Match[str], uri: str, place: str) -> str:
+def _value_of(found: re.Match[str], uri: str, spec_path: str) -> str:
     name = found.group(1)
     if not found.group(0).endswith("}") or not _NAME.fullmatch(name):
-        raise SpecError(place, uri, "a path with variables as ${NAME}")
+        raise SpecError(spec_path, uri, "a path with variables as ${NAME}")
     value = os.environ.get(name, "")
     if not value:
         state = "is empty" if name in os.environ else "is not set"
-        raise SpecError(place, uri, f"a path whose variables are set ({name} {state}); next: export {name}=…")
+        raise SpecError(spec_path, uri, f"a path whose variables are set ({name} {state}); next: export {name}=…")
     return value

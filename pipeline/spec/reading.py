@@ -12,7 +12,7 @@ from schemas.validation import all_errors
 
 
 def read_spec(job: Path | str | None, settings: Sequence[str]) -> tuple[dict[str, Any], Problems]:
-    """The document, and what is wrong with it as far as it shows without a look at the places that it names.
+    """The document, and what is wrong with it as far as it shows without a look at files and services that it names.
 
     Raises:
         SpecError: there is no document in which anything else could be looked for.

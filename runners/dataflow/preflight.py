@@ -62,9 +62,9 @@ def _buckets(cloud: Any) -> Iterator[Finding]:
     if not cloud.temp_location:
         yield fail("--temp_location", "is not given", "--temp_location=gs://bucket/tmp")
     given = {"--temp_location": cloud.temp_location, "--staging_location": cloud.staging_location}
-    places = {option: uri for option, uri in given.items() if uri}
-    buckets = Buckets() if places else None
-    for option, uri in places.items():
+    folders = {option: uri for option, uri in given.items() if uri}
+    buckets = Buckets() if folders else None
+    for option, uri in folders.items():
         assert buckets is not None
         yield buckets.check(option, uri)
     if cloud.temp_location and not cloud.staging_location:
@@ -73,11 +73,11 @@ def _buckets(cloud: Any) -> Iterator[Finding]:
 
 def _reachable(facts: Facts) -> Iterator[Finding]:
     """Workers have neither this machine's disk nor its loopback interface."""
-    for place, uri in facts.uris.items():
+    for spec_path, uri in facts.uris.items():
         if uri.startswith("file:") or "://" not in uri:
-            yield fail(place, f"{uri} is a folder of this machine, which no worker has", "a gs:// URI")
+            yield fail(spec_path, f"{uri} is a folder of this machine, which no worker has", "a gs:// URI")
         elif re.search(r"://(?:[^/]*,)?(localhost|127\.)", uri):
-            yield fail(place, f"{uri} is this machine's loopback address", "an address that the workers reach")
+            yield fail(spec_path, f"{uri} is this machine's loopback address", "an address that the workers reach")
 
 
 def _image(image: str | None, setup: Any) -> Finding:

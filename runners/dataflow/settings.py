@@ -6,7 +6,7 @@ from typing import NamedTuple
 NAME = "DataflowRunner"
 
 
-class Setting(NamedTuple):
+class Option(NamedTuple):
     """One pipeline option, as Beam spells it, and why it has this value."""
 
     option: str
@@ -15,19 +15,19 @@ class Setting(NamedTuple):
 
 
 ALWAYS = (
-    Setting("sdk_location", "container", "the image has the lock file's packages; workers install nothing at start"),
-    Setting("machine_type", "n2-highmem-4", "4 vCPUs share 32 GB: each SDK process holds its own copy of every model"),
-    Setting("max_num_workers", "10", "an upper bound of cost: without one a backlog grows the job to the quota"),
-    Setting("autoscaling_algorithm", "THROUGHPUT_BASED", "the load of events has days and nights"),
-    Setting(
+    Option("sdk_location", "container", "the image has the lock file's packages; workers install nothing at start"),
+    Option("machine_type", "n2-highmem-4", "4 vCPUs share 32 GB: each SDK process holds its own copy of every model"),
+    Option("max_num_workers", "10", "an upper bound of cost: without one a backlog grows the job to the quota"),
+    Option("autoscaling_algorithm", "THROUGHPUT_BASED", "the load of events has days and nights"),
+    Option(
         "experiments",
         "disable_logging_submission_environment",
         "launcher and workers are one image: a list of the launcher's packages and paths need not be staged for them",
     ),
-    Setting("no_save_main_session", "true", "the package is in the image; a pickled session would carry local state"),
+    Option("no_save_main_session", "true", "the package is in the image; a pickled session would carry local state"),
 )
 STREAMING = (
-    Setting("num_workers", "2", "state is spread from the first minute, and one lost worker stops nothing"),
+    Option("num_workers", "2", "state is spread from the first minute, and one lost worker stops nothing"),
 )
 # Every streaming job in Python uses the streaming engine: Beam's option for it is deprecated and on.
 # Exactly once is Dataflow's default and is kept: a tile or a drift tally that takes an event twice is wrong for as long
@@ -53,6 +53,6 @@ def with_profile(arguments: Sequence[str], job: str, streaming: bool) -> list[st
     return [*chosen, *arguments]
 
 
-def _argument(setting: Setting) -> str:
+def _argument(setting: Option) -> str:
     """Beam's switches are there or not; everything else has a value."""
     return f"--{setting.option}" if setting.value == "true" else f"--{setting.option}={setting.value}"

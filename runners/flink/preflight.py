@@ -82,21 +82,22 @@ def _slots(flink: Any, overview: Any, configured: Mapping[str, str]) -> Finding:
 
 def _checkpoint_folder(configured: Mapping[str, str], here: bool) -> Finding:
     check = "checkpoint folder"
-    place = next((configured[key] for key in _CHECKPOINTS if configured.get(key)), "")
-    if not place:
+    folder_uri = next((configured[key] for key in _CHECKPOINTS if configured.get(key)), "")
+    if not folder_uri:
         found = f"neither {' nor '.join(_CHECKPOINTS)} is set: state would live in the job manager's memory"
         return fail(check, found, "set execution.checkpointing.dir in the cluster's configuration")
-    if urlsplit(place).scheme not in ("", "file"):
-        return unchecked(check, f"{place}: Flink writes there with credentials of its own")
+    if urlsplit(folder_uri).scheme not in ("", "file"):
+        return unchecked(check, f"{folder_uri}: Flink writes there with credentials of its own")
     if not here:
-        return unchecked(check, f"{place} is a folder of the cluster's machines; all of them must see the same one")
-    folder = Path(unquote(urlsplit(place).path))
+        found = f"{folder_uri} is a folder of the cluster's machines; all of them must see the same one"
+        return unchecked(check, found)
+    folder = Path(unquote(urlsplit(folder_uri).path))
     try:
         nearest = next(path for path in (folder, *folder.parents) if path.exists())
         with tempfile.NamedTemporaryFile(dir=nearest, prefix=".halflife-"):
-            return ok(check, f"{place} can be written")
+            return ok(check, f"{folder_uri} can be written")
     except OSError as error:
-        return fail(check, f"{place} cannot be written ({error.strerror})", "mend it, or name another folder")
+        return fail(check, f"{folder_uri} cannot be written ({error.strerror})", "mend it, or name another folder")
 
 
 def _restarts(configured: Mapping[str, str]) -> Finding:

@@ -86,8 +86,8 @@ def _snappy(data: bytes, limit: int) -> bytes:
 
 def _snappy_size(compressed: bytes) -> int:
     size = 0
-    for place, byte in enumerate(compressed[:5]):
-        size |= (byte & 0x7F) << (7 * place)
+    for index, byte in enumerate(compressed[:5]):
+        size |= (byte & 0x7F) << (7 * index)
         if byte < 0x80:
             return size
     raise ValueError("snappy: its size is unreadable")

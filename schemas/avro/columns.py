@@ -94,8 +94,8 @@ def _of_union(node: Node, values: Sequence[Any]) -> pa.Array:
         return pa.array([{} for _ in values], pa.struct([]))
     codes = pa.array([code for code, _ in values], pa.int8())
     children = [
-        of_values(child, [value if code == place else None for code, value in values])
-        for place, child in enumerate(node.children)
+        of_values(child, [value if code == index else None for code, value in values])
+        for index, child in enumerate(node.children)
     ]
     return pa.UnionArray.from_sparse(codes, children)
 
@@ -142,7 +142,7 @@ def _native(node: Node, budget: _Budget) -> Any:
     name = budget.take()
     if node.kind == "union":
         wrapped = _wrapped(node)
-        branches = [(_native(child, budget), place in wrapped) for place, child in enumerate(node.children)]
+        branches = [(_native(child, budget), index in wrapped) for index, child in enumerate(node.children)]
         return [_record_of(branch, budget.take()) if is_wrapped else branch for branch, is_wrapped in branches]
     if node.kind == "record":
         named = zip(node.names, node.children, strict=True)
@@ -167,7 +167,7 @@ def _wrapped(node: Node) -> frozenset[int]:
     """The branches of a union that would be of one type with a branch before them: a union has each type once."""
     kinds = ["string" if child.kind == "bytes" else child.kind for child in node.children]
     named = ("record", "enum", "fixed")
-    return frozenset(place for place, kind in enumerate(kinds) if kind not in named and kind in kinds[:place])
+    return frozenset(index for index, kind in enumerate(kinds) if kind not in named and kind in kinds[:index])
 
 
 @lru_cache(maxsize=256)
@@ -191,7 +191,7 @@ def _width(node: Node) -> int:
 
 
 def finished(node: Node, values: pa.Array) -> pa.Array:
-    """A column of the native decoder in the type of its own. Raises `ValueError` for a value that has no place."""
+    """A column of the native decoder in our own type. Raises `ValueError` for a value that the type cannot hold."""
     if not _differs(node):
         return values
     return _FINISHING.get(node.kind, _finished_plain)(node, values)
@@ -216,7 +216,7 @@ def _finished_plain(node: Node, values: pa.Array) -> pa.Array:
 
 
 def _finished_record(node: Node, values: pa.Array) -> pa.Array:
-    children = [finished(child, values.field(place)) for place, child in enumerate(node.children)]
+    children = [finished(child, values.field(index)) for index, child in enumerate(node.children)]
     fields = [pa.field(name, child.type) for name, child in zip(node.names, children, strict=True)]
     return pa.StructArray.from_arrays(children, fields=fields, mask=values.is_null())
 
@@ -241,10 +241,10 @@ def _finished_union(node: Node, values: pa.Array) -> pa.Array:
     if not pa.types.is_union(values.type):
         return finished(inner[0], values)
     wrapped = _wrapped(node)
-    fields = [values.field(place) for place in range(len(node.children))]
-    plain = [one.flatten()[0] if place in wrapped else one for place, one in enumerate(fields)]
+    fields = [values.field(index) for index in range(len(node.children))]
+    plain = [one.flatten()[0] if index in wrapped else one for index, one in enumerate(fields)]
     children = [finished(child, one) for child, one in zip(node.children, plain, strict=True)]
-    names = [values.type.field(place).name for place in range(len(children))]
+    names = [values.type.field(index).name for index in range(len(children))]
     return pa.UnionArray.from_sparse(values.type_codes, children, names)
 
 

@@ -16,7 +16,7 @@ import pyruhvro
 
 from schemas.avro.columns import finished, is_affordable, native_schema, of_values
 from schemas.avro.schema import Schema, vetted
-from schemas.avro.values import Damage, Faults, read_record
+from schemas.avro.values import DamagedDatum, Faults, read_record
 from schemas.formats.raw import DecodedRows, Unreadable
 
 AvroSchema = dict[str, Any] | list[Any] | str
@@ -153,7 +153,7 @@ def _decode_one_by_one(data: bytes, count: int, schema: Schema) -> DecodedRows:
         faults = Faults()
         try:
             record, end = read_record(schema.root, data, start, faults)
-        except Damage as problem:
+        except DamagedDatum as problem:
             error = _unreadable(index, count, str(problem))
             break
         if faults.first:

@@ -68,7 +68,7 @@ def _lean(column: pa.MapArray) -> pa.MapArray:
     """The map without its last branch. Nothing is copied."""
     values = column.items
     kept = list(values.type)[:-1]
-    children = [values.field(place) for place in range(len(kept))]
+    children = [values.field(index) for index in range(len(kept))]
     union = pa.UnionArray.from_sparse(values.type_codes, children, [field.name for field in kept])
     return pa.MapArray.from_arrays(column.offsets, column.keys, union, type=pa.map_(pa.string(), pa.sparse_union(kept)))
 
@@ -81,7 +81,7 @@ def _one_by_one(batch: pa.RecordBatch, schema: str, unions: dict[str, pa.MapArra
         codes = column.items.type_codes.to_pylist()
         for row in rows:
             entries = row[name]
-            row[name] = {key: (kinds[codes[at + place]], value) for place, (key, value) in enumerate(entries)}
+            row[name] = {key: (kinds[codes[at + index]], value) for index, (key, value) in enumerate(entries)}
             at += len(entries)
     datums = []
     for row in rows:

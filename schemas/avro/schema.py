@@ -98,7 +98,7 @@ class _Task:
     space: str
     depth: int
     parent: Node | None
-    place: int
+    index: int
 
 
 class _Builder:
@@ -117,7 +117,7 @@ class _Builder:
             node, inner = self._node(task)
             root = root or node
             if task.parent is not None:
-                task.parent.children[task.place] = node
+                task.parent.children[task.index] = node
             tasks += reversed(inner)
         assert root is not None
         return root
@@ -176,7 +176,7 @@ class _Builder:
         if depth > MAX_NESTING:
             raise MalformedSchema(f"its schema is nested more than {MAX_NESTING} deep")
         node.children = [node] * len(inner)
-        return node, [_Task(one, space, depth, node, place) for place, one in enumerate(inner)]
+        return node, [_Task(one, space, depth, node, index) for index, one in enumerate(inner)]
 
     def _defined(self, kind: str, document: dict[str, Any], task: _Task) -> tuple[Node, list[_Task]]:
         name, space = _name_of(document, task.space)
@@ -330,8 +330,8 @@ def _shorten(nodes: tuple[Node, ...]) -> None:
             node = node.solid[0]
         node.skipped_as = node.skipped_as or (node, 0)
         target, levels = node.skipped_as
-        for place, passed in enumerate(reversed(path), 1):
-            passed.skipped_as = target, levels + place
+        for index, passed in enumerate(reversed(path), 1):
+            passed.skipped_as = target, levels + index
 
 
 def _is_recursive(root: Node) -> bool:

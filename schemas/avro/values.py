@@ -22,7 +22,7 @@ _Value: TypeAlias = tuple[Any, int]
 _Read: TypeAlias = Callable[[Node, bytes, int, "Faults"], _Value]
 
 
-class Damage(UnusableData):
+class DamagedDatum(UnusableData):
     """A datum does not end where it should: nothing behind it can be read either."""
 
 
@@ -44,7 +44,7 @@ class Faults:
 
 
 def read_record(root: Node, data: bytes, at: int, faults: Faults) -> tuple[list[Any], int]:
-    """The values of a record's fields that take bytes (`root.solid`), and where it ends. Raises `Damage`.
+    """The values of a record's fields that take bytes (`root.solid`), and where it ends. Raises `DamagedDatum`.
 
     A record, array or map is True; where a union has several types beside null its value is (branch, value).
     """
@@ -54,17 +54,17 @@ def read_record(root: Node, data: bytes, at: int, faults: Faults) -> tuple[list[
             value, at = _READERS[child.kind](child, data, at, faults)
             row.append(value)
     except IndexError:
-        raise Damage(f"the bytes end within its field {_name(root, len(row))!r:.80}") from None
+        raise DamagedDatum(f"the bytes end within its field {_name(root, len(row))!r:.80}") from None
     return row, at
 
 
-def _name(root: Node, place: int) -> str:
-    """The name of the field at a place among those that take bytes."""
-    return [name for name, child in zip(root.names, root.children, strict=True) if not child.empty][place]
+def _name(root: Node, index: int) -> str:
+    """The name of the field at an index among those that take bytes."""
+    return [name for name, child in zip(root.names, root.children, strict=True) if not child.empty][index]
 
 
 def read_long(data: bytes, at: int) -> tuple[int, int]:
-    """A zigzag varint, and where it ends. Raises `IndexError` at the end of the data and `Damage`."""
+    """A zigzag varint, and where it ends. Raises `IndexError` at the end of the data and `DamagedDatum`."""
     byte = data[at]
     at += 1
     result, shift = byte & 0x7F, 7
@@ -74,9 +74,9 @@ def read_long(data: bytes, at: int) -> tuple[int, int]:
         result |= (byte & 0x7F) << shift
         shift += 7
         if shift > _LONG_BITS + 6:
-            raise Damage("a number of more than ten bytes")
+            raise DamagedDatum("a number of more than ten bytes")
     if result >> _LONG_BITS:
-        raise Damage("a number of more than 64 bits")
+        raise DamagedDatum("a number of more than 64 bits")
     return (result >> 1) ^ -(result & 1), at
 
 
@@ -111,7 +111,7 @@ def _double(node: Node, data: bytes, at: int, faults: Faults) -> _Value:
 
 def _taken(data: bytes, at: int, size: int) -> bytes:
     if not 0 <= size <= len(data) - at:
-        raise Damage(f"a value of {size} bytes where {len(data) - at} are left")
+        raise DamagedDatum(f"a value of {size} bytes where {len(data) - at} are left")
     return data[at : at + size]
 
 
@@ -153,10 +153,10 @@ def _fixed(node: Node, data: bytes, at: int, faults: Faults) -> _Value:
 
 
 def branch_of(node: Node, data: bytes, at: int) -> tuple[int, int]:
-    """The branch that a union's value has, and where the value begins. Raises `Damage`."""
+    """The branch that a union's value has, and where the value begins. Raises `DamagedDatum`."""
     index, at = read_long(data, at)
     if not 0 <= index < len(node.children):
-        raise Damage(f"branch {index} of a union that has {len(node.children)}")
+        raise DamagedDatum(f"branch {index} of a union that has {len(node.children)}")
     return index, at
 
 
@@ -188,7 +188,7 @@ def _end_of(node: Node, data: bytes, at: int, faults: Faults) -> int:
             depth += 1
             frames.append([node, 0, depth])
             if len(frames) > _MAX_LEVELS:
-                raise Damage(f"nested more than {_MAX_LEVELS} deep")
+                raise DamagedDatum(f"nested more than {_MAX_LEVELS} deep")
         elif not node.empty:
             _, at = _READERS[node.kind](node, data, at, faults)
         if depth > MAX_NESTING:
@@ -205,9 +205,9 @@ def _end_of(node: Node, data: bytes, at: int, faults: Faults) -> int:
 
 
 def _next_field(frame: list[Any], data: bytes, at: int, faults: Faults) -> tuple[Node | None, int]:
-    solid, place = frame[0].solid, frame[1]
-    frame[1] = place + 1
-    return (solid[place] if place < len(solid) else None), at
+    solid, index = frame[0].solid, frame[1]
+    frame[1] = index + 1
+    return (solid[index] if index < len(solid) else None), at
 
 
 def _next_item(frame: list[Any], data: bytes, at: int, faults: Faults) -> tuple[Node | None, int]:

@@ -21,7 +21,7 @@ class Skipped(NamedTuple):
 
 
 class ByteWindow:
-    """Reads a stream from the last `commit` on; `at` is the offset of that place in the stream.
+    """Reads a stream from the last `commit` on; `at` is the offset of that point in the stream.
 
     Memory: what was read since the last `commit`, and a chunk.
     """
@@ -61,12 +61,12 @@ class ByteWindow:
         """The next long in Avro's encoding. Raises `EOFError` and `ValueError`."""
         self.need(10)
         value, data = 0, self._data
-        for place in range(10):
+        for index in range(10):
             if self._cursor >= len(data):
                 raise EOFError("a number is cut off")
             byte = data[self._cursor]
             self._cursor += 1
-            value |= (byte & 0x7F) << (7 * place)
+            value |= (byte & 0x7F) << (7 * index)
             if byte < 0x80:
                 return (value >> 1) ^ -(value & 1)
         raise ValueError("a number of more than 64 bits")

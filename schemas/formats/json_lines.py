@@ -166,7 +166,7 @@ def _column(values: Sequence[Any], kind: str | None) -> pa.Array:
     found = set(map(type, values)) - {type(None)}
     if len(found) < 2:
         return _of_one_type(values)
-    codes = {one: place for place, one in enumerate(sorted(found, key=str))}
+    codes = {one: index for index, one in enumerate(sorted(found, key=str))}
     types = [type(value) for value in values]
     children = [_of_one_type([v if t is own else None for v, t in zip(values, types, strict=True)]) for own in codes]
     return pa.UnionArray.from_sparse(pa.array([codes.get(one, 0) for one in types], pa.int8()), children)

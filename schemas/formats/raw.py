@@ -7,7 +7,7 @@ import pyarrow as pa
 from schemas.records import DeadLetter
 
 
-class Origin(Protocol):
+class RecordOrigin(Protocol):
     """What a topic says of a record beside its value."""
 
     @property
@@ -46,7 +46,7 @@ class RawBlock(NamedTuple):
     records: tuple[bytes, ...] = ()
     error: str = ""
     parts: tuple[tuple[int, int], ...] = ()
-    origins: tuple[Origin, ...] = ()
+    origins: tuple[RecordOrigin, ...] = ()
     prefix: bytes = b""
     decoded: DecodedBlock | None = None
 

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
 from pipeline.endpoints.kafka.address import KafkaAddress
-from pipeline.endpoints.kafka.damage import Damage
+from pipeline.endpoints.kafka.damage import TopicDamage
 from pipeline.endpoints.kafka.readers import Arrived, Gap, Record, TopicReader
 
 SECONDS = 60.0
@@ -24,7 +24,7 @@ def opened(address: KafkaAddress) -> Iterator[TopicReader]:
 def read_until(reader: TopicReader, position: Mapping[int, int], listing: bool = False) -> Arrived:
     """All that comes until these offsets are reached; with `listing` new partitions are looked for at every poll."""
     records: list[Record] = []
-    damages: list[Damage] = []
+    damages: list[TopicDamage] = []
     gaps: list[Gap] = []
     skipped, deadline = 0, time.monotonic() + SECONDS
     while any(reader.position.get(partition, -1) < offset for partition, offset in position.items()):

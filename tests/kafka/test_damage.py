@@ -8,7 +8,7 @@ import google_crc32c
 import pytest
 
 from pipeline.endpoints.kafka import readers as kafka_readers
-from pipeline.endpoints.kafka.damage import Damage
+from pipeline.endpoints.kafka.damage import TopicDamage
 from tests.kafka.reading import opened, read_until
 from tests.kafka.topics import Topics, event
 
@@ -54,7 +54,7 @@ def write_batches(topics: Topics, topic: str, sizes: list[int], compression: str
         first += size
 
 
-def offsets_and_lost(topics: Topics, topic: str, end: int) -> tuple[list[int], list[Damage]]:
+def offsets_and_lost(topics: Topics, topic: str, end: int) -> tuple[list[int], list[TopicDamage]]:
     with opened(topics.address(topic)) as reader:
         reader.seek({0: 0})
         arrived = read_until(reader, {0: end})

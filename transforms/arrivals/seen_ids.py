@@ -63,8 +63,8 @@ def contains(runs: Sequence[SeenRun], ids: pa.Array) -> npt.NDArray[np.bool_]:
     first, second = _hashes(ids)
     found = np.zeros(len(first), np.bool_)
     for run in runs:
-        place = np.minimum(np.searchsorted(run.first, first), len(run.first) - 1)
-        found |= (run.first[place] == first) & (run.second[place] == second)
+        index = np.minimum(np.searchsorted(run.first, first), len(run.first) - 1)
+        found |= (run.first[index] == first) & (run.second[index] == second)
     return found
 
 
@@ -83,8 +83,8 @@ def first_among(groups: Sequence[pa.RecordBatch]) -> list[npt.NDArray[np.bool_]]
     if len(groups) == 1:
         return [first_of_each(groups[0])]
     hashes = np.concatenate([hash_ids(group.column(batches.EVENT_ID)) for group in groups])
-    _, place, counts = np.unique(hashes, return_inverse=True, return_counts=True)
-    suspected = counts[place] > 1
+    _, index, counts = np.unique(hashes, return_inverse=True, return_counts=True)
+    suspected = counts[index] > 1
     chosen = np.ones(len(hashes), np.bool_)
     ends = np.cumsum([group.num_rows for group in groups])[:-1]
     if suspected.any():

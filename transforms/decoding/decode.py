@@ -20,7 +20,7 @@ from schemas.job import EventsSpec
 from schemas.records import DeadLetter, record_batch
 from schemas.times import now_us
 from transforms.decoding.conform import conform
-from transforms.decoding.places import Places
+from transforms.decoding.places import RecordLocations
 from transforms.flow import metrics
 from transforms.flow.dead_letters import DEAD_LETTERS, count_letters
 from transforms.flow.gathering import WHOLE_ROWS
@@ -94,22 +94,22 @@ def decode_raw(block: RawBlock, spec: EventsSpec, at_us: int) -> DecodedBlock:
     """The events of one raw stretch, and a dead letter with the original bytes for every record that is not one."""
     if block.decoded is not None:
         return block.decoded
-    places = Places(block)
+    locations = RecordLocations(block)
     if block.error:
-        detail = f"{places.of(block.data)}: {block.error}"
+        detail = f"{locations.of(block.data)}: {block.error}"
         return DecodedBlock(None, [DeadLetter(DECODE, "UnreadableInput", detail, block.data, None, None, at_us)])
     events: list[pa.RecordBatch] = []
     letters: list[DeadLetter] = []
     for found in FORMATS[spec.format](block, spec):
         piece = _with_prefix(found, block.prefix)
         letters += [
-            DeadLetter(DECODE, bad.error, f"{places.of(bad.payload)}: {bad.detail}", bad.payload, None, None, at_us)
+            DeadLetter(DECODE, bad.error, f"{locations.of(bad.payload)}: {bad.detail}", bad.payload, None, None, at_us)
             for bad in piece.unreadable
         ]
         if piece.rows.num_rows:
             conformed = conform(piece.rows, piece.payloads, spec, at_us)
             events.append(conformed.events)
-            letters += [places.stated(letter) for letter in conformed.dead_letters]
+            letters += [locations.stated(letter) for letter in conformed.dead_letters]
     return DecodedBlock(batches.concat_batches(events) if events else None, letters)
 
 

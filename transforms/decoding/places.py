@@ -3,21 +3,21 @@
 from collections import defaultdict
 from itertools import accumulate
 
-from schemas.formats.raw import Origin, RawBlock
+from schemas.formats.raw import RawBlock, RecordOrigin
 from schemas.records import DeadLetter
 
 _SHOWN = 200
 
 
-class Places:
+class RecordLocations:
     """Finds the records of a block by their bytes; equal ones are told apart by their order."""
 
     def __init__(self, block: RawBlock) -> None:
         self._block = block
-        self._origins: dict[bytes, list[Origin]] | None = None
+        self._origins: dict[bytes, list[RecordOrigin]] | None = None
 
     def of(self, payload: bytes) -> str:
-        """The place of the next record with these bytes; of the block where it has no records of a topic."""
+        """The location of the next record with these bytes; of the block where it has no records of a topic."""
         found = self._known().get(payload)
         if not found:
             return self._block.source
@@ -28,12 +28,12 @@ class Places:
         return f"{source}{key}{f' and headers {headers}' if headers else ''}"
 
     def stated(self, letter: DeadLetter) -> DeadLetter:
-        """The letter with the place of its record before what was wrong, where that is known."""
+        """The letter with the location of its record before what was wrong, where that is known."""
         if not self._block.origins:
             return letter
         return letter._replace(detail=f"{self.of(letter.payload)}: {letter.detail}")
 
-    def _known(self) -> dict[bytes, list[Origin]]:
+    def _known(self) -> dict[bytes, list[RecordOrigin]]:
         """Made when first asked for: blocks without a dead letter do not pay for it."""
         if self._origins is None:
             self._origins = defaultdict(list)

@@ -37,8 +37,8 @@ def mask_of(values: pa.Array) -> Mask:
 def branches(values: pa.Array) -> Iterator[tuple[Mask, pa.Array]]:
     """The branches of a sparse union, each with the rows whose value is in it."""
     codes = values.type_codes.to_numpy(zero_copy_only=False)
-    for place in range(values.type.num_fields):
-        yield codes == place, values.field(place)
+    for index in range(values.type.num_fields):
+        yield codes == index, values.field(index)
 
 
 def nulls_of(values: pa.Array) -> Mask:

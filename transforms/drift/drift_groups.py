@@ -38,7 +38,7 @@ class GroupCounts(NamedTuple):
     counts: Ints
 
 
-class Piece(NamedTuple):
+class WindowCounts(NamedTuple):
     """What one window has of a batch: its start and greatest event time (microseconds), rows, and counts."""
 
     window_start_us: int
@@ -56,7 +56,9 @@ def split_by_version(batch: pa.RecordBatch) -> Iterator[tuple[str, str, pa.Recor
         yield str(version), str(digest), batches.take_rows(batch, combined == code)
 
 
-def count_pieces(profile: Profile, rows: pa.RecordBatch, segments: Sequence[str], window_us: int) -> Iterator[Piece]:
+def count_windows(
+    profile: Profile, rows: pa.RecordBatch, segments: Sequence[str], window_us: int
+) -> Iterator[WindowCounts]:
     """The rows of one version, at least one, counted per window and group.
 
     Each value's cell is looked up once for all windows and groups, so that batches over many windows stay
@@ -78,7 +80,7 @@ def count_pieces(profile: Profile, rows: pa.RecordBatch, segments: Sequence[str]
         groups = tuple(labels[at % len(labels)] for at in present[firsts[index] : firsts[index + 1]].tolist())
         inside = slice(cuts[index], cuts[index + 1])
         counts = GroupCounts(cells, groups, found.keys[inside] - firsts[index] * cells, found.counts[inside])
-        yield Piece(start * window_us, int(latest[index]), int(sizes[index]), counts)
+        yield WindowCounts(start * window_us, int(latest[index]), int(sizes[index]), counts)
 
 
 def _labelled_groups(rows: pa.RecordBatch, segments: Sequence[str]) -> tuple[list[Group], list[Ints]]:

@@ -16,7 +16,7 @@ from transforms.drift.drift_statistics import Ints, Statistic, ks, psi
 _Function: TypeAlias = Callable[[Ints, Ints, Ints], Statistic]
 
 
-class Origin(NamedTuple):
+class DriftOrigin(NamedTuple):
     """The pane of a window (microseconds; start inclusive, end exclusive) and version of counts."""
 
     window_start_us: int
@@ -35,7 +35,7 @@ class Pane(NamedTuple):
     """The counts of one version in one pane of a window."""
 
     counts: GroupCounts
-    origin: Origin
+    origin: DriftOrigin
 
 
 def drift_records(profile: Profile, panes: Sequence[Pane], spec: DriftSpec) -> pa.RecordBatch:

@@ -16,9 +16,9 @@ from models.profiles import Profile
 from schemas import batches
 from schemas.job import DriftSpec
 from transforms.drift.count_too_late import CountTooLate, WindowRows
-from transforms.drift.drift_groups import GroupCounts, Tally, count_pieces, split_by_version
+from transforms.drift.drift_groups import GroupCounts, Tally, count_windows, split_by_version
 from transforms.drift.drift_profiles import ProfileLoader, Profiles, VersionKey
-from transforms.drift.drift_records import Origin, Pane, drift_records
+from transforms.drift.drift_records import DriftOrigin, Pane, drift_records
 from transforms.drift.drift_tally import TallyFn
 from transforms.flow import metrics
 
@@ -78,7 +78,7 @@ class _ObserveFn(beam.DoFn):
         absent = len(profile.columns) - len(profile.observable(rows.schema))
         if absent:
             metrics.counter(metrics.DRIFT_COLUMNS_ABSENT).inc(absent)
-        for piece in count_pieces(profile, rows, self._spec.segments, self._spec.window_us):
+        for piece in count_windows(profile, rows, self._spec.segments, self._spec.window_us):
             count_key = (*key, piece.window_start_us)
             tally = self._tallies.setdefault(count_key, Tally())
             before = tally.size
@@ -120,7 +120,7 @@ class _MeasureFn(beam.DoFn):
         pane: PaneInfo = beam.DoFn.PaneInfoParam,  # type: ignore[assignment]  # Beam's way to ask for it
     ) -> Iterator[pa.RecordBatch]:
         (version, digest, _), counts = element
-        origin = Origin(window.start.micros, window.end.micros, pane.index, self._model, version, self._run)
+        origin = DriftOrigin(window.start.micros, window.end.micros, pane.index, self._model, version, self._run)
         yield from _records(self._profiles.of((version, digest)).profile, [Pane(counts, origin)], self._spec)
 
 
@@ -139,7 +139,7 @@ class _MeasureWholeFn(beam.DoFn):
 
     def process(self, element: tuple[CountKey, GroupCounts]) -> Iterator[TimestampedValue[pa.RecordBatch]]:
         (version, digest, start_us), counts = element
-        origin = Origin(start_us, start_us + self._spec.window_us, 0, self._model, version, self._run)
+        origin = DriftOrigin(start_us, start_us + self._spec.window_us, 0, self._model, version, self._run)
         self._panes.setdefault((version, digest), []).append(Pane(counts, origin))
         self._held += counts.cells * len(counts.groups)
         if self._held > _MEASURED_TOGETHER:

@@ -186,12 +186,12 @@ def _quantile(table: ValueCounts, ranges: Ranges, feature: FeatureSpec) -> pa.Ar
         first = np.flatnonzero(np.concatenate(([True], np.diff(window.query) != 0)))
         before = running[first] - window.times[first]
         n = np.append(running[first[1:] - 1], running[-1]) - before
-        place = (n - 1) * q
-        lower = np.floor(place).astype(np.int64)
+        rank = (n - 1) * q
+        lower = np.floor(rank).astype(np.int64)
         upper = np.minimum(lower + 1, n - 1)
         at_lower = numbers[window.rank[np.searchsorted(running, before + lower, side="right")]]
         at_upper = numbers[window.rank[np.searchsorted(running, before + upper, side="right")]]
-        answer[window.query[first]] = _between(at_lower, at_upper, place - lower)
+        answer[window.query[first]] = _between(at_lower, at_upper, rank - lower)
     return pa.array(answer, mask=_unknown(table, ranges))
 
 

@@ -66,10 +66,10 @@ def check_fits(plan: KeyPlan, state: FeatureState, stored: Layout, layout: Layou
         _check_columns(plan, names, rows.schema.names)
     state.waiting = [_only(rows, names) for rows in state.waiting]
     state.open_rows = [_only(rows, names) for rows in state.open_rows]
-    for place, grains in enumerate(state.grains):
+    for index, grains in enumerate(state.grains):
         fitting = _fitting(plan, grains.tables)
         if fitting is not grains.tables:
-            state.grains[place] = Grains(grains.level, fitting)
+            state.grains[index] = Grains(grains.level, fitting)
     if state.tiles is not None:
         state.tiles = _fitting(plan, state.tiles)
 

@@ -28,7 +28,7 @@ Sharded = tuple[int, pa.RecordBatch]
 Part = tuple[int, bytes]  # encoded once: a Flatten of several stages makes runners decode and encode its elements
 
 
-class Piece(NamedTuple):
+class PartRows(NamedTuple):
     """Rows of a part, with what they are encoded as where that is known."""
 
     part: int
@@ -39,8 +39,8 @@ class Piece(NamedTuple):
         return self.part, encode_batch(self.rows) if self.encoded is None else self.encoded
 
 
-def _unpacked(part: Part) -> Piece:
-    return Piece(part[0], decode_batch(part[1]), part[1])
+def _unpacked(part: Part) -> PartRows:
+    return PartRows(part[0], decode_batch(part[1]), part[1])
 
 
 def stamped(batch: pa.RecordBatch) -> TimestampedValue[pa.RecordBatch]:
@@ -56,15 +56,15 @@ def joined(parts: Sequence[pa.RecordBatch], names: Sequence[str]) -> tuple[pa.Re
     """
     events = parts[0]
     rows = events.column(batches.ROW).to_numpy()
-    places = [_places(part.column(batches.ROW).to_numpy(), rows) for part in parts[1:]]
-    complete = np.logical_and.reduce([place >= 0 for place in places])
+    indexes_of_parts = [_indexes(part.column(batches.ROW).to_numpy(), rows) for part in parts[1:]]
+    complete = np.logical_and.reduce([indexes >= 0 for indexes in indexes_of_parts])
     if not complete.any():
         return None, list(parts)
     ready = batches.take_rows(events, complete).drop_columns([batches.ROW])
     columns: dict[str, pa.Array] = {}
     rest = [batches.take_rows(events, ~complete)]
-    for part, place in zip(parts[1:], places, strict=True):
-        own, used = part.drop_columns([batches.ROW, batches.EVENT_TIME]), place[complete]
+    for part, indexes in zip(parts[1:], indexes_of_parts, strict=True):
+        own, used = part.drop_columns([batches.ROW, batches.EVENT_TIME]), indexes[complete]
         columns.update(zip(own.schema.names, own.take(pa.array(used)).columns, strict=True))
         rest.append(_without(part, used))
     for name in names:
@@ -81,7 +81,7 @@ def _without(part: pa.RecordBatch, used: npt.NDArray[np.int64]) -> pa.RecordBatc
     return batches.take_rows(part, left)
 
 
-def _places(rows: npt.NDArray[np.int64], wanted: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+def _indexes(rows: npt.NDArray[np.int64], wanted: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
     """Where in `rows` (unique, at least one) each of `wanted` is; -1 where it is not."""
     first, last = min(rows.min(), wanted.min()), max(rows.max(), wanted.max())
     if last - first < _DENSE * len(rows):  # numbers of one shard follow each other: a table is faster than a search
@@ -99,19 +99,19 @@ def gathered(parts: Iterable[Part], count: int) -> list[pa.RecordBatch] | None:
     return _gathered(map(_unpacked, parts), count)
 
 
-def _gathered(pieces: Iterable[Piece], count: int) -> list[pa.RecordBatch] | None:
+def _gathered(pieces: Iterable[PartRows], count: int) -> list[pa.RecordBatch] | None:
     found: list[list[pa.RecordBatch]] = [[] for _ in range(count)]
     for piece in pieces:
         found[piece.part].append(piece.rows)
     return [_together(own) for own in found] if all(found) else None
 
 
-def _by_part(parts: Iterable[Part]) -> list[Piece]:
+def _by_part(parts: Iterable[Part]) -> list[PartRows]:
     """The rows of each part as one piece."""
     found: dict[int, list[pa.RecordBatch]] = {}
     for piece in map(_unpacked, parts):
         found.setdefault(piece.part, []).append(piece.rows)
-    return [Piece(part, _together(own)) for part, own in sorted(found.items())]
+    return [PartRows(part, _together(own)) for part, own in sorted(found.items())]
 
 
 def _together(parts: list[pa.RecordBatch]) -> pa.RecordBatch:
@@ -224,34 +224,34 @@ class _ArrivingFn(beam.DoFn):
             joins.write(known)
         yield from () if ready is None else map(stamped, batches.slices(ready, EMIT_ROWS))
 
-    def _due_us(self, piece: Piece) -> Ints:
+    def _due_us(self, piece: PartRows) -> Ints:
         """When all features of each row are known."""
         return ready_times(self._steps_us, batches.times_us(piece.rows))
 
-    def _by_time(self, pieces: list[Piece], time_us: int) -> tuple[list[Piece], list[Piece]]:
+    def _by_time(self, pieces: list[PartRows], time_us: int) -> tuple[list[PartRows], list[PartRows]]:
         """The rows that are due by a time, and the others."""
-        early: list[Piece] = []
-        later: list[Piece] = []
+        early: list[PartRows] = []
+        later: list[PartRows] = []
         for piece in pieces:
             due = self._due_us(piece) <= time_us
             if due.all() or not due.any():
                 (early if due.all() else later).append(piece)
                 continue
-            early.append(Piece(piece.part, batches.take_rows(piece.rows, due)))
-            later.append(Piece(piece.part, batches.take_rows(piece.rows, ~due)))
+            early.append(PartRows(piece.part, batches.take_rows(piece.rows, due)))
+            later.append(PartRows(piece.part, batches.take_rows(piece.rows, ~due)))
         return early, later
 
-    def _wait(self, waits: Waits, pieces: list[Piece], bags: Sequence[Any]) -> Waits:
+    def _wait(self, waits: Waits, pieces: list[PartRows], bags: Sequence[Any]) -> Waits:
         """Adds rows that are not due to the bags of those."""
         for piece in pieces:
             due_us = self._due_us(piece)
             for bag, rows in split_by(piece.rows, waits.bags_of(due_us)):
-                bags[bag].add((piece if rows is piece.rows else Piece(piece.part, rows)).packed())
+                bags[bag].add((piece if rows is piece.rows else PartRows(piece.part, rows)).packed())
             waits = waits.having(due_us)
         return waits
 
     def _joined(
-        self, held: tuple[int, ...], arrived: list[Piece], present: Any
+        self, held: tuple[int, ...], arrived: list[PartRows], present: Any
     ) -> tuple[pa.RecordBatch | None, tuple[int, ...]]:
         """The rows that are complete with what has arrived, and how many of each part are held after that."""
         total = list(held)
@@ -263,7 +263,7 @@ class _ArrivingFn(beam.DoFn):
         ready, rest = joined(found, self._names) if found else (None, [])
         if ready is not None:
             present.clear()
-            arrived = [Piece(part, rows) for part, rows in enumerate(rest) if rows.num_rows]
+            arrived = [PartRows(part, rows) for part, rows in enumerate(rest) if rows.num_rows]
             total = [rows.num_rows for rows in rest]
         for piece in arrived:
             present.add(piece.packed())

@@ -17,7 +17,7 @@ from transforms.flow.coders import batch_of, stream_of
 from transforms.flow.state import Plain
 
 TILES_VERSION, GRAINS_VERSION = 4, 2
-_ARROW = ""  # in the place of a number's type
+_ARROW = ""  # stands for a number's type
 _TILE_TYPES = ("<i8", "<i8", "<i8", "<f8", "<f8", "<f8", "<f8", _ARROW, "<i8", _ARROW)
 _VALUE_TYPES = ("<i8", "<i8", _ARROW, "<i8", "<f8")
 

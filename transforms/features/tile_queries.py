@@ -21,7 +21,7 @@ def evaluate(plan: KeyPlan, tables: TileTables | None, rows: pa.RecordBatch) -> 
 
 
 def _codes(tables: TileTables | None, rows: pa.RecordBatch) -> Ints:
-    """Each row's key as its place among the tables' keys, -1 for one that has no tiles."""
+    """Each row's key as its index among the tables' keys, -1 for one that has no tiles."""
     if tables is None or not len(tables.keys):
         return np.full(rows.num_rows, -1, np.int64)
     found = pc.fill_null(pc.index_in(rows.column(KEY), value_set=tables.keys), -1)

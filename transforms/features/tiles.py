@@ -164,11 +164,11 @@ def _canonical_order(codes: Ints, times: Ints, ids: pa.Array) -> Ints:
     if not tied.any():
         return order
     in_tie = np.concatenate(([False], tied)) | np.concatenate((tied, [False]))
-    places = np.flatnonzero(in_tie)
-    group = np.cumsum(np.concatenate(([True], ~tied)))[places]
-    subset = pa.table({"group": group, "id": ids.take(pa.array(order[places]))})
+    indexes = np.flatnonzero(in_tie)
+    group = np.cumsum(np.concatenate(([True], ~tied)))[indexes]
+    subset = pa.table({"group": group, "id": ids.take(pa.array(order[indexes]))})
     ranked = pc.sort_indices(subset, sort_keys=[("group", "ascending"), ("id", "ascending")]).to_numpy()
-    order[places] = order[places][ranked]
+    order[indexes] = order[indexes][ranked]
     return order
 
 

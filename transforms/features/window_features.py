@@ -81,7 +81,7 @@ def _value(name: str, coder: Coder) -> Any:
 class _Cells(NamedTuple):
     """What a shard keeps.
 
-    An event is in one place: with those that wait until the watermark has reached its T, then in `open_rows` until its
+    An event is held once: with those that wait until the watermark has reached its T, then in `open_rows` until its
     grain is over. `waits` says when the next is due, so that those that wait are read only when one of them is.
     `folds_at` is when `fold_timer` fires: set again while it is pending, it would be put off for ever by events that
     come all the time.

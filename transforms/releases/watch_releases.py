@@ -11,7 +11,7 @@ from apache_beam.transforms import trigger, window
 from apache_beam.transforms.periodicsequence import PeriodicImpulse
 from apache_beam.transforms.userstate import ReadModifyWriteStateSpec
 
-from models.admission.watcher import Polled, Progress, Watcher, heartbeat
+from models.admission.watcher import PolledReleases, Progress, Watcher, heartbeat
 from models.errors import StoreError, one_line
 from models.releases.release import AdmittedRelease
 from schemas.job import UNNAMED, Job, Start
@@ -89,14 +89,14 @@ class _WatchFn(beam.DoFn):
         if events:
             yield beam.pvalue.TaggedOutput(MODEL_EVENTS, record_batch("ModelEvent", events))
 
-    def _poll(self, seen: Progress) -> Polled:
+    def _poll(self, seen: Progress) -> PolledReleases:
         """A poll; where the store does not answer, an unbounded job goes on with nothing new."""
         try:
             polled = self._watcher.poll(seen, now_us())
         except StoreError as error:
             if self._bounded:
                 raise
-            polled = Polled([], [], seen, [one_line(error)])
+            polled = PolledReleases([], [], seen, [one_line(error)])
         if polled.unanswered:
             if self._bounded:
                 raise StoreError(polled.unanswered[0])
@@ -104,7 +104,7 @@ class _WatchFn(beam.DoFn):
         return polled
 
 
-def _count_outcomes(polled: Polled) -> None:
+def _count_outcomes(polled: PolledReleases) -> None:
     """What was decided on each release, and why, by sequence."""
     for admitted in polled.admitted:
         metrics.release_outcome(admitted.release.sequence, ADMITTED).inc()

@@ -24,7 +24,7 @@ class Stamp(NamedTuple):
     features: FeaturesSpec
 
 
-class Origin(NamedTuple):
+class ReceiptOrigin(NamedTuple):
     """Where receipts come from: the job, its run and the worker."""
 
     job: str
@@ -66,7 +66,7 @@ def receipts_of(
     by: scoring.Assigned,
     model: LoadedModel,
     definitions: str,
-    origin: Origin,
+    origin: ReceiptOrigin,
 ) -> pa.RecordBatch:
     """Receipts of the rows of `events` that have a score; `events` are those rows, in the order of the scores.
 

@@ -15,7 +15,7 @@ from models.releases.release import AdmittedRelease
 from models.releases.timeline import Timeline
 from models.scorers.asking import unseen_in
 from models.serving.cache import LoadedModel, worker_name
-from models.serving.choosing import Source
+from models.serving.choosing import ModelSource
 from models.serving.serving import Plan, serving_of
 from schemas import batches
 from schemas.dead_letter_stages import SCORE, UNSERVED
@@ -28,7 +28,7 @@ from transforms.flow.dead_letters import DEAD_LETTERS, count_letters, letters_of
 from transforms.releases.spread_releases import ADMITTED, EventsOrReleases, SpreadReleases, decoded
 from transforms.releases.watch_releases import MODEL_EVENTS
 from transforms.scoring import scoring
-from transforms.scoring.receipts import Definitions, Origin, Stamp, receipts_of
+from transforms.scoring.receipts import Definitions, ReceiptOrigin, Stamp, receipts_of
 
 SCORES, RECEIPTS = "scores", "receipts"
 VERSION, ROLE, DIGEST = "__version", "__role", "__digest"
@@ -46,10 +46,10 @@ class ScoredEvents(NamedTuple):
     dead_letters: beam.PCollection[pa.RecordBatch]
 
 
-def source_of(job: Job, waits: bool) -> Source:
+def source_of(job: Job, waits: bool) -> ModelSource:
     """Where the job's models come from; events may be as late as its order of events and its features allow."""
     model, horizon_us = job.model, job.events.max_out_of_orderness_us + job.features.allowed_lateness_us
-    return Source(model.store, model.name, model.allow_pickle, waits, horizon_us)
+    return ModelSource(model.store, model.name, model.allow_pickle, waits, horizon_us)
 
 
 class StoreSilent(NotScored):
@@ -57,7 +57,7 @@ class StoreSilent(NotScored):
 
 
 class _ScoreFn(beam.DoFn):
-    def __init__(self, spec: ModelSpec, source: Source, stamp: Stamp) -> None:
+    def __init__(self, spec: ModelSpec, source: ModelSource, stamp: Stamp) -> None:
         self._spec, self._source, self._stamp = spec, source, stamp
         self._definitions = Definitions(stamp.features)
         self._job = secrets.token_hex(8)  # two jobs in one process have nothing in common but the cache
@@ -75,7 +75,7 @@ class _ScoreFn(beam.DoFn):
             yield of_rows(UNSERVED, "NoRelease", detail, batch, now_us())
             return
         plan = self._serving.plan(entries, batches.times_us(batch))
-        origin = Origin(self._stamp.job, self._stamp.run or entries.run, self._worker)
+        origin = ReceiptOrigin(self._stamp.job, self._stamp.run or entries.run, self._worker)
         for by in scoring.assigned(batch, entries, plan.serving):
             yield from self._scored(batches.keep_rows(batch, by.rows), by, plan, origin)
         self._measure(entries, plan)
@@ -92,7 +92,7 @@ class _ScoreFn(beam.DoFn):
             metrics.distribution(metrics.NEWEST_RELEASE_UNSERVED_MS).update(self._serving.staleness_ms(timeline))
 
     def _scored(
-        self, events: pa.RecordBatch, by: scoring.Assigned, plan: Plan, origin: Origin
+        self, events: pa.RecordBatch, by: scoring.Assigned, plan: Plan, origin: ReceiptOrigin
     ) -> Iterator[Any]:
         model = plan.models.get(by.entry.digests[by.version])
         if model is None:
@@ -151,10 +151,10 @@ class _ScoreFn(beam.DoFn):
             return
         failed = batches.take_rows(events, outcome.failed_rows)
         for error in sorted({error for error, _ in outcome.failures}):
-            places = np.array([place for place, failure in enumerate(outcome.failures) if failure[0] == error])
-            details = [outcome.failures[place][1] for place in places]
+            indexes = np.array([index for index, failure in enumerate(outcome.failures) if failure[0] == error])
+            details = [outcome.failures[index][1] for index in indexes]
             count_letters(SCORE, error, details)
-            letters = letters_of(SCORE, error, pa.array(details), batches.take_rows(failed, places), now_us())
+            letters = letters_of(SCORE, error, pa.array(details), batches.take_rows(failed, indexes), now_us())
             yield beam.pvalue.TaggedOutput(DEAD_LETTERS, letters)
 
 

@@ -56,8 +56,8 @@ def assigned(batch: pa.RecordBatch, timeline: Timeline, serving: Ints) -> Iterat
         release, rows = entry.release, np.flatnonzero(serving == index)
         roles = assign(release, split_values(batch, rows, release)) if release.challengers else None
         answering = [(release.champion, CHAMPION), *((c.version, CHALLENGER) for c in release.challengers)]
-        for place, (version, role) in enumerate(answering):
-            own = rows if roles is None else rows[roles == place]
+        for arm, (version, role) in enumerate(answering):
+            own = rows if roles is None else rows[roles == arm]
             if len(own):
                 yield Assigned(entry, version, role, own)
         for version in release.shadows:
@@ -92,7 +92,7 @@ def score_rows(model: LoadedModel, batch: pa.RecordBatch) -> Scored:
     good = np.ones(len(rows), np.bool_)
     good[bad] = False
     missing = np.flatnonzero(unreadable)
-    failures = [_missing_input(inputs, row, model) for row in missing.tolist()] + [errors[int(place)] for place in bad]
+    failures = [_missing_input(inputs, row, model) for row in missing.tolist()] + [errors[int(index)] for index in bad]
     failed_rows = np.concatenate((missing, rows[bad]))
     return Scored(batches.take_rows(readable, good), scores[good], rows[good], failed_rows, failures, latency_us)
 
@@ -146,8 +146,8 @@ def decisions(scores: npt.NDArray[np.float64], output: Output, labels: Mapping[f
     if output.threshold is None:
         if output.kind != "class" or not labels:
             return pa.nulls(len(scores), pa.string())
-        places = pc.index_in(pa.array(scores), value_set=pa.array(list(labels), pa.float64()))
-        return pa.array(list(labels.values()), pa.string()).take(places)
+        indexes = pc.index_in(pa.array(scores), value_set=pa.array(list(labels), pa.float64()))
+        return pa.array(list(labels.values()), pa.string()).take(indexes)
     positive = output.positive or "positive"
     return pa.array(np.where(scores >= output.threshold, positive, f"not {positive}"), pa.string())
 
@@ -162,21 +162,21 @@ def features_map(inputs: pa.RecordBatch) -> pa.Array:
     kinds = np.zeros((rows, len(names)), np.int8)
     texts = np.full((rows, len(names)), -1, np.int64)
     text_columns: list[pa.Array] = []
-    # One place in memory for the two: a value is read by its kind only.
+    # The two share their memory: a value is read by its kind only.
     numbers = np.zeros(kinds.shape)
     wholes = numbers.view(np.int64)
-    for place, column in enumerate(inputs.columns):
+    for index, column in enumerate(inputs.columns):
         present = column.is_valid().to_numpy(zero_copy_only=False)
         if pa.types.is_string(column.type):
-            kinds[:, place] = np.where(present, _TEXT, 0)
-            texts[:, place] = np.where(present, len(text_columns) * rows + np.arange(rows), -1)
+            kinds[:, index] = np.where(present, _TEXT, 0)
+            texts[:, index] = np.where(present, len(text_columns) * rows + np.arange(rows), -1)
             text_columns.append(column)
         elif pa.types.is_floating(column.type):
-            kinds[:, place] = np.where(present, _NUMBER, 0)
-            numbers[:, place] = _filled(column, pa.float64())
+            kinds[:, index] = np.where(present, _NUMBER, 0)
+            numbers[:, index] = _filled(column, pa.float64())
         else:
-            kinds[:, place] = np.where(present, _WHOLE, 0)
-            wholes[:, place] = _filled(column, pa.int64())
+            kinds[:, index] = np.where(present, _WHOLE, 0)
+            wholes[:, index] = _filled(column, pa.int64())
     children = [pa.array(wholes.ravel()), pa.array(numbers.ravel()), _interleaved(text_columns, texts.ravel())]
     union = pa.UnionArray.from_sparse(
         pa.array(kinds.ravel()),
@@ -200,14 +200,14 @@ def _repeated(names: list[str], times: int) -> pa.Array:
     return pa.StringArray.from_buffers(times * len(names), pa.py_buffer(offsets), pa.py_buffer(b"".join(texts) * times))
 
 
-def _interleaved(columns: list[pa.Array], places: Ints) -> pa.Array:
-    """The texts at `places` of the columns end to end; null where the place is negative."""
+def _interleaved(columns: list[pa.Array], indexes: Ints) -> pa.Array:
+    """The texts at `indexes` of the columns end to end; null where the index is negative."""
     if not columns:
-        return pa.nulls(len(places), pa.string())
-    return pa.concat_arrays(columns).take(pa.array(places, mask=places < 0))
+        return pa.nulls(len(indexes), pa.string())
+    return pa.concat_arrays(columns).take(pa.array(indexes, mask=indexes < 0))
 
 
 def _filled(column: pa.Array, kind: pa.DataType) -> npt.NDArray[Any]:
-    # A null's place is taken by any number; a NaN that the scorer read stays one.
+    # A null is filled with any number; a NaN that the scorer read stays one.
     filled: npt.NDArray[Any] = column.cast(kind, safe=False).fill_null(0).to_numpy(zero_copy_only=False)
     return filled

@@ -43,7 +43,7 @@ def describe_text(raw: bytes) -> Description:
     if all(_UNNAMED.fullmatch(name) for name in names):
         return Description(width=len(names), output=output)
     lists = category_lists(model, None) or {}
-    inputs = (FoundInput(name, _type(lists.get(place, ())), nullable=True) for place, name in enumerate(names))
+    inputs = (FoundInput(name, _type(lists.get(index, ())), nullable=True) for index, name in enumerate(names))
     return Description(tuple(inputs), output=output)
 
 

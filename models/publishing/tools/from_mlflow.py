@@ -46,10 +46,10 @@ def _of_flavour(folder: Path, flavours: Any, allow_pickle: bool) -> Description:
     """What the file of a flavour that a scorer of ours reads says of its classes; nothing where it cannot be read here:
     the trial of the bundle says why."""
     for flavour, (kind, key) in OURS.items():
-        place = (flavours or {}).get(flavour, {}).get(key)
-        if isinstance(place, str) and ".." not in Path(place).parts and (folder / place).is_file():
+        data_path = (flavours or {}).get(flavour, {}).get(key)
+        if isinstance(data_path, str) and ".." not in Path(data_path).parts and (folder / data_path).is_file():
             with suppress(Exception):
-                return _described(kind, folder / place, allow_pickle)
+                return _described(kind, folder / data_path, allow_pickle)
     return Description()
 
 

@@ -52,5 +52,5 @@ def _labels(estimator: Any, column: object) -> tuple[str, ...]:
     classes = getattr(estimator, "classes_", ())
     if isinstance(classes, list):
         chosen = isinstance(column, int) and 0 <= column < len(classes)
-        classes = classes[column] if chosen else ()  # type: ignore[call-overload]  # then it is a place
+        classes = classes[column] if chosen else ()  # type: ignore[call-overload]  # then it is an index
     return tuple(str(label) for label in np.asarray(classes).tolist())

@@ -75,9 +75,9 @@ class LightgbmScorer(Scorer):
         if batch.num_rows == 0:
             return np.empty(0, dtype=np.float64)
         rows = trained_matrix(batch, self._names, self._categories, np.float64)
-        for place, name in enumerate(self._names):
+        for index, name in enumerate(self._names):
             if name in self._categories:
-                rows[rows[:, place] < 0, place] = np.nan
+                rows[rows[:, index] < 0, index] = np.nan
         answer = self._booster.predict(rows, num_threads=1)
         if self._column is not None:
             answer = answer[:, self._column]
@@ -86,7 +86,7 @@ class LightgbmScorer(Scorer):
         return self._answers.scores(answer)
 
     def labels(self) -> Mapping[float, str]:
-        """The labels that the trainer, or `parameters.classes`, gave the places."""
+        """The labels that the trainer, or `parameters.classes`, gave the class indexes."""
         return self._answers.labels
 
     def doubts(self, batch: pa.RecordBatch) -> str:
@@ -115,7 +115,7 @@ class LightgbmScorer(Scorer):
 
 
 def _trained_names(features: list[str], manifest: Manifest) -> list[str]:
-    nameless = features == [f"Column_{place}" for place in range(len(features))]
+    nameless = features == [f"Column_{index}" for index in range(len(features))]
     return in_trained_order(manifest, None if nameless else features, len(features))
 
 

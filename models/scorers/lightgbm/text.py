@@ -22,7 +22,7 @@ class ModelText(NamedTuple):
         text: the model without the sizes of its trees, as `Booster(model_str=…)` parses it safely.
         header: the lines before the first tree, by key.
         features: the names of the features, and what each was in training (`feature_infos`), in their order.
-        categorical: the places of the features that splits read as categories.
+        categorical: the indexes of the features that splits read as categories.
         lists: the categories of pandas, of each column that had some, in the order of the columns.
     """
 
@@ -47,14 +47,14 @@ def read_model_text(raw: bytes) -> ModelText:
         raise WillNotLoad(f"lightgbm: {len(names)} feature_names and {len(infos)} feature_infos; expected: as many")
     stated = _CATEGORICAL.search(text)
     if stated is None:  # written by another library
-        places = {place for place, info in enumerate(infos) if info != "none" and not info.startswith("[")}
+        indexes = {index for index, info in enumerate(infos) if info != "none" and not info.startswith("[")}
     else:
-        places = {int(place) for place in stated[1].split(",") if place}
-    return ModelText(text, header, list(zip(names, infos, strict=True)), frozenset(places), _lists(text))
+        indexes = {int(index) for index in stated[1].split(",") if index}
+    return ModelText(text, header, list(zip(names, infos, strict=True)), frozenset(indexes), _lists(text))
 
 
 def category_lists(model: ModelText, inputs: Sequence[Input] | None) -> dict[int, Sequence[Any]] | None:
-    """The list of each feature that had one, by its place; `inputs` in the order of the features, None if unknown.
+    """The list of each feature that had one, by its index; `inputs` in the order of the features, None if unknown.
 
     The text has the lists without saying of which features: of those that are categorical, unless training named
     some without a list itself (`categorical_feature`), or had ordered categories, which count as numbers. None
@@ -87,39 +87,39 @@ def categories_by_input(model: ModelText, manifest: Manifest, names: Sequence[st
             f"lightgbm: of the {len(names)} features {len(model.lists)} have categories of pandas, and neither the "
             "text nor the inputs' types say which; expected: parameter categories with {input: [category, …]} of all"
         )
-    return {names[place]: values for place, values in found.items()}
+    return {names[index]: values for index, values in found.items()}
 
 
 def _assigned(model: ModelText, inputs: Sequence[Input] | None, held: frozenset[int]) -> list[dict[int, Sequence[Any]]]:
     """Up to two ways to give the lists, in their order, to features that fit and among which are all of `held`."""
     features, lists = len(model.features), len(model.lists)
-    # ways[place][number]: in how many ways the features from `place` on can take the lists from `number` on; up to 2.
+    # ways[index][number]: in how many ways the features from `index` on can take the lists from `number` on; up to 2.
     ways = [[0] * (lists + 1) for _ in range(features + 1)]
     ways[features][lists] = 1
-    for place in reversed(range(features)):
+    for index in reversed(range(features)):
         for number in range(lists + 1):
-            without = 0 if place in held else ways[place + 1][number]
-            takes = number < lists and _fits(model, inputs, place, model.lists[number])
-            ways[place][number] = min(2, without + (ways[place + 1][number + 1] if takes else 0))
+            without = 0 if index in held else ways[index + 1][number]
+            takes = number < lists and _fits(model, inputs, index, model.lists[number])
+            ways[index][number] = min(2, without + (ways[index + 1][number + 1] if takes else 0))
     if ways[0][0] != 1:
         return [{}] * ways[0][0]
     found: dict[int, Sequence[Any]] = {}
-    for place in range(features):
+    for index in range(features):
         number = len(found)
-        if place in held or not ways[place + 1][number]:
-            found[place] = model.lists[number]
+        if index in held or not ways[index + 1][number]:
+            found[index] = model.lists[number]
     return [found]
 
 
-def _fits(model: ModelText, inputs: Sequence[Input] | None, place: int, values: Sequence[Any]) -> bool:
+def _fits(model: ModelText, inputs: Sequence[Input] | None, index: int, values: Sequence[Any]) -> bool:
     """Whether a feature can have had these categories: its codes are among them, and the input is of their type."""
-    info = model.features[place][1]
-    if place not in model.categorical and info != "none":
+    info = model.features[index][1]
+    if index not in model.categorical and info != "none":
         found = _RANGE.fullmatch(info)
         if found is None or int(found[2]) >= len(values):
             return False
     texts = any(isinstance(value, str) for value in values)
-    return inputs is None or not values or texts == (inputs[place].type == "string")
+    return inputs is None or not values or texts == (inputs[index].type == "string")
 
 
 def _lists(text: str) -> Sequence[Sequence[Any]]:
@@ -140,11 +140,11 @@ def _whole(raw: bytes) -> str:
     sizes = _SIZES.search(raw)
     if sizes is None or not raw.startswith(b"tree\n"):
         raise WillNotLoad("lightgbm: no model text; expected: what Booster.save_model writes")
-    place = raw.find(b"Tree=0\n")
+    index = raw.find(b"Tree=0\n")
     for number, size in enumerate(sizes[1].split()):
-        if place < 0 or not raw.startswith(b"Tree=%d\n" % number, place):
+        if index < 0 or not raw.startswith(b"Tree=%d\n" % number, index):
             raise WillNotLoad(f"lightgbm: tree {number} is not where tree_sizes has it; expected: an unchanged file")
-        place += int(size)
-    if not raw.startswith(b"end of trees", place):
+        index += int(size)
+    if not raw.startswith(b"end of trees", index):
         raise WillNotLoad("lightgbm: the text ends before 'end of trees'; expected: a complete file")
     return (raw[: sizes.start()] + raw[sizes.end() :]).decode("utf-8")

@@ -66,13 +66,13 @@ class PyfuncScorer(Scorer):
         return scores
 
     def labels(self) -> Mapping[float, str]:
-        """The labels that the trainer, or `parameters.classes`, gave the places."""
+        """The labels that the trainer, or `parameters.classes`, gave the class indexes."""
         return self._answers.labels
 
     def _answer(self, fed: Any, rows: int) -> npt.NDArray[np.float64]:
         found = self._chosen(self._model.predict(fed))
         if found.dtype.kind in "OUST" and self._answers.classes is not None:
-            found = _places(found, self._answers.classes)
+            found = _indexes(found, self._answers.classes)
         scores = self._answers.scores(found)
         if scores.shape != (rows,):
             raise ValueError(
@@ -81,7 +81,7 @@ class PyfuncScorer(Scorer):
         return scores
 
     def _chosen(self, answer: Any) -> npt.NDArray[Any]:
-        """The one output of several, by name or place."""
+        """The one output of several, by name or index."""
         if self._output is not None:
             answer = answer[self._output]
         if self._column is not None and hasattr(answer, "columns"):  # each column of a DataFrame keeps its type
@@ -159,9 +159,9 @@ def _columns_of(answer: Any) -> str:
     return "no columns with names" if names is None else f"columns {', '.join(str(name) for name in names)}"
 
 
-def _places(labels: npt.NDArray[Any], classes: tuple[str, ...]) -> npt.NDArray[np.float64]:
-    """The place of each label among the classes, in the shape of the labels."""
-    known = {name: float(place) for place, name in enumerate(classes)}
+def _indexes(labels: npt.NDArray[Any], classes: tuple[str, ...]) -> npt.NDArray[np.float64]:
+    """The index of each label among the classes, in the shape of the labels."""
+    known = {name: float(index) for index, name in enumerate(classes)}
     unknown = sorted({str(label) for label in labels.ravel()} - set(known))
     if unknown:
         raise ValueError(f"the model answers {unknown[0]!r}; allowed: {', '.join(classes)}")

@@ -141,12 +141,12 @@ def _described(folder: Path, manifest: Manifest) -> tuple[str, Any]:
 def _ours(described: Any, root: str, manifest: Manifest) -> _Found | None:
     """The flavour that is one of ours, with its files; None if the model is something else."""
     for flavour, (kind, key) in OURS.items():
-        place = described.flavors.get(flavour, {}).get(key)
-        if isinstance(place, str):
+        data_path = described.flavors.get(flavour, {}).get(key)
+        if isinstance(data_path, str):
             files = {
                 path: digest
                 for path, digest in manifest.files.items()
-                if path in payload_files(manifest) and (path + "/").startswith(f"{root}{place}".rstrip("/") + "/")
+                if path in payload_files(manifest) and (path + "/").startswith(f"{root}{data_path}".rstrip("/") + "/")
             }
             return _Found(flavour, replace(manifest, scorer=kind, files=files))
     return None

@@ -31,7 +31,7 @@ _NANOSECONDS = range(-(2**63) // 1000 + 1, 2**63 // 1000)
 _UNSIGNED: Mapping[ColumnKind, str] = {"number": "float64", "integer": "int64", "boolean": "bool", "string": "str"}
 
 
-class Column(NamedTuple):
+class SignatureColumn(NamedTuple):
     """One input as the model reads it. `optional`: a record without it has no such column."""
 
     entry: Input
@@ -81,10 +81,10 @@ class SignedInputs:
         A null among integers or booleans changes the type of a whole column of pandas: so it stands apart, and
         rows without it are read as they are alone.
         """
-        shifting = [place for place, column in enumerate(self.columns) if column.dtype.kind in "iub"]
+        shifting = [cast for cast, column in zip(casts, self.columns, strict=True) if column.dtype.kind in "iub"]
         patterns = np.zeros((len(rows), len(shifting)), np.bool_)
-        for index, place in enumerate(shifting):
-            patterns[:, index] = casts[place].nulls[rows]
+        for index, cast in enumerate(shifting):
+            patterns[:, index] = cast.nulls[rows]
         kinds, of_row = np.unique(patterns, axis=0, return_inverse=True)
         for number in range(len(kinds)):
             picked = rows[of_row.ravel() == number]
@@ -105,10 +105,10 @@ class SignedInputs:
         return frame
 
 
-def _read_schema(schema: Any, manifest: Manifest) -> tuple[str, list[Column]]:
+def _read_schema(schema: Any, manifest: Manifest) -> tuple[str, list[SignatureColumn]]:
     """The layout, and the manifest's inputs with the types that they are cast to."""
     if schema is None:
-        return "frame", [Column(entry, np.dtype(_UNSIGNED[entry.type]), False) for entry in manifest.inputs]
+        return "frame", [SignatureColumn(entry, np.dtype(_UNSIGNED[entry.type]), False) for entry in manifest.inputs]
     if schema.is_tensor_spec():
         return _read_tensors(schema, manifest)
     specs = list(schema.inputs)
@@ -123,11 +123,11 @@ def _read_schema(schema: Any, manifest: Manifest) -> tuple[str, list[Column]]:
         if to_numpy is None or spec.type.name == "binary":
             found = getattr(spec.type, "name", spec.type)
             raise WillNotLoad(f"mlflow: input {entry.name!r} is {found} in the signature; expected: one plain value")
-        columns.append(Column(entry, to_numpy(), not spec.required))
+        columns.append(SignatureColumn(entry, to_numpy(), not spec.required))
     return "frame", columns
 
 
-def _read_tensors(schema: Any, manifest: Manifest) -> tuple[str, list[Column]]:
+def _read_tensors(schema: Any, manifest: Manifest) -> tuple[str, list[SignatureColumn]]:
     allowed: tuple[tuple[int, ...], ...]
     if schema.has_input_names():
         by_name = {spec.name: spec for spec in schema.inputs}
@@ -138,11 +138,12 @@ def _read_tensors(schema: Any, manifest: Manifest) -> tuple[str, list[Column]]:
         if tuple(spec.shape) not in allowed:
             listed = " or ".join(str(shape) for shape in allowed)
             raise WillNotLoad(f"mlflow: a tensor of the signature has shape {tuple(spec.shape)}; {wants(listed)}")
-    columns = [Column(entry, np.dtype(spec.type), False) for entry, spec in zip(manifest.inputs, specs, strict=True)]
+    pairs = zip(manifest.inputs, specs, strict=True)
+    columns = [SignatureColumn(entry, np.dtype(spec.type), False) for entry, spec in pairs]
     return "tensors" if schema.has_input_names() else "matrix", columns
 
 
-def _check(column: Column, signed: bool, layout: str) -> None:
+def _check(column: SignatureColumn, signed: bool, layout: str) -> None:
     """Refuse an input that the signature's type can never be read from, or whose nulls it cannot hold."""
     entry, dtype = column.entry, column.dtype
     reads = _READS.get(dtype.kind, ())

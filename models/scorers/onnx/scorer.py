@@ -110,8 +110,8 @@ class OnnxScorer(Scorer):
             return self._run(feeds)
         parts = []
         for start in range(0, rows, self._rows):
-            places = np.minimum(np.arange(start, start + self._rows), rows - 1)
-            parts.append(self._run({name: values[places] for name, values in feeds.items()}))
+            indexes = np.minimum(np.arange(start, start + self._rows), rows - 1)
+            parts.append(self._run({name: values[indexes] for name, values in feeds.items()}))
         return np.concatenate(parts)[:rows]
 
     def labels(self) -> Mapping[float, str]:

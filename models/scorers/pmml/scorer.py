@@ -26,7 +26,7 @@ class PmmlScorer(Scorer):
 
     Fields are fed by name, record by record; a null is left out, which is a missing value to the evaluator.
     Output `probability` is the output field with the probability of `output.positive`; `regression` is the
-    predicted value; `class` the place of the predicted value among the target's values (or
+    predicted value; `class` the index of the predicted value among the target's values (or
     `parameters.classes`), or with `parameters.most_probable` that of the greatest probability. A classifier
     that declares no such output fields is asked for the evaluator's own. `parameters.output` names another
     field. What the evaluator does not answer (a missing value it has no rule for, an invalid one) is NaN.
@@ -63,7 +63,7 @@ class PmmlScorer(Scorer):
 
     def labels(self) -> Mapping[float, str]:
         """The target's values, or `parameters.classes`."""
-        return {float(place): label for place, label in enumerate(self._classes)}
+        return {float(index): label for index, label in enumerate(self._classes)}
 
     def close(self) -> None:
         """Let the virtual machine have the model's memory back."""
@@ -124,40 +124,40 @@ def _answer(model: Any, manifest: Manifest) -> Callable[[Mapping[str, Any]], flo
         fields = [field.name for field in model.outputFields]
         if named not in fields:
             raise WillNotLoad(f"pmml: parameters.output {named!r}; allowed: {', '.join(fields) or 'none'}")
-        return _number_or_place(str(named), classes if manifest.output.kind == "class" else [])
+        return _number_or_index(str(named), classes if manifest.output.kind == "class" else [])
     if most_probable:
-        return _place_of_greatest(model, manifest, classes)
+        return _index_of_greatest(model, manifest, classes)
     if manifest.output.kind == "probability" and str(model.functionName) != "regression":
-        return _number_or_place(_probability_field(model, manifest, classes), [])
+        return _number_or_index(_probability_field(model, manifest, classes), [])
     found = _fields(model, "predictedValue", classifies=manifest.output.kind == "class")
     if len(found) != 1:
         raise WillNotLoad(f"pmml: output fields {_listed(model)}; expected: {_one('the predicted value')}")
-    return _number_or_place(found[0].name, classes if manifest.output.kind == "class" else [])
+    return _number_or_index(found[0].name, classes if manifest.output.kind == "class" else [])
 
 
 def _classes(model: Any, manifest: Manifest) -> list[str]:
     return [_label(each) for each in manifest.parameters.get("classes", model.classes)]
 
 
-def _number_or_place(field: str, classes: list[str]) -> Callable[[Mapping[str, Any]], float]:
-    """The number in a field; where there are `classes`, the place of the one in the field."""
-    places = {label: float(place) for place, label in enumerate(classes)}
+def _number_or_index(field: str, classes: list[str]) -> Callable[[Mapping[str, Any]], float]:
+    """The number in a field; where there are `classes`, the index of the one in the field."""
+    indexes = {label: float(index) for index, label in enumerate(classes)}
 
     def read(answer: Mapping[str, Any]) -> float:
         value = answer.get(field)
         if value is None:
             return float("nan")
-        if not places:
+        if not indexes:
             return float(value)
-        if _label(value) not in places:
-            raise ValueError(f"the model answered class {_label(value)!r}; allowed: {', '.join(places)}")
-        return places[_label(value)]
+        if _label(value) not in indexes:
+            raise ValueError(f"the model answered class {_label(value)!r}; allowed: {', '.join(indexes)}")
+        return indexes[_label(value)]
 
     return read
 
 
-def _place_of_greatest(model: Any, manifest: Manifest, classes: list[str]) -> Callable[[Mapping[str, Any]], float]:
-    """The place of the class with the greatest probability, the first of equals; NaN unless there are all."""
+def _index_of_greatest(model: Any, manifest: Manifest, classes: list[str]) -> Callable[[Mapping[str, Any]], float]:
+    """The index of the class with the greatest probability, the first of equals; NaN unless all are given."""
     if manifest.parameters["most_probable"] is not True or manifest.output.kind != "class":
         given = manifest.parameters["most_probable"]
         raise WillNotLoad(f"pmml: parameters.most_probable {given!r}; expected: true, for output class")

@@ -118,7 +118,7 @@ def _allows(entry: str, address: Address) -> bool:
     return fits and address.scheme in schemes and found["port"] in (None, str(address.port))
 
 
-def secret(name: str, place: str, environ: Mapping[str, str]) -> Secret:
+def secret(name: str, key: str, environ: Mapping[str, str]) -> Secret:
     """The value of an environment variable that a manifest names.
 
     Raises:
@@ -126,9 +126,9 @@ def secret(name: str, place: str, environ: Mapping[str, str]) -> Secret:
     """
     value = environ.get(name, "")
     if not value:
-        raise WillNotLoad(f"{place}: environment variable {name} is not set; expected: one with the secret")
+        raise WillNotLoad(f"{key}: environment variable {name} is not set; expected: one with the secret")
     if not value.isprintable() or not value.isascii():
-        raise WillNotLoad(f"{place}: environment variable {name} holds control or non-ASCII characters; expected: none")
+        raise WillNotLoad(f"{key}: environment variable {name} holds control or non-ASCII characters; expected: none")
     return Secret(value)
 
 

@@ -40,17 +40,17 @@ class Calls:
 
     Args:
         circuit: of this server.
-        places: as many requests as may be under way at once, shared by all versions on the server.
+        slots: as many requests as may be under way at once, shared by all versions on the server.
         timeout_s: for one attempt.
         deadline_s: for one request with all its attempts and pauses.
         pace: clock, sleep and randomness.
     """
 
     def __init__(
-        self, circuit: Circuit, places: threading.Semaphore, timeout_s: float, deadline_s: float, pace: Pace
+        self, circuit: Circuit, slots: threading.Semaphore, timeout_s: float, deadline_s: float, pace: Pace
     ) -> None:
         self._circuit = circuit
-        self._places = places
+        self._slots = slots
         self._timeout_s = timeout_s
         self._deadline_s = deadline_s
         self._pace = pace
@@ -113,13 +113,13 @@ class Calls:
 
     def _within_bound(self, attempt: Callable[[float], Answer], ends_at: float) -> Answer:
         remaining = ends_at - self._pace.clock()
-        if not self._places.acquire(timeout=max(remaining, 0.001)):
+        if not self._slots.acquire(timeout=max(remaining, 0.001)):
             raise ServerUnavailable(f"no request of this process ended within {self._deadline_s:g} s")
         try:
             remaining = ends_at - self._pace.clock()
             return attempt(max(min(self._timeout_s, remaining), 0.001))
         finally:
-            self._places.release()
+            self._slots.release()
 
 
 def _failure(state: "tenacity.RetryCallState") -> CallFailed:
@@ -129,11 +129,11 @@ def _failure(state: "tenacity.RetryCallState") -> CallFailed:
     return raised
 
 
-_PLACES: dict[str, threading.Semaphore] = {}
+_SLOTS: dict[str, threading.Semaphore] = {}
 _LOCK = threading.Lock()
 
 
-def places_at(server: str, environ: Mapping[str, str] = os.environ) -> threading.Semaphore:
+def slots_at(server: str, environ: Mapping[str, str] = os.environ) -> threading.Semaphore:
     """The one semaphore of this process for a server; its size is the operator's HALFLIFE_REMOTE_CONCURRENCY.
 
     Raises:
@@ -143,4 +143,4 @@ def places_at(server: str, environ: Mapping[str, str] = os.environ) -> threading
     if not (text.isascii() and text.isdigit() and 1 <= int(text) <= 1024):
         raise WillNotLoad(f"{CONCURRENCY} is {text!r}; allowed: a whole number from 1 to 1024")
     with _LOCK:
-        return _PLACES.setdefault(server, threading.Semaphore(int(text)))
+        return _SLOTS.setdefault(server, threading.Semaphore(int(text)))

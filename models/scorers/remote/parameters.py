@@ -22,7 +22,7 @@ class Parameters:
     """Settings of a remote scorer; times in seconds, sizes in bytes.
 
     `headers` and `tls` map to names of environment variables. `column` picks one of several values per row,
-    None lets the output's kind decide. `place` is that of `output.positive` among `classes`, or the position
+    None lets the output's kind decide. `positive_index` is that of `output.positive` among `classes`, or the position
     that it is, where no `column` is stated.
     """
 
@@ -40,7 +40,7 @@ class Parameters:
     output: str = ""
     column: int | None = None
     classes: Sequence[str] = ()
-    place: int | None = None
+    positive_index: int | None = None
     headers: Mapping[str, str] = field(default_factory=dict)
     tls: Mapping[str, str] = field(default_factory=dict)
     connect_timeout_s: float = 2.0
@@ -80,13 +80,13 @@ def parse_parameters(
     for key in sorted(set(required) - document.keys()):
         raise InvalidManifest(f"parameters.{key}", MISSING, f"the {key} at the server, which {manifest.scorer!r} needs")
     address = parse_address(document.pop("url"), schemes)
-    place = None if "column" in document else _place(manifest, document.get("classes", ()))
-    parameters = Parameters(address=address, place=place, **document)
+    positive_index = None if "column" in document else _positive_index(manifest, document.get("classes", ()))
+    parameters = Parameters(address=address, positive_index=positive_index, **document)
     _check_feed(manifest, parameters)
     return parameters
 
 
-def _place(manifest: Manifest, classes: Sequence[str]) -> int | None:
+def _positive_index(manifest: Manifest, classes: Sequence[str]) -> int | None:
     positive = manifest.output.positive
     if positive is None or manifest.output.kind != "probability":
         return None

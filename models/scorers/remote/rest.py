@@ -127,16 +127,16 @@ class RestClient:
         finally:
             answer.release_conn()
 
-    def _read(self, answer: Any, place: str, ends_at: float) -> bytes:
+    def _read(self, answer: Any, request: str, ends_at: float) -> bytes:
         if answer.headers.get("Content-Encoding", "identity").lower() != "identity":
-            raise AnswerMalformed(f"{place}: the answer is compressed; expected: identity, as asked for")
+            raise AnswerMalformed(f"{request}: the answer is compressed; expected: identity, as asked for")
         parts, size = [], 0
         while part := answer.read1(_CHUNK):
             size += len(part)
             if size > self._max_bytes:
-                raise AnswerMalformed(f"{place}: the answer is larger than {self._max_bytes} bytes")
+                raise AnswerMalformed(f"{request}: the answer is larger than {self._max_bytes} bytes")
             if self._clock() > ends_at:
-                raise ServerUnavailable(f"{place}: the answer did not end in time")
+                raise ServerUnavailable(f"{request}: the answer did not end in time")
             parts.append(part)
         return b"".join(parts)
 
@@ -145,7 +145,7 @@ class RestClient:
         self._pool.clear()
 
 
-def _not_reached(error: Exception, place: str) -> CallFailed:
+def _not_reached(error: Exception, request: str) -> CallFailed:
     import urllib3
 
     # Only what kind of failure it is: the text of these errors repeats addresses and, for some, headers.
@@ -153,9 +153,9 @@ def _not_reached(error: Exception, place: str) -> CallFailed:
     inner = error.__cause__ or error.__context__
     if inner is not None and not isinstance(inner, urllib3.exceptions.HTTPError):
         said = f"{said}: {_kind(inner)}"
-    said = f"{place}: {said}"
+    said = f"{request}: {said}"
     if isinstance(error, urllib3.exceptions.SSLError):
-        return RequestRefused(f"{place}: {reason(str(error))}")
+        return RequestRefused(f"{request}: {reason(str(error))}")
     return ServerUnavailable(said)
 
 

@@ -94,12 +94,12 @@ class RpcClient:
     def _failure(self, error: Any, method: str) -> CallFailed:
         code, details = error.code().name, error.details() or ""
         said = scrubbed(details, self._secrets.values())
-        place = f"{method.rsplit('/', 1)[-1]}: {code}: {said or 'no text'}"
+        message = f"{method.rsplit('/', 1)[-1]}: {code}: {said or 'no text'}"
         if code == "RESOURCE_EXHAUSTED" and "larger than max" in said:
-            return (RecordsRefused if said.startswith("SERVER") else AnswerMalformed)(place)
+            return (RecordsRefused if said.startswith("SERVER") else AnswerMalformed)(message)
         if code == "UNAVAILABLE" and _BAD_CERTIFICATE in details:
-            return RequestRefused(f"{place} {_BAD_CERTIFICATE}")
-        return _BY_CODE.get(code, RequestRefused)(place, _pushback_s(error))
+            return RequestRefused(f"{message} {_BAD_CERTIFICATE}")
+        return _BY_CODE.get(code, RequestRefused)(message, _pushback_s(error))
 
     def close(self) -> None:
         """Close the channel; calls under way are cancelled."""

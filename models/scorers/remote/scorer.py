@@ -16,7 +16,7 @@ from models.bundles.manifest import Manifest, Output
 from models.scorers.asking import outside
 from models.scorers.base import NotReady, PartlyScored, Scorer, WillNotLoad
 from models.scorers.remote.access import check_allowed
-from models.scorers.remote.calls import Calls, Pace, places_at
+from models.scorers.remote.calls import Calls, Pace, slots_at
 from models.scorers.remote.circuit import Circuit
 from models.scorers.remote.failures import CallFailed, ServerFailed
 from models.scorers.remote.halving import Failures, Halving, Scores, failed
@@ -24,7 +24,7 @@ from models.scorers.remote.parameters import Parameters, parse_parameters
 from schemas.reasons import in_words
 
 
-class Service(Protocol):
+class ModelService(Protocol):
     """One protocol to one model of one server; a call is one attempt. Thread-safe."""
 
     def check(self, timeout_s: float) -> None:
@@ -44,22 +44,24 @@ class RemoteScorer(Scorer, ABC):
     keys: ClassVar[frozenset[str]]
     required: ClassVar[tuple[str, ...]] = ()
 
-    def __init__(self, service: Service, manifest: Manifest, parameters: Parameters, pace: Pace | None = None) -> None:
+    def __init__(
+        self, service: ModelService, manifest: Manifest, parameters: Parameters, pace: Pace | None = None
+    ) -> None:
         pace = pace or Pace()
         self._service = service
         self._output = manifest.output
         named = () if parameters.column is not None else parameters.classes
-        self._labels = {float(place): label for place, label in enumerate(named)}
+        self._labels = {float(index): label for index, label in enumerate(named)}
         self._max_rows = parameters.max_rows
         server = parameters.address.server
         limits = {"failures": 3, "open_s": 10.0, **parameters.circuit}
         circuit = Circuit(server, int(limits["failures"]), limits["open_s"], pace.clock)
-        self._calls = Calls(circuit, places_at(server), parameters.timeout_s, parameters.deadline_s, pace)
+        self._calls = Calls(circuit, slots_at(server), parameters.timeout_s, parameters.deadline_s, pace)
         self._threads = ThreadPoolExecutor(parameters.concurrency, thread_name_prefix=f"remote-{manifest.version}")
 
     @classmethod
     @abstractmethod
-    def connect(cls, manifest: Manifest, parameters: Parameters) -> Service:
+    def connect(cls, manifest: Manifest, parameters: Parameters) -> ModelService:
         """Make the service; raises WillNotLoad, or CallFailed where the server has to be asked."""
 
     @classmethod
@@ -88,7 +90,7 @@ class RemoteScorer(Scorer, ABC):
         return cls(service, manifest, parameters, pace)
 
     @classmethod
-    def _checked(cls, manifest: Manifest, parameters: Parameters) -> Service:
+    def _checked(cls, manifest: Manifest, parameters: Parameters) -> ModelService:
         service = cls.connect(manifest, parameters)
         try:
             service.check(parameters.timeout_s)
@@ -98,7 +100,7 @@ class RemoteScorer(Scorer, ABC):
         return service
 
     def labels(self) -> Mapping[float, str]:
-        """The labels that `parameters.classes` gives the places."""
+        """The labels that `parameters.classes` gives the class indexes."""
         return self._labels
 
     def score(self, batch: pa.RecordBatch) -> npt.NDArray[np.float64]:

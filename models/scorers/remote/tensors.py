@@ -47,7 +47,7 @@ class Feed:
         declared: what the server says of its inputs, datatype by name; may be empty.
 
     Raises:
-        WillNotLoad: an input has no place there, or its datatype would cut values off without a word.
+        WillNotLoad: the server's signature does not have an input, or its datatype would cut values off without a word.
     """
 
     def __init__(self, manifest: Manifest, parameters: Parameters, declared: Mapping[str, str]) -> None:
@@ -142,11 +142,11 @@ def array_of(values: object, what: str) -> npt.NDArray[np.float64]:
 
 
 def scores_of(
-    values: npt.NDArray[Any], rows: int, output: Output, column: int | None, place: int | None = None
+    values: npt.NDArray[Any], rows: int, output: Output, column: int | None, positive_index: int | None = None
 ) -> npt.NDArray[np.float64]:
     """One score per row, float64 of shape (rows,), from an answer of shape (rows,) or (rows, k).
 
-    Of several values per row `column` is taken, or for a probability the one at `place`; without them the
+    Of several values per row `column` is taken, or for a probability the one at `positive_index`; without them the
     second of two for a probability and the position of the greatest for a class. One value is the probability
     of the second of two classes, and so for a class the likelier one, unless it is whole: a label.
 
@@ -159,7 +159,7 @@ def scores_of(
         raise AnswerMalformed(f"the answer has shape {values.shape}; expected: ({rows},) or ({rows}, k)")
     answer = values.astype(np.float64)
     if column is None and (answer.ndim == 1 or answer.shape[1] == 1):
-        return _of_one(answer.reshape(rows), output, place)
+        return _of_one(answer.reshape(rows), output, positive_index)
     if answer.ndim == 1:
         answer = answer[:, np.newaxis]
     width = answer.shape[1]
@@ -168,7 +168,7 @@ def scores_of(
         best[np.isnan(answer).any(axis=1)] = np.nan
         return best
     usual = 1 if output.kind == "probability" and width == 2 else -1
-    chosen = place if column is None else column
+    chosen = positive_index if column is None else column
     taken = usual if chosen is None else chosen
     if not 0 <= taken < width:
         one = "one, or a positive class" if output.kind == "probability" else "one"
@@ -177,12 +177,12 @@ def scores_of(
     return answer[:, taken]
 
 
-def _of_one(answer: npt.NDArray[np.float64], output: Output, place: int | None) -> npt.NDArray[np.float64]:
+def _of_one(answer: npt.NDArray[np.float64], output: Output, positive_index: int | None) -> npt.NDArray[np.float64]:
     if output.kind == "class":
         return likelier(answer)
-    if place is not None and place > 1:
-        raise AnswerMalformed(f"the answer has 1 value per record; expected: a column {place}")
-    return 1.0 - answer if place == 0 else answer
+    if positive_index is not None and positive_index > 1:
+        raise AnswerMalformed(f"the answer has 1 value per record; expected: a column {positive_index}")
+    return 1.0 - answer if positive_index == 0 else answer
 
 
 def only(outputs: Mapping[str, Any], wanted: str) -> Any:

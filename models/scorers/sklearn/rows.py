@@ -11,11 +11,11 @@ from models.bundles.inputs import as_matrix
 from models.bundles.manifest import Input
 from schemas.columns import ZEROS
 
-Places = npt.NDArray[np.int64]
+Indexes = npt.NDArray[np.int64]
 
 
-def alike(batch: pa.RecordBatch) -> list[Places]:
-    """The places of the rows that have nulls in the same integers and booleans; n rows in one or more groups.
+def alike(batch: pa.RecordBatch) -> list[Indexes]:
+    """The indexes of the rows that have nulls in the same integers and booleans; n rows in one or more groups.
 
     NumPy and pandas have no null in these: a column with one becomes floats for all of its rows. Rows of nulls alone
     stand apart: IterativeImputer answers otherwise for a batch of them than for one among others.

@@ -34,7 +34,7 @@ class SklearnScorer(Scorer):
     `probability` is `predict_proba` of the positive class (the second of two where `output.positive` is null);
     `regression` is `predict`, or the `parameters.method` score_samples or decision_function; `class` is
     `predict`, for labels that are no numbers as the position in `classes_`. Of an estimator that answers with
-    several columns `parameters.column` names the place of one.
+    several columns `parameters.column` is the index of one.
     """
 
     kind = "sklearn"
@@ -46,10 +46,10 @@ class SklearnScorer(Scorer):
         self._kind = manifest.output.kind
         self._names = _feature_names(estimator, manifest)
         self._method = _method(estimator, manifest, given.get("method"))
-        self._column = _place(given.get("column"))
+        self._column = _index(given.get("column"))
         self._labels = self._chosen_labels()
-        self._positive = self._positive_place(manifest.output.positive)
-        self._classes = {label: float(place) for place, label in enumerate(self._labels)}
+        self._positive = self._positive_index(manifest.output.positive)
+        self._classes = {label: float(index) for index, label in enumerate(self._labels)}
         self._numeric = np.asarray(self._labels).dtype.kind in "biuf"
         nullable_texts = any(each.type == "string" and each.nullable for each in manifest.inputs)
         self._none_texts = nullable_texts and fitted_on_none(estimator)
@@ -80,15 +80,15 @@ class SklearnScorer(Scorer):
         if len(groups) == 1:
             return self._scores(batch)
         scores = np.empty(rows, dtype=np.float64)
-        for places in groups:
-            scores[places] = self._scores(batch.take(pa.array(places)))
+        for indexes in groups:
+            scores[indexes] = self._scores(batch.take(pa.array(indexes)))
         return scores
 
     def labels(self) -> Mapping[float, str]:
-        """`classes_`: by themselves where they are numbers and are the score, else by their places."""
+        """`classes_`: by themselves where they are numbers and are the score, else by their indexes."""
         if self._kind == "class" and self._numeric:
             return {float(label): str(label) for label in self._labels}
-        return {place: str(label) for label, place in self._classes.items()}
+        return {index: str(label) for label, index in self._classes.items()}
 
     def _scores(self, batch: pa.RecordBatch) -> npt.NDArray[np.float64]:
         """The scores of rows that are alike."""
@@ -125,7 +125,7 @@ class SklearnScorer(Scorer):
             raise WillNotLoad(f"sklearn: column {self._column} of {len(classes)} outputs; {wants(allowed)}")
         return list(np.asarray(classes[self._column]).tolist())
 
-    def _positive_place(self, positive: str | None) -> int:
+    def _positive_index(self, positive: str | None) -> int:
         if self._kind != "probability":
             return 0
         classes = [str(label) for label in self._labels]
@@ -188,7 +188,7 @@ def _method(estimator: Any, manifest: Manifest, named: object) -> str:
     return method
 
 
-def _place(column: object) -> int | None:
+def _index(column: object) -> int | None:
     if column is None:
         return None
     if isinstance(column, bool) or not isinstance(column, int) or column < 0:

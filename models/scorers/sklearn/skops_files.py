@@ -75,8 +75,8 @@ def _is_ufunc(name: str) -> bool:
     from scipy import special  # type: ignore[import-untyped]  # ships no types
 
     module, _, function = name.rpartition(".")
-    place = np if module == "numpy" else special if module.startswith("scipy.special") else None
-    return isinstance(getattr(place, function, None), np.ufunc)
+    library = np if module == "numpy" else special if module.startswith("scipy.special") else None
+    return isinstance(getattr(library, function, None), np.ufunc)
 
 
 def refused_parameters(found: Any) -> Iterator[str]:

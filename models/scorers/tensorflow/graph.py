@@ -146,10 +146,10 @@ def _captured_asset(graph: _Graph, function: Any, node: Any) -> str | None:
     arguments = [argument.name for argument in function.signature.input_arg]
     bound = graph.concrete[function.signature.name].bound_inputs
     given = node.input[1] if len(node.input) > 1 else ""
-    place = arguments.index(given) - (len(arguments) - len(bound)) if given in arguments else -1
-    if not 0 <= place < len(bound) or not 0 <= bound[place] < len(graph.objects):
+    index = arguments.index(given) - (len(arguments) - len(bound)) if given in arguments else -1
+    if not 0 <= index < len(bound) or not 0 <= bound[index] < len(graph.objects):
         return None
-    found = graph.objects[bound[place]]
+    found = graph.objects[bound[index]]
     if found.WhichOneof("kind") != "asset" or not 0 <= found.asset.asset_file_def_index < len(graph.assets):
         return None
     return str(graph.assets[found.asset.asset_file_def_index].filename)

@@ -71,7 +71,7 @@ class TensorflowScorer(Scorer):
         return of_filled(self._reading.scores(np.asarray(answer)), rows)
 
     def labels(self) -> Mapping[float, str]:
-        """The labels that `parameters.classes` gives the places."""
+        """The labels that `parameters.classes` gives the class indexes."""
         return self._reading.labels
 
     def _tensor(self, name: str, values: npt.NDArray[Any]) -> Any:

@@ -4,7 +4,7 @@ import argparse
 
 from models.store.access_log import AccessEntry
 from pipeline.command_line.parsing import Arguments, OneLineParser, add_store_options, day
-from pipeline.commands.models.place import find_place, say_if_absent
+from pipeline.commands.models.place import find_location, say_if_absent
 from pipeline.commands.output import exit_code, print_table
 from pipeline.reporting.printer import print_json
 
@@ -22,7 +22,7 @@ def access(arguments: Arguments) -> int:
 
 
 def _access(options: argparse.Namespace) -> None:
-    store = find_place(options).store
+    store = find_location(options).store
     scan = store.accesses(options.first_day, options.last_day)
     entries = [entry for entry in scan.entries if _wanted(entry, options)]
     if not scan.entries:

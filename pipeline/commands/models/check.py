@@ -11,7 +11,7 @@ from pipeline.command_line.parsing import (
     add_admission_options,
     add_store_options,
 )
-from pipeline.commands.models.place import admission_at, find_place, folder_admission, job_columns
+from pipeline.commands.models.place import admission_at, find_location, folder_admission, job_columns
 from pipeline.commands.output import Refused, exit_code
 from pipeline.reporting.printer import note, print_json, print_line
 
@@ -49,6 +49,6 @@ def _verdict(options: argparse.Namespace, columns: dict[str, str] | None) -> Ver
     folder = Path(options.bundle)
     if folder.is_dir() or "/" in options.bundle or not (options.store or options.job):
         return folder_admission(options, columns).check_folder(folder)
-    place = find_place(options)
-    place.store.record_access("check", options.by, version=options.bundle)
-    return admission_at(place, columns).check_version(options.bundle)
+    location = find_location(options)
+    location.store.record_access("check", options.by, version=options.bundle)
+    return admission_at(location, columns).check_version(options.bundle)

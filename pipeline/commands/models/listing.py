@@ -15,7 +15,7 @@ from models.store.store import ModelStore
 from models.store.withdrawals import Withdrawal
 from models.strict_json import parse_object
 from pipeline.command_line.parsing import Arguments, OneLineParser, add_actor_option, add_store_options, instant
-from pipeline.commands.models.place import find_place, say_if_absent
+from pipeline.commands.models.place import find_location, say_if_absent
 from pipeline.commands.output import exit_code, print_pairs, print_table
 from pipeline.reporting.printer import note, print_json
 from schemas import times
@@ -53,7 +53,7 @@ def show(arguments: Arguments) -> int:
 
 
 def _list(options: argparse.Namespace) -> None:
-    store = find_place(options).store
+    store = find_location(options).store
     with ThreadPoolExecutor(_READERS) as readers:
         versions, odd = store.scan_versions()
         found = list(readers.map(lambda version: _summary(store, version), versions))
@@ -111,7 +111,7 @@ def _summary(store: ModelStore, version: str) -> dict[str, Any]:
 
 
 def _timeline(options: argparse.Namespace) -> None:
-    store = find_place(options).store
+    store = find_location(options).store
     scan = store.scan_releases()
     if not scan.releases:
         say_if_absent(store)
@@ -152,7 +152,7 @@ def _row(release: Release, in_force: Release | None) -> list[object]:
 
 
 def _show(options: argparse.Namespace) -> None:
-    store = find_place(options).store
+    store = find_location(options).store
     # Written first: what cannot be put on record is not shown.
     store.record_access("show", options.by, version=options.version)
     manifest = store.read_manifest(options.version)
@@ -178,7 +178,7 @@ def _show(options: argparse.Namespace) -> None:
             ("output", " ".join(f"{name} {value}" for name, value in _output(manifest))),
             ("created by", manifest.created_by),
             *((name.replace("_", " "), _text(training.get(name))) for name in _TRAINING),
-            *((f"data {place}", _text(data)) for place, data in enumerate(training.get("data", ()), start=1)),
+            *((f"data {number}", _text(data)) for number, data in enumerate(training.get("data", ()), start=1)),
             *((f"quality {name}", _text(value)) for name, value in manifest.quality.items() if name != "by_segment"),
             ("made by", " ".join(f"{name} {found}" for name, found in manifest.libraries.items())),
             ("accepted here", " ".join(f"{name} {found}" for name, found in manifest.accepted_libraries.items())),

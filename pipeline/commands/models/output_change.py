@@ -20,7 +20,7 @@ class _Meaning:
     """What the scores of a version mean; `named` are the labels of its classes as its manifest has them."""
 
     version: str
-    place: str
+    role: str
     output: Output
     named: tuple[str, ...]
 
@@ -35,7 +35,7 @@ class _Meaning:
         kind, positive = self.output.kind, self.output.positive
         said = "the second class" if positive is None else repr(positive)
         of = "" if kind == "regression" and positive is None else f" (positive: {said})"
-        return f"output {kind}{of} of version {self.version!r}, {self.place},"
+        return f"output {kind}{of} of version {self.version!r}, {self.role},"
 
 
 def output_change(store: ModelStore, draft: Release, before: Release | None, labels: Labels) -> str | None:
@@ -54,14 +54,14 @@ def output_change(store: ModelStore, draft: Release, before: Release | None, lab
     roles += [(version, "a shadow") for version in draft.shadows]
     if before is not None:
         roles.append((before.champion, f"champion of release {before.sequence}, in force until then"))
-    found = [meaning for version, place in roles if (meaning := _meaning(store, version, place)) is not None]
+    found = [meaning for version, role in roles if (meaning := _meaning(store, version, role)) is not None]
     for other in found[1:]:
         if not _alike(found[0], other, labels):
             return f"{other} is not {found[0]}".removesuffix(",")
     return None
 
 
-def _meaning(store: ModelStore, version: str, place: str) -> _Meaning | None:
+def _meaning(store: ModelStore, version: str, role: str) -> _Meaning | None:
     """None of a version whose manifest is no valid one: no job will have it serve."""
     try:
         manifest = store.read_manifest(version)
@@ -69,7 +69,7 @@ def _meaning(store: ModelStore, version: str, place: str) -> _Meaning | None:
         return None
     stated = manifest.parameters.get("classes")
     named = tuple(map(str, stated)) if isinstance(stated, list) else ()
-    return _Meaning(version, place, manifest.output, named)
+    return _Meaning(version, role, manifest.output, named)
 
 
 def _alike(one: _Meaning, other: _Meaning, labels: Labels) -> bool:

@@ -1,4 +1,4 @@
-"""Where a verb works: a model's store, and what a job spec says about it."""
+"""The location of the model that a verb works on: its store, and what a job spec says about it."""
 
 import argparse
 from collections.abc import Mapping
@@ -17,7 +17,7 @@ from schemas.validation import MISSING, SpecError
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class ModelLocation:
     """The store of one model, and the job's settings for it (the defaults without a job, whose name is then null)."""
 
     store: ModelStore
@@ -56,8 +56,8 @@ def say_if_absent(store: ModelStore) -> None:
         note(f"note: no model {store.model!r} in {store.url}; {there}")
 
 
-def find_place(options: argparse.Namespace) -> Place:
-    """The place that `--store` and `--model`, or `--job`, name.
+def find_location(options: argparse.Namespace) -> ModelLocation:
+    """The model's location that `--store` and `--model`, or `--job`, name.
 
     Raises:
         SpecError: neither does, or the job spec is wrong.
@@ -72,7 +72,7 @@ def find_place(options: argparse.Namespace) -> Place:
     if str(store).startswith("memory:"):
         raise InvalidStoreUrl(f"store {store!r} ends with this process; expected: a path, s3://, gs:// or az:// URL")
     key = getattr(options, "trusted_key", None) or model.get("trusted_key")
-    return Place(
+    return ModelLocation(
         store=ModelStore(str(store), str(name)),
         poll_us=parse_duration_us(model.get("poll", DEFAULT_POLL)),
         allow_pickle=getattr(options, "allow_pickle", False) or model.get("allow_pickle", False),
@@ -87,16 +87,16 @@ def _admission_timeout_s(model: dict[str, Any]) -> float:
     return parse_duration_us(model.get("admission_timeout", DEFAULT_ADMISSION_TIMEOUT)) / 1e6
 
 
-def admission_at(place: Place, columns: dict[str, str] | None) -> Admission:
-    """The admission that a job at this place does."""
+def admission_at(location: ModelLocation, columns: dict[str, str] | None) -> Admission:
+    """The admission that a job with this model does."""
     return Admission(
-        place.store,
+        location.store,
         columns,
-        place.allow_pickle,
-        place.max_bytes,
-        place.trusted_key,
-        timeout_s=place.admission_timeout_s,
-        job=place.job,
+        location.allow_pickle,
+        location.max_bytes,
+        location.trusted_key,
+        timeout_s=location.admission_timeout_s,
+        job=location.job,
     )
 
 

@@ -21,7 +21,7 @@ from models.publishing.samples import read_sample
 from models.publishing.trainer import read_trainer
 from models.scorers import WillNotLoad
 from pipeline.command_line.parsing import Arguments
-from pipeline.commands.models.place import Place, admission_at, find_place, job_columns
+from pipeline.commands.models.place import ModelLocation, admission_at, find_location, job_columns
 from pipeline.commands.models.publish_options import SAID, PublishParser, values
 from pipeline.commands.output import Refused, exit_code, print_pairs
 from pipeline.reporting.printer import note, print_json
@@ -43,23 +43,23 @@ class _Outcome(NamedTuple):
 
 
 def _publish(options: argparse.Namespace) -> None:
-    place = find_place(options)
+    location = find_location(options)
     with temporary_folder("publish") as temporary:
         with _progress(f"building {options.path or options.scorer}"):
             try:
-                outcome = _built(options, place, temporary)
+                outcome = _built(options, location, temporary)
             except WillNotLoad as refusal:
                 _refuse(options, refusal.reason, str(refusal))
         built = outcome.built
         if outcome.refusal is not None:
             _refuse(options, *outcome.refusal)
-        with _progress(f"uploading to {place.store.url}"):
-            manifest = place.store.publish_bundle(built.folder)
+        with _progress(f"uploading to {location.store.url}"):
+            manifest = location.store.publish_bundle(built.folder)
         signed = (built.folder / SIGNATURE).is_file()
-        place.store.record_access(
+        location.store.record_access(
             "publish", options.by, version=manifest.version, digest=manifest.digest, signed=signed
         )
-        _report(options, place, replace(built, notes=(*built.notes, *outcome.warnings)), signed)
+        _report(options, location, replace(built, notes=(*built.notes, *outcome.warnings)), signed)
 
 
 def _refuse(options: argparse.Namespace, reason: str, detail: str) -> NoReturn:
@@ -69,19 +69,19 @@ def _refuse(options: argparse.Namespace, reason: str, detail: str) -> NoReturn:
     raise Refused(f"not published: {reason}: {detail}")
 
 
-def _built(options: argparse.Namespace, place: Place, temporary: Path) -> _Outcome:
+def _built(options: argparse.Namespace, location: ModelLocation, temporary: Path) -> _Outcome:
     """The bundle, complete and signed, and what admission here says of it."""
     bundle = temporary / "bundle"
     bundle.mkdir()
     if options.path is not None and (Path(options.path) / MANIFEST).is_file():
         built = _ready(options, bundle)
     else:
-        built = _new(options, place, temporary, bundle)
+        built = _new(options, location, temporary, bundle)
     if options.sign_key is not None:
         sign_folder(bundle, options.sign_key)
     if options.no_check:
         return _Outcome(built, None)
-    verdict = admission_at(place, job_columns(options)).check_folder(bundle)
+    verdict = admission_at(location, job_columns(options)).check_folder(bundle)
     refusal = None if verdict.reason is None else (verdict.reason, verdict.detail)
     return _Outcome(built, refusal, verdict.warnings)
 
@@ -97,20 +97,20 @@ def _ready(options: argparse.Namespace, bundle: Path) -> Built:
     return built
 
 
-def _new(options: argparse.Namespace, place: Place, temporary: Path, bundle: Path) -> Built:
+def _new(options: argparse.Namespace, location: ModelLocation, temporary: Path, bundle: Path) -> Built:
     if options.version is None:
         raise CannotPublish("--version is missing; expected: a name that the store does not have yet")
-    found = _found(options, place, temporary)
+    found = _found(options, location, temporary)
     texts = texts_among(found.description, options.inputs)
     rows = Rows(
         None if options.sample is None else read_sample(options.sample, texts),
         None if options.golden is None else read_trainer(options.golden, texts),
     )
     check = not options.no_check
-    return build_bundle(found, _statement(options, place), rows, bundle, place.allow_pickle, check)
+    return build_bundle(found, _statement(options, location), rows, bundle, location.allow_pickle, check)
 
 
-def _found(options: argparse.Namespace, place: Place, temporary: Path) -> FoundModel:
+def _found(options: argparse.Namespace, location: ModelLocation, temporary: Path) -> FoundModel:
     if options.path is None:
         if options.scorer is None:
             raise CannotPublish("PATH is missing; expected: a model, or --scorer KIND for a kind without files")
@@ -119,15 +119,15 @@ def _found(options: argparse.Namespace, place: Place, temporary: Path) -> FoundM
     if is_reference(options.path):
         (temporary / "registry").mkdir()
         path, provenance = fetch_registered(options.path, options.tracking_uri, temporary / "registry")
-    found = recognise(path, options.scorer, place.allow_pickle, values(options.settings_of_kind))
+    found = recognise(path, options.scorer, location.allow_pickle, values(options.settings_of_kind))
     if provenance == Provenance():
         return found
     return FoundModel(found.scorer, found.files, found.description, provenance)
 
 
-def _statement(options: argparse.Namespace, place: Place) -> Statement:
+def _statement(options: argparse.Namespace, location: ModelLocation) -> Statement:
     return Statement(
-        model=place.store.model,
+        model=location.store.model,
         version=options.version,
         created_by=options.created_by or options.by,
         inputs=options.inputs,
@@ -148,7 +148,7 @@ def _statement(options: argparse.Namespace, place: Place) -> Statement:
     )
 
 
-def _report(options: argparse.Namespace, place: Place, built: Built, signed: bool) -> None:
+def _report(options: argparse.Namespace, location: ModelLocation, built: Built, signed: bool) -> None:
     manifest = built.manifest
     if options.json:
         print_json(
@@ -158,7 +158,7 @@ def _report(options: argparse.Namespace, place: Place, built: Built, signed: boo
                 "version": manifest.version,
                 "digest": manifest.digest,
                 "scorer": manifest.scorer,
-                "store": place.store.url,
+                "store": location.store.url,
                 "files": len(manifest.files),
                 "golden_records": built.golden_rows,
                 "profile_rows": built.profile_rows,
@@ -170,7 +170,7 @@ def _report(options: argparse.Namespace, place: Place, built: Built, signed: boo
         return
     print_pairs(
         [
-            ("published", f"{manifest.model} {manifest.version} in {place.store.url}"),
+            ("published", f"{manifest.model} {manifest.version} in {location.store.url}"),
             ("digest", manifest.digest),
             ("golden records", built.golden_rows or None),
             ("profile of", f"{built.profile_rows} rows" if built.profile_rows else None),

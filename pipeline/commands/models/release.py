@@ -22,7 +22,7 @@ from pipeline.command_line.parsing import (
 )
 from pipeline.commands.models.clocks import clock_findings
 from pipeline.commands.models.output_change import ACCEPTED, output_change
-from pipeline.commands.models.place import Place, admission_at, find_place, job_columns
+from pipeline.commands.models.place import ModelLocation, admission_at, find_location, job_columns
 from pipeline.commands.output import Refused, exit_code, print_pairs
 from pipeline.reporting.printer import note, print_json
 from schemas import times
@@ -85,11 +85,11 @@ def add_when_and_how(parser: argparse.ArgumentParser) -> None:
     add_store_options(parser)
 
 
-def start_us(options: argparse.Namespace, place: Place) -> int:
+def start_us(options: argparse.Namespace, location: ModelLocation) -> int:
     """The event time from which a release serves, microseconds since 1970."""
     if options.effective_from is not None:
         return int(options.effective_from)
-    return times.now_us() + 2 * int(options.poll or place.poll_us)
+    return times.now_us() + 2 * int(options.poll or location.poll_us)
 
 
 def evidence_of(text: str, options: argparse.Namespace, accepted: str = "") -> str:
@@ -98,53 +98,57 @@ def evidence_of(text: str, options: argparse.Namespace, accepted: str = "") -> s
 
 
 def _release(options: argparse.Namespace) -> None:
-    place = find_place(options)
-    history = place.store.releases()
+    location = find_location(options)
+    history = location.store.releases()
     split_on = options.split_on or "event_id"
-    draft = place.store.draft_release(
+    draft = location.store.draft_release(
         champion=options.champion,
         challengers=options.challengers,
         shadows=options.shadows,
-        effective_from_us=start_us(options, place),
+        effective_from_us=start_us(options, location),
         split_on=split_on,
         salt=options.salt or _salt(history, options.challengers, split_on),
         by=options.by,
         reason=options.reason,
         evidence=evidence_of(options.evidence, options, ACCEPTED if options.accept_output_change else ""),
     )
-    admission = None if options.no_check else admission_at(place, job_columns(options))
+    admission = None if options.no_check else admission_at(location, job_columns(options))
     if not options.accept_output_change:
-        _refuse_output_change(options, place, draft, history, admission)
+        _refuse_output_change(options, location, draft, history, admission)
     if admission is not None:
         refusal = checked_release(admission, draft)
         if refusal is not None:
             refuse(options, "released", refusal)
         # Trying the versions may have taken minutes: every worker is still to know the release before its time.
-        draft = replace(draft, effective_from_us=start_us(options, place), at_us=times.now_us())
+        draft = replace(draft, effective_from_us=start_us(options, location), at_us=times.now_us())
     began_us = times.now_us()
-    written = place.store.append(draft)
-    clocks = clock_findings(place.store, history, written, began_us, times.now_us())
-    record(options, place, "release", written)
-    _refuse_withdrawn_meanwhile(place, written)
+    written = location.store.append(draft)
+    clocks = clock_findings(location.store, history, written, began_us, times.now_us())
+    record(options, location, "release", written)
+    _refuse_withdrawn_meanwhile(location, written)
     follows = taken_over_by([*history, written], written)
     say(options, written, {"taken_over_by": told(follows), "clocks": clocks})
 
 
-def _refuse_withdrawn_meanwhile(place: Place, written: Release) -> None:
+def _refuse_withdrawn_meanwhile(location: ModelLocation, written: Release) -> None:
     """A version that is withdrawn at the same moment: whoever withdraws reads the releases again, and so is this one.
 
     Raises:
         StoreError: one was, or is about to be.
     """
     for version in written.versions:
-        withdrawal = place.store.withdrawal(version)
+        withdrawal = location.store.withdrawal(version)
         if withdrawal is not None:
             found = f"release {written.sequence} is written, but its version {version!r} {withdrawal}"
             raise StoreError(f"{found}; unless halflife models list still has it, release another version")
 
 
 def _refuse_output_change(
-    options: argparse.Namespace, place: Place, draft: Release, history: list[Release], admission: Admission | None
+    options: argparse.Namespace,
+    location: ModelLocation,
+    draft: Release,
+    history: list[Release],
+    admission: Admission | None,
 ) -> None:
     """End the verb with 1 where scores would change their meaning without anybody having said so."""
 
@@ -152,7 +156,7 @@ def _refuse_output_change(
         return () if admission is None else admission.check_version(version).labels
 
     before = release_in_force(history, draft.effective_from_us)
-    found = output_change(place.store, draft, before, labels)
+    found = output_change(location.store, draft, before, labels)
     if found is None:
         return
     detail = f"{found}; expected: the same output and positive class, or --accept_output_change"
@@ -179,10 +183,10 @@ def refuse(options: argparse.Namespace, what: str, verdict: Verdict) -> NoReturn
     )
 
 
-def record(options: argparse.Namespace, place: Place, action: str, written: Release) -> None:
+def record(options: argparse.Namespace, location: ModelLocation, action: str, written: Release) -> None:
     """The entry of the access log for a release."""
     versions = ",".join(written.versions)
-    place.store.record_access(action, options.by, release=written.sequence, versions=versions, reason=written.reason)
+    location.store.record_access(action, options.by, release=written.sequence, versions=versions, reason=written.reason)
 
 
 def told(release: Release | None) -> dict[str, Any] | None:

@@ -12,7 +12,7 @@ from models.releases.rollbacks import Past, rollback_evidence
 from models.releases.timeline import taken_over_by
 from pipeline.command_line.parsing import Arguments, OneLineParser, positive
 from pipeline.commands.models.clocks import clock_findings
-from pipeline.commands.models.place import Place, admission_at, find_place, job_columns
+from pipeline.commands.models.place import ModelLocation, admission_at, find_location, job_columns
 from pipeline.commands.models.release import (
     add_when_and_how,
     checked_release,
@@ -46,27 +46,27 @@ def rollback(arguments: Arguments) -> int:
 
 
 def _rollback(options: argparse.Namespace) -> None:
-    place = find_place(options)
-    history = place.store.releases()
+    location = find_location(options)
+    history = location.store.releases()
     if not history:
-        raise StoreError(f"{place.store.url}: {place.store.model!r} has no release to go back from")
+        raise StoreError(f"{location.store.url}: {location.store.model!r} has no release to go back from")
     now_us = times.now_us()
     # A rollback that is to begin later undoes what will be in force then.
     past = Past(history, max(now_us, options.effective_from or now_us))
-    admission = None if options.no_check else admission_at(place, job_columns(options))
+    admission = None if options.no_check else admission_at(location, job_columns(options))
     target, skipped = _target(options, past, admission)
-    begin_us = start_us(options, place)
-    main = _main(options, place, past, target, begin_us)
+    begin_us = start_us(options, location)
+    main = _main(options, location, past, target, begin_us)
     # Nothing that is scheduled may bring back what is undone: from now on, or from a time that is given.
     after_us = now_us if options.effective_from is None else begin_us
     scheduled = [] if options.keep_scheduled else past.scheduled(begin_us, after_us, target)
     began_us = times.now_us()
-    written = [place.store.append(main)]
-    clocks = clock_findings(place.store, history, written[0], began_us, times.now_us())
+    written = [location.store.append(main)]
+    clocks = clock_findings(location.store, history, written[0], began_us, times.now_us())
     for each in scheduled:
-        written.append(_neutralise(options, place, each, target, written))
+        written.append(_neutralise(options, location, each, target, written))
     for each in written:
-        record(options, place, "rollback", each)
+        record(options, location, "rollback", each)
     _report(options, written, scheduled, skipped, [*history, *written], clocks)
 
 
@@ -97,10 +97,10 @@ def _target(
     raise StoreError(f"{first}; expected: --to SEQUENCE, or halflife models release")
 
 
-def _main(options: argparse.Namespace, place: Place, past: Past, target: Release, begin_us: int) -> Release:
+def _main(options: argparse.Namespace, location: ModelLocation, past: Past, target: Release, begin_us: int) -> Release:
     """What repeats the target."""
     undone = past.in_force.sequence
-    return place.store.draft_release(
+    return location.store.draft_release(
         champion=target.champion,
         challengers=target.challengers,
         shadows=target.shadows,
@@ -114,7 +114,7 @@ def _main(options: argparse.Namespace, place: Place, past: Past, target: Release
 
 
 def _neutralise(
-    options: argparse.Namespace, place: Place, scheduled: Release, target: Release, written: list[Release]
+    options: argparse.Namespace, location: ModelLocation, scheduled: Release, target: Release, written: list[Release]
 ) -> Release:
     """One more release at the time of a scheduled one, with the roles of the rollback.
 
@@ -129,7 +129,7 @@ def _neutralise(
         evidence=evidence_of(rollback_evidence(target, scheduled), options),
     )
     try:
-        return place.store.append(draft)
+        return location.store.append(draft)
     except StoreError as error:
         done = ", ".join(str(each.sequence) for each in written)
         again = f"halflife models rollback --to {target.sequence}"

@@ -3,7 +3,7 @@
 import argparse
 
 from pipeline.command_line.parsing import Arguments, OneLineParser, add_actor_option, add_store_options
-from pipeline.commands.models.place import find_place
+from pipeline.commands.models.place import find_location
 from pipeline.commands.output import exit_code, print_pairs
 from pipeline.reporting.printer import note, print_json
 
@@ -22,7 +22,7 @@ def withdraw(arguments: Arguments) -> int:
 
 
 def _withdraw(options: argparse.Namespace) -> None:
-    store = find_place(options).store
+    store = find_location(options).store
     for sequence in store.scan_releases().broken:
         note(f"release {sequence} cannot be read, so nobody knows whether it names {options.version!r}: jobs skip it")
     found = store.withdraw(options.version, options.by, options.reason)

@@ -37,7 +37,7 @@ class TableAddress:
         return f"projects/{self.project}/datasets/{self.dataset}/tables/{self.table}/streams/_default"
 
 
-def table_address(uri: str, place: str) -> TableAddress:
+def table_address(uri: str, spec_path: str) -> TableAddress:
     """The table of a URI; a sink's sub-folder is a table of its own, its name behind an underscore.
 
     Raises:
@@ -46,7 +46,7 @@ def table_address(uri: str, place: str) -> TableAddress:
     parts = urlsplit(uri)
     words = parts.netloc.rsplit(".", 2)
     if len(words) != 3 or parts.query or parts.fragment:
-        raise SpecError(place, uri, _FORM)
+        raise SpecError(spec_path, uri, _FORM)
     project, dataset, table = words[0], words[1], "_".join([words[2], *filter(None, parts.path.split("/"))])
     for name, form, allowed in (
         (project, GOOGLE_PROJECT, "the id of a project"),
@@ -54,5 +54,5 @@ def table_address(uri: str, place: str) -> TableAddress:
         (table, _TABLE, "a table of letters, digits, underscores and hyphens"),
     ):
         if not form.fullmatch(name):
-            raise SpecError(place, name, allowed)
+            raise SpecError(spec_path, name, allowed)
     return TableAddress(project, dataset, table)

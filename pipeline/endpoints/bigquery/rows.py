@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pipeline.endpoints.bigquery.schema import NULLABLE, REPEATED, Column
+from pipeline.endpoints.bigquery.schema import NULLABLE, REPEATED, BigQueryColumn
 
 _TYPES = {
     "BOOLEAN": pa.bool_(),
@@ -22,35 +22,35 @@ _TYPES = {
 }
 
 
-def arrow_schema_of(columns: Sequence[Column]) -> pa.Schema:
+def arrow_schema_of(columns: Sequence[BigQueryColumn]) -> pa.Schema:
     """The Arrow schema of rows for such columns."""
     return pa.schema([_field(column) for column in columns])
 
 
-def _field(column: Column) -> pa.Field:
+def _field(column: BigQueryColumn) -> pa.Field:
     return pa.field(column.name, _type(column), column.mode == NULLABLE)
 
 
-def _type(column: Column) -> pa.DataType:
+def _type(column: BigQueryColumn) -> pa.DataType:
     single = pa.struct([_field(field) for field in column.fields]) if column.fields else _TYPES[column.kind]
     return pa.list_(pa.field("item", single, False)) if column.mode == REPEATED else single
 
 
-def rows_of(batch: pa.RecordBatch, columns: Sequence[Column]) -> pa.RecordBatch:
+def rows_of(batch: pa.RecordBatch, columns: Sequence[BigQueryColumn]) -> pa.RecordBatch:
     """The rows of a batch of the record whose columns these are: maps as lists of key and value, unions as structs
     with one member set, the one whose type the value has."""
     arrays = [_converted(batch.column(column.name), column) for column in columns]
     return pa.RecordBatch.from_arrays(arrays, schema=arrow_schema_of(columns))
 
 
-def _converted(array: pa.Array, column: Column) -> pa.Array:
+def _converted(array: pa.Array, column: BigQueryColumn) -> pa.Array:
     if pa.types.is_map(array.type):
         key, value = column.fields
         entries = [array.keys.cast(_type(key)), _converted(array.items, value)]
         pairs = pa.StructArray.from_arrays(entries, fields=[_field(key), _field(value)])
         return pa.ListArray.from_arrays(array.offsets, pairs, type=_type(column))
     if pa.types.is_list(array.type) and column.fields:
-        item = Column(column.name, column.kind, fields=column.fields)
+        item = BigQueryColumn(column.name, column.kind, fields=column.fields)
         return pa.ListArray.from_arrays(array.offsets, _converted(array.values, item), type=_type(column))
     if pa.types.is_union(array.type):
         return _member_struct(array, column)
@@ -61,7 +61,7 @@ def _converted(array: pa.Array, column: Column) -> pa.Array:
     return array.cast(_type(column))
 
 
-def _member_struct(array: pa.Array, column: Column) -> pa.Array:
+def _member_struct(array: pa.Array, column: BigQueryColumn) -> pa.Array:
     """A sparse union as a struct; where it holds its null branch, the struct is null."""
     kinds = array.type
     nulls = [kinds.type_codes[number] for number, field in enumerate(kinds) if pa.types.is_null(field.type)]

@@ -42,13 +42,13 @@ class UnsupportedSchema(UnusableData):
 
 
 @dataclass(frozen=True, slots=True)
-class Column:
+class BigQueryColumn:
     """One column: its BigQuery type and mode; `fields` of a RECORD."""
 
     name: str
     kind: str
     mode: str = REQUIRED
-    fields: tuple["Column", ...] = ()
+    fields: tuple["BigQueryColumn", ...] = ()
     description: str = ""
 
     def to_api(self) -> dict[str, Any]:
@@ -58,7 +58,7 @@ class Column:
         return {"name": self.name, "type": self.kind, "mode": self.mode, **inner, **described}
 
 
-def columns_of(avsc: str) -> tuple[Column, ...]:
+def columns_of(avsc: str) -> tuple[BigQueryColumn, ...]:
     """The columns of a record's Avro schema (JSON).
 
     Raises:
@@ -76,17 +76,17 @@ class _Converter:
     def __init__(self) -> None:
         self._named: dict[str, Mapping[str, Any]] = {}
 
-    def fields(self, record: Mapping[str, Any], path: str, above: tuple[str, ...]) -> tuple[Column, ...]:
+    def fields(self, record: Mapping[str, Any], path: str, above: tuple[str, ...]) -> tuple[BigQueryColumn, ...]:
         if record["name"] in above or len(above) >= _DEPTH:
             raise UnsupportedSchema(f"{path}: the record {record['name']!r} is nested in itself or too deeply")
         inside = (*above, record["name"])
         return tuple(self._field(field, f"{path}.{field['name']}".lstrip("."), inside) for field in record["fields"])
 
-    def _field(self, field: Mapping[str, Any], path: str, above: tuple[str, ...]) -> Column:
+    def _field(self, field: Mapping[str, Any], path: str, above: tuple[str, ...]) -> BigQueryColumn:
         column = self._column(field["name"], field["type"], path, above)
         return replace(column, description=field.get("doc", "")[:1024])
 
-    def _column(self, name: str, node: Any, path: str, above: tuple[str, ...]) -> Column:
+    def _column(self, name: str, node: Any, path: str, above: tuple[str, ...]) -> BigQueryColumn:
         if isinstance(node, list):
             return self._union(name, node, path, above)
         if isinstance(node, str):
@@ -94,9 +94,9 @@ class _Converter:
         elif "name" in node:
             self._named[node["name"]] = node
         make = _COMPOUND.get(node["type"])
-        return Column(name, _scalar(node, path)) if make is None else make(self, name, node, path, above)
+        return BigQueryColumn(name, _scalar(node, path)) if make is None else make(self, name, node, path, above)
 
-    def _union(self, name: str, branches: list[Any], path: str, above: tuple[str, ...]) -> Column:
+    def _union(self, name: str, branches: list[Any], path: str, above: tuple[str, ...]) -> BigQueryColumn:
         """Of null and one type: that type, nullable. Of several: a record with a nullable field for each."""
         kinds = [branch for branch in branches if branch != "null"]
         if not kinds:
@@ -111,23 +111,23 @@ class _Converter:
             for kind, node in zip(named, kinds, strict=True)
         ]
         members = tuple(field if field.mode == REPEATED else replace(field, mode=NULLABLE) for field in fields)
-        return Column(name, "RECORD", NULLABLE if "null" in branches else REQUIRED, members)
+        return BigQueryColumn(name, "RECORD", NULLABLE if "null" in branches else REQUIRED, members)
 
-    def _record(self, name: str, node: Mapping[str, Any], path: str, above: tuple[str, ...]) -> Column:
-        return Column(name, "RECORD", REQUIRED, self.fields(node, path, above))
+    def _record(self, name: str, node: Mapping[str, Any], path: str, above: tuple[str, ...]) -> BigQueryColumn:
+        return BigQueryColumn(name, "RECORD", REQUIRED, self.fields(node, path, above))
 
-    def _array(self, name: str, node: Mapping[str, Any], path: str, above: tuple[str, ...]) -> Column:
+    def _array(self, name: str, node: Mapping[str, Any], path: str, above: tuple[str, ...]) -> BigQueryColumn:
         item = self._column(name, node["items"], path, above)
         if item.mode == REPEATED:
             raise UnsupportedSchema(f"{path}: an array or map in an array is not allowed; expected: in a record in it")
         return replace(item, mode=REPEATED)
 
-    def _map(self, name: str, node: Mapping[str, Any], path: str, above: tuple[str, ...]) -> Column:
+    def _map(self, name: str, node: Mapping[str, Any], path: str, above: tuple[str, ...]) -> BigQueryColumn:
         value = self._column("value", node["values"], f"{path}.value", above)
-        return Column(name, "RECORD", REPEATED, (Column("key", "STRING"), value))
+        return BigQueryColumn(name, "RECORD", REPEATED, (BigQueryColumn("key", "STRING"), value))
 
 
-_COMPOUND: Mapping[Any, Callable[..., Column]] = {
+_COMPOUND: Mapping[Any, Callable[..., BigQueryColumn]] = {
     "record": _Converter._record,
     "array": _Converter._array,
     "map": _Converter._map,

@@ -8,7 +8,7 @@ from typing import Any
 from models.distribution import installing
 from models.errors import one_line
 from pipeline.endpoints.bigquery.address import TableAddress
-from pipeline.endpoints.bigquery.schema import NULLABLE, Column, columns_of
+from pipeline.endpoints.bigquery.schema import NULLABLE, BigQueryColumn, columns_of
 from pipeline.endpoints.errors import SinkUnwritable
 from schemas.records import avsc
 
@@ -26,49 +26,49 @@ class TableUnwritable(SinkUnwritable):
     """A table that cannot be made or does not fit the record; the message names it and what is wrong."""
 
 
-def ensure_table(address: TableAddress, record: str, place: str) -> None:
+def ensure_table(address: TableAddress, record: str, spec_path: str) -> None:
     """Creates the table of a record unless it is there; then its columns must fit.
 
     Raises:
         TableUnwritable: no access, no such dataset, a column that is absent or of another type or mode.
     """
     columns = columns_of(avsc(record))
-    with _asking(address, place) as client:
+    with _asking(address, spec_path) as client:
         table = client.create_table(_wanted(address, columns), exists_ok=True, timeout=_ANSWER_SECONDS)
-    _check_fits(table, columns, f"{place}: {address.public} does not fit {record}")
+    _check_fits(table, columns, f"{spec_path}: {address.public} does not fit {record}")
 
 
-def find_table(address: TableAddress, record: str, place: str) -> bool:
+def find_table(address: TableAddress, record: str, spec_path: str) -> bool:
     """Whether the table is there, and fits; False where `ensure_table` would create it. Raises `TableUnwritable`."""
     from google.api_core.exceptions import NotFound
 
-    with _asking(address, place) as client:
+    with _asking(address, spec_path) as client:
         try:
             table = client.get_table(address.name, timeout=_ANSWER_SECONDS)
         except NotFound:
             client.get_dataset(f"{address.project}.{address.dataset}", timeout=_ANSWER_SECONDS)
             return False
-    _check_fits(table, columns_of(avsc(record)), f"{place}: {address.public} does not fit {record}")
+    _check_fits(table, columns_of(avsc(record)), f"{spec_path}: {address.public} does not fit {record}")
     return True
 
 
 @contextmanager
-def _asking(address: TableAddress, place: str) -> Iterator[Any]:
+def _asking(address: TableAddress, spec_path: str) -> Iterator[Any]:
     """A client; what the service answers instead of doing it becomes `TableUnwritable`."""
     try:
         from google.api_core.exceptions import GoogleAPICallError
         from google.auth.exceptions import GoogleAuthError
     except ImportError as error:
-        raise TableUnwritable(f"{place}: {address.public}: {error}; {installing('gcp')}") from None
+        raise TableUnwritable(f"{spec_path}: {address.public}: {error}; {installing('gcp')}") from None
     try:
         with _client(address.project) as client:
             yield client
     except (GoogleAPICallError, GoogleAuthError) as error:
         reason = one_line(error)
-        raise TableUnwritable(f"{place}: {address.public} cannot be written: {reason}") from None
+        raise TableUnwritable(f"{spec_path}: {address.public} cannot be written: {reason}") from None
 
 
-def _check_fits(table: Any, columns: Sequence[Column], complaint: str) -> None:
+def _check_fits(table: Any, columns: Sequence[BigQueryColumn], complaint: str) -> None:
     problems = differences(columns, [field.to_api_repr() for field in table.schema])
     if problems:
         raise TableUnwritable(f"{complaint}: {'; '.join(problems[:5])}")
@@ -82,7 +82,7 @@ def _client(project: str) -> Any:
     return Client(project=project, credentials=credentials)
 
 
-def _wanted(address: TableAddress, columns: Sequence[Column]) -> Any:
+def _wanted(address: TableAddress, columns: Sequence[BigQueryColumn]) -> Any:
     from google.cloud.bigquery import SchemaField, Table, TimePartitioning
 
     table = Table(address.name, schema=[SchemaField.from_api_repr(column.to_api()) for column in columns])
@@ -94,7 +94,7 @@ def _wanted(address: TableAddress, columns: Sequence[Column]) -> Any:
     return table
 
 
-def differences(columns: Sequence[Column], found: Sequence[Any], path: str = "") -> list[str]:
+def differences(columns: Sequence[BigQueryColumn], found: Sequence[Any], path: str = "") -> list[str]:
     """What keeps rows of such columns out of a table with the fields `found` (REST form): one line each.
 
     A table may have more columns, if they are not required, and may be laxer in its modes.

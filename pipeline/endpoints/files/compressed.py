@@ -20,8 +20,8 @@ DAMAGE_BYTES = 16 * 1024 * 1024
 """Stored bytes of a damage that are kept for its dead letter."""
 
 
-class Damage(NamedTuple):
-    """A hole in what a file holds: its place in the stored file, what is wrong, and the first of the bytes there.
+class FileDamage(NamedTuple):
+    """A gap in what a file holds: its offset in the stored file, what is wrong, and the first of the bytes there.
 
     `cut`: the file ends too early; no byte in it need be wrong.
     """
@@ -72,7 +72,7 @@ class _Stored:
         return b"".join(pieces)
 
 
-def inflated(stream: IO[bytes], compression: Compression, sample: bool = False) -> Iterator[bytes | Damage]:
+def inflated(stream: IO[bytes], compression: Compression, sample: bool = False) -> Iterator[bytes | FileDamage]:
     """What a compressed file holds, in pieces of at most 1 MiB, with each damage where it stands between them.
 
     Members end to end and zeros between or behind them are read; an empty file holds nothing. Given out is: of a
@@ -100,7 +100,7 @@ def inflated(stream: IO[bytes], compression: Compression, sample: bool = False) 
 
 
 def _behind_zeros(stored: _Stored, at: int) -> int:
-    """The place of the next byte that is not zero, or the file's end: tapes and archives are filled up with zeros."""
+    """The offset of the next byte that is not zero, or the file's end: tapes and archives are padded with zeros."""
     while data := stored.at(at, _BUFFER):
         rest = data.lstrip(b"\0")
         at += len(data) - len(rest)
@@ -122,11 +122,11 @@ def _cut_by_zeros(stored: _Stored, member: _Member, end: int) -> _Member:
     return member._replace(gives=min(member.gives, zeros), why=why, cut=True)
 
 
-def _damage(stored: _Stored, member: _Member, gives: int, end: int) -> Damage:
+def _damage(stored: _Stored, member: _Member, gives: int, end: int) -> FileDamage:
     data = stored.between(gives, end)
     if member.cut and not stored.at(end, 1):
-        return Damage(gives, f"{member.why}: the file ends at byte {end}", data, cut=True)
-    return Damage(gives, member.why + (f"; reading goes on at byte {end}" if stored.at(end, 1) else ""), data)
+        return FileDamage(gives, f"{member.why}: the file ends at byte {end}", data, cut=True)
+    return FileDamage(gives, member.why + (f"; reading goes on at byte {end}" if stored.at(end, 1) else ""), data)
 
 
 def _steps(stored: _Stored, start: int, end: int | None = None) -> Iterator[bytes]:

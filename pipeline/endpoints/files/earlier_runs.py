@@ -100,10 +100,10 @@ def _check_one_format(folders: Sequence[SinkFolder]) -> None:
     """Raises `SpecError` if two sinks of the job write different formats into one folder."""
     first: dict[str, SinkFolder] = {}
     for folder in folders:
-        other = first.setdefault(_place(folder), folder)
+        other = first.setdefault(_location(folder), folder)
         if other.suffix != folder.suffix:
-            allowed = f"another folder than that of {other.place}, whose files are {other.suffix}"
-            raise SpecError(folder.place, folder.uri, allowed)
+            allowed = f"another folder than that of {other.spec_path}, whose files are {other.suffix}"
+            raise SpecError(folder.spec_path, folder.uri, allowed)
 
 
 def _check_suffix(found: FoundFile) -> None:
@@ -112,13 +112,13 @@ def _check_suffix(found: FoundFile) -> None:
     if not found.path.endswith(folder.suffix):
         there = f"the format of what {folder.uri} holds, such as {found.name}"
         allowed = f"{there}; or another folder, or --sinks replace where runs of this job wrote it"
-        raise SpecError(folder.place, folder.suffix.removeprefix("."), allowed)
+        raise SpecError(folder.spec_path, folder.suffix.removeprefix("."), allowed)
 
 
 def _say_not_looked_into(services: Sequence[SinkFolder], policy: SinkPolicy) -> None:
     if services:
-        places = ", ".join(dict.fromkeys(f"{each.place}: {each.uri.partition('?')[0]}" for each in services))
-        note(f"--sinks {policy} is about files; what topics and tables hold stays and is not looked at: {places}")
+        listed = ", ".join(dict.fromkeys(f"{each.spec_path}: {each.uri.partition('?')[0]}" for each in services))
+        note(f"--sinks {policy} is about files; what topics and tables hold stays and is not looked at: {listed}")
 
 
 def _say(replaced: Replaced, policy: SinkPolicy, job: str) -> None:
@@ -139,8 +139,8 @@ def _in_use(found: Sequence[FoundFile]) -> str:
     runs, first = _runs(found), found[0]
     whose = f" of {_count(len(runs), 'earlier run')}, {_named(runs)}" if runs else ""
     held = f"{_count(len(found), 'file')} of records{whose}, such as {first.name}"
-    new = f"{first.folder.place}: {first.folder.uri} is not new: the sinks hold {held}; expected: none (--sinks new)"
-    return f"{new}; next: name other folders, or use --sinks append or --sinks replace"
+    new = f"{first.folder.spec_path}: {first.folder.uri} is not new: the sinks hold {held}"
+    return f"{new}; expected: none (--sinks new); next: name other folders, or use --sinks append or --sinks replace"
 
 
 def _runs(found: Iterable[FoundFile]) -> list[str]:
@@ -157,14 +157,14 @@ def _count(number: int, what: str) -> str:
     return f"{number} {what}" if number == 1 else f"{number:,} {what}s"
 
 
-def _place(folder: SinkFolder) -> str:
+def _location(folder: SinkFolder) -> str:
     return beam_path(folder.uri).rstrip("/")
 
 
 def _distinct(folders: Sequence[SinkFolder]) -> list[SinkFolder]:
     """Each folder once; one that the audit shares is the audit's."""
-    by_place = {_place(folder): folder for folder in sorted(folders, key=lambda folder: folder.kept)}
-    return list(by_place.values())
+    by_location = {_location(folder): folder for folder in sorted(folders, key=lambda folder: folder.kept)}
+    return list(by_location.values())
 
 
 def _records_in(folder: SinkFolder, policy: SinkPolicy) -> list[FoundFile]:
@@ -174,7 +174,7 @@ def _records_in(folder: SinkFolder, policy: SinkPolicy) -> list[FoundFile]:
     except (OSError, ValueError) as error:
         if policy == SinkPolicy.APPEND:  # who may write there need not be one who may look
             return []
-        raise OSError(f"{folder.place}: {folder.uri} cannot be listed: {one_line(error)}") from None
+        raise OSError(f"{folder.spec_path}: {folder.uri} cannot be listed: {one_line(error)}") from None
     found = []
     for each in sorted(paths):
         name = each.rpartition("/")[2]

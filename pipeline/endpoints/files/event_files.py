@@ -8,7 +8,7 @@ import msgspec
 from apache_beam.io.tfrecordio import _TFRecordUtil
 
 from pipeline.endpoints.files import json_files
-from pipeline.endpoints.files.compressed import DAMAGE_BYTES, Damage, inflated
+from pipeline.endpoints.files.compressed import DAMAGE_BYTES, FileDamage, inflated
 from pipeline.endpoints.files.inflaters import Compression
 from pipeline.endpoints.files.json_files import Blocks, JsonFile, too_large
 from schemas.avro.files import ContainerReader
@@ -27,7 +27,7 @@ class EventFile:
     def __init__(self, stream: IO[bytes], compression: Compression | None, sample: bool = False) -> None:
         self._pieces = _plain(stream) if compression is None else inflated(stream, compression, sample)
         self._rest = b""
-        self._damage: Damage | None = None
+        self._damage: FileDamage | None = None
 
     def read(self, size: int, /) -> bytes:
         """At most `size` bytes; none at the end of a stretch."""
@@ -36,7 +36,7 @@ class EventFile:
             piece = next(self._pieces, None)
             if piece is None:
                 break
-            if isinstance(piece, Damage):
+            if isinstance(piece, FileDamage):
                 self._damage = piece
                 break
             pieces.append(piece)
@@ -45,13 +45,13 @@ class EventFile:
         self._rest = data[size:]
         return data[:size]
 
-    def damage(self) -> Damage | None:
+    def damage(self) -> FileDamage | None:
         """What ended the stretch that was read; None where the file ends. Reading goes on behind it."""
         found, self._damage = self._damage, None
         return found
 
 
-def _plain(stream: IO[bytes]) -> Iterator[bytes | Damage]:
+def _plain(stream: IO[bytes]) -> Iterator[bytes | FileDamage]:
     while piece := stream.read(_PIECE_BYTES):
         yield piece
 
@@ -72,7 +72,7 @@ def blocks_of(file: EventFile, path: str, format_name: str) -> Iterator[RawBlock
         yield _hole(path, damage, torn)
 
 
-def _hole(path: str, damage: Damage, torn: RawBlock | None) -> RawBlock:
+def _hole(path: str, damage: FileDamage, torn: RawBlock | None) -> RawBlock:
     """A damage as one block, with what it tore: that has no letter of its own."""
     if torn is None:
         return RawBlock(f"{path}@{damage.offset}", data=damage.data, error=damage.why)

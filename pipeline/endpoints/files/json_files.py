@@ -115,8 +115,8 @@ class JsonFile:
             objects, strays, end = _split(data)
             if objects:
                 yield RawBlock(f"{self._path}@{self._at}", records=tuple(objects))
-            for place, stray in strays:
-                yield RawBlock(f"{self._path}@{self._at + place}", data=stray, error=_STRAY)
+            for offset, stray in strays:
+                yield RawBlock(f"{self._path}@{self._at + offset}", data=stray, error=_STRAY)
             rest = data[end:]
             self._at += end
             over = len(rest) > MAX_RECORD_BYTES
@@ -143,7 +143,7 @@ def _sibling(rest: bytes) -> int:
 
 def _split(data: bytes) -> tuple[list[bytes], list[tuple[int, bytes]], int]:
     """The whole objects of the outermost level (or within an outermost array), what stands between them with its
-    place, and where the first that is not whole begins."""
+    offset, and where the first that is not whole begins."""
     objects, strays, end, depth, start = list[bytes](), list[tuple[int, bytes]](), 0, 0, 0
     for token in _TOKEN.finditer(data):
         sign = token[0]

@@ -13,7 +13,7 @@ from schemas.avro.files import read_metadata
 _JOB, _RUN = "halflife.job", "halflife.run"
 
 
-class Origin(NamedTuple):
+class RunOrigin(NamedTuple):
     """A job's name and the id of its run."""
 
     job: str
@@ -24,7 +24,7 @@ class Origin(NamedTuple):
         return {_JOB: self.job, _RUN: self.run}
 
 
-def origin_of(path: str) -> Origin | None:
+def origin_of(path: str) -> RunOrigin | None:
     """The run that wrote an Avro or Parquet file of any Beam file system; None if it does not say, or is neither.
 
     Raises:
@@ -36,7 +36,7 @@ def origin_of(path: str) -> Origin | None:
             job, run = said[_JOB.encode()].decode(), said[_RUN.encode()].decode()
         except (KeyError, ValueError, EOFError, OverflowError, pa.ArrowException):
             return None
-    return Origin(job, run)
+    return RunOrigin(job, run)
 
 
 def _parquet(stream: object) -> Mapping[bytes, bytes]:

@@ -59,8 +59,8 @@ def variable_of(value: str) -> str | None:
     return found.group(1) if found else None
 
 
-def kafka_address(uri: str, place: str) -> KafkaAddress:
-    """The topic of a URI; `place` is where it stands in the job spec.
+def kafka_address(uri: str, spec_path: str) -> KafkaAddress:
+    """The topic of a URI; `spec_path` is where it stands in the job spec.
 
     Dotted options (`security.protocol=SSL`) go to librdkafka; `config` names a file of such lines.
 
@@ -71,96 +71,97 @@ def kafka_address(uri: str, place: str) -> KafkaAddress:
     topic = parts.path.strip("/").replace("/", ".")  # a sink's sub-folder is a topic of its own
     hosts = parts.netloc.split(",")
     if "@" in parts.netloc:  # librdkafka would take it for a part of the host's name, and print it
-        raise SpecError(place, Absent("a user in the URI"), "sasl.username=NAME and sasl.password=${NAME}, a variable")
+        expected = "sasl.username=NAME and sasl.password=${NAME}, a variable"
+        raise SpecError(spec_path, Absent("a user in the URI"), expected)
     if not topic or any(not host.rpartition(":")[2].isdigit() or not host.rpartition(":")[0] for host in hosts):
-        raise SpecError(place, uri, _FORM)
+        raise SpecError(spec_path, uri, _FORM)
     address = KafkaAddress(parts.netloc, topic)
     for name, value in parse_qsl(parts.query, keep_blank_values=True):
-        address = _with_option(address, name, value, f"{place}?{name}")
+        address = _with_option(address, name, value, f"{spec_path}?{name}")
     if address.start == COMMITTED and address.group is None:
-        raise SpecError(f"{place}?start", COMMITTED, "together with group, whose offsets were committed")
+        raise SpecError(f"{spec_path}?start", COMMITTED, "together with group, whose offsets were committed")
     if address.registry and address.schema:
-        raise SpecError(f"{place}?schema", Absent("given besides registry"), "one of the two")
+        raise SpecError(f"{spec_path}?schema", Absent("given besides registry"), "one of the two")
     return address
 
 
-def _with_option(address: KafkaAddress, name: str, value: str, place: str) -> KafkaAddress:
+def _with_option(address: KafkaAddress, name: str, value: str, spec_path: str) -> KafkaAddress:
     if name == "config":
-        return replace(address, client=address.client + _properties(_read(value, place), place))
+        return replace(address, client=address.client + _properties(_read(value, spec_path), spec_path))
     if name in _FIELDS:
         field, parse = _FIELDS[name]
-        return replace(address, **{field: parse(value, place)})
+        return replace(address, **{field: parse(value, spec_path)})
     if "." not in name:
-        raise SpecError(place, value, f"one of {', '.join([*_FIELDS, 'config'])}, or a dotted option of librdkafka")
-    return replace(address, client=(*address.client, (name, _not_in_clear(name, value, place))))
+        raise SpecError(spec_path, value, f"one of {', '.join([*_FIELDS, 'config'])}, or a dotted option of librdkafka")
+    return replace(address, client=(*address.client, (name, _not_in_clear(name, value, spec_path))))
 
 
-def _not_in_clear(name: str, value: str, place: str) -> str:
+def _not_in_clear(name: str, value: str, spec_path: str) -> str:
     if any(secret in name for secret in _SECRETS) and variable_of(value) is None:
-        raise SpecError(place, Absent("a secret in clear"), "${NAME}, an environment variable of the job's workers")
+        raise SpecError(spec_path, Absent("a secret in clear"), "${NAME}, an environment variable of the job's workers")
     return value
 
 
-def _start(value: str, place: str) -> str:
+def _start(value: str, spec_path: str) -> str:
     if value not in _STARTS:
         try:
             parse_time_us(value)
         except MalformedTime:
-            raise SpecError(place, value, f"{', '.join(_STARTS)} or an RFC 3339 time") from None
+            raise SpecError(spec_path, value, f"{', '.join(_STARTS)} or an RFC 3339 time") from None
     return value
 
 
-def _until(value: str, place: str) -> bool:
+def _until(value: str, spec_path: str) -> bool:
     if value != LATEST:
-        raise SpecError(place, value, LATEST)
+        raise SpecError(spec_path, value, LATEST)
     return True
 
 
-def _on_gap(value: str, place: str) -> str:
+def _on_gap(value: str, spec_path: str) -> str:
     if value not in (FAIL, WARN):
-        raise SpecError(place, value, f"{FAIL}, {WARN}")
+        raise SpecError(spec_path, value, f"{FAIL}, {WARN}")
     return value
 
 
-def _idle_after(value: str, place: str) -> int:
+def _idle_after(value: str, spec_path: str) -> int:
     try:
         return parse_duration_us(value)
     except (MalformedTime, ValueError):
-        raise SpecError(place, value, f"a duration such as {_IDLE_AFTER}") from None
+        raise SpecError(spec_path, value, f"a duration such as {_IDLE_AFTER}") from None
 
 
-def _registry(value: str, place: str) -> str:
+def _registry(value: str, spec_path: str) -> str:
     parts = urlsplit(value)
     if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment:
-        raise SpecError(place, value, "http(s)://host[:port][/path]")
+        raise SpecError(spec_path, value, "http(s)://host[:port][/path]")
     if "@" in parts.netloc:
-        raise SpecError(place, Absent("a user in the URL"), "registry_auth=${NAME}, a variable with user:password")
+        raise SpecError(spec_path, Absent("a user in the URL"), "registry_auth=${NAME}, a variable with user:password")
     return urlunsplit(parts).rstrip("/")
 
 
-def _read(path: str, place: str) -> str:
+def _read(path: str, spec_path: str) -> str:
     try:
         return Path(path).read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        raise SpecError(place, path, f"a readable file ({error})") from None
+        raise SpecError(spec_path, path, f"a readable file ({error})") from None
 
 
-def _schema(path: str, place: str) -> str:
-    text = _read(path, place)
+def _schema(path: str, spec_path: str) -> str:
+    text = _read(path, spec_path)
     try:
         vetted(text)
     except MalformedSchema as error:
-        raise SpecError(place, path, f"a file with the Avro schema of a record ({error})") from None
+        raise SpecError(spec_path, path, f"a file with the Avro schema of a record ({error})") from None
     return text
 
 
-def _properties(text: str, place: str) -> tuple[tuple[str, str], ...]:
+def _properties(text: str, spec_path: str) -> tuple[tuple[str, str], ...]:
     lines = [line.strip() for line in text.splitlines() if line.strip() and not line.lstrip().startswith("#")]
     pairs = [line.partition("=") for line in lines]
     if not all(separator for _, separator, _ in pairs):
-        raise SpecError(place, Absent("a line without ="), "lines of name=value")
+        raise SpecError(spec_path, Absent("a line without ="), "lines of name=value")
     settings = [(name.strip(), value.strip()) for name, _, value in pairs]
-    return tuple((name, _not_in_clear(name, value, f"{place}: {name}")) for name, value in settings)
+    return tuple((name, _not_in_clear(name, value, f"{spec_path}: {name}")) for name, value in settings)
 
 
 # What each option sets, and how it is read.
@@ -168,9 +169,9 @@ _FIELDS: Mapping[str, tuple[str, Callable[[str, str], Any]]] = {
     "start": ("start", _start),
     "until": ("bounded", _until),
     "on_gap": ("on_gap", _on_gap),
-    "group": ("group", lambda value, place: value or None),
+    "group": ("group", lambda value, spec_path: value or None),
     "idle_after": ("idle_after_us", _idle_after),
     "schema": ("schema", _schema),
     "registry": ("registry", _registry),
-    "registry_auth": ("registry_auth", lambda value, place: _not_in_clear("password", value, place)),
+    "registry_auth": ("registry_auth", lambda value, spec_path: _not_in_clear("password", value, spec_path)),
 }

@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from pipeline.endpoints.framing import framed
 from pipeline.endpoints.kafka.address import KafkaAddress
-from pipeline.endpoints.kafka.damage import Damage
+from pipeline.endpoints.kafka.damage import TopicDamage
 from pipeline.endpoints.kafka.readers import Record
 from pipeline.endpoints.kafka.registry import FRAME_BYTES, SchemaUnknown, number_of, schema_of
 from schemas import batches
@@ -22,7 +22,7 @@ _AHEAD_US = 60_000_000
 _NO_TIMES = np.array([], np.int64)
 
 
-class Polled(NamedTuple):
+class PolledBlocks(NamedTuple):
     """One poll: raw blocks, the earliest event time among them, the greatest of each partition (microseconds)."""
 
     blocks: list[RawBlock]
@@ -31,7 +31,7 @@ class Polled(NamedTuple):
     in_future: int
 
 
-def blocks_of(records: Sequence[Record], address: KafkaAddress, spec: EventsSpec, at_us: int) -> Polled:
+def blocks_of(records: Sequence[Record], address: KafkaAddress, spec: EventsSpec, at_us: int) -> PolledBlocks:
     """The records of a poll, blocks of each partition, and one with `error` for each record without a value or schema.
 
     The blocks are decoded: the event times in them are needed here, and what follows need not do it again.
@@ -57,7 +57,7 @@ def blocks_of(records: Sequence[Record], address: KafkaAddress, spec: EventsSpec
             greatest[partition] = int(believable.max())
     together = np.concatenate([_NO_TIMES, *all_times])
     in_future = int(np.count_nonzero(together > at_us + _AHEAD_US))
-    return Polled(blocks, int(together.min()) if len(together) else None, greatest, in_future)
+    return PolledBlocks(blocks, int(together.min()) if len(together) else None, greatest, in_future)
 
 
 def filled_blocks(records: Sequence[Record], address: KafkaAddress, format_name: str) -> list[RawBlock]:
@@ -100,7 +100,7 @@ def event_times_us(block: RawBlock, decoded: DecodedBlock, spec: EventsSpec, at_
     return _NO_TIMES if decoded.events is None else batches.times_us(decoded.events)
 
 
-def lost_records(damages: Sequence[Damage], address: KafkaAddress) -> Iterator[RawBlock]:
+def lost_records(damages: Sequence[TopicDamage], address: KafkaAddress) -> Iterator[RawBlock]:
     """A block with `error` for each record that the broker cannot give back; its bytes are not to be had."""
     for damage in damages:
         for offset in range(damage.first, damage.end):

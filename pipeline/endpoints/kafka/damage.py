@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 _ANSWER_SECONDS = 15.0
 
 
-class Damage(NamedTuple):
+class TopicDamage(NamedTuple):
     """Offsets of one partition, from `first` to before `end`, whose records nobody can read, and why."""
 
     partition: int

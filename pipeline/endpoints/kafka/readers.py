@@ -7,7 +7,7 @@ from typing import Any, NamedTuple, TypeVar
 
 from pipeline.endpoints.kafka.address import COMMITTED, EARLIEST, LATEST, KafkaAddress
 from pipeline.endpoints.kafka.client import TopicUnreadable, Troubles, consumer_settings, refused_setting
-from pipeline.endpoints.kafka.damage import Damage, end_of_damage, is_damage
+from pipeline.endpoints.kafka.damage import TopicDamage, end_of_damage, is_damage
 from schemas.times import parse_time_us
 
 _LOG = logging.getLogger(__name__)
@@ -46,7 +46,7 @@ class Arrived(NamedTuple):
 
     records: list[Record]
     skipped: int
-    damages: list[Damage]
+    damages: list[TopicDamage]
     gaps: list[Gap]
 
 
@@ -105,15 +105,15 @@ class TopicReader:
         found = self._committed(partitions) if start == COMMITTED else self._at_time(partitions, parse_time_us(start))
         # Nothing committed yet: from the beginning. No record as late as the time: from the end.
         instead = 0 if start == COMMITTED else 1
-        return {place: offset if offset >= 0 else self.bounds(place)[instead] for place, offset in found.items()}
+        return {one: offset if offset >= 0 else self.bounds(one)[instead] for one, offset in found.items()}
 
     def bounds(self, partition: int) -> tuple[int, int]:
         """The first offset kept and the one after the last. Raises `TopicUnreadable`."""
         from confluent_kafka import TopicPartition
 
-        place = TopicPartition(self.address.topic, partition)
+        topic_partition = TopicPartition(self.address.topic, partition)
         return self._answer(
-            lambda seconds: self._consumer.get_watermark_offsets(place, timeout=seconds),
+            lambda seconds: self._consumer.get_watermark_offsets(topic_partition, timeout=seconds),
             f"{self.address.public}[{partition}]",
         )
 
@@ -135,10 +135,10 @@ class TopicReader:
 
     @staticmethod
     def _offsets(found: list[Any], about: str) -> dict[int, int]:
-        for place in found:
-            if place.error is not None:
-                raise TopicUnreadable(f"{about}: {place.error.str()}")
-        return {place.partition: place.offset for place in found}
+        for answered in found:
+            if answered.error is not None:
+                raise TopicUnreadable(f"{about}: {answered.error.str()}")
+        return {answered.partition: answered.offset for answered in found}
 
     def seek(self, position: Mapping[int, int]) -> None:
         """Continues at these offsets, which costs nothing where it stands there already."""
@@ -211,7 +211,7 @@ class TopicReader:
         known = [damage for damage in damages if damage is not None]
         return Arrived(arrived, skipped, known, [gap for gap in gaps if gap.offsets])
 
-    def _damage(self, message: Any) -> Damage | None:
+    def _damage(self, message: Any) -> TopicDamage | None:
         """The records lost with a damaged batch, which are passed by; None where it must be tried again."""
         partition, batch = message.partition(), message.offset()
         first, (_, high) = max(self.position[partition], batch), self.bounds(partition)
@@ -223,7 +223,7 @@ class TopicReader:
             return None
         self.position[partition] = end
         reason = message.error().str()
-        return Damage(partition, first, end, reason) if end > first else None
+        return TopicDamage(partition, first, end, reason) if end > first else None
 
     def _gone(self, message: Any) -> Gap:
         """What lies between where this reader stands and the first offset that the broker still has."""
@@ -266,9 +266,9 @@ class TopicReader:
         from confluent_kafka import KafkaException, TopicPartition
 
         topic = self.address.topic
-        places = [TopicPartition(topic, partition, offset) for partition, offset in position.items()]
+        reached = [TopicPartition(topic, partition, offset) for partition, offset in position.items()]
         try:
-            self._consumer.commit(offsets=places, asynchronous=False)
+            self._consumer.commit(offsets=reached, asynchronous=False)
         except KafkaException as error:
             _LOG.warning("%s: offsets of group %s not committed: %s", self.address.public, self.address.group, error)
 

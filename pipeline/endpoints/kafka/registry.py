@@ -40,17 +40,17 @@ def schema_of(frame: bytes, address: KafkaAddress) -> str:
         RegistryUnreachable: nobody can say.
         TopicUnreadable: the registry refuses to.
     """
-    place = address.registry, number_of(frame)
-    if place not in _schemas:
-        asked_at, reason = _unknown.get(place, (-_FORGET_SECONDS, ""))
+    schema_id = address.registry, number_of(frame)
+    if schema_id not in _schemas:
+        asked_at, reason = _unknown.get(schema_id, (-_FORGET_SECONDS, ""))
         if time.monotonic() - asked_at < _FORGET_SECONDS:
             raise SchemaUnknown(reason)
         try:
-            _schemas[place] = _checked(_asked(address, f"schemas/ids/{place[1]}"), *place)
+            _schemas[schema_id] = _checked(_asked(address, f"schemas/ids/{schema_id[1]}"), *schema_id)
         except SchemaUnknown as error:
-            _unknown[place] = time.monotonic(), str(error)
+            _unknown[schema_id] = time.monotonic(), str(error)
             raise
-    return _schemas[place]
+    return _schemas[schema_id]
 
 
 def number_of(frame: bytes) -> int:

@@ -33,19 +33,19 @@ class TopicUnwritable(SinkUnwritable):
     """Records could not be delivered; the message names the topic and the broker's reason."""
 
 
-def check_topic_writable(address: KafkaAddress, place: str) -> None:
+def check_topic_writable(address: KafkaAddress, spec_path: str) -> None:
     """Raises `TopicUnwritable` unless the broker answers and has the topic."""
     from confluent_kafka import KafkaException
     from confluent_kafka.admin import AdminClient
 
     troubles, deadline = Troubles(address), time.monotonic() + _ANSWER_SECONDS
-    about, found = f"{place}: {address.public}", None
+    about, found = f"{spec_path}: {address.public}", None
     try:
         admin = AdminClient(client_settings(address) | {"error_cb": troubles.heard})
     except KafkaException as error:
         raise TopicUnwritable(f"{about}: {error.args[0].str()}") from None
     except TopicUnreadable as error:  # a secret that is not in the environment
-        raise TopicUnwritable(f"{place}: {error}") from None
+        raise TopicUnwritable(f"{spec_path}: {error}") from None
     while found is None:
         try:
             found = admin.list_topics(address.topic, timeout=_ASK_SECONDS)
@@ -74,7 +74,7 @@ def _letter_key(payload: bytes, detail: str) -> str:
     return hashlib.sha256(payload or detail.encode()).hexdigest()[:32]
 
 
-class Key(NamedTuple):
+class RecordKey(NamedTuple):
     """The columns that make a record's key, and how their values make it."""
 
     columns: tuple[str, ...]
@@ -86,13 +86,13 @@ class Key(NamedTuple):
 
 
 _OF_DRIFT = ("window_start", "window_end", "model", "version", "role", "segment", "column", "statistic")
-_SCORE = Key(("score_id",), str)
-KEYS: Mapping[str, Key] = {
+_SCORE = RecordKey(("score_id",), str)
+KEYS: Mapping[str, RecordKey] = {
     "Score": _SCORE,
     "Receipt": _SCORE,
-    "ModelEvent": Key(("model", "version", "release", "kind", "evidence"), _model_event_key),
-    "DriftStatistic": Key(_OF_DRIFT, _drift_key),
-    "DeadLetter": Key(("payload", "detail"), _letter_key),
+    "ModelEvent": RecordKey(("model", "version", "release", "kind", "evidence"), _model_event_key),
+    "DriftStatistic": RecordKey(_OF_DRIFT, _drift_key),
+    "DeadLetter": RecordKey(("payload", "detail"), _letter_key),
 }
 
 

@@ -15,7 +15,7 @@ from apache_beam.transforms.window import TimestampedValue
 from apache_beam.utils.timestamp import MIN_TIMESTAMP, Duration, Timestamp
 
 from pipeline.endpoints.kafka.address import EARLIEST, KafkaAddress
-from pipeline.endpoints.kafka.blocks import Polled, blocks_of, filled_blocks, lost_records
+from pipeline.endpoints.kafka.blocks import PolledBlocks, blocks_of, filled_blocks, lost_records
 from pipeline.endpoints.kafka.client import TopicUnreadable
 from pipeline.endpoints.kafka.pool import commit, shared_reader
 from pipeline.endpoints.kafka.progress import Offsets, TopicStretch, TopicTracker, TopicWatermarks
@@ -82,7 +82,7 @@ class _TopicFn(beam.DoFn, RestrictionProvider):
         until = restriction.start if restriction.until is None else restriction.until
         return max(sum(until.values()) - sum(restriction.start.values()), 1)
 
-    def _poll(self, reader: TopicReader, until: Offsets | None = None) -> Polled:
+    def _poll(self, reader: TopicReader, until: Offsets | None = None) -> PolledBlocks:
         seconds = _BUSY_POLL_SECONDS if self._busy else _POLL_SECONDS
         records, skipped, damages, gaps = reader.poll(_POLL_RECORDS, seconds)
         self._busy = len(records) >= _BUSY_RECORDS
@@ -103,8 +103,8 @@ def _report(gap: Gap, address: KafkaAddress) -> None:
     """Counts what was deleted before it was read, and says so. Raises `TopicUnreadable` where that fails the job."""
     if gap.offsets <= 0:
         return
-    place = f"{address.public}[{gap.partition}]"
-    said = f"{place}: {gap.offsets} records (offsets {gap.first} to {gap.end - 1}) were deleted before they were read"
+    where = f"{address.public}[{gap.partition}]"
+    said = f"{where}: {gap.offsets} records (offsets {gap.first} to {gap.end - 1}) were deleted before they were read"
     if address.gap_fails:
         raise TopicUnreadable(f"{said}; to go on without them: on_gap=warn in the topic's URI, or another start")
     _LOG.warning("%s; reading goes on at offset %d", said, gap.end)
@@ -168,7 +168,7 @@ class _ReadFn(_TopicFn):
         tracker.try_claim(until)  # an empty stretch is done too
 
 
-def stamped(polled: Polled, watermark: Timestamp | None) -> Iterator[TimestampedValue[RawBlock]]:
+def stamped(polled: PolledBlocks, watermark: Timestamp | None) -> Iterator[TimestampedValue[RawBlock]]:
     """The blocks at the earliest event time among them; those without one at the watermark."""
     if polled.earliest_us is None:
         at = MIN_TIMESTAMP if watermark is None else watermark

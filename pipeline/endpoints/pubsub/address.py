@@ -44,25 +44,25 @@ class PubsubAddress:
         return f"{SCHEME}://{self.project}/{self.kind}/{self.name}"
 
 
-def source_address(uri: str, place: str) -> PubsubAddress:
+def source_address(uri: str, spec_path: str) -> PubsubAddress:
     """The subscription that events come from, or the topic of a subscription that lives as long as the job.
 
     Raises:
         SpecError: no such form, an unknown option, no attribute with the event time, a schema that cannot be read.
     """
-    address = _address(uri, place, SUBSCRIPTIONS, _SOURCE_FORM)
+    address = _address(uri, spec_path, SUBSCRIPTIONS, _SOURCE_FORM)
     options = dict(parse_qsl(urlsplit(uri).query, keep_blank_values=True))
     for name, value in options.items():
         if name not in _OPTIONS:
-            raise SpecError(f"{place}?{name}", value, f"one of {', '.join(_OPTIONS)}")
+            raise SpecError(f"{spec_path}?{name}", value, f"one of {', '.join(_OPTIONS)}")
     for name in ("timestamp_attribute", "id_attribute"):
         if name in options and not _ATTRIBUTE.fullmatch(options[name]):
-            raise SpecError(f"{place}?{name}", options[name], "the name of an attribute, at most 256 characters")
+            raise SpecError(f"{spec_path}?{name}", options[name], "the name of an attribute, at most 256 characters")
     if "timestamp_attribute" not in options:
         # Publishing comes after the event: by the time of publishing every event would be behind the watermark.
         allowed = "the attribute with the event time, in RFC 3339 or milliseconds, from which the watermark is made"
-        raise SpecError(f"{place}?timestamp_attribute", Absent("not given"), allowed)
-    schema = _read(options["schema"], f"{place}?schema") if "schema" in options else ""
+        raise SpecError(f"{spec_path}?timestamp_attribute", Absent("not given"), allowed)
+    schema = _read(options["schema"], f"{spec_path}?schema") if "schema" in options else ""
     return PubsubAddress(
         address.project,
         address.kind,
@@ -73,11 +73,11 @@ def source_address(uri: str, place: str) -> PubsubAddress:
     )
 
 
-def sink_address(uri: str, place: str) -> PubsubAddress:
+def sink_address(uri: str, spec_path: str) -> PubsubAddress:
     """The topic that records go to; a sink's sub-folder is a topic of its own. Raises `SpecError`."""
-    address = _address(uri, place, TOPICS, _SINK_FORM)
+    address = _address(uri, spec_path, TOPICS, _SINK_FORM)
     if address.kind != TOPICS or urlsplit(uri).query:
-        raise SpecError(place, uri, _SINK_FORM)
+        raise SpecError(spec_path, uri, _SINK_FORM)
     return address
 
 
@@ -91,26 +91,26 @@ def check_events(events: Mapping[str, object], address: PubsubAddress) -> None:
         raise SpecError("events.columns", Absent("not given"), allowed)
 
 
-def _address(uri: str, place: str, kind: str, form: str) -> PubsubAddress:
+def _address(uri: str, spec_path: str, kind: str, form: str) -> PubsubAddress:
     parts = urlsplit(uri)
     words = parts.path.strip("/").split("/")
     if words[0] in (SUBSCRIPTIONS, TOPICS) and len(words) > 1:
         kind, words = words[0], words[1:]
     name = ".".join(words)
     if not GOOGLE_PROJECT.fullmatch(parts.netloc) or not name or parts.fragment:
-        raise SpecError(place, uri, form)
+        raise SpecError(spec_path, uri, form)
     if not _NAME.fullmatch(name):
-        raise SpecError(place, name, _NAME_FORM)
+        raise SpecError(spec_path, name, _NAME_FORM)
     return PubsubAddress(parts.netloc, kind, name)
 
 
-def _read(path: str, place: str) -> str:
+def _read(path: str, spec_path: str) -> str:
     try:
         with FileSystems.open(beam_path(path)) as stream:
             text = bytes(stream.read()).decode("utf-8")
         vetted(text)
     except MalformedSchema as error:
-        raise SpecError(place, path, f"a file with the Avro schema of a record ({error})") from None
+        raise SpecError(spec_path, path, f"a file with the Avro schema of a record ({error})") from None
     except (OSError, ValueError) as error:
-        raise SpecError(place, path, f"a readable file ({one_line(error)})") from None
+        raise SpecError(spec_path, path, f"a readable file ({one_line(error)})") from None
     return text

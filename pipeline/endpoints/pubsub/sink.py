@@ -21,19 +21,19 @@ _MOST_BYTES = 9_500_000
 _FILTERS = ("model", "version", "role", "kind", "stage")
 
 
-def check_writable(address: PubsubAddress, place: str) -> None:
+def check_writable(address: PubsubAddress, spec_path: str) -> None:
     """Raises `TopicUnwritable` unless the service has the topic and lets it be looked at."""
     try:
         from google.api_core.exceptions import GoogleAPICallError
         from google.auth.exceptions import GoogleAuthError
         from google.cloud.pubsub_v1 import PublisherClient
     except ImportError as error:
-        raise TopicUnwritable(f"{place}: {address.public}: {error}; {installing('gcp')}") from None
+        raise TopicUnwritable(f"{spec_path}: {address.public}: {error}; {installing('gcp')}") from None
     try:
         PublisherClient().get_topic(topic=address.path, timeout=_ANSWER_SECONDS)
     except (GoogleAPICallError, GoogleAuthError) as error:
         reason = one_line(error)
-        raise TopicUnwritable(f"{place}: {address.public} cannot be written: {reason}") from None
+        raise TopicUnwritable(f"{spec_path}: {address.public} cannot be written: {reason}") from None
 
 
 def attributes_of(row: Mapping[str, Any], record: str) -> dict[str, str]:

@@ -57,7 +57,7 @@ def flink_jars() -> Path:
 def job_server_jar() -> Path:
     """Beam's Flink job server in one jar, built by Maven, with a class of Beam mended (docs/flink.md).
 
-    Only for places that cannot fetch the one Beam downloads by itself.
+    Only for machines that cannot fetch the one Beam downloads by itself.
     """
     name = f"flink-job-server-{BEAM_RUNNER_VERSION}-{_digest(_HERE / 'jobserver')}"
     return _made(name, _build_job_server) / "flink-job-server.jar"

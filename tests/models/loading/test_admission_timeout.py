@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from models.admission.admission import Admission
-from models.admission.watcher import Polled, Progress, Watcher
+from models.admission.watcher import PolledReleases, Progress, Watcher
 from models.store.store import ModelStore
 from tests.models.loading.endless import looping_bundle
 from tests.models.loading.gated import MODEL, SECOND, START, GatedScorer, new_store, publish, spec_of
@@ -38,7 +38,7 @@ class Polling:
         self.admitted: list[int] = []
         self.refused: list[tuple[int | None, str]] = []
 
-    def until(self, sequence: int) -> Polled:
+    def until(self, sequence: int) -> PolledReleases:
         while True:
             polled = self._looking.poll(self.progress, START)
             self.progress = polled.progress

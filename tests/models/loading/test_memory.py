@@ -16,7 +16,7 @@ from sklearn.pipeline import make_pipeline
 from models.releases.release import AdmittedRelease, Release
 from models.releases.timeline import Timeline
 from models.serving.cache import ModelCache, ModelHandle
-from models.serving.choosing import Source
+from models.serving.choosing import ModelSource
 from models.serving.serving import Serving
 from models.store.store import ModelStore
 from tests.models.bundle_folders import NUMBERS, document, flights
@@ -47,7 +47,7 @@ def sizes_over_fifty_models(folder: Path) -> list[int]:
     """Resident bytes after each of the models was loaded and the one before it was let go."""
     store, cache = ModelStore(str(folder / "store"), MODEL), ModelCache()
     train(folder / "payload")
-    serving = Serving(Source(store.url, MODEL, False, waits=False, horizon_us=SECOND), cache)
+    serving = Serving(ModelSource(store.url, MODEL, False, waits=False, horizon_us=SECOND), cache)
     timeline: list[AdmittedRelease] = []
     sizes: list[int] = []
     for number in range(1, VERSIONS + 1):

@@ -11,7 +11,7 @@ import pytest
 from models.releases.release import AdmittedRelease, Challenger
 from models.releases.timeline import Timeline
 from models.serving.cache import ModelCache, ModelHandle
-from models.serving.choosing import Source
+from models.serving.choosing import ModelSource
 from models.serving.serving import Plan, Serving
 from models.store.store import ModelStore
 from tests.models.loading.gated import MODEL, SECOND, START, GatedScorer, new_store, publish, released, times
@@ -26,7 +26,7 @@ class Job:
     def __init__(self, waits: bool = False, horizon_s: float = HOUR) -> None:
         self.store, self.cache, self.digests = new_store(), ModelCache(), dict[str, str]()
         self.now_s = 10.0 * HOUR
-        source = Source(self.store.url, MODEL, False, waits, int(horizon_s * SECOND))
+        source = ModelSource(self.store.url, MODEL, False, waits, int(horizon_s * SECOND))
         self.serving = Serving(source, self.cache, lambda: START + int(self.now_s * SECOND), lambda: self.now_s)
 
     def publish(self, folder: Path, *versions: str) -> "Job":
@@ -147,7 +147,7 @@ def test_model_that_does_not_load_changes_nothing(tmp_path: Path, waits: bool) -
 def test_bundle_overwritten_after_its_release_does_not_serve(tmp_path: Path) -> None:
     job = Job()
     job.store = ModelStore(str(tmp_path / "store"), MODEL)
-    job.serving = Serving(Source(job.store.url, MODEL, False, False, HOUR * SECOND), job.cache)
+    job.serving = Serving(ModelSource(job.store.url, MODEL, False, False, HOUR * SECOND), job.cache)
     (tmp_path / "payload").mkdir()
     (tmp_path / "payload" / "weights").write_text("as published")
     job.publish(tmp_path / "payload", "v1", "v2")

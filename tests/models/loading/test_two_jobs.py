@@ -7,7 +7,7 @@ import pytest
 from models.releases.release import AdmittedRelease
 from models.releases.timeline import Timeline
 from models.serving.cache import HELD_FOR_S, ModelCache
-from models.serving.choosing import Source
+from models.serving.choosing import ModelSource
 from models.serving.serving import Serving
 from models.store.store import ModelStore
 from tests.models.loading.gated import MODEL, SECOND, START, GatedScorer, new_store, publish, released, times
@@ -30,7 +30,7 @@ class Two:
         self.first, self.second = self.job(), self.job()
 
     def job(self) -> Serving:
-        source = Source(self.store.url, MODEL, False, waits=False, horizon_us=SECOND)
+        source = ModelSource(self.store.url, MODEL, False, waits=False, horizon_us=SECOND)
         return Serving(source, self.cache, lambda: START + int(self.now_s * SECOND), lambda: self.now_s)
 
     def score(self, serving: Serving, day: float) -> None:

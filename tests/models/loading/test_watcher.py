@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from models.admission import watcher
-from models.admission.watcher import Polled, Progress, Watcher
+from models.admission.watcher import PolledReleases, Progress, Watcher
 from models.errors import StoreError
 from models.store.backends import Backend
 from models.store.store import ModelStore
@@ -27,11 +27,11 @@ def release(store: ModelStore, champion: str, **roles: Any) -> int:
     return store.append_release(champion=champion, effective_from_us=START, by="test", salt="s", **roles).sequence
 
 
-def admitted(polled: Polled) -> list[int]:
+def admitted(polled: PolledReleases) -> list[int]:
     return [entry.release.sequence for entry in polled.admitted]
 
 
-def refused(polled: Polled) -> list[tuple[int | None, str]]:
+def refused(polled: PolledReleases) -> list[tuple[int | None, str]]:
     return [(event.release, event.reason) for event in polled.events if event.kind == "refused"]
 
 

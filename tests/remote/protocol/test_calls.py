@@ -5,7 +5,7 @@ import threading
 import pytest
 
 from models.scorers.base import WillNotLoad
-from models.scorers.remote.calls import CONCURRENCY, Calls, places_at
+from models.scorers.remote.calls import CONCURRENCY, Calls, slots_at
 from models.scorers.remote.circuit import Circuit
 from models.scorers.remote.failures import (
     AnswerMalformed,
@@ -134,10 +134,10 @@ def test_a_bug_is_not_taken_for_a_failure_of_the_server(turned: Turned) -> None:
 @pytest.mark.parametrize("text", ["0", "1025", "many", "-1", "1.5", "²"])
 def test_the_operators_bound_must_be_a_number(text: str) -> None:
     with pytest.raises(WillNotLoad, match=f"{CONCURRENCY} is .* allowed: a whole number from 1 to 1024"):
-        places_at("http://elsewhere:1", {CONCURRENCY: text})
+        slots_at("http://elsewhere:1", {CONCURRENCY: text})
 
 
 def test_versions_on_one_server_share_its_places() -> None:
     environ = {CONCURRENCY: "1"}
-    assert places_at("http://shared:1", environ) is places_at("http://shared:1", environ)
-    assert places_at("http://shared:1", environ) is not places_at("http://shared:2", environ)
+    assert slots_at("http://shared:1", environ) is slots_at("http://shared:1", environ)
+    assert slots_at("http://shared:1", environ) is not slots_at("http://shared:2", environ)

@@ -20,8 +20,8 @@ from schemas.job import DriftSpec
 from schemas.records import arrow_schema
 from transforms.drift import measure_drift
 from transforms.drift.count_too_late import CountTooLate
-from transforms.drift.drift_groups import GroupCounts, Tally, count_pieces, dense, split_by_version
-from transforms.drift.drift_records import Origin, Pane, drift_records
+from transforms.drift.drift_groups import GroupCounts, Tally, count_windows, dense, split_by_version
+from transforms.drift.drift_records import DriftOrigin, Pane, drift_records
 from transforms.drift.drift_tally import TallyFn
 from transforms.drift.measure_drift import MeasureDrift
 from transforms.flow import metrics
@@ -222,8 +222,8 @@ def expected_records() -> list[dict[str, Any]]:
         profile = LOADER.load(version, digest)
         if profile is None:
             continue
-        for piece in count_pieces(profile, rows, SPEC.segments, HOUR):
-            origin = Origin(piece.window_start_us, piece.window_start_us + HOUR, 0, "m", version)
+        for piece in count_windows(profile, rows, SPEC.segments, HOUR):
+            origin = DriftOrigin(piece.window_start_us, piece.window_start_us + HOUR, 0, "m", version)
             tally = Tally()
             tally.add(piece.counts)
             records += drift_records(profile, [Pane(tally.sums(), origin)], SPEC).to_pylist()
@@ -259,7 +259,7 @@ def test_windows_must_be_whole_milliseconds() -> None:
 
 
 def counted(batch: pa.RecordBatch) -> GroupCounts:
-    (piece,) = count_pieces(PROFILE, batch, ("origin",), HOUR)
+    (piece,) = count_windows(PROFILE, batch, ("origin",), HOUR)
     return piece.counts
 
 

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from models.profiles import InvalidProfile, parse_profile
 from schemas.job import DriftSpec
-from transforms.drift.drift_groups import count_pieces
-from transforms.drift.drift_records import Origin, Pane, drift_records
+from transforms.drift.drift_groups import count_windows
+from transforms.drift.drift_records import DriftOrigin, Pane, drift_records
 
 SPEC = DriftSpec(3_600_000_000, 0, ("origin",), psi_threshold=0.2, ks_threshold=0.1)
 COUNTS = st.one_of(st.integers(0, 5), st.just(2**45))
@@ -65,7 +65,7 @@ def test_profile_that_is_read_can_be_measured(columns: list[dict[str, Any]]) -> 
         profile = parse_profile(json.dumps({"format": 1, "columns": ordered}).encode())
     except InvalidProfile:
         return
-    for piece in count_pieces(profile, rows(), SPEC.segments, SPEC.window_us):
-        records = drift_records(profile, [Pane(piece.counts, Origin(0, SPEC.window_us, 0, "m", "v"))], SPEC)
+    for piece in count_windows(profile, rows(), SPEC.segments, SPEC.window_us):
+        records = drift_records(profile, [Pane(piece.counts, DriftOrigin(0, SPEC.window_us, 0, "m", "v"))], SPEC)
         assert np.isfinite(records.column("value").to_numpy()).all()
         assert set(records.column("column").to_pylist()) <= {column["name"] for column in ordered}

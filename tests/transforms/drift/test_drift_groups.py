@@ -11,7 +11,7 @@ from models.profiles import build_profile, observe
 from transforms.drift.drift_groups import (
     GroupCounts,
     Tally,
-    count_pieces,
+    count_windows,
     decode_counts,
     dense,
     encode_counts,
@@ -62,7 +62,7 @@ def test_each_group_counts_its_own_rows() -> None:
     expected = expected_rows(BATCH)
     found = {
         (piece.window_start_us, *group): counts
-        for piece in count_pieces(PROFILE, BATCH, ("origin",), HOUR)
+        for piece in count_windows(PROFILE, BATCH, ("origin",), HOUR)
         for group, counts in zip(piece.counts.groups, dense(piece.counts), strict=True)
     }
     assert found.keys() == expected.keys()
@@ -71,7 +71,7 @@ def test_each_group_counts_its_own_rows() -> None:
 
 
 def test_each_piece_carries_a_time_inside_its_own_window() -> None:
-    pieces = list(count_pieces(PROFILE, BATCH, (), HOUR))
+    pieces = list(count_windows(PROFILE, BATCH, (), HOUR))
     assert sum(piece.rows for piece in pieces) == BATCH.num_rows
     assert [piece.window_start_us for piece in pieces] == [hour * HOUR for hour in range(-3, 3)]
     assert all(0 <= piece.latest_us - piece.window_start_us < HOUR for piece in pieces)
@@ -89,7 +89,7 @@ def same(left: GroupCounts, right: GroupCounts) -> bool:
 
 
 def whole_day(batch: pa.RecordBatch) -> list[GroupCounts]:
-    return [piece.counts for piece in count_pieces(PROFILE, batch, ("origin", "carrier"), 24 * HOUR)]
+    return [piece.counts for piece in count_windows(PROFILE, batch, ("origin", "carrier"), 24 * HOUR)]
 
 
 def test_sums_do_not_depend_on_order_or_grouping() -> None:
@@ -106,7 +106,7 @@ def test_an_empty_tally_adds_nothing() -> None:
 
 def test_counts_of_other_cells_do_not_add() -> None:
     other = build_profile(BATCH, ["score"])
-    pieces = [piece.counts for piece in count_pieces(other, BATCH, (), 24 * HOUR)]
+    pieces = [piece.counts for piece in count_windows(other, BATCH, (), 24 * HOUR)]
     with pytest.raises(ValueError, match="cells cannot be added; expected: "):
         added([*whole_day(BATCH), *pieces])
 

@@ -11,12 +11,12 @@ import pytest
 from models.profiles import build_profile
 from schemas.job import DriftSpec
 from schemas.records import arrow_schema, avsc
-from transforms.drift.drift_groups import GroupCounts, count_pieces
-from transforms.drift.drift_records import Origin, Pane, drift_records
+from transforms.drift.drift_groups import GroupCounts, count_windows
+from transforms.drift.drift_records import DriftOrigin, Pane, drift_records
 
 DAY = 86_400_000_000
 SPEC = DriftSpec(DAY, 0, ("origin",), psi_threshold=0.2, ks_threshold=0.1)
-ORIGIN = Origin(DAY, 2 * DAY, 3, "flight-delay", "v1")
+ORIGIN = DriftOrigin(DAY, 2 * DAY, 3, "flight-delay", "v1")
 RNG = np.random.default_rng(0)
 REFERENCE = pa.record_batch(
     {
@@ -39,7 +39,7 @@ def counted(rows: int = 900) -> GroupCounts:
             "origin": ["JFK"] * rows,
         }
     )
-    (piece,) = count_pieces(PROFILE, batch, ("origin",), DAY)
+    (piece,) = count_windows(PROFILE, batch, ("origin",), DAY)
     return piece.counts
 
 
@@ -86,7 +86,7 @@ def test_profile_without_numbers_has_psi_only() -> None:
     profile = build_profile(REFERENCE, ["origin"])
     batch = REFERENCE.append_column("__role", pa.array(["shadow"] * 4_000))
     batch = batch.append_column("__event_time", pa.array([0] * 4_000, pa.timestamp("us", "UTC")))
-    (piece,) = count_pieces(profile, batch, (), DAY)
+    (piece,) = count_windows(profile, batch, (), DAY)
     records = drift_records(profile, [Pane(piece.counts, ORIGIN)], SPEC)
     assert records["statistic"].to_pylist() == ["psi"]
     assert records["value"].to_pylist() == pytest.approx([0.0], abs=1e-12)

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.preflight.serving import Serving
+from pipeline.preflight.serving import ServingChecks
 from schemas.job import ModelSpec
 from tests.pipeline.commands.commands import Models
 
@@ -40,7 +40,7 @@ def test_doctor_advises_another_version(models: Models) -> None:
     (Path(models.url) / "late" / "versions" / "v1" / "manifest.json").unlink()
     models.store._backend.create("late/withdrawn/v1.json", b'{"by": "ann", "reason": "wrong labels"}')
     spec = ModelSpec(models.model, models.url, 1_000_000, False, 2**30)
-    [found] = [each for each in Serving(spec, None, None, False, 0, "job").check() if each.check == "version v1"]
+    [found] = [each for each in ServingChecks(spec, None, None, False, 0, "job").check() if each.check == "version v1"]
     assert "version 'v1' of 'late' was withdrawn by ann: wrong labels" in found.found
     assert found.change == "release another version"
 

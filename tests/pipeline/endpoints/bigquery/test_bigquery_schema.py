@@ -7,19 +7,19 @@ from typing import Any
 import pytest
 from google.cloud.bigquery import SchemaField
 
-from pipeline.endpoints.bigquery.schema import Column, UnsupportedSchema, columns_of
+from pipeline.endpoints.bigquery.schema import BigQueryColumn, UnsupportedSchema, columns_of
 from schemas.records import RECORDS, avsc
 
 MICROS = {"type": "long", "logicalType": "timestamp-micros"}
 REASON = {"type": "record", "name": "Reason", "fields": [{"name": "feature", "type": "string"}]}
 
 
-def column(node: Any) -> Column:
+def column(node: Any) -> BigQueryColumn:
     (made,) = columns_of(json.dumps({"type": "record", "name": "R", "fields": [{"name": "x", "type": node}]}))
     return made
 
 
-def shape(made: Column) -> Any:
+def shape(made: BigQueryColumn) -> Any:
     inner = tuple(shape(field) for field in made.fields)
     return (made.name, made.kind, made.mode, inner) if inner else (made.name, made.kind, made.mode)
 
