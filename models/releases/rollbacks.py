@@ -39,7 +39,7 @@ class Past:
     def __init__(self, releases: Iterable[Release], now_us: int) -> None:
         self._ordered = serving_order(releases)
         self._by_sequence = {release.sequence: release for release in self._ordered}
-        self._places = {release.sequence: place for place, release in enumerate(self._ordered)}
+        self._positions = {release.sequence: position for position, release in enumerate(self._ordered)}
         neutralised = (_number(_NEUTRALISES, release) for release in self._ordered)
         self._neutralised = frozenset(sequence for sequence in neutralised if sequence is not None)
         begun = [each for each in self._ordered if each.effective_from_us <= now_us or self._is_rollback(each)]
@@ -62,12 +62,12 @@ class Past:
 
     def earlier(self) -> Iterator[Release]:
         """The releases before the one in force, the last first; each once, and none that was never to serve."""
-        place = self._place(self.in_force)
+        position = self._position(self.in_force)
         seen = {self._stands_for(self.in_force).sequence}
         for release in reversed(self._ordered):
-            if self._places[release.sequence] >= place or release.sequence in self._neutralised:
+            if self._positions[release.sequence] >= position or release.sequence in self._neutralised:
                 continue
-            place = self._place(release)
+            position = self._position(release)
             repeated = self._stands_for(release)
             if repeated.sequence not in seen:
                 seen.add(repeated.sequence)
@@ -99,9 +99,9 @@ class Past:
             repeated = _number(_ROLLED_BACK, release)
         return release
 
-    def _place(self, release: Release) -> int:
-        """Where to go back from: the place of what a release stands for, where that is earlier."""
-        return min(self._places[release.sequence], self._places[self._stands_for(release).sequence])
+    def _position(self, release: Release) -> int:
+        """Where to go back from: the position of the release that this one stands for, where that is earlier."""
+        return min(self._positions[release.sequence], self._positions[self._stands_for(release).sequence])
 
 
 def _number(pattern: re.Pattern[str], release: Release) -> int | None:

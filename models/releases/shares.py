@@ -37,7 +37,7 @@ def unit_interval(salt: str, values: Sequence[str]) -> npt.NDArray[np.float64]:
 def assign(release: Release, values: Sequence[str]) -> npt.NDArray[np.int8]:
     """Which role answers each event: 0 the champion, i the challenger `release.challengers[i - 1]`.
 
-    A value belongs to the first challenger whose cumulated share is greater than its place in the unit
+    A value belongs to the first challenger whose cumulated share is greater than its point in the unit
     interval, so a share of 0 gets nothing; the rest is the champion's. Without challengers nothing is hashed.
 
     Args:
@@ -50,8 +50,8 @@ def assign(release: Release, values: Sequence[str]) -> npt.NDArray[np.int8]:
     if not release.challengers:
         return np.zeros(len(values), dtype=np.int8)
     cumulated = np.cumsum([challenger.share for challenger in release.challengers])
-    place = np.searchsorted(cumulated, unit_interval(release.salt, values), side="right")
-    return np.where(place == len(cumulated), 0, place + 1).astype(np.int8)
+    index = np.searchsorted(cumulated, unit_interval(release.salt, values), side="right")
+    return np.where(index == len(cumulated), 0, index + 1).astype(np.int8)
 
 
 def answering(release: Release) -> tuple[str, ...]:
