@@ -26,7 +26,11 @@ _QUERY = re.compile(r"\?(?=[\w.%-]+=)[^\s)]*")
 
 
 def public_uri(uri: str) -> str:
-    """The URI without user, password, query and fragment: signatures and tokens travel there."""
+    """The URI without user, password, query and fragment: signatures and tokens travel there.
+
+    >>> public_uri("https://user:secret@host/models?sig=abc"), public_uri("/data/a?b")
+    ('https://host/models', '/data/a?b')
+    """
     if not holds_credentials(uri):
         return uri
     try:
@@ -63,6 +67,9 @@ def hide_values(text: str) -> str:
     """The text without the user and password of any URL, and the values of secret variables; queries stay.
 
     A value is found as it is and as it is written within quotes, JSON, HTML and URLs.
+
+    >>> hide_values("cannot reach https://user:secret@host/models")
+    'cannot reach https://…@host/models'
     """
     for value in _secret_values().values():
         for form in _forms(value):

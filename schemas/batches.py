@@ -53,7 +53,11 @@ _INT64_BELOW = 2.0**63
 
 
 def whole_numbers(values: pa.Array, below: float = _EXACT_BELOW) -> pa.Array:
-    """The floats that are whole numbers as int64; null where one is not, or too large to tell which number it was."""
+    """The floats that are whole numbers as int64; null where one is not, or too large to tell which number it was.
+
+    >>> whole_numbers(pa.array([7.0, 2.5, None, 2.0**53])).to_pylist()
+    [7, None, None, None]
+    """
     floats = values.cast(pa.float64())
     exact = pc.and_(pc.equal(floats, pc.trunc(floats)), pc.less(pc.abs(floats), below))
     return pc.if_else(exact, floats, pa.scalar(None, pa.float64())).cast(pa.int64())
@@ -61,7 +65,11 @@ def whole_numbers(values: pa.Array, below: float = _EXACT_BELOW) -> pa.Array:
 
 def as_texts(values: pa.Array) -> pa.Array:
     """Values as the texts that keys, shares and segments are told by: a number is the same text in each type (7 and
-    7.0, 0.0 and -0.0); null stays null."""
+    7.0, 0.0 and -0.0); null stays null.
+
+    >>> as_texts(pa.array([7.0, 2.5, -0.0, None])).to_pylist()
+    ['7', '2.5', '0', None]
+    """
     if pa.types.is_string(values.type):
         return values
     if pa.types.is_floating(values.type):

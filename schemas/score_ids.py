@@ -16,6 +16,10 @@ def definitions_text(features: FeaturesSpec, names: Iterable[str]) -> str:
     """The definitions of those of the names that are windowed features, in their order, as canonical JSON.
 
     Each has the keys that its spec states, `size` and `every` in whole microseconds.
+
+    >>> mean = FeatureSpec("mean_delay", "origin", "dep_delay", "mean", size_us=3_600_000_000, every_us=300_000_000)
+    >>> definitions_text(FeaturesSpec(("distance",), (mean,), 0, 16, 1000), ["distance", "mean_delay"])[:73]
+    '{"features":[{"aggregate":"mean","column":"dep_delay","every":300000000,"'
     """
     by_name = {feature.name: feature for feature in features.windowed}
     stated = [_stated(by_name[name]) for name in names if name in by_name]
@@ -24,12 +28,20 @@ def definitions_text(features: FeaturesSpec, names: Iterable[str]) -> str:
 
 
 def definitions_digest(text: str) -> str:
-    """First 16 hex digits of the sha256 of a `definitions_text`."""
+    """First 16 hex digits of the sha256 of a `definitions_text`.
+
+    >>> definitions_digest('{"features":[],"max_values_per_tile":1000}')
+    'f968b1d4b0e1e595'
+    """
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 def id_tail(digest: str, role: str, definitions: str | None) -> str:
-    """What follows the event's id in the text that is hashed; receipts of schema 1 have no `definitions` (None)."""
+    """What follows the event's id in the text that is hashed; receipts of schema 1 have no `definitions` (None).
+
+    >>> id_tail("5edaaee0dfe6", "champion", "f7c3bc1d808e0473"), id_tail("5edaaee0dfe6", "champion", None)
+    ('|5edaaee0dfe6|champion|f7c3bc1d808e0473', '|5edaaee0dfe6|champion')
+    """
     return f"|{digest}|{role}" if definitions is None else f"|{digest}|{role}|{definitions}"
 
 
@@ -38,6 +50,11 @@ def score_id(event_id: str, digest: str, role: str, definitions: str | None) -> 
 
     `definitions` as a receipt has it: None in those of schema 1, whose ids are of `event_id|digest|role`. Of a record
     that was scored again `role` is the one on the event's own receipt.
+
+    >>> score_id("JFK-B6-725", "5edaaee0dfe6", "champion", "f7c3bc1d808e0473")
+    '53fac55b7b72e9b7a2cdbd520368fa85'
+    >>> score_id("JFK-B6-725", "5edaaee0dfe6", "champion", None)
+    '7677559f8d402cfa11b8e5f1eb97c5d3'
     """
     return hashlib.sha256(f"{event_id}{id_tail(digest, role, definitions)}".encode()).hexdigest()[:32]
 

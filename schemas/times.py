@@ -44,6 +44,9 @@ def parse_duration_us(text: str) -> int:
     Raises:
         MalformedTime: the text is not one or more numbers with a unit of us, ms, s, m, h, d, or is more than 100 years,
             beyond which times of events and clocks cannot be counted with it.
+
+    >>> parse_duration_us("250ms"), parse_duration_us("1h30m")
+    (250000, 5400000000)
     """
     parts = _DURATION.findall(text)
     if not parts or "".join(number + unit for number, unit in parts) != text:
@@ -58,7 +61,11 @@ def parse_duration_us(text: str) -> int:
 
 
 def format_duration_us(duration_us: int) -> str:
-    """The duration in its largest units, the inverse of `parse_duration_us`: 5400000000 is `1h30m`."""
+    """The duration in its largest units, the inverse of `parse_duration_us`: 5400000000 is `1h30m`.
+
+    >>> format_duration_us(5_400_000_000), format_duration_us(0)
+    ('1h30m', '0s')
+    """
     rest, text = duration_us, ""
     for unit, size in sorted(_UNITS_US.items(), key=lambda item: -item[1]):
         number, rest = divmod(rest, size)
@@ -87,6 +94,9 @@ def parse_event_time_us(text: str) -> int:
 
     Raises:
         MalformedTime: the text is no such time. A date alone is none, nor are digits: nobody says what they mean.
+
+    >>> parse_event_time_us("1970-01-01 00:01"), parse_event_time_us("1970-01-01t02:00:01.5+02:00")
+    (60000000, 1500000)
     """
     if not _MOMENT.fullmatch(text):
         raise MalformedTime(f"{text[:80]!r} is not a time; expected: RFC 3339, such as 2013-06-01T00:00:00Z")
@@ -98,6 +108,9 @@ def parse_time_us(text: str) -> int:
 
     Raises:
         MalformedTime: the text is not such a time, or is outside the years 1 to 9999 in UTC.
+
+    >>> parse_time_us("2013-06-01"), parse_time_us("2013-06-01T00:00:00+02:00")
+    (1370044800000000, 1370037600000000)
     """
     moment = _moment(text)
     if moment is None:
@@ -111,6 +124,12 @@ def parse_instant_us(text: str) -> int:
 
     Raises:
         MalformedTime: the text is no such time, has no offset, or is outside the years 1 to 9999 in UTC.
+
+    >>> parse_instant_us("1970-01-01T00:00:01.5Z")
+    1500000
+    >>> parse_instant_us("1970-01-01T00:00:01")
+    Traceback (most recent call last):
+    schemas.times.MalformedTime: '1970-01-01T00:00:01' is not allowed; expected: an RFC 3339 time such as ...
     """
     moment = _moment(text)
     if moment is None or moment.tzinfo is None:
@@ -123,6 +142,9 @@ def format_time_us(time_us: int) -> str:
 
     Raises:
         OverflowError: the time lies outside the years 1 to 9999.
+
+    >>> format_time_us(1_370_044_800_000_000), format_time_us(1_500_000)
+    ('2013-06-01T00:00:00Z', '1970-01-01T00:00:01.500000Z')
     """
     moment = _EPOCH + timedelta(microseconds=time_us)
     return moment.isoformat().replace("+00:00", "Z")

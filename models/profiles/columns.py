@@ -121,6 +121,10 @@ def describe_column(name: str, values: pa.Array) -> Column:
 
     Raises:
         UnsupportedColumn: the column is of another type.
+
+    >>> column = describe_column("seats", pa.array([55, 55, 189, None]))
+    >>> column.counts, column.nulls, round(column.mean, 2)  # bins: below 55, 55, from there to 188, 189 and above
+    ((0, 2, 1, 0), 1, 99.67)
     """
     if is_numeric(values.type):
         return _describe_numbers(name, as_floats(values))

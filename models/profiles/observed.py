@@ -26,6 +26,11 @@ def observe(profile: Profile, batch: pa.RecordBatch) -> Ints:
 
     Columns of the profile that the batch lacks, or has in a type that does not fit (`Profile.observable`),
     count nothing. O(rows × columns), vectorised.
+
+    >>> from models.profiles.reference import build_profile
+    >>> profile = build_profile(pa.table({"carrier": ["AA", "AA", "UA", None]}), ["carrier"])
+    >>> observe(profile, pa.record_batch({"carrier": ["UA", "UA", "B6"]})).tolist()  # AA, UA, others, null
+    [0, 2, 1, 0]
     """
     cells = len(profile.reference)
     found = observe_groups(profile, batch, [np.zeros(batch.num_rows, np.int64)], 1)

@@ -23,6 +23,11 @@ def unit_interval(salt: str, values: Sequence[str]) -> npt.NDArray[np.float64]:
 
     Returns:
         float64 of shape (n,); equal to the formula in Python to the last bit.
+
+    >>> unit_interval("2013-06", ["JFK", "LGA", "EWR"]).round(4).tolist()
+    [0.9406, 0.5339, 0.3899]
+    >>> round(int.from_bytes(hashlib.sha256(b"2013-06|JFK").digest()[:8], "big") / 2**64, 4)
+    0.9406
     """
     # Hashing has no columnar form: one sha256 for each value, about 1 µs, the prefix hashed once.
     prefix = hashlib.sha256(f"{salt}|".encode())
@@ -46,6 +51,13 @@ def assign(release: Release, values: Sequence[str]) -> npt.NDArray[np.int8]:
 
     Returns:
         int8 of shape (n,).
+
+    With the shares 0.4 and 0.2, values below 0.4 are the first challenger's, those from 0.4 to below 0.6 the second's:
+
+    >>> from models.releases.release import Challenger
+    >>> challengers = (Challenger("v2", 0.4), Challenger("v3", 0.2))
+    >>> assign(Release(1, "delays", 0, "v1", challengers, salt="2013-06"), ["JFK", "LGA", "EWR"]).tolist()
+    [0, 2, 1]
     """
     if not release.challengers:
         return np.zeros(len(values), dtype=np.int8)
@@ -55,5 +67,10 @@ def assign(release: Release, values: Sequence[str]) -> npt.NDArray[np.int8]:
 
 
 def answering(release: Release) -> tuple[str, ...]:
-    """The versions that answer events of a release: those that `assign` can choose."""
+    """The versions that answer events of a release: those that `assign` can choose.
+
+    >>> from models.releases.release import Challenger
+    >>> answering(Release(1, "delays", 0, "v1", (Challenger("v2", 0.1), Challenger("v3", 0.0))))
+    ('v1', 'v2')
+    """
     return (release.champion, *(each.version for each in release.challengers if each.share > 0))

@@ -153,6 +153,11 @@ def apply_settings(document: dict[str, Any], settings: Sequence[str]) -> None:
 
     Raises:
         SpecError: settings without `=`, or paths through something that is no mapping or list; all are named.
+
+    >>> document = {"model": {"poll": "30s"}, "features": [{"size": "1h"}]}
+    >>> apply_settings(document, ["model.poll=1m", "features[0].size=2h"])
+    >>> document
+    {'model': {'poll': '1m'}, 'features': [{'size': '2h'}]}
     """
     problems = Problems()
     for setting in settings:

@@ -77,6 +77,11 @@ def next_sounding(reached_us: int, stand_us: int) -> int:
 
     That is where the sources' watermark stands by the events seen (`stand_us`); beyond it, where only idleness takes
     the watermark, in steps that double from a second, so that a leap over years takes few.
+
+    >>> next_sounding(reached_us=5_000_000, stand_us=9_000_000)
+    9000000
+    >>> next_sounding(5_000_000, 5_000_000), next_sounding(13_000_000, 5_000_000)
+    (6000000, 21000000)
     """
     if stand_us > reached_us:
         return stand_us

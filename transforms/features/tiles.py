@@ -61,7 +61,15 @@ class KeyPlan:
 
 
 def plan_key(features: Sequence[FeatureSpec], key: str) -> KeyPlan:
-    """The plan for the features of `key`; the tile is the greatest common divisor of their sizes and steps."""
+    """The plan for the features of `key`; the tile is the greatest common divisor of their sizes and steps.
+
+    Counts over 10 and 15 minutes, every 5 minutes, are made of tiles of 5 minutes, and those of grains of 5 seconds:
+
+    >>> counts = [FeatureSpec(f"n_{m}m", "origin", None, "count", m * 60_000_000, 300_000_000) for m in (10, 15)]
+    >>> plan = plan_key(counts, "origin")
+    >>> plan.tile_us, plan.longest_us, plan.grains_us
+    (300000000, 900000000, (5000000,))
+    """
     own = tuple(feature for feature in features if feature.key == key)
     tile_us = math.gcd(*(value for feature in own for value in (feature.size_us, feature.every_us)))
     columns = tuple(dict.fromkeys(feature.column or ALL_EVENTS for feature in own))

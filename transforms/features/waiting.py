@@ -20,7 +20,11 @@ Ints = npt.NDArray[np.int64]
 
 
 def ready_times(steps_us: Iterable[int], times_us: Ints) -> Ints:
-    """The latest T for each event time, of windows with these steps: when all their features are complete."""
+    """The latest T for each event time, of windows with these steps: when all their features are complete.
+
+    >>> ready_times([300, 1000], np.array([999, 1000, 1250])).tolist()
+    [900, 1000, 1200]
+    """
     latest: Ints = np.maximum.reduce([np.floor_divide(times_us, step) * step for step in steps_us])
     return latest
 

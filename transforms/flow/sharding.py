@@ -18,7 +18,11 @@ def hash_ids(ids: pa.Array) -> npt.NDArray[np.uint64]:
 
 
 def hash_values(values: pa.Array) -> npt.NDArray[np.uint64]:
-    """A 64-bit hash of each value's text or number (`pandas.util.hash_array`); null hashes to 0."""
+    """A 64-bit hash of each value's text or number (`pandas.util.hash_array`); null hashes to 0.
+
+    >>> hash_values(pa.array(["a", "b", None])).tolist()
+    [13950350942979735504, 12688059582079114975, 0]
+    """
     if pa.types.is_floating(values.type) or pa.types.is_integer(values.type):
         plain = pc.fill_null(values, 0).to_numpy(zero_copy_only=False)
         hashes = pd.util.hash_array(plain)
@@ -36,7 +40,13 @@ def split_by_shard(
     batch: pa.RecordBatch, hashes: npt.NDArray[np.uint64], shards: int
 ) -> list[tuple[int, pa.RecordBatch]]:
     """The batch cut by the shard (0 to shards - 1) of `hashes`, shape (n,); rows keep their order, empty shards are
-    left out."""
+    left out.
+
+    >>> batch = pa.record_batch({"n": [10, 11, 12]})
+    >>> parts = split_by_shard(batch, np.array([0, 5, 4], np.uint64), shards=4)
+    >>> [(shard, part.column("n").to_pylist()) for shard, part in parts]
+    [(0, [10, 12]), (1, [11])]
+    """
     if shards == 1:
         return [(0, batch)]
     shard_of = (hashes % np.uint64(shards)).astype(np.int64)

@@ -132,7 +132,11 @@ def _bisected(
 
 
 def score_ids(event_ids: pa.Array, digest: str, role: str, definitions: str) -> pa.Array:
-    """`schemas.score_ids.score_id` of each event."""
+    """`schemas.score_ids.score_id` of each event.
+
+    >>> score_ids(pa.array(["JFK-B6-725"]), "5edaaee0dfe6", "champion", "f7c3bc1d808e0473").to_pylist()
+    ['53fac55b7b72e9b7a2cdbd520368fa85']
+    """
     # One hash per score has no columnar form in a library we use; measured at 0.9 µs each, about 5 % of a run.
     tail, sha256 = id_tail(digest, role, definitions).encode(), hashlib.sha256
     hashes = b"".join([sha256(event_id + tail).digest() for event_id in event_ids.cast(pa.binary()).to_pylist()])
