@@ -1,4 +1,4 @@
-"""Sinks that are services: what looks for each before a job runs, and what writes to it."""
+"""Sinks that are services: what opens each before a job runs, or only looks for it, and what writes to it."""
 
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
@@ -15,15 +15,25 @@ from pipeline.endpoints.pubsub import sink as pubsub_sink
 
 
 class SinkService(NamedTuple):
-    """A sink that is no folder: the label of its step, what looks for it, and what writes a record's batches to it."""
+    """A sink that is no folder.
+
+    The label of its step; `check` opens it for a run, and makes a table; `look` says what is found and makes nothing;
+    `write` is what writes a record's batches to it.
+    """
 
     label: str
     check: Callable[[str, str, str], None]
+    look: Callable[[str, str, str], str]
     write: Callable[[str, str], beam.PTransform[Any, Any]]
 
 
 def _check_topic(uri: str, spec_path: str, record: str) -> None:
     kafka_sink.check_topic_writable(kafka_address.kafka_address(uri, spec_path), spec_path)
+
+
+def _look_for_topic(uri: str, spec_path: str, record: str) -> str:
+    _check_topic(uri, spec_path, record)
+    return _is_there(uri)
 
 
 def _write_topic(uri: str, record: str) -> beam.PTransform[Any, Any]:
@@ -34,6 +44,11 @@ def _check_messages(uri: str, spec_path: str, record: str) -> None:
     pubsub_sink.check_writable(pubsub_address.sink_address(uri, spec_path), spec_path)
 
 
+def _look_for_messages(uri: str, spec_path: str, record: str) -> str:
+    _check_messages(uri, spec_path, record)
+    return _is_there(uri)
+
+
 def _write_messages(uri: str, record: str) -> beam.PTransform[Any, Any]:
     return pubsub_sink.WriteMessages(pubsub_address.sink_address(uri, "sinks"), record)
 
@@ -42,12 +57,21 @@ def _check_table(uri: str, spec_path: str, record: str) -> None:
     bigquery_tables.ensure_table(bigquery_address.table_address(uri, spec_path), record, spec_path)
 
 
+def _look_for_table(uri: str, spec_path: str, record: str) -> str:
+    there = bigquery_tables.find_table(bigquery_address.table_address(uri, spec_path), record, spec_path)
+    return f"{uri} is there and fits" if there else f"{uri} will be created"
+
+
 def _write_table(uri: str, record: str) -> beam.PTransform[Any, Any]:
     return bigquery_sink.WriteTable(bigquery_address.table_address(uri, "sinks"), record)
 
 
+def _is_there(uri: str) -> str:
+    return f"{uri.partition('?')[0]} is there"
+
+
 SERVICES: Mapping[str, SinkService] = {
-    kafka_address.SCHEME: SinkService("Topic", _check_topic, _write_topic),
-    pubsub_address.SCHEME: SinkService("Messages", _check_messages, _write_messages),
-    bigquery_address.SCHEME: SinkService("Table", _check_table, _write_table),
+    kafka_address.SCHEME: SinkService("Topic", _check_topic, _look_for_topic, _write_topic),
+    pubsub_address.SCHEME: SinkService("Messages", _check_messages, _look_for_messages, _write_messages),
+    bigquery_address.SCHEME: SinkService("Table", _check_table, _look_for_table, _write_table),
 }

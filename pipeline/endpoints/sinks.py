@@ -1,11 +1,9 @@
 """Sinks of record batches: Avro or Parquet files, services, or JSON lines on standard output."""
 
 import logging
-import uuid
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager, suppress
-from pathlib import Path
 from typing import IO, Any, Protocol
 
 import apache_beam as beam
@@ -16,6 +14,7 @@ from ulid import ULID
 
 from models.errors import one_line
 from pipeline.endpoints.errors import SinkUnwritable
+from pipeline.endpoints.files.opening import look_at_folder, make_folder
 from pipeline.endpoints.files.origin import RunOrigin
 from pipeline.endpoints.files.partial_files import finished, partial_path, remove_leftovers_once
 from pipeline.endpoints.printing import PrintRecords
@@ -33,35 +32,30 @@ SCHEMES = (*FILE_SCHEMES, *SERVICES)
 
 
 def check_writable(uri: str, spec_path: str, record: str = "") -> None:
-    """Makes sure of a sink for a record before the job spends time: creates a file in a folder, asks a service.
+    """Opens a sink for a record before the job spends time: makes a folder, or the table of a service.
 
     Raises:
-        SinkUnwritable, TopicUnwritable, TableUnwritable: it cannot be written.
+        SinkUnwritable: it cannot be written.
         SpecError: the URI says something that is not allowed.
     """
-    if uri == STDOUT:
-        return
     service = SERVICES.get(scheme_of(uri))
     if service is not None:
         service.check(uri, spec_path, record)
-        return
-    folder = beam_path(uri)
-    if Path(folder).is_file():
-        raise SinkUnwritable(f"{spec_path}: {uri} is a file; expected: a folder")
-    probe = partial_path(folder, uuid.uuid4().hex)
-    try:
-        if not FileSystems.exists(folder):
-            FileSystems.mkdirs(folder)
-        with FileSystems.create(probe) as stream:
-            stream.write(b"halflife")  # S3 refuses an upload in parts without a byte
-        durable.delete(probe)
-        finished(probe)
-    except (OSError, ValueError) as error:  # BeamIOError is an OSError
-        with suppress(OSError, ValueError):  # a full disk takes the name and not the bytes
-            durable.delete(probe)
-            finished(probe)
-        reason = one_line(error)
-        raise SinkUnwritable(f"{spec_path}: {uri} cannot be written: {reason}") from None
+    elif uri != STDOUT:
+        make_folder(uri, spec_path)
+
+
+def look_at(uri: str, spec_path: str, record: str) -> str:
+    """What is found of a sink that can be written; nothing is made, and nothing is left behind.
+
+    Raises:
+        SinkUnwritable, OSError, ValueError: it cannot be written.
+        SpecError: the URI says something that is not allowed.
+    """
+    service = SERVICES.get(scheme_of(uri))
+    if service is not None:
+        return service.look(uri, spec_path, record)
+    return "standard output" if uri == STDOUT else look_at_folder(uri, spec_path)
 
 
 class BatchWriter(Protocol):

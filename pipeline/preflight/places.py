@@ -1,24 +1,17 @@
 """Real probes of what a job reads and writes: a block is read, a file comes and goes, a broker is asked for rights."""
 
-import tempfile
-import uuid
 from collections.abc import Iterator
-from pathlib import Path
-
-from apache_beam.io.filesystems import FileSystems
 
 from models.errors import one_line
-from pipeline.endpoints.bigquery import address as bigquery_address
-from pipeline.endpoints.bigquery.tables import find_table
 from pipeline.endpoints.errors import NoInput
 from pipeline.endpoints.files.source import read_file
 from pipeline.endpoints.kafka.address import SCHEME, KafkaAddress, kafka_address
 from pipeline.endpoints.kafka.client import client_settings
 from pipeline.endpoints.kafka.pool import shared_reader
 from pipeline.endpoints.matching import file_sizes
-from pipeline.endpoints.sinks import check_writable
+from pipeline.endpoints.sinks import look_at
 from pipeline.endpoints.sources import EventSource, Files, Topic
-from pipeline.endpoints.uris import FILE_SCHEMES, STDOUT, beam_path, scheme_of
+from pipeline.endpoints.uris import scheme_of
 from runners.findings import Finding, fail, ok, unchecked, warn
 from schemas.formats.raw import RawBlock
 
@@ -48,35 +41,9 @@ def check_source(source: EventSource) -> Iterator[Finding]:
 
 def check_sink(spec_path: str, uri: str, record: str) -> Iterator[Finding]:
     """Whether a sink can be written; nothing is left behind. Raises `SpecError` for what a URI may not say."""
-    if uri == STDOUT:
-        yield ok(spec_path, "standard output")
-    elif scheme_of(uri) in FILE_SCHEMES:
-        yield _folder(spec_path, uri)
-    elif scheme_of(uri) == bigquery_address.SCHEME:
-        there = find_table(bigquery_address.table_address(uri, spec_path), record, spec_path)
-        yield ok(spec_path, f"{uri} is there and fits" if there else f"{uri} will be created")
-    else:
-        check_writable(uri, spec_path, record)
-        yield ok(spec_path, f"{uri.partition('?')[0]} is there")
-        if scheme_of(uri) == SCHEME:
-            yield _right(spec_path, kafka_address(uri, spec_path), "WRITE")
-
-
-def _folder(spec_path: str, uri: str) -> Finding:
-    """A file comes and goes: in the folder, or, where that is not there yet, in the nearest one above it."""
-    folder = beam_path(uri)
-    if scheme_of(uri) == "file":
-        nearest = next(path for path in (Path(folder), *Path(folder).parents) if path.exists())
-        with tempfile.NamedTemporaryFile(dir=nearest, prefix=".halflife-"):
-            return ok(spec_path, f"{uri} can be written" + ("" if nearest == Path(folder) else ", and will be created"))
-    probe = FileSystems.join(folder, f".halflife-{uuid.uuid4().hex}")
-    try:
-        with FileSystems.create(probe) as stream:
-            stream.write(b"halflife")
-    finally:
-        if FileSystems.exists(probe):
-            FileSystems.delete([probe])
-    return ok(spec_path, f"{uri} can be written")
+    yield ok(spec_path, look_at(uri, spec_path, record))
+    if scheme_of(uri) == SCHEME:
+        yield _right(spec_path, kafka_address(uri, spec_path), "WRITE")
 
 
 def _right(spec_path: str, address: KafkaAddress, operation: str) -> Finding:

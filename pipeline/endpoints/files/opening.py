@@ -1,0 +1,60 @@
+"""How a folder is opened that files are written to: made for a run, or only looked at; a file comes and goes in it."""
+
+import uuid
+from contextlib import suppress
+from pathlib import Path
+
+from apache_beam.io.filesystems import FileSystems
+
+from models.errors import one_line
+from pipeline.endpoints.errors import SinkUnwritable
+from pipeline.endpoints.files.partial_files import finished, partial_path
+from pipeline.endpoints.uris import beam_path, scheme_of
+from pipeline.reporting import durable
+
+
+def make_folder(uri: str, spec_path: str) -> None:
+    """Makes the folder unless it is there, and sure that it takes files. Raises `SinkUnwritable`."""
+    folder = _folder(uri, spec_path)
+    try:
+        if not FileSystems.exists(folder):
+            FileSystems.mkdirs(folder)
+        _come_and_go(folder)
+    except (OSError, ValueError) as error:  # BeamIOError is an OSError
+        raise SinkUnwritable(f"{spec_path}: {uri} cannot be written: {one_line(error)}") from None
+
+
+def look_at_folder(uri: str, spec_path: str) -> str:
+    """What is found of a folder that takes files, or of the nearest one above it; nothing is left behind.
+
+    Raises:
+        SinkUnwritable, OSError, ValueError: it takes none.
+    """
+    folder = _folder(uri, spec_path)
+    if scheme_of(uri) != "file":
+        _come_and_go(folder)
+        return f"{uri} can be written"
+    nearest = next(path for path in (Path(folder), *Path(folder).parents) if path.exists())
+    _come_and_go(str(nearest))
+    return f"{uri} can be written" + ("" if nearest == Path(folder) else ", and will be created")
+
+
+def _folder(uri: str, spec_path: str) -> str:
+    folder = beam_path(uri)
+    if Path(folder).is_file():
+        raise SinkUnwritable(f"{spec_path}: {uri} is a file; expected: a folder")
+    return folder
+
+
+def _come_and_go(folder: str) -> None:
+    probe = partial_path(folder, uuid.uuid4().hex)
+    try:
+        with FileSystems.create(probe) as stream:
+            stream.write(b"halflife")  # S3 refuses an upload in parts without a byte
+        durable.delete(probe)
+        finished(probe)
+    except (OSError, ValueError):
+        with suppress(OSError, ValueError):  # a full disk takes the name and not the bytes
+            durable.delete(probe)
+            finished(probe)
+        raise

@@ -1,0 +1,32 @@
+"""A sink is opened in one way: made for a run, only looked at by who examines a job."""
+
+from pathlib import Path
+
+import pytest
+
+from pipeline.endpoints.errors import SinkUnwritable
+from pipeline.endpoints.sinks import check_writable, look_at
+from pipeline.preflight.places import check_sink
+
+
+def test_a_run_makes_the_folder_that_an_examination_only_finds(tmp_path: Path) -> None:
+    folder = tmp_path / "a" / "b"
+    assert look_at(str(folder), "sinks.scores", "Score") == f"{folder} can be written, and will be created"
+    assert list(tmp_path.iterdir()) == []
+    check_writable(str(folder), "sinks.scores", "Score")
+    assert look_at(str(folder), "sinks.scores", "Score") == f"{folder} can be written"
+    assert list(folder.iterdir()) == []
+
+
+def test_what_cannot_be_opened_is_neither_made_nor_found(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("x")
+    for opened in (check_writable, look_at):
+        with pytest.raises(SinkUnwritable, match=r"sinks\.scores: .*file is a file; expected: a folder"):
+            opened(str(tmp_path / "file"), "sinks.scores", "Score")
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
+
+
+def test_an_examination_says_what_is_found(tmp_path: Path) -> None:
+    places = {"stdout:": "standard output", str(tmp_path): f"{tmp_path} can be written"}
+    found = {uri: [finding.found for finding in check_sink("sinks.drift", uri, "DriftStatistic")] for uri in places}
+    assert found == {uri: [said] for uri, said in places.items()}
