@@ -16,7 +16,7 @@ from transforms.flow.state import Plain
 FORMAT_VERSION = 2
 Hashes = npt.NDArray[np.uint64]
 _COLUMN_TYPES = ("<u8", "<u8", "<i8")
-_SECOND_KEY = "halflife:seen-id"  # any other 16 characters than pandas' default give an independent hash
+_SECOND_KEY = "halflife:seen-id"  # 16 characters other than pandas' default give an independent hash
 
 
 class SeenRun(NamedTuple):
@@ -79,7 +79,7 @@ def compacted(runs: Sequence[SeenRun], keep_from_us: int) -> SeenRun | None:
 
 
 def first_among(groups: Sequence[pa.RecordBatch]) -> list[npt.NDArray[np.bool_]]:
-    """As `first_of_each` over all rows of several batches, which together may hold more than a column can."""
+    """As `first_of_each`, over the rows of several batches that together may be too large for one column."""
     if len(groups) == 1:
         return [first_of_each(groups[0])]
     hashes = np.concatenate([hash_ids(group.column(batches.EVENT_ID)) for group in groups])
@@ -94,7 +94,7 @@ def first_among(groups: Sequence[pa.RecordBatch]) -> list[npt.NDArray[np.bool_]]
 
 
 def _wide(group: pa.RecordBatch, rows: npt.NDArray[np.bool_]) -> pa.RecordBatch:
-    """What tells the events of a group, with offsets of 64 bits."""
+    """The columns that identify the events of a group, with 64-bit offsets."""
     chosen = batches.take_rows(group.select([batches.EVENT_ID, batches.EVENT_TIME, batches.PAYLOAD]), rows)
     columns = [chosen.column(0).cast(pa.large_string()), chosen.column(1), chosen.column(2).cast(pa.large_binary())]
     return pa.RecordBatch.from_arrays(columns, chosen.schema.names)
@@ -103,7 +103,7 @@ def _wide(group: pa.RecordBatch, rows: npt.NDArray[np.bool_]) -> pa.RecordBatch:
 def first_of_each(events: pa.RecordBatch) -> npt.NDArray[np.bool_]:
     """Marks one event for every id: the one with the smallest (event time, payload), whatever the order of rows."""
     chosen = np.ones(events.num_rows, np.bool_)
-    hashes = np.sort(hash_ids(events.column(batches.EVENT_ID)))  # the usual case at half the cost: no two are equal
+    hashes = np.sort(hash_ids(events.column(batches.EVENT_ID)))  # the usual case, at half the cost: no two are equal
     if not (hashes[1:] == hashes[:-1]).any():
         return chosen
     encoded = events.column(batches.EVENT_ID).dictionary_encode()

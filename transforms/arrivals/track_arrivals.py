@@ -24,8 +24,8 @@ from transforms.flow.sharding import hash_ids, split_by_shard
 from transforms.flow.state import VersionedStateCoder
 from transforms.flow.timers import at_or_after, last_whole_ms
 
-# So many runs of ids are kept before they become one: of the batches, and again of what those became. Rewriting all
-# that was seen every sixteen batches took a fifth of a worker's time.
+# How many runs of ids are kept before they are merged into one: first runs of batches, then runs of merged runs.
+# Rewriting all ids seen at every sixteenth batch took a fifth of a worker's time.
 _MAX_RUNS = 16
 _SOUNDING_US = 1_000_000
 _NEVER_US = -(2**62)
@@ -59,7 +59,7 @@ class _ShardFn(beam.DoFn):
 
 
 class _AnnounceFn(beam.DoFn):
-    """Tells every shard of each batch's greatest event time, which is what sources make their watermark from."""
+    """Sends each batch's greatest event time to every shard: sources derive their watermark from it."""
 
     def __init__(self, shards: int) -> None:
         self._shards = shards
@@ -73,10 +73,10 @@ class _AnnounceFn(beam.DoFn):
 
 
 def next_sounding(reached_us: int, stand_us: int) -> int:
-    """When the watermark is to be sounded next, once it is known to have reached `reached_us`.
+    """When to look at the watermark next, once it is known to have reached `reached_us`.
 
-    That is where the sources' watermark stands by the events seen (`stand_us`); beyond it, where only idleness takes
-    the watermark, in steps that double from a second, so that a leap over years takes few.
+    That is the sources' watermark as far as the events seen tell (`stand_us`). Beyond it, where only idleness advances
+    the watermark, the steps double from one second on, so that a jump over years takes few of them.
 
     >>> next_sounding(reached_us=5_000_000, stand_us=9_000_000)
     9000000
@@ -110,9 +110,9 @@ class _WholeShardFn(beam.DoFn):
 
 
 class _ArrivingFn(beam.DoFn):
-    """Python DoFns cannot read the watermark, so a timer sounds it: see `next_sounding`. It is never set to a later
-    time while it is pending: with events coming in all the time it would be put off for ever. The watermark is known
-    to the millisecond, which is what runners' timers tell."""
+    """Python DoFns cannot read the watermark, so a timer probes it: see `next_sounding`. A pending timer is never moved
+    to a later time: with events arriving all the time it would be postponed for ever. The watermark is known to the
+    millisecond, the resolution of runners' timers."""
 
     SEEN = BagStateSpec("seen", VersionedStateCoder("seen", seen_ids.FORMAT_VERSION, seen_ids.SeenForm()))
     SEEN_BEFORE = BagStateSpec("seen_before", VersionedStateCoder("seen", seen_ids.FORMAT_VERSION, seen_ids.SeenForm()))
@@ -144,7 +144,8 @@ class _ArrivingFn(beam.DoFn):
         if before is None or top > before:
             greatest.write(top)
             stand_us, waiting = last_whole_ms(top - self._disorder_us), pending.read()
-            # The timer lies ahead of the watermark and holds it at its own time at most: nothing is held back.
+            # The timer lies ahead of the watermark and holds it no further back than the timer's own time: no output
+            # waits.
             if (waiting is None or stand_us < waiting) and (known is None or stand_us > known):
                 pending.write(stand_us)
                 sound.set(Timestamp(micros=stand_us))
@@ -166,7 +167,7 @@ class _ArrivingFn(beam.DoFn):
     def _remember(
         self, cells: Sequence[tuple[Any, list[seen_ids.SeenRun]]], fresh: pa.RecordBatch, known: int | None
     ) -> None:
-        """Adds the ids to the first cell of state; what is in a full one goes on to the next as one run."""
+        """Adds the ids to the first state cell; the content of a full cell moves to the next one as one run."""
         run: seen_ids.SeenRun | None = seen_ids.run_of(fresh.column(batches.EVENT_ID), batches.times_us(fresh))
         keep_from_us = _NEVER_US if known is None else known - self._disorder_us - self._lateness_us
         for cell, runs in cells:
@@ -190,7 +191,7 @@ class _ArrivingFn(beam.DoFn):
         reached_us = reached.micros if known is None else max(reached.micros, known)
         watermark.write(reached_us)
         following = next_sounding(reached_us, last_whole_ms(greatest.read() - self._disorder_us))
-        if following < self._end_us:  # no event that was decoded can be behind a later watermark and not this one
+        if following < self._end_us:  # no decoded event can be behind a later watermark without being behind this one
             pending.write(following)
             sound.set(Timestamp(micros=following))
         else:

@@ -19,11 +19,11 @@ from schemas.times import MalformedTime, format_time_us, parse_event_time_us
 from transforms.decoding.readings import Mask, by_branch, mask_of, nulls_of, read, read_texts
 
 _UNIT_US = {"d": 86_400_000_000, "s": 1_000_000, "ms": 1_000, "us": 1}
-# Beyond the years 1677 to 2262 a number is absurd as a time, and int64 arithmetic on it would overflow: it becomes
+# Beyond the years 1677 to 2262 a number makes no sense as a time, and int64 arithmetic on it would overflow: it becomes
 # a time that no range contains, so that it is reported as out of range.
 _ABSURD_US = 9.2e15
 _FAR_FUTURE_US = 2**62
-# Years 1 to 9999: what readers of Avro timestamps can show. Dead letters carry no other times.
+# Years 1 to 9999, which readers of Avro timestamps can represent. Dead letters carry no times outside them.
 _FIRST_SHOWN_US, _NOT_SHOWN_US = -62_135_596_800_000_000, 253_402_300_800_000_000
 _TIME_TEXT = "RFC 3339 text with date and time of day, such as 2013-06-01T00:00:00Z"
 IDENTITY = "a text, a whole number, a decimal or bytes"
@@ -44,7 +44,7 @@ class _Verdicts:
         self.kinds: list[tuple[str, str, str]] = [("", "", "")]
 
     def refuse(self, bad: Mask, error: str, column: str, allowed: str) -> None:
-        """Gives the rows of `bad` that have no error yet this one."""
+        """Records this error for the rows of `bad` that have none yet."""
         if bad.any():
             self.kinds.append((error, column, allowed))
             self.codes[bad & (self.codes == 0)] = len(self.kinds) - 1
@@ -93,7 +93,7 @@ def _dead_letters(rows: pa.RecordBatch, loose: pa.RecordBatch, verdicts: _Verdic
 
 
 def _shown(value: pa.Scalar) -> Any:
-    """The value for people; times that Python has no date for as their number."""
+    """The value as people read it; a time that Python cannot represent as a date is shown as its number."""
     try:
         return value.as_py()
     except (OverflowError, ValueError):
@@ -179,7 +179,7 @@ def _texts_as_times(values: pa.Array) -> pa.Array:
 
 
 def _text_as_time_us(text: str | None) -> int | None:
-    """One text that the batch-wide cast would not take: without an offset it is UTC."""
+    """One text that the cast of the whole batch rejected; a time without an offset is UTC."""
     try:
         return None if text is None else parse_event_time_us(text.strip())
     except MalformedTime:
@@ -198,7 +198,8 @@ def _feature_column(rows: pa.RecordBatch, name: str, kind: str, verdicts: _Verdi
 
 
 def _subjects(rows: pa.RecordBatch, name: str | None, verdicts: _Verdicts) -> pa.Array:
-    """Whom events are about; null where nobody says. What is there but no text of its own is never taken for null."""
+    """Whom events are about; null where the record has no subject. A value that cannot be read as a text is an error,
+    never null."""
     values = None if name is None else _column(rows, name)
     if name is None or values is None:
         return pa.nulls(rows.num_rows, pa.string())

@@ -47,7 +47,7 @@ def _decode_avro(block: RawBlock, spec: EventsSpec) -> list[DecodedRows]:
 
 
 def _as_declared(decoded: DecodedRows, parts: tuple[tuple[int, int], ...]) -> bool:
-    """Whether each record is as long as its part, where each part is one record: no one ate into the next."""
+    """Whether each record is as long as its part, where each part is one record: none was read into the next."""
     if any(datums != 1 for datums, _ in parts):
         return True
     lengths = pc.binary_length(decoded.payloads)
@@ -55,7 +55,7 @@ def _as_declared(decoded: DecodedRows, parts: tuple[tuple[int, int], ...]) -> bo
 
 
 def _whole(piece: DecodedRows, data: bytes) -> DecodedRows:
-    """One record of a topic is read or it is not: with bytes left over behind it, it is not."""
+    """A record of a topic must be read completely: one with bytes left over is unreadable."""
     if not piece.unreadable or not piece.rows.num_rows:
         return piece
     unreadable = piece.unreadable[0]._replace(payload=data)
@@ -81,7 +81,7 @@ FORMATS: dict[str, Callable[[RawBlock, EventsSpec], list[DecodedRows]]] = {
 
 
 def _with_prefix(piece: DecodedRows, prefix: bytes) -> DecodedRows:
-    """With the original bytes of each record whole again."""
+    """The letters with the complete original bytes of their records."""
     if not prefix:
         return piece
     ends = [pa.scalar(value, pa.binary()) for value in (prefix, b"")]
@@ -114,8 +114,8 @@ def decode_raw(block: RawBlock, spec: EventsSpec, at_us: int) -> DecodedBlock:
 
 
 class _DecodeFn(beam.DoFn):
-    """Small blocks of one bundle, as of a topic's partitions or of single messages, become one batch: what follows
-    costs as much for ten events as for a thousand."""
+    """Small blocks of one bundle, such as those of a topic's partitions or of single messages, become one batch: the
+    steps after it cost as much for ten events as for a thousand."""
 
     def __init__(self, spec: EventsSpec) -> None:
         self._spec = spec
@@ -151,7 +151,7 @@ class _DecodeFn(beam.DoFn):
             yield GlobalWindows.windowed_value(*self._together())
 
     def _together(self) -> tuple[pa.RecordBatch, Timestamp]:
-        """The events kept so far, and the earliest time that their blocks had."""
+        """The events kept so far, and the earliest timestamp of their blocks."""
         whole, at = batches.concat_batches(self._small), self._at
         latest_us = pc.max(whole.column(batches.EVENT_TIME)).value
         metrics.distribution(metrics.LATEST_EVENT_S).update(latest_us // 1_000_000)

@@ -1,4 +1,4 @@
-"""Where a record of a topic came from, in words for its dead letter: offset, key and headers."""
+"""Where a record of a topic came from, as text for its dead letter: offset, key and headers."""
 
 from collections import defaultdict
 from itertools import accumulate
@@ -10,7 +10,7 @@ _SHOWN = 200
 
 
 class RecordLocations:
-    """Finds the records of a block by their bytes; equal ones are told apart by their order."""
+    """Finds the records of a block by their bytes; equal records are distinguished by their order."""
 
     def __init__(self, block: RawBlock) -> None:
         self._block = block
@@ -28,13 +28,13 @@ class RecordLocations:
         return f"{source}{key}{f' and headers {headers}' if headers else ''}"
 
     def stated(self, letter: DeadLetter) -> DeadLetter:
-        """The letter with the location of its record before what was wrong, where that is known."""
+        """The letter with the location of its record before the error, where the location is known."""
         if not self._block.origins:
             return letter
         return letter._replace(detail=f"{self.of(letter.payload)}: {letter.detail}")
 
     def _known(self) -> dict[bytes, list[RecordOrigin]]:
-        """Made when first asked for: blocks without a dead letter do not pay for it."""
+        """Built at the first use: blocks without a dead letter do not pay for it."""
         if self._origins is None:
             self._origins = defaultdict(list)
             for value, origin in zip(_values(self._block), self._block.origins, strict=False):

@@ -1,6 +1,6 @@
-"""What the values of a column say as text, number, whole number or boolean; each branch of a union by its own rule.
+"""The values of a column read as text, number, whole number or boolean; each branch of a union by its own rule.
 
-Pure functions on whole columns: the values read, and which of those that are there could not be read.
+Pure functions on whole columns: the values read, and which of the values present could not be read.
 """
 
 from collections.abc import Callable, Iterator
@@ -16,13 +16,13 @@ from schemas import batches
 from schemas.columns import ARROW_TYPES, TAKES, kind_of
 
 Mask: TypeAlias = npt.NDArray[np.bool_]
-# What becomes of a column of one type (null where a value cannot be read), None where the type as such does not fit;
-# the flag says that it is a branch of a union.
+# Converts a column of one type (null where a value cannot be read); None where the type itself does not fit. The flag
+# says that the column is a branch of a union.
 Reading: TypeAlias = Callable[[pa.Array, bool], pa.Array | None]
 
 
 class Read(NamedTuple):
-    """Values in the type wanted, and the rows whose value is there but cannot be read."""
+    """Values in the wanted type, and the rows whose value is present but cannot be read."""
 
     values: pa.Array
     unread: Mask
@@ -58,7 +58,7 @@ def by_branch(values: pa.Array, wanted: pa.DataType, of_one: Callable[[pa.Array]
     whole = pa.nulls(len(values), wanted)
     for rows, branch in branches(values):
         if rows.any():
-            # What lies in the other rows of a branch is no value of the column.
+            # In its other rows a branch holds fill values, which are no values of the column.
             only = branch if rows.all() else pc.if_else(pa.array(rows), branch, pa.scalar(None, branch.type))
             whole = pc.if_else(pa.array(rows), of_one(only), whole)
     return whole
@@ -106,12 +106,12 @@ def _string(values: pa.Array, in_union: bool) -> pa.Array | None:
         return pa.array([None if value is None else f"{value:f}" for value in values.to_pylist()], pa.string())
     if pa.types.is_binary(found):
         return _bytes_as_text(values)
-    # Beside a text, as in a union with one, a number is its text too; a column of numbers alone is no text.
+    # In a union with text a number is read as its text too; a column of numbers alone is no text.
     return batches.as_texts(values) if in_union and kind_of(found) in TAKES["number"] else None
 
 
 def _bytes_as_text(values: pa.Array) -> pa.Array:
-    """Bytes in the form that Avro's JSON encoding and defaults give them: each byte is the character of its number."""
+    """Bytes as Avro's JSON encoding and defaults write them: each byte is the character with its code."""
     plain = [None if value is None else value.decode("latin-1") for value in values.to_pylist()]
     return pa.array(plain, pa.string())
 
@@ -121,7 +121,7 @@ def _number(values: pa.Array, in_union: bool) -> pa.Array | None:
     if kind_of(found) in TAKES["number"] or pa.types.is_null(found):
         return values.cast(pa.float64(), safe=False)
     if pa.types.is_decimal(found):
-        return values.cast(pa.string()).cast(pa.float64())  # by its digits: Arrow's own cast is off in the last one
+        return values.cast(pa.string()).cast(pa.float64())  # by its digits: Arrow's own cast gets the last one wrong
     return None
 
 
@@ -135,7 +135,7 @@ def _integer(values: pa.Array, in_union: bool) -> pa.Array | None:
 
 
 def _whole(value: object) -> int | None:
-    """A decimal as an integer of 64 bits; None where it is none."""
+    """A decimal as a 64-bit integer; None where it is not one."""
     if not isinstance(value, Decimal) or not -(2**63) <= value < 2**63 or value != int(value):
         return None
     return int(value)

@@ -1,4 +1,4 @@
-"""CountTooLate: how many rows came when their window had already been given up."""
+"""CountTooLate: how many rows arrived after their window was discarded."""
 
 from collections.abc import Iterator
 from typing import TypeAlias
@@ -61,12 +61,11 @@ class _CompareFn(beam.DoFn):
 
 
 class CountTooLate(beam.PTransform[beam.PCollection[WindowRows], beam.PCollection[WindowRows]]):
-    """Lets those (window end, rows) pass that came when the watermark was past the window's end and lateness.
+    """Passes on the (window end, rows) that arrived when the watermark was past the window's end and lateness.
 
-    Input: `WindowRows` in the global window, unbounded. Output: the too late ones, also counted in the metric
-    `drift_rows_too_late`. It follows the windows that it has seen: what is too late before any window has
-    closed since the start goes uncounted. State: one number, and one for each open window, cleared when it
-    closes.
+    Input: `WindowRows` in the global window, unbounded. Output: those that were too late, also counted in the metric
+    `drift_rows_too_late`. It tracks the windows that it has seen: rows that are too late before any window has closed
+    since the start are not counted. State: one number, and one for each open window, cleared when it closes.
     """
 
     def __init__(self, lateness_us: int) -> None:

@@ -39,7 +39,8 @@ class GroupCounts(NamedTuple):
 
 
 class WindowCounts(NamedTuple):
-    """What one window has of a batch: its start and greatest event time (microseconds), rows, and counts."""
+    """The part of a batch in one window: the window's start, the greatest event time (both microseconds), rows, and
+    counts."""
 
     window_start_us: int
     latest_us: int
@@ -84,7 +85,8 @@ def count_windows(
 
 
 def _labelled_groups(rows: pa.RecordBatch, segments: Sequence[str]) -> tuple[list[Group], list[Ints]]:
-    """All groups that can occur in the rows, and for no segment and each segment the group of each row."""
+    """All groups that can occur in the rows, and the group of each row: once without a segment and once for each
+    segment."""
     role_codes, roles = _codes(rows.column(ROLE))
     labels: list[Group] = [(str(role), None) for role in roles]
     codes = [role_codes]
@@ -97,13 +99,13 @@ def _labelled_groups(rows: pa.RecordBatch, segments: Sequence[str]) -> tuple[lis
 
 
 def _column_of(segment: str, rows: pa.RecordBatch) -> str:
-    """The event's own column: behind the scoring step `score` is the model's."""
+    """The event's own column: after the scoring step, `score` is the model's."""
     own = segment == batches.SCORE and batches.SCORE_OF_EVENT in rows.schema.names
     return batches.SCORE_OF_EVENT if own else segment
 
 
 def _codes(values: pa.Array) -> tuple[Ints, list[str | None]]:
-    """Each row's position among the distinct values, as texts; a null is a value like the others."""
+    """Each row's index among the distinct values, as texts; a null is a value like the others."""
     encoded = pc.dictionary_encode(batches.as_texts(values), null_encoding="encode")
     return encoded.indices.to_numpy(zero_copy_only=False).astype(np.int64), encoded.dictionary.to_pylist()
 
@@ -143,7 +145,7 @@ class Tally:
             self._counts = np.concatenate((self._counts, room)) if held else room
 
     def sums(self) -> GroupCounts:
-        """All that was added, groups sorted by role and segment."""
+        """The sum of everything added, groups sorted by role and segment."""
         groups = sorted(self._rows, key=lambda group: (group[0], group[1] or ""))
         counts = self._counts[[self._rows[group] for group in groups]].reshape(-1)
         keys = np.flatnonzero(counts)

@@ -1,7 +1,7 @@
 """The reference profiles that drift counts on, found without stopping or holding up what is scored.
 
-The profile of a version that this process has loaded is at hand. Else its loader is asked in a thread of its own, which
-is waited for a few seconds once; what it could not give is asked for again after a while.
+The profile of a version that this process has loaded is in memory. Otherwise the loader is asked in a thread of its
+own, and the first rows wait a few seconds for it; a profile that it could not give is asked for again later.
 """
 
 import logging
@@ -18,7 +18,7 @@ from models.profiles import Profile
 from models.serving.cache import shared_cache
 
 WAIT_S = 5.0
-"""Seconds that rows wait for a profile, each time that it is asked for."""
+"""Seconds that rows wait for a profile each time it is asked for."""
 RETRY_AFTER_S = 30.0
 _LOG = logging.getLogger(__name__)
 VersionKey: TypeAlias = tuple[str, str]  # (version, digest)
@@ -32,25 +32,26 @@ class ProfileLoader(Protocol):
 
         Raises:
             StoreError: the store did not answer; it is asked again later.
-            Exception: there is no profile that can be read.
+            Exception: the profile cannot be read.
         """
 
 
 class Found(NamedTuple):
-    """A version's profile, None where it has none that can be read; `unavailable` where that is not known now."""
+    """A version's profile, None where it has none that can be read; `unavailable` where that cannot be said at the
+    moment."""
 
     profile: Profile | None
     unavailable: bool = False
 
 
 class Profiles:
-    """Remembers what was found; bundles are immutable, so a digest's profile never changes. For one thread.
+    """Remembers what was found; bundles are immutable, so a digest's profile never changes. Not thread-safe.
 
     Args:
         loader: asked for versions that are not loaded in this process.
-        wait_s: seconds that an answer is waited for.
+        wait_s: seconds to wait for an answer.
         retry_after_s: seconds after which a loader that did not answer is asked again.
-        clock: seconds that never go back.
+        clock: monotonic seconds.
     """
 
     def __init__(
@@ -94,7 +95,7 @@ class Profiles:
                 said = f"{one_line(error)}; its rows are not in the drift meanwhile"
                 _LOG.warning("profile of version %s: %s", key[0], said)
             return Found(None, unavailable=True)
-        else:  # whatever a bundle's file makes its reader raise: drift goes without it
+        else:  # whatever reading a bundle's file raises: drift does without the profile
             said = f"{one_line(error)}; no drift is measured of it"
             _LOG.warning("profile of version %s cannot be read: %s", key[0], said)
             self._found[key] = None

@@ -27,7 +27,7 @@ class DriftOrigin(NamedTuple):
     run: str | None = None
 
 
-# Fields of the record that no statistic has yet.
+# Fields of the record that no statistic fills yet.
 _UNMEASURED = ("reference", "n_effective", "p_value", "effect", "importance")
 
 
@@ -41,9 +41,9 @@ class Pane(NamedTuple):
 def drift_records(profile: Profile, panes: Sequence[Pane], spec: DriftSpec) -> pa.RecordBatch:
     """A batch in the schema of DriftStatistic: PSI of each group and column, KS of those with numbers.
 
-    All panes, at least one, are of one version. They are measured at once: a call costs more than a group.
-    There is no record where a column has no rows to compare: it was absent, or for KS all of it null, in the
-    reference or in the group.
+    All panes (at least one) are of one version and are measured together: a call costs more than a group.
+    There is no record where a column has no rows to compare: in the reference or in the group it was absent, or for KS
+    all null.
     """
     observed = np.concatenate([dense(pane.counts) for pane in panes])
     groups = _of_groups(panes)
@@ -64,7 +64,7 @@ def drift_records(profile: Profile, panes: Sequence[Pane], spec: DriftSpec) -> p
 
 
 def _of_groups(panes: Sequence[Pane]) -> pa.Table:
-    """What all records of a group have in common, a row for each group of each pane."""
+    """The fields that all records of a group share: one row for each group of each pane."""
     sizes = [len(pane.counts.groups) for pane in panes]
     rows = np.repeat(np.arange(len(panes)), sizes)
     origins = [pane.origin for pane in panes]

@@ -1,8 +1,8 @@
 """How far observed counts are from a reference: PSI and KS on the reference's cells, as pure functions.
 
 Each comes with its noise floor: the value that it stays below in 99 of 100 samples when nothing has drifted.
-Small samples are far from their own distribution, so a statistic is only news above both its threshold and
-its floor.
+Small samples deviate from their own distribution, so a statistic means something only above both its threshold and its
+floor.
 """
 
 from statistics import NormalDist
@@ -37,8 +37,8 @@ def psi(reference: Ints, observed: Ints, starts: Ints) -> Statistic:
     `reference` counts have shape (cells,), `observed` (groups, cells); column c has the cells from
     `starts[c]` to the next start; nulls are a cell like the others. Cells that are empty on both sides are
     left out; half an observation is added to each of the others on both sides, so that an empty one does not
-    make the sum infinite (as Haldane and Anscombe do for log odds; the value of a small constant instead
-    would hang on the constant's logarithm).
+    make the sum infinite (as Haldane and Anscombe do for log odds; with a small constant instead, the value would
+    depend on the constant's logarithm).
 
     Noise floor: without drift PSI is distributed as `(1/n + 1/m) * chi2(cells - 1)` (B. Yurdakul and J.
     Naranjo, "Statistical properties of the population stability index", Journal of Risk Model Validation
@@ -125,7 +125,7 @@ def chi2_quantile(probability: float, degrees: Ints) -> Floats:
     """Quantile of the chi-square distribution with at least one degree of freedom, shape as `degrees`.
 
     Its cube root is nearly normal (E. Wilson and M. Hilferty, PNAS 17, 1931): at 0.99 within 0.8 % of the
-    true value, which spares the job a dependency on SciPy.
+    true value, which saves the job a dependency on SciPy.
 
     >>> chi2_quantile(0.99, np.array([1, 9])).round(2).tolist()  # the true values are 6.63 and 21.67
     [6.59, 21.7]

@@ -1,4 +1,4 @@
-"""How drift counts add up and travel in Beam: a CombineFn, and coders with the format's version in front."""
+"""How drift counts are added and encoded in Beam: a CombineFn, and coders that write the format's version first."""
 
 from collections.abc import Iterable
 from typing import Any

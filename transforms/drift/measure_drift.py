@@ -1,4 +1,4 @@
-"""MeasureDrift: scored batches to drift statistics per window, version, role, segment and column."""
+"""MeasureDrift: turns scored batches into drift statistics per window, version, role, segment and column."""
 
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, TypeAlias
@@ -26,13 +26,13 @@ WINDOW_ROWS = "window_rows"
 
 _ROWS_TOGETHER = 16_384
 _MEASURED_TOGETHER = 500_000  # counts
-_HELD_COUNTS = 8_000_000  # 64 MB of counts in one bundle, then they are handed on
+_HELD_COUNTS = 8_000_000  # 64 MB of counts in one bundle; then they are emitted
 
 CountKey: TypeAlias = tuple[str, str, int]  # and the window's start: runners search all windows of a key
 
 
 class _ObserveFn(beam.DoFn):
-    """Counts batches on their versions' profiles, added up over a bundle before anything is shuffled."""
+    """Counts batches on their versions' profiles and adds the counts over a bundle, before anything is shuffled."""
 
     def __init__(self, spec: DriftSpec, loader: ProfileLoader) -> None:
         self._spec = spec
@@ -61,7 +61,7 @@ class _ObserveFn(beam.DoFn):
             yield from self._hand_on(TimestampedValue)
 
     def _count_waiting(self) -> None:
-        """Counts several batches at once, because the cost is more per column and call than per row."""
+        """Counts several batches at once, because the cost is per column and call rather than per row."""
         waiting, self._waiting, self._waiting_rows, self._waiting_bytes = self._waiting, [], 0, 0
         if not waiting:
             return
@@ -91,7 +91,7 @@ class _ObserveFn(beam.DoFn):
         return self._hand_on(GlobalWindows.windowed_value)
 
     def _hand_on(self, stamp: Callable[[Any, Timestamp], Any]) -> Iterator[Any]:
-        """Each sum stamped with the greatest event time in it, which lies in its window."""
+        """Each sum with its greatest event time as its timestamp, which lies in its window."""
         self._count_waiting()
         for key, tally in self._tallies.items():
             yield stamp((key, tally.sums()), Timestamp(micros=self._latest[key]))
@@ -125,7 +125,7 @@ class _MeasureFn(beam.DoFn):
 
 
 class _MeasureWholeFn(beam.DoFn):
-    """Statistics of all windows of bounded input, each of which has one pane: those of a version together."""
+    """Statistics of all windows of bounded input, one pane each; the windows of a version are measured together."""
 
     def __init__(self, spec: DriftSpec, loader: ProfileLoader, model: str, run: str | None) -> None:
         self._spec, self._loader, self._model, self._run = spec, loader, model, run
@@ -163,7 +163,7 @@ def _earliest(records: pa.RecordBatch) -> Timestamp:
 def _records(profile: Profile | None, panes: Sequence[Pane], spec: DriftSpec) -> Iterator[pa.RecordBatch]:
     """The records of the panes of a version, none where its profile does not fit them."""
     fitting = [pane for pane in panes if profile is not None and len(profile.reference) == pane.counts.cells]
-    if len(fitting) < len(panes):  # drift stops nothing: the store is silent, or the bundle gone
+    if len(fitting) < len(panes):  # drift never stops the job: the store does not answer, or the bundle is gone
         metrics.counter(metrics.DRIFT_PANES_UNMEASURED).inc(len(panes) - len(fitting))
     if profile is None or not fitting:
         return
@@ -179,17 +179,16 @@ class MeasureDrift(beam.PTransform[beam.PCollection[pa.RecordBatch], beam.PColle
 
     Input: batches of scored events in the global window, one row per (event, version): `__event_time`
     (timestamp[us, UTC]), `__version`, `__role`, `__digest`, `score` (float64), and the columns of the
-    profiles and segments under their names. A batch may span windows; on unbounded input its own timestamp
-    must be no later than its earliest row, or the rows may be late without need. Output: batches of
-    DriftStatistic, one per (window, version, pane), in the spec's fixed windows. Pane 0 comes when the
-    watermark passes the window's end, another one for each bundle of late rows within the allowed lateness;
-    each pane counts all rows so far. Later rows are in no statistic and counted in `drift_rows_too_late`.
-    Nothing is dead-lettered, and nothing stops or waits: rows of versions whose profile the store does not give at the
-    moment are counted in `drift_rows_profile_unavailable`, panes in `drift_panes_unmeasured`; rows of versions without
-    a profile in `drift_rows_without_profile`,
-    columns of a profile that a batch does not have, or not in a fitting type, in `drift_columns_absent`.
-    State: per version and window one count per group and cell of its profile, until the lateness is over.
-    Segment columns should have few values: each is a group (about 8 kB for 15 columns).
+    profiles and segments under their names. A batch may span windows; on unbounded input its own timestamp must be no
+    later than its earliest row, or rows may count as late although they are not. Output: batches of DriftStatistic, one
+    per (window, version, pane), in the spec's fixed windows. Pane 0 is emitted when the watermark passes the window's
+    end, and another pane for each bundle of late rows within the allowed lateness; each pane counts all rows so far.
+    Rows that are later still enter no statistic and are counted in `drift_rows_too_late`. Nothing is dead-lettered, and
+    nothing stops or waits: rows of versions whose profile the store cannot give at the moment are counted in
+    `drift_rows_profile_unavailable`, panes in `drift_panes_unmeasured`; rows of versions without a profile in
+    `drift_rows_without_profile`, columns of a profile that a batch lacks, or has in a type that does not fit, in
+    `drift_columns_absent`. State: per version and window one count per group and cell of its profile, until the
+    lateness is over. Segment columns should have few values: each is a group (about 8 kB for 15 columns).
     """
 
     def __init__(self, spec: DriftSpec, profiles: ProfileLoader, model: str, run: str | None = None) -> None:
@@ -211,8 +210,8 @@ class MeasureDrift(beam.PTransform[beam.PCollection[pa.RecordBatch], beam.PColle
         if not scored.is_bounded:
             _ = observed[WINDOW_ROWS] | "CountTooLate" >> CountTooLate(self._spec.allowed_lateness_us)
             counts, measuring = counts | "Window" >> self._windows(), _MeasureFn(*given)
-        # Bounded input behaves as a perfect watermark: nothing is late. Its keys name their windows, and Beam's own
-        # cost more than what is measured in them.
+        # Bounded input has a perfect watermark: nothing is late. Windows are part of the key, because Beam's own
+        # windows would cost more than the measurement in them.
         added = counts | "AddUp" >> beam.CombinePerKey(TallyFn())  # type: ignore[no-untyped-call]  # CombineFn has no types
         measured: beam.PCollection[pa.RecordBatch] = added | "Measure" >> beam.ParDo(measuring).with_output_types(
             pa.RecordBatch

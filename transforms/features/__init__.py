@@ -1,1 +1,1 @@
-"""Windowed features, point in time: tiles, queries on them, and the events that wait for both."""
+"""Point-in-time windowed features: tiles, queries on them, and the events that wait for both."""

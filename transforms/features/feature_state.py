@@ -1,6 +1,6 @@
-"""One shard of windowed features over time, without Beam: what arrives, what waits, what is known.
+"""One shard of windowed features over time, without Beam: arriving rows, waiting rows, and aggregates.
 
-The watermark is known only through `advance`; an event's features are due once it has reached the event's T.
+The watermark is known only through `advance`; an event's features are due once the watermark has reached the event's T.
 """
 
 from collections.abc import Iterable
@@ -25,7 +25,7 @@ _ADVICE = "start without the savepoint, or give the new features a key column th
 
 
 class Grains(NamedTuple):
-    """Parts of open tiles that are over themselves: tiles of the width `KeyPlan.widths_us[level]`."""
+    """Completed parts of open tiles, as tiles of the width `KeyPlan.widths_us[level]`."""
 
     level: int
     tables: TileTables
@@ -33,8 +33,8 @@ class Grains(NamedTuple):
 
 @dataclass(slots=True)
 class FeatureState:
-    """State of one shard: observations that wait, those of open grains, closed grains of open tiles, closed tiles, the
-    watermark known."""
+    """State of one shard: waiting observations, observations of open grains, closed grains of open tiles, closed tiles,
+    and the known watermark."""
 
     waiting: list[pa.RecordBatch] = field(default_factory=list)
     open_rows: list[pa.RecordBatch] = field(default_factory=list)
@@ -44,17 +44,17 @@ class FeatureState:
 
 
 class Layout(NamedTuple):
-    """What the numbers in a shard's state mean: the tiles' width, and by how many shards keys are spread."""
+    """What the numbers in a shard's state mean: the tiles' width, and over how many shards keys are spread."""
 
     tile_us: int
     shards: int
 
 
 def check_fits(plan: KeyPlan, state: FeatureState, stored: Layout, layout: Layout) -> None:
-    """Drops what the state holds of columns that no feature reads any more.
+    """Drops the columns of the state that no feature reads any more.
 
     Raises:
-        StateFormatMismatch: the state means something else to this job's features, or lacks a column of theirs.
+        StateFormatMismatch: the state was made with another layout, or lacks a column that this job's features need.
     """
     if stored != layout:
         raise StateFormatMismatch(
@@ -119,13 +119,13 @@ class Advanced(NamedTuple):
 
 
 def advance(plan: KeyPlan, state: FeatureState, watermark_us: int, lateness_us: int, max_values: int) -> Advanced:
-    """The watermark has reached `watermark_us`: what is due then.
+    """Advances the watermark to `watermark_us` and returns what is due.
 
     Tiles close when the watermark passes their end; later rows amend them until the end of their tile plus the
     longest size plus `lateness_us`; rows later than that change nothing and are counted.
     """
-    # What was already useless before this advance decides what is too late: after a leap of the watermark the events
-    # that waited for it still need their tiles.
+    # Only what was useless before this advance is too late: after a jump of the watermark the events that waited for it
+    # still need their tiles.
     first_kept = _first_kept_tile(plan, state.watermark_us, lateness_us)
     state.watermark_us = max(state.watermark_us, watermark_us)
     expired = _close_grains(plan, state, first_kept, max_values)
@@ -140,7 +140,7 @@ def advance(plan: KeyPlan, state: FeatureState, watermark_us: int, lateness_us: 
 
 
 def has_moved_on(plan: KeyPlan, before_us: int, watermark_us: int, lateness_us: int) -> bool:
-    """Whether a watermark says more than `before_us` did of which events are due or too late."""
+    """Whether a watermark makes more events due or too late than `before_us` did."""
     first_kept = [_first_kept_tile(plan, at_us, lateness_us) for at_us in (before_us, watermark_us)]
     return first_kept[0] < first_kept[1] or before_us // plan.tile_us < watermark_us // plan.tile_us
 
@@ -159,7 +159,7 @@ def _take_due(plan: KeyPlan, state: FeatureState) -> pa.RecordBatch | None:
 
 
 def _close_grains(plan: KeyPlan, state: FeatureState, first_kept: int, max_values: int) -> int:
-    """Folds the rows of grains that the watermark has passed; returns how many rows came too late for that."""
+    """Folds the rows of grains that the watermark has passed; returns how many rows arrived too late to be folded."""
     if not state.open_rows:
         return 0
     rows = batches.concat_batches(state.open_rows)
@@ -176,7 +176,7 @@ def _close_grains(plan: KeyPlan, state: FeatureState, first_kept: int, max_value
 
 
 def _close_tiles(plan: KeyPlan, state: FeatureState, max_values: int) -> None:
-    """Puts grains together to what the watermark has passed: to the next coarser ones, in the end to tiles."""
+    """Combines grains that the watermark has passed into the next coarser ones, and finally into tiles."""
     for level, (fine_us, coarse_us) in enumerate(pairwise(plan.widths_us)):
         parts = coarse_us // fine_us
         first_open = state.watermark_us // coarse_us * parts
@@ -210,7 +210,7 @@ def folds_at(plan: KeyPlan, rows: pa.RecordBatch) -> int:
 
 
 def forgotten_at(plan: KeyPlan, state: FeatureState, lateness_us: int) -> int | None:
-    """When the watermark makes all of the state useless, in microseconds; None for an empty state."""
+    """The watermark from which on all of the state is useless, in microseconds; None for an empty state."""
     times = [int(batches.times_us(rows).max()) for rows in state.open_rows if rows.num_rows]
     held = [*state.grains, *([] if state.tiles is None else [Grains(len(plan.grains_us), state.tiles)])]
     for level, tables in held:

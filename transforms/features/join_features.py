@@ -1,4 +1,4 @@
-"""JoinFeatures: the parts of an event that were computed side by side become one row again."""
+"""JoinFeatures: joins the parts of an event that were computed in parallel into one row."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
@@ -25,11 +25,11 @@ EMIT_ROWS = 65_536
 _DENSE = 64
 _ADVICE = "let the job before it score all that it has read, then take the savepoint"
 Sharded = tuple[int, pa.RecordBatch]
-Part = tuple[int, bytes]  # encoded once: a Flatten of several stages makes runners decode and encode its elements
+Part = tuple[int, bytes]  # encoded only once: a Flatten of several stages makes runners decode and encode its elements
 
 
 class PartRows(NamedTuple):
-    """Rows of a part, with what they are encoded as where that is known."""
+    """Rows of a part, and their encoded form where it is known."""
 
     part: int
     rows: pa.RecordBatch
@@ -44,14 +44,14 @@ def _unpacked(part: Part) -> PartRows:
 
 
 def stamped(batch: pa.RecordBatch) -> TimestampedValue[pa.RecordBatch]:
-    """The batch at its earliest event time, which no watermark downstream may have passed."""
+    """The batch with its earliest event time as timestamp, which no watermark downstream may have passed."""
     return TimestampedValue(batch, Timestamp(micros=int(batches.times_us(batch).min())))
 
 
 def joined(parts: Sequence[pa.RecordBatch], names: Sequence[str]) -> tuple[pa.RecordBatch | None, list[pa.RecordBatch]]:
     """Events (`parts[0]`) that are in every other part, with the columns `names` of those appended, and what is left.
 
-    Rows belong together by `__row`, unique within a part, which the joined events no longer have. The rest has one
+    Rows are matched by `__row`, which is unique within a part and is dropped from the joined events. The rest has one
     batch per part, in order, possibly empty.
     """
     events = parts[0]
@@ -84,7 +84,7 @@ def _without(part: pa.RecordBatch, used: npt.NDArray[np.int64]) -> pa.RecordBatc
 def _indexes(rows: npt.NDArray[np.int64], wanted: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
     """Where in `rows` (unique, at least one) each of `wanted` is; -1 where it is not."""
     first, last = min(rows.min(), wanted.min()), max(rows.max(), wanted.max())
-    if last - first < _DENSE * len(rows):  # numbers of one shard follow each other: a table is faster than a search
+    if last - first < _DENSE * len(rows):  # numbers of a shard are consecutive: a lookup table is faster than a search
         table = np.full(last - first + 1, -1)
         table[rows - first] = np.arange(len(rows))
         found: npt.NDArray[np.int64] = table[wanted - first]
@@ -95,7 +95,7 @@ def _indexes(rows: npt.NDArray[np.int64], wanted: npt.NDArray[np.int64]) -> npt.
 
 
 def gathered(parts: Iterable[Part], count: int) -> list[pa.RecordBatch] | None:
-    """One batch for each of `count` parts, or None while one has none."""
+    """One batch for each of `count` parts, or None while some part has no rows."""
     return _gathered(map(_unpacked, parts), count)
 
 
@@ -115,7 +115,7 @@ def _by_part(parts: Iterable[Part]) -> list[PartRows]:
 
 
 def _together(parts: list[pa.RecordBatch]) -> pa.RecordBatch:
-    """Batches of one part as one. Raises `StateFormatMismatch` when a job with other features left some of them."""
+    """Batches of one part as one. Raises `StateFormatMismatch` when a job with other features wrote some of them."""
     former, present = parts[0].schema.names, parts[-1].schema.names
     if former != present:
         raise StateFormatMismatch(
@@ -159,8 +159,8 @@ class _WholeShardFn(beam.DoFn):
 class Joins(NamedTuple):
     """What is known of a shard's parts without reading them.
 
-    `newest_us`: for each part the latest time at which a row of it can be complete. No row is complete that is later
-    than the least of these. `held`: how many rows of each part are among those that may be complete.
+    `newest_us`: for each part the latest time at which a row of it can be complete. A row later than the least of these
+    is not complete. `held`: how many rows of each part are among those that may be complete.
     """
 
     newest_us: tuple[int, ...]
@@ -169,7 +169,7 @@ class Joins(NamedTuple):
 
     @classmethod
     def of(cls, known: "Joins | None", count: int) -> "Joins":
-        """From a cell of state, which holds nothing at first.
+        """Reads it from a state cell, which is empty at first.
 
         Raises:
             StateFormatMismatch: events wait for the features of a job with another number of keys.
@@ -185,8 +185,8 @@ class Joins(NamedTuple):
 
 
 class _ArrivingFn(beam.DoFn):
-    """Rows of which some part has yet to come, for they are not due, wait in bags by when they are; `PARTS` has those
-    that may be complete. So what is read does not grow with what waits."""
+    """Rows that are not due, so that some part is still missing, wait in bags by the time at which they are due;
+    `PARTS` has those that may be complete. So the cost of reading does not grow with the number of waiting rows."""
 
     JOINS = ReadModifyWriteStateSpec("joins", VersionedStateCoder("joins", waiting.FORMAT_VERSION, Plain(Joins)))
     PARTS, NEAR, MIDDLE, FAR = (
@@ -225,7 +225,7 @@ class _ArrivingFn(beam.DoFn):
         yield from () if ready is None else map(stamped, batches.slices(ready, EMIT_ROWS))
 
     def _due_us(self, piece: PartRows) -> Ints:
-        """When all features of each row are known."""
+        """The time at which all features of each row are known."""
         return ready_times(self._steps_us, batches.times_us(piece.rows))
 
     def _by_time(self, pieces: list[PartRows], time_us: int) -> tuple[list[PartRows], list[PartRows]]:
@@ -253,7 +253,7 @@ class _ArrivingFn(beam.DoFn):
     def _joined(
         self, held: tuple[int, ...], arrived: list[PartRows], present: Any
     ) -> tuple[pa.RecordBatch | None, tuple[int, ...]]:
-        """The rows that are complete with what has arrived, and how many of each part are held after that."""
+        """The rows that are complete with the new arrivals, and how many rows of each part are held after that."""
         total = list(held)
         for piece in arrived:
             total[piece.part] += piece.rows.num_rows
@@ -275,7 +275,8 @@ class JoinFeatures(beam.PTransform[Any, beam.PCollection[pa.RecordBatch]]):
 
     Input: a tuple of PCollections, first the events, then one per branch (row number, time, features), each with
     exactly one row per event. Output: the events with the columns `names` appended. State per shard of events: the
-    parts of events that are not complete. Nothing is dead-lettered; a row without partner in bounded input raises.
+    parts of events that are not complete. Nothing is dead-lettered; in bounded input a row without its counterparts
+    raises.
     """
 
     def __init__(self, spec: FeaturesSpec) -> None:

@@ -1,7 +1,7 @@
-"""Tiles and grains as plain bytes: numbers little-endian, what Arrow holds as one Arrow stream.
+"""Tiles and grains as plain bytes: numbers little-endian, Arrow arrays as one Arrow stream.
 
-Of the arrays of all tables, those of Arrow are the lists of one row: they differ in length, and a stream of their own
-for each would cost more than all the rest.
+The Arrow arrays of all tables are the lists of one row, since they differ in length: a stream for each would cost more
+than everything else.
 """
 
 from collections.abc import Iterable, Iterator
@@ -26,7 +26,7 @@ _Tables: TypeAlias = tuple[tuple[_Table, ...], tuple[_Table, ...], bytes]  # til
 
 
 class TilesForm:
-    """What a shard knows: its layout, the watermark in microseconds, and its closed tiles or None."""
+    """The state of a shard: its layout, the watermark in microseconds, and its closed tiles or None."""
 
     _plain = Plain(tuple[Layout, int, _Tables | None])
 

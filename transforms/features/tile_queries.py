@@ -29,7 +29,8 @@ def _codes(tables: TileTables | None, rows: pa.RecordBatch) -> Ints:
 
 
 def over_limit(plan: KeyPlan, tables: TileTables | None, rows: pa.RecordBatch) -> dict[str, int]:
-    """Of how many of the `observations` a feature is null because a tile of its window has too many distinct values."""
+    """For how many of the `observations` a feature is null because a tile of its window has too many distinct
+    values."""
     values = {} if tables is None else tables.values
     sampled = {name for name, counts in values.items() if is_sampled(counts)}
     found: dict[str, int] = {}
@@ -67,9 +68,10 @@ def _queries(codes: Ints, times_us: Ints, every_us: int) -> Queries:
 
 
 def _fit(codes: Ints, span: int) -> bool:
-    """Whether each pair of a code (-1 or more) and a number below `span` is an int64 of its own.
+    """Whether each pair of a code (-1 or more) and a number below `span` fits into one int64.
 
-    Where times lie far apart they may not; the ranks of so many times do: both are less than the rows in memory.
+    Where times lie far apart they may not; the ranks of the times always do, since codes and ranks are both fewer than
+    the rows in memory.
     """
     return (int(codes.max(initial=0)) + 2) * span < 2**63
 

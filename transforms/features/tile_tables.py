@@ -1,4 +1,4 @@
-"""What tiles are made of: tables with a row for each tile of a key, and for each value that a tile counts."""
+"""The tables that hold tiles: a row for each tile of a key, and a row for each value that a tile counts."""
 
 from typing import NamedTuple
 
@@ -36,8 +36,8 @@ class ValueCounts(NamedTuple):
     """How many `times` each value occurs in each tile, sorted by (code, tile, value).
 
     A tile with more distinct values than the limit keeps those with the smallest hashes: `kept` is the fraction of
-    the hash space that it still covers (1 when nothing was left out), as in a theta sketch. Which values those are and
-    what `kept` is follows from the tile's set of values alone: it is below 1 in exactly the tiles that have too many.
+    the hash space that it still covers (1 when nothing was left out), as in a theta sketch. The values and `kept`
+    depend on the tile's set of values alone: `kept` is below 1 in exactly the tiles that have too many.
     """
 
     code: Ints
@@ -56,7 +56,7 @@ class TileTables(NamedTuple):
 
 
 def hash_fraction(values: pa.Array) -> Floats:
-    """Each value's hash as a number in [0, 1): of so many bits that none is rounded to 1.
+    """Each value's hash as a number in [0, 1), from the 53 bits that a float holds, so that none is rounded to 1.
 
     >>> hash_fraction(pa.array(["a", "b", None])).round(4).tolist()
     [0.7563, 0.6878, 0.0]

@@ -1,8 +1,8 @@
 """Tiles: partial aggregates of one key column's events, the state behind windowed features (docs/design.md §7).
 
 A tile covers `[index * tile_us, (index + 1) * tile_us)` of event time for one key value. Its partials combine in any
-grouping. Events are always summed in the order of (time, id), first to grains of a tile and those to the tile, so that
-equal sets of events give equal bits, while a stream need not keep the events of a tile until it is over.
+grouping. Events are always summed in the order of (time, id), first into grains of a tile and then into the tile, so
+that equal sets of events give equal bits, while a stream need not keep the events of a tile until the tile is over.
 """
 
 import math
@@ -24,16 +24,16 @@ from transforms.features.tile_tables import ColumnTiles, Floats, Ints, TileTable
 ALL_EVENTS = ""  # the pseudo column of `count` without a column
 KEY, VALUE = "key", "v:"  # columns of observations: the key, and the prefix of the values read
 OBSERVED = (batches.EVENT_ID, batches.EVENT_TIME, batches.ROW, KEY)  # what every observation has
-# A stream keeps the events themselves for at most so much event time, and so many partial aggregates at most make one.
+# A stream keeps raw events for at most this much event time, and at most this many partial aggregates make one.
 _GRAIN_US = 5_000_000
 _MOST_PARTS = 60
 
 
 @dataclass(frozen=True, slots=True)
 class KeyPlan:
-    """What is kept for one key column: its features, tile width, and the columns read (with their needs).
+    """What is kept for one key column: its features, tile width, and the columns read, with what each of them needs.
 
-    `grains_us` are the widths that a tile is put together from, finest first; each divides the next and the tile.
+    `grains_us` are the widths of the grains that make up a tile, finest first; each divides the next and the tile.
     """
 
     key: str
@@ -46,7 +46,7 @@ class KeyPlan:
 
     @property
     def widths_us(self) -> tuple[int, ...]:
-        """Of all that events are summed to, one after the other: the grains and the tile."""
+        """The widths that events are summed to, one after the other: the grains' and the tile's."""
         return (*self.grains_us, self.tile_us)
 
     @property
@@ -56,7 +56,7 @@ class KeyPlan:
 
     @property
     def value_columns(self) -> tuple[str, ...]:
-        """What observations call them."""
+        """The names of the event columns in observations."""
         return tuple(VALUE + name for name in self.event_columns)
 
 
@@ -79,12 +79,12 @@ def plan_key(features: Sequence[FeatureSpec], key: str) -> KeyPlan:
 
 
 def _grains_us(tile_us: int) -> tuple[int, ...]:
-    """Widths below a tile's, in whole milliseconds, which is what some runners' timers know: few steps, each of as few
-    parts as lead to a grain that is short enough."""
+    """Widths below a tile's, in whole milliseconds, the resolution of some runners' timers: few steps, each with the
+    fewest parts that lead to a grain that is short enough."""
     widths = [tile_us]
     while widths[0] > _GRAIN_US:
         divisors = [parts for parts in range(2, _MOST_PARTS + 1) if widths[0] % (parts * 1000) == 0]
-        if not divisors:  # a width of greater primes only stays whole
+        if not divisors:  # a width with large prime factors only is not divided
             break
         enough = [parts for parts in divisors if widths[0] // parts <= _GRAIN_US]
         widths.insert(0, widths[0] // (enough[0] if enough else divisors[-1]))
@@ -105,7 +105,7 @@ def observations(plan: KeyPlan, events: pa.RecordBatch) -> pa.RecordBatch:
 
 def fold(plan: KeyPlan, rows: pa.RecordBatch, max_values: int) -> TileTables:
     """The tiles of `observations`; rows without a key belong to none."""
-    # What is counted, not summed, is the same by any way.
+    # Counts, unlike sums, do not depend on the grouping.
     tables = _folded(plan, rows, plan.widths_us[0], plan.tile_us, max_values)
     tiles = tables.tiles
     for fine_us, coarse_us in pairwise(plan.widths_us):
@@ -253,7 +253,8 @@ def _reduced_values(counts: ValueCounts, max_values: int) -> ValueCounts:
 
 
 def _sampled(counts: ValueCounts, bounds: Ints, sizes: Ints, max_values: int) -> ValueCounts:
-    """Per tile the values whose hash is below the smaller of its `kept` and what leaves `max_values` of them."""
+    """Per tile the values whose hash is below its `kept`, or below the smaller bound that leaves `max_values` of
+    them."""
     fraction, kept = hash_fraction(counts.value), counts.kept.copy()
     for start, size in zip(bounds.tolist(), sizes.tolist(), strict=True):
         if size > max_values:
@@ -267,7 +268,7 @@ def _sampled(counts: ValueCounts, bounds: Ints, sizes: Ints, max_values: int) ->
 
 
 def merge(parts: Iterable[TileTables], max_values: int) -> TileTables | None:
-    """Tables of the same plan as one; None for no tables."""
+    """Tables of the same plan merged into one; None for no tables."""
     tables = list(parts)
     if len(tables) < 2:
         return tables[0] if tables else None

@@ -1,8 +1,8 @@
-"""Rows that wait in state, in three bags by how soon they are due: what is due is read, not all that waits.
+"""Rows that wait in state, in three bags by how soon they are due: only rows that are due are read, not all that wait.
 
-A bag of state can only be read as a whole. With one bag, each step of the watermark would read, and write again, all
-rows that wait. Here a row is read a few times while it waits, however many wait beside it: the near bag holds the few
-that are due first, the next one those after them; what is left of a bag that was read is spread anew.
+A bag of state can only be read as a whole. With one bag, each step of the watermark would read and rewrite all waiting
+rows. Here a row is read a few times while it waits, however many others wait: the near bag holds the few that are due
+first, the next bag those after them; the rest of a bag that was read is distributed again.
 """
 
 from collections.abc import Iterable
@@ -13,14 +13,14 @@ import numpy.typing as npt
 
 BAGS = 3
 FORMAT_VERSION = 2
-# Rows that cost no more to read than a read itself, and the share of a bag that goes to the one before it.
+# How many rows cost no more to read than the read itself, and the share of a bag that moves to the one before it.
 _FEW_ROWS, _SHARE = 4096, 16
 _NEVER, _EVER = 2**62, -(2**62)
 Ints = npt.NDArray[np.int64]
 
 
 def ready_times(steps_us: Iterable[int], times_us: Ints) -> Ints:
-    """The latest T for each event time, of windows with these steps: when all their features are complete.
+    """The latest T of each event time over windows with these steps: when all features of the event are complete.
 
     >>> ready_times([300, 1000], np.array([999, 1000, 1250])).tolist()
     [900, 1000, 1200]
@@ -53,7 +53,7 @@ class Waits(NamedTuple):
         return np.searchsorted(np.array(self.edges), due_us).astype(np.int64)
 
     def having(self, due_us: Ints) -> "Waits":
-        """With rows added to their bags."""
+        """The state after rows were added to their bags."""
         bags = self.bags_of(due_us)
         lows = [int(due_us[bags == bag].min(initial=low)) for bag, low in enumerate(self.lows)]
         return Waits(tuple(lows), self.edges, int(due_us.max(initial=self.latest)))
@@ -63,14 +63,14 @@ class Waits(NamedTuple):
         return tuple(bag for bag, low in enumerate(self.lows) if low <= time_us)
 
     def without(self, read: tuple[int, ...], left_due_us: Ints) -> "Waits":
-        """After these bags were read and cleared, and before what is left of them is added again."""
+        """The state after these bags were read and cleared, and before their remaining rows are added again."""
         lows = tuple(_NEVER if bag in read else low for bag, low in enumerate(self.lows))
         waits = Waits(lows, _edges(self.edges, max(read), left_due_us), self.latest)
         return waits if waits or len(left_due_us) else Waits()
 
 
 def _edges(edges: tuple[int, ...], last_read: int, due_us: Ints) -> tuple[int, ...]:
-    """New edges below the last bag that was read: a share of what is left of it is for each bag before it."""
+    """New edges below the last bag that was read: each bag before it gets a share of that bag's remaining rows."""
     found = list(edges)
     share = len(due_us)
     for bag in reversed(range(last_read)):

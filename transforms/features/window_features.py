@@ -60,9 +60,9 @@ def _count_over_limit(events: Mapping[str, int]) -> None:
 
 
 def watermark_of(fired: Timestamp) -> int:
-    """How far the watermark has come, in microseconds, when a timer of a T fires, which was set just before it.
+    """The watermark, in microseconds, when the timer of a T fires, which was set just before T.
 
-    On Flink time has milliseconds: there the timer was set, and fired, at the last one before T.
+    Flink's times are in milliseconds: there the timer was set, and fired, at the last millisecond before T.
     """
     return int(fired.micros) + (1 if fired.micros % 1000 else 1000)
 
@@ -82,9 +82,9 @@ class _Cells(NamedTuple):
     """What a shard keeps.
 
     An event is held once: with those that wait until the watermark has reached its T, then in `open_rows` until its
-    grain is over. `waits` says when the next is due, so that those that wait are read only when one of them is.
-    `folds_at` is when `fold_timer` fires: set again while it is pending, it would be put off for ever by events that
-    come all the time.
+    grain is over. `waits` says when the next one is due, so that waiting events are read only when one of them is due.
+    `folds_at` is when `fold_timer` fires: if it were set again while pending, events that arrive all the time would
+    postpone it for ever.
     """
 
     waits: Any = _value("waits", VersionedStateCoder("waits", waiting.FORMAT_VERSION, Plain(Waits)))
@@ -102,7 +102,7 @@ class _Cells(NamedTuple):
 
     @property
     def bags(self) -> tuple[Any, Any, Any]:
-        """Those that wait, by how soon they are due."""
+        """The bags of waiting rows, by how soon they are due."""
         return self.near, self.middle, self.far
 
 
@@ -110,8 +110,8 @@ Featured: TypeAlias = Iterator[TimestampedValue[pa.RecordBatch]]
 
 
 class _ArrivingFn(beam.DoFn):
-    """A shard over time. `next` fires at the earliest T that an event waits for; `last`, at the latest, lets one
-    call do the work when the watermark leaps over many; `fold` turns the rows of grains that are over into partial
+    """A shard over time. `next` fires at the earliest T that an event waits for; `last` fires at the latest T, so that
+    one call does the work when the watermark jumps over many; `fold` turns the rows of completed grains into partial
     aggregates; `forget` clears a shard that nothing can need any more.
     """
 
@@ -121,8 +121,8 @@ class _ArrivingFn(beam.DoFn):
 
     @taking(_Cells)
     def process(self, element: Sharded, cells: _Cells) -> Featured:
-        # Where the watermark is known to have passed T already, nothing is waited for: a timer would fire when the
-        # watermark next moves, which on a live topic is most of an event's latency.
+        # Where the watermark is known to have passed T already, nothing waits: a timer would fire only when the
+        # watermark moves next, and on a live topic that would be most of an event's latency.
         known = cells.tables.read()
         state = self._state(known, [element[1]], [element[1]], [])
         before = state.tiles
@@ -166,7 +166,7 @@ class _ArrivingFn(beam.DoFn):
             cells.last_timer.set(just_before(waits.latest))
 
     def _served(self, state: FeatureState) -> list[pa.RecordBatch]:
-        """The rows of open grains that are not among those that wait, which are in state already."""
+        """The rows of open grains without the waiting rows, which are in state already."""
         found = []
         for rows in state.open_rows:
             served = feature_state.is_served(self._plan, rows, state.watermark_us)
@@ -220,7 +220,7 @@ class _ArrivingFn(beam.DoFn):
     @on_timer(_FOLD)
     @taking(_Cells, beam.DoFn.TimestampParam)
     def fold_reached(self, reached: Timestamp, cells: _Cells) -> Featured:
-        # What waits is served too: in a leap of the watermark its tiles may be let go of with this advance.
+        # Waiting rows are answered too: if the watermark jumped, this advance may drop their tiles.
         cells.folds_at.clear()
         yield from self._reached(reached, cells)
 
@@ -228,7 +228,7 @@ class _ArrivingFn(beam.DoFn):
     @taking(_Cells, beam.DoFn.TimestampParam)
     def forget(self, reached: Timestamp, cells: _Cells) -> None:
         if cells.waits.read():
-            return  # the timer of what waits comes first
+            return  # the timer of waiting rows fires first
         state = self._state(cells.tables.read(), [], cells.open_rows.read(), cells.grains.read())
         forgotten = feature_state.forgotten_at(self._plan, state, self._lateness_us)
         if forgotten is None:
@@ -237,7 +237,7 @@ class _ArrivingFn(beam.DoFn):
             cells.open_rows.clear()
             cells.grains.clear()
             cells.tables.write((self._layout, reached.micros, None))
-        else:  # events that did not have to wait came after it was set
+        else:  # events that did not have to wait arrived after it was set
             cells.forget_timer.set(at_or_after(forgotten))
 
     def _state(
@@ -254,7 +254,7 @@ class _ArrivingFn(beam.DoFn):
 
 
 def _keep(cell: Any, former: list[Any], values: list[Any]) -> None:
-    """Brings a bag of state from its former values to these: by adding only, where the former are the first of them."""
+    """Replaces the values of a bag of state; only adds to it where the former values are the first of the new ones."""
     added = values[len(former) :]
     if len(former) > len(values) or any(old is not new for old, new in zip(former, values, strict=False)):
         cell.clear()
@@ -282,7 +282,7 @@ class FeaturesOfKey(beam.PTransform[beam.PCollection[pa.RecordBatch], beam.PColl
         plan, spec = self._plan, self._spec
         observe = beam.ParDo(_ObserveFn(plan, spec.shards)).with_output_types(Sharded)
         observed = events | "Observe" >> observe
-        if events.is_bounded:  # grouping needs no watermark to be complete, and costs no timer per tile
+        if events.is_bounded:  # grouping does not need a watermark to be complete, and costs no timer per tile
             observed, label = observed | "Group" >> beam.GroupByKey(), "Aggregate"
             featuring: beam.DoFn = _WholeShardFn(plan, spec.max_tile_values)
         else:
@@ -296,14 +296,14 @@ class FeaturesOfKey(beam.PTransform[beam.PCollection[pa.RecordBatch], beam.PColl
 class WindowFeatures(beam.PTransform[beam.PCollection[pa.RecordBatch], beam.PCollection[pa.RecordBatch]]):
     """Appends the windowed features: one branch per key column, joined by the row number of `TrackArrivals`.
 
-    Branches run side by side, not in a row: an event then waits once, its payload is shuffled once, and no branch
+    Branches run in parallel, not in sequence: so an event waits once, its payload is shuffled once, and no branch
     depends on another's watermark holds (Beam's DirectRunner keeps none for timers).
-    Input: batches of events with unique ids (`TrackArrivals`) in the global window; unbounded input carries a
-    watermark that no on-time event is behind. Output: the same rows with one column per windowed feature in spec
-    order. An unbounded event waits until the watermark reaches its T; one whose T has passed goes on at once.
-    Dead-lettered: nothing. State per shard of key values: waiting rows, rows of the last seconds, partial aggregates
-    of open tiles and closed tiles, bounded by the number of key values and not by that of events; a tile is dropped
-    when the watermark passes its end plus the longest size plus the allowed lateness.
+    Input: batches of events with unique ids (`TrackArrivals`) in the global window; the watermark of unbounded input is
+    not ahead of any event that is on time. Output: the same rows with one column per windowed feature in spec order. An
+    unbounded event waits until the watermark reaches its T; one whose T has passed goes on at once. Dead-lettered:
+    nothing. State per shard of key values: waiting rows, rows of the last seconds, partial aggregates of open tiles,
+    and closed tiles, bounded by the number of key values and not by the number of events; a tile is dropped when the
+    watermark passes its end plus the longest size plus the allowed lateness.
     """
 
     def __init__(self, spec: FeaturesSpec) -> None:

@@ -9,10 +9,10 @@ _Method: TypeAlias = Callable[..., Any]
 
 
 def taking(kind: Any, first_default: Any = inspect.Parameter.empty) -> Callable[[_Method], _Method]:
-    """Lets a method `(self, first, cells)` of a DoFn have all its cells as one `kind`.
+    """Lets a method `(self, first, cells)` of a DoFn receive all its cells as one `kind`.
 
-    Beam finds state and timers in the defaults of a method's parameters, and passes each as an argument of its own. To
-    it the method has a parameter for each field of `kind`, whose defaults they are.
+    Beam finds state and timers in the defaults of a method's parameters and passes each as an argument. It therefore
+    sees a method with one parameter for each field of `kind`, with that field's default.
 
     Args:
         kind: a NamedTuple; the default of each field is a `DoFn.StateParam` or `DoFn.TimerParam`.
@@ -25,7 +25,7 @@ def taking(kind: Any, first_default: Any = inspect.Parameter.empty) -> Callable[
 
         @wraps(method)
         def called(self: Any, *args: Any, **named: Any) -> Any:
-            if not args:  # timers fire with names only
+            if not args:  # Beam passes timers by name only
                 args = (named.pop(first.name),)
             return method(self, args[0], kind(*args[1:], **named))
 

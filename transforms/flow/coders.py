@@ -1,7 +1,7 @@
 """How batches travel between workers: Arrow's own stream format, registered for `pa.RecordBatch` on import.
 
-Where all workers are threads of this process a batch may also stay where it is while only its number travels:
-see `batches_kept`.
+Where all workers are threads of this process a batch may also stay in memory while only its number travels: see
+`batches_kept`.
 """
 
 from collections.abc import Iterator
@@ -11,7 +11,7 @@ from itertools import count
 import pyarrow as pa
 from apache_beam import coders
 
-_REFERENCE = b"halflife:kept:"  # no Arrow stream begins so: they begin with four bytes 0xFF
+_REFERENCE = b"halflife:kept:"  # no Arrow stream begins like this: they begin with four bytes 0xFF
 
 
 class _Kept:
@@ -43,8 +43,8 @@ _kept = _Kept()
 def batches_kept() -> Iterator[None]:
     """Until the end of the block batches are encoded as references into this process's memory.
 
-    For a bounded job whose workers all share the process: runners copy what they pass on seven times from one stage
-    to the next, which was a third of such a job. All batches that passed between stages live until the block ends.
+    For a bounded job whose workers all share the process: runners copy each batch seven times from one stage to the
+    next, which took a third of such a job's time. All batches that passed between stages live until the block ends.
     """
     _kept.uses += 1
     try:
@@ -94,7 +94,7 @@ class ArrowBatchCoder(coders.Coder):
         return decode_batch(encoded)
 
     def estimate_size(self, value: pa.RecordBatch) -> int:
-        """Close enough for the runner's size metrics, which would otherwise encode every batch a second time."""
+        """An estimate for the runner's size metrics, which would otherwise encode every batch a second time."""
         return int(value.nbytes)
 
     def is_deterministic(self) -> bool:

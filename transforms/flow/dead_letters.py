@@ -1,4 +1,4 @@
-"""Dead letters of rows that were decoded: made from columns, counted where they are made."""
+"""Dead letters of decoded rows: made from columns, and counted where they are made."""
 
 from collections.abc import Sequence
 
@@ -32,7 +32,7 @@ def letters_of(stage: Stage, error: str, details: pa.Array, rows: pa.RecordBatch
 
 
 def count_letters(stage: Stage, error: str, details: Sequence[str], count: int | None = None) -> None:
-    """Counts dead letters with one error; `details` has a text each, or one for `count` of them."""
+    """Counts dead letters with one error; `details` has one text for each, or one text for `count` of them."""
     number = len(details) if count is None else count
     if number:
         metrics.dead_letters(stage).inc(number)

@@ -1,4 +1,4 @@
-"""What a run in one process can show beside its counts: one example of each kind, kept in this process alone."""
+"""What a run in one process can show beside its counts: one example of each kind, kept in this process only."""
 
 import threading
 from collections.abc import Mapping
@@ -40,5 +40,5 @@ def kept_examples() -> Mapping[tuple[str, ...], str]:
 
 
 def forget_examples() -> None:
-    """Begins anew: a process may run several jobs."""
+    """Forgets all examples: a process may run several jobs."""
     _EXAMPLES.forget()

@@ -1,4 +1,4 @@
-"""Small batches of one bundle go on as one: what follows costs as much for ten rows as for a thousand."""
+"""Merges small batches of one bundle: the steps after it cost as much for ten rows as for a thousand."""
 
 from abc import abstractmethod
 from collections.abc import Iterator
@@ -13,13 +13,13 @@ from apache_beam.utils.windowed_value import WindowedValue
 
 from schemas import batches
 
-# So many rows are enough: they go on before their bundle ends.
+# This many rows are enough: they are emitted before their bundle ends.
 WHOLE_ROWS = 4096
 
 
 class GatheringFn(beam.DoFn):
-    """Gathers the batches of a bundle, in the global window, up to `WHOLE_ROWS` rows or 64 MiB; subclasses say what to
-    make of a whole one. What they make has the earliest event time in it as its timestamp."""
+    """Gathers the batches of a bundle, in the global window, up to `WHOLE_ROWS` rows or 64 MiB; subclasses say what a
+    gathered batch becomes. The timestamp of that is the earliest event time in it."""
 
     def start_bundle(self) -> None:
         self._gathered: list[pa.RecordBatch] = []
@@ -38,7 +38,7 @@ class GatheringFn(beam.DoFn):
         return starmap(GlobalWindows.windowed_value, self._elements())
 
     def _elements(self) -> Iterator[tuple[Any, Timestamp]]:
-        """What becomes of the rows gathered so far, each with its timestamp."""
+        """The elements made of the rows gathered so far, each with its timestamp."""
         if not self._rows:
             return
         whole = batches.concat_batches(self._gathered)

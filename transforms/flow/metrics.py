@@ -45,8 +45,8 @@ RECEIPTS_WRITTEN = "receipts_written"
 ROWS_EXPIRED = "late_rows_expired"
 SHADOW_SCORES_FAILED = "shadow_scores_failed"
 SHADOW_SCORES_SKIPPED = "shadow_scores_skipped"  # the shadow's model was still loading
-EVENTS_SUBSTITUTED = "events_answered_by_another_release"  # the one in force could not answer
-SWAP_STALL_MS = "swap_stall_ms"  # of each batch: how long it waited for a model
+EVENTS_SUBSTITUTED = "events_answered_by_another_release"  # the release in force could not answer
+SWAP_STALL_MS = "swap_stall_ms"  # how long each batch waited for a model
 LIVE_VERSIONS = "live_versions"  # loaded in the worker that reported last
 LOADS_UNLOGGED = "loads_unlogged"  # of this worker, in the store's access log
 NEWEST_RELEASE_UNSERVED_MS = "newest_release_unserved_ms"  # age of the newest release until it answers
@@ -57,7 +57,7 @@ RELEASES_ADMITTED = "releases_admitted"
 RELEASES_REFUSED = "releases_refused"
 SCORE_BATCH_US = "score_batch_us"
 DECODE_BEGAN_MS = "decode_began_ms"
-LATEST_EVENT_S = "latest_event_s"  # since the epoch, rounded down, of each batch: sums must not outgrow an int64
+LATEST_EVENT_S = "latest_event_s"  # of each batch, since the epoch, rounded down: sums must fit into an int64
 ADMISSION_MS = "admission_ms"
 ADMISSION_BEGAN_MS = "admission_began_ms"
 DRIFT_ROWS_OBSERVED = "drift_rows_observed"
@@ -124,7 +124,8 @@ def records_deleted(topic: str, partition: int) -> _Counter:
 
 
 def by_rest(prefix: str, counts: Mapping[str, int]) -> dict[str, int]:
-    """The counts whose names begin with one of the prefixes above, by what follows it, in order; none that is 0.
+    """The counts whose names begin with one of the prefixes above, by the rest of the name, in order; zeros are left
+    out.
 
     >>> by_rest(SCORES_PREFIX, {"scores/champion/v1": 3, "scores/shadow/v2": 0, "records_read": 4})
     {'champion/v1': 3}
@@ -160,7 +161,7 @@ def latest_event_us(result: PipelineResult) -> int | None:
 def startup_us(result: PipelineResult, started_us: int) -> int:
     """From `started_us` to the first batch decoded, plus the admission of models where it came after that.
 
-    Runners order the two as they like; on bounded input each happens once, never at the same time.
+    Runners choose the order of the two; on bounded input each happens once, never at the same time.
     """
     decoding = earliest_us(result)
     began = min((d.min * 1000 for d in _distributions(result, ADMISSION_BEGAN_MS)), default=0)

@@ -1,6 +1,7 @@
-"""Coders of keyed state: plain data behind the format's version, so that a restore across versions fails clearly.
+"""Coders of keyed state: the format's version, then plain data, so that a restore across versions fails with a clear
+message.
 
-What is written names no class and no module of ours: those are renamed and moved while a savepoint lies somewhere.
+The bytes name no class and no module of this project, which may be renamed or moved while a savepoint exists.
 """
 
 from typing import Any, Protocol
@@ -15,11 +16,11 @@ _ADVICE = "drain the job with the version that wrote it, or start without its sa
 
 
 class StateFormatMismatch(HalflifeError):
-    """State that another version of the job wrote in a format that this one does not read."""
+    """State that another version of the job wrote, in a format that this one does not read."""
 
 
 class Form(Protocol):
-    """How one kind of value is plain bytes. Must pickle: coders travel with the graph."""
+    """How one kind of value is encoded as plain bytes. Must pickle: coders are part of the graph."""
 
     def encode(self, value: Any) -> bytes: ...
 
@@ -31,7 +32,8 @@ class Plain:
     """Numbers, texts and containers of them as MessagePack; a NamedTuple is a list, a dataclass a map of its fields.
 
     Args:
-        kind: the type, to which what is read is held: `int`, `tuple[int, ...]`, a NamedTuple or dataclass of such.
+        kind: the type that decoded values are checked against: `int`, `tuple[int, ...]`, or a NamedTuple or dataclass
+            of such.
     """
 
     _encoder = msgspec.msgpack.Encoder()
@@ -51,7 +53,7 @@ class Plain:
 
 
 class VersionedStateCoder(coders.Coder):
-    """One value of state in a form, behind `halflife/<name>/<version>\\n`.
+    """One value of state in a form, after the header `halflife/<name>/<version>\\n`.
 
     Raises:
         StateFormatMismatch: on decoding what has another name or version, or is not in this form.

@@ -1,7 +1,7 @@
 """Times of event-time timers: most runners keep them in whole milliseconds, and round what is finer down.
 
-A timer that is rounded down fires before its time: one that is set again for the same time then fires for ever, and
-one that is not leaves undone what it was for.
+A timer that is rounded down fires before its time: if it is set again for the same time it fires for ever, and if it is
+not, its work is never done.
 """
 
 from apache_beam.utils.timestamp import Timestamp
@@ -15,14 +15,14 @@ def last_whole_ms(time_us: int) -> int:
 
 
 def at_or_after(time_us: int) -> Timestamp:
-    """The first moment from a time on that every runner keeps as it is."""
+    """The first moment, at or after a time, that every runner keeps exactly."""
     return Timestamp(micros=-(-time_us // _MILLISECOND_US) * _MILLISECOND_US)
 
 
 def just_before(time_us: int) -> Timestamp:
     """A microsecond before `at_or_after`.
 
-    Flink's timers fire when the watermark has passed their time, not reached it, and past the last event of a silent
-    topic it never goes.
+    Flink's timers fire when the watermark has passed their time, not when it reaches it, and the watermark never goes
+    past the last event of a silent topic.
     """
     return Timestamp(micros=int(at_or_after(time_us).micros) - 1)

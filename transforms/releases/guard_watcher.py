@@ -1,4 +1,4 @@
-"""GuardWatcher: says so when the watcher of releases has fallen silent."""
+"""GuardWatcher: reports when the watcher of releases has fallen silent."""
 
 import json
 from collections.abc import Callable, Iterator
@@ -16,7 +16,7 @@ from transforms.flow import metrics
 from transforms.flow.state import Plain, VersionedStateCoder
 
 POLLS = 3
-"""A watcher that was silent for so many polls counts as dead."""
+"""A watcher that was silent for this many polls counts as dead."""
 _STATE_VERSION = 2
 
 

@@ -1,4 +1,4 @@
-"""Admitted releases and a watcher's progress as plain bytes: what the state of a job keeps of its timeline."""
+"""Admitted releases and a watcher's progress as plain bytes: the part of its timeline that a job keeps in state."""
 
 import json
 from dataclasses import replace
@@ -38,7 +38,7 @@ class ProgressForm:
 
 
 def _written(release: Release) -> Release:
-    """With a signature as JSON text: it may hold anything that JSON can say, also numbers that are no int64."""
+    """With the signature as JSON text: it may hold any JSON, including numbers that do not fit into int64."""
     return release if release.signature is None else replace(release, signature=json.dumps(release.signature))
 
 

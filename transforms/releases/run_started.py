@@ -1,4 +1,4 @@
-"""The event that a job leaves at each of its starts: what it was told, by whom, and with the versions of what."""
+"""The event that a job writes at each start: its spec, who started it, and the versions of its libraries."""
 
 import json
 import platform
@@ -18,8 +18,8 @@ _PRODUCT = "halflife-beam"
 def run_of(start: Start, known: str | None) -> str:
     """The id of this start, given the one in the job's state.
 
-    A job that recovers finds its own there. A graph that was submitted anew, also from a savepoint, is another start.
-    One that was launched from a template finds none at first, and makes it.
+    A job that recovers finds its own id there. A graph that is submitted again, also from a savepoint, is another
+    start. A job that was launched from a template finds no id at first, and makes one.
     """
     return start.run or known or str(ULID()).lower()
 
@@ -52,7 +52,7 @@ def installed_versions() -> dict[str, str]:
 def _requirements() -> list[str]:
     try:
         return requires(_PRODUCT) or []
-    except PackageNotFoundError:  # a copy that was never installed: its libraries are still told below
+    except PackageNotFoundError:  # a copy that was never installed: its libraries are still listed below
         return ["apache-beam", "fastavro", "numpy", "pyarrow", "pyruhvro"]
 
 

@@ -1,6 +1,6 @@
-"""SpreadReleases: the timeline beside the events of an unbounded job, as elements of the same keyed stream.
+"""SpreadReleases: merges the timeline with the events of an unbounded job, as elements of the same keyed stream.
 
-Not a side input: Flink's portable runner cannot put one into a checkpoint (docs/decisions/timeline-in-state.md).
+It is no side input: Flink's portable runner cannot put one into a checkpoint (docs/decisions/timeline-in-state.md).
 """
 
 import zlib
@@ -20,7 +20,8 @@ from transforms.flow.gathering import GatheringFn
 from transforms.flow.state import VersionedStateCoder
 from transforms.releases.release_forms import RELEASES_VERSION, AdmittedForm
 
-# How many workers can score at once: each key of the stream holds the timeline and is one worker's at a time.
+# How many workers can score at once: each key of the stream holds the timeline and is processed by one worker at a
+# time.
 SHARDS = 32
 ADMITTED = VersionedStateCoder("releases", RELEASES_VERSION, AdmittedForm())
 _CODER = ArrowBatchCoder()
@@ -31,12 +32,13 @@ EventsOrReleases = tuple[int, Any]
 
 class _KeyEventsFn(GatheringFn):
     def of_whole(self, batch: pa.RecordBatch) -> Iterator[EventsOrReleases]:
-        # Any key will do, for all have the same timeline.
+        # Any key will do: all have the same timeline.
         yield zlib.crc32(batch.column(batches.EVENT_ID)[0].as_py().encode()) % SHARDS, _CODER.encode(batch)
 
 
 class _SpreadFn(beam.DoFn):
-    """All releases of a bundle, which is a poll, go to every shard as one: nobody sees half of a timeline."""
+    """All releases of a bundle, which is one poll, go to every shard as one element: no shard sees half of a
+    timeline."""
 
     def start_bundle(self) -> None:
         self._releases: list[bytes] = []

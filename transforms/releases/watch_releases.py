@@ -57,7 +57,7 @@ class _WatchFn(beam.DoFn):
         self._job, self._spec, self._start, self._bounded = job, job.model, start, bounded
 
     def setup(self) -> None:
-        # Half a poll: what is admitted meanwhile is emitted now, and the next poll is still on time.
+        # Half a poll interval: what is admitted within it is emitted now, and the next poll is still on time.
         patience_s = None if self._bounded else self._spec.poll_us / 2e6
         self._watcher = Watcher(self._spec, columns_of(self._job), patience_s, self._job.name)
 
@@ -90,7 +90,7 @@ class _WatchFn(beam.DoFn):
             yield beam.pvalue.TaggedOutput(MODEL_EVENTS, record_batch("ModelEvent", events))
 
     def _poll(self, seen: Progress) -> PolledReleases:
-        """A poll; where the store does not answer, an unbounded job goes on with nothing new."""
+        """One poll; where the store does not answer, an unbounded job continues without new releases."""
         try:
             polled = self._watcher.poll(seen, now_us())
         except StoreError as error:
@@ -100,7 +100,7 @@ class _WatchFn(beam.DoFn):
         if polled.unanswered:
             if self._bounded:
                 raise StoreError(polled.unanswered[0])
-            metrics.counter(metrics.POLLS_FAILED).inc()  # the next tick asks again; scoring goes on meanwhile
+            metrics.counter(metrics.POLLS_FAILED).inc()  # the next tick asks again; scoring continues meanwhile
         return polled
 
 
@@ -124,8 +124,8 @@ class WatchReleases(beam.PTransform[beam.pvalue.PBegin, Watched]):
     singleton pattern never updates on Flink); `model_events`, first of them `run_started`, once for each start. A
     bounded job lists the store once and fails if it cannot; an unbounded one polls every `spec.poll_us`, goes on
     without an answer, emits a `heartbeat` for each poll and is guarded by `GuardWatcher`. State, under one key: the
-    last sequence seen, the releases that are being admitted, at most `MOST_INCOMPLETE` whose bundle is not there yet,
-    and the id of the run.
+    last sequence seen, the releases that are being admitted, at most `MOST_INCOMPLETE` releases whose bundle is still
+    missing, and the id of the run.
     """
 
     def __init__(self, job: Job, bounded: bool, start: Start = UNNAMED) -> None:

@@ -1,4 +1,4 @@
-"""Receipts of scored rows: what they are stamped with, and the batch of records."""
+"""Receipts of scored rows: the fields that all receipts of a job share, and the batch of records."""
 
 from functools import lru_cache
 from typing import Any, NamedTuple
@@ -17,7 +17,7 @@ from transforms.scoring import scoring
 
 
 class Stamp(NamedTuple):
-    """What a job knows of its receipts before it runs; `run` is None where each start makes its own."""
+    """What is known of a job's receipts before it runs; `run` is None where each start makes its own."""
 
     job: str
     run: str | None
@@ -33,7 +33,7 @@ class ReceiptOrigin(NamedTuple):
 
 
 class Definitions:
-    """The digest of what each version's windowed features mean in a job; computed once for each version."""
+    """The digest of each version's definitions of windowed features in a job; computed once for each version."""
 
     def __init__(self, features: FeaturesSpec) -> None:
         self._features = features
@@ -49,7 +49,7 @@ class Definitions:
 
 
 def _repeated(value: Any, kind: pa.DataType, count: int) -> pa.Array:
-    """The value in each of so many rows. Texts and nulls, much of a receipt, are made once for many batches."""
+    """The value repeated for a number of rows. Texts and nulls, much of a receipt, are made once for many batches."""
     if value is not None and not pa.types.is_string(kind):
         return pa.repeat(pa.scalar(value, kind), count)
     return _kept(value, kind, max(1 << (count - 1).bit_length(), 1024) if count else 1024).slice(0, count)
@@ -70,7 +70,7 @@ def receipts_of(
 ) -> pa.RecordBatch:
     """Receipts of the rows of `events` that have a score; `events` are those rows, in the order of the scores.
 
-    Version and digest are those of the object that scored, not those that were asked for.
+    Version and digest are those of the model that scored, not those that were requested.
     """
     count, at_us = events.num_rows, now_us()
     manifest, release = model.manifest, by.entry.release
@@ -103,6 +103,6 @@ def receipts_of(
         elif field.name in columns:
             arrays.append(columns[field.name])
         else:
-            # What nothing fills yet is null.
+            # Fields that nothing fills yet are null.
             arrays.append(_repeated(constants.get(field.name), field.type, count))
     return pa.RecordBatch.from_arrays(arrays, schema=arrow_schema("Receipt"))

@@ -53,14 +53,15 @@ def source_of(job: Job, waits: bool) -> ModelSource:
 
 
 class StoreSilent(NotScored):
-    """A process that has no model yet cannot get one, as the store does not answer. It passes; the events stay."""
+    """A process that has no model yet cannot get one, since the store does not answer. Transient: the runner retries
+    the bundle, so no event is lost."""
 
 
 class _ScoreFn(beam.DoFn):
     def __init__(self, spec: ModelSpec, source: ModelSource, stamp: Stamp) -> None:
         self._spec, self._source, self._stamp = spec, source, stamp
         self._definitions = Definitions(stamp.features)
-        self._job = secrets.token_hex(8)  # two jobs in one process have nothing in common but the cache
+        self._job = secrets.token_hex(8)  # two jobs in one process share only the cache
 
     def setup(self) -> None:
         self._worker = worker_name()
@@ -88,7 +89,7 @@ class _ScoreFn(beam.DoFn):
         metrics.gauge(metrics.LOADS_UNLOGGED).set(self._serving.unlogged_loads())
         metrics.distribution(metrics.SWAP_STALL_MS).update(plan.stall_ms)
         metrics.counter(metrics.EVENTS_SUBSTITUTED).inc(plan.substituted)
-        if not self._source.waits:  # the age of a release says something only beside events of now
+        if not self._source.waits:  # the age of a release means something only beside events of the present
             metrics.distribution(metrics.NEWEST_RELEASE_UNSERVED_MS).update(self._serving.staleness_ms(timeline))
 
     def _scored(
@@ -111,9 +112,10 @@ class _ScoreFn(beam.DoFn):
             yield from self._records(good, receipts, by, model)
 
     def _unscored(self, events: pa.RecordBatch, by: scoring.Assigned, plan: Plan) -> Iterator[Any]:
-        """The rows of a version without a model: nothing of a shadow, whose events are answered, else dead letters.
+        """The rows of a version without a model: none for a shadow, whose events are answered anyway; else dead
+        letters.
 
-        Raises `StoreSilent` in a stream whose store does not answer: its runner tries the bundle again.
+        Raises `StoreSilent` in a stream whose store does not answer: the runner then retries the bundle.
         """
         failure = plan.failures.get(by.entry.digests[by.version])
         if by.role == scoring.SHADOW:
@@ -143,7 +145,7 @@ class _ScoreFn(beam.DoFn):
         yield stamped(batches.with_scores(scored, receipts.column(batches.SCORE)))
 
     def _failures(self, events: pa.RecordBatch, outcome: scoring.Scored, by: scoring.Assigned) -> Iterator[Any]:
-        """Dead letters for rows without a score; a shadow's failure is counted only: its event is answered."""
+        """Dead letters for rows without a score; a shadow's failure is only counted, since its event is answered."""
         if not outcome.failures:
             return
         if by.role == scoring.SHADOW:
@@ -159,7 +161,7 @@ class _ScoreFn(beam.DoFn):
 
 
 class _FollowFn(_ScoreFn):
-    """Scores a shard of unbounded events by the timeline that it is told; until the first release they wait."""
+    """Scores a shard of unbounded events by the timeline that it receives; until the first release they wait."""
 
     RELEASES = BagStateSpec("releases", ADMITTED)
     WAITING = BagStateSpec("waiting", BytesCoder())
@@ -191,7 +193,7 @@ class ScoreEvents(beam.PTransform[beam.PCollection[pa.RecordBatch], ScoredEvents
     """Scores events by the release in force at each one's event time.
 
     Input: batches of events with all features, any windowing; `timeline`: the admitted releases as a side input;
-    `run`: what receipts call this start, None for what the releases say of it.
+    `run`: the id of this start in receipts; None takes it from the releases.
     Outputs: see `ScoredEvents`; shadows have receipts but no scores. Dead-lettered: `unserved` (no release, or no
     version that loads), `score` (an input that is null and may not be, a row that the scorer fails on, NaN).
     Unbounded input never waits for a load while another release can answer, and waits for the first release. Bounded

@@ -1,4 +1,4 @@
-"""Who scores which rows, and what comes of it: pure functions on batches, without Beam."""
+"""Which version scores which rows, and the scores: pure functions on batches, without Beam."""
 
 import hashlib
 import time
@@ -24,7 +24,7 @@ from schemas.score_ids import id_tail
 
 CHAMPION, CHALLENGER, SHADOW = "champion", "challenger", "shadow"
 Ints = npt.NDArray[np.int64]
-# Branches of the union of what a scorer read.
+# Branches of the union of the values that a scorer read.
 _WHOLE, _NUMBER, _TEXT = 1, 2, 3
 
 
@@ -38,7 +38,7 @@ class Assigned(NamedTuple):
 
 
 class Scored(NamedTuple):
-    """What a version made of a batch: `inputs` exactly as the scorer read them, `scores` of equal length, the rows
+    """The result of a version for a batch: `inputs` exactly as the scorer read them, `scores` of equal length, the rows
     (indices into the batch) they belong to, and the rows that got no score with the reason of each."""
 
     inputs: pa.RecordBatch
@@ -74,12 +74,12 @@ def split_values(batch: pa.RecordBatch, rows: Ints, release: Release) -> list[st
 
 
 def score_rows(model: LoadedModel, batch: pa.RecordBatch) -> Scored:
-    """Scores a batch; rows without a score are named with (error, detail) instead of failing the batch.
+    """Scores a batch; rows without a score are returned with (error, detail) instead of failing the batch.
 
     Errors: `MissingInput` (null where the manifest allows none), `NotFinite` (the scorer answered NaN or infinity),
-    `NotAProbability`, `WrongAnswer` (not one number for each row), what a scorer that asks a server names for a row
-    (`PartlyScored`), and the class of whatever else was raised within the scorer for a row: a batch that fails is
-    bisected down to that row. What is raised around the scorer is a bug of ours, and goes up.
+    `NotAProbability`, `WrongAnswer` (not one number for each row), the error that a scorer with a server names for a
+    row (`PartlyScored`), and the class of whatever else was raised within the scorer for a row: a batch that fails is
+    bisected down to that row. What is raised around the scorer is a bug of this project and is not caught.
     """
     inputs, unreadable = prepare_inputs(batch, model.manifest.inputs)
     rows = np.flatnonzero(~unreadable)
@@ -107,7 +107,7 @@ def _missing_input(inputs: pa.RecordBatch, row: int, model: LoadedModel) -> tupl
 
 
 def _named(failed: ModelFailed, model: LoadedModel) -> str:
-    """What is wrong; where the model itself does not say so, with its name."""
+    """What is wrong, with the model's name where the message does not contain it."""
     manifest = model.manifest
     of = f"version {manifest.version!r} of model {manifest.model!r}: "
     return f"{of if failed.error == WrongAnswer.__name__ else ''}{failed.detail}"
@@ -120,7 +120,7 @@ def _bisected(
         return np.zeros(0), {}
     try:
         return ask(model.scorer, inputs), {}
-    except PartlyScored as partly:  # it knows its records: asking again in halves would only load its server
+    except PartlyScored as partly:  # it names the failed records: asking again in halves would only load its server
         return partly.scores, {start + row: failure for row, failure in partly.failures.items()}
     except ModelFailed as failed:
         if inputs.num_rows == 1:
@@ -137,7 +137,7 @@ def score_ids(event_ids: pa.Array, digest: str, role: str, definitions: str) -> 
     >>> score_ids(pa.array(["JFK-B6-725"]), "5edaaee0dfe6", "champion", "f7c3bc1d808e0473").to_pylist()
     ['53fac55b7b72e9b7a2cdbd520368fa85']
     """
-    # One hash per score has no columnar form in a library we use; measured at 0.9 µs each, about 5 % of a run.
+    # No library in use has a columnar form of one hash per score; measured at 0.9 µs each, about 5 % of a run.
     tail, sha256 = id_tail(digest, role, definitions).encode(), hashlib.sha256
     hashes = b"".join([sha256(event_id + tail).digest() for event_id in event_ids.cast(pa.binary()).to_pylist()])
     shortened = np.frombuffer(hashes, np.uint8).reshape(-1, 32)[:, :16].tobytes().hex().encode()
@@ -146,7 +146,7 @@ def score_ids(event_ids: pa.Array, digest: str, role: str, definitions: str) -> 
 
 
 def decisions(scores: npt.NDArray[np.float64], output: Output, labels: Mapping[float, str]) -> pa.Array:
-    """`positive` or `not <positive>` by the manifest's threshold; without one, for a class its label; else null."""
+    """`positive` or `not <positive>` by the manifest's threshold; without a threshold, a class's label; else null."""
     if output.threshold is None:
         if output.kind != "class" or not labels:
             return pa.nulls(len(scores), pa.string())
@@ -193,11 +193,11 @@ def features_map(inputs: pa.RecordBatch) -> pa.Array:
 
 
 def _repeated(names: list[str], times: int) -> pa.Array:
-    """The names one after another, so many times over."""
+    """The names in order, repeated `times` times."""
     texts = [name.encode() for name in names]
     ends = np.cumsum([len(text) for text in texts], dtype=np.int64)
     size = int(ends[-1]) if len(ends) else 0
-    if size * times >= 2**31:  # more than a text array holds: Arrow says so
+    if size * times >= 2**31:  # more than a text array holds: Arrow raises
         return pa.array(names, pa.string()).take(pa.array(np.tile(np.arange(len(names)), times)))
     offsets = np.zeros(times * len(names) + 1, np.int32)
     offsets[1:] = (np.arange(times)[:, np.newaxis] * size + ends).ravel()
