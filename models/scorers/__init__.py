@@ -30,12 +30,12 @@ BUILT_IN = {
     "linear": "models.scorers.linear:LinearScorer",
     "mlflow": "models.scorers.mlflow.scorer:MlflowScorer",
     "onnx": "models.scorers.onnx.scorer:OnnxScorer",
-    "openinference": "models.scorers.openinference:OpenInferenceScorer",
+    "openinference": "models.scorers.remote.protocols.openinference:OpenInferenceScorer",
     "pmml": "models.scorers.pmml.scorer:PmmlScorer",
-    "sagemaker": "models.scorers.sagemaker:SagemakerScorer",
+    "sagemaker": "models.scorers.remote.protocols.sagemaker:SagemakerScorer",
     "sklearn": "models.scorers.sklearn.scorer:SklearnScorer",
     "tensorflow": "models.scorers.tensorflow.scorer:TensorflowScorer",
-    "tfserving": "models.scorers.tfserving:TfservingScorer",
+    "tfserving": "models.scorers.remote.protocols.tfserving:TfservingScorer",
     "xgboost": "models.scorers.xgboost:XgboostScorer",
 }
 

@@ -9,7 +9,7 @@ import pytest
 
 from models.bundles.manifest import Manifest
 from models.scorers import NotReady, PartlyScored, Scorer, WillNotLoad
-from models.scorers.openinference import OpenInferenceScorer
+from models.scorers.remote.protocols.openinference import OpenInferenceScorer
 from models.testing import Sample, contract_tests
 from tests.models.bundle_folders import NUMBERS, flights
 from tests.remote.manifests import BASE, batch, errors_of, loaded, manifest, paced

@@ -12,7 +12,7 @@ import pytest
 
 from models.bundles.manifest import InvalidManifest, Manifest
 from models.scorers import PartlyScored, Scorer, WillNotLoad
-from models.scorers.sagemaker import SagemakerScorer
+from models.scorers.remote.protocols.sagemaker import SagemakerScorer
 from models.testing import Sample, contract_tests
 from tests.models.bundle_folders import INPUTS, NUMBERS, flights
 from tests.remote.manifests import batch, loaded, manifest, paced

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from models.scorers import NotReady, PartlyScored, Scorer, WillNotLoad
-from models.scorers.tfserving import TfservingScorer
+from models.scorers.remote.protocols.tfserving import TfservingScorer
 from tests.remote.manifests import batch, loaded, paced
 from tests.remote.servers.doubles import Reply, Request, ScriptedServer, Turned
 

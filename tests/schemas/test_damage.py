@@ -9,7 +9,7 @@ from apache_beam.io.tfrecordio import _TFRecordUtil
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.endpoints.files.event_files import EventFile, blocks_of
+from pipeline.endpoints.files.formats import EventFile, blocks_of
 from schemas.avro.datums import decode_block
 from schemas.avro.files import read_blocks
 from schemas.formats.json_lines import decode_lines

@@ -12,6 +12,7 @@ from schemas.job import DriftSpec
 from schemas.records import arrow_schema
 from transforms.drift.drift_groups import GroupCounts, dense
 from transforms.drift.drift_statistics import Ints, Statistic, ks, psi
+from transforms.drift.thresholds import drifted, threshold_of
 
 _Function: TypeAlias = Callable[[Ints, Ints, Ints], Statistic]
 
@@ -49,10 +50,10 @@ def drift_records(profile: Profile, panes: Sequence[Pane], spec: DriftSpec) -> p
     groups = _of_groups(panes)
     everything = _Cells(profile.columns, profile, without_nulls=False)
     numbers = [column for column in profile.columns if isinstance(column, NumericColumn)]
-    tables = [_statistics("psi", psi, spec.psi_threshold, everything, profile, observed, groups)]
+    tables = [_statistics("psi", psi, threshold_of(spec, "psi"), everything, profile, observed, groups)]
     if numbers:
         bins = _Cells(numbers, profile, without_nulls=True)
-        tables.append(_statistics("ks", ks, spec.ks_threshold, bins, profile, observed, groups))
+        tables.append(_statistics("ks", ks, threshold_of(spec, "ks"), bins, profile, observed, groups))
     table = pa.concat_tables(tables).combine_chunks()
     schema = arrow_schema("DriftStatistic")
     missing = {name: pa.nulls(len(table), schema.field(name).type) for name in _UNMEASURED}
@@ -114,7 +115,7 @@ def _statistics(
         "noise_floor": result.noise_floor[group, column],
         "n": result.n[group, column],
         "reference_n": result.reference_n[group, column],
-        "drifted": result.drifted(threshold)[group, column],
+        "drifted": drifted(result, threshold)[group, column],
     }
     common = groups.take(pa.array(group))
     return pa.table(dict(zip(common.schema.names, common.columns, strict=True)) | own)

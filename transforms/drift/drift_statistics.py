@@ -26,10 +26,6 @@ class Statistic(NamedTuple):
     n: Ints
     reference_n: Ints
 
-    def drifted(self, threshold: float) -> npt.NDArray[np.bool_]:
-        """Whether each value is above the threshold and above its noise floor."""
-        return self.value > np.maximum(threshold, self.noise_floor)
-
 
 def psi(reference: Ints, observed: Ints, starts: Ints) -> Statistic:
     """Population stability index per column: the sum over its cells of `(q - p) * ln(q / p)`.
@@ -50,8 +46,6 @@ def psi(reference: Ints, observed: Ints, starts: Ints) -> Statistic:
     >>> found = psi(np.array([50, 50]), np.array([[50, 50], [80, 20]]), starts=np.array([0]))
     >>> found.value.round(4).tolist(), found.noise_floor.round(4).tolist()
     ([[0.0], [0.4063]], [[0.1317], [0.1317]])
-    >>> found.drifted(threshold=0.2).tolist()
-    [[False], [True]]
 
     The value by hand, with the half observation that is added to each cell:
 

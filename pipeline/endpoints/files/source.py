@@ -6,7 +6,7 @@ import apache_beam as beam
 from apache_beam.io.filesystem import CompressionTypes
 from apache_beam.io.filesystems import FileSystems
 
-from pipeline.endpoints.files.event_files import EventFile, blocks_of
+from pipeline.endpoints.files.formats import EventFile, blocks_of
 from pipeline.endpoints.files.inflaters import compression_of
 from schemas.formats.raw import RawBlock
 

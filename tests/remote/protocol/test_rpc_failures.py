@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 
 from models.scorers import PartlyScored
-from models.scorers.openinference import OpenInferenceScorer
 from models.scorers.remote.calls import Pace
 from models.scorers.remote.messages import messages
+from models.scorers.remote.protocols.openinference import OpenInferenceScorer
 from models.scorers.remote.scorer import RemoteScorer
 from tests.remote.manifests import BASE, batch, errors_of, paced
 from tests.remote.servers.doubles import Turned

@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from pipeline.endpoints.files import event_files, json_files
+from pipeline.endpoints.files import formats as event_files
+from pipeline.endpoints.files import json_files
 from tests.pipeline.jobs.flows import COLUMNS, SCHEMA, Flow, container, json_lines, said_nothing_of_python, trips
 from tests.pipeline.jobs.input.test_bad_input import adds_up
 

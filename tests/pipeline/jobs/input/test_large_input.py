@@ -8,7 +8,8 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from pipeline.endpoints.files import event_files, json_files
+from pipeline.endpoints.files import formats as event_files
+from pipeline.endpoints.files import json_files
 from schemas import batches
 from tests.pipeline.jobs.flows import COLUMNS, Flow, json_lines, trip, trips
 from tests.pipeline.jobs.input.test_bad_input import adds_up

@@ -1,0 +1,25 @@
+"""When a drift statistic counts as drifted: its threshold, which the job states, and its noise floor."""
+
+import numpy as np
+import numpy.typing as npt
+
+from schemas.job import DriftSpec
+from transforms.drift.drift_statistics import Statistic
+
+
+def threshold_of(spec: DriftSpec, statistic: str) -> float:
+    """The job's threshold of a statistic, `drift.psi` or `drift.ks`."""
+    return {"psi": spec.psi_threshold, "ks": spec.ks_threshold}[statistic]
+
+
+def drifted(found: Statistic, threshold: float) -> npt.NDArray[np.bool_]:
+    """Whether each value, of shape (groups, columns), is above the threshold and above its noise floor.
+
+    A small sample is far from its own distribution, so a value within the noise is no news:
+
+    >>> rows = np.array([[100, 100]])
+    >>> found = Statistic(np.array([[0.3, 0.3]]), np.array([[0.1, 0.4]]), n=rows, reference_n=rows)
+    >>> drifted(found, threshold=0.2).tolist()
+    [[True, False]]
+    """
+    return found.value > np.maximum(threshold, found.noise_floor)
