@@ -4,7 +4,7 @@ from typing import ClassVar
 
 from models.redaction import hide_secrets
 from schemas.errors import HalflifeError
-from schemas.reasons import joined, of_class, reason
+from schemas.reasons import joined, of_error
 
 
 class BundleRefused(HalflifeError):
@@ -50,7 +50,7 @@ def _says(error: BaseException) -> str:
         text = hide_secrets(str(error))
     except Exception:  # an error of an untrusted model may not even be printable
         text = ""
-    return of_class(type(error).__name__, reason(text))
+    return of_error(error, text)
 
 
 def writable(text: str) -> str:

@@ -93,6 +93,15 @@ def of_class(name: str, text: str) -> str:
     return text if re.search(r"\s", text) else f"{kind}: {text}"
 
 
+def of_error(error: BaseException, text: str | None = None, most: int = MOST_CHARACTERS) -> str:
+    """What an error says on one line, in place of its own words `text` where that is given.
+
+    >>> of_error(KeyError("delay")), of_error(EOFError()), of_error(ValueError("cut off\\n  at byte 7"))
+    ("no key 'delay'", 'eof error', 'cut off at byte 7')
+    """
+    return shortened(of_class(type(error).__name__, reason(str(error) if text is None else text)), most)
+
+
 def in_words(name: str) -> str:
     """The name of an error's class as a person would say it: `FileNotFoundError` is "file not found"."""
     words = [word.lower() for word in _WORDS.findall(name.rpartition(".")[2].rpartition("$")[2])]

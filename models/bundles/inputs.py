@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from models.bundles.manifest import Input
-from models.errors import BundleRefused
+from models.errors import BundleRefused, one_line
 from schemas.columns import ARROW_TYPES, TAKES, kind_of
 from schemas.expectations import wants
 
@@ -117,7 +117,7 @@ def _typed(batch: pa.RecordBatch, entry: Input) -> pa.Array:
         try:
             column = column.cast(wanted, safe=entry.type != "number")
         except pa.ArrowInvalid as error:
-            raise WrongInputs(f"input {entry.name!r} does not fit {wanted}: {' '.join(str(error).split())}") from None
+            raise WrongInputs(f"input {entry.name!r} does not fit {wanted}: {one_line(error)}") from None
     if entry.type == "number" and pc.any(pc.is_nan(column)).as_py():
         column = pc.if_else(pc.is_nan(column), pa.scalar(None, wanted), column)
     return column

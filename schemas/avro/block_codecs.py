@@ -9,7 +9,7 @@ from typing import Any
 import pyarrow as pa
 from backports import zstd
 
-from schemas.reasons import of_class, reason
+from schemas.reasons import of_error
 
 MAX_INFLATED_BYTES = 256 * 1024 * 1024
 """Bytes that a container block may inflate to."""
@@ -27,7 +27,7 @@ def inflate(codec: str, data: bytes, limit: int = MAX_INFLATED_BYTES) -> bytes:
     try:
         return _CODECS[codec](data, limit)
     except (zlib.error, lzma.LZMAError, zstd.ZstdError, OSError, EOFError, MemoryError) as problem:
-        raise ValueError(f"{codec}: {of_class(type(problem).__name__, reason(str(problem)))}") from None
+        raise ValueError(f"{codec}: {of_error(problem)}") from None
 
 
 def _too_large(limit: int) -> ValueError:

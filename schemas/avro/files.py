@@ -15,8 +15,10 @@ from schemas.avro.datums import joined_bytes, zigzag_varint
 from schemas.avro.record_datums import encode_records
 from schemas.avro.schema import vetted
 from schemas.formats.byte_windows import ByteWindow, Readable
+from schemas.reasons import of_error
 
 _MAGIC = b"Obj\x01"
+_MOST_WORDS = 200
 _SYNC_SIZE = 16
 _HEADER_BYTES = 64 * 1024 * 1024
 _JOINED_BYTES = 64 * 1024 * 1024
@@ -90,7 +92,8 @@ class ContainerReader:
                 self._read_header(window)
             except _UNREADABLE as problem:
                 skipped = window.skip_past(self._sync, DAMAGE_BYTES) if self._sync else window.skip(_ALL, DAMAGE_BYTES)
-                yield AvroBlocks("", 0, skipped.head, self._at, f"not an Avro container file: {_words(problem)}")
+                why = of_error(problem, most=_MOST_WORDS)
+                yield AvroBlocks("", 0, skipped.head, self._at, f"not an Avro container file: {why}")
                 if not self._sync:
                     self._at = window.at
                     return
@@ -117,7 +120,7 @@ class ContainerReader:
             try:
                 records, datums = self._block(window)
             except _UNREADABLE as problem:
-                why = _words(problem)
+                why = of_error(problem, most=_MOST_WORDS)
                 continue
             data.append(datums)
             parts.append((records, len(datums)))
@@ -153,10 +156,6 @@ class ContainerReader:
 # What framing and codecs raise for bytes that are not what they should be.
 _UNREADABLE = (ValueError, EOFError, LookupError, TypeError, OverflowError)
 _ALL = 2**62
-
-
-def _words(problem: BaseException) -> str:
-    return " ".join(str(problem).split())[:200] or type(problem).__name__
 
 
 def _bounded(size: int, limit: int) -> int:

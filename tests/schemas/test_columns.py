@@ -1,11 +1,8 @@
 """Kinds of column: one home, to which the JSON Schemas, the Arrow types and the docs are held."""
 
-import doctest
-
 import pyarrow as pa
 import pytest
 
-from schemas import columns
 from schemas.columns import ARROW_TYPES, KINDS, TAKES, WRITTEN_AS, ZEROS, kind_of
 from schemas.validation import schema_of
 
@@ -27,7 +24,3 @@ def test_a_columns_own_type_is_of_its_kind(kind: str) -> None:
     assert pa.array([ZEROS[kind]], ARROW_TYPES[kind]).null_count == 0
     assert kind in TAKES[kind]
     assert kind in WRITTEN_AS[kind]
-
-
-def test_examples_of_the_module_hold() -> None:
-    assert doctest.testmod(columns).failed == 0

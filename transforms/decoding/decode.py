@@ -1,4 +1,9 @@
-"""DecodeEvents: raw stretches of input to batches of events in the job's columns."""
+"""DecodeEvents: raw stretches of input to batches of events in the job's columns.
+
+Decoding is one function, `decode_raw`, wherever it is done. Files and messages are decoded in this step. A topic's
+records are decoded where they are read, since the watermark needs the event times: their blocks come `decoded`, and
+this step only counts them, puts them together and takes out the dead letters.
+"""
 
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
@@ -91,7 +96,10 @@ def _with_prefix(piece: DecodedRows, prefix: bytes) -> DecodedRows:
 
 
 def decode_raw(block: RawBlock, spec: EventsSpec, at_us: int) -> DecodedBlock:
-    """The events of one raw stretch, and a dead letter with the original bytes for every record that is not one."""
+    """The events of one raw stretch, and a dead letter with the original bytes for every record that is not one.
+
+    A block that its reader has decoded already is taken as it is.
+    """
     if block.decoded is not None:
         return block.decoded
     locations = RecordLocations(block)
@@ -160,11 +168,11 @@ class _DecodeFn(beam.DoFn):
 
 
 class DecodeEvents(beam.PTransform[beam.PCollection[RawBlock], Decoded]):
-    """Decodes raw stretches of input into batches of events.
+    """Makes batches of events of raw stretches of input: decodes them unless their reader did, and counts them.
 
-    Input: `RawBlock` in the global window. Outputs: `good`, batches in `schemas.batches.event_schema`; `dead_letters`.
-    Dead-lettered (stage decode): what cannot be framed or decoded, has a wrong type, no id or no time, a number that
-    is not finite, or a time outside `spec.time_range_us`. No state.
+    Input: `RawBlock` in the global window; those of a topic come decoded. Outputs: `good`, batches in
+    `schemas.batches.event_schema`; `dead_letters`. Dead-lettered (stage decode): what cannot be framed or decoded, has
+    a wrong type, no id or no time, a number that is not finite, or a time outside `spec.time_range_us`. No state.
     """
 
     def __init__(self, spec: EventsSpec) -> None:

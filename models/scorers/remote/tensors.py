@@ -10,12 +10,14 @@ import pyarrow as pa
 
 from models.bundles.inputs import as_floats, as_matrix
 from models.bundles.manifest import Input, Manifest, Output
+from models.errors import one_line
 from models.scorers.base import WillNotLoad
 from models.scorers.outputs import likelier
 from models.scorers.remote.failures import AnswerMalformed, RecordsRefused
 from models.scorers.remote.parameters import Parameters
 from schemas.columns import without_loss
 from schemas.expectations import wants
+from schemas.reasons import shortened
 
 NUMPY_TYPES: Mapping[str, type[np.generic]] = {
     "BOOL": np.bool_,
@@ -138,7 +140,7 @@ def array_of(values: object, what: str) -> npt.NDArray[np.float64]:
     try:
         return np.array(values, dtype=np.float64)
     except (ValueError, TypeError, OverflowError) as error:
-        raise AnswerMalformed(f"{what} is no array of numbers: {str(error)[:100]}") from None
+        raise AnswerMalformed(f"{what} is no array of numbers: {shortened(one_line(error), 100)}") from None
 
 
 def scores_of(

@@ -8,11 +8,13 @@ from collections.abc import Iterator
 from typing import IO, Any, NamedTuple
 
 from pipeline.endpoints.files.inflaters import BROKEN, Compression
+from schemas.reasons import of_error
 
 _BUFFER = 1024 * 1024
 _FIRST_STEP, _LAST_STEP = 4096, 256 * 1024
 _HELD_BYTES = 64 * 1024 * 1024
 _UNKNOWN = -1
+_MOST_WORDS = 200
 _MAGIC = 8  # bytes that tell whether there is a member at all
 _FEWEST_ZEROS = 8
 _SEARCH_BYTES = 1024 * 1024 * 1024
@@ -190,7 +192,7 @@ def _broken(stored: _Stored, compression: Compression, start: int, sure: int, pr
     if compression.is_checksum(problem, at - gives):
         why = f"the checksum of the {name} data that begin there is wrong, so which of them are right nobody knows"
         return _Member(start, at, start, why)
-    words = " ".join(str(problem).split())[:200] or type(problem).__name__
+    words = of_error(problem, most=_MOST_WORDS)
     return _Member(start, at, gives, f"the {name} data that begin at byte {start} break off at byte {at} ({words})")
 
 

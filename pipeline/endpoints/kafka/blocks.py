@@ -1,4 +1,4 @@
-"""What a poll of a topic becomes: raw blocks for decoding, and the event times in them for the watermark."""
+"""What a poll of a topic becomes: raw blocks, decoded already, and the event times in them for the watermark."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace

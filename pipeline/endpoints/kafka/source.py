@@ -179,9 +179,10 @@ def stamped(polled: PolledBlocks, watermark: Timestamp | None) -> Iterator[Times
 
 
 class ReadTopic(beam.PTransform[beam.pvalue.PBegin, beam.PCollection[RawBlock]]):
-    """Reads a topic as raw blocks, one per poll and partition.
+    """Reads a topic as raw blocks, one per poll and partition, and decodes them: the watermark needs the event times.
 
-    Input: the pipeline's begin. Output: `RawBlock`, global window, each stamped with its earliest event time;
+    Input: the pipeline's begin. Output: `RawBlock` with what it is `decoded` to, which DecodeEvents then takes as it
+    is; global window, each stamped with its earliest event time;
     unbounded unless the address has an end. One reader takes all partitions, so that an idle one is known as such;
     what follows is spread by event id. Nothing is lost unsaid: a record without a value, or in a batch that the broker
     cannot give back, comes as a block with `error`. Counted: `records_in_future` (more than a minute ahead of the

@@ -1,7 +1,6 @@
 """Metrics have one home: every name, and what tells the parts of a name from one another."""
 
 import ast
-import doctest
 from collections import Counter
 from collections.abc import Iterator
 
@@ -38,8 +37,3 @@ def test_names_come_from_their_home() -> None:
 def test_no_name_stands_twice(suffix: str) -> None:
     names = [value for key, value in vars(metrics).items() if key.isupper() and key.endswith(suffix)]
     assert [name for name, times in Counter(names).items() if times > 1] == []
-
-
-def test_examples_hold() -> None:
-    done = doctest.testmod(metrics)
-    assert (done.failed, done.attempted) == (0, 1)
