@@ -1,4 +1,4 @@
 """What serves: bundles, their store and releases, admission, the cache and the scorers.
 
-Knows nothing of Beam.
+Does not depend on Beam.
 """

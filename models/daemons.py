@@ -1,4 +1,4 @@
-"""Background threads that never keep a process from ending: work in them may hang for good."""
+"""Background threads that never keep a process from ending: work in them may hang for ever."""
 
 import queue
 import threading
@@ -12,7 +12,7 @@ T = TypeVar("T")
 
 
 class OutOfTime(HalflifeError):
-    """Work that was not done in its time; it goes on in its thread, and nobody waits for it any more."""
+    """Work that took longer than allowed; it continues in its thread, but nothing waits for it any more."""
 
 
 class DaemonThreads(Generic[T]):
@@ -24,8 +24,8 @@ class DaemonThreads(Generic[T]):
     Args:
         most: how many threads.
         name: what they are called.
-        turn_s: seconds after which work that is not done keeps a thread of its own but no longer its turn; None
-            gives every piece of work the time that it takes.
+        turn_s: seconds after which unfinished work continues in a thread of its own and the next work starts; None lets
+            all work take the time that it needs.
     """
 
     def __init__(self, most: int, name: str, turn_s: float | None = None) -> None:
@@ -77,16 +77,16 @@ def _started(future: Future[T], work: Callable[[], T], name: str) -> threading.T
 def _fulfil(future: Future[T], work: Callable[[], T]) -> None:
     try:
         future.set_result(with_room(work))
-    except BaseException as error:  # handed to whoever asks for the result; SystemExit would end this thread alone
+    except BaseException as error:  # passed on to whoever asks for the result; SystemExit would only end this thread
         future.set_exception(error)
 
 
 def with_room(work: Callable[[], T]) -> T:
-    """The result of `work`, whose frames find room in one large piece of the thread's stack of frames.
+    """The result of `work`, with one large chunk of the thread's frame stack for its frames.
 
-    CPython keeps that stack in pieces of 16 KiB. A loop that calls a function just beyond the end of a piece maps and
-    unmaps memory for each call: loading one scikit-learn model did so 20,000 times. A frame that asks for more than a
-    piece gets one of its own, which is rounded up to a power of two: what follows has the rest of it.
+    CPython keeps that stack in chunks of 16 KiB. A loop that calls a function just beyond the end of a chunk maps and
+    unmaps memory for each call: loading one scikit-learn model did so 20,000 times. A frame that needs more than a
+    chunk gets one of its own, rounded up to a power of two: the frames after it use the rest.
     """
     return work()
 

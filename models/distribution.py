@@ -4,5 +4,5 @@ DISTRIBUTION = "halflife-beam"
 
 
 def installing(extra: str) -> str:
-    """What to do where a library of an extra is absent."""
+    """The advice where a library of an extra is absent."""
     return f"next: pip install '{DISTRIBUTION}[{extra}]'"

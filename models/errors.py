@@ -10,8 +10,8 @@ from schemas.reasons import joined, of_error
 class BundleRefused(HalflifeError):
     """A bundle may not serve.
 
-    `reason` is one of `models.admission.admission.REASONS`; `str()` is one line of detail; where `passing`, asking
-    again later may find otherwise.
+    `reason` is one of `models.admission.admission.REASONS`; `str()` is one line of detail; where `passing`, a later
+    check may have another result.
     """
 
     reason: ClassVar[str]
@@ -26,11 +26,11 @@ class StoreError(HalflifeError):
 
 
 class NotScored(HalflifeError):
-    """A model that serves gave no scores, or not all of them."""
+    """A serving model gave no scores, or not all of them."""
 
 
 def one_line(error: BaseException) -> str:
-    """All that an error of a library or a runner says and its causes say, on one line, without secrets.
+    """The messages of an error of a library or a runner and of its causes, on one line, without secrets.
 
     Left out is where in the code it was said: frames, classes, source files (`schemas.reasons`).
     """
@@ -48,11 +48,11 @@ def _says(error: BaseException) -> str:
         return "; ".join([str(error.message), *(_says(each) for each in error.exceptions)])
     try:
         text = hide_secrets(str(error))
-    except Exception:  # an error of an untrusted model may not even be printable
+    except Exception:  # even printing an error of an untrusted model may fail
         text = ""
     return of_error(error, text)
 
 
 def writable(text: str) -> str:
-    """The text as UTF-8 can hold it: what a library says may hold lone surrogates, which no record can."""
+    """The text as valid UTF-8: a library's message may contain lone surrogates, which no record can hold."""
     return text.encode("utf-8", "backslashreplace").decode()

@@ -1,4 +1,4 @@
-"""How much memory this process may ever have (the machine's, or less by its control group), has, and has had."""
+"""How much memory this process may have at most (the machine's, or less by its control group), has now, and has had."""
 
 from pathlib import Path
 
@@ -10,7 +10,7 @@ _NO_LIMIT = 2**60
 def memory_limit_bytes(root: Path = Path("/")) -> int | None:
     """The least of the machine's memory and the limits of the process's control groups; None if unknown.
 
-    The limit, not what is free at the moment: a verdict on a bundle must not depend on a passing shortage.
+    The limit, not the memory that is free at the moment: a verdict on a bundle must not depend on a temporary shortage.
 
     Args:
         root: where `proc` and `sys` are mounted.
@@ -26,7 +26,7 @@ def resident_bytes(root: Path = Path("/")) -> int | None:
 
 def peak_bytes(root: Path = Path("/")) -> int | None:
     """The most memory that this process has had since it was started; None where the system does not say."""
-    # Not `getrusage`: its maximum starts with what the process had that started this one.
+    # Not `getrusage`: its maximum includes the memory of the parent process before the fork.
     return _of_process(root, "VmHWM:")
 
 

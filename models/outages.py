@@ -1,4 +1,4 @@
-"""The local disk as a thing that fails and recovers, told from bundles that are at fault."""
+"""Failures of the local disk, which may recover, distinguished from faults of a bundle."""
 
 import errno
 import shutil
@@ -10,24 +10,24 @@ from models.errors import StoreError, one_line
 from models.scratch import new_scratch_folder
 
 _FULL = (errno.ENOSPC, errno.EDQUOT)
-# What the names of files alone can cause: these say something of the bundle, and say it again whenever they are asked.
+# Errors that only the names of files cause: these are faults of the bundle, and occur again at every attempt.
 _OF_NAMES = (errno.ENAMETOOLONG, errno.EINVAL, errno.EILSEQ, errno.ENOTDIR, errno.EISDIR, errno.EEXIST, errno.ELOOP)
-# Libraries in C++ and Java pass on the system's words, not its number.
+# Libraries in C++ and Java pass on the system's message, not its error number.
 _WORDS = ("No space left on device", "Disk quota exceeded")
 _MOST_CAUSES = 20
 
 
 class DiskFailed(StoreError):
-    """The local disk did not take or give a file; asking again later may succeed."""
+    """The local disk did not write or read a file; trying again later may succeed."""
 
 
 @contextmanager
 def local_disk(doing: str) -> Iterator[None]:
-    """What the local disk raises while a bundle is written to it is an outage.
+    """Treats what the local disk raises while a bundle is written as an outage.
 
     Raises:
         DiskFailed: naming what was being done.
-        OSError: the names of the files are at fault.
+        OSError: the error is due to the names of the files.
     """
     try:
         yield

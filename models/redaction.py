@@ -16,7 +16,7 @@ _SECRET_WORD = re.compile(
 )
 # Shorter values would also hide parts of ordinary words.
 _SHORTEST_SECRET = 6
-# A line of a key or certificate, shown alone, gives a part of it away.
+# Even a single line of a key or certificate reveals a part of it.
 _SHORTEST_LINE = 12
 _URL = re.compile(r"(?!file:)[a-z][a-z0-9+.-]*://", re.IGNORECASE)
 _AZURE = ("abfs", "abfss")
@@ -46,11 +46,11 @@ def holds_credentials(uri: str) -> bool:
 
     `abfss://container@account…` names a container before the `@`, which is no secret.
     """
-    if not _URL.match(uri):  # a path, in which these signs are letters of names
+    if not _URL.match(uri):  # a path, in which these characters are parts of names
         return False
     try:
         parts = urlsplit(uri)
-    except ValueError:  # no URL, such as one with an unclosed bracket: what stands in it is not known
+    except ValueError:  # not a valid URL, such as one with an unclosed bracket: it may contain anything
         return True
     user = parts.netloc.rpartition("@")[0]
     named_container = parts.scheme in _AZURE and ":" not in user
@@ -66,7 +66,7 @@ def hide_secrets(text: str) -> str:
 def hide_values(text: str) -> str:
     """The text without the user and password of any URL, and the values of secret variables; queries stay.
 
-    A value is found as it is and as it is written within quotes, JSON, HTML and URLs.
+    A value is found literally and as it is escaped in quotes, JSON, HTML and URLs.
 
     >>> hide_values("cannot reach https://user:secret@host/models")
     'cannot reach https://…@host/models'
@@ -85,7 +85,8 @@ def _without_user(found: re.Match[str]) -> str:
 
 @lru_cache(maxsize=128)
 def _forms(value: str) -> tuple[re.Pattern[str], ...]:
-    """How a secret may stand in a message, the longest form first; messages fold white space and are cut off."""
+    """The forms in which a secret may appear in a message, the longest first; messages fold white space and are cut
+    off."""
     forms = {value, quote(value, safe=""), quote(value), quote_plus(value), html.escape(value), repr(value)[1:-1]}
     forms |= {json.dumps(value)[1:-1], json.dumps(value, ensure_ascii=False)[1:-1]}
     forms |= {value.replace("'", "\\'"), value.replace("'", "''"), value.replace("\\", "\\\\").replace("'", "\\'")}
@@ -95,7 +96,7 @@ def _forms(value: str) -> tuple[re.Pattern[str], ...]:
 
 
 def _loosely(form: str) -> str:
-    """A pattern of the text with any white space between its words, and of its beginning where a message ends."""
+    """A pattern for the text with any white space between its words, and for its beginning at the end of a message."""
     signs = [r"\s+" if part.isspace() else re.escape(part) for part in re.findall(r"\s+|\S", form)]
     whole = "".join(signs)
     cut = "".join(signs[:_SHORTEST_LINE]) + r"\S*(?=…|\.\.\.|$)"

@@ -1,1 +1,1 @@
-"""Whether a version may serve: every proof that a bundle gives, and the watcher that asks for it."""
+"""Whether a version may serve: every check that a bundle must pass, and the watcher that requests it."""

@@ -1,4 +1,4 @@
-"""Admission: every proof a bundle gives before a release of it may enter the timeline. Fails closed."""
+"""Admission: every check that a bundle must pass before a release of it may enter the timeline. Fails closed."""
 
 import threading
 from collections.abc import Callable, Mapping
@@ -49,15 +49,15 @@ DEFAULT_TIMEOUT_S = 300.0
 """The largest bundle allowed by default is hashed and loaded within a minute; this leaves room on a busy worker."""
 SPLIT_COLUMNS = ("event_id", "subject")
 _MOST_DETAIL = 2000
-_LOCK = threading.Lock()  # of no object, so that an admission can travel before it is used
+_LOCK = threading.Lock()  # a module-level function, so that an unused admission can be pickled
 
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
     """Whether a version may serve; `reason` is one of `REASONS` and `detail` one line, null and "" if it may.
 
-    `digest` and `manifest` are null where no valid manifest was found. `warnings`: what is to be said of a version
-    that may serve, a line each. `labels`: of its classes in the model's order, where they are known.
+    `digest` and `manifest` are null where no valid manifest was found. `warnings`: about a version that may serve, a
+    line each. `labels`: of its classes in the model's order, where they are known.
     """
 
     admitted: bool
@@ -74,7 +74,7 @@ class Verdict:
     def final(self) -> bool:
         """False where the manifest was absent, which may still arrive, or a model's server did not answer.
 
-        Every other verdict stands for these bytes.
+        Every other verdict is final for these bytes.
         """
         return not self.passing and (self.reason != "incomplete" or self.digest is not None)
 
@@ -88,13 +88,13 @@ class Refusal:
 
 
 class Admission:
-    """Decides over versions of one model; each manifest digest is decided once and remembered. Thread-safe.
+    """Decides on versions of one model; each manifest digest is decided once and remembered. Thread-safe.
 
-    The proofs are given in the order of `REASONS`, with one exception: a bundle is measured before it is
-    downloaded or opened, so `too_large` is found out before anything is paid for it.
+    The checks run in the order of `REASONS`, with one exception: a bundle is measured before it is downloaded or
+    opened, so that `too_large` is found before anything is spent on it.
 
-    Whatever a proof raises, of whatever class, is a verdict on the bundle; only where the store or the local disk
-    fails there is none. A proof that does not end is left to its thread.
+    Whatever a check raises, of any class, is a verdict on the bundle; only a failure of the store or the local disk is
+    no verdict. A check that does not end is abandoned in its thread.
 
     Args:
         store: the model's store; None if only folders are checked.
@@ -102,9 +102,9 @@ class Admission:
         allow_pickle: whether pickles may be opened.
         max_bytes: greatest size of a bundle's files together, and of what its archives unpack to.
         trusted_key: the public key (PEM) that every bundle must be signed with; None asks for no signature.
-        memory: gives the bytes of memory this process may have, which a bundle must fit too; None if unknown.
-        timeout_s: seconds that the proofs of one bundle may take, once it is downloaded.
-        job: the job that asks, which goes on with what it admitted before; None stands for any job of this store.
+        memory: returns the bytes of memory this process may have, into which a bundle must fit too; None if unknown.
+        timeout_s: seconds that the checks of one bundle may take, once it is downloaded.
+        job: the job that asks, which may keep serving what it admitted before; None stands for any job of this store.
     """
 
     def __init__(
@@ -184,12 +184,12 @@ class Admission:
         return AdmittedRelease(release, digests)
 
     def warnings(self, digest: str) -> tuple[str, ...]:
-        """What is to be said of an admitted version, a line each; nothing of one that was not decided here."""
+        """The warnings about an admitted version, a line each; none about one that was not decided here."""
         verdict = self._verdicts.get(digest)
         return () if verdict is None else verdict.warnings
 
     def remembered(self, release: Release) -> AdmittedRelease | None:
-        """The release, if each of its versions was admitted before and its bundle is still that one; reads manifests.
+        """The release, if each of its versions was admitted before and has the same bundle still; reads manifests.
 
         Raises:
             StoreError: the store failed; ask again.
@@ -205,7 +205,7 @@ class Admission:
         return AdmittedRelease(release, digests)
 
     def _turn(self, digest: str) -> threading.Lock:
-        """Held while a bundle is tried: releases that name the same version try it once."""
+        """Held while a bundle is checked, so that releases that name the same version check it once."""
         with _LOCK:
             return self._turns.setdefault(digest, threading.Lock())
 
@@ -214,7 +214,7 @@ class Admission:
         return verdict is not None and verdict.admitted
 
     def _check_split(self, release: Release) -> Refusal | None:
-        """A release whose events cannot be split would be refused by every event."""
+        """A release whose events cannot be split would fail for every event."""
         if self._columns is None or release.split_on in (*SPLIT_COLUMNS, *self._columns):
             return None
         known = ", ".join((*SPLIT_COLUMNS, *sorted(self._columns)))
@@ -222,7 +222,7 @@ class Admission:
         return Refusal(release, _refused(refusal, release.champion, None))
 
     def _manifest(self, version: str, read: Callable[[], Manifest]) -> Manifest | Verdict:
-        """The manifest of a version, or the verdict that it has none that is valid."""
+        """The manifest of a version, or the verdict that it has no valid one."""
         try:
             with refused_as(_no_manifest):
                 return read()
@@ -237,9 +237,9 @@ class Admission:
         return folder
 
     def _decide(self, manifest: Manifest, bundle: Callable[[], Path]) -> Verdict:
-        """Decide over a valid manifest; `bundle` gives the folder, its files measured.
+        """Decide on a valid manifest; `bundle` provides the folder, its files measured.
 
-        Only the proofs are timed: how long a store takes says nothing of the bundle.
+        Only the checks are timed: how long a store takes says nothing about the bundle.
         """
         trial = _Trial()
         try:
@@ -248,7 +248,7 @@ class Admission:
             try:
                 self._timed(folder, manifest, trial)
             except OtherLibrary:
-                # The store is asked only now, outside of the proofs and their time.
+                # The store is asked only now, outside of the timed checks.
                 if not admitted_before(self._store, manifest, self._job):
                     raise
                 trial = _Trial(admitted_before=True)
@@ -292,7 +292,7 @@ class Admission:
 
 
 class _Trial:
-    """The proofs of one bundle, in a thread that whoever waits for them may leave alone."""
+    """The checks of one bundle, in a thread that the caller may abandon."""
 
     def __init__(self, admitted_before: bool = False) -> None:
         self.admitted_before, self.warnings = admitted_before, tuple[str, ...]()

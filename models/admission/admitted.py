@@ -1,4 +1,4 @@
-"""What jobs admitted before, from the entries `admitted` of the access log, which their watchers write."""
+"""What jobs admitted before, read from the `admitted` entries of the access log, which their watchers write."""
 
 from models.bundles.manifest import Manifest
 from models.store.store import ModelStore

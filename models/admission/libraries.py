@@ -1,7 +1,7 @@
-"""Whether a model made by one version of its library may be served by another: what its makers promise.
+"""Whether a model made by one version of its library may be served by another: what the library's makers promise.
 
-What golden records made by the trainer hold for is never refused, only told: they prove more than any promise. The
-rules of each library: docs/scorers.md.
+A model that passes the trainer's golden records is never refused, only warned about: they prove more than any promise.
+The rules of each library: docs/scorers.md.
 """
 
 import re
@@ -17,15 +17,17 @@ from models.scorers.base import WillNotLoad, payload_files
 
 
 class CannotAccept(StoreError):
-    """A person accepts a version of a library that is neither here nor made the model."""
+    """A person accepts a version of a library that is neither installed here nor the one that made the model."""
 
 
 class OtherLibrary(WillNotLoad):
-    """A library here is of another version than the one that made the model, and nothing speaks for it."""
+    """A library here has another version than the one that made the model, and nothing shows that its answers are the
+    same."""
 
 
 class Rule(NamedTuple):
-    """`serves(made, here)`: whether its makers promise that version `here` answers as `made` did; `promise` in words.
+    """`serves(made, here)`: whether its makers promise that version `here` answers as `made` did; `promise`: the same
+    as text.
 
     `distributions`: the packages that may hold the library.
     """
@@ -68,14 +70,14 @@ RULES: Mapping[str, Rule] = {
         ("tensorflow", "tensorflow-cpu"), _not_later, "TensorFlow promises to read SavedModels of earlier versions only"
     ),
 }
-"""By the library's name in `libraries`. Of a library without a rule nothing is refused: ONNX Runtime and TensorFlow
-check the opsets and operations themselves, PMML is a specification."""
+"""By the library's name in `libraries`. A library without a rule refuses nothing: ONNX Runtime and TensorFlow check
+opsets and operations themselves, PMML is a specification."""
 _EXPECTED = {"sklearn": "scikit-learn", "xgboost": "xgboost", "lightgbm": "lightgbm"}
 """Kinds whose rule needs to know who made the model."""
 
 
 def libraries_of(folder: Path, manifest: Manifest) -> dict[str, str]:
-    """The versions that made a bundle's model: what its manifest records, else what its files say."""
+    """The versions that made a bundle's model: from its manifest, else from its files."""
     files = [folder / path for path in payload_files(manifest)]
     return {**read_versions(manifest.scorer, files), **manifest.libraries}
 
@@ -101,7 +103,7 @@ def differences(made: Mapping[str, str]) -> list[Difference]:
 
 
 def check_libraries(folder: Path, manifest: Manifest, admitted_before: bool = False) -> tuple[str, ...]:
-    """What is to be said of the versions that made a bundle's model, a line each.
+    """Warnings about the versions that made a bundle's model, a line each.
 
     Args:
         folder: the bundle, its files verified.
@@ -109,8 +111,8 @@ def check_libraries(folder: Path, manifest: Manifest, admitted_before: bool = Fa
         admitted_before: whether the job admitted this very bundle before.
 
     Raises:
-        OtherLibrary: a version here is not promised to answer as the one that made it, no golden records of the
-            trainer are there to prove that it does, nobody accepted it, and the job never admitted the bundle.
+        OtherLibrary: a version here is not promised to answer as the one that made the model, there are no golden
+            records of the trainer to prove that it does, nobody accepted it, and the job never admitted the bundle.
     """
     made = libraries_of(folder, manifest)
     found = differences(made)
@@ -142,7 +144,7 @@ def _excuse(manifest: Manifest, found: Sequence[Difference], admitted_before: bo
 
 
 def accepted(manifest: Manifest, difference: Difference) -> bool:
-    """Whether a person accepted, for this model, the version that is here (its major.minor)."""
+    """Whether a person accepted, for this model, the version that is installed here (by major.minor)."""
     said = manifest.accepted_libraries.get(difference.library)
     return said is not None and _same_minor(said, difference.here)
 
@@ -155,7 +157,7 @@ def _unknown(manifest: Manifest, made: Mapping[str, str]) -> tuple[str, ...]:
 
 
 def upgrade_refuses(manifest: Manifest) -> str | None:
-    """The library of which another major.minor version would refuse a bundle that its job never admitted."""
+    """The library whose other major.minor versions would refuse a bundle that the job never admitted."""
     library = _EXPECTED.get(manifest.scorer) or next((name for name in manifest.libraries if name in RULES), None)
     strict = library is not None and RULES[library].serves is _same_minor
     return None if not strict or proven_by_trainer(manifest) else library
@@ -166,7 +168,7 @@ def _joined(found: Sequence[Difference]) -> str:
 
 
 def parse_accepted(text: str) -> tuple[str, str | None]:
-    """The library of `--accept_library NAME` or `NAME=VERSION`, and the version that was said.
+    """The library of `--accept_library NAME` or `NAME=VERSION`, and the version given.
 
     Raises:
         ValueError: no such library has a rule.
@@ -179,14 +181,15 @@ def parse_accepted(text: str) -> tuple[str, str | None]:
 
 
 def accept(accepted: Sequence[tuple[str, str | None]], made: Mapping[str, str]) -> dict[str, str]:
-    """The versions here of the libraries that a person accepts for a model; what is not here is left out.
+    """The versions here of the libraries that a person accepts for a model; libraries that are not installed are left
+    out.
 
     Args:
-        accepted: libraries, with the version that was said: the one that is here, or the one that made the model.
+        accepted: libraries, with the version given: the one installed here, or the one that made the model.
         made: the versions that made it.
 
     Raises:
-        CannotAccept: another version was said.
+        CannotAccept: another version was given.
     """
     here = {name: installed(name) for name, _ in accepted}
     for name, said in accepted:

@@ -1,4 +1,4 @@
-"""A bundle on disk proves itself: it loads, reads what the job has, scores its golden records as recorded."""
+"""The checks of a bundle on disk: it loads, reads what the job has, and scores its golden records as recorded."""
 
 import json
 import math
@@ -46,18 +46,18 @@ class GoldenRecords:
 
 @contextmanager
 def refused_as(refusal: Callable[[str], BundleRefused]) -> Iterator[None]:
-    """Makes a refusal of whatever a proof raises: a bundle is untrusted, and so are the libraries that read it.
+    """Turns whatever a check raises into a refusal: a bundle is untrusted, and so are the libraries that read it.
 
     Raises:
-        BundleRefused: the proof's own, else `refusal` of the error in one line.
-        StoreError: the store or the local disk failed, as it was said.
-        KeyboardInterrupt: a person wants an end.
+        BundleRefused: the check's own, else `refusal` with the error in one line.
+        StoreError: the store or the local disk failed; raised as it is.
+        KeyboardInterrupt: the user interrupted the process.
     """
     try:
         yield
     except (BundleRefused, StoreError, KeyboardInterrupt):
         raise
-    except BaseException as error:  # a panic of a library in Rust, and `sys.exit` in a pickle, are no Exception
+    except BaseException as error:  # a panic of a Rust library, and `sys.exit` in a pickle, are no `Exception`
         raise refusal(one_line(error)) from error
 
 
@@ -68,19 +68,18 @@ def prove(
     allow_pickle: bool = False,
     loaded: Callable[[Scorer], object] = lambda scorer: None,
 ) -> Scorer:
-    """Load a bundle whose files are verified, and try it out; the scorer returned is warm.
+    """Load a bundle whose files are verified, and try it; the scorer returned is warm.
 
     Every file that the job will read is read here: the model, the profile, the golden records.
 
-    A bundle without golden records is only tried with an empty batch: nothing is known of what it should
-    answer.
+    A bundle without golden records is only tried with an empty batch: its expected answers are not known.
 
     Args:
         folder: the bundle.
         manifest: its manifest.
         columns: the job's columns (name → number, integer, boolean or string); None skips this check.
         allow_pickle: whether pickles may be opened.
-        loaded: told of the scorer as soon as it is loaded, before it scores.
+        loaded: called with the scorer as soon as it is loaded, before it scores.
 
     Raises:
         BundleRefused: UnknownScorer, WillNotLoad, WrongInputs, InvalidProfile, GoldenMismatch or BadOutput.
@@ -107,7 +106,7 @@ def read_profile(folder: Path, manifest: Manifest) -> Profile | None:
     """The reference profile of a bundle; None where its manifest names none.
 
     Raises:
-        InvalidProfile: the file is none.
+        InvalidProfile: the file is no valid profile.
     """
     if manifest.profile is None:
         return None
@@ -118,7 +117,7 @@ def read_profile(folder: Path, manifest: Manifest) -> Profile | None:
 
 
 def check_profile(profile: Profile | None, records: GoldenRecords) -> None:
-    """Count the golden records on the profile's cells, as drift will count events; raises what that raises."""
+    """Count the golden records on the profile's cells, as drift will count events; lets errors pass."""
     if profile is not None:
         inputs = dict(zip(records.batch.schema.names, records.batch.columns, strict=True))
         observe(profile, pa.RecordBatch.from_pydict({**inputs, SCORE: records.scores}))
@@ -132,7 +131,7 @@ def check_golden(scorer: Scorer, manifest: Manifest, records: GoldenRecords) -> 
     """Score the golden records and compare.
 
     Raises:
-        BadOutput: what comes out is no score.
+        BadOutput: an answer is no valid score.
         GoldenMismatch: scoring fails, or a score differs by more than the tolerance.
         NotReady: the model's server does not answer.
     """
@@ -143,7 +142,7 @@ def check_golden(scorer: Scorer, manifest: Manifest, records: GoldenRecords) -> 
             raise NotReady(f"{manifest.scorer}: {error}") from None
         raise GoldenMismatch(f"golden records cannot be scored: {error}") from None
     except Exception as error:
-        # A model is untrusted: whatever it raises on its own golden records refuses it.
+        # A model is untrusted: if it raises anything on its own golden records it is refused.
         raise GoldenMismatch(f"golden records cannot be scored: {one_line(error)}") from error
     check_output(scores, len(records.scores), manifest.output)
     if manifest.golden is None:
@@ -167,7 +166,7 @@ def check_output(scores: object, rows: int, output: Output) -> None:
         check_shape(scores, rows)
     except WrongAnswer as wrong:
         raise BadOutput(str(wrong)) from None
-    assert isinstance(scores, np.ndarray)  # it is one: that was checked
+    assert isinstance(scores, np.ndarray)  # `check_shape` has checked it
     faults = faults_of(scores, output)
     if faults:
         first, limits = min(faults), "a probability from 0 to 1" if output.kind == "probability" else "a finite number"
@@ -198,7 +197,7 @@ def read_golden(folder: Path, manifest: Manifest) -> GoldenRecords:
 def _record(line: bytes, inputs: tuple[Input, ...], location: str) -> tuple[dict[str, Any], float]:
     try:
         record = json.loads(line.decode("utf-8"))
-        json.dumps(record, ensure_ascii=False).encode()  # a lone surrogate passes the parser, and nothing after it
+        json.dumps(record, ensure_ascii=False).encode()  # a lone surrogate passes the parser, but nothing after it
     except (ValueError, RecursionError) as error:
         raise GoldenMismatch(f"{location}: {one_line(error)}; expected: JSON in UTF-8") from None
     if not isinstance(record, dict) or set(record) != {"inputs", "score"} or not isinstance(record["inputs"], dict):
@@ -218,7 +217,7 @@ def _finite(score: object) -> bool:
         return False
     try:
         return math.isfinite(score)
-    except OverflowError:  # an integer beyond every float
+    except OverflowError:  # an integer too large for a float
         return False
 
 

@@ -17,7 +17,8 @@ from schemas.job import ModelSpec
 from schemas.records import ModelEvent
 
 MOST_INCOMPLETE = 100
-"""Releases whose bundle is waited for at a time; the oldest beyond are given up, so that polls and state stay small."""
+"""How many releases may wait for their bundle at a time; the oldest beyond that are given up, so that polls and state
+stay small."""
 _THREADS = 2
 _ACTOR = "job"
 _LOG = logging.getLogger(__name__)
@@ -36,8 +37,8 @@ class Progress(NamedTuple):
 
 
 class PolledReleases(NamedTuple):
-    """One poll: newly admitted releases, what is to be audited, the progress to poll from next, and what the store
-    did not answer (a line each; those releases are asked for again)."""
+    """One poll: newly admitted releases, events for the audit, the progress to poll from next, and which requests the
+    store did not answer (a line each; those releases are requested again)."""
 
     admitted: list[AdmittedRelease]
     events: list[ModelEvent]
@@ -48,16 +49,16 @@ class PolledReleases(NamedTuple):
 class Watcher:
     """Reads what is new in a model's releases and has it admitted in background threads.
 
-    A release that is not decided within a poll's patience stays pending, and polls go on. Refused is reported once.
-    Keeps verdicts by digest and the decisions that are being made; both can be lost. Releases whose versions are all
-    admitted already have threads of their own, so that a rollback never waits for bundles that are still being tried;
-    and a store that keeps a download waiting keeps only that download.
+    A release that is not decided within a poll's patience stays pending, and polling continues. A refusal is reported
+    once. Keeps verdicts by digest and the decisions in progress; losing either does no harm. Releases whose versions
+    are all admitted already have threads of their own, so that a rollback never waits for bundles that are still being
+    checked; and a store that delays a download delays only that download.
 
     Args:
         spec: the model and its store.
         columns: the job's columns (name → type).
-        patience_s: seconds that a poll waits for decisions; None for as long as they take.
-        job: the job's name, by which the access log tells what it admitted; "" for a job without one.
+        patience_s: seconds that a poll waits for decisions; None waits as long as they take.
+        job: the job's name, under which the access log records what it admitted; "" for a job without one.
     """
 
     def __init__(self, spec: ModelSpec, columns: Mapping[str, str], patience_s: float | None, job: str = "") -> None:
@@ -81,7 +82,7 @@ class Watcher:
         self._deciding: dict[int, Future[AdmittedRelease | Refusal]] = {}
 
     def poll(self, seen: Progress, at_us: int) -> PolledReleases:
-        """List what is new, take the decisions that are made.
+        """List new releases and collect the decisions that have been made.
 
         Raises:
             StoreError: the store did not list its releases; poll again with the same progress.
@@ -109,7 +110,7 @@ class Watcher:
         wait(self._deciding.values(), timeout=self._patience_s)
 
     def _settle(self, release: Release, polled: PolledReleases, reported: frozenset[int], at_us: int) -> bool:
-        """Take the decision on a release into what was polled; False while it is not final."""
+        """Add the decision on a release to the poll's result; False while it is not final."""
         if not self._deciding[release.sequence].done():
             return False
         try:
@@ -128,7 +129,7 @@ class Watcher:
         return verdict.final
 
     def _progress(self, pending: list[Release], polled: PolledReleases, at_us: int) -> Progress:
-        """What to poll from next; gives up the oldest of too many bundles that do not arrive."""
+        """The progress to poll from next; gives up the oldest releases where too many bundles do not arrive."""
         told = {event.release for event in polled.events if event.kind == "refused"} | polled.progress.reported
         waited_for = [release for release in pending if release.sequence in told]
         given_up = waited_for[: max(len(waited_for) - MOST_INCOMPLETE, 0)]
@@ -141,10 +142,10 @@ class Watcher:
         return polled.progress._replace(pending=kept, reported=reported)
 
     def _look_up(self, release: Release, decision: Future[AdmittedRelease | Refusal]) -> None:
-        """Decide on a release of versions that are admitted already; any other is tried in its turn."""
+        """Decide on a release whose versions are all admitted already; any other release waits for its turn."""
         try:
             known = self._admission.remembered(release)
-        except Exception:  # the trial meets it again, and says so
+        except Exception:  # the check meets the same error again, and reports it
             known = None
         if known is None:
             self._trials.submit(partial(self._try, release, decision))
@@ -157,11 +158,12 @@ class Watcher:
             if isinstance(outcome, AdmittedRelease):
                 self._record(outcome)
             decision.set_result(outcome)
-        except BaseException as error:  # an outage is taken up by the poll; a bug of ours stops the job there
+        except BaseException as error:  # the poll handles an outage; a bug of this project stops the job there
             decision.set_exception(error)
 
     def _record(self, admitted: AdmittedRelease) -> None:
-        """Each version once, in the access log: by it a later start knows what this job has served already."""
+        """Records each version once in the access log, from which a later start knows what this job has already
+        served."""
         for version, digest in admitted.digests.items():
             if digest in self._recorded:
                 continue
@@ -170,7 +172,7 @@ class Watcher:
             self._recorded.add(digest)
             try:
                 record_admitted(self._store, self._job, version, digest)
-            except StoreError as error:  # it serves all the same; only an upgrade of its library would ask
+            except StoreError as error:  # it serves anyway; only an upgrade of its library would read the entry
                 _LOG.warning("version %s is not in the access log as admitted: %s", version, error)
 
     def _refused(self, at_us: int, verdict: Verdict | None, sequence: int, reason: str, detail: str) -> ModelEvent:
@@ -180,7 +182,7 @@ class Watcher:
 
 
 def heartbeat(model: str, at_us: int, progress: Progress, unanswered: Iterable[str]) -> ModelEvent:
-    """That a watcher polled: the last sequence it knows, what is pending, and what the store did not answer."""
+    """The event of one poll: the last sequence known, what is pending, and what the store did not answer."""
     lines = list(unanswered)
     evidence = {"last_sequence": progress.last, "pending": len(progress.pending), "unanswered": lines[:3]}
     waiting = "" if progress.last else "no_release"

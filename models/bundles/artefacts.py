@@ -1,6 +1,6 @@
-"""Which versions of which libraries wrote a model, read from its files alone: no library is asked, nothing is loaded.
+"""Which versions of which libraries wrote a model, read from its files alone: no library is used, nothing is loaded.
 
-What a file says is only as true as its author; what it does not say is not guessed.
+A file may state anything; what it does not state is not guessed.
 """
 
 import re
@@ -16,7 +16,7 @@ Reader: TypeAlias = Callable[[Path], Versions]
 _ENDS = 4096
 _MOST_BYTES = 512 * 1024 * 1024
 _VERSION = r"(\d+(?:\.\d+)+(?:\.?(?:a|b|rc|dev|post)\d+)?)"
-# In skops' schema a text is a node whose content is JSON once more; in a pickle a length stands before each text.
+# In skops' schema a text is a node whose content is JSON again; in a pickle each text is preceded by its length.
 _IN_SKOPS = re.compile(rb'"_sklearn_version"\s*:\s*\{[^{}]*?"content"\s*:\s*"\\"' + _VERSION.encode() + rb'\\""')
 _IN_PICKLE = re.compile(rb"_sklearn_version.{1,12}?" + _VERSION.encode(), re.DOTALL)
 _XGBOOST_JSON = re.compile(rb'"version"\s*:\s*\[\s*(\d+)\s*,\s*(\d+)\s*,\s*(\d+)\s*\]')
@@ -34,13 +34,13 @@ _MLFLOW = {
 
 
 def read_versions(kind: str, files: Sequence[Path]) -> Versions:
-    """What the files of a model say of the libraries that wrote them: name → version.
+    """The libraries that wrote a model's files, according to the files: name → version.
 
     Args:
-        kind: the scorer's kind; a kind of no reader says nothing.
+        kind: the scorer's kind; a kind without a reader gives nothing.
         files: the model's own files.
 
-    A file that is damaged or of another form says nothing; where two disagree the older version is given.
+    A file that is damaged or of another form gives nothing; where two disagree, the older version counts.
     """
     found: Versions = {}
     for file in files:
@@ -61,7 +61,7 @@ def _said_by(kind: str, file: Path) -> Versions:
             try:
                 return reader(file)
             except Exception:  # whatever its parser raises
-                return {}  # a damaged file will not load, which is said where it is loaded
+                return {}  # a damaged file will not load; the error is reported there
     return {}
 
 
@@ -74,7 +74,7 @@ def _skops(path: Path) -> Versions:
 
 
 def _pickle(path: Path) -> Versions:
-    """A compressed pickle says nothing; none is opened as one."""
+    """A compressed pickle gives nothing; no pickle is loaded here."""
     raw = path.read_bytes() if path.stat().st_size <= _MOST_BYTES else b""
     return _known({"scikit-learn": _oldest(_IN_PICKLE.findall(raw))})
 
@@ -192,7 +192,7 @@ def _ends_of(path: Path) -> bytes:
 
 
 def _known(found: Mapping[str, str | None]) -> Versions:
-    """What is said, in texts that a manifest takes."""
+    """The stated versions, as texts that a manifest may hold."""
     texts = {name: str(version) for name, version in found.items() if name and version}
     return {name: version for name, version in texts.items() if len(name) <= 128 and len(version) <= 128}
 

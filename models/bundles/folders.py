@@ -1,4 +1,4 @@
-"""A bundle as a local folder: which files it has, and whether they are the ones its manifest names."""
+"""A bundle as a local folder: which files it has, and whether they are those that its manifest names."""
 
 import hashlib
 import json
@@ -63,7 +63,7 @@ def file_sha256(path: Path) -> str:
 
 
 def refuse_links(folder: Path, path: str) -> None:
-    """Refuse a file of a bundle that a symbolic link takes out of the bundle's folder.
+    """Refuse a file of a bundle that a symbolic link leads out of the bundle's folder.
 
     Raises:
         PathOutside: it does.
@@ -126,7 +126,7 @@ def expanded_bytes(folder: Path, manifest: Manifest) -> int:
             with zipfile.ZipFile(folder / path) as archive:
                 total += sum(member.file_size for member in archive.infolist())
         except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError):
-            continue  # no zip: it is as large as it is, and a broken one will not load
+            continue  # no zip: its size is the file's; a broken one will not load
     return total
 
 

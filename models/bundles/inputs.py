@@ -14,7 +14,7 @@ from models.errors import BundleRefused, one_line
 from schemas.columns import ARROW_TYPES, TAKES, kind_of
 from schemas.expectations import wants
 
-# The rows that do not fill a vector register are added up in another order, which shows in the last digit of a float.
+# Rows that do not fill a vector register are added in another order, which can change the last digit of a float.
 # Batches are filled up to whole registers, so that a row has the same score in each batch that it may be in.
 _WHOLE_ROWS = 16
 
@@ -26,12 +26,13 @@ def filled(batch: pa.RecordBatch) -> pa.RecordBatch:
 
 
 def of_filled(scores: npt.NDArray[np.float64], rows: int) -> npt.NDArray[np.float64]:
-    """The scores of the `rows` that a filled batch had before; an answer of any other length as it is."""
+    """The scores of the `rows` that the batch had before it was filled; an answer of any other length is returned
+    unchanged."""
     return scores[:rows] if scores.shape[:1] == (rows + -rows % _WHOLE_ROWS,) else scores
 
 
 class WrongInputs(BundleRefused):
-    """The job has not the columns the model reads, or has them with a type that does not fit."""
+    """The job lacks columns that the model reads, or has them with a type that does not fit."""
 
     reason: ClassVar[str] = "wrong_inputs"
 
@@ -98,7 +99,7 @@ def as_floats(column: pa.Array, name: str) -> npt.NDArray[np.float64]:
     if pa.types.is_string(column.type):
         raise WrongInputs(f"input {name!r} is a string; expected: number, integer or boolean for a matrix of floats")
     if not pa.types.is_float64(column.type):
-        # Integers over 2**53 round: a float matrix has nothing better for them.
+        # Integers over 2**53 are rounded: a float matrix cannot hold them exactly.
         column = column.cast(pa.float64(), safe=False)
     floats: npt.NDArray[np.float64] = column.to_numpy(zero_copy_only=False)
     return floats

@@ -31,7 +31,7 @@ _INT64 = range(-(2**63), 2**63)
 
 
 class InvalidManifest(Located, BundleRefused):
-    """A manifest that is no JSON, or says something that is not allowed: `path`, `value`, `allowed`."""
+    """A manifest that is no JSON, or has a value that is not allowed: `path`, `value`, `allowed`."""
 
     reason: ClassVar[str] = "invalid_manifest"
 
@@ -57,7 +57,7 @@ class Input:
 
 @dataclass(frozen=True, slots=True)
 class Decisions:
-    """The texts of the two decisions that a threshold makes of a score."""
+    """The texts of the two decisions that a threshold derives from a score."""
 
     positive: str
     negative: str
@@ -80,7 +80,7 @@ class Output:
 class Golden:
     """Recorded scores: JSON lines `{"inputs": {...}, "score": number}`; `tolerance` is absolute.
 
-    `by`: whether `publish` recorded what the model answered here, or the trainer gave answers of its own.
+    `by`: whether `publish` recorded the model's answers here, or the trainer supplied them.
     """
 
     file: str
@@ -90,8 +90,8 @@ class Golden:
 
 @dataclass(frozen=True, slots=True)
 class Reason:
-    """What is said where an input's contribution to a score is a reason: its code, the texts for a contribution
-    above and below 0, and whether it is never named."""
+    """How an input's contribution to a score is named as a reason: its code, the texts for a contribution above and
+    below 0, and whether it is never named."""
 
     code: str | None = None
     positive: str | None = None
@@ -121,7 +121,7 @@ class Manifest:
 
     `files` maps each payload path to its sha256; `digest` is the sha256 of `raw` in hex; `parameters` are
     settings of the scorer's kind, which checks them itself. `libraries`: the versions that made the model, by the
-    libraries' names; `accepted_libraries`: those of this environment that a person accepted for it all the same.
+    libraries' names; `accepted_libraries`: those of this environment that a person accepted for it nevertheless.
     `explainer`: the path of the file with its tables; `trust`: full names of types.
     """
 
@@ -177,11 +177,11 @@ def parse_manifest(raw: bytes) -> Manifest:
 
 
 def check_path(path: str, key_path: str) -> None:
-    """Refuse a bundle path that is absolute, climbs, or would mean something else on another system.
+    """Refuse a bundle path that is absolute, has `..`, or would mean something else on another system.
 
     Raises:
         PathOutside: naming `key_path`, the manifest's key that holds the path.
-        InvalidManifest: a part of it is longer than a file's name may be; an object store would hold it.
+        InvalidManifest: a part of it is longer than a file name may be, although an object store would hold it.
     """
     parts = path.split("/")
     strange = any(not part or part in (".", "..") or part != part.strip() for part in parts)
@@ -193,7 +193,7 @@ def check_path(path: str, key_path: str) -> None:
 
 
 def _check_format(document: dict[str, Any]) -> None:
-    """Refuse a later format before its unknown keys are: they are no mistakes."""
+    """Refuse a later format before its unknown keys are refused, which are no mistakes."""
     found = document.get("format", 1)
     if isinstance(found, int) and found > FORMAT:
         here = _halflife_version()
@@ -204,7 +204,7 @@ def _check_format(document: dict[str, Any]) -> None:
 def _halflife_version() -> str:
     try:
         return version(DISTRIBUTION)
-    except PackageNotFoundError:  # a checkout that is not installed
+    except PackageNotFoundError:  # running from a checkout that is not installed
         return "0.1"
 
 

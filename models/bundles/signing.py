@@ -23,13 +23,13 @@ _REQUIRES = ("model_signing", "OpenSSL")
 
 
 class BadSignature(BundleRefused):
-    """No signature, one of another key, or one of other bytes."""
+    """There is no signature, or it is by another key, or of other bytes."""
 
     reason: ClassVar[str] = "bad_signature"
 
 
 class UnusableKey(StoreError):
-    """A key that cannot be read, or is none of the kinds that sign."""
+    """A key that cannot be read, or is of a kind that cannot sign."""
 
 
 def read_public_key(source: str) -> str:
@@ -64,7 +64,7 @@ def sign_folder(folder: Path, private_key: Path) -> None:
     try:
         config = signing.Config().use_elliptic_key_signer(private_key=private_key)
     except (OSError, ValueError, TypeError, AttributeError) as error:
-        # The library's own words for a key of another kind would show an internal attribute.
+        # The library's own message for a key of another kind would show an internal attribute.
         said = error.strerror if isinstance(error, OSError) else "it holds no such key"
         raise UnusableKey(
             f"signing key {str(private_key)!r} cannot be used ({said}); "
@@ -79,7 +79,7 @@ def verify_signature(folder: Path, manifest: Manifest, public_key: str) -> None:
     """Check that a bundle's folder has a signature by this key (PEM) of exactly these files.
 
     Raises:
-        BadSignature: it has not, or the library that could tell is not installed.
+        BadSignature: it has none, or the library that verifies it is not installed.
     """
     problem = _missing_library()
     if problem:
@@ -96,13 +96,13 @@ def verify_signature(folder: Path, manifest: Manifest, public_key: str) -> None:
             config = verifying.Config().use_elliptic_key_verifier(public_key=key)
             config.set_hashing_config(_hashing(folder)).verify(folder, signature)
         except Exception as error:
-            # The signature is untrusted input to several parsers: whatever one of them raises refuses the bundle.
+            # The signature is untrusted input to several parsers: the bundle is refused whatever one of them raises.
             detail = f"does not hold: {one_line(error)}"
             raise BadSignature(f"{SIGNATURE} {detail}; expected: a signature by the trusted key") from None
 
 
 def _check_statement(signature: Path, manifest: Manifest) -> None:
-    """The signature must name its key and speak of this manifest: the library alone would let it leave files out."""
+    """The signature must name its key and cover this manifest: the library alone would let it leave files out."""
     if not signature.is_file():
         raise BadSignature(f"version {manifest.version!r} has no {SIGNATURE}; expected: a signature by the trusted key")
     if signature.stat().st_size > MAX_SIGNATURE_BYTES:
@@ -112,7 +112,7 @@ def _check_statement(signature: Path, manifest: Manifest) -> None:
         hint = envelope["verificationMaterial"]["publicKey"]["hint"]
         statement = parse_object(base64.b64decode(envelope["dsseEnvelope"]["payload"], validate=True))
         digests = {resource["name"]: resource["digest"] for resource in statement["predicate"]["resources"]}
-    except (KeyError, TypeError, ValueError) as error:  # base64 has none of its own for text that is not ASCII
+    except (KeyError, TypeError, ValueError) as error:  # base64 raises ValueError for text that is not ASCII
         raise BadSignature(f"{SIGNATURE} is no signature of a model: {one_line(error)}") from None
     signed = digests.get(MANIFEST)
     if signed != manifest.digest or not hint:

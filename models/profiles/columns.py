@@ -28,7 +28,7 @@ Name = Annotated[str, msgspec.Meta(min_length=1, max_length=1024)]
 
 
 class UnsupportedColumn(UnusableData):
-    """A column that cannot be profiled: the table does not have it, or its type is none of those allowed."""
+    """A column that cannot be profiled: the table lacks it, or its type is not allowed."""
 
 
 class NumericColumn(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="kind", tag="numeric"):

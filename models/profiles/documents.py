@@ -1,4 +1,4 @@
-"""Profiles as JSON in a bundle. What is read comes from outside: everything is checked before it is used."""
+"""Profiles as JSON in a bundle. Their content is untrusted: everything is checked before it is used."""
 
 import math
 from itertools import pairwise
@@ -16,7 +16,7 @@ _MAX_COLUMNS = 4096
 
 
 class InvalidProfile(Located, BundleRefused):
-    """A profile that is no JSON, or says something that is not allowed: `path`, `value`, `allowed`."""
+    """A profile that is no JSON, or has a value that is not allowed: `path`, `value`, `allowed`."""
 
     reason: ClassVar[str] = "will_not_load"
 

@@ -1,1 +1,2 @@
-"""From what a training tool left to a bundle: recognised, described, tried on a sample, written down."""
+"""From a training tool's files to a bundle: they are recognised, described, tried on a sample, and written as a
+bundle."""

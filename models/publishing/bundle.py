@@ -39,9 +39,9 @@ NO_SAMPLE = "without --sample there are no golden records to prove its scores by
 
 @dataclass(frozen=True, slots=True)
 class Statement:
-    """What a person says of a model; it wins over what the model's files say. Null or empty: nothing is said.
+    """What a person states about a model, which overrides the model's files. Null or empty: nothing is stated.
 
-    `accepted`: libraries whose version here may serve the model although another one made it, and the version said.
+    `accepted`: libraries whose version here may serve the model although another one made it, and the version stated.
     """
 
     model: str
@@ -65,7 +65,7 @@ class Statement:
 
 
 class Rows(NamedTuple):
-    """What is known of a model's input: a `sample` of it, and the `trainer`'s answers, with the column `score`."""
+    """What is known about a model's input: a `sample` of it, and the `trainer`'s answers, with the column `score`."""
 
     sample: pa.Table | None = None
     trainer: pa.Table | None = None
@@ -108,14 +108,14 @@ def build_bundle(
 
     Args:
         found: the model.
-        said: what a person says of it.
+        said: what a person states about it.
         rows: the sample, and the trainer's own answers.
         into: an empty folder.
         allow_pickle: whether pickles may be opened.
-        check: whether a library of another version than the one that made the model is refused here.
+        check: whether a library whose version differs from the one that made the model is refused here.
 
     Raises:
-        CannotPublish: something is missing that neither the model nor the statement says.
+        CannotPublish: something is missing that neither the model nor the person states.
         BundleRefused: the manifest is not valid, or the model does not load or score the sample.
     """
     notes: list[str] = []
@@ -148,7 +148,7 @@ def _write_trainer(document: dict[str, Any], said: Statement, trainer: pa.Table,
 
 
 def _record_libraries(document: dict[str, Any], said: Statement, into: Path, check: bool) -> None:
-    """What the model's files say of the versions that made it, and which of those here a person accepted."""
+    """The versions that made the model according to its files, and which of those here a person accepted."""
     draft = parse_manifest(manifest_bytes(into, document))
     made = libraries_of(into, draft)
     found = {"libraries": made, "accepted_libraries": accept(said.accepted, made)}

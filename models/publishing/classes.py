@@ -1,4 +1,4 @@
-"""What a score is of: the kind of output, and which of a model's labelled classes counts as the positive one."""
+"""What a score means: the kind of output, and which of a model's labelled classes is the positive one."""
 
 import shlex
 from collections.abc import Mapping, Sequence
@@ -13,9 +13,9 @@ _MOST_LISTED = 20
 
 
 def labels_of(description: Description, settings: Mapping[str, Any]) -> tuple[str, ...]:
-    """The labels of a model's classes: as `parameters.classes` says them, else as its files do; empty if nobody does.
+    """The labels of a model's classes: those of `parameters.classes`, else those in its files; empty if there are none.
 
-    Of a model that answers with several numbers of which `parameters.column` names one, a class is not asked for.
+    Where a model answers with several numbers and `parameters.column` names one, no class needs to be named.
     """
     stated = settings.get("classes")
     if isinstance(stated, list) and len(stated) > 1 and all(isinstance(label, str) for label in stated):
@@ -26,14 +26,14 @@ def labels_of(description: Description, settings: Mapping[str, Any]) -> tuple[st
 def resolve_output(
     description: Description, labels: Sequence[str], stated: OutputKind | None, positive: str | None
 ) -> OutputKind:
-    """The kind of output: the stated one, else the probability of the class that was named, else what the model says.
+    """The kind of output: the stated one, else the probability of the class that was named, else the model's own.
 
     Raises:
-        CannotPublish: neither says it, or the classes have labels and none of them was named.
+        CannotPublish: nothing states it, or the classes have labels and none of them was named.
         WillNotLoad: the one that was named is no label.
     """
     said = stated or description.output
-    will_not_load = said == "probability" and not description.probabilities  # the scorer says so, and what will do
+    will_not_load = said == "probability" and not description.probabilities  # the scorer says so, and what is allowed
     if said != "regression" and not will_not_load:
         check_positive(labels, positive)
     if stated is not None or said == "regression":
@@ -47,10 +47,10 @@ def resolve_output(
 
 
 def check_positive(labels: Sequence[str], positive: str | None) -> None:
-    """Refuse a score of classes that have labels unless one of these is named: its position alone would tell nobody.
+    """Refuse a score of labelled classes unless one label is named: its index alone would mean nothing to a reader.
 
     Raises:
-        CannotPublish: none is named, and they are not 0 and 1 or False and True, of which it is the second.
+        CannotPublish: none is named, and they are not 0 and 1 or False and True, where the second is positive.
         WillNotLoad: the one that is named is no label.
     """
     if len(labels) < 2:

@@ -1,4 +1,4 @@
-"""What a model's own files say of it; everything they do not say is None or empty."""
+"""What a model's own files say about it; whatever they do not say is None or empty."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -11,7 +11,7 @@ from schemas.columns import ColumnKind
 
 
 class CannotPublish(StoreError):
-    """What was given is no model, does not say enough, or contradicts itself."""
+    """The given files are no model, or the statements about it are incomplete or contradictory."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,11 +25,11 @@ class FoundInput:
 
 @dataclass(frozen=True, slots=True)
 class Description:
-    """What the format says: named inputs, or how many there are (`width`), and what comes out.
+    """What the format says: named inputs, or how many there are (`width`), and the output.
 
     `labels`: of the classes in the model's order, as text; empty where the files hold none. `probabilities`: whether a
-    classifier can say how likely a class is. `settings`: of the scorer's kind, where the files say them. Two are
-    equal that read and answer alike.
+    classifier can say how likely a class is. `settings`: of the scorer's kind, where the files state them. Two
+    descriptions are equal if the models read and answer alike.
     """
 
     inputs: tuple[FoundInput, ...] = ()

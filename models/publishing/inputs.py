@@ -1,4 +1,4 @@
-"""The manifest's inputs, from what the model says, what the flags say and what the sample shows."""
+"""The manifest's inputs, from the model, the flags and the sample."""
 
 import re
 from collections.abc import Callable, Mapping, Sequence
@@ -37,7 +37,7 @@ def parse_input(text: str) -> StatedInput:
     """`name:type[:nullable][=default]`, such as `dep_delay:number:nullable` or `carrier:string=AA`.
 
     Raises:
-        ValueError: it is not, or the default is none of that type.
+        ValueError: it has another form, or the default is not of that type.
     """
     found = _FLAG.fullmatch(text)
     if not found:
@@ -52,11 +52,11 @@ def resolve_inputs(
 ) -> tuple[Input, ...]:
     """The inputs of a model.
 
-    Names and their order: the model's, else the stated ones', else all columns of the sample. Type and whether
-    an input may be null: as stated, else as the model says, else as the sample shows, else number and not null.
+    Names and their order: the model's, else the stated ones, else all columns of the sample. Type and whether an input
+    may be null: as stated, else the model's, else the sample's, else number and not null.
 
     Raises:
-        CannotPublish: nobody says which inputs there are, or two say different things.
+        CannotPublish: nothing states which inputs there are, or two statements contradict each other.
     """
     by_name = {each.name: each for each in stated}
     found = description.inputs or _unnamed(description, stated, sample)
@@ -68,7 +68,7 @@ def resolve_inputs(
 
 
 def texts_among(description: Description, stated: Sequence[StatedInput]) -> frozenset[str]:
-    """The names of the inputs that are known to be texts before any row is read."""
+    """The names of the inputs known to be texts before any row is read."""
     types = {each.name: each.type for each in description.inputs} | {each.name: each.type for each in stated}
     return frozenset(name for name, kind in types.items() if kind == "string")
 
@@ -76,7 +76,7 @@ def texts_among(description: Description, stated: Sequence[StatedInput]) -> froz
 def _unnamed(
     description: Description, stated: Sequence[StatedInput], sample: pa.Table | None
 ) -> tuple[FoundInput, ...]:
-    """Inputs for a model that has columns without names: their order is what the caller says."""
+    """Inputs for a model whose columns have no names: the caller states their order."""
     columns = [] if sample is None else [name for name in sample.schema.names if name != SCORE]
     names = [each.name for each in stated] or columns
     wanted = "" if description.width is None else f"{description.width} "

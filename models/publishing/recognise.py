@@ -1,4 +1,4 @@
-"""Which tool left a file or folder, by the name that tool gives it and a look inside where names are ambiguous."""
+"""Which tool made a file or folder, by the name that tool gives it, and by its content where names are ambiguous."""
 
 import importlib
 import os
@@ -55,7 +55,7 @@ _MARKS: Mapping[str, tuple[str, Callable[[Path], bool]]] = {
     ".model": ("lightgbm", _is_lightgbm),
     ".pmml": ("pmml", _by_name),
 }
-# The mark of a whole folder is stronger than that of a file in it: an MLflow folder holds a .skops or .onnx file.
+# A folder's marker takes precedence over a file in it: an MLflow folder holds a .skops or .onnx file.
 _FOLDERS = ("MLmodel", "saved_model.pb")
 _ALLOWED = (
     "a SavedModel folder, .onnx, .skops, .pkl or .joblib, .ubj or .json of XGBoost, .txt of LightGBM, .pmml, an MLflow "
@@ -66,14 +66,14 @@ _ALLOWED = (
 def recognise(
     path: Path, scorer: str | None = None, allow_pickle: bool = False, settings: Mapping[str, Any] = NOTHING
 ) -> FoundModel:
-    """The model that a file or folder is.
+    """The model in a file or folder.
 
     Args:
         path: a file or a folder.
-        scorer: the kind to publish it as; None takes that of the tool that left it. For another one its files
-            are taken as they are and nothing but the labels of classes is read off them.
+        scorer: the kind to publish it as; None takes that of the tool that made it. For another kind its files are
+            taken unchanged and only the labels of classes are read from them.
         allow_pickle: whether a pickle may be opened, which can run any code.
-        settings: of the scorer's kind; some say which part of the model is meant.
+        settings: of the scorer's kind; some select a part of the model.
 
     Raises:
         CannotPublish: it is no model of a known tool, or the tool's library cannot read it.
@@ -96,7 +96,8 @@ def describe(
 
     Raises:
         CannotPublish: the library is not installed, or cannot read the file.
-        WillNotLoad: it cannot, and another version of it made the model; or the model asks for what is not allowed.
+        WillNotLoad: it cannot, and another version of it made the model; or the model needs something that is not
+            allowed.
     """
     module = importlib.import_module(f"models.publishing.tools.from_{scorer}")
     taken = {name: settings[name] for name in getattr(module, "SETTINGS", ()) if name in settings}
@@ -107,7 +108,7 @@ def describe(
     except ImportError as error:
         raise CannotPublish(f"{main.name}: {one_line(error)}; {installing(scorer)}") from None
     except Exception as error:
-        # Whatever a library raises on a file it cannot read says the same.
+        # Whatever a library raises on a file means that it cannot read the file.
         problem = _unreadable(scorer, main, error)
         raise problem from (None if problem is error else error)
     return described if isinstance(described, tuple) else (described, Provenance())
@@ -116,7 +117,8 @@ def describe(
 def _classes_as(
     scorer: str, files: Mapping[str, Path], allow_pickle: bool, settings: Mapping[str, Any]
 ) -> Description:
-    """What the one file of another kind than its tool's says of its classes; nothing where it cannot be read here."""
+    """The classes stated in a file that is published as another kind than its tool's; none where it cannot be read
+    here."""
     marked = [file for file in files.values() if _mark_of(file) == scorer]
     if len(marked) == 1:
         with suppress(CannotPublish, BundleRefused):
@@ -141,7 +143,7 @@ def _files(path: Path) -> dict[str, Path]:
 
 
 def _main_file(path: Path, files: Mapping[str, Path]) -> Path | None:
-    """The file that says what the model is; None if there is none, or more than one."""
+    """The file that describes the model; None if there is none, or more than one."""
     if path.is_file():
         return path
     for name in _FOLDERS:
@@ -157,7 +159,7 @@ def _mark_of(file: Path) -> str | None:
 
 
 def _unreadable(scorer: str, main: Path, error: Exception) -> Exception:
-    """The refusal of a file by its library; another version of it that made the model is most likely why."""
+    """The refusal of a file by its library; most likely another version of the library made the model."""
     refused = isinstance(error, BundleRefused)
     detail = hide_secrets(str(error)) if refused else one_line(error)
     others = "; ".join(str(each) for each in differences(read_versions(scorer, [main])))

@@ -1,4 +1,4 @@
-"""A model in an MLflow registry: fetched, with what its run knows of the training."""
+"""A model in an MLflow registry, downloaded with its run's information about the training."""
 
 import json
 import math
@@ -34,7 +34,7 @@ def fetch_registered(reference: str, tracking_uri: str | None, into: Path) -> tu
         The model's folder below `into`; metrics as quality, parameters as hyperparameters, datasets as data.
 
     Raises:
-        CannotPublish: the reference is none, MLflow is not installed, or its registry does not answer.
+        CannotPublish: the reference is not valid, MLflow is not installed, or its registry does not answer.
     """
     found = _REFERENCE.fullmatch(reference)
     if not found:

@@ -17,7 +17,7 @@ _ALLOWED = "a .parquet, .csv or .avro file, or a folder of such files of one kin
 def read_sample(path: Path, texts: Collection[str] = ()) -> pa.Table:
     """All rows of `--sample`: of a file, or of a folder's files in the order of their names.
 
-    `texts` are columns that are read from CSV as they are written: "01" and "2024-01-01" are no number and no date.
+    `texts` are columns read from CSV as text: "01" stays no number and "2024-01-01" no date.
 
     Raises:
         CannotPublish: there is none, it is damaged, or it has no rows.

@@ -1,4 +1,4 @@
-"""The trainer's own answers: golden records that were made where the model was, not where it is published."""
+"""The trainer's own answers: golden records made where the model was trained, not where it is published."""
 
 import json
 import math
@@ -72,7 +72,7 @@ def _lines(path: Path) -> pa.Table:
 
 
 def _table(rows: list[dict[str, Any]]) -> pa.Table:
-    """A column for every name of any record; one of whole and other numbers holds floats."""
+    """A column for every name of any record; a column of whole and other numbers holds floats."""
     names = dict.fromkeys(name for row in rows for name in row)
     columns = {}
     for name in names:

@@ -40,7 +40,7 @@ def try_on_sample(scorer: Scorer, inputs: Sequence[Input], output: Output, sampl
         sample: n rows, n > 0. Golden records are up to `GOLDEN_ROWS` of them, evenly spaced.
 
     Raises:
-        CannotPublish: a column is missing, a null stands where none may, or the model fails on the sample.
+        CannotPublish: a column is missing, an input that is not nullable is null, or the model fails on the sample.
         BadOutput: a score is NaN, or no probability where it must be one.
     """
     raw = typed_inputs(sample, inputs, "the sample")
@@ -61,7 +61,7 @@ def try_on_sample(scorer: Scorer, inputs: Sequence[Input], output: Output, sampl
     profiled = prepared.append_column(SCORE, pa.array(scores))
     profile = build_profile(profiled, profiled.schema.names)
     return SampleTrial(
-        # Scored once more by themselves: float32 models round a little differently in batches of other sizes.
+        # Scored again as a batch of their own: float32 models round slightly differently in batches of other sizes.
         golden=golden_lines(raw.take(rows), _scored(scorer, prepared.take(rows), output)),
         golden_rows=len(picked),
         profile=serialise_profile(profile),
@@ -70,7 +70,7 @@ def try_on_sample(scorer: Scorer, inputs: Sequence[Input], output: Output, sampl
 
 
 def typed_inputs(sample: pa.Table, inputs: Sequence[Input], what: str) -> pa.RecordBatch:
-    """The inputs' columns in their types, nulls as they are; n rows, n > 0.
+    """The inputs' columns in their types, nulls unchanged; n rows, n > 0.
 
     Raises:
         CannotPublish: a column is missing, naming `what` lacks it.
@@ -91,7 +91,7 @@ def _scored(scorer: Scorer, batch: pa.RecordBatch, output: Output) -> npt.NDArra
     try:
         scores = scorer.score(batch)
     except Exception as error:
-        # A model may raise anything on rows it does not like; it would do so in the job too.
+        # A model may raise anything on a row; it would do so in the job too.
         raise CannotPublish(f"the model cannot score the sample: {one_line(error)}") from error
     check_output(scores, batch.num_rows, output)
     return scores

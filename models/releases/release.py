@@ -13,7 +13,7 @@ _SHARE_ROUNDING = 1e-9
 
 
 class InvalidRelease(Located, StoreError):
-    """A release that is no JSON or says something that is not allowed: `path`, `value`, `allowed`."""
+    """A release that is no JSON, or has a value that is not allowed: `path`, `value`, `allowed`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +29,7 @@ class Release:
     """One entry of a model's timeline (docs/design.md §5); times in microseconds since 1970, UTC.
 
     `previous` (digest of the release before), `digests` (by version) and `signature` are those of signed releases:
-    kept as they are given, not acted on.
+    stored as given, not used.
     """
 
     sequence: int

@@ -17,12 +17,12 @@ _NEUTRALISES = re.compile(r"^rollback:\d{1,8}; neutralises:(\d{1,8})(; |$)")
 
 
 def rollback_evidence(target: Release, neutralised: Release | None = None) -> str:
-    """What the releases of a rollback say of themselves."""
+    """The evidence in the releases that a rollback writes."""
     return f"rollback:{target.sequence}" + ("" if neutralised is None else f"; neutralises:{neutralised.sequence}")
 
 
 class Past:
-    """A timeline that a rollback goes back in, at a time (microseconds since 1970).
+    """The timeline as a rollback sees it at a time (microseconds since 1970).
 
     A release that a rollback wrote stands for the one that it repeats, and counts as in force as soon as it is written:
     so rolling back twice goes back twice, and never returns to what was rolled back first.
@@ -61,7 +61,7 @@ class Past:
         return self._by_sequence[sequence]
 
     def earlier(self) -> Iterator[Release]:
-        """The releases before the one in force, the last first; each once, and none that was never to serve."""
+        """The releases before the one in force, the latest first; each once, without those that never served."""
         position = self._position(self.in_force)
         seen = {self._stands_for(self.in_force).sequence}
         for release in reversed(self._ordered):
@@ -76,7 +76,8 @@ class Past:
     def scheduled(self, start_us: int, after_us: int, target: Release) -> list[Release]:
         """The releases after `after_us` that would take over from a rollback to `target` that begins at `start_us`.
 
-        Of several at one time it is the one that would serve; what a rollback to the same release wrote is none.
+        Of several at one time it is the one that would serve; releases that a rollback to the same release wrote are
+        left out.
         """
         serving = {each.effective_from_us: each for each in self._ordered if each.effective_from_us > after_us}
         return [each for each in serving.values() if not self._is_harmless(each, start_us, target)]
@@ -91,9 +92,9 @@ class Past:
         return _number(_ROLLED_BACK, release) is not None
 
     def _stands_for(self, release: Release) -> Release:
-        """The release that a rollback's release repeats; itself if it is none."""
+        """The release that a rollback's release repeats; the release itself if no rollback wrote it."""
         repeated = _number(_ROLLED_BACK, release)
-        # Only an earlier release can be repeated: what others wrote into the store must not lead in a circle.
+        # Only an earlier release can be repeated: whatever others wrote into the store must not form a cycle.
         while repeated is not None and repeated < release.sequence and repeated in self._by_sequence:
             release = self._by_sequence[repeated]
             repeated = _number(_ROLLED_BACK, release)

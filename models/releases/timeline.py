@@ -21,9 +21,9 @@ def _turn(release: Release) -> tuple[int, int]:
 
 
 def in_force(starts_us: Times, times_us: Times) -> npt.NDArray[np.int64]:
-    """Which release serves at each time, wherever it is asked: the last that has begun, or the first if none has.
+    """Which release serves at each time: the last one that has begun, or the first if none has.
 
-    So of several that begin at one time it is the last, and the first one serves events from before it too.
+    So of several that begin at one time the last one serves, and the first release also serves events from before it.
 
     >>> in_force(np.array([10, 20, 20]), np.array([5, 10, 19, 20])).tolist()
     [0, 0, 0, 2]
@@ -33,7 +33,7 @@ def in_force(starts_us: Times, times_us: Times) -> npt.NDArray[np.int64]:
         times_us: shape (n,).
 
     Returns:
-        Places among the releases, int64 of shape (n,); -1 for all where there is none.
+        Indexes into the releases, int64 of shape (n,); all -1 where there is no release.
     """
     begun = np.searchsorted(starts_us, times_us, side="right").astype(np.int64)
     return np.maximum(begun - 1, 0 if len(starts_us) else -1)
@@ -42,7 +42,7 @@ def in_force(starts_us: Times, times_us: Times) -> npt.NDArray[np.int64]:
 def release_in_force(releases: Iterable[Release], at_us: int) -> Release | None:
     """The release that serves an event of this time; None without any. The first serves earlier events too.
 
-    A job asks the same of the releases it admitted, which may be fewer.
+    A job applies the same rule to the releases that it admitted, which may be fewer.
     """
     ordered = serving_order(releases)
     starts_us = np.array([release.effective_from_us for release in ordered], dtype=np.int64)

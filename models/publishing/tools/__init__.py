@@ -1,1 +1,1 @@
-"""What each training tool's files say of a model, one module for each tool."""
+"""What each training tool's files say about a model; one module for each tool."""

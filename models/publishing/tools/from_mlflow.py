@@ -43,8 +43,8 @@ def describe(path: Path, allow_pickle: bool) -> tuple[Description, Provenance]:
 
 
 def _of_flavour(folder: Path, flavours: Any, allow_pickle: bool) -> Description:
-    """What the file of a flavour that a scorer of ours reads says of its classes; nothing where it cannot be read here:
-    the trial of the bundle says why."""
+    """The classes stated in the file of a flavour that one of our scorers reads; none where it cannot be read here, for
+    which the trial of the bundle gives the reason."""
     for flavour, (kind, key) in OURS.items():
         data_path = (flavours or {}).get(flavour, {}).get(key)
         if isinstance(data_path, str) and ".." not in Path(data_path).parts and (folder / data_path).is_file():
@@ -70,7 +70,7 @@ def _input(column: dict[str, Any]) -> FoundInput:
 
 
 def _time(text: object) -> str | None:
-    """MLflow writes UTC without saying so: `2026-11-25 16:34:58.388703`."""
+    """MLflow writes UTC without a zone: `2026-11-25 16:34:58.388703`."""
     if not isinstance(text, (str, datetime)):
         return None
     return datetime.fromisoformat(str(text)).replace(tzinfo=None).isoformat() + "Z"

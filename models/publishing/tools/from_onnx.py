@@ -18,7 +18,7 @@ def describe(path: Path, allow_pickle: bool) -> Description:
 
     session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
     inputs, outputs = session.get_inputs(), session.get_outputs()
-    ordered = sorted(outputs, key=lambda output: output.type not in LABEL_TENSORS)  # a label's output tells most
+    ordered = sorted(outputs, key=lambda output: output.type not in LABEL_TENSORS)  # labels tell the most
     labels = labels_of(path, [output.name for output in ordered]) or ()
     if len(inputs) == 1 and _columns(inputs[0].shape) != 1:
         return Description(width=_columns(inputs[0].shape), labels=labels)

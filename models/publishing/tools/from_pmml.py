@@ -17,7 +17,7 @@ _TYPES: dict[str, ColumnKind] = {
     "string": "string",
 }
 _OUTPUTS: dict[str, OutputKind] = {"regression": "regression", "classification": "probability"}
-# Elements that speak of one class, and the attribute that names it.
+# Elements that concern one class, and the attribute that names it.
 _SAY_CLASSES = (("ScoreDistribution", "value"), ("RegressionTable", "targetCategory"), ("OutputField", "value"))
 
 
@@ -40,7 +40,7 @@ def describe(path: Path, allow_pickle: bool) -> Description:
 
 
 def _labels(root: Element, schema: Element, space: str, types: Mapping[str | None, str]) -> tuple[str, ...]:
-    """The values of the target, or else of what is said of single classes anywhere in the model."""
+    """The values of the target, or else the class names that appear anywhere in the model."""
     targets = {each.get("name") for each in schema if each.get("usageType") in ("target", "predicted")}
     values = [
         value.get("value", "")
@@ -51,7 +51,7 @@ def _labels(root: Element, schema: Element, space: str, types: Mapping[str | Non
     ]
     for tag, key in () if values else _SAY_CLASSES:
         values += [each.get(key, "") for each in root.iter(f"{space}{tag}")]
-    floats = any(types.get(name) in ("double", "float") for name in targets)  # whole ones are labels without a fraction
+    floats = any(types.get(name) in ("double", "float") for name in targets)  # whole ones: labels without a fraction
     return tuple(dict.fromkeys(value.removesuffix(".0") if floats else value for value in values if value))
 
 

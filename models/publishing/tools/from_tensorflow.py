@@ -9,7 +9,7 @@ from models.scorers.tensorflow.scorer import chosen_signature, kind_of_tensor
 from schemas.columns import ColumnKind
 
 SETTINGS = ("signature",)
-"""Settings of the kind that say which part of the model is meant."""
+"""Settings of the kind that select a part of the model."""
 
 
 def describe(path: Path, allow_pickle: bool, signature: object = None) -> Description:

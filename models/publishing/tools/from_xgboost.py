@@ -44,7 +44,7 @@ def describe(path: Path, allow_pickle: bool) -> Description:
 
 
 def _labels(kept: str | None) -> tuple[str, ...]:
-    """What XGBClassifier wrote beside its booster before 2.0, while it took other labels than 0, 1, …"""
+    """What XGBClassifier wrote beside its booster before 2.0, when it accepted labels other than 0, 1, …"""
     try:
         classes = json.loads(kept or "{}").get("classes_", ())
     except (ValueError, AttributeError):
