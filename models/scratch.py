@@ -1,4 +1,5 @@
-"""Temporary folders of this process, under one that is locked while it lives: what a killed one left is told by that.
+"""Temporary folders of this process, below one that is locked while the process lives, so that the remains of a killed
+process are recognised.
 
 The lock is held on the folder itself (`flock`), so it ends with its process however that ends, and cleaners of
 temporary folders that honour such locks leave it alone.
@@ -27,7 +28,7 @@ class _Root:
     """This process's own folder, made when the first thing is put into it."""
 
     def __init__(self) -> None:
-        self._lock = threading.RLock()  # a signal may come while it is held
+        self._lock = threading.RLock()  # a signal handler may run while it is held
         self._folder: Path | None = None
         self._pid = 0
         self._ended = False
@@ -37,9 +38,9 @@ class _Root:
 
     def folder(self) -> Path:
         with self._lock:
-            if self._ended:  # a thread that goes on while its process ends must leave nothing behind
+            if self._ended:  # a thread that still runs while its process ends must leave nothing behind
                 raise OSError("the process is ending; nothing more is put into its temporary folder")
-            if self._folder is None or self._pid != os.getpid():  # a fork shares its parent's lock, and must not end it
+            if self._folder is None or self._pid != os.getpid():  # a fork shares its parent's lock and must not end it
                 self._folder, self._pid = _made(), os.getpid()
             return self._folder
 
@@ -59,20 +60,21 @@ class _Root:
 
 
 def _gone(folder: Path) -> Path:
-    """Where a folder is moved at the end: what a thread still writes finds none under the old name."""
+    """The name to which a folder is moved at the end, so that a thread that still writes does not find it under the old
+    name."""
     return folder.with_name(f"{folder.name}-ended")
 
 
 def owner() -> str:
-    """The name of this process's folder: it tells what this process left elsewhere, such as unfinished files."""
+    """The name of this process's folder; it also marks what this process leaves elsewhere, such as unfinished files."""
     return _ROOT.folder().name
 
 
 def machine() -> str:
     """A name of the folder that holds temporary folders, 16 hex digits: processes of one name see each other's locks.
 
-    Made of the machine's start and of where the folder of temporary folders lies: a host's name would not tell
-    containers apart. It changes when the machine is started anew.
+    Made of the machine's boot and the location of the folder of temporary folders: a host's name would not distinguish
+    containers. It changes when the machine is restarted.
     """
     parent = _temporary_root().stat()
     try:
@@ -89,12 +91,13 @@ def lives(name: str) -> bool:
 
 
 def new_scratch_folder(name: str) -> Path:
-    """An empty folder that its owner removes; it goes with the process at the latest. Raises `OSError`."""
+    """An empty folder that its owner removes; it is removed with the process at the latest. Raises `OSError`."""
     return Path(tempfile.mkdtemp(prefix=f"{name}-", dir=_ROOT.folder()))
 
 
 def keep_all_here() -> None:
-    """From now on the temporary files of every library in this process go below its own folder, and with it."""
+    """From now on the temporary files of every library in this process are made below its own folder, and removed with
+    it."""
     parent, folder = _temporary_root(), _ROOT.folder()
     _ROOT.parent, tempfile.tempdir = parent, str(folder)
 
@@ -113,7 +116,7 @@ def remove_abandoned() -> int:
     """Removes the folders of processes on this machine that have ended without doing so; returns how many."""
     parent = _temporary_root()
     found = [path for path in parent.glob(f"{_PREFIX}*") if path.is_dir() and _abandoned(path)]
-    # One that was made and never named; for a moment each is without a lock.
+    # A folder that was made and never renamed; for a moment each has no lock.
     found += [path for path in parent.glob(f"{_UNNAMED}*") if _older(path) and _abandoned(path)]
     for folder in found:
         shutil.rmtree(folder, ignore_errors=True)
@@ -121,7 +124,7 @@ def remove_abandoned() -> int:
 
 
 def _made() -> Path:
-    """A new folder of this process, locked before it has the name that others look for."""
+    """A new folder of this process, locked before it gets the name that others look for."""
     remove_abandoned()
     unnamed = Path(tempfile.mkdtemp(prefix=_UNNAMED, dir=_temporary_root()))
     fcntl.flock(os.open(unnamed, os.O_RDONLY), fcntl.LOCK_EX | fcntl.LOCK_NB)  # open until the process ends
@@ -129,21 +132,21 @@ def _made() -> Path:
 
 
 def _temporary_root() -> Path:
-    """Where temporary folders of all processes are."""
+    """The folder that holds the temporary folders of all processes."""
     return _ROOT.parent or Path(tempfile.gettempdir())
 
 
 def _older(path: Path) -> bool:
     try:
         return time.time() - path.stat().st_mtime > _UNNAMED_SECONDS
-    except OSError:  # it has its name by now
+    except OSError:  # it has been renamed meanwhile
         return False
 
 
 def _abandoned(folder: Path) -> bool:
     try:
         descriptor = os.open(folder, os.O_RDONLY)
-    except OSError:  # it has gone, or is another user's
+    except OSError:  # it was removed, or is another user's
         return False
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -1,4 +1,4 @@
-"""JSON from an untrusted source: one meaning or an error."""
+"""JSON from an untrusted source: it has exactly one meaning, or raises an error."""
 
 import json
 import math
@@ -15,8 +15,8 @@ def parse_object(raw: bytes) -> dict[str, Any]:
     """The JSON object in `raw`, which must be UTF-8 with each key once and finite numbers only.
 
     Raises:
-        SpecError: it is anything else, nested more than 200 levels deep included: what can be read in one thread must
-            not fail in another one that has less stack left.
+        SpecError: it is anything else, or is nested more than 200 levels deep: what can be read in one thread must not
+            fail in another one with less stack left.
     """
     try:
         document = json.loads(
@@ -26,7 +26,7 @@ def parse_object(raw: bytes) -> dict[str, Any]:
             parse_float=_finite,
             parse_int=_whole,
         )
-        # A lone surrogate passes the parser and would fail much later, where the text is written.
+        # A lone surrogate passes the parser, and would fail much later, when the text is written.
         json.dumps(document, ensure_ascii=False).encode("utf-8")
     except SpecError:
         raise

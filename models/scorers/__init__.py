@@ -55,7 +55,7 @@ def load_scorer(kind: str, folder: Path, manifest: Manifest, allow_pickle: bool 
         allow_pickle: whether a pickle, which can run any code, may be opened.
 
     Raises:
-        UnknownScorer: no such kind, or its library is not installed; says what is.
+        UnknownScorer: no such kind, or its library is not installed; lists what is installed.
         WillNotLoad: the scorer raised anything.
     """
     scorer = scorer_class(kind)
@@ -64,7 +64,7 @@ def load_scorer(kind: str, folder: Path, manifest: Manifest, allow_pickle: bool 
     except BundleRefused:
         raise
     except Exception as error:
-        # Whatever a library raises on an untrusted file says the same: this model will not load.
+        # Whatever a library raises on an untrusted file means that this model will not load.
         raise WillNotLoad(f"{kind}: {one_line(error)}") from error
 
 

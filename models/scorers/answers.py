@@ -1,4 +1,4 @@
-"""From what a model answers with, a number or one for each class, to one score for each row."""
+"""From a model's answer, one number or one for each class, to one score for each row."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -33,7 +33,7 @@ class Answers:
         return {float(index): name for index, name in enumerate(self.classes or ())}
 
     def column(self, columns: int) -> int:
-        """The column of the positive class among so many; the second of two where `positive` is null.
+        """The column of the positive class among a number of columns; the second of two where `positive` is null.
 
         Raises:
             WillNotLoad: there is no such class, or not so many columns as classes.
@@ -51,9 +51,9 @@ class Answers:
     def scores(self, answer: npt.NDArray[np.floating] | npt.NDArray[np.integer]) -> npt.NDArray[np.float64]:
         """One score for each row, from an answer of shape (n,), (n, 1) or (n, classes).
 
-        One number for a row is the score, for a probability that of the second of two classes. Of several,
-        a probability is the positive class's, a class the position of the greatest. An answer of any other
-        shape goes out as it is and is refused as a score.
+        One number for a row is the score; for a probability, that of the second of two classes. Of several numbers, a
+        probability is the positive class's, a class the index of the greatest. An answer of any other shape is returned
+        unchanged and is refused as a score.
         """
         numbers = np.asarray(answer, dtype=np.float64)
         if numbers.ndim == 2 and numbers.shape[1] == 1:
@@ -63,26 +63,26 @@ class Answers:
         if numbers.ndim == 2 and self.kind == "probability":
             return np.ascontiguousarray(numbers[:, self.column(numbers.shape[1])])
         if numbers.ndim == 2 and self.kind == "class":
-            # NaN wins in argmax; it must not become a class.
+            # argmax prefers NaN, which must not become a class.
             indexes = np.argmax(numbers, axis=1).astype(np.float64)
             return np.where(np.isnan(numbers).any(axis=1), np.nan, indexes)
         return numbers
 
 
 def plain_name(label: str) -> str:
-    """The label, but one of 0 and 1 or False and True, however they are written, as 0 or 1."""
+    """The label; one of 0 and 1 or False and True, in any spelling, as 0 or 1."""
     plain = label.lower().removesuffix(".0")
     found = _SAME.get(plain, plain)
     return found if found in _PLAIN[0] else label
 
 
 def plain_second(labels: Sequence[str]) -> str | None:
-    """The second of two labels that say it themselves, 0 and 1 or False and True in this order; None of all others."""
+    """The second of two labels that need no name, 0 and 1 or False and True in this order; None for all others."""
     return labels[1] if tuple(label.lower().removesuffix(".0") for label in labels) in _PLAIN else None
 
 
 def answers_of(manifest: Manifest, classes: Sequence[str] | None = None) -> Answers:
-    """How to read the output of a bundle's model; `classes` are what the model says of them itself.
+    """How to read the output of a bundle's model; `classes` are those that the model itself states.
 
     Raises:
         WillNotLoad: `parameters.classes` is no list of different strings.

@@ -24,7 +24,7 @@ class WrongAnswer(NotScored):
 
 
 class ModelFailed(NotScored):
-    """A call of a scorer that gave no scores: `error` and `detail` of its dead letters, both one line."""
+    """A call of a scorer that gave no scores: `error` and `detail` for its dead letters, both one line."""
 
     def __init__(self, error: str, detail: str) -> None:
         super().__init__(error, detail)
@@ -33,15 +33,15 @@ class ModelFailed(NotScored):
 
 
 def ask(scorer: Scorer, batch: pa.RecordBatch) -> Scores:
-    """The scorer's answer: one float64 for each row, of which none is checked yet.
+    """The scorer's answer: one float64 for each row, the values not yet checked.
 
-    What is raised within `Scorer.score` is the model's failure whatever its class, since libraries raise every class:
-    also `SystemExit`, and the panic of a library in Rust, which are no `Exception`.
+    Whatever is raised within `Scorer.score` is the model's failure, whatever its class, since libraries raise every
+    class: also `SystemExit`, and the panic of a Rust library, which are no `Exception`.
 
     Raises:
         ModelFailed: the scorer raised, or answered with something else.
         PartlyScored: some rows have no score; its own scores and failures are of this batch's rows.
-        KeyboardInterrupt: a person wants an end; it says nothing about the model.
+        KeyboardInterrupt: the user interrupted the process, which says nothing about the model.
     """
     try:
         answer = scorer.score(batch)
@@ -60,7 +60,8 @@ def ask(scorer: Scorer, batch: pa.RecordBatch) -> Scores:
 
 
 def unseen_in(scorer: Scorer, batch: pa.RecordBatch) -> Mapping[str, int]:
-    """`Scorer.unseen` without zeros; where a scorer fails at it, its scores stand and a log says why nothing counts."""
+    """`Scorer.unseen` without zeros; where a scorer fails in it, its scores remain valid and a log line says why
+    nothing is counted."""
     try:
         return {name: int(number) for name, number in scorer.unseen(batch).items() if number > 0}
     except Exception as problem:  # a plug-in may raise anything
@@ -77,15 +78,15 @@ def check_shape(answer: object, rows: int) -> None:
 
 
 def outside(scores: Scores, output: Output) -> npt.NDArray[np.bool_]:
-    """Which finite scores are no probability where the manifest promises one; shape (n,)."""
+    """Which finite scores are no probability although the manifest promises one; shape (n,)."""
     if output.kind != "probability":
         return np.zeros(len(scores), np.bool_)
-    # NaN and infinity are another fault: they compare as false or are masked.
+    # NaN and infinity are another fault: here they compare as false or are masked.
     return np.isfinite(scores) & ((scores < -ROUNDING) | (scores > 1 + ROUNDING))
 
 
 def faults_of(scores: Scores, output: Output) -> dict[int, tuple[str, str]]:
-    """(error, detail) of each row whose score is none: `NotFinite`, or `NotAProbability` where it must be one."""
+    """(error, detail) of each row without a valid score: `NotFinite`, or `NotAProbability` where it must be one."""
     wrong = np.flatnonzero(~np.isfinite(scores) | outside(scores, output)).tolist()
     return {row: _fault(float(scores[row])) for row in wrong}
 
@@ -97,7 +98,7 @@ def _fault(score: float) -> tuple[str, str]:
 
 
 def _check_parts(partly: PartlyScored, rows: int) -> None:
-    """Raises `ModelFailed` where what is said of single rows is not of these rows."""
+    """Raises `ModelFailed` where the failures of single rows do not refer to rows of this batch."""
     try:
         check_shape(partly.scores, rows)
         strangers = [row for row in partly.failures if not (isinstance(row, (int, np.integer)) and 0 <= row < rows)]

@@ -31,18 +31,18 @@ class WillNotLoad(BundleRefused):
 
 
 class NotReady(WillNotLoad):
-    """What the model needs from outside does not answer now: no verdict on the bundle, ask again."""
+    """A service that the model needs does not answer now: no verdict on the bundle, ask again."""
 
     passing: ClassVar[bool] = True
 
 
 class PartlyScored(NotScored):
-    """A batch of which a scorer scored only some records, and that it is not to be asked again in parts.
+    """A scorer scored only some records of a batch, and must not be asked again for parts of it.
 
     Args:
         scores: float64 of shape (n,), NaN for each record without a score.
         failures: (error, detail) of each of these by row; both one line.
-        unavailable: whether the model did not answer, rather than records being at fault.
+        unavailable: whether the model did not answer, as opposed to faulty records.
     """
 
     def __init__(
@@ -78,7 +78,7 @@ class Scorer(ABC):
         """Load the model from a folder whose files have been verified. Opens no pickle.
 
         Raises:
-            WillNotLoad: preferably; any other exception is taken for one.
+            WillNotLoad: preferably; any other exception counts as one.
         """
 
     @classmethod
@@ -100,36 +100,36 @@ class Scorer(ABC):
         """
 
     def interrupt(self) -> None:
-        """End the call of `score` that is running, and those to come, with an error, where the library can.
+        """End the running call of `score`, and later ones, with an error, where the library can.
 
-        Called from another thread, when a bundle's trial has taken too long; nobody waits for its scores any more.
-        Where a library cannot be interrupted its thread goes on beside the job.
+        Called from another thread, when a bundle's trial has taken too long; nothing waits for its scores any more.
+        Where a library cannot be interrupted its thread continues beside the job.
         """
         return None
 
     def labels(self) -> Mapping[float, str]:
-        """What each score of output `class` stands for, in the order of the model's classes; for another output their
-        class indexes with their labels. Empty where neither the model nor the manifest says so.
+        """The label of each score of output `class`, in the order of the model's classes; for another output the labels
+        by class index. Empty where neither the model nor the manifest states them.
         """
         return {}
 
     def doubts(self, batch: pa.RecordBatch) -> str:
-        """What speaks against columns such as these, in one line, or "": asked when a model is published.
+        """An objection to columns such as these, in one line, or ""; used when a model is published.
 
-        For what `score` has to answer in a single record, but is a mistake in all of a sample.
+        For values that `score` must answer in a single record, but that are a mistake if the whole sample has them.
         """
         return ""
 
     def unseen(self, batch: pa.RecordBatch) -> Mapping[str, int]:
-        """How many values of each input are categories that the model never saw, and has an answer for all the same.
+        """How many values of each input are categories that the model never saw but answers for nevertheless.
 
-        Asked of rows that have scores, by the job, which counts them: an answer to what was never seen is not silent.
-        Inputs without such values may be left out. Where such a value is an error (`PartlyScored`) there are none.
+        The job calls it for rows with scores and counts the values, so that such answers are not silent. Inputs without
+        such values may be left out. Where such a value is an error (`PartlyScored`) there are none.
         """
         return {}
 
     def close(self) -> None:
-        """Give back what garbage collection does not (connections, processes).
+        """Release what garbage collection does not (connections, processes).
 
         Called once, after the last score.
         """
@@ -158,7 +158,7 @@ def only_file(manifest: Manifest, suffixes: Iterable[str]) -> str:
 
 
 def settings(manifest: Manifest, *allowed: str) -> Mapping[str, Any]:
-    """The manifest's `parameters`, none of which the kind ignores without a word.
+    """The manifest's `parameters`; the kind ignores none of them silently.
 
     Raises:
         WillNotLoad: one is not among `allowed`.

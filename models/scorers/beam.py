@@ -1,6 +1,6 @@
 """Any `ModelHandler` of Apache Beam, scored as RunInference would.
 
-Beam is imported by name and only to load, as the library of every kind is: `models` does without Beam.
+Beam is imported by name and only for loading, like the library of every kind: `models` does not depend on Beam.
 """
 
 import enum
@@ -34,9 +34,9 @@ class BeamScorer(Scorer):
     one float64 row for each record, one of pandas a DataFrame of one row. Its answers have one value for each
     row, or one for each class, or several of which `parameters.column` is the index of one.
 
-    The kind is for jobs with --allow_pickle only. Refused before they are made are handlers that ignore
-    `update_model_path` (in Beam 2.77 those of ONNX, XGBoost, TensorRT, vLLM and of remote models): under
-    RunInference they would go on with the model they were made with.
+    The kind is for jobs with --allow_pickle only. Handlers that ignore `update_model_path` (in Beam 2.77 those of ONNX,
+    XGBoost, TensorRT, vLLM and of remote models) are refused before they are made: under RunInference they would keep
+    the model they were made with.
     """
 
     kind = "beam"
@@ -50,7 +50,7 @@ class BeamScorer(Scorer):
 
     @classmethod
     def load(cls, folder: Path, manifest: Manifest) -> "BeamScorer":
-        """Refuse: which code a handler runs on what it loads, only its author knows."""
+        """Refuse: only a handler's author knows which code it runs on what it loads."""
         name, _ = _named(manifest)
         raise WillNotLoad(f"beam: handler {name} may run code of the model it loads; allowed with --allow_pickle")
 
@@ -62,7 +62,7 @@ class BeamScorer(Scorer):
         return scorer
 
     def score(self, batch: pa.RecordBatch) -> npt.NDArray[np.float64]:
-        """Score as one batch of the handler, of DataFrames as several where it would mix types; never as none."""
+        """Score as one batch of the handler; as several where a DataFrame would mix types; never as an empty one."""
         if batch.num_rows == 0:
             return np.empty(0, dtype=np.float64)
         groups = _alike(batch) if self._rows is _frames else [np.arange(batch.num_rows)]
@@ -87,7 +87,7 @@ class BeamScorer(Scorer):
 
 
 def _inference(result: Any) -> Any:
-    """The answer in a PredictionResult; a handler may also answer with the bare one."""
+    """The answer in a PredictionResult; a handler may also return the bare answer."""
     return getattr(result, "inference", result)
 
 
@@ -100,7 +100,7 @@ def _named(manifest: Manifest) -> tuple[str, Mapping[str, Any]]:
 
 
 def _handler(folder: Path, manifest: Manifest) -> Any:
-    """The handler, made only once it is known to be one and to follow a new model path."""
+    """The handler; it is made only once it is known to be a handler that follows a new model path."""
     name, arguments = _named(manifest)
     base = importlib.import_module(f"{_INFERENCE}.base").ModelHandler
     try:
@@ -137,7 +137,7 @@ def _imported(name: str) -> Any:
 
 
 def _annotations(handler: type) -> Mapping[str, Any]:
-    """The types of the arguments, as far as they can be told."""
+    """The types of the arguments, as far as they are annotated."""
     return {key: one.annotation for key, one in inspect.signature(handler).parameters.items()}
 
 
@@ -163,10 +163,10 @@ def _frames(batch: pa.RecordBatch) -> list[Any]:
 
 
 def _alike(batch: pa.RecordBatch) -> list[npt.NDArray[np.int64]]:
-    """The rows, with those together that have nulls in the same columns, of those that are no floats.
+    """The rows, grouped by which of the columns that are no floats hold a null.
 
-    In a DataFrame a null changes the type of a whole column, so the neighbours' too; and a handler puts the
-    DataFrames that it is given together.
+    In a DataFrame a null changes the type of a whole column, so that of its neighbours too; and a handler concatenates
+    the DataFrames that it gets.
     """
     nulls = [column.is_null() for column in batch.columns if not pa.types.is_floating(column.type)]
     if not any(mask.true_count for mask in nulls):

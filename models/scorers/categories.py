@@ -1,4 +1,4 @@
-"""Categories as the libraries of trees know them: each value a code, by the list that training left."""
+"""Categories as tree libraries use them: each value has a code, its index in the list that training stored."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -26,7 +26,7 @@ class Categories:
     values: pa.Array
 
     def codes(self, column: pa.Array) -> npt.NDArray[np.float64]:
-        """The code of each value, shape (n,): NaN for a null, -1 for what is no category."""
+        """The code of each value, shape (n,): NaN for a null, -1 for a value that is no category."""
         if pa.types.is_floating(column.type):
             column = pc.add(column, 0.0)  # -0.0 is 0.0
         found = pc.index_in(column, value_set=self.values, skip_nulls=True).fill_null(-1)
@@ -69,7 +69,7 @@ def stated_categories(manifest: Manifest) -> Mapping[str, Sequence[Any]]:
     """`parameters.categories`: for a model that does not keep them itself, input → its categories in their order.
 
     Raises:
-        WillNotLoad: it is something else, or names what is no input.
+        WillNotLoad: it has another form, or names something that is no input.
     """
     stated = manifest.parameters.get("categories", {})
     allowed = "{input: [category, …]} with the categories in the order of training"

@@ -1,4 +1,4 @@
-"""A model's columns in the order it was trained on, as the libraries of trees read them."""
+"""A model's columns in the order it was trained on, as tree libraries read them."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -18,7 +18,7 @@ def in_trained_order(manifest: Manifest, trained: Sequence[str] | None, count: i
     """The names of the inputs in the order the model was trained on: by name where it has names, else as they are.
 
     Raises:
-        WillNotLoad: the manifest's inputs are others, or not as many.
+        WillNotLoad: the manifest has other inputs, or another number of them.
     """
     names = [entry.name for entry in manifest.inputs]
     if trained is None:
@@ -41,10 +41,10 @@ def trained_matrix(
 ) -> npt.NDArray[Any]:
     """The columns in this order, shape (n, columns): null is NaN, a category its code, -1 if it is none of them.
 
-    Integers become floats at once: by way of a double, some would round twice on their way to float32.
+    Integers are converted to floats directly: by way of a double, some would be rounded twice on their way to float32.
     """
     matrix = np.empty((batch.num_rows, len(names)), dtype=dtype)
-    # A number beyond float32 is infinite in it, as it is where the library itself converts.
+    # A number beyond float32 becomes infinite, as it does where the library itself converts it.
     with np.errstate(over="ignore"):
         for index, name in enumerate(names):
             column = batch.column(name)
@@ -66,7 +66,8 @@ def known_rows_scored(
     categories: Mapping[str, Categories],
     score: Callable[[npt.NDArray[Any]], npt.NDArray[np.float64]],
 ) -> npt.NDArray[np.float64]:
-    """The scores of a matrix of `trained_matrix`; a row with what is no category has none, and the others theirs.
+    """The scores of a matrix of `trained_matrix`; a row with a value that is no category has none, the others have
+    theirs.
 
     Raises:
         PartlyScored: there are such rows; the error is `UNKNOWN`, the detail names input and value.

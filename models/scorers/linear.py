@@ -1,4 +1,4 @@
-"""Linear and logistic models whose coefficients stand in the manifest: no payload, no library, exact."""
+"""Linear and logistic models whose coefficients are in the manifest: no payload, no library, exact."""
 
 from collections.abc import Mapping
 from pathlib import Path

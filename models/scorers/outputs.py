@@ -1,4 +1,4 @@
-"""From the tensor that a model answers with, of whatever type and width, to one score for each row."""
+"""From a model's output tensor, of any type and width, to one score for each row."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -71,9 +71,9 @@ def reading_of(manifest: Manifest, classes: Sequence[str] | None, width: int | N
 
     Args:
         manifest: its manifest.
-        classes: what the model itself says of its classes.
+        classes: the classes that the model itself states.
         width: how many numbers it answers for each row; None where that is not known before it answers.
-        labels: whether it answers texts.
+        labels: whether it answers with texts.
 
     Raises:
         WillNotLoad: `positive`, `classes` or `column` do not fit the model or each other.
@@ -93,10 +93,10 @@ def reading_of(manifest: Manifest, classes: Sequence[str] | None, width: int | N
 
 
 def try_once(scorer: Scorer, manifest: Manifest) -> None:
-    """Have a row of zeros scored, where a model does not say before it answers whether it has what is asked for.
+    """Have a row of zeros scored, where a model's width is not known before it answers.
 
-    A model may dislike such a row; only what is wrong with its width is of interest, and only if somebody
-    stated a class or column: golden records prove the rest.
+    A model may fail on such a row; only a wrong width matters, and only if a class or column is stated: golden records
+    prove the rest.
 
     Raises:
         WillNotLoad: the answer does not fit the manifest.
@@ -120,16 +120,15 @@ def try_row(scorer: Scorer, manifest: Manifest) -> None:
 
 
 def check_column(scorer: str, column: int, width: int) -> None:
-    """Refuse a column that there is not. Raises `WillNotLoad`."""
+    """Refuse a column that does not exist. Raises `WillNotLoad`."""
     if not 0 <= column < width:
         raise WillNotLoad(f"{scorer}: parameters.column {column}; allowed: 0 to {width - 1}")
 
 
 def chosen_output(manifest: Manifest, width: int) -> int | None:
-    """The one of `width` outputs (targets, quantiles) that `parameters.column` chooses; None where there is but one.
+    """The one of `width` outputs (targets, quantiles) that `parameters.column` chooses; None where there is only one.
 
-    Raises:
-        WillNotLoad: of several none is chosen, or one that there is not.
+    Raises: WillNotLoad: of several none is chosen, or one that does not exist.
     """
     column = stated_column(manifest)
     if width == 1:
@@ -145,7 +144,7 @@ def chosen_output(manifest: Manifest, width: int) -> int | None:
 
 
 def stated_column(manifest: Manifest) -> int | None:
-    """`parameters.column`, which may not be what the model has. Raises `WillNotLoad` where it is no position."""
+    """`parameters.column`, which may not exist in the model. Raises `WillNotLoad` where it is no index."""
     column = manifest.parameters.get("column")
     if column is not None and (type(column) is not int or column < 0):
         raise WillNotLoad(f"{manifest.scorer}: parameters.column {column!r}; expected: a position, from 0 on")
@@ -173,7 +172,7 @@ def _check_stated(manifest: Manifest, column: int) -> None:
 
 
 def _check_width(answers: Answers, width: int) -> None:
-    """What would go wrong with every row is said once, before any."""
+    """An error that every row would have is raised once, before any row."""
     if answers.kind == "probability":
         answers.column(max(width, 2))
     elif answers.kind == "regression" and width > 1:
@@ -184,7 +183,7 @@ def _check_width(answers: Answers, width: int) -> None:
 
 
 def likelier(numbers: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
-    """The likelier of two classes by the second's probability; what is whole already is a class itself."""
+    """The likelier of two classes by the second's probability; a whole number is itself a class."""
     floats = numbers.astype(np.float64)
     indexes = (floats > 0.5).astype(np.float64)
     whole = (floats >= 0) & (floats == np.floor(floats))

@@ -24,12 +24,12 @@ _CLASSES = (*_PROBABILITIES, "binary:hinge", "multi:softmax")
 class XgboostScorer(Scorer):
     """One booster in a `.ubj` or `.json` file.
 
-    Columns are fed by name where the booster has names, else in the manifest's order, as float32. A null is missing.
-    A value of a categorical feature, a text or an integer, gets the code that training gave it, by the categories
-    that the file keeps (xgboost 3.1 and later) or `parameters.categories` states; a row with any other value is
-    not scored (`PartlyScored`). Output `probability` needs the objective binary:logistic or multi:softprob; `class`
+    Columns are fed by name where the booster has names, else in the manifest's order, as float32. A null is a missing
+    value. A value of a categorical feature, a text or an integer, gets the code that training gave it, by the
+    categories that the file keeps (xgboost 3.1 and later) or `parameters.categories` states; a row with any other value
+    is not scored (`PartlyScored`). Output `probability` needs the objective binary:logistic or multi:softprob; `class`
     is multi:softmax's answer or the most probable class; `regression` is the prediction. Of several targets or
-    quantiles `parameters.column` is the index of one. A booster stopped early answers by its best iteration, as
+    quantiles `parameters.column` is the index of one. A booster that stopped early answers with its best iteration, as
     XGBClassifier does.
     """
 
@@ -64,7 +64,7 @@ class XgboostScorer(Scorer):
         """Score with the booster; an empty batch does not reach it."""
         if batch.num_rows == 0:
             return np.empty(0, dtype=np.float64)
-        # The library's own way from values to codes gives a text that it does not know the code of a neighbour.
+        # The library's own encoding gives an unknown text the code of another category.
         rows = trained_matrix(batch, self._names, self._categories, np.float32)
         return known_rows_scored(batch, rows, self._names, self._categories, self._scores)
 
@@ -120,8 +120,8 @@ def _categories(booster: Any, names: Sequence[str], manifest: Manifest) -> dict[
 def _values(name: str, kept: Any, stated: Sequence[Any] | None) -> Sequence[Any]:
     """The categories of a feature in the order of their codes.
 
-    The file keeps a text with other characters than ASCII cut at the number of its characters, not bytes, and the
-    texts after it begin too early (3.2.0); so it is not believed then.
+    Where a text has characters other than ASCII the file cuts it at its number of characters instead of bytes, and the
+    texts after it begin too early (3.2.0); then the file is not trusted.
     """
     if stated is not None:
         if kept is not None and not _kept_so(kept, stated):
@@ -146,7 +146,7 @@ def _values(name: str, kept: Any, stated: Sequence[Any] | None) -> Sequence[Any]
 
 
 def _kept_so(kept: Any, stated: Sequence[Any]) -> bool:
-    """Whether a file keeps these categories so, whole or cut at the number of their characters."""
+    """Whether a file stores exactly these categories, complete or cut at their number of characters."""
     if not pa.types.is_string(kept.type):
         return bool(kept.to_pylist() == list(stated))
     lengths, raw = pc.binary_length(kept).to_pylist(), (kept.buffers()[2] or pa.py_buffer(b"")).to_pybytes()

@@ -26,7 +26,7 @@ from models.store.store import ModelStore
 
 UNAVAILABLE = "unavailable"
 HELD_FOR_S = 600.0
-"""Seconds that a holder keeps a version after it asked for it last: a job that has ended asks no more."""
+"""Seconds that a holder keeps a version after its last request: a job that has ended makes no more requests."""
 
 
 class LoadFailed(NotScored):
@@ -44,12 +44,12 @@ class LoadFailed(NotScored):
 
     @property
     def final(self) -> bool:
-        """False where the store was at fault, or had not all of the bundle: loading it again may succeed."""
+        """False where the store failed, or did not have all of the bundle: loading it again may succeed."""
         return self.reason not in (UNAVAILABLE, BundleIncomplete.reason)
 
     @property
     def store_silent(self) -> bool:
-        """Whether the store did not answer, which says nothing about the bundle."""
+        """Whether the store did not answer, which is no verdict on the bundle."""
         return self.reason == UNAVAILABLE
 
     def __str__(self) -> str:
@@ -77,7 +77,8 @@ class LoadedModel:
 
 @dataclass(frozen=True, slots=True)
 class ModelHandle:
-    """A version's name that can travel between processes; each loads it into its own cache when asked."""
+    """A reference to a version that can be sent between processes; each loads the version into its own cache when
+    needed."""
 
     store_url: str
     model: str
@@ -107,17 +108,17 @@ class _Slot:
 
 
 class ModelCache:
-    """Loads versions, each once per process, and keeps them until `retain` or `drop` lets go. Thread-safe.
+    """Loads versions, each once per process, and keeps them until `retain` or `drop` releases them. Thread-safe.
 
     Every load runs in a background thread of its own. A failed load is remembered by digest and fails again at
-    once. Only where the store or the local disk was at fault, or had not all of the bundle, it is tried again after
+    once. Only where the store or the local disk failed, or the bundle was incomplete, it is tried again after
     `retry_after_s` seconds.
 
-    Several jobs of a process share it: what one of them drops stays as long as another holds it.
+    Several jobs of a process share it: what one of them drops stays while another holds it.
 
     Args:
         retry_after_s: seconds after which a load that the store failed may be tried again.
-        clock: seconds that never go back, for that wait.
+        clock: monotonic seconds, for that wait.
         log_loads: whether each load is written to the store's access log, after the model serves. A log that
             cannot be written is counted in `unlogged_loads` and changes nothing else.
     """
@@ -134,10 +135,10 @@ class ModelCache:
         self.unlogged_loads = 0
 
     def load(self, handle: ModelHandle) -> LoadedModel:
-        """The model with the handle's digest; loads it, waits for whoever is loading it, or finds it loaded.
+        """The model with the handle's digest; loads it, waits for a load in progress, or finds it loaded.
 
         Raises:
-            LoadFailed: it is not the bundle with this digest, does not prove itself, or the store failed.
+            LoadFailed: the bundle does not have this digest, fails a check, or the store failed.
         """
         slot = self._started(handle)
         slot.done.wait()
@@ -152,7 +153,7 @@ class ModelCache:
 
         Args:
             handle: what to load.
-            holder: who needs it until it drops it, or has not asked for ten minutes; nobody in particular if empty.
+            holder: who needs it until it drops it or makes no request for ten minutes; if empty, no particular holder.
 
         Returns:
             An event that is set once `load` answers at once, with a model or with LoadFailed.
@@ -163,7 +164,8 @@ class ModelCache:
         return self._started(handle).done
 
     def outcome(self, handle: ModelHandle) -> LoadedModel | LoadFailed | None:
-        """What has come of a load, without waiting and without loading; None while it lasts, or was not begun."""
+        """The result of a load, without waiting and without loading; None while it is in progress, or if it was not
+        begun."""
         with self._lock:
             slot = self._slots.get((handle.digest, handle.allow_pickle))
         if slot is None or not slot.done.is_set():
@@ -179,18 +181,18 @@ class ModelCache:
         return next((slot.model for slot in slots if slot.model is not None), None)
 
     def retain(self, digests: Iterable[str]) -> list[Manifest]:
-        """Let go of every digest not among `digests`, failures and loads in progress included.
+        """Release every digest not among `digests`, failures and loads in progress included.
 
-        A scorer is closed and its files deleted when the last thread that still scores with it lets go.
+        A scorer is closed and its files are deleted when the last thread that still scores with it has finished.
 
         Returns:
-            The manifests of the loaded models let go.
+            The manifests of the loaded models that were released.
         """
         kept = set(digests)
         return self._let_go(lambda digest: digest not in kept)
 
     def drop(self, digests: Iterable[str], holder: str = "") -> list[Manifest]:
-        """Let go of these digests, as `retain` does of all others, but for those that others than `holder` hold."""
+        """Release these digests as `retain` does, except those that another holder than `holder` holds."""
         gone = set(digests)
         with self._lock:
             since = self._clock() - HELD_FOR_S
@@ -210,13 +212,13 @@ class ModelCache:
         """The slot of a version whose load has begun, now or before."""
         slot, mine = self._claim((handle.digest, handle.allow_pickle))
         if mine:
-            # A daemon: a load that hangs must not keep the worker from ending.
+            # A daemon thread: a load that hangs must not keep the worker from ending.
             thread = threading.Thread(
                 target=self._fill, args=(slot, handle), name=f"load-{handle.version}", daemon=True
             )
             try:
                 thread.start()
-            except RuntimeError as error:  # the system has no thread left; others may end
+            except RuntimeError as error:  # the system has no thread left; a later attempt may find one
                 self._fail(slot, UNAVAILABLE, one_line(error), passing=True)
                 slot.done.set()
         return slot
@@ -238,11 +240,12 @@ class ModelCache:
             if full is not None:
                 self._fail(slot, UNAVAILABLE, one_line(full), passing=True)
             else:
-                # Absent, it was there when it was admitted: more likely the store is not reached than the bundle gone.
+                # It was there when it was admitted: if it is absent, more likely the store is not reachable than the
+                # bundle gone.
                 self._fail(slot, refusal.reason, str(refusal), refusal.passing or isinstance(refusal, BundleIncomplete))
         except (StoreError, OSError) as error:
             self._fail(slot, UNAVAILABLE, one_line(error), passing=True)
-        except Exception as bug:  # ours: it must stop the job, in the thread that asks for the model
+        except Exception as bug:  # a bug of this project: it must stop the job, in the thread that asks for the model
             slot.bug = bug
         finally:
             slot.done.set()
@@ -254,7 +257,7 @@ class ModelCache:
         slot.retry_at = self._clock() + self._retry_after_s if passing else None
 
     def _log(self, handle: ModelHandle, seconds: float, size: int) -> None:
-        """Only after the model serves: the log is for people, and nothing waits for it."""
+        """Called only when the model serves: the log is for people, and nothing waits for it."""
         store, load_s = ModelStore(handle.store_url, handle.model), round(seconds, 6)
         try:
             store.record_access(

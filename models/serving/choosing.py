@@ -29,22 +29,22 @@ class ModelSource:
         return ModelHandle(self.store_url, self.model, version, digest, self.allow_pickle)
 
     def answering(self, entry: AdmittedRelease) -> list[ModelHandle]:
-        """The versions that answer events of a release; a share of 0 gets nothing, so it is not loaded."""
+        """The versions that answer events of a release; one with a share of 0 answers none, so it is not loaded."""
         return [self.handle(version, entry.digests[version]) for version in answering(entry.release)]
 
     def shadows(self, entry: AdmittedRelease) -> list[ModelHandle]:
-        """The versions that are scored beside the answers of a release."""
+        """The versions that are scored in addition to the answers of a release."""
         return [self.handle(version, entry.digests[version]) for version in entry.release.shadows]
 
 
 class Choice:
-    """Chooses for one batch, and keeps what it found: `models` and `failures` by digest, `waited_s` in seconds.
+    """Chooses for one batch, and keeps the results: `models` and `failures` by digest, `waited_s` in seconds.
 
     Args:
         source: where models come from, and whether events wait.
         timeline: the admitted releases.
         cache: the process's cache.
-        begin: starts to load a release's versions.
+        begin: starts loading a release's versions.
         waits: whether events wait for the release in force, also where another one is loaded.
     """
 
@@ -63,14 +63,15 @@ class Choice:
         self.waited_s = 0.0
 
     def release_for(self, index: int) -> int:
-        """The index of the release that answers events of the release `index`; itself if no other can either."""
+        """The index of the release that answers events of the release `index`; `index` itself if no other can
+        either."""
         if self._answers(index, wait=self._waits):
             return index
         if not self._waits:
             for other in self._others(index):
                 if self._answers(other, wait=False):
                     return other
-        # Nothing is loaded (the first model of a process), or nothing may be answered by whatever is.
+        # Nothing is loaded (the first model of a process), or what is loaded must not answer.
         for other in [index, *self._others(index)]:
             if self._answers(other, wait=True):
                 return other
@@ -84,7 +85,7 @@ class Choice:
             yield from range(index + 1, len(self._timeline))
 
     def _answers(self, index: int, wait: bool) -> bool:
-        """Whether all answering versions of a release are loaded; its shadows are taken along."""
+        """Whether all answering versions of a release are loaded; takes its loaded shadows along."""
         entry = self._timeline.entries[index]
         if wait:
             self._begin(entry)
@@ -118,7 +119,7 @@ class Choice:
             self.waited_s += time.perf_counter() - started
 
     def _store_failed(self, index: int) -> bool:
-        """Whether the store was at fault: no verdict on a model, so no reason to let another one answer."""
+        """Whether the store failed: no verdict on a model, so no reason to let another one answer."""
         handles = self._source.answering(self._timeline.entries[index])
         failures = [self.failures[handle.digest] for handle in handles if handle.digest in self.failures]
         return any(not failure.final for failure in failures)

@@ -1,4 +1,4 @@
-"""Counts the events that a release should have answered and another one did."""
+"""Counts the events that another release answered than the one that should have."""
 
 from collections import Counter
 
@@ -14,8 +14,8 @@ Int64s = npt.NDArray[np.int64]
 class Overtaken:
     """Per release, the events at or after its `effective_from` that were answered before it could answer.
 
-    Events are remembered as counts per second of event time, so what became visible too late is counted to the
-    second. Memory: one number for each second from the horizon on. Not thread-safe.
+    Events are kept as counts per second of event time, so the events that a release missed are counted to the second.
+    Memory: one number for each second from the horizon on. Not thread-safe.
     """
 
     def __init__(self) -> None:
@@ -24,7 +24,7 @@ class Overtaken:
         self._known: set[int] = set()
 
     def see(self, timeline: Timeline, horizon_us: int) -> None:
-        """Count what was scored too early for releases that are new; forget what is behind the horizon."""
+        """Count the events that were scored before a new release was known; forget what is behind the horizon."""
         for second in [second for second in self._by_second if second < horizon_us // _SECOND_US]:
             del self._by_second[second]
         starts = [entry.release.effective_from_us for entry in timeline.entries]
@@ -34,7 +34,7 @@ class Overtaken:
                 self._by_release[entry.release.sequence] += self._scored_between(start, end)
 
     def scored(self, times_us: Int64s) -> None:
-        """Remember that events with these times have their answer."""
+        """Record that events with these times have been answered."""
         seconds, counts = np.unique(times_us // _SECOND_US, return_counts=True)
         self._by_second.update(dict(zip(seconds.tolist(), counts.tolist(), strict=True)))
 
@@ -43,7 +43,7 @@ class Overtaken:
         self._by_release[sequence] += events
 
     def take(self, sequence: int) -> int:
-        """The count of a release, which starts anew."""
+        """The count of a release, which is then reset."""
         return self._by_release.pop(sequence, 0)
 
     def _scored_between(self, start_us: int, end_us: int | None) -> int:

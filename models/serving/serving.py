@@ -1,4 +1,4 @@
-"""The models of a job in one process: who answers each event, what is loaded, and what happened to it."""
+"""The models of a job in one process: which version answers each event, what is loaded, and its events."""
 
 import json
 import secrets
@@ -26,7 +26,7 @@ Int64s = npt.NDArray[np.int64]
 
 
 class Plan(NamedTuple):
-    """Who answers a batch of n events: `wanted` and `serving` are indices into the timeline, shape (n,).
+    """Which releases answer a batch of n events: `wanted` and `serving` are indexes into the timeline, shape (n,).
 
     They differ where the release in force could not answer. `models` and `failures` are by digest, of the versions
     of the serving releases; a shadow that is still loading is in neither. `stall_ms` is the time spent waiting.
@@ -40,7 +40,7 @@ class Plan(NamedTuple):
 
     @property
     def substituted(self) -> int:
-        """Events that another release answers than the one in force at their time."""
+        """Events that are answered by another release than the one in force at their time."""
         return int(np.count_nonzero(self.wanted != self.serving))
 
 
@@ -49,15 +49,15 @@ class Serving:
 
     Where events do not wait, an event whose release is not loaded is answered by the nearest earlier release that
     is, else by the nearest later one. It waits only if there is none, or if this process has answered nothing yet. A
-    release whose model is refused at loading is passed over in both modes: the one before it stays. Receipts name the
-    release that answered.
+    release whose model is refused at loading is skipped in both modes: the one before it stays in force. Receipts name
+    the release that answered.
 
     Args:
         source: where models come from, and whether events wait for them.
         cache: holds them.
         clock_us: the time, microseconds since 1970.
-        clock_s: seconds that never go back.
-        name: whose models these are, beside those of other jobs in the same cache.
+        clock_s: monotonic seconds.
+        name: the holder of these models, as opposed to other jobs in the same cache.
     """
 
     def __init__(
@@ -81,16 +81,16 @@ class Serving:
         self._newest_us: int | None = None
 
     def plan(self, timeline: Timeline, times_us: Int64s) -> Plan:
-        """Who answers events with these times (microseconds, n ≥ 1) by a timeline that is not empty."""
+        """Which releases answer events with these times (microseconds, n ≥ 1) by a timeline that is not empty."""
         wanted = timeline.in_force(times_us)
         if not self._source.waits:
             self._look_ahead(timeline, times_us)
         indices = np.unique(wanted).tolist()
-        # Of bounded input nothing is known of what comes, but mostly it is in order.
+        # Nothing is known about later events of bounded input, but mostly they are in order.
         for index in [*indices, *range(indices[-1] + 1, min(indices[-1] + 1 + AHEAD, len(timeline)))]:
             self._begin(timeline.entries[index])
-        # A process that has answered nothing yet lags behind all others already: what it happens to have loaded, ahead
-        # of its events, answers none of theirs.
+        # A process that has answered nothing yet lags behind all others already: a release ahead of its events, which
+        # it happens to have loaded, must not answer them.
         waits = self._source.waits or not self._answered
         choice, serving = Choice(self._source, timeline, self._cache, self._begin, waits), wanted.copy()
         for index in indices:
@@ -105,9 +105,9 @@ class Serving:
         return plan
 
     def foresee(self, timeline: Timeline) -> None:
-        """Start to load, with the news of a release, what may answer the events to come; the timeline is not empty.
+        """Start loading, when a release becomes known, what may answer the coming events; the timeline is not empty.
 
-        Before the first events nothing says where in time they are: those of the present are expected.
+        Before the first events their time is not known: events of the present are expected.
         """
         with self._lock:
             newest_us = self._clock_us() if self._newest_us is None else self._newest_us
@@ -116,7 +116,7 @@ class Serving:
                 self._begin(entry)
 
     def answered(self, entry: AdmittedRelease, first_event_time_us: int) -> None:
-        """Note that a release answered; the first time in this process is its `activated` event.
+        """Record that a release answered; the first time in this process makes its `activated` event.
 
         Its evidence counts the events from `effective_from` on that another release had answered here: before this
         one was known, or while its model was not loaded.
@@ -139,7 +139,7 @@ class Serving:
             return sum(isinstance(self._cache.outcome(handle), LoadedModel) for handle, _ in self._handles.values())
 
     def unlogged_loads(self) -> int:
-        """Loads in this process that could not be written to the store's access log."""
+        """How many loads in this process could not be written to the store's access log."""
         return self._cache.unlogged_loads
 
     def staleness_ms(self, timeline: Timeline) -> int:
@@ -150,7 +150,7 @@ class Serving:
         return 0 if answered else max(self._clock_us() - newest.at_us, 0) // 1000
 
     def drain(self) -> list[ModelEvent]:
-        """What happened since the last call: loaded, load_failed, activated, retired, unloaded."""
+        """The events since the last call: loaded, load_failed, activated, retired, unloaded."""
         with self._lock:
             for digest in self._handles:
                 self._report(digest)
@@ -158,9 +158,9 @@ class Serving:
         return events
 
     def _look_ahead(self, timeline: Timeline, times_us: Int64s) -> None:
-        """Start to load what may answer soon, let go of what can answer no more."""
+        """Start loading what may answer soon, and release what can no longer answer."""
         with self._lock:
-            # An event from the future must not push all others behind the horizon.
+            # An event with a time in the future must not move all others behind the horizon.
             newest_us = min(int(times_us.max()), self._clock_us())
             self._newest_us = newest_us if self._newest_us is None else max(self._newest_us, newest_us)
             horizon_us = self._newest_us - self._source.horizon_us
@@ -178,7 +178,7 @@ class Serving:
             self._free(asked.union(*(self._digests(entry) for entry in selectable.values())))
 
     def _begin(self, entry: AdmittedRelease) -> None:
-        """Start to load a release's versions, those that answer first."""
+        """Start loading a release's versions, the answering ones first."""
         with self._lock:
             for handle in (*self._source.answering(entry), *self._source.shadows(entry)):
                 self._handles.setdefault(handle.digest, (handle, entry.release.sequence))

@@ -24,7 +24,7 @@ _ENTRY_NAME = re.compile(r"(\d{4}-\d{2}-\d{2})/[0-9A-HJKMNP-TV-Z]{26}\.json")
 
 @dataclass(frozen=True, slots=True)
 class AccessEntry:
-    """`actor` did `action` at `at_us` (microseconds since 1970); `detail` says to what."""
+    """`actor` did `action` at `at_us` (microseconds since 1970); `detail` names the object of it."""
 
     at_us: int
     action: str
@@ -32,13 +32,13 @@ class AccessEntry:
     detail: Mapping[str, Detail]
 
     def document(self) -> dict[str, Any]:
-        """The entry as it stands in the store."""
+        """The entry as it is stored."""
         return {**self.detail, "at": times.format_time_us(self.at_us), "action": self.action, "actor": self.actor}
 
 
 @dataclass(frozen=True, slots=True)
 class AccessScan:
-    """The entries of some days in the order of time, and what is wrong with each unreadable one, by key."""
+    """The entries of some days by time, and what is wrong with each unreadable one, by key."""
 
     entries: tuple[AccessEntry, ...]
     broken: Mapping[str, str]
@@ -65,7 +65,7 @@ class AccessLog:
     def scan(self, first_day: str | None = None, last_day: str | None = None) -> AccessScan:
         """The entries from `first_day` to `last_day` (`2013-03-01`, inclusive, UTC; None: no limit).
 
-        What lies there and is no entry is reported in `broken`, never raised.
+        Objects there that are no entries are reported in `broken`; they never raise.
 
         Raises:
             StoreUnavailable: the store did not answer.

@@ -20,7 +20,7 @@ from models.store.odd_keys import folders_in_s3, list_s3, told_apart
 
 _S3 = ("s3", "s3a")
 _REMOTE = ("s3", "s3a", "gs", "az", "azure", "abfs", "abfss", "adl")
-# A scheme has two slashes behind it, or is one that is known: `day:1/models` is a path, and `#` and `?` are in a path.
+# A scheme is followed by two slashes, or is a known one: `day:1/models` is a path, and paths may contain `#` and `?`.
 _SCHEME = re.compile(rf"([a-z][a-z0-9+.-]*)://|({'|'.join((*_REMOTE, 'memory', 'file'))}):", re.IGNORECASE)
 _FILE = re.compile(r"file:(?://(?:localhost)?(?=/)|(?=/[^/]))(/.*)", re.IGNORECASE | re.DOTALL)
 _ALLOWED = "a path, file:///path, memory://name, s3://bucket/path, gs://bucket/path or az://container/path"
@@ -38,7 +38,7 @@ _NO_CREDENTIALS = {
     "gs": "; no credentials are set; next: gcloud auth application-default login",
     "az": "; no credentials are set; expected: AZURE_STORAGE_ACCOUNT_KEY in the environment",
 }
-"""Where no credentials are set, the clouds' clients ask this address of a virtual machine for them."""
+"""Where no credentials are set, the clouds' clients ask this address, which virtual machines have, for them."""
 
 
 class InvalidStoreUrl(StoreError):
@@ -46,7 +46,7 @@ class InvalidStoreUrl(StoreError):
 
 
 class ObjectTooLarge(StoreError):
-    """An object has more bytes than it may have; none of them was downloaded."""
+    """An object has more bytes than allowed; nothing was downloaded."""
 
 
 class StoreUnavailable(StoreError):
@@ -83,10 +83,10 @@ class Backend:
         return self.scan(prefix, after).files
 
     def scan(self, prefix: str, after: str | None = None) -> Listing:
-        """As `list`, and what else lies there: in a local folder links in a circle, pipes and names of no text; in a
-        bucket keys that other programs wrote and a store cannot have.
+        """As `list`, and what else is there: in a local folder cyclic links, pipes and names that are no text; in a
+        bucket keys of other programs that a store cannot have.
 
-        A listing goes past them: one of them is its own fault, never the store's.
+        A listing skips them: they are faults of single objects, never of the store.
         """
         store = self._open(write=False)
         if store is None:
@@ -96,12 +96,12 @@ class Backend:
                 listed, odd = list_files(self.root, prefix)
             else:
                 listed, odd = self._list(store, prefix, after)
-        # Asked of the store to save listing; not all that speak its protocol obey.
+        # Passed to the store to save listing; not all servers of the protocol respect it.
         files = [(key, size) for key, size in listed if after is None or key > after]
         return Listing(files, {key: problem for key, problem in odd.items() if after is None or key > after})
 
     def folders(self, prefix: str = "") -> tuple[str, ...]:
-        """The names of what lies directly in the folder `prefix` and holds objects, sorted."""
+        """The names of the folders directly in the folder `prefix` that hold objects, sorted."""
         store = self._open(write=False)
         if store is None:
             return ()
@@ -186,10 +186,10 @@ class Backend:
                 yield bytes(chunk)
 
     def create(self, key: str, content: bytes | Path) -> bool:
-        """Write an object unless it exists; False if it does. Of racing creates exactly one returns True.
+        """Write an object unless it exists; False if it does. Of concurrent creates exactly one returns True.
 
-        A file over 64 MiB is uploaded in parts, which no store can do conditionally: there a racing create of
-        the same key is only noticed if it ended before.
+        A file over 64 MiB is uploaded in parts, which no store can do conditionally: a concurrent create of the same
+        key is then only noticed if it ended before.
         """
         store = self._open(write=True)
         assert store is not None
@@ -212,12 +212,12 @@ class Backend:
             return
         with self._errors(f"remove {key}"), suppress(FileNotFoundError):
             if self.root is not None:
-                (self.root / key).unlink()  # also what is no file that could be read
+                (self.root / key).unlink()  # also what is no readable file
             else:
                 obstore.delete(store, key)
 
     def delete_empty(self, prefix: str) -> None:
-        """Remove a folder of a local store, and those in it, as far as they are empty; other stores have none."""
+        """Remove a folder of a local store, and the folders in it, if they are empty; other stores have no folders."""
         if self.root is None:
             return
         for folder, _, _ in os.walk(self.root / prefix, topdown=False):
@@ -225,7 +225,7 @@ class Backend:
                 Path(folder).rmdir()
 
     def _open(self, write: bool) -> ObjectStore | None:
-        """The obstore store; None for a local folder that does not exist and is not to be written."""
+        """The obstore store; None for a local folder that does not exist and must not be created."""
         if self.root is not None:
             if not write and not self.root.is_dir():
                 return None
@@ -242,7 +242,7 @@ class Backend:
         return self._store
 
     def _is_odd(self, key: str) -> bool:
-        """Whether a key of a local store is no file that can be read, such as a pipe or a link in a circle."""
+        """Whether a key of a local store is no readable file, such as a pipe or a cyclic link."""
         return self.root is not None and is_odd(self.root / key)
 
     @contextmanager

@@ -1,4 +1,4 @@
-"""The regular files below a folder of a local store, past whatever else lies there."""
+"""The regular files below a folder of a local store; whatever else is there is skipped."""
 
 import errno
 import os
@@ -9,14 +9,14 @@ from typing import NamedTuple
 
 from schemas.expectations import wants
 
-_UPLOADING = re.compile(r".*#[0-9]+")  # what obstore calls a file that is being written
+_UPLOADING = re.compile(r".*#[0-9]+")  # obstore's name for a file that is being written
 _KINDS = {stat.S_IFIFO: "a pipe", stat.S_IFSOCK: "a socket", stat.S_IFCHR: "a device", stat.S_IFBLK: "a device"}
 _NOWHERE = "a link that leads nowhere"
 _FILE, _FOLDER, _NAME = "a regular file", "a folder", "a name of printable text"
 
 
 class Odd(NamedTuple):
-    """What something in a store is, and what is allowed in its place."""
+    """What something in a store is, and what is allowed instead."""
 
     found: str
     allowed: str
@@ -26,7 +26,7 @@ class Odd(NamedTuple):
 
 
 class Listing(NamedTuple):
-    """`files`: (key, bytes), sorted; `odd`: what is wrong with each thing that is no file of a store, by its key."""
+    """`files`: (key, bytes), sorted; `odd`: what is wrong with each object that is no file of a store, by its key."""
 
     files: list[tuple[str, int]]
     odd: dict[str, Odd]
@@ -35,7 +35,7 @@ class Listing(NamedTuple):
 def list_files(root: Path, prefix: str) -> Listing:
     """All files below `root/prefix`, with keys relative to `root` that use `/`.
 
-    Links are followed: to a file always, into a folder once, so that no circle of them has an end.
+    Links are followed: to a file always, into a folder once, so that a cycle of links ends.
 
     Raises:
         OSError: the folder itself cannot be read; one that does not exist is empty.
@@ -47,7 +47,7 @@ def list_files(root: Path, prefix: str) -> Listing:
         return Listing([], {prefix: Odd(_kind(top), _FOLDER)})
     walk = _Walk()
     walk.folder(_Folder(top, prefix, frozenset(_inode(root / part) for part in _parts(prefix))))
-    while walk.waiting:  # a stack of our own: folders may lie deeper in each other than calls can
+    while walk.waiting:  # an explicit stack: folders may be nested deeper than calls can be
         below = walk.waiting.pop()
         try:
             walk.folder(below)
@@ -71,7 +71,7 @@ def folders_in(folder: Path) -> tuple[str, ...]:
 
 
 def is_odd(path: Path) -> bool:
-    """Whether something is there that is no regular file, such as a pipe, whose reading may never end."""
+    """Whether the key is something else than a regular file, such as a pipe, whose reading may never end."""
     try:
         return not stat.S_ISREG(path.stat().st_mode)
     except OSError as error:
@@ -83,7 +83,7 @@ def is_odd(path: Path) -> bool:
 def _is_folder(entry: os.DirEntry[str]) -> bool:
     try:
         return entry.is_dir()
-    except OSError:  # a link in a circle
+    except OSError:  # a cyclic link
         return False
 
 
@@ -114,7 +114,7 @@ class _Walk:
         self._linked: set[tuple[int, int]] = set()
 
     def folder(self, folder: _Folder) -> None:
-        """Take up the files of a folder, and the folders in it as `waiting`."""
+        """Add the files of a folder, and add its folders to `waiting`."""
         above = folder.above | {_inode(folder.path)}
         with os.scandir(folder.path) as entries:
             for entry in entries:
@@ -122,7 +122,7 @@ class _Walk:
                 try:
                     self._entry(entry, key, above)
                 except FileNotFoundError:
-                    if entry.is_symlink():  # else it was deleted meanwhile
+                    if entry.is_symlink():  # otherwise it was deleted meanwhile
                         self.odd[key] = Odd(_NOWHERE, _FILE)
                 except OSError as error:
                     self.odd[key] = Odd(_problem(error), _FILE)

@@ -1,6 +1,6 @@
-"""Listings of buckets in which other programs left keys that obstore cannot hold, such as one with a line end.
+"""Listings of buckets in which other programs wrote keys that obstore cannot represent, such as one with a line end.
 
-obstore's listing fails as a whole then, whatever else is in the bucket. Arrow's own client lists every key.
+obstore's listing then fails as a whole, whatever else is in the bucket. Arrow's own client lists every key.
 """
 
 import os
@@ -13,7 +13,7 @@ _ODD = Odd("a name that is not allowed", "names of printable text between slashe
 
 
 def told_apart(found: Iterable[tuple[str, int]]) -> Listing:
-    """Keys that a store can hold, sorted, and the others, as they are written in ASCII, with what is wrong."""
+    """Keys that a store can hold, sorted, and the others, escaped to ASCII, with what is wrong."""
     files: list[tuple[str, int]] = []
     odd: dict[str, Odd] = {}
     for key, size in found:

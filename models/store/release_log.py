@@ -16,7 +16,7 @@ from schemas.validation import Absent, SpecError
 
 _RELEASE_NAME = re.compile(r"([0-9]{8})\.json")
 _MOST_AHEAD = 1_000_000
-"""How far a release's number may be ahead of the last valid one's, so that no single file can use all numbers up."""
+"""How far a release's number may be ahead of the last valid one's, so that no single file can use up all numbers."""
 _MAX_RELEASE_BYTES = 1024 * 1024
 _MAX_RELEASE_ATTEMPTS = 1000
 
@@ -35,8 +35,8 @@ class ReleaseScan:
 class ReleaseLog:
     """Entries `<model>/releases/<sequence, 8 digits>.json`.
 
-    The next number is the first free one after the last *valid* release: what is unreadable is passed over, whatever
-    number it stands under.
+    The next number is the first free one after the last *valid* release: unreadable entries are skipped, whatever their
+    number.
     """
 
     def __init__(self, backend: Backend, model: str) -> None:
@@ -44,11 +44,11 @@ class ReleaseLog:
         self._model = model
 
     def append(self, draft: Release) -> Release:
-        """The draft under the next free sequence; if another writer takes that, the one after it.
+        """Append the draft under the next free sequence; if another writer takes it, under the one after it.
 
         Raises:
             InvalidRelease: before anything is written.
-            StoreError: others won every time.
+            StoreError: other writers took the sequence every time.
         """
         document = checked_document(draft)
         taken = self._numbers(self._listing(0))
@@ -87,7 +87,7 @@ class ReleaseLog:
         return ReleaseScan(tuple(found), broken, last, odd_names)
 
     def _last(self, numbers: Mapping[int, Odd | None]) -> int:
-        """The last valid sequence, 0 without any; mostly by one read."""
+        """The last valid sequence, 0 without any; usually costs one read."""
         for sequence in sorted(numbers, reverse=True):
             if sequence > _MOST_AHEAD:  # whether it is valid depends on those before it
                 return self.scan(0).last
@@ -101,7 +101,7 @@ class ReleaseLog:
         return self._backend.scan(f"{self._model}/releases", after=self._key(after) if after else None)
 
     def _numbers(self, listing: Listing) -> dict[int, Odd | None]:
-        """The sequences of what has a release's name, in order, each with what is wrong with it as a file."""
+        """The sequences of all objects with a release's name, in order, each with what is wrong with it as a file."""
         things: dict[str, Odd | None] = {key: None for key, _ in listing.files} | listing.odd
         numbers = {number: odd for key, odd in things.items() if (number := self._number(key)) is not None}
         return {number: numbers[number] for number in sorted(numbers)}
@@ -136,10 +136,10 @@ class ReleaseLog:
 
 
 def checked_document(draft: Release) -> dict[str, Any]:
-    """The JSON form of a release that says nothing that is not allowed.
+    """The JSON form of a release, which is valid.
 
     Raises:
-        InvalidRelease: it does.
+        InvalidRelease: it is not.
     """
     try:
         document = release_document(draft)

@@ -38,15 +38,15 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
 
 
 class VersionExists(StoreError):
-    """The version was published before, or its payload is already there with other content."""
+    """The version was published before, or its payload already exists with other content."""
 
 
 class UnknownVersion(StoreError):
-    """A release names a version that the store does not have."""
+    """A release names a version that the store lacks."""
 
 
 class BundleWithdrawn(BundleIncomplete):
-    """The version was taken back: there is no manifest, and there will be none."""
+    """The version was withdrawn: there is no manifest, and there will be none."""
 
 
 class ModelStore:
@@ -102,7 +102,7 @@ class ModelStore:
         return self.scan_versions()[0]
 
     def scan_versions(self) -> tuple[list[str], Mapping[str, Odd]]:
-        """As `versions`, and what lies among them and is no file of a bundle, by key."""
+        """As `versions`, and the objects among them that are no files of a bundle, by key."""
         prefix = f"{self.model}/versions"
         listing = self._backend.scan(prefix)
         keys = (key.removeprefix(f"{prefix}/").split("/") for key, _ in listing.files)
@@ -153,7 +153,8 @@ class ModelStore:
         """Download a bundle into the folder `into` (created if need be) and verify each file's sha256.
 
         Raises:
-            WrongDigest: the manifest has not the sha256 `digest`, or a file not the one the manifest gives.
+            WrongDigest: the manifest does not have the sha256 `digest`, or a file does not have the one in the
+                manifest.
             BundleIncomplete: the manifest or a file is absent.
             BundleTooLarge: the files together have more than `max_bytes`; nothing is downloaded then.
             PathOutside: a path or link leads out of the bundle.
@@ -278,7 +279,7 @@ class ModelStore:
         """Append a draft as the next release by conditional create; if another writer takes the sequence, the next.
 
         Raises:
-            InvalidRelease: it says something that is not allowed.
+            InvalidRelease: it has a value that is not allowed.
         """
         return self._releases.append(draft)
 
@@ -334,7 +335,7 @@ class ModelStore:
             self._upload(manifest, folder, path)
         if not self._backend.create(self._key(manifest.version, MANIFEST), manifest.raw):
             raise VersionExists(f"{self._where(manifest.version)} was published meanwhile; choose another version name")
-        if self.withdrawal(manifest.version) is not None:  # while it was uploaded: nothing may come back
+        if self.withdrawal(manifest.version) is not None:  # withdrawn during the upload: the version must not come back
             self._withdrawals.clear(manifest.version)
         self._refuse_withdrawn(manifest.version, VersionExists, "a version name that was never used")
         return manifest
@@ -357,7 +358,7 @@ class ModelStore:
         key = self._key(manifest.version, path)
         if self._backend.create(key, folder / path):
             return
-        # Left by an interrupted publish, or being written by another one: the same bytes do no harm.
+        # From an interrupted publish, or being written by another one: equal bytes do no harm.
         expected = manifest.files.get(path) or file_sha256(folder / path)
         if sha256_of(self._backend.stream(key)) != expected:
             raise VersionExists(f"{self.url}: {key} is there with other content; choose another version name")

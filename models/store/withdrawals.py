@@ -1,4 +1,5 @@
-"""Versions that were taken back: `<model>/withdrawn/<version>.json` burns the name, then what lay under it goes."""
+"""Versions that were withdrawn: `<model>/withdrawn/<version>.json` makes the name unusable, then its objects are
+removed."""
 
 import hashlib
 import json
@@ -21,18 +22,18 @@ _MAX_BYTES = 64 * 1024
 
 
 class StillReleased(StoreError):
-    """A version that is to be withdrawn is named by a release."""
+    """A version that should be withdrawn is named by a release."""
 
 
 class NothingToWithdraw(StoreError):
-    """There is neither a version of this name, nor an upload that was begun."""
+    """There is no version of this name, nor an upload that was begun."""
 
 
 @dataclass(frozen=True, slots=True)
 class Withdrawal:
-    """Who took a version back, when (microseconds since 1970) and why; `digest` is that of its manifest, if it had one.
+    """Who withdrew a version, when (microseconds since 1970) and why; `digest` is that of its manifest, if it had one.
 
-    Fields that cannot be read are empty: that the file is there burns the name, whatever is in it.
+    Fields that cannot be read are empty: the existence of the file makes the name unusable, whatever its content.
     """
 
     version: str
@@ -42,7 +43,7 @@ class Withdrawal:
     reason: str = ""
 
     def document(self) -> dict[str, Any]:
-        """As it stands in the store."""
+        """The withdrawal as it is stored."""
         at = None if self.at_us is None else times.format_time_us(self.at_us)
         return {"version": self.version, "digest": self.digest, "by": self.by, "at": at, "reason": self.reason}
 
@@ -55,7 +56,7 @@ class Withdrawals:
     """The withdrawn names of a model.
 
     A version exists while it has a manifest, whatever is in `withdrawn/`: a release that was written at the same moment
-    must go on. A withdrawn name is for no new manifest and no new release.
+    must keep serving. No new manifest and no new release may use a withdrawn name.
     """
 
     def __init__(self, backend: Backend, model: str) -> None:
@@ -80,11 +81,11 @@ class Withdrawals:
     def take_back(
         self, said: Withdrawal, releases: Callable[[], Sequence[Release]], log: Callable[[Withdrawal], object]
     ) -> Withdrawal:
-        """Withdraw a version that no release names; what was interrupted is completed by the same call again.
+        """Withdraw a version that no release names; repeating the call completes an interrupted one.
 
-        The name is burnt first, so that nobody publishes or releases it from then on; then the releases are read again,
-        since one may have been written meanwhile; then the manifest goes, so the version no longer exists; then it is
-        logged; then the files go that nothing needs any more.
+        First the name is made unusable, so that nobody publishes or releases it from then on; then the releases are
+        read again, since one may have been written meanwhile; then the manifest is removed, so that the version no
+        longer exists; then the withdrawal is logged; then the files that nothing needs any more are removed.
 
         Args:
             said: the version, and who withdraws it and why.
@@ -92,7 +93,7 @@ class Withdrawals:
             log: writes the entry of the access log.
 
         Returns:
-            The withdrawal as it stands in the store, where the name was burnt before the earlier one.
+            The withdrawal as it is stored; the earlier one, where the version had been withdrawn before.
 
         Raises:
             StillReleased: a release names it; nothing has changed.
@@ -115,7 +116,7 @@ class Withdrawals:
         return found
 
     def clear(self, version: str) -> None:
-        """Remove what lies under a burnt name, the manifest first."""
+        """Remove the objects of a withdrawn name, the manifest first."""
         for key in [self._manifest(version), *self._keys(version)]:
             self._backend.delete(key)
         self._backend.delete_empty(f"{self._model}/versions/{version}")
@@ -125,12 +126,12 @@ class Withdrawals:
         if not named:
             return
         if self._backend.size(self._manifest(version)) is not None:
-            self._backend.delete(self._marker(version))  # it serves: what was begun is taken back
+            self._backend.delete(self._marker(version))  # a release names it: undo what was begun
         what = f"{'release' if len(named) == 1 else 'releases'} {', '.join(named)}"
         raise StillReleased(f"{self._where(version)} is named by {what}; expected: a version that no release names")
 
     def _refuse_links(self, version: str) -> None:
-        """In a local store links may lead to what is not the version's own."""
+        """In a local store links may lead to files of others."""
         if self._backend.root is None:
             return
         folder = self._backend.root / self._model / "versions" / version
@@ -145,7 +146,7 @@ class Withdrawals:
         return None
 
     def _keys(self, version: str) -> list[str]:
-        """What lies under the name: files, and the claim of an upload."""
+        """The objects under the name: files, and the claim of an upload."""
         claim = f"{self._model}/claims/{version}.json"
         claimed = [claim] if self._backend.size(claim) is not None else []
         return [key for key, _ in self._backend.list(f"{self._model}/versions/{version}")] + claimed

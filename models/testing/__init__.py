@@ -1,6 +1,6 @@
-"""The contract of a scorer as tests that anybody can run against a kind of their own.
+"""The contract of a scorer as tests that authors can run against their own kind.
 
-With pytest, one line proves a plug-in; each check is a test with a name such as `mykind:check_pickling`:
+With pytest, one line tests a plug-in; each check is a test with a name such as `mykind:check_pickling`:
 
     test_contract = contract_tests("mykind", make_bundle)
 

@@ -1,4 +1,4 @@
-"""The contract of a scorer, one check a function. A check takes the subject and an empty folder of its own."""
+"""The contract of a scorer, one function for each check. A check gets the subject and an empty folder of its own."""
 
 import json
 import os
@@ -35,7 +35,7 @@ _THREADS = 8
 
 
 def check_kind_is_installed(subject: Subject, scratch: Path) -> None:
-    """The kind is an entry point of `halflife.scorers`, and its class calls itself so."""
+    """The kind is an entry point of `halflife.scorers`, and its class has the same `kind`."""
     expect(subject.kind in installed_kinds(), f"{subject.kind!r} is not among {', '.join(installed_kinds())}")
     expect(type(subject.scorer).kind == subject.kind, f"{type(subject.scorer).__name__}.kind is another")
 
@@ -76,7 +76,7 @@ def check_empty_batch(subject: Subject, scratch: Path) -> None:
 
 
 def check_nulls(subject: Subject, scratch: Path) -> None:
-    """A null scores as the input's default; without one it is read if nullable, and marks its row if not."""
+    """A null scores as the input's default; without a default it is read if nullable, and otherwise marks its row."""
     for entry in subject.manifest.inputs:
         prepared, unreadable = prepare_inputs(_with_null(subject, entry), subject.manifest.inputs)
         refused = entry.default is None and not entry.nullable
@@ -113,7 +113,7 @@ def check_nan_is_no_score(subject: Subject, scratch: Path) -> None:
 
 
 def check_same_batch_scores_the_same(subject: Subject, scratch: Path) -> None:
-    """Scoring keeps no state: to the last bit the same, also after another batch."""
+    """Scoring keeps no state: scores are equal to the last bit, also after another batch."""
     batch = subject.batch(64)
     first = _scores(subject, batch)
     _scores(subject, subject.batch(7))
@@ -141,7 +141,7 @@ def check_reloading(subject: Subject, scratch: Path) -> None:
 
 
 def check_pickling(subject: Subject, scratch: Path) -> None:
-    """What travels between processes is the handle, before and after loading; a scorer itself need not pickle."""
+    """The handle is sent between processes, before and after loading; a scorer itself need not pickle."""
     manifest = subject.manifest
     url = publish(subject, scratch)
     handle = ModelHandle(url, manifest.model, manifest.version, manifest.digest, subject.allow_pickle)
@@ -156,7 +156,7 @@ def check_pickling(subject: Subject, scratch: Path) -> None:
 
 
 def check_wrong_file(subject: Subject, scratch: Path) -> None:
-    """A spoilt bundle is refused in one line that begins with the kind and says what is wrong."""
+    """A damaged bundle is refused with one line that begins with the kind and says what is wrong."""
     folder = scratch / "spoilt"
     shutil.copytree(subject.folder, folder)
     manifest = subject.spoil(folder, subject.manifest)
@@ -171,7 +171,7 @@ def check_wrong_file(subject: Subject, scratch: Path) -> None:
 
 
 def check_absent_file(subject: Subject, scratch: Path) -> None:
-    """A manifest that lists no payload is refused, whatever lies in the folder: only listed files are verified."""
+    """A manifest that lists no payload is refused, whatever is in the folder: only listed files are verified."""
     if not payload_files(subject.manifest):
         return
     try:
@@ -182,7 +182,7 @@ def check_absent_file(subject: Subject, scratch: Path) -> None:
 
 
 def check_absent_library(subject: Subject, scratch: Path) -> None:
-    """Where a library is absent, the kind counts as not installed: its class names the modules it needs."""
+    """Where a library is absent the kind counts as not installed: its class names the modules that it needs."""
     found = type(subject.scorer)
     required = found.requires
     found.requires = (*required, "no_such_library")

@@ -34,11 +34,11 @@ def contract_tests(
         kind: the manifest's `scorer`, as the entry point names it.
         make_bundle: writes the payload into a folder and returns the sample.
         label: what the tests are called, where one kind has several bundles; the kind by default.
-        tolerance: the greatest difference of two scores of one row that is rounding (of float32, say).
+        tolerance: the greatest difference of two scores of one row that counts as rounding (of float32, for example).
         allow_pickle: whether the scorer may open pickles.
         spoil: makes a copy of the bundle one that must not load; by default overwrites the payload.
         make_nan: makes a bundle whose model answers NaN or infinity, to prove that it is refused.
-        fixtures: names of fixtures that must be up before the bundle is made, such as a server.
+        fixtures: names of fixtures that must be set up before the bundle is made, such as a server.
     """
     import pytest
 
@@ -61,7 +61,7 @@ def contract_tests(
 
     if fixtures:
         pytest.mark.usefixtures(*fixtures)(test_contract)
-    tests: Callable[..., None] = test_contract  # pytest's decorators have no types of use here
+    tests: Callable[..., None] = test_contract  # pytest's decorators have no useful types here
     return tests
 
 

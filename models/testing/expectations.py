@@ -1,4 +1,4 @@
-"""How a check says that the contract is broken. No `assert`: it would be gone under `python -O`."""
+"""How a check reports that the contract is broken. Not by `assert`, which `python -O` removes."""
 
 import numpy as np
 import numpy.typing as npt
@@ -11,7 +11,7 @@ class ContractBroken(HalflifeError, AssertionError):
 
 
 def expect(holds: bool, otherwise: str) -> None:
-    """Go on if it holds.
+    """Return if the condition holds.
 
     Raises:
         ContractBroken: with the text of `otherwise`.
@@ -21,7 +21,7 @@ def expect(holds: bool, otherwise: str) -> None:
 
 
 def expect_scores(found: npt.NDArray[np.float64], wanted: npt.NDArray[np.float64], tolerance: float, when: str) -> None:
-    """Go on if both are of one shape and nowhere further apart than `tolerance`, absolutely.
+    """Return if both have the same shape and differ nowhere by more than `tolerance` (absolute).
 
     Raises:
         ContractBroken: naming `when`, the first row that differs, and both of its scores.

@@ -1,4 +1,4 @@
-"""That a model which nothing selects any more is gone: the object, and the memory of its library."""
+"""Checks that a model that nothing selects any more is freed: the object, and the memory of its library."""
 
 import gc
 import resource
@@ -12,12 +12,12 @@ from models.testing.subject import Subject, publish
 
 _LOADS = 12
 _WARM_UP = 4
-# Per load after warming up. Allocators keep some; a library that keeps each model keeps more.
+# Per load after warming up. Allocators retain some memory; a library that keeps each model retains more.
 _GROWTH_BYTES = 2 * 1024 * 1024
 
 
 def check_unloading_frees_memory(subject: Subject, scratch: Path) -> None:
-    """Loaded and let go over and over, no scorer stays alive and memory stays flat."""
+    """After repeated loading and releasing no scorer stays alive, and memory does not grow."""
     manifest, url = subject.manifest, publish(subject, scratch)
     handle = ModelHandle(url, manifest.model, manifest.version, manifest.digest, subject.allow_pickle)
     batch = subject.batch(8)
@@ -29,7 +29,7 @@ def check_unloading_frees_memory(subject: Subject, scratch: Path) -> None:
         scorer = weakref.ref(loaded.scorer)
         del loaded
         freed = cache.retain([])
-        gc.collect()  # a model, or what its client is made of, may be a cycle: garbage now, not a leak
+        gc.collect()  # a model, or a part of its client, may be a reference cycle: garbage, not a leak
         expect([one.version for one in freed] == [manifest.version], f"load {number + 1} was not let go")
         expect(scorer() is None, f"the scorer of load {number + 1} is still alive after it was let go")
         sizes.append(_resident_bytes())

@@ -29,7 +29,7 @@ _DEFAULTS = {
 
 
 class Sample(NamedTuple):
-    """What the author of a kind gives.
+    """What the author of a kind supplies.
 
     Attributes:
         manifest: the manifest's `inputs`, `output` and whatever the kind reads there. `files`, `golden` and
@@ -51,7 +51,7 @@ class Subject:
 
     Attributes:
         rows: the sample's rows.
-        tolerance: the greatest difference between two scores of one row that is put down to rounding.
+        tolerance: the greatest difference between two scores of one row that counts as rounding.
         allow_pickle: whether the scorer may open pickles.
         spoil: makes a copy of the bundle one that must not load.
         make_nan: a bundle whose model answers NaN or infinity for each of its rows, if the kind can have one.
@@ -81,7 +81,7 @@ class Subject:
         return load_scorer(self.kind, self.folder, self.manifest, self.allow_pickle)
 
     def batch(self, rows: int) -> pa.RecordBatch:
-        """That many rows, the sample's over and over, as the scorer reads them."""
+        """That many rows, the sample's repeated, as the scorer reads them."""
         indexes = np.arange(rows) % self.rows.num_rows
         return prepare_inputs(self.rows.take(pa.array(indexes)), self.manifest.inputs)[0]
 
@@ -97,7 +97,7 @@ def spoil_payload(folder: Path, manifest: Manifest) -> Manifest:
 
 
 def publish(subject: Subject, into: Path) -> str:
-    """Put the bundle as it is, with the very manifest, into a new store in the folder; its URL."""
+    """Put the bundle, with its manifest unchanged, into a new store in the folder; returns the store's URL."""
     store = into / "store"
     shutil.copytree(subject.folder, store / subject.manifest.model / "versions" / subject.manifest.version)
     return str(store)

@@ -1,4 +1,4 @@
-"""LightGBM's estimators in a `.skops` file, as MLflow 3 saves them: the booster's text is read out, nothing is run."""
+"""LightGBM's estimators in a `.skops` file, as MLflow 3 saves them: the booster's text is extracted, nothing is run."""
 
 import io
 import json
@@ -14,7 +14,7 @@ _ESTIMATORS = ("LGBMClassifier", "LGBMRegressor", "LGBMRanker", "LGBMModel")
 
 
 class EstimatorText(NamedTuple):
-    """`text` of the booster; `classes` as the trainer named them, None of a model without; `best_iteration`, or 0."""
+    """`text` of the booster; `classes` as the trainer named them, None where there are none; `best_iteration`, or 0."""
 
     text: bytes
     classes: tuple[str, ...] | None
@@ -22,7 +22,7 @@ class EstimatorText(NamedTuple):
 
 
 def read_estimator(path: Path) -> EstimatorText:
-    """What skops kept of an estimator of `lightgbm.sklearn`, without building one object of it.
+    """What skops stored of an estimator of `lightgbm.sklearn`, without creating any object of it.
 
     Raises:
         WillNotLoad: it is of another class, or not fitted.
@@ -46,7 +46,7 @@ def read_estimator(path: Path) -> EstimatorText:
 
 
 def _classes(node: Any, archive: zipfile.ZipFile) -> tuple[str, ...] | None:
-    """The labels of an array that is a file of numpy, or of one of objects, which stand in the schema."""
+    """The labels of an array, which numpy stored as a file, or, for an array of objects, skops in the schema."""
     if node is None or node.get("__loader__") != "NdArrayNode":
         return None
     if node["type"] == "numpy":

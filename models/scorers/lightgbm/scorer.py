@@ -25,11 +25,11 @@ class LightgbmScorer(Scorer):
     """One booster in a `.txt`, `.lgb` or `.model` file.
 
     Columns are fed by name, except to a model trained on a matrix, whose columns have no names of their own.
-    A null is missing, which LightGBM counts as 0 where training saw none. An input that was a category of pandas,
-    a text, an integer, a float or a boolean, gets the codes of training; another category is missing, as it is to
-    the library, and counted (`unseen`). Output `probability` needs the objective binary, cross_entropy or multiclass;
-    `class` is the most probable class; `regression` is the prediction, of an objective of the trainer's own with
-    several numbers the one that `parameters.column` names.
+    A null is a missing value, which LightGBM reads as 0 where training saw none. An input that was a pandas category
+    (text, integer, float or boolean) gets the codes of training; an unknown category is a missing value, as in the
+    library, and is counted (`unseen`). Output `probability` needs the objective binary, cross_entropy or multiclass;
+    `class` is the most probable class; `regression` is the prediction; where a custom objective gives several numbers,
+    the one that `parameters.column` names.
     """
 
     kind = "lightgbm"
@@ -48,7 +48,7 @@ class LightgbmScorer(Scorer):
 
     @classmethod
     def load(cls, folder: Path, manifest: Manifest) -> "LightgbmScorer":
-        """Load the booster from a text that is whole."""
+        """Load the booster from a complete text."""
         return cls.of_text((folder / only_file(manifest, (".txt", ".lgb", ".model"))).read_bytes(), manifest)
 
     @classmethod
@@ -60,7 +60,7 @@ class LightgbmScorer(Scorer):
         Args:
             raw: what `Booster.save_model` writes.
             manifest: the bundle's manifest.
-            classes: the labels in the order of the model's classes; None if nobody says.
+            classes: the labels in the order of the model's classes; None if they are not known.
             best_iteration: how many iterations answer; 0 for all.
         """
         import lightgbm
@@ -90,7 +90,8 @@ class LightgbmScorer(Scorer):
         return self._answers.labels
 
     def doubts(self, batch: pa.RecordBatch) -> str:
-        """An input of which no value is a category of the model, so that all would count as missing."""
+        """An objection to an input none of whose values is a category of the model, so that all would count as
+        missing."""
         for name, categories in self._categories.items():
             values = batch.column(name).drop_null()
             if len(values) and not pc.any(pc.is_in(values, value_set=categories.values)).as_py():
@@ -98,7 +99,7 @@ class LightgbmScorer(Scorer):
         return ""
 
     def unseen(self, batch: pa.RecordBatch) -> Mapping[str, int]:
-        """Values that were no category of pandas in training: the library's answer is as for a null."""
+        """Values that were no pandas category in training, which the library answers like a null."""
         return {name: each.unseen(batch.column(name)) for name, each in self._categories.items()}
 
     def _check_objective(self, classes: int) -> None:
@@ -120,7 +121,7 @@ def _trained_names(features: list[str], manifest: Manifest) -> list[str]:
 
 
 def _categories(model: ModelText, names: Sequence[str], manifest: Manifest) -> dict[str, Categories]:
-    """The categories of each input that was one in pandas."""
+    """The categories of each input that was categorical in pandas."""
     found = categories_by_input(model, manifest, names)
     for name in strings_of(manifest):
         if name not in found:

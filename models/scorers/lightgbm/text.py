@@ -1,4 +1,5 @@
-"""The text of a LightGBM model, read before the library reads it: whole, and with its categories by feature."""
+"""The text of a LightGBM model, read before the library reads it: whether it is complete, and its categories by
+feature."""
 
 import json
 import re
@@ -16,14 +17,14 @@ _RANGE = re.compile(r"\[(\d+):(\d+)\]")
 
 
 class ModelText(NamedTuple):
-    """What the text says.
+    """The content of the text.
 
     Attributes:
         text: the model without the sizes of its trees, as `Booster(model_str=…)` parses it safely.
         header: the lines before the first tree, by key.
         features: the names of the features, and what each was in training (`feature_infos`), in their order.
         categorical: the indexes of the features that splits read as categories.
-        lists: the categories of pandas, of each column that had some, in the order of the columns.
+        lists: the pandas categories of each column that had some, in the order of the columns.
     """
 
     text: str
@@ -34,10 +35,10 @@ class ModelText(NamedTuple):
 
 
 def read_model_text(raw: bytes) -> ModelText:
-    """Read the text, which must be whole.
+    """Read the text, which must be complete.
 
     Raises:
-        WillNotLoad: it is not, or no text of a model.
+        WillNotLoad: it is not complete, or not the text of a model.
     """
     text = _whole(raw)
     lines = text.partition("\n\n")[0].splitlines()
@@ -56,9 +57,9 @@ def read_model_text(raw: bytes) -> ModelText:
 def category_lists(model: ModelText, inputs: Sequence[Input] | None) -> dict[int, Sequence[Any]] | None:
     """The list of each feature that had one, by its index; `inputs` in the order of the features, None if unknown.
 
-    The text has the lists without saying of which features: of those that are categorical, unless training named
-    some without a list itself (`categorical_feature`), or had ordered categories, which count as numbers. None
-    where several readings fit what the text says of the features and what the inputs' types are.
+    The text has the lists without stating their features. They belong to the categorical ones, unless training named
+    some that have no list (`categorical_feature`), or had ordered categories, which count as numbers. None where
+    several assignments fit the features in the text and the types of the inputs.
     """
     if len(model.lists) == len(model.categorical):
         return dict(zip(sorted(model.categorical), model.lists, strict=True))
@@ -75,7 +76,7 @@ def categories_by_input(model: ModelText, manifest: Manifest, names: Sequence[st
     """The categories of each input that has some; `names` are the inputs in the order of the features.
 
     Raises:
-        WillNotLoad: the text does not say which list is of which feature, and `parameters.categories` does not either.
+        WillNotLoad: neither the text nor `parameters.categories` states which list belongs to which feature.
     """
     stated = stated_categories(manifest)
     if stated:
@@ -91,9 +92,10 @@ def categories_by_input(model: ModelText, manifest: Manifest, names: Sequence[st
 
 
 def _assigned(model: ModelText, inputs: Sequence[Input] | None, held: frozenset[int]) -> list[dict[int, Sequence[Any]]]:
-    """Up to two ways to give the lists, in their order, to features that fit and among which are all of `held`."""
+    """Up to two ways to assign the lists, in their order, to features that fit and include all of `held`."""
     features, lists = len(model.features), len(model.lists)
-    # ways[index][number]: in how many ways the features from `index` on can take the lists from `number` on; up to 2.
+    # ways[index][number]: in how many ways the lists from `number` on can be assigned to features from `index` on; up
+    # to 2.
     ways = [[0] * (lists + 1) for _ in range(features + 1)]
     ways[features][lists] = 1
     for index in reversed(range(features)):
@@ -131,11 +133,11 @@ def _lists(text: str) -> Sequence[Sequence[Any]]:
 
 
 def _whole(raw: bytes) -> str:
-    """The model's text without the sizes of its trees, which must be those it has.
+    """The model's text without the sizes of its trees, which must be correct.
 
-    Where it knows the sizes LightGBM parses the trees in an OpenMP region, and an error there ends the
-    process (4.7.0: a file cut off anywhere). Without them it parses one after the other and raises; but then
-    it takes a file that ends early for a smaller model. So the sizes are checked here and kept from it.
+    Where LightGBM knows the sizes it parses the trees in an OpenMP region, and an error there ends the process (4.7.0:
+    a file cut off anywhere). Without sizes it parses one tree after the other and raises; but then it reads a file that
+    ends early as a smaller model. So the sizes are checked here and removed.
     """
     sizes = _SIZES.search(raw)
     if sizes is None or not raw.startswith(b"tree\n"):

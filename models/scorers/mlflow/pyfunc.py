@@ -1,4 +1,4 @@
-"""What only MLflow itself can load: any code behind `predict`, for a job that trusts it."""
+"""Models that only MLflow itself can load: any code behind `predict`, for a job that trusts it."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -22,9 +22,9 @@ _TRIAL_TIME = "1970-01-01T00:00:00Z"
 class PyfuncScorer(Scorer):
     """A pyfunc: a DataFrame with the manifest's names, or tensors, in the signature's types.
 
-    Its answer is one column, the one that `parameters.output` names or that `parameters.column` counts, or one for each
-    class. A value that the signature's
-    type cannot hold without loss is an error of its record; the nearest float counts as no loss.
+    Its answer is one column, the one that `parameters.output` names or whose index is `parameters.column`, or one
+    column for each class. A value that the signature's type cannot hold without loss is an error of its record;
+    rounding to the nearest float counts as no loss.
     """
 
     kind = "mlflow"
@@ -41,7 +41,7 @@ class PyfuncScorer(Scorer):
 
     @classmethod
     def load(cls, folder: Path, manifest: Manifest) -> "PyfuncScorer":
-        """Load the model whose folder it is, and try it: an empty batch would prove nothing of it.
+        """Load the model in this folder, and try it on a row: an empty batch would prove nothing.
 
         Raises:
             WillNotLoad: MLflow refuses a row of the manifest's inputs, the model fails on its own input example, or
@@ -94,18 +94,18 @@ class PyfuncScorer(Scorer):
         try:
             example = self._model.metadata.load_input_example(str(folder))
         except Exception:
-            return  # an example that cannot be read says nothing of the model
+            return  # an example that cannot be read says nothing about the model
         if example is None:
             return
         try:
             self._model.predict(example)
-        except Exception as error:  # it may raise anything, and on this it must not
+        except Exception as error:  # it may raise anything, but must not on its own example
             raise WillNotLoad(f"mlflow: the model fails on its own input example: {one_line(error)}") from error
 
     def _try_row(self, manifest: Manifest) -> None:
-        """Have MLflow check one row of the manifest's inputs, and look at the shape of an answer to it.
+        """Have MLflow check one row of the manifest's inputs, and check the shape of the answer to it.
 
-        The row is made up, so it is no fault of the model if it fails on the values.
+        The values are invented, so the model may fail on them without being at fault.
         """
         from mlflow.exceptions import MlflowException
         from mlflow.models import validate_schema
@@ -128,7 +128,7 @@ class PyfuncScorer(Scorer):
         try:
             answer = self._model.predict(fed)
         except Exception:
-            return  # made-up values prove nothing; golden records do
+            return  # invented values prove nothing; golden records do
         if self._output is not None and not _has_column(answer, self._output):
             raise WillNotLoad(f"mlflow: the answer has no column {self._output!r}; expected: {_columns_of(answer)}")
         found = self._chosen(answer)

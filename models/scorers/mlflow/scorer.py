@@ -1,4 +1,5 @@
-"""MLflow model folders: by a scorer of ours where their flavour is one, as pyfunc where the job trusts pickles."""
+"""MLflow model folders: scored by one of our scorers where it knows the flavour, as pyfunc where the job trusts
+pickles."""
 
 import os
 from collections.abc import Mapping
@@ -15,10 +16,10 @@ from models.scorers.base import Scorer, WillNotLoad, only_file, payload_files
 from models.scorers.lightgbm.estimator import EstimatorText, read_estimator
 from models.scorers.lightgbm.scorer import LightgbmScorer
 
-# MLflow 3 reports its use to its makers; a job's worker does not.
+# MLflow 3 sends usage telemetry to its makers; a job's worker must not.
 _ENVIRONMENT = {"MLFLOW_DISABLE_TELEMETRY": "true"}
-# Flavour → our scorer of its file, and the key of `MLmodel` with the file or folder. These run no code of the
-# bundle; mlflow's own loaders would (a `loader_module`, a `code` folder, pickles).
+# Flavour → our scorer for its file, and the key in `MLmodel` of that file or folder. These run no code from the bundle;
+# MLflow's own loaders would (a `loader_module`, a `code` folder, pickles).
 OURS: Mapping[str, tuple[str, str]] = {
     "onnx": ("onnx", "data"),
     "xgboost": ("xgboost", "data"),
@@ -34,7 +35,7 @@ _ALLOWED = (
 
 
 class _Found(NamedTuple):
-    """The flavour that a scorer of ours reads, and the manifest for that scorer: its kind and its files."""
+    """The flavour that one of our scorers reads, and the manifest for that scorer: its kind and its files."""
 
     flavour: str
     manifest: Manifest
@@ -84,7 +85,7 @@ class MlflowScorer(Scorer):
 
     @classmethod
     def load_trusting_pickles(cls, folder: Path, manifest: Manifest) -> Scorer:
-        """As `load`; what it refuses is loaded as MLflow does."""
+        """As `load`; what that refuses is loaded by MLflow."""
         root, described = _described(folder, manifest)
         found = _ours(described, root, manifest)
         if found is not None and found.pickles and found.flavour == "lightgbm":
@@ -139,7 +140,7 @@ def _described(folder: Path, manifest: Manifest) -> tuple[str, Any]:
 
 
 def _ours(described: Any, root: str, manifest: Manifest) -> _Found | None:
-    """The flavour that is one of ours, with its files; None if the model is something else."""
+    """The flavour that one of our scorers reads, with its files; None if there is none."""
     for flavour, (kind, key) in OURS.items():
         data_path = described.flavors.get(flavour, {}).get(key)
         if isinstance(data_path, str):
@@ -164,7 +165,7 @@ def _delegate(found: _Found, folder: Path, allow_pickle: bool) -> Scorer:
 
 
 def _unpickled_lightgbm(found: _Found, folder: Path) -> Scorer:
-    """An estimator, or a booster, in a pickle, by its booster: so that it gives probabilities, not labels."""
+    """An estimator or booster in a pickle, scored by its booster, so that it gives probabilities, not labels."""
     import mlflow.lightgbm
 
     model = mlflow.lightgbm.load_model(str(folder))

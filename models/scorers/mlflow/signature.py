@@ -1,4 +1,4 @@
-"""The inputs of a pyfunc, cast to the types of its signature: each record as if it came alone."""
+"""The inputs of a pyfunc, cast to the types of its signature: each record as if it were alone."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple, TypeAlias
@@ -32,7 +32,7 @@ _UNSIGNED: Mapping[ColumnKind, str] = {"number": "float64", "integer": "int64", 
 
 
 class SignatureColumn(NamedTuple):
-    """One input as the model reads it. `optional`: a record without it has no such column."""
+    """One input as the model reads it. `optional`: the column is left out for a record without a value."""
 
     entry: Input
     dtype: np.dtype[Any]
@@ -40,12 +40,12 @@ class SignatureColumn(NamedTuple):
 
     @property
     def named(self) -> str:
-        """The type as people say it."""
+        """The type's name for messages."""
         return {"U": "string", "M": "datetime"}.get(self.dtype.kind, str(self.dtype))
 
 
 class Cast(NamedTuple):
-    """A column of n rows: values of its type, the nulls among them, and what the type cannot hold without loss."""
+    """A column of n rows: its values, which of them are null, and which the type cannot hold without loss."""
 
     values: Values
     nulls: Mask
@@ -53,7 +53,7 @@ class Cast(NamedTuple):
 
 
 class SignedInputs:
-    """How batches become what the pyfunc is called with.
+    """How batches become the pyfunc's argument.
 
     `layout` is "frame" (a DataFrame by name), "matrix" (one array of `columns[0].dtype`) or "tensors" (an array for
     each name).
@@ -76,10 +76,10 @@ class SignedInputs:
         return casts, failures
 
     def parts(self, casts: Sequence[Cast], rows: npt.NDArray[np.int64]) -> Iterator[tuple[npt.NDArray[np.int64], Any]]:
-        """The rows, apart by which of their columns a null gives another type, and what the model is called with.
+        """The rows, grouped by which columns get another type through a null, and the model's argument for each group.
 
-        A null among integers or booleans changes the type of a whole column of pandas: so it stands apart, and
-        rows without it are read as they are alone.
+        A null among integers or booleans changes the type of a whole pandas column: so rows with it form a group of
+        their own, and rows without it are read as if they were alone.
         """
         shifting = [cast for cast, column in zip(casts, self.columns, strict=True) if column.dtype.kind in "iub"]
         patterns = np.zeros((len(rows), len(shifting)), np.bool_)
@@ -144,7 +144,8 @@ def _read_tensors(schema: Any, manifest: Manifest) -> tuple[str, list[SignatureC
 
 
 def _check(column: SignatureColumn, signed: bool, layout: str) -> None:
-    """Refuse an input that the signature's type can never be read from, or whose nulls it cannot hold."""
+    """Refuse an input whose type can never be cast to the signature's, or whose nulls the signature's type cannot
+    hold."""
     entry, dtype = column.entry, column.dtype
     reads = _READS.get(dtype.kind, ())
     if layout != "frame" and dtype.kind == "b":
@@ -178,7 +179,7 @@ def _cast(column: pa.Array, dtype: np.dtype[Any]) -> Cast:
 
 
 def _floats(given: Values, dtype: np.dtype[Any]) -> tuple[Values, Mask]:
-    """Floats are the nearest of their type, which must not be infinite; integers must be exact."""
+    """Floats are rounded to the nearest of their type, which must not be infinite; integers must be exact."""
     with np.errstate(over="ignore"):
         values = given.astype(dtype)
     if given.dtype.kind == "f":
@@ -218,7 +219,7 @@ def _times(column: pa.Array, nulls: Mask) -> Cast:
 
 
 def _series(values: Values, nulls: Mask, dtype: np.dtype[Any]) -> Any:
-    """A column of pandas, as it is where the rows come alone."""
+    """A pandas column of the type that it has for each row alone."""
     import pandas as pd
 
     if dtype.kind == "U":

@@ -1,4 +1,4 @@
-"""The labels of a classifier in ONNX, which its graph holds, but its outputs do not name."""
+"""The labels of an ONNX classifier, which its graph holds although its outputs do not name them."""
 
 from collections import deque
 from collections.abc import Iterable, Mapping
@@ -9,7 +9,7 @@ import numpy as np
 
 from models.scorers.remote.messages import Table, made_of
 
-# As much of https://github.com/onnx/onnx/blob/main/onnx/onnx.proto as says where labels are.
+# The part of https://github.com/onnx/onnx/blob/main/onnx/onnx.proto that says where labels are.
 _ONNX: Table = {
     "Tensor": {
         1: "repeated int64 dims",
@@ -31,17 +31,17 @@ _ONNX: Table = {
     "Model": {7: "Graph graph"},
 }
 _LABELS = ("classlabels_strings", "classlabels_int64s", "classlabels_ints")
-# What picks one of several values that stand in its first input.
+# Operators that pick one of the values in their first input.
 _PICKS = ("ArrayFeatureExtractor", "Gather")
 _RAW = {6: "i4", 7: "i8"}
 
 
 def labels_of(path: Path, outputs: Iterable[str]) -> tuple[str, ...] | None:
-    """The labels in the order of their probabilities; None where the graph holds none, so they are positions.
+    """The labels in the order of their probabilities; None where the graph holds none, so that classes are indexes.
 
     Args:
         path: a model in ONNX.
-        outputs: of its outputs those to look behind, from the most telling on.
+        outputs: the outputs to search upstream of, the most informative first.
     """
     graph = made_of("onnx", _ONNX)["Model"].FromString(path.read_bytes()).graph
     values = {tensor.name: tensor for tensor in graph.initializer}
@@ -69,7 +69,7 @@ def _behind(output: str, makers: Mapping[str, Any], values: Mapping[str, Any]) -
         labels = _labels(node, values)
         if labels:
             return labels
-        if node.op_type != "ArgMax":  # whose answer is a position
+        if node.op_type != "ArgMax":  # whose answer is an index
             waiting.extend(node.input)
     return None
 
@@ -84,7 +84,7 @@ def _labels(node: Any, values: Mapping[str, Any]) -> tuple[str, ...] | None:
 
 
 def _texts(tensor: Any) -> tuple[str, ...] | None:
-    """The values of a tensor of texts or integers, as text; None of any other."""
+    """The values of a tensor of texts or integers, as text; None for any other."""
     if tensor.string_data:
         return tuple(text.decode("utf-8") for text in tensor.string_data)
     if tensor.data_type not in _RAW:

@@ -51,7 +51,7 @@ class _Feed:
         elif self.tensor == _BOOLEANS:
             values = column.to_numpy(zero_copy_only=False)
         else:
-            with np.errstate(over="ignore"):  # what the tensor's floats cannot hold is infinity in them
+            with np.errstate(over="ignore"):  # what the tensor's floats cannot hold becomes infinite
                 values = as_floats(column, name).astype(_FLOATS[self.tensor])
         return values
 
@@ -61,11 +61,11 @@ class OnnxScorer(Scorer):
 
     Where the model's inputs have the manifest's names each column is fed by name, as (n,) or (n, 1) in the
     tensor's type (a null as NaN, a null string as ""); else a single input gets one matrix of shape (n,
-    inputs). A batch dimension that is fixed is filled up with copies of the last row, whose answers are
-    dropped. `parameters.output` names the output where there are several that could be meant: for a
-    probability or regression a float tensor or a list of maps from class to probability, for a class the
-    labels or else the most probable. The classes are the labels that the graph holds; where it holds none,
-    `parameters.classes`, or else positions. How numbers and labels are read: `outputs.Reading`.
+    inputs). A fixed batch dimension is filled with copies of the last row, whose answers are dropped.
+    `parameters.output` names the output where there are several that could be meant: for a probability or regression a
+    float tensor or a list of maps from class to probability, for a class the labels or else the most probable. The
+    classes are the labels that the graph holds; where it holds none, `parameters.classes`, or else indexes. How numbers
+    and labels are read: `outputs.Reading`.
     """
 
     kind = "onnx"
@@ -93,7 +93,7 @@ class OnnxScorer(Scorer):
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = options.inter_op_num_threads = 1
         options.use_deterministic_compute = True
-        options.log_severity_level = 4  # what is wrong is raised; without this it is printed too
+        options.log_severity_level = 4  # errors are raised; without this they would be printed too
         path = folder / only_file(manifest, [".onnx"])
         session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
         run_options = onnxruntime.RunOptions()
@@ -119,7 +119,7 @@ class OnnxScorer(Scorer):
         return self._labels
 
     def interrupt(self) -> None:
-        """Ends a run between two of its nodes, an endless loop included."""
+        """Ends a run between two nodes, even in an endless loop."""
         self._run_options.terminate = True
 
     def _run(self, feeds: dict[str, npt.NDArray[Any]]) -> npt.NDArray[np.float64]:
@@ -198,7 +198,7 @@ def _column_feed(entry: Input, tensor: Any) -> _Feed:
 
 
 def _check_type(entry: Input, tensor: Any) -> None:
-    """Refuse what would be cut off without a word, such as fractions in an integer tensor."""
+    """Refuse what would be cut off silently, such as fractions in an integer tensor."""
     allowed = without_loss(entry.type, TENSORS)
     if tensor.type not in allowed:
         listed = wants(", ".join(allowed))

@@ -1,4 +1,4 @@
-"""The Java virtual machine in which PMML4S evaluates: one for each process, on loopback, for this process alone."""
+"""The Java virtual machine in which PMML4S evaluates: one for each process, on loopback, reserved for this process."""
 
 import os
 import shutil
@@ -14,8 +14,8 @@ _starting = threading.Lock()
 def start_machine() -> None:
     """Start the virtual machine of `pypmml` unless it runs.
 
-    A gateway of py4j runs whatever it is told, so it listens on loopback alone and asks each connection for a
-    secret that only this process was given, through a pipe. It ends with this process.
+    A py4j gateway runs any command, so it listens on loopback only and demands of each connection a secret that only
+    this process received, through a pipe. It ends with this process.
 
     Raises:
         UnknownScorer: there is no Java.
@@ -30,7 +30,7 @@ def start_machine() -> None:
 
 
 def _guarded_gateway() -> object:
-    """The gateway as `pypmml` starts it, but with a secret: its own has none and takes no option for one."""
+    """The gateway as `pypmml` starts it, but with a secret, for which `pypmml` has no option."""
     from py4j.java_gateway import GatewayParameters, JavaGateway, launch_gateway
     from pypmml.jvm import Py4jGateway
 

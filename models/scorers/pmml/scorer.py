@@ -27,9 +27,9 @@ class PmmlScorer(Scorer):
     Fields are fed by name, record by record; a null is left out, which is a missing value to the evaluator.
     Output `probability` is the output field with the probability of `output.positive`; `regression` is the
     predicted value; `class` the index of the predicted value among the target's values (or
-    `parameters.classes`), or with `parameters.most_probable` that of the greatest probability. A classifier
-    that declares no such output fields is asked for the evaluator's own. `parameters.output` names another
-    field. What the evaluator does not answer (a missing value it has no rule for, an invalid one) is NaN.
+    `parameters.classes`), or with `parameters.most_probable` that of the greatest probability. For a classifier that
+    declares no such output fields the evaluator's own are used. `parameters.output` names another field. Where the
+    evaluator gives no answer (a missing value without a rule, an invalid value) the score is NaN.
     """
 
     kind = "pmml"
@@ -44,7 +44,7 @@ class PmmlScorer(Scorer):
 
     @classmethod
     def load(cls, folder: Path, manifest: Manifest) -> "PmmlScorer":
-        """Load the document unless it declares a document type, whose entities could name files to read."""
+        """Load the document unless it declares a document type, whose entities could make the parser read files."""
         path = folder / only_file(manifest, [".pmml"])
         _refuse_document_type(path)
         start_machine()
@@ -66,12 +66,12 @@ class PmmlScorer(Scorer):
         return {float(index): label for index, label in enumerate(self._classes)}
 
     def close(self) -> None:
-        """Let the virtual machine have the model's memory back."""
+        """Let the virtual machine free the model's memory."""
         self._model = None
 
 
 def _refuse_document_type(path: Path) -> None:
-    """Also says first, and in a line, where a file is no XML at all."""
+    """Also reports, first and in one line, a file that is not XML at all."""
 
     def refuse(*_: object) -> None:
         raise WillNotLoad("pmml: the file declares a document type; expected: PMML without one")
@@ -95,7 +95,7 @@ def _encoders(model: Any, manifest: Manifest) -> dict[str, Callable[[pa.Array], 
 
 
 def _encoder(entry: Input, field: str) -> Callable[[pa.Array], list[str]]:
-    """A column as members of JSON objects; "" for a null, since the evaluator takes one that is written for 0."""
+    """A column as members of JSON objects; "" for a null, since the evaluator reads an explicit null as 0."""
     allowed = without_loss(entry.type, _TYPES)
     if field not in allowed:
         said = f"input {entry.name!r} is a {entry.type} for a field of {field}; {wants(', '.join(allowed))}"
@@ -117,7 +117,7 @@ def _number(value: float) -> str:
 
 
 def _answer(model: Any, manifest: Manifest) -> Callable[[Mapping[str, Any]], float]:
-    """How the score is read from the output fields of one record, of which the evaluator may leave some out."""
+    """How the score is read from the output fields of one record; the evaluator may leave some out."""
     classes = _classes(model, manifest)
     named, most_probable = manifest.parameters.get("output"), manifest.parameters.get("most_probable", False)
     if named is not None:
@@ -189,7 +189,7 @@ def _probability_field(model: Any, manifest: Manifest, classes: list[str]) -> st
 def _fields(
     model: Any, feature: str, classifies: bool, wanted: Callable[[Any], bool] = lambda field: True
 ) -> list[Any]:
-    """The output fields of a feature; a classifier that declares none of them is asked for the evaluator's own."""
+    """The output fields of a feature; for a classifier that declares none, the evaluator's own."""
     found = _matching(model.outputFields, feature, wanted)
     if not found and classifies:
         model.setSupplementOutput(True)
@@ -202,7 +202,7 @@ def _matching(fields: Iterable[Any], feature: str, wanted: Callable[[Any], bool]
 
 
 def _of_class(field: Any) -> bool:
-    """Not the probability of whichever class was predicted."""
+    """Excludes the probability of whichever class was predicted."""
     return field.value is not None
 
 

@@ -1,4 +1,4 @@
-"""What scorers share that ask a server: addresses, secrets, calls that fail, retries, circuits, tensors.
+"""What scorers that call a server share: addresses, secrets, failing calls, retries, circuits, tensors.
 
 The kinds are in `models.scorers.remote.protocols`; docs/remote-scorers.md describes them for people.
 """

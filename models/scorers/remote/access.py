@@ -1,8 +1,8 @@
-"""What only the operator decides, in the environment: which servers may be asked, and every secret.
+"""What only the operator decides, in the environment: which servers may be called, and every secret.
 
-A manifest is untrusted. It names a server, and that sends events there: so a server is refused unless
-`HALFLIFE_REMOTE_HOSTS` lists it. It names environment variables, never values, and only ones whose name says
-that they are for this: a manifest cannot have AWS keys sent anywhere.
+A manifest is untrusted. The server that it names receives events, so a server is refused unless `HALFLIFE_REMOTE_HOSTS`
+lists it. It names environment variables, never values, and only variables whose name marks them for this purpose: a
+manifest cannot cause AWS keys to be sent anywhere.
 """
 
 import re
@@ -26,7 +26,7 @@ _ENTRY = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class Address:
-    """Where a server is: scheme, host in lower case, port, and what stands before its own paths."""
+    """A server's address: scheme, host in lower case, port, and the prefix of its own paths."""
 
     scheme: str
     host: str
@@ -35,13 +35,13 @@ class Address:
 
     @property
     def server(self) -> str:
-        """Scheme, host and port, by which servers are told apart and named in messages."""
+        """Scheme, host and port, which identify a server and name it in messages."""
         host = f"[{self.host}]" if ":" in self.host else self.host
         return f"{self.scheme}://{host}:{self.port}" if self.port else f"{self.scheme}://{host}{self.path}"
 
 
 class Secret:
-    """A value from the environment. It is not printed and does not pickle."""
+    """A value from the environment, which cannot be printed or pickled."""
 
     __slots__ = ("_value",)
 
@@ -49,7 +49,7 @@ class Secret:
         self._value = value
 
     def reveal(self) -> str:
-        """The value, for the request alone."""
+        """The value, for the request only."""
         return self._value
 
     def __repr__(self) -> str:
@@ -96,7 +96,7 @@ def check_allowed(address: Address, environ: Mapping[str, str]) -> None:
     for any text.
 
     Raises:
-        WillNotLoad: not listed, or the list has an entry that says nothing.
+        WillNotLoad: not listed, or the list has an entry that cannot be read.
     """
     listed = [entry.strip() for entry in environ.get(HOSTS, "").split(",") if entry.strip()]
     if not any(_allows(entry, address) for entry in listed):
@@ -122,7 +122,7 @@ def secret(name: str, key: str, environ: Mapping[str, str]) -> Secret:
     """The value of an environment variable that a manifest names.
 
     Raises:
-        WillNotLoad: the variable is not set here, or holds what no header may hold.
+        WillNotLoad: the variable is not set here, or its value may not stand in a header.
     """
     value = environ.get(name, "")
     if not value:
@@ -133,7 +133,7 @@ def secret(name: str, key: str, environ: Mapping[str, str]) -> Secret:
 
 
 def scrubbed(text: str, secrets: Iterable[Secret]) -> str:
-    """One line of at most 200 characters of what a server said, without the secrets that were sent to it."""
+    """A server's message as one line of at most 200 characters, without the secrets that were sent to the server."""
     for one in secrets:
         value = one.reveal()
         for part in (value, value.split(" ")[-1] or value):  # `Bearer x`, and what a server makes of it: `x`

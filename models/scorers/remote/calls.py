@@ -1,4 +1,4 @@
-"""Calls to one server: within a bound, again after a pause when that can help, not at all while it is down."""
+"""Calls to one server: bounded in number, retried after a pause where that can help, not made while it is down."""
 
 import os
 import random
@@ -24,7 +24,7 @@ Answer = TypeVar("Answer")
 
 @dataclass(frozen=True, slots=True)
 class Pace:
-    """Time and chance, as arguments: seconds that never go back, a pause in seconds, a number in [0, 1)."""
+    """Time and randomness, as arguments: monotonic seconds, a pause in seconds, a number in [0, 1)."""
 
     clock: Callable[[], float] = time.monotonic
     sleep: Callable[[float], None] = time.sleep
@@ -34,13 +34,13 @@ class Pace:
 class Calls:
     """Sends requests to one server. Thread-safe.
 
-    A request is tried again as its failure allows (`CallFailed.attempts`), after a pause that doubles from 0.1
-    to 5 seconds, half of it by chance, or that the server asked for, and never past the deadline. What is
-    given up counts in the circuit: so a short outage is waited out, and a long one is not asked about.
+    A request is retried as its failure allows (`CallFailed.attempts`), never past the deadline, after the pause that
+    the server asked for or one that doubles from 0.1 to 5 seconds, half of it random. A request that is given up counts
+    in the circuit: so a short outage is waited out, and no calls are made during a long one.
 
     Args:
         circuit: of this server.
-        slots: as many requests as may be under way at once, shared by all versions on the server.
+        slots: bounds the requests under way at once, for all versions on the server.
         timeout_s: for one attempt.
         deadline_s: for one request with all its attempts and pauses.
         pace: clock, sleep and randomness.

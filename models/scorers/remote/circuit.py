@@ -1,8 +1,8 @@
 """A circuit: a server that failed several times in a row is left alone for a while, then tried once.
 
 The published breakers do not fit: pybreaker 1.4 holds its lock while it calls, which would send requests one
-after another, circuitbreaker 2.1 lets every thread try at once when it half-opens, and neither takes its
-clock as an argument.
+after another, circuitbreaker 2.1 lets every thread try at once when it half-opens, and neither accepts a clock as an
+argument.
 """
 
 import threading
@@ -18,7 +18,7 @@ class Circuit:
         name: of the server, for the message.
         failures: calls that must fail in a row to open it.
         open_s: seconds for which it stays open.
-        clock: seconds that never go back.
+        clock: monotonic seconds.
     """
 
     def __init__(self, name: str, failures: int, open_s: float, clock: Callable[[], float]) -> None:
@@ -67,7 +67,7 @@ class Circuit:
             self._lock.notify_all()
 
     def failed(self) -> None:
-        """The server did not: open after enough of it, and again at once when this was the try."""
+        """The server did not answer: the circuit opens after enough failures, and again at once if this was the try."""
         with self._lock:
             self._failed += 1
             if self._trying or (self._opened_at is None and self._failed >= self._failures):
@@ -76,7 +76,7 @@ class Circuit:
             self._lock.notify_all()
 
     def abandoned(self) -> None:
-        """The call ended without saying anything of the server."""
+        """The call ended without a result that concerns the server."""
         with self._lock:
             self._trying = False
             self._lock.notify_all()

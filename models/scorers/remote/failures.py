@@ -1,4 +1,4 @@
-"""How a call to a server fails. The class decides what follows; its name is the `error` of a dead letter."""
+"""How a call to a server fails. The class decides what happens next; its name is the `error` of a dead letter."""
 
 from typing import ClassVar
 
@@ -24,10 +24,10 @@ class CallFailed(NotScored):
     """Whether the answer shows that the server works, which closes its circuit."""
 
     passing: ClassVar[bool] = False
-    """Whether the same request may be answered later, so that it is no verdict on the bundle."""
+    """Whether the same request may be answered later, so that the failure is no verdict on the bundle."""
 
     whole: ClassVar[bool] = False
-    """Whether the next request would fail alike, so that the rest of the batch is not sent."""
+    """Whether the next request would fail in the same way, so that the rest of the batch is not sent."""
 
     def __init__(self, detail: str, retry_after_s: float | None = None) -> None:
         super().__init__(detail, retry_after_s)
@@ -48,7 +48,7 @@ class ServerUnavailable(CallFailed):
 
 
 class ServerFailed(CallFailed):
-    """The server broke on this request (500, INTERNAL): its own fault, or that of a record it cannot bear."""
+    """The server failed on this request (500, INTERNAL): its own fault, or that of a record it cannot process."""
 
     attempts = 3
     halves = True
@@ -56,7 +56,7 @@ class ServerFailed(CallFailed):
 
 
 class RecordsRefused(CallFailed):
-    """The server will not have a record of this request: 400, 413, 422, INVALID_ARGUMENT."""
+    """The server rejects a record of this request: 400, 413, 422, INVALID_ARGUMENT."""
 
     alive = True
     halves = True
@@ -71,7 +71,7 @@ class RequestRefused(CallFailed):
 
 
 class AnswerMalformed(CallFailed):
-    """The answer is not what was asked for: shape, count, type, size, or another version's."""
+    """The answer is not the requested one: its shape, count, type or size is wrong, or it is from another version."""
 
     counts = True
 

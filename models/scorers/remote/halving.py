@@ -1,4 +1,4 @@
-"""One request down to the record that the server will not have."""
+"""Bisects a request down to the records that the server rejects."""
 
 from collections.abc import Callable
 
@@ -15,11 +15,11 @@ _MOST_REFUSALS = 64
 
 
 class Halving:
-    """The scores of one request's records, whichever of them the server refuses.
+    """Scores the records of one request, however many of them the server rejects.
 
-    A single bad record in n costs 2·log2(n) more requests. So that a server which refuses everything is not
-    asked 2n times, halving ends after 64 refusals, and after 2·log2(n) + 4 without one score in between; what
-    is open then fails together, with the last refusal.
+    A single bad record in n costs 2·log2(n) more requests. So that a server which rejects everything is not called 2n
+    times, halving ends after 64 rejections, and after 2·log2(n) + 4 rejections without a score in between; the
+    remaining records then fail together, with the last rejection.
 
     Args:
         send: scores a batch; the second argument forbids further attempts. Raises CallFailed.
@@ -63,7 +63,7 @@ class Halving:
         except CallFailed as failure:
             self._refusals += 1
             if not failure.halves:
-                # The server went away meanwhile: nothing more is sent.
+                # The server became unreachable meanwhile: nothing more is sent.
                 self._refusals = _MOST_REFUSALS
                 self._budget = 0
             elif batch.num_rows > 1:

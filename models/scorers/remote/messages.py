@@ -2,7 +2,7 @@
 
 The published classes do not fit a worker: `tensorflow-serving-api` imports TensorFlow (5 s), and both
 register their files in the one pool of the process, where they collide with TensorFlow's or a server's own.
-These live in a pool of their own and say the same on the wire; tests hold them to the published classes.
+These live in a pool of their own and have the same wire format; tests compare them with the published classes.
 """
 
 from collections.abc import Mapping
@@ -98,7 +98,7 @@ def messages(protocol: str) -> Mapping[str, Any]:
 
 
 def made_of(name: str, table: Table) -> Mapping[str, Any]:
-    """The message classes of a table by name, in a pool of their own; fields not in the table are read over."""
+    """The message classes of a table by name, in a pool of their own; fields not in the table are skipped."""
     from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
 
     package = f"halflife.{name}"

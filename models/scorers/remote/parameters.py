@@ -60,7 +60,7 @@ def parse_parameters(
     Args:
         manifest: of a remote kind.
         schemes: of URLs that the kind knows.
-        keys: what the kind takes besides `SHARED`.
+        keys: what the kind accepts besides `SHARED`.
         required: which of them must be there.
 
     Raises:
@@ -71,7 +71,7 @@ def parse_parameters(
         validate(document, "remote")
     except SpecError as error:
         path = f"parameters.{error.path}" if error.path else "parameters"
-        # Somebody may have put a secret where the name of its variable belongs.
+        # A user may have written a secret where the name of its variable belongs.
         shown = Absent("no such name") if error.path.startswith(("headers.", "tls.")) else error.value
         raise InvalidManifest(path, shown, error.allowed) from None
     for key in sorted(document.keys() - SHARED - set(keys)):

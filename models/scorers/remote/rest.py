@@ -34,14 +34,14 @@ def failure_of(status: int) -> type[CallFailed]:
 
 
 class RestClient:
-    """JSON to and from one server. Thread-safe; keeps its connections.
+    """JSON requests to one server. Thread-safe; keeps its connections.
 
     Proxies and credentials that the environment names for other programs (`HTTPS_PROXY`, `.netrc`) are not
     used, and a redirect is a refusal: requests go to the allowed server and nowhere else.
 
     Args:
         parameters: address, headers, tls, timeouts and sizes.
-        clock: seconds that never go back, for the end of an attempt while an answer trickles in.
+        clock: monotonic seconds, for the end of an attempt while an answer trickles in.
 
     Raises:
         WillNotLoad: a secret is not in the environment, or a certificate cannot be read.
@@ -83,7 +83,7 @@ class RestClient:
             raise AnswerMalformed(f"{method} {path}: the answer is no JSON: {shown[:60]!r}") from None
 
     def ping(self, path: str, timeout_s: float) -> None:
-        """GET what matters by its status alone; raises CallFailed unless it is 200."""
+        """GET a path of which only the status matters; raises CallFailed unless it is 200."""
         self._good("GET", path, None, timeout_s)
 
     def _good(self, method: str, path: str, body: bytes | None, timeout_s: float) -> bytes:
@@ -122,7 +122,7 @@ class RestClient:
         except urllib3.exceptions.HTTPError as error:
             raise _not_reached(error, f"{method} {path}") from None
         except CallFailed:
-            answer.close()  # what it still sends must not be taken for the next answer
+            answer.close()  # the rest of this answer must not be read as the next one
             raise
         finally:
             answer.release_conn()
@@ -148,7 +148,7 @@ class RestClient:
 def _not_reached(error: Exception, request: str) -> CallFailed:
     import urllib3
 
-    # Only what kind of failure it is: the text of these errors repeats addresses and, for some, headers.
+    # Only the kind of failure: the text of these errors repeats addresses and, for some, headers.
     said = in_words(type(error).__name__)
     inner = error.__cause__ or error.__context__
     if inner is not None and not isinstance(inner, urllib3.exceptions.HTTPError):
@@ -160,7 +160,7 @@ def _not_reached(error: Exception, request: str) -> CallFailed:
 
 
 def _kind(error: BaseException) -> str:
-    """What the system says of a failure, else its class in words; neither names an address or a file."""
+    """The system's text for a failure, else its class in words; neither names an address or a file."""
     said = error.strerror if isinstance(error, OSError) else None
     return reason(said or "") or in_words(type(error).__name__)
 

@@ -33,7 +33,7 @@ _BY_CODE: Mapping[str, type[CallFailed]] = {
     "CANCELLED": ServerFailed,
 }
 
-# gRPC has no code of its own for a certificate that does not verify; waiting does not mend it.
+# gRPC has no code of its own for a certificate that does not verify; waiting does not help.
 _BAD_CERTIFICATE = "CERTIFICATE_VERIFY_FAILED"
 
 
@@ -60,7 +60,7 @@ class RpcClient:
             ("grpc.enable_retries", 0),
             ("grpc.enable_http_proxy", 0),
             ("grpc.max_receive_message_length", parameters.max_answer_bytes),
-            ("grpc.min_reconnect_backoff_ms", connect_ms),  # the time gRPC gives a connection to come up
+            ("grpc.min_reconnect_backoff_ms", connect_ms),  # the time gRPC allows for a connection to be established
             ("grpc.initial_reconnect_backoff_ms", min(connect_ms, 200)),
             ("grpc.max_reconnect_backoff_ms", 2000),
         ]

@@ -1,4 +1,4 @@
-"""A scorer whose model a server holds: a batch goes out as requests, and every record gets a score or a reason."""
+"""A scorer whose model a server holds: a batch is sent as requests, and every record gets a score or a reason."""
 
 import math
 import os
@@ -28,7 +28,7 @@ class ModelService(Protocol):
     """One protocol to one model of one server; a call is one attempt. Thread-safe."""
 
     def check(self, timeout_s: float) -> None:
-        """Ask whether the model is there and of the wanted version; raises CallFailed."""
+        """Check that the server has the model in the wanted version; raises CallFailed."""
 
     def predict(self, batch: pa.RecordBatch, timeout_s: float) -> Scores:
         """The scores of n > 0 records, shape (n,), NaN where there is none; raises CallFailed."""
@@ -38,7 +38,7 @@ class ModelService(Protocol):
 
 
 class RemoteScorer(Scorer, ABC):
-    """Shared by the kinds, each of which says which URLs and keys it takes and how it talks to the server."""
+    """Shared by the kinds, each of which defines which URLs and keys it accepts and how it calls the server."""
 
     schemes: ClassVar[tuple[str, ...]]
     keys: ClassVar[frozenset[str]]
@@ -71,13 +71,13 @@ class RemoteScorer(Scorer, ABC):
         Raises:
             InvalidManifest: the parameters say something that is not allowed.
             WillNotLoad: the server may not be asked, or a secret is not in the environment.
-            NotReady: the server does not answer, or has not the model: asking again later may help.
+            NotReady: the server does not answer, or does not have the model: asking again later may help.
         """
         return cls.load_paced(manifest, Pace())
 
     @classmethod
     def load_paced(cls, manifest: Manifest, pace: Pace) -> "RemoteScorer":
-        """As `load`, with the clock, the pauses and the chance given."""
+        """As `load`, with the given clock, pauses and randomness."""
         parameters = parse_parameters(manifest, cls.schemes, cls.keys, cls.required)
         try:
             check_allowed(parameters.address, os.environ)
@@ -107,8 +107,8 @@ class RemoteScorer(Scorer, ABC):
         """Score by requests of at most `max_rows` records, `concurrency` of them at once.
 
         Raises:
-            PartlyScored: a record has no score; names each with error and detail. It is not to be bisected:
-                that was done where it helps.
+            PartlyScored: a record has no score; names each with error and detail. It must not be bisected: that was
+                done where it helps.
         """
         if batch.num_rows == 0:
             return np.empty(0, dtype=np.float64)
@@ -148,7 +148,7 @@ class RemoteScorer(Scorer, ABC):
 
 
 class _Stop:
-    """Set by the first request of a batch that says that the others would fail alike."""
+    """Set by the first request of a batch whose failure means that the others would fail in the same way."""
 
     def __init__(self) -> None:
         self.failure: CallFailed | None = None

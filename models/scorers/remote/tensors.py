@@ -1,4 +1,5 @@
-"""Columns to the tensors a server reads, and a server's tensor to scores. Nothing of an answer is trusted."""
+"""Converts columns to the tensors that a server reads, and a server's tensor to scores. No part of an answer is
+trusted."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -46,10 +47,10 @@ class Feed:
     Args:
         manifest: whose inputs are fed.
         parameters: `feed`, `input`, `rank` and `datatypes`.
-        declared: what the server says of its inputs, datatype by name; may be empty.
+        declared: the server's own datatypes of its inputs by name; may be empty.
 
     Raises:
-        WillNotLoad: the server's signature does not have an input, or its datatype would cut values off without a word.
+        WillNotLoad: the server's signature does not have an input, or its datatype would cut values off silently.
     """
 
     def __init__(self, manifest: Manifest, parameters: Parameters, declared: Mapping[str, str]) -> None:
@@ -79,7 +80,7 @@ class Feed:
         """
         if self._matrix is not None:
             datatype = self._datatypes[self._matrix]
-            with np.errstate(over="ignore"):  # what float32 cannot hold is infinity, as in TensorFlow
+            with np.errstate(over="ignore"):  # what float32 cannot hold becomes infinite, as in TensorFlow
                 return [Tensor(self._matrix, datatype, as_matrix(batch).astype(NUMPY_TYPES[datatype]))]
         return [self._column(name, batch.column(name)) for name in batch.schema.names]
 
@@ -149,8 +150,8 @@ def scores_of(
     """One score per row, float64 of shape (rows,), from an answer of shape (rows,) or (rows, k).
 
     Of several values per row `column` is taken, or for a probability the one at `positive_index`; without them the
-    second of two for a probability and the position of the greatest for a class. One value is the probability
-    of the second of two classes, and so for a class the likelier one, unless it is whole: a label.
+    second of two for a probability and the index of the greatest for a class. One value is the probability of the
+    second of two classes; for a class it gives the likelier of the two, unless it is a whole number, which is a label.
 
     Raises:
         AnswerMalformed: any other shape, or no numbers.
@@ -206,7 +207,7 @@ def _listed(names: Sequence[str] | Mapping[str, Any]) -> str:
 
 
 def _is_number(value: object) -> bool:
-    # A list here is a ragged row, which numpy refuses with its own words.
+    # A list here is a ragged row, which numpy refuses with its own message.
     return value is None or isinstance(value, (bool, int, float, list))
 
 

@@ -1,6 +1,6 @@
-"""What stood for a null text where an estimator was fitted: None and NaN are two values to scikit-learn.
+"""How null texts were represented when an estimator was fitted: None and NaN are two values to scikit-learn.
 
-An encoder that learned None as a category answers for NaN as for a category that it never saw.
+An encoder that learned None as a category treats NaN as a category that it never saw.
 """
 
 from collections.abc import Iterator
@@ -13,7 +13,8 @@ from models.scorers.sklearn.skops_files import objects_in
 
 
 def fitted_on_none(estimator: Any) -> bool:
-    """Whether a null text is None to the estimator; False where it is NaN, or where nothing in it tells them apart.
+    """Whether a null text is None to the estimator; False where it is NaN, or where the estimator does not distinguish
+    them.
 
     Raises:
         WillNotLoad: one part of it was fitted on None and another on NaN.

@@ -1,4 +1,5 @@
-"""The rows of a batch as scikit-learn reads each of them alone: a neighbour's null changes no type of a column."""
+"""The rows of a batch as scikit-learn reads each of them alone, so that a neighbour's null does not change a column's
+type."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -17,8 +18,8 @@ Indexes = npt.NDArray[np.int64]
 def alike(batch: pa.RecordBatch) -> list[Indexes]:
     """The indexes of the rows that have nulls in the same integers and booleans; n rows in one or more groups.
 
-    NumPy and pandas have no null in these: a column with one becomes floats for all of its rows. Rows of nulls alone
-    stand apart: IterativeImputer answers otherwise for a batch of them than for one among others.
+    NumPy and pandas have no null in these: a column with one becomes floats for all of its rows. Rows with nothing but
+    nulls form a group: IterativeImputer answers differently for a batch of them than for one among others.
     """
     nulls = [
         column.is_null().to_numpy(zero_copy_only=False)

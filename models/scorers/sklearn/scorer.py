@@ -1,4 +1,4 @@
-"""scikit-learn estimators, stored by skops; pickles only for a job that trusts them."""
+"""scikit-learn estimators stored by skops; pickles only for a job that trusts them."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -23,7 +23,7 @@ _METHODS: Mapping[OutputKind, tuple[str, ...]] = {
     "class": ("predict",),
     "regression": ("predict", "score_samples", "decision_function"),
 }
-"""What an estimator may be asked for each output; the first is the default of `parameters.method`."""
+"""The methods that each output may use; the first is the default of `parameters.method`."""
 
 
 class SklearnScorer(Scorer):
@@ -33,7 +33,7 @@ class SklearnScorer(Scorer):
     else a matrix in the manifest's order, of int64 where all inputs are integers, else of float64. Output
     `probability` is `predict_proba` of the positive class (the second of two where `output.positive` is null);
     `regression` is `predict`, or the `parameters.method` score_samples or decision_function; `class` is
-    `predict`, for labels that are no numbers as the position in `classes_`. Of an estimator that answers with
+    `predict`; labels that are no numbers become their index in `classes_`. Of an estimator that answers with
     several columns `parameters.column` is the index of one.
     """
 
@@ -104,7 +104,7 @@ class SklearnScorer(Scorer):
     def _chosen(self, answer: Any) -> npt.NDArray[Any]:
         """One value for each row."""
         if self._kind == "probability":
-            # A classifier of several outputs answers with a list: probabilities for each of them.
+            # A classifier with several outputs answers with a list: probabilities for each output.
             table = answer[self._column or 0] if isinstance(answer, list) else answer
             return np.asarray(table)[:, self._positive]
         values = np.asarray(answer)
@@ -136,15 +136,15 @@ class SklearnScorer(Scorer):
         return classes.index(positive)
 
     def _check_columns(self, inputs: Sequence[Input]) -> None:
-        """Refuse an estimator of several columns of which none is chosen, or one that there is not.
+        """Refuse an estimator of several columns of which none is chosen, or one that does not exist.
 
-        Seen on an ordinary row; an estimator that does not read one is held to its answers while it serves.
+        Tested on an ordinary row; where the estimator cannot read that row, its answers are checked while it serves.
         """
         row = ordinary_row(inputs)
         fields = pa.schema([pa.field(each.name, ARROW_TYPES[each.type]) for each in inputs])
         try:
             answer = self._answer(pa.RecordBatch.from_pylist([row], fields))
-        except Exception:  # an unknown category, say: nothing is known
+        except Exception:  # for example an unknown category: the width stays unknown
             return
         columns = np.asarray(answer).shape[1:] if not isinstance(answer, list) else ()
         several = self._kind != "probability" and columns not in ((), (1,))

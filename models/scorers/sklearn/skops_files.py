@@ -1,4 +1,5 @@
-"""A skops file opened by an allow list of ours: types by the way they are made, then parameters of what was made."""
+"""Opens a skops file under an allow list of this project: of types, by the way they are made, then of their
+parameters."""
 
 import json
 import zipfile
@@ -14,7 +15,7 @@ from models.scorers.sklearn.skops_types import ALLOWED
 from schemas.expectations import wants
 
 _SCHEMA = "schema.json"
-# Protocol 0 wrote the names of functions and generators where no audit sees them.
+# Protocol 0 stored the names of functions and generators where no audit sees them.
 _HIDDEN_IN_0 = ("FunctionNode", "RandomGeneratorNode")
 _METHODS = frozenset(
     {"auto", "decision_function", "predict", "predict_log_proba", "predict_proba", "score_samples", "transform"}
@@ -35,7 +36,7 @@ def load_skops(path: Path) -> Any:
         schema = json.loads(archive.read(_SCHEMA))
     refused = sorted(set(refused_types(schema)))
     untrusted = [] if refused else skops.io.get_untrusted_types(file=path)
-    # What skops asks for beside the names of the schema is made of texts, such as a generator's bit generator.
+    # Names that skops reports beside those of the schema are composed of texts, such as a generator's bit generator.
     refused += [name for name in untrusted if not _is_known(name)]
     if refused:
         raise WillNotLoad(f"sklearn: untrusted types {_listed(refused)}; expected: scikit-learn's own estimators and "
@@ -48,7 +49,7 @@ def load_skops(path: Path) -> Any:
 
 
 def refused_types(schema: Mapping[str, Any]) -> Iterator[str]:
-    """Every type, function and way of making one in a skops schema that is not allowed, in words."""
+    """Every type, function and loader in a skops schema that is not allowed, as text."""
     protocol = schema.get("protocol")
     waiting: list[Any] = [schema]
     while waiting:
@@ -80,7 +81,7 @@ def _is_ufunc(name: str) -> bool:
 
 
 def refused_parameters(found: Any) -> Iterator[str]:
-    """What in a loaded object could read a file, call what it is given or stand in a method's place, in words."""
+    """What in a loaded object could read a file, call one of its arguments or replace a method, as text."""
     for each in objects_in(found):
         yield from _wrong_in(each)
 
@@ -99,7 +100,7 @@ def objects_in(found: Any) -> Iterator[Any]:
 
 
 def _parts_of(each: Any) -> Iterator[Any]:
-    """What an object holds; of arrays of numbers and texts nothing is asked."""
+    """What an object holds; arrays of numbers and texts are not searched."""
     if isinstance(each, dict):
         yield from each.keys()
         yield from each.values()
@@ -154,7 +155,7 @@ _RULES: Mapping[str, Callable[[Any], bool]] = {
     "tokenizer": _is_text,
     **dict.fromkeys(("response_method", "_response_method", "stack_method", "stack_method_"), _methods),
 }
-"""By the parameter's name, whatever estimator has it: those that name files, folders, functions and methods."""
+"""Parameters that name files, folders, functions or methods; by their name, for every estimator."""
 _METHOD_NAMES = ", ".join(sorted(_METHODS))
 _PHRASES: Mapping[str, str] = {
     "input": "'content'; a file that the text names is not read",

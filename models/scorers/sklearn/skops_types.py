@@ -1,4 +1,5 @@
-"""What a skops file may hold, by module: a list of ours, as skops trusts more by default than is harmless.
+"""What a skops file may hold, by module: a list of this project, since skops' default list also trusts types that can
+do harm.
 
 None of these, with the parameters that `models.scorers.sklearn.skops_files` allows, reads or writes a file, imports
 by a name in the data, or runs code that it is given. Not here: estimators that answer nothing for a new record
@@ -243,4 +244,5 @@ ALLOWED: Mapping[str, frozenset[str]] = {
     | _names({"numpy": _KINDS})
     | {f"builtins.{name}" for name in ("bool", "float", "int", "object", "str")},
 }
-"""Names by the loader that skops makes them with: what may be data is not thereby a function that is called."""
+"""Names by the skops loader that creates them: a name allowed as data is not thereby allowed as a function that is
+called."""

@@ -1,9 +1,9 @@
-"""What a SavedModel may do, read off the file that TensorFlow will load, before it is loaded.
+"""What a SavedModel may do, read from the very file that TensorFlow will load, before it is loaded.
 
 TensorFlow runs functions of a graph not only to score: creators and initialisers of tables run while it loads. So every
-operation of the graph and of all its functions must be allowed, whoever calls it. Two exceptions are proven: the
-functions by which TensorFlow would save the model again, which nothing calls, and tables that are read from the
-bundle's own assets.
+operation of the graph and of all its functions must be allowed, whatever calls it. There are two exceptions, both
+verified: the functions by which TensorFlow would save the model again, which nothing calls, and tables that are read
+from the bundle's own assets.
 """
 
 from collections import Counter
@@ -54,7 +54,7 @@ def check_graph(folder: Path, path: Path, manifest: Manifest) -> None:
     model = saved_model_pb2.SavedModel.FromString(path.read_bytes())
     if not model.meta_graphs:
         raise WillNotLoad("tensorflow: no graph in the SavedModel; expected: exactly one")
-    # TensorFlow loads any other as it did in its first version: it runs the graph's own nodes and its saver.
+    # TensorFlow loads any other graph as version 1 did: it runs the graph's own nodes and its saver.
     second = len(model.meta_graphs) == 1 and model.meta_graphs[0].HasField("object_graph_def")
     assets = PurePosixPath(path.relative_to(folder).parent.as_posix()) / "assets"
     for each in model.meta_graphs:
@@ -76,15 +76,16 @@ class _Graph:
         self._objects_in_bytes = graph.object_graph_def.SerializeToString()
 
     def _named_by(self, function: Any) -> Iterator[str]:
-        """Every function that a function names, as what it calls or in any of its texts."""
+        """Every function that a function names, as a call or in any of its texts."""
         for node in function.node_def:
             yield from (name for name in (node.op, *_texts(node.attr)) if name in self.names)
         yield from (name for name in _texts(function.attr) if name in self.names)
 
     def runs(self, function: Any) -> bool:
-        """Whether anything may run a function: all but those that nothing names save the graph's own nodes."""
+        """Whether anything may run a function: false only for functions that nothing but the graph's own nodes
+        names."""
         name = function.signature.name
-        # Of functions that say they are implementations of one thing, TensorFlow may run another than is called.
+        # Of functions declared as implementations of the same thing, TensorFlow may run another one than is called.
         implements = any("implements" in attribute for attribute in function.attr)
         return not self.second or implements or self.called[name] > 0 or name.encode() in self._objects_in_bytes
 
@@ -114,7 +115,7 @@ def _check(graph: _Graph, assets: PurePosixPath, manifest: Manifest) -> None:
 
 
 def _check_functions(graph: _Graph) -> None:
-    """A function must not be two, nor hide behind the name of an operation."""
+    """A function must not be defined twice, nor have the name of an operation."""
     from tensorflow.python.framework import op_def_registry
 
     for name, times in graph.names.items():
@@ -130,7 +131,8 @@ def _allowed(node: Any, graph: _Graph, runs: bool) -> bool:
 
 
 def _check_table(graph: _Graph, function: Any, node: Any, assets: PurePosixPath, manifest: Manifest) -> None:
-    """A table is read from a file of the bundle's assets: one whose path TensorFlow itself gives to the function."""
+    """Whether a table is read from a file of the bundle's assets, whose path TensorFlow itself passes to the
+    function."""
     name = function.signature.name
     bound = graph.second and not graph.called[name] and name in graph.concrete
     asset = _captured_asset(graph, function, node) if bound else None
@@ -142,7 +144,7 @@ def _check_table(graph: _Graph, function: Any, node: Any, assets: PurePosixPath,
 
 
 def _captured_asset(graph: _Graph, function: Any, node: Any) -> str | None:
-    """The asset whose path is the node's second input, if that is an argument that the loader binds to one."""
+    """The asset whose path is the node's second input, if that is an argument that the loader binds to an asset."""
     arguments = [argument.name for argument in function.signature.input_arg]
     bound = graph.concrete[function.signature.name].bound_inputs
     given = node.input[1] if len(node.input) > 1 else ""

@@ -1,8 +1,8 @@
-"""The operations of TensorFlow that a graph may hold: those that reckon with tensors in memory.
+"""The operations of TensorFlow that a graph may hold: those that compute with tensors in memory.
 
-A graph is a program. What is not listed is refused, so an operation that a later TensorFlow brings is refused until
-somebody has looked at it: files, sockets, other processes, Python, printing, datasets, queues and whatever can end the
-process are not here. The lists are those of TensorFlow 2.21, by what they are for.
+A graph is a program. What is not listed is refused, so an operation of a later TensorFlow is refused until it has been
+reviewed: files, sockets, other processes, Python, printing, datasets, queues and whatever can end the process are not
+here. The lists are those of TensorFlow 2.21, by purpose.
 """
 
 _LISTS = (
@@ -118,7 +118,7 @@ _LISTS = (
     SparseSparseMaximum SparseSparseMinimum SparseSplit SparseTensorDenseAdd SparseTensorDenseMatMul
     SparseTensorToCSRSparseMatrix SparseToDense SparseToSparseSetOperation
     """,
-    # Lists and maps of tensors, and how they are put together.
+    # Lists and maps of tensors, and how they are combined.
     """
     DynamicPartition DynamicStitch EmptyTensorList EmptyTensorMap OptionalFromValue OptionalGetValue
     OptionalHasValue OptionalNone ParallelDynamicStitch TensorArrayCloseV3 TensorArrayConcatV3 TensorArrayGatherV3
@@ -145,7 +145,7 @@ _LISTS = (
     ResourceScatterNdMin ResourceScatterNdSub ResourceScatterNdUpdate ResourceScatterSub ResourceScatterUpdate
     VarHandleOp VarIsInitializedOp VariableShape
     """,
-    # Chance, and steps of training that a model may hold beside its scoring.
+    # Randomness, and training steps that a model may hold beside its scoring.
     """
     Multinomial NonDeterministicInts ParameterizedTruncatedNormal RandomGamma RandomGammaGrad RandomIndexShuffle
     RandomPoisson RandomPoissonV2 RandomShuffle RandomStandardNormal RandomUniform RandomUniformInt

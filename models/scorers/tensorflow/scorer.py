@@ -20,7 +20,7 @@ SIGNATURE = "serving_default"
 
 
 class TensorflowScorer(Scorer):
-    """A SavedModel folder anywhere in the bundle, if its graph only reckons in memory.
+    """A SavedModel folder anywhere in the bundle, if its graph only computes in memory.
 
     The signature is `serving_default`, the only one, or the one that `parameters.signature` names. Where its
     inputs have the manifest's names each column is fed by name, as (n,) or (n, 1) in the signature's type
@@ -34,7 +34,7 @@ class TensorflowScorer(Scorer):
     def __init__(self, model: Any, manifest: Manifest, to_tensor: Callable[[Any, Any], Any]) -> None:
         given = settings(manifest, "signature", "output", "classes", "column")
         signature = model.signatures[chosen_signature(model.signatures, given.get("signature"))]
-        self._model = model  # its variables live as long as it is held
+        self._model = model  # its variables live as long as this reference
         self._signature = signature
         self._to_tensor = to_tensor
         self._specs: Mapping[str, Any] = signature.structured_input_signature[1]
@@ -79,7 +79,7 @@ class TensorflowScorer(Scorer):
         if spec.shape.rank == 2 and values.ndim == 1:
             values = values[:, np.newaxis]
         if values.dtype != object:
-            with np.errstate(over="ignore"):  # what float32 cannot hold is infinity, as in TensorFlow
+            with np.errstate(over="ignore"):  # what float32 cannot hold becomes infinite, as in TensorFlow
                 values = values.astype(spec.dtype.as_numpy_dtype)
         return self._to_tensor(values, spec.dtype)
 
@@ -106,7 +106,7 @@ def _column(column: pa.Array, name: str, spec: Any) -> npt.NDArray[Any]:
     elif spec.dtype.is_integer:
         values = column.cast(pa.from_numpy_dtype(spec.dtype.as_numpy_dtype)).to_numpy(zero_copy_only=False)
     else:
-        # Always by way of doubles: a null among the neighbours must not change how an integer is rounded.
+        # Always by way of doubles: a null in a neighbouring row must not change how an integer is rounded.
         values = as_floats(column, name)
     return values
 
@@ -130,7 +130,7 @@ def _matrix_input(specs: Mapping[str, Any], manifest: Manifest) -> str | None:
 
 
 def kind_of_tensor(dtype: Any) -> ColumnKind | None:
-    """The kind of column that a TensorFlow type is of; None for what no column can be."""
+    """The column kind of a TensorFlow type; None for a type that no column can have."""
     kinds: tuple[tuple[bool, ColumnKind], ...] = (
         (dtype.is_floating, "number"),
         (dtype.is_bool, "boolean"),
@@ -141,7 +141,7 @@ def kind_of_tensor(dtype: Any) -> ColumnKind | None:
 
 
 def _check_type(entry: Input, spec: Any) -> None:
-    """Refuse what would be cut off without a word, such as fractions in an integer tensor."""
+    """Refuse what would be cut off silently, such as fractions in an integer tensor."""
     kind = spec.dtype
     if kind_of_tensor(kind) not in WRITTEN_AS[entry.type]:
         raise WillNotLoad(f"tensorflow: input {entry.name!r} is a {entry.type}; its tensor takes {kind.name}")
@@ -161,7 +161,7 @@ def _width(spec: Any) -> int | None:
     """How many values an output has for each row; None where the graph leaves it open.
 
     Raises:
-        WillNotLoad: it has not one row for each record, or more than a row of numbers.
+        WillNotLoad: it does not have one row for each record, or has more than a row of numbers.
     """
     if spec.shape.rank not in (None, 1, 2):
         raise WillNotLoad(f"tensorflow: an output of shape {spec.shape}; expected: (n,) or (n, columns)")

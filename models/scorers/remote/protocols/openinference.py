@@ -57,7 +57,8 @@ class OpenInferenceScorer(RemoteScorer):
     `url` with http or https speaks REST, with grpc or grpcs GRPCInferenceService. The server's metadata gives
     the datatypes of the inputs where it has them; `datatypes` overrules it, and the usual ones are as for
     `tfserving`. Feed `matrix` sends one tensor (`input`, or the only one the server names), feed `named` one
-    per column. Without `version` the first version the server names is kept to: another one's answer is refused.
+    per column. Without `version` the first version that the server names is pinned: the answer of another one is
+    refused.
     """
 
     kind = "openinference"
@@ -132,7 +133,7 @@ class _Rest:
         )
 
     def check_ready(self, timeout_s: float) -> None:
-        """By the status alone: what else the answer holds differs from server to server."""
+        """By the status alone: the rest of the answer differs from server to server."""
         self._client.ping(f"{self._path}/ready", timeout_s)
 
     def infer(self, tensors: list[Tensor], timeout_s: float) -> tuple[str, str, dict[str, npt.NDArray[Any]]]:

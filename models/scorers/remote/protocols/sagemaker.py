@@ -55,7 +55,7 @@ class SagemakerScorer(RemoteScorer):
 
     @classmethod
     def connect(cls, manifest: Manifest, parameters: Parameters) -> ModelService:
-        """A client of its own, which is safe for threads; nothing is asked yet."""
+        """Makes a client of its own, which is thread-safe; no call is made yet."""
         strings = [entry.name for entry in manifest.inputs if entry.type == "string"]
         if strings:
             allowed = f"numbers, integers and booleans; {', '.join(strings)} are strings"
@@ -78,7 +78,7 @@ class _Endpoint:
             connect_timeout=parameters.connect_timeout_s,
             read_timeout=parameters.timeout_s,
             max_pool_connections=max(parameters.concurrency, 10),
-            retries={"total_max_attempts": 1},  # tried again here, with the circuit and the deadline
+            retries={"total_max_attempts": 1},  # retried here, with the circuit and the deadline
         )
         try:
             session = boto3.session.Session()
@@ -96,7 +96,7 @@ class _Endpoint:
             self._request["TargetModel"] = parameters.target_model
 
     def check(self, timeout_s: float) -> None:
-        """Nothing: the runtime API has no question but the prediction; golden records ask that."""
+        """Does nothing: the runtime API can only predict, which golden records do."""
 
     def predict(self, batch: pa.RecordBatch, timeout_s: float) -> Scores:
         values = _values(batch)
@@ -144,7 +144,7 @@ class _Endpoint:
 
 
 def _values(batch: pa.RecordBatch) -> list[tuple[Any, ...]]:
-    """The records' numbers: whole ones as they are, which a float would round beyond 2^53; None for a null."""
+    """The records' numbers: whole numbers unchanged, since a float would round them beyond 2^53; None for a null."""
     columns = [
         (column if pa.types.is_integer(column.type) else column.cast(pa.float64())).to_pylist()
         for column in batch.columns
@@ -181,7 +181,7 @@ def _failure(response: Mapping[str, Any]) -> CallFailed:
     said = scrubbed(f"{code}: {error.get('Message', '')}", ())
     if code == "ModelError":  # the container's own answer
         return failure_of(int(response.get("OriginalStatusCode") or 500))(said)
-    # A ValidationError is of the request: no such endpoint or variant.
+    # A ValidationError concerns the request: no such endpoint or variant.
     usual = RequestRefused if code == "ValidationError" else failure_of(int(status or 500))
     return _BY_CODE.get(code, usual)(said)
 

@@ -18,7 +18,7 @@ from models.scorers.remote.rpc import RpcClient
 from models.scorers.remote.scorer import ModelService, RemoteScorer
 from models.scorers.remote.tensors import Feed, Tensor, array_of, only, scores_of
 
-# tensorflow.DataType by our names, and the field of TensorProto that holds values of each.
+# tensorflow.DataType by the names used here, and the field of TensorProto that holds the values of each.
 _DTYPES = {"FP32": 1, "FP64": 2, "INT32": 3, "BYTES": 7, "INT64": 9, "BOOL": 10}
 _FIELDS = {1: "float_val", 2: "double_val", 3: "int_val", 9: "int64_val", 10: "bool_val"}
 _NUMPY = {1: "<f4", 2: "<f8", 3: "<i4", 9: "<i8", 10: "?"}
