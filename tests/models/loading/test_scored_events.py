@@ -124,7 +124,7 @@ def test_stream_without_any_model_fails_its_bundle_until_the_store_answers(tmp_p
     job = job_on(store)
     scoring = _ScoreFn(spec_of(store), source_of(job, waits=False), Stamp(job.name, "run-1", job.features))
     scoring.setup()
-    with pytest.raises(StoreSilent, match=r"2 events wait: version 'v1' .* StoreUnavailable"):
+    with pytest.raises(StoreSilent, match=r"2 events wait: version 'v1' .* unavailable: .*cannot read"):
         list(scoring.process(events(1, 2), [first]))
     place.unlink()
     (tmp_path / "away").rename(place)
