@@ -1,4 +1,5 @@
-"""`python -m pipeline.bytecode`: write the bytecode of what a job imports, once, while an environment is made.
+"""`python -m pipeline.bytecode`: write the bytecode of the modules that a job imports, once, when an environment is
+made.
 
 `uv` compiles nothing that it installs, and where `PYTHONDONTWRITEBYTECODE` is set no process does: each then compiles
 Beam anew (docs/decisions/environment.md).
@@ -19,7 +20,7 @@ from typing import NamedTuple
 from pipeline.reporting.printer import complain, print_line
 
 _ROOMS = ("schemas", "models", "transforms", "pipeline", "runners")
-# What our modules import only when they need it; what is not installed is passed over.
+# Libraries that our modules import only when they need them; those that are not installed are skipped.
 _LAZY = (
     *("tensorflow", "mlflow.pyfunc", "skops.io", "sklearn.ensemble", "sklearn.pipeline", "sklearn.linear_model"),
     *("xgboost", "lightgbm", "onnxruntime", "pypmml", "model_signing", "tfx_bsl.coders.example_coder"),
@@ -31,14 +32,14 @@ _LAZY = (
 
 
 class Written(NamedTuple):
-    """How many modules were loaded, and the folders in which bytecode of some could not be written."""
+    """How many modules were loaded, and the folders in which some bytecode could not be written."""
 
     modules: int
     refused: list[str]
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Writes it and says how much; 1 if a folder cannot be written."""
+    """Writes the bytecode and reports how many modules; 1 if a folder cannot be written."""
     parser = argparse.ArgumentParser(prog="python -m pipeline.bytecode", allow_abbrev=False, description=__doc__)
     parser.add_argument("module", nargs="*", help="only these and what they import; default: all that a job may use")
     given = parser.parse_args(arguments)
@@ -66,7 +67,7 @@ def write(names: Iterable[str]) -> Written:
     with warnings.catch_warnings(), silenced():
         warnings.simplefilter("ignore")
         for name in names:
-            # A library that is absent, or fails while it is imported, says so in its own words when it is used.
+            # A library that is absent, or fails while it is imported, raises its own error when it is used.
             with contextlib.suppress(Exception):
                 importlib.import_module(name)
     specs = [getattr(module, "__spec__", None) for module in list(sys.modules.values())]
@@ -76,7 +77,7 @@ def write(names: Iterable[str]) -> Written:
 
 
 def _compiled(source: str, cached: str) -> bool:
-    """Whether a module that is loaded has bytecode; what was loaded before we began is written here."""
+    """Whether a loaded module has bytecode; that of modules loaded before this program began is written here."""
     if not Path(cached).exists():
         with contextlib.suppress(OSError):
             py_compile.compile(source, cached)
@@ -85,7 +86,7 @@ def _compiled(source: str, cached: str) -> bool:
 
 @contextlib.contextmanager
 def silenced() -> Iterator[None]:
-    """What native libraries write to standard output and error while they load goes nowhere."""
+    """Discards what native libraries write to standard output and error while they load."""
     sys.stdout.flush()
     sys.stderr.flush()
     kept = [(number, os.dup(number)) for number in (1, 2)]

@@ -1,4 +1,4 @@
-"""The console script `halflife`: one verb per thing a person wants done."""
+"""The console script `halflife`: one verb for each task."""
 
 import sys
 from collections.abc import Callable, Sequence
@@ -19,7 +19,7 @@ halflife VERB --help says more."""
 
 
 def _run(arguments: Sequence[str], started: float | None = None) -> int:
-    # Beam takes seconds to import: only the verbs that run a graph pay for it.
+    # Beam takes seconds to import: only the verbs that run a graph import it.
     from pipeline.run import run
 
     return run(arguments, "halflife run", started)

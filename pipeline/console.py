@@ -1,4 +1,4 @@
-"""Where the programs begin, `halflife` and `python -m pipeline`; light, since each start pays for what is here."""
+"""The entry points of `halflife` and `python -m pipeline`; with few imports, since each start pays for them."""
 
 import sys
 
@@ -13,7 +13,7 @@ def console() -> None:
     from pipeline.cli import main
     from pipeline.process.interruption import program
 
-    # A runner would take a signal for the failure of a step; the other verbs are unwound.
+    # A runner would treat a signal as the failure of a step; the other verbs are unwound.
     program(lambda: main(started=started), at_once=sys.argv[1:2] in (["run"], ["features"]))
 
 

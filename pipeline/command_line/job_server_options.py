@@ -1,7 +1,7 @@
-"""Options that only a job server knows, Java programs that Beam's own parser cannot ask before they run."""
+"""Options that only a job server knows: a Java program, which Beam's own parser cannot query before it runs."""
 
-# What the Flink job server of Beam 2.62 says of itself (`DescribePipelineOptions`), less what Beam's Python options
-# have too; `tests/flink/test_options.py` asks it again.
+# The options that the Flink job server of Beam 2.62 reports (`DescribePipelineOptions`), without those that are also
+# Beam's Python options; `tests/flink/test_options.py` compares them.
 _FLINK_NAMES = """
 allow_non_restored_state app_name attached_mode auto_balance_write_files_sharding_enabled auto_watermark_interval
 bundle_processor_cache_timeout checkpoint_timeout_millis checkpointing_interval checkpointing_mode

@@ -19,14 +19,14 @@ from pipeline.reporting.printer import usage_error
 from pipeline.spec.documents import settings_of
 from schemas.validation import SpecError
 
-# Job servers whose options are listed nowhere here: what they may know is passed on.
+# Job servers whose options are not listed here: unknown options are passed on to them.
 _UNLISTED = ("SparkRunner", "PortableRunner", "KafkaStreamsRunner")
 _LISTED: Mapping[str | None, frozenset[str]] = {"FlinkRunner": job_server_options.FLINK}
-# What `halflife doctor` knows to examine, by the name that people give.
+# The runners that `halflife doctor` can examine, by the name that users give.
 _EXAMINED = {"direct": "DirectRunner", "flink": "FlinkRunner", "dataflow": "DataflowRunner"}
-# How alike an option must be to a known one to be taken for its misspelling where a job server may know it.
+# How similar an option must be to a known one to count as its misspelling where a job server may know it.
 _MISSPELT = 0.8
-# And elsewhere, where nobody can know it: then it is only a hint.
+# The same elsewhere, where nothing can know it: there it is only a hint.
 _ALIKE = 0.6
 
 
@@ -62,10 +62,10 @@ _SWITCH: Any = {"nargs": "?", "const": True, "default": False, "type": _truth, "
 
 
 class _Parser(argparse.ArgumentParser):
-    """Halflife's own options; abbreviations would swallow Beam's options that begin like them."""
+    """Halflife's own options; abbreviations would swallow Beam's options with the same beginning."""
 
     def error(self, message: str) -> NoReturn:
-        """As argparse does, through the one printer: the word that it repeats may be a secret."""
+        """As argparse does, through the one printer: the argument that it repeats may be a secret."""
         super().error(usage_error(message))
 
     def __init__(self, prog: str, does: str = "Run a job") -> None:
@@ -95,7 +95,7 @@ class _Parser(argparse.ArgumentParser):
 
 
 class _RunParser(_Parser):
-    """Also what a run leaves behind."""
+    """Also the options for the results of a run."""
 
     def __init__(self, prog: str, does: str = "Run a job") -> None:
         super().__init__(prog, does)
@@ -161,7 +161,7 @@ def _all_settings(parser: argparse.ArgumentParser, known: argparse.Namespace) ->
         parser.error(str(error))
 
 
-class _BeamParser(_BeamArgumentParser):  # Beam has no public way to ask which options it knows
+class _BeamParser(_BeamArgumentParser):  # Beam has no public API that lists its options
     """Beam's options; a wrong value is reported by the parser `ours`, without Beam's pages of usage."""
 
     def __init__(self, ours: argparse.ArgumentParser) -> None:
@@ -174,7 +174,7 @@ class _BeamParser(_BeamArgumentParser):  # Beam has no public way to ask which o
         self._ours.error(message)
 
     def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
-        """As argparse does; a value that one of Beam's actions breaks on is refused with its option."""
+        """As argparse does; a value on which one of Beam's actions fails is refused with its option."""
         try:
             return super().parse_known_args(args, namespace)
         except (TypeError, ValueError) as error:
@@ -190,9 +190,9 @@ class _BeamParser(_BeamArgumentParser):  # Beam has no public way to ask which o
 
 
 def _checked_beam_arguments(parser: argparse.ArgumentParser, arguments: list[str]) -> list[str]:
-    """The arguments with the runner's name as Beam spells it; exits with 2 for one that nobody knows.
+    """The arguments with the runner's name as Beam spells it; exits with 2 for an unknown one.
 
-    Beam itself would only log it, and take any text for a runner until the job is built.
+    Beam itself would only log it, and accept any text as a runner until the job is built.
     """
     if not arguments:
         return arguments
@@ -205,7 +205,7 @@ def _checked_beam_arguments(parser: argparse.ArgumentParser, arguments: list[str
         name = argument.split("=")[0]
         close = _closest(name, allowed, _MISSPELT if runner in _UNLISTED else _ALIKE)
         if name in job_servers or before in job_servers or (runner in _UNLISTED and not close):
-            continue  # what follows an option of a job server may be its value
+            continue  # the argument after an option of a job server may be its value
         hint = f"did you mean {' or '.join(close)}?" if close else f"{parser.prog} --help lists ours"
         parser.error(f"argument {argument!r} is not known, neither to Halflife nor to Beam; {hint}")
     return arguments if runner == known.runner else [*arguments, f"--runner={runner}"]
@@ -237,7 +237,7 @@ def _is_runner(dotted: str) -> bool:
 
 
 def _closest(name: str, known: Iterable[str], likeness: float) -> list[str]:
-    """The options that are nearly the same, or the one that is most like it."""
+    """The options that are nearly the same, or the one that is most similar."""
     if not name.startswith("-"):
         return []
     names = list(known)
@@ -246,8 +246,8 @@ def _closest(name: str, known: Iterable[str], likeness: float) -> list[str]:
 
 
 def _as_settings(known: argparse.Namespace) -> list[str]:
-    """Options that say the same as a value of the job spec."""
+    """Options that are equivalent to a value of the job spec."""
     pickles = ["model.allow_pickle=true"] if known.allow_pickle else []
-    # JSON is YAML: a path with a colon or a sharp in it stays one text.
+    # JSON is YAML: a path with a colon or a `#` in it stays one text.
     key = [] if known.trusted_key is None else [f"model.trusted_key={json.dumps(known.trusted_key)}"]
     return pickles + key

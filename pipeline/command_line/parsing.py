@@ -1,4 +1,4 @@
-"""Command lines of the verbs: options as Beam writes them, dashes for underscores, every error one line."""
+"""Command lines of the verbs: options as Beam writes them, dashes accepted for underscores, every error on one line."""
 
 import argparse
 import getpass
@@ -22,7 +22,7 @@ class OneLineParser(argparse.ArgumentParser):
         return super().parse_args([_underscored(word) for word in args or ()], namespace)
 
     def error(self, message: str) -> NoReturn:
-        """Says what is wrong and where help is."""
+        """Prints what is wrong and where help is."""
         self.exit(2, f"{self.prog}: {usage_error(message)}; --help says what is allowed\n")
 
 
@@ -50,12 +50,12 @@ def add_output_options(parser: argparse.ArgumentParser) -> None:
 
 
 def add_actor_option(parser: argparse.ArgumentParser) -> None:
-    """`--by`: who is named in the access log."""
+    """`--by`: the actor in the access log."""
     parser.add_argument("--by", default=actor(), metavar="WHO", help="who does this (default: %(default)s)")
 
 
 def add_admission_options(parser: argparse.ArgumentParser) -> None:
-    """What a job allows its bundles; with `--job` the job's own values are the defaults."""
+    """What a job allows bundles to be; with `--job` the job's own values are the defaults."""
     parser.add_argument("--allow_pickle", action="store_true", help="open pickles, which can run any code")
     parser.add_argument("--trusted_key", metavar="FILE", help="refuse bundles not signed with this public key (PEM)")
     parser.add_argument("--max_bytes", type=positive, metavar="N", help="greatest size of a bundle in bytes")
@@ -66,7 +66,7 @@ def actor() -> str:
     try:
         user = getpass.getuser()
     except (KeyError, OSError):
-        user = "unknown"  # a container may run under a number that has no name
+        user = "unknown"  # a container may run under a user id that has no name
     return f"{user}@{socket.gethostname()}"
 
 

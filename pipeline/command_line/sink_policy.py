@@ -4,7 +4,7 @@ from enum import StrEnum
 
 
 class SinkPolicy(StrEnum):
-    """`APPEND` adds to them, `NEW` refuses them, `REPLACE` deletes those of the same job but for its audit."""
+    """`APPEND` adds to them, `NEW` refuses them, `REPLACE` deletes those of the same job, except its audit."""
 
     APPEND = "append"
     NEW = "new"

@@ -1,1 +1,1 @@
-"""The verbs of the console script that are not a run: one module for each thing a person wants done."""
+"""The verbs of the console script other than runs: one module for each task."""

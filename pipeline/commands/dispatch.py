@@ -1,4 +1,4 @@
-"""From the first word of a command line to what it names."""
+"""From the first word of a command line to the verb that it names."""
 
 import difflib
 import sys
@@ -10,7 +10,7 @@ from pipeline.reporting.printer import print_line
 def dispatch(
     program: str, usage: str, verbs: Mapping[str, Callable[[list[str]], int]], arguments: Sequence[str]
 ) -> int:
-    """Runs the verb that `arguments` begin with and returns its exit code; 2 where there is none of that name."""
+    """Runs the verb that `arguments` begin with and returns its exit code; 2 where there is no such verb."""
     if arguments and arguments[0] in ("-h", "--help"):
         for line in usage.splitlines():
             print_line(line)

@@ -1,4 +1,4 @@
-"""`halflife doctor`: a job and its runner examined before they cost anything."""
+"""`halflife doctor`: examines a job and its runner before they cost anything."""
 
 from collections import Counter
 

@@ -1,4 +1,4 @@
-"""What a verb prints: a table for people, JSON for machines; and what becomes of its errors."""
+"""What a verb prints: a table for people, JSON for machines; and how its errors are reported."""
 
 import io
 import os
@@ -22,12 +22,12 @@ from pipeline.reporting.printer import (
 from schemas.errors import HalflifeError
 from schemas.validation import SpecError
 
-# In a pipe nothing is folded: what reads it counts on one line for a row.
+# In a pipe nothing is folded: its reader expects one line for each row.
 _WIDE = 10_000
 
 
 class Refused(HalflifeError):
-    """The verb did what it was asked, and the answer is no; `str()` is one line, empty if all is printed already."""
+    """The verb did its work, and the answer is no; `str()` is one line, empty if everything is printed already."""
 
 
 def print_table(columns: Sequence[str], rows: Sequence[Sequence[object]], title: str = "") -> None:
@@ -86,7 +86,7 @@ def _quieten(verbose: bool) -> None:
 
 
 def _cell(value: object) -> Text:
-    """A cell that rich prints as it is: `[red]` and `:skull:` in a name are no markup."""
+    """A cell that rich prints literally: `[red]` and `:skull:` in a name are no markup."""
     return Text("" if value is None else printable(str(value)))
 
 

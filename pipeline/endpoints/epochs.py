@@ -1,4 +1,4 @@
-"""Times that are numbers of another unit than the spec says: they would be scored as of January 1970."""
+"""Times that are numbers in another unit than the spec states: they would be scored as times in January 1970."""
 
 from collections.abc import Iterable, Mapping
 from itertools import islice
@@ -15,7 +15,7 @@ from schemas.validation import SpecError
 
 _UNITS_US = {"s": 1_000_000, "ms": 1_000, "us": 1}
 _YEAR_US = 365 * 86_400_000_000
-# Times that people mean.
+# Times that are plausible as event times.
 _FIRST_US, _END_US = (parse_time_us(text) for text in ("1990-01-01T00:00:00Z", "2100-01-01T00:00:00Z"))
 _STRETCHES = 3
 
@@ -24,15 +24,15 @@ def check_time_unit(blocks: Iterable[RawBlock], events: Mapping[str, Any]) -> No
     """Looks at the first times of the input of a valid spec's `events`.
 
     Raises:
-        SpecError: most of those that are numbers are in 1970 by `events.time_unit`, and in our time by another unit;
-            unless `events.time_range` is stated and has 1970 in it.
+        SpecError: most of those that are numbers are in 1970 by `events.time_unit`, but in the present by another unit,
+            and `events.time_range` is not stated or does not contain 1970.
     """
     name, unit = events["event_time"], events.get("time_unit", "us")
     if "time_range" in events and parse_time_us(events["time_range"][0]) < _YEAR_US:
         return
     for _, rows in islice(stretches(blocks, events["format"], [name]), _STRETCHES):
         if name in rows.schema.names and pa.types.is_timestamp(rows.schema.field(name).type):
-            return  # Avro's own, which says its unit: no more of the input need be read
+            return  # Avro's own type, which states its unit: no more of the input needs to be read
         numbers = _numbers(rows, name)
         for other in _UNITS_US:
             mistaken = _within(numbers, unit, 1, _YEAR_US) & _within(numbers, other, _FIRST_US, _END_US)
@@ -46,7 +46,7 @@ def _within(numbers: npt.NDArray[np.float64], unit: str, first_us: int, end_us: 
 
 
 def _numbers(rows: pa.RecordBatch, name: str) -> npt.NDArray[np.float64]:
-    """The values of a column of plain numbers; Avro's timestamps say their unit themselves."""
+    """The values of a column of plain numbers; Avro's timestamps state their unit themselves."""
     index = rows.schema.get_field_index(name)
     kind = None if index < 0 else rows.schema.field(index).type
     if kind is None or not (pa.types.is_integer(kind) or pa.types.is_floating(kind)):

@@ -4,7 +4,8 @@ from schemas.errors import HalflifeError
 
 
 class NoInput(HalflifeError):
-    """No input can be had: nothing matches, or what does cannot be listed or read; the message names the URI."""
+    """There is no usable input: nothing matches, or what matches cannot be listed or read; the message names the
+    URI."""
 
 
 class SinkUnwritable(HalflifeError):

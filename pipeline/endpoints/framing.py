@@ -8,7 +8,7 @@ from schemas.formats.raw import RawBlock, RecordOrigin
 def framed(
     values: Sequence[bytes], source: str, schema: str, format_name: str, origins: tuple[RecordOrigin, ...] = ()
 ) -> RawBlock:
-    """Values of a topic as one block of the format; `origins` say of each where it came from, where that is known."""
+    """Values of a topic as one block of the format; `origins` say where each came from, if known."""
     if format_name == "avro":
         parts = tuple((1, len(value)) for value in values)
         return RawBlock(source, schema, len(values), b"".join(values), parts=parts, origins=origins)

@@ -1,4 +1,4 @@
-"""Record batches as JSON objects, one a row: what topics and people get."""
+"""Record batches as JSON objects, one for each row, for topics and for people."""
 
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-_ENCODER = msgspec.json.Encoder()  # bytes in base64, what is no finite number as null
+_ENCODER = msgspec.json.Encoder()  # bytes in base64, numbers that are not finite as null
 _TEXT = pa.large_string()  # 64-bit offsets: the texts of a batch together may be larger than 2 GB
 _ESCAPED = r'["\\\x00-\x1f]'
 
@@ -16,7 +16,7 @@ _ESCAPED = r'["\\\x00-\x1f]'
 def json_rows(batch: pa.RecordBatch) -> list[bytes]:
     """Each row as one JSON object in UTF-8: times in RFC 3339 UTC, bytes in base64, maps as objects, NaN as null.
 
-    Texts are made and joined by column: row by row, the sinks' JSON took a third of a worker's time.
+    Texts are made and joined by column: made row by row, the sinks' JSON took a third of a worker's time.
     """
     if batch.num_rows == 0:
         return []
@@ -34,7 +34,7 @@ def json_rows(batch: pa.RecordBatch) -> list[bytes]:
 
 
 def _texts_or_one(column: pa.Array) -> pa.Array | str:
-    """The JSON of each value, or that of all where it is the same text, as version and digest are, or none at all."""
+    """The JSON of each value, or one text where all are the same (such as version and digest), or null."""
     if column.null_count == len(column):
         return "null"
     if pa.types.is_string(column.type) and column.null_count == 0 and pc.all(pc.equal(column, column[0])).as_py():
@@ -59,7 +59,7 @@ def _texts(column: pa.Array) -> pa.Array:
 
 
 def _each(column: pa.Array) -> pa.Array:
-    """Value by value: rare types, and texts with signs that JSON escapes."""
+    """Value by value: rare types, and texts with characters that JSON escapes."""
     return pa.array([_ENCODER.encode(value) for value in column.to_pylist()], pa.large_binary()).cast(_TEXT)
 
 
@@ -92,7 +92,7 @@ def _times(column: pa.Array) -> pa.Array:
 
 
 def _maps(column: pa.Array) -> pa.Array:
-    """Maps from texts to numbers, texts or nothing (a sparse union), or to values of one type."""
+    """Maps from texts to numbers, texts or null (a sparse union), or to values of one type."""
     values = _union if pa.types.is_union(column.type.item_type) else _texts
     entries = _joined(_texts(column.keys), ":", values(column.items))
     lists = pa.LargeListArray.from_arrays(column.offsets.cast(pa.int64()), entries)
@@ -101,7 +101,7 @@ def _maps(column: pa.Array) -> pa.Array:
 
 
 def _union(values: pa.UnionArray) -> pa.Array:
-    """Of each kind only the values that are of it are made into texts."""
+    """Of each branch only its own values are converted to text."""
     codes = values.type_codes.to_numpy()
     indexes = [np.flatnonzero(codes == kind) for kind in np.unique(codes)]
     texts = [_texts(values.field(int(codes[own[0]])).take(pa.array(own))) for own in indexes]

@@ -1,4 +1,4 @@
-"""`halflife models check`: the whole admission, here, before a job does it."""
+"""`halflife models check`: the whole admission on this machine, before a job does it."""
 
 import argparse
 from pathlib import Path

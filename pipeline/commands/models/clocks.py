@@ -1,4 +1,4 @@
-"""Clocks that differ: a release is in force from a time on, which two machines may read differently."""
+"""Differences between clocks: two machines may disagree whether the time from which a release is in force has come."""
 
 from collections.abc import Sequence
 
@@ -7,13 +7,13 @@ from models.store.store import ModelStore
 from schemas.times import format_duration_us, format_time_us
 
 _SECOND_US = 1_000_000
-_TOLERANCE_US = 2 * _SECOND_US  # stores tell whole seconds
+_TOLERANCE_US = 2 * _SECOND_US  # stores report whole seconds
 
 
 def clock_findings(
     store: ModelStore, history: Sequence[Release], written: Release, began_us: int, ended_us: int
 ) -> list[str]:
-    """What tells that this machine's clock is wrong, or another's, a line each; none where all clocks agree.
+    """The signs that this machine's clock or another's is wrong, a line each; none where all clocks agree.
 
     Args:
         store: where the release was written.

@@ -79,7 +79,7 @@ def _list(options: argparse.Namespace) -> None:
 def _with_withdrawn(
     found: Sequence[dict[str, Any]], withdrawals: Mapping[str, Withdrawal]
 ) -> list[dict[str, Any]]:
-    """The versions and those that were withdrawn, by name; one that is both was not taken back to the end."""
+    """The versions and the withdrawn ones, by name; for one that is both, the withdrawal was not completed."""
     entries = {str(entry["version"]): entry for entry in found}
     for version, withdrawal in withdrawals.items():
         half = "; not to the end: withdraw it again" if version in entries else ""
@@ -89,13 +89,13 @@ def _with_withdrawn(
 
 
 def _say_odd(odd: Mapping[str, Odd]) -> None:
-    """What lies in a store and is no file of one."""
+    """The objects in a store that are no files of one."""
     for key, problem in odd.items():
         note(f"{key}: {problem}; it is passed over, delete it")
 
 
 def _summary(store: ModelStore, version: str) -> dict[str, Any]:
-    """What a list says of a version; `problem` where its manifest is not valid."""
+    """The summary of a version in a list; `problem` where its manifest is not valid."""
     try:
         manifest = store.read_manifest(version)
     except BundleRefused as refusal:
@@ -153,7 +153,7 @@ def _row(release: Release, in_force: Release | None) -> list[object]:
 
 def _show(options: argparse.Namespace) -> None:
     store = find_location(options).store
-    # Written first: what cannot be put on record is not shown.
+    # The access is recorded first: if that fails, nothing is shown.
     store.record_access("show", options.by, version=options.version)
     manifest = store.read_manifest(options.version)
     role = roles_of(release_in_force(store.releases(), times.now_us())).get(manifest.version)

@@ -10,7 +10,7 @@ from models.scorers.answers import plain_name
 from models.store.store import ModelStore
 
 ACCEPTED = "accept_output_change"
-"""Stands in the evidence of a release that was written although it changes what a score means, or might."""
+"""The evidence of a release that was written although it changes what a score means, or might."""
 _SECOND = "1"
 Labels = Callable[[str], Sequence[str]]
 
@@ -44,8 +44,8 @@ def output_change(store: ModelStore, draft: Release, before: Release | None, lab
     Args:
         store: the versions' store.
         draft: the release.
-        before: the release that is in force until then, of which the champion counts.
-        labels: gives the labels of a version's classes, empty if unknown; asked only where they can decide.
+        before: the release that is in force until then; its champion is compared.
+        labels: returns the labels of a version's classes, empty if unknown; called only where they can decide.
 
     Raises:
         StoreError: the store did not answer.
@@ -62,7 +62,7 @@ def output_change(store: ModelStore, draft: Release, before: Release | None, lab
 
 
 def _meaning(store: ModelStore, version: str, role: str) -> _Meaning | None:
-    """None of a version whose manifest is no valid one: no job will have it serve."""
+    """None for a version without a valid manifest: no job will let it serve."""
     try:
         manifest = store.read_manifest(version)
     except BundleRefused:
@@ -77,5 +77,5 @@ def _alike(one: _Meaning, other: _Meaning, labels: Labels) -> bool:
         return False
     stated = [plain_name(each.output.positive or _SECOND) for each in (one, other)]
     if stated[0] == stated[1] and not (one.named and other.named):
-        return True  # whatever the labels of second classes are, nobody has named another one
+        return True  # whatever the labels of the second classes are, neither manifest names another class
     return one.positive(labels) == other.positive(labels)

@@ -49,7 +49,7 @@ def _spec(options: argparse.Namespace) -> Mapping[str, Any]:
 
 
 def say_if_absent(store: ModelStore) -> None:
-    """Says of a model of which nothing was found whether it is there at all: its name may be mistaken."""
+    """Reports, for a model without any entries, whether the store has it at all: its name may be misspelt."""
     known = store.models()
     if store.model not in known:
         there = f"models there: {', '.join(known[:20])}" if known else "it has no model; next: halflife models publish"
@@ -60,7 +60,7 @@ def find_location(options: argparse.Namespace) -> ModelLocation:
     """The model's location that `--store` and `--model`, or `--job`, name.
 
     Raises:
-        SpecError: neither does, or the job spec is wrong.
+        SpecError: neither is given, or the job spec is wrong.
         StoreError: the URL, the name or the trusted key is not allowed.
     """
     spec = _spec(options)
@@ -119,11 +119,11 @@ def job_columns(options: argparse.Namespace) -> dict[str, str] | None:
 
     Raises:
         SpecError: the spec is wrong.
-        NoInput: a type is neither stated nor to be read off the input.
+        NoInput: a type is neither stated nor can it be inferred from the input.
     """
     if options.job is None:
         return None
-    # Beam takes seconds to import: only a check against a job needs it.
+    # Beam takes seconds to import, and only a check against a job needs it.
     from pipeline.command_line.options import RunOptions
     from pipeline.run import prepare
     from transforms.releases.watch_releases import columns_of

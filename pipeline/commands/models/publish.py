@@ -35,7 +35,7 @@ def publish(arguments: Arguments) -> int:
 
 
 class _Outcome(NamedTuple):
-    """What was built, and the verdict on it: None where it was not asked for, else (reason, detail)."""
+    """The bundle built, and the verdict on it: None where no check was asked for, else (reason, detail)."""
 
     built: Built
     refusal: tuple[str, str] | None
@@ -70,7 +70,7 @@ def _refuse(options: argparse.Namespace, reason: str, detail: str) -> NoReturn:
 
 
 def _built(options: argparse.Namespace, location: ModelLocation, temporary: Path) -> _Outcome:
-    """The bundle, complete and signed, and what admission here says of it."""
+    """The bundle, complete and signed, and the verdict of admission on this machine."""
     bundle = temporary / "bundle"
     bundle.mkdir()
     if options.path is not None and (Path(options.path) / MANIFEST).is_file():
@@ -87,7 +87,7 @@ def _built(options: argparse.Namespace, location: ModelLocation, temporary: Path
 
 
 def _ready(options: argparse.Namespace, bundle: Path) -> Built:
-    """A ready bundle says everything itself: what contradicts it is a mistake."""
+    """A ready bundle states everything itself: options that contradict it are a mistake."""
     for name in SAID:
         if getattr(options, name) not in (None, []):
             raise CannotPublish(f"--{name} cannot be given: {options.path} has a {MANIFEST}; expected: change it there")
@@ -184,7 +184,7 @@ def _report(options: argparse.Namespace, location: ModelLocation, built: Built, 
 
 @contextmanager
 def _progress(what: str) -> Iterator[None]:
-    """A spinner while something takes long, on a terminal only."""
+    """A spinner during long work, on a terminal only."""
     console = Console(stderr=True)
     if console.is_terminal:
         with console.status(what):

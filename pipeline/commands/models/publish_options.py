@@ -1,4 +1,4 @@
-"""The options of `halflife models publish`: what a person says of a model, and what is done with it."""
+"""The options of `halflife models publish`: statements about a model, and what to do with it."""
 
 import argparse
 import json
@@ -23,7 +23,7 @@ SAID = (
     "code", "decision", "parameters", "hyperparameters", "data", "quality", "records", "created_by", "golden",
     "accept_library",
 )  # fmt: skip
-"""Options that say something of the model, which a ready bundle says itself."""
+"""Options that state something about the model, which a ready bundle states itself."""
 
 
 class PublishParser(OneLineParser):

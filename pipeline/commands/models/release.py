@@ -28,7 +28,7 @@ from pipeline.reporting.printer import note, print_json
 from schemas import times
 
 NOT_CHECKED = "no_check"
-"""Stands in the evidence of a release whose versions were not tried before it was written."""
+"""The evidence of a release whose versions were not checked before it was written."""
 _SHARE = re.compile(r"(?P<version>[^=]+)=(?P<share>\d+(\.\d*)?|\.\d+)(?P<percent>%)?")
 
 
@@ -70,7 +70,7 @@ def challenger(text: str) -> Challenger:
 
 
 def add_when_and_how(parser: argparse.ArgumentParser) -> None:
-    """What `release` and `rollback` have in common: from when on, whether to try first, and where."""
+    """The options that `release` and `rollback` share: the time, whether to check first, and the model's location."""
     parser.add_argument(
         "--from", type=instant, metavar="TIME", dest="effective_from",
         help="event time from which it serves, RFC 3339 or now (default: now + 2 polls, so that every worker knows it)",
@@ -93,7 +93,7 @@ def start_us(options: argparse.Namespace, location: ModelLocation) -> int:
 
 
 def evidence_of(text: str, options: argparse.Namespace, accepted: str = "") -> str:
-    """The evidence of a release, which says where its versions were not tried, and what a person accepted."""
+    """The evidence of a release: that its versions were not checked, where that is so, and what a person accepted."""
     return "; ".join(part for part in (text, NOT_CHECKED if options.no_check else "", accepted) if part)
 
 
@@ -119,7 +119,7 @@ def _release(options: argparse.Namespace) -> None:
         refusal = checked_release(admission, draft)
         if refusal is not None:
             refuse(options, "released", refusal)
-        # Trying the versions may have taken minutes: every worker is still to know the release before its time.
+        # Checking the versions may have taken minutes, but every worker must know the release before its time.
         draft = replace(draft, effective_from_us=start_us(options, location), at_us=times.now_us())
     began_us = times.now_us()
     written = location.store.append(draft)
@@ -131,7 +131,8 @@ def _release(options: argparse.Namespace) -> None:
 
 
 def _refuse_withdrawn_meanwhile(location: ModelLocation, written: Release) -> None:
-    """A version that is withdrawn at the same moment: whoever withdraws reads the releases again, and so is this one.
+    """Refuse a version that is withdrawn at the same moment. `withdraw` reads the releases again after its first step,
+    so one of the two notices the other.
 
     Raises:
         StoreError: one was, or is about to be.
@@ -150,7 +151,7 @@ def _refuse_output_change(
     history: list[Release],
     admission: Admission | None,
 ) -> None:
-    """End the verb with 1 where scores would change their meaning without anybody having said so."""
+    """End the verb with 1 where scores would change their meaning and nobody accepted that."""
 
     def labels(version: str) -> Sequence[str]:
         return () if admission is None else admission.check_version(version).labels
@@ -167,7 +168,7 @@ def _refuse_output_change(
 
 
 def checked_release(admission: Admission, release: Release) -> Verdict | None:
-    """What admission has against a release; None where a job would admit it."""
+    """Admission's refusal of a release; None where a job would admit it."""
     outcome = admission.admit_release(release)
     return outcome.verdict if isinstance(outcome, Refusal) else None
 
@@ -190,7 +191,7 @@ def record(options: argparse.Namespace, location: ModelLocation, action: str, wr
 
 
 def told(release: Release | None) -> dict[str, Any] | None:
-    """What is said of another release: which, what it serves, and when."""
+    """Another release in words: its number, what it serves, and when."""
     if release is None:
         return None
     at = times.format_time_us(release.effective_from_us)
@@ -198,7 +199,7 @@ def told(release: Release | None) -> dict[str, Any] | None:
 
 
 def say(options: argparse.Namespace, written: Release, more: Mapping[str, Any]) -> None:
-    """Show what was written, which release takes over from it, and what tells of clocks that differ."""
+    """Show what was written, which release takes over from it, and signs of differing clocks."""
     document = release_document(parse_release(release_document(written)))
     if written.effective_from_us < written.at_us:
         note("its time has begun: events scored before a worker knows it keep the release that served them")
@@ -228,7 +229,7 @@ def say(options: argparse.Namespace, written: Release, more: Mapping[str, Any]) 
 
 
 def _salt(history: list[Release], challengers: list[Challenger], split_on: str) -> str:
-    """The last release's salt where a challenger of it goes on: its share then only grows or shrinks."""
+    """The last release's salt where one of its challengers continues: its share then only grows or shrinks."""
     if history and history[-1].split_on == split_on:
         before = {each.version for each in history[-1].challengers}
         if before & {each.version for each in challengers}:

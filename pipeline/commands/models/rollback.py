@@ -1,4 +1,4 @@
-"""`halflife models rollback`: back to an earlier release, and nothing that is scheduled brings the bad one again."""
+"""`halflife models rollback`: back to an earlier release, so that no scheduled release brings the bad one back."""
 
 import argparse
 from collections.abc import Iterator
@@ -51,13 +51,13 @@ def _rollback(options: argparse.Namespace) -> None:
     if not history:
         raise StoreError(f"{location.store.url}: {location.store.model!r} has no release to go back from")
     now_us = times.now_us()
-    # A rollback that is to begin later undoes what will be in force then.
+    # A rollback with a later beginning undoes what will be in force then.
     past = Past(history, max(now_us, options.effective_from or now_us))
     admission = None if options.no_check else admission_at(location, job_columns(options))
     target, skipped = _target(options, past, admission)
     begin_us = start_us(options, location)
     main = _main(options, location, past, target, begin_us)
-    # Nothing that is scheduled may bring back what is undone: from now on, or from a time that is given.
+    # No scheduled release may bring back what is undone: from now on, or from the given time.
     after_us = now_us if options.effective_from is None else begin_us
     scheduled = [] if options.keep_scheduled else past.scheduled(begin_us, after_us, target)
     began_us = times.now_us()
@@ -71,7 +71,7 @@ def _rollback(options: argparse.Namespace) -> None:
 
 
 def _coming(past: Past) -> str:
-    """Who wants to undo a release that is not in force yet is told so, and how it never comes to be."""
+    """Tells a user who wants to undo a release that is not in force yet how to keep it from taking effect."""
     if not past.coming:
         return ""
     last = past.coming[-1]
@@ -82,7 +82,7 @@ def _coming(past: Past) -> str:
 def _target(
     options: argparse.Namespace, past: Past, admission: Admission | None
 ) -> tuple[Release, list[tuple[Release, Verdict]]]:
-    """The release to repeat, and those that are passed over because a version of theirs may not serve."""
+    """The release to repeat, and those that are skipped because one of their versions may not serve."""
     skipped: list[tuple[Release, Verdict]] = []
     candidates: Iterator[Release] = past.earlier() if options.to is None else iter([past.named(options.to)])
     for release in candidates:
@@ -98,7 +98,7 @@ def _target(
 
 
 def _main(options: argparse.Namespace, location: ModelLocation, past: Past, target: Release, begin_us: int) -> Release:
-    """What repeats the target."""
+    """The draft that repeats the target."""
     undone = past.in_force.sequence
     return location.store.draft_release(
         champion=target.champion,
@@ -119,7 +119,7 @@ def _neutralise(
     """One more release at the time of a scheduled one, with the roles of the rollback.
 
     Raises:
-        StoreError: naming what is written already, since the same command again would go back further.
+        StoreError: naming what was written already, since repeating the command would go back further.
     """
     main = written[0]
     draft = replace(
@@ -154,7 +154,7 @@ def _report(
         for each, found in skipped
     ]
     follows = taken_over_by(timeline, main)
-    while follows in others:  # the same roles go on
+    while follows in others:  # the same roles continue
         follows = taken_over_by(timeline, follows)
     said: dict[str, Any] = {
         "written": [each.sequence for each in written],

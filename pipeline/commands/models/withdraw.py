@@ -1,4 +1,4 @@
-"""`halflife models withdraw`: a version that no release names is taken back, and its name with it."""
+"""`halflife models withdraw`: withdraws a version that no release names; its name stays used up."""
 
 import argparse
 

@@ -33,15 +33,15 @@ class TableAddress:
 
     @property
     def default_stream(self) -> str:
-        """The stream of the Storage Write API that every writer shares; what it takes is visible at once."""
+        """The stream of the Storage Write API that all writers share; appended rows are visible at once."""
         return f"projects/{self.project}/datasets/{self.dataset}/tables/{self.table}/streams/_default"
 
 
 def table_address(uri: str, spec_path: str) -> TableAddress:
-    """The table of a URI; a sink's sub-folder is a table of its own, its name behind an underscore.
+    """The table of a URI; a sink's sub-folder is a table of its own, whose name follows an underscore.
 
     Raises:
-        SpecError: no such form, or a name that BigQuery does not take.
+        SpecError: another form, or a name that BigQuery does not accept.
     """
     parts = urlsplit(uri)
     words = parts.netloc.rsplit(".", 2)

@@ -62,7 +62,8 @@ def columns_of(avsc: str) -> tuple[BigQueryColumn, ...]:
     """The columns of a record's Avro schema (JSON).
 
     Raises:
-        UnsupportedSchema: no record; a map or array in an array; a record in itself; more than 15 levels.
+        UnsupportedSchema: it is no record, or has a map or array in an array, a record within itself, or more than 15
+            levels.
     """
     node = json.loads(avsc)
     if not isinstance(node, dict) or node.get("type") != "record":
@@ -71,7 +72,7 @@ def columns_of(avsc: str) -> tuple[BigQueryColumn, ...]:
 
 
 class _Converter:
-    """Knows the named types that were met on the way: a schema may refer to them by name."""
+    """Remembers the named types met so far: a schema may refer to them by name."""
 
     def __init__(self) -> None:
         self._named: dict[str, Mapping[str, Any]] = {}
@@ -103,7 +104,7 @@ class _Converter:
             raise UnsupportedSchema(f"{path}: null alone is not allowed; expected: a type that has values")
         if len(kinds) == 1:
             column = self._column(name, kinds[0], path, above)
-            # An array or map has no null in BigQuery: it is empty instead.
+            # An array or map cannot be null in BigQuery: it is empty instead.
             return column if column.mode == REPEATED or "null" not in branches else replace(column, mode=NULLABLE)
         named = [kind if isinstance(kind, str) else kind.get("name", kind["type"]) for kind in kinds]
         fields = [

@@ -22,10 +22,10 @@ from schemas.records import avsc
 
 # A request may have 10 MB, and so may a row.
 _MOST_BYTES = 9_000_000
-# Requests that wait for their answer; together with the batches they come from they bound the sink's memory.
+# How many requests may wait for their answers; with the batches they come from this bounds the sink's memory.
 _IN_FLIGHT = 4
 _RETRY_SECONDS = 300.0
-# A connection that does not answer ends with its time; one that works is renewed well before, between two bundles.
+# A connection that does not answer ends after this time; one that works is renewed well before, between two bundles.
 _CONNECTION_SECONDS, _RENEW_SECONDS = 600.0, 240.0
 
 
@@ -46,8 +46,9 @@ def serialised(rows: pa.RecordBatch) -> Iterator[bytes]:
 class Appender:
     """One connection to the default stream of a table, opened when it is needed. Not thread-safe.
 
-    On the bare method of Google's client: its own manager of such connections (`AppendRowsStream`, 2.43) waits for ten
-    minutes where the service is unavailable at the start, because a retry inside the method finds no request left.
+    Uses the plain method of Google's client: the client's own manager of such connections (`AppendRowsStream`, 2.43)
+    waits for ten minutes where the service is unavailable at the start, because a retry inside the method finds no
+    request left.
     """
 
     def __init__(self, address: TableAddress, schema: pa.Schema) -> None:
@@ -62,7 +63,7 @@ class Appender:
         self._opened_at = 0.0
 
     def append(self, message: bytes) -> None:
-        """Takes rows; raises as `settle` once several requests wait to be sent and answered."""
+        """Adds rows; raises as `settle` once several requests wait to be sent and answered."""
         from google.cloud.bigquery_storage_v1 import types
 
         rows = types.AppendRowsRequest.ArrowData(rows=types.ArrowRecordBatch(serialized_record_batch=message))
@@ -71,7 +72,7 @@ class Appender:
             self.settle()
 
     def settle(self) -> None:
-        """Returns when the table has all rows. Raises `TableUnwritable` for what asking again does not mend."""
+        """Returns when the table has all rows. Raises `TableUnwritable` for errors that a retry does not cure."""
         from google.api_core import exceptions, retry
 
         passing = (
@@ -93,7 +94,8 @@ class Appender:
             self._waiting.clear()
 
     def _settle_once(self) -> None:
-        """Sends what waits and takes the answers, which come in order. From a failed request on all is sent again."""
+        """Sends the waiting requests and reads the answers, which come in order. After a failure everything from the
+        failed request on is sent again."""
         if not self._waiting:
             return
         try:
@@ -103,7 +105,7 @@ class Appender:
             while self._waiting:
                 _check(next(self._answers, None))
                 del self._waiting[0]
-        except Exception:  # any at all: what is behind a failed request may have been lost with the connection
+        except Exception:  # any error: requests after the failed one may have been lost with the connection
             self.close()
             raise
 
@@ -134,7 +136,7 @@ class Appender:
 
 
 def _check(answer: Any) -> None:
-    """Raises what an answer says; None is the end of a connection that had more to answer."""
+    """Raises the error of an answer; None is the end of a connection with answers outstanding."""
     from google.api_core import exceptions
 
     if answer is None:
@@ -156,7 +158,7 @@ def _write_client() -> Any:
 
 
 def _reason(error: Exception) -> str:
-    """What the service said, and of the rows that it refused the first."""
+    """The service's message, and the first of the rows that it refused."""
     response = getattr(error, "response", None)
     rows = list(getattr(response, "row_errors", ()))
     said = one_line(error)

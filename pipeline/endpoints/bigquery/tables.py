@@ -1,4 +1,4 @@
-"""Tables for records: created from the `.avsc` where they are not there, compared with it where they are."""
+"""Tables for records: created from the `.avsc` where they do not exist, compared with it where they do."""
 
 import os
 from collections.abc import Iterator, Sequence
@@ -13,10 +13,10 @@ from pipeline.endpoints.errors import SinkUnwritable
 from schemas.records import avsc
 
 _ANSWER_SECONDS = 30.0
-# Partitions are of the time of writing: streaming has limits on how old a partition may be, and history is scored too.
+# Partitioned by the time of writing: streaming limits how old a partition may be, and history is scored too.
 _WRITTEN_AT = ("scored_at", "at")
 _CLUSTERED = ("event_time", "model", "version", "role")
-# Google's clients know the first one; the second is the same for the Storage Write API, which has none.
+# Google's clients read the first; the second does the same for the Storage Write API, which has no such variable.
 _REST_EMULATOR, WRITE_EMULATOR = "BIGQUERY_EMULATOR_HOST", "BIGQUERY_STORAGE_EMULATOR_HOST"
 # Names of one type: tables answer in the names of SQL or in the older ones.
 _SAME = {"INT64": "INTEGER", "FLOAT64": "FLOAT", "BOOL": "BOOLEAN", "STRUCT": "RECORD"}
@@ -54,7 +54,7 @@ def find_table(address: TableAddress, record: str, spec_path: str) -> bool:
 
 @contextmanager
 def _asking(address: TableAddress, spec_path: str) -> Iterator[Any]:
-    """A client; what the service answers instead of doing it becomes `TableUnwritable`."""
+    """A client; errors of the service become `TableUnwritable`."""
     try:
         from google.api_core.exceptions import GoogleAPICallError
         from google.auth.exceptions import GoogleAuthError
@@ -95,9 +95,9 @@ def _wanted(address: TableAddress, columns: Sequence[BigQueryColumn]) -> Any:
 
 
 def differences(columns: Sequence[BigQueryColumn], found: Sequence[Any], path: str = "") -> list[str]:
-    """What keeps rows of such columns out of a table with the fields `found` (REST form): one line each.
+    """Why rows of such columns do not fit a table with the fields `found` (REST form): one line each.
 
-    A table may have more columns, if they are not required, and may be laxer in its modes.
+    A table may have more columns, if they are not required, and its modes may be less strict.
     """
     there = {field["name"].lower(): field for field in found}
     problems = []

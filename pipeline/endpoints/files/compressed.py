@@ -1,7 +1,7 @@
-"""Compressed files, member by member: each is proven before anything of it is given out, and damage costs itself only.
+"""Compressed files, member by member: each is verified before anything of it is emitted, and only damaged data is lost.
 
-A decompressor alone tells too late (a checksum stands at a member's end) or nothing at all (a file that is cut off
-just ends). So a member is first inflated to its end; what is small is kept meanwhile, what is not is inflated again.
+A decompressor alone reports damage too late (a checksum is at a member's end) or not at all (a truncated file just
+ends). So a member is first inflated to its end; a small one is kept meanwhile, a large one is inflated again.
 """
 
 from collections.abc import Iterator
@@ -15,15 +15,15 @@ _FIRST_STEP, _LAST_STEP = 4096, 256 * 1024
 _HELD_BYTES = 64 * 1024 * 1024
 _UNKNOWN = -1
 _MOST_WORDS = 200
-_MAGIC = 8  # bytes that tell whether there is a member at all
+_MAGIC = 8  # bytes that show whether there is a member at all
 _FEWEST_ZEROS = 8
 _SEARCH_BYTES = 1024 * 1024 * 1024
 DAMAGE_BYTES = 16 * 1024 * 1024
-"""Stored bytes of a damage that are kept for its dead letter."""
+"""How many stored bytes of damaged data are kept for the dead letter."""
 
 
 class FileDamage(NamedTuple):
-    """A gap in what a file holds: its offset in the stored file, what is wrong, and the first of the bytes there.
+    """Damage within a file: its offset in the stored file, what is wrong, and the first of the bytes there.
 
     `cut`: the file ends too early; no byte in it need be wrong.
     """
@@ -37,7 +37,8 @@ class FileDamage(NamedTuple):
 class _Member(NamedTuple):
     """A member that begins at `start`: it ends at `end`, or `why` says what is wrong with it.
 
-    `gives`: up to where its stored bytes become something that is to be given out. `held`: all it becomes, if little.
+    `gives`: up to which offset its stored bytes inflate to data that is to be emitted. `held`: all of that data, if it
+    is small.
     """
 
     start: int
@@ -75,13 +76,14 @@ class _Stored:
 
 
 def inflated(stream: IO[bytes], compression: Compression, sample: bool = False) -> Iterator[bytes | FileDamage]:
-    """What a compressed file holds, in pieces of at most 1 MiB, with each damage where it stands between them.
+    """The content of a compressed file, in pieces of at most 1 MiB, with each damage at its position between them.
 
-    Members end to end and zeros between or behind them are read; an empty file holds nothing. Given out is: of a
-    member that is cut off, also by the next one or by zeros to the file's end, what comes before that; of one that
-    breaks off or whose checksum is wrong only blocks with a checksum of their own (bzip2), as nobody knows which of
-    its bytes are right: a decompressor goes on for long in what is wrong before it finds that out. Behind damage it
-    goes on at the next member that proves whole. A `sample` ends in a member that is large, unproven.
+    Members end to end, and zeros between or after them, are read; an empty file has no content. Of a member that is cut
+    off, also by the next member or by zeros up to the file's end, everything before the cut is emitted. Of a member
+    with broken data or a wrong checksum only blocks with a checksum of their own (bzip2) are emitted, since it is not
+    known which of its bytes are right: a decompressor may continue in damaged data for long before it notices. After
+    damage, reading continues at the next member that is verified as complete. A `sample` ends in a large member,
+    unverified.
     """
     stored, at = _Stored(stream), 0
     while stored.at(at := _behind_zeros(stored, at), 1):
@@ -112,8 +114,8 @@ def _behind_zeros(stored: _Stored, at: int) -> int:
 
 
 def _cut_by_zeros(stored: _Stored, member: _Member, end: int) -> _Member:
-    """The member, as one that is cut off where nothing but zeros stand from where it breaks off to `end`: they are what
-    a machine that lost its power leaves of bytes that were never written."""
+    """The member; counted as cut off where only zeros follow from its break to `end`: a machine that lost its power
+    leaves zeros for bytes that were never written."""
     before = stored.between(max(member.start, member.end - _BUFFER), member.end)
     zeros = member.end - (len(before) - len(before.rstrip(b"\0")))
     if member.cut or member.gives == member.start or end - zeros < _FEWEST_ZEROS:
@@ -132,7 +134,7 @@ def _damage(stored: _Stored, member: _Member, gives: int, end: int) -> FileDamag
 
 
 def _steps(stored: _Stored, start: int, end: int | None = None) -> Iterator[bytes]:
-    """The stored bytes from `start`, a few at first: members may be small, and what is left over is copied."""
+    """The stored bytes from `start`, a few at first: members may be small, and the unused rest is copied."""
     at, step = start, _FIRST_STEP
     while (end is None or at < end) and (data := stored.at(at, step if end is None else min(step, end - at))):
         yield data
@@ -146,7 +148,7 @@ def _pieces(stored: _Stored, compression: Compression, start: int, end: int) -> 
 
 
 def _proven(stored: _Stored, compression: Compression, start: int, sample: bool = False) -> _Member:
-    """The member at `start`, inflated to its end or to what is wrong with it; for a `sample` as far as is kept."""
+    """The member at `start`, inflated to its end or to its damage; for a `sample` only as far as it is kept."""
     inflater, at, size, gave = compression.open(), start, 0, start
     held: list[bytes] | None = []
     for data in _steps(stored, start):
@@ -171,7 +173,7 @@ def _proven(stored: _Stored, compression: Compression, start: int, sample: bool 
 
 
 def _broken(stored: _Stored, compression: Compression, start: int, sure: int, problem: Any = None) -> _Member:
-    """Where exactly a member breaks off, or is cut off: once more, byte by byte from `sure` on."""
+    """Where exactly a member breaks or is cut off: inflated once more, byte by byte from `sure` on."""
     inflater = compression.open()
     for data in _steps(stored, start, sure):
         for _ in inflater.feed(data):
@@ -197,7 +199,7 @@ def _broken(stored: _Stored, compression: Compression, start: int, sure: int, pr
 
 
 def _next_member(stored: _Stored, compression: Compression, start: int) -> int:
-    """The start of the next member that proves whole, or the file's end."""
+    """The start of the next member that is verified as complete, or the file's end."""
     at, work = start, 0
     while window := stored.between(at, at + _BUFFER + 16):
         for found in compression.begins.finditer(window):

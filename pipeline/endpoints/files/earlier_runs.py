@@ -31,11 +31,11 @@ _NAMED = 3
 
 
 class SinksInUse(SinkUnwritable):
-    """A folder that was to be new holds records; the message names it and whose they are."""
+    """A folder that should be new holds records; the message names the folder and their run."""
 
 
 class FoundFile(NamedTuple):
-    """A file of records that was there before the run; `run`: the id in its name, empty if it has none."""
+    """A file of records that existed before the run; `run`: the id in its name, empty if it has none."""
 
     folder: SinkFolder
     path: str
@@ -54,10 +54,11 @@ class Replaced(NamedTuple):
 
 
 def check_earlier_runs(folders: Sequence[SinkFolder], policy: SinkPolicy, job: str) -> Replaced:
-    """Says what is in the sinks, as `policy` asks; returns what is to be replaced, none but with `replace`.
+    """Reports what is in the sinks, according to `policy`; returns what is to be replaced: nothing except with
+    `replace`.
 
     Raises:
-        SinksInUse: there are records, and the sinks were to be new.
+        SinksInUse: there are records, although the sinks should be new.
         SpecError: files of another format would stay beside those of the run.
         OSError: a folder cannot be listed, or a file cannot be read.
     """
@@ -77,7 +78,8 @@ def check_earlier_runs(folders: Sequence[SinkFolder], policy: SinkPolicy, job: s
 
 @contextmanager
 def replacing(replaced: Replaced, bounded: bool) -> Iterator[None]:
-    """Deletes the replaced files after the work within, if it succeeds; of a stream, which has no end, before it.
+    """Deletes the replaced files after the work in the block, if it succeeds; for a stream, which has no end, before
+    it.
 
     Raises:
         OSError: a file cannot be deleted.
@@ -122,7 +124,7 @@ def _say_not_looked_into(services: Sequence[SinkFolder], policy: SinkPolicy) -> 
 
 
 def _say(replaced: Replaced, policy: SinkPolicy, job: str) -> None:
-    """One line at most, of what will lie beside the records of this run."""
+    """At most one line about the files that will be beside the records of this run."""
     runs = _runs(replaced.others)
     if policy == SinkPolicy.APPEND and runs:
         them = f"{_count(len(runs), 'earlier run')}: {_named(runs)}"
@@ -144,7 +146,7 @@ def _in_use(found: Sequence[FoundFile]) -> str:
 
 
 def _runs(found: Iterable[FoundFile]) -> list[str]:
-    """The runs by which the files are, the latest first: their ids begin with the time."""
+    """The runs that wrote the files, the latest first: their ids begin with the time."""
     return sorted({each.run for each in found if each.run}, reverse=True)
 
 
@@ -172,7 +174,7 @@ def _records_in(folder: SinkFolder, policy: SinkPolicy) -> list[FoundFile]:
     try:
         paths = _listed(folder)
     except (OSError, ValueError) as error:
-        if policy == SinkPolicy.APPEND:  # who may write there need not be one who may look
+        if policy == SinkPolicy.APPEND:  # whoever may write there need not be allowed to list
             return []
         raise OSError(f"{folder.spec_path}: {folder.uri} cannot be listed: {one_line(error)}") from None
     found = []

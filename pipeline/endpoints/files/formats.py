@@ -1,4 +1,4 @@
-"""The formats of event files: what an open file holds, as raw blocks. Memory is bounded by the largest record."""
+"""The formats of event files: the content of an open file as raw blocks. Memory is bounded by the largest record."""
 
 import struct
 from collections.abc import Callable, Iterator, Mapping
@@ -17,12 +17,13 @@ from schemas.formats.raw import RawBlock
 
 _PIECE_BYTES = 4 * 1024 * 1024
 _EXAMPLES, _EXAMPLE_BYTES = 4096, 64 * 1024 * 1024
-# Length and its checksum; the checksum of the data behind them.
+# The length and its checksum; the checksum of the data after them.
 _TFRECORD_HEAD, _TFRECORD_TAIL = 12, 4
 
 
 class EventFile:
-    """What an open file holds, inflated: `read` gives the bytes up to its end or a hole in it, `damage` says which."""
+    """The inflated content of an open file: `read` returns the bytes up to its end or to damage, and `damage` says
+    which."""
 
     def __init__(self, stream: IO[bytes], compression: Compression | None, sample: bool = False) -> None:
         self._pieces = _plain(stream) if compression is None else inflated(stream, compression, sample)
@@ -46,7 +47,7 @@ class EventFile:
         return data[:size]
 
     def damage(self) -> FileDamage | None:
-        """What ended the stretch that was read; None where the file ends. Reading goes on behind it."""
+        """What ended the stretch that was read; None where the file ends. Reading continues after it."""
         found, self._damage = self._damage, None
         return found
 
@@ -57,7 +58,7 @@ def _plain(stream: IO[bytes]) -> Iterator[bytes | FileDamage]:
 
 
 def blocks_of(file: EventFile, path: str, format_name: str) -> Iterator[RawBlock]:
-    """The raw blocks of a file; damage comes as blocks with `error`, and costs nothing beside it."""
+    """The raw blocks of a file; damage is returned as blocks with `error`, and nothing else is lost."""
     reader = _READERS[format_name](path)
     while True:
         torn = yield from reader(file)
@@ -66,14 +67,14 @@ def blocks_of(file: EventFile, path: str, format_name: str) -> Iterator[RawBlock
             if torn is not None:
                 yield torn
             return
-        if torn is not None and not torn.error and _is_whole(torn.data):  # only its line's end is missing
+        if torn is not None and not torn.error and _is_whole(torn.data):  # only the line's end is missing
             yield torn
             torn = None
         yield _hole(path, damage, torn)
 
 
 def _hole(path: str, damage: FileDamage, torn: RawBlock | None) -> RawBlock:
-    """A damage as one block, with what it tore: that has no letter of its own."""
+    """Damage as one block, with the record that it broke, which gets no letter of its own."""
     if torn is None:
         return RawBlock(f"{path}@{damage.offset}", data=damage.data, error=damage.why)
     what = torn.error or f"its last {len(torn.data)} bytes are no whole line"
@@ -109,7 +110,7 @@ class _Avro:
 
 
 class _TfRecord:
-    """TFRecord: a length and a checksum before each record, a checksum behind it; read record by record."""
+    """TFRecord: a length and a checksum before each record, a checksum after it; read record by record."""
 
     def __init__(self, path: str) -> None:
         self._path, self._at = path, 0
@@ -133,7 +134,7 @@ class _TfRecord:
         return torn
 
     def _record(self, window: ByteWindow) -> tuple[bytes | None, RawBlock | None]:
-        """The next record, or the block of what is none; commits."""
+        """The next record, or the block for bytes that are none; commits."""
         head = window.peek(_TFRECORD_HEAD)
         if len(head) < _TFRECORD_HEAD:
             return None, self._damaged(window, None, f"{len(head)} bytes are no whole record")
@@ -153,7 +154,7 @@ class _TfRecord:
         return data, None
 
     def _damaged(self, window: ByteWindow, length: int | None, why: str) -> RawBlock:
-        """The record, where its length is known, or all the rest: nothing in it says where a record begins."""
+        """The record where its length is known, otherwise all the rest: nothing in it marks where a record begins."""
         at = window.at
         size = 2**62 if length is None else _TFRECORD_HEAD + length + _TFRECORD_TAIL
         skipped = window.skip(size, DAMAGE_BYTES)

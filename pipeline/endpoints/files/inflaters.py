@@ -1,4 +1,5 @@
-"""Decompressors of whole files by one interface: gzip, zlib, bzip2, xz and Zstandard, a member (stream, frame) each."""
+"""Decompressors of whole files behind one interface: gzip, zlib, bzip2, xz and Zstandard; each inflates one member
+(stream, frame)."""
 
 import bz2
 import lzma
@@ -12,7 +13,7 @@ from backports import zstd
 _PIECE = 1024 * 1024
 _WINDOW_LOG_MAX = 31  # `zstd --ultra --long=31`; Beam reads as much
 BROKEN = (zlib.error, OSError, EOFError, lzma.LZMAError, zstd.ZstdError, ValueError, MemoryError)
-"""What decompressors raise for bytes that are not what they should be."""
+"""What decompressors raise for invalid bytes."""
 
 
 class Inflater(Protocol):
@@ -24,10 +25,10 @@ class Inflater(Protocol):
 
     @property
     def unused(self) -> bytes:
-        """What was given to it beyond its end."""
+        """The bytes that it was given beyond its end."""
 
     def feed(self, data: bytes) -> Iterator[bytes]:
-        """What these bytes become, in pieces of at most 1 MiB. Raises what is in `BROKEN`."""
+        """These bytes inflated, in pieces of at most 1 MiB. Raises the errors in `BROKEN`."""
 
 
 class _Zlib:
@@ -53,7 +54,7 @@ class _Zlib:
 
 
 class _Standard:
-    """Those with the interface of Python's own `bz2` and `lzma`."""
+    """Decompressors with the interface of Python's `bz2` and `lzma`."""
 
     def __init__(self, opened: Any) -> None:
         self._inflater = opened
@@ -71,16 +72,15 @@ class _Standard:
         piece = self._inflater.decompress(data, _PIECE)
         while piece:
             yield piece
-            # To the last: bzip2 checks a block when all of it is out, and `needs_input` is true before.
+            # To the last byte: bzip2 checks a block once all of it was returned, and `needs_input` is true before.
             piece = b"" if self._inflater.eof else self._inflater.decompress(b"", _PIECE)
 
 
 class Compression(NamedTuple):
     """A way of compressing files: its name, how a member of it begins, and what inflates one.
 
-    `tail`: bytes behind a member's data, of which the checksum is the last; 0 where the library says by words that it
-    is the checksum that does not hold, or gives out nothing that it has not checked.
-    `proves_blocks`: it does that, block by block.
+    `tail`: bytes after a member's data, the last of which are the checksum; 0 where the library's message names the
+    checksum as the error, or where it returns only verified data. `proves_blocks`: it verifies each block.
     """
 
     name: str
@@ -90,7 +90,7 @@ class Compression(NamedTuple):
     proves_blocks: bool = False
 
     def is_checksum(self, problem: BaseException, silent: int) -> bool:
-        """Whether what was raised is a wrong checksum, after so many bytes that became nothing."""
+        """Whether an error is a wrong checksum, after this many bytes that inflated to nothing."""
         return (self.tail > 0 and silent >= self.tail) or any(word in str(problem) for word in _CHECKSUM)
 
 
@@ -110,7 +110,7 @@ GZIP = Compression(
 _BZIP2 = Compression(
     "bzip2", re.compile(rb"BZh[1-9]1AY&SY"), lambda: _Standard(bz2.BZ2Decompressor()), proves_blocks=True
 )
-# The shortest check is a CRC-32; before it stand an end mark and up to three bytes of padding.
+# The shortest check is a CRC-32, preceded by an end mark and up to three bytes of padding.
 _XZ = Compression("xz", re.compile(rb"\xfd7zXZ\x00\x00[\x00-\x0f]"), lambda: _Standard(lzma.LZMADecompressor()), 5)
 _ZSTD = Compression("Zstandard", re.compile(rb"\x28\xb5\x2f\xfd|[\x50-\x5f]\x2a\x4d\x18", re.DOTALL), _zstd)
 _ZLIB = Compression("zlib", re.compile(rb"\x78[\x01\x5e\x9c\xda]"), lambda: _Zlib(zlib.MAX_WBITS))

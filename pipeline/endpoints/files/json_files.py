@@ -1,4 +1,4 @@
-"""Files of JSON: lines as a rule; arrays of objects and objects over several lines where a file begins like that."""
+"""JSON files: usually lines; arrays of objects, and objects over several lines, where a file begins that way."""
 
 import re
 from collections.abc import Generator, Mapping
@@ -7,17 +7,17 @@ from schemas.formats.byte_windows import Readable
 from schemas.formats.raw import RawBlock
 
 MAX_RECORD_BYTES = 16 * 1024 * 1024
-"""Bytes of a JSON line or another record; one that has more is a dead letter."""
+"""The most bytes of a JSON line or another record; a longer one is a dead letter."""
 _JSON_BYTES = 4 * 1024 * 1024
 
 Blocks = Generator[RawBlock, None, RawBlock | None]
-"""Blocks of a stretch of a file; returned is what is not whole at its end."""
+"""Blocks of a stretch of a file; returns the incomplete rest at its end."""
 
 _BOM = b"\xef\xbb\xbf"
-# `[{`, or a `{` that has its line to itself and a key on the next: no line of JSON lines is like that.
+# `[{`, or a `{` alone on its line with a key on the next: JSON lines have no such line.
 _VALUES = re.compile(rb"\s*(\[\s*\{|\{[ \t\r]*\n\s*[\"}])")
 _TOKEN = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"|["{}]', re.DOTALL)
-# Where an object begins that has a line of its own, and how far it is indented.
+# Where an object begins at the start of a line, and how far it is indented.
 _OWN_LINE = re.compile(rb"[\s,\[\]]*?(\n[ \t]*|\A)\{")
 _BETWEEN = re.compile(rb"[\s,\[\]]*")
 _STRAY, _UNENDED = "no JSON object, beside those of the file", "a JSON object that does not end"
@@ -36,16 +36,16 @@ _OTHERS: Mapping[bytes, str] = {
     b"PAR1": "Parquet",
     b"PK\x03\x04": "a zip archive",
 }
-"""What a file begins with that is no JSON in UTF-8, and its name."""
+"""How a file that is no UTF-8 JSON begins, and the name of its format."""
 
 
 def too_large(what: str, size: int, kept: int) -> str:
-    """The words for a record that is too large."""
+    """The message for a record that is too large."""
     return f"a {what} of {size} bytes; allowed: at most {MAX_RECORD_BYTES} (the first {kept} are in the letter)"
 
 
 class JsonFile:
-    """Reads one JSON file, in one go or by the stretches between holes in it."""
+    """Reads one JSON file, as a whole or by the stretches between damage."""
 
     def __init__(self, path: str) -> None:
         self._path, self._at = path, 0
@@ -65,7 +65,7 @@ class JsonFile:
         return (yield from (self._objects(start, file) if self._values else self._lines(start, file)))
 
     def _other(self, start: bytes, file: Readable, name: str) -> Blocks:
-        """All of a file that is something else: one block, of which the first bytes are kept."""
+        """A whole file in another format: one block, of which the first bytes are kept."""
         head, self._at = start, len(start)
         while more := file.read(_JSON_BYTES):
             head += more[: MAX_RECORD_BYTES - len(head)]
@@ -97,7 +97,7 @@ class JsonFile:
         return RawBlock(f"{self._path}@{start}", data=rest, error=error) if rest else None
 
     def _too_long(self, data: bytes, file: Readable, what: str) -> Generator[RawBlock, None, bytes]:
-        """One block for what has too many bytes, to the end of its line; returns what follows."""
+        """One block for a record that is too large, up to the end of its line; returns what follows."""
         head, size, rest = data[:MAX_RECORD_BYTES], 0, data
         while (end := rest.find(b"\n", MAX_RECORD_BYTES if rest is data else 0)) < 0:
             size += len(rest)
@@ -148,7 +148,7 @@ def _split(data: bytes) -> tuple[list[bytes], list[tuple[int, bytes]], int]:
     for token in _TOKEN.finditer(data):
         sign = token[0]
         if sign == b'"' and depth:
-            break  # a text that does not end here: more is to be read
+            break  # a text that does not end here: more must be read
         if sign == b"{":
             if depth == 0:
                 start = token.start()

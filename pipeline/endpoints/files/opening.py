@@ -1,4 +1,4 @@
-"""How a folder is opened that files are written to: made for a run, or only looked at; a file comes and goes in it."""
+"""How an output folder is opened: created for a run, or only examined; a test file is written and removed."""
 
 import uuid
 from contextlib import suppress
@@ -14,7 +14,7 @@ from pipeline.reporting import durable
 
 
 def make_folder(uri: str, spec_path: str) -> None:
-    """Makes the folder unless it is there, and sure that it takes files. Raises `SinkUnwritable`."""
+    """Creates the folder unless it exists, and verifies that files can be written. Raises `SinkUnwritable`."""
     folder = _folder(uri, spec_path)
     try:
         if not FileSystems.exists(folder):
@@ -25,10 +25,10 @@ def make_folder(uri: str, spec_path: str) -> None:
 
 
 def look_at_folder(uri: str, spec_path: str) -> str:
-    """What is found of a folder that takes files, or of the nearest one above it; nothing is left behind.
+    """The finding about a writable folder, or about the nearest existing one above it; nothing is left behind.
 
     Raises:
-        SinkUnwritable, OSError, ValueError: it takes none.
+        SinkUnwritable, OSError, ValueError: files cannot be written there.
     """
     folder = _folder(uri, spec_path)
     if scheme_of(uri) != "file":
@@ -50,11 +50,11 @@ def _come_and_go(folder: str) -> None:
     probe = partial_path(folder, uuid.uuid4().hex)
     try:
         with FileSystems.create(probe) as stream:
-            stream.write(b"halflife")  # S3 refuses an upload in parts without a byte
+            stream.write(b"halflife")  # S3 refuses a multipart upload without bytes
         durable.delete(probe)
         finished(probe)
     except (OSError, ValueError):
-        with suppress(OSError, ValueError):  # a full disk takes the name and not the bytes
+        with suppress(OSError, ValueError):  # a full disk accepts the name but not the bytes
             durable.delete(probe)
             finished(probe)
         raise

@@ -1,4 +1,5 @@
-"""Which run of which job wrote a file of a sink: said in the file itself, so that it holds wherever the file goes."""
+"""Which run of which job wrote a file of a sink: stored in the file itself, so that it stays true wherever the file is
+moved."""
 
 from collections.abc import Mapping
 from typing import NamedTuple
@@ -20,12 +21,13 @@ class RunOrigin(NamedTuple):
     run: str
 
     def metadata(self) -> dict[str, str]:
-        """What a file says of it among its metadata."""
+        """Its form in a file's metadata."""
         return {_JOB: self.job, _RUN: self.run}
 
 
 def origin_of(path: str) -> RunOrigin | None:
-    """The run that wrote an Avro or Parquet file of any Beam file system; None if it does not say, or is neither.
+    """The run that wrote an Avro or Parquet file on any Beam file system; None if the file does not say so, or is
+    neither.
 
     Raises:
         OSError: it cannot be read.

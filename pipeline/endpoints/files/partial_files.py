@@ -20,7 +20,8 @@ _SUFFIX = ".partial"
 
 
 class Leftovers(NamedTuple):
-    """Unfinished files in a folder: how many of dead processes were removed, and the names that others left."""
+    """Unfinished files in a folder: how many of dead processes were removed, and the names of files that others
+    left."""
 
     removed: int
     elsewhere: Sequence[str]
@@ -30,14 +31,14 @@ class _OpenPartials:
     """The unfinished files of this process."""
 
     def __init__(self) -> None:
-        self._lock = threading.RLock()  # a signal may come while it is held
+        self._lock = threading.RLock()  # a signal handler may run while it is held
         self._ended = False
         self._paths: set[str] = set()
         self._swept: set[str] = set()
 
     def add(self, path: str) -> None:
         with self._lock:
-            if self._ended:  # a thread that goes on while its process ends must leave nothing behind
+            if self._ended:  # a thread that still runs while its process ends must leave nothing behind
                 raise OSError(f"the process is ending; {path} is not begun")
             self._paths.add(path)
 
@@ -61,7 +62,7 @@ _OPEN = _OpenPartials()
 
 
 def partial_path(folder: str, name: str) -> str:
-    """Where the file `name` is written until it is complete; it counts as unfinished until `finished`."""
+    """The path to which the file `name` is written until it is complete; it counts as unfinished until `finished`."""
     path = str(FileSystems.join(folder, f".{name}.{scratch.machine()}.{scratch.owner()}{_SUFFIX}"))
     _OPEN.add(path)
     return path
@@ -99,7 +100,7 @@ def remove_leftovers(folder: str) -> Leftovers:
 
 
 def remove_leftovers_once(folder: str) -> None:
-    """As `remove_leftovers`, but only the first time that this process asks for the folder."""
+    """As `remove_leftovers`, but only at this process's first call for the folder."""
     if _OPEN.first_look(folder):
         remove_leftovers(folder)
 
@@ -124,5 +125,5 @@ def _is_partial(name: str) -> bool:
     return name.startswith(".") and name.endswith(_SUFFIX)
 
 
-# Before the folder goes whose lock says that this process lives.
+# Before the folder is removed whose lock shows that this process lives.
 atexit.register(_discard_unfinished)

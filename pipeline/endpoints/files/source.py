@@ -12,7 +12,7 @@ from schemas.formats.raw import RawBlock
 
 
 def read_file(path: str, format_name: str, sample: bool = False) -> Iterator[RawBlock]:
-    """The raw blocks of one file; a `sample` may end early. Damage comes as blocks with `error`.
+    """The raw blocks of one file; a `sample` may end early. Damage is returned as blocks with `error`.
 
     Raises:
         OSError: it cannot be opened or read.
