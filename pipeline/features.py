@@ -18,7 +18,8 @@ _IDENTITY = {batches.EVENT_ID: "event_id", batches.EVENT_TIME: "event_time", bat
 def training_rows(events: pa.RecordBatch, job: Job) -> pa.RecordBatch:
     """Id, time, subject and all features of the job, in spec order: what a model may be trained on.
 
-    A feature keeps its name; the identity column of that name is `__event_id`, `__event_time` or `__subject` then.
+    A feature keeps its name; an identity column of the same name is then called `__event_id`, `__event_time` or
+    `__subject`.
     """
     features = [*job.features.plain, *(feature.name for feature in job.features.windowed)]
     identity = [own if name in features else name for own, name in _IDENTITY.items()]

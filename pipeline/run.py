@@ -1,4 +1,4 @@
-"""Runs a job: resolves the spec, checks what can be checked before, builds the graph, runs it, counts."""
+"""Runs a job: resolves the spec, checks what can be checked beforehand, builds the graph, runs it, counts."""
 
 import sys
 import time
@@ -64,7 +64,7 @@ from transforms.flow import metrics
 from transforms.flow.coders import batches_kept
 from transforms.flow.examples import forget_examples, kept_examples
 
-# What a runner is asked for besides what the command line says.
+# Options that a runner gets in addition to those of the command line.
 _PROFILES: Mapping[str | None, Callable[[Sequence[str], str, bool], list[str]]] = {
     dataflow.NAME: dataflow.with_profile,
     flink.NAME: flink.with_profile,
@@ -86,7 +86,7 @@ class Prepared:
 
 
 def prepare(options: RunOptions) -> Prepared:
-    """Everything that can be said before a graph exists.
+    """Everything that can be checked before a graph exists.
 
     Raises:
         SpecError: the spec is wrong (exit 2).
@@ -97,14 +97,14 @@ def prepare(options: RunOptions) -> Prepared:
 
 
 def prepare_run(options: RunOptions) -> Prepared:
-    """As `prepare`; bounded input without a record makes a job that has nothing to do, and is no error."""
+    """As `prepare`, but bounded input without a record is no error: the job has nothing to do."""
     document, source = _opened(options)
     try:
         return complete(document, source)
     except NoRecords:
         if not source.bounded:
             raise
-    # Of any type: nothing is decoded by them, and the rest of the job can be checked.
+    # Any type will do: nothing is decoded with them, and the rest of the job can be checked.
     columns = dict.fromkeys(needed_columns(document), "number")
     return Prepared(parse_job(document, columns), document, source, empty=True)
 
@@ -113,12 +113,12 @@ def _opened(options: RunOptions) -> tuple[dict[str, Any], EventSource]:
     document = resolve(options)
     source = open_source(document["events"])
     if source.bounded and direct.is_one_worker(PipelineOptions(list(options.beam))):
-        document["windows"] = {"shards": 1, **document.get("windows", {})}  # shards are for workers to share
+        document["windows"] = {"shards": 1, **document.get("windows", {})}  # shards are for several workers
     return document, source
 
 
 def complete(document: dict[str, Any], source: EventSource) -> Prepared:
-    """The job of a resolved spec, the types of its columns read off the source unless it states them.
+    """The job of a resolved spec; the types of its columns are inferred from the source unless it states them.
 
     Raises:
         SpecError, NoInput, OSError: as `prepare`.
@@ -128,7 +128,7 @@ def complete(document: dict[str, Any], source: EventSource) -> Prepared:
     if columns is None:
         needed, identity = needed_columns(document), identity_columns(document)
         columns = sampled_types(source.sample(), events["format"], needed, identity)
-    if "columns" not in events or isinstance(source, Files):  # a topic is not waited for only to look at its times
+    if "columns" not in events or isinstance(source, Files):  # do not wait for a topic only to look at its times
         check_time_unit(source.sample(), events)
     job = parse_job(document, columns)
     return Prepared(job, job_document(document, job), source)
@@ -156,7 +156,7 @@ def _check_world(prepared: Prepared) -> None:
 
 
 def _check_model(prepared: Prepared) -> None:
-    """A bounded run needs a model that is there; a stream waits for one, and says so."""
+    """A bounded run needs an existing model; a stream waits for one, with a note."""
     spec = prepared.job.model
     store = ModelStore(spec.store, spec.name)
     if store.releases() or store.scan_releases().broken:
@@ -173,7 +173,7 @@ def _check_model(prepared: Prepared) -> None:
 
 
 def _say_leftovers(spec_path: str, uri: str) -> None:
-    """Removes what killed runs of this machine left in a sink, and says what others did."""
+    """Removes what killed runs of this machine left in a sink, and reports what those of other machines left."""
     if scheme_of(uri) not in FILE_SCHEMES:
         return
     removed, elsewhere = remove_leftovers(beam_path(uri))
@@ -207,18 +207,18 @@ def execute(prepared: Prepared, beam_arguments: Sequence[str], started: float) -
     startup = metrics.startup_us(result, int(started * 1e6)) / 1e6
     counts = metrics.counts_of(result)
     summary = summarise(counts, time.time() - started, startup, prepared.document, run_id, kept_examples())
-    if prepared.source.bounded:  # a cancelled job stops between its stages, and retries count twice
+    if prepared.source.bounded:  # a cancelled job stops between its stages, and retries are counted twice
         check_counts(summary)
         _say_unreached(prepared, summary, metrics.latest_event_us(result))
     return summary
 
 
 def _say_unreached(prepared: Prepared, summary: Mapping[str, Any], latest_us: int | None) -> None:
-    """Says of which releases no event was late enough."""
+    """Notes the releases that take effect after every event."""
     if latest_us is None or set(summary["release_outcomes"]) <= set(summary["releases"]):
         return
     spec = prepared.job.model
-    with suppress(StoreError):  # it answered the run, and has nothing more to say
+    with suppress(StoreError):  # an error of the store after it answered the run is not worth reporting
         if remark := unreached(summary, ModelStore(spec.store, spec.name).releases(), latest_us):
             note(remark)
 
@@ -277,7 +277,7 @@ def _built(
     """The whole graph with its source and sinks; without `run_id` it is a template's."""
     pipeline, raw = _source(prepared, beam_arguments, runner)
     start = start_of(prepared.document, run_id)
-    # Files of several starts from one template differ in the ids that their names end with.
+    # Files of several starts from one template differ in the ids at the end of their names.
     write_outputs(build(raw, prepared.job, start), prepared.job, run_id or str(ULID()).lower())
     return pipeline
 
@@ -343,7 +343,7 @@ def _run_and_tell(prepared: Prepared, options: RunOptions, begun: float) -> None
     summary = execute(prepared, options.beam, begun)
     if options.summary:
         write_summary(summary, options.summary)
-    # Where records go to standard output, nothing else does: it is read by a program.
+    # Where records go to standard output, nothing else may: a program reads it.
     stream = sys.stderr if STDOUT in prepared.document.get("sinks", {}).values() else out()
     if options.json:
         print_json(summary, stream)

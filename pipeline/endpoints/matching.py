@@ -1,4 +1,4 @@
-"""Which files a URI means: a file that is there by that very name, the files of a folder, or what a pattern matches."""
+"""Which files a URI means: the file of exactly that name, the files of a folder, or what a pattern matches."""
 
 import os
 import re
@@ -17,14 +17,15 @@ _UNFINISHED = ".partial"
 
 
 class NoRecords(NoInput):
-    """The input is there, and holds no record, not even one that cannot be read."""
+    """The input exists but holds no record, not even an unreadable one."""
 
 
 def matching_files(uri: str) -> list[str]:
     """The files that a URI means, sorted by name.
 
-    A name that exists is that file or folder, whatever signs of patterns are in it. Files that a pattern or a folder
-    leads to are left out where they are hidden (`.name`) or unfinished (`name.partial`) and it does not say so.
+    A name that exists is that file or folder, even if it contains pattern characters. Files found through a pattern or
+    a folder are left out where they are hidden (`.name`) or unfinished (`name.partial`) and the pattern does not say
+    so.
 
     Raises:
         NoInput: there are none, or they cannot be listed.
@@ -33,7 +34,7 @@ def matching_files(uri: str) -> list[str]:
 
 
 def file_sizes(uri: str) -> dict[str, int]:
-    """As `matching_files`, with the bytes of each."""
+    """As `matching_files`, with the size of each in bytes."""
     path = beam_path(uri)
     try:
         found = _found(path, scheme_of(uri) == "file")
@@ -54,7 +55,7 @@ def _left_out(hidden: int) -> str:
 
 
 def _found(path: str, local: bool) -> Mapping[str, int]:
-    """What is there and how large, hidden files included."""
+    """What exists there, with sizes, including hidden files."""
     if local:
         return _local(path)
     if _GLOB.search(path) and FileSystems.exists(path):
@@ -70,7 +71,8 @@ def _sizes(found: Sequence[FileMetadata]) -> dict[str, int]:
 
 
 def _local(path: str) -> dict[str, int]:
-    """As Beam matches patterns, but with every folder that is there by its very name: brackets in it are no pattern."""
+    """As Beam matches patterns, but a folder that exists under exactly that name is taken literally: its brackets are
+    no pattern."""
     if os.path.isfile(path):
         return {path: os.path.getsize(path)}
     folder = path if os.path.isdir(path) else os.path.dirname(path)
@@ -83,8 +85,8 @@ def _local(path: str) -> dict[str, int]:
 
 
 def _below(folder: str, pattern: str) -> Iterator[str]:
-    """The files below the folder, without those in folders that lead to no match: a name that is not there must not
-    cost a look at the whole disk. However deep folders are, there is no recursion."""
+    """The files below the folder, without those in folders that cannot lead to a match: a name that does not exist must
+    not cost a search of the whole disk. There is no recursion, however deep the folders are."""
     parts = pattern.split("/")
     waiting = [(f"{folder}/", 0)]
     while waiting:
@@ -97,7 +99,8 @@ def _below(folder: str, pattern: str) -> Iterator[str]:
 
 
 def _may_lead(parts: Sequence[str], depth: int, name: str) -> bool:
-    """Whether a folder so deep may hold what the parts of a pattern match; `**` stands for any number of folders."""
+    """Whether a folder at this depth may hold matches of the parts of a pattern; `**` stands for any number of
+    folders."""
     if any("**" in part for part in parts[: depth + 1]):
         return True
     return _GLOB.search(parts[depth]) is not None or parts[depth] == name

@@ -32,7 +32,7 @@ def _audit_uris(job: Job) -> tuple[Any, Any]:
     audit = job.sinks.audit
     if audit is None or audit == STDOUT:
         return audit, audit
-    of_files = scheme_of(audit) in FILE_SCHEMES  # a question mark is a letter of a folder's name
+    of_files = scheme_of(audit) in FILE_SCHEMES  # a question mark is part of a folder's name
     base, question, options = (audit, "", "") if of_files else audit.partition("?")
     receipts, models = (f"{base}/{name}{question}{options}" for name in ("receipts", "models"))
     return receipts, models
@@ -61,7 +61,7 @@ def _branches(job: Job) -> list[_Branch]:
     sinks, (receipts, models) = job.sinks, _audit_uris(job)
     return [
         _Branch("WriteScores", "sinks.scores", sinks.scores, "Score", "scores", sinks.format),
-        # What Halflife's own verbs read back is always Avro.
+        # Records that Halflife's own verbs read back are always Avro.
         _Branch("WriteReceipts", _AUDIT, receipts, "Receipt", "receipts", "avro"),
         _Branch("WriteModelEvents", _AUDIT, models, "ModelEvent", "models", "avro"),
         _Branch("WriteDrift", "sinks.drift", sinks.drift, "DriftStatistic", "drift", sinks.format),
@@ -70,7 +70,7 @@ def _branches(job: Job) -> list[_Branch]:
 
 
 def sink_folders(job: Job) -> list[SinkFolder]:
-    """Where the records of a job go, each kind for itself."""
+    """The sinks of a job's records, one for each kind."""
     return [
         SinkFolder(branch.spec_path, branch.uri, f".{branch.format}", branch.spec_path == _AUDIT)
         for branch in _branches(job)
@@ -79,7 +79,7 @@ def sink_folders(job: Job) -> list[SinkFolder]:
 
 
 def training_folders(job: Job, out: str) -> list[SinkFolder]:
-    """Where the rows of a training set and its dead letters go."""
+    """The sinks of a training set's rows and of its dead letters."""
     letters = [folder for folder in sink_folders(job) if folder.spec_path == _LETTERS]
     return [SinkFolder("--out", out, ".parquet"), *letters]
 

@@ -11,7 +11,7 @@ from pipeline.reporting.printer import out
 
 class _PrintFn(beam.DoFn):
     def process(self, batch: pa.RecordBatch) -> None:
-        if batch.num_rows:  # in one go: the lines of several workers do not mix
+        if batch.num_rows:  # with one write, so that the lines of several workers do not mix
             print(b"\n".join(json_rows(batch)).decode(), file=out(), flush=True)
 
 

@@ -1,4 +1,4 @@
-"""The job spec of a command line: settings applied, URIs absolute, and none of a scheme that has no endpoint."""
+"""The job spec of a command line: settings applied, URIs absolute, schemes checked to have an endpoint."""
 
 from contextlib import suppress
 from typing import Any
@@ -26,10 +26,10 @@ def resolve(options: RunOptions) -> dict[str, Any]:
     """The job spec with its settings and absolute URIs.
 
     Raises:
-        SpecError: with all that is wrong with it. Then, and only then, local input is looked at too: who mends a spec
-            also wants to know of the columns that are not there.
+        SpecError: with everything that is wrong with it. Only in that case local input is examined too, so that columns
+            that do not exist are reported together with the other errors.
     """
-    # Some of Beam's filesystems, such as that of S3, open nothing before they know the options of the run.
+    # Some of Beam's filesystems, such as S3's, open nothing before they know the options of the run.
     FileSystems.set_options(PipelineOptions(list(options.beam)))
     document, problems = read_spec(options.job, options.settings)
     _absolute_uris(document, problems)
@@ -68,7 +68,7 @@ def _endpoint(uri: str, spec_path: str, schemes: tuple[str, ...], others: tuple[
 
 
 def _look_at_columns(document: dict[str, Any], problems: Problems) -> None:
-    """What is wrong with the uses of columns, where the events can be found in spite of what is wrong elsewhere."""
+    """What is wrong with the uses of columns, where the events can be read in spite of errors elsewhere."""
     if not all(problems.sound(f"events.{key}") for key in ("uri", "format", "columns")):
         return
     events = document["events"]
@@ -90,13 +90,13 @@ def _store_url(url: str) -> str:
 
 
 def _of_spec(path: str, error: StoreError, named: str) -> SpecError:
-    """The store's words for a value as an error of the spec; `named`: how they begin, which the path says too."""
+    """The store's message about a value as an error of the spec; `named`: its beginning, which the path repeats."""
     found, _, expected = str(error).partition("; expected: ")
     return SpecError(path, Absent(found.removeprefix(named)), expected or "one that can be used")
 
 
 def _read_trusted_key(model: dict[str, Any]) -> None:
-    """Workers need not have the file."""
+    """Workers need not have the key's file."""
     if "trusted_key" in model:
         try:
             model["trusted_key"] = read_public_key(model["trusted_key"])

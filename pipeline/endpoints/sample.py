@@ -1,4 +1,4 @@
-"""The types of event columns, read off the input when the job spec does not state them."""
+"""The types of event columns, inferred from the input where the job spec does not state them."""
 
 import difflib
 from collections.abc import Iterable, Iterator, Mapping
@@ -25,8 +25,8 @@ def sampled_types(
 ) -> dict[str, str]:
     """The type of each needed column (name to path in the spec), from the first readable records that have it.
 
-    `identity`: the columns (name to path) that must be there too, but whose type decoding finds out. Records without
-    a value in a needed column leave it open: up to `_PIECES` stretches of the input are looked at.
+    `identity`: the columns (name to path) that must exist too, but whose type decoding determines. Records without a
+    value in a needed column leave its type open: up to `_PIECES` stretches of the input are examined.
 
     Raises:
         SpecError: the input has no such columns, or only nulls or values of several types in them; all are named.
@@ -56,7 +56,8 @@ NOTHING = "no records in it"
 
 @dataclass(slots=True)
 class _Looked:
-    """What a look at the input has shown: the names and Arrow types of columns, and the types of those known."""
+    """What is known from the input so far: the names and Arrow types of columns, and the job's types of those that have
+    one."""
 
     first: str = ""
     held: bool = False  # anything but blank lines, readable or not
@@ -79,7 +80,7 @@ class _Looked:
         return all(name in self.columns for name in identity) and all(name in self.types for name in needed)
 
     def missing(self, identity: Mapping[str, str], needed: Mapping[str, str]) -> Iterator[SpecError]:
-        """An error for each column that is not there, or whose type nothing shows."""
+        """An error for each column that does not exist, or whose type cannot be inferred."""
         uses = [*identity.items(), *needed.items()]
         for name, spec_path in uses:
             if name not in self.columns:
@@ -101,7 +102,7 @@ class _Looked:
 def stretches(
     blocks: Iterable[RawBlock], format_name: str, names: list[str], looked: _Looked | None = None
 ) -> Iterator[tuple[str, pa.RecordBatch]]:
-    """Readable rows of the input with the location that they are from; what cannot be read is noted in `looked`."""
+    """Readable rows of the input with their location; unreadable ones are recorded in `looked`."""
     looked = _Looked() if looked is None else looked
     for block in blocks:
         looked.problem = block.error or looked.problem
@@ -115,7 +116,8 @@ def stretches(
 
 
 def _kind_of(found: pa.DataType) -> str | None:
-    """The job's type for a column of this one: of a union the widest of its branches. None where none holds it."""
+    """The job's type for a column of this Arrow type: for a union the widest of its branches. None where no type can
+    hold it."""
     if pa.types.is_union(found):
         branches = [found.field(index).type for index in range(found.num_fields)]
         kinds = {_kind_of(branch) for branch in branches if not pa.types.is_null(branch)}
@@ -145,7 +147,7 @@ def _json_rows(block: RawBlock, names: Iterable[str]) -> Iterator[pa.RecordBatch
             try:
                 record = msgspec.json.decode(line)
             except Exception:
-                continue  # decoding will make a dead letter of it
+                continue  # decoding will make it a dead letter
             if isinstance(record, dict):
                 records.append(record)
         found = list(dict.fromkeys(name for record in records for name in record))
@@ -156,7 +158,8 @@ def _json_rows(block: RawBlock, names: Iterable[str]) -> Iterator[pa.RecordBatch
 
 
 def _loose(values: list[object]) -> pa.Array:
-    """The commonest type wins: what does not fit it will be a dead letter, not the reason to refuse the job."""
+    """The most common type wins: records that do not fit it become dead letters, and are no reason to refuse the
+    job."""
     sane = [value for value in values if value is not None and not (isinstance(value, int) and abs(value) >= 2**63)]
     kinds = [float if type(value) is int else type(value) for value in sane]
     if not kinds:

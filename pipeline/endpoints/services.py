@@ -1,4 +1,4 @@
-"""Sinks that are services: what opens each before a job runs, or only looks for it, and what writes to it."""
+"""Sinks that are services: how each is opened before a job runs, or only examined, and how it is written."""
 
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
@@ -17,8 +17,8 @@ from pipeline.endpoints.pubsub import sink as pubsub_sink
 class SinkService(NamedTuple):
     """A sink that is no folder.
 
-    The label of its step; `check` opens it for a run, and makes a table; `look` says what is found and makes nothing;
-    `write` is what writes a record's batches to it.
+    `label` is that of its step; `check` opens it for a run, and creates a table; `look` reports what exists and creates
+    nothing; `write` writes a record's batches to it.
     """
 
     label: str

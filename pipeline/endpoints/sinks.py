@@ -32,7 +32,7 @@ SCHEMES = (*FILE_SCHEMES, *SERVICES)
 
 
 def check_writable(uri: str, spec_path: str, record: str = "") -> None:
-    """Opens a sink for a record before the job spends time: makes a folder, or the table of a service.
+    """Opens a sink for a record before the job spends time: creates a folder, or the table of a service.
 
     Raises:
         SinkUnwritable: it cannot be written.
@@ -46,7 +46,7 @@ def check_writable(uri: str, spec_path: str, record: str = "") -> None:
 
 
 def look_at(uri: str, spec_path: str, record: str) -> str:
-    """What is found of a sink that can be written; nothing is made, and nothing is left behind.
+    """The finding about a writable sink; nothing is created, and nothing is left behind.
 
     Raises:
         SinkUnwritable, OSError, ValueError: it cannot be written.
@@ -66,7 +66,7 @@ class BatchWriter(Protocol):
 
 
 class FileFormat(Protocol):
-    """Makes writers of one kind of file; picklable. `suffix` ends the files' names."""
+    """Makes writers of one kind of file; picklable. `suffix` is the end of the files' names."""
 
     suffix: str
 
@@ -74,7 +74,7 @@ class FileFormat(Protocol):
 
 
 class AvroFormat:
-    """Avro container files of one record, which say where they are from."""
+    """Avro container files of one record, with the job and run that wrote them."""
 
     suffix = ".avro"
 
@@ -86,7 +86,7 @@ class AvroFormat:
 
 
 class ParquetFormat:
-    """Parquet files in the schema of the first batch, a row group per batch, which say where they are from."""
+    """Parquet files in the schema of the first batch, a row group per batch, with the job and run that wrote them."""
 
     suffix = ".parquet"
 
@@ -115,7 +115,7 @@ class _ParquetWriter:
 
 @contextmanager
 def _named(path: str) -> Iterator[None]:
-    """What the system says of a full disk does not say of which file: `SinkUnwritable` does."""
+    """The system's error for a full disk does not name the file; `SinkUnwritable` does."""
     try:
         yield
     except OSError as error:
@@ -151,7 +151,7 @@ class _OpenFile:
         finished(self._partial)
 
     def discard(self) -> None:
-        """Deletes it. What is still in its buffer may not be writable: it must not take up a full disk for that."""
+        """Deletes the file, even where its buffer can no longer be written: it must not occupy a full disk."""
         with suppress(OSError):
             self._stream.close()
         try:
@@ -162,7 +162,7 @@ class _OpenFile:
 
 
 class _WriteFn(beam.DoFn):
-    """Encodes and compresses in a thread of its own, one batch at a time: the step before goes on meanwhile."""
+    """Encodes and compresses in a thread of its own, one batch at a time, while the step before continues."""
 
     def __init__(self, folder: str, file_format: FileFormat, prefix: str) -> None:
         self._folder, self._format, self._prefix = folder, file_format, prefix
@@ -209,8 +209,8 @@ class WriteBatches(beam.PTransform[beam.PCollection[pa.RecordBatch], Any]):
 
     Input: batches in the schema of the format, any windowing. A bundle's batches share files, which appear before the
     bundle is committed: a bundle that is retried after that writes its records again (records carry ids to tell).
-    Own code, because Beam's `WriteToFiles` adds six stages per sink, four seconds a run on DirectRunner, and
-    writes one pane per window only.
+    Own code, because Beam's `WriteToFiles` adds six stages per sink (four seconds a run on DirectRunner) and writes
+    only one pane per window.
     """
 
     def __init__(self, uri: str, file_format: FileFormat, prefix: str) -> None:

@@ -23,7 +23,7 @@ SCHEMES = (*FILE_SCHEMES, kafka_address.SCHEME, pubsub_address.SCHEME)
 
 
 class EventSource(Protocol):
-    """Something a job reads events from, found and reachable."""
+    """A source of events that exists and can be reached."""
 
     @property
     def bounded(self) -> bool: ...
@@ -82,7 +82,7 @@ class Topic:
 
 @dataclass(frozen=True, slots=True)
 class Messages:
-    """A Pub/Sub subscription, or a topic; without end. Beam's Python SDK leaves the reading to Dataflow's service."""
+    """A Pub/Sub subscription or topic, without end. Beam's Python SDK leaves the reading to Dataflow's service."""
 
     address: PubsubAddress
     format: str
@@ -93,7 +93,7 @@ class Messages:
         return f"{self.address.public}, until the job is cancelled"
 
     def sample(self) -> Iterator[RawBlock]:
-        """Nothing: who looks at messages takes them; the spec states its columns (`check_events`)."""
+        """Empty: looking at messages would consume them; the spec states the columns (`check_events`)."""
         return iter(())
 
     def read(self, spec: EventsSpec) -> beam.PTransform[Any, Any]:
@@ -104,8 +104,8 @@ def open_source(events: Mapping[str, Any]) -> EventSource:
     """The source of a job's `events`.
 
     Raises:
-        SpecError: the URI says something that is not allowed.
-        NoInput, TopicUnreadable: there is nothing to read there, or nobody answers.
+        SpecError: the URI has a value that is not allowed.
+        NoInput, TopicUnreadable: there is nothing to read, or the service does not answer.
     """
     return _OPENERS.get(scheme_of(events["uri"]), _files)(events)
 

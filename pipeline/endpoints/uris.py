@@ -11,7 +11,7 @@ __all__ = ["FILE_SCHEMES", "GOOGLE_PROJECT", "STDOUT", "absolute", "beam_path", 
 
 FILE_SCHEMES = ("file", "gs", "s3", "az", "hdfs")
 STDOUT = "stdout:"
-# The id of a project of Google Cloud, with its domain before it where it has one.
+# The id of a Google Cloud project, preceded by its domain where it has one.
 GOOGLE_PROJECT = re.compile(r"([a-z0-9.-]+:)?[a-z][-a-z0-9]{4,28}[a-z0-9]")
 
 

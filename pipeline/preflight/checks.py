@@ -1,4 +1,4 @@
-"""All checks of a job before it runs, in the order in which one explains the next."""
+"""All checks of a job before it runs, in an order in which earlier findings explain later ones."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -41,7 +41,7 @@ _NO_CREDENTIALS = ("credential", "anonymous caller", "unauthenticated")
 
 @dataclass
 class _Known:
-    """What one check found out for those after it. `no_buckets`: why `gs://` cannot be asked from here, else empty."""
+    """What checks found out for later ones. `no_buckets`: why `gs://` cannot be reached from here, else empty."""
 
     document: dict[str, Any]
     no_buckets: str = ""
@@ -52,16 +52,16 @@ class _Known:
 
     @property
     def streaming(self) -> bool:
-        """Whether the input has no end; by its URI, where nobody answered there."""
+        """Whether the input has no end; by its URI, where the service did not answer."""
         uri = self.document["events"]["uri"]
         return not self.source.bounded if self.source else "://" in uri and not uri.startswith(("file", "s3", "gs"))
 
 
 def examine(options: RunOptions, runner: str) -> Iterator[Finding]:
-    """Every finding, as it is made. `runner`: one of `RUNNERS`; its own options are in `options.beam`.
+    """Every finding as soon as it is made. `runner`: one of `RUNNERS`; its own options are in `options.beam`.
 
     Raises:
-        SpecError: the job spec is wrong; nothing else can be said then.
+        SpecError: the job spec is wrong; nothing else can be checked then.
     """
     known = _Known(resolve(options))
     yield ok("spec", f"{options.job or 'the embedded job'} is valid: job {known.document['job']}")
@@ -77,13 +77,15 @@ def examine(options: RunOptions, runner: str) -> Iterator[Finding]:
 
 
 def _no_buckets(document: Mapping[str, Any], runner: str) -> str:
-    """Without credentials Google's clients would try for minutes and then fail, which says nothing of the workers."""
+    """Without credentials Google's clients would try for minutes and then fail, which says nothing about the
+    workers."""
     uris = (document["events"]["uri"], document["model"]["store"])
     return Buckets().why if runner == _ELSEWHERE and any(uri.startswith(_BUCKET) for uri in uris) else ""
 
 
 def _isolated(check: str, work: Callable[[], Iterator[Finding]], runner: str) -> Iterator[Finding]:
-    """The findings of one part. Whatever it raises, but a wrong spec, is a finding: the others are still made."""
+    """The findings of one part. Whatever it raises, except for a wrong spec, becomes a finding, so that the other parts
+    still run."""
     try:
         for finding in work():
             yield finding._replace(found=hide_secrets(finding.found))

@@ -1,4 +1,4 @@
-"""What becomes of the first records of the input when they are decoded as the job will decode them."""
+"""Decodes the first records of the input as the job will decode them, and reports the results."""
 
 from collections import Counter
 from collections.abc import Iterator
@@ -50,13 +50,14 @@ def check_decoding(source: EventSource, spec: EventsSpec) -> Finding:
 
 
 def _with_location(detail: str, block: RawBlock) -> str:
-    """The detail with the file or partition before it, where it does not name it."""
+    """The detail, preceded by the file or partition unless it names that."""
     location = block.source.rpartition("@")[0] or block.source
     return detail if location in detail else f"{location}: {detail}"
 
 
 def _sample(source: EventSource) -> Iterator[tuple[RawBlock, bool]]:
-    """Blocks, and whether each is looked at in any case: the first of some files, first and last file among them."""
+    """Blocks, and whether each is decoded in any case: the first blocks of some files, including the first and the last
+    file."""
     if isinstance(source, Files):
         last = len(source.paths) - 1
         for index in sorted({round(number * last / (_FILES - 1)) for number in range(_FILES)}):

@@ -1,4 +1,4 @@
-"""Whether the packages here are those that the lock names."""
+"""Whether the installed packages are those in the lock file."""
 
 import platform
 from collections.abc import Iterator, Mapping
@@ -10,7 +10,7 @@ from runners.locks import pins_in
 
 _PYTHON = "3.11"
 _BEAM = "apache-beam"
-# In a checkout the lock lies beside the packages; in the image, the one for workers, where commands are given.
+# In a checkout the lock file is beside the packages; in the image, that for workers is in the working directory.
 _LOCKS = ("requirements.lock", "requirements-worker.lock")
 FOLDERS = (Path(__file__).resolve().parents[2], Path())
 

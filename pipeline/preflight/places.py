@@ -1,4 +1,5 @@
-"""Real probes of what a job reads and writes: a block is read, a file comes and goes, a broker is asked for rights."""
+"""Real probes of what a job reads and writes: a block is read, a file is written and removed, a broker is asked for
+rights."""
 
 from collections.abc import Iterator
 
@@ -16,12 +17,12 @@ from runners.findings import Finding, fail, ok, unchecked, warn
 from schemas.formats.raw import RawBlock
 
 _ANSWER_SECONDS = 15.0
-# Events that are counted before the rest of the input is estimated by its bytes.
+# How many events are counted before the rest of the input is estimated by its bytes.
 _ENOUGH_EVENTS = 100_000
 
 
 def check_source(source: EventSource) -> Iterator[Finding]:
-    """Reads a first block, and asks a broker for the right to read."""
+    """Reads a first block, and asks a broker whether this client may read."""
     check = "events.uri"
     try:
         block = next(iter(source.sample()), None)
@@ -40,19 +41,19 @@ def check_source(source: EventSource) -> Iterator[Finding]:
 
 
 def check_sink(spec_path: str, uri: str, record: str) -> Iterator[Finding]:
-    """Whether a sink can be written; nothing is left behind. Raises `SpecError` for what a URI may not say."""
+    """Whether a sink can be written; nothing is left behind. Raises `SpecError` for a URI that is not allowed."""
     yield ok(spec_path, look_at(uri, spec_path, record))
     if scheme_of(uri) == SCHEME:
         yield _right(spec_path, kafka_address(uri, spec_path), "WRITE")
 
 
 def _right(spec_path: str, address: KafkaAddress, operation: str) -> Finding:
-    """Whether the broker lets this client read or write the topic, by its own word: no record is written."""
+    """Whether the broker states that this client may read or write the topic: no record is written."""
     from confluent_kafka import KafkaException, TopicCollection
     from confluent_kafka.admin import AdminClient
 
     check = f"{spec_path} rights"
-    admin = AdminClient(client_settings(address))  # it must outlive what it was asked
+    admin = AdminClient(client_settings(address))  # it must outlive its requests
     asked = admin.describe_topics(
         TopicCollection([address.topic]), include_authorized_operations=True, request_timeout=_ANSWER_SECONDS
     )

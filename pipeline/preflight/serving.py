@@ -1,4 +1,4 @@
-"""What would serve: the store, its timeline, and each version that a release of it may still choose."""
+"""Checks of what would serve: the store, its timeline, and each version that a release may still choose."""
 
 from collections.abc import Iterator, Sequence
 
@@ -67,7 +67,7 @@ class ServingChecks:
         self._manifests: dict[str, Manifest] = {}
 
     def check(self) -> Iterator[Finding]:
-        """The store, the timeline, each version, and the features beside them."""
+        """The findings about the store, the timeline, each version, and unused features."""
         try:
             store = ModelStore(self._spec.store, self._spec.name)
             scan = store.scan_releases()
@@ -92,7 +92,7 @@ class ServingChecks:
         yield from self._features()
 
     def _entered(self, store: ModelStore, versions: Sequence[str]) -> Iterator[Finding]:
-        """Who examines a version reads it: an entry of the access log, before it is read."""
+        """Examining a version reads it, so an entry of the access log is written first."""
         try:
             for version in versions:
                 store.record_access("doctor", actor(), version=version, job=self._name)
@@ -146,7 +146,8 @@ class ServingChecks:
         return ok(check, f"{found}, scores its golden records as recorded")
 
     def _upgrade(self, store: ModelStore) -> Iterator[Finding]:
-        """What another version of a library would refuse; what this job admitted before goes on in any case."""
+        """What another version of a library would refuse; versions that this job admitted before keep serving in any
+        case."""
         asked = {version: upgrade_refuses(manifest) for version, manifest in self._manifests.items()}
         open_to_it = [
             f"{version} (made by {library} {self._manifests[version].libraries.get(library, 'of no recorded version')})"
@@ -175,7 +176,8 @@ class ServingChecks:
         return ok(check, f"{len(profile.columns)} column(s)")
 
     def _features(self) -> Iterator[Finding]:
-        """That each model reads what the job offers was part of its trial; the rest is work for nothing."""
+        """Features that no model reads, which are computed for nothing; whether each model's inputs exist was part of
+        its trial."""
         if self._job is None or self._columns is None:
             yield unchecked("features", "the types of the job's columns are not known, so no model was held to them")
             return

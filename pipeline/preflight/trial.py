@@ -1,4 +1,5 @@
-"""One version tried in a process of its own: a model that crashes or hangs costs a finding, not the doctor."""
+"""One version checked in a process of its own: a model that crashes or hangs becomes a finding and does not end the
+doctor."""
 
 import contextlib
 import importlib
@@ -15,11 +16,11 @@ from models.scorers import scorer_class
 from models.store.store import ModelStore
 
 _BESIDE_S = 300.0
-"""Seconds for what is beside the proofs: the start of the process, its libraries, the download."""
+"""Seconds for everything other than the checks: the start of the process, its libraries, the download."""
 
 
 class Question(NamedTuple):
-    """A version of a store, and what the job asks of it: as the arguments of `Admission`."""
+    """A version in a store, and what the job requires of it: as the arguments of `Admission`."""
 
     store: str
     model: str
@@ -48,11 +49,11 @@ class Trial(NamedTuple):
 
 
 def try_version(question: Question, seconds: float | None = None) -> Trial:
-    """Gives a version every proof of admission; `reason` is `died` or `no_answer` where there is no verdict.
+    """Runs all checks of admission on a version; `reason` is `died` or `no_answer` where there is no verdict.
 
     Args:
         question: what is tried.
-        seconds: how long it is waited for; None for the time limit of the proofs and what is beside them.
+        seconds: how long to wait; None for the time limit of the checks plus the time for everything else.
     """
     seconds = question.timeout_s + _BESIDE_S if seconds is None else seconds
     spawned = multiprocessing.get_context("spawn")
@@ -75,7 +76,7 @@ def try_version(question: Question, seconds: float | None = None) -> Trial:
 
 
 def _answer(connection: Connection, question: Question) -> None:
-    # Libraries that read models print what they like; the answer goes through the pipe.
+    # Libraries that read models may print anything; the answer goes through the pipe.
     silence = os.open(os.devnull, os.O_WRONLY)
     for stream in (1, 2):
         os.dup2(silence, stream)

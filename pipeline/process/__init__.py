@@ -1,1 +1,1 @@
-"""The process of a command: how it starts, and how it ends when it is told to."""
+"""The process of a command: how it starts, and how it ends on a signal."""

@@ -1,4 +1,4 @@
-"""What becomes of a command that is asked to end: SIGTERM ends it as SIGINT does, tidily and with one line."""
+"""How a command ends on a signal: SIGTERM ends it as SIGINT does, with everything removed and one line printed."""
 
 import atexit
 import os
@@ -13,15 +13,15 @@ from models import scratch
 from models.daemons import with_room
 from pipeline.reporting.printer import shown
 
-# A shell's codes for a program that a signal ended.
+# The exit codes that shells use for a program ended by a signal.
 _CODES = {signal.SIGINT: 130, signal.SIGTERM: 143}
 
 
 class Interrupted(KeyboardInterrupt):
-    """A signal came; nothing but the end of the command catches it.
+    """A signal arrived; only the end of the command catches it.
 
-    As an interruption by a person, it says nothing about the model that was just asked: what a scorer raises otherwise
-    is the model's failure, whatever its class.
+    As an interruption by the user it says nothing about the model that was just called: anything else that a scorer
+    raises is the model's failure, whatever its class.
     """
 
     def __init__(self, number: signal.Signals) -> None:
@@ -32,14 +32,14 @@ class Interrupted(KeyboardInterrupt):
 def program(work: Callable[[], int], at_once: bool) -> NoReturn:
     """Runs `work` as a whole program and exits with its code, or with 130 or 143 and one line after SIGINT or SIGTERM.
 
-    With `at_once` a signal ends the process where it is, after what it keeps in files and folders is removed: for work
-    in a runner, which would take the signal for the failure of a step, and wait for its threads. Without, the signal
+    With `at_once` a signal ends the process immediately, after its temporary files and folders are removed: for work in
+    a runner, which would treat the signal as the failure of a step, and wait for its threads. Otherwise the signal
     unwinds the work as an exception does.
     """
 
     def end(number: int, frame: FrameType | None) -> None:
         for each in _CODES:
-            signal.signal(each, signal.SIG_DFL)  # whoever asks twice does not want to wait
+            signal.signal(each, signal.SIG_DFL)  # a second signal: do not wait
         if at_once:
             _end(signal.Signals(number))
         raise Interrupted(signal.Signals(number))
@@ -57,9 +57,9 @@ def program(work: Callable[[], int], at_once: bool) -> NoReturn:
 
 
 def _end(number: signal.Signals) -> NoReturn:
-    """Ends the process without waiting for its threads; what keeps temporary files has registered with `atexit`."""
+    """Ends the process without waiting for its threads; owners of temporary files are registered with `atexit`."""
     said = shown(f"ended by {number.name}; what was not finished is not in the sinks")
-    os.write(2, f"halflife: {said}\n".encode())  # `print` may be what was interrupted
+    os.write(2, f"halflife: {said}\n".encode())  # the signal may have interrupted `print` itself
     with suppress(BaseException):
         atexit._run_exitfuncs()
     for stream in (sys.stdout, sys.stderr):
@@ -69,7 +69,8 @@ def _end(number: signal.Signals) -> NoReturn:
 
 
 def _leave(code: int, paths: Sequence[str]) -> NoReturn:
-    """Becomes a program that removes these paths and exits, so that no thread which may still write there lives on."""
+    """Replaces this process by a program that removes these paths and exits, so that no thread is left that may still
+    write there."""
     words = ["sh", "-c", 'code=$1; shift; rm -rf -- "$@"; exit "$code"', "halflife", str(code), *paths]
     with suppress(OSError):  # there is no shell, or there are too many paths for one
         if paths:

@@ -1,18 +1,18 @@
-"""When this process began: what a run reports counts from there, so it holds the time that imports took."""
+"""When this process began: a run's times count from there, so that they include the time for imports."""
 
 import os
 import time
 
 _STAT = "/proc/self/stat"
-_START = 19  # of the fields behind the name: ticks from the machine's start to the process's, proc(5)
+_START = 19  # of the fields after the name: ticks from the machine's start to the process's, proc(5)
 _MOST_S = 30.0
 
 
 def process_started(most_s: float = _MOST_S) -> float:
-    """Seconds since 1970, for programs to ask as they begin; the present where the system does not say.
+    """Seconds since 1970, to be called as a program begins; the present where the system does not say.
 
-    Also where the process is older than `most_s`: it was something else before, such as a shell that waited and then
-    became this program.
+    The present also where the process is older than `most_s`: it was another program before, such as a shell that
+    waited and then became this one.
     """
     now = time.time()
     try:

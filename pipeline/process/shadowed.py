@@ -1,4 +1,5 @@
-"""Whether another folder stands where our packages are looked for. Imports nothing of ours: it may not be there."""
+"""Whether another folder is found first under the names of our packages. Imports none of them, since they may not be
+found."""
 
 import importlib.util
 import sys

@@ -1,4 +1,4 @@
-"""What a run tells of its own start: its id, who started it, and the spec as it may be shown."""
+"""The facts about a run's start: its id, who started it, and the spec as it may be shown."""
 
 import json
 from collections.abc import Mapping
@@ -10,12 +10,12 @@ from schemas.job import Start
 
 
 def start_of(document: Mapping[str, Any], run: str | None) -> Start:
-    """The start of a job with that resolved spec; without `run` each start from what is built makes its own id."""
+    """The start of a job with that resolved spec; without `run` each start from the built graph makes its own id."""
     return Start(run, actor(), json.dumps(public_document(document), ensure_ascii=False))
 
 
 def public_document(value: Any) -> Any:
-    """A document whose texts are without credentials in URLs, their queries, and the values of secret variables."""
+    """The document without credentials and queries in URLs and without the values of secret variables."""
     if isinstance(value, Mapping):
         return {key: public_document(inner) for key, inner in value.items()}
     if isinstance(value, (list, tuple)):

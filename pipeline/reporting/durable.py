@@ -1,4 +1,4 @@
-"""Files that are whole or not there, after a power cut too: they are synced before they get their name."""
+"""Files that are complete or absent, even after a power cut: they are synced before they get their name."""
 
 import io
 import os
@@ -13,7 +13,7 @@ from apache_beam.io.filesystems import FileSystems
 
 
 def sync(stream: IO[bytes]) -> None:
-    """What was written to a local file is on its disk; a bucket's object is there when it is closed."""
+    """Syncs a local file to disk; an object in a bucket is durable when it is closed."""
     stream.flush()
     if isinstance(getattr(stream, "raw", None), io.FileIO):
         os.fsync(stream.fileno())
@@ -27,7 +27,7 @@ def rename(path: str, final: str) -> None:
 
 
 def delete(path: str) -> None:
-    """Deletes the file of this very name: Beam would take brackets in it for a pattern. Raises `OSError`."""
+    """Deletes the file of exactly this name: Beam would read brackets in it as a pattern. Raises `OSError`."""
     if _is_local(path):
         os.remove(path)
     else:
@@ -38,7 +38,7 @@ def write_text(path: str, text: str) -> None:
     """Replaces a local file as a whole; devices and pipes are written as they are.
 
     Raises:
-        OSError: it cannot be written; what was there is as it was.
+        OSError: it cannot be written; the former file is unchanged.
     """
     if _is_device(path):
         with open(path, "a", encoding="utf-8") as stream:
@@ -86,7 +86,7 @@ def _is_local(path: str) -> bool:
 
 
 def _sync_folder(folder: str) -> None:
-    """A name is in its folder, which has to be on the disk too; some file systems cannot sync one."""
+    """Syncs the folder, which holds the file's name; some file systems cannot sync folders."""
     with suppress(OSError):
         handle = os.open(folder or ".", os.O_RDONLY)
         try:

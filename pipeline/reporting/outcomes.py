@@ -1,4 +1,4 @@
-"""What became of releases and records, for people and machines; and whether a run that ended is a failure."""
+"""The outcome of releases and records, for people and machines; and whether a run that ended is a failure."""
 
 import math
 import re
@@ -22,11 +22,11 @@ Examples = Mapping[tuple[str, ...], str]
 
 
 class RunFailed(HalflifeError):
-    """The run did its work, and what came of it is a failure; the message says why and what to look at."""
+    """The run ended without an error, but its outcome is a failure; the message says why and what to look at."""
 
 
 class Limits(NamedTuple):
-    """What a run may leave: at most so many dead letters, or this share (0 to 1) of the records; None: any number."""
+    """How many dead letters a run may have: a number, or a share (0 to 1) of the records; None: any number."""
 
     letters: int | None = None
     share: float | None = None
@@ -48,9 +48,9 @@ def parse_max_letters(text: str | None) -> Limits:
 
 
 def release_outcomes(counts: Mapping[str, int], examples: Examples) -> dict[str, dict[str, str]]:
-    """By sequence, in order: `outcome`, and for what was not admitted `reason` and `detail`.
+    """By sequence, in order: `outcome`, and `reason` and `detail` of releases that were not admitted.
 
-    `detail` is there where the run was one process; elsewhere the model events have it.
+    `detail` is set where the run was one process; elsewhere the model events have it.
     """
     found: dict[int, tuple[str, str]] = {}
     for name in metrics.by_rest(metrics.RELEASE_OUTCOME_PREFIX, counts):
@@ -81,7 +81,7 @@ def letter_errors(counts: Mapping[str, int]) -> dict[str, dict[str, int]]:
 
 
 def unreached(summary: Mapping[str, Any], releases: Sequence[Release], latest_us: int) -> str:
-    """What is to be said of admitted releases that take effect later than every event; empty if there are none.
+    """A note on admitted releases that take effect later than every event; empty if there are none.
 
     `latest_us`: the time of the latest event, rounded up.
     """
@@ -101,7 +101,7 @@ def unreached(summary: Mapping[str, Any], releases: Sequence[Release], latest_us
 
 
 def outcome_lines(summary: Mapping[str, Any], examples: Examples) -> list[str]:
-    """A line for each release that was decided on, and one for each kind of dead letter."""
+    """A line for each release that was decided, and one for each kind of dead letter."""
     sinks = summary["job"].get("sinks", {})
     audit, letters = sinks.get("audit"), sinks.get("dead_letters")
     lines = []
@@ -119,7 +119,7 @@ def outcome_lines(summary: Mapping[str, Any], examples: Examples) -> list[str]:
 
 
 def check_outcome(summary: Mapping[str, Any], limits: Limits) -> str:
-    """What is to be said of a run that is no failure; empty if nothing.
+    """A note on a run that is no failure; empty if there is none.
 
     Raises:
         RunFailed: records were read and none was scored, there are more dead letters than allowed, or no records
@@ -141,7 +141,7 @@ def check_outcome(summary: Mapping[str, Any], limits: Limits) -> str:
 
 
 def _why(summary: Mapping[str, Any]) -> str:
-    """The greatest kinds of dead letters, and what was not admitted."""
+    """The most frequent kinds of dead letters, and the releases that were not admitted."""
     kinds = [
         (number, f"{number:,} {error} (stage {stage})")
         for stage, errors in summary["dead_letter_errors"].items()

@@ -1,4 +1,4 @@
-"""The one printer: what is said to people passes here, so that no secret is shown and no name steers a terminal."""
+"""The one printer: all messages to people pass here, so that no secret is shown and no name controls a terminal."""
 
 import json
 import logging
@@ -20,16 +20,16 @@ _ours: TextIO | None = None
 
 
 def out() -> TextIO:
-    """Standard output as it was when the work began: where our own reports and records go."""
+    """Standard output as it was when the work began, for this project's own reports and records."""
     return _ours or sys.stdout
 
 
 @contextmanager
 def only_our_output(native: bool = True) -> Iterator[None]:
-    """Within, only what is printed to `out()` is on standard output; what models and libraries print is elsewhere.
+    """In the block only what is printed to `out()` is on standard output.
 
-    Whoever reads a report as JSON, or scores line by line, must find nothing else there: it is on standard error.
-    `native`: also what native code and processes started within print.
+    A program that reads a report as JSON, or scores line by line, must find nothing else there: what models and
+    libraries print goes to standard error. `native`: also what native code and processes started within print.
     """
     global _ours
     if _ours is not None:
@@ -50,7 +50,8 @@ def only_our_output(native: bool = True) -> Iterator[None]:
 
 
 def _kept_descriptor() -> int | None:
-    """A copy of the process's standard output, which leads to standard error from now on; None where a test took it."""
+    """A copy of the process's standard output, which is redirected to standard error from now on; None where a test
+    captures it."""
     try:
         if sys.stdout.fileno() != 1 or sys.stderr.fileno() != 2:
             return None
@@ -65,8 +66,8 @@ def _kept_descriptor() -> int | None:
 def shown(text: object) -> str:
     """The text on one line, without secrets and without control characters, the way it may be printed.
 
-    What others wrote (names in a store, a library's message) may hold terminal sequences, and signs that turn the
-    direction of writing: each such sign is replaced.
+    Text from others (names in a store, a library's message) may hold terminal sequences, and characters that change the
+    direction of writing: each such character is replaced.
     """
     return _without_controls(" ".join(hide_secrets(str(text)).split()))
 
@@ -77,7 +78,8 @@ def printable(text: str) -> str:
 
 
 def usage_error(message: str) -> str:
-    """What argparse says of a word, through the one printer (it may be a secret) and in the words of all messages."""
+    """argparse's message about an argument, through the one printer (it may be a secret) and in the form of all
+    messages."""
     found = _CHOICE.search(message)
     if found is not None:
         listed = found["listed"].replace("'", "")
@@ -105,7 +107,7 @@ def note(text: str) -> None:
 
 
 def print_traceback(error: BaseException) -> None:
-    """The whole traceback on standard error, for `--verbose`."""
+    """Prints the whole traceback on standard error, for `--verbose`."""
     for line in "".join(traceback.format_exception(error)).splitlines():
         print_line(line, sys.stderr)
 
@@ -136,7 +138,7 @@ def print_line(text: str, stream: TextIO | None = None) -> None:
 def print_json(document: Mapping[str, Any], stream: TextIO | None = None) -> None:
     """One JSON document on one line, without the values of secret variables and without passwords in URLs.
 
-    Signs that steer a terminal or turn the direction of writing are escaped, all others are as they are.
+    Characters that control a terminal or change the direction of writing are escaped; all others are unchanged.
     """
     text = json.dumps(_redacted(document), ensure_ascii=False)
     print("".join(each if each.isprintable() else json.dumps(each)[1:-1] for each in text), file=stream or out())

@@ -1,4 +1,4 @@
-"""What a run says to people, and what becomes of its errors."""
+"""What a run prints for people, and how its errors are reported."""
 
 import sys
 from collections.abc import Callable, Mapping
@@ -26,17 +26,17 @@ def guarded(
 ) -> int:
     """Runs `work`; its errors become one line on standard error and an exit code, with `verbose` a traceback.
 
-    `expected`: errors whose own words are made for people.
+    `expected`: errors whose own messages are written for people.
     """
     log_to_stderr(verbose)
     try:
-        with only_our_output(native=as_json):  # else worker processes may have records to print
+        with only_our_output(native=as_json):  # otherwise worker processes may have records to print
             work()
     except SpecError as error:
         return complain_of(error)
     except expected as error:
         return complain(one_line(error), 1)  # Beam adds the step, and to some a traceback
-    except Exception as error:  # whatever else a runner raises: one line for people, all of it with --verbose
+    except Exception as error:  # whatever else a runner raises: one line for people, the traceback with --verbose
         if verbose:
             print_traceback(error)
         return complain(f"{one_line(error)}; --verbose shows where", 1)
@@ -44,13 +44,13 @@ def guarded(
 
 
 def say(text: str) -> None:
-    """A remark on standard error, for people only: none in a pipe."""
+    """A note on standard error, for people only: not in a pipe."""
     if sys.stderr.isatty():
         print_line(text, sys.stderr)
 
 
 def say_unconnected(document: Mapping[str, Any]) -> None:
-    """Says, in a pipe too, what the spec asks for and this version does not do: silence would mislead."""
+    """Prints, in a pipe too, what the spec requests but this version does not do: silence would mislead."""
     sections = [section for section in _UNCONNECTED if section in document]
     sections += [f"sinks.{name}" for name in _UNCONNECTED_SINKS if name in document.get("sinks", {})]
     for unconnected in sections:
@@ -58,7 +58,7 @@ def say_unconnected(document: Mapping[str, Any]) -> None:
 
 
 def say_where(job: Job, stream: TextIO) -> None:
-    """Where the records of a run are."""
+    """Prints where the records of a run are."""
     for name in ("scores", "audit", "drift", "dead_letters"):
         uri = getattr(job.sinks, name)
         if uri is not None:

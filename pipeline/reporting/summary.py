@@ -1,4 +1,4 @@
-"""What a run did, in counts that must add up."""
+"""The summary of a run, in counts that must add up."""
 
 import json
 import sys
@@ -66,7 +66,7 @@ def summarise(
 
 
 def _unseen(counts: Mapping[str, int]) -> dict[str, dict[str, int]]:
-    """{version: {input: scores}} of values that are categories which the version's model never saw."""
+    """{version: {input: scores}}: how many scores were made of categories that the version's model never saw."""
     found: dict[str, dict[str, int]] = {}
     for name, number in metrics.by_rest(metrics.UNSEEN_PREFIX, counts).items():
         version, column = name.split("/", 1)
@@ -137,7 +137,7 @@ def _lines_over_limit(counts: Mapping[str, Any]) -> list[tuple[str, int]]:
 
 
 def check_summary(path: str) -> None:
-    """Looks whether the summary can be written, before the run spends time. Raises `SummaryUnwritable`."""
+    """Checks that the summary can be written, before the run spends time. Raises `SummaryUnwritable`."""
     try:
         durable.check_text(path)
     except OSError as error:
@@ -145,7 +145,7 @@ def check_summary(path: str) -> None:
 
 
 def write_summary(summary: Mapping[str, Any], path: str) -> None:
-    """Writes the summary as JSON, whole or not at all. Raises `OSError` if the file cannot be written."""
+    """Writes the summary as JSON, completely or not at all. Raises `OSError` if the file cannot be written."""
     durable.write_text(path, json.dumps(summary, indent=2) + "\n")
 
 

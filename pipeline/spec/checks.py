@@ -1,4 +1,4 @@
-"""What a JSON Schema cannot say of a job spec: durations, times, features that contradict themselves."""
+"""Rules of a job spec that a JSON Schema cannot express: durations, times, contradictory features."""
 
 import math
 from collections.abc import Callable, Iterator, Mapping
@@ -53,7 +53,7 @@ def identity_columns(document: Mapping[str, Any], sound: Sound = lambda _: True)
 
 
 def spec_errors(document: Mapping[str, Any], sound: Sound = lambda _: True) -> Iterator[SpecError]:
-    """What is wrong with the sound parts of a document, as far as it shows without the types of columns."""
+    """What is wrong with the sound parts of a document, as far as it can be told without the types of columns."""
     for section, key, zero in _DURATIONS:
         spec_path, text = f"{section}.{key}", _section(document, section).get(key)
         if text is not None and sound(spec_path):

@@ -12,13 +12,13 @@ from models.errors import one_line
 from schemas.problems import Problems
 from schemas.validation import Absent, SpecError
 
-_LEAST_ROOM, _MOST_EXPANSION = 10_000, 4  # characters; and how many for one that is written
+_LEAST_ROOM, _MOST_EXPANSION = 10_000, 4  # characters; and how many for each written one
 _YAML = ("{", "[", '"', "'")
 EMBEDDED = Path(__file__).parents[1] / "jobs" / "flights.yaml"
 
 
 class _Loader(yaml.SafeLoader):
-    """Safe YAML in which times stay the text that was written: the spec has times of its own kind."""
+    """Safe YAML in which times stay text: the spec parses times itself."""
 
 
 _Loader.yaml_implicit_resolvers = {
@@ -31,9 +31,9 @@ def read_yaml(text: str) -> Any:
     """The one YAML document of a text.
 
     Raises:
-        SpecError: mappings have the same key twice, of which PyYAML would silently take the last; or aliases explode.
+        SpecError: a mapping has a key twice, of which PyYAML would silently use the last; or aliases expand too far.
         yaml.YAMLError: it is no YAML.
-        RecursionError: it is nested too deeply, or in itself.
+        RecursionError: it is nested too deeply, or contains itself.
     """
     loader = _Loader(text)
     try:
@@ -50,7 +50,7 @@ def read_yaml(text: str) -> Any:
 
 
 def _refuse_expansion(node: yaml.Node, text: str) -> None:
-    """Refuses a document whose aliases stand for much more than is written: what walks through it would not end."""
+    """Refuses a document whose aliases expand to much more than is written: walking through it would not end."""
     if _written_out(node, {}) > _LEAST_ROOM + _MOST_EXPANSION * len(text):
         raise SpecError("", Absent("aliases (*name) that stand for too much"), "what they stand for, written out")
 
@@ -89,7 +89,7 @@ def read_document(path: Path | str | None) -> dict[str, Any]:
     """The YAML document of a job file, or of the embedded flights job for None; a text may be a URI, such as gs://.
 
     Raises:
-        SpecError: the file is absent, no YAML, or no mapping, or a key stands in it twice.
+        SpecError: the file is absent, no YAML or no mapping, or has a key twice.
     """
     source = path or EMBEDDED
     try:
@@ -106,7 +106,7 @@ def read_document(path: Path | str | None) -> dict[str, Any]:
 
 
 def _yaml_problem(error: Exception) -> str:
-    """What is wrong in a YAML text, and where; PyYAML's own words repeat the lines with signs below them."""
+    """What is wrong in a YAML text, and where; PyYAML's own message repeats the lines with markers below them."""
     mark = getattr(error, "problem_mark", None)
     if mark is None:
         return one_line(error)
@@ -116,7 +116,7 @@ def _yaml_problem(error: Exception) -> str:
 
 
 def _text_of(source: Path | str) -> str:
-    """The text of a file. Raises `OSError` also for a scheme that Beam has no file system for."""
+    """The text of a file. Raises `OSError` also for a scheme for which Beam has no file system."""
     if "://" not in str(source):
         return Path(source).read_text(encoding="utf-8")
     # Beam takes seconds to import: only a spec in a bucket needs it.
@@ -128,7 +128,7 @@ def _text_of(source: Path | str) -> str:
             return str(stream.read().decode("utf-8"))
     except UnicodeDecodeError:
         raise
-    except ValueError as error:  # Beam's word for an unknown scheme, and for a library that is not installed
+    except ValueError as error:  # Beam's error for an unknown scheme, and for a library that is not installed
         raise OSError(one_line(error)) from None
 
 
@@ -170,9 +170,9 @@ def apply_settings(document: dict[str, Any], settings: Sequence[str]) -> None:
 
 
 def _value(text: str, setting: str) -> Any:
-    """A text is the text, as it is written; numbers, `true`, `null`, and what is in brackets or quotes, are YAML's.
+    """A text stays as it is written; numbers, `true`, `null`, and values in brackets or quotes are read as YAML.
 
-    So a URI with a colon at its end is no mapping, and a path with ` #` in it goes on behind that.
+    So a URI that ends with a colon is no mapping, and a path with ` #` in it is not cut there.
     """
     try:
         value = read_yaml(text)

@@ -1,4 +1,4 @@
-"""Local paths of a job spec: `~` and `${NAME}` in them are what they are for the process that starts the job."""
+"""Local paths of a job spec: `~` and `${NAME}` in them are expanded by the process that starts the job."""
 
 import os
 import re
@@ -9,7 +9,7 @@ from typing import Any
 from schemas.problems import Problems
 from schemas.validation import SpecError
 
-# A scheme has two slashes behind it, or is one that is known: `day:1/in.json` is a path.
+# A scheme is followed by two slashes, or is a known one: `day:1/in.json` is a path.
 _SCHEME = re.compile(r"([a-z][a-z0-9+.-]*)://|(file|gs|s3|az|hdfs|kafka|pubsub|bigquery|stdout):", re.IGNORECASE)
 _FILE = re.compile(r"file:(//(localhost(?=/))?)?", re.IGNORECASE)
 _VARIABLE = re.compile(r"\$\{([^}]*)\}?")
@@ -25,12 +25,13 @@ def scheme_of(uri: str) -> str:
 
 
 def local_path(uri: str) -> str:
-    """The path of a local URI, without a scheme and with nothing in it decoded; any other URI as it is."""
+    """The path of a local URI, without its scheme and not decoded; any other URI unchanged."""
     return _FILE.sub("", uri, count=1) if scheme_of(uri) == "file" and _FILE.match(uri) else uri
 
 
 def expand_paths(document: Mapping[str, Any], problems: Problems) -> None:
-    """Expands the local paths of a spec in place. URIs of services stay: each process looks for their `${NAME}`."""
+    """Expands the local paths of a spec in place. URIs of services are unchanged: each process resolves their `${NAME}`
+    itself."""
     for section, key in _paths(document):
         spec_path = f"{section}.{key}"
         if problems.sound(spec_path) and scheme_of(document[section][key]) == "file":

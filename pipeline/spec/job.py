@@ -1,4 +1,4 @@
-"""The job spec: from a document to a frozen `Job`, every error with its path, its value and what is allowed."""
+"""The job spec: from a document to a frozen `Job`; every error has its path, its value and what is allowed."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -23,7 +23,7 @@ from schemas.validation import all_errors
 _DEFAULTS = defaults_of("job")
 DEFAULT_POLL: str = _DEFAULTS["model.poll"]
 DEFAULT_ADMISSION_TIMEOUT: str = _DEFAULTS["model.admission_timeout"]
-# The spec travels in the graph, and options of services name files of the machine that starts the job.
+# The spec is part of the graph, and options of services name files of the machine that starts the job.
 _OPTIONS = re.compile(r"^((?:kafka|pubsub)://[^?]*)\?.*")
 
 
@@ -31,7 +31,7 @@ def parse_job(document: Mapping[str, Any], columns: Mapping[str, str]) -> Job:
     """The job of a document that `validate(document, "job")` accepts, with the types of its event columns.
 
     Raises:
-        SpecError: what a schema cannot say is wrong: times, unknown columns, features that contradict themselves.
+        SpecError: a rule that a schema cannot express is broken: times, unknown columns, contradictory features.
     """
     problems = Problems()
     problems.add(spec_errors(document))
@@ -119,7 +119,7 @@ def _windowed(feature: Mapping[str, Any]) -> FeatureSpec:
 
 
 def job_document(document: Mapping[str, Any], job: Job) -> dict[str, Any]:
-    """The document with everything that was filled in, fit to run the same job again."""
+    """The document with all defaults filled in, which can run the same job again."""
     resolved = dict(document)
     resolved["events"] = {
         **document["events"],

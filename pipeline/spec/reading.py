@@ -1,4 +1,4 @@
-"""A job spec as the command line names it: read, settings applied, paths expanded, and all its errors gathered."""
+"""The job spec that a command line names: read, settings applied, paths expanded, and all its errors collected."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,7 +15,7 @@ def read_spec(job: Path | str | None, settings: Sequence[str]) -> tuple[dict[str
     """The document, and what is wrong with it as far as it shows without a look at files and services that it names.
 
     Raises:
-        SpecError: there is no document in which anything else could be looked for.
+        SpecError: there is no document to check further.
     """
     document, problems = read_document(job), Problems()
     with problems.gathered():

@@ -17,7 +17,7 @@ FAIL, WARN = "fail", "warn"
 _FORM = "kafka://host:port/topic"
 _STARTS = (EARLIEST, LATEST, COMMITTED)
 _IDLE_AFTER = "30s"
-# URIs are shown in logs and summaries, and the graph, with all settings in it, on the runner's pages.
+# URIs appear in logs and summaries, and the graph, with all settings in it, on the runner's web pages.
 _SECRETS = ("password", "secret", "jaas", "key.pem", "oauthbearer.config")
 _VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
 
@@ -27,7 +27,7 @@ class KafkaAddress:
     """One topic and how it is read. `client` are librdkafka's own settings, `schema` an Avro schema (JSON).
 
     `registry` is the URL of a schema registry: values begin with the number of their schema there. A value `${NAME}`
-    stands for an environment variable of the process that connects; `registry_auth` is one with `user:password` in it.
+    stands for an environment variable of the process that connects; that of `registry_auth` contains `user:password`.
     """
 
     bootstrap: str
@@ -44,7 +44,8 @@ class KafkaAddress:
 
     @property
     def gap_fails(self) -> bool:
-        """Whether records that the broker deleted before they were read fail the job: by default a bounded one."""
+        """Whether records that the broker deleted before they were read fail the job; by default they fail a bounded
+        one."""
         return self.on_gap == FAIL or (self.bounded and not self.on_gap)
 
     @property
@@ -70,7 +71,7 @@ def kafka_address(uri: str, spec_path: str) -> KafkaAddress:
     parts = urlsplit(uri)
     topic = parts.path.strip("/").replace("/", ".")  # a sink's sub-folder is a topic of its own
     hosts = parts.netloc.split(",")
-    if "@" in parts.netloc:  # librdkafka would take it for a part of the host's name, and print it
+    if "@" in parts.netloc:  # librdkafka would read it as a part of the host's name, and print it
         expected = "sasl.username=NAME and sasl.password=${NAME}, a variable"
         raise SpecError(spec_path, Absent("a user in the URI"), expected)
     if not topic or any(not host.rpartition(":")[2].isdigit() or not host.rpartition(":")[0] for host in hosts):
@@ -164,7 +165,7 @@ def _properties(text: str, spec_path: str) -> tuple[tuple[str, str], ...]:
     return tuple((name, _not_in_clear(name, value, f"{spec_path}: {name}")) for name, value in settings)
 
 
-# What each option sets, and how it is read.
+# The field that each option sets, and the function that reads it.
 _FIELDS: Mapping[str, tuple[str, Callable[[str, str], Any]]] = {
     "start": ("start", _start),
     "until": ("bounded", _until),

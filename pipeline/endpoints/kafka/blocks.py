@@ -1,4 +1,4 @@
-"""What a poll of a topic becomes: raw blocks, decoded already, and the event times in them for the watermark."""
+"""The result of polling a topic: raw blocks, already decoded, and the event times in them for the watermark."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
@@ -17,7 +17,7 @@ from schemas.formats.raw import DecodedBlock, RawBlock
 from schemas.job import EventsSpec
 from transforms.decoding.decode import decode_raw
 
-# A clock may be ahead by this much; event times beyond it move no watermark.
+# A clock may be ahead by this much; event times beyond that do not advance the watermark.
 _AHEAD_US = 60_000_000
 _NO_TIMES = np.array([], np.int64)
 
@@ -34,7 +34,7 @@ class PolledBlocks(NamedTuple):
 def blocks_of(records: Sequence[Record], address: KafkaAddress, spec: EventsSpec, at_us: int) -> PolledBlocks:
     """The records of a poll, blocks of each partition, and one with `error` for each record without a value or schema.
 
-    The blocks are decoded: the event times in them are needed here, and what follows need not do it again.
+    The blocks are decoded: the event times in them are needed here, and later steps need not decode them again.
     Raises `RegistryUnreachable` and `TopicUnreadable`.
     """
     blocks: list[RawBlock] = []
@@ -73,7 +73,7 @@ def filled_blocks(records: Sequence[Record], address: KafkaAddress, format_name:
     blocks: list[RawBlock] = []
     for frame, own in by_frame.items():
         try:
-            # Values in JSON and Examples need no schema to be read, only their frame taken off.
+            # Values in JSON and Examples need no schema to be read; only their frame is removed.
             schema = schema_of(frame, address) if format_name == "avro" else str(number_of(frame))
         except SchemaUnknown as error:
             blocks += [_refused(record, address, str(error)) for record in own]
@@ -93,7 +93,7 @@ def _block(
 def event_times_us(block: RawBlock, decoded: DecodedBlock, spec: EventsSpec, at_us: int) -> npt.NDArray[np.int64]:
     """The event times of the records of a block that have a valid one, in microseconds (int64 array).
 
-    Dead letters count too: a partition whose records all have a column that is wrong holds no watermark back.
+    Dead letters count too: a partition all of whose records have a wrong column does not hold the watermark back.
     """
     if decoded.letters:
         decoded = decode_raw(block, replace(spec, columns=(), subject=None), at_us)
@@ -101,7 +101,7 @@ def event_times_us(block: RawBlock, decoded: DecodedBlock, spec: EventsSpec, at_
 
 
 def lost_records(damages: Sequence[TopicDamage], address: KafkaAddress) -> Iterator[RawBlock]:
-    """A block with `error` for each record that the broker cannot give back; its bytes are not to be had."""
+    """A block with `error` for each record that the broker cannot return; its bytes are not available."""
     for damage in damages:
         for offset in range(damage.first, damage.end):
             yield RawBlock(

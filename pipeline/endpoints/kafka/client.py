@@ -1,4 +1,4 @@
-"""What all clients of Kafka share: settings, secrets from the environment, and what to make of their troubles."""
+"""What all Kafka clients share: settings, secrets from the environment, and the handling of their errors."""
 
 import logging
 import os
@@ -10,10 +10,10 @@ from pipeline.endpoints.errors import NoInput
 from pipeline.endpoints.kafka.address import KafkaAddress, variable_of
 
 _LOG = logging.getLogger(__name__)
-# librdkafka reports every failed attempt to connect, many a second; one line a minute says as much.
+# librdkafka reports every failed attempt to connect, many per second; one line per minute is enough.
 _REPEAT_SECONDS = 60.0
 _DEFAULT_GROUP = "halflife"
-# Fetched ahead per consumer; librdkafka's default is 64 MB, and a process may hold several.
+# Prefetched per consumer; librdkafka's default is 64 MB, and a process may hold several.
 _AHEAD_KB = 16_384
 LARGEST_RECORD = 32 * 1024 * 1024
 _VARYING = re.compile(r"\(after \d+ms.*|\d+/\d+ brokers|ipv[46]#\S+")
@@ -33,14 +33,14 @@ def client_settings(address: KafkaAddress) -> dict[str, Any]:
 
 
 def consumer_settings(address: KafkaAddress) -> dict[str, Any]:
-    """librdkafka's settings for a consumer of this address. Raises `TopicUnreadable` for a secret that is not there."""
+    """librdkafka's settings for a consumer of this address. Raises `TopicUnreadable` for a secret that is not set."""
     return {
         "group.id": address.group or _DEFAULT_GROUP,
         "enable.auto.commit": False,
         "enable.partition.eof": True,
-        # Offsets that are not there any more are an error that is looked into, not silently jumped over.
+        # An offset that no longer exists is an error to handle, not to be skipped silently.
         "auto.offset.reset": "error",
-        # Off by default: damaged records would pass for good ones.
+        # Off by default in librdkafka: damaged records would count as good ones.
         "check.crcs": True,
         "queued.max.messages.kbytes": _AHEAD_KB,
         "fetch.message.max.bytes": LARGEST_RECORD,
@@ -59,15 +59,16 @@ def value_of(name: str, value: str, address: KafkaAddress) -> str:
 
 
 def refused_setting(address: KafkaAddress, error: Exception) -> TopicUnreadable:
-    """What a client says of a setting that it does not know, or whose value is not allowed."""
+    """A client's error for a setting that it does not know, or whose value is not allowed."""
     said = error.args[0].str() if hasattr(error.args[0], "str") else str(error)
     return TopicUnreadable(f"{address.public}: {said}")
 
 
 class Troubles:
-    """What a client reports from the background: logged without repeating, and kept to say why nothing came.
+    """Errors that a client reports from the background: logged without repetition, and kept to explain why nothing
+    arrived.
 
-    `lasting` is a trouble that no wait will mend, `latest` the last one that says something about the broker.
+    `lasting` is an error that waiting will not cure, `latest` the last one that concerns the broker.
     """
 
     def __init__(self, address: KafkaAddress) -> None:
@@ -76,7 +77,7 @@ class Troubles:
         self.lasting, self.latest = "", ""
 
     def heard(self, error: Any) -> None:
-        """Takes what librdkafka's error callback, or an error in place of a record, says."""
+        """Handles an error from librdkafka's error callback, or one returned instead of a record."""
         from confluent_kafka import KafkaError
 
         lasting = (KafkaError.UNKNOWN_TOPIC_OR_PART, KafkaError.TOPIC_AUTHORIZATION_FAILED, KafkaError._AUTHENTICATION)
@@ -91,6 +92,6 @@ class Troubles:
             _LOG.warning("%s: %s", self._address.public, text)
 
     def check(self) -> None:
-        """Raises `TopicUnreadable` for a trouble that lasts."""
+        """Raises `TopicUnreadable` for an error that waiting will not cure."""
         if self.lasting:
             raise TopicUnreadable(f"{self._address.public}: {self.lasting}")

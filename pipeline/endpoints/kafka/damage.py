@@ -1,8 +1,8 @@
-"""Batches that a broker cannot give back whole: where the next good one begins.
+"""Batches that a broker cannot return intact: where the next good one begins.
 
-A producer writes records in batches with a checksum, often compressed. One that was damaged on a disk fails every time:
-librdkafka 2.16 asks for it again for ever when it cannot be decompressed, and jumps to a made-up offset after a wrong
-checksum. So a reader that meets one asks here where to go on.
+A producer writes records in batches with a checksum, often compressed. One that was damaged on disk fails every time:
+librdkafka 2.16 requests it again for ever when it cannot be decompressed, and jumps to an invented offset after a wrong
+checksum. So a reader that meets one asks here where to continue.
 """
 
 import time
@@ -22,17 +22,17 @@ class TopicDamage(NamedTuple):
 
 
 def is_damage(error: Any) -> bool:
-    """Whether an error in place of a record says that the record's batch cannot be read."""
+    """Whether an error returned instead of a record means that the record's batch cannot be read."""
     from confluent_kafka import KafkaError
 
     return error.code() in (KafkaError._BAD_MSG, KafkaError._BAD_COMPRESSION, KafkaError._NOT_IMPLEMENTED)
 
 
 def end_of_damage(settings: Mapping[str, Any], topic: str, partition: int, batch: int, first: int, high: int) -> int:
-    """The first offset behind the batch that begins at `batch`; `first` itself where that can be read after all.
+    """The first offset after the batch that begins at `batch`; `first` itself where that can be read after all.
 
-    It asks for one offset after another, twice as far each time, then halves the distance: some ten answers for a
-    batch of a thousand records. `high` is the end of the partition. Raises `TimeoutError` without an answer.
+    It requests offsets at doubling distances, then bisects: about ten answers for a batch of a thousand records. `high`
+    is the end of the partition. Raises `TimeoutError` without an answer.
     """
     from confluent_kafka import Consumer
 
@@ -56,7 +56,7 @@ def end_of_damage(settings: Mapping[str, Any], topic: str, partition: int, batch
 
 
 def _within(consumer: Any, topic: str, partition: int, offset: int, batch: int) -> bool:
-    """Whether asking for `offset` ends in the damaged batch that begins at `batch`."""
+    """Whether a request for `offset` fails in the damaged batch that begins at `batch`."""
     from confluent_kafka import KafkaError, TopicPartition
 
     consumer.assign([TopicPartition(topic, partition, offset)])

@@ -1,4 +1,4 @@
-"""Readers of topics, one worker process's own, handed from bundle to bundle: connecting takes longer than reading."""
+"""Readers of topics of one worker process, reused from bundle to bundle: connecting takes longer than reading."""
 
 import threading
 from collections.abc import Iterator, Mapping
@@ -13,9 +13,9 @@ _lock = threading.Lock()
 
 @contextmanager
 def shared_reader(address: KafkaAddress, position: Mapping[int, int]) -> Iterator[TopicReader]:
-    """A reader at this position that nobody else in the process uses.
+    """A reader at this position that nothing else in the process uses.
 
-    Where the position is empty the reader stays where it is.
+    Where the position is empty the reader stays at its own.
     """
     with _lock:
         free = _idle_readers.setdefault(address, [])

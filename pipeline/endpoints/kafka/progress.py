@@ -1,4 +1,4 @@
-"""How far a topic has been read, and how far its event time has come: what a checkpoint keeps."""
+"""How far a topic has been read, and how far its event time has advanced: the content of a checkpoint."""
 
 from collections.abc import Collection, Mapping
 from typing import Any, NamedTuple
@@ -11,7 +11,7 @@ Offsets = Mapping[int, int]
 
 
 class TopicStretch(NamedTuple):
-    """From which offset on each partition is to be read, and before which it ends (None: never)."""
+    """The offset from which each partition is to be read, and the one before which it ends (None: never)."""
 
     start: dict[int, int]
     until: dict[int, int] | None
@@ -20,7 +20,7 @@ class TopicStretch(NamedTuple):
 class TopicTracker(RestrictionTracker):
     """Claims the offsets that follow a whole poll, for all partitions at once.
 
-    It splits at fraction 0 only: what a poll has fetched cannot be handed to another reader.
+    It splits at fraction 0 only: records that a poll has fetched cannot be passed to another reader.
     """
 
     def __init__(self, stretch: TopicStretch) -> None:
@@ -29,11 +29,11 @@ class TopicTracker(RestrictionTracker):
         self._split = False
 
     def current_restriction(self) -> TopicStretch:
-        """What this reader is to read: after a split only what it has claimed."""
+        """The offsets for this reader: after a split only those that it has claimed."""
         return self._stretch
 
     def current_progress(self) -> RestrictionProgress:
-        """Also before the first claim, when runners already ask."""
+        """Valid also before the first claim, when runners already ask."""
         if self._split:
             return RestrictionProgress(fraction=1.0)
         done = 0 if self._claimed is None else sum(self._claimed.values()) - sum(self._stretch.start.values())
@@ -43,7 +43,7 @@ class TopicTracker(RestrictionTracker):
         return RestrictionProgress(completed=done, remaining=max(whole - done, 0))
 
     def try_claim(self, position: Offsets) -> bool:
-        """Whether records before `position` may be emitted; False once the rest was handed on."""
+        """Whether records before `position` may be emitted; False once the rest was split off."""
         if self._split:
             return False
         before = self._stretch.start if self._claimed is None else self._claimed
@@ -54,7 +54,7 @@ class TopicTracker(RestrictionTracker):
         return True
 
     def try_split(self, fraction_of_remainder: float) -> tuple[TopicStretch, TopicStretch] | None:
-        """What was claimed, and the rest; None for every fraction but 0."""
+        """The claimed offsets, and the rest; None for every fraction other than 0."""
         if self._split or fraction_of_remainder != 0:
             return None
         reached = dict(self._stretch.start if self._claimed is None else self._claimed)
@@ -64,7 +64,7 @@ class TopicTracker(RestrictionTracker):
         return self._stretch, rest
 
     def check_done(self) -> None:
-        """Raises `ValueError` when offsets remain that nobody was handed."""
+        """Raises `ValueError` when offsets remain that were neither claimed nor split off."""
         if self._split:
             return
         reached = self._stretch.start if self._claimed is None else self._claimed
@@ -78,9 +78,9 @@ class TopicTracker(RestrictionTracker):
 
 
 class TopicWatermark(WatermarkEstimator):
-    """The least over the partitions of (greatest event time less the bound on disorder), idle partitions left out.
+    """The least over the partitions of (greatest event time − bound on disorder), without idle partitions.
 
-    Where all are idle it is the greatest event time: whatever still waits for its turn gets it. Never goes back.
+    Where all are idle it is the greatest event time, so that waiting events are released. Never decreases.
     """
 
     def __init__(self, state: tuple[int | None, dict[int, int]] | None) -> None:
@@ -92,7 +92,7 @@ class TopicWatermark(WatermarkEstimator):
             self._greatest[partition] = max(time_us, self._greatest.get(partition, time_us))
 
     def advance(self, partitions: Collection[int], idle: Collection[int], disorder_us: int) -> None:
-        """Moves on as far as the partitions that are not idle allow; one that was never heard of holds it back."""
+        """Advances as far as the partitions that are not idle allow; one without any record so far holds it back."""
         active = [partition for partition in partitions if partition not in idle]
         if any(partition not in self._greatest for partition in active) or not self._greatest:
             return
@@ -101,14 +101,14 @@ class TopicWatermark(WatermarkEstimator):
         self._watermark_us = reached if self._watermark_us is None else max(reached, self._watermark_us)
 
     def observe_timestamp(self, timestamp: Timestamp) -> None:
-        """Emitted blocks carry the time of their earliest event: nothing to learn."""
+        """Does nothing: emitted blocks carry only the time of their earliest event."""
 
     def current_watermark(self) -> Timestamp | None:  # type: ignore[override]  # Beam's own return None too
-        """None until every partition was heard of or is idle."""
+        """None until every partition has had a record or is idle."""
         return None if self._watermark_us is None else Timestamp(micros=self._watermark_us)
 
     def get_estimator_state(self) -> tuple[int | None, dict[int, int]]:
-        """What a checkpoint keeps."""
+        """The state for a checkpoint."""
         return self._watermark_us, dict(self._greatest)
 
 
@@ -116,8 +116,8 @@ class TopicWatermarks(WatermarkEstimatorProvider):
     """Makes estimators for Beam."""
 
     def initial_estimator_state(self, element: Any, restriction: TopicStretch) -> None:
-        """Nothing is known yet."""
+        """The state before any record."""
 
     def create_watermark_estimator(self, estimator_state: Any) -> TopicWatermark:
-        """From what a checkpoint kept."""
+        """An estimator from a checkpoint's state."""
         return TopicWatermark(estimator_state)

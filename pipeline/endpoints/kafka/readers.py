@@ -1,4 +1,4 @@
-"""A consumer of all partitions of a topic: where to start, what has come, which partitions are idle."""
+"""A consumer of all partitions of a topic: where to start, what has arrived, which partitions are idle."""
 
 import logging
 import time
@@ -13,7 +13,7 @@ from schemas.times import parse_time_us
 _LOG = logging.getLogger(__name__)
 _ANSWER_SECONDS = 15.0
 _ASK_SECONDS = 1.0
-# A partition that is not at its end and brings nothing for this long is warned of.
+# Seconds after which a warning is logged for a partition that is not at its end and delivers nothing.
 _STALL_SECONDS = 60.0
 _Answer = TypeVar("_Answer")
 
@@ -37,12 +37,14 @@ class Gap(NamedTuple):
 
     @property
     def offsets(self) -> int:
-        """How many: as many records, or fewer where some were compacted away or were marks of transactions."""
+        """How many offsets; there were as many records, or fewer where some were compacted or were transaction
+        markers."""
         return self.end - self.first
 
 
 class Arrived(NamedTuple):
-    """What one poll brought: records, offsets that never had one or have none by compaction, damaged ones, and gaps."""
+    """The result of one poll: records, offsets without a record (compacted, or transaction markers), damaged ones, and
+    gaps."""
 
     records: list[Record]
     skipped: int
@@ -51,7 +53,7 @@ class Arrived(NamedTuple):
 
 
 class TopicReader:
-    """One consumer of all partitions of a topic. Not thread-safe; `shared_reader` hands it to one user at a time.
+    """One consumer of all partitions of a topic. Not thread-safe; `shared_reader` lends it to one user at a time.
 
     Raises `TopicUnreadable` where a setting is not allowed.
     """
@@ -72,7 +74,7 @@ class TopicReader:
             raise refused_setting(address, error) from None
 
     def _answer(self, ask: Callable[[float], _Answer], about: str) -> _Answer:
-        """What the broker says to `ask(timeout)`. Raises `TopicUnreadable` without an answer, at once if refused."""
+        """The broker's answer to `ask(timeout)`. Raises `TopicUnreadable` without an answer, at once if refused."""
         from confluent_kafka import KafkaException
 
         deadline = time.monotonic() + _ANSWER_SECONDS
@@ -80,7 +82,7 @@ class TopicReader:
             try:
                 return ask(_ASK_SECONDS)
             except KafkaException as error:
-                if not self.position:  # nothing is fetched yet: a poll only hears what went wrong in the background
+                if not self.position:  # nothing is fetched yet: a poll only receives background errors
                     self._consumer.poll(0)
                 self._troubles.check()
                 if time.monotonic() > deadline:
@@ -98,17 +100,17 @@ class TopicReader:
         return sorted(found.partitions)
 
     def start_offsets(self) -> dict[int, int]:
-        """Where `start` of the address is on each partition. Raises `TopicUnreadable`."""
+        """The offset of `start` of the address on each partition. Raises `TopicUnreadable`."""
         partitions, start = self.partitions(), self.address.start
         if start in (EARLIEST, LATEST):
             return {partition: self.bounds(partition)[start == LATEST] for partition in partitions}
         found = self._committed(partitions) if start == COMMITTED else self._at_time(partitions, parse_time_us(start))
-        # Nothing committed yet: from the beginning. No record as late as the time: from the end.
+        # Nothing committed yet: from the beginning. No record at or after the time: from the end.
         instead = 0 if start == COMMITTED else 1
         return {one: offset if offset >= 0 else self.bounds(one)[instead] for one, offset in found.items()}
 
     def bounds(self, partition: int) -> tuple[int, int]:
-        """The first offset kept and the one after the last. Raises `TopicUnreadable`."""
+        """The first offset still kept, and the one after the last. Raises `TopicUnreadable`."""
         from confluent_kafka import TopicPartition
 
         topic_partition = TopicPartition(self.address.topic, partition)
@@ -141,7 +143,7 @@ class TopicReader:
         return {answered.partition: answered.offset for answered in found}
 
     def seek(self, position: Mapping[int, int]) -> None:
-        """Continues at these offsets, which costs nothing where it stands there already."""
+        """Continues at these offsets, which costs nothing where the reader is there already."""
         if self.position != position:
             self._assign(position)
             self._at_end, self._heard_at = set(), dict.fromkeys(position, time.monotonic())
@@ -154,7 +156,7 @@ class TopicReader:
         self.position = dict(position)
 
     def find_partitions(self, every_seconds: float) -> None:
-        """Adds partitions that were created meanwhile, from their beginning; looks at most every so many seconds."""
+        """Adds partitions that were created meanwhile, from their beginning; looks for them at a limited rate."""
         if time.monotonic() - self._listed_at < every_seconds:
             return
         self._listed_at = time.monotonic()
@@ -171,10 +173,10 @@ class TopicReader:
             self.seek({**self.position, **dict.fromkeys(added, 0)})
 
     def poll(self, records: int, seconds: float) -> Arrived:
-        """What has arrived, at most so many records. Raises `TopicUnreadable` for what does not pass by itself.
+        """The records that have arrived, up to a limit. Raises `TopicUnreadable` for errors that waiting will not cure.
 
-        Skipped are what compaction removed and the marks of transactions; a gap is what the broker deleted before it
-        was read.
+        Skipped are offsets that compaction removed and transaction markers; a gap is a range that the broker deleted
+        before it was read.
         """
         from confluent_kafka import KafkaError
 
@@ -184,11 +186,12 @@ class TopicReader:
         messages = self._consumer.consume(records, seconds)
         skipped, now = 0, time.monotonic()
         if silent and any(message.error() is None for message in messages):
-            # A burst reaches its partitions one after the other: none is idle because another was first to wake.
+            # A burst reaches its partitions one after the other: no partition counts as idle because another got its
+            # records first.
             self._heard_at = dict.fromkeys(self._heard_at, now)
         for message in messages:
             error, partition, offset = message.error(), message.partition() or 0, message.offset() or 0
-            if partition in broken:  # what librdkafka says of it from there on is not to be trusted
+            if partition in broken:  # librdkafka's offsets after the damage cannot be trusted
                 continue
             if error is None:
                 arrived.append(_record(message))
@@ -212,7 +215,7 @@ class TopicReader:
         return Arrived(arrived, skipped, known, [gap for gap in gaps if gap.offsets])
 
     def _damage(self, message: Any) -> TopicDamage | None:
-        """The records lost with a damaged batch, which are passed by; None where it must be tried again."""
+        """The records lost with a damaged batch, which are skipped; None where it must be tried again."""
         partition, batch = message.partition(), message.offset()
         first, (_, high) = max(self.position[partition], batch), self.bounds(partition)
         try:
@@ -226,7 +229,7 @@ class TopicReader:
         return TopicDamage(partition, first, end, reason) if end > first else None
 
     def _gone(self, message: Any) -> Gap:
-        """What lies between where this reader stands and the first offset that the broker still has."""
+        """The gap between this reader's offset and the first one that the broker still has."""
         partition = message.partition()
         asked, (low, high) = self.position[partition], self.bounds(partition)
         if asked > high:
@@ -238,31 +241,31 @@ class TopicReader:
         return Gap(partition, asked, max(asked, low))
 
     def _troubled(self, error: Any) -> None:
-        """While troubles last no partition counts as idle, and after an outage only once its end is known again."""
+        """While errors last no partition counts as idle, and after an outage only once its end is known again."""
         from confluent_kafka import KafkaError
 
         self._troubles.heard(error)
         self._heard_at = dict.fromkeys(self._heard_at, time.monotonic())
         if error.code() == KafkaError._ALL_BROKERS_DOWN:
             self._at_end.clear()
-            self._alone = True  # librdkafka tells the end of a partition once: the next poll asks for it anew
+            self._alone = True  # librdkafka reports the end of a partition only once: the next poll requests it again
 
     def idle(self) -> set[int]:
-        """Partitions read to their end from which nothing has come for `idle_after`."""
+        """Partitions read to their end that have delivered nothing for `idle_after`."""
         since = time.monotonic() - self.address.idle_after_us / 1e6
         return {partition for partition in self._at_end if self._heard_at[partition] <= since}
 
     def _is_silent(self) -> bool:
-        """Whether no partition at all has brought anything for `idle_after`."""
+        """Whether no partition has delivered anything for `idle_after`."""
         return len(self.idle()) == len(self.position)
 
     def stalled(self) -> set[int]:
-        """Partitions that are not read to their end and bring nothing."""
+        """Partitions that are not read to their end and deliver nothing."""
         since = time.monotonic() - _STALL_SECONDS
         return {partition for partition, at in self._heard_at.items() if partition not in self._at_end and at <= since}
 
     def commit(self, position: Mapping[int, int]) -> None:
-        """Records in the group how far the topic was read; a failure is logged: the checkpoint is what counts."""
+        """Commits to the group how far the topic was read; a failure is only logged, since the checkpoint decides."""
         from confluent_kafka import KafkaException, TopicPartition
 
         topic = self.address.topic
@@ -273,7 +276,7 @@ class TopicReader:
             _LOG.warning("%s: offsets of group %s not committed: %s", self.address.public, self.address.group, error)
 
     def close(self) -> None:
-        """Leaves the broker."""
+        """Closes the connection to the broker."""
         self._consumer.close()
 
 

@@ -16,7 +16,7 @@ from schemas.errors import HalflifeError
 
 FRAME_BYTES = 5
 _TIMEOUTS = (5.0, 15.0)  # seconds to connect, and for the answer
-# A number that the registry did not know is asked for again after this long: records may come before their schema.
+# A number unknown to the registry is requested again after this many seconds: records may arrive before their schema.
 _FORGET_SECONDS = 30.0
 _ANSWER_BYTES, _PIECE_BYTES = 8 * 1024 * 1024, 64 * 1024
 _ACCEPT = {"Accept": "application/vnd.schemaregistry.v1+json, application/json"}
@@ -25,7 +25,7 @@ _unknown: dict[tuple[str, int], tuple[float, str]] = {}
 
 
 class SchemaUnknown(HalflifeError):
-    """A record cannot be read for want of its schema; the message says what the registry has in its place."""
+    """A record cannot be read because its schema is not available; the message says what the registry has instead."""
 
 
 class RegistryUnreachable(TopicUnreadable):
@@ -33,12 +33,12 @@ class RegistryUnreachable(TopicUnreadable):
 
 
 def schema_of(frame: bytes, address: KafkaAddress) -> str:
-    """The Avro schema (JSON) of the values with this frame; asked for once per process.
+    """The Avro schema (JSON) of the values with this frame; requested once per process.
 
     Raises:
         SchemaUnknown: it is no frame, or its number is not that of an Avro record's schema.
-        RegistryUnreachable: nobody can say.
-        TopicUnreadable: the registry refuses to.
+        RegistryUnreachable: the registry does not answer.
+        TopicUnreadable: the registry refuses the request.
     """
     schema_id = address.registry, number_of(frame)
     if schema_id not in _schemas:

@@ -1,4 +1,4 @@
-"""WriteTopic: batches of records to a topic, one JSON object each, under keys that a retry repeats."""
+"""WriteTopic: writes batches of records to a topic, one JSON object for each record, with keys that a retry repeats."""
 
 import base64
 import hashlib
@@ -18,13 +18,13 @@ from schemas import batches
 from transforms.flow import metrics
 from transforms.flow.gathering import WHOLE_ROWS
 
-# A slow broker is waited for; one that takes no record for so long fails the bundle.
+# The sink waits for a slow broker; one that accepts no record for this long fails the bundle.
 _SILENT_SECONDS = 60.0
 _ANSWER_SECONDS = 15.0
 _ASK_SECONDS = 1.0
-# Records that wait for the broker, in memory: beyond them the job waits. librdkafka's own bounds are 100,000 and 1 GB.
+# How many records may wait for the broker in memory before the job waits. librdkafka's own bounds are 100,000 and 1 GB.
 _WAITING_RECORDS = 10_000
-# What the client lets through; what a topic takes is the broker's to say.
+# The client's limit; the broker decides what a topic accepts.
 _LARGEST_BYTES = 64 * 1024 * 1024
 _WAITING_KB = 2 * _LARGEST_BYTES // 1024
 
@@ -60,7 +60,7 @@ def check_topic_writable(address: KafkaAddress, spec_path: str) -> None:
 
 
 def _model_event_key(model: str, version: str | None, release: str | None, kind: str, evidence: str) -> str:
-    if not model:  # of a run: each is another thing, which a compacted topic keeps
+    if not model:  # events of a run: each is different, and a compacted topic must keep it
         return f"{kind}|{hashlib.sha256(evidence.encode()).hexdigest()[:32]}"
     return f"{model}|{version or ''}|{release or ''}|{kind}"
 
@@ -70,12 +70,12 @@ def _drift_key(*parts: Any) -> str:
 
 
 def _letter_key(payload: bytes, detail: str) -> str:
-    # Records without a value all have the same payload; what is said of each names its offset.
+    # Records without a value all have the same payload; their details name the offset.
     return hashlib.sha256(payload or detail.encode()).hexdigest()[:32]
 
 
 class RecordKey(NamedTuple):
-    """The columns that make a record's key, and how their values make it."""
+    """The columns that make up a record's key, and the function that makes the key of their values."""
 
     columns: tuple[str, ...]
     of: Callable[..., str]
@@ -103,7 +103,7 @@ def keys_of(batch: pa.RecordBatch, record: str) -> Iterator[str]:
 
 
 def shortened(letter: bytes) -> bytes:
-    """A dead letter in JSON without its payload, which says so."""
+    """A dead letter in JSON without its payload, with a note of that."""
     row = json.loads(letter)
     size = len(base64.b64decode(row["payload"]))
     row["detail"] = f"{row['detail']}; its payload of {size} bytes is left out: this topic takes none so large"
@@ -118,15 +118,16 @@ class _ProduceFn(beam.DoFn):
         from confluent_kafka import KafkaError, Producer
 
         self._full_code, self._size_code = KafkaError._QUEUE_FULL, KafkaError.MSG_SIZE_TOO_LARGE
-        # Idempotent: a retry inside the client neither repeats nor reorders. The linger makes batches of rows.
+        # Idempotent: a retry inside the client neither repeats nor reorders records. The linger time makes batches of
+        # rows.
         settings = {"enable.idempotence": True, "linger.ms": 20, "compression.type": "lz4"}
         limits = {
             "message.max.bytes": _LARGEST_BYTES,
             "queue.buffering.max.messages": _WAITING_RECORDS,
             "queue.buffering.max.kbytes": _WAITING_KB,
-            # No record is given up for its age while others are taken: that is told by `_SILENT_SECONDS`.
+            # No record is given up because of its age while others are accepted: `_SILENT_SECONDS` decides.
             "message.timeout.ms": 0,
-            # A call for each record that was delivered would cost as much as sending it.
+            # A callback for each delivered record would cost as much as sending it.
             "delivery.report.only.error": True,
         }
         self._troubles = Troubles(self._address)
@@ -148,7 +149,7 @@ class _ProduceFn(beam.DoFn):
             self._send()
 
     def _send(self) -> None:
-        """Together, as JSON is made by column: small batches would cost as much as large ones."""
+        """Batches are merged, since JSON is made by column: small batches would cost as much as large ones."""
         gathered, self._gathered, self._rows, self._bytes = self._gathered, [], 0, 0
         if not gathered:
             return
@@ -167,7 +168,7 @@ class _ProduceFn(beam.DoFn):
                     messages.append(message)
                 else:
                     self._refused(error, message["key"], message["value"])
-            if messages:  # the broker is slower than the job: wait for it here, which slows the job
+            if messages:  # the broker is slower than the job: waiting here slows the job down
                 self._wait(self._producer.poll, len(self._producer) // 2)
 
     def _delivered(self, error: Any, message: Any) -> None:
@@ -183,7 +184,7 @@ class _ProduceFn(beam.DoFn):
     def finish_bundle(self) -> None:
         self._send()
         self._flush()
-        # The broker refuses batches, not records: each is tried by itself before anything is done about it.
+        # The broker refuses batches, not records: each record is tried alone first.
         together, self._too_large = self._too_large, []
         for key, value in together:
             self._produce([_message(key, value)])
@@ -213,9 +214,9 @@ class _ProduceFn(beam.DoFn):
         self._wait(self._producer.flush, 0)
 
     def _wait(self, serve: Callable[[float], int], most: int) -> None:
-        """Waits until at most so many records are on their way; raises `TopicUnwritable` for one that failed.
+        """Waits until at most this many records are in flight; raises `TopicUnwritable` for one that failed.
 
-        However slow the broker is: only when it has taken none for a minute is it given up.
+        However slow the broker is, it is given up only when it has accepted no record for a minute.
         """
         heard_at, before = time.monotonic(), len(self._producer)
         while (waiting := len(self._producer)) > most and not self._failure:
@@ -233,7 +234,7 @@ class _ProduceFn(beam.DoFn):
 
 
 def _message(key: bytes, value: bytes) -> dict[str, Any]:
-    """As the client takes it in batches."""
+    """In the form that the client accepts for batches."""
     return {"key": key, "value": value}
 
 
@@ -243,8 +244,8 @@ class WriteTopic(beam.PTransform[beam.PCollection[pa.RecordBatch], Any]):
     Input: batches in the record's Arrow schema, any windowing. A bundle ends when the broker has acknowledged all of
     it, and fails otherwise. A dead letter too large for the topic is written without its payload, and counted in
     `dead_letters_shortened`; any other record too large fails its bundle. A bundle that is retried writes its records
-    again under the same keys (Score and Receipt: `score_id`; DeadLetter: the hash of the payload), so that readers and
-    compacted topics can tell.
+    again under the same keys (Score and Receipt: `score_id`; DeadLetter: the hash of the payload), by which readers and
+    compacted topics recognise repetitions.
     """
 
     def __init__(self, address: KafkaAddress, record: str) -> None:

@@ -29,12 +29,12 @@ from transforms.flow.state import Plain, VersionedStateCoder
 
 _LOG = logging.getLogger(__name__)
 _POLL_RECORDS = 5_000
-# A poll waits so long for its records. Each costs a bundle in every step that follows, whatever is in it: where few
-# come, they are asked for less often.
+# Seconds that a poll waits for records. Each poll costs a bundle in every later step, whatever is in it: where few
+# records arrive, polls are less frequent.
 _POLL_SECONDS, _BUSY_POLL_SECONDS = 0.25, 0.1
 _BUSY_RECORDS = 100
-# How long one call reads on while little comes: what it read leaves with its end, and a checkpoint waits for it; each
-# end costs the runner a residual.
+# Seconds for which one call keeps reading while little arrives: its records are emitted only when it returns, and a
+# checkpoint waits for it; each return costs the runner a residual.
 _PASS_SECONDS = 0.25
 _LIST_SECONDS = 60.0
 _PAUSE_SECONDS = 1
@@ -43,7 +43,7 @@ _TOPIC_VERSION, _STRETCH_VERSION = 1, 1
 
 
 class _TopicCoder(VersionedStateCoder):
-    """A topic that is being read is in checkpoints, beside its offsets."""
+    """Encodes the address: checkpoints hold it beside the offsets."""
 
     def __init__(self) -> None:
         super().__init__("topic", _TOPIC_VERSION, Plain(KafkaAddress))
@@ -56,21 +56,21 @@ coders.registry.register_coder(KafkaAddress, _TopicCoder)
 
 
 class _TopicFn(beam.DoFn, RestrictionProvider):
-    """What reading with and without an end have in common. The restriction is the offsets of all partitions."""
+    """What bounded and unbounded reading share. The restriction is the offsets of all partitions."""
 
     def __init__(self, spec: EventsSpec) -> None:
         self._spec = spec
         self._busy = False
 
     def initial_restriction(self, address: KafkaAddress) -> TopicStretch:
-        """Where to start, asked of the broker, and where it ends now. Raises `TopicUnreadable`."""
+        """Asks the broker where to start, and where the topic ends now. Raises `TopicUnreadable`."""
         with shared_reader(address, {}) as reader:
             start = reader.start_offsets()
             until = {partition: reader.bounds(partition)[1] for partition in start} if address.bounded else None
         return TopicStretch(start, until)
 
     def restriction_coder(self) -> VersionedStateCoder:
-        """Offsets outlive a job in its checkpoints."""
+        """Encodes the offsets, which outlive a job in its checkpoints."""
         return VersionedStateCoder("stretch", _STRETCH_VERSION, Plain(TopicStretch))
 
     def create_tracker(self, restriction: TopicStretch) -> TopicTracker:
@@ -100,7 +100,8 @@ class _TopicFn(beam.DoFn, RestrictionProvider):
 
 
 def _report(gap: Gap, address: KafkaAddress) -> None:
-    """Counts what was deleted before it was read, and says so. Raises `TopicUnreadable` where that fails the job."""
+    """Counts and reports records that were deleted before they were read. Raises `TopicUnreadable` where that fails the
+    job."""
     if gap.offsets <= 0:
         return
     where = f"{address.public}[{gap.partition}]"
@@ -112,7 +113,7 @@ def _report(gap: Gap, address: KafkaAddress) -> None:
 
 
 class _FollowFn(_TopicFn):
-    """Reads a topic without end, a pass at a time."""
+    """Reads a topic without end, one pass at a time."""
 
     @beam.DoFn.unbounded_per_element()  # type: ignore[untyped-decorator]  # Beam does not annotate it
     def process(  # type: ignore[no-untyped-def]  # Beam passes tracker, estimator and finalizer through defaults
@@ -125,13 +126,13 @@ class _FollowFn(_TopicFn):
         pause = Duration()
         with shared_reader(address, tracker.current_restriction().start) as reader:
             reader.find_partitions(_LIST_SECONDS)
-            # From here on: partitions just found are forgotten unless they are claimed in this pass.
+            # From here on newly found partitions are forgotten unless they are claimed in this pass.
             ends_at = time.monotonic() + _PASS_SECONDS
             while time.monotonic() < ends_at:
                 before = dict(reader.position)
                 try:
                     polled = self._poll(reader)
-                except RegistryUnreachable as error:  # what was polled is read again in the next pass
+                except RegistryUnreachable as error:  # the polled records are read again in the next pass
                     _LOG.warning("%s; reading waits", error)
                     metrics.counter(metrics.SCHEMA_REGISTRY_SILENCES).inc()
                     reader.seek(before)
@@ -142,7 +143,7 @@ class _FollowFn(_TopicFn):
                 yield from stamped(polled, estimator.current_watermark())
                 estimator.observe(polled.greatest_us)
                 estimator.advance(list(reader.position), reader.idle(), self._spec.max_out_of_orderness_us)
-                if self._busy:  # much has come: it goes on at once
+                if self._busy:  # much has arrived: continue at once
                     break
             reached = dict(reader.position)
         if address.group is not None:
@@ -151,7 +152,7 @@ class _FollowFn(_TopicFn):
 
 
 class _ReadFn(_TopicFn):
-    """Reads a topic as far as it reached when the job began."""
+    """Reads a topic up to its end at the job's start."""
 
     def process(  # type: ignore[no-untyped-def]  # Beam passes the tracker through defaults
         self, address: KafkaAddress, tracker=beam.DoFn.RestrictionParam()
@@ -165,11 +166,11 @@ class _ReadFn(_TopicFn):
                 if not tracker.try_claim(claimed):
                     return
                 yield from stamped(polled, None)
-        tracker.try_claim(until)  # an empty stretch is done too
+        tracker.try_claim(until)  # an empty range must be claimed too
 
 
 def stamped(polled: PolledBlocks, watermark: Timestamp | None) -> Iterator[TimestampedValue[RawBlock]]:
-    """The blocks at the earliest event time among them; those without one at the watermark."""
+    """The blocks with the earliest event time among them as timestamp; without event times, at the watermark."""
     if polled.earliest_us is None:
         at = MIN_TIMESTAMP if watermark is None else watermark
     else:
@@ -181,14 +182,14 @@ def stamped(polled: PolledBlocks, watermark: Timestamp | None) -> Iterator[Times
 class ReadTopic(beam.PTransform[beam.pvalue.PBegin, beam.PCollection[RawBlock]]):
     """Reads a topic as raw blocks, one per poll and partition, and decodes them: the watermark needs the event times.
 
-    Input: the pipeline's begin. Output: `RawBlock` with what it is `decoded` to, which DecodeEvents then takes as it
-    is; global window, each stamped with its earliest event time;
-    unbounded unless the address has an end. One reader takes all partitions, so that an idle one is known as such;
-    what follows is spread by event id. Nothing is lost unsaid: a record without a value, or in a batch that the broker
-    cannot give back, comes as a block with `error`. Counted: `records_in_future` (more than a minute ahead of the
-    clock: they move no watermark), `kafka_records_lost` (in damaged batches), `kafka_records_deleted/…` by topic and
-    partition (by the broker, before they were read; they fail the job where the address says so) and
-    `kafka_offsets_skipped` (compacted, or marks of transactions).
+    Input: the pipeline's begin. Output: `RawBlock` with its `decoded` form, which DecodeEvents then uses as it is;
+    global window, each with its earliest event time as timestamp; unbounded unless the address has an end. One reader
+    reads all partitions, so that an idle one is recognised; later steps are spread by event id. Nothing is lost
+    silently: a record without a value, or in a batch that the broker cannot return, becomes a block with `error`.
+    Counted: `records_in_future` (more than a minute ahead of the clock: they do not advance the watermark),
+    `kafka_records_lost` (in damaged batches), `kafka_records_deleted/…` by topic and partition (by the broker, before
+    they were read; they fail the job where the address says so) and `kafka_offsets_skipped` (compacted, or transaction
+    markers).
     """
 
     def __init__(self, address: KafkaAddress, spec: EventsSpec) -> None:
@@ -211,7 +212,8 @@ def check_readable(address: KafkaAddress) -> None:
 
 
 def first_blocks(address: KafkaAddress, format_name: str) -> Iterator[RawBlock]:
-    """Records that the topic holds already, from the earliest on, in polls, to learn the types of columns from."""
+    """Records that the topic already holds, from the earliest on, poll by poll, from which column types are
+    inferred."""
     with shared_reader(replace(address, start=EARLIEST), {}) as reader:
         start = reader.start_offsets()
         until = {partition: reader.bounds(partition)[1] for partition in start}

@@ -35,7 +35,7 @@ class PubsubAddress:
 
     @property
     def path(self) -> str:
-        """The name that the service knows it by."""
+        """Its name in the service."""
         return f"projects/{self.project}/{self.kind}/{self.name}"
 
     @property
@@ -48,7 +48,7 @@ def source_address(uri: str, spec_path: str) -> PubsubAddress:
     """The subscription that events come from, or the topic of a subscription that lives as long as the job.
 
     Raises:
-        SpecError: no such form, an unknown option, no attribute with the event time, a schema that cannot be read.
+        SpecError: another form, an unknown option, no attribute with the event time, a schema that cannot be read.
     """
     address = _address(uri, spec_path, SUBSCRIPTIONS, _SOURCE_FORM)
     options = dict(parse_qsl(urlsplit(uri).query, keep_blank_values=True))
@@ -59,7 +59,8 @@ def source_address(uri: str, spec_path: str) -> PubsubAddress:
         if name in options and not _ATTRIBUTE.fullmatch(options[name]):
             raise SpecError(f"{spec_path}?{name}", options[name], "the name of an attribute, at most 256 characters")
     if "timestamp_attribute" not in options:
-        # Publishing comes after the event: by the time of publishing every event would be behind the watermark.
+        # Publishing happens after the event: if the time of publishing were used, every event would be behind the
+        # watermark.
         allowed = "the attribute with the event time, in RFC 3339 or milliseconds, from which the watermark is made"
         raise SpecError(f"{spec_path}?timestamp_attribute", Absent("not given"), allowed)
     schema = _read(options["schema"], f"{spec_path}?schema") if "schema" in options else ""
@@ -82,7 +83,7 @@ def sink_address(uri: str, spec_path: str) -> PubsubAddress:
 
 
 def check_events(events: Mapping[str, object], address: PubsubAddress) -> None:
-    """Raises `SpecError` where the spec leaves out what a topic of Kafka would be read for."""
+    """Raises `SpecError` where the spec leaves out what would otherwise be inferred by reading the input."""
     if events["format"] == "avro" and not address.schema:
         raise SpecError("events.uri?schema", Absent("not given"), "the file of the messages' Avro schema")
     if "columns" not in events:

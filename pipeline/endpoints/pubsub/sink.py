@@ -1,4 +1,5 @@
-"""WriteMessages: batches of records to a Pub/Sub topic, one JSON object each, with attributes to filter by."""
+"""WriteMessages: publishes batches of records to a Pub/Sub topic, one JSON object for each record, with attributes to
+filter by."""
 
 import hashlib
 from collections.abc import Iterator, Mapping
@@ -15,14 +16,14 @@ from pipeline.endpoints.kafka.sink import KEYS, TopicUnwritable
 from pipeline.endpoints.pubsub.address import PubsubAddress
 
 _ANSWER_SECONDS = 15.0
-# Of the 10 MB that a message may have, attributes and framing included.
+# Of the 10 MB that a message may have, including attributes and framing.
 _MOST_BYTES = 9_500_000
-# What a subscription may want to filter by; all are short by the rules for names.
+# Attributes that a subscription may filter by; the rules for names keep them short.
 _FILTERS = ("model", "version", "role", "kind", "stage")
 
 
 def check_writable(address: PubsubAddress, spec_path: str) -> None:
-    """Raises `TopicUnwritable` unless the service has the topic and lets it be looked at."""
+    """Raises `TopicUnwritable` unless the service has the topic and allows reading its description."""
     try:
         from google.api_core.exceptions import GoogleAPICallError
         from google.auth.exceptions import GoogleAuthError
@@ -37,7 +38,7 @@ def check_writable(address: PubsubAddress, spec_path: str) -> None:
 
 
 def attributes_of(row: Mapping[str, Any], record: str) -> dict[str, str]:
-    """`record`, `id` (which a retry repeats; of Score and Receipt the `score_id`) and what may be filtered by."""
+    """`record`, `id` (which a retry repeats; for Score and Receipt the `score_id`) and the attributes for filters."""
     key = KEYS[record].of_row(row)
     # An attribute has at most 1,024 bytes, and some keys hold values of the events.
     identity = {"score_id": key, "id": key} if "score_id" in row else {"id": _hashed(key)}
@@ -50,7 +51,8 @@ def _hashed(key: str) -> str:
 
 
 def messages_of(batch: pa.RecordBatch, record: str) -> Iterator[PubsubMessage]:
-    """A message for each row. What is too long for one goes in several, each with its `part` of the JSON text."""
+    """A message for each row. A row that is too long for one is split over several, each with its `part` of the JSON
+    text."""
     for row, data in zip(batch.to_pylist(), json_rows(batch), strict=True):
         attributes = attributes_of(row, record)
         parts = [data[start : start + _MOST_BYTES] for start in range(0, len(data), _MOST_BYTES)]
@@ -68,7 +70,7 @@ class _MessagesFn(beam.DoFn):
 
 
 class WriteMessages(beam.PTransform[beam.PCollection[pa.RecordBatch], Any]):
-    """Publishes batches of a record by Beam's own sink, which Dataflow replaces by its service's in streams.
+    """Publishes batches of a record with Beam's own sink, which Dataflow replaces by its service's in streams.
 
     Input: batches in the record's Arrow schema, any windowing. Each message is a JSON object, its attributes are those
     of `attributes_of`. A bundle that is retried publishes its messages again under the same `id`: a Beam job that

@@ -41,7 +41,8 @@ def _empty(message: PubsubMessage, address: PubsubAddress) -> RawBlock:
 
 
 class _BatchFn(beam.DoFn):
-    """Gathers what a bundle brings. Blocks carry the earliest time among their messages, so that none is late by it."""
+    """Gathers the messages of a bundle. The timestamp of a block is the earliest time among its messages, so that
+    gathering makes none late."""
 
     def __init__(self, address: PubsubAddress, format_name: str) -> None:
         self._address, self._format = address, format_name
@@ -75,8 +76,8 @@ class ReadMessages(beam.PTransform[beam.pvalue.PBegin, beam.PCollection[RawBlock
 
     Input: the pipeline's begin. Output: `RawBlock`, unbounded, global window, each stamped with the earliest time of
     its messages. The time of a message is its `timestamp_attribute`, from which the runner makes the watermark: the
-    bound on disorder of the spec plays no part in it. With `id_attribute` Dataflow delivers a message that was
-    published twice once; other runners refuse the option. A message without data comes as a block with `error`.
+    spec's bound on disorder is not used. With `id_attribute` Dataflow delivers a message that was published twice once;
+    other runners refuse the option. A message without data becomes a block with `error`.
     """
 
     def __init__(self, address: PubsubAddress, format_name: str) -> None:
@@ -99,7 +100,8 @@ class ReadMessages(beam.PTransform[beam.pvalue.PBegin, beam.PCollection[RawBlock
 
 
 def check_readable(address: PubsubAddress) -> None:
-    """Raises `SubscriptionUnreadable` unless the service has the subscription or topic and lets it be looked at."""
+    """Raises `SubscriptionUnreadable` unless the service has the subscription or topic and allows reading its
+    description."""
     try:
         from google.api_core.exceptions import GoogleAPICallError
         from google.auth.exceptions import GoogleAuthError
