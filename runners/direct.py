@@ -78,17 +78,17 @@ class _BoundedRunner(FnApiRunner):
 
 
 class _Sunk(NamedTuple):
-    """What stands between the inputs of a Flatten and the groups that it ends in."""
+    """The stages between the inputs of a Flatten and the groups that it leads to."""
 
     flatten_read: translations.Stage
     group_write: translations.Stage
 
 
 def group_flattened(stages: Stages, context: translations.TransformContext) -> Iterator[translations.Stage]:
-    """Lets the inputs of a Flatten that nothing but a GroupByKey reads write into its groups themselves.
+    """Lets the inputs of a Flatten that only a GroupByKey reads write into its groups directly.
 
-    Beam keeps a Flatten of several stages as a list that a stage of its own copies into the groups: everything that
-    passes is decoded and encoded once more, a tenth of a job that joins its features this way.
+    Beam keeps a Flatten of several stages as a list that a separate stage copies into the groups: every element is
+    decoded and encoded once more, which takes a tenth of the time of a job that joins its features this way.
     """
     stages = list(stages)
     sunk = _sunk_flattens(stages)
@@ -99,7 +99,7 @@ def group_flattened(stages: Stages, context: translations.TransformContext) -> I
         if spec.urn == bundle_processor.DATA_OUTPUT_URN and spec.payload in sunk:
             writers[spec.payload].append(stage)
             spec.payload = sunk[spec.payload].group_write.transforms[0].spec.payload
-    for pair in sunk.values():  # the groups are read by this collection's coder, which no stage would have any more
+    for pair in sunk.values():  # the groups are read with this collection's coder, which no stage would have any more
         context.add_data_channel_coder(_only_value(pair.flatten_read.transforms[0].outputs), False)
     for stage in stages:
         if id(stage) not in gone:
@@ -114,7 +114,7 @@ def _only_value(named: Mapping[str, str]) -> str:
 
 
 def _sunk_flattens(stages: list[translations.Stage]) -> dict[bytes, _Sunk]:
-    """The Flattens that may go, by the id of the list that each would be kept as."""
+    """The Flattens that can be removed, by the id of the list that each would be kept as."""
     readers: dict[str, list[translations.Stage]] = {}
     for stage in stages:
         for collection in stage.transforms[0].inputs.values():

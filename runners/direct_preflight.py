@@ -1,4 +1,5 @@
-"""Checks of a job that is to run on DirectRunner: whether the input fits, and workers that must not be asked for."""
+"""Checks of a job for DirectRunner: whether the input fits into memory, and options for workers that it must not
+set."""
 
 from collections.abc import Iterator, Sequence
 
@@ -10,7 +11,7 @@ from runners.findings import MIB, Facts, Finding, fail, memory, ok, unchecked, w
 # its first event, and what each million events adds, since the runner keeps bounded input between its stages.
 START_MIB = 600
 MIB_PER_MILLION_EVENTS = 1_650
-# Rows of another job may be this much wider before an estimate from the flights is called a failure.
+# Rows of another job may be this much wider before an estimate from the flights counts as a failure.
 _UNSURE = 2.0
 
 

@@ -1,4 +1,4 @@
-"""What a check before a run is told of the job, and what it says: plain values, so that runners stay a leaf."""
+"""The input and the result of a check before a run: plain values, so that runners stay a leaf."""
 
 from collections.abc import Mapping
 from typing import Literal, NamedTuple
@@ -8,7 +8,7 @@ MIB = 1024 * 1024
 
 
 class Finding(NamedTuple):
-    """One check: what was looked at, the verdict, what was found, and what to change (empty if nothing)."""
+    """One check: its subject, the verdict, what was found, and what to change (empty if nothing)."""
 
     check: str
     verdict: Verdict
@@ -19,7 +19,7 @@ class Finding(NamedTuple):
 class Model(NamedTuple):
     """A version that may serve: its kind of scorer, the bytes of its bundle, and its cost in a process's memory.
 
-    `growth_bytes`: what loading and proving it added at most; `library_bytes`: what the libraries of its kind did,
+    `growth_bytes`: what loading and checking it added at most; `library_bytes`: what the libraries of its kind added,
     which versions of one kind share. Null where it could not be measured.
     """
 
@@ -61,17 +61,17 @@ def ok(check: str, found: str) -> Finding:
 
 
 def warn(check: str, found: str, change: str) -> Finding:
-    """The job would run, and something about it should be known."""
+    """The job would run, but something about it should be known."""
     return Finding(check, "warn", found, change)
 
 
 def fail(check: str, found: str, change: str) -> Finding:
-    """The job would not run, or not as it is meant to."""
+    """The job would not run, or not as intended."""
     return Finding(check, "fail", found, change)
 
 
 def unchecked(check: str, why: str, change: str = "") -> Finding:
-    """It could not be looked at from here: never a good sign, and no failure either."""
+    """It could not be checked from here, which is neither a success nor a failure."""
     return Finding(check, "not checked", why, change)
 
 

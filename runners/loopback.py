@@ -1,6 +1,6 @@
 """Beam's own servers in Python, on loopback: they have no authentication, and Beam lets them listen everywhere.
 
-Whoever reaches the port of a worker pool can have it connect to a server of his own and run what that one says.
+Whoever reaches the port of a worker pool can make it connect to another server and run that server's code.
 """
 
 from types import ModuleType
@@ -13,7 +13,7 @@ _EVERYWHERE = "[::]:"
 
 
 class _Server:
-    """A gRPC server that takes an address of all interfaces for one of loopback."""
+    """A gRPC server that replaces an address of all interfaces by one of loopback."""
 
     def __init__(self, server: grpc.Server) -> None:
         self._server = server
@@ -40,10 +40,10 @@ class _Grpc:
 
 
 def bind_to_loopback() -> None:
-    """From now on the servers that Beam's Python runners start in this process listen on loopback alone.
+    """From now on the servers that Beam's Python runners start in this process listen on loopback only.
 
-    They are those of DirectRunner with several workers, and the worker pool of `--environment_type=LOOPBACK`. Nobody
-    on another machine could use them: Beam gives their address as `localhost`.
+    They are those of DirectRunner with several workers, and the worker pool of `--environment_type=LOOPBACK`. Other
+    machines could not use them anyway: Beam gives their address as `localhost`.
     """
     from apache_beam.runners.portability import abstract_job_service, local_job_service
     from apache_beam.runners.portability.fn_api_runner import worker_handlers

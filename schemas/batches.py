@@ -1,4 +1,4 @@
-"""The unit that flows: an Arrow `RecordBatch` of events, and the names of the columns every batch carries.
+"""The unit that flows: an Arrow `RecordBatch` of events, and the names of the columns that every batch has.
 
 Names that start with `__` are Halflife's own; the columns of events and features keep their names beside them.
 """
@@ -19,13 +19,13 @@ SUBJECT = "__subject"
 PAYLOAD = "__payload"
 LATE = "__late"
 ROW = "__row"  # from TrackArrivals to JoinFeatures only: a number that no other event of the job has
-SCORE = "score"  # behind the scoring step: the model's answer
-SCORE_OF_EVENT = "__score"  # there: the event's own column `score`, where it has one
+SCORE = "score"  # after the scoring step: the model's answer
+SCORE_OF_EVENT = "__score"  # after it: the event's own column `score`, where it has one
 
 MAX_BYTES = 1024**3
-"""Bytes of batches that are put together: a column of texts or bytes cannot hold 2 GiB."""
+"""The most bytes of batches that are concatenated: a column of texts or bytes cannot hold 2 GiB."""
 WHOLE_BYTES = 64 * 1024**2
-"""Bytes that are enough for a batch: what is gathered, or cut, is not made larger."""
+"""Bytes that are enough for a batch: gathered or sliced batches are not made larger."""
 
 TIME_TYPE = pa.timestamp("us", tz="UTC")
 BASE_FIELDS: tuple[pa.Field, ...] = (
@@ -48,7 +48,7 @@ def times_us(batch: pa.RecordBatch, column: str = EVENT_TIME) -> npt.NDArray[np.
     return times
 
 
-_EXACT_BELOW = 2.0**53  # each whole number below is a float of its own
+_EXACT_BELOW = 2.0**53  # each whole number below has a float of its own
 _INT64_BELOW = 2.0**63
 
 
@@ -64,8 +64,8 @@ def whole_numbers(values: pa.Array, below: float = _EXACT_BELOW) -> pa.Array:
 
 
 def as_texts(values: pa.Array) -> pa.Array:
-    """Values as the texts that keys, shares and segments are told by: a number is the same text in each type (7 and
-    7.0, 0.0 and -0.0); null stays null.
+    """Values as the texts that identify keys, shares and segments: a number has the same text in each type (7 and 7.0,
+    0.0 and -0.0); null stays null.
 
     >>> as_texts(pa.array([7.0, 2.5, -0.0, None])).to_pylist()
     ['7', '2.5', '0', None]
@@ -78,14 +78,14 @@ def as_texts(values: pa.Array) -> pa.Array:
 
 
 def concat_batches(batches: Sequence[pa.RecordBatch]) -> pa.RecordBatch:
-    """One batch holding the rows of all; at least one batch is needed, all of one schema."""
+    """One batch with the rows of all; needs at least one batch, all of the same schema."""
     if len(batches) == 1:
         return batches[0]
     return pa.concat_batches(batches)
 
 
 def grouped(batches: Sequence[pa.RecordBatch]) -> list[list[pa.RecordBatch]]:
-    """The batches in order, in groups that may each be put together: of at most `MAX_BYTES`, or a single batch."""
+    """The batches in order, in groups that can each be concatenated: of at most `MAX_BYTES`, or a single batch."""
     groups, size = list[list[pa.RecordBatch]](), 0
     for batch in batches:
         size += batch.nbytes
@@ -106,7 +106,7 @@ def take_rows(batch: pa.RecordBatch, rows: npt.NDArray[Any]) -> pa.RecordBatch:
 
 
 def keep_rows(batch: pa.RecordBatch, rows: npt.NDArray[np.int64]) -> pa.RecordBatch:
-    """The rows at these indices, distinct and ascending; the batch itself where they are all, which copies nothing."""
+    """The rows at these indices, distinct and ascending; the batch itself, without a copy, where these are all rows."""
     return batch if len(rows) == batch.num_rows else take_rows(batch, rows)
 
 
@@ -120,7 +120,7 @@ def with_column(batch: pa.RecordBatch, name: str, values: pa.Array) -> pa.Record
 
 
 def with_scores(batch: pa.RecordBatch, scores: pa.Array) -> pa.RecordBatch:
-    """The batch with the model's answers as `score`; a column of that name that the events have is `__score` then."""
+    """The batch with the model's answers as `score`; an event column of that name is then called `__score`."""
     index = batch.schema.get_field_index(SCORE)
     if index >= 0:
         batch = batch.rename_columns([SCORE_OF_EVENT if name == SCORE else name for name in batch.schema.names])

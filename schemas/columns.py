@@ -1,4 +1,4 @@
-"""The kinds of column that jobs and models speak of: their names, their Arrow types, and what fits what.
+"""The kinds of column of jobs and models: their names, their Arrow types, and which fits which.
 
 | kind      | Arrow type | an input of it takes columns of | is written without loss as       |
 |-----------|------------|---------------------------------|----------------------------------|
@@ -25,7 +25,7 @@ ARROW_TYPES: Mapping[str, pa.DataType] = {
     "string": pa.string(),
 }
 ZEROS: Mapping[str, Any] = {"number": 0.0, "integer": 0, "boolean": False, "string": ""}
-"""An ordinary value of each kind, for records that are made up."""
+"""An ordinary value of each kind, for invented records."""
 
 TAKES: Mapping[str, tuple[ColumnKind, ...]] = {
     "number": ("number", "integer"),
@@ -40,7 +40,7 @@ WRITTEN_AS: Mapping[str, tuple[ColumnKind, ...]] = {
     "boolean": ("number", "integer", "boolean"),
     "string": ("string",),
 }
-"""The kinds of a library's values in which a column of a kind is written without losing what it says."""
+"""The kinds of a library's values as which a column of a kind can be written without loss."""
 # The narrowest kind that holds the values of all branches of a union; beside texts a number is its text.
 _HOLDS: tuple[tuple[ColumnKind, frozenset[str]], ...] = (
     ("boolean", frozenset({"boolean"})),
@@ -60,7 +60,7 @@ def holding(kinds: Collection[str | None]) -> ColumnKind | None:
 
 
 def without_loss(kind: str, types: Mapping[str, Sequence[str]]) -> tuple[str, ...]:
-    """A library's types that take a column of a kind without losing what it says; `types` are all of them by kind.
+    """A library's types that hold a column of a kind without loss; `types` are all of them by kind.
 
     >>> without_loss("integer", {"number": ["FP64"], "integer": ["INT64"], "boolean": ["BOOL"], "string": ["BYTES"]})
     ('FP64', 'INT64')
@@ -82,7 +82,7 @@ _ARROW_KINDS: tuple[tuple[Callable[[pa.DataType], bool], ColumnKind], ...] = (
 
 
 def kind_of(found: pa.DataType) -> ColumnKind | None:
-    """The kind of an Arrow column of this type, of a dictionary that of its values; None for what is none.
+    """The kind of an Arrow column of this type, for a dictionary that of its values; None for other types.
 
     >>> kind_of(pa.int8()), kind_of(pa.dictionary(pa.int32(), pa.string())), kind_of(pa.date32())
     ('integer', 'string', None)

@@ -9,8 +9,8 @@ from typing import Literal, TypeAlias, get_args
 Stage: TypeAlias = Literal["decode", "features", "unserved", "score", "labels"]
 STAGES: tuple[Stage, ...] = get_args(Stage)
 
-DECODE: Stage = "decode"  # what was read is no event
-FEATURES: Stage = "features"  # an event that no features are made for, such as one that came before
+DECODE: Stage = "decode"  # the input is no event
+FEATURES: Stage = "features"  # an event for which no features are made, such as a repeated one
 UNSERVED: Stage = "unserved"  # no release, or no model that loads, answers the event
 SCORE: Stage = "score"  # the model answered this event with an error, or with no score
 LABELS: Stage = "labels"  # a label that cannot be read; labels are records of another input

@@ -1,4 +1,4 @@
-"""How a message says what it wants: "allowed:" before a list of values or a range, "expected:" before all else."""
+"""How a message states what it wants: "allowed:" before a list of values or a range, otherwise "expected:"."""
 
 import re
 from functools import lru_cache
@@ -15,14 +15,14 @@ _RANGE = re.compile(rf"{_WORDS}(?:{_BOUND} {_NUMBER}|{_NUMBER} to {_NUMBER})\b.*
 
 @lru_cache(1024)
 def wants(text: str) -> str:
-    """What a message ends with: `text` is what may stand where the message points to."""
+    """The end of a message: `text` is what may stand where the message points to."""
     return f"{'allowed' if is_choice(text) else 'expected'}: {text}"
 
 
 def is_choice(text: str) -> bool:
     """Whether a text is a list of two values or more (words without spaces, or quoted), or a range of numbers.
 
-    Forms of URLs are none.
+    Forms of URLs are no list.
     """
     text = _HINT.sub("", text)
     return "://" not in text and bool(_LIST.fullmatch(text) or _RANGE.fullmatch(text))

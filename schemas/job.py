@@ -1,4 +1,4 @@
-"""The resolved job spec as frozen values: what every transform is configured with.
+"""The resolved job spec as frozen values, with which every transform is configured.
 
 These classes hold no parsing: `pipeline.spec.job` reads YAML, validates it against `job.schema.json` and fills them.
 Durations are microseconds (suffix `_us`), times are microseconds since 1970-01-01T00:00:00Z.
@@ -15,7 +15,7 @@ class EventsSpec:
     """Where events come from and which of their columns carry identity and time.
 
     `uri` is that of the spec, of a service without its options. `columns` maps each event column the job uses to its
-    type; decoding casts to it and dead-letters what does not fit. `time_range_us` bounds believable event times
+    type; decoding casts to it and dead-letters what does not fit. `time_range_us` bounds plausible event times
     (inclusive, exclusive).
     """
 
@@ -68,7 +68,7 @@ class ModelSpec:
     """Which model scores, where its bundles and releases live, and how often new ones are looked for.
 
     `trusted_key` is the public key (PEM) that every bundle must be signed with, None where unsigned ones may serve.
-    `admission_timeout_us` is how long the proofs of one bundle may take.
+    `admission_timeout_us` is how long the checks of one bundle may take.
     """
 
     name: str
@@ -118,7 +118,7 @@ class Job:
 class Start:
     """One start of a job: its id, who started it, and the resolved spec as JSON text that may be shown.
 
-    `run` is None in a template: what is built once is started many times, and each start makes an id of its own.
+    `run` is None in a template, which is built once and started many times: each start makes an id of its own.
     """
 
     run: str | None = None
@@ -127,4 +127,4 @@ class Start:
 
 
 UNNAMED = Start()
-"""A start of which nothing is known but that it makes its own id."""
+"""An unknown start, which makes its own id."""

@@ -1,4 +1,4 @@
-"""The keys of a document, as its JSON Schema has them: what docs/job.md is made of, and where defaults stand."""
+"""The keys of a document, from its JSON Schema: the source of docs/job.md and of the defaults."""
 
 from collections.abc import Iterator, Mapping
 from functools import cache
@@ -49,7 +49,7 @@ def _key(path: str, stated: Mapping[str, Any], required: bool, kinds: Mapping[st
 
 
 def _resolved(stated: Mapping[str, Any], kinds: Mapping[str, Any]) -> tuple[Mapping[str, Any], str]:
-    """The schema with what it refers to, and the name of that; what it says itself wins."""
+    """The schema merged with the one that it refers to, and the name of that; its own keys take precedence."""
     kind = str(stated.get("$ref", "")).removeprefix("#/$defs/")
     return {**kinds.get(kind, {}), **stated}, kind
 

@@ -1,4 +1,5 @@
-"""All that is wrong with a document, gathered before it is said: who mends one error wants to know of the others."""
+"""Everything that is wrong with a document, collected before it is reported, so that all errors can be fixed at
+once."""
 
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -9,14 +10,14 @@ MOST_SHOWN = 20
 
 
 class SpecErrors(SpecError):
-    """Several things that are wrong with one document; `str()` has a line for each, at most `MOST_SHOWN` of them.
+    """Several errors of one document; `str()` has a line for each, at most `MOST_SHOWN` of them.
 
     `path`, `value` and `allowed` are those of the first.
     """
 
     def __init__(self, errors: tuple[SpecError, ...]) -> None:
         super().__init__(errors[0].path, errors[0].value, errors[0].allowed)
-        self.args = (errors,)  # so that it pickles between processes
+        self.args = (errors,)  # so that it can be pickled
         self.errors = errors
 
     @property
@@ -47,14 +48,14 @@ class Problems:
 
     @contextmanager
     def gathered(self) -> Iterator[None]:
-        """What the block raises about the document is added; what follows the block goes on."""
+        """Adds what the block raises about the document; execution continues after the block."""
         try:
             yield
         except SpecError as error:
             self.add([error])
 
     def sound(self, path: str) -> bool:
-        """Whether nothing is known to be wrong at a path, below it, or with what holds it."""
+        """Whether no error is known at a path, below it, or in what contains it."""
         return not any(_holds(path, error.path) or _holds(error.path, path) for error in self._found.values())
 
     def check(self) -> None:

@@ -1,4 +1,4 @@
-"""The reason within what a library or a runner says of a failure: all that it says, but not where in the code."""
+"""The reason in a library's or a runner's report of a failure: its whole message, without the location in the code."""
 
 import ast
 import re
@@ -11,7 +11,7 @@ _PACKAGE = r"(?:[A-Za-z_$][\w$]*\.)+"
 _KIND = rf"(?:{_PACKAGE})?[A-Z_][\w$]*(?:Error|Exception|Interrupt|Throwable|Fault)\b"
 _JAVA = r"(?:java|javax|jdk|sun|com|org|io|scala|kotlin|net)\.(?:[\w$]+\.)*[A-Z][\w$]*"
 _CLASS = re.compile(rf"(?P<name>{_KIND}|{_JAVA})(?::\s+|:?$)")
-_RAISED = re.compile(rf"(?P<name>(?:{_PACKAGE})?[A-Za-z_$][\w$]*)(?::\s+|:?$)")  # what stands below the frames
+_RAISED = re.compile(rf"(?P<name>(?:{_PACKAGE})?[A-Za-z_$][\w$]*)(?::\s+|:?$)")  # lines below the frames
 
 _TRACEBACK = re.compile(r"\s*\+?\s*(Exception Group )?Traceback \(most recent call (last|first)\):\s*")
 _FILE = re.compile(r'[\s|]*File ".*", line \d+')
@@ -25,7 +25,7 @@ _ABOVE_IS_CAUSE = re.compile(
     r"[\s|]*(?:During handling of the above exception|The above exception was the direct cause)"
 )
 
-# Where and when it was said: signs of logs, of steps and of lines of source code.
+# Where and when it was reported: prefixes of logs, steps, and lines of source code.
 _LEVEL = r"(?:TRACE|DEBUG|INFO|WARN(?:ING)?|ERROR|SEVERE|FATAL|CRITICAL)"
 _TIME = r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(?:[.,]\d+)?"
 _ORIGINS = tuple(
@@ -63,8 +63,8 @@ def reason(text: str) -> str:
     """The reason in the text of a failure, on one line of at most `MOST_CHARACTERS`: the outermost first.
 
     Frames of Python, Java and native code, names of classes, lines of source code, the steps of a pipeline and the
-    times of logs are left out. Causes follow after "; cause: ", each once. Where nothing else is said, it is the
-    class's name in words; of an empty text it is empty.
+    times of logs are left out. Causes follow after "; cause: ", each once. Where there is no message, it is the class's
+    name in words; for an empty text it is empty.
     """
     text, _, dump = text.partition("\nDebug source:")
     found = _Statements()
@@ -74,7 +74,7 @@ def reason(text: str) -> str:
 
 
 def joined(said: Sequence[str]) -> str:
-    """Statements, the outermost first, as one: those that another one holds are left out."""
+    """Joins statements, the outermost first; those contained in another one are left out."""
     kept: list[str] = []
     for each in said:
         if not any(each in other for other in kept):
@@ -83,7 +83,7 @@ def joined(said: Sequence[str]) -> str:
 
 
 def of_class(name: str, text: str) -> str:
-    """What an error of this class says: its text, with the class in words where the text does not speak for itself."""
+    """The message of an error of this class: its text, with the class in words where the text alone is not clear."""
     kind = in_words(name)
     if not text:
         return kind
@@ -94,7 +94,7 @@ def of_class(name: str, text: str) -> str:
 
 
 def of_error(error: BaseException, text: str | None = None, most: int = MOST_CHARACTERS) -> str:
-    """What an error says on one line, in place of its own words `text` where that is given.
+    """An error's message on one line; `text`, where given, replaces its own.
 
     >>> of_error(KeyError("delay")), of_error(EOFError()), of_error(ValueError("cut off\\n  at byte 7"))
     ("no key 'delay'", 'eof error', 'cut off at byte 7')
@@ -103,7 +103,7 @@ def of_error(error: BaseException, text: str | None = None, most: int = MOST_CHA
 
 
 def in_words(name: str) -> str:
-    """The name of an error's class as a person would say it: `FileNotFoundError` is "file not found"."""
+    """The name of an error's class in words: `FileNotFoundError` is "file not found"."""
     words = [word.lower() for word in _WORDS.findall(name.rpartition(".")[2].rpartition("$")[2])]
     if len(words) > 2 and words[-1] in ("error", "exception"):
         words.pop()
@@ -111,20 +111,20 @@ def in_words(name: str) -> str:
 
 
 def shortened(text: str, most: int = MOST_CHARACTERS) -> str:
-    """The text, with its middle left out where it has more characters: reasons stand at both ends."""
+    """The text, with its middle left out where it is longer: reasons are at both ends."""
     half = (most - 3) // 2
     return text if len(text) <= most else f"{text[:half]} … {text[-half:]}"
 
 
 def _of_answer(answer: re.Match[str]) -> str:
-    """What an object store's XML says; the rest of it repeats the request with the names of keys."""
+    """The message in an object store's XML; the rest of it repeats the request with the names of keys."""
     return ": ".join(
         found[1] for tag in ("Code", "Message") if (found := re.search(f"<{tag}>(.*?)</{tag}>", answer[0]))
     )
 
 
 def _within_dump(dump: str) -> list[str]:
-    """The sentences within the structure of an error of a library in Rust; the system's own words come last."""
+    """The sentences in the printed structure of a Rust library's error; the system's own message comes last."""
     said = [found["says"] for found in map(_SENTENCE.match, dump[:_MOST_READ].splitlines()) if found]
     return said[-1:]
 
@@ -134,11 +134,11 @@ def _lines(text: str) -> list[str]:
         text = f"{text[: _MOST_READ // 2]}\n{text[-_MOST_READ // 2 :]}"
     if _ESCAPED_FRAMES.search(text):  # a stack within JSON
         text = text.replace("\\r", "").replace("\\n", "\n").replace("\\t", "\t").replace('\\"', '"')
-    return [shortened(line) for line in text.splitlines()]  # patterns take longer than a hostile line is long
+    return [shortened(line) for line in text.splitlines()]  # patterns are slow on long hostile lines
 
 
 class _Statements:
-    """What was said so far, the outermost first, and the class of each where it is known."""
+    """The statements so far, the outermost first, and the class of each where it is known."""
 
     def __init__(self) -> None:
         self._said: list[tuple[str, list[str]]] = [("", [])]
@@ -166,7 +166,7 @@ class _Statements:
         if before.strip("+ "):
             self._read_statement(before)
         self._in_frames = True
-        if after.strip():  # all of it stands on one line, where the code and the reason are hard to tell apart
+        if after.strip():  # everything is on one line, where code and reason are hard to distinguish
             raised = [found.start() for found in re.finditer(rf"{_KIND}: ", after)]
             self._read_statement(after[raised[-1] if raised else 0 :])
 
@@ -200,11 +200,11 @@ class _Statements:
         self._said[self._at] = (name, [*words, line] if line else words)
 
     def said(self) -> list[str]:
-        """The statements that say something."""
+        """The statements with a message."""
         return [of_class(name, _line_of(words)) if name else _line_of(words) for name, words in self._said if words]
 
     def kinds(self) -> list[str]:
-        """The classes, in words, of those that say nothing; the innermost first."""
+        """The classes, in words, of statements without a message; the innermost first."""
         return [in_words(name) for name, words in reversed(self._said) if name and not words]
 
 

@@ -35,11 +35,11 @@ MODEL_EVENT_KINDS = (
 )
 
 
-# What a scorer read, by the feature's name: the branches of the schema's union, in its order.
+# A scorer's inputs by the feature's name: the branches of the schema's union, in its order.
 FEATURE_VALUE_TYPE = pa.sparse_union(
     [
         pa.field("null", pa.null()),
-        pa.field("whole", pa.int64()),  # before the numbers: resolving schemas, a long is read as the first that fits
+        pa.field("whole", pa.int64()),  # before the numbers: a reader takes the first branch that fits a long
         pa.field("number", pa.float64()),
         pa.field("text", pa.string()),
         pa.field("bytes", pa.binary()),
@@ -106,7 +106,7 @@ class DeadLetter(NamedTuple):
 class ModelEvent(NamedTuple):
     """Something that happened to a model version, a release or a run; `evidence` is JSON text.
 
-    `kind` is one of `MODEL_EVENT_KINDS`; `model` is empty where a run is meant and no model.
+    `kind` is one of `MODEL_EVENT_KINDS`; `model` is empty for an event of a run.
     """
 
     at_us: int

@@ -1,7 +1,7 @@
-"""What names a score: the event, the version, the role, and what the version's windowed features meant.
+"""What identifies a score: the event, the version, the role, and the definitions of the version's windowed features.
 
-Two jobs over the same events with another definition of a feature give other ids; a retry, a replay and another runner
-give the same. How anybody computes them is in docs/records.md.
+Two jobs over the same events with different definitions of a feature give different ids; a retry, a replay and another
+runner give the same ones. docs/records.md says how to compute them.
 """
 
 import hashlib
@@ -48,7 +48,7 @@ def id_tail(digest: str, role: str, definitions: str | None) -> str:
 def score_id(event_id: str, digest: str, role: str, definitions: str | None) -> str:
     """First 32 hex digits of the sha256 of `event_id|digest|role|definitions`.
 
-    `definitions` as a receipt has it: None in those of schema 1, whose ids are of `event_id|digest|role`. Of a record
+    `definitions` as a receipt has it: None in those of schema 1, whose ids are of `event_id|digest|role`. For a record
     that was scored again `role` is the one on the event's own receipt.
 
     >>> score_id("JFK-B6-725", "5edaaee0dfe6", "champion", "f7c3bc1d808e0473")

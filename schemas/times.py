@@ -22,7 +22,7 @@ INSTANT = "an RFC 3339 time such as 2013-03-01T00:00:00Z, within the years 1 to 
 """What `parse_instant_us` allows, for messages."""
 _DURATION = re.compile(r"([0-9]+)(us|ms|s|m|h|d)")
 MAX_DURATION_US = 36_500 * _UNITS_US["d"]
-_MOST_DIGITS = 20  # Python reads no numbers of thousands of digits
+_MOST_DIGITS = 20  # Python refuses to parse numbers of thousands of digits
 
 
 def now_us() -> int:
@@ -76,7 +76,7 @@ def format_duration_us(duration_us: int) -> str:
 def _moment(text: str) -> datetime | None:
     """The moment, with an offset or without; None for a text that is none, or is outside the years 1 to 9999 in UTC.
 
-    An offset can lead out of them (`9999-12-31T23:59:59-05:00`), and what is out of them nothing here can write.
+    An offset can lead out of these years (`9999-12-31T23:59:59-05:00`), and times outside them cannot be formatted.
     """
     try:
         moment = datetime.fromisoformat(text.replace("t", "T").replace("z", "Z"))  # RFC 3339 allows both
@@ -85,7 +85,7 @@ def _moment(text: str) -> datetime | None:
     return moment if moment.tzinfo is None or _FIRST <= moment <= _LAST else None
 
 
-# A date, and a time of the day to the minute at least: with less, digits and dates would pass as times.
+# A date, and a time of day at least to the minute: otherwise digits and dates would be accepted as times.
 _MOMENT = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt ][0-9]{2}:[0-9]{2}.*", re.DOTALL)
 
 
@@ -93,7 +93,7 @@ def parse_event_time_us(text: str) -> int:
     """The RFC 3339 time of an event as microseconds since the epoch; one without offset is UTC.
 
     Raises:
-        MalformedTime: the text is no such time. A date alone is none, nor are digits: nobody says what they mean.
+        MalformedTime: the text is no such time. A date alone and digits are ambiguous, so they are no times.
 
     >>> parse_event_time_us("1970-01-01 00:01"), parse_event_time_us("1970-01-01t02:00:01.5+02:00")
     (60000000, 1500000)

@@ -1,8 +1,8 @@
 """Validation of JSON documents (job spec, manifest, release) against the schemas in `schemas/json`.
 
-An error is one line that names the path, the offending value and what is allowed there. Of manifests and releases the
-first is reported, of a job spec all. The keyword `allowed` of our schemas is that phrase, where enum, type and limits
-do not say it well enough; `description` is for people who look a key up.
+An error is one line that names the path, the offending value and what is allowed there. For manifests and releases the
+first error is reported, for a job spec all. The keyword `allowed` of our schemas is that phrase, where enum, type and
+limits do not express it well enough; `description` is for people who look up a key.
 """
 
 import difflib
@@ -44,14 +44,14 @@ UNKNOWN_KEY = Absent("unknown key")
 
 
 class Located:
-    """What errors of documents have: what is wrong, and where. Not a family of its own: nothing is caught by it.
+    """What errors of documents share: what is wrong, and where. It is no family of its own: nothing catches it.
 
     `path` is dotted with list positions (`features[2].size`; empty for the whole document), `value` the
     offending value, `allowed` a phrase for what may stand there. `str()` is one line.
     """
 
     def __init__(self, path: str, value: object, allowed: str) -> None:
-        # `args` has the three too, by which the error pickles between worker processes.
+        # `args` has the three too, so that the error can be pickled between worker processes.
         self.path = path
         self.value = value
         self.allowed = allowed
@@ -64,14 +64,14 @@ class Located:
 
 
 class SpecError(Located, HalflifeError, ValueError):
-    """A document says something that is not allowed: `path`, `value`, `allowed`."""
+    """A document has a value that is not allowed: `path`, `value`, `allowed`."""
 
 
 def validate(document: object, schema_name: str) -> None:
     """Check a parsed JSON document, which others may have written, against `schemas/json/<schema_name>.schema.json`.
 
-    It ends at the first thing that is wrong; schemas name limits of size before what is in a list or mapping, and
-    unknown keys before those that are missing. So what is refused costs no more than what is allowed.
+    It ends at the first error; schemas check limits of size before the items of a list or mapping, and unknown keys
+    before missing ones. So a document that is refused costs no more than one that is allowed.
 
     Raises:
         SpecError: for that first thing.
@@ -84,7 +84,7 @@ def validate(document: object, schema_name: str) -> None:
 
 
 def all_errors(document: object, schema_name: str) -> list[SpecError]:
-    """Everything that is wrong with a document of our own making, in the order of its keys, unknown keys first.
+    """Everything that is wrong with a trusted document, in the order of its keys, unknown keys first.
 
     Raises:
         FileNotFoundError: no schema has this name.
@@ -103,7 +103,7 @@ def _known(error: SpecError) -> bool:
 
 
 def _meant(error: SpecError) -> str | None:
-    """The path of the key that an unknown key was meant for: it is not also said to be missing."""
+    """The path of the key that an unknown key was meant for, which is then not also reported as missing."""
     hint = _HINT.search(error.allowed) if error.value is UNKNOWN_KEY else None
     if hint is None:
         return None
@@ -112,7 +112,7 @@ def _meant(error: SpecError) -> str | None:
 
 
 def _explain_all(error: ValidationError) -> Iterable[SpecError]:
-    """Each error that stands behind one of jsonschema's, which has one for all unknown keys of an object."""
+    """The single errors of one of jsonschema's errors, which combines all unknown keys of an object."""
     keyword, path = str(error.validator), _dotted(error.absolute_path)
     if keyword in ("anyOf", "oneOf") and error.context:
         fitting = _fitting(error)
@@ -169,7 +169,7 @@ def _inlined(node: Any, definitions: Mapping[str, Any]) -> Any:
 
 
 def _urgency(error: SpecError) -> tuple[bool, int, str]:
-    # A misspelt key also makes the right one missing: the misspelling is what a person must see.
+    # A misspelt key also makes the right one missing; the misspelling is the useful error.
     return (error.value is not UNKNOWN_KEY, error.path.count("."), error.path)
 
 
@@ -206,7 +206,7 @@ def _explain(error: ValidationError) -> SpecError:
 
 
 def _with_limit(allowed: str, keyword: str, limit: object) -> str:
-    """What is allowed, with the limit of size that was passed where it is not told."""
+    """What is allowed, with the size limit that was exceeded where the phrase does not contain it."""
     told = keyword not in _SIZES or str(limit) in allowed
     return allowed if told else f"{allowed}, {_LIMITS[keyword].format(limit)}"
 
@@ -333,6 +333,6 @@ def _shown(value: object) -> str:
 
 
 def _cut(text: str, most: int = _PATH_CHARACTERS) -> str:
-    """A text with its middle left out where it is long: the end of a path is what tells it from others."""
+    """A text with its middle left out where it is long: the end of a path distinguishes it from others."""
     half = most // 2
     return text if len(text) <= most else f"{text[: half - 1]}…{text[-half:]}"

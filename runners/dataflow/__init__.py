@@ -1,1 +1,1 @@
-"""Dataflow: what a job asks of it, and what is checked before it costs money (docs/dataflow.md)."""
+"""Dataflow: the options that a job sets, and what is checked before it costs money (docs/dataflow.md)."""

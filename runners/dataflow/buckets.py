@@ -1,4 +1,4 @@
-"""Whether a job's buckets can be used, as far as the credentials found here say: a real object comes and goes."""
+"""Whether a job's buckets can be used with the credentials found here: a real object is written, read and deleted."""
 
 import re
 import uuid
@@ -11,7 +11,7 @@ _SECONDS = 10
 
 
 class Buckets:
-    """Google Cloud Storage with whatever credentials this machine has; `why` says why there are none, else empty."""
+    """Google Cloud Storage with this machine's credentials; `why` says why there are none, else empty."""
 
     def __init__(self) -> None:
         self._client: Any = None

@@ -1,4 +1,5 @@
-"""What an update in place relies on: step labels, coders and state of a graph; and what of it another graph breaks."""
+"""What an update in place relies on: step labels, coders and state of a graph; and which of these another graph
+breaks."""
 
 import json
 from collections.abc import Mapping
@@ -10,7 +11,7 @@ from apache_beam.portability import common_urns
 from apache_beam.portability.api import beam_runner_api_pb2
 
 _PAR_DO = common_urns.primitives.PAR_DO.urn
-# Steps in which the service holds something between two jobs: state and timers, or elements that wait for a group.
+# Steps for which the service keeps data between two jobs: state and timers, or elements that wait for a group.
 _HOLDING = (common_urns.primitives.GROUP_BY_KEY.urn, common_urns.composites.COMBINE_PER_KEY.urn)
 
 
@@ -26,7 +27,7 @@ Graph = Mapping[str, Step]
 
 
 def graph_of(pipeline: beam_runner_api_pb2.Pipeline) -> dict[str, Step]:
-    """The steps that hold something between two jobs, by their full label."""
+    """The steps for which data is kept between two jobs, by their full label."""
     transforms = pipeline.components.transforms.values()
     steps = {one.unique_name: _step(one, pipeline.components) for one in transforms}
     return {label: step for label, step in sorted(steps.items()) if step is not None}
@@ -68,7 +69,7 @@ def _python_name(payload: bytes) -> str:
 
 
 def broken_by(released: Graph, today: Graph, mapping: Mapping[str, str] | None = None) -> list[str]:
-    """What would break `--update` of a job with the graph `released`: one line each, none if it would do.
+    """What would break `--update` of a job with the graph `released`: one line each, none if the update would work.
 
     `mapping`: released label to today's, for steps that were renamed.
     """
@@ -90,7 +91,7 @@ def broken_by(released: Graph, today: Graph, mapping: Mapping[str, str] | None =
 
 
 def name_mapping(released: Graph, today: Graph) -> dict[str, str]:
-    """Released labels that are gone to today's new ones that hold the same: a proposal where each fits only one."""
+    """Maps released labels that are gone to new ones with the same state: a proposal where each fits only one."""
     gone = {label: step for label, step in released.items() if label not in today}
     new = {label: step for label, step in today.items() if label not in released}
     fitting = {label: [other for other, held in new.items() if held == step] for label, step in gone.items()}
@@ -99,7 +100,7 @@ def name_mapping(released: Graph, today: Graph) -> dict[str, str]:
 
 
 def mapping_argument(released: Graph, today: Graph) -> str:
-    """The argument that goes beside `--update`, empty if no step was renamed."""
+    """The argument needed beside `--update`; empty if no step was renamed."""
     mapping = name_mapping(released, today)
     return f"--transform_name_mapping={json.dumps(mapping)}" if mapping else ""
 

@@ -21,7 +21,7 @@ from runners.findings import Facts, Finding, fail, ok, unchecked, warn
 from runners.locks import pins_in
 
 DOCKERFILE = Path(__file__).parent / "Dockerfile"
-# What the image installs; it lies in a checkout only.
+# What the image installs; it exists in a checkout only.
 IMAGE_LOCK = Path(__file__).parents[2] / "requirements-worker.lock"
 _PROJECT = re.compile(r"(?:[a-z0-9.-]+:)?[a-z][a-z0-9-]{4,28}[a-z0-9]")
 _REGION = re.compile(r"[a-z]+-[a-z]+[0-9]+")
@@ -29,7 +29,7 @@ _REGION = re.compile(r"[a-z]+-[a-z]+[0-9]+")
 _IMAGE = re.compile(r"[a-z0-9.-]+(?::\d+)?(?:/[a-z0-9._-]+)+(?::(?P<tag>[\w.-]{1,128}))?(?:@sha256:[0-9a-f]{64})?")
 _SERVICE_OPTION = re.compile(r"[a-z0-9_]+(=.*)?")
 _AT_LEAST_ONCE = "streaming_mode_at_least_once"
-# Objects of these travel pickled, or in coders, from here to the workers.
+# Packages whose objects are sent to the workers pickled or in coders.
 _TRAVELLING = ("apache-beam", "cloudpickle", "numpy", "pandas", "protobuf", "pyarrow")
 
 
@@ -98,7 +98,7 @@ def _image(image: str | None, setup: Any) -> Finding:
 
 
 def _packages(requirements: str | None) -> Finding:
-    """Submitted code is pickled here and unpickled there, so what it is made of must be the same."""
+    """Submitted code is pickled here and unpickled there, so the packages that it uses must be the same."""
     check = "worker packages"
     here = {name: version(name) for name in _TRAVELLING}
     if requirements:

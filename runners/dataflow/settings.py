@@ -1,4 +1,5 @@
-"""What a job asks of Dataflow, as data: each option with the reason for its value. The command line overrides all."""
+"""The options that a job sets for Dataflow, as data: each with the reason for its value. The command line overrides
+all."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -30,8 +31,8 @@ STREAMING = (
     Option("num_workers", "2", "state is spread from the first minute, and one lost worker stops nothing"),
 )
 # Every streaming job in Python uses the streaming engine: Beam's option for it is deprecated and on.
-# Exactly once is Dataflow's default and is kept: a tile or a drift tally that takes an event twice is wrong for as long
-# as it lives, and only the scores could be told apart afterwards, by score_id. So nothing here asks for
+# Exactly once is Dataflow's default and is kept: a tile or a drift tally that counts an event twice stays wrong as long
+# as it lives, and only repeated scores could be recognised afterwards, by score_id. So nothing here asks for
 # `streaming_mode_at_least_once`, and the template's metadata does not offer it.
 
 # Options of the job that the template does not have, each with the reason.
@@ -47,12 +48,12 @@ NOT_IN_TEMPLATE = {
 
 
 def with_profile(arguments: Sequence[str], job: str, streaming: bool) -> list[str]:
-    """Beam's arguments with the profile's options before them, so that what the command line says wins."""
+    """Beam's arguments with the profile's options before them, so that the command line takes precedence."""
     settings = [*ALWAYS, *(STREAMING if streaming else ())]
     chosen = [f"--job_name=halflife-{job}", *map(_argument, settings)]
     return [*chosen, *arguments]
 
 
 def _argument(setting: Option) -> str:
-    """Beam's switches are there or not; everything else has a value."""
+    """Beam's switches are given or not; all other options have a value."""
     return f"--{setting.option}" if setting.value == "true" else f"--{setting.option}={setting.value}"

@@ -1,4 +1,4 @@
-"""What must fit on Dataflow: models into a worker, the graph into a request, an update onto the job that runs."""
+"""What must fit on Dataflow: models into a worker, the graph into a request, an update to the running job."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -45,7 +45,7 @@ def _update(today: Graph, update: bool, mapping: Mapping[str, str] | None) -> Fi
     if not RELEASED.is_file():
         return unchecked(check, "the graph of the last release (graph.json) is not installed here")
     released = from_json(RELEASED.read_text(encoding="utf-8"))
-    # What is held under a key column follows from the spec: another spec than the released one has other keys.
+    # The state of a key column depends on the spec: a spec that differs from the released one has other keys.
     common = {label: step for label, step in released.items() if "[" not in label or label in today}
     broken = broken_by(common, today, mapping)
     if not broken:

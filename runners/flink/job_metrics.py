@@ -1,4 +1,4 @@
-"""The job's own metrics as Flink has them: what its web page and its reporters show."""
+"""The job's own metrics as Flink reports them on its web page and through its reporters."""
 
 from typing import Any
 from urllib.parse import quote
@@ -11,7 +11,7 @@ _SIGN = ".halflife_"
 def job_metrics(cluster: FlinkCluster, job_id: str) -> dict[str, float]:
     """The value of each counter (summed over the workers) and gauge (the greatest of them) by its name.
 
-    Distributions are left out: Flink's REST interface shows their text to no program. Raises `ClusterFailed`.
+    Distributions are left out: Flink's REST interface does not return them to programs. Raises `ClusterFailed`.
     """
     found: dict[str, float] = {}
     for vertex in cluster.rest(f"/jobs/{job_id}")["vertices"]:

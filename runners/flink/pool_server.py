@@ -1,4 +1,4 @@
-"""Beam's worker pool on a stated address: its own program listens on all interfaces, whatever it prints."""
+"""Beam's worker pool on a stated address: Beam's own program listens on all interfaces, whatever it prints."""
 
 import argparse
 import signal
@@ -10,7 +10,7 @@ _GRACE_SECONDS = 0.0
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Serves until it is asked to end; its workers end with it."""
+    """Serves until it gets a signal to end; its workers end with it."""
     parser = argparse.ArgumentParser(prog="python -m runners.flink.pool_server", allow_abbrev=False)
     parser.add_argument("--address", required=True, metavar="HOST:PORT")
     parser.add_argument("--program", required=True, help="starts one worker, with the arguments of Beam's containers")

@@ -1,4 +1,4 @@
-"""Checks of a job that is to run on Flink, before it does: the cluster, the worker, the job server."""
+"""Checks of a job before it runs on Flink: the cluster, the worker, the job server."""
 
 import json
 import os

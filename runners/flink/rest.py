@@ -1,4 +1,4 @@
-"""What a Flink cluster says of itself over REST, trusted no further than its shape: `flink_master` may be anything."""
+"""A Flink cluster's REST answers, whose form is checked and not trusted: `flink_master` may be any server."""
 
 import http.client
 import json
@@ -17,7 +17,7 @@ _CHUNK = 64 * 1024
 
 
 class NoFlink(Exception):
-    """Nobody answers, or not as Flink does; the message is one line."""
+    """Nothing answers, or not as Flink does; the message is one line."""
 
 
 def rest_url(master: str) -> str:
@@ -50,7 +50,7 @@ def ask(url: str, path: str, method: str = "GET", body: Mapping[str, Any] | None
     except urllib.error.HTTPError as error:
         raise NoFlink(f"{path}: {_line(error)} {reason_of_answer(_reason(error, until))}".rstrip()) from None
     except (OSError, http.client.HTTPException) as error:  # the second: it died in the middle of its answer
-        cause = getattr(error, "reason", error)  # urllib's own words are `<urlopen error …>`
+        cause = getattr(error, "reason", error)  # urllib's own message is `<urlopen error …>`
         said = cause.strerror if isinstance(cause, OSError) else None
         raise NoFlink(f"{path}: {said or _line(cause) or 'the connection was closed'}") from None
     except (ValueError, RecursionError):
@@ -62,7 +62,7 @@ def _line(text: object) -> str:
 
 
 def _reason(error: urllib.error.HTTPError, until: float) -> str:
-    """What Flink says of an error, in the body of its answer, which is trusted no more than others."""
+    """Flink's message for an error, in the body of its answer, which is as untrusted as any other."""
     try:
         return _read(error, until).decode("utf-8", "replace")
     except (OSError, http.client.HTTPException):
@@ -70,7 +70,8 @@ def _reason(error: urllib.error.HTTPError, until: float) -> str:
 
 
 def _read(response: http.client.HTTPResponse | urllib.error.HTTPError, until: float) -> bytes:
-    """The whole answer. A server that sends a byte now and then would keep each single read within its time."""
+    """The whole answer, within a time limit: a server that sends a byte now and then would keep each single read within
+    its timeout."""
     read = bytearray()
     while chunk := response.read1(_CHUNK):
         read += chunk

@@ -1,7 +1,7 @@
-"""The workers that a pool has started, looked after: a task manager that waits for one gets one.
+"""Monitors the workers that a pool has started, so that a task manager that waits for a worker gets one.
 
-Beam's runner waits without end for a worker that dies before it has connected (apache/beam #20997), and its pool does
-not look back. Such a job stands still, and Flink calls it RUNNING.
+Beam's runner waits for ever for a worker that dies before it has connected (apache/beam #20997), and its pool does not
+notice. Such a job makes no progress, while Flink reports it as RUNNING.
 """
 
 import socket
@@ -13,7 +13,7 @@ from pathlib import Path
 
 # After the death of a connected worker its task manager stops listening by itself. That takes a moment.
 _PATIENCE_SECONDS = 3.0
-# Another program may listen there by now, and never have a use for a worker.
+# Another program may listen there by now, which never needs a worker.
 _TRIES = 10
 _CONTROL = "--control_endpoint="
 
@@ -22,9 +22,9 @@ class StartedWorkers:
     """Starts a worker again that has ended while the task manager still listens for it.
 
     Args:
-        folder: where each worker leaves a file, named by its process id, with the arguments it was given, one a line.
-        program: what starts a worker with such arguments, and leaves the file.
-        say: takes one line about each that was started again.
+        folder: where each worker writes a file, named by its process id, with its arguments, one per line.
+        program: starts a worker with such arguments, and writes the file.
+        say: called with one line about each worker that was started again.
     """
 
     def __init__(self, folder: Path, program: Path, say: Callable[[str], None]) -> None:
@@ -35,7 +35,7 @@ class StartedWorkers:
         self._own: list[subprocess.Popen[bytes]] = []
 
     def look(self) -> None:
-        """Looks at all of them once."""
+        """Checks all of them once."""
         self._own = [process for process in self._own if process.poll() is None]
         for told in self._folder.glob("[0-9]*"):
             born = _born(int(told.name))
@@ -63,7 +63,7 @@ class StartedWorkers:
 
 
 def _born(pid: int) -> str | None:
-    """When a process was started, which tells it from a later one of the same number; None when it has ended."""
+    """When a process was started, which distinguishes it from a later one with the same id; None when it has ended."""
     try:
         state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     except OSError:
@@ -72,7 +72,7 @@ def _born(pid: int) -> str | None:
 
 
 def _listens(given: tuple[str, ...]) -> bool:
-    """Whether somebody accepts connections where the worker is to report."""
+    """Whether something accepts connections where the worker must report."""
     (endpoint,) = (word.removeprefix(_CONTROL) for word in given if word.startswith(_CONTROL))
     host, _, port = endpoint.rpartition(":")
     try:

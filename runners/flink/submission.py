@@ -1,4 +1,4 @@
-"""What Beam says in words that name no option, said before a job is submitted to Flink."""
+"""Errors for which Beam's own messages name no option, reported before a job is submitted to Flink."""
 
 import socket
 import zipfile
@@ -17,9 +17,9 @@ class CannotSubmit(RuntimeError):
 
 
 def check_submission(arguments: Sequence[str]) -> None:
-    """Raises `CannotSubmit` for a job server that is no jar and for a cluster that takes no connection.
+    """Raises `CannotSubmit` for a job server that is no jar and for a cluster that accepts no connection.
 
-    Where another process submits (`--job_endpoint`) or none does (`--output_executable_path`), those are not asked.
+    Where another process submits (`--job_endpoint`) or none does (`--output_executable_path`), neither is checked.
     """
     options = PipelineOptions(list(arguments))
     flink, portable = options.view_as(FlinkRunnerOptions), options.view_as(PortableOptions)
@@ -36,7 +36,7 @@ def check_submission(arguments: Sequence[str]) -> None:
 
 
 def is_no_jar(jar: str) -> bool:
-    """Whether it is a path, and what is there cannot be a job server. URLs are for Beam to fetch."""
+    """Whether it is a path to something that cannot be a job server. Beam fetches URLs itself."""
     return "://" not in jar and not zipfile.is_zipfile(jar)
 
 

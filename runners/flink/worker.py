@@ -1,4 +1,5 @@
-"""One Python worker of a Flink task manager: what Beam asks of a container's start program, without a container.
+"""One Python worker of a Flink task manager: does what Beam expects of a container's start program, without a
+container.
 
 Beam's worker pool starts it for each environment (`--container_executable`). It asks the task manager for the job's
 options and becomes Beam's SDK worker, with its log in the task manager's. Nothing is
@@ -21,7 +22,8 @@ _ANSWER_SECONDS = 60.0
 def environment(worker_id: str, logging_endpoint: str, control_endpoint: str, info: Any) -> dict[str, str]:
     """The variables that Beam's SDK worker reads; `info` is the runner's `ProvisionInfo`.
 
-    Endpoints that the runner names in `info` win over those of the command line, as in Beam's own start program.
+    Endpoints that the runner names in `info` take precedence over those of the command line, as in Beam's own start
+    program.
     """
     from apache_beam.portability.api import endpoints_pb2
 
@@ -42,7 +44,7 @@ def environment(worker_id: str, logging_endpoint: str, control_endpoint: str, in
 
 
 def provisioned(endpoint: str, worker_id: str) -> Any:
-    """What the runner has for this worker, a `ProvisionInfo`. Raises `grpc.RpcError` where it does not answer."""
+    """The runner's `ProvisionInfo` for this worker. Raises `grpc.RpcError` where the runner does not answer."""
     import grpc
     from apache_beam.portability.api import beam_provision_api_pb2, beam_provision_api_pb2_grpc
 
@@ -56,12 +58,12 @@ def provisioned(endpoint: str, worker_id: str) -> Any:
 def start_program(folder: Path, python: str) -> Path:
     """Writes the one file that `--container_executable` takes, which runs this module with that interpreter.
 
-    Each worker leaves a file in `folder/started`, named by its process id, with its arguments, one a line.
+    Each worker writes a file in `folder/started`, named by its process id, with its arguments, one per line.
     """
     started = folder / "started"
     started.mkdir()
     program = folder / "worker"
-    # Written beside and moved: who looks sees all of it or nothing.
+    # Written beside and moved, so that readers see all of it or nothing.
     note = f"printf '%s\\n' \"$@\" > '{folder}'/$$ && mv '{folder}'/$$ '{started}'/$$"
     program.write_text(f"#!/bin/sh\n{note}\nexec '{python}' -m runners.flink.worker \"$@\"\n")
     program.chmod(0o755)
@@ -80,8 +82,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     import objsize  # type: ignore[import-untyped]  # has no types
     from apache_beam.runners.worker import sdk_worker_main
 
-    # Beam's cache of state weighs each value that is put into it. To leave out what modules hold, each weighing looks
-    # through all modules: a third of a worker's time in a slow stream. No state here refers to any of it.
+    # Beam's state cache measures the size of each value. To leave out objects that modules hold, each measurement walks
+    # all modules: a third of a worker's time in a slow stream. No state here refers to such objects.
     objsize.default_settings.update(exclude_modules_globals=False)
     # Batches are made of thousands of short-lived tuples: by default Python looks for cycles every 700 of them.
     gc.set_threshold(50_000, 20, 50)

@@ -1,4 +1,5 @@
-"""The Python workers beside a Flink task manager: Beam's worker pool, and a keeper that starts it and them again.
+"""The Python workers beside a Flink task manager: Beam's worker pool, and a keeper that restarts the pool and the
+workers.
 
     python -m runners.flink.worker_pool --port 50000
 
@@ -75,7 +76,7 @@ class WorkerPool(Server):
         return found
 
     def kill_pool(self) -> list[int]:
-        """`kill -9` of Beam's pool, which its keeper starts again; workers go on. Returns its process id."""
+        """`kill -9` of Beam's pool, which its keeper starts again; workers continue. Returns its process id."""
         found = [pid for pid, words in self._members() if _POOL in words]
         for pid in found:
             os.kill(pid, signal.SIGKILL)
@@ -99,7 +100,7 @@ class WorkerPool(Server):
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Keeps a pool on a port of this machine until it is asked to end."""
+    """Keeps a pool on a port of this machine until it gets a signal to end."""
     parser = argparse.ArgumentParser(prog="python -m runners.flink.worker_pool", allow_abbrev=False)
     parser.add_argument("--port", type=int, required=True, help="where task managers of this machine find it")
     parser.add_argument("--host", default=LOOPBACK, help="the address on which it listens (default: %(default)s)")

@@ -85,7 +85,7 @@ def _worker_pool(portable: Any, here: bool) -> Finding:
 
 
 def _beside_task_managers(portable: Any, url: str, facts: Facts) -> Finding:
-    """A pool shares its machine with the task manager: what that one may use is not the worker's."""
+    """A pool shares its machine with the task manager: the task manager's memory is not available to the worker."""
     check, path = "worker memory", "/taskmanagers"
     try:
         left = [

@@ -1,1 +1,1 @@
-"""Avro, both ways: schemas of others vetted, blocks to columns and back, container files."""
+"""Avro, reading and writing: vetting of untrusted schemas, blocks to columns and back, container files."""

@@ -1,4 +1,4 @@
-"""The codecs of Avro container blocks, each bounded: a block never becomes more bytes than it may."""
+"""The codecs of Avro container blocks, each bounded: a block never inflates to more bytes than allowed."""
 
 import bz2
 import lzma
@@ -12,15 +12,15 @@ from backports import zstd
 from schemas.reasons import of_error
 
 MAX_INFLATED_BYTES = 256 * 1024 * 1024
-"""Bytes that a container block may inflate to."""
+"""The most bytes that a container block may inflate to."""
 _CRC_SIZE = 4
 
 
 def inflate(codec: str, data: bytes, limit: int = MAX_INFLATED_BYTES) -> bytes:
-    """The bytes of a block that the codec of that name (Avro specification 1.12) has compressed.
+    """The inflated bytes of a block that was compressed by the codec of that name (Avro specification 1.12).
 
     Raises:
-        ValueError: the codec is not known, the data are damaged or cut off, or they become more than `limit` bytes.
+        ValueError: the codec is not known, the data are damaged or cut off, or inflate to more than `limit` bytes.
     """
     if codec not in _CODECS:
         raise ValueError(f"codec {codec!r} is not read; read are: {', '.join(_CODECS)}")
@@ -41,7 +41,7 @@ def _plain(data: bytes, limit: int) -> bytes:
 
 
 def _deflate(data: bytes, limit: int) -> bytes:
-    """Bytes behind the end of the stream are passed over: old writers leave a part of zlib's checksum there."""
+    """Bytes after the end of the stream are ignored: old writers leave a part of zlib's checksum there."""
     inflater = zlib.decompressobj(-zlib.MAX_WBITS)
     inflated = inflater.decompress(data, limit + 1)
     if len(inflated) > limit:
@@ -52,7 +52,7 @@ def _deflate(data: bytes, limit: int) -> bytes:
 
 
 def _streams(opened: Callable[[], Any]) -> Callable[[bytes, int], bytes]:
-    """For decompressors of one interface: one or more streams end to end."""
+    """For decompressors with the same interface: one or more streams end to end."""
 
     def inflate_streams(data: bytes, limit: int) -> bytes:
         pieces, size = list[bytes](), 0
@@ -71,7 +71,7 @@ def _streams(opened: Callable[[], Any]) -> Callable[[bytes, int], bytes]:
 
 
 def _snappy(data: bytes, limit: int) -> bytes:
-    """Snappy's raw form, whose size stands before it, and a CRC-32 of what it becomes."""
+    """Snappy's raw form, which begins with its size, and a CRC-32 of the inflated bytes."""
     if len(data) <= _CRC_SIZE:
         raise ValueError("the compressed data are cut off")
     compressed, checksum = data[:-_CRC_SIZE], int.from_bytes(data[-_CRC_SIZE:], "big")

@@ -1,7 +1,7 @@
-"""The Arrow columns of Avro's types: from values read one by one, and from what the native decoder makes of them.
+"""The Arrow columns of Avro's types: from values read one by one, and from the native decoder's columns.
 
-A type that the native decoder (`pyruhvro` 0.4.0) does not know is given to it as one that is written the same way:
-bytes and decimals as texts, a named type where its name stands. Its columns then get their own types back.
+A type that the native decoder (`pyruhvro` 0.4.0) does not know is passed to it as one with the same encoding: bytes and
+decimals as texts, a named type in place of its name. The columns are then converted to their own types.
 """
 
 import json
@@ -16,11 +16,11 @@ import pyarrow as pa
 from schemas.avro.schema import Node, Schema
 from schemas.avro.values import MAX_DIGITS
 
-# Deeper schemas are read value by value: the native decoder recurses.
+# Deeper schemas are read value by value, since the native decoder recurses.
 _NATIVE_DEPTH = 24
 _NATIVE_TYPES = 2_000
 _NATIVE_BRANCHES = 64
-# Cells that the native decoder may have to fill for what a block holds: a null of a wide record costs it them all.
+# The most cells that the native decoder may fill for a block: a null of a wide record fills all of the record's cells.
 _NATIVE_CELLS = 2**28
 _IDENTIFIER = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _EXACT = Context(prec=2 * MAX_DIGITS)
@@ -77,7 +77,7 @@ def _plain_text(value: Decimal | None) -> str | None:
 
 
 def _decimal(value: bytes | None, scale: int) -> Decimal | None:
-    """The number of a decimal's bytes. Raises `ValueError` for one that Arrow has no room for."""
+    """The number in a decimal's bytes. Raises `ValueError` for one that Arrow cannot hold."""
     if value is None:
         return None
     unscaled = int.from_bytes(value, "big", signed=True)
@@ -101,8 +101,8 @@ def _of_union(node: Node, values: Sequence[Any]) -> pa.Array:
 
 
 def native_schema(schema: Schema) -> str | None:
-    """The schema (JSON) that the native decoder can read the same bytes by; None where there is none, or where it
-    would not be safe: a type within itself, deep nesting, items that take no bytes."""
+    """The schema (JSON) with which the native decoder can read the same bytes; None where there is none, or where it
+    would not be safe: a recursive type, deep nesting, items that take no bytes."""
     if schema.recursive or schema.depth > _NATIVE_DEPTH:
         return None
     for node in schema.nodes:
@@ -122,7 +122,7 @@ def _is_named_well(node: Node) -> bool:
 
 
 class _TooWide(Exception):
-    """A schema that is too large once each name is replaced by what it stands for."""
+    """A schema that is too large once each name is replaced by its definition."""
 
 
 class _Budget:
@@ -158,13 +158,13 @@ def _native(node: Node, budget: _Budget) -> Any:
 
 
 def _record_of(native: Any, name: str) -> dict[str, Any]:
-    """A record with one field, which is written as the field alone."""
+    """A record with one field, which has the same encoding as the field alone."""
     return {"type": "record", "name": name, "fields": [{"name": "of", "type": native}]}
 
 
 @lru_cache(maxsize=4096)
 def _wrapped(node: Node) -> frozenset[int]:
-    """The branches of a union that would be of one type with a branch before them: a union has each type once."""
+    """The branches of a union whose type equals that of an earlier branch: a union may have each type once."""
     kinds = ["string" if child.kind == "bytes" else child.kind for child in node.children]
     named = ("record", "enum", "fixed")
     return frozenset(index for index, kind in enumerate(kinds) if kind not in named and kind in kinds[:index])
@@ -179,12 +179,12 @@ def cells_per_byte(schema: Schema) -> int:
 
 
 def is_affordable(schema: Schema, size: int) -> bool:
-    """Whether so many bytes cannot make the native decoder fill more cells than a process has room for."""
+    """Whether this many bytes cannot make the native decoder fill more cells than a process has memory for."""
     return size * cells_per_byte(schema) <= _NATIVE_CELLS
 
 
 def _width(node: Node) -> int:
-    """Cells of one value: a null has a cell in each column of the record that it stands for."""
+    """Cells of one value: a null fills a cell in each column of its record."""
     if node.kind in ("record", "union"):
         return 1 + sum(_width(child) for child in node.children)
     return 1
@@ -199,7 +199,7 @@ def finished(node: Node, values: pa.Array) -> pa.Array:
 
 @lru_cache(maxsize=4096)
 def _differs(node: Node) -> bool:
-    """Whether what the native decoder makes of a type is not its own already."""
+    """Whether the native decoder's column of a type must be converted to the type's own."""
     own = bool(node.logical) and node.logical not in _AS_IT_IS and node.logical != "uuid"
     return (
         own

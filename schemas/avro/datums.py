@@ -98,12 +98,12 @@ def decode_block(data: bytes, count: int, schema: str) -> DecodedRows:
     """The `count` records of the record `schema` (JSON) that `data` holds back to back.
 
     Never raises for bad data. A record with a value that its type does not have, such as a text that is no UTF-8, or
-    that is nested too deep is unreadable by itself; where a record does not even end where it should, the bytes from
-    it on are one unreadable piece. Columns have the types of `avro_columns`; records, arrays and maps may be structs
-    without fields.
+    that is nested too deep is unreadable by itself; where a record does not end where it should, the bytes from it on
+    are one unreadable piece. Columns have the types of `avro_columns`; records, arrays and maps may be structs without
+    fields.
 
     Raises:
-        MalformedSchema: it is no schema that data can be read by (`avro_schema.vetted`).
+        MalformedSchema: data cannot be read with this schema (`avro.schema.vetted`).
     """
     whole = vetted(schema)
     native = _native_schema(schema)
@@ -120,18 +120,18 @@ def _native_schema(schema: str) -> str | None:
 
 
 def _decode_natively(data: bytes, count: int, schema: Schema, native: str) -> DecodedRows | None:
-    """All records at once; None where one of them may be bad, which the slow path finds and says why."""
+    """All records at once; None where one of them may be bad, which the slow path finds and explains."""
     try:
         wrapped = pyruhvro.deserialize_array([zigzag_varint(count) + data + b"\0"], _block_schema(native))
         found = pa.RecordBatch.from_struct_array(wrapped.column(0).values)
         columns = [finished(node, column) for node, column in zip(schema.root.children, found.columns, strict=True)]
         rows = pa.RecordBatch.from_arrays(columns, found.schema.names)
-        rows.validate(full=True)  # pyruhvro does not look whether a text is UTF-8
+        rows.validate(full=True)  # pyruhvro does not check that a text is UTF-8
         payloads = pyruhvro.serialize_record_batch(found, native, 1)[0]
         # Encoding is canonical for nearly every writer, so equal bytes prove the record boundaries.
         if len(rows) == count and joined_bytes(payloads).equals(pa.py_buffer(data)):
             return DecodedRows(rows, payloads, ())
-    except Exception:  # whatever a decoder says of a stranger's bytes is no news of the job
+    except Exception:  # whatever a decoder raises on untrusted bytes concerns the bytes, not the job
         return None
     except BaseException as problem:
         if type(problem).__name__ != _PANIC:
@@ -139,12 +139,12 @@ def _decode_natively(data: bytes, count: int, schema: Schema, native: str) -> De
     return None
 
 
-# A panic of Rust code is no `Exception`, so that no one catches it by mistake; its class cannot be imported.
+# A panic of Rust code is no `Exception`, and its class cannot be imported.
 _PANIC = "PanicException"
 
 
 def _decode_one_by_one(data: bytes, count: int, schema: Schema) -> DecodedRows:
-    """Record by record, knowing where each one ends; for damaged or unusual blocks only."""
+    """Record by record, tracking where each one ends; for damaged or unusual blocks only."""
     records: list[list[Any]] = []
     payloads: list[bytes] = []
     skipped: list[Unreadable] = []
@@ -166,7 +166,7 @@ def _decode_one_by_one(data: bytes, count: int, schema: Schema) -> DecodedRows:
         start = end
     if not error and start < len(data):
         error = f"{len(data) - start} bytes follow the last of the {count} records their block declares"
-    if error and skipped:  # the boundaries do not add up, so all since the first bad record is in doubt
+    if error and skipped:  # the boundaries do not add up, so everything since the first bad record is in doubt
         error, start, skipped = skipped[0].detail, sure_end, []
         del records[sure:], payloads[sure:]
     rest = [Unreadable(data[start:], "MalformedAvro", error)] if error else []

@@ -1,4 +1,4 @@
-"""Avro container files as blocks: read with damage kept apart, written from columns."""
+"""Avro container files as blocks: read with damage isolated, written from columns."""
 
 import io
 import json
@@ -25,14 +25,14 @@ _JOINED_BYTES = 64 * 1024 * 1024
 MAX_RECORDS = 4 * 1024 * 1024
 """Records that a container block may hold."""
 DAMAGE_BYTES = 16 * 1024 * 1024
-"""Bytes of a damaged stretch that are kept for its dead letter."""
+"""How many bytes of a damaged stretch are kept for its dead letter."""
 
 
 class AvroBlocks(NamedTuple):
     """Consecutive blocks of one container file, decompressed and joined.
 
-    `data` holds so many `datums` of `schema` (JSON); `parts` has the (datums, bytes) of each block. A damaged stretch
-    has none, its bytes as they are in the file in `data` (the first `DAMAGE_BYTES`), and `error`.
+    `data` holds `datums` records of `schema` (JSON); `parts` has the (datums, bytes) of each block. A damaged stretch
+    has no datums, its bytes as in the file in `data` (the first `DAMAGE_BYTES`), and `error`.
     """
 
     schema: str
@@ -46,15 +46,15 @@ class AvroBlocks(NamedTuple):
 def read_blocks(stream: Readable, target_records: int = 65_536) -> Iterator[AvroBlocks]:
     """The blocks of a container file, joined up to about `target_records` records or 64 MiB each.
 
-    After damage it goes on at the next sync marker. An empty file has no blocks. Never raises for bad data:
-    damage is yielded as an `AvroBlocks` with `error` set and the original bytes in `data`. Memory: a block, and what
-    is joined.
+    After damage, reading continues at the next sync marker. An empty file has no blocks. Never raises for bad data:
+    damage is yielded as an `AvroBlocks` with `error` set and the original bytes in `data`. Memory: a block, and the
+    blocks being joined.
     """
     return ContainerReader().blocks(stream, target_records)
 
 
 def read_metadata(stream: Readable) -> dict[bytes, bytes]:
-    """The metadata in the header of a container file; its schema is not looked into.
+    """The metadata in the header of a container file; its schema is not parsed.
 
     Raises:
         EOFError, ValueError, OverflowError: it is no container file.
@@ -76,7 +76,7 @@ def _metadata(window: ByteWindow) -> dict[bytes, bytes]:
 
 
 class ContainerReader:
-    """Reads one container file, in one go or by the stretches between holes in it."""
+    """Reads one container file, as a whole or by the stretches between damage."""
 
     def __init__(self) -> None:
         self._schema, self._codec, self._sync = "", "null", b""
@@ -104,7 +104,7 @@ class ContainerReader:
         self._at = window.at
 
     def _read_header(self, window: ByteWindow) -> None:
-        """Commits where all of it is well. Raises what is in `_UNREADABLE`."""
+        """Commits if all of it is valid. Raises the errors in `_UNREADABLE`."""
         metadata = _metadata(window)
         sync = window.take(_SYNC_SIZE)
         schema = metadata[b"avro.schema"].decode()
@@ -114,7 +114,7 @@ class ContainerReader:
         window.commit()
 
     def _intact(self, window: ByteWindow, target: int) -> Iterator[AvroBlocks]:
-        """Joined blocks up to so many records, and the damage behind them if there is some."""
+        """Joined blocks up to this many records, and the damage after them if there is any."""
         data, parts, count, size, start, why = list[bytes](), list[tuple[int, int]](), 0, 0, window.at, ""
         while not why and count < target and size < _JOINED_BYTES and window.need(1):
             try:
@@ -137,7 +137,7 @@ class ContainerReader:
         if window.take(_SYNC_SIZE) != self._sync:
             raise ValueError("expected sync marker not found")
         datums = inflate(self._codec, stored)
-        # An event has an id and so at least a byte; a wild number would be believed by whoever reserves room for it.
+        # An event has an id and so at least one byte; an absurd number would make later code reserve memory for it.
         if not 0 <= records <= len(datums):
             raise ValueError(f"{records} records in {len(datums)} bytes")
         if records > MAX_RECORDS:
@@ -146,14 +146,14 @@ class ContainerReader:
         return records, datums
 
     def _damage(self, window: ByteWindow, why: str) -> AvroBlocks:
-        """The stretch from the last good block to behind the next sync marker."""
+        """The stretch from the last good block to after the next sync marker."""
         at, skipped = window.at, window.skip_past(self._sync, DAMAGE_BYTES)
         kind = "block is truncated" if skipped.ended else "block is damaged"
         more = f" ({skipped.size} bytes, of which the first are here)" if skipped.size > len(skipped.head) else ""
         return AvroBlocks(self._schema, 0, skipped.head, at, f"{kind} at byte {at}{more}: {why}")
 
 
-# What framing and codecs raise for bytes that are not what they should be.
+# What framing and codecs raise for invalid bytes.
 _UNREADABLE = (ValueError, EOFError, LookupError, TypeError, OverflowError)
 _ALL = 2**62
 
@@ -176,7 +176,7 @@ class AvroFileWriter:
     ) -> None:
         self._stream, self._schema = stream, schema
         self._sync = os.urandom(_SYNC_SIZE)
-        # Avro's zstandard codec has no checksum of its own, so damage would pass unseen without zstd's.
+        # Avro's zstandard codec has no checksum of its own, so damage would not be noticed without zstd's.
         self._options: dict[int, int] = {
             zstd.CompressionParameter.compression_level: level,
             zstd.CompressionParameter.checksum_flag: 1,
@@ -196,4 +196,4 @@ class AvroFileWriter:
         self._stream.write(self._sync)
 
     def close(self) -> None:
-        """Nothing is held back: every batch is written as a whole block. The stream stays open."""
+        """Does nothing: every batch has been written as a whole block. The stream stays open."""

@@ -1,7 +1,7 @@
 """Batches of the job's own records to Avro datums, also where the native coder lacks a branch of a union.
 
-`pyruhvro` 0.4.0 panics on bytes anywhere in a schema. The bytes branch of what a scorer read stands last in its union,
-so as long as no value is in it, the datums are the same without it.
+`pyruhvro` 0.4.0 panics on bytes anywhere in a schema. The bytes branch is the last one in the union of a receipt's
+features, so as long as no value is in it the datums are the same without it.
 """
 
 import io
@@ -46,7 +46,7 @@ def without_bytes(schema: str) -> str:
 
 
 def _compact(batch: pa.RecordBatch) -> pa.RecordBatch:
-    """The batch with nothing but its own rows below it: Arrow's unions do not say where a part of them begins."""
+    """A copy of the batch without offsets: Arrow's unions do not say where a slice of them begins."""
     maps = [column for column in batch.columns if pa.types.is_map(column.type)]
     if all(len(column.items) == column.offsets[len(column)].as_py() - column.offsets[0].as_py() for column in maps):
         return batch
@@ -76,7 +76,7 @@ def _lean(column: pa.MapArray) -> pa.MapArray:
 def _one_by_one(batch: pa.RecordBatch, schema: str, unions: dict[str, pa.MapArray]) -> pa.Array:
     parsed, rows = fastavro.parse_schema(json.loads(schema)), batch.to_pylist()
     for name, column in unions.items():
-        # Named, since fastavro takes bytes for a text where both are in a union.
+        # Named, since fastavro reads bytes as text where a union has both.
         kinds, at = ["null", "long", "double", "string", "bytes"], 0
         codes = column.items.type_codes.to_pylist()
         for row in rows:

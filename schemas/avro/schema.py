@@ -1,25 +1,25 @@
-"""Avro schemas of others, vetted before anything is decoded by them (Avro specification 1.12).
+"""Untrusted Avro schemas, vetted before anything is decoded with them (Avro specification 1.12).
 
-A schema is a graph: a record may hold itself, by its name. Everything here walks it without recursion, since what a
-stranger wrote may be nested deeper than any stack.
+A schema is a graph: a record may contain itself, by its name. Everything here walks it without recursion, since an
+untrusted schema may be nested deeper than any stack.
 """
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import lru_cache
-from reprlib import repr as shown  # of what may be nested without end
+from reprlib import repr as shown  # of types that may be nested without end
 from typing import Any
 
 from schemas.errors import UnusableData
 from schemas.formats.nesting import MAX_NESTING, read_json
 
 MAX_TYPES = 20_000
-"""Types that a schema may be made of."""
+"""How many types a schema may have."""
 MAX_SCHEMA_BYTES = 4 * 1024 * 1024
 MAX_FIXED_BYTES = 16 * 1024 * 1024
 PRIMITIVES = frozenset({"null", "boolean", "int", "long", "float", "double", "bytes", "string"})
 _NAMED = frozenset({"record", "enum", "fixed"})
-# By the type that a logical type is written as. What stands on another type is no logical type.
+# By the type that a logical type is written as. On another type it is no logical type.
 _LOGICAL = {
     "int": frozenset({"date"}),
     "long": frozenset(f"{local}timestamp-{unit}" for local in ("", "local-") for unit in ("millis", "micros", "nanos")),
@@ -31,7 +31,7 @@ _UUID_BYTES = 16
 
 
 class MalformedSchema(UnusableData):
-    """A schema that data cannot be read by; the message says why."""
+    """A schema with which data cannot be read; the message says why."""
 
 
 @dataclass(eq=False, slots=True)
@@ -52,12 +52,12 @@ class Node:
     several: bool = False  # a union of several types beside null
     empty: bool = False  # its values take no bytes
     solid: tuple["Node", ...] = ()  # a record's children that are not empty
-    skipped_as: tuple["Node", int] | None = None  # what has the same bytes, so many records further in
+    skipped_as: tuple["Node", int] | None = None  # the type with the same bytes, and how many records further in it is
 
 
 @dataclass(frozen=True, slots=True)
 class Schema:
-    """A vetted schema of a record with fields; `recursive`: a type in it holds itself."""
+    """A vetted schema of a record with fields; `recursive`: a type in it contains itself."""
 
     root: Node
     nodes: tuple[Node, ...]
@@ -70,7 +70,7 @@ def vetted(text: str) -> Schema:
     """The schema of a record in JSON.
 
     Raises:
-        MalformedSchema: it is no schema, none of a record with fields, has a name twice, a type that is not there or
+        MalformedSchema: it is no schema of a record with fields, defines a name twice, has an undefined type or one
             whose values never end, or is larger or nested deeper than this module allows.
     """
     if len(text) > MAX_SCHEMA_BYTES:
@@ -92,7 +92,7 @@ def vetted(text: str) -> Schema:
 
 @dataclass(slots=True)
 class _Task:
-    """A type to be read: its JSON, the namespace around it, how deep it lies and where it belongs."""
+    """A type to be read: its JSON, the namespace around it, its depth and where it belongs."""
 
     document: Any
     space: str
@@ -102,7 +102,7 @@ class _Task:
 
 
 class _Builder:
-    """Reads types in the order of the text: a name is known from where it is defined on."""
+    """Reads types in the order of the text: a name is known from its definition on."""
 
     def __init__(self) -> None:
         self.nodes: list[Node] = []
@@ -147,7 +147,7 @@ class _Builder:
 
     @staticmethod
     def _unwrapped(document: Any) -> Any:
-        """What `{"type": {"type": …}}` stands for; the innermost logical type counts."""
+        """The meaning of `{"type": {"type": …}}`; the innermost logical type counts."""
         while isinstance(document, dict) and isinstance(document.get("type"), dict | list):
             document = document["type"]
         return document
@@ -259,7 +259,7 @@ def _branches(document: list[Any]) -> list[Any]:
 
 
 def _with_logical(node: Node, document: dict[str, Any]) -> Node:
-    """The node with its logical type; one that is not valid is none, as the specification has it."""
+    """The node with its logical type; an invalid logical type is ignored, as the specification demands."""
     logical = document.get("logicalType")
     if not isinstance(logical, str) or logical not in _LOGICAL.get(node.kind, ()):
         return node
@@ -283,7 +283,8 @@ def _parents(nodes: tuple[Node, ...]) -> dict[int, list[Node]]:
 
 
 def _grown(nodes: tuple[Node, ...], first: list[Node], all_of: frozenset[str], any_of: frozenset[str]) -> set[int]:
-    """`first`, and by turns each node of kinds `all_of` whose children all, or `any_of` of which one is in the set."""
+    """`first`, and repeatedly each node of kinds `all_of` all of whose children, or of `any_of` one of whose children,
+    are in the set."""
     parents = _parents(nodes)
     missing = {id(node): len(node.children) for node in nodes}
     found = {id(node) for node in first}
@@ -302,7 +303,7 @@ _RECORD, _UNION = frozenset({"record"}), frozenset({"union"})
 
 
 def _mark(nodes: tuple[Node, ...]) -> None:
-    """Fills in what a type's children say of it."""
+    """Fills in the properties of a type that follow from its children."""
     first = [node for node in nodes if node.kind == "null" or (node.kind == "fixed" and node.size == 0)]
     first += [node for node in nodes if node.kind == "record" and not node.children]
     empty = _grown(nodes, first, _RECORD, frozenset())
@@ -314,15 +315,15 @@ def _mark(nodes: tuple[Node, ...]) -> None:
 
 
 def _check_ends(nodes: tuple[Node, ...]) -> None:
-    """Raises `MalformedSchema` for a type whose values would hold themselves without end."""
+    """Raises `MalformedSchema` for a type whose values would contain themselves without end."""
     first = [node for node in nodes if node.kind not in ("record", "union") or not node.children]
     if len(_grown(nodes, first, _RECORD, _UNION)) < len(nodes):
         raise MalformedSchema("its schema has a record that holds itself in each case: its values never end")
 
 
 def _shorten(nodes: tuple[Node, ...]) -> None:
-    """Finds for each type what is left to read of it where its values are passed by: a record of one solid field is
-    that field. So passing by a value takes no more steps than it has bytes, whatever its schema."""
+    """Finds for each type what must be read where its values are skipped: a record with one solid field is that field.
+    So skipping a value takes no more steps than it has bytes, whatever its schema."""
     for node in nodes:
         path: list[Node] = []
         while node.skipped_as is None and node.kind == "record" and len(node.solid) == 1:
@@ -335,7 +336,7 @@ def _shorten(nodes: tuple[Node, ...]) -> None:
 
 
 def _is_recursive(root: Node) -> bool:
-    """Whether a type lies within itself."""
+    """Whether a type contains itself."""
     open_nodes, done = {id(root)}, set[int]()
     path: list[tuple[Node, Iterator[Node]]] = [(root, iter(root.children))]
     while path:

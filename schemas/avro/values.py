@@ -1,7 +1,7 @@
-"""Avro datums read value by value, by a vetted schema: slower than whole columns, for what those cannot do.
+"""Avro datums read value by value, with a vetted schema: slower than whole columns, for data that those cannot read.
 
-It knows at each byte where it is, needs no stack and never reads more than once, so that a hostile datum costs what its
-bytes cost. What is wrong with a value but not with its length is a fault of its record: the next one is found.
+The reader knows its position at each byte, needs no stack and never reads a byte twice, so that a hostile datum costs
+no more than its bytes. A wrong value of the right length is a fault of its record only: the next record is found.
 """
 
 import struct
@@ -14,8 +14,8 @@ from schemas.errors import UnusableData
 from schemas.formats.nesting import MAX_NESTING
 
 MAX_ITEMS = 16 * 1024 * 1024
-"""Items without bytes (nulls) that one record may have."""
-_MAX_LEVELS = 1_000_000  # beyond it not even the end of a record is looked for
+"""How many items without bytes (nulls) one record may have."""
+_MAX_LEVELS = 1_000_000  # beyond it even the end of a record is not searched for
 _LONG_BITS = 64
 MAX_DIGITS = 76  # of a decimal, as Arrow has them
 _Value: TypeAlias = tuple[Any, int]
@@ -23,11 +23,11 @@ _Read: TypeAlias = Callable[[Node, bytes, int, "Faults"], _Value]
 
 
 class DamagedDatum(UnusableData):
-    """A datum does not end where it should: nothing behind it can be read either."""
+    """A datum does not end where it should, so nothing after it can be read either."""
 
 
 class Faults:
-    """What is wrong with the values of one record, the first of it in words."""
+    """What is wrong with the values of one record; the first fault as text."""
 
     def __init__(self) -> None:
         self.first = ""
@@ -172,8 +172,8 @@ def _nested(node: Node, data: bytes, at: int, faults: Faults) -> _Value:
 
 
 def _end_of(node: Node, data: bytes, at: int, faults: Faults) -> int:
-    """Where a record, array or map ends. Containers that are open lie on a list, each with what is left of it and how
-    deep it lies."""
+    """Where a record, array or map ends. Open containers are kept on a list, each with its remaining items and its
+    depth."""
     frames: list[list[Any]] = []
     depth = 0
     while True:

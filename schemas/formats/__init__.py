@@ -1,1 +1,1 @@
-"""Formats other than Avro, and what every format hands to decoding."""
+"""Formats other than Avro, and the types that every format passes to decoding."""

@@ -1,4 +1,4 @@
-"""A view of a stream that grows as it is asked for: what frames records tries, and goes back where it fails."""
+"""A view of a stream that grows on demand: framing tries to read a record, and goes back where that fails."""
 
 from typing import NamedTuple, Protocol
 
@@ -13,7 +13,7 @@ class Readable(Protocol):
 
 
 class Skipped(NamedTuple):
-    """A stretch that was passed over: its first bytes, how many it has, and whether it reaches the stream's end."""
+    """A skipped stretch: its first bytes, how many it has, and whether it reaches the stream's end."""
 
     head: bytes
     size: int
@@ -23,7 +23,7 @@ class Skipped(NamedTuple):
 class ByteWindow:
     """Reads a stream from the last `commit` on; `at` is the offset of that point in the stream.
 
-    Memory: what was read since the last `commit`, and a chunk.
+    Memory: the bytes read since the last `commit`, and a chunk.
     """
 
     def __init__(self, stream: Readable, at: int = 0) -> None:
@@ -32,7 +32,7 @@ class ByteWindow:
         self.at = at
 
     def need(self, size: int) -> bool:
-        """Whether `size` more bytes are there."""
+        """Whether `size` more bytes are available."""
         if len(self._data) - self._cursor >= size:
             return True
         pieces = [self._data[self._base :]]
@@ -72,16 +72,17 @@ class ByteWindow:
         raise ValueError("a number of more than 64 bits")
 
     def commit(self) -> None:
-        """What was read is done with."""
+        """Drops the bytes read so far."""
         self.at += self._cursor - self._base
         self._base = self._cursor
 
     def back(self) -> None:
-        """To the last `commit`."""
+        """Goes back to the last `commit`."""
         self._cursor = self._base
 
     def skip_past(self, mark: bytes, keep: int) -> Skipped:
-        """From the last `commit` to behind the next `mark` (or the end); keeps the first `keep` bytes. Commits."""
+        """Skips from the last `commit` to after the next `mark` (or to the end); keeps the first `keep` bytes.
+        Commits."""
         self.back()
         head, size, overlap = b"", 0, len(mark) - 1
         while True:
@@ -101,7 +102,7 @@ class ByteWindow:
                 return Skipped(head, size, not self.need(1))
 
     def skip(self, size: int, keep: int) -> Skipped:
-        """So many bytes from the last `commit` on (or all that are left); keeps the first `keep`. Commits."""
+        """Skips this many bytes from the last `commit` on (or all that are left); keeps the first `keep`. Commits."""
         self.back()
         head, left = b"", size
         while left and (piece := self.peek(min(left, _CHUNK))):

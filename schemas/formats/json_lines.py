@@ -1,7 +1,7 @@
 """JSON lines to columns, strictly typed.
 
 `msgspec` rather than `pyarrow.json`: a line that holds `null` ends the process in pyarrow 25.0.1 (segmentation
-fault), NaN passes as a number there, and two objects on one line count as two records. Input is untrusted.
+fault), NaN is read as a number there, and two objects on one line count as two records. Input is untrusted.
 """
 
 import re
@@ -27,11 +27,11 @@ _EXACT = Context(prec=2 * _MOST_DIGITS)
 _ESCAPED = frozenset('"\\')
 _TOO_DEEP = f"nested more than {MAX_NESTING} deep"
 _TIME = str | _Int64 | float
-_Read: TypeAlias = tuple[list[Any], list[bytes], tuple[Unreadable, ...]]  # records, their bytes, what is no record
+_Read: TypeAlias = tuple[list[Any], list[bytes], tuple[Unreadable, ...]]  # records, their bytes, unreadable records
 
 
 class _Decoder:
-    """A decoder of one line. `kinds`: the types of the columns that have one; ids and times keep what they came as."""
+    """A decoder of one line. `kinds`: the types of the columns that have one; ids and times keep their JSON type."""
 
     def __init__(
         self, columns: tuple[tuple[str, str], ...], event_id: str, event_time: str, subject: str | None
@@ -56,13 +56,14 @@ class _Decoder:
     @staticmethod
     def _record(title: str, types: Mapping[str, Any]) -> Any:
         """Fields are named f0, f1… because event columns need not be identifiers."""
-        optional = [kind if kind is msgspec.Raw else kind | None for kind in types.values()]  # raw may be a null too
+        optional = [kind if kind is msgspec.Raw else kind | None for kind in types.values()]  # raw may be null too
         fields = [(f"f{index}", kind, None) for index, kind in enumerate(optional)]
         renames = {f"f{index}": name for index, name in enumerate(types)}
         return msgspec.defstruct(title, fields, rename=renames, gc=False)
 
     def line(self, text: bytes) -> Any:
-        """One line. Whole numbers with a point or an exponent (1e3) are read by their digits, which no float has.
+        """Decodes one line. Whole numbers with a point or an exponent (1e3) are read by their digits, since a float
+        would lose some.
 
         Raises what msgspec raises: `msgspec.DecodeError`, `UnicodeDecodeError`, `RecursionError`.
         """
@@ -116,7 +117,7 @@ def decode_lines(
 ) -> DecodedRows:
     """The JSON objects of `data`, one a line, as columns; blank lines are no records.
 
-    Columns that are not asked for are ignored, missing ones are null. A line that is not one JSON object, or has a
+    Columns that are not requested are ignored, missing ones are null. A line that is not one JSON object, or has a
     value of another type than its column's, is unreadable with `MalformedJson` or `WrongType`.
     """
     decoder = _decoder(tuple(columns), event_id, event_time, subject)
@@ -125,7 +126,7 @@ def decode_lines(
     if max(map(len, lines), default=0) <= 2 * MAX_NESTING or not any(map(is_deep, lines)):
         try:
             records = decoder.strict.decode_lines(data)
-        except Exception:  # whatever it says: one by one the lines show which of them it meant
+        except Exception:  # whatever the error: decoded one by one, the lines show which of them caused it
             records = None
     if records is None or len(records) != len(lines):  # never guess which line a record came from
         return _decoded(_one_by_one(decoder, lines), decoder)
@@ -139,7 +140,7 @@ def decode_objects(
     event_time: str,
     subject: str | None = None,
 ) -> DecodedRows:
-    """As `decode_lines`, for records that came one by one: each is one object, however many lines it has."""
+    """As `decode_lines`, for records that arrive one by one: each is one object, however many lines it has."""
     if not any(b"\n" in text or not text.strip() for text in objects):
         return decode_lines(b"\n".join(objects), columns, event_id, event_time, subject)
     decoder = _decoder(tuple(columns), event_id, event_time, subject)
@@ -155,7 +156,7 @@ def _decoded(read: _Read, decoder: _Decoder) -> DecodedRows:
 
 
 def _column(values: Sequence[Any], kind: str | None) -> pa.Array:
-    """A column of one type, or of ids, subjects and times of several: a sparse union of them, none read as another."""
+    """A column of one type; for ids, subjects and times of several types, a sparse union, without conversion."""
     if kind is not None:
         return pa.array(values, ARROW_TYPES[kind])
     if values and isinstance(values[0], str):
@@ -188,7 +189,7 @@ def _one_by_one(decoder: _Decoder, lines: Sequence[bytes]) -> _Read:
             bad.append(Unreadable(line, "WrongType", str(problem)))
         except RecursionError:
             bad.append(Unreadable(line, "MalformedJson", _TOO_DEEP))
-        except Exception as problem:  # msgspec's own, and what it lets through of the codecs below it
+        except Exception as problem:  # msgspec's own, and those of the codecs below it that it lets through
             bad.append(Unreadable(line, "MalformedJson", str(problem)))
         else:
             if is_deep(line):

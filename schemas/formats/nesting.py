@@ -1,4 +1,4 @@
-"""JSON that may be nested deeper than a stack: how deep it is, and a reading of it that needs no stack."""
+"""JSON that may be nested deeper than a stack: its depth, and a parser that needs no recursion."""
 
 import json
 import re
@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 MAX_NESTING = 512
-"""Arrays, objects, records and maps within each other that one record may have, and an Avro schema."""
+"""How deep arrays, objects, records and maps may be nested in one record, and in an Avro schema."""
 
 _STRING = re.compile(rb'"(?:[^"\\]|\\.)*"', re.DOTALL)
 _STEPS = np.zeros(256, np.int64)
@@ -17,7 +17,7 @@ _DIGITS = 300  # of a number in a schema
 
 
 def is_deep(text: bytes) -> bool:
-    """Whether JSON is nested more than `MAX_NESTING` deep; of most texts their length tells that they are not."""
+    """Whether JSON is nested more than `MAX_NESTING` deep; most texts are too short for that."""
     if len(text) <= 2 * MAX_NESTING or text.count(b"[") + text.count(b"{") <= MAX_NESTING:
         return False
     bare = np.frombuffer(_STRING.sub(b"", text), np.uint8)
@@ -25,12 +25,12 @@ def is_deep(text: bytes) -> bool:
 
 
 def read_json(text: str) -> Any:
-    """What `json.loads` makes of a text, however deep it is nested: its stack is a list. Raises `ValueError`."""
+    """The result of `json.loads` for a text of any depth: the stack is a list. Raises `ValueError`."""
     return _Reader(text).value()
 
 
 class _Reader:
-    """Containers that are open lie on `_open`, each with the key that its next value gets (None in arrays)."""
+    """Open containers are kept on `_open`, each with the key for its next value (None in arrays)."""
 
     def __init__(self, text: str) -> None:
         self._text, self._at = text, 0
@@ -82,7 +82,7 @@ class _Reader:
             holder.append(value)
 
     def _token(self) -> Any:
-        """A sign as itself, a text as `_Text`, anything else as its value."""
+        """A punctuation character as itself, a text as `_Text`, anything else as its value."""
         found = _TOKEN.match(self._text, self._at)
         if found is None:
             raise ValueError(f"JSON ends or has a sign that is not allowed at {self._at}")
@@ -99,6 +99,6 @@ class _Reader:
 
 
 class _Text(str):
-    """A text of the JSON, told from its signs."""
+    """A text of the JSON, as opposed to its punctuation."""
 
     __slots__ = ()

@@ -1,4 +1,4 @@
-"""What endpoints hand to decoding, and what the formats make of it."""
+"""What endpoints pass to decoding, and what the formats return."""
 
 from typing import NamedTuple, Protocol
 
@@ -8,7 +8,7 @@ from schemas.records import DeadLetter
 
 
 class RecordOrigin(Protocol):
-    """What a topic says of a record beside its value."""
+    """What a topic states about a record beside its value."""
 
     @property
     def offset(self) -> int: ...
@@ -30,13 +30,13 @@ class DecodedBlock(NamedTuple):
 class RawBlock(NamedTuple):
     """A stretch of input as it was read.
 
-    `avro`: `data` holds so many `datums` of `schema` (JSON) back to back. `json`: `data` holds whole lines, or, from
+    `avro`: `data` holds `datums` records of `schema` (JSON) back to back. `json`: `data` holds whole lines, or, from
     a topic, `records` one object each. `tfexample`: `records` holds one serialised `tf.train.Example` each. A stretch
-    that could not even be framed has `error` set and its bytes in `data`. `source` names where it came from, for
-    people. `parts`: the (datums, bytes) of each container block or record of a topic in `data`, in order, where there
-    are several; damage in one costs no record of another. `origins`: where each record of a topic came from, in order.
-    `prefix`: what stood before the bytes of each record, and belongs to its original bytes. `decoded`: what the
-    stretch is by the job's own events, where its reader had to know already.
+    that could not be framed has `error` set and its bytes in `data`. `source` names where it came from, for people.
+    `parts`: the (datums, bytes) of each container block or record of a topic in `data`, in order, where there are
+    several; damage in one costs no record of another. `origins`: where each record of a topic came from, in order.
+    `prefix`: bytes before those of each record that belong to its original bytes. `decoded`: the stretch as the job's
+    events, where its reader had to decode it already.
     """
 
     source: str

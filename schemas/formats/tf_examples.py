@@ -12,9 +12,9 @@ from schemas.formats.raw import DecodedRows, Unreadable
 def decode_examples(records: Sequence[bytes], names: Sequence[str]) -> list[DecodedRows]:
     """Each record's features `names` as columns of single values; a feature that is absent or empty is null.
 
-    A record that is no Example is unreadable with `MalformedExample`, one with several values in a feature that is
-    asked for with `WrongType`. tfx-bsl decodes a whole batch or fails: a failing batch is bisected. What comes of it
-    are several pieces, in order, as a feature may hold numbers in one record and texts in the next.
+    A record that is no Example is unreadable with `MalformedExample`, one with several values in a requested feature
+    with `WrongType`. tfx-bsl decodes a whole batch or fails: a failing batch is bisected. The result is several pieces,
+    in order, since a feature may hold numbers in one record and texts in the next.
     """
     from tfx_bsl.coders.example_coder import ExamplesToRecordBatchDecoder
 
@@ -26,7 +26,7 @@ def _decode(decoder: Any, records: list[bytes], names: list[str]) -> list[Decode
         return []
     try:
         rows = _single_values(decoder.DecodeBatch(records), names)
-    except Exception as problem:  # whatever a decoder says of a stranger's bytes is a letter of theirs
+    except Exception as problem:  # whatever a decoder raises on untrusted bytes makes them a dead letter
         if len(records) == 1:
             error = "WrongType" if isinstance(problem, _SeveralValues) else "MalformedExample"
             empty = pa.RecordBatch.from_pydict({name: pa.array([], pa.null()) for name in names})

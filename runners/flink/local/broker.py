@@ -11,20 +11,20 @@ from typing import Self
 from runners.flink.local import parts
 from runners.flink.local.processes import LOOPBACK, DidNotStart, Process, Server, answers, free_port
 
-_START_SECONDS = 180.0  # it takes five on a machine that has nothing else to do
+_START_SECONDS = 180.0  # it takes five on an idle machine
 _JAVA = ["-Xms128m", "-Xmx512m", "-XX:+UseSerialGC", "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn"]
 
 
 class BrokerRefused(RuntimeError):
-    """The broker did not do what it was asked; the message has its words."""
+    """The broker did not do what was requested; the message is its own."""
 
 
 @dataclass(frozen=True, slots=True)
 class Security:
-    """What the listeners that are not open need.
+    """What the secured listeners need.
 
     `certificate` is a PEM file with the broker's private key (PKCS #8) and its chain, `users` maps those who may log in
-    (SASL PLAIN) to their passwords. Users own nothing: whoever comes in by the open listener gives them rights.
+    (SASL PLAIN) to their passwords. Users have no rights of their own: clients of the open listener grant them.
     """
 
     certificate: Path
@@ -58,7 +58,7 @@ def properties(folder: Path, port: int, controller_port: int) -> dict[str, str]:
         "group.initial.rebalance.delay.ms": "0",
         # A misspelt topic must be an error, not a new topic.
         "auto.create.topics.enable": "false",
-        # Records replayed from history carry the times of their events; they are not to be deleted for their age.
+        # Records replayed from history have the times of their events; they must not be deleted because of their age.
         "log.retention.ms": "-1",
     }
 
@@ -120,9 +120,9 @@ class KafkaBroker(Server):
         return self
 
     def slow_down(self, client_id: str, bytes_per_second: int | None) -> None:
-        """Takes no more than that from all producers of that `client.id` together; None lifts it.
+        """Limits the rate of all producers with that `client.id` together; None lifts the limit.
 
-        This is Kafka's own quota: whoever exceeds it is kept waiting. Raises `BrokerRefused`.
+        This is Kafka's own quota: a producer that exceeds it is delayed. Raises `BrokerRefused`.
         """
         quota = "producer_byte_rate"
         change = f"--delete-config={quota}" if bytes_per_second is None else f"--add-config={quota}={bytes_per_second}"
@@ -139,7 +139,7 @@ class KafkaBroker(Server):
             raise DidNotStart(f"Kafka's storage could not be formatted: {said}")
 
     def _ran(self, tool: str, *arguments: str) -> str | None:
-        """What one of Kafka's own tools says when it fails; None when it does not."""
+        """The message of one of Kafka's own tools when it fails; None when it does not."""
         done = subprocess.run([*self._java(), tool, *arguments], capture_output=True, text=True, check=False)
         return (done.stdout + done.stderr).strip()[-300:] if done.returncode else None
 

@@ -18,7 +18,7 @@ _ENDED = ("FINISHED", "FAILED", "CANCELED")
 _POLL_SECONDS = 0.2
 _OPENED = ("lang", "net", "io", "nio", "lang.reflect", "text", "time", "util", "util.concurrent",
            "util.concurrent.atomic", "util.concurrent.locks")  # fmt: skip
-# Java 17 hides what Flink 1.19 serialises by reflection (its own scripts pass the same).
+# Java 17 hides classes that Flink 1.19 serialises by reflection (its own scripts pass the same options).
 _JAVA_OPENS = [
     *(f"--add-opens=java.base/java.{package}=ALL-UNNAMED" for package in _OPENED),
     "--add-opens=java.base/sun.nio.ch=ALL-UNNAMED",
@@ -35,11 +35,11 @@ appender.console.layout.pattern = %d{yyyy-MM-dd HH:mm:ss,SSS} %-5p %-60c %x - %m
 
 
 class ClusterFailed(RuntimeError):
-    """The cluster does not answer, or answers with an error; the message has its words."""
+    """The cluster does not answer, or answers with an error; the message contains its own."""
 
 
 def settings(folder: Path, ports: Mapping[str, int]) -> dict[str, str]:
-    """What the cluster runs with; the reasons stand beside each."""
+    """The cluster's configuration; each value has its reason beside it."""
     return {
         "jobmanager.rpc.address": LOOPBACK,
         "jobmanager.bind-host": LOOPBACK,
@@ -58,12 +58,12 @@ def settings(folder: Path, ports: Mapping[str, int]) -> dict[str, str]:
         "execution.checkpointing.dir": f"file://{folder}/checkpoints",
         "state.checkpoints.dir": f"file://{folder}/checkpoints",
         "state.savepoints.dir": f"file://{folder}/savepoints",
-        # A dead task manager is noticed after 8 s instead of 50: everything is on one machine, no network hides it.
+        # A dead task manager is noticed after 8 s instead of 50: everything is on one machine, without network delays.
         "heartbeat.interval": "2000",
         "heartbeat.timeout": "8000",
         # Slots are free again at once after a failure; a lost slot is not waited for longer than this.
         "slot.request.timeout": "60000",
-        # The job's jar brings classes of Flink and of Beam in one; its own must not mix with the cluster's.
+        # The job's jar contains classes of Flink and of Beam; they must not mix with the cluster's.
         "classloader.check-leaked-classloader": "false",
         # Four tasks of the job chain into one slot; its 40 stages share it.
         "taskmanager.numberOfTaskSlots": "2",
@@ -71,7 +71,7 @@ def settings(folder: Path, ports: Mapping[str, int]) -> dict[str, str]:
         "cluster.evenly-spread-out-slots": "true",
         # Bounded jobs: the default of 512 buffers for each of forty shuffles would need 1 GB.
         "taskmanager.network.sort-shuffle.min-buffers": "32",
-        # Restarts for ever, at most half a minute apart; five quiet minutes and the next failure starts at 1 s again.
+        # Restarts for ever, at most half a minute apart; after five quiet minutes the next delay starts at 1 s again.
         "restart-strategy.type": "exponential-delay",
         "restart-strategy.exponential-delay.initial-backoff": "1 s",
         "restart-strategy.exponential-delay.max-backoff": "30 s",
@@ -97,7 +97,7 @@ class FlinkCluster:
     Args:
         folder: configuration, logs, checkpoints and temporary files; one per cluster.
         task_managers: how many to start, each with two slots, 1.5 GB of heap and 0.7 GB beside it at most.
-        changed: what is to be other than in `settings`, by Flink's names.
+        changed: values that differ from `settings`, by Flink's names.
     """
 
     def __init__(self, folder: Path, task_managers: int = 2, changed: Mapping[str, str] | None = None) -> None:
@@ -111,7 +111,7 @@ class FlinkCluster:
 
     @property
     def master(self) -> str:
-        """What `--flink_master` takes."""
+        """The value for `--flink_master`."""
         return f"{LOOPBACK}:{self.ports['rest']}"
 
     def start(self) -> "FlinkCluster":
@@ -158,7 +158,7 @@ class FlinkCluster:
 
     def kill_busy_task_manager(self) -> Process:
         """`kill -9` of the task manager that has most slots in use, as the failure of its machine."""
-        told = self.rest("/taskmanagers")["taskmanagers"]  # those that died a moment ago are still among them
+        told = self.rest("/taskmanagers")["taskmanagers"]  # task managers that died a moment ago are still listed
         busy = {_name(one["id"]): one["slotsNumber"] - one["freeSlots"] for one in told}
         dead = max(self.task_managers, key=lambda process: busy.get(process.name, 0))
         self.task_managers.remove(dead)
@@ -208,7 +208,7 @@ class FlinkCluster:
         raise ClusterFailed(f"job {job_id}: no savepoint within {_SAVEPOINT_SECONDS:.0f} s")
 
     def last_checkpoint(self, job_id: str) -> str:
-        """Where the last complete checkpoint of a job is, which a new submission can go on from.
+        """The path of the last complete checkpoint of a job, from which a new submission can continue.
 
         It is looked for on disk: a job manager that has died cannot be asked. Raises `ClusterFailed` where none is.
         """
@@ -227,7 +227,7 @@ class FlinkCluster:
     def stop(self) -> None:
         """Ends every process of the cluster."""
         for process in [*self.task_managers, *([self._job_manager] if self._job_manager else [])]:
-            process.kill()  # checkpoints are complete on disk or do not count, so there is nothing to wait for
+            process.kill()  # incomplete checkpoints do not count, so there is nothing to wait for
         self.task_managers, self._job_manager = [], None
 
     def __enter__(self) -> "FlinkCluster":

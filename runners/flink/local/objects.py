@@ -6,7 +6,7 @@ from runners.flink.local import parts
 from runners.flink.local.processes import LOOPBACK, Process, Server, answers
 
 _START_SECONDS = 30.0
-# Known to everyone who reads this, like the data behind it: the server listens on loopback only.
+# Public, like the data: the server listens on loopback only.
 _ACCESS, _SECRET, _REGION = "halflife", "halflife-on-loopback", "us-east-1"
 
 

@@ -1,4 +1,4 @@
-"""Gets what the local services are made of, once, into a cache folder: through pip, Maven and Go's own clients."""
+"""Downloads the parts of the local services, once, into a cache folder: through pip, Maven and Go's own clients."""
 
 import fcntl
 import hashlib
@@ -25,7 +25,7 @@ _JAVA_MAJOR = 17
 
 
 class PartMissing(RuntimeError):
-    """A tool is absent, or a part could not be had; the message says which and what to do."""
+    """A tool is absent, or a part could not be downloaded; the message says which and what to do."""
 
 
 def cache_folder() -> Path:
@@ -34,7 +34,7 @@ def cache_folder() -> Path:
 
 
 def missing_tools(*names: str) -> list[str]:
-    """Those of the named programs that are not on the PATH."""
+    """The named programs that are not on the PATH."""
     return [name for name in names if shutil.which(name) is None]
 
 
@@ -50,12 +50,12 @@ def java() -> str:
 
 
 def flink_jars() -> Path:
-    """The folder of Flink's own jars (`lib/`), from the archive that PyPI has of them."""
+    """The folder of Flink's own jars (`lib/`), from their archive on PyPI."""
     return _made(f"flink-{FLINK_VERSION}", _fetch_flink)
 
 
 def job_server_jar() -> Path:
-    """Beam's Flink job server in one jar, built by Maven, with a class of Beam mended (docs/flink.md).
+    """Beam's Flink job server in one jar, built by Maven, with a patched class of Beam (docs/flink.md).
 
     Only for machines that cannot fetch the one Beam downloads by itself.
     """
@@ -64,7 +64,7 @@ def job_server_jar() -> Path:
 
 
 def _digest(folder: Path) -> str:
-    """Of what a part is built from, so that a change builds it anew."""
+    """A hash of what a part is built from, so that a change rebuilds it."""
     files = sorted(path for path in folder.rglob("*") if path.suffix in (".xml", ".java"))
     return hashlib.sha256(b"\0".join(path.read_bytes() for path in files)).hexdigest()[:8]
 
@@ -101,7 +101,7 @@ def _tool(name: str, needed: str) -> str:
 
 
 def _made(name: str, make: Callable[[Path], None]) -> Path:
-    """The cached folder `name`, made by `make` in a temporary one first: it is complete or not there."""
+    """The cached folder `name`, made by `make` in a temporary one first, so that it is complete or absent."""
     folder = cache_folder() / name
     if folder.is_dir():
         return folder

@@ -1,4 +1,5 @@
-"""Server processes on loopback: started in groups of their own, waited for, logged to files, ended for certain."""
+"""Server processes on loopback: started in process groups of their own, waited for, logged to files, and reliably
+ended."""
 
 import os
 import signal
@@ -16,7 +17,7 @@ from runners.flink.logged import reason
 LOOPBACK = "127.0.0.1"
 _POLL_SECONDS = 0.1
 _STOP_SECONDS = 20.0
-# Reads until the starting process is gone, however it ended, and then ends the server's process group.
+# Reads until the starting process has ended, however it ended, and then ends the server's process group.
 _WARDEN = 'read -r _; kill -s KILL -- "-$0" 2>/dev/null'
 
 
@@ -51,7 +52,7 @@ def cannot_listen(host: str, port: int) -> str:
 
 
 def members(group: int) -> Iterator[tuple[Path, list[str]]]:
-    """Each process of a group that lives now: its folder in /proc, and the words of its `stat` from the state on."""
+    """Each live process of a group: its folder in /proc, and the fields of its `stat` from the state on."""
     for folder in Path("/proc").glob("[0-9]*"):
         try:
             words = (folder / "stat").read_text().rpartition(")")[2].split()
@@ -92,7 +93,7 @@ class Process:
         return self._process.poll() is None
 
     def ends_within(self, seconds: float) -> bool:
-        """Waits so long for it to end by itself, and says whether it has."""
+        """Waits this long for it to end by itself; returns whether it has."""
         try:
             self._process.wait(seconds)
         except subprocess.TimeoutExpired:
@@ -128,16 +129,16 @@ class Process:
             if not self.ends_within(seconds):
                 os.killpg(self.pid, signal.SIGKILL)
                 self._process.wait()
-        if any(members(self.pid)):  # it has ended, and others of its group have not
+        if any(members(self.pid)):  # it has ended, but others of its group have not
             with suppress(ProcessLookupError):
                 os.killpg(self.pid, signal.SIGKILL)
-        if self._warden.poll() is None:  # the group is gone; its number may soon be another's
+        if self._warden.poll() is None:  # the group is gone; its number may soon be reused
             self._warden.kill()
             self._warden.communicate()
 
 
 class Server(ABC):
-    """A server that is one process, with what it keeps in `folder`; `start` and `stop`, or a `with` block."""
+    """A server that is one process, with its data in `folder`; `start` and `stop`, or a `with` block."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder.absolute()
@@ -155,7 +156,7 @@ class Server(ABC):
             self.process = None
 
     def kill(self) -> None:
-        """`kill -9`; `start` brings it back, with its data where it keeps any, where it was."""
+        """`kill -9`; `start` brings it back at the same address, with its data if it keeps any."""
         if self.process is not None:
             self.process.kill()
             self.process = None

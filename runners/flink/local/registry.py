@@ -1,4 +1,4 @@
-"""A schema registry on loopback: Apicurio Registry, asked in the language of Confluent's."""
+"""A schema registry on loopback: Apicurio Registry, through the API of Confluent's registry."""
 
 import urllib.error
 import urllib.request
@@ -7,16 +7,17 @@ from typing import Self
 from runners.flink.local import parts
 from runners.flink.local.processes import LOOPBACK, Process, Server
 
-_START_SECONDS = 180.0  # it takes five on a machine that has nothing else to do
+_START_SECONDS = 180.0  # it takes five on an idle machine
 _JAVA = ["-Xmx256m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1"]
 
 
 class RegistryServer(Server):
-    """A registry with its log in `folder`; `start` and `stop`, or a `with` block. Schemas are gone with its process."""
+    """A registry with its log in `folder`; `start` and `stop`, or a `with` block. Schemas are lost when its process
+    ends."""
 
     @property
     def url(self) -> str:
-        """What clients of Confluent's registry take."""
+        """The URL for clients of Confluent's registry."""
         return f"http://{LOOPBACK}:{self.port}/apis/ccompat/v7"
 
     def start(self) -> Self:
