@@ -87,7 +87,7 @@ def test_wrong_option_is_named_with_what_to_change(
     assert (finding.verdict, says in f"{finding.found} {finding.change}") == (verdict, True), finding
 
 
-def test_places_of_this_machine_are_refused(no_credentials: None) -> None:
+def test_paths_and_addresses_of_this_machine_are_refused(no_credentials: None) -> None:
     uris = {"events.uri": "kafka://b:9092,localhost:9092/t", "model.store": "/data/models", "sinks.scores": "file:///out"}
     findings = found(facts=STREAM._replace(uris={**uris, "sinks.drift": "gs://there/drift"}))
     assert {name: findings[name].verdict for name in uris} == dict.fromkeys(uris, "fail")
@@ -104,7 +104,7 @@ def test_image_and_this_machine_have_the_same_beam(
     assert "Python 3.11 here, 3.9 there; Beam's image" in found()["worker packages"].found
 
 
-def test_what_travels_pickled_is_held_to_the_images_lock(
+def test_packages_of_pickled_objects_must_match_the_images_lock(
     no_credentials: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert "pyarrow" in found()["worker packages"].found
@@ -153,7 +153,7 @@ def test_update_that_would_break_the_job_fails_only_where_it_is_asked_for(
     assert found("--update", mapping, facts=facts)["update in place"].verdict == "ok"
 
 
-def test_whole_command_builds_the_graph_and_refuses_local_places(tmp_path: Path, no_credentials: None) -> None:
+def test_whole_command_builds_the_graph_and_refuses_local_paths(tmp_path: Path, no_credentials: None) -> None:
     patient = Patient(tmp_path)
     patient.feed()
     patient.publish()

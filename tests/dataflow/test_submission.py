@@ -140,7 +140,7 @@ def test_no_path_of_this_machine_leaves_the_launcher(submitted: Submission) -> N
     assert {path for path in found if "/apache_beam/" not in path} == set()
 
 
-def test_what_is_pickled_is_looked_into() -> None:
+def test_pickled_functions_are_searched_too() -> None:
     pipeline = beam.Pipeline()
     _ = pipeline | beam.Create([1]) | beam.Map(lambda one, place="/tmp/of-this-machine": (one, place))
     sent = pipeline.to_runner_api().SerializeToString()
@@ -148,7 +148,7 @@ def test_what_is_pickled_is_looked_into() -> None:
     assert b"/tmp/of-this-machine" in in_clear(sent)
 
 
-def test_service_that_refuses_is_said_in_one_line(
+def test_service_that_refuses_is_reported_in_one_line(
     world: DataflowRecorder, bucket: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(world, "refuse_with", "The workflow could not be created: quota")

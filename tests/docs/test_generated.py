@@ -53,7 +53,7 @@ def test_the_example_is_a_valid_spec() -> None:
         validate(example, "job")
 
 
-def test_a_spec_that_states_nothing_has_the_defaults_that_the_page_shows() -> None:
+def test_an_empty_spec_has_the_defaults_that_the_page_shows() -> None:
     shown = defaults_of("job")
     job = parse_job(MINIMAL, {"x": "number"})
     document = job_document(MINIMAL, job)
@@ -67,7 +67,7 @@ def test_a_spec_that_states_nothing_has_the_defaults_that_the_page_shows() -> No
     assert (job.model.allow_pickle, job.sinks.format) == (False, "avro")
 
 
-def test_what_is_stated_wins_over_the_default() -> None:
+def test_stated_value_takes_precedence_over_the_default() -> None:
     stated = {**MINIMAL, "drift": {"psi": 0.5}, "windows": {"shards": 3}, "model": {**MINIMAL["model"], "poll": "1m"}}
     job = parse_job(stated, {"x": "number"})
     assert (job.drift.psi_threshold, job.features.shards, job.model.poll_us) == (0.5, 3, 60_000_000)

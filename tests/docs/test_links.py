@@ -82,7 +82,7 @@ def test_a_section_or_heading_that_is_not_there_is_found() -> None:
     assert not is_there(Reference(ROOT, 1, ROOT / "README.md", heading="No such heading"))
 
 
-def test_what_stands_in_code_is_no_link_and_no_heading(tmp_path: Path) -> None:
+def test_text_in_code_is_no_link_and_no_heading(tmp_path: Path) -> None:
     page = tmp_path / "page.md"
     page.write_text("```\n# no heading\n[x](gone.md)\n```\n# A heading\n")
     assert (headings(page), links_of(page)) == (("A heading",), [])

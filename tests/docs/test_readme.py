@@ -65,7 +65,7 @@ def _said(walked: dict[str, Ran], begins: str) -> str:
     return next(" ".join(ran.out.split()) for line, ran in walked.items() if line.startswith(begins))
 
 
-def test_job_without_a_model_is_told_so(walked: dict[str, Ran]) -> None:
+def test_job_without_a_model_is_reported(walked: dict[str, Ran]) -> None:
     ran = walked["before"]
     assert (ran.code, ran.out, len(ran.err.splitlines())) == (2, "", 1)
     assert "next: halflife models publish" in ran.err

@@ -80,7 +80,7 @@ def test_every_flight_lands_after_it_departed(departures: pd.DataFrame, arrivals
     assert (delays == both["dep_delay"]).all()
 
 
-def test_first_departure_is_as_the_data_set_tells_it(departures: pd.DataFrame) -> None:
+def test_first_departure_is_that_of_the_data_set(departures: pd.DataFrame) -> None:
     first = departures.iloc[0].to_dict()
     # flights.csv: 2013-01-01, left 05:17 for 05:15, UA 1545 from EWR to IAH, due at 08:19 in Houston (UTC-6).
     assert first["id"] == "2013-01-01-UA-1545-EWR-IAH"

@@ -119,7 +119,7 @@ def test_a_store_of_other_data_is_moved_aside(data: Path, tmp_path: Path) -> Non
     assert [path.name for path in tmp_path.glob("models-before-*/*")] == ["mine"]
 
 
-def test_a_step_says_why_it_failed_and_not_what_libraries_log() -> None:
+def test_a_failed_step_shows_its_reason_without_logs_of_libraries() -> None:
     stderr = "I0000 cudart_stub.cc:31] no drivers\nhalflife: no file matches x-*.avro\nW0000 bye\n"
     assert demo.reason(stderr) == "no file matches x-*.avro"
     assert demo.reason("Traceback\n  File\nValueError: 3\n") == "ValueError: 3"

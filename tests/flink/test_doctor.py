@@ -43,7 +43,7 @@ def test_service_that_would_run_has_no_failure(cluster: FlinkCluster, given: lis
         assert found.verdict(check) == "ok", found.said(check)
 
 
-def test_what_the_cluster_does_not_have_is_said(cluster: FlinkCluster, given: list[str]) -> None:
+def test_missing_capacity_of_the_cluster_is_reported(cluster: FlinkCluster, given: list[str]) -> None:
     slots = int(cluster.rest("/overview")["slots-total"])
     found = examined(cluster, given, "--environment_type=EXTERNAL", f"--parallelism={slots + 1}")
     assert found.ran.code == 1

@@ -98,7 +98,7 @@ def test_killed_broker_comes_back_and_nothing_is_lost(live: Running, broker: Kaf
     live.wait_until_all_scored("kill -9 of the broker")
 
 
-def test_scoring_goes_on_without_the_store_and_what_was_missed_is_made_up(live: Running, s3: S3Server) -> None:
+def test_scoring_continues_without_the_store_and_missed_releases_follow(live: Running, s3: S3Server) -> None:
     s3.kill()
     live.send(200)
     live.wait_until_all_scored("kill -9 of the store")

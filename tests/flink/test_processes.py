@@ -49,7 +49,7 @@ def test_stop_ends_the_server(tmp_path: Path) -> None:
     assert not answers(port)
 
 
-def test_what_a_server_that_ended_has_left_behind_ends_too(tmp_path: Path) -> None:
+def test_child_processes_of_an_ended_server_end_too(tmp_path: Path) -> None:
     command = ["sh", "-c", "sleep 600 & echo $!"]
     server = Process("server", command, tmp_path / "log")
     assert server.ends_within(30)
@@ -69,7 +69,7 @@ def test_server_ends_when_its_starter_is_killed(root: Path, tmp_path: Path) -> N
     assert ended(pid)
 
 
-def test_server_that_ends_at_once_is_reported_with_its_last_words(tmp_path: Path) -> None:
+def test_server_that_ends_at_once_is_reported_with_its_last_log_line(tmp_path: Path) -> None:
     command = [sys.executable, "-c", "import sys; sys.exit('the port is taken')"]
     server = Process("the server", command, tmp_path / "log")
     with pytest.raises(DidNotStart, match=r"the server ended with 1: the port is taken \(log: .*/log\)"):
@@ -101,14 +101,14 @@ def test_absent_tool_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -
         ("", "nothing logged (log: "),
     ],
 )
-def test_why_a_server_did_not_start_is_said_without_its_frames(tmp_path: Path, logged: str, said: str) -> None:
+def test_reason_why_a_server_did_not_start_is_shown_without_frames(tmp_path: Path, logged: str, said: str) -> None:
     server = Process("server", ["sh", "-c", 'printf %s "$0"; exit 3', logged], tmp_path / "log")
     with pytest.raises(DidNotStart) as failed:
         server.wait_until(lambda: False, 30)
     assert str(failed.value).startswith(f"server ended with 3: {said}")
 
 
-def test_the_reason_in_an_answer_of_flink_is_said_without_its_frames() -> None:
+def test_the_reason_in_an_answer_of_flink_is_shown_without_its_frames() -> None:
     stack = "a.NotFoundException: no job 7\n\tat a.b.C(D.java:1)\nCaused by: a.GoneException: it ended"
     assert reason_of_answer(json.dumps({"errors": [stack]})) == "no job 7; cause: it ended"
     assert reason_of_answer("<html>gateway</html>") == "<html>gateway</html>"

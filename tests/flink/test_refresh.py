@@ -129,7 +129,7 @@ def test_each_event_was_scored_by_the_release_of_its_time_and_by_nothing_else(st
     }  # fmt: skip
 
 
-def test_events_that_met_a_version_while_it_landed_were_answered_by_the_one_before(story: Story) -> None:
+def test_events_during_the_load_of_a_version_were_answered_by_the_one_before(story: Story) -> None:
     landing = while_landing(story)
     answers = [one for one in story.receipts if one["event_id"] in landing and one["role"] != "shadow"]
     assert {one["event_id"] for one in answers} == landing

@@ -21,7 +21,7 @@ def found(machines: Machines, month: list[Event], tmp_path_factory: pytest.TempP
     return come
 
 
-def test_every_kind_of_machine_died_and_the_job_was_taken_back(found: Account) -> None:
+def test_every_kind_of_process_was_killed_and_the_job_was_restored(found: Account) -> None:
     assert found.kills.total() == TRIAL.kills
     assert set(found.kills) == set(Kind)
     assert found.restores >= 2
@@ -40,5 +40,5 @@ def test_every_answer_is_that_of_an_undisturbed_run_by_the_version_of_its_time(f
     assert min(found.versions.values()) > 300
 
 
-def test_what_was_scored_twice_has_a_restore_between(found: Account) -> None:
+def test_repeated_scores_have_a_restore_between_them(found: Account) -> None:
     assert found.unexplained == 0

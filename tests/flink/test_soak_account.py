@@ -35,7 +35,7 @@ def accounted(*, restores: tuple[int, ...] = (), **found: Any) -> Account:
     return account_of(left._replace(**found), Seen({at * SECOND for at in restores}, [1000, 2000]), Counter())
 
 
-def test_account_holds_where_every_event_has_its_answer() -> None:
+def test_accounting_passes_where_every_event_has_its_answer() -> None:
     account = accounted()
     assert account.holds
     assert (account.events, account.scored, account.lost, account.differing) == (2, 2, [], [])
@@ -59,7 +59,7 @@ def test_event_without_score_or_receipt_is_lost(found: dict[str, Any]) -> None:
 
 
 @pytest.mark.parametrize("other", [{"version": "v2"}, {"score": 0.7}, {"features": {"x": 2}}], ids=str)
-def test_second_receipt_that_says_something_else_differs(other: dict[str, Any]) -> None:
+def test_second_receipt_with_another_content_differs(other: dict[str, Any]) -> None:
     account = accounted(receipts=[receipt("a"), receipt("b"), receipt("b", **other)])
     assert [answer.score_id for answer in account.differing] == ["sb"]
     assert not account.holds
@@ -70,11 +70,11 @@ def test_score_that_is_not_its_receipts_differs() -> None:
     assert [answer.score_id for answer in account.differing] == ["sb"]
 
 
-def test_score_of_an_event_that_was_never_sent_does_not_hold() -> None:
+def test_score_of_an_event_that_was_never_sent_fails_the_accounting() -> None:
     assert not accounted(scores=[score("a", 1), score("b", 3), score("c", 4)]).holds
 
 
-def test_dead_letter_does_not_hold() -> None:
+def test_dead_letter_fails_the_accounting() -> None:
     assert not accounted(dead_letters=[{"error": "no_model"}]).holds
 
 
@@ -100,7 +100,7 @@ def test_plan_of_a_seed_is_the_same_again_and_another_for_another() -> None:
     assert planned(30, 100, 7) != planned(30, 100, 8)
 
 
-def test_hundred_failures_are_as_the_deck_has_them() -> None:
+def test_hundred_failures_are_those_of_the_deck() -> None:
     plan = planned(30, 100, 7)
     assert [failure.at for failure in plan] == sorted(failure.at for failure in plan)
     assert plan[-1].at <= 1800

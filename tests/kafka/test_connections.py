@@ -58,7 +58,7 @@ def test_user_with_rights_reads(secured: Secured, monkeypatch: pytest.MonkeyPatc
 
 
 @pytest.mark.parametrize("protocol", ["SASL_PLAINTEXT", "SASL_SSL"])
-def test_wrong_password_is_said_at_once_and_not_shown(
+def test_wrong_password_is_reported_at_once_and_not_shown(
     secured: Secured, monkeypatch: pytest.MonkeyPatch, protocol: str
 ) -> None:
     monkeypatch.setenv(PASSWORD, "open-says-me")
@@ -69,7 +69,7 @@ def test_wrong_password_is_said_at_once_and_not_shown(
     assert "\n" not in str(refused.value)
 
 
-def test_user_without_rights_is_named_the_topic(secured: Secured, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_user_without_rights_gets_an_error_with_the_topic(secured: Secured, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(PASSWORD, USERS["guest"])
     with pytest.raises(TopicUnreadable, match=r"the topic cannot be read \(Broker: Topic authorization failed\)"):
         check_readable(secured("SASL_PLAINTEXT", f"{SASL}&sasl.username=guest"))
@@ -109,7 +109,7 @@ def test_missing_topic_is_named(topics: Topics) -> None:
 
 
 @pytest.mark.usefixtures("impatient")
-def test_nobody_listening_says_so() -> None:
+def test_nothing_listening_is_reported() -> None:
     port = free_port()
     with pytest.raises(TopicUnreadable, match=rf"127.0.0.1:{port}/flights: .*Connection refused"):
         check_readable(kafka_address(f"kafka://127.0.0.1:{port}/flights", "events.uri"))

@@ -81,7 +81,7 @@ def test_undecompressable_batch_costs_no_other(topics: Topics, topic: str, compr
     assert "ecompress" in damages[0].reason
 
 
-def test_partition_that_stands_still_without_a_reason_is_warned_of(
+def test_partition_that_makes_no_progress_without_a_reason_is_logged(
     topics: Topics, topic: str, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A batch that decompresses to no records: librdkafka asks for it for ever and says nothing."""

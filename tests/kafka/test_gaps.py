@@ -50,7 +50,7 @@ COMMITTED = [(1, {0: 10}, {0: 60}, "0]: 50 records"), (1, {0: 59}, {0: 60}, "0]:
 
 
 @pytest.mark.parametrize(("partitions", "committed", "kept", "said"), COMMITTED)
-def test_a_bounded_job_fails_and_says_what_is_gone(
+def test_a_bounded_job_fails_and_names_the_deleted_records(
     flow: Flow, topics: Topics, partitions: int, committed: dict[int, int], kept: dict[int, int], said: str
 ) -> None:
     topic = cut(topics, partitions, kept)
@@ -62,7 +62,7 @@ def test_a_bounded_job_fails_and_says_what_is_gone(
 
 
 @pytest.mark.parametrize(("partitions", "committed", "kept", "said"), COMMITTED)
-def test_a_bounded_job_that_is_told_to_goes_on_and_counts_what_is_gone(
+def test_a_bounded_job_with_on_gap_warn_continues_and_counts_deleted_records(
     flow: Flow, topics: Topics, partitions: int, committed: dict[int, int], kept: dict[int, int], said: str
 ) -> None:
     topic = cut(topics, partitions, kept)
@@ -74,7 +74,7 @@ def test_a_bounded_job_that_is_told_to_goes_on_and_counts_what_is_gone(
     assert f"deleted before read, {topic}/" in outcome.out
 
 
-def test_a_stream_goes_on_and_warns(topics: Topics, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_stream_continues_with_a_warning(topics: Topics, caplog: pytest.LogCaptureFixture) -> None:
     topic = cut(topics, 1, {0: KEPT_FROM})
     with opened(topics.address(topic)) as reader, caplog.at_level(logging.WARNING):
         reader.seek({0: 10})
@@ -86,7 +86,7 @@ def test_a_stream_goes_on_and_warns(topics: Topics, caplog: pytest.LogCaptureFix
     assert f"{topic}[0]: 50 records (offsets 10 to 59) were deleted before they were read" in caplog.text
 
 
-def test_a_stream_that_is_told_to_fails(topics: Topics) -> None:
+def test_a_stream_with_on_gap_fail_fails(topics: Topics) -> None:
     topic = cut(topics, 1, {0: KEPT_FROM})
     with opened(topics.address(topic, "?on_gap=fail")) as reader:
         reader.seek({0: 0})
@@ -95,7 +95,7 @@ def test_a_stream_that_is_told_to_fails(topics: Topics) -> None:
             all(following._poll(reader).blocks == [] for _ in range(100))
 
 
-def test_what_is_deleted_while_a_reader_stands_there_is_a_gap_too(topics: Topics) -> None:
+def test_records_deleted_at_a_readers_position_are_a_gap_too(topics: Topics) -> None:
     topic = cut(topics, 1, {})
     with opened(topics.address(topic)) as reader:
         reader.seek({0: 0})
@@ -110,7 +110,7 @@ def test_what_is_deleted_while_a_reader_stands_there_is_a_gap_too(topics: Topics
     assert [(gap.first, gap.end) for gap in gaps] == [(5, 70)]
 
 
-def test_a_topic_of_which_nothing_is_gone_has_no_gap(flow: Flow, topics: Topics) -> None:
+def test_a_topic_without_deleted_records_has_no_gap(flow: Flow, topics: Topics) -> None:
     topic = cut(topics, 1, {})
     outcome = flow.run(spec(flow, topics, topic, {0: 0}, ""))
     assert (outcome.code, outcome.summary["records_deleted"]) == (0, {})

@@ -93,7 +93,7 @@ def test_slowest_partition_less_the_bound_is_the_watermark(topics: Topics, topic
     assert job.watermark_us == START_US + 70 * MINUTE - BOUND_US
 
 
-def test_much_that_has_come_goes_on_before_the_pass_is_over(
+def test_many_records_are_emitted_before_the_pass_is_over(
     topics: Topics, topic: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(kafka, "_PASS_SECONDS", 3600.0)  # a pass that little has come in would not end
@@ -128,7 +128,7 @@ def test_first_partition_to_wake_after_a_silence_waits_for_the_others(topics: To
     assert job.watermark_us == START_US + 90 * MINUTE
 
 
-def test_record_from_the_future_moves_no_watermark_and_is_read(topics: Topics, topic: str) -> None:
+def test_record_from_the_future_does_not_advance_the_watermark_and_is_read(topics: Topics, topic: str) -> None:
     ahead = (now_us() - START_US) / MINUTE + 60 * 24 * 365
     topics.write(topic, [event(0, 60), event(1, ahead), event(2, 61)])
     topics.write(topic, [event(3, 65)], partition=1)

@@ -120,14 +120,14 @@ def test_broker_that_is_gone_fails_the_bundle(topics: Topics) -> None:
         written(topics, hasty, "Score", rows("Score", 2))
 
 
-def test_broker_that_takes_no_record_fails_the_bundle_in_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_broker_that_accepts_no_record_finally_fails_the_bundle(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(kafka_sink, "_SILENT_SECONDS", 1.5)
     gone = KafkaAddress(f"127.0.0.1:{free_port()}", "scores")
     with pytest.raises(Exception, match=r"no record acknowledged for 2 s, 2 wait \(.*Connection refused"):
         write(gone, "Score", rows("Score", 2))
 
 
-def test_slow_broker_is_waited_for_as_long_as_it_takes_records(
+def test_sink_waits_for_a_slow_broker_as_long_as_it_accepts_records(
     topics: Topics, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(kafka_sink, "_SILENT_SECONDS", 3.0)
@@ -145,7 +145,7 @@ def test_topic_that_does_not_exist_is_named_before_the_job_starts(topics: Topics
         check_topic_writable(topics.address("no-such"), "sinks.scores")
 
 
-def test_wrong_password_of_a_sink_is_said_at_once(
+def test_wrong_password_of_a_sink_is_reported_at_once(
     topics: Topics, target: KafkaAddress, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("HALFLIFE_KAFKA_PASSWORD", USERS["guest"])
@@ -174,7 +174,7 @@ def test_sink_without_a_broker_says_who_refused(monkeypatch: pytest.MonkeyPatch)
 
 
 @pytest.mark.parametrize("policy", ["new", "replace"])
-def test_what_a_topic_holds_is_not_looked_at_and_that_is_said(
+def test_content_of_a_topic_is_not_examined_with_a_note(
     topics: Topics, target: KafkaAddress, tmp_path: Path, capsys: pytest.CaptureFixture[str], policy: str
 ) -> None:
     flow = Flow(tmp_path, capsys)

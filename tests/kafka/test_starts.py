@@ -79,7 +79,7 @@ def test_partitions_created_meanwhile_are_read_from_their_beginning(topics: Topi
     assert [(record.partition, record.offset) for record in arrived.records] == [(2, 0)]
 
 
-def test_reader_keeps_what_it_has_not_read_when_partitions_are_looked_for(topics: Topics, filled: str) -> None:
+def test_reader_keeps_unread_records_when_it_looks_for_partitions(topics: Topics, filled: str) -> None:
     with opened(topics.address(filled)) as reader:
         reader.seek({0: 0, 1: 0})
         reader.find_partitions(0)

@@ -9,7 +9,7 @@ from models.daemons import DaemonThreads, OutOfTime, within
 
 
 @pytest.mark.parametrize("most", [1, 2])
-def test_work_that_hangs_loses_its_turn_and_still_has_its_result(most: int) -> None:
+def test_slow_work_loses_its_turn_and_still_has_its_result(most: int) -> None:
     threads, gate = DaemonThreads[str](most, "test", turn_s=0.05), threading.Event()
     hanging = [threads.submit(lambda: str(gate.wait(60))) for _ in range(3)]
     assert threads.submit(lambda: "done").result(timeout=20) == "done"
@@ -26,7 +26,7 @@ def test_without_a_turn_work_waits_for_what_is_before_it() -> None:
     assert (first.result(timeout=20), second.result(timeout=20)) == ("True", "second")
 
 
-def test_what_takes_too_long_is_left_alone_and_what_raises_raises() -> None:
+def test_slow_work_is_abandoned_and_errors_are_raised() -> None:
     gate, began = threading.Event(), time.monotonic()
     with pytest.raises(OutOfTime, match=r"not done within 0\.05 s"):
         within(0.05, lambda: gate.wait(60), "test")

@@ -18,7 +18,7 @@ def python(*words: str, **environment: str) -> subprocess.CompletedProcess[str]:
 
 
 @pytest.mark.parametrize("target", ["lint", "typecheck", "demo"])
-def test_what_make_runs_writes_bytecode_where_the_environment_forbids_it(
+def test_make_writes_bytecode_where_the_environment_forbids_it(
     root: Path, tmp_path: Path, target: str
 ) -> None:
     checkout = checkout_in(tmp_path, root)

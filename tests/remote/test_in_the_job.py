@@ -70,7 +70,7 @@ def test_a_server_that_is_down_at_admission_gives_no_final_verdict(
     assert made.golden is not None
 
 
-def test_a_store_is_asked_again_about_what_was_no_verdict(scripted: ScriptedServer, tmp_path: Path) -> None:
+def test_a_store_is_asked_again_where_there_was_no_verdict(scripted: ScriptedServer, tmp_path: Path) -> None:
     folder = tmp_path / "store" / "late" / "versions" / "v1"
     with_golden(folder, manifest(folder, "tfserving", serving(scripted, right)))
     up, admission = scripted.answer, Admission(ModelStore(str(tmp_path / "store"), "late"), COLUMNS)
@@ -89,7 +89,7 @@ def test_a_server_that_refuses_the_golden_records_refuses_the_bundle(scripted: S
     assert "status 400: shape" in verdict.detail
 
 
-def test_a_server_that_answers_otherwise_than_recorded_is_refused(scripted: ScriptedServer, tmp_path: Path) -> None:
+def test_a_server_with_other_answers_than_recorded_is_refused(scripted: ScriptedServer, tmp_path: Path) -> None:
     with_golden(tmp_path, manifest(tmp_path, "tfserving", serving(scripted, right)))
     up, other = scripted.answer, Reply(b'{"outputs": [0.9, 0.9, 0.9]}')
     scripted.answer = lambda request: other if request.method == "POST" else up(request)

@@ -53,18 +53,18 @@ def test_without_a_pinned_version_the_first_one_is_kept(mlserver: MlServer, sche
 
 
 @SCHEMES
-def test_an_output_that_the_server_has_not_fails_by_its_words(mlserver: MlServer, scheme: str, tmp_path: Path) -> None:
+def test_a_missing_output_fails_with_the_servers_message(mlserver: MlServer, scheme: str, tmp_path: Path) -> None:
     with pytest.raises(PartlyScored, match="only supports 'predict'"):
         with_mlserver(mlserver, scheme, tmp_path, output="absent").score(batch(8))
 
 
-def test_a_null_that_json_cannot_say_will_not_load(mlserver: MlServer, tmp_path: Path) -> None:
+def test_a_null_that_json_cannot_represent_will_not_load(mlserver: MlServer, tmp_path: Path) -> None:
     inputs = [{"name": "delay", "type": "number", "nullable": True}, *NUMBERS[1:]]
     with pytest.raises(WillNotLoad, match="'delay' may be null, which the protocol's JSON cannot say"):
         loaded(tmp_path, "openinference", {**BASE, "url": mlserver.url("http")}, inputs=inputs)
 
 
-def test_a_killed_server_costs_only_what_came_while_it_was_down(mlserver: MlServer, tmp_path: Path) -> None:
+def test_a_killed_server_loses_only_records_of_its_down_time(mlserver: MlServer, tmp_path: Path) -> None:
     turned = Turned()
     limits = {"deadline_s": 10, "max_rows": 50, "circuit": {"failures": 2, "open_s": 60}}
     scorers = [

@@ -165,7 +165,7 @@ def test_a_throttled_endpoint_is_asked_again(endpoint: ScriptedServer, turned: T
     assert turned.pauses == pytest.approx([0.1, 0.2])
 
 
-def test_nobody_at_the_endpoint_is_unavailable(endpoint: ScriptedServer, turned: Turned, tmp_path: Path) -> None:
+def test_no_server_at_the_endpoint_is_unavailable(endpoint: ScriptedServer, turned: Turned, tmp_path: Path) -> None:
     scorer = paced(SagemakerScorer, tmp_path, {"url": URL, "deadline_s": 10}, turned.pace())
     endpoint.stop()
     with pytest.raises(PartlyScored, match="Could not connect to the endpoint URL"):

@@ -54,7 +54,7 @@ def test_a_poison_record_is_the_only_dead_letter(flow: Flow, scripted: ScriptedS
     assert json.loads(letter["payload"])["id"] == "t14"
 
 
-def test_what_a_server_that_goes_down_leaves_is_scored_when_fed_again(flow: Flow, scripted: ScriptedServer) -> None:
+def test_letters_of_a_server_outage_are_scored_when_fed_again(flow: Flow, scripted: ScriptedServer) -> None:
     def going_down(request: Request) -> Reply:
         return halved(request) if len(scripted.posts) <= 2 else DOWN
 

@@ -142,7 +142,7 @@ def test_a_poison_record_costs_one_failure(scripted: ScriptedServer, tmp_path: P
 
 
 @pytest.mark.parametrize("status", [429, 503])
-def test_a_busy_server_is_asked_again_after_the_pause_it_wants(
+def test_a_busy_server_is_called_again_after_the_pause_that_it_requests(
     status: int, scripted: ScriptedServer, turned: Turned, tmp_path: Path
 ) -> None:
     replies = iter([Reply(b"busy", status, {"Retry-After": "3"}), Reply(b"busy", status)])
@@ -183,7 +183,7 @@ def test_the_circuit_opens_and_closes(scripted: ScriptedServer, turned: Turned, 
     assert len(scorer.score(batch(4))) == 4
 
 
-def test_a_server_that_breaks_on_everything_opens_the_circuit(
+def test_a_server_that_fails_on_everything_opens_the_circuit(
     scripted: ScriptedServer, turned: Turned, tmp_path: Path
 ) -> None:
     scorer = paced(TfservingScorer, tmp_path, serving(scripted, lambda request: Reply(b"", 500)), turned.pace())

@@ -27,7 +27,7 @@ def test_clock_that_agrees_with_the_stores_is_not_mentioned(served: Models) -> N
 
 @pytest.mark.parametrize("words", [("release", "--champion", "v3"), ("rollback",)])
 @pytest.mark.parametrize(("shift_us", "way"), [(HOUR_US, "ahead of"), (-HOUR_US, "behind"), (60_000_000, "ahead of")])
-def test_clock_that_differs_from_the_stores_is_told(
+def test_clock_that_differs_from_the_stores_is_reported(
     served: Models, monkeypatch: pytest.MonkeyPatch, words: tuple[str, ...], shift_us: int, way: str
 ) -> None:
     monkeypatch.setattr(times, "now_us", lambda: TRUE_CLOCK() + shift_us)

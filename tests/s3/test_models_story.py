@@ -66,7 +66,7 @@ def test_publish_shadow_canary_promote_rollback(place: Models, model_file: Path)
     assert len(Timeline([each for each in admitted if isinstance(each, AdmittedRelease)])) == 5
 
 
-def test_what_is_published_can_be_checked_shown_and_listed(place: Models, model_file: Path) -> None:
+def test_published_version_can_be_checked_shown_and_listed(place: Models, model_file: Path) -> None:
     sample = ("--sample", model_file.parent / "sample.parquet", "--trained_at", DAYS[0])
     digest = place.json("publish", model_file, "--version", "v1", *sample)["digest"]
     assert place.json("check", "v1")["admitted"]

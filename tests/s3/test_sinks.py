@@ -37,7 +37,7 @@ def names(flow: Bucketed, sink: str) -> list[str]:
     return sorted(path.name for path in (flow.kept / "out" / sink).rglob("*") if path.is_file())
 
 
-def test_runs_into_a_bucket_are_told_apart_and_replaced_as_those_in_a_folder(flow: Bucketed) -> None:
+def test_runs_into_a_bucket_are_distinguished_and_replaced_as_those_in_a_folder(flow: Bucketed) -> None:
     """One story: Beam makes a client of AWS for each look at a bucket, so each run takes seconds."""
     first = flow.run(flow.spec())
     assert (first.code, len(read_avro(flow.kept / "out" / "scores"))) == (0, 10), first.err

@@ -31,7 +31,7 @@ def keys(place: Models) -> list[str]:
     return [key.removeprefix("late/") for key in listed if not key.startswith("late/access/")]
 
 
-def test_version_is_taken_back_and_its_name_is_used_up(place: Models, tmp_path: Path) -> None:
+def test_version_is_withdrawn_and_its_name_is_used_up(place: Models, tmp_path: Path) -> None:
     digest = put(place, tmp_path / "b", "v1")
     said = place.json("withdraw", "v1", *WHO)
     assert [said[key] for key in ("withdrawn", "version", "digest", "by", "reason")] == [
@@ -85,7 +85,7 @@ def test_withdrawn_name_is_not_published_again(place: Models, tmp_path: Path) ->
     ids=["champion", "shadow", "challenger"],
 )
 @pytest.mark.parametrize("start", [LATER, ("--from", "2013-01-01T00:00:00Z", "--no_check")], ids=["scheduled", "past"])
-def test_what_a_release_names_is_not_taken_back(
+def test_version_that_a_release_names_is_not_withdrawn(
     place: Models, tmp_path: Path, words: tuple[str, ...], start: tuple[str, ...]
 ) -> None:
     put(place, tmp_path / "b", "v1")
@@ -100,7 +100,7 @@ def test_what_a_release_names_is_not_taken_back(
     assert keys(place) == before
 
 
-def test_begun_upload_is_taken_back_and_a_name_that_is_not_there_is_refused(place: Models, tmp_path: Path) -> None:
+def test_begun_upload_is_withdrawn_and_an_unknown_name_is_refused(place: Models, tmp_path: Path) -> None:
     put(place, tmp_path / "b", "v1")
     place.store._backend.create("late/claims/v7.json", b"{}")
     place.store._backend.create("late/versions/v8/large.bin", b"half")

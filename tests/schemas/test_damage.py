@@ -74,7 +74,7 @@ def test_tfrecord_with_damaged_data_costs_no_other_record() -> None:
     assert b"sEcond" in damaged.data
 
 
-def test_truncated_tfrecord_keeps_the_whole_records() -> None:
+def test_truncated_tfrecord_keeps_its_complete_records() -> None:
     content = tfrecords([b"first", b"second"])[:-3]
     blocks = list(blocks_of(EventFile(io.BytesIO(content), None), "file", "tfexample"))
     assert [record for block in blocks for record in block.records] == [b"first"]

@@ -80,7 +80,7 @@ KAFKA = 'KafkaError{code=_TRANSPORT,val=-195,str="Local: Broker transport failur
         (f"{'a' * 1900}\nthe reason {'z' * 1900}", "the reason"),
     ],
 )
-def test_the_reason_is_kept_and_the_place_is_not(text: str, said: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_reason_is_kept_without_its_location(text: str, said: str, capsys: pytest.CaptureFixture[str]) -> None:
     def failing() -> None:
         raise RuntimeError(text)
 
@@ -104,11 +104,11 @@ def test_the_reason_is_kept_and_the_place_is_not(text: str, said: str, capsys: p
         (ExceptionGroup("two files", [ValueError("no table"), KeyError("z")]), "two files; no table; no key 'z'"),
     ],
 )
-def test_a_class_alone_is_said_in_words(error: Exception, said: str) -> None:
+def test_a_class_without_a_message_is_shown_in_words(error: Exception, said: str) -> None:
     assert one_line(error) == said
 
 
-def test_causes_of_an_error_are_said_once() -> None:
+def test_causes_of_an_error_are_shown_once() -> None:
     def chained(text: str) -> str:
         try:
             try:

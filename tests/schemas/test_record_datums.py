@@ -54,7 +54,7 @@ def typed(rows: list[Any]) -> list[Any]:
 
 
 @pytest.mark.parametrize("rows", [ROWS, WITH_BYTES], ids=["columnar", "with bytes"])
-def test_what_a_scorer_read_comes_back_in_value_and_type(rows: Any) -> None:
+def test_scorer_inputs_keep_value_and_type_in_receipts(rows: Any) -> None:
     @given(rows)
     def check(found: list[dict[str, Any]]) -> None:
         assert typed(read_back(features_of(found))) == typed(found)

@@ -143,7 +143,7 @@ def test_wrong_digest_in_the_store_is_refused(stored: ModelStore) -> None:
     assert (verdict.reason, verdict.final) == ("wrong_digest", True)
 
 
-def test_admission_travels_before_use(stored: ModelStore) -> None:
+def test_an_unused_admission_can_be_pickled(stored: ModelStore) -> None:
     assert pickle.loads(pickle.dumps(Admission(stored, COLUMNS))).check_version("v1").admitted
 
 

@@ -27,7 +27,7 @@ def test_digest_is_the_sha256_of_the_bytes() -> None:
     assert parse_manifest(content + b"\n").digest != manifest.digest
 
 
-def test_everything_said_is_read() -> None:
+def test_every_statement_of_a_file_is_read() -> None:
     manifest = parse_manifest(
         raw(
             files={"gold.jsonl": SHA, "profile.json": SHA},
@@ -99,7 +99,7 @@ def test_later_format_is_refused_with_the_version_of_halflife_that_is_needed(lat
         parse_manifest(content)
 
 
-def test_manifest_travels() -> None:
+def test_manifest_can_be_pickled() -> None:
     manifest = parse_manifest(raw())
     assert pickle.loads(pickle.dumps(manifest)) == manifest
     assert len({manifest, parse_manifest(raw())}) == 1

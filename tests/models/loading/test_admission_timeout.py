@@ -122,7 +122,7 @@ print(Admission(ModelStore(sys.argv[1], sys.argv[2]), timeout_s=0.5).check_versi
 """
 
 
-def test_what_hangs_does_not_keep_the_process_from_ending(tmp_path: Path) -> None:
+def test_hanging_work_does_not_keep_the_process_from_ending(tmp_path: Path) -> None:
     endless(ModelStore(str(tmp_path / "store"), MODEL), tmp_path, "v1")
     command = [sys.executable, "-c", PROGRAM, str(tmp_path / "store"), MODEL]
     began = time.monotonic()

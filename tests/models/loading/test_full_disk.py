@@ -41,7 +41,7 @@ def published(tmp_path: Path, payload_bytes: int = 200_000) -> tuple[ModelStore,
 
 
 @pytest.mark.parametrize("left", [0, 4096, 40_960], ids=["no room", "room for a page", "room for a part"])
-def test_watcher_goes_on_when_there_is_room(tmp_path: Path, disk: SmallDisk, left: int) -> None:
+def test_watcher_continues_when_there_is_room(tmp_path: Path, disk: SmallDisk, left: int) -> None:
     store, _ = published(tmp_path)
     looking = watch(store)
     disk.fill(but=left)

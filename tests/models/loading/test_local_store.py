@@ -61,7 +61,7 @@ def test_odd_file_is_a_verdict_on_its_bundle(
     assert admitted(polled) == ([1, 2] if reason is None else [2])
 
 
-def test_odd_files_among_releases_hold_up_none(tmp_path: Path) -> None:
+def test_odd_files_among_releases_delay_none(tmp_path: Path) -> None:
     store, versions = in_folder(tmp_path, "v1")
     release(store, "v1")
     releases = versions.parent / "releases"

@@ -76,7 +76,7 @@ def test_each_event_is_answered_by_the_release_at_its_time_whatever_the_order(tm
         assert_that(outputs.receipts, are("version score digest", labels), label="Labels")
 
 
-def test_shadow_scores_the_very_same_features_and_answers_nobody(tmp_path: Path) -> None:
+def test_shadow_scores_exactly_the_same_features_and_its_scores_are_not_returned(tmp_path: Path) -> None:
     store = new_store()
     digests = digests_of(store, tmp_path, "v1", "v2", "v3")
     timeline = [released(digests, 1, 0, "v1", shadows=("v2", "v3"))]

@@ -81,7 +81,7 @@ def test_events_go_on_while_the_next_model_loads(tmp_path: Path) -> None:
     assert json.loads(activated[1].evidence)["events_answered_by_another_release"] == 2
 
 
-def test_next_model_is_loaded_with_the_news_of_its_release_and_not_with_the_next_event(tmp_path: Path) -> None:
+def test_next_model_is_loaded_when_its_release_is_known_and_not_with_the_next_event(tmp_path: Path) -> None:
     job = Job().publish(tmp_path, "v1", "v2")
     timeline = [job.release(1, 0, "v1"), job.release(2, 100, "v2")]
     assert job.answers(timeline[:1], 1) == [1]
@@ -160,7 +160,7 @@ def test_bundle_overwritten_after_its_release_does_not_serve(tmp_path: Path) -> 
     assert GatedScorer.loads["v2"] == 0
 
 
-def test_bounded_events_are_not_answered_by_another_model_because_the_store_is_away(tmp_path: Path) -> None:
+def test_bounded_events_are_not_answered_by_another_model_while_the_store_does_not_answer(tmp_path: Path) -> None:
     job = Job(waits=True).publish(tmp_path, "v1")
     job.digests["v2"] = "0" * 64
     plan = job.serving.plan(Timeline([job.release(1, 0, "v1"), job.release(2, 100, "v2")]), times(1, 101))
@@ -203,7 +203,7 @@ def test_alternating_versions_are_loaded_once_each(tmp_path: Path) -> None:
     assert GatedScorer.loads == {"v1": 1, "v2": 1}
 
 
-def test_fifty_versions_one_after_another_are_let_go_behind_the_horizon(tmp_path: Path) -> None:
+def test_fifty_versions_one_after_another_are_released_behind_the_horizon(tmp_path: Path) -> None:
     job = Job(horizon_s=150).publish(tmp_path, *(f"v{number}" for number in range(1, 51)))
     timeline = [job.release(number, 100 * number, f"v{number}") for number in range(1, 51)]
     live = []
@@ -240,7 +240,7 @@ def test_share_of_zero_loads_nothing(tmp_path: Path) -> None:
     assert GatedScorer.loads == {"v1": 1}
 
 
-def test_shadow_that_loads_or_fails_holds_nobody_up(tmp_path: Path) -> None:
+def test_shadow_that_loads_or_fails_delays_no_answer(tmp_path: Path) -> None:
     job = Job().publish(tmp_path, "v1", "v2")
     close("v2")
     timeline = Timeline([job.release(1, 0, "v1", shadows=("v2",))])

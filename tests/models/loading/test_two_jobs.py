@@ -56,7 +56,7 @@ def test_a_job_that_has_moved_on_leaves_the_models_of_the_other(two: Two) -> Non
     assert GatedScorer.loads["v1"] == 1
 
 
-def test_what_both_let_go_is_freed(two: Two) -> None:
+def test_model_released_by_both_jobs_is_freed(two: Two) -> None:
     two.score(two.first, 1.5)
     two.score(two.second, 1.5)
     two.now_s += 120

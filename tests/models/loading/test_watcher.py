@@ -99,7 +99,7 @@ def test_store_that_is_empty_at_the_start_is_polled_until_it_is_not(tmp_path: Pa
     assert admitted(looking.poll(polled.progress, START)) == [1]
 
 
-def test_manifest_that_is_absent_is_told_once_and_admitted_when_it_arrives(tmp_path: Path) -> None:
+def test_absent_manifest_is_reported_once_and_admitted_when_it_arrives(tmp_path: Path) -> None:
     store, versions = in_folder(tmp_path, "v1")
     release(store, "v1")
     (versions / "v1" / "manifest.json").rename(tmp_path / "manifest.json")
@@ -111,7 +111,7 @@ def test_manifest_that_is_absent_is_told_once_and_admitted_when_it_arrives(tmp_p
     assert (admitted(third), third.progress) == ([1], Progress(1))
 
 
-def test_refusal_is_told_once_and_costs_nothing_afterwards(tmp_path: Path, calls: Counter[str]) -> None:
+def test_refusal_is_reported_once_and_costs_nothing_afterwards(tmp_path: Path, calls: Counter[str]) -> None:
     store, versions = in_folder(tmp_path, "v1", "v2")
     (versions / "v2" / "weights").write_text("as overwritt")
     release(store, "v2")

@@ -84,7 +84,7 @@ def test_another_scorer_may_be_named(tmp_path: Path) -> None:
     assert sorted(found.files) == ["model/MLmodel", "model/model.skops"]
 
 
-def test_what_is_no_model_is_refused(tmp_path: Path) -> None:
+def test_file_that_is_no_model_is_refused(tmp_path: Path) -> None:
     for name, content in {"a.txt": "treeless", "b.json": "{}", "c.csv": "x"}.items():
         (tmp_path / name).write_text(content)
         with pytest.raises(CannotPublish, match="is no model; expected: a SavedModel folder"):

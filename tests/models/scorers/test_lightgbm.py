@@ -218,7 +218,7 @@ def test_lists_that_could_be_of_several_columns_need_to_be_stated(tmp_path: Path
     np.testing.assert_array_equal(stated.score(batch(rows)), expected)
 
 
-def test_sample_of_which_nothing_is_a_category_is_doubted(tmp_path: Path) -> None:
+def test_sample_without_any_known_category_is_doubted(tmp_path: Path) -> None:
     rows, _ = of_categories(tmp_path, {"town": drawn(["10", "20"], 1)})
     scorer = regression(tmp_path, {"town": "string"})
     assert scorer.doubts(batch(rows)) == ""

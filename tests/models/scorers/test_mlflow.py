@@ -267,7 +267,7 @@ def test_pyfunc_that_fails_on_its_own_example_is_refused(tmp_path: Path) -> None
         )
 
 
-def test_labels_are_the_places_of_their_classes(tmp_path: Path) -> None:
+def test_labels_are_the_indexes_of_their_classes(tmp_path: Path) -> None:
     def late(rows: Any) -> Any:
         return np.where(rows.a > rows.b, "late", "early")
 

@@ -143,7 +143,7 @@ def test_fixed_batch_scores_as_a_free_one(tmp_path: Path, rows: int) -> None:
     )
 
 
-def test_labels_become_their_places_in_classes(tmp_path: Path) -> None:
+def test_labels_become_their_indexes_in_classes(tmp_path: Path) -> None:
     document_of = labels_only(tmp_path)
     expected = classifier().predict(frame(30, strings=False).to_numpy())
     manifest = write_bundle("onnx", tmp_path, document_of)

@@ -61,7 +61,7 @@ def test_positive_is_a_label(tmp_path: Path, model: Any, labels: list[Any], zipm
 
 
 @pytest.mark.parametrize("labels", LABELS.values(), ids=LABELS)
-def test_class_is_the_label_or_its_place_where_it_is_a_text(tmp_path: Path, labels: list[Any]) -> None:
+def test_class_is_the_label_or_its_index_where_it_is_a_text(tmp_path: Path, labels: list[Any]) -> None:
     fitted = trained(LogisticRegression(), labels)
     convert(tmp_path, fitted, zipmap=False)
     truth = [list(fitted.classes_).index(x) if isinstance(x, str) else x for x in fitted.predict(MATRIX).tolist()]

@@ -151,7 +151,7 @@ def test_model_in_use_is_closed_only_when_let_go(handle: ModelHandle) -> None:
     assert GatedScorer.closed == ["v1"]
 
 
-def test_failure_that_is_let_go_is_tried_again(store: ModelStore, payload: Path) -> None:
+def test_failure_that_is_dropped_is_tried_again(store: ModelStore, payload: Path) -> None:
     GatedScorer.gate.set()
     cache, handle = ModelCache(), publish(store, payload, "bad")
     for _ in range(2):
@@ -214,7 +214,7 @@ def test_outcome_neither_waits_nor_loads(store: ModelStore, payload: Path, handl
     assert (found.reason, found.final, cache.outcome(handle)) == ("will_not_load", True, handle.load(cache))
 
 
-def test_drop_lets_go_of_what_is_named_and_nothing_else(store: ModelStore, payload: Path, handle: ModelHandle) -> None:
+def test_drop_releases_what_is_named_and_nothing_else(store: ModelStore, payload: Path, handle: ModelHandle) -> None:
     GatedScorer.gate.set()
     cache, other = ModelCache(), publish(store, payload, "v2")
     for one in (handle, other):

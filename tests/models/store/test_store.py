@@ -244,7 +244,7 @@ BROKEN = [b"{", b"\xff", b"[]", b'{"sequence": 2}', b"[" * 100_000, b" " * (2 * 
 
 
 @pytest.mark.parametrize("content", BROKEN, ids=["cut", "latin", "list", "missing", "deep", "large"])
-def test_unreadable_release_is_reported_and_passed_over(store: ModelStore, payload: Path, content: bytes) -> None:
+def test_unreadable_release_is_reported_and_skipped(store: ModelStore, payload: Path, content: bytes) -> None:
     publish(store, payload, "v1")
     store.append_release(champion="v1", effective_from_us=0, by="ann")
     write(store, "late/releases/00000002.json", content)
@@ -280,7 +280,7 @@ def test_access_is_recorded_by_day(store: ModelStore) -> None:
     assert len(Backend(store.url).list("late/access")) == 2
 
 
-def test_store_travels(store: ModelStore, payload: Path) -> None:
+def test_store_can_be_pickled(store: ModelStore, payload: Path) -> None:
     publish(store, payload, "v1")
     assert pickle.loads(pickle.dumps(store)).versions() == ["v1"]
 

@@ -208,7 +208,7 @@ def test_module_that_imports_its_library_at_the_top_is_found(monkeypatch: pytest
         contract.check_library_is_imported_by_load_only(subject, tmp_path)
 
 
-def test_kit_does_without_pytest(root: Path) -> None:
+def test_kit_works_without_pytest(root: Path) -> None:
     import subprocess
     import sys
 

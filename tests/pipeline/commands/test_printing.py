@@ -50,7 +50,7 @@ def test_a_secret_in_a_message_is_hidden_by_every_verb(
 
 @pytest.mark.parametrize("verb", VERBS, ids=lambda verb: verb[0])
 @pytest.mark.parametrize("address", ADDRESSES)
-def test_what_an_address_lets_in_with_is_hidden_by_every_verb(
+def test_credentials_of_an_address_are_hidden_by_every_verb(
     tmp_path: Path, verb: Sequence[str], address: str
 ) -> None:
     events = {"uri": address.format("TOKEN77"), "format": "json", "event_id": "id", "event_time": "at"}
@@ -61,7 +61,7 @@ def test_what_an_address_lets_in_with_is_hidden_by_every_verb(
 
 @pytest.mark.parametrize("verb", VERBS, ids=lambda verb: verb[0])
 @pytest.mark.parametrize("name", ["\x1b[31mred", "\x1b]0;title\x07", "right‮left"])
-def test_a_name_does_not_steer_the_terminal(tmp_path: Path, verb: Sequence[str], name: str) -> None:
+def test_a_name_does_not_control_the_terminal(tmp_path: Path, verb: Sequence[str], name: str) -> None:
     ran = said(verb, "--job", spec_at(tmp_path), "--set", f"drift.window={json.dumps(name)}")
     assert ran.code == 2
     assert all(sign.isprintable() or sign == "\n" for sign in ran.err)
@@ -114,7 +114,7 @@ def test_a_secret_in_an_option_that_is_not_known_is_hidden(
 
 
 @pytest.mark.parametrize("sign", ["\x9b31m", "\u202e", "\u2028", "\x7f", "\U000e0001"])
-def test_json_has_no_sign_that_steers_a_terminal(sign: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_json_has_no_character_that_controls_a_terminal(sign: str, capsys: pytest.CaptureFixture[str]) -> None:
     print_json({"name": f"Grüße 😀 {sign}"})
     printed = capsys.readouterr().out
     assert json.loads(printed) == {"name": f"Grüße 😀 {sign}"}

@@ -18,7 +18,7 @@ def test_a_run_makes_the_folder_that_an_examination_only_finds(tmp_path: Path) -
     assert list(folder.iterdir()) == []
 
 
-def test_what_cannot_be_opened_is_neither_made_nor_found(tmp_path: Path) -> None:
+def test_sink_that_cannot_be_opened_is_neither_made_nor_found(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("x")
     for opened in (check_writable, look_at):
         with pytest.raises(SinkUnwritable, match=r"sinks\.scores: .*file is a file; expected: a folder"):
@@ -26,7 +26,7 @@ def test_what_cannot_be_opened_is_neither_made_nor_found(tmp_path: Path) -> None
     assert [path.name for path in tmp_path.iterdir()] == ["file"]
 
 
-def test_an_examination_says_what_is_found(tmp_path: Path) -> None:
+def test_an_examination_reports_what_it_found(tmp_path: Path) -> None:
     places = {"stdout:": "standard output", str(tmp_path): f"{tmp_path} can be written"}
     found = {uri: [finding.found for finding in check_sink("sinks.drift", uri, "DriftStatistic")] for uri in places}
     assert found == {uri: [said] for uri, said in places.items()}

@@ -111,13 +111,13 @@ def test_a_secret_is_neither_printed_nor_pickled() -> None:
 
 
 @pytest.mark.parametrize("value", ["", "two\r\nlines", "nül"])
-def test_a_secret_that_is_none_is_refused_without_its_value(value: str) -> None:
+def test_an_invalid_secret_is_refused_without_showing_its_value(value: str) -> None:
     with pytest.raises(WillNotLoad, match="HALFLIFE_REMOTE_SECRET_X") as caught:
         secret("HALFLIFE_REMOTE_SECRET_X", "parameters.headers.x", {"HALFLIFE_REMOTE_SECRET_X": value})
     assert not value or value not in str(caught.value)
 
 
-def test_what_a_server_says_is_one_line_without_our_secrets() -> None:
+def test_message_of_a_server_is_one_line_without_our_secrets() -> None:
     said = scrubbed("you sent\nBearer hunter2,\x00 and hunter2" + "x" * 500, [Secret("Bearer hunter2")])
     assert "hunter2" not in said
     assert "\n" not in said

@@ -45,7 +45,7 @@ def test_pauses_double_up_to_five_seconds(turned: Turned) -> None:
     assert turned.pauses == pytest.approx([0.1, 0.2, 0.4, 0.8, 1.6, 3.2, 5.0, 5.0])
 
 
-def test_half_of_a_pause_is_chance(turned: Turned) -> None:
+def test_half_of_a_pause_is_random(turned: Turned) -> None:
     calls(turned, chance=0.0).send(Attempts(ServerUnavailable("down"), ServerUnavailable("down")))
     assert turned.pauses == pytest.approx([0.05, 0.1])
 
@@ -108,7 +108,7 @@ def test_a_refused_record_says_that_the_server_is_up(turned: Turned) -> None:
     assert sender.send(Attempts()) == "answer"
 
 
-def test_no_more_requests_at_once_than_there_are_places(turned: Turned) -> None:
+def test_no_more_requests_at_once_than_there_are_slots(turned: Turned) -> None:
     places = threading.Semaphore(1)
     circuit = Circuit("http://here:1", 3, 10.0, lambda: turned.now)
     sender = Calls(circuit, places, 5.0, 0.02, turned.pace())
@@ -137,7 +137,7 @@ def test_the_operators_bound_must_be_a_number(text: str) -> None:
         slots_at("http://elsewhere:1", {CONCURRENCY: text})
 
 
-def test_versions_on_one_server_share_its_places() -> None:
+def test_versions_on_one_server_share_its_slots() -> None:
     environ = {CONCURRENCY: "1"}
     assert slots_at("http://shared:1", environ) is slots_at("http://shared:1", environ)
     assert slots_at("http://shared:1", environ) is not slots_at("http://shared:2", environ)

@@ -75,7 +75,7 @@ def test_late_failures_do_not_keep_it_open_longer(circuit: Circuit, turned: Turn
 
 
 @pytest.mark.parametrize("succeeds", [True, False])
-def test_calls_beside_the_try_wait_for_how_it_ends(succeeds: bool, circuit: Circuit, turned: Turned) -> None:
+def test_calls_during_the_try_wait_for_its_result(succeeds: bool, circuit: Circuit, turned: Turned) -> None:
     opened(circuit)
     turned.now += 10
     circuit.enter()

@@ -49,7 +49,7 @@ def test_a_server_that_refuses_everything_is_not_asked_2n_times() -> None:
     assert len(model.sent) == 2 * 9 + 4
 
 
-def test_many_bad_records_end_in_failures_of_what_is_still_open() -> None:
+def test_many_bad_records_fail_the_remaining_records_together() -> None:
     model = Model(lambda number: number % 3 == 0)
     scores, failures = Halving(model).score(records(512))
     assert len(model.sent) <= 64 + 512
@@ -60,7 +60,7 @@ def test_many_bad_records_end_in_failures_of_what_is_still_open() -> None:
     assert "not tried one by one: record " in detail
 
 
-def test_a_server_that_goes_away_while_halving_is_left_alone() -> None:
+def test_a_server_that_becomes_unreachable_while_halving_is_not_called_again() -> None:
     class Dying(Model):
         def __call__(self, batch: pa.RecordBatch, once: bool) -> npt.NDArray[np.float64]:
             if len(self.sent) == 4:
@@ -75,7 +75,7 @@ def test_a_server_that_goes_away_while_halving_is_left_alone() -> None:
 
 
 @pytest.mark.parametrize("failure", [RequestRefused, ServerUnavailable])
-def test_what_no_record_causes_is_not_halved(failure: type[CallFailed]) -> None:
+def test_failure_that_no_record_causes_is_not_halved(failure: type[CallFailed]) -> None:
     model = Model(lambda number: number == 1, failure)
     with pytest.raises(failure):
         Halving(model).score(records(8))

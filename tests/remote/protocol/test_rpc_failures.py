@@ -96,7 +96,7 @@ def test_status_codes_are_told_apart(
     assert len(rpc.infers) == sent
 
 
-def test_a_pushback_of_the_server_is_kept(rpc: Scripted, turned: Turned, tmp_path: Path) -> None:
+def test_a_pause_requested_by_the_server_is_respected(rpc: Scripted, turned: Turned, tmp_path: Path) -> None:
     def busy_once(request: Any, context: Any) -> Any:
         if len(rpc.infers) == 1:
             context.set_trailing_metadata((("grpc-retry-pushback-ms", "2500"),))

@@ -82,7 +82,7 @@ def test_only_a_flatten_that_nothing_else_reads_goes() -> None:
     ("arguments", "one"),
     [([], True), (["--direct_num_workers=2"], True), (["--direct_running_mode=multi_processing"], False)],
 )
-def test_workers_in_processes_of_their_own_are_told_apart(arguments: list[str], one: bool) -> None:
+def test_workers_in_separate_processes_are_distinguished(arguments: list[str], one: bool) -> None:
     assert direct.is_one_process(direct.bounded_runner(), PipelineOptions(arguments)) == one
     assert not direct.is_one_process(FnApiRunner(), PipelineOptions(arguments))
 

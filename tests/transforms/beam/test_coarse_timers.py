@@ -84,7 +84,7 @@ class Tracking:
 
 
 @pytest.mark.parametrize("fraction_us", [0, 1, 123, 999])
-def test_watermark_is_sounded_no_more_often_where_times_are_finer_than_timers(fraction_us: int) -> None:
+def test_watermark_is_probed_no_more_often_where_times_are_finer_than_timers(fraction_us: int) -> None:
     shard, events = Tracking(lateness_us=0), 30
     for number in range(events):
         at_us = NINE + number * 250_000 + fraction_us

@@ -139,12 +139,12 @@ def test_event_later_than_size_and_lateness_is_scored_and_marked_but_changes_not
     told(tale, ("a", False, 0, None), ("x", False, 0, None), *late)
 
 
-def test_event_that_waits_while_the_watermark_never_moves_is_not_lost() -> None:
+def test_event_that_waits_while_the_watermark_never_advances_is_not_lost() -> None:
     tale = Story(coder=ArrowBatchCoder()).add_elements([arriving(a=(1, 1.0))])
     told(tale.add_elements([arriving(b=(7, 2.0))]), ("a", False, 0, None), ("b", False, 1, 1.0))
 
 
-def test_leap_of_the_watermark_serves_every_waiting_event_from_its_own_window() -> None:
+def test_jump_of_the_watermark_answers_every_waiting_event_from_its_own_window() -> None:
     rows = {f"e{hour}": (60.0 * hour + step, float(hour)) for hour in range(5) for step in (1,)}
     pairs = {f"f{hour}": (60.0 * hour + 6, 0.5) for hour in range(5)}
     tale = story().add_elements([arriving("A", **pairs, **rows)]).advance_watermark_to(at(6000))
@@ -152,7 +152,7 @@ def test_leap_of_the_watermark_serves_every_waiting_event_from_its_own_window() 
     told(tale, *alone, *((f"f{hour}", False, 1, float(hour)) for hour in range(5)))
 
 
-def test_events_behind_a_watermark_that_leapt_over_quiet_hours_are_late() -> None:
+def test_events_behind_a_watermark_that_jumped_over_quiet_hours_are_late() -> None:
     tale = story().add_elements([arriving(a=(1, 1.0))]).advance_watermark_to(at(300))
     tale = tale.add_elements([arriving(late=(200, 2.0), on=(300, 4.0))])
     told(tale, ("a", False, 0, None), ("late", True, 0, None), ("on", False, 0, None))
@@ -171,7 +171,7 @@ def test_keys_are_apart_and_branches_join() -> None:
     told(tale, ("a", False, 0, None), ("b", False, 0, None), ("c", False, 2, 1.0), spec=spec)
 
 
-def test_soundings_of_the_watermark_are_where_sources_stand_then_ever_farther() -> None:
+def test_probes_of_the_watermark_are_at_the_sources_watermark_then_ever_farther() -> None:
     assert next_sounding(100, 500) == 500
     assert next_sounding(500, 500) == 500 + 1_000_000
     assert next_sounding(500 + 80_000_000, 500) == 500 + 160_000_000

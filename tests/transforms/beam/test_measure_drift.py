@@ -209,7 +209,7 @@ def test_order_and_size_of_batches_do_not_matter(size: int) -> None:
     measured(pieces[::-1], are(EXPECTED))
 
 
-def test_full_bundle_is_handed_on_in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_full_bundle_is_emitted_in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(measure_drift, "_ROWS_TOGETHER", 2)
     monkeypatch.setattr(measure_drift, "_HELD_COUNTS", 0)
     measured(SHUFFLED, are(EXPECTED))
@@ -298,7 +298,7 @@ class Failing(NamedTuple):
         (MemoryError, metrics.DRIFT_ROWS_WITHOUT_PROFILE),
     ],
 )
-def test_profile_that_cannot_be_had_stops_nothing(error: type[BaseException], counted: str) -> None:
+def test_profile_that_cannot_be_fetched_stops_nothing(error: type[BaseException], counted: str) -> None:
     pipeline = beam.Pipeline(FnApiRunner())
     rows = pipeline | beam.Create([scored(1, 2, 3)])
     assert_that(rows | MeasureDrift(SPEC, Failing(error), "m") | beam.FlatMap(seen_scores), are([]))

@@ -19,7 +19,7 @@ LIBRARIES = ["numpy", "pandas", "pyarrow", "apache_beam", "msgspec"]
 NAMES = re.compile(rb"(?:%s)\.|\x80[\x02-\x05]" % "|".join([*ROOMS, *LIBRARIES, "endpoints"]).encode())
 
 
-def test_what_is_looked_for_would_be_found() -> None:
+def test_the_rules_find_what_they_look_for() -> None:
     assert {"transforms", "models", "pipeline", "schemas"} <= set(ROOMS)
     assert NAMES.search(registry.get_coder(object).encode(RELEASE))
 
@@ -42,7 +42,7 @@ def test_releases_on_their_way_to_the_shards_name_no_module() -> None:
     assert _FollowFn.RELEASES.coder.decode(coder.decode(coder.encode(elements[0]))[1][0]) == VALUES["releases"]
 
 
-def test_what_a_topics_reader_leaves_in_a_checkpoint_names_no_module() -> None:
+def test_checkpoint_of_a_topics_reader_names_no_module() -> None:
     pipeline = beam.Pipeline()
     topic = pipeline | beam.Create([TOPIC], reshuffle=False)
     assert type(registry.get_coder(topic.element_type)) is type(coders()["topic"])

@@ -58,13 +58,13 @@ UNREADABLE = [InvalidProfile("profile", Absent("x"), "y"), MemoryError(), System
 
 
 @pytest.mark.parametrize("error", UNREADABLE, ids=[type(error).__name__ for error in UNREADABLE])
-def test_profile_that_cannot_be_read_is_none_for_good(error: BaseException) -> None:
+def test_unreadable_profile_is_asked_for_once(error: BaseException) -> None:
     loader = Scripted(raising(error))
     profiles = Profiles(loader, retry_after_s=0.0)
     assert [profiles.of(KEY), profiles.of(KEY), loader.asked] == [Found(None), Found(None), 1]
 
 
-def test_store_that_hangs_is_waited_for_once_and_taken_up_when_it_answers() -> None:
+def test_store_that_hangs_delays_once_and_is_used_when_it_answers() -> None:
     gate, answered = threading.Event(), threading.Event()
 
     def load() -> Profile | None:

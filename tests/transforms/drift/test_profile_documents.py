@@ -75,7 +75,7 @@ def test_contradiction_is_named_with_its_path(raw: bytes, path: str) -> None:
         altered(lambda document: document.pop("columns")),
     ],
 )
-def test_what_is_no_profile_is_refused(raw: bytes) -> None:
+def test_file_that_is_no_profile_is_refused(raw: bytes) -> None:
     with pytest.raises(InvalidProfile, match="expected: a profile as JSON, format 1"):
         parse_profile(raw)
 

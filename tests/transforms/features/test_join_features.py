@@ -35,7 +35,7 @@ def test_rows_that_every_part_has_are_joined_in_the_order_of_events() -> None:
 
 
 @pytest.mark.parametrize("apart", [1, 8, 10**6, 2**55])
-def test_rows_find_each_other_however_far_apart_their_numbers_are(apart: int) -> None:
+def test_rows_are_joined_however_far_apart_their_numbers_are(apart: int) -> None:
     rows = [row * apart for row in (7, 0, 3, -5)]
     parts = [part(rows, plain=1), part([*sorted(rows), 100 * apart], f=1), part([rows[2], rows[0]], g=1)]
     ready, rest = joined(parts, NAMES)

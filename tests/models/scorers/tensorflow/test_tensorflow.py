@@ -60,7 +60,7 @@ def test_a_row_has_the_same_score_in_every_batch(tmp_path: Path) -> None:
         np.testing.assert_array_equal(np.concatenate(parts), whole)
 
 
-def test_answer_that_is_one_number_for_all_rows_goes_out_as_it_is(tmp_path: Path) -> None:
+def test_answer_with_one_number_for_all_rows_is_returned_unchanged(tmp_path: Path) -> None:
     import tensorflow as tf
 
     class Root(tf.Module):  # type: ignore[misc]  # TensorFlow has no types

@@ -164,7 +164,7 @@ def test_published_through_the_signature_that_is_stated(tmp_path: Path) -> None:
     assert models.json("check", "v1")["admitted"]
 
 
-def test_labels_that_are_texts_are_places_among_the_classes(tmp_path: Path) -> None:
+def test_labels_that_are_texts_are_indexes_of_the_classes(tmp_path: Path) -> None:
     import tensorflow as tf
 
     save(tmp_path, score=lambda x: tf.where(network("linear", 1)(x)[:, 0] > 0, "yes", "no"))

@@ -66,7 +66,7 @@ def test_wrong_spec_exits_2_with_its_path(patient: Patient) -> None:
     ],
     ids=["columns", "feature", "sink"],
 )
-def test_spec_that_is_wrong_about_its_places_exits_2_with_its_path(patient: Patient, setting: str, says: str) -> None:
+def test_spec_with_wrong_locations_exits_2_with_the_spec_path(patient: Patient, setting: str, says: str) -> None:
     ran = halflife(*patient.words("direct", "--set", setting.replace("@", str(patient.folder / "events.json"))))
     assert (ran.code, ran.err.count("\n")) == (2, 1)
     assert says in ran.err
@@ -106,7 +106,7 @@ def test_input_that_is_nothing_but_damage_fails(patient: Patient) -> None:
     assert (examined.ran.code, examined.verdict("events.uri"), examined.verdict("events")) == (1, "warn", "fail")
 
 
-def test_sink_below_a_file_fails_with_its_place(patient: Patient) -> None:
+def test_sink_below_a_file_fails_with_its_path(patient: Patient) -> None:
     (patient.folder / "file").write_text("")
     examined = patient.examined("--set", f"sinks.scores={patient.folder}/file/scores")
     assert (examined.ran.code, examined.verdict("sinks.scores")) == (1, "fail")
@@ -199,7 +199,7 @@ def test_model_that_kills_its_process_costs_a_finding(tmp_path: Path) -> None:
     assert examined.verdict("worker memory") == "not checked"
 
 
-def test_version_that_is_not_tried_to_the_end_has_no_verdict(patient: Patient) -> None:
+def test_version_whose_check_does_not_end_has_no_verdict(patient: Patient) -> None:
     asked = trial.Question(str(patient.folder / "store"), "late", "v1", None, False, 10**9, None)
     assert trial.try_version(asked, seconds=0.0)[:2] == (False, "no_answer")
     found = trial.try_version(asked)

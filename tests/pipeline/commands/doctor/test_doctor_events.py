@@ -92,7 +92,7 @@ def test_input_without_records_is_not_called_good(patient: Patient) -> None:
 
 
 @pytest.mark.parametrize("job", ["late", "another"])
-def test_what_the_doctor_reads_of_the_store_is_in_its_access_log(patient: Patient, job: str) -> None:
+def test_reads_of_the_doctor_are_in_the_access_log(patient: Patient, job: str) -> None:
     before = len(patient.store.accesses().entries)
     assert patient.examined("--set", f"job={job}").ran.code == 0
     entries = patient.store.accesses().entries[before:]
@@ -101,7 +101,7 @@ def test_what_the_doctor_reads_of_the_store_is_in_its_access_log(patient: Patien
     assert "doctor" in listed.out
 
 
-def test_a_version_that_is_refused_was_read_too(patient: Patient) -> None:
+def test_a_read_of_a_refused_version_is_logged_too(patient: Patient) -> None:
     (patient.version / "golden.jsonl").write_text("changed")
     assert patient.examined().ran.code == 1
     assert [one.action for one in patient.store.accesses().entries].count("doctor") == 1

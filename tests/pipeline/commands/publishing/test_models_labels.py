@@ -154,7 +154,7 @@ def test_of_0_and_1_the_second_is_positive(models: Models, tmp_path: Path, write
     ],
 )
 @pytest.mark.parametrize("words", [(), ("--output", "class"), ("--no_check", "--output", "probability")])
-def test_every_other_pair_and_more_than_two_have_to_be_told(
+def test_other_pairs_and_more_than_two_labels_need_a_named_positive(
     models: Models, tmp_path: Path, labels: list[Any], listed: str, words: tuple[str, ...]
 ) -> None:
     ran = models("publish", by_skops(tmp_path, labels), *NEW, *INPUTS, *words)
@@ -171,7 +171,7 @@ def test_every_other_pair_and_more_than_two_have_to_be_told(
     ids=["probability", "class", "no probabilities"],
 )
 @pytest.mark.parametrize("labels", [["ham", "spam"], ["x", "y", "z"]], ids=["two", "three"])
-def test_kind_of_a_model_whose_positive_class_is_said(
+def test_kind_of_a_model_whose_positive_class_is_stated(
     models: Models, tmp_path: Path, model: Any, words: tuple[str, ...], kind: str, labels: list[str]
 ) -> None:
     skops.io.dump(fitted(labels, model), tmp_path / "m.skops")

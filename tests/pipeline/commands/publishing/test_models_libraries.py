@@ -76,7 +76,7 @@ def test_forest_of_another_version_is_refused_naming_both(models: Models, output
     assert "n1" not in models.store.versions()
 
 
-def test_trainer_tells_where_the_forest_answers_differently(models: Models, tmp_path: Path) -> None:
+def test_trainers_answers_show_where_the_forest_answers_differently(models: Models, tmp_path: Path) -> None:
     golden = forest_answers(tmp_path, "class")
     ran = models("publish", FOREST / "forest.skops", *NEW, *AB, "--output", "class", "--golden", golden, "--json")
     assert (ran.code, ran.json["reason"]) == (1, "golden_mismatch")
@@ -95,7 +95,7 @@ def test_version_that_a_person_accepts_is_published_and_recorded(models: Models,
 
 
 @pytest.mark.parametrize(("said", "code"), [("scikit-learn=1.4", 1), ("numpy", 2), ("xgboost", 1)])
-def test_what_is_not_accepted_stays_refused(models: Models, said: str, code: int) -> None:
+def test_library_that_is_not_accepted_stays_refused(models: Models, said: str, code: int) -> None:
     ran = models("publish", FOREST / "forest.skops", *NEW, *AB, "--output", "class", "--accept_library", said)
     assert (ran.code, ran.err.count("\n"), models.store.versions()) == (code, 1, ["v1", "v2", "v3"])
 
@@ -117,7 +117,7 @@ def test_trainers_answers_that_hold_are_admitted_with_a_warning(models: Models, 
     assert f"made by scikit-learn 1.2.2, but here is {HERE}" in checked["warnings"][0]
 
 
-def test_library_that_cannot_read_the_model_is_told_with_both_versions(models: Models, tmp_path: Path) -> None:
+def test_library_that_cannot_read_the_model_is_named_with_both_versions(models: Models, tmp_path: Path) -> None:
     skops_by(tmp_path / "m.skops", "0.24.1")
     with zipfile.ZipFile(tmp_path / "m.skops") as archive:
         schema = archive.read("schema.json").replace(b'"LogisticRegression"', b'"OldRegression"')
@@ -235,7 +235,7 @@ def test_doctor_lists_what_an_upgrade_would_refuse(tmp_path: Path) -> None:
         ('{"inputs": {"a": 1}, "score": 0.5}\n', "has no column b"),
     ],
 )  # fmt: skip
-def test_wrong_file_of_golden_records_is_told_in_one_line(
+def test_wrong_file_of_golden_records_is_reported_in_one_line(
     models: Models, tmp_path: Path, content: str, says: str
 ) -> None:
     skops_by(tmp_path / "m.skops", HERE)

@@ -91,7 +91,7 @@ def test_without_a_sample_it_says_what_is_missing(models: Models, skops: Path) -
     assert manifest(models)["inputs"][3] == {"name": "carrier", "type": "string"}
 
 
-def test_everything_that_is_said_stands_in_the_manifest(models: Models, skops: Path, tmp_path: Path) -> None:
+def test_everything_that_is_stated_is_in_the_manifest(models: Models, skops: Path, tmp_path: Path) -> None:
     (tmp_path / "train.csv").write_text("a\n1\n")
     (tmp_path / "ids.csv").write_text("e1\n")
     models.json(
@@ -249,7 +249,7 @@ REFUSED = {
 
 
 @pytest.mark.parametrize("case", REFUSED)
-def test_what_cannot_be_published_is_refused_in_one_line(models: Models, skops: Path, case: str) -> None:
+def test_unpublishable_model_is_refused_in_one_line(models: Models, skops: Path, case: str) -> None:
     words, message = REFUSED[case]
     ran = models("publish", *(word.replace("{skops}", str(skops)) for word in words))
     assert (ran.code, ran.out, ran.err.count("\n")) == (1, "", 1)

@@ -81,7 +81,7 @@ def test_of_a_classifier_of_several_outputs_one_is_chosen(models: Models, tmp_pa
         (StandardScaler().fit(ROWS), ["--output", "regression"], "expected: an estimator that answers"),
     ],
 )
-def test_what_cannot_be_done_is_refused_in_words(
+def test_unsupported_parameters_are_refused_with_a_message(
     models: Models, tmp_path: Path, model: Any, words: list[str], says: str
 ) -> None:
     ran = publish(models, tmp_path, model, *words)

@@ -127,7 +127,7 @@ HOSTILE: dict[str, tuple[Callable[[], Any], str]] = {
 
 
 @pytest.mark.parametrize("name", HOSTILE)
-def test_what_could_read_or_call_is_refused_by_name(models: Models, tmp_path: Path, name: str) -> None:
+def test_parameters_that_could_read_or_call_are_refused_by_name(models: Models, tmp_path: Path, name: str) -> None:
     make, says = HOSTILE[name]
     skops.io.dump(make(), tmp_path / "m.skops")
     words = ("--version", "n1", "--output", "regression", "--input", "t:string", "--input", "a:number")

@@ -26,7 +26,7 @@ def test_clocks_that_agree_are_not_mentioned(models: Models) -> None:
 
 
 @pytest.mark.parametrize("key", ["at", "both"])
-def test_release_of_a_machine_whose_clock_is_ahead_is_said(models: Models, key: str) -> None:
+def test_release_of_a_machine_whose_clock_is_ahead_is_reported(models: Models, key: str) -> None:
     models("release", "--champion", "v1", "--from", OLD, "--by", "bob")
     ahead = times.format_time_us(TRUE_CLOCK() + HOUR_US)
     put(models, "00000002.json", at=ahead, **({"effective_from": ahead} if key == "both" else {}))
@@ -41,7 +41,7 @@ def test_release_of_a_machine_whose_clock_is_ahead_is_said(models: Models, key: 
 
 @pytest.mark.parametrize("verb", ["release", "rollback"])
 @pytest.mark.parametrize(("shift_us", "way"), [(HOUR_US, "ahead of"), (-HOUR_US, "behind"), (60_000_000, "ahead of")])
-def test_machine_whose_clock_differs_from_the_stores_is_told(
+def test_machine_whose_clock_differs_from_the_stores_is_reported(
     models: Models, monkeypatch: pytest.MonkeyPatch, verb: str, shift_us: int, way: str
 ) -> None:
     models("release", "--champion", "v1", "--from", OLD)

@@ -132,13 +132,13 @@ def test_garbage_in_the_access_log_is_reported_and_passed_over(models: Models) -
     assert sorted(each["key"].rpartition("/")[2] for each in found["broken"]) == sorted(GARBAGE)
 
 
-def test_what_cannot_be_put_on_record_is_not_shown(models: Models) -> None:
+def test_access_that_cannot_be_logged_is_not_shown(models: Models) -> None:
     (Path(models.url) / "late" / "access").write_text("a file where a folder should be")
     ran = models("show", "v1")
     assert (ran.code, ran.out, "cannot write late/access" in ran.err) == (1, "", True)
 
 
-def test_what_others_wrote_cannot_steer_a_terminal(models: Models) -> None:
+def test_text_of_others_cannot_control_a_terminal(models: Models) -> None:
     models("release", "--champion", "v1", "--reason", "\x1b]0;owned\x07 [bold]x[/bold]", "--by", "a\x1b[2Jnn")
     for verb in ("timeline", "access"):
         shown = models(verb).out

@@ -85,7 +85,7 @@ def test_change_that_is_accepted_is_released_and_recorded(
     assert models("release", "--champion", "b").code == 0
 
 
-def test_rollback_is_not_held_up(models: Models, tmp_path: Path) -> None:
+def test_rollback_is_not_refused(models: Models, tmp_path: Path) -> None:
     put(models, tmp_path, "a", "regression")
     put(models, tmp_path, "b", "class")
     begin(models, "a")
@@ -115,7 +115,7 @@ def test_null_is_the_second_of_the_labels_that_a_model_has(
     assert models("release", "--champion", order[1]).code == code
 
 
-def test_what_serves_until_then_counts_not_what_serves_now(models: Models, tmp_path: Path) -> None:
+def test_release_in_force_until_then_counts_not_the_present_one(models: Models, tmp_path: Path) -> None:
     put(models, tmp_path, "a", "regression")
     put(models, tmp_path, "b", "class")
     begin(models, "a")

@@ -136,7 +136,7 @@ def test_release_without_a_check_says_so(models: Models, tmp_path: Path) -> None
     assert champion(models, "bad", "--no-check", "--evidence", "ticket 7")["evidence"] == "ticket 7; no_check"
 
 
-def test_release_is_held_against_the_columns_of_the_job(models: Models, tmp_path: Path) -> None:
+def test_release_is_checked_against_the_columns_of_the_job(models: Models, tmp_path: Path) -> None:
     (tmp_path / "events.json").write_text("{}\n")
     (tmp_path / "job.yaml").write_text(JOB.format(input=tmp_path / "events.json", store=models.url))
     for words in (("v1",), ("v2", "--challenger", "v1=10%", "--split_on", "origin")):

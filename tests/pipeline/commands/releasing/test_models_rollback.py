@@ -133,7 +133,7 @@ def test_first_release_has_nothing_before_it(models: Models) -> None:
     assert champion_at(models, LATEST) == "v1"
 
 
-def test_version_that_may_not_serve_is_passed_over_and_named(models: Models, tmp_path: Path) -> None:
+def test_version_that_may_not_serve_is_skipped_and_named(models: Models, tmp_path: Path) -> None:
     put_refused(models, tmp_path, "bad")
     history(models, "v1")
     models("release", "--champion", "v1", "--shadow", "bad", "--from", NEW, "--no_check")
@@ -144,7 +144,7 @@ def test_version_that_may_not_serve_is_passed_over_and_named(models: Models, tmp
     assert (skipped["release"], skipped["version"], skipped["reason"]) == (2, "bad", "golden_mismatch")
 
 
-def test_version_whose_files_are_gone_is_passed_over(models: Models, tmp_path: Path) -> None:
+def test_version_whose_files_are_gone_is_skipped(models: Models, tmp_path: Path) -> None:
     history(models, "v1", "v2", "v3")
     (tmp_path / "store" / "late" / "versions" / "v2" / "manifest.json").unlink()
     ran = models("rollback")
@@ -176,7 +176,7 @@ def test_rollback_without_a_release_is_refused(models: Models) -> None:
 
 
 @pytest.mark.parametrize("evidence", [("rollback:2", "rollback:1"), ("rollback:1", "rollback:2"), ("rollback:9", "")])
-def test_evidence_that_others_wrote_leads_in_no_circle(models: Models, evidence: tuple[str, str]) -> None:
+def test_evidence_that_others_wrote_causes_no_cycle(models: Models, evidence: tuple[str, str]) -> None:
     for version, start, text in zip(("v1", "v2"), EVENTS, evidence, strict=False):
         models("release", "--champion", version, "--from", start, "--evidence", text)
     found: Any = models("rollback", "--json")

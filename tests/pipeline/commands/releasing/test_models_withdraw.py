@@ -10,7 +10,7 @@ from tests.pipeline.commands.commands import Models
 
 
 @pytest.mark.parametrize("inside", ["", "part"], ids=["the version", "a folder of it"])
-def test_what_lies_behind_a_link_is_left_alone(models: Models, tmp_path: Path, inside: str) -> None:
+def test_files_behind_a_link_are_left_alone(models: Models, tmp_path: Path, inside: str) -> None:
     mine = tmp_path / "mine"
     mine.mkdir()
     (mine / "manifest.json").write_text("{}")
@@ -28,7 +28,7 @@ def test_folder_of_a_withdrawn_version_is_gone(models: Models) -> None:
     assert sorted(path.name for path in (Path(models.url) / "late" / "versions").iterdir()) == ["v2", "v3"]
 
 
-def test_unreadable_release_is_told_of_and_does_not_hold_up(models: Models) -> None:
+def test_unreadable_release_is_reported_and_delays_nothing(models: Models) -> None:
     models.store._backend.create("late/releases/00000001.json", b"no json")
     ran = models("withdraw", "v1", "--json")
     assert (ran.code, ran.json["withdrawn"]) == (0, True)

@@ -47,7 +47,7 @@ FAR_AHEAD = [(empty_object, 99999999), (no_json, 99999999), (valid_but_last, 999
 
 
 @pytest.mark.parametrize(("change", "sequence"), FAR_AHEAD, ids=[change.__name__ for change, _ in FAR_AHEAD])
-def test_file_with_a_number_far_ahead_takes_no_number(
+def test_file_with_a_number_far_ahead_uses_up_no_numbers(
     models: Models, change: Callable[[Models], None], sequence: int
 ) -> None:
     models("release", "--champion", "v1", "--from", OLD)

@@ -93,6 +93,6 @@ def test_named_type_may_be_referred_to() -> None:
         ("Unknown", "x: the type 'Unknown'"),
     ],
 )
-def test_what_no_table_can_have_is_refused_by_the_name_of_its_field(node: Any, said: str) -> None:
+def test_type_that_no_table_can_have_is_refused_with_its_field(node: Any, said: str) -> None:
     with pytest.raises(UnsupportedSchema, match=re.escape(said)):
         column(node)

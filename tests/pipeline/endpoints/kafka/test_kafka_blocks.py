@@ -56,14 +56,14 @@ def test_record_without_a_value_becomes_a_dead_letter_that_names_its_key(value: 
     assert f"[0]@3 with key b'key': {said}" in letters[0].detail
 
 
-def test_time_far_ahead_of_the_clock_is_counted_and_moves_no_watermark() -> None:
+def test_time_far_ahead_of_the_clock_is_counted_and_does_not_advance_the_watermark() -> None:
     ahead = {"id": "x", "at": "2013-01-01T12:01:01Z"}
     polled = blocks_of([record(0, ahead), record(1, event(30))], ADDRESS, spec(), AT)
     assert polled.in_future == 1
     assert polled.greatest_us == {0: parse_time_us("2013-01-01T11:30:00Z")}
 
 
-def test_event_with_a_wrong_column_moves_the_watermark_and_one_out_of_range_does_not() -> None:
+def test_event_with_a_wrong_column_advances_the_watermark_and_one_out_of_range_does_not() -> None:
     wrong, absurd = {**event(9), "delay": "much"}, {**event(3), "at": "1066-10-14T00:00:00Z"}
     polled = blocks_of([record(0, wrong), record(1, absurd), record(2, wrong, 1)], ADDRESS, spec(), AT)
     reached = parse_time_us("2013-01-01T11:09:00Z")

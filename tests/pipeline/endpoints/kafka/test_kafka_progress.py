@@ -54,7 +54,7 @@ def test_slowest_partition_holds_the_watermark() -> None:
     assert watermark.current_watermark() == Timestamp(micros=50 * MINUTE)
 
 
-def test_partition_never_heard_of_holds_the_watermark_until_it_is_idle() -> None:
+def test_partition_without_records_holds_the_watermark_until_it_is_idle() -> None:
     watermark = TopicWatermark(None)
     watermark.observe({0: 100 * MINUTE})
     watermark.advance([0, 1], [], 30 * MINUTE)
@@ -70,7 +70,7 @@ def test_when_all_are_idle_the_greatest_event_time_is_reached() -> None:
     assert watermark.current_watermark() == Timestamp(micros=100 * MINUTE)
 
 
-def test_watermark_never_goes_back_and_survives_a_checkpoint() -> None:
+def test_watermark_never_decreases_and_survives_a_checkpoint() -> None:
     watermark = TopicWatermark(None)
     watermark.observe({0: 100 * MINUTE})
     watermark.advance([0], [0], 30 * MINUTE)

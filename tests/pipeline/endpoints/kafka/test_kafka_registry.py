@@ -56,7 +56,7 @@ def test_schema_that_no_event_can_be_read_by_is_named(address: KafkaAddress, num
         schema_of(b"\0" + number.to_bytes(4, "big"), address)
 
 
-def test_answer_that_is_no_json_is_none_and_the_next_is_read(address: KafkaAddress) -> None:
+def test_an_answer_that_is_no_json_counts_as_none_and_the_next_is_read(address: KafkaAddress) -> None:
     with pytest.raises(RegistryUnreachable, match="does not answer"):
         schema_of(b"\0\0\0\0\4", address)
     assert schema_of(b"\0\0\0\0\5", address) == GOOD

@@ -15,7 +15,7 @@ def test_name_is_a_subscription_for_events_and_a_topic_for_a_sink() -> None:
     assert sink_address("pubsub://my-project/trips", "sinks.scores").path == "projects/my-project/topics/trips"
 
 
-def test_kind_may_be_said_and_a_project_may_belong_to_a_domain() -> None:
+def test_kind_may_be_stated_and_a_project_may_belong_to_a_domain() -> None:
     uri = "pubsub://example.com:my-project/topics/trips?timestamp_attribute=at&id_attribute=key"
     address = source_address(uri, "events.uri")
     assert (address.path, address.id_attribute) == ("projects/example.com:my-project/topics/trips", "key")

@@ -94,7 +94,7 @@ def test_each_bad_datum_is_one_letter_that_its_schema_decodes(flow: Flow, codec:
     assert sorted(error for _, error in errors) == sorted(error for _, error in ROWS)
 
 
-def test_truncated_file_keeps_what_is_whole(flow: Flow) -> None:
+def test_truncated_file_keeps_its_complete_records(flow: Flow) -> None:
     whole = container(trips(30))
     cut = len(whole) - 20
     flow.feed(whole[:cut])

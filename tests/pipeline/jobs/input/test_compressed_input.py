@@ -150,7 +150,7 @@ def test_frames_without_size_and_frames_to_skip_are_read(flow: Flow) -> None:
 
 
 @pytest.mark.parametrize("suffix", COMPRESS)
-def test_what_stands_behind_the_end_is_a_letter(flow: Flow, suffix: str) -> None:
+def test_bytes_after_the_end_are_a_letter(flow: Flow, suffix: str) -> None:
     flow.feed(COMPRESS[suffix](json_lines(trips(3))) + b"left over", f"in{suffix}")
     flow.feed(json_lines(trips(2, 5)), f"in.1{suffix}")  # not compressed at all
     letters = run(flow, 3)

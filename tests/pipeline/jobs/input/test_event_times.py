@@ -15,7 +15,7 @@ TIMES = ["2013-01-01t00:01:00z", "2013-01-01T00:01:00z", "2013-01-01t00:01:00Z",
 
 
 @pytest.mark.parametrize("text", NO_TIMES)
-def test_text_that_does_not_say_its_time_is_a_letter(flow: Flow, text: str) -> None:
+def test_ambiguous_text_as_time_is_a_letter(flow: Flow, text: str) -> None:
     flow.feed(json_lines([trip(0), trip(1, at=text)]))
     outcome = flow.run(flow.spec(time_unit="us"))
     assert (outcome.summary["scored"], outcome.summary["dead_letters"]["decode"]) == (1, 1)
@@ -72,7 +72,7 @@ def test_epochs_of_another_unit_are_named_in_avro(flow: Flow) -> None:
     ],
     ids=["right", "one of two", "1970 is meant", "the first minutes of 1970"],
 )
-def test_times_that_may_be_meant_are_scored(flow: Flow, numbers: list[int], events: dict[str, Any]) -> None:
+def test_plausible_times_are_scored(flow: Flow, numbers: list[int], events: dict[str, Any]) -> None:
     flow.feed(json_lines(trip(number, at=at) for number, at in enumerate(numbers)))
     outcome = flow.run(flow.spec(**events))
     assert (outcome.code, outcome.summary["scored"]) == (0, len(numbers)), outcome

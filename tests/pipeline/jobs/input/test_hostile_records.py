@@ -77,7 +77,7 @@ def test_hostile_avro_record_is_one_letter(flow: Flow, more: Any, good: bytes, b
         (["null", "long"], zigzag_varint(2**40)),
     ],
 )
-def test_lengths_that_lie_cost_the_rest_of_their_block_only(flow: Flow, more: Any, bad: bytes) -> None:
+def test_wrong_lengths_lose_only_the_rest_of_their_block(flow: Flow, more: Any, bad: bytes) -> None:
     hostile = event("x", bad)
     flow.feed(by_hand(event_schema(more), (1, event("a", b"\0")), (1, hostile), (1, event("b", b"\0"))))
     outcome = flow.run(spec(flow, "avro"))

@@ -47,7 +47,7 @@ def test_objects_are_cut_nowhere_by_the_pieces_that_are_read(
     assert (outcome.code, outcome.summary["scored"], flow.letters()) == (0, 6, []), outcome.err
 
 
-def test_what_is_no_object_in_an_array_is_a_letter(flow: Flow) -> None:
+def test_item_of_an_array_that_is_no_object_is_a_letter(flow: Flow) -> None:
     first, second = (json.dumps(each).encode() for each in TRICKY[:2])
     flow.feed(b"[" + first + b', 5, "a { b", ' + second + b', {"id": "x", "at": "soon"}, {"id": "y", [')
     outcome = flow.run(flow.spec(columns=COLUMNS))
@@ -84,7 +84,7 @@ OTHERS: list[tuple[Any, str]] = [
 
 
 @pytest.mark.parametrize(("content", "name"), OTHERS)
-def test_what_is_no_json_is_named(flow: Flow, content: bytes, name: str) -> None:
+def test_text_that_is_no_json_is_named(flow: Flow, content: bytes, name: str) -> None:
     flow.feed(content)
     outcome = flow.run(flow.spec())
     assert (outcome.code, said_nothing_of_python(outcome)) == (1, True)

@@ -105,7 +105,7 @@ def deep(tmp_path: Path) -> Iterator[Path]:
 
 
 @pytest.mark.parametrize("uri", ["nowhere/*.json", "tree/nowhere/in*", "nowhere.json"])
-def test_name_that_is_not_there_costs_no_look_at_all_folders(flow: Flow, deep: Path, uri: str) -> None:
+def test_name_that_does_not_exist_costs_no_search_of_all_folders(flow: Flow, deep: Path, uri: str) -> None:
     outcome = flow.run(flow.spec(uri=f"{flow.root}/{uri}", columns=COLUMNS))
     assert (outcome.code, f"no file matches file://{flow.root}/{uri}" in outcome.err) == (1, True), outcome.err
 

@@ -37,7 +37,7 @@ def test_scores_on_standard_output_are_alone_there(printing: Flow) -> None:
     assert [json.loads(line)["event_id"] for line in outcome.out.splitlines()] == ["t0", "t1", "t2"]
 
 
-def test_what_native_code_prints_is_not_on_standard_output(tmp_path: Path, root: Path) -> None:
+def test_output_of_native_code_is_not_on_standard_output(tmp_path: Path, root: Path) -> None:
     program = (
         "import os, sys\nfrom pipeline.commands.output import exit_code\n"
         "from pipeline.reporting.printer import print_json\n"
@@ -50,7 +50,7 @@ def test_what_native_code_prints_is_not_on_standard_output(tmp_path: Path, root:
 
 
 @pytest.mark.parametrize("name", ["none.csv", "none", "none/rows.parquet"])
-def test_sample_that_is_not_there_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str], name: str) -> None:
+def test_missing_sample_is_reported(tmp_path: Path, capsys: pytest.CaptureFixture[str], name: str) -> None:
     words = ["--store", str(tmp_path), "--model", "m", "--version", "v", "--scorer", "openinference"]
     assert main(["models", "publish", *words, "--sample", str(tmp_path / name)]) == 1
     assert f"--sample {tmp_path / name}: there is no such file or folder" in capsys.readouterr().err

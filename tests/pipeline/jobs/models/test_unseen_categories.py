@@ -118,7 +118,7 @@ def test_lightgbm_answers_as_its_library_does_and_each_unseen_value_is_counted(
 
 
 @SAVED
-def test_xgboost_which_would_take_it_for_another_has_a_letter_of_each(
+def test_xgboost_makes_a_letter_of_each_unseen_value(
     flow: Flow, save: Callable[[Path, Any], str]
 ) -> None:
     model = with_xgboost()
@@ -142,7 +142,7 @@ def test_a_shadow_and_coefficients_of_the_manifest_are_counted_by_version(flow: 
     assert outcome.summary["unseen_categories"] == {"dark": UNSEEN, "plain": {"carrier": 6}}
 
 
-def test_a_scorer_that_fails_to_tell_them_costs_no_score(flow: Flow, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_scorer_that_fails_to_count_unseen_values_loses_no_score(flow: Flow, monkeypatch: pytest.MonkeyPatch) -> None:
     def fails(self: Scorer, batch: Any) -> Any:
         raise LookupError("a bug of a plug-in")
 

@@ -105,7 +105,7 @@ def letters(flow: Flow) -> list[tuple[str, str, str]]:
 
 
 @pytest.mark.parametrize("raised", RAISED)
-def test_what_a_champion_raises_is_a_letter_of_the_record_that_it_raised_for(moody: Flow, raised: str) -> None:
+def test_error_of_a_champion_is_a_letter_of_its_record(moody: Flow, raised: str) -> None:
     serve(moody, {"raises": raised})
     outcome = moody.run(moody.spec())
     assert (outcome.code, outcome.summary["scored"], letters(moody)) == (0, 9, [("t3", "score", raised)])
@@ -113,7 +113,7 @@ def test_what_a_champion_raises_is_a_letter_of_the_record_that_it_raised_for(moo
 
 
 @pytest.mark.parametrize("raised", ["TypeError", "MemoryError", "SystemExit", "Panic"])
-def test_what_a_shadow_raises_is_counted_and_the_champion_answers(moody: Flow, raised: str) -> None:
+def test_error_of_a_shadow_is_counted_and_the_champion_answers(moody: Flow, raised: str) -> None:
     moody.publish("good")
     moody.store.publish(moody.root / "payload", document_of(version="dark", parameters={"raises": raised}))
     moody.store.append_release(champion="good", shadows=["dark"], effective_from_us=1, by="tests")
@@ -196,7 +196,7 @@ def test_no_probability_outside_its_range_leaves_as_a_score(
     }
 
 
-def test_an_encoder_that_a_null_breaks_is_its_own_shadows_failure(
+def test_an_encoder_that_fails_on_a_null_is_a_failure_of_its_shadow_only(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Fitted on booleans and None it scores each record alone, and raises TypeError on a batch with a null."""
@@ -231,7 +231,7 @@ def fitted_on_booleans(folder: Path) -> None:
     skops.io.dump(make_pipeline(encoder, Ridge()).fit(rows, np.arange(12.0)), folder / "model.skops")
 
 
-def test_what_our_own_code_raises_stops_the_job(moody: Flow, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_error_of_our_own_code_stops_the_job(moody: Flow, monkeypatch: pytest.MonkeyPatch) -> None:
     moody.publish("good")
 
     def broken(*arguments: Any) -> Any:

@@ -81,7 +81,7 @@ def test_a_run_that_is_ended_while_it_imports_says_one_line(started: Started) ->
     assert "SIGTERM" in said
 
 
-def test_what_a_killed_run_left_is_removed_by_the_next(started: Started) -> None:
+def test_remains_of_a_killed_run_are_removed_by_the_next(started: Started) -> None:
     process = started.start()
     waited(started.writes, process)
     process.kill()
@@ -94,7 +94,7 @@ def test_what_a_killed_run_left_is_removed_by_the_next(started: Started) -> None
     assert started.unfinished() == []
 
 
-def test_what_a_living_run_writes_is_left_alone(started: Started) -> None:
+def test_files_of_a_live_run_are_left_alone(started: Started) -> None:
     process = started.start()
     waited(started.writes, process)
     process.send_signal(signal.SIGSTOP)  # it lives, and cannot finish meanwhile

@@ -23,7 +23,7 @@ def test_a_run_counts_from_the_start_of_its_process(flow: Flow, program: list[st
 
 
 @pytest.mark.parametrize(("most", "counted"), [("30", True), ("0.5", False)])
-def test_a_process_that_was_something_else_before_is_not_asked_for_its_age(most: str, counted: bool) -> None:
+def test_a_process_that_was_another_program_before_does_not_report_its_age(most: str, counted: bool) -> None:
     asked = f"import time, pipeline.process.process_start as p; print(time.time() - p.process_started({most}))"
     words = ["sh", "-c", 'sleep 1; exec "$@"', "sh", sys.executable, "-c", asked]
     age = float(subprocess.run(words, check=True, capture_output=True, text=True).stdout)

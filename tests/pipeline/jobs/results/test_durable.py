@@ -65,7 +65,7 @@ def test_summary_that_cannot_be_written_leaves_the_last_one(tmp_path: Path, monk
 
 
 @pytest.mark.parametrize("kind", ["link", "mode"])
-def test_summary_keeps_what_its_place_is(flow: Flow, kind: str) -> None:
+def test_summary_keeps_links_and_modes_of_files(flow: Flow, kind: str) -> None:
     flow.feed(json_lines(trips(1)))
     target = flow.root / "kept.json"
     target.write_text("{}")

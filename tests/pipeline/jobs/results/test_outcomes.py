@@ -94,7 +94,7 @@ def test_more_dead_letters_than_allowed_fail(flow: Flow, allowed: str, code: int
 
 
 @pytest.mark.parametrize("text", ["-1", "1.5", "101%", "many", "%", "nan%", ""])
-def test_a_limit_that_is_none_is_bad_usage(flow: Flow, text: str) -> None:
+def test_an_invalid_limit_is_bad_usage(flow: Flow, text: str) -> None:
     outcome = flow.run(flow.spec(), f"--max_dead_letters={text}")
     assert outcome.code == 2
     assert "--max_dead_letters" in outcome.err
@@ -135,7 +135,7 @@ def test_a_run_without_records_needs_no_types(
     assert (outcome.summary["records_read"], outcome.summary["scored"]) == (0, 0)
 
 
-def test_records_that_cannot_be_read_are_not_taken_for_none(flow: Flow) -> None:
+def test_unreadable_records_do_not_count_as_no_records(flow: Flow) -> None:
     flow.feed(b"not json\n")
     outcome = flow.run(inferred(flow, "json"))
     assert outcome.code == 1

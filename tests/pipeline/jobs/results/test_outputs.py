@@ -39,7 +39,7 @@ SUMMARY = {
 LABELS = {"uri": "labels", "format": "json", "event_id": "id", "event_time": "at", "column": "delay"}
 
 
-def test_scores_are_the_same_whether_batches_stay_in_place_or_travel(
+def test_scores_are_the_same_whether_batches_stay_in_memory_or_are_encoded(
     flow: Flow, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     flow.feed(json_lines(trips(300)))

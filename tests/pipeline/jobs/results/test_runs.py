@@ -68,7 +68,7 @@ def test_another_definition_of_a_feature_gives_other_ids(
     ],
     ids=["spelling", "a feature that is not read", "what decides no value"],
 )
-def test_what_means_the_same_gives_the_same_ids(flow: Flow, features: list[Any], sections: dict[str, Any]) -> None:
+def test_equivalent_definitions_give_the_same_ids(flow: Flow, features: list[Any], sections: dict[str, Any]) -> None:
     first, second = run(flow, "a", COUNT), run(flow, "b", *features, **sections)
     assert ids(first) == ids(second)
 
@@ -123,7 +123,7 @@ def test_no_secret_is_in_the_event(flow: Flow, monkeypatch: pytest.MonkeyPatch) 
     assert not any(part in event["evidence"] for part in (SECRET, "ann:", "sig=abc"))
 
 
-def test_what_is_built_once_and_started_twice_has_two_runs(flow: Flow) -> None:
+def test_graph_built_once_and_started_twice_has_two_runs(flow: Flow) -> None:
     """As a template is: the graph knows no run, and each start makes one that all its records share."""
     spec = flow.write_spec(flow.spec())
     prepared = prepare(parse_run_options(["--job", str(spec)], "tests"))

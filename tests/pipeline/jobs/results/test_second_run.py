@@ -127,7 +127,7 @@ def test_a_run_that_fails_replaces_nothing(flow: Flow) -> None:
 
 
 @pytest.mark.parametrize("bounded", [True, False])
-def test_of_a_stream_earlier_files_go_as_it_starts(flow: Flow, bounded: bool) -> None:
+def test_earlier_files_of_a_stream_are_deleted_when_it_starts(flow: Flow, bounded: bool) -> None:
     flow.feed(json_lines(trips(5)))
     flow.run(spec_of(flow))
     scores = flow.root / "scores"
@@ -194,7 +194,7 @@ def test_a_second_training_set_does_as_a_second_run(flow: Flow, policy: str, cod
 
 
 @pytest.mark.parametrize("days", [[1], [400, 500], [36500]])
-def test_a_release_later_than_every_event_is_said(flow: Flow, days: list[int]) -> None:
+def test_a_release_later_than_every_event_is_reported(flow: Flow, days: list[int]) -> None:
     flow.feed(json_lines(trips(5)))
     for number, day in enumerate(days, 2):
         flow.publish(f"v{number}", from_us=1_356_998_400_000_000 + day * 86_400_000_000)

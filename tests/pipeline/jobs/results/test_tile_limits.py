@@ -100,7 +100,7 @@ IN_2099, IN_2261, IN_1678 = 4_070_908_800_000_000, 9_190_000_000_000_000, -9_190
 
 
 @pytest.mark.parametrize(("keys", "far_us"), [(20_000, [IN_2099]), (2_000, [IN_2261, IN_1678]), (500, [1])])
-def test_an_event_of_a_clock_gone_wrong_changes_no_other_value(flow: Flow, keys: int, far_us: list[int]) -> None:
+def test_an_event_with_a_wrong_clock_changes_no_other_value(flow: Flow, keys: int, far_us: list[int]) -> None:
     rows, _ = features(flow, pairs(keys, far_us), BRIEF)
     second = [rows[f"e{2 * place + 1}"] for place in range(keys)]
     assert {(row["c"], row["s"]) for row in second} == {(1, 1.0)}

@@ -195,7 +195,7 @@ EXPLODING = {
 
 @pytest.mark.parametrize("text", EXPLODING.values(), ids=EXPLODING)
 @pytest.mark.parametrize("given", ["file", "setting"])
-def test_aliases_that_explode_are_refused_within_a_second(fed: Flow, text: str, given: str) -> None:
+def test_aliases_that_expand_too_far_are_refused_within_a_second(fed: Flow, text: str, given: str) -> None:
     one_line = "{" + ", ".join(text.splitlines()) + "}"
     run = (fed.spec(), "--set", f"explain={one_line}") if given == "setting" else (text,)
     begun = time.monotonic()
