@@ -10,7 +10,7 @@ import pytest
 
 
 class SmallDisk:
-    """A file system of so many bytes at `folder`; where there is none, `missing` says why."""
+    """A file system of this many bytes at `folder`; where it cannot be made, `missing` says why."""
 
     def __init__(self, folder: Path, missing: str = "") -> None:
         self.folder = folder

@@ -1,4 +1,4 @@
-"""Real servers in tests: what they need on the machine, and a skip that says so where it is not there."""
+"""Real servers in tests: the tools that they need, and a skip with the reason where one is absent."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager

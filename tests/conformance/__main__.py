@@ -50,7 +50,7 @@ Missing and others are against DirectRunner. Seconds are with start-up, of two c
 
 
 class Run(NamedTuple):
-    """A runner, what it read, and what came of it."""
+    """A runner, its input, and its results."""
 
     runner: str
     source: str

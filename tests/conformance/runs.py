@@ -64,7 +64,8 @@ def in_a_story(scenario: Scenario) -> set[Answer]:
 
 
 def _story_job(scenario: Scenario) -> Job:
-    # The range of times ends soon after the events: how far a watermark can leap decides how long a story takes.
+    # The range of times ends soon after the events: the distance that a watermark can jump decides how long a story
+    # takes.
     times = {"time_range": ["2013-01-01T00:00:00Z", "2013-01-04T00:00:00Z"]}
     spec = scenario.spec("story", str(scenario.folder / "events.avro"), {}, **times)
     one_poll = ["--set", "model.poll=10m", "--set", "windows.shards=1"]

@@ -1,4 +1,4 @@
-"""The embedded job as Dataflow would get it, and servers that stand for Google's, once for all tests."""
+"""The embedded job as Dataflow would get it, and servers that stand in for Google's, once for all tests."""
 
 from collections.abc import Iterator
 from pathlib import Path

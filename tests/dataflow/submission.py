@@ -64,7 +64,7 @@ def create_topics() -> None:
 
 
 def submit(bucket: str, recorder: DataflowRecorder, *arguments: str, spec: Any = None) -> Submission:
-    """Runs the command line that a launcher runs, and collects what it left."""
+    """Runs the command line that a launcher runs, and collects its results."""
     with FileSystems.create(f"{bucket}/flights.yaml") as stream:
         stream.write(yaml.safe_dump(spec or spec_in(bucket)).encode())
     recorder.submitted.clear()

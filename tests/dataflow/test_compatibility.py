@@ -1,4 +1,4 @@
-"""A job that runs can be updated in place to this version; what would break that is named."""
+"""A running job can be updated in place to this version; whatever would break that is named."""
 
 from dataclasses import replace
 
@@ -26,7 +26,7 @@ def today(translated: beam_runner_api_pb2.Pipeline) -> Graph:
 def test_the_released_job_can_be_updated_to_this_version(today: Graph) -> None:
     released = from_json(RELEASED.read_text(encoding="utf-8"))
     advice = f"{mapping_argument(released, today) or 'no renaming fits'}; see runners/dataflow/README.md, Updates"
-    # Labels are API: a renaming, too, has to be meant, and its mapping told to who runs the job.
+    # Labels are API: a renaming must be intended too, and its mapping be given to whoever runs the job.
     assert broken_by(released, today) == [], advice
 
 

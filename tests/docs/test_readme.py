@@ -1,4 +1,4 @@
-"""README's own job, its model and the life of that model, typed in order as they stand, on five days of its flights."""
+"""README's own job, its model and the life of that model, typed in order as written, on five days of its flights."""
 
 import shlex
 import subprocess
@@ -26,7 +26,7 @@ def _block(begins: str) -> list[str]:
 
 
 def _until_in_force() -> None:
-    """Waits until the last release has taken effect, as a person would who follows README."""
+    """Waits until the last release has taken effect, as a reader of README would."""
     [latest] = ModelStore(str(Path("data/models").absolute()), "lateness").releases()[-1:]
     while now_us() <= latest.effective_from_us:
         threading.Event().wait((latest.effective_from_us - now_us()) / 1e6 + 0.01)

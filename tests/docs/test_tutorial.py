@@ -1,4 +1,4 @@
-"""The tutorial, typed as it stands, does what it says; and what it leaves is read as the page of records says."""
+"""The tutorial, typed as written, does what it says; and its output is read as the page of records says."""
 
 import re
 import shlex

@@ -61,7 +61,7 @@ class Running(NamedTuple):
         return batch
 
     def send_copies(self, count: int) -> list[Event]:
-        """So many events like the last one that was sent, at its time and each with an id of its own."""
+        """This many events like the last one sent, at its time and each with an id of its own."""
         last = self.sent[-1]
         batch = [{**last, "id": f"{last['id']}-{number}"} for number in range(count)]
         service.produce(self.broker, batch)
@@ -82,7 +82,7 @@ class Running(NamedTuple):
             raise AssertionError(f"{failure}\n{self._situation()}") from None
 
     def _situation(self) -> str:
-        """What helps to tell a job that is slow from one that stands still."""
+        """Information that helps to distinguish a slow job from one without progress."""
         load, states = os.getloadavg()[0], sorted(self.cluster.job_states().values())
         return f"{len(self.sent)} events sent, {len(self.scores())} scores, jobs {states}, load of the machine {load}"
 
@@ -120,7 +120,7 @@ class Running(NamedTuple):
 
     @property
     def restores(self) -> int:
-        """How often Flink has taken the job back to a checkpoint."""
+        """How often Flink has restored the job from a checkpoint."""
         return int(self.cluster.rest(f"/jobs/{self.job_id}/checkpoints")["counts"]["restored"])
 
     @property

@@ -28,7 +28,7 @@ pytestmark = needs("java", "mvn", "go")
 
 
 HOUR_US = 3_600_000_000
-RECEIPTS = "receipts"  # the client that the broker is told to take less from
+RECEIPTS = "receipts"  # the client for which the broker gets a quota
 POISON = [b"{broken", b"\xff\xfe\x00", b'{"id": 7}', b"[]", b'{"id": "x", "departed_at": "yesterday"}']
 
 
@@ -173,8 +173,8 @@ def test_slow_sink_slows_the_reader_down_and_nothing_is_lost_or_repeated(live: R
     written_before, many = len(live.scores()), 100_000
 
     def held_back() -> bool:
-        # The broker takes some 10,000 at once. The rest takes longer than the ten seconds which a metric may be old.
-        # What a bundle read is counted with its end.
+        # The broker accepts about 10,000 at once. The rest takes longer than the ten seconds of a metric's greatest
+        # age. What a bundle read is counted with its end.
         return receipts() >= receipts_before + 15_000 and read() > read_before
 
     live.broker.slow_down(RECEIPTS, 30_000)

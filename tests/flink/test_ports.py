@@ -1,4 +1,4 @@
-"""Every port that the product opens is on loopback, or on the address that it was told."""
+"""Every port that the product opens is on loopback, or on the given address."""
 
 import os
 import subprocess

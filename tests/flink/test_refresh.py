@@ -1,4 +1,4 @@
-"""Models that change under a stream of the moment: shadow, canary, champion, one that is refused, and back.
+"""Models that change during a live stream: shadow, canary, champion, one that is refused, and back.
 
 Everything is decided with `halflife models` while events flow; the receipts are then compared with who should have
 answered each event, computed from the releases by the reference of the tests.
@@ -48,7 +48,7 @@ class Story(NamedTuple):
 
 
 def of_the_moment(flights: Iterable[Event]) -> Iterator[Event]:
-    """The flights as if each departed when it is asked for."""
+    """The flights as if each departed when it is read."""
     for flight in flights:
         yield flight | {"departed_at": datetime.now(UTC)}
 
@@ -138,7 +138,7 @@ def test_events_during_the_load_of_a_version_were_answered_by_the_one_before(sto
 
 
 def test_every_worker_cut_over_at_the_released_times(story: Story) -> None:
-    """The releases of each worker's receipts, in the order of event time, only ever go on."""
+    """The releases of each worker's receipts never go back in the order of event time."""
     landing, order = while_landing(story), serving_order(story)
     by_worker: dict[str, list[Row]] = {}
     for receipt in story.receipts:

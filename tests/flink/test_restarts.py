@@ -1,4 +1,4 @@
-"""The job goes on from a savepoint or a checkpoint: with another parallelism, another feature, another job manager.
+"""The job continues from a savepoint or a checkpoint: with another parallelism, another feature, another job manager.
 
 One stream of events through four submissions, in the order of this file; the oracle is that of `test_failures.py`.
 """
@@ -23,7 +23,7 @@ HOUR_US = 3_600_000_000
 pytestmark = needs("java", "mvn", "go")
 
 
-# In the place of one that no model reads: another aggregate of a column and key that the state knows.
+# Replaces one that no model reads: another aggregate of a column and key that the state knows.
 CHANGE = "features[6]={name: origin_delay_max_1h, key: origin, column: dep_delay, aggregate: max, size: 1h, every: 5m}"
 READ = ["dep_delay", "origin_delay_max_1h"]
 

@@ -1,4 +1,4 @@
-"""The Python workers of a task manager: what one is told, and that the pool beside it never stays away."""
+"""The Python workers of a task manager: their options, and that the pool beside it is always restarted."""
 
 import json
 import os

@@ -15,7 +15,7 @@ from examples.flights.service import Event
 def late_departures(flights: Sequence[Event], columns: Sequence[str], folder: Path) -> pd.DataFrame:
     """Fits a pipeline on numbers of flights, into `model.skops` of a new folder; returns what it was fitted on.
 
-    A column that flights do not have is taken from their delays: enough for a model whose answers are told apart.
+    A column that flights do not have is computed from their delays: enough for a model with distinguishable answers.
     """
     frame = pd.DataFrame([[float(one[name if name in one else "dep_delay"]) for name in columns] for one in flights])
     frame.columns = pd.Index(columns)

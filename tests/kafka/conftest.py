@@ -48,7 +48,7 @@ def registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RegistryServe
 
 @pytest.fixture
 def broker(ready_broker: KafkaBroker) -> KafkaBroker:
-    """The broker, running, whatever the test before did to it."""
+    """The broker, restarted if the test before stopped it."""
     if ready_broker.process is None:
         ready_broker.start()
     return ready_broker

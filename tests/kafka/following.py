@@ -21,7 +21,7 @@ from transforms.decoding.decode import decode_raw
 
 
 class _TellFn(beam.DoFn):
-    """Every event as a letter of stage `event`, so that one sink takes all that came."""
+    """Every event as a letter of stage `event`, so that one sink writes everything."""
 
     def __init__(self, spec: EventsSpec) -> None:
         self._spec = spec

@@ -24,7 +24,7 @@ Secured = Callable[[str, str], KafkaAddress]
 
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    """For tests in which nobody will answer: that is found out sooner."""
+    """For tests in which nothing will answer: shorter timeouts."""
     monkeypatch.setattr(kafka_readers, "_ANSWER_SECONDS", 3.0)
 
 
@@ -139,7 +139,7 @@ def test_broker_that_dies_is_waited_for_and_its_partitions_are_not_idle(
         records = read_until(reader, {0: 2}).records
         topics.broker.kill()
         refused = 0
-        while refused < 15:  # longer than idle_after, in polls that found nobody
+        while refused < 15:  # longer than idle_after, in polls without an answer
             assert reader.poll(100, 0.1).records == []
             refused += "Connection refused" in caplog.text
         assert reader.idle() == set()

@@ -1,4 +1,5 @@
-"""Batches that were damaged on the broker's disk: their records are named as lost, and reading goes on behind them."""
+"""Batches that were damaged on the broker's disk: their records are reported as lost, and reading continues after
+them."""
 
 import logging
 import struct

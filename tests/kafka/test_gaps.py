@@ -37,7 +37,7 @@ def cut(topics: Topics, partitions: int, kept: Mapping[int, int]) -> str:
 
 
 def spec(flow: Flow, topics: Topics, topic: str, committed: Mapping[int, int], query: str) -> dict[str, object]:
-    """A job that goes on where a group's offsets were committed."""
+    """A job that continues at a group's committed offsets."""
     group = uuid.uuid4().hex
     whole = f"?start=committed&group={group}&until=latest{query}"
     commit(topics.address(topic, whole), committed)

@@ -31,7 +31,7 @@ PASSES = 60
 
 
 class Pass(NamedTuple):
-    """What one bundle left: its output, the rest for the next one, the delay asked for, and how to finalize it."""
+    """The results of one bundle: its output, the rest for the next one, the requested delay, and how to finalize it."""
 
     blocks: list[Any]
     rest: TopicStretch
@@ -40,7 +40,7 @@ class Pass(NamedTuple):
 
 
 class Job:
-    """Passes over a topic; each goes on where the one before ended, as after a checkpoint."""
+    """Passes over a topic; each continues where the one before ended, as after a checkpoint."""
 
     def __init__(self, address: KafkaAddress, spec: EventsSpec = SPEC) -> None:
         self._address, self._reading = address, _FollowFn(spec)
@@ -108,7 +108,7 @@ def test_partition_that_is_idle_does_not_hold_the_watermark(topics: Topics, topi
     written = itertools.count(61)
 
     def reached() -> bool:
-        topics.write(topic, [event(0, next(written))])  # one partition goes on, the other was never written to
+        topics.write(topic, [event(0, next(written))])  # one partition gets more, the other was never written to
         return job.watermark_us is not None and job.watermark_us >= START_US + 60 * MINUTE - BOUND_US
 
     job.run_until(reached)

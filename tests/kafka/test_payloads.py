@@ -73,7 +73,7 @@ def topic(topics: Topics) -> str:
 
 @pytest.fixture
 def framed(topics: Topics, topic: str, registry: RegistryServer) -> Callable[[list[bytes], str], Found]:
-    """Writes values, and gives what a job with the registry makes of them."""
+    """Writes values, and returns what a job with the registry decodes them to."""
 
     def made(values: list[bytes], format_name: str = "avro") -> Found:
         topics.write(topic, values)

@@ -47,7 +47,8 @@ class Topics:
         return topic
 
     def widen(self, topic: str, partitions: int) -> None:
-        """Adds partitions until there are so many, and the broker says so: its controller knows of them first."""
+        """Adds partitions up to this number, and waits until the broker reports them: its controller knows them
+        first."""
         self._admin.create_partitions([NewPartitions(topic, partitions)])[topic].result(30)
         until = time.monotonic() + 30
         while len(self._admin.list_topics(topic, 30).topics[topic].partitions) != partitions:

@@ -1,4 +1,4 @@
-"""Bundles that raise something else than a refusal on their way through admission, each in a way of its own."""
+"""Bundles that raise something other than a refusal during admission, each in a different way."""
 
 import base64
 import json

@@ -1,4 +1,4 @@
-"""Background threads: work that hangs keeps a thread of its own, and nobody else's turn."""
+"""Background threads: work that hangs keeps a thread of its own, and delays no other work."""
 
 import threading
 import time

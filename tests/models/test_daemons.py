@@ -13,7 +13,7 @@ def _nothing() -> None:
 
 
 def _faults(depth: int) -> int:
-    """How often this thread had to ask for a page during the calls of a loop that stands so deep."""
+    """How often this thread had to map a page during the calls of a loop at this depth."""
     if depth:
         return _faults(depth - 1)
     before = resource.getrusage(resource.RUSAGE_THREAD).ru_minflt

@@ -1,4 +1,4 @@
-"""What a job imports has bytecode, also where processes are told to write none."""
+"""The modules that a job imports have bytecode, also where processes are told to write none."""
 
 import os
 import subprocess

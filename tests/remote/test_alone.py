@@ -1,4 +1,4 @@
-"""Remote kinds: the answer for a record is the server's for that record alone, whatever stands beside it."""
+"""Remote kinds: the answer for a record is the server's for that record alone, whatever its neighbours."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""What other programs left in a bucket, under keys that no store can have: reported, and in nobody's way."""
+"""Objects of other programs in a bucket, under keys that no store can have, are reported and block nothing."""
 
 import json
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""A second run into sinks that are buckets of a real S3 server: what is found there is said, refused or replaced."""
+"""A second run into sinks in buckets of a real S3 server: earlier files are reported, refused or replaced."""
 
 from pathlib import Path
 from typing import Any

@@ -1,4 +1,5 @@
-"""`halflife models withdraw`, on a local folder and a real S3 server: what no release names is taken back for good."""
+"""`halflife models withdraw`, on a local folder and a real S3 server: a version that no release names is withdrawn for
+good."""
 
 from collections.abc import Callable
 from pathlib import Path

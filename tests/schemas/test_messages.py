@@ -1,4 +1,4 @@
-"""The words of messages: "allowed:" stands only before a list of values or a range, and no message is a class's name.
+"""The words of messages: "allowed:" is only used before a list of values or a range, and no message is a class's name.
 
 The messages are those in the source, read from its syntax trees. A value joined of a list counts as a list, a place
 in a text that a value fills as a number.
@@ -40,7 +40,7 @@ def text_of(node: ast.AST) -> str:
 
 
 def filled(part: ast.expr) -> str:
-    """What stands in a text in place of a value."""
+    """The placeholder of a value in a text."""
     if not isinstance(part, ast.FormattedValue):
         return text_of(part)
     code = ast.unparse(part.value)

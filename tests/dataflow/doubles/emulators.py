@@ -1,4 +1,4 @@
-"""Servers that stand for Google's on loopback. Each says what it is; none needs a network or an account."""
+"""Servers on loopback that stand in for Google's. Each says what it is; none needs a network or an account."""
 
 import hashlib
 import json

@@ -47,8 +47,8 @@ class Account(NamedTuple):
 def account_of(left: Left, seen: Seen, kills: Counter[Kind]) -> Account:
     """Adds up what was found.
 
-    An answer differs when it is of one side only: a receipt that no undisturbed run writes, or one that is missing; or
-    when a score says something else than its receipt's answer.
+    An answer differs when only one side has it: a receipt that no undisturbed run writes, or a missing one; or when a
+    score differs from its receipt's answer.
     """
     wanted = set(left.events)
     scored = {score["event_id"] for score in left.scores}

@@ -17,7 +17,7 @@ class Kind(StrEnum):
     STORE = "store"
 
 
-# How often each is among twenty failures. The job manager is rare because nobody but an operator gets the job back.
+# How often each is among twenty failures. The job manager is rare because only an operator can restore the job.
 DECK: Mapping[Kind, int] = {
     Kind.WORKER: 5,
     Kind.TASK_MANAGER: 5,
@@ -26,7 +26,7 @@ DECK: Mapping[Kind, int] = {
     Kind.STORE: 2,
     Kind.JOB_MANAGER: 1,
 }
-# How long those stay away that nobody starts again at once, at most; the others have their keepers.
+# The longest down time of servers that are not restarted at once; the others have their keepers.
 AWAY_SECONDS: Mapping[Kind, float] = {Kind.BROKER: 10.0, Kind.STORE: 40.0}
 
 

@@ -12,7 +12,7 @@ _EVERY_SECONDS = 1.0
 
 
 class Seen(NamedTuple):
-    """When a job was taken back to a checkpoint (microseconds since the epoch), and the size of each checkpoint."""
+    """When a job was restored from a checkpoint (microseconds since the epoch), and the size of each checkpoint."""
 
     restored_us: set[int]
     sizes: list[int]

@@ -1,4 +1,4 @@
-"""A local disk without room is an outage: admission and loads go on when there is room again."""
+"""A local disk without room is an outage: admission and loads continue when there is room again."""
 
 import errno
 import tempfile
@@ -23,7 +23,7 @@ pytestmark = pytest.mark.usefixtures("gated")
 
 @pytest.fixture
 def disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[SmallDisk]:
-    """A disk of 1 MiB that takes the temporary folders of this process."""
+    """A disk of 1 MiB for the temporary folders of this process."""
     with small_disk(tmp_path / "small", 1) as mounted:
         monkeypatch.setattr(tempfile, "tempdir", str(mounted.folder))
         monkeypatch.setattr(scratch, "_ROOT", scratch._Root())

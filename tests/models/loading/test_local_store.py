@@ -1,4 +1,4 @@
-"""What may lie in a folder beside or in place of a bundle's files: one bundle's oddity is never the store's outage."""
+"""Objects beside or in place of a bundle's files: a fault of one bundle is never an outage of the store."""
 
 import os
 from collections.abc import Callable

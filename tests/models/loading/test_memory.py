@@ -44,7 +44,7 @@ def resident_bytes() -> int:
 
 
 def sizes_over_fifty_models(folder: Path) -> list[int]:
-    """Resident bytes after each of the models was loaded and the one before it was let go."""
+    """Resident bytes after each of the models was loaded and the one before it was released."""
     store, cache = ModelStore(str(folder / "store"), MODEL), ModelCache()
     train(folder / "payload")
     serving = Serving(ModelSource(store.url, MODEL, False, waits=False, horizon_us=SECOND), cache)
@@ -66,14 +66,14 @@ def sizes_over_fifty_models(folder: Path) -> list[int]:
 
 @pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="resident memory is read from /proc")
 def test_fifty_models_one_after_another_leave_memory_flat(root: Path, tmp_path: Path) -> None:
-    # In a process of its own: what other tests left behind moves the size of this one.
+    # In a process of its own: leftovers of other tests change the size of this one.
     command = [sys.executable, "-m", "tests.models.loading.test_memory", str(tmp_path)]
     done = subprocess.run(command, cwd=root, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     sizes = json.loads(done.stdout)
     assert len(sizes) == VERSIONS
     grown = np.diff(sizes[WARM_UP:])
-    # Without the largest step: a thread that makes itself an arena takes room once, and more than a model.
+    # Without the largest step: a thread that creates an arena takes memory once, and more than a model.
     assert grown.sum() - grown.max() < 10 * MODEL_BYTES  # kept, the forty would take four times that
 
 

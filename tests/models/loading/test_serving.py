@@ -101,7 +101,7 @@ def test_before_the_first_event_the_model_of_the_present_is_loaded(tmp_path: Pat
     job.loaded("v2")
     assert job.told("loaded") == [("v2", 2)]
     assert GatedScorer.loads["v1"] == 0
-    # What it has does not answer in the place of what was in force, as no event waits longer for the process itself.
+    # Its loaded model does not answer instead of the one in force, since no event waits longer for the process itself.
     assert job.answers(timeline, 1) == [1]
 
 

@@ -1,4 +1,4 @@
-"""Two jobs in one process share its cache: neither drops the other's models, and what both let go is freed."""
+"""Two jobs in one process share its cache: neither drops the other's models, and models that both release are freed."""
 
 from pathlib import Path
 

@@ -135,7 +135,7 @@ def test_what_does_not_fit_is_refused(tmp_path: Path, objective: str, changes: d
 
 
 def of_categories(folder: Path, columns: dict[str, Any], **options: Any) -> tuple[Any, Any]:
-    """A booster trained on these columns, which depends on the place of each row's categories; and its answers."""
+    """A booster trained on these columns, which depends on the index of each row's categories; and its answers."""
     import lightgbm
 
     rows = pd.DataFrame(columns)

@@ -1,4 +1,5 @@
-"""A null text is to an estimator what it was when it was fitted: None or NaN, two categories to scikit-learn."""
+"""A null text is represented as when the estimator was fitted: None or NaN, which are two categories to
+scikit-learn."""
 
 from pathlib import Path
 from typing import Any

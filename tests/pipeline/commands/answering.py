@@ -1,4 +1,4 @@
-"""A server on loopback that answers as it is told, well or badly: what speaks at an address may be anything."""
+"""A server on loopback that answers as a test wants, well or badly: any program may listen at an address."""
 
 import contextlib
 import json

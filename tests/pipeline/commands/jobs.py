@@ -66,7 +66,7 @@ class Patient(NamedTuple):
 
 
 class Examined(NamedTuple):
-    """What the doctor said: the exit code and output, and the last finding of each check."""
+    """The doctor's report: the exit code and output, and the last finding of each check."""
 
     ran: Ran
     checks: Mapping[str, Any]

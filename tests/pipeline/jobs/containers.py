@@ -34,7 +34,7 @@ def event_schema(more: Any, name: str = "more") -> str:
 
 
 def by_hand(schema: str, *blocks: tuple[int, bytes], codec: str = "null") -> bytes:
-    """A container file with the schema as it stands, and blocks of so many records each, compressed already."""
+    """A container file with the schema as given, and blocks of this many records each, already compressed."""
     pairs = {b"avro.schema": schema.encode(), b"avro.codec": codec.encode()}
     head = b"".join(text(key) + text(value) for key, value in pairs.items())
     parts = [b"Obj\x01", zigzag_varint(len(pairs)), head, b"\0", SYNC]
@@ -44,7 +44,7 @@ def by_hand(schema: str, *blocks: tuple[int, bytes], codec: str = "null") -> byt
 
 
 def deflated(data: bytes, zeros: int = 0) -> bytes:
-    """The data and so many MiB of zeros behind it in Avro's deflate, which has no header."""
+    """The data followed by this many MiB of zeros in Avro's deflate, which has no header."""
     packer = zlib.compressobj(1, zlib.DEFLATED, -15)
     pieces = [packer.compress(data), *(packer.compress(bytes(2**20)) for _ in range(zeros))]
     return b"".join(pieces) + packer.flush()

@@ -79,7 +79,7 @@ def read_avro(folder: Path) -> list[dict[str, Any]]:
 
 @dataclass
 class Outcome:
-    """What a run left: its exit code, what it said, and its summary (empty where it wrote none)."""
+    """The results of a run: its exit code, its output, and its summary (empty where it wrote none)."""
 
     code: int
     out: str

@@ -1,4 +1,4 @@
-"""Real flights, a store of linear models and a job over them: what the tests of the whole job stand on."""
+"""Real flights, a store of linear models and a job over them: the basis of the tests of the whole job."""
 
 import math
 import time
@@ -31,7 +31,7 @@ INTERCEPT = -0.5
 
 
 def windowed() -> list[dict[str, Any]]:
-    """All ten aggregates for each of the three keys, as they stand in a job spec."""
+    """All ten aggregates for each of the three keys, in the form of a job spec."""
     features = []
     for key, (size, every, odd_size, odd_every) in WINDOWS.items():
         for place, aggregate in enumerate(AGGREGATES):

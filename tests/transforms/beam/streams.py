@@ -27,7 +27,7 @@ Check = Callable[[Iterable[pa.RecordBatch]], None]
 
 
 class OneTick(PTransformOverride):
-    """The store is polled once: the runner of stories plays no splittable DoFn, and its clock stands still."""
+    """The store is polled once: the runner of stories supports no splittable DoFn, and its clock does not advance."""
 
     def matches(self, applied: Any) -> bool:
         return isinstance(applied.transform, PeriodicImpulse)

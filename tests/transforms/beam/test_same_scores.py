@@ -83,7 +83,8 @@ def test_json_lines_give_the_same_scores_as_avro(case: Case, tmp_path: Path) -> 
 
 
 def in_a_stream(spec: dict[str, Any]) -> None:
-    # The range of times ends soon after the flights: how far a watermark can leap decides how long a story takes.
+    # The range of times ends soon after the flights: the distance that a watermark can jump decides how long a story
+    # takes.
     spec["events"]["time_range"] = ["2013-01-01T00:00:00Z", "2013-01-10T00:00:00Z"]
     spec["windows"] = {"shards": 1}
     spec["model"]["poll"] = "10m"  # half of it is the patience with admission, and there is only one poll

@@ -1,4 +1,4 @@
-"""From a raw stretch of input to events: the same of each format, and a dead letter for whatever is none."""
+"""From a raw stretch of input to events: the same for each format, and a dead letter for everything else."""
 
 import io
 import json

@@ -1,4 +1,4 @@
-"""Profiles come from outside: whatever is wrong with one is named, and nothing else is raised."""
+"""Profiles are untrusted: whatever is wrong with one is named, and nothing else is raised."""
 
 import json
 from collections.abc import Callable

@@ -128,7 +128,7 @@ def _compared(trial: _Trial, types: Mapping[str, pa.DataType], orders: int) -> I
 
 
 def _batches(records: Sequence[Record], orders: int) -> Iterator[tuple[str, list[int]]]:
-    """Batches by the places of their records: of 1, of 2, all, shuffled, without nulls, with nulls only."""
+    """Batches by the indexes of their records: of 1, of 2, all, shuffled, without nulls, with nulls only."""
     count = len(records)
     yield from (("a batch of 1", [place]) for place in range(count))
     yield from (

@@ -1,4 +1,5 @@
-"""`halflife doctor`: what is wrong with a job is said before it runs, one line a check, and nothing is left behind."""
+"""`halflife doctor`: errors of a job are reported before it runs, one line for each check, and nothing is left
+behind."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""`halflife doctor --runner flink`: the cluster is asked and not believed, and what does not fit is said."""
+"""`halflife doctor --runner flink`: the cluster is queried but not trusted, and whatever does not fit is reported."""
 
 import zipfile
 from collections.abc import Iterator, Mapping

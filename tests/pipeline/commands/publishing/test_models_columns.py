@@ -1,4 +1,5 @@
-"""Of a model with several outputs one is chosen where it is published; without a choice it is refused in words."""
+"""For a model with several outputs one is chosen when it is published; without a choice it is refused with a
+message."""
 
 import json
 import pickle

@@ -1,4 +1,4 @@
-"""What a library says of a failure is told in one line, all of it: the reason often stands in the second."""
+"""A library's message for a failure is shown completely, on one line: the reason is often in its second line."""
 
 from pathlib import Path
 

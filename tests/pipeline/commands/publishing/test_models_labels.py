@@ -1,4 +1,5 @@
-"""`halflife models publish` of models whose classes have labels: which is positive is said, and no label is lost."""
+"""`halflife models publish` of models whose classes have labels: the positive one must be named, and no label is
+lost."""
 
 import json
 import warnings

@@ -37,7 +37,7 @@ def golden_lines(folder: Path, rows: Sequence[Sequence[Any]]) -> Path:
 
 
 def skops_by(path: Path, version: str, name: str = "LogisticRegression") -> Any:
-    """A model whose file says that another scikit-learn wrote it; its answers are those it gives here."""
+    """A model whose file names another scikit-learn as its writer; its answers are those of the version here."""
     import skops.io
     from sklearn import linear_model
 

@@ -36,7 +36,7 @@ def put_labelled(models: Models, folder: Path, version: str, labels: list[Any], 
 
 
 def begin(models: Models, champion: str, *words: str) -> None:
-    """Release from a time that has begun, which is said."""
+    """Release from a time in the past, with a note."""
     ran = models("release", "--champion", champion, *words, *PAST)
     assert ran.code == 0, ran
 

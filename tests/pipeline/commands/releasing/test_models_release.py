@@ -1,4 +1,4 @@
-"""`halflife models release`: what may be released, from when on, and what is said of it."""
+"""`halflife models release`: what may be released, from when on, and the output."""
 
 import json
 from pathlib import Path

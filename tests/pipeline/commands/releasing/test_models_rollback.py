@@ -1,4 +1,4 @@
-"""`halflife models rollback`: what it goes back to, what it passes over, and what it keeps from coming back."""
+"""`halflife models rollback`: what it goes back to, what it skips, and what it neutralises."""
 
 from pathlib import Path
 from typing import Any

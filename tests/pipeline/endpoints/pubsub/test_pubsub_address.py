@@ -1,4 +1,4 @@
-"""What a Pub/Sub URI may say; everything else is refused with its place, its value and what is allowed."""
+"""Valid Pub/Sub URIs; all others are refused with the spec path, the value and what is allowed."""
 
 from pathlib import Path
 

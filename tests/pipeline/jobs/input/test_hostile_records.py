@@ -1,4 +1,4 @@
-"""A record made to end or hang the process is one letter; what stands beside it is scored, and in time."""
+"""A record made to end or hang the process is one letter; its neighbours are scored, and in time."""
 
 from pathlib import Path
 from typing import Any

@@ -1,4 +1,4 @@
-"""Ids, subjects, keys and features of every type are the values that stand in the record, or its letter."""
+"""Ids, subjects, keys and features of every type are the values in the record, or the record is a letter."""
 
 import uuid
 from decimal import Decimal

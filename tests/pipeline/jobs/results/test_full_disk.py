@@ -1,4 +1,4 @@
-"""A disk that is full, under a job's answers: the run fails with the file's name, and takes up no room for nothing."""
+"""A full disk under a job's sinks: the run fails with the file's name, and leaves no useless file."""
 
 import re
 from collections.abc import Iterator

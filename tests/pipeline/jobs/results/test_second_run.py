@@ -1,4 +1,4 @@
-"""A second run into the same sinks: what is found there is said, refused or replaced as `--sinks` says."""
+"""A second run into the same sinks: earlier files are reported, refused or replaced according to `--sinks`."""
 
 import shutil
 from pathlib import Path
