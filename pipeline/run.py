@@ -159,7 +159,17 @@ def _check_model(prepared: Prepared) -> None:
     """A bounded run needs an existing model; a stream waits for one, with a note."""
     spec = prepared.job.model
     store = ModelStore(spec.store, spec.name)
-    if store.releases() or store.scan_releases().broken:
+    if prepared.source.bounded:  # a stream may wait until somebody mends the store
+        store.check_releases()
+    scan = store.scan_releases()
+    if scan.odd:
+        key, problem = next(iter(scan.odd.items()))
+        one = len(scan.odd) == 1
+        things = "1 thing that is none is" if one else f"{len(scan.odd)} things that are none are"
+        where = f"among the releases of {spec.name} in {store.url}"
+        note(f"{where} {things} passed over{':' if one else ', such as'} {key}: {problem}; "
+             "next: halflife models timeline")  # fmt: skip
+    if scan.releases or scan.broken:
         return
     known = store.models()
     if prepared.source.bounded and not known:

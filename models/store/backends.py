@@ -92,13 +92,9 @@ class Backend:
         if store is None:
             return Listing([], {})
         with self._errors(f"list {prefix}/"):
-            if self.root is not None:
-                listed, odd = list_files(self.root, prefix)
-            else:
-                listed, odd = self._list(store, prefix, after)
+            found = list_files(self.root, prefix) if self.root is not None else self._list(store, prefix, after)
         # Passed to the store to save listing; not all servers of the protocol respect it.
-        files = [(key, size) for key, size in listed if after is None or key > after]
-        return Listing(files, {key: problem for key, problem in odd.items() if after is None or key > after})
+        return found if after is None else found.beyond(after)
 
     def folders(self, prefix: str = "") -> tuple[str, ...]:
         """The names of the folders directly in the folder `prefix` that hold objects, sorted."""

@@ -26,10 +26,22 @@ class Odd(NamedTuple):
 
 
 class Listing(NamedTuple):
-    """`files`: (key, bytes), sorted; `odd`: what is wrong with each object that is no file of a store, by its key."""
+    """`files`: (key, bytes), sorted; `odd`: what is wrong with each object that is no file of a store, by its key;
+    `folders`: keys of the folders of a local store, which may be empty; buckets have none."""
 
     files: list[tuple[str, int]]
     odd: dict[str, Odd]
+    folders: tuple[str, ...] = ()
+
+    def beyond(self, after: str) -> "Listing":
+        """What has a key greater than this one."""
+        files = [(key, size) for key, size in self.files if key > after]
+        odd = {key: problem for key, problem in self.odd.items() if key > after}
+        return Listing(files, odd, tuple(key for key in self.folders if key > after))
+
+
+A_FOLDER = Odd("a folder", _FILE)
+"""What is wrong with a folder where a file belongs."""
 
 
 def list_files(root: Path, prefix: str) -> Listing:
@@ -55,7 +67,7 @@ def list_files(root: Path, prefix: str) -> Listing:
             continue  # deleted meanwhile
         except OSError as error:
             walk.odd[below.key] = Odd(_problem(error), _FILE)
-    return Listing(sorted(walk.files), walk.odd)
+    return Listing(sorted(walk.files), walk.odd, tuple(sorted(walk.folders)))
 
 
 def folders_in(folder: Path) -> tuple[str, ...]:
@@ -110,6 +122,7 @@ class _Walk:
     def __init__(self) -> None:
         self.files: list[tuple[str, int]] = []
         self.odd: dict[str, Odd] = {}
+        self.folders: list[str] = []
         self.waiting: list[_Folder] = []
         self._linked: set[tuple[int, int]] = set()
 
@@ -138,6 +151,7 @@ class _Walk:
         elif not stat.S_ISDIR(found.st_mode):
             self.odd[key] = Odd(_KINDS.get(stat.S_IFMT(found.st_mode), "no file"), _FILE)
         elif self._is_open(entry, (found.st_dev, found.st_ino), above):
+            self.folders.append(key)
             self.waiting.append(_Folder(Path(entry.path), key, above))
         else:
             self.odd[key] = Odd("a link to a folder that is listed already", _FILE)

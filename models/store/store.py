@@ -2,9 +2,8 @@
 
 import hashlib
 import json
-import re
 import secrets
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -28,13 +27,11 @@ from models.store.access_log import AccessLog, AccessScan, Detail, entry_of
 from models.store.backends import Backend, ObjectTooLarge
 from models.store.local_files import Odd
 from models.store.release_log import ReleaseLog, ReleaseScan, checked_document
+from models.store.version_names import checked_name, versions_in
 from models.store.withdrawals import Withdrawal, Withdrawals
 from schemas import times
-from schemas.expectations import wants
 
 __all__ = ["BundleWithdrawn", "ModelStore", "ReleaseScan", "UnknownVersion", "VersionExists"]
-
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
 
 
 class VersionExists(StoreError):
@@ -61,7 +58,7 @@ class ModelStore:
     """
 
     def __init__(self, url: str, model: str) -> None:
-        self.model = _name(model, "model")
+        self.model = checked_name(model, "model")
         self._backend = Backend(url)
         self._releases = ReleaseLog(self._backend, model)
         self._accesses = AccessLog(self._backend, model)
@@ -104,14 +101,11 @@ class ModelStore:
     def scan_versions(self) -> tuple[list[str], Mapping[str, Odd]]:
         """As `versions`, and the objects among them that are no files of a bundle, by key."""
         prefix = f"{self.model}/versions"
-        listing = self._backend.scan(prefix)
-        keys = (key.removeprefix(f"{prefix}/").split("/") for key, _ in listing.files)
-        named = (parts[0] for parts in keys if parts[1:] == [MANIFEST] and _NAME.fullmatch(parts[0]))
-        return sorted(named), listing.odd
+        return versions_in(self._backend.scan(prefix), prefix)
 
     def has_version(self, version: str) -> bool:
         """Whether a version is published; one look, no reads."""
-        return self._backend.size(self._key(_name(version, "version"), MANIFEST)) is not None
+        return self._backend.size(self._key(checked_name(version, "version"), MANIFEST)) is not None
 
     def read_manifest(self, version: str) -> Manifest:
         """The manifest of a version.
@@ -121,7 +115,7 @@ class ModelStore:
             BundleTooLarge, InvalidManifest, PathOutside: it is no valid manifest of this version.
             StoreUnavailable: the store did not answer.
         """
-        key = self._key(_name(version, "version"), MANIFEST)
+        key = self._key(checked_name(version, "version"), MANIFEST)
         try:
             raw = self._backend.read(key, MAX_MANIFEST_BYTES)
         except ObjectTooLarge as error:
@@ -217,7 +211,7 @@ class ModelStore:
             NothingToWithdraw: there is nothing of this name.
         """
         at_us = times.now_us() if now_us is None else now_us
-        said = Withdrawal(_name(version, "version"), None, by, at_us, reason)
+        said = Withdrawal(checked_name(version, "version"), None, by, at_us, reason)
 
         def log(found: Withdrawal) -> str:
             return self.record_access("withdraw", by, now_us=at_us, version=version, digest=found.digest, reason=reason)
@@ -228,9 +222,13 @@ class ModelStore:
         """Who withdrew a version, when and why; None if nobody did."""
         return self._withdrawals.find(version)
 
-    def withdrawals(self) -> dict[str, Withdrawal]:
-        """Every withdrawn version, by name."""
-        return self._withdrawals.all()
+    def binding_withdrawal(self, version: str, history: Callable[[], Sequence[Release]]) -> Withdrawal | None:
+        """The withdrawal that forbids to release a version, as `Withdrawals.binding`."""
+        return self._withdrawals.binding(version, history)
+
+    def scan_withdrawals(self) -> tuple[dict[str, Withdrawal], dict[str, Odd]]:
+        """Every withdrawal by its version, and what is wrong with each other thing among them, by key."""
+        return self._withdrawals.scan()
 
     def draft_release(
         self,
@@ -270,7 +268,9 @@ class ModelStore:
         )
         checked_document(draft)
         for version in draft.versions:
-            self._refuse_withdrawn(version, UnknownVersion, "a published version")
+            withdrawal = self.binding_withdrawal(checked_name(version, "version"), self.releases)
+            if withdrawal is not None:
+                raise UnknownVersion(f"{self._where(version)} {withdrawal}; expected: a published version")
             if not self.has_version(version):
                 raise UnknownVersion(f"{self._where(version)} does not exist; expected: a published version")
         return draft
@@ -294,6 +294,10 @@ class ModelStore:
     def releases(self, after: int = 0) -> list[Release]:
         """The valid releases with a sequence greater than `after`, in order; costs what is new."""
         return list(self.scan_releases(after).releases)
+
+    def check_releases(self) -> None:
+        """Raises `StoreError` where something else stands in place of the folder of releases."""
+        self._releases.check_folder()
 
     def scan_releases(self, after: int = 0, passed_over: Collection[int] = ()) -> ReleaseScan:
         """As `releases`, and what is wrong with each unreadable one, so that it can be audited and skipped.
@@ -325,7 +329,7 @@ class ModelStore:
         return manifest
 
     def _upload_all(self, folder: Path, manifest: Manifest, paths: Iterable[str]) -> Manifest:
-        self._refuse_withdrawn(manifest.version, VersionExists, "a version name that was never used")
+        self._refuse_withdrawn(manifest.version)
         if self.has_version(manifest.version):
             raise VersionExists(f"{self._where(manifest.version)} is already published; choose another version name")
         named = list(paths)
@@ -337,13 +341,13 @@ class ModelStore:
             raise VersionExists(f"{self._where(manifest.version)} was published meanwhile; choose another version name")
         if self.withdrawal(manifest.version) is not None:  # withdrawn during the upload: the version must not come back
             self._withdrawals.clear(manifest.version)
-        self._refuse_withdrawn(manifest.version, VersionExists, "a version name that was never used")
+        self._refuse_withdrawn(manifest.version)
         return manifest
 
-    def _refuse_withdrawn(self, version: str, refusal: type[StoreError], allowed: str) -> None:
-        withdrawal = self.withdrawal(_name(version, "version"))
-        if withdrawal is not None:
-            raise refusal(f"{self._where(version)} {withdrawal}; {wants(allowed)}")
+    def _refuse_withdrawn(self, version: str) -> None:
+        burnt = self._withdrawals.burnt(version)
+        if burnt is not None:
+            raise VersionExists(f"{burnt}; expected: a version name that was never used")
 
     def _claim(self, manifest: Manifest) -> None:
         """Reserve a version's name for this manifest: large files cannot be created conditionally."""
@@ -390,9 +394,3 @@ class ModelStore:
 
     def _where(self, version: str) -> str:
         return f"{self.url}: version {version!r} of {self.model!r}"
-
-
-def _name(name: str, what: str) -> str:
-    if not _NAME.fullmatch(name):
-        raise StoreError(f"{what} {name!r} is not allowed; allowed: 1 to 128 of A-Z a-z 0-9 . _ -, no sign first")
-    return name

@@ -10,15 +10,18 @@ from dataclasses import dataclass
 from typing import Any
 
 from models.bundles.manifest import MANIFEST, MAX_MANIFEST_BYTES
-from models.errors import StoreError
+from models.errors import StoreError, one_line
 from models.releases.release import Release
 from models.store.backends import Backend, ObjectTooLarge
+from models.store.local_files import A_FOLDER, Odd
 from models.strict_json import parse_object
 from schemas import times
-from schemas.validation import SpecError
+from schemas.expectations import wants
+from schemas.validation import MISSING, SpecError
 
 _NAME = re.compile(r"([A-Za-z0-9][A-Za-z0-9._-]{0,127})\.json")
 _MAX_BYTES = 64 * 1024
+_NO_MARKER = Odd("a name that no version has", "a version's name and .json")
 
 
 class StillReleased(StoreError):
@@ -31,10 +34,7 @@ class NothingToWithdraw(StoreError):
 
 @dataclass(frozen=True, slots=True)
 class Withdrawal:
-    """Who withdrew a version, when (microseconds since 1970) and why; `digest` is that of its manifest, if it had one.
-
-    Fields that cannot be read are empty: the existence of the file makes the name unusable, whatever its content.
-    """
+    """Who withdrew a version, when (microseconds since 1970) and why; `digest`: that of its manifest, if it had one."""
 
     version: str
     digest: str | None = None
@@ -56,7 +56,8 @@ class Withdrawals:
     """The withdrawn names of a model.
 
     A version exists while it has a manifest, whatever is in `withdrawn/`: a release that was written at the same moment
-    must keep serving. No new manifest and no new release may use a withdrawn name.
+    must keep serving. No new manifest and no new release may use a withdrawn name. A marker that cannot be read was not
+    written by a withdrawal: it is reported, and prevents a new manifest alone.
     """
 
     def __init__(self, backend: Backend, model: str) -> None:
@@ -64,19 +65,49 @@ class Withdrawals:
         self._model = model
 
     def find(self, version: str) -> Withdrawal | None:
-        """The withdrawal of a version; None if it was not withdrawn."""
+        """The withdrawal of a version; None if it was not withdrawn, or its marker cannot be read."""
+        found = self._read(version)
+        return found if isinstance(found, Withdrawal) else None
+
+    def binding(self, version: str, history: Callable[[], Sequence[Release]]) -> Withdrawal | None:
+        """The withdrawal that forbids to release a version; none binds a version that is there and that a release of
+        `history` names, as no withdrawal takes such a version back."""
+        found = self.find(version)
+        if found is None or self._backend.size(self._manifest(version)) is None:
+            return found
+        return None if any(version in release.versions for release in history()) else found
+
+    def burnt(self, version: str) -> str | None:
+        """Why nothing may be published under a name; None where it may. An unreadable marker may be a withdrawal's."""
+        found = self._read(version)
+        if isinstance(found, Odd):
+            marker = f"{self._backend.url}: {self._marker(version)}"
+            return f"{marker} cannot be read: {found}; the name may have been withdrawn"
+        return None if found is None else f"{self._where(version)} {found}"
+
+    def scan(self) -> tuple[dict[str, Withdrawal], dict[str, Odd]]:
+        """Every withdrawal by its version, and what is wrong with other things in their folder, by key."""
+        folder = f"{self._model}/withdrawn"
+        listing = self._backend.scan(folder)
+        withdrawals, odd = {}, dict(listing.odd)
+        for key in (*(key for key, _ in listing.files), *listing.folders):
+            name = _NAME.fullmatch(key.removeprefix(f"{folder}/"))
+            found = A_FOLDER if key in listing.folders else self._read(name[1]) if name else _NO_MARKER
+            if name and isinstance(found, Withdrawal):
+                withdrawals[name[1]] = found
+            elif isinstance(found, Odd):
+                odd[key] = found
+        return withdrawals, odd
+
+    def _read(self, version: str) -> Withdrawal | Odd | None:
+        """The withdrawal of a version, or what is wrong with its marker."""
         try:
             raw = self._backend.read(self._marker(version), _MAX_BYTES)
-        except ObjectTooLarge:
-            return Withdrawal(version)
-        return None if raw is None else _parsed(version, raw)
-
-    def all(self) -> dict[str, Withdrawal]:
-        """Every withdrawal by its version."""
-        prefix = f"{self._model}/withdrawn/"
-        keys = [key.removeprefix(prefix) for key, _ in self._backend.list(prefix.rstrip("/"))]
-        names = [found[1] for key in keys if (found := _NAME.fullmatch(key))]
-        return {name: self.find(name) or Withdrawal(name) for name in names}
+            return None if raw is None else _parsed(version, raw)
+        except ObjectTooLarge as error:
+            return Odd(one_line(error), "the marker of a withdrawal")
+        except SpecError as error:
+            return Odd(str(error).removesuffix(f"; {wants(error.allowed)}"), error.allowed)
 
     def take_back(
         self, said: Withdrawal, releases: Callable[[], Sequence[Release]], log: Callable[[Withdrawal], object]
@@ -106,6 +137,8 @@ class Withdrawals:
             raise NothingToWithdraw(f"{self._where(version)} does not exist; expected: a version that was published")
         self._refuse_named(version, releases())
         if found is None:
+            if isinstance(self._read(version), Odd):
+                self._backend.delete(self._marker(version))
             document = {**said.document(), "digest": self._digest(version)}
             self._backend.create(self._marker(version), json.dumps(document, ensure_ascii=False).encode())
             found = self.find(version) or said
@@ -162,11 +195,16 @@ class Withdrawals:
 
 
 def _parsed(version: str, raw: bytes) -> Withdrawal:
+    """The withdrawal in a marker. Raises `SpecError` for a marker that no withdrawal of this version wrote."""
+    document = parse_object(raw)
+    by, at = document.get("by", MISSING), document.get("at")
+    if document.get("version", version) != version:
+        raise SpecError("version", document["version"], version)
+    if by is MISSING or not isinstance(by, str):
+        raise SpecError("by", by, "a string: who withdrew the version")
     try:
-        document = parse_object(raw)
-        at = document.get("at")
-        at_us = times.parse_instant_us(at) if isinstance(at, str) else None
-    except (SpecError, ValueError):
-        return Withdrawal(version)
-    digest, by, reason = (document.get(key) for key in ("digest", "by", "reason"))
-    return Withdrawal(version, str(digest) if digest else None, str(by or ""), at_us, str(reason or ""))
+        at_us = None if at is None else times.parse_instant_us(at)
+    except (TypeError, ValueError):
+        raise SpecError("at", at, times.INSTANT) from None
+    digest, reason = document.get("digest"), document.get("reason")
+    return Withdrawal(version, str(digest) if digest else None, by, at_us, str(reason or ""))

@@ -72,13 +72,14 @@ class ServingChecks:
             store = ModelStore(self._spec.store, self._spec.name)
             scan = store.scan_releases()
             versions, odd = store.scan_versions()
+            _, odd_markers = store.scan_withdrawals()
         except StoreError as error:
             yield fail("model.store", str(error), "mend the address, the network or the credentials")
             return
         yield ok("model.store", f"{store.url} answers; {len(versions)} version(s) of {self._spec.name}")
         for sequence, problem in scan.broken.items():
             yield warn("timeline", f"release {sequence} cannot be read: {problem}", "jobs skip it; append another one")
-        for key, odd_file in {**scan.odd, **odd}.items():
+        for key, odd_file in {**scan.odd, **odd, **odd_markers}.items():
             yield warn("model.store", f"{key}: {odd_file}", "delete it: it is passed over")
         live = live_releases(scan.releases, self._streaming, self._oldest_us)
         yield self._timeline(len(scan.releases), live)

@@ -182,12 +182,12 @@ def test_release_of_what_was_withdrawn_meanwhile_says_so(
     put(place, tmp_path / "b", "v1")
 
     def burnt() -> None:  # as far as a withdrawal comes that read the releases before
-        place.store._backend.create("late/withdrawn/v1.json", b"")
+        place.store._backend.create("late/withdrawn/v1.json", b'{"by": "ann"}')
 
     meanwhile(monkeypatch, "late/releases/00000001.json", burnt)
     ran = place("release", "--champion", "v1", *LATER)
     assert (ran.code, ran.err.count("\n")) == (1, 1)
-    assert "release 1 is written, but its version 'v1' was withdrawn by somebody; unless" in ran.err
+    assert "release 1 is written, but its version 'v1' was withdrawn by ann; unless" in ran.err
 
 
 def test_release_left_behind_by_a_crash_makes_the_version_whole_again(place: Models, tmp_path: Path) -> None:

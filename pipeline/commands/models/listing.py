@@ -59,7 +59,9 @@ def _list(options: argparse.Namespace) -> None:
         found = list(readers.map(lambda version: _summary(store, version), versions))
     in_force = release_in_force(store.releases(), times.now_us())
     roles = roles_of(in_force)
-    found = _with_withdrawn(found, store.withdrawals())
+    withdrawals, odd_markers = store.scan_withdrawals()
+    odd = {**odd, **odd_markers}
+    found = _with_withdrawn(found, withdrawals)
     if not found:
         say_if_absent(store)
     for entry in found:

@@ -99,6 +99,7 @@ def evidence_of(text: str, options: argparse.Namespace, accepted: str = "") -> s
 
 def _release(options: argparse.Namespace) -> None:
     location = find_location(options)
+    location.store.check_releases()
     history = location.store.releases()
     split_on = options.split_on or "event_id"
     draft = location.store.draft_release(
@@ -125,12 +126,12 @@ def _release(options: argparse.Namespace) -> None:
     written = location.store.append(draft)
     clocks = clock_findings(location.store, history, written, began_us, times.now_us())
     record(options, location, "release", written)
-    _refuse_withdrawn_meanwhile(location, written)
+    _refuse_withdrawn_meanwhile(location, written, history)
     follows = taken_over_by([*history, written], written)
     say(options, written, {"taken_over_by": told(follows), "clocks": clocks})
 
 
-def _refuse_withdrawn_meanwhile(location: ModelLocation, written: Release) -> None:
+def _refuse_withdrawn_meanwhile(location: ModelLocation, written: Release, history: list[Release]) -> None:
     """Refuse a version that is withdrawn at the same moment. `withdraw` reads the releases again after its first step,
     so one of the two notices the other.
 
@@ -138,7 +139,7 @@ def _refuse_withdrawn_meanwhile(location: ModelLocation, written: Release) -> No
         StoreError: one was, or is about to be.
     """
     for version in written.versions:
-        withdrawal = location.store.withdrawal(version)
+        withdrawal = location.store.binding_withdrawal(version, lambda: history)
         if withdrawal is not None:
             found = f"release {written.sequence} is written, but its version {version!r} {withdrawal}"
             raise StoreError(f"{found}; unless halflife models list still has it, release another version")

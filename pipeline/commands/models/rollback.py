@@ -47,6 +47,7 @@ def rollback(arguments: Arguments) -> int:
 
 def _rollback(options: argparse.Namespace) -> None:
     location = find_location(options)
+    location.store.check_releases()
     history = location.store.releases()
     if not history:
         raise StoreError(f"{location.store.url}: {location.store.model!r} has no release to go back from")

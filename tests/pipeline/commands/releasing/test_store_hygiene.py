@@ -175,15 +175,6 @@ def test_odd_file_under_the_number_of_a_release_is_unreadable(models: Models, ch
     assert (told["sequence"], told["problem"].endswith("; expected: a regular file")) == (2, True)
 
 
-def test_folder_under_the_number_of_a_release_takes_it(models: Models) -> None:
-    models("release", "--champion", "v1", "--from", OLD)
-    folder = Path(models.url) / "late" / "releases" / "00000002.json"
-    folder.mkdir()
-    (folder / "00000007.json").write_text("{}")
-    assert go_on(models) == [3, 4]
-    assert models.json("timeline")["broken"] == []
-
-
 def test_version_behind_a_link_is_listed_beside_an_odd_file(models: Models, tmp_path: Path) -> None:
     versions = Path(models.url) / "late" / "versions"
     (versions / "v1").rename(tmp_path / "elsewhere")
