@@ -20,7 +20,7 @@ from pipeline.command_line.sink_policy import SinkPolicy
 from pipeline.dag import build
 from pipeline.endpoints.epochs import check_time_unit
 from pipeline.endpoints.errors import NoInput, SinkUnwritable
-from pipeline.endpoints.files.earlier_runs import check_earlier_runs, replacing
+from pipeline.endpoints.files.earlier_runs import check_earlier_runs, replacing, say_earlier_runs
 from pipeline.endpoints.files.partial_files import remove_leftovers
 from pipeline.endpoints.matching import NoRecords
 from pipeline.endpoints.outputs import (
@@ -32,6 +32,7 @@ from pipeline.endpoints.outputs import (
 )
 from pipeline.endpoints.resolved import resolve
 from pipeline.endpoints.sample import sampled_types
+from pipeline.endpoints.sink_places import check_training_folder
 from pipeline.endpoints.sinks import check_writable
 from pipeline.endpoints.sources import EventSource, Files, open_source
 from pipeline.endpoints.uris import FILE_SCHEMES, STDOUT, absolute, beam_path, scheme_of
@@ -301,17 +302,21 @@ def _source(
     return pipeline, pipeline | "ReadEvents" >> prepared.source.read(prepared.job.events)
 
 
+def _check_training_sinks(prepared: Prepared, folder: str) -> None:
+    """Raises `SinkUnwritable` where a training set or its dead letters cannot be written."""
+    for each in training_folders(prepared.job, folder):
+        check_writable(each.uri, each.spec_path, each.record)
+
+
 def execute_features(prepared: Prepared, out: str, beam_arguments: Sequence[str]) -> dict[str, Any]:
     """Writes the training set of a job to the folder `out` and returns the counts.
 
     Raises:
         CountsDoNotAdd: a record was lost.
-        SinkUnwritable: the folder cannot be written.
+        SinkUnwritable: the folder, or that of the dead letters, cannot be written.
     """
     folder, run_id = absolute(out), str(ULID()).lower()
-    check_writable(folder, "--out")
-    if prepared.job.sinks.dead_letters is not None:
-        check_writable(prepared.job.sinks.dead_letters, "sinks.dead_letters")
+    _check_training_sinks(prepared, folder)
     pipeline, raw = _source(prepared, beam_arguments)
     rows, letters = build_features(raw, prepared.job)
     write_training_set(rows, letters, prepared.job, folder, run_id)
@@ -338,6 +343,7 @@ def _run(options: RunOptions, begun: float) -> None:
         _stage(prepared, options)
         return
     replaced = check_earlier_runs(sink_folders(prepared.job), options.sinks, prepared.job.name)
+    say_earlier_runs(replaced)
     with replacing(replaced, prepared.source.bounded):
         _run_and_tell(prepared, options, begun)
 
@@ -345,7 +351,7 @@ def _run(options: RunOptions, begun: float) -> None:
 def _stage(prepared: Prepared, options: RunOptions) -> None:
     if options.sinks == SinkPolicy.REPLACE:
         raise SpecError("--sinks", str(options.sinks), "append or new for a template: nothing here waits for its runs")
-    check_earlier_runs(sink_folders(prepared.job), options.sinks, prepared.job.name)
+    say_earlier_runs(check_earlier_runs(sink_folders(prepared.job), options.sinks, prepared.job.name))
     print_line(f"job {prepared.job.name}: staged at {stage(prepared, options.beam)}")
 
 
@@ -373,12 +379,14 @@ def write_features(arguments: Sequence[str], prog: str = "halflife features") ->
 
 
 def _write_features(options: RunOptions) -> None:
-    prepared = prepare(options)
+    prepared, out = prepare(options), options.out or ""
     _check_runner(prepared, options.beam)
-    folders = training_folders(prepared.job, absolute(options.out or ""))
-    replaced = check_earlier_runs(folders, options.sinks, prepared.job.name)
+    check_training_folder(prepared.document, out)
+    _check_training_sinks(prepared, absolute(out))  # here too: a run that is refused says nothing of earlier ones
+    replaced = check_earlier_runs(training_folders(prepared.job, absolute(out)), options.sinks, prepared.job.name)
+    say_earlier_runs(replaced)
     with replacing(replaced, prepared.source.bounded):
-        counts = execute_features(prepared, options.out or "", options.beam)
+        counts = execute_features(prepared, out, options.beam)
     if options.json:
         print_json(counts)
     else:

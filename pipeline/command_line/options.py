@@ -90,6 +90,11 @@ class _Parser(argparse.ArgumentParser):
             "--trusted_key", metavar="FILE",
             help="refuse bundles that are not signed with this public key (model.trusted_key)",
         )  # fmt: skip
+        self.add_argument(
+            "--sinks", type=_policy, default=SinkPolicy.APPEND, metavar="|".join(SinkPolicy),
+            help="where the folders of sinks hold records of earlier runs: add to them (default), fail (exit 1), or "
+            "delete those of this job once the run has succeeded, but for the audit",
+        )  # fmt: skip
         self.add_argument("--json", action="store_true", help="print JSON instead of a table")
         self.add_argument("--verbose", **_SWITCH, help="show Beam's log and tracebacks")
 
@@ -105,11 +110,6 @@ class _RunParser(_Parser):
             help="fail (exit 1) if there are more dead letters than this number or share of the records",
         )  # fmt: skip
         self.add_argument("--require_input", **_SWITCH, help="fail (exit 1) if there are no records to read")
-        self.add_argument(
-            "--sinks", type=_policy, default=SinkPolicy.APPEND, metavar="|".join(SinkPolicy),
-            help="where the folders of sinks hold records of earlier runs: add to them (default), fail (exit 1), or "
-            "delete those of this job once this run has succeeded, but for the audit",
-        )  # fmt: skip
 
 
 def job_options() -> dict[str, bool]:
@@ -144,7 +144,8 @@ def parse_doctor_options(arguments: list[str], prog: str) -> tuple[str, RunOptio
         parser.error(f"argument --runner: {known.runner!r} is not known; allowed: {', '.join(_EXAMINED)}{hint}")
     rest = _checked_beam_arguments(parser, [*given, f"--runner={runner}"])
     settings = _all_settings(parser, known)
-    return runner, RunOptions(known.job, settings, None, known.json, known.verbose, None, tuple(rest))
+    beam, of_sinks = tuple(rest), known.sinks
+    return runner, RunOptions(known.job, settings, None, known.json, known.verbose, None, beam, sinks=of_sinks)
 
 
 def _limits(parser: argparse.ArgumentParser, known: argparse.Namespace) -> Limits:

@@ -12,12 +12,13 @@ from pipeline.endpoints.uris import FILE_SCHEMES, STDOUT, scheme_of
 from schemas.job import Job
 
 Batches = beam.PCollection[pa.RecordBatch]
-_AUDIT, _LETTERS = "sinks.audit", "sinks.dead_letters"
+_AUDIT, _LETTERS, _FORMAT = "sinks.audit", "sinks.dead_letters", "sinks.format"
+_TRAINING_ROW = "TrainingRow"
 
 
 def wanted_sinks(job: Job) -> list[tuple[str, str, str]]:
     """The sinks that a job writes: path in the spec, URI and record (empty for a folder of several kinds of record)."""
-    sinks, (receipts, models) = job.sinks, _audit_uris(job)
+    sinks, (receipts, models) = job.sinks, audit_uris(job.sinks.audit)
     wanted = [("scores", sinks.scores, "Score"), ("drift", sinks.drift, "DriftStatistic")]
     if sinks.audit is not None and scheme_of(sinks.audit) in FILE_SCHEMES:
         wanted.append(("audit", sinks.audit, ""))
@@ -27,9 +28,8 @@ def wanted_sinks(job: Job) -> list[tuple[str, str, str]]:
     return [(f"sinks.{name}", uri, record) for name, uri, record in wanted if uri is not None]
 
 
-def _audit_uris(job: Job) -> tuple[Any, Any]:
+def audit_uris(audit: str | None) -> tuple[Any, Any]:
     """Where receipts and model events go: below the audit's folder, or topics that begin with its name."""
-    audit = job.sinks.audit
     if audit is None or audit == STDOUT:
         return audit, audit
     of_files = scheme_of(audit) in FILE_SCHEMES  # a question mark is part of a folder's name
@@ -40,12 +40,13 @@ def _audit_uris(job: Job) -> tuple[Any, Any]:
 
 class SinkFolder(NamedTuple):
     """Where one kind of record goes: its path in the spec, or its option; its URI; the suffix of its files where it is
-    a folder; and whether it is `kept` for good, as the audit is."""
+    a folder; the record; and what in the spec says the format, empty where nothing can."""
 
     spec_path: str
     uri: str
     suffix: str
-    kept: bool = False
+    record: str
+    format_path: str = ""
 
 
 class _Branch(NamedTuple):
@@ -55,16 +56,17 @@ class _Branch(NamedTuple):
     record: str
     prefix: str
     format: str
+    format_path: str = ""
 
 
 def _branches(job: Job) -> list[_Branch]:
-    sinks, (receipts, models) = job.sinks, _audit_uris(job)
+    sinks, (receipts, models) = job.sinks, audit_uris(job.sinks.audit)
     return [
-        _Branch("WriteScores", "sinks.scores", sinks.scores, "Score", "scores", sinks.format),
+        _Branch("WriteScores", "sinks.scores", sinks.scores, "Score", "scores", sinks.format, _FORMAT),
         # Records that Halflife's own verbs read back are always Avro.
         _Branch("WriteReceipts", _AUDIT, receipts, "Receipt", "receipts", "avro"),
         _Branch("WriteModelEvents", _AUDIT, models, "ModelEvent", "models", "avro"),
-        _Branch("WriteDrift", "sinks.drift", sinks.drift, "DriftStatistic", "drift", sinks.format),
+        _Branch("WriteDrift", "sinks.drift", sinks.drift, "DriftStatistic", "drift", sinks.format, _FORMAT),
         _Branch("WriteDeadLetters", _LETTERS, sinks.dead_letters, "DeadLetter", "dead_letters", "avro"),
     ]
 
@@ -72,7 +74,7 @@ def _branches(job: Job) -> list[_Branch]:
 def sink_folders(job: Job) -> list[SinkFolder]:
     """The sinks of a job's records, one for each kind."""
     return [
-        SinkFolder(branch.spec_path, branch.uri, f".{branch.format}", branch.spec_path == _AUDIT)
+        SinkFolder(branch.spec_path, branch.uri, f".{branch.format}", branch.record, branch.format_path)
         for branch in _branches(job)
         if branch.uri is not None
     ]
@@ -81,7 +83,7 @@ def sink_folders(job: Job) -> list[SinkFolder]:
 def training_folders(job: Job, out: str) -> list[SinkFolder]:
     """The sinks of a training set's rows and of its dead letters."""
     letters = [folder for folder in sink_folders(job) if folder.spec_path == _LETTERS]
-    return [SinkFolder("--out", out, ".parquet"), *letters]
+    return [SinkFolder("--out", out, ".parquet", _TRAINING_ROW), *letters]
 
 
 def write_outputs(outputs: Outputs, job: Job, run_id: str) -> None:
@@ -96,7 +98,7 @@ def write_outputs(outputs: Outputs, job: Job, run_id: str) -> None:
 
 def write_training_set(rows: Batches, letters: Batches, job: Job, folder: str, run_id: str) -> None:
     """Connects a training set to its folder, and its dead letters to the job's sink for them, if it has one."""
-    origin = RunOrigin(job.name, run_id)
+    origin = RunOrigin(job.name, run_id, _TRAINING_ROW)
     _ = rows | "WriteRows" >> WriteBatches(folder, ParquetFormat(origin), f"features-{run_id}")
     if job.sinks.dead_letters is not None:
         letters_sink = WriteRecords(job.sinks.dead_letters, "DeadLetter", "dead_letters", origin)

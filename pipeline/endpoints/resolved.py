@@ -15,6 +15,7 @@ from pipeline.endpoints import sources
 from pipeline.endpoints.errors import NoInput
 from pipeline.endpoints.kafka import address as kafka_address
 from pipeline.endpoints.sample import sampled_types
+from pipeline.endpoints.sink_places import sink_errors
 from pipeline.endpoints.uris import FILE_SCHEMES, STDOUT, absolute, check_scheme, scheme_of
 from pipeline.spec.checks import column_errors, identity_columns, needed_columns
 from pipeline.spec.reading import read_spec
@@ -42,6 +43,7 @@ def resolve(options: RunOptions) -> dict[str, Any]:
 
 def _absolute_uris(document: dict[str, Any], problems: Problems) -> None:
     """Makes local paths absolute, and replaces the name of the trusted key's file by the key itself."""
+    problems.add(sink_errors(document, problems.sound))
     if problems.sound("events.uri") and "uri" in document["events"]:
         with problems.gathered():
             document["events"]["uri"] = _endpoint(document["events"]["uri"], "events.uri", sources.SCHEMES)

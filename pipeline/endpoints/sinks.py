@@ -232,7 +232,7 @@ class WriteRecords(beam.PTransform[beam.PCollection[pa.RecordBatch], Any]):
     def __init__(self, uri: str, record: str, prefix: str, origin: RunOrigin, format_name: str = "avro") -> None:
         super().__init__()
         self._uri, self._record, self._prefix = uri, record, f"{prefix}-{origin.run}"
-        of_parquet = format_name == "parquet"
+        of_parquet, origin = format_name == "parquet", origin._replace(record=record)
         self._format: FileFormat = ParquetFormat(origin) if of_parquet else AvroFormat(record, origin)
 
     def expand(self, batches: beam.PCollection[pa.RecordBatch]) -> Any:

@@ -1,5 +1,6 @@
 """URIs as people write them: plain paths are local files, relative ones start at the working directory."""
 
+import os
 import re
 from pathlib import Path
 
@@ -7,7 +8,16 @@ from pipeline.spec.expansion import local_path as beam_path  # the form in which
 from pipeline.spec.expansion import scheme_of
 from schemas.validation import SpecError
 
-__all__ = ["FILE_SCHEMES", "GOOGLE_PROJECT", "STDOUT", "absolute", "beam_path", "check_scheme", "scheme_of"]
+__all__ = [
+    "FILE_SCHEMES",
+    "GOOGLE_PROJECT",
+    "STDOUT",
+    "absolute",
+    "beam_path",
+    "check_scheme",
+    "location",
+    "scheme_of",
+]
 
 FILE_SCHEMES = ("file", "gs", "s3", "az", "hdfs")
 STDOUT = "stdout:"
@@ -20,6 +30,16 @@ def absolute(uri: str) -> str:
     if scheme_of(uri) != "file":
         return uri
     return "file://" + str(Path.cwd() / beam_path(uri))
+
+
+def location(uri: str) -> str:
+    """What two names of one folder have in common: links of a local path are followed."""
+    if scheme_of(uri) != "file":
+        return uri.rstrip("/")
+    try:
+        return os.path.realpath(beam_path(uri))
+    except ValueError:  # a character that no path has: whoever opens it says so
+        return uri
 
 
 def check_scheme(

@@ -9,12 +9,13 @@ from models.errors import one_line
 from models.memory import memory_limit_bytes, resident_bytes
 from models.redaction import hide_secrets
 from pipeline.command_line.options import RunOptions
-from pipeline.endpoints.outputs import wanted_sinks
+from pipeline.command_line.sink_policy import SinkPolicy
+from pipeline.endpoints.outputs import sink_folders, wanted_sinks
 from pipeline.endpoints.resolved import resolve
 from pipeline.endpoints.sources import EventSource, open_source
 from pipeline.preflight.decoding import check_decoding
 from pipeline.preflight.environment import check_environment
-from pipeline.preflight.places import check_sink, check_source, count_events
+from pipeline.preflight.places import check_records_there, check_sink, check_source, count_events
 from pipeline.preflight.serving import ServingChecks
 from pipeline.run import Prepared, check_reads, complete, translate, with_profile
 from pipeline.spec.job import model_spec
@@ -69,7 +70,7 @@ def examine(options: RunOptions, runner: str) -> Iterator[Finding]:
     known.no_buckets = _no_buckets(known.document, runner)
     for check, work in (
         ("events.uri", lambda: _events(known, runner)),
-        ("sinks", lambda: _sinks(known, runner)),
+        ("sinks", lambda: _sinks(known, options.sinks, runner)),
         ("model.store", lambda: _serving(known)),
         ("runner", lambda: _runner(known, options, runner)),
     ):
@@ -122,12 +123,14 @@ def _events(known: _Known, runner: str) -> Iterator[Finding]:
         known.events = count_events(source)
 
 
-def _sinks(known: _Known, runner: str) -> Iterator[Finding]:
+def _sinks(known: _Known, policy: SinkPolicy, runner: str) -> Iterator[Finding]:
     if known.prepared is None:
         yield unchecked("sinks", "the events were not read, so the job is not known whole")
         return
-    for spec_path, uri, record in wanted_sinks(known.prepared.job):
+    job = known.prepared.job
+    for spec_path, uri, record in wanted_sinks(job):
         yield from _isolated(spec_path, partial(check_sink, spec_path, uri, record), runner)
+    yield from _isolated("earlier runs", lambda: check_records_there(sink_folders(job), policy, job.name), runner)
 
 
 def _serving(known: _Known) -> Iterator[Finding]:

@@ -1,20 +1,24 @@
 """Real probes of what a job reads and writes: a block is read, a file is written and removed, a broker is asked for
 rights."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from models.errors import one_line
+from pipeline.command_line.sink_policy import SinkPolicy
 from pipeline.endpoints.errors import NoInput
+from pipeline.endpoints.files.earlier_runs import SinksInUse, check_earlier_runs
 from pipeline.endpoints.files.source import read_file
 from pipeline.endpoints.kafka.address import SCHEME, KafkaAddress, kafka_address
 from pipeline.endpoints.kafka.client import client_settings
 from pipeline.endpoints.kafka.pool import shared_reader
 from pipeline.endpoints.matching import file_sizes
+from pipeline.endpoints.outputs import SinkFolder
 from pipeline.endpoints.sinks import look_at
 from pipeline.endpoints.sources import EventSource, Files, Topic
 from pipeline.endpoints.uris import scheme_of
 from runners.findings import Finding, fail, ok, unchecked, warn
 from schemas.formats.raw import RawBlock
+from schemas.validation import SpecError
 
 _ANSWER_SECONDS = 15.0
 # How many events are counted before the rest of the input is estimated by its bytes.
@@ -45,6 +49,27 @@ def check_sink(spec_path: str, uri: str, record: str) -> Iterator[Finding]:
     yield ok(spec_path, look_at(uri, spec_path, record))
     if scheme_of(uri) == SCHEME:
         yield _right(spec_path, kafka_address(uri, spec_path), "WRITE")
+
+
+def check_records_there(folders: Sequence[SinkFolder], policy: SinkPolicy, job: str) -> Iterator[Finding]:
+    """What a run under `policy` would say of the records in its sinks, or refuse; nothing is deleted.
+
+    Raises:
+        OSError: a folder cannot be listed, or a file cannot be read.
+    """
+    check = "earlier runs"
+    try:
+        there = check_earlier_runs(folders, policy, job)
+    except SpecError as error:
+        yield fail(error.path, f"{error.value!r} is not allowed", f"expected: {error.allowed}")
+        return
+    except SinksInUse as error:
+        found, _, change = str(error).partition("; expected: ")
+        yield fail(check, found, f"expected: {change}")
+        return
+    going = len(there.files)
+    said = [f"--sinks {policy}: {going} of the files that earlier runs wrote would be deleted"] if going else []
+    yield ok(check, "; ".join([*said, *there.remarks]) or "the sinks hold none")
 
 
 def _right(spec_path: str, address: KafkaAddress, operation: str) -> Finding:

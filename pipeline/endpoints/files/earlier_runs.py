@@ -1,32 +1,25 @@
 """What earlier runs left in the folders of a job's sinks, and what a new run does about it (`--sinks`).
 
 `append` adds to it and says so. `new` refuses folders that hold records. `replace` deletes the files of earlier runs of
-the same job once the new run has succeeded, a stream's at its start; never the audit. A file is a run's if its name has
-that run's id in it and its own metadata names the run and the job (docs/dead-letters.md).
+the same job once the new run has succeeded, a stream's at its start: only files of the record that the sink writes, and
+never the audit, whatever the spec says of where the audit is. A file is a run's if its name has that run's id in it and
+its own metadata names the run, the job and the record (docs/dead-letters.md).
 """
 
-import re
 from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from pathlib import Path
 from typing import NamedTuple
-
-from apache_beam.io.filesystems import FileSystems
 
 from models.errors import one_line
 from pipeline.command_line.sink_policy import SinkPolicy
 from pipeline.endpoints.errors import SinkUnwritable
-from pipeline.endpoints.files.origin import origin_of
+from pipeline.endpoints.files.found import AUDIT_RECORDS, FoundFile, files_in, with_origins
 from pipeline.endpoints.outputs import SinkFolder
-from pipeline.endpoints.uris import FILE_SCHEMES, STDOUT, beam_path, scheme_of
+from pipeline.endpoints.uris import FILE_SCHEMES, STDOUT, scheme_of
 from pipeline.reporting import durable
 from pipeline.reporting.printer import note
 from schemas.validation import SpecError
 
-_SUFFIXES = (".avro", ".parquet")
-_RUN_FILE = re.compile(r"[a-z_]+-([0-9a-z]{26})-[0-9a-z]{26}\.(?:avro|parquet)")
-_READERS = 16
 _NAMED = 3
 
 
@@ -34,46 +27,41 @@ class SinksInUse(SinkUnwritable):
     """A folder that should be new holds records; the message names the folder and their run."""
 
 
-class FoundFile(NamedTuple):
-    """A file of records that existed before the run; `run`: the id in its name, empty if it has none."""
-
-    folder: SinkFolder
-    path: str
-    run: str
-
-    @property
-    def name(self) -> str:
-        return self.path.rpartition("/")[2]
-
-
 class Replaced(NamedTuple):
-    """The files that a run replaces, and the other files that stay beside its own."""
+    """The files that a run replaces, the other files that stay beside its own, and what is to be said of both."""
 
     files: Sequence[FoundFile]
     others: Sequence[FoundFile]
+    remarks: Sequence[str] = ()
 
 
 def check_earlier_runs(folders: Sequence[SinkFolder], policy: SinkPolicy, job: str) -> Replaced:
-    """Reports what is in the sinks, according to `policy`; returns what is to be replaced: nothing except with
-    `replace`.
+    """Examines what is in the sinks, according to `policy`; says and changes nothing. What is to be replaced is nothing
+    except with `replace`.
 
     Raises:
         SinksInUse: there are records, although the sinks should be new.
         SpecError: files of another format would stay beside those of the run.
         OSError: a folder cannot be listed, or a file cannot be read.
     """
-    files = [folder for folder in folders if scheme_of(folder.uri) in FILE_SCHEMES]
-    _check_one_format(files)
-    if policy != SinkPolicy.APPEND:
-        _say_not_looked_into([folder for folder in folders if folder not in files and folder.uri != STDOUT], policy)
-    found = [each for folder in _distinct(files) for each in _records_in(folder, policy)]
+    of_files = [folder for folder in folders if scheme_of(folder.uri) in FILE_SCHEMES]
+    # Whoever may write to a folder need not be allowed to list it.
+    found = [each for folder in of_files for each in files_in(folder, must_list=policy != SinkPolicy.APPEND)]
     if found and policy == SinkPolicy.NEW:
         raise SinksInUse(_in_use(found))
-    replaced = _replaced(found, job) if policy == SinkPolicy.REPLACE else Replaced((), found)
-    for each in replaced.others:
-        _check_suffix(each)
-    _say(replaced, policy, job)
-    return replaced
+    if policy == SinkPolicy.REPLACE:
+        found = with_origins(found)
+    files = [each for each in found if each.is_replaceable(job)]  # none of which nothing was read
+    others = [each for each in found if not each.is_replaceable(job)]
+    _check_formats(others, policy, job)
+    services = [folder for folder in folders if folder not in of_files and folder.uri != STDOUT]
+    return Replaced(files, others, [*_not_looked_into(services, policy), *_remarks(others, policy, job)])
+
+
+def say_earlier_runs(replaced: Replaced) -> None:
+    """One line for each remark about what is in the sinks: once nothing is left that could refuse the run."""
+    for remark in replaced.remarks:
+        note(remark)
 
 
 @contextmanager
@@ -98,43 +86,64 @@ def replacing(replaced: Replaced, bounded: bool) -> Iterator[None]:
     _delete(replaced.files)
 
 
-def _check_one_format(folders: Sequence[SinkFolder]) -> None:
-    """Raises `SpecError` if two sinks of the job write different formats into one folder."""
-    first: dict[str, SinkFolder] = {}
-    for folder in folders:
-        other = first.setdefault(_location(folder), folder)
-        if other.suffix != folder.suffix:
-            allowed = f"another folder than that of {other.spec_path}, whose files are {other.suffix}"
-            raise SpecError(folder.spec_path, folder.uri, allowed)
-
-
-def _check_suffix(found: FoundFile) -> None:
+def _check_formats(others: Sequence[FoundFile], policy: SinkPolicy, job: str) -> None:
     """Raises `SpecError` if a file that stays is of another format than those that the run would write beside it."""
-    folder = found.folder
-    if not found.path.endswith(folder.suffix):
-        there = f"the format of what {folder.uri} holds, such as {found.name}"
-        allowed = f"{there}; or another folder, or --sinks replace where runs of this job wrote it"
-        raise SpecError(folder.spec_path, folder.suffix.removeprefix("."), allowed)
+    strange = [each for each in others if not each.name.endswith(each.folder.suffix)]
+    if strange:
+        first, folder = strange[0], strange[0].folder
+        would_go = policy != SinkPolicy.REPLACE and all(each.is_replaceable(job) for each in with_origins(strange))
+        replace = "--sinks replace, as runs of this job wrote them, or " if would_go else ""
+        raise _other_format(first, folder, f"{replace}another folder")
 
 
-def _say_not_looked_into(services: Sequence[SinkFolder], policy: SinkPolicy) -> None:
-    if services:
+def _other_format(found: FoundFile, folder: SinkFolder, otherwise: str) -> SpecError:
+    """The error about a file of another format in a folder: at the format where the spec says it, else the folder."""
+    writes, holds = folder.suffix.removeprefix("."), found.name.rpartition(".")[2]
+    if folder.format_path:
+        default = " (avro is the default)" if writes == "avro" else ""
+        there = f"{holds}{default}, the format of what {folder.spec_path} holds, such as {found.path}"
+        return SpecError(folder.format_path, writes, f"{there}; or {otherwise} for {folder.spec_path}")
+    holding = f"it holds {found.name}, and {folder.spec_path} is always {writes}"
+    return SpecError(folder.spec_path, folder.uri, f"{otherwise} ({holding})")
+
+
+def _not_looked_into(services: Sequence[SinkFolder], policy: SinkPolicy) -> Iterator[str]:
+    if services and policy != SinkPolicy.APPEND:
         listed = ", ".join(dict.fromkeys(f"{each.spec_path}: {each.uri.partition('?')[0]}" for each in services))
-        note(f"--sinks {policy} is about files; what topics and tables hold stays and is not looked at: {listed}")
+        yield f"--sinks {policy} is about files; what topics and tables hold stays and is not looked at: {listed}"
 
 
-def _say(replaced: Replaced, policy: SinkPolicy, job: str) -> None:
+def _remarks(others: Sequence[FoundFile], policy: SinkPolicy, job: str) -> Iterator[str]:
     """At most one line about the files that will be beside the records of this run."""
-    runs = _runs(replaced.others)
+    runs = _runs(others)
     if policy == SinkPolicy.APPEND and runs:
         them = f"{_count(len(runs), 'earlier run')}: {_named(runs)}"
-        note(f"the sinks hold {them}; this run is added to them (--sinks new refuses that, --sinks replace deletes "
-             f"those of job {job} but for the audit)")  # fmt: skip
-    strange = [each for each in replaced.others if not each.folder.kept]
-    if policy == SinkPolicy.REPLACE and strange:
-        stay = "file stays that no run of job" if len(strange) == 1 else "files that no run of job"
-        tail = "wrote" if len(strange) == 1 else "wrote stay"
-        note(f"{len(strange)} {stay} {job} {tail}, such as {strange[0].path}")
+        yield (f"the sinks hold {them}; this run is added to them (--sinks new refuses that, --sinks replace deletes "
+               f"those of job {job} but for the audit)")  # fmt: skip
+    if policy == SinkPolicy.REPLACE:
+        # In the folders of the audit all that is found stays, as those who look there expect.
+        strange = [each for each in others if each.folder.record not in AUDIT_RECORDS]
+        foreign, own = ([each for each in strange if each.is_of(job) == ours] for ours in (False, True))
+        parts = [*_staying(foreign, job), *_of_other_kinds(own)]
+        if parts:
+            yield "; ".join(parts)
+
+
+def _staying(foreign: Sequence[FoundFile], job: str) -> Iterator[str]:
+    if len(foreign) == 1:
+        yield f"1 file stays that no run of job {job} wrote, such as {foreign[0].path}"
+    elif foreign:
+        yield f"{len(foreign)} files that no run of job {job} wrote stay, such as {foreign[0].path}"
+
+
+def _of_other_kinds(own: Sequence[FoundFile]) -> Iterator[str]:
+    """Files of the job that stay because their record is not that of the sink, those of the audit apart."""
+    for kept, what in ((True, "of the audit"), (False, "of other records")):
+        files = [each for each in own if (each.record in AUDIT_RECORDS) == kept]
+        if files:
+            verb = "stays" if len(files) == 1 else "stay"
+            holds = files[0].record or "what it holds cannot be told"
+            yield f"{_count(len(files), 'file')} {what} {verb}, such as {files[0].path} ({holds})"
 
 
 def _in_use(found: Sequence[FoundFile]) -> str:
@@ -157,56 +166,6 @@ def _named(runs: Sequence[str]) -> str:
 
 def _count(number: int, what: str) -> str:
     return f"{number} {what}" if number == 1 else f"{number:,} {what}s"
-
-
-def _location(folder: SinkFolder) -> str:
-    return beam_path(folder.uri).rstrip("/")
-
-
-def _distinct(folders: Sequence[SinkFolder]) -> list[SinkFolder]:
-    """Each folder once; one that the audit shares is the audit's."""
-    by_location = {_location(folder): folder for folder in sorted(folders, key=lambda folder: folder.kept)}
-    return list(by_location.values())
-
-
-def _records_in(folder: SinkFolder, policy: SinkPolicy) -> list[FoundFile]:
-    """The files of records in a folder, hidden ones left out. Raises `OSError` if it must be listed and cannot be."""
-    try:
-        paths = _listed(folder)
-    except (OSError, ValueError) as error:
-        if policy == SinkPolicy.APPEND:  # whoever may write there need not be allowed to list
-            return []
-        raise OSError(f"{folder.spec_path}: {folder.uri} cannot be listed: {one_line(error)}") from None
-    found = []
-    for each in sorted(paths):
-        name = each.rpartition("/")[2]
-        if name.endswith(_SUFFIXES) and not name.startswith("."):
-            of_run = _RUN_FILE.fullmatch(name)
-            found.append(FoundFile(folder, each, of_run[1] if of_run else ""))
-    return found
-
-
-def _listed(folder: SinkFolder) -> list[str]:
-    path = beam_path(folder.uri)
-    if scheme_of(folder.uri) != "file":
-        return [each.path for each in FileSystems.match([FileSystems.join(path, "*")])[0].metadata_list]
-    if not Path(path).exists():
-        return []
-    return [str(each) for each in Path(path).iterdir() if each.is_file()]
-
-
-def _replaced(found: Sequence[FoundFile], job: str) -> Replaced:
-    with ThreadPoolExecutor(_READERS) as readers:
-        ours = list(readers.map(lambda each: _is_ours(each, job), found))
-    files = [each for each, own in zip(found, ours, strict=True) if own]
-    return Replaced(files, [each for each, own in zip(found, ours, strict=True) if not own])
-
-
-def _is_ours(found: FoundFile, job: str) -> bool:
-    if found.folder.kept or not found.run:
-        return False
-    origin = origin_of(found.path)
-    return origin is not None and (origin.job, origin.run) == (job, found.run)
 
 
 def _delete(files: Sequence[FoundFile]) -> None:

@@ -58,6 +58,12 @@ class Patient(NamedTuple):
         path.write_text(yaml.safe_dump(self.spec()))
         return ["doctor", "--runner", runner, "--job", str(path), *words]
 
+    def run(self, *words: str) -> int:
+        """Runs the job itself; returns the exit code."""
+        path = self.folder / "job.yaml"
+        path.write_text(yaml.safe_dump(self.spec()))
+        return halflife("run", "--job", path, *words).code
+
     def examined(self, *words: str, runner: str = "direct") -> "Examined":
         """What the doctor says, as JSON."""
         ran = halflife(*self.words(runner, *words), "--json")

@@ -1,6 +1,7 @@
 """A second run into the same sinks: earlier files are reported, refused or replaced according to `--sinks`."""
 
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ import pytest
 from examples.flights import demo
 from models.profiles import build_profile, serialise_profile
 from pipeline.command_line.sink_policy import SinkPolicy
-from pipeline.endpoints.files.earlier_runs import check_earlier_runs, replacing
+from pipeline.endpoints.files.earlier_runs import SinksInUse, check_earlier_runs, replacing
 from pipeline.endpoints.outputs import SinkFolder
 from pipeline.run import write_features
 from tests.pipeline.jobs.flows import MANIFEST, Flow, container, json_lines, read_avro, said_nothing_of_python, trips
@@ -131,7 +132,7 @@ def test_earlier_files_of_a_stream_are_deleted_when_it_starts(flow: Flow, bounde
     flow.feed(json_lines(trips(5)))
     flow.run(spec_of(flow))
     scores = flow.root / "scores"
-    folder = SinkFolder("sinks.scores", f"file://{scores}", ".avro")
+    folder = SinkFolder("sinks.scores", f"file://{scores}", ".avro", "Score")
     found = check_earlier_runs([folder], SinkPolicy.REPLACE, "trips")
     with replacing(found, bounded):
         assert bool(names(scores)) == bounded
@@ -146,8 +147,10 @@ def test_a_folder_has_files_of_one_format(flow: Flow, first: str, second: str) -
     outcome = flow.run(spec_of(flow, second))
     assert outcome.code == 2
     assert said_nothing_of_python(outcome)
-    assert f"sinks.scores: '{second}' is not allowed" in outcome.err
+    assert f"sinks.format: '{second}' is not allowed" in outcome.err
     assert f".{first}" in outcome.err
+    assert ("avro is the default" in outcome.err) == (second == "avro")
+    assert "--sinks replace" in outcome.err
     assert names(flow.root / "scores") == before
     assert flow.run(spec_of(flow, second), "--sinks", "replace").code == 0
     assert scored(flow, second) == 5
@@ -162,7 +165,55 @@ def test_files_of_others_in_another_format_are_refused(flow: Flow, sink: str, na
     outcome = flow.run(spec_of(flow), "--sinks", "replace")
     assert outcome.code == 2
     assert name in outcome.err
+    assert f"sinks.{sink.partition('/')[0]}: '" in outcome.err
+    assert "--sinks replace" not in outcome.err
     assert not (flow.root / "scores").exists() or not names(flow.root / "scores")
+
+
+@pytest.mark.parametrize("words", [(), ("--sinks", "replace")])
+@pytest.mark.parametrize("whose", ["a stranger", "another job"])
+def test_replace_is_not_advised_where_it_would_not_help(flow: Flow, whose: str, words: tuple[str, ...]) -> None:
+    flow.feed(json_lines(trips(5)))
+    (flow.root / "scores").mkdir()
+    if whose == "another job":
+        assert flow.run(spec_of(flow, "parquet", job="others")).code == 0
+    else:
+        (flow.root / "scores" / "mine.parquet").write_bytes(b"PAR1")
+    outcome = flow.run(flow.spec(), *words)
+    assert (outcome.code, said_nothing_of_python(outcome)) == (2, True)
+    assert "sinks.format: 'avro' is not allowed; expected: parquet (avro is the default)" in outcome.err
+    assert "sinks.scores" in outcome.err
+    assert "--sinks replace" not in outcome.err
+
+
+def blocked(flow: Flow, out: Path) -> None:
+    out.write_bytes(b"")
+
+
+def kept_by_another(flow: Flow, out: Path) -> None:
+    out.mkdir()
+    (out / "mine.avro").write_bytes(b"Obj")
+
+
+@pytest.mark.parametrize(("spoil", "code"), [(blocked, 1), (kept_by_another, 2)])
+def test_a_run_that_is_refused_is_not_said_to_be_added(flow: Flow, spoil: Callable[..., None], code: int) -> None:
+    flow.feed(json_lines(trips(5)) + b"{\n")
+    assert flow.run(flow.spec()).code == 0
+    spoil(flow, flow.root / "training")
+    outcome = flow.run(flow.spec(), "--out", str(flow.root / "training"), verb=write_features)
+    assert (outcome.code, said_nothing_of_python(outcome)) == (code, True)
+    assert "--out: " in outcome.err
+    assert "added" not in outcome.err
+
+
+def test_a_service_is_not_said_to_be_left_out_by_a_run_that_is_refused(flow: Flow) -> None:
+    flow.feed(json_lines(trips(5)))
+    assert flow.run(flow.spec()).code == 0
+    found = [SinkFolder(f"sinks.{name}", uri, ".avro", "Score") for name, uri in
+             (("drift", "kafka://b:1/t"), ("scores", str(flow.root / "scores")))]  # fmt: skip
+    with pytest.raises(SinksInUse):
+        check_earlier_runs(found, SinkPolicy.NEW, "trips")
+    assert flow.capsys.readouterr().err == ""
 
 
 def test_two_sinks_of_two_formats_in_one_folder_are_refused(flow: Flow) -> None:

@@ -1,0 +1,71 @@
+"""Where sinks may be: outside the models of the store, each in a folder of its own, under a name without blanks at its
+ends."""
+
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from pipeline.endpoints.outputs import audit_uris
+from pipeline.endpoints.uris import FILE_SCHEMES, beam_path, check_scheme, location, scheme_of
+from schemas.validation import SpecError
+
+_AUDIT = "sinks.audit"
+# Of two in one folder the latter is to move.
+_ORDER = (_AUDIT, "sinks.scores", "sinks.drift", "sinks.quality", "sinks.dead_letters", "--out")
+# What makes a folder of a store a model.
+_OF_MODELS = frozenset({"versions", "releases"})
+
+
+def sink_errors(document: Mapping[str, Any], sound: Callable[[str], bool]) -> Iterator[SpecError]:
+    """What is wrong with the places of the sinks in the sound parts of a document."""
+    model = document["model"] if all(sound(f"model.{key}") for key in ("store", "name")) else {}
+    yield from _place_errors({path: uri for path, uri in _sinks(document).items() if sound(path)}, model)
+
+
+def check_training_folder(document: Mapping[str, Any], out: str) -> None:
+    """Raises `SpecError` where the folder of a training set is no place for it: `document` is a valid one."""
+    for error in _place_errors({**_sinks(document), "--out": out}, document["model"]):
+        if error.path == "--out":
+            raise error
+    check_scheme(out, "--out")
+
+
+def _sinks(document: Mapping[str, Any]) -> dict[str, str]:
+    sinks = document.get("sinks")
+    named = sinks.items() if isinstance(sinks, Mapping) else ()
+    return {f"sinks.{name}": uri for name, uri in named if name != "format"}
+
+
+def _place_errors(sinks: Mapping[str, str], model: Mapping[str, Any]) -> Iterator[SpecError]:
+    """`sinks`: the place of each, by its path in the spec; `model`: that section, or nothing where it is unsound."""
+    taken: dict[str, str] = {}
+    for spec_path in (path for path in _ORDER if path in sinks):
+        uri = sinks[spec_path]
+        if uri.strip() != uri or (path := beam_path(uri).rstrip("/")).strip() != path:
+            yield SpecError(spec_path, uri, "a name without blanks at its ends")
+            continue
+        if scheme_of(uri) not in FILE_SCHEMES:
+            continue
+        folders = [location(each) for each in (audit_uris(uri) if spec_path == _AUDIT else (uri,))]
+        if {"store", "name"} <= model.keys() and any(_is_of_store(each, model) for each in (location(uri), *folders)):
+            yield SpecError(spec_path, uri, f"a folder outside the model store {model['store']}")
+            continue
+        owners = [taken.setdefault(each, spec_path) for each in folders]
+        others = [owner for owner in owners if owner != spec_path]
+        if others:
+            why = "in one folder their files would be mixed"
+            yield SpecError(spec_path, uri, f"another folder than that of {others[0]} ({why})")
+
+
+def _is_of_store(folder: str, model: Mapping[str, Any]) -> bool:
+    """Whether a location is that of a store or within one of its models; other folders beside these are not of it."""
+    store = location(model["store"])
+    if folder == store:
+        return True
+    inner = folder.removeprefix(store.rstrip("/") + "/")
+    if inner == folder:
+        return False
+    name, *rest = inner.split("/")
+    if name == model["name"] or (rest and rest[0] in _OF_MODELS):
+        return True
+    return scheme_of(store) == "file" and any(Path(store, name, each).is_dir() for each in _OF_MODELS)
