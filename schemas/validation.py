@@ -22,6 +22,7 @@ from schemas.expectations import wants
 
 _SHOWN_CHARACTERS = 80
 _PATH_CHARACTERS = 400
+_MOST_COMPARED = 50  # unknown keys that are compared with the known ones: more are never shown
 _TYPE_NAMES = {
     "object": "a mapping",
     "array": "a list",
@@ -247,9 +248,10 @@ def _explain_unknown_key(error: ValidationError, path: str) -> SpecError:
 def _unknown_keys(error: ValidationError, path: str) -> Iterator[SpecError]:
     known = sorted(_schema(error).get("properties", {}))
     instance = error.instance if isinstance(error.instance, Mapping) else {}
-    for unknown in (key for key in instance if key not in known):
-        allowed = _joined(known) or "no keys"
-        close = difflib.get_close_matches(unknown[:_PATH_CHARACTERS], known, n=1)
+    all_known = _joined(known) or "no keys"
+    for position, unknown in enumerate(key for key in instance if key not in known):
+        allowed, near = all_known, position < _MOST_COMPARED
+        close = difflib.get_close_matches(unknown[:_PATH_CHARACTERS], known, n=1) if near else []
         if close:
             allowed += f"; did you mean '{close[0]}'?"
         yield SpecError(f"{path}.{unknown}" if path else unknown, UNKNOWN_KEY, allowed)

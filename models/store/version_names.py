@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from models.bundles.manifest import MANIFEST
 from models.errors import StoreError
 from models.store.local_files import A_FOLDER, Listing, Odd
+from schemas.expectations import wants
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
 _ALLOWED = "1 to 128 of A-Z a-z 0-9 . _ -, no sign first"
@@ -15,7 +16,7 @@ _NO_VERSION, _NO_FOLDER = Odd("a name that no version has", _ALLOWED), Odd("a fi
 def checked_name(name: str, what: str) -> str:
     """The name itself. Raises `StoreError` for one that is not allowed; `what` says whose it is."""
     if not NAME.fullmatch(name):
-        raise StoreError(f"{what} {name!r} is not allowed; allowed: {_ALLOWED}")
+        raise StoreError(f"{what} {name!r} is not allowed; {wants(_ALLOWED)}")
     return name
 
 

@@ -1,7 +1,7 @@
 """Job files: YAML read strictly, and `--set` applied to it."""
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -9,87 +9,20 @@ from typing import Any
 import yaml
 
 from models.errors import one_line
+from pipeline.spec.strict_yaml import MOST_CHARACTERS, read_yaml
+from schemas.expectations import wants
 from schemas.problems import Problems
 from schemas.validation import Absent, SpecError
 
-_LEAST_ROOM, _MOST_EXPANSION = 10_000, 4  # characters; and how many for each written one
 _YAML = ("{", "[", '"', "'")
 EMBEDDED = Path(__file__).parents[1] / "jobs" / "flights.yaml"
-
-
-class _Loader(yaml.SafeLoader):
-    """Safe YAML in which times stay text: the spec parses times itself."""
-
-
-_Loader.yaml_implicit_resolvers = {
-    start: [(tag, pattern) for tag, pattern in resolvers if tag != "tag:yaml.org,2002:timestamp"]
-    for start, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
-}
-
-
-def read_yaml(text: str) -> Any:
-    """The one YAML document of a text.
-
-    Raises:
-        SpecError: a mapping has a key twice, of which PyYAML would silently use the last; or aliases expand too far.
-        yaml.YAMLError: it is no YAML.
-        RecursionError: it is nested too deeply, or contains itself.
-    """
-    loader = _Loader(text)
-    try:
-        node = loader.get_single_node()
-        if node is None:
-            return None
-        _refuse_expansion(node, text)
-        problems = Problems()
-        problems.add(_repeats(node, ""))
-        problems.check()
-        return loader.construct_document(node)
-    finally:
-        loader.dispose()
-
-
-def _refuse_expansion(node: yaml.Node, text: str) -> None:
-    """Refuses a document whose aliases expand to much more than is written: walking through it would not end."""
-    if _written_out(node, {}) > _LEAST_ROOM + _MOST_EXPANSION * len(text):
-        raise SpecError("", Absent("aliases (*name) that stand for too much"), "what they stand for, written out")
-
-
-def _written_out(node: yaml.Node, known: dict[int, int]) -> int:
-    """Characters of a document without aliases, and one for each value. Raises `RecursionError` for a circle."""
-    if isinstance(node, yaml.ScalarNode):
-        return 1 + len(node.value)
-    if id(node) not in known:
-        known[id(node)] = -1
-        parts = node.value if isinstance(node, yaml.SequenceNode) else [part for pair in node.value for part in pair]
-        known[id(node)] = 1 + sum(_written_out(part, known) for part in parts)
-    if known[id(node)] < 0:
-        raise RecursionError("recursion: an alias stands for what it is a part of")
-    return known[id(node)]
-
-
-def _repeats(node: yaml.Node, path: str) -> Iterator[SpecError]:
-    if isinstance(node, yaml.SequenceNode):
-        for index, item in enumerate(node.value):
-            yield from _repeats(item, f"{path}[{index}]")
-    if not isinstance(node, yaml.MappingNode):
-        return
-    lines: dict[str, int] = {}
-    for key, value in node.value:
-        if not isinstance(key, yaml.ScalarNode):
-            continue  # a key that is no text is refused by the schema
-        spec_path, line = f"{path}.{key.value}" if path else key.value, key.start_mark.line + 1
-        if key.value in lines:
-            yield SpecError(spec_path, Absent(f"given twice, in lines {lines[key.value]} and {line}"), "each key once")
-        lines.setdefault(key.value, line)
-        yield from _repeats(value, spec_path)
 
 
 def read_document(path: Path | str | None) -> dict[str, Any]:
     """The YAML document of a job file, or of the embedded flights job for None; a text may be a URI, such as gs://.
 
     Raises:
-        SpecError: the file is absent, no YAML or no mapping, or has a key twice.
+        SpecError: the file is absent, no YAML or no mapping, or has a key twice, or is too long.
     """
     source = path or EMBEDDED
     try:
@@ -118,18 +51,25 @@ def _yaml_problem(error: Exception) -> str:
 def _text_of(source: Path | str) -> str:
     """The text of a file. Raises `OSError` also for a scheme for which Beam has no file system."""
     if "://" not in str(source):
-        return Path(source).read_text(encoding="utf-8")
+        with open(source, "rb") as file:
+            return _decoded(file.read(MOST_CHARACTERS + 1), source)
     # Beam takes seconds to import: only a spec in a bucket needs it.
     from apache_beam.io.filesystems import FileSystems
 
     uri = str(source).removeprefix("file://")
     try:
         with FileSystems.open(uri) as stream:
-            return str(stream.read().decode("utf-8"))
-    except UnicodeDecodeError:
+            return _decoded(stream.read(MOST_CHARACTERS + 1), source)
+    except (UnicodeDecodeError, SpecError):
         raise
     except ValueError as error:  # Beam's error for an unknown scheme, and for a library that is not installed
         raise OSError(one_line(error)) from None
+
+
+def _decoded(raw: bytes, source: Path | str) -> str:
+    if len(raw) > MOST_CHARACTERS:
+        raise SpecError("--job", Absent(f"{str(source)!r} has more than {MOST_CHARACTERS} bytes"), "a smaller job spec")
+    return raw.decode("utf-8")
 
 
 def settings_of(mapping: str) -> list[str]:
@@ -180,6 +120,10 @@ def _value(text: str, setting: str) -> Any:
         if text.lstrip().startswith(_YAML):
             raise SpecError("--set", setting, "a value that is YAML") from None
         return text
+    except SpecError as error:
+        where = f" {error.path}" if error.path else ""
+        said = str(error).removesuffix(f"; {wants(error.allowed)}").removeprefix(f"{error.path or 'document'}: ")
+        raise SpecError("--set", Absent(f"{setting[:60]!r}{where}: {said}"), error.allowed) from None
     plain = not text.lstrip().startswith(_YAML) and isinstance(value, str | list | dict)
     return text.strip() if plain else value
 
