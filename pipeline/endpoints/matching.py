@@ -11,6 +11,7 @@ from apache_beam.io.localfilesystem import LocalFileSystem
 from models.errors import one_line
 from pipeline.endpoints.errors import NoInput
 from pipeline.endpoints.uris import beam_path, scheme_of
+from pipeline.spec.remote import check_answers
 
 _GLOB = re.compile(r"[*?[]")
 _UNFINISHED = ".partial"
@@ -58,6 +59,7 @@ def _found(path: str, local: bool) -> Mapping[str, int]:
     """What exists there, with sizes, including hidden files."""
     if local:
         return _local(path)
+    check_answers(path)
     if _GLOB.search(path) and FileSystems.exists(path):
         return _sizes([FileSystems.get_filesystem(path).metadata(path)])
     found = _sizes(FileSystems.match([path])[0].metadata_list)

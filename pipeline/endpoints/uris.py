@@ -4,8 +4,8 @@ import os
 import re
 from pathlib import Path
 
+from pipeline.spec.expansion import FILE_SCHEMES, scheme_of
 from pipeline.spec.expansion import local_path as beam_path  # the form in which Beam's file systems take a URI
-from pipeline.spec.expansion import scheme_of
 from schemas.validation import SpecError
 
 __all__ = [
@@ -19,7 +19,6 @@ __all__ = [
     "scheme_of",
 ]
 
-FILE_SCHEMES = ("file", "gs", "s3", "az", "hdfs")
 STDOUT = "stdout:"
 # The id of a Google Cloud project, preceded by its domain where it has one.
 GOOGLE_PROJECT = re.compile(r"([a-z0-9.-]+:)?[a-z][-a-z0-9]{4,28}[a-z0-9]")

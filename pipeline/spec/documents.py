@@ -9,6 +9,8 @@ from typing import Any
 import yaml
 
 from models.errors import one_line
+from pipeline.spec.expansion import FILE_SCHEMES, check_bucket, scheme_of
+from pipeline.spec.remote import check_answers
 from pipeline.spec.strict_yaml import MOST_CHARACTERS, read_yaml
 from schemas.expectations import wants
 from schemas.problems import Problems
@@ -49,15 +51,20 @@ def _yaml_problem(error: Exception) -> str:
 
 
 def _text_of(source: Path | str) -> str:
-    """The text of a file. Raises `OSError` also for a scheme for which Beam has no file system."""
+    """The text of a file. Raises `SpecError` for a scheme that is not read, `OSError` where its library is absent."""
     if "://" not in str(source):
         with open(source, "rb") as file:
             return _decoded(file.read(MOST_CHARACTERS + 1), source)
+    if scheme_of(str(source)) not in FILE_SCHEMES:
+        allowed = f"a path or a URI with one of the schemes {', '.join(FILE_SCHEMES)}"
+        raise SpecError("--job", str(source), allowed)
     # Beam takes seconds to import: only a spec in a bucket needs it.
     from apache_beam.io.filesystems import FileSystems
 
     uri = str(source).removeprefix("file://")
     try:
+        check_bucket(uri, "--job")
+        check_answers(uri)
         with FileSystems.open(uri) as stream:
             return _decoded(stream.read(MOST_CHARACTERS + 1), source)
     except (UnicodeDecodeError, SpecError):

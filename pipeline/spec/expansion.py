@@ -11,6 +11,9 @@ from schemas.validation import SpecError
 
 # A scheme is followed by two slashes, or is a known one: `day:1/in.json` is a path.
 _SCHEME = re.compile(r"([a-z][a-z0-9+.-]*)://|(file|gs|s3|az|hdfs|kafka|pubsub|bigquery|stdout):", re.IGNORECASE)
+FILE_SCHEMES = ("file", "gs", "s3", "az", "hdfs")
+"""Where files are read and written."""
+_SERVICES = ("kafka", "pubsub", "bigquery", "stdout")  # where `${NAME}` may stand, or nothing is named
 _FILE = re.compile(r"file:(//(localhost(?=/))?)?", re.IGNORECASE)
 _VARIABLE = re.compile(r"\$\{([^}]*)\}?")
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
@@ -34,8 +37,11 @@ def expand_paths(document: Mapping[str, Any], problems: Problems) -> None:
     itself."""
     for section, key in _paths(document):
         spec_path = f"{section}.{key}"
-        if problems.sound(spec_path) and scheme_of(document[section][key]) == "file":
-            with problems.gathered():
+        if not problems.sound(spec_path):
+            continue
+        with problems.gathered():
+            check_bucket(document[section][key], spec_path)
+            if scheme_of(document[section][key]) == "file":
                 document[section][key] = expanded(document[section][key], spec_path)
 
 
@@ -49,6 +55,14 @@ def _paths(document: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
 def _section(document: Mapping[str, Any], name: str) -> Mapping[str, Any]:
     section = document.get(name)
     return section if isinstance(section, Mapping) else {}
+
+
+def check_bucket(uri: str, spec_path: str) -> None:
+    """Raises `SpecError` for a variable in the name of a bucket: it stays as written, and no bucket has such a name."""
+    bucket = uri.partition("://")[2].partition("/")[0]
+    if scheme_of(uri) not in ("file", *_SERVICES) and _VARIABLE.search(bucket):
+        expected = "a bucket's own name: variables are expanded in local paths only"
+        raise SpecError(spec_path, uri, f"{expected}; next: write the name, or let the shell put it in")
 
 
 def expanded(uri: str, spec_path: str) -> str:

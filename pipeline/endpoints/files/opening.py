@@ -11,12 +11,14 @@ from pipeline.endpoints.errors import SinkUnwritable
 from pipeline.endpoints.files.partial_files import finished, partial_path
 from pipeline.endpoints.uris import beam_path, scheme_of
 from pipeline.reporting import durable
+from pipeline.spec.remote import check_answers
 
 
 def make_folder(uri: str, spec_path: str) -> None:
     """Creates the folder unless it exists, and verifies that files can be written. Raises `SinkUnwritable`."""
     folder = _folder(uri, spec_path)
     try:
+        check_answers(uri)
         if not FileSystems.exists(folder):
             FileSystems.mkdirs(folder)
         _come_and_go(folder)
@@ -32,6 +34,7 @@ def look_at_folder(uri: str, spec_path: str) -> str:
     """
     folder = _folder(uri, spec_path)
     if scheme_of(uri) != "file":
+        check_answers(uri)
         _come_and_go(folder)
         return f"{uri} can be written"
     nearest = next(path for path in (Path(folder), *Path(folder).parents) if path.exists())
