@@ -15,6 +15,7 @@ import msgspec
 import pyarrow as pa
 
 from schemas.columns import ARROW_TYPES
+from schemas.formats.json_faults import wrong_type
 from schemas.formats.nesting import MAX_NESTING, is_deep
 from schemas.formats.raw import DecodedRows, Unreadable
 
@@ -39,10 +40,12 @@ class _Decoder:
         types: dict[str, Any] = {} if subject is None else {subject: _NAME_OR_NUMBER}
         types.update({name: _FIELD_TYPES[kind] for name, kind in columns})
         types.update({event_id: _NAME_OR_NUMBER, event_time: _TIME})
+        self.wanted = {**dict.fromkeys(types, "name"), **dict(columns), event_id: "name", event_time: "time"}
         self.kinds = {name: kind for name, kind in columns if name not in (event_id, event_time)}
         if self.kinds.get(subject or "") == "number":  # a whole number keeps its digits as a subject
             del self.kinds[subject or ""]
             types[subject or ""] = int | float
+            self.wanted[subject or ""] = "number"
         self.names = tuple(types)
         self._types, self._exact = types, frozenset(n for n in types if types[n] in (_NAME_OR_NUMBER, _Int64))
         self.strict = self._of(types)
@@ -75,6 +78,12 @@ class _Decoder:
                 return type(found)(*map(self._whole, self.names, msgspec.structs.astuple(found)))
             except ValueError:
                 raise problem from None
+
+    def read(self, name: str, value: bytes) -> Any:
+        """The value of a column from its JSON text. Raises `ValueError` for one of another type."""
+        if name in self._exact and value != b"null":
+            return self._whole(name, value)
+        return msgspec.json.decode(value, type=self._types[name] | None)
 
     def _whole(self, name: str, value: Any) -> Any:
         """A value of a raw line. Raises `ValueError`."""
@@ -185,8 +194,8 @@ def _one_by_one(decoder: _Decoder, lines: Sequence[bytes]) -> _Read:
     for line in lines:
         try:
             record = decoder.line(line)
-        except msgspec.ValidationError as problem:
-            bad.append(Unreadable(line, "WrongType", str(problem)))
+        except msgspec.ValidationError:
+            bad.append(Unreadable(line, "WrongType", wrong_type(line, decoder.wanted, decoder.read)))
         except RecursionError:
             bad.append(Unreadable(line, "MalformedJson", _TOO_DEEP))
         except Exception as problem:  # msgspec's own, and those of the codecs below it that it lets through
