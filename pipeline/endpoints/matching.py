@@ -1,5 +1,6 @@
 """Which files a URI means: the file of exactly that name, the files of a folder, or what a pattern matches."""
 
+import glob
 import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -15,6 +16,8 @@ from pipeline.spec.remote import check_answers
 
 _GLOB = re.compile(r"[*?[]")
 _UNFINISHED = ".partial"
+# How many levels of folders are searched to say where the files of a folder without any are.
+_DEPTHS = 4
 
 
 class NoRecords(NoInput):
@@ -43,9 +46,24 @@ def file_sizes(uri: str) -> dict[str, int]:
         raise NoInput(f"{uri} cannot be listed: {one_line(error)}") from None
     shown = {each: size for each, size in found.items() if each == path or not _is_hidden(each, path)}
     if not shown:
+        why, following = _folders(uri, path) if scheme_of(uri) == "file" and not found else ("", "")
         expected = "expected: a file, a folder or a pattern such as data/*.json"
-        raise NoInput(f"no file matches {uri}{_left_out(len(found))}; {expected}")
+        raise NoInput(f"no file matches {uri}{why or _left_out(len(found))}; {expected}{following}")
     return shown
+
+
+def _folders(uri: str, path: str) -> tuple[str, str]:
+    """Where a local URI is a folder without files, or a pattern that only folders match: that, and which pattern would
+    match the files further down."""
+    one = os.path.isdir(path)
+    if not one and not any(map(os.path.isdir, glob.iglob(path))):
+        return "", ""
+    for depth in range(1, _DEPTHS + 1):
+        below = "/*" * (depth + one)
+        if any(not _is_hidden(each, path + below) for each in _local(path.rstrip("/") + below)):
+            what = "it is a folder that holds only folders" if one else "only folders do"
+            return f" ({what})", f"; next: --set events.uri='{uri.rstrip('/')}{below}'"
+    return (" (it is a folder that holds no files)" if one else " (only folders without files do)"), ""
 
 
 def _left_out(hidden: int) -> str:
