@@ -1,6 +1,10 @@
-"""Times that are numbers in another unit than the spec states: they would be scored as times in January 1970."""
+"""Times that are numbers in another unit than the spec states: they would be scored as times in January 1970.
 
-from collections.abc import Iterable, Mapping
+Refused are inputs whose first times are mostly in the present by another unit; those that mix units; and those that
+count days. Data of 1970 itself is recognised by its other times before 1990, or stated (`events.time_range`).
+"""
+
+from collections.abc import Iterable, Iterator, Mapping
 from itertools import islice
 from typing import Any
 
@@ -17,27 +21,68 @@ _UNITS_US = {"s": 1_000_000, "ms": 1_000, "us": 1}
 _YEAR_US = 365 * 86_400_000_000
 # Times that are plausible as event times.
 _FIRST_US, _END_US = (parse_time_us(text) for text in ("1990-01-01T00:00:00Z", "2100-01-01T00:00:00Z"))
+_LAST_DAY_US = parse_time_us("2060-01-01T00:00:00Z")  # where the ranges of day numbers do not meet
 _STRETCHES = 3
+# Of times that are otherwise in the present, more than this part in another unit is no single broken record.
+_FEW = 0.1
+_MOST = 0.9
+# What a day number is the number of days since; its days since 1970.
+_DAY_COUNTS = {"1899-12-30, as spreadsheets have them": 25_569, "1970": 0}
+_DAY_US = 86_400_000_000
 
 
 def check_time_unit(blocks: Iterable[RawBlock], events: Mapping[str, Any]) -> None:
     """Looks at the first times of the input of a valid spec's `events`.
 
     Raises:
-        SpecError: most of those that are numbers are in 1970 by `events.time_unit`, but in the present by another unit,
-            and `events.time_range` is not stated or does not contain 1970.
+        SpecError: by `events.time_unit` most of those that are numbers are in 1970, but in the present by another unit;
+            or some are, and all others in the present; or nearly all are numbers of days. Not where `events.time_range`
+            is stated and contains 1970; mixed units not where it is stated at all, since then they are dead letters.
     """
     name, unit = events["event_time"], events.get("time_unit", "us")
     if "time_range" in events and parse_time_us(events["time_range"][0]) < _YEAR_US:
         return
+    seen = []
     for _, rows in islice(stretches(blocks, events["format"], [name]), _STRETCHES):
         if name in rows.schema.names and pa.types.is_timestamp(rows.schema.field(name).type):
             return  # Avro's own type, which states its unit: no more of the input needs to be read
-        numbers = _numbers(rows, name)
-        for other in _UNITS_US:
-            mistaken = _within(numbers, unit, 1, _YEAR_US) & _within(numbers, other, _FIRST_US, _END_US)
-            if mistaken.sum() * 2 > len(numbers):
-                raise _error(name, numbers[mistaken][0], unit, other)
+        seen.append(_numbers(rows, name))
+        _check_most(seen[-1], name, unit)
+    numbers = np.concatenate([np.zeros(0), *seen])
+    _check_days(numbers, name, unit)
+    if "time_range" not in events:
+        _check_mixed(numbers, name, unit)
+
+
+def _mistaken(numbers: npt.NDArray[np.float64], unit: str) -> Iterator[tuple[str, npt.NDArray[np.bool_]]]:
+    """Which numbers are in 1970 by the unit, and in the present by each other unit."""
+    for other in _UNITS_US:
+        yield other, _within(numbers, unit, 0, _YEAR_US) & _within(numbers, other, _FIRST_US, _END_US)
+
+
+def _check_most(numbers: npt.NDArray[np.float64], name: str, unit: str) -> None:
+    for other, mistaken in _mistaken(numbers, unit):
+        if mistaken.sum() * 2 > len(numbers):
+            raise _error(name, numbers[mistaken][0], unit, other)
+
+
+def _check_mixed(numbers: npt.NDArray[np.float64], name: str, unit: str) -> None:
+    """Some in the present by another unit, and all others by the stated one: no data reaches from 1970 to the present
+    without a time between."""
+    present = _within(numbers, unit, _FIRST_US, _END_US)
+    for other, mistaken in _mistaken(numbers, unit):
+        if present.any() and (present | mistaken).all() and mistaken.mean() > _FEW:
+            raise _mixed_error(name, numbers[mistaken][0], unit, other, f"{mistaken.sum():,} of {len(numbers):,}")
+
+
+def _check_days(numbers: npt.NDArray[np.float64], name: str, unit: str) -> None:
+    """Numbers of days since some day: as epochs of any unit they are in the first day of 1970."""
+    for since, offset in _DAY_COUNTS.items():
+        days = (numbers - offset) * _DAY_US
+        plausible = (days >= _FIRST_US) & (days < _LAST_DAY_US)
+        if len(numbers) and plausible.mean() > _MOST:
+            number = numbers[plausible][0]
+            raise _days_error(name, number, unit, since, int(days[plausible][0]))
 
 
 def _within(numbers: npt.NDArray[np.float64], unit: str, first_us: int, end_us: int) -> npt.NDArray[np.bool_]:
@@ -54,12 +99,42 @@ def _numbers(rows: pa.RecordBatch, name: str) -> npt.NDArray[np.float64]:
     return np.asarray(rows.column(index).drop_null().cast(pa.float64(), safe=False), np.float64)
 
 
+_MEANT = "(if 1970 is meant, say so: --set 'events.time_range=[1970-01-01, 1971-01-01]')"
+
+
 def _error(name: str, number: float, unit: str, other: str) -> SpecError:
-    meant, mistaken = (format_time_us(int(number * _UNITS_US[each])) for each in (other, unit))
-    shown = int(number) if number.is_integer() else number
+    meant, mistaken = (_time(number, each) for each in (other, unit))
     return SpecError(
         "events.time_unit",
         unit,
-        f"{other}, by which {name} {shown} is {meant} and not {mistaken}; next: --set events.time_unit={other}"
-        " (if 1970 is meant, say so: --set 'events.time_range=[1970-01-01, 1971-01-01]')",
+        f"{other}, by which {name} {_digits(number)} is {meant} and not {mistaken};"
+        f" next: --set events.time_unit={other} {_MEANT}",
     )
+
+
+def _mixed_error(name: str, number: float, unit: str, other: str, share: str) -> SpecError:
+    meant, mistaken = (_time(number, each) for each in (other, unit))
+    return SpecError(
+        "events.time_unit",
+        unit,
+        f"one unit for all times: {share} in the first records are {other}, by which {name} {_digits(number)} is"
+        f" {meant} and not {mistaken}; next: write them in one unit, or make dead letters of those that do not fit:"
+        " --set 'events.time_range=[1990-01-01, 2100-01-01]'",
+    )
+
+
+def _days_error(name: str, number: float, unit: str, since: str, time_us: int) -> SpecError:
+    return SpecError(
+        "events.event_time",
+        name,
+        f"a column of RFC 3339 texts or of {unit} since 1970; its {_digits(number)} looks like a number of days since"
+        f" {since} ({format_time_us(time_us)}), and would be {_time(number, unit)}; next: convert it {_MEANT}",
+    )
+
+
+def _time(number: float, unit: str) -> str:
+    return format_time_us(int(number * _UNITS_US[unit]))
+
+
+def _digits(number: float) -> float:
+    return int(number) if number.is_integer() else number

@@ -54,6 +54,38 @@ def test_epochs_of_another_unit_are_named(flow: Flow, times: tuple[list[float], 
     assert "next: --set events.time_unit=" in outcome.err
 
 
+NOW_US, NOW_MS = NOW_S * 1_000_000, NOW_S * 1_000
+DAYS = "looks like a number of days since"
+MIXED: dict[str, tuple[list[float], dict[str, Any], str]] = {
+    "2 of 5": ([NOW_S, NOW_S + 1, NOW_US, NOW_US, NOW_US], {}, "2 of 5 in the first records are s, by which at 17"),
+    "milliseconds": ([NOW_US, NOW_MS, NOW_US, NOW_US], {}, "1 of 4 in the first records are ms, by which"),
+    "half": ([NOW_US, NOW_S], {}, "1 of 2 in the first records are s, by which"),
+    "after a stretch": ([NOW_US] * 1500 + [NOW_S] * 300, {}, "300 of 1,800 in the first records are s"),
+    "unit stated": ([NOW_MS, NOW_MS, NOW_S], {"time_unit": "ms"}, "1 of 3 in the first records are s, by which"),
+    "days of a spreadsheet": ([45292.5] * 5, {}, f"its 45292.5 {DAYS} 1899-12-30, as spreadsheets have them (2024"),
+    "whole days": ([45292, 45293], {"time_unit": "s"}, f"its 45292 {DAYS} 1899-12-30"),
+    "days since 1970": ([19723.25, 19724], {"time_unit": "ms"}, f"its 19723.25 {DAYS} 1970 (2024-01-01T06:00:00Z)"),
+}
+
+
+@pytest.mark.parametrize("times", MIXED.values(), ids=MIXED)
+def test_times_of_several_units_and_numbers_of_days_are_named(
+    flow: Flow, times: tuple[list[float], dict[str, Any], str]
+) -> None:
+    numbers, events, says = times
+    flow.feed(json_lines(trip(number, at=at) for number, at in enumerate(numbers)))
+    outcome = flow.run(flow.spec(**events))
+    assert outcome.code == 2, outcome
+    assert says in outcome.err
+    assert "next: " in outcome.err
+
+
+def test_times_of_another_unit_are_letters_where_the_range_says_so(flow: Flow) -> None:
+    flow.feed(json_lines(trip(number, at=at) for number, at in enumerate([NOW_US, NOW_US, NOW_S])))
+    outcome = flow.run(flow.spec(time_range=["1990-01-01", "2100-01-01"]))
+    assert (outcome.code, outcome.summary["dead_letter_errors"]) == (0, {"decode": {"TimeOutOfRange": 1}}), outcome
+
+
 def test_epochs_of_another_unit_are_named_in_avro(flow: Flow) -> None:
     fields = [{"name": "id", "type": "string"}, {"name": "at", "type": "long"}, {"name": "delay", "type": "double"},
               {"name": "distance", "type": "long"}, {"name": "carrier", "type": "string"}]  # fmt: skip
@@ -66,11 +98,15 @@ def test_epochs_of_another_unit_are_named_in_avro(flow: Flow) -> None:
     ("numbers", "events"),
     [
         ([NOW_S], {"time_unit": "s"}),
-        ([NOW_S * 1_000_000, NOW_S], {}),
+        ([NOW_S * 1_000_000] * 20 + [NOW_S], {}),
+        ([month * 2_629_746_000_000 + 1_000_000_000_000 for month in range(30)], {}),
+        ([NOW_S * 1_000_000, 1_000_000_000_000, 200_000_000_000_000], {}),
+        ([number * 1_000 for number in range(87)], {"time_unit": "s"}),
         ([NOW_S], {"time_range": ["1970-01-01", "1971-01-01"]}),
         ([0, 60_000_000], {}),
     ],
-    ids=["right", "one of two", "1970 is meant", "the first minutes of 1970"],
+    ids=["right", "one of many", "months from 1970 on", "1970 to now", "seconds of a day",
+         "1970 is meant", "the first minutes of 1970"],
 )
 def test_plausible_times_are_scored(flow: Flow, numbers: list[int], events: dict[str, Any]) -> None:
     flow.feed(json_lines(trip(number, at=at) for number, at in enumerate(numbers)))
