@@ -9,6 +9,7 @@ import pyarrow as pa
 
 from pipeline.endpoints.errors import NoInput
 from pipeline.endpoints.matching import NoRecords
+from pipeline.endpoints.other_formats import HEAD_BYTES, other_format
 from schemas.avro.datums import decode_block
 from schemas.columns import holding, kind_of
 from schemas.formats.raw import RawBlock
@@ -40,7 +41,7 @@ def sampled_types(
         if looked.complete(identity, needed):
             return {name: looked.types[name] for name in needed}
     if not looked.first:
-        advice = "state events.columns to run nevertheless, or mend the input"
+        advice = other_format(looked.head, format_name) or "mend the input, or state events.columns to run nevertheless"
         where = ", ".join(looked.locations[:3]) or "the input"
         kind = NoInput if looked.held else NoRecords
         problem = looked.problem if looked.problem != NOTHING or not looked.held else f"nothing in it is {format_name}"
@@ -62,6 +63,7 @@ class _Looked:
     first: str = ""
     held: bool = False  # anything but blank lines, readable or not
     problem: str = NOTHING
+    head: bytes = b""  # how the input begins
     locations: list[str] = field(default_factory=list)
     columns: dict[str, pa.DataType] = field(default_factory=dict)
     types: dict[str, str] = field(default_factory=dict)
@@ -107,12 +109,18 @@ def stretches(
     for block in blocks:
         looked.problem = block.error or looked.problem
         looked.held = looked.held or bool(block.error or block.records or block.data.strip())
+        looked.head = looked.head or head_of(block)
         location = block.source.rpartition("@")[0] or block.source
         if location not in looked.locations:
             looked.locations.append(location)
         for rows in () if block.error else _SAMPLERS[format_name](block, names):
             if rows.num_rows:
                 yield location, rows
+
+
+def head_of(block: RawBlock) -> bytes:
+    """The first bytes of what was read."""
+    return (block.records[0] if block.records else block.data)[:HEAD_BYTES]
 
 
 def _kind_of(found: pa.DataType) -> str | None:

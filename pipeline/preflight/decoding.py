@@ -5,6 +5,8 @@ from collections.abc import Iterator
 from itertools import islice
 
 from pipeline.endpoints.files.source import read_file
+from pipeline.endpoints.other_formats import other_format
+from pipeline.endpoints.sample import head_of
 from pipeline.endpoints.sources import EventSource, Files, Messages
 from runners.findings import Finding, fail, ok, unchecked, warn
 from schemas.formats.raw import RawBlock
@@ -17,6 +19,7 @@ _BLOCKS = 100
 _FILES = 5
 _ERRORS = 3
 _DETAIL = 300
+_FITTING = "events.format, columns, event_id, event_time or time_unit that fit the input"
 
 
 def check_decoding(source: EventSource, spec: EventsSpec) -> Finding:
@@ -28,8 +31,9 @@ def check_decoding(source: EventSource, spec: EventsSpec) -> Finding:
     check = "events"
     if isinstance(source, Messages):
         return unchecked(check, "none was decoded: whoever looks at messages takes them")
-    events, errors, examples = 0, Counter[str](), dict[str, str]()
+    events, errors, examples, head = 0, Counter[str](), dict[str, str](), b""
     for block, needed in _sample(source):
+        head = head or head_of(block)
         if not needed and events + errors.total() >= _ENOUGH_RECORDS:
             break
         decoded = decode_raw(block, spec, now_us())
@@ -45,7 +49,7 @@ def check_decoding(source: EventSource, spec: EventsSpec) -> Finding:
     said = "; ".join(f"{n:,} {error}, such as {examples[error][:_DETAIL]}" for error, n in errors.most_common(_ERRORS))
     found = f"{events:,} of {read:,} records of a sample decode; {said}"
     if not events:
-        return fail(check, found, "events.format, columns, event_id, event_time or time_unit that fit the input")
+        return fail(check, found, other_format(head, spec.format) or _FITTING)
     return warn(check, found, "what cannot be decoded becomes dead letters")
 
 

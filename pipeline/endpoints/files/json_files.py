@@ -21,7 +21,7 @@ _TOKEN = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"|["{}]', re.DOTALL)
 _OWN_LINE = re.compile(rb"[\s,\[\]]*?(\n[ \t]*|\A)\{")
 _BETWEEN = re.compile(rb"[\s,\[\]]*")
 _STRAY, _UNENDED = "no JSON object, beside those of the file", "a JSON object that does not end"
-_OTHERS: Mapping[bytes, str] = {
+OTHER_FORMATS: Mapping[bytes, str] = {
     b"\xff\xfe\x00\x00": "text in UTF-32",
     b"\xff\xfe": "text in UTF-16",
     b"\xfe\xff": "text in UTF-16",
@@ -56,7 +56,7 @@ class JsonFile:
         start = b""
         if self._at == 0:
             start = file.read(min(_JSON_BYTES, MAX_RECORD_BYTES))
-            other = next((name for begins, name in _OTHERS.items() if start.startswith(begins)), None)
+            other = next((name for begins, name in OTHER_FORMATS.items() if start.startswith(begins)), None)
             if other is not None:
                 return (yield from self._other(start, file, other))
             if start.startswith(_BOM):

@@ -1,0 +1,64 @@
+"""Input in another format than the spec says: the message names the format that its bytes show."""
+
+import gzip
+import io
+import struct
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from apache_beam.io.tfrecordio import _TFRecordUtil
+
+from tests.pipeline.jobs.flows import Flow, container, json_lines, said_nothing_of_python, trips
+
+JSON, AVRO = json_lines(trips(3)), container(trips(3))
+
+
+def parquet() -> bytes:
+    stream = io.BytesIO()
+    pq.write_table(pa.Table.from_pylist(trips(3)), stream)
+    return stream.getvalue()
+
+
+def tfrecord(record: bytes = b"\n\x00") -> bytes:
+    def checksum(data: bytes) -> bytes:
+        return struct.pack("<I", _TFRecordUtil._masked_crc32c(data))
+
+    length = struct.pack("<Q", len(record))
+    return length + checksum(length) + record + checksum(record)
+
+
+INPUTS: dict[str, tuple[str, bytes, str]] = {
+    "JSON as avro": ("avro", JSON, "next: --set events.format=json"),
+    "JSON after a byte order mark as avro": ("avro", b"\xef\xbb\xbf \n" + JSON, "next: --set events.format=json"),
+    "JSON as tfexample": ("tfexample", JSON, "next: --set events.format=json"),
+    "Avro as json": ("json", AVRO, "next: --set events.format=avro"),
+    "Avro as tfexample": ("tfexample", AVRO, "next: --set events.format=avro"),
+    "TFRecord as json": ("json", tfrecord(), "next: --set events.format=tfexample"),
+    "TFRecord as avro": ("avro", tfrecord(), "next: --set events.format=tfexample"),
+    "Parquet as json": ("json", parquet(), "Parquet is not read yet; expected: Avro, JSON"),
+    "Parquet as avro": ("avro", parquet(), "Parquet is not read yet; expected: Avro, JSON"),
+    "gzip without its suffix": ("json", gzip.compress(JSON), "; gzip data (name it .gz)"),
+    "gzip without its suffix as avro": ("avro", gzip.compress(JSON), "; gzip data (name it .gz)"),
+    "JSON array as avro": ("avro", b"[" + JSON.strip().replace(b"\n", b",") + b"]", "next: --set events.format=json"),
+    "UTF-16 as avro": ("avro", JSON.decode().encode("utf-16"), "text in UTF-16 is not read yet"),
+    "CSV": ("json", b"id,at,delay\na,1,2\nb,2,3\n", "it looks like CSV, which is not read"),
+}
+
+
+@pytest.mark.parametrize(("format_name", "content", "says"), INPUTS.values(), ids=INPUTS)
+def test_other_format_is_named(flow: Flow, format_name: str, content: bytes, says: str) -> None:
+    flow.feed(content)
+    outcome = flow.run(flow.spec(format_name))
+    assert outcome.code == 1
+    assert said_nothing_of_python(outcome)
+    assert says in outcome.err
+    assert "events.columns" not in outcome.err
+
+
+@pytest.mark.parametrize("content", [b"{\n{\n", b"\x00\x01\x02", b"Object, or not", b"word\nword\n"])
+def test_input_whose_bytes_show_no_format_is_not_guessed(flow: Flow, content: bytes) -> None:
+    flow.feed(content)
+    outcome = flow.run(flow.spec("json"))
+    assert outcome.code == 1
+    assert "mend the input, or state events.columns to run nevertheless" in outcome.err
