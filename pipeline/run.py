@@ -33,12 +33,13 @@ from pipeline.endpoints.outputs import (
 from pipeline.endpoints.resolved import resolve
 from pipeline.endpoints.sample import sampled_types
 from pipeline.endpoints.sink_places import check_training_folder
-from pipeline.endpoints.sinks import check_writable
+from pipeline.endpoints.sinks import check_all_writable
 from pipeline.endpoints.sources import EventSource, Files, open_source
-from pipeline.endpoints.uris import FILE_SCHEMES, STDOUT, absolute, beam_path, scheme_of
+from pipeline.endpoints.uris import FILE_SCHEMES, STDOUT, absolute, beam_path, check_scheme, scheme_of
 from pipeline.features import build_features
+from pipeline.model_presence import check_model
 from pipeline.process.starting import start_of
-from pipeline.reporting.outcomes import RunFailed, check_outcome, outcome_lines, unreached
+from pipeline.reporting.outcomes import RunFailed, check_outcome, nothing_read, outcome_lines, unreached
 from pipeline.reporting.printer import note, out, print_json, print_line
 from pipeline.reporting.saying import guarded, say, say_unconnected, say_where
 from pipeline.reporting.summary import (
@@ -99,7 +100,11 @@ def prepare(options: RunOptions) -> Prepared:
 
 def prepare_run(options: RunOptions) -> Prepared:
     """As `prepare`, but bounded input without a record is no error: the job has nothing to do."""
-    document, source = _opened(options)
+    return complete_or_empty(*_opened(options))
+
+
+def complete_or_empty(document: dict[str, Any], source: EventSource) -> Prepared:
+    """As `complete`, but bounded input without a record is no error."""
     try:
         return complete(document, source)
     except NoRecords:
@@ -150,37 +155,11 @@ def _check_runner(prepared: Prepared, beam_arguments: Sequence[str]) -> None:
 
 def _check_world(prepared: Prepared) -> None:
     """Raises for a sink that cannot be written and a store that does not answer, before the run spends time."""
-    for spec_path, uri, record in wanted_sinks(prepared.job):
-        check_writable(uri, spec_path, record)
+    sinks = wanted_sinks(prepared.job)
+    check_all_writable(sinks)
+    for spec_path, uri, _ in sinks:
         _say_leftovers(spec_path, uri)
-    _check_model(prepared)
-
-
-def _check_model(prepared: Prepared) -> None:
-    """A bounded run needs an existing model; a stream waits for one, with a note."""
-    spec = prepared.job.model
-    store = ModelStore(spec.store, spec.name)
-    if prepared.source.bounded:  # a stream may wait until somebody mends the store
-        store.check_releases()
-    scan = store.scan_releases()
-    if scan.odd:
-        key, problem = next(iter(scan.odd.items()))
-        one = len(scan.odd) == 1
-        things = "1 thing that is none is" if one else f"{len(scan.odd)} things that are none are"
-        where = f"among the releases of {spec.name} in {store.url}"
-        note(f"{where} {things} passed over{':' if one else ', such as'} {key}: {problem}; "
-             "next: halflife models timeline")  # fmt: skip
-    if scan.releases or scan.broken:
-        return
-    known = store.models()
-    if prepared.source.bounded and not known:
-        raise SpecError("model.store", spec.store, "a store with a model in it; next: halflife models publish")
-    if prepared.source.bounded and spec.name not in known:
-        raise SpecError("model.name", spec.name, f"a model of {spec.store}: {', '.join(known[:20])}")
-    lacks = "no release" if spec.name in known else "no version"
-    note(f"model {spec.name} has {lacks} in {spec.store} yet; " + (
-        "records will be dead letters" if prepared.source.bounded else "events wait until it has one"
-    ))  # fmt: skip
+    check_model(prepared.job.model, prepared.source.bounded)
 
 
 def _say_leftovers(spec_path: str, uri: str) -> None:
@@ -304,8 +283,8 @@ def _source(
 
 def _check_training_sinks(prepared: Prepared, folder: str) -> None:
     """Raises `SinkUnwritable` where a training set or its dead letters cannot be written."""
-    for each in training_folders(prepared.job, folder):
-        check_writable(each.uri, each.spec_path, each.record)
+    folders = training_folders(prepared.job, folder)
+    check_all_writable((each.spec_path, each.uri, each.record) for each in folders)
 
 
 def execute_features(prepared: Prepared, out: str, beam_arguments: Sequence[str]) -> dict[str, Any]:
@@ -317,6 +296,8 @@ def execute_features(prepared: Prepared, out: str, beam_arguments: Sequence[str]
     """
     folder, run_id = absolute(out), str(ULID()).lower()
     _check_training_sinks(prepared, folder)
+    if prepared.empty:
+        return feature_counts({}, folder, run_id)
     pipeline, raw = _source(prepared, beam_arguments)
     rows, letters = build_features(raw, prepared.job)
     write_training_set(rows, letters, prepared.job, folder, run_id)
@@ -379,7 +360,9 @@ def write_features(arguments: Sequence[str], prog: str = "halflife features") ->
 
 
 def _write_features(options: RunOptions) -> None:
-    prepared, out = prepare(options), options.out or ""
+    out = options.out or ""
+    check_scheme(out, "--out")
+    prepared = prepare_run(options)
     _check_runner(prepared, options.beam)
     check_training_folder(prepared.document, out)
     _check_training_sinks(prepared, absolute(out))  # here too: a run that is refused says nothing of earlier ones
@@ -391,3 +374,5 @@ def _write_features(options: RunOptions) -> None:
         print_json(counts)
     else:
         print_line(feature_lines(counts))
+    if prepared.source.bounded and not counts["records_read"]:
+        note(nothing_read(prepared.document["events"]["uri"], options.limits))

@@ -135,8 +135,10 @@ def parse_run_options(arguments: list[str], prog: str, with_out: bool = False) -
 def parse_doctor_options(arguments: list[str], prog: str) -> tuple[str, RunOptions]:
     """The runner, as Beam spells it, and the options of an examination. Exits with 2 on bad usage."""
     parser = _Parser(prog, "Examine a job before it runs")
-    parser.add_argument("--runner", required=True, metavar="NAME", help=f"one of {', '.join(_EXAMINED)}")
+    parser.add_argument("--runner", metavar="NAME", help=f"one of {', '.join(_EXAMINED)}; required")
     known, given = parser.parse_known_args(arguments)
+    if known.runner is None:
+        parser.error(f"argument --runner is required; allowed: {', '.join(_EXAMINED)}")
     runner = _EXAMINED.get(known.runner.lower().removesuffix("runner"))
     if runner is None:
         close = difflib.get_close_matches(known.runner, _EXAMINED, n=1)

@@ -1,7 +1,7 @@
 """Sinks of record batches: Avro or Parquet files, services, or JSON lines on standard output."""
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from typing import IO, Any, Protocol
@@ -22,6 +22,7 @@ from pipeline.endpoints.services import SERVICES
 from pipeline.endpoints.uris import FILE_SCHEMES, STDOUT, beam_path, scheme_of
 from pipeline.reporting import durable
 from schemas.avro.files import AvroFileWriter
+from schemas.problems import Problems
 from schemas.records import avsc
 
 _LOG = logging.getLogger(__name__)
@@ -45,11 +46,29 @@ def check_writable(uri: str, spec_path: str, record: str = "") -> None:
         make_folder(uri, spec_path)
 
 
+def check_all_writable(sinks: Iterable[tuple[str, str, str]]) -> None:
+    """As `check_writable` for each sink (path in the spec, URI, record); one error names all that cannot be written.
+
+    Raises:
+        SinkUnwritable, SpecError: as `check_writable`; a wrong spec goes first.
+    """
+    problems, unwritable = Problems(), list[str]()
+    for spec_path, uri, record in sinks:
+        try:
+            with problems.gathered():
+                check_writable(uri, spec_path, record)
+        except SinkUnwritable as error:
+            unwritable.append(str(error))
+    problems.check()
+    if unwritable:
+        raise SinkUnwritable("; ".join(dict.fromkeys(unwritable)))
+
+
 def look_at(uri: str, spec_path: str, record: str) -> str:
     """The finding about a writable sink; nothing is created, and nothing is left behind.
 
     Raises:
-        SinkUnwritable, OSError, ValueError: it cannot be written.
+        SinkUnwritable: it cannot be written.
         SpecError: the URI says something that is not allowed.
     """
     service = SERVICES.get(scheme_of(uri))

@@ -13,16 +13,17 @@ from pipeline.command_line.sink_policy import SinkPolicy
 from pipeline.endpoints.outputs import sink_folders, wanted_sinks
 from pipeline.endpoints.resolved import resolve
 from pipeline.endpoints.sources import EventSource, open_source
+from pipeline.preflight.advice import refused
 from pipeline.preflight.decoding import check_decoding
 from pipeline.preflight.environment import check_environment
 from pipeline.preflight.places import check_records_there, check_sink, check_source, count_events
 from pipeline.preflight.serving import ServingChecks
-from pipeline.run import Prepared, check_reads, complete, translate, with_profile
+from pipeline.run import Prepared, check_reads, complete_or_empty, translate, with_profile
 from pipeline.spec.job import model_spec
 from runners import direct_preflight
 from runners.dataflow import preflight as dataflow_preflight
 from runners.dataflow.buckets import Buckets
-from runners.findings import Facts, Finding, Model, fail, ok, unchecked
+from runners.findings import Facts, Finding, Model, ok, unchecked
 from runners.flink import preflight as flink_preflight
 from schemas import times
 from schemas.validation import SpecError
@@ -74,7 +75,8 @@ def examine(options: RunOptions, runner: str) -> Iterator[Finding]:
         ("model.store", lambda: _serving(known)),
         ("runner", lambda: _runner(known, options, runner)),
     ):
-        yield from _isolated(check, work, runner)
+        section, _, key = check.partition(".")
+        yield from _isolated(check, work, runner, known.document[section][key] if key else "")
 
 
 def _no_buckets(document: Mapping[str, Any], runner: str) -> str:
@@ -84,23 +86,23 @@ def _no_buckets(document: Mapping[str, Any], runner: str) -> str:
     return Buckets().why if runner == _ELSEWHERE and any(uri.startswith(_BUCKET) for uri in uris) else ""
 
 
-def _isolated(check: str, work: Callable[[], Iterator[Finding]], runner: str) -> Iterator[Finding]:
-    """The findings of one part. Whatever it raises, except for a wrong spec, becomes a finding, so that the other parts
-    still run."""
+def _isolated(check: str, work: Callable[[], Iterator[Finding]], runner: str, uri: str) -> Iterator[Finding]:
+    """The findings of one part, which is about a URI. Whatever it raises, except for a wrong spec, becomes a finding,
+    so that the other parts still run."""
     try:
         for finding in work():
             yield finding._replace(found=hide_secrets(finding.found))
     except SpecError:
         raise
     except Exception as error:
-        yield _raised(check, error, runner)
+        yield _raised(check, error, runner, uri)
 
 
-def _raised(check: str, error: Exception, runner: str) -> Finding:
+def _raised(check: str, error: Exception, runner: str, uri: str) -> Finding:
     said = one_line(error)
     if runner == _ELSEWHERE and any(word in said.lower() for word in _NO_CREDENTIALS):
         return unchecked(check, f"no credentials here: {said}", "ask again where the job will be launched")
-    return fail(check, said, "mend the address, the network or the credentials")
+    return refused(check, said, uri)
 
 
 def _unasked(check: str, uri: str, known: _Known) -> Finding | None:
@@ -116,8 +118,8 @@ def _events(known: _Known, runner: str) -> Iterator[Finding]:
         return
     known.source = source = open_source(known.document["events"])
     check_reads(runner, source, known.document["events"]["uri"])
-    yield from check_source(source)
-    known.prepared = complete(known.document, source)
+    yield from check_source(source, known.document["events"]["uri"])
+    known.prepared = complete_or_empty(known.document, source)
     yield check_decoding(source, known.prepared.job.events)
     if source.bounded:
         known.events = count_events(source)
@@ -129,8 +131,8 @@ def _sinks(known: _Known, policy: SinkPolicy, runner: str) -> Iterator[Finding]:
         return
     job = known.prepared.job
     for spec_path, uri, record in wanted_sinks(job):
-        yield from _isolated(spec_path, partial(check_sink, spec_path, uri, record), runner)
-    yield from _isolated("earlier runs", lambda: check_records_there(sink_folders(job), policy, job.name), runner)
+        yield from _isolated(spec_path, partial(check_sink, spec_path, uri, record), runner, uri)
+    yield from _isolated("earlier runs", lambda: check_records_there(sink_folders(job), policy, job.name), runner, "")
 
 
 def _serving(known: _Known) -> Iterator[Finding]:
@@ -138,7 +140,8 @@ def _serving(known: _Known) -> Iterator[Finding]:
     if unasked is not None:
         yield unasked
         return
-    job = known.prepared.job if known.prepared else None
+    # Without a record nothing shows the types of columns: those of the job are made up.
+    job = known.prepared.job if known.prepared and not known.prepared.empty else None
     spec = job.model if job else model_spec(known.document["model"])
     horizon_us = job.events.max_out_of_orderness_us + job.features.allowed_lateness_us if job else 0
     columns = columns_of(job) if job else None

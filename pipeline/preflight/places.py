@@ -16,6 +16,7 @@ from pipeline.endpoints.outputs import SinkFolder
 from pipeline.endpoints.sinks import look_at
 from pipeline.endpoints.sources import EventSource, Files, Topic
 from pipeline.endpoints.uris import scheme_of
+from pipeline.preflight.advice import refused
 from runners.findings import Finding, fail, ok, unchecked, warn
 from schemas.formats.raw import RawBlock
 from schemas.validation import SpecError
@@ -25,23 +26,29 @@ _ANSWER_SECONDS = 15.0
 _ENOUGH_EVENTS = 100_000
 
 
-def check_source(source: EventSource) -> Iterator[Finding]:
-    """Reads a first block, and asks a broker whether this client may read."""
+def check_source(source: EventSource, uri: str) -> Iterator[Finding]:
+    """Reads a first block, and asks a broker whether this client may read. `uri`: the source's."""
     check = "events.uri"
     try:
-        block = next(iter(source.sample()), None)
+        block = next(filter(_holds_something, source.sample()), None)
     except (NoInput, OSError) as error:
-        yield fail(check, one_line(error), "mend it, or name another place")
+        yield refused(check, one_line(error), uri)
         return
     if block is not None and block.error:
         found = f"{source.describe()}: the first block is damaged ({block.error[:200]})"
         yield warn(check, found, "what cannot be decoded becomes dead letters")
     elif block is None and not isinstance(source, Files | Topic):
         yield unchecked(check, f"{source.describe()}: it is there; whoever looks at its messages takes them")
+    elif block is None and source.bounded:
+        yield warn(check, f"{source.describe()}: no record in it", "a run would do nothing (exit 0 with a note)")
     else:
         yield ok(check, source.describe() + ("" if block else ", empty now"))
     if isinstance(source, Topic):
         yield _right(check, source.address, "READ")
+
+
+def _holds_something(block: RawBlock) -> bool:
+    return bool(block.error or block.records or block.data.strip())
 
 
 def check_sink(spec_path: str, uri: str, record: str) -> Iterator[Finding]:

@@ -11,10 +11,13 @@ from models.releases.release import Release
 from models.releases.timeline import release_in_force, roles_of, serving_order
 from models.store.store import BundleWithdrawn, ModelStore
 from pipeline.command_line.parsing import actor
+from pipeline.model_presence import absent_model
+from pipeline.preflight.advice import advice_for, refused
 from pipeline.preflight.trial import Question, Trial, try_version
 from pipeline.profiles import StoredProfiles
 from runners.findings import MIB, Finding, Model, fail, ok, unchecked, warn
 from schemas.job import Job, ModelSpec
+from schemas.validation import SpecError
 
 _SCORE_COLUMN = "score"
 _CHANGES = {
@@ -74,7 +77,10 @@ class ServingChecks:
             versions, odd = store.scan_versions()
             _, odd_markers = store.scan_withdrawals()
         except StoreError as error:
-            yield fail("model.store", str(error), "mend the address, the network or the credentials")
+            yield refused("model.store", str(error), self._spec.store)
+            return
+        if not (scan.releases or scan.broken or versions) and (absent := absent_model(self._spec, store)):
+            yield self._absent(absent)
             return
         yield ok("model.store", f"{store.url} answers; {len(versions)} version(s) of {self._spec.name}")
         for sequence, problem in scan.broken.items():
@@ -91,6 +97,13 @@ class ServingChecks:
             yield from self._version(store, version, role)
         yield from self._upgrade(store)
         yield from self._features()
+
+    def _absent(self, absent: SpecError) -> Finding:
+        """A bounded run refuses such a spec; a stream waits for the model."""
+        finding = refused(absent.path, str(absent))
+        if not self._streaming:
+            return finding
+        return warn(finding.check, f"{finding.found}: events will wait until it has a release", finding.change)
 
     def _entered(self, store: ModelStore, versions: Sequence[str]) -> Iterator[Finding]:
         """Examining a version reads it, so an entry of the access log is written first."""
@@ -121,7 +134,7 @@ class ServingChecks:
             yield fail(check, f"{role}; {refusal.reason}: {refusal}", _CHANGES[refusal.reason])
             return
         except StoreError as error:
-            yield fail(check, f"{role}; {error}", "mend the network or the credentials")
+            yield fail(check, f"{role}; {error}", advice_for(spec.store))
             return
         trial = try_version(Question(spec.store, spec.name, version, self._columns, spec.allow_pickle,
                                      spec.max_bundle_bytes, spec.trusted_key, self._name,

@@ -128,9 +128,7 @@ def check_outcome(summary: Mapping[str, Any], limits: Limits) -> str:
     read, letters = summary["records_read"], sum(summary["dead_letters"].values())
     uri = summary["job"]["events"]["uri"]
     if not read:
-        if limits.require_input:
-            raise RunFailed(f"no records were read from {uri}; expected: at least one (--require_input)")
-        return f"note: no records were read from {uri}"
+        return nothing_read(uri, limits)
     if not summary["scored"]:
         raise RunFailed(f"{read:,} records were read and none was scored: {_why(summary)}")
     most = math.floor(limits.share * read) if limits.share is not None else limits.letters
@@ -138,6 +136,13 @@ def check_outcome(summary: Mapping[str, Any], limits: Limits) -> str:
         allowed = f"expected: at most {most:,} (--max_dead_letters)"
         raise RunFailed(f"{letters:,} of {read:,} records are dead letters; {allowed}")
     return ""
+
+
+def nothing_read(uri: str, limits: Limits) -> str:
+    """The note that bounded input held no record. Raises `RunFailed` where some are required."""
+    if limits.require_input:
+        raise RunFailed(f"no records were read from {uri}; expected: at least one (--require_input)")
+    return f"note: no records were read from {uri}"
 
 
 def _why(summary: Mapping[str, Any]) -> str:

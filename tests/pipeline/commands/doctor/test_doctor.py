@@ -78,7 +78,7 @@ def test_spec_with_wrong_locations_exits_2_with_the_spec_path(patient: Patient, 
     [
         (["--runner=flnk"], "--runner: 'flnk' is not known; allowed: direct, flink, dataflow; did you mean flink?"),
         (["--runner=SparkRunner"], "allowed: direct, flink, dataflow"),
-        (["--job=x"], "the following arguments are required: --runner"),
+        (["--job=x"], "argument --runner is required; allowed: direct, flink, dataflow"),
         (["--runner=dataflow", "--num_workes=2"], "argument '--num_workes=2' is not known"),
         (["--runner=direct", "--summary=x"], "argument '--summary=x' is not known"),
     ],

@@ -60,7 +60,7 @@ MIXED: dict[str, tuple[list[float], dict[str, Any], str]] = {
     "2 of 5": ([NOW_S, NOW_S + 1, NOW_US, NOW_US, NOW_US], {}, "2 of 5 in the first records are s, by which at 17"),
     "milliseconds": ([NOW_US, NOW_MS, NOW_US, NOW_US], {}, "1 of 4 in the first records are ms, by which"),
     "half": ([NOW_US, NOW_S], {}, "1 of 2 in the first records are s, by which"),
-    "after a stretch": ([NOW_US] * 1500 + [NOW_S] * 300, {}, "300 of 1,800 in the first records are s"),
+    "after a stretch": ([*[NOW_US] * 1500, *[NOW_S] * 300], {}, "300 of 1,800 in the first records are s"),
     "unit stated": ([NOW_MS, NOW_MS, NOW_S], {"time_unit": "ms"}, "1 of 3 in the first records are s, by which"),
     "days of a spreadsheet": ([45292.5] * 5, {}, f"its 45292.5 {DAYS} 1899-12-30, as spreadsheets have them (2024"),
     "whole days": ([45292, 45293], {"time_unit": "s"}, f"its 45292 {DAYS} 1899-12-30"),

@@ -1,0 +1,45 @@
+"""Whether a job's store has its model and releases of it."""
+
+from models.store.store import ModelStore
+from pipeline.reporting.printer import note
+from schemas.job import ModelSpec
+from schemas.validation import SpecError
+
+
+def check_model(spec: ModelSpec, bounded: bool) -> None:
+    """A bounded run needs an existing model; a stream waits for one, with a note.
+
+    Raises:
+        SpecError: the store has no such model.
+        StoreError: the store does not answer.
+    """
+    store = ModelStore(spec.store, spec.name)
+    if bounded:  # a stream may wait until somebody mends the store
+        store.check_releases()
+    scan = store.scan_releases()
+    if scan.odd:
+        key, problem = next(iter(scan.odd.items()))
+        one = len(scan.odd) == 1
+        things = "1 thing that is none is" if one else f"{len(scan.odd)} things that are none are"
+        where = f"among the releases of {spec.name} in {store.url}"
+        note(f"{where} {things} passed over{':' if one else ', such as'} {key}: {problem}; "
+             "next: halflife models timeline")  # fmt: skip
+    if scan.releases or scan.broken:
+        return
+    absent = absent_model(spec, store)
+    if bounded and absent:
+        raise absent
+    lacks = "no version" if absent else "no release"
+    note(f"model {spec.name} has {lacks} in {spec.store} yet; " + (
+        "records will be dead letters" if bounded else "events wait until it has one"
+    ))  # fmt: skip
+
+
+def absent_model(spec: ModelSpec, store: ModelStore) -> SpecError | None:
+    """What is wrong with a spec whose store has no version of its model."""
+    known = store.models()
+    if not known:
+        return SpecError("model.store", spec.store, "a store with a model in it; next: halflife models publish")
+    if spec.name not in known:
+        return SpecError("model.name", spec.name, f"a model of {spec.store}: {', '.join(known[:20])}")
+    return None
