@@ -1,5 +1,6 @@
 """scikit-learn estimators stored by skops; pickles only for a job that trusts them."""
 
+import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from models.scorers.sklearn.skops_files import load_skops
 from schemas.columns import ARROW_TYPES
 from schemas.expectations import wants
 
+_MOST_LISTED = 20
 _PICKLES = (".pkl", ".pickle", ".joblib")
 _METHODS: Mapping[OutputKind, tuple[str, ...]] = {
     "probability": ("predict_proba",),
@@ -51,6 +53,7 @@ class SklearnScorer(Scorer):
         self._positive = self._positive_index(manifest.output.positive)
         self._classes = {label: float(index) for index, label in enumerate(self._labels)}
         self._numeric = np.asarray(self._labels).dtype.kind in "biuf"
+        self._check_numbers()
         nullable_texts = any(each.type == "string" and each.nullable for each in manifest.inputs)
         self._none_texts = nullable_texts and fitted_on_none(estimator)
         self._check_columns(manifest.inputs)
@@ -134,6 +137,20 @@ class SklearnScorer(Scorer):
         if positive not in classes:
             raise WillNotLoad(f"sklearn: output.positive {positive!r}; allowed: {', '.join(classes)}")
         return classes.index(positive)
+
+    def _check_numbers(self) -> None:
+        """Refuse a regression whose estimator answers with labels of classes that are no numbers."""
+        if self._kind != "regression" or self._method != "predict" or self._numeric:
+            return
+        try:
+            np.asarray(self._labels).astype(np.float64)
+        except (TypeError, ValueError):
+            shown = [str(label) for label in self._labels[:_MOST_LISTED]]
+            more = ", …" if len(self._labels) > _MOST_LISTED else ""
+            raise WillNotLoad(
+                f"sklearn: a regression of labels that are no numbers: {', '.join(shown)}{more}; expected: --output class"
+                f" or probability, with --positive {'|'.join(map(shlex.quote, shown))}"
+            ) from None
 
     def _check_columns(self, inputs: Sequence[Input]) -> None:
         """Refuse an estimator of several columns of which none is chosen, or one that does not exist.

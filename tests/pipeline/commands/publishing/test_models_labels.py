@@ -204,3 +204,22 @@ def test_labels_are_read_where_files_are_published_as_another_kind(models: Model
 def test_margin_of_a_classifier_is_no_score_of_a_class(models: Models, tmp_path: Path) -> None:
     words = ("--output", "regression", "--setting", "method=decision_function")
     assert publish(models, tmp_path, by_skops(tmp_path, ["ham", "spam"]), *words).code == 0
+
+
+REGRESSION = ("--output", "regression")
+
+
+@pytest.mark.parametrize("write", [by_skops, by_mlflow], ids=["skops", "mlflow"])
+@pytest.mark.parametrize("labels", [["ham", "spam"], ["a", "b", "c"], ["0", "none"]], ids=["two", "three", "a number"])
+def test_regression_of_texts_is_told_of_class_and_probability(
+    models: Models, tmp_path: Path, write: Write, labels: list[Any]
+) -> None:
+    ran = publish(models, tmp_path, write(tmp_path, labels), *REGRESSION)
+    assert ran.code == 1
+    assert f"a regression of labels that are no numbers: {', '.join(labels)}; expected: --output class" in ran.err
+    assert f"with --positive {'|'.join(labels)}\n" in ran.err
+
+
+def test_regression_of_labels_that_are_numbers_is_published(models: Models, tmp_path: Path) -> None:
+    ran = publish(models, tmp_path, by_skops(tmp_path, [10, 20]), *REGRESSION)
+    assert ran.code == 0, ran
