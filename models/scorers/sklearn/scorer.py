@@ -148,8 +148,8 @@ class SklearnScorer(Scorer):
             shown = [str(label) for label in self._labels[:_MOST_LISTED]]
             more = ", …" if len(self._labels) > _MOST_LISTED else ""
             raise WillNotLoad(
-                f"sklearn: a regression of labels that are no numbers: {', '.join(shown)}{more}; expected: --output class"
-                f" or probability, with --positive {'|'.join(map(shlex.quote, shown))}"
+                f"sklearn: a regression of labels that are no numbers: {', '.join(shown)}{more}; expected: --output"
+                f" class or probability, with --positive {'|'.join(map(shlex.quote, shown))}"
             ) from None
 
     def _check_columns(self, inputs: Sequence[Input]) -> None:
