@@ -35,10 +35,10 @@ from pipeline.endpoints.sample import sampled_types
 from pipeline.endpoints.sink_places import check_training_folder
 from pipeline.endpoints.sinks import check_all_writable
 from pipeline.endpoints.sources import EventSource, Files, open_source
-from pipeline.endpoints.uris import FILE_SCHEMES, STDOUT, absolute, beam_path, check_scheme, scheme_of
+from pipeline.endpoints.uris import FILE_SCHEMES, STDOUT, absolute, beam_path, scheme_of
 from pipeline.features import build_features
-from pipeline.model_presence import check_model
 from pipeline.process.starting import start_of
+from pipeline.reporting.model_presence import check_model
 from pipeline.reporting.outcomes import RunFailed, check_outcome, nothing_read, outcome_lines, unreached
 from pipeline.reporting.printer import note, out, print_json, print_line
 from pipeline.reporting.saying import guarded, say, say_unconnected, say_where
@@ -360,9 +360,7 @@ def write_features(arguments: Sequence[str], prog: str = "halflife features") ->
 
 
 def _write_features(options: RunOptions) -> None:
-    out = options.out or ""
-    check_scheme(out, "--out")
-    prepared = prepare_run(options)
+    prepared, out = prepare_run(options), options.out or ""
     _check_runner(prepared, options.beam)
     check_training_folder(prepared.document, out)
     _check_training_sinks(prepared, absolute(out))  # here too: a run that is refused says nothing of earlier ones

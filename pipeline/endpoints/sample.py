@@ -8,8 +8,8 @@ from itertools import islice
 import pyarrow as pa
 
 from pipeline.endpoints.errors import NoInput
+from pipeline.endpoints.files.other_formats import HEAD_BYTES, other_format
 from pipeline.endpoints.matching import NoRecords
-from pipeline.endpoints.other_formats import HEAD_BYTES, other_format
 from schemas.avro.datums import decode_block
 from schemas.columns import holding, kind_of
 from schemas.formats.raw import RawBlock

@@ -4,8 +4,8 @@ from collections import Counter
 from collections.abc import Iterator
 from itertools import islice
 
+from pipeline.endpoints.files.other_formats import other_format
 from pipeline.endpoints.files.source import read_file
-from pipeline.endpoints.other_formats import other_format
 from pipeline.endpoints.sample import head_of
 from pipeline.endpoints.sources import EventSource, Files, Messages
 from runners.findings import Finding, fail, ok, unchecked, warn

@@ -11,10 +11,10 @@ from models.releases.release import Release
 from models.releases.timeline import release_in_force, roles_of, serving_order
 from models.store.store import BundleWithdrawn, ModelStore
 from pipeline.command_line.parsing import actor
-from pipeline.model_presence import absent_model
 from pipeline.preflight.advice import advice_for, refused
 from pipeline.preflight.trial import Question, Trial, try_version
 from pipeline.profiles import StoredProfiles
+from pipeline.reporting.model_presence import absent_model
 from runners.findings import MIB, Finding, Model, fail, ok, unchecked, warn
 from schemas.job import Job, ModelSpec
 from schemas.validation import SpecError
