@@ -26,7 +26,7 @@ _ANSWER_SECONDS = 15.0
 _ENOUGH_EVENTS = 100_000
 
 
-def check_source(source: EventSource, uri: str) -> Iterator[Finding]:
+def check_source(source: EventSource, uri: str = "") -> Iterator[Finding]:
     """Reads a first block, and asks a broker whether this client may read. `uri`: the source's."""
     check = "events.uri"
     try:
