@@ -209,7 +209,7 @@ def _explain(error: ValidationError) -> SpecError:
 def _with_limit(allowed: str, keyword: str, limit: object) -> str:
     """What is allowed, with the size limit that was exceeded where the phrase does not contain it."""
     told = keyword not in _SIZES or str(limit) in allowed
-    return allowed if told else f"{allowed}, {_LIMITS[keyword].format(limit)}"
+    return allowed if told else f"{allowed}, {_limit(keyword, limit)}"
 
 
 _SIZES = ("minItems", "maxItems", "minProperties", "maxProperties")
@@ -297,12 +297,18 @@ def allowed_phrase(schema: object) -> str:
     types = schema.get("type", [])
     names = [_TYPE_NAMES[name] for name in ([types] if isinstance(types, str) else types)]
     stated = [key for key in _LIMITS if key in schema]
-    limits = [_LIMITS[key].format(schema[key]) for key in stated]
+    limits = [_limit(key, schema[key]) for key in stated]
     if stated[:2] == ["minimum", "maximum"]:
         limits[:2] = [f"from {schema['minimum']} to {schema['maximum']}"]
     return " ".join([" or ".join(names) or "any value", *limits])
 
 
+def _limit(keyword: str, limit: object) -> str:
+    said = _LIMITS[keyword].format(limit)
+    return said.removesuffix("s") if limit == 1 and keyword in _COUNTED else said
+
+
+_COUNTED = ("minLength", "maxLength", "minItems", "maxItems", "minProperties", "maxProperties")
 _LIMITS = {
     "minimum": "of at least {}",
     "exclusiveMinimum": "greater than {}",

@@ -189,7 +189,8 @@ def _document(found: FoundModel, said: Statement, sample: pa.Table | None, notes
     labels = labels_of(found.description, said.settings)
     kind = resolve_output(found.description, labels, said.output, said.positive)
     listed = ", ".join(f"{each.name} {each.type}" for each in inputs)
-    notes.append(f"scorer {found.scorer}; {len(inputs)} inputs: {listed}")
+    many = "input" if len(inputs) == 1 else "inputs"
+    notes.append(f"scorer {found.scorer}; {len(inputs)} {many}: {listed}")
     if said.output is None:
         why = "as the model says" if kind == found.description.output else f"as --positive {said.positive} says"
         notes.append(f"output {kind}, {why}")

@@ -9,7 +9,7 @@ from schemas.times import INSTANT, format_time_us, parse_instant_us
 from schemas.validation import Absent, Located, SpecError, validate
 
 # Shares are decimal fractions: three thirds may sum to slightly more than one.
-_SHARE_ROUNDING = 1e-9
+SHARE_ROUNDING = 1e-9
 
 
 class InvalidRelease(Located, StoreError):
@@ -130,7 +130,7 @@ def _time(document: dict[str, Any], key: str) -> int:
 
 def _check_roles(release: Release) -> None:
     total = sum(challenger.share for challenger in release.challengers)
-    if total > 1 + _SHARE_ROUNDING:
+    if total > 1 + SHARE_ROUNDING:
         raise InvalidRelease("challengers", Absent(f"shares that sum to {total:g}"), "a sum of at most 1")
     seen: set[str] = set()
     for version in release.versions:

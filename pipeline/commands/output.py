@@ -32,8 +32,9 @@ class Refused(HalflifeError):
 
 def print_table(columns: Sequence[str], rows: Sequence[Sequence[object]], title: str = "") -> None:
     """A table of rows; null is shown as nothing. In a pipe it is as wide as it needs to be."""
-    heading = _cell(title) if title else None
-    table = Table(title=heading, title_justify="left", box=None, pad_edge=False, header_style="bold")
+    if title:  # apart: as the table's own it would be folded to the width of its columns
+        _print(Text(printable(title), style="italic"))
+    table = Table(box=None, pad_edge=False, header_style="bold")
     for name in columns:
         table.add_column(_cell(name), overflow="fold")
     for row in rows:
@@ -90,11 +91,11 @@ def _cell(value: object) -> Text:
     return Text("" if value is None else printable(str(value)))
 
 
-def _print(table: Table) -> None:
+def _print(shown: Table | Text) -> None:
     if out().isatty():
-        Console(file=out()).print(table)
+        Console(file=out()).print(shown, soft_wrap=isinstance(shown, Text))
         return
     console = Console(width=_WIDE, file=io.StringIO())
     with console.capture() as captured:
-        console.print(table)
+        console.print(shown)
     print("\n".join(line.rstrip() for line in captured.get().splitlines()), file=out())

@@ -121,6 +121,8 @@ def _value(text: str, setting: str) -> Any:
 
     So a URI that ends with a colon is no mapping, and a path with ` #` in it is not cut there.
     """
+    if not text.strip():
+        return ""
     try:
         value = read_yaml(text)
     except (yaml.YAMLError, RecursionError):

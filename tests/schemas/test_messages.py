@@ -79,7 +79,7 @@ def test_messages_say_what_is_allowed_and_what_is_expected() -> None:
         ("late", "expected"),
         ("a readable file (No such file or directory)", "expected"),
         ("kafka://host:port/topic", "expected"),
-        ("a string of at least 1 characters", "expected"),
+        ("a string of at least 1 character", "expected"),
         ("the keys a, b, which belong together", "expected"),
     ],
 )

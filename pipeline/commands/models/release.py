@@ -9,7 +9,7 @@ from typing import Any, NoReturn
 
 from models.admission.admission import Admission, Refusal, Verdict
 from models.errors import StoreError
-from models.releases.release import Challenger, Release, parse_release, release_document
+from models.releases.release import SHARE_ROUNDING, Challenger, Release, parse_release, release_document
 from models.releases.timeline import release_in_force, taken_over_by
 from pipeline.command_line.parsing import (
     Arguments,
@@ -26,6 +26,7 @@ from pipeline.commands.models.place import ModelLocation, admission_at, find_loc
 from pipeline.commands.output import Refused, exit_code, print_pairs
 from pipeline.reporting.printer import note, print_json
 from schemas import times
+from schemas.validation import Absent, SpecError
 
 NOT_CHECKED = "no_check"
 """The evidence of a release whose versions were not checked before it was written."""
@@ -66,7 +67,23 @@ def challenger(text: str) -> Challenger:
     found = _SHARE.fullmatch(text)
     if not found:
         raise argparse.ArgumentTypeError(f"{text!r} is not allowed; expected: VERSION=SHARE such as v2=0.1 or v2=10%")
-    return Challenger(found["version"], float(found["share"]) / (100 if found["percent"] else 1))
+    share = float(found["share"]) / (100 if found["percent"] else 1)
+    if share > 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not allowed; expected: a share of at most 1, or 100%")
+    return Challenger(found["version"], share)
+
+
+def _check_roles(options: argparse.Namespace) -> None:
+    """Raises `SpecError` for options that no release could follow: a version in two roles, shares over 1."""
+    seen = {options.champion}
+    named = [("--challenger", each.version) for each in options.challengers]
+    for option, version in (*named, *(("--shadow", version) for version in options.shadows)):
+        if version in seen:
+            raise SpecError(option, Absent(f"version {version!r} in two roles"), "each version in one role")
+        seen.add(version)
+    total = sum(each.share for each in options.challengers)
+    if total > 1 + SHARE_ROUNDING:
+        raise SpecError("--challenger", Absent(f"shares that sum to {total:g}"), "a sum of at most 1")
 
 
 def add_when_and_how(parser: argparse.ArgumentParser) -> None:
@@ -98,6 +115,7 @@ def evidence_of(text: str, options: argparse.Namespace, accepted: str = "") -> s
 
 
 def _release(options: argparse.Namespace) -> None:
+    _check_roles(options)
     location = find_location(options)
     location.store.check_releases()
     history = location.store.releases()

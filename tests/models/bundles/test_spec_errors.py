@@ -65,10 +65,10 @@ CASES: list[tuple[Any, str]] = [
         "events.formt: unknown key; allowed: format, uri, wait; did you mean 'format'?",
     ),
     ({"events": EVENTS, "zzz": 1}, "zzz: unknown key; allowed: events, features, pair, shards, share"),
-    ({"events": {"format": "avro"}}, "events.uri: missing; expected: a string of at least 1 characters"),
+    ({"events": {"format": "avro"}}, "events.uri: missing; expected: a string of at least 1 character"),
     (
         {"events": {**EVENTS, "uri": 3}},
-        "events.uri: 3 is not allowed; expected: a string of at least 1 characters",
+        "events.uri: 3 is not allowed; expected: a string of at least 1 character",
     ),
     (
         {"events": {**EVENTS, "wait": "5 min"}},
@@ -91,7 +91,7 @@ CASES: list[tuple[Any, str]] = [
     ),
     (
         {"events": EVENTS, "features": [3]},
-        "features[0]: 3 is not allowed; expected: a string of at least 1 characters or a mapping",
+        "features[0]: 3 is not allowed; expected: a string of at least 1 character or a mapping",
     ),
     (
         {"events": EVENTS, "features": ["a", "a"]},
@@ -111,7 +111,7 @@ CASES: list[tuple[Any, str]] = [
     ),
     (
         {"events": {**EVENTS, "uri": datetime.date(2013, 1, 1)}},
-        "events.uri: datetime.date(2013, 1, 1) is not allowed; expected: a string of at least 1 characters",
+        "events.uri: datetime.date(2013, 1, 1) is not allowed; expected: a string of at least 1 character",
     ),
 ]
 

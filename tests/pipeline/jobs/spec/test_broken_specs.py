@@ -56,7 +56,7 @@ BROKEN: list[tuple[Change, tuple[str, ...]]] = [
         lambda spec: spec["events"].update(columns={"delay": "number", "carrier": "string"}),
         ("features[1]: 'distance'", "delay", "events.columns is there, so no other column is read off the input"),
     ),
-    (lambda spec: spec.update(features=[]), ("features: []", "a list of at least 1 items")),
+    (lambda spec: spec.update(features=[]), ("features: []", "a list of at least 1 item")),
     (lambda spec: spec["features"].append("dely"), ("features[3]: 'dely'", "did you mean 'delay'?")),
     (lambda spec: spec["features"].append("delay"), ("features[3]: 'delay'", "each event column once")),
     (lambda spec: spec["features"].append(5), ("features[3]: 5", "the name of an event column")),
