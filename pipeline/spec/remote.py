@@ -36,5 +36,5 @@ def _wait(bucket: str) -> None:
     asking.start()
     asking.join(_ANSWER_SECONDS)
     if asking.is_alive():
-        expected = "expected: a bucket that can be reached from here, with credentials in the environment"
-        raise TimeoutError(f"{public_uri(bucket)} did not answer within {_ANSWER_SECONDS:g} s; {expected}")
+        why = "it cannot be reached from here, or no credentials are in the environment"
+        raise TimeoutError(f"{public_uri(bucket)} did not answer within {_ANSWER_SECONDS:g} s: {why}")
