@@ -16,7 +16,7 @@ from pipeline.endpoints.sources import EventSource, open_source
 from pipeline.preflight.advice import refused
 from pipeline.preflight.decoding import check_decoding
 from pipeline.preflight.environment import check_environment
-from pipeline.preflight.places import check_records_there, check_sink, check_source, count_events
+from pipeline.preflight.probes import check_records_there, check_sink, check_source, count_events
 from pipeline.preflight.serving import ServingChecks
 from pipeline.run import Prepared, check_reads, complete_or_empty, translate, with_profile
 from pipeline.spec.job import model_spec

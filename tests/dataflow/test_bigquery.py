@@ -16,7 +16,7 @@ from pipeline.endpoints.bigquery.rows import arrow_schema_of, rows_of
 from pipeline.endpoints.bigquery.schema import columns_of
 from pipeline.endpoints.bigquery.sink import Appender, serialised
 from pipeline.endpoints.bigquery.tables import TableUnwritable, ensure_table
-from pipeline.preflight.places import check_sink
+from pipeline.preflight.probes import check_sink
 from schemas.records import DeadLetter, avsc, record_batch
 from tests.dataflow.doubles.bigquery_server import BigqueryServer
 from tests.dataflow.doubles.emulators import PROJECT

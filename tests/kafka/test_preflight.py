@@ -15,7 +15,7 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined]  # public, not
 
 from pipeline.endpoints.kafka.sink import TopicUnwritable
 from pipeline.endpoints.sources import Topic
-from pipeline.preflight.places import check_sink, check_source, count_events
+from pipeline.preflight.probes import check_sink, check_source, count_events
 from runners.findings import Finding
 from tests.kafka.conftest import USERS
 from tests.kafka.topics import Topics, event

@@ -25,7 +25,7 @@ from schemas.job import EventsSpec
 from schemas.records import DeadLetter, record_batch
 from schemas.times import now_us
 from transforms.decoding.conform import conform
-from transforms.decoding.places import RecordLocations
+from transforms.decoding.record_locations import RecordLocations
 from transforms.flow import metrics
 from transforms.flow.dead_letters import DEAD_LETTERS, count_letters
 from transforms.flow.gathering import WHOLE_ROWS

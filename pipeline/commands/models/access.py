@@ -4,7 +4,7 @@ import argparse
 
 from models.store.access_log import AccessEntry
 from pipeline.command_line.parsing import Arguments, OneLineParser, add_store_options, day
-from pipeline.commands.models.place import find_location, say_if_absent
+from pipeline.commands.models.location import find_location, say_if_absent
 from pipeline.commands.output import exit_code, print_table
 from pipeline.reporting.printer import print_json
 

@@ -11,7 +11,7 @@ from pipeline.command_line.parsing import (
     add_admission_options,
     add_store_options,
 )
-from pipeline.commands.models.place import admission_at, find_location, folder_admission, job_columns
+from pipeline.commands.models.location import admission_at, find_location, folder_admission, job_columns
 from pipeline.commands.output import Refused, exit_code
 from pipeline.reporting.printer import note, print_json, print_line
 

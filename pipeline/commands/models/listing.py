@@ -15,7 +15,7 @@ from models.store.store import ModelStore
 from models.store.withdrawals import Withdrawal
 from models.strict_json import parse_object
 from pipeline.command_line.parsing import Arguments, OneLineParser, add_actor_option, add_store_options, instant
-from pipeline.commands.models.place import find_location, say_if_absent
+from pipeline.commands.models.location import find_location, say_if_absent
 from pipeline.commands.output import exit_code, print_pairs, print_table
 from pipeline.reporting.printer import note, print_json
 from schemas import times

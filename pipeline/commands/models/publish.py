@@ -21,7 +21,7 @@ from models.publishing.samples import read_sample
 from models.publishing.trainer import read_trainer
 from models.scorers import WillNotLoad
 from pipeline.command_line.parsing import Arguments
-from pipeline.commands.models.place import ModelLocation, admission_at, find_location, job_columns
+from pipeline.commands.models.location import ModelLocation, admission_at, find_location, job_columns
 from pipeline.commands.models.publish_options import SAID, PublishParser, values
 from pipeline.commands.output import Refused, exit_code, print_pairs
 from pipeline.reporting.printer import note, print_json

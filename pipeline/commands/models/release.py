@@ -21,8 +21,8 @@ from pipeline.command_line.parsing import (
     instant,
 )
 from pipeline.commands.models.clocks import clock_findings
+from pipeline.commands.models.location import ModelLocation, admission_at, find_location, job_columns
 from pipeline.commands.models.output_change import ACCEPTED, output_change
-from pipeline.commands.models.place import ModelLocation, admission_at, find_location, job_columns
 from pipeline.commands.output import Refused, exit_code, print_pairs
 from pipeline.reporting.printer import note, print_json
 from schemas import times

@@ -12,7 +12,7 @@ from models.releases.rollbacks import Past, rollback_evidence
 from models.releases.timeline import taken_over_by
 from pipeline.command_line.parsing import Arguments, OneLineParser, positive
 from pipeline.commands.models.clocks import clock_findings
-from pipeline.commands.models.place import ModelLocation, admission_at, find_location, job_columns
+from pipeline.commands.models.location import ModelLocation, admission_at, find_location, job_columns
 from pipeline.commands.models.release import (
     add_when_and_how,
     checked_release,

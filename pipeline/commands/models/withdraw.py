@@ -3,7 +3,7 @@
 import argparse
 
 from pipeline.command_line.parsing import Arguments, OneLineParser, add_actor_option, add_store_options
-from pipeline.commands.models.place import find_location
+from pipeline.commands.models.location import find_location
 from pipeline.commands.output import exit_code, print_pairs
 from pipeline.reporting.printer import note, print_json
 

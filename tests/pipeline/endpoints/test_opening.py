@@ -6,7 +6,7 @@ import pytest
 
 from pipeline.endpoints.errors import SinkUnwritable
 from pipeline.endpoints.sinks import check_writable, look_at
-from pipeline.preflight.places import check_sink
+from pipeline.preflight.probes import check_sink
 
 
 def test_a_run_makes_the_folder_that_an_examination_only_finds(tmp_path: Path) -> None:
