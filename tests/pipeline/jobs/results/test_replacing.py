@@ -98,8 +98,8 @@ def test_a_training_set_is_not_written_into_a_sink_of_the_job(ran: Flow, out: st
     linked(ran, "link", "audit/models")
     outcome = ran.run(ran.spec(), "--out", str(ran.root / out), "--sinks", "replace", verb=write_features)
     assert (outcome.code, said_nothing_of_python(outcome)) == (2, True)
-    assert f"--out: '{ran.root / out}' is not allowed" in outcome.err
-    assert f"sinks.{sink}" in outcome.err
+    assert "--out: '" in outcome.err
+    assert f"{out}' is not allowed; expected: another folder than that of sinks.{sink} (" in outcome.err
     assert audit(ran) == before
 
 
