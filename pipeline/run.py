@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext, suppress
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import apache_beam as beam
@@ -312,21 +313,48 @@ def run(arguments: Sequence[str], prog: str = "python -m pipeline", started: flo
     return guarded(lambda: _run(options, begun), options.verbose, _EXPECTED, options.json)
 
 
+def run_job(
+    options: RunOptions, begun: float, tell: Callable[[Prepared, Mapping[str, Any]], None] | None = None
+) -> tuple[dict[str, Any], str]:
+    """Checks and runs a job; returns its summary, and a remark on it that is no failure (empty: there is none).
+
+    `begun`: when the work began (seconds since 1970); `tell` shows the summary before it is judged.
+
+    Raises:
+        RunFailed: the run ended, and its outcome is a failure (exit 1).
+        SpecError, NoInput, SinkUnwritable, SummaryUnwritable, StoreError, OSError, and the runner's own: as `prepare`
+            and `execute`.
+    """
+    prepared = _checked(prepare_run(options), options)
+    replaced = check_earlier_runs(sink_folders(prepared.job), options.sinks, prepared.job.name)
+    say_earlier_runs(replaced)
+    with replacing(replaced, prepared.source.bounded):
+        summary = execute(prepared, options.beam, begun)
+        if options.summary:
+            write_summary(summary, options.summary)
+        if tell is not None:
+            tell(prepared, summary)
+        return summary, check_outcome(summary, options.limits) if prepared.source.bounded else ""
+
+
 def _run(options: RunOptions, begun: float) -> None:
-    prepared = prepare(options) if _makes_template(options.beam) else prepare_run(options)
+    if _makes_template(options.beam):
+        _stage(_checked(prepare(options), options), options)
+        return
+    _, remark = run_job(options, begun, partial(_tell, options))
+    if remark:
+        note(remark)
+
+
+def _checked(prepared: Prepared, options: RunOptions) -> Prepared:
+    """The job itself, once its runner, sinks and store are known to work."""
     _check_runner(prepared, options.beam)
     if options.summary:
         check_summary(options.summary)
     _check_world(prepared)
     say(f"job {prepared.job.name}: {prepared.source.describe()}")
     say_unconnected(prepared.document)
-    if _makes_template(options.beam):
-        _stage(prepared, options)
-        return
-    replaced = check_earlier_runs(sink_folders(prepared.job), options.sinks, prepared.job.name)
-    say_earlier_runs(replaced)
-    with replacing(replaced, prepared.source.bounded):
-        _run_and_tell(prepared, options, begun)
+    return prepared
 
 
 def _stage(prepared: Prepared, options: RunOptions) -> None:
@@ -336,21 +364,16 @@ def _stage(prepared: Prepared, options: RunOptions) -> None:
     print_line(f"job {prepared.job.name}: staged at {stage(prepared, options.beam)}")
 
 
-def _run_and_tell(prepared: Prepared, options: RunOptions, begun: float) -> None:
-    summary = execute(prepared, options.beam, begun)
-    if options.summary:
-        write_summary(summary, options.summary)
+def _tell(options: RunOptions, prepared: Prepared, summary: Mapping[str, Any]) -> None:
     # Where records go to standard output, nothing else may: a program reads it.
     stream = sys.stderr if STDOUT in prepared.document.get("sinks", {}).values() else out()
     if options.json:
         print_json(summary, stream)
-    else:
-        print_summary(summary, stream)
-        for line in outcome_lines(summary, kept_examples()):
-            print_line(f"  {line}", stream)
-        say_where(prepared.job, stream)
-    if prepared.source.bounded and (remark := check_outcome(summary, options.limits)):
-        note(remark)
+        return
+    print_summary(summary, stream)
+    for line in outcome_lines(summary, kept_examples()):
+        print_line(f"  {line}", stream)
+    say_where(prepared.job, stream)
 
 
 def write_features(arguments: Sequence[str], prog: str = "halflife features") -> int:

@@ -32,9 +32,9 @@ _ALIKE = 0.6
 
 @dataclass(frozen=True, slots=True)
 class RunOptions:
-    """Parsed once; `beam` holds the arguments that Beam parses."""
+    """Parsed once; `beam` holds the arguments that Beam parses. `job`: a file, or the document itself."""
 
-    job: Path | str | None
+    job: Path | str | Mapping[str, Any] | None
     settings: tuple[str, ...]
     summary: str | None
     json: bool

@@ -1,7 +1,8 @@
 """Job files: YAML read strictly, and `--set` applied to it."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from copy import deepcopy
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -20,13 +21,16 @@ _YAML = ("{", "[", '"', "'")
 EMBEDDED = Path(__file__).parents[1] / "jobs" / "flights.yaml"
 
 
-def read_document(path: Path | str | None) -> dict[str, Any]:
-    """The YAML document of a job file, or of the embedded flights job for None; a text may be a URI, such as gs://.
+def read_document(source: Path | str | Mapping[str, Any] | None) -> dict[str, Any]:
+    """The YAML document of a job file, or of the embedded flights job for None; a text may be a URI, such as gs://. A
+    mapping is such a document itself, and is copied.
 
     Raises:
         SpecError: the file is absent, no YAML or no mapping, or has a key twice, or is too long.
     """
-    source = path or EMBEDDED
+    if isinstance(source, Mapping):
+        return deepcopy(dict(source))
+    source = source or EMBEDDED
     try:
         document = read_yaml(_text_of(source))
     except OSError as error:

@@ -1,6 +1,6 @@
 """The job spec that a command line names: read, settings applied, paths expanded, and all its errors collected."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +11,9 @@ from schemas.problems import Problems
 from schemas.validation import all_errors
 
 
-def read_spec(job: Path | str | None, settings: Sequence[str]) -> tuple[dict[str, Any], Problems]:
-    """The document, and what is wrong with it as far as it shows without a look at files and services that it names.
+def read_spec(job: Path | str | Mapping[str, Any] | None, settings: Sequence[str]) -> tuple[dict[str, Any], Problems]:
+    """The document of a file, or a mapping itself, and what is wrong with it as far as it shows without a look at files
+    and services that it names.
 
     Raises:
         SpecError: there is no document to check further.
