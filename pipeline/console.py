@@ -10,8 +10,8 @@ def console() -> None:
     """`halflife VERB …` as a whole program."""
     started = process_started()
     refuse_if_shadowed()
-    from pipeline.cli import main
     from pipeline.process.interruption import program
+    from pipeline.verbs import main
 
     # A runner would treat a signal as the failure of a step; the other verbs are unwound.
     program(lambda: main(started=started), at_once=sys.argv[1:2] in (["run"], ["features"]))

@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -51,6 +52,21 @@ def test_room_imports_only_the_rooms_before_it(room: str) -> None:
     if room == "pipeline":
         ours = [one for one in ours if not composes(one) or not is_within(one.module, "runners")]
     assert [str(one) for one in ours if one.module.split(".")[0] not in ALLOWED[room]] == []
+
+
+def test_no_modules_import_each_other_even_inside_functions() -> None:
+    files = {module_name(path): path for path in python_files(*FOLDERS)}
+    imported = {name: {within(one.module, files) for one in imports_of(path)} for name, path in files.items()}
+    # The package above a module is imported before it, and may in turn take public names from it.
+    above = {name: {package for package in found if is_within(name, package)} for name, found in imported.items()}
+    TopologicalSorter({name: found - above[name] for name, found in imported.items()}).prepare()
+
+
+def within(module: str, files: dict[str, Path]) -> str:
+    """The module of ours that a dotted name is, or is a name of; empty if it is none of ours."""
+    while module and module not in files:
+        module = module.rpartition(".")[0]
+    return module
 
 
 def composes(one: Import) -> bool:

@@ -92,7 +92,7 @@ def test_wheel_contains_the_licence(wheel: zipfile.ZipFile) -> None:
 
 def test_console_script_leads_to_a_function(wheel: zipfile.ZipFile) -> None:
     assert dict(entry_points(wheel)["console_scripts"]) == {"halflife": "pipeline.console:console"}
-    assert callable(import_module("pipeline.cli").main)
+    assert callable(import_module("pipeline.console").console)
 
 
 def test_scorer_entry_points_lead_to_scorers_of_that_kind(wheel: zipfile.ZipFile) -> None:

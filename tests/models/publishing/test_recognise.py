@@ -129,7 +129,7 @@ with mlflow.start_run():
     mlflow.log_input(mlflow.data.from_pandas(rows, source="s3://id:hush@bucket/train.parquet"))
     mlflow.sklearn.log_model(model, name="m", signature=infer_signature(rows), registered_model_name="late")
 mlflow.MlflowClient().set_registered_model_alias("late", "best", 1)
-from pipeline.cli import main
+from pipeline.verbs import main
 sys.exit(main(sys.argv[1:]))
 """
 

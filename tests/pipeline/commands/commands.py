@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from models.store.store import ModelStore
-from pipeline.cli import main
+from pipeline.verbs import main
 from tests.models.bundle_folders import document
 
 

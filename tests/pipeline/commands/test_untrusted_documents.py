@@ -32,7 +32,7 @@ class Cost(NamedTuple):
 # The process says its peak itself: the system's account of a child counts what its parent had when it was started.
 PROGRAM = """
 import sys
-from pipeline.cli import main
+from pipeline.verbs import main
 
 code = main(sys.argv[2:])
 peak = next(line for line in open("/proc/self/status") if line.startswith("VmHWM:"))

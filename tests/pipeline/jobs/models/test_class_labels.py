@@ -10,7 +10,7 @@ import pytest
 import skops.io
 from sklearn.tree import DecisionTreeClassifier
 
-from pipeline.cli import main
+from pipeline.verbs import main
 from tests.pipeline.jobs.flows import Flow, json_lines, read_avro, trips
 
 DELAYS = np.arange(0, 3, 0.5)  # as those of the first six trips

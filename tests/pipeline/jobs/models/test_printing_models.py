@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from models.scorers.linear import LinearScorer
-from pipeline.cli import main
+from pipeline.verbs import main
 from tests.pipeline.jobs.flows import Flow, json_lines, trips
 
 

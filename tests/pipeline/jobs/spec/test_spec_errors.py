@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from pipeline.cli import main
 from pipeline.spec.reading import read_spec
+from pipeline.verbs import main
 from tests.pipeline.jobs.flows import Flow, json_lines, read_avro, trips
 
 COUNT = {"name": "n2", "key": "carrier", "aggregate": "count", "size": "1h", "every": "5m"}
