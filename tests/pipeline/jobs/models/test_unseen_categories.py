@@ -4,7 +4,7 @@ import io
 import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -12,7 +12,7 @@ import pytest
 
 from models.scorers import Scorer
 from pipeline.reporting.summary import print_summary
-from tests.pipeline.jobs.flows import MANIFEST, Flow, json_lines, read_avro, trip
+from tests.pipeline.jobs.flows import MANIFEST, Flow, Outcome, json_lines, read_avro, trip
 
 CARRIERS, FLOORS = ["AA", "DL", "UA"], [10, 20, 30]
 TYPES: dict[str, Any] = {"delay": float, "carrier": CARRIERS, "distance": FLOORS}
@@ -22,13 +22,30 @@ INPUTS = [
     {"name": "distance", "type": "integer", "nullable": True},
 ]
 EVENTS = [
-    trip(place, carrier=carrier, distance=distance)
-    for place, (carrier, distance) in enumerate(
+    trip(number, carrier=carrier, distance=distance)
+    for number, (carrier, distance) in enumerate(
         [("AA", 10), ("DL", 20), ("ZZ", 10), (None, 30), ("", 20), ("UA", 15), ("ZZ", -1), ("UA", None), ("aa", 30)]
     )
 ]
 UNSEEN = {"carrier": 4, "distance": 2}
 UNKNOWN = ["t2", "t4", "t5", "t6", "t8"]
+
+
+class Expected(NamedTuple):
+    """What a run with a model of one library comes to."""
+
+    unseen: dict[str, dict[str, int]]
+    errors: dict[str, dict[str, int]]
+    letters: list[str]
+    said: list[str]
+
+
+EXPECTED = {
+    "lightgbm": Expected(
+        {"v1": UNSEEN}, {}, [], [f"{name} of a category that v1 never saw {n}" for name, n in UNSEEN.items()]
+    ),
+    "xgboost": Expected({}, {"score": {"UnknownCategory": 5}}, UNKNOWN, []),
+}
 
 
 def table(rows: list[dict[str, Any]]) -> pd.DataFrame:
@@ -56,6 +73,9 @@ def with_xgboost() -> Any:
     import xgboost
 
     return xgboost.XGBRegressor(n_estimators=20, enable_categorical=True).fit(*trained())
+
+
+TRAINED: dict[str, Callable[[], Any]] = {"lightgbm": with_lightgbm, "xgboost": with_xgboost}
 
 
 def in_a_file(folder: Path, model: Any) -> str:
@@ -98,37 +118,33 @@ def said(summary: dict[str, Any]) -> list[str]:
 
 
 STATED = {"delay": "number", "carrier": "string", "distance": "integer"}
-SAVED = pytest.mark.parametrize("save", [in_a_file, by_mlflow])
 
 
-@SAVED
-def test_lightgbm_answers_as_its_library_does_and_each_unseen_value_is_counted(
-    flow: Flow, save: Callable[[Path, Any], str]
-) -> None:
-    model = with_lightgbm()
+def run_alone(flow: Flow, model: Any, save: Callable[[Path, Any], str]) -> Outcome:
+    """A run whose one version is this model."""
     (flow.root / "payload").mkdir()
     serve(flow, "v1", save(flow.root / "payload", model))
     flow.store.append_release(champion="v1", effective_from_us=0, by="tests")
     outcome = flow.run(flow.spec(columns=STATED))
-    assert (outcome.code, outcome.summary["scored"], flow.letters()) == (0, len(EVENTS), [])
-    assert outcome.summary["unseen_categories"] == {"v1": UNSEEN}
-    assert said(outcome.summary) == [f"{name} of a category that v1 never saw {n}" for name, n in UNSEEN.items()]
-    for event in EVENTS:
-        assert receipts(flow)[event["id"]]["score"] == pytest.approx(model.predict(table([event]))[0], abs=1e-6)
+    assert outcome.code == 0
+    return outcome
 
 
-@SAVED
-def test_xgboost_makes_a_letter_of_each_unseen_value(
-    flow: Flow, save: Callable[[Path, Any], str]
+@pytest.mark.parametrize("save", [in_a_file, by_mlflow])
+@pytest.mark.parametrize("library", ["lightgbm", "xgboost"])
+def test_unseen_value_gets_the_answer_of_its_library_or_is_a_letter(
+    flow: Flow, library: str, save: Callable[[Path, Any], str]
 ) -> None:
-    model = with_xgboost()
-    (flow.root / "payload").mkdir()
-    serve(flow, "v1", save(flow.root / "payload", model))
-    flow.store.append_release(champion="v1", effective_from_us=0, by="tests")
-    outcome = flow.run(flow.spec(columns=STATED))
-    assert (outcome.code, outcome.summary["unseen_categories"]) == (0, {})
-    assert outcome.summary["dead_letter_errors"] == {"score": {"UnknownCategory": 5}}
-    assert sorted(letter["event_id"] for letter in flow.letters()) == UNKNOWN
+    model, expected = TRAINED[library](), EXPECTED[library]
+    outcome = run_alone(flow, model, save)
+    assert outcome.summary["unseen_categories"] == expected.unseen
+    assert outcome.summary["dead_letter_errors"] == expected.errors
+    assert sorted(letter["event_id"] for letter in flow.letters()) == expected.letters
+    assert said(outcome.summary) == expected.said
+    known = [event for event in EVENTS if event["id"] not in expected.letters]
+    scores = {identity: receipt["score"] for identity, receipt in receipts(flow).items()}
+    truths = dict(zip([event["id"] for event in known], model.predict(table(known)).tolist(), strict=True))
+    assert scores == pytest.approx(truths, abs=1e-5)
 
 
 def test_a_shadow_and_coefficients_of_the_manifest_are_counted_by_version(flow: Flow) -> None:
