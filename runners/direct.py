@@ -1,9 +1,8 @@
 """DirectRunner: one process on one machine, for development, demos and batch runs of moderate size.
 
 Beam 2.77's `DirectRunner` first tries Prism, for which it downloads a program, and falls back to one of two Python
-runners. The job names the one that fits instead, so that a run never depends on the network:
-`FnApiRunner` for bounded input (bundles in columns stay cheap, counters are exact), `BundleBasedDirectRunner` for
-`TestStream` (the only one that plays it).
+runners. The job names `FnApiRunner` instead, so that a run never depends on the network: bundles in columns stay cheap,
+and counters are exact.
 """
 
 import copy
@@ -14,7 +13,6 @@ from typing import NamedTuple
 from apache_beam.options.pipeline_options import DirectOptions, PipelineOptions, StandardOptions
 from apache_beam.portability import common_urns
 from apache_beam.portability.api import beam_runner_api_pb2
-from apache_beam.runners.direct.direct_runner import BundleBasedDirectRunner
 from apache_beam.runners.portability.fn_api_runner import FnApiRunner, translations
 from apache_beam.runners.runner import PipelineRunner
 from apache_beam.runners.worker import bundle_processor
@@ -26,11 +24,6 @@ Stages = Iterable[translations.Stage]
 def bounded_runner() -> PipelineRunner:
     """The runner for bounded input."""
     return _BoundedRunner()
-
-
-def replaying_runner() -> PipelineRunner:
-    """The runner for `TestStream`. It keeps no watermark holds for timers."""
-    return BundleBasedDirectRunner()
 
 
 def is_one_process(runner: PipelineRunner, options: PipelineOptions) -> bool:

@@ -8,6 +8,12 @@ from dataclasses import dataclass
 from typing import Literal
 
 from schemas.columns import ColumnKind
+from schemas.keys import defaults_of
+from schemas.times import parse_duration_us
+
+DEFAULT_MAX_BUNDLE_BYTES: int = defaults_of("job")["model.max_bytes"]
+DEFAULT_ADMISSION_TIMEOUT_US = parse_duration_us(defaults_of("job")["model.admission_timeout"])
+"""The largest bundle allowed by default is hashed and loaded within a minute; this leaves room on a busy worker."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +83,7 @@ class ModelSpec:
     allow_pickle: bool
     max_bundle_bytes: int
     trusted_key: str | None = None
-    admission_timeout_us: int = 300_000_000
+    admission_timeout_us: int = DEFAULT_ADMISSION_TIMEOUT_US
 
 
 @dataclass(frozen=True, slots=True)

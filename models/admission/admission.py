@@ -28,6 +28,7 @@ from models.releases.release import AdmittedRelease, Release
 from models.scorers import Scorer, WillNotLoad
 from models.store.store import ModelStore
 from schemas.expectations import wants
+from schemas.job import DEFAULT_ADMISSION_TIMEOUT_US, DEFAULT_MAX_BUNDLE_BYTES
 from schemas.validation import Absent
 
 REASONS = (
@@ -44,9 +45,7 @@ REASONS = (
     "too_large",
     "timed_out",
 )
-DEFAULT_MAX_BYTES = 2 * 1024**3
-DEFAULT_TIMEOUT_S = 300.0
-"""The largest bundle allowed by default is hashed and loaded within a minute; this leaves room on a busy worker."""
+DEFAULT_TIMEOUT_S = DEFAULT_ADMISSION_TIMEOUT_US / 1e6
 SPLIT_COLUMNS = ("event_id", "subject")
 _MOST_DETAIL = 2000
 _LOCK = threading.Lock()  # a module-level function, so that an unused admission can be pickled
@@ -112,7 +111,7 @@ class Admission:
         store: ModelStore | None,
         columns: Mapping[str, str] | None = None,
         allow_pickle: bool = False,
-        max_bytes: int = DEFAULT_MAX_BYTES,
+        max_bytes: int = DEFAULT_MAX_BUNDLE_BYTES,
         trusted_key: str | None = None,
         memory: Callable[[], int | None] = memory_limit_bytes,
         timeout_s: float = DEFAULT_TIMEOUT_S,

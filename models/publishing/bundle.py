@@ -4,7 +4,6 @@ import os
 import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -214,7 +213,7 @@ def _training(found: FoundModel, said: Statement, notes: list[str]) -> dict[str,
         newest = max((file.stat().st_mtime for file in found.files.values()), default=None)
         if newest is None:
             raise CannotPublish("nobody says when the model was trained; expected: --trained_at TIME")
-        trained_at = datetime.fromtimestamp(int(newest), UTC).isoformat().replace("+00:00", "Z")
+        trained_at = format_time_us(int(newest) * 1_000_000)
         notes.append(f"trained_at {trained_at}, when its newest file was written; --trained_at says otherwise")
     return _without_nulls(
         {

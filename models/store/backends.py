@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
 import obstore
@@ -17,6 +17,9 @@ from models.errors import StoreError, one_line
 from models.redaction import holds_credentials, public_uri
 from models.store.local_files import Listing, folders_in, is_odd, list_files
 from models.store.odd_keys import folders_in_s3, list_s3, told_apart
+
+if TYPE_CHECKING:
+    from obstore import ObjectMeta
 
 _S3 = ("s3", "s3a")
 _REMOTE = ("s3", "s3a", "gs", "az", "azure", "abfs", "abfss", "adl")
@@ -123,23 +126,21 @@ class Backend:
 
     def size(self, key: str) -> int | None:
         """Bytes of an object; None if there is none."""
-        store = self._open(write=False)
-        if store is None or self._is_odd(key):
-            return None
-        with self._errors(f"look for {key}"):
-            try:
-                return obstore.head(store, key)["size"]
-            except FileNotFoundError:
-                return None
+        found = self._head(key)
+        return None if found is None else found["size"]
 
     def written_at_us(self, key: str) -> int | None:
         """When an object was written, by the store's own clock, microseconds since 1970; None if there is none."""
+        found = self._head(key)
+        return None if found is None else int(found["last_modified"].timestamp() * 1e6)
+
+    def _head(self, key: str) -> "ObjectMeta | None":
         store = self._open(write=False)
         if store is None or self._is_odd(key):
             return None
         with self._errors(f"look for {key}"):
             try:
-                return int(obstore.head(store, key)["last_modified"].timestamp() * 1e6)
+                return obstore.head(store, key)
             except FileNotFoundError:
                 return None
 

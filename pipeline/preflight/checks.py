@@ -13,6 +13,7 @@ from pipeline.command_line.sink_policy import SinkPolicy
 from pipeline.endpoints.outputs import sink_folders, wanted_sinks
 from pipeline.endpoints.resolved import resolve
 from pipeline.endpoints.sources import EventSource, open_source
+from pipeline.endpoints.uris import FILE_SCHEMES, scheme_of
 from pipeline.preflight.advice import refused
 from pipeline.preflight.decoding import check_decoding
 from pipeline.preflight.environment import check_environment
@@ -56,7 +57,7 @@ class _Known:
     def streaming(self) -> bool:
         """Whether the input has no end; by its URI, where the service did not answer."""
         uri = self.document["events"]["uri"]
-        return not self.source.bounded if self.source else "://" in uri and not uri.startswith(("file", "s3", "gs"))
+        return not self.source.bounded if self.source else scheme_of(uri) not in FILE_SCHEMES
 
 
 def examine(options: RunOptions, runner: str) -> Iterator[Finding]:

@@ -71,15 +71,6 @@ def _outcome(number: int, outcome: str, reason: str, examples: Examples) -> dict
     return {"outcome": outcome, "reason": reason, "detail": examples.get((RELEASES, str(number), reason), "")}
 
 
-def letter_errors(counts: Mapping[str, int]) -> dict[str, dict[str, int]]:
-    """Dead letters by stage and error."""
-    found: dict[str, dict[str, int]] = {}
-    for name, number in metrics.by_rest(metrics.LETTER_ERRORS_PREFIX, counts).items():
-        stage, error = name.split("/", 1)
-        found.setdefault(stage, {})[error] = number
-    return found
-
-
 def unreached(summary: Mapping[str, Any], releases: Sequence[Release], latest_us: int) -> str:
     """A note on admitted releases that take effect later than every event; empty if there are none.
 

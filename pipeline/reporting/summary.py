@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from pipeline.reporting import durable
-from pipeline.reporting.outcomes import Examples, RunFailed, letter_errors, release_outcomes
+from pipeline.reporting.outcomes import Examples, RunFailed, release_outcomes
 from pipeline.reporting.printer import print_line
 from schemas.dead_letter_stages import DECODE, FEATURES, OF_EVENTS, STAGES, Stage
 from schemas.errors import HalflifeError
@@ -45,14 +45,14 @@ def summarise(
         "dead_letters": metrics.letters_by_stage(counts, STAGES),
         "late": counts.get(metrics.EVENTS_LATE, 0),
         "features_over_limit": metrics.by_rest(metrics.OVER_LIMIT_PREFIX, counts),
-        "unseen_categories": _unseen(counts),
+        "unseen_categories": metrics.by_names(metrics.UNSEEN_PREFIX, counts),
         "records_deleted": metrics.by_rest(metrics.RECORDS_DELETED_PREFIX, counts),
         "versions": _versions(counts),
         "releases": _by_release(counts),
         "releases_admitted": counts.get(metrics.RELEASES_ADMITTED, 0),
         "releases_refused": counts.get(metrics.RELEASES_REFUSED, 0),
         "release_outcomes": release_outcomes(counts, examples or {}),
-        "dead_letter_errors": letter_errors(counts),
+        "dead_letter_errors": metrics.by_names(metrics.LETTER_ERRORS_PREFIX, counts),
         "shadow_scores_failed": counts.get(metrics.SHADOW_SCORES_FAILED, 0),
         "seconds": round(seconds, 3),
         "events_per_second": round(decoded / seconds, 1) if seconds else 0.0,
@@ -65,27 +65,18 @@ def summarise(
     }
 
 
-def _unseen(counts: Mapping[str, int]) -> dict[str, dict[str, int]]:
-    """{version: {input: scores}}: how many scores were made of categories that the version's model never saw."""
-    found: dict[str, dict[str, int]] = {}
-    for name, number in metrics.by_rest(metrics.UNSEEN_PREFIX, counts).items():
-        version, column = name.split("/", 1)
-        found.setdefault(version, {})[column] = number
-    return found
-
-
 def _versions(counts: Mapping[str, int]) -> dict[str, dict[str, int]]:
+    """Scores by version and role."""
     versions: dict[str, dict[str, int]] = {}
-    for name, value in metrics.by_rest(metrics.SCORES_PREFIX, counts).items():
-        role, version = name.split("/", 1)
-        versions.setdefault(version, {})[role] = value
+    for role, scored in metrics.by_names(metrics.SCORES_PREFIX, counts).items():
+        for version, number in scored.items():
+            versions.setdefault(version, {})[role] = number
     return versions
 
 
 def _by_release(counts: Mapping[str, int]) -> dict[str, int]:
-    prefix = metrics.RELEASE_PREFIX
-    sequences = {int(name.removeprefix(prefix)): value for name, value in counts.items() if name.startswith(prefix)}
-    return {str(sequence): sequences[sequence] for sequence in sorted(sequences)}
+    answered = metrics.by_rest(metrics.RELEASE_PREFIX, counts)
+    return {sequence: answered[sequence] for sequence in sorted(answered, key=int)}
 
 
 def check_counts(summary: Mapping[str, Any]) -> None:

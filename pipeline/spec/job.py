@@ -18,11 +18,8 @@ from schemas.job import (
 from schemas.keys import defaults_of
 from schemas.problems import Problems
 from schemas.times import format_duration_us, format_time_us, parse_duration_us, parse_time_us
-from schemas.validation import all_errors
 
 _DEFAULTS = defaults_of("job")
-DEFAULT_POLL: str = _DEFAULTS["model.poll"]
-DEFAULT_ADMISSION_TIMEOUT: str = _DEFAULTS["model.admission_timeout"]
 # The spec is part of the graph, and options of services name files of the machine that starts the job.
 _OPTIONS = re.compile(r"^((?:kafka|pubsub)://[^?]*)\?.*")
 
@@ -37,10 +34,10 @@ def parse_job(document: Mapping[str, Any], columns: Mapping[str, str]) -> Job:
     problems.add(spec_errors(document))
     problems.add(column_errors(document, columns))
     problems.check()
-    windows, drift, sinks = (_filled(document, section) for section in ("windows", "drift", "sinks"))
+    windows, drift, sinks = (filled(document, section) for section in ("windows", "drift", "sinks"))
     return Job(
         name=document["job"],
-        events=_events(_filled(document, "events"), columns),
+        events=_events(filled(document, "events"), columns),
         features=_features(document["features"], windows),
         model=model_spec(document["model"]),
         drift=DriftSpec(
@@ -62,7 +59,7 @@ def parse_job(document: Mapping[str, Any], columns: Mapping[str, str]) -> Job:
 
 def model_spec(section: Mapping[str, Any]) -> ModelSpec:
     """The `model` section of a valid document."""
-    model = _filled({"model": section}, "model")
+    model = filled({"model": section}, "model")
     return ModelSpec(
         name=model["name"],
         store=model["store"],
@@ -74,8 +71,12 @@ def model_spec(section: Mapping[str, Any]) -> ModelSpec:
     )
 
 
-def _filled(document: Mapping[str, Any], section: str) -> dict[str, Any]:
-    """A section of a valid document with the defaults of the keys that it does not state."""
+def filled(document: Mapping[str, Any], section: str) -> dict[str, Any]:
+    """A section of a valid document with the defaults of the keys that it does not state.
+
+    >>> filled({"windows": {"shards": 2}}, "windows")
+    {'allowed_lateness': '2h', 'shards': 2, 'max_values_per_tile': 16384}
+    """
     unstated = {path.partition(".")[2]: value for path, value in _DEFAULTS.items() if path.startswith(f"{section}.")}
     return unstated | (document.get(section) or {})
 
@@ -135,11 +136,3 @@ def job_document(document: Mapping[str, Any], job: Job) -> dict[str, Any]:
     }
     resolved["model"] = {**document["model"], "store": job.model.store, "poll": format_duration_us(job.model.poll_us)}
     return resolved
-
-
-def checked(document: dict[str, Any]) -> dict[str, Any]:
-    """The document itself, once it satisfies the JSON Schema. Raises `SpecError` with all that is wrong."""
-    problems = Problems()
-    problems.add(all_errors(document, "job"))
-    problems.check()
-    return document

@@ -12,8 +12,9 @@ from pipeline.endpoints.kafka.address import kafka_address
 from pipeline.endpoints.outputs import write_outputs
 from pipeline.endpoints.sources import Topic
 from pipeline.spec.documents import apply_settings, read_document
-from pipeline.spec.job import checked, parse_job
+from pipeline.spec.job import parse_job
 from runners.dataflow.settings import with_profile
+from schemas.validation import validate
 
 KAFKA_PASSWORD = "a-password-of-a-broker"
 IMAGE = "europe-docker.pkg.dev/p-1/halflife/halflife:1"
@@ -37,7 +38,7 @@ def translate() -> beam_runner_api_pb2.Pipeline:
     """The pipeline proto that `DataflowRunner` would submit for the flights job as a stream."""
     document = read_document(None)
     apply_settings(document, SETTINGS)
-    checked(document)
+    validate(document, "job")
     job = parse_job(document, COLUMNS)
     options = PipelineOptions(with_profile(ARGUMENTS, job.name, True))
     # The runner is called, not named: constructing a pipeline for it would look for the buckets.

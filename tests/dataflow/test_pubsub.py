@@ -20,10 +20,9 @@ from pipeline.command_line.options import RunOptions
 from pipeline.dag import build
 from pipeline.endpoints.outputs import write_outputs
 from pipeline.run import prepare
-from runners.direct import replaying_runner
 from tests.dataflow.doubles.emulators import PROJECT, PubsubServer
 from tests.pipeline.jobs.flows import Flow, json_lines, trip, trips
-from tests.transforms.beam.streams import OneTick
+from tests.transforms.beam.streams import OneTick, replaying_runner
 
 ROOT = f"projects/{PROJECT}"
 SINKS = ("scores", "audit.receipts", "audit.models", "letters")

@@ -10,8 +10,9 @@ from jsonschema import Draft202012Validator
 
 from docs import record_fields, tables
 from docs.generate import PAGES, ROOT, SCHEMA, page_text
-from models.admission.admission import DEFAULT_MAX_BYTES, DEFAULT_TIMEOUT_S
+from models.admission.admission import DEFAULT_TIMEOUT_S
 from pipeline.spec.job import job_document, parse_job
+from schemas.job import DEFAULT_MAX_BUNDLE_BYTES
 from schemas.keys import defaults_of, keys_of
 from schemas.records import RECORDS
 from schemas.times import parse_duration_us
@@ -62,7 +63,7 @@ def test_an_empty_spec_has_the_defaults_that_the_page_shows() -> None:
         assert document[section][key] == shown[path], path
     assert job.drift.window_us == parse_duration_us(shown["drift.window"])
     assert (job.drift.psi_threshold, job.drift.ks_threshold) == (shown["drift.psi"], shown["drift.ks"])
-    assert job.model.max_bundle_bytes == DEFAULT_MAX_BYTES == shown["model.max_bytes"]
+    assert job.model.max_bundle_bytes == DEFAULT_MAX_BUNDLE_BYTES == shown["model.max_bytes"]
     assert job.model.admission_timeout_us == DEFAULT_TIMEOUT_S * 1e6
     assert (job.model.allow_pickle, job.sinks.format) == (False, "avro")
 

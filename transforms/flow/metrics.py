@@ -133,6 +133,19 @@ def by_rest(prefix: str, counts: Mapping[str, int]) -> dict[str, int]:
     return {name.removeprefix(prefix): n for name, n in sorted(counts.items()) if name.startswith(prefix) and n}
 
 
+def by_names(prefix: str, counts: Mapping[str, int]) -> dict[str, dict[str, int]]:
+    """The counts whose names are two below one of the prefixes above, by the first and then by the second.
+
+    >>> by_names(SCORES_PREFIX, {"scores/champion/v1": 3, "scores/champion/v2": 1, "scores/shadow/v2": 4})
+    {'champion': {'v1': 3, 'v2': 1}, 'shadow': {'v2': 4}}
+    """
+    found: dict[str, dict[str, int]] = {}
+    for names, number in by_rest(prefix, counts).items():
+        first, second = names.split("/", 1)
+        found.setdefault(first, {})[second] = number
+    return found
+
+
 def letters_by_stage(counts: Mapping[str, int], stages: Iterable[Stage]) -> dict[Stage, int]:
     """Dead letters by stage, of all the stages given."""
     return {stage: counts.get(DEAD_LETTERS_PREFIX + stage, 0) for stage in stages}

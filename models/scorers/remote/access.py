@@ -132,6 +132,15 @@ def secret(name: str, key: str, environ: Mapping[str, str]) -> Secret:
     return Secret(value)
 
 
+def secrets_of(section: str, variables: Mapping[str, str], environ: Mapping[str, str]) -> dict[str, Secret]:
+    """The values of the variables that a section of a manifest's `parameters` names, by its own keys.
+
+    Raises:
+        WillNotLoad: as `secret` does.
+    """
+    return {key: secret(variable, f"parameters.{section}.{key}", environ) for key, variable in variables.items()}
+
+
 def scrubbed(text: str, secrets: Iterable[Secret]) -> str:
     """A server's message as one line of at most 200 characters, without the secrets that were sent to the server."""
     for one in secrets:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from models.scorers.base import WillNotLoad
-from models.scorers.remote.access import Secret, scrubbed, secret
+from models.scorers.remote.access import Secret, scrubbed, secrets_of
 from models.scorers.remote.failures import (
     AnswerMalformed,
     CallFailed,
@@ -51,10 +51,7 @@ class RestClient:
         import urllib3
 
         address = parameters.address
-        headers = {
-            name: secret(variable, f"parameters.headers.{name}", os.environ)
-            for name, variable in parameters.headers.items()
-        }
+        headers = secrets_of("headers", parameters.headers, os.environ)
         self._secrets: Mapping[str, Secret] = headers
         self._url = f"{address.server}{address.path}"
         self._connect_timeout_s = parameters.connect_timeout_s
@@ -176,7 +173,7 @@ def _retry_after(answer: Any) -> float | None:
 
 def _tls_context(tls: Mapping[str, str]) -> ssl.SSLContext:
     """A context that verifies the server, with CA bundle and client certificate from paths in the environment."""
-    paths = {key: secret(variable, f"parameters.tls.{key}", os.environ).reveal() for key, variable in tls.items()}
+    paths = {key: path.reveal() for key, path in secrets_of("tls", tls, os.environ).items()}
     try:
         context = ssl.create_default_context(cafile=paths.get("ca"))
         if "certificate" in paths:

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from models.scorers.base import WillNotLoad
-from models.scorers.remote.access import Secret, scrubbed, secret
+from models.scorers.remote.access import Secret, scrubbed, secrets_of
 from models.scorers.remote.failures import (
     AnswerMalformed,
     CallFailed,
@@ -51,10 +51,8 @@ class RpcClient:
         import grpc
 
         address = parameters.address
-        self._secrets: Mapping[str, Secret] = {
-            name.lower(): secret(variable, f"parameters.headers.{name}", os.environ)
-            for name, variable in parameters.headers.items()
-        }
+        headers = secrets_of("headers", parameters.headers, os.environ)
+        self._secrets: Mapping[str, Secret] = {name.lower(): value for name, value in headers.items()}
         connect_ms = int(parameters.connect_timeout_s * 1000)
         options = [
             ("grpc.enable_retries", 0),
@@ -118,10 +116,9 @@ def _credentials(tls: Mapping[str, str]) -> Any:
     import grpc
 
     read: dict[str, bytes] = {}
-    for key, variable in tls.items():
-        path = secret(variable, f"parameters.tls.{key}", os.environ).reveal()
+    for key, path in secrets_of("tls", tls, os.environ).items():
         try:
-            read[key] = Path(path).read_bytes()
+            read[key] = Path(path.reveal()).read_bytes()
         except OSError as error:
             said = error.strerror or in_words(type(error).__name__)
             raise WillNotLoad(f"parameters.tls.{key}: {said}; expected: readable PEM files") from None

@@ -5,12 +5,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from models.admission.admission import DEFAULT_MAX_BYTES, Admission
+from models.admission.admission import Admission
 from models.bundles.signing import read_public_key
 from models.store.backends import InvalidStoreUrl
 from models.store.store import ModelStore
 from pipeline.reporting.printer import note
-from pipeline.spec.job import DEFAULT_ADMISSION_TIMEOUT, DEFAULT_POLL
+from pipeline.spec.job import filled
 from pipeline.spec.reading import read_spec
 from schemas.times import parse_duration_us
 from schemas.validation import MISSING, SpecError
@@ -27,15 +27,6 @@ class ModelLocation:
     max_bytes: int
     admission_timeout_s: float
     job: str | None = None
-
-
-def model_section(options: argparse.Namespace) -> dict[str, Any]:
-    """The `model` section of the job spec that `--job` names; empty without one.
-
-    Raises:
-        SpecError: the job spec is wrong.
-    """
-    return dict(_spec(options).get("model", {}))
 
 
 def _spec(options: argparse.Namespace) -> Mapping[str, Any]:
@@ -64,7 +55,7 @@ def find_location(options: argparse.Namespace) -> ModelLocation:
         StoreError: the URL, the name or the trusted key is not allowed.
     """
     spec = _spec(options)
-    model = spec.get("model", {})
+    model = filled(spec, "model")
     store, name = options.store or model.get("store"), options.model or model.get("name")
     for option, value in (("--store", store), ("--model", name)):
         if value is None:
@@ -74,17 +65,13 @@ def find_location(options: argparse.Namespace) -> ModelLocation:
     key = getattr(options, "trusted_key", None) or model.get("trusted_key")
     return ModelLocation(
         store=ModelStore(str(store), str(name)),
-        poll_us=parse_duration_us(model.get("poll", DEFAULT_POLL)),
-        allow_pickle=getattr(options, "allow_pickle", False) or model.get("allow_pickle", False),
+        poll_us=parse_duration_us(model["poll"]),
+        allow_pickle=getattr(options, "allow_pickle", False) or model["allow_pickle"],
         trusted_key=None if key is None else read_public_key(key),
-        max_bytes=getattr(options, "max_bytes", None) or model.get("max_bytes", DEFAULT_MAX_BYTES),
-        admission_timeout_s=_admission_timeout_s(model),
+        max_bytes=getattr(options, "max_bytes", None) or model["max_bytes"],
+        admission_timeout_s=parse_duration_us(model["admission_timeout"]) / 1e6,
         job=spec.get("job"),
     )
-
-
-def _admission_timeout_s(model: dict[str, Any]) -> float:
-    return parse_duration_us(model.get("admission_timeout", DEFAULT_ADMISSION_TIMEOUT)) / 1e6
 
 
 def admission_at(location: ModelLocation, columns: dict[str, str] | None) -> Admission:
@@ -102,15 +89,15 @@ def admission_at(location: ModelLocation, columns: dict[str, str] | None) -> Adm
 
 def folder_admission(options: argparse.Namespace, columns: dict[str, str] | None) -> Admission:
     """The admission of a folder; no store is needed for it."""
-    model = model_section(options)
+    model = filled(_spec(options), "model")
     key = options.trusted_key or model.get("trusted_key")
     return Admission(
         None,
         columns,
-        options.allow_pickle or model.get("allow_pickle", False),
-        options.max_bytes or model.get("max_bytes", DEFAULT_MAX_BYTES),
+        options.allow_pickle or model["allow_pickle"],
+        options.max_bytes or model["max_bytes"],
         None if key is None else read_public_key(key),
-        timeout_s=_admission_timeout_s(model),
+        timeout_s=parse_duration_us(model["admission_timeout"]) / 1e6,
     )
 
 

@@ -14,7 +14,7 @@ from apache_beam.utils.timestamp import Timestamp
 from models.releases.release import AdmittedRelease, Challenger
 from models.serving.cache import shared_cache
 from models.store.store import ModelStore
-from runners.direct import bounded_runner, replaying_runner
+from runners.direct import bounded_runner
 from schemas.job import DriftSpec, EventsSpec, FeaturesSpec, Job, SinksSpec
 from tests.models.loading.gated import (
     MODEL,
@@ -27,6 +27,7 @@ from tests.models.loading.gated import (
     released,
     spec_of,
 )
+from tests.transforms.beam.streams import replaying_runner
 from transforms.releases.guard_watcher import GuardWatcher
 from transforms.scoring.receipts import Stamp
 from transforms.scoring.score_events import SCORES, ScoredEvents, ScoreEvents, StoreSilent, _ScoreFn, source_of

@@ -11,10 +11,10 @@ from apache_beam.testing.test_stream import TestStream as Story  # pytest would 
 from apache_beam.testing.util import assert_that
 from apache_beam.utils.timestamp import Timestamp
 
-from runners.direct import replaying_runner
 from schemas import batches
 from schemas.job import EventsSpec, FeatureSpec, FeaturesSpec
 from tests.transforms.beam.cells import Cell, ShardCells
+from tests.transforms.beam.streams import replaying_runner
 from transforms.arrivals.track_arrivals import TrackArrivals, next_sounding
 from transforms.features.feature_state import NEVER_US, FeatureState, Layout, forgotten_at
 from transforms.features.tiles import KeyPlan, observations, plan_key

@@ -18,6 +18,7 @@ from models.profiles import Profile, build_profile
 from models.store.backends import StoreUnavailable
 from schemas.job import DriftSpec
 from schemas.records import arrow_schema
+from tests.transforms.beam.streams import replaying_runner
 from transforms.drift import measure_drift
 from transforms.drift.count_too_late import CountTooLate
 from transforms.drift.drift_groups import GroupCounts, Tally, count_windows, dense, split_by_version
@@ -101,7 +102,7 @@ def are(expected: Iterable[Any]) -> Callable[[Iterable[Any]], None]:
 def streaming() -> beam.Pipeline:
     options = PipelineOptions([])
     options.view_as(StandardOptions).streaming = True
-    return beam.Pipeline(runner="BundleBasedDirectRunner", options=options)
+    return beam.Pipeline(runner=replaying_runner(), options=options)
 
 
 def told(story: Story, expected: Iterable[Seen]) -> None:

@@ -21,15 +21,6 @@ from tests.pipeline.commands.jobs import Patient
 WITHOUT_PROFILE = {"reference profile of v1": "warn"}
 
 
-@pytest.fixture
-def patient(tmp_path: Path) -> Patient:
-    """A job to which nothing is the matter but that its version has no profile."""
-    found = Patient(tmp_path)
-    found.feed()
-    found.publish()
-    return found
-
-
 def listed(folder: Path) -> list[str]:
     """All but the access log, in which an examination is entered."""
     return sorted(str(path) for path in folder.rglob("*") if "access" not in path.parts)

@@ -18,14 +18,6 @@ EMPTY: dict[str, tuple[str, bytes]] = {
 }
 
 
-@pytest.fixture
-def patient(tmp_path: Path) -> Patient:
-    found = Patient(tmp_path)
-    found.feed()
-    found.publish()
-    return found
-
-
 def uninferred(patient: Patient, format_name: str = "json") -> list[str]:
     """Settings that leave the types of columns to the input."""
     uri = patient.folder / "events.json"
@@ -73,10 +65,10 @@ def no_folders(patient: Patient) -> dict[str, Path]:
 
 
 @pytest.mark.parametrize(
-    ("place", "what"), [("null", "no folder"), ("file", "a file"), ("file/below", "a file"), ("loop", "no folder")]
+    ("path", "what"), [("null", "no folder"), ("file", "a file"), ("file/below", "a file"), ("loop", "no folder")]
 )
-def test_sink_that_is_no_folder_is_told_to_be_one(patient: Patient, place: str, what: str) -> None:
-    uri = no_folders(patient)[place]
+def test_sink_that_is_no_folder_is_told_to_be_one(patient: Patient, path: str, what: str) -> None:
+    uri = no_folders(patient)[path]
     said = patient.examined("--set", f"sinks.scores={uri}").said("sinks.scores")
     assert f"is {what}; expected: a folder" in said
     assert ".halflife" not in said
@@ -87,6 +79,11 @@ def test_sink_that_is_no_folder_is_told_to_be_one(patient: Patient, place: str, 
 def test_input_that_is_not_there_is_advised_of_what_may_be_named(patient: Patient) -> None:
     change = patient.examined("--set", f"events.uri={patient.folder}/x").checks["events.uri"]["change"]
     assert change == "expected: a file, a folder or a pattern such as data/*.json"
+
+
+def test_files_that_cannot_be_reached_are_no_stream(patient: Patient) -> None:
+    examined = patient.examined("--set", "events.uri=hdfs://nowhere/events.json")
+    assert (examined.verdict("events.uri"), "runner" in examined.checks) == ("fail", False)
 
 
 def test_input_in_another_format_is_advised_of_it(patient: Patient) -> None:

@@ -1,7 +1,6 @@
 """`halflife doctor` decodes a sample as the job will, says what became of it, and is in the access log itself."""
 
 import json
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -16,14 +15,6 @@ UNREADABLE: dict[str, dict[str, Any]] = {
     "a column of another type": {"delay": "a lot"},
     "times of another age": {"t": "0013-01-01T00:00:00Z"},
 }
-
-
-@pytest.fixture
-def patient(tmp_path: Path) -> Patient:
-    found = Patient(tmp_path)
-    found.feed()
-    found.publish()
-    return found
 
 
 def feed(patient: Patient, count: int, name: str = "events.json", **changes: Any) -> None:

@@ -10,13 +10,10 @@ from tests.pipeline.commands.jobs import Patient
 
 
 @pytest.fixture
-def patient(tmp_path: Path) -> Patient:
+def patient(patient: Patient) -> Patient:
     """A job that has run once."""
-    found = Patient(tmp_path)
-    found.feed()
-    found.publish()
-    assert found.run() == 0
-    return found
+    assert patient.run() == 0
+    return patient
 
 
 def files(patient: Patient) -> dict[str, bytes]:
