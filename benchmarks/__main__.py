@@ -39,13 +39,14 @@ class Plan:
         return self.peer_repeat if way in PEERS else self.repeat
 
     def spans(self) -> list[int]:
-        """All spans of months that any run needs, with the smaller ones that memory growth is measured on."""
+        """All spans of months that any run needs, including the shorter ones from which the growth of memory is
+        measured."""
         needed = {self.span(way) for way in self.ways}
         return sorted(needed | {smaller(months) for months in needed})
 
 
 def smaller(months: int) -> int:
-    """The shorter span that memory growth is measured from."""
+    """The shorter span from which the growth of memory is measured."""
     return max(1, months // 2)
 
 
@@ -82,7 +83,8 @@ def _run(plan: Plan) -> tuple[str, list[str]]:
 
 
 def _prepare(plan: Plan) -> None:
-    """Makes absent data, the model and its store, and compiles all bytecode, before any clock runs."""
+    """Makes the data where they are absent, the model and its store, and compiles all bytecode, before anything is
+    measured."""
     log = plan.work / "prepare.txt"
     _progress("preparing the input and the model")
     pattern = "departures-2013-*.avro"

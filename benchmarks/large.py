@@ -1,7 +1,7 @@
 """More than 2 GiB of JSON lines in one bounded run; writes the page `benchmarks/LARGE.md`.
 
-A column of texts or bytes in Arrow has offsets of 32 bits, and events carry their original bytes: what puts all events
-of a shard together must not put them into one column.
+A column of texts or bytes in Arrow has offsets of 32 bits, and events carry their original bytes: a step that gathers
+all events of a shard must not put them into one column.
 """
 
 import argparse
@@ -32,7 +32,7 @@ MANIFEST: dict[str, Any] = {
 
 
 def write_lines(folder: Path, total: int, line_bytes: int, files: int = 4) -> int:
-    """JSON lines of so many bytes together in several files; returns how many lines."""
+    """Writes JSON lines of so many bytes in total, in several files; returns how many lines."""
     count, filler = -(-total // line_bytes), "abcdefghij" * (line_bytes // 10)
     for part in range(files):
         with (folder / f"in-{part}.json").open("w") as stream:
@@ -86,7 +86,7 @@ def main() -> None:
     head = "| GiB of JSON lines | bytes a line | lines | seconds | GiB of memory at most |\n|---|---|---|---|---|"
     text = (
         "# More than 2 GiB in one bounded run\n\n"
-        "`make bench-large` writes this page: one DirectRunner process, a windowed feature, every line scored "
+        "`make bench-large` writes this page: one DirectRunner process, one windowed feature, every line scored "
         f"({os.cpu_count()} cores). A bounded run holds its events in memory, original bytes included.\n\n"
         + "\n".join([head, *rows])
         + "\n"

@@ -1,4 +1,4 @@
-"""What is made once before anything is measured: copies of the input, the model, its bundle and release."""
+"""Makes, once before anything is measured, copies of the input, the model, its bundle and release."""
 
 import json
 import pickle

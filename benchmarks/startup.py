@@ -1,4 +1,4 @@
-"""`make bench-startup`: what a start costs with bytecode and without any; writes benchmarks/STARTUP.md.
+"""`make bench-startup`: what a start costs with and without bytecode; writes benchmarks/STARTUP.md.
 
     python -m benchmarks.startup --rounds 3
 """
@@ -41,7 +41,7 @@ MANIFEST: Mapping[str, Any] = {
 
 
 class Cost(NamedTuple):
-    """Of one process: seconds on the clock, and of processor time."""
+    """Of one process: seconds of wall time and of processor time."""
 
     wall_s: float
     cpu_s: float
@@ -56,7 +56,7 @@ def measured(words: Sequence[str], environment: Mapping[str, str]) -> Cost:
 
 
 def small_job(work: Path) -> Path:
-    """The spec of a job over a few events with a linear model that is released."""
+    """The spec of a job over a few events; its linear model is published and released."""
     started = datetime(2026, 1, 1, tzinfo=UTC)
     with (work / "events.json").open("w") as lines:
         for number in range(_EVENTS):
@@ -98,9 +98,9 @@ def compared(rounds: int, work: Path) -> list[list[str]]:
 
 HEADER = ["command", "with, wall s", "CPU s", "without, wall s", "CPU s", "CPU, without / with"]
 METHOD = """\
-Each command is a fresh process, with and without in turn; shown are medians. "Without" is what a process pays
-where `PYTHONDONTWRITEBYTECODE` is set and nothing was compiled when the environment was made: an empty folder stands
-in the place of the bytecode, the standard library's included."""
+Each command is a fresh process, with and without bytecode in turn; the figures are medians. "Without" is what a process
+pays where `PYTHONDONTWRITEBYTECODE` is set and nothing was compiled when the environment was made: Python finds an
+empty folder instead of the bytecode, that of the standard library included."""
 
 
 def main() -> int:

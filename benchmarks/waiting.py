@@ -149,12 +149,12 @@ def measured(disorder_us: int, rate: int) -> list[str]:
 
 HEADER = ["max_out_of_orderness", "events waiting, at most", "median, ms", "mean, ms", "p99, ms", "worst, ms"]
 METHOD = f"""\
-Windowed features of one key and the join of features with events, driven as a runner drives them: without one, their
-state kept encoded, their timers in milliseconds. Batches of {BATCH_ROWS} events arrive at a steady pace; the watermark
-is behind the newest event by the disorder, {LATE_SHARE:.0%} of the events come late by up to that. The feature is the
-mean of an hour every five minutes, so that all events of five minutes are due in one moment: that batch is the worst
-one, and its time is spent on their features. Measured are {MEASURED_S // 60} minutes of event time after the first
-events were due."""
+Windowed features of one key and the join of features with events are called directly, as a runner would call them:
+state is kept encoded, timers are in milliseconds. Batches of {BATCH_ROWS} events arrive at a steady pace; the watermark
+is behind the newest event by `max_out_of_orderness`, and {LATE_SHARE:.0%} of the events arrive late by up to as much.
+The feature is the mean of an hour every five minutes, so all events of five minutes are due at once: that batch is the
+slowest one, and its time is spent on their features. The measurement covers {MEASURED_S // 60} minutes of event time
+after the first events were due."""
 
 
 def main() -> int:

@@ -19,7 +19,7 @@ def aggregates_region(module: Path) -> str:
 def with_aggregates(schema: str) -> str:
     """The text of the job spec's schema with the names of the aggregates, and of those that columns of texts have."""
     *most, last = [f"`{name}`" for name, each in AGGREGATES.items() if each.of_texts]
-    said = f"Of a column of texts only {', '.join(most)} and {last}."
+    said = f"A column of texts allows only {', '.join(most)} and {last}."
     return _KEY.sub(f'"enum": {json.dumps(list(AGGREGATES))}, "description": {json.dumps(said)}', schema)
 
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from docs.aggregates import aggregates_region, with_aggregates
 from docs.job_keys import job_region
 from docs.record_fields import record_region
+from schemas.validation import schema_of
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = tuple(ROOT / "docs" / name for name in ("features.md", "job.md", "records.md"))
@@ -37,6 +38,7 @@ def main() -> int:
         text = page_text(page)
         if text != page.read_text(encoding="utf-8"):
             page.write_text(text, encoding="utf-8")
+            schema_of.cache_clear()  # modules that hold defaults have read it already
             print(page.relative_to(ROOT))
     return 0
 

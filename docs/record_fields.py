@@ -14,12 +14,12 @@ def record_region(schema: Path) -> str:
     return f"{linked(record['doc'])}\n\n{table(('field', 'type', 'meaning'), _rows(record, ''))}\n"
 
 
-def _rows(record: dict[str, Any], place: str) -> Iterator[tuple[str, str, str]]:
+def _rows(record: dict[str, Any], prefix: str) -> Iterator[tuple[str, str, str]]:
     for field in record["fields"]:
-        yield f"`{place}{field['name']}`", _type(field["type"]), linked(field["doc"])
+        yield f"`{prefix}{field['name']}`", _type(field["type"]), linked(field["doc"])
         items = field["type"].get("items") if isinstance(field["type"], dict) else None
         if isinstance(items, dict):
-            yield from _rows(items, f"{place}{field['name']}[].")
+            yield from _rows(items, f"{prefix}{field['name']}[].")
 
 
 def _type(avro: Any) -> str:

@@ -33,7 +33,7 @@ from pipeline.endpoints.outputs import (
 )
 from pipeline.endpoints.resolved import resolve
 from pipeline.endpoints.sample import sampled_types
-from pipeline.endpoints.sink_places import check_training_folder
+from pipeline.endpoints.sink_locations import check_training_folder
 from pipeline.endpoints.sinks import check_all_writable
 from pipeline.endpoints.sources import EventSource, Files, open_source
 from pipeline.endpoints.uris import FILE_SCHEMES, STDOUT, absolute, beam_path, scheme_of
@@ -215,7 +215,7 @@ def _say_unreached(prepared: Prepared, summary: Mapping[str, Any], latest_us: in
 
 
 def _run_to_end(pipeline: beam.Pipeline, bounded: bool) -> PipelineResult:
-    """Runs the pipeline; where one process does all of it, batches stay in place between its stages."""
+    """Runs the pipeline; where one process does all of it, stages pass references to batches."""
     kept = bounded and direct.is_one_process(pipeline.runner, pipeline.options)
     with batches_kept() if kept else nullcontext():
         result = pipeline.run()

@@ -35,7 +35,7 @@ _TYPE_NAMES = {
 
 
 class Absent(str):
-    """A note in place of a value that cannot be shown, such as `missing`; it is printed without quotes."""
+    """A note instead of a value that cannot be shown, such as `missing`; it is printed without quotes."""
 
     __slots__ = ()
 

@@ -1,1 +1,1 @@
-"""What the job is measured beside."""
+"""What the job is compared with."""

@@ -1,6 +1,6 @@
 """The limit: one process without Beam that reads, featurises, scores and writes in columns.
 
-It may do what no job can: hold the whole input at once, know that nothing is late, load one model, check
+It may do what no job can: hold the whole input in memory, know that nothing is late, load only one model, check
 nothing. Reading, scoring and writing use the job's libraries (`pyruhvro`, scikit-learn, zstandard Avro).
 """
 
@@ -123,7 +123,7 @@ def _write(workload: wl.Workload, events: pa.RecordBatch, features: Floats, mode
 
 
 def _batch(record: str, columns: dict[str, pa.Array]) -> pa.RecordBatch:
-    """The columns in the record's order; those that nothing is known of are null."""
+    """The columns in the record's order; those whose values are not known here are null."""
     schema, rows = arrow_schema(record), len(columns["score"])
     arrays = [columns[field.name] if field.name in columns else pa.nulls(rows, field.type) for field in schema]
     return pa.RecordBatch.from_arrays(arrays, schema=schema)

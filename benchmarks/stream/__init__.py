@@ -1,1 +1,1 @@
-"""The job as a service on Flink and Kafka: throughput, latency, recovery; beside a job that does nothing."""
+"""The job as a service on Flink and Kafka, compared with a job that only copies: throughput, latency, recovery."""

@@ -37,7 +37,8 @@ _KILL_AFTER_SECONDS = 30.0
 _AFTER_KILL_SECONDS = 60.0
 _ANSWER_SECONDS = 240.0
 _QUIET_SECONDS = 5.0
-# Events are of the moment and out of order by what Kafka's partitions are apart: what is later is marked late.
+# Events have the time of sending and are out of order only as far as Kafka's partitions differ; later ones are marked
+# late.
 _SETTINGS = {"events.max_out_of_orderness": "250ms", "windows.allowed_lateness": "1m", "windows.shards": "1"}
 
 
@@ -67,7 +68,7 @@ class Sent(NamedTuple):
 
 
 class Machines(NamedTuple):
-    """What a job runs on; `more` are options of the job that win over ours."""
+    """What a job runs on; `more` are options of the job that take precedence over ours."""
 
     cluster: FlinkCluster
     broker: KafkaBroker
@@ -75,7 +76,7 @@ class Machines(NamedTuple):
     more: Sequence[str]
 
     def cpu(self) -> dict[str, float]:
-        """Seconds of processor time so far, by part."""
+        """Seconds of processor time used so far, by part."""
         return {
             "Kafka": cpu_seconds(self.broker.process),
             "Python workers": cpu_seconds(self.pool.process),
@@ -92,7 +93,8 @@ class Machines(NamedTuple):
     @property
     def options(self) -> list[str]:
         """Those of a job on these machines."""
-        # One subtask keeps batches whole; its steps are spread over two Python processes, as one would be full.
+        # One subtask keeps batches whole; its steps are spread over two Python processes, since one would be at its
+        # limit.
         spread = ("--parallelism=1", "--sdk_worker_parallelism=2", "--max_bundle_time_mills=50")
         return [*self.pool.arguments, "--checkpointing_interval=10000", *spread, *self.more]
 
@@ -102,7 +104,7 @@ def started(folder: Path, more: Sequence[str]) -> Iterator[Machines]:
     """All machines, in a folder that is emptied before, until the block ends."""
     shutil.rmtree(folder, ignore_errors=True)
     with KafkaBroker(folder / "kafka") as broker:
-        # The broker's clock stands on every record: events and answers are compared by it.
+        # Every record has the time of the broker's clock, by which events and answers are compared.
         service.create_topics(broker, message_timestamp_type="LogAppendTime")
         with FlinkCluster(folder / "flink") as cluster, WorkerPool(folder / "workers") as pool:
             yield Machines(cluster, broker, pool, more)
@@ -199,7 +201,7 @@ def send(machines: Machines, first: int, phase: Phase) -> tuple[float, int]:
 
 
 def measure(subject: Subject, phases: Sequence[Phase], folder: Path, more: Sequence[str]) -> list[page.Measured]:
-    """All phases on one job, one after the other, and what came of each."""
+    """Runs all phases on one job, one after the other; the figures of each."""
     found: list[Sent] = []
     first = 0
     with started(folder, more) as machines:

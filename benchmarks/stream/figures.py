@@ -60,7 +60,7 @@ class Recovery(NamedTuple):
 
 
 def recovery(flow: Flow, killed_ms: int) -> Recovery:
-    """How long a failure at `killed_ms` was felt: the longest silence that follows it, and the backlog it left."""
+    """How long a failure at `killed_ms` had effects: the longest silence after it, and the backlog that it left."""
     answered = np.sort(flow.answered)
     after = answered[np.searchsorted(answered, killed_ms) - 1 :]
     gap = int(np.argmax(np.diff(after)))

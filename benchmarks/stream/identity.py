@@ -1,8 +1,9 @@
-"""What the platform costs: a Beam job with this job's Kafka endpoints on the same Flink, and nothing between them.
+"""What the platform costs: a Beam job on the same Flink with this job's Kafka source and sink and only a shuffle
+between them.
 
     python -m benchmarks.stream.identity EVENTS_URI OUT_URI [Beam's options]
 
-Each event is written as it came, one record for each. It decodes only the event times, which the watermark needs.
+Each event is written unchanged, as one record. It decodes only the event times, which the watermark needs.
 """
 
 import sys
@@ -23,7 +24,7 @@ from schemas.times import now_us
 
 
 def as_read(block: RawBlock) -> RawBlock:
-    """Without what the reader made of it: the records alone are what is sent on."""
+    """The block without its decoded rows: only the records are passed on."""
     return block._replace(decoded=None)
 
 

@@ -1,4 +1,4 @@
-"""`make bench-idle`: what becomes of the checkpoints and the memory of a job that waits for events.
+"""`make bench-idle`: how the checkpoints and the memory of a job that waits for events develop.
 
     python -m benchmarks.stream.idle --minutes 120
 """
@@ -55,7 +55,7 @@ def watch(folder: Path, minutes: float) -> list[Look]:
         while (passed := (time.monotonic() - began) / 60) < minutes + 0.5:
             looks.append(look(machines, passed))
             say(f"{looks[-1]}")
-            time.sleep(60)  # the pace of the looks, not a wait for something
+            time.sleep(60)  # the interval of the measurements, not a wait for something
     return looks
 
 
@@ -85,8 +85,8 @@ def page(looks: list[Look]) -> str:
 
 METHOD = """\
 The embedded job on Flink scored 200 events; then its topic of two partitions stayed silent. It polls the store of
-models once a second, reads its topic without end and takes a checkpoint every ten seconds. Memory is what is resident
-in the Python workers with their pool, and in both task managers."""
+models once a second, keeps reading its topic and takes a checkpoint every ten seconds. Memory is the resident memory of
+the Python workers with their pool, and of both task managers."""
 
 
 def main() -> int:

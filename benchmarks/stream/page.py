@@ -44,7 +44,7 @@ def _row(one: Measured) -> list[str]:
         *(f"{value:,.0f}" for value in one.latency_ms),
         " → ".join(f"{count:,}" for count in quarters(one.lag)),
         f"{one.behind_s:.2f}",
-        # What a killed process had used is gone with it.
+        # The processor time of a killed process cannot be read any more.
         "" if one.recovery else ", ".join(f"{one.cores[name]:.2f}" for name in ("Flink", "Python workers", "Kafka")),
     ]
 
@@ -77,17 +77,17 @@ def page(found: Sequence[Measured]) -> str:
 METHOD = """\
 ## What is measured
 
-Everything runs on this machine: the broker, Flink's job manager and two task managers, the Python workers, an S3
-server with the model, and the process that sends. Events are flights in JSON, sent at a steady pace with the moment as
-their event time, to a topic of two partitions. **this job** is the embedded job: decoding, twelve windowed features of
-three keys, a linear model, a score and a receipt for each event in topics of their own; `max_out_of_orderness` 250 ms,
-`allowed_lateness` 1 m, checkpoints every ten seconds, bundles of 50 ms, one subtask and one shard, its steps spread
-over two Python processes (`--sdk_worker_parallelism=2`). **identity** has the same reader and sink with a shuffle
-between them and writes each record as it came: what the platform costs.
+Everything runs on this machine: the broker, Flink's job manager and two task managers, the Python workers, an S3 server
+with the model, and the process that sends. Events are flights in JSON, sent at a steady pace to a topic of two
+partitions, with the time of sending as their event time. **this job** is the embedded job: decoding, twelve windowed
+features of three keys, a linear model, a score and a receipt for each event in topics of their own;
+`max_out_of_orderness` 250 ms, `allowed_lateness` 1 m, checkpoints every ten seconds, bundles of 50 ms, one subtask and
+one shard, its steps spread over two Python processes (`--sdk_worker_parallelism=2`). **identity** has the same reader
+and sink with a shuffle between them and writes each record unchanged: it shows what the platform costs.
 
-All times are the broker's (`message.timestamp.type=LogAppendTime`): an event's latency is from its append to that of
-its score, with everything between. Percentiles are over all answered events of a phase, none left out; *lag* is how
-many of them had no score yet, every ten seconds, as the median of each quarter. *sender behind* is how far the sender
-itself ever fell behind its pace. Cores are processor seconds per second of the phase; the sender, the job manager and
-the S3 server come on top. The phases of a job follow each other on the same job.
+All times are the broker's (`message.timestamp.type=LogAppendTime`): an event's latency is the time from its append to
+that of its score. Percentiles are over all answered events of a phase; *lag* is how many of them had no score yet,
+every ten seconds, as the median of each quarter. *sender behind* is how far the sender itself ever fell behind its
+pace. Cores are processor seconds per second of the phase; those of the sender, the job manager and the S3 server are
+not included. All phases run one after the other on the same job.
 """

@@ -2,7 +2,7 @@
 
     python -m benchmarks.stream.sending --bootstrap HOST:PORT --rate 5000 --seconds 60
 
-A process of its own, so that what is measured does not share an interpreter with it. Prints a line of JSON at its end.
+It is a process of its own, so that it shares no interpreter with what is measured. Prints a line of JSON at its end.
 """
 
 import argparse

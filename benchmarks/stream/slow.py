@@ -1,4 +1,4 @@
-"""`make bench-slow`: what becomes of a job, its memory and its events while a sink is slower than the stream.
+"""`make bench-slow`: what a job does, with its memory and its events, while a sink is slower than the stream.
 
     python -m benchmarks.stream.slow --rate 5000 --minutes 6
 """
@@ -64,17 +64,18 @@ def look(machines: Machines, seconds: float) -> Look:
 
 
 def looks(machines: Machines, sender: "subprocess.Popen[str]", after_s: float) -> Iterator[Look]:
-    """A look every few seconds while events are sent, and for so long after it."""
+    """One measurement every few seconds while events are sent, and for so long afterwards."""
     began, ended = time.monotonic(), None
     while ended is None or time.monotonic() - ended < after_s:
         yield look(machines, time.monotonic() - began)
         if ended is None and sender.poll() is not None:
             ended = time.monotonic()
-        time.sleep(_LOOK_SECONDS)  # the pace of the looks, not a wait for something
+        time.sleep(_LOOK_SECONDS)  # the interval of the measurements, not a wait for something
 
 
 class Measured(NamedTuple):
-    """All looks, how long the backlog took once the sink was fast again (s), and scores beyond one for each event."""
+    """All measurements, how long the backlog took once the sink was fast again (s), and scores beyond one for each
+    event."""
 
     looks: list[Look]
     drained_s: float
@@ -82,7 +83,7 @@ class Measured(NamedTuple):
 
 
 def measure(folder: Path, rate: int, minutes: float, quota: int) -> Measured:
-    """A job that scored some events, and then has a sink that takes `quota` bytes a second."""
+    """A job that has scored some events, and then has a sink that takes `quota` bytes a second."""
     subject, before = SUBJECTS[0], Phase("before", rate, 45.0)
     with started(folder, ()) as machines:
         receipts = f"sinks.audit=kafka://{machines.broker.bootstrap}/audit?client.id={_SLOW}"
@@ -100,7 +101,7 @@ def measure(folder: Path, rate: int, minutes: float, quota: int) -> Measured:
                         say(f"{one}")
                         found.append(one)
                 finally:
-                    sender.kill()  # it has ended, unless a look failed
+                    sender.kill()  # it has ended, unless a measurement failed
             machines.broker.slow_down(_SLOW, None)
             lifted, whole = time.monotonic(), before.events + then.events
             wait_until_answered(job, machines.broker, "audit.receipts", whole)
@@ -141,7 +142,7 @@ METHOD = """\
 The embedded job on Flink, with events at {rate:,} a second and a broker that takes {quota:,} bytes of receipts a second
 (Kafka's own quota). The last row is after the quota was lifted: {drained:.0f} s later every event had its receipt, and
 {twice:,} scores had been written twice. *read* is the job's own counter, which Flink collects every ten seconds. Memory
-is what is resident in the Python workers with their pool, and in both task managers (whose heaps may have 1.5 GiB
+is the resident memory of the Python workers with their pool, and of both task managers (with heaps of up to 1.5 GiB
 each)."""
 
 

@@ -81,7 +81,7 @@ def publish_broken(store: ModelStore, like: Manifest) -> Manifest:
 
 def _document(training: Training, fitted: Fitted, fit_on: pa.Table, sources: list[dict[str, Any]]) -> dict[str, Any]:
     times = fit_on["event_time"].cast(pa.int64())
-    first, last = (format_time_us(int(times[place].as_py())) for place in (0, -1))
+    first, last = (format_time_us(int(times[row].as_py())) for row in (0, -1))
     document: dict[str, Any] = {
         "model": MODEL,
         "version": training.version,
@@ -129,9 +129,9 @@ def _scores(scorer: Any, manifest: Manifest, rows: pa.Table) -> Scores:
 
 
 def _golden(rows: pa.Table, scores: Scores) -> str:
-    places = np.unique(np.linspace(0, rows.num_rows - 1, _GOLDEN_RECORDS).astype(np.int64))
-    inputs = inputs_of(rows).take(pa.array(places)).to_pylist()
-    recorded = zip(inputs, scores[places].tolist(), strict=True)
+    golden = np.unique(np.linspace(0, rows.num_rows - 1, _GOLDEN_RECORDS).astype(np.int64))
+    inputs = inputs_of(rows).take(pa.array(golden)).to_pylist()
+    recorded = zip(inputs, scores[golden].tolist(), strict=True)
     lines = [json.dumps({"inputs": record, "score": score}) for record, score in recorded]
     return "\n".join(lines) + "\n"
 

@@ -2,7 +2,7 @@
 
 `time_hour` is the scheduled departure's hour in UTC and `minute` its minute; delays are minutes that passed.
 Clock readings (`dep_time`, `sched_arr_time`, …) are HHMM of the airport's own clock, 2400 being midnight, and
-name no day: they fix arrivals only together with a destination's time zone and a shortest flight.
+name no day: an arrival follows from them only together with the destination's time zone and the shortest flight.
 """
 
 from collections.abc import Mapping
@@ -33,7 +33,7 @@ def scheduled_departures(flights: pd.DataFrame) -> pd.Series:
 def actual_departures(flights: pd.DataFrame) -> pd.Series:
     """Actual departure instants (UTC) of flights that departed: the scheduled instant plus the delay.
 
-    So departures after midnight and over a change of the clocks come out right without reading `dep_time`.
+    So departures after midnight and across a change of the clocks are right without reading `dep_time`.
     """
     return scheduled_departures(flights) + minutes(flights["dep_delay"])
 
@@ -58,7 +58,8 @@ def _next_reading(after: pd.Series, reading: pd.Series, zone: str) -> pd.Series:
     midnight = after.dt.tz_convert(zone).dt.tz_localize(None).dt.normalize()
     same_day, next_day = (
         (midnight + minutes(reading // 100 * 60 + reading % 100 + day * 24 * 60))
-        # Of an hour that the clock shows twice the first is meant; one that it leaves out is read as its end.
+        # In an hour that the clock shows twice the first is meant; a time that the clock skips is read as the end of
+        # the skipped hour.
         .dt.tz_localize(zone, ambiguous=np.ones(len(after), dtype=bool), nonexistent="shift_forward")
         .dt.tz_convert("UTC")
         for day in (0, 1)

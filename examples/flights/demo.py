@@ -1,6 +1,6 @@
-"""The demo: a year of flights is prepared, three versions are trained and released, the job scores the year.
+"""The demo prepares a year of flights, trains and releases three versions, and scores the year with the job.
 
-`make demo` runs it. What is there already is used again: the second run only scores.
+`make demo` runs it. What exists already is reused: a second run only scores.
 """
 
 import json
@@ -23,14 +23,14 @@ from examples.flights.prepare import prepare
 from examples.flights.records import UnexpectedData
 from examples.flights.source import SourceUnavailable
 
-# How a step begins the line that says what went wrong; libraries may say more before and after it.
+# How the line of a step that says what went wrong begins; libraries may print more before and after it.
 _SAYS_WHY = ("error: ", "halflife: ")
 _PIPE_WIDTH = 120
 
 
 @dataclass(frozen=True, slots=True)
-class Places:
-    """Where the demo keeps things; the defaults are those of the embedded job. `small` means five days only."""
+class Paths:
+    """Where the demo keeps its files; the defaults are those of the embedded job. `small` means five days only."""
 
     data: Path = Path("data")
     store: Path = Path("data/models")
@@ -43,8 +43,8 @@ class Places:
         return self.out / "summary.json"
 
     def settings(self) -> list[str]:
-        """The embedded job's arguments for these places; none for the default ones."""
-        if self == Places():
+        """The embedded job's arguments for these paths; none for the default ones."""
+        if self == Paths():
             return []
         values = {"events.uri": f"{self.data}/departures-*.avro", "model.store": str(self.store)}
         values |= {f"sinks.{name}": f"{self.out}/{name}" for name in ("scores", "audit", "drift", "dead_letters")}
@@ -57,7 +57,7 @@ class StepFailed(RuntimeError):
 
 @contextmanager
 def step(console: Console, what: str) -> Iterator[None]:
-    """Says what is being done, with a spinner on a terminal, and how long it took."""
+    """Prints what is being done, with a spinner on a terminal, and how long it took."""
     started = time.monotonic()
     with console.status(what) if console.is_terminal else console.status("", spinner_style=""):
         yield
@@ -87,49 +87,49 @@ def reason(stderr: str) -> str:
     return said.split(": ", 1)[1] if said.startswith(_SAYS_WHY) else said
 
 
-def main(places: Places | None = None) -> int:
+def main(paths: Paths | None = None) -> int:
     """Runs the demo from the root of a checkout; 0 done, 1 failed."""
     console = Console(highlight=False, width=None if sys.stdout.isatty() else _PIPE_WIDTH)
     try:
-        _run(console, places or Places())
+        _run(console, paths or Paths())
     except (SourceUnavailable, UnexpectedData, StepFailed, OSError) as problem:
         Console(stderr=True, highlight=False, soft_wrap=True).print(f"error: {problem}", markup=False)
         return 1
     return 0
 
 
-def _run(console: Console, places: Places) -> None:
+def _run(console: Console, paths: Paths) -> None:
     console.print("[bold]Halflife: a year of flights from New York, scored by models that change on the way[/bold]")
     with step(console, "departures as events, arrivals as labels"):
-        flights = prepare(places.data, small=places.small)
+        flights = prepare(paths.data, small=paths.small)
     with step(console, "three versions trained on the job's own features, published and released"):
-        small = ["--small"] if places.small else []
-        trained = call("examples.flights.train", "--data", str(places.data), "--store", str(places.store), *small)
+        small = ["--small"] if paths.small else []
+        trained = call("examples.flights.train", "--data", str(paths.data), "--store", str(paths.store), *small)
     console.print("".join(f"    {line}\n" for line in trained.splitlines()), end="", markup=False)
     with step(console, "the year scored: python -m pipeline"):
-        places.out.mkdir(parents=True, exist_ok=True)
-        call("pipeline", "--summary", str(places.summary), *places.settings())
-    summary = json.loads(places.summary.read_text(encoding="utf-8"))
-    events = findings.model_events(places.out, summary["run"])
-    for table in _tables(places, flights, summary, events):
+        paths.out.mkdir(parents=True, exist_ok=True)
+        call("pipeline", "--summary", str(paths.summary), *paths.settings())
+    summary = json.loads(paths.summary.read_text(encoding="utf-8"))
+    events = findings.model_events(paths.out, summary["run"])
+    for table in _tables(paths, flights, summary, events):
         console.print()
         console.print(table)
     for refusal in findings.refusals(events):
         console.print(f"\n  {refusal}", markup=False)
-    _closing(console, places)
+    _closing(console, paths)
 
 
 def _tables(
-    places: Places, flights: dict[str, Any], summary: dict[str, Any], events: list[Mapping[str, Any]]
+    paths: Paths, flights: dict[str, Any], summary: dict[str, Any], events: list[Mapping[str, Any]]
 ) -> list[Table]:
     return [
         _counts(flights["counts"], summary),
         _table(
             ("release", "from", "champion", "also", "events", "outcome"),
-            findings.releases(places.store, summary, events),
+            findings.releases(paths.store, summary, events),
         ),
         _table(("version", "role", "scored"), findings.by_version(summary)),
-        _table(("drifted most", "on days", "first day", "PSI up to"), findings.drift(places.out, summary["run"])),
+        _table(("drifted most", "on days", "first day", "PSI up to"), findings.drift(paths.out, summary["run"])),
     ]
 
 
@@ -159,16 +159,16 @@ def _counts(flights: dict[str, int], summary: dict[str, Any]) -> Table:
     return table
 
 
-def _closing(console: Console, places: Places) -> None:
+def _closing(console: Console, paths: Paths) -> None:
     here = ".venv/bin/"
-    place, out = f"--store {places.store} --model {MODEL}", places.out
+    model, out = f"--store {paths.store} --model {MODEL}", paths.out
     console.print(
         f"\nWritten: {out}/scores, {out}/audit (receipts, models), {out}/drift, {out}/dead_letters;"
-        f" counts in {places.summary}"
+        f" counts in {paths.summary}"
         "\n\nTry next:"
-        f"\n  {here}halflife models timeline {place}"
-        f"\n  {here}halflife models show 3 {place}"
-        f'\n  {here}halflife models release --champion 2 --from 2013-12-01T05:00:00Z --reason "go back" {place}'
+        f"\n  {here}halflife models timeline {model}"
+        f"\n  {here}halflife models show 3 {model}"
+        f'\n  {here}halflife models release --champion 2 --from 2013-12-01T05:00:00Z --reason "go back" {model}'
         f"\n  {here}python -m pipeline --summary s.json     # scores change from 1 December on, and only there"
         f"\n  {here}python -m pipeline --set drift.window=7d --set sinks.drift=out/weekly     # weather evens out",
         markup=False,

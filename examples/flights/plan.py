@@ -1,4 +1,4 @@
-"""What is trained until when, and what serves from when: three versions of one model and seven releases."""
+"""Which version is trained until when, and which serves from when: three versions of one model and seven releases."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -38,7 +38,7 @@ class Plan:
 
 
 def plan_of(first: str, second: str, shadow: str, canary: str, promoted: str, broken: str, third: str) -> Plan:
-    """The one story at given moments: 1 champion, 2 shadow, 2 canary, 2 champion, a broken one, 3 shadow, 3 champion.
+    """The releases at given times: 1 champion, 2 shadow, 2 canary, 2 champion, a broken one, 3 shadow, 3 champion.
 
     `first`, `second` and `broken` also end the training of versions 1, 2 and 3.
     """

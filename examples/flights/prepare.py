@@ -1,7 +1,7 @@
 """Writes a year of flights as Avro files: departures are events, arrivals are labels.
 
-`python -m examples.flights.prepare --out data` writes one file of each per month and `flights.json` with what
-went where. The second run finds them unchanged and writes nothing.
+`python -m examples.flights.prepare --out data` writes one file of each per month, and `flights.json` with the counts
+and sha256 of each file. A second run that finds them unchanged writes nothing.
 """
 
 import argparse
@@ -76,7 +76,7 @@ def container(output: Output) -> bytes:
 
 
 def month_of(instants: pd.Series) -> pd.Series:
-    """New York month of each instant; what came after the year's last midnight stays in December."""
+    """New York month of each instant; instants after the last midnight of the year count as December."""
     local = instants.dt.tz_convert(NEW_YORK)
     month: pd.Series = local.dt.month.mask(local >= _DAY_AFTER, 12)
     return month
@@ -101,7 +101,7 @@ def outputs(departed: pd.DataFrame, months: Iterable[int]) -> Iterator[Output]:
 
 
 def fingerprint(small: bool) -> str:
-    """Changes when the source, this code, a schema or the selection does, and so says when to write anew."""
+    """A key that changes with the source, this code, a schema or the selection; then the files are written again."""
     digest = hashlib.sha256(f"{source.SDIST_SHA256}|{small}".encode())
     for name in ("arrival.avsc", "clock.py", "departure.avsc", "prepare.py", "records.py", "source.py"):
         digest.update((HERE / name).read_bytes())

@@ -1,4 +1,4 @@
-"""Flights as what flows through the job: departures are events, arrivals their labels (see the `.avsc`)."""
+"""Flights as records of the job: departures are events, arrivals their labels (see the `.avsc`)."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -44,7 +44,7 @@ ARRIVAL_SCHEMA = pa.schema(
 
 
 class UnexpectedData(ValueError):
-    """The flights do not hold what everything after relies on."""
+    """The flights do not have a property that later steps rely on."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,10 +22,10 @@ from schemas.times import parse_time_us
 Event = dict[str, Any]
 MODEL = "flight-delay"
 LOOPBACK = "--environment_type=LOOPBACK"
-_QUIET = {"log_level": 2}  # a broker that has just started, or was killed, is asked again, which is no news
+_QUIET = {"log_level": 2}  # a client asks a broker that has just started, or was killed, again; not worth a message
 _BROKER_SECONDS = 240  # a broker that was killed comes back
-# By itself a client tries again up to ten seconds after that, each partition when it likes: one that is silent for so
-# long counts as idle, and what it brings then is late.
+# By default a client tries again up to ten seconds later, at another time for each partition: one that is silent for so
+# long counts as idle, and its records are then late.
 _SOON = {"reconnect.backoff.max.ms": 500, "retry.backoff.max.ms": 500}
 TOPICS = {"flights": 2, "scores": 1, "audit.receipts": 1, "audit.models": 1, "drift": 1, "dead": 1}
 _NUMBER = {"type": "number", "nullable": True, "default": 0.0}
@@ -47,7 +47,7 @@ def publish(store: ModelStore, version: str, slope: float, folder: Path) -> None
 
 
 def manifest(version: str) -> dict[str, Any]:
-    """What a version says of itself; what differs is for the caller to change."""
+    """The manifest of a version; callers change what differs."""
     return {
         "model": MODEL,
         "version": version,
@@ -110,9 +110,9 @@ def records(broker: KafkaBroker, topic: str) -> list[dict[str, Any]]:
 
     consumer = Consumer({"bootstrap.servers": broker.bootstrap, "group.id": "tests", "enable.auto.commit": False})
     try:
-        place = TopicPartition(topic, 0, 0)
-        end = _end_of(consumer, place)
-        consumer.assign([place])
+        partition = TopicPartition(topic, 0, 0)
+        end = _end_of(consumer, partition)
+        consumer.assign([partition])
         found: list[dict[str, Any]] = []
         while len(found) < end:
             found += [json.loads(message.value() or b"{}") for message in consumer.consume(end - len(found), 5.0)]
@@ -132,14 +132,14 @@ def count(broker: KafkaBroker, topic: str, partitions: int = 1) -> int:
         consumer.close()
 
 
-def _end_of(consumer: Any, place: Any) -> int:
+def _end_of(consumer: Any, partition: Any) -> int:
     """Where a partition ends now; one that was just made may have no leader yet."""
     from confluent_kafka import KafkaException
 
     deadline = time.monotonic() + 30
     while True:
         try:
-            return int(consumer.get_watermark_offsets(place, timeout=30)[1])
+            return int(consumer.get_watermark_offsets(partition, timeout=30)[1])
         except KafkaException:
             if time.monotonic() > deadline:
                 raise
@@ -178,17 +178,18 @@ class Job:
             time.sleep(0.5)
 
     def let_go(self) -> None:
-        """Ends it and its job server. The job goes on, and its workers: LOOPBACK aside, they are the cluster's."""
+        """Ends it and its job server. The job continues, and so do its workers, which (except with LOOPBACK) belong to
+        the cluster."""
         self._process.kill()
 
 
 def arguments(broker: KafkaBroker, store: str) -> list[str]:
-    """The job's own options: the embedded job with topics in the place of files."""
+    """The job's own options: the embedded job with topics instead of files."""
     topics = f"kafka://{broker.bootstrap}"
     sinks = {"scores": "scores", "audit": "audit", "drift": "drift", "dead_letters": "dead"}
     chosen = {"events.format": "json", "model.store": store, "model.poll": "1s"}
     # A day of flights is replayed in seconds. What a failure repeats is then far back in event time, and a release is
-    # let go when it is further back than the bound on disorder and this.
+    # dropped when it is further back than the bound on disorder and this together.
     chosen |= {"windows.allowed_lateness": "5d"}
     chosen |= {f"sinks.{name}": f"{topics}/{topic}" for name, topic in sinks.items()}
     return [word for name, value in chosen.items() for word in ("--set", f"{name}={value}")]
@@ -202,7 +203,7 @@ def submitted(
     options: Sequence[str] = (LOOPBACK,),
     program: Sequence[str] = ("pipeline", "--verbose"),
 ) -> Iterator[Job]:
-    """The job on the cluster, cancelled and ended with the block; `options` say where its workers are.
+    """The job on the cluster, which is cancelled at the end of the block; `options` say where its workers are.
 
     `program` is the module that builds it, with what comes before its `given` arguments.
     """

@@ -1,7 +1,7 @@
 """Trains, publishes and releases three versions of `flight-delay`, and one that must be refused.
 
 `python -m examples.flights.train --data data --store data/models` does it once: a store that this code made from this
-data is left as it is, with whatever was released in it since.
+data is left unchanged, with whatever was released in it since.
 """
 
 import argparse
@@ -31,9 +31,9 @@ from schemas.validation import SpecError
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
-# What decides how a store comes out, besides the data: how features are made, how bundles are.
+# The code on which a store's content depends, besides the data: that of features and of bundles.
 _CODE = ("schemas", "models", "transforms")
-# These only tell what happened.
+# These only report what happened.
 _TELLING = ("demo.py", "findings.py")
 _SOURCE = (".py", ".avsc", ".json")
 MADE_BY = "flights-example.json"
@@ -42,7 +42,8 @@ _HOUR_US = 3_600_000_000
 
 
 def fingerprint(data: Path) -> str:
-    """Changes with the data, the code that makes features and bundles, the job and the lock: then all is made anew."""
+    """A key that changes with the data, the code of features and bundles, the job and the lock; then everything is made
+    again."""
     files = json.dumps(read_summary(data).get("files", {}), sort_keys=True)
     digest = hashlib.sha256(files.encode())
     code = [path for path in sorted(HERE.glob("*.py")) if path.name not in _TELLING]
@@ -95,7 +96,7 @@ def _fill(data: Path, store: Path, plan: Plan) -> list[Published]:
 
 
 def _with_origin(rows: pa.Table) -> pa.Table:
-    """Adds the airport, by which quality is told apart: the last but one part of a flight's id."""
+    """Adds the airport, for quality by segment: the last part but one of a flight's id."""
     origins = [event_id.split("-")[-2] for event_id in rows["event_id"].to_pylist()]
     return rows.append_column("origin", pa.array(origins))
 

@@ -57,11 +57,11 @@ def _arrival_tables(data: Path) -> Iterator[pa.Table]:
 
 def labelled(features: pa.Table, labels: pa.Table) -> pa.Table:
     """The flights that have a label, with `landed_at` and `late` (more than 15 minutes)."""
-    place = pc.index_in(features["event_id"].combine_chunks(), value_set=labels["id"].combine_chunks())
-    rows = features.filter(place.is_valid())
-    place = place.drop_null()
-    landed_at = labels[LANDED_AT].take(place).cast(TIME_TYPE)
-    late = pc.greater(labels["arr_delay"].take(place), LATE_MINUTES)
+    index = pc.index_in(features["event_id"].combine_chunks(), value_set=labels["id"].combine_chunks())
+    rows = features.filter(index.is_valid())
+    index = index.drop_null()
+    landed_at = labels[LANDED_AT].take(index).cast(TIME_TYPE)
+    late = pc.greater(labels["arr_delay"].take(index), LATE_MINUTES)
     return rows.append_column(LANDED_AT, landed_at).append_column(LATE, late)
 
 

@@ -47,7 +47,7 @@ class ReleaseLog:
         self._folder = f"{model}/releases"
 
     def check_folder(self) -> None:
-        """Raises `StoreError` where something else stands in place of the folder of releases."""
+        """Raises `StoreError` where the path of the releases is something other than a folder."""
         problem = None if self._backend.root is None else self._listing(0).odd.get(self._folder)
         if problem is not None:
             raise StoreError(f"{self._backend.url}: {self._folder} is {problem}")

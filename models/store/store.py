@@ -296,7 +296,7 @@ class ModelStore:
         return list(self.scan_releases(after).releases)
 
     def check_releases(self) -> None:
-        """Raises `StoreError` where something else stands in place of the folder of releases."""
+        """Raises `StoreError` where the path of the releases is something other than a folder."""
         self._releases.check_folder()
 
     def scan_releases(self, after: int = 0, passed_over: Collection[int] = ()) -> ReleaseScan:

@@ -15,7 +15,7 @@ from pipeline.endpoints import sources
 from pipeline.endpoints.errors import NoInput
 from pipeline.endpoints.kafka import address as kafka_address
 from pipeline.endpoints.sample import sampled_types
-from pipeline.endpoints.sink_places import sink_errors
+from pipeline.endpoints.sink_locations import sink_errors
 from pipeline.endpoints.uris import FILE_SCHEMES, STDOUT, absolute, check_scheme, scheme_of
 from pipeline.spec.checks import column_errors, identity_columns, needed_columns
 from pipeline.spec.reading import read_spec

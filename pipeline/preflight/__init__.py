@@ -1,2 +1,2 @@
-"""`halflife doctor`: what can be found out about a job before it runs. Beside `pipeline.run` the only place that knows
-runners and endpoints: docs/decisions/preflight.md."""
+"""`halflife doctor`: what can be found out about a job before it runs. The only package besides `pipeline.run` that
+imports runners and endpoints: docs/decisions/preflight.md."""

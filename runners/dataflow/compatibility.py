@@ -1,4 +1,4 @@
-"""What an update in place relies on: step labels, coders and state of a graph; and which of these another graph
+"""What an in-place update relies on: step labels, coders and state of a graph; and which of these another graph
 breaks."""
 
 import json

@@ -1,7 +1,8 @@
 """The Arrow columns of Avro's types: from values read one by one, and from the native decoder's columns.
 
 A type that the native decoder (`pyruhvro` 0.4.0) does not know is passed to it as one with the same encoding: bytes and
-decimals as texts, a named type in place of its name. The columns are then converted to their own types.
+decimals as texts, the definition of a named type instead of its name. The columns are then converted to their own
+types.
 """
 
 import json

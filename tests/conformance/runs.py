@@ -86,9 +86,9 @@ def _keeper(path: Path) -> Callable[[Iterable[pa.RecordBatch]], None]:
 
 def on_flink_streaming(scenario: Scenario, cluster: FlinkCluster, broker: KafkaBroker) -> set[Answer]:
     """The events as JSON on a topic of two partitions that a job on Flink follows, with two subtasks for each step."""
-    place = f"kafka://{broker.bootstrap}"
-    sinks = {"audit": f"{place}/audit", "dead_letters": f"{place}/dead"}
-    spec = scenario.spec("flink-streaming", f"{place}/flights?idle_after=3s", sinks, format="json")
+    server = f"kafka://{broker.bootstrap}"
+    sinks = {"audit": f"{server}/audit", "dead_letters": f"{server}/dead"}
+    spec = scenario.spec("flink-streaming", f"{server}/flights?idle_after=3s", sinks, format="json")
     with service.submitted(cluster, ["--job", str(spec)], scenario.folder) as job:
         last, sent = scenario.releases[-1], 0
         job.wait_until(lambda: bool(service.told(broker, "refused", last)), _SECONDS, "the last release refused")

@@ -73,15 +73,15 @@ def test_job_that_has_everything_in_a_bucket_scores_every_event_once(bucket: str
     assert {event["kind"] for event in records(f"{bucket}/out/audit/models")} >= {"admitted", "released", "loaded"}
 
 
-@pytest.mark.parametrize("place", ["in", "in/", "in/*", "in/**"])
-def test_compressed_file_in_a_bucket_is_read_to_where_it_is_damaged(bucket: str, flow: BucketFlow, place: str) -> None:
+@pytest.mark.parametrize("pattern", ["in", "in/", "in/*", "in/**"])
+def test_compressed_file_in_a_bucket_is_read_to_the_damage(bucket: str, flow: BucketFlow, pattern: str) -> None:
     flow.publish()
     whole = [gzip.compress(json_lines(trips(20, first=first))) for first in (0, 40)]
     content = {"a.json.gz": whole[0] + b"left over" + whole[1] + bytes(64), ".b.json": b"no", "c.json.partial": b"no"}
     for name, stored in content.items():
         with FileSystems.create(f"{bucket}/in/{name}", compression_type=CompressionTypes.UNCOMPRESSED) as stream:
             stream.write(stored)
-    spec = flow.spec(uri=f"{bucket}/{place}")
+    spec = flow.spec(uri=f"{bucket}/{pattern}")
     spec["model"]["store"] = f"{bucket}/models"
     spec["sinks"] = {"dead_letters": f"{bucket}/out/dead_letters"}
     outcome = flow.run(spec)

@@ -166,8 +166,8 @@ def test_whole_command_builds_the_graph_and_refuses_local_paths(tmp_path: Path, 
 
 def test_whole_command_does_not_wait_for_buckets_without_credentials(tmp_path: Path, no_credentials: None) -> None:
     patient = Patient(tmp_path)
-    places = ["--set", "events.uri=gs://there/*.json", "--set", "model.store=gs://there/models"]
-    examined = patient.examined(*places, *GOOD, runner="dataflow")
+    buckets = ["--set", "events.uri=gs://there/*.json", "--set", "model.store=gs://there/models"]
+    examined = patient.examined(*buckets, *GOOD, runner="dataflow")
     unasked = ("events.uri", "sinks", "model.store", "worker memory", "graph")
     assert {name: examined.verdict(name) for name in unasked} == dict.fromkeys(unasked, "not checked")
     assert "credentials" in examined.said("events.uri")

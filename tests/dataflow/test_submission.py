@@ -142,7 +142,7 @@ def test_no_path_of_this_machine_leaves_the_launcher(submitted: Submission) -> N
 
 def test_pickled_functions_are_searched_too() -> None:
     pipeline = beam.Pipeline()
-    _ = pipeline | beam.Create([1]) | beam.Map(lambda one, place="/tmp/of-this-machine": (one, place))
+    _ = pipeline | beam.Create([1]) | beam.Map(lambda one, bucket="/tmp/of-this-machine": (one, bucket))
     sent = pipeline.to_runner_api().SerializeToString()
     assert b"/tmp/of-this-machine" not in sent
     assert b"/tmp/of-this-machine" in in_clear(sent)
@@ -163,11 +163,11 @@ def test_service_that_refuses_is_reported_in_one_line(
 def test_classic_template_is_left_in_the_bucket_and_nothing_is_submitted(
     world: DataflowRecorder, gcs_server: GcsServer, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    place = gcs_server.create_bucket("templates")
-    made = submit(place, world, f"--template_location={place}/templates/flights")
+    bucket = gcs_server.create_bucket("templates")
+    made = submit(bucket, world, f"--template_location={bucket}/templates/flights")
     assert (made.code, made.bodies) == (0, [])
-    assert capsys.readouterr().out == f"job flights: staged at {place}/templates/flights\n"
-    template: Job = Job.from_json(made.files[f"{place}/templates/flights"], ignore_unknown_fields=False)
+    assert capsys.readouterr().out == f"job flights: staged at {bucket}/templates/flights\n"
+    template: Job = Job.from_json(made.files[f"{bucket}/templates/flights"], ignore_unknown_fields=False)
     assert template.type_ == JobType.JOB_TYPE_STREAMING
     options = dict(template.environment.sdk_pipeline_options["options"])
     assert options["pipelineUrl"] in made.files
@@ -176,17 +176,17 @@ def test_classic_template_is_left_in_the_bucket_and_nothing_is_submitted(
 def test_a_template_cannot_replace_what_its_runs_would(
     world: DataflowRecorder, gcs_server: GcsServer, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    place = gcs_server.create_bucket("replacing")
-    made = submit(place, world, f"--template_location={place}/templates/flights", "--sinks=replace")
+    bucket = gcs_server.create_bucket("replacing")
+    made = submit(bucket, world, f"--template_location={bucket}/templates/flights", "--sinks=replace")
     assert (made.code, made.bodies) == (2, [])
     assert "--sinks: 'replace' is not allowed; expected: append or new for a template" in capsys.readouterr().err
 
 
 def test_bounded_events_are_a_batch_job(world: DataflowRecorder, gcs_server: GcsServer, tmp_path: Path) -> None:
-    place = gcs_server.create_bucket("batches")
-    spec = spec_in(place)
-    spec["events"]["uri"] = f"{place}/flights.yaml"  # any file: it is read by the workers
+    bucket = gcs_server.create_bucket("batches")
+    spec = spec_in(bucket)
+    spec["events"]["uri"] = f"{bucket}/flights.yaml"  # any file: it is read by the workers
     model = spec["model"]
     ModelStore(model["store"], model["name"]).publish(tmp_path, {**MANIFEST, "version": "v1"})
-    made = submit(place, world, spec=spec)
+    made = submit(bucket, world, spec=spec)
     assert (made.code, made.job.type_) == (0, JobType.JOB_TYPE_BATCH)

@@ -35,8 +35,8 @@ class Reference(NamedTuple):
     heading: str = ""
 
     def __str__(self) -> str:
-        place = f"#{self.anchor}" if self.anchor else f", {self.heading}" if self.heading else ""
-        return f"{self.source.relative_to(ROOT)}:{self.line} refers to {self.page}{place}"
+        target = f"#{self.anchor}" if self.anchor else f", {self.heading}" if self.heading else ""
+        return f"{self.source.relative_to(ROOT)}:{self.line} refers to {self.page}{target}"
 
 
 def pages() -> list[Path]:

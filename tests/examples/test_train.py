@@ -134,7 +134,7 @@ def test_the_demo_tells_what_happened(
     root: Path, data: Path, store: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(root)
-    assert demo.main(demo.Places(data, store, data.parent / "out", small=True)) == 0
+    assert demo.main(demo.Paths(data, store, data.parent / "out", small=True)) == 0
     said = capsys.readouterr().out
     summary = json.loads((data.parent / "out" / "summary.json").read_text())
     assert summary["scored"] == summary["decoded"] == 4301
@@ -156,7 +156,7 @@ def test_a_failing_step_of_the_demo_is_one_line(
 ) -> None:
     monkeypatch.chdir(root)
     (tmp_path / "file").write_text("")
-    assert demo.main(demo.Places(data, tmp_path / "file" / "models", tmp_path / "out", small=True)) == 1
+    assert demo.main(demo.Paths(data, tmp_path / "file" / "models", tmp_path / "out", small=True)) == 1
     said = capsys.readouterr().err
     assert said.startswith("error: python -m examples.flights.train")
     assert len(said.splitlines()) == 1

@@ -175,11 +175,11 @@ class Resumable:
     def __init__(self, stack: ExitStack, live: Running, pool: WorkerPool, given: Sequence[str], folder: Path) -> None:
         self.live, self._stack, self._pool, self._given, self._folder = live, stack, pool, given, folder
 
-    def resume(self, place: str, *options: str, change: str = "") -> None:
+    def resume(self, savepoint: str, *options: str, change: str = "") -> None:
         """Submits the job again from a savepoint or checkpoint, with later options and a changed setting."""
         self.live.job.let_go()
         given = [*self._given, *(("--set", change) if change else ())]
-        chosen = [*self._pool.arguments, f"--savepoint_path={place}", *options]
+        chosen = [*self._pool.arguments, f"--savepoint_path={savepoint}", *options]
         job = self._stack.enter_context(service.submitted(self.live.cluster, given, self._folder, chosen))
         self.live = self.live._replace(job=job)
 

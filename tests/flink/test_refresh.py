@@ -53,8 +53,8 @@ def of_the_moment(flights: Iterable[Event]) -> Iterator[Event]:
         yield flight | {"departed_at": datetime.now(UTC)}
 
 
-def sequence_of(place: Models, verb: str, *words: object) -> int:
-    return int(place.json(verb, *words, "--poll", POLL)["sequence"])
+def sequence_of(models: Models, verb: str, *words: object) -> int:
+    return int(models.json(verb, *words, "--poll", POLL)["sequence"])
 
 
 def wait_for(live: Running, version: str, role: str, release: int) -> None:
@@ -75,27 +75,27 @@ def story(machines: Machines, month: list[Event], tmp_path_factory: pytest.TempP
     model, sample = folder / "trained" / "model.skops", folder / "sample.parquet"
     now = [f"model.poll={JOB_POLL}", "events.max_out_of_orderness=1s"]
     with running(machines, of_the_moment(endless(month)), folder, now) as live:
-        place = Models(live.store.url, service.MODEL)
+        models = Models(live.store.url, service.MODEL)
         with flowing(live, PER_SECOND):
-            place.json("publish", model, "--version", "trained", "--sample", sample, "--trained_at", "now")
+            models.json("publish", model, "--version", "trained", "--sample", sample, "--trained_at", "now")
             # A stream waits for no load: some events have no shadow's score until every worker has the version.
-            landed = sequence_of(place, "release", "--champion", "v1", "--shadow", "trained")
+            landed = sequence_of(models, "release", "--champion", "v1", "--shadow", "trained")
             live.wait_until_loaded("trained")
-            dark = sequence_of(place, "release", "--champion", "v1", "--shadow", "trained")
+            dark = sequence_of(models, "release", "--champion", "v1", "--shadow", "trained")
             wait_for(live, "trained", "shadow", dark)
-            canary = sequence_of(place, "release", "--champion", "v1", "--challenger", "trained=30%")
+            canary = sequence_of(models, "release", "--champion", "v1", "--challenger", "trained=30%")
             wait_for(live, "trained", "challenger", canary)
-            promoted = sequence_of(place, "release", "--champion", "trained")
+            promoted = sequence_of(models, "release", "--champion", "trained")
             wait_for(live, "trained", "champion", promoted)
             service.publish_broken(live.store, "broken")
             later = ("--from", format_time_us(now_us() + SCHEDULED_US))
-            refused = sequence_of(place, "release", "--champion", "broken", *later)
+            refused = sequence_of(models, "release", "--champion", "broken", *later)
             live.wait_until(lambda: bool(service.told(broker, "refused", "broken")), SECONDS, "broken refused")
-            rolled = place.json("rollback", "--to", 1, "--reason", "worse on Mondays", "--poll", POLL)
+            rolled = models.json("rollback", "--to", 1, "--reason", "worse on Mondays", "--poll", POLL)
             for back in rolled["written"]:
                 wait_for(live, "v1", "champion", back)
         live.wait_until_all_scored("five releases")
-        releases = place.json("timeline")["releases"]
+        releases = models.json("timeline")["releases"]
     told = records(broker, "audit.models")
     return Story(live.sent, records(broker, "audit.receipts"), told, releases, refused, landed, rolled)
 

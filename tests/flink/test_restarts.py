@@ -28,10 +28,10 @@ CHANGE = "features[6]={name: origin_delay_max_1h, key: origin, column: dep_delay
 READ = ["dep_delay", "origin_delay_max_1h"]
 
 
-def modules_named_in(place: str) -> set[bytes]:
+def modules_named_in(savepoint: str) -> set[bytes]:
     """Modules of ours in the files of a savepoint: to move them would be to lose it."""
     rooms = "|".join(path.parent.name for path in Path(__file__).parents[2].glob("*/__init__.py"))
-    files = [path for path in Path(urlsplit(place).path).rglob("*") if path.is_file()]
+    files = [path for path in Path(urlsplit(savepoint).path).rglob("*") if path.is_file()]
     assert sum(path.stat().st_size for path in files) > 10_000
     # Not after a dot: Flink itself names Beam's classes, which are in org.apache.beam.runners.
     named = re.compile(rb"(?<![.\w])(?:%s)\.[a-z_]+" % rooms.encode())
@@ -50,10 +50,10 @@ def resumable(
 
 def test_job_goes_on_from_its_savepoint_with_another_parallelism(resumable: Resumable, cluster: FlinkCluster) -> None:
     resumable.live.send_until_some_are_scored(200)
-    place = cluster.stop_with_savepoint(resumable.live.job_id)
-    assert modules_named_in(place) == set()
+    savepoint = cluster.stop_with_savepoint(resumable.live.job_id)
+    assert modules_named_in(savepoint) == set()
     resumable.live.send(100)
-    resumable.resume(place, "--parallelism=1")
+    resumable.resume(savepoint, "--parallelism=1")
     resumable.live.wait_until_all_scored("a savepoint and half the parallelism")
     assert resumable.live.restores == 1
 
@@ -62,10 +62,10 @@ def test_job_goes_on_from_its_last_checkpoint_when_the_job_manager_was_killed(
     resumable: Resumable, cluster: FlinkCluster
 ) -> None:
     resumable.live.send_until_some_are_scored(200)
-    place = cluster.last_checkpoint(resumable.live.job_id)
+    savepoint = cluster.last_checkpoint(resumable.live.job_id)
     cluster.restart_job_manager()
     resumable.live.send(100)
-    resumable.resume(place)
+    resumable.resume(savepoint)
     resumable.live.wait_until_all_scored("kill -9 of the job manager")
     assert resumable.live.restores == 1
 
@@ -75,13 +75,13 @@ def test_changed_job_goes_on_from_its_savepoint_and_serves_a_new_scorer_of_the_n
 ) -> None:
     resumable.live.send(200)
     resumable.live.wait_until_all_scored("the events before the change")
-    place = cluster.stop_with_savepoint(resumable.live.job_id)
+    savepoint = cluster.stop_with_savepoint(resumable.live.job_id)
     store, cut_over = resumable.live.store, resumable.live.reached_us() + 3 * HOUR_US
     late_departures(month[:2000], READ, tmp_path / "payload")
     inputs = [{"name": name, "type": "number", "nullable": True, "default": 0.0} for name in READ]
     store.publish(tmp_path / "payload", service.manifest("v3") | {"scorer": "sklearn", "inputs": inputs})
     store.append_release(champion="v3", effective_from_us=cut_over, by="tests")
-    resumable.resume(place, change=CHANGE)
+    resumable.resume(savepoint, change=CHANGE)
     resumable.live.wait_until_loaded("v3")
     resumable.live.send(300)
     resumable.live.wait_until_all_scored("a savepoint and a changed job")

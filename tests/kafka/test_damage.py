@@ -32,13 +32,13 @@ def damage(topics: Topics, topic: str, *numbers: int, checksum: bool = False) ->
     path: Path = topics.broker.folder / "logs" / f"{topic}-0" / f"{0:020}.log"
     data = bytearray(path.read_bytes())
     for number in numbers:
-        place = batches(data)[number]
-        batch = data[place]
+        found = batches(data)[number]
+        batch = data[found]
         for index in range(BODY + 4, BODY + 24):
             batch[index] ^= 0x55
         if checksum:
             struct.pack_into(">I", batch, CHECKSUM, google_crc32c.value(bytes(batch[COUNTED:])))
-        data[place] = batch
+        data[found] = batch
     with path.open("r+b") as segment:  # the broker holds the file open, so it must stay the same file
         segment.write(data)
 

@@ -68,8 +68,8 @@ def test_a_bounded_job_with_on_gap_warn_continues_and_counts_deleted_records(
     topic = cut(topics, partitions, kept)
     outcome = flow.run(spec(flow, topics, topic, committed, "&on_gap=warn"))
     assert outcome.code == 0, outcome.err
-    gone = {f"{topic}/{place}": max(kept.get(place, 0) - start, 0) for place, start in committed.items()}
-    assert outcome.summary["records_deleted"] == {place: n for place, n in gone.items() if n}
+    gone = {f"{topic}/{partition}": max(kept.get(partition, 0) - start, 0) for partition, start in committed.items()}
+    assert outcome.summary["records_deleted"] == {partition: n for partition, n in gone.items() if n}
     assert outcome.summary["records_read"] == sum(ENTRIES - start for start in committed.values()) - sum(gone.values())
     assert f"deleted before read, {topic}/" in outcome.out
 

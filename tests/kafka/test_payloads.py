@@ -157,12 +157,12 @@ def test_dead_letter_names_offset_key_and_headers(topics: Topics, topic: str) ->
     topics.write(topic, [b'{"id": "x", "delay": 1}', None, b""], key=b"JFK")
     delays, letters = decoded(topics.address(topic), 6, "json")
     assert list(delays) == ["e0", "e1"]
-    place = topics.address(topic).public
+    address = topics.address(topic).public
     begins = [
-        f"{place}[0]@4 with key b'JFK': a tombstone, which is no event",
-        f"{place}[0]@5 with key b'JFK': an empty value, which is no event",
-        f"{place}[0]@2 with key b'LGA' and headers trace=b'7f', empty=None: ",
-        f"{place}[0]@3 with key b'JFK': at: ",
+        f"{address}[0]@4 with key b'JFK': a tombstone, which is no event",
+        f"{address}[0]@5 with key b'JFK': an empty value, which is no event",
+        f"{address}[0]@2 with key b'LGA' and headers trace=b'7f', empty=None: ",
+        f"{address}[0]@3 with key b'JFK': at: ",
     ]
     assert [letter.detail.startswith(begin) for letter, begin in zip(letters, begins, strict=True)] == [True] * 4
 

@@ -56,13 +56,13 @@ class Topics:
 
     def delete_before(self, topic: str, partition: int, offset: int) -> None:
         """Has the broker delete the records of a partition before an offset, as retention does."""
-        place = TopicPartition(topic, partition, offset)
-        self._admin.delete_records([place])[place].result(30)
+        partition_at = TopicPartition(topic, partition, offset)
+        self._admin.delete_records([partition_at])[partition_at].result(30)
 
     def allow(self, topic: str, user: str) -> None:
         """Lets a user read and write a topic, in any group."""
-        places = [(ResourceType.TOPIC, topic, AclOperation.ALL), (ResourceType.GROUP, "*", AclOperation.READ)]
-        for kind, name, operation in places:
+        rights = [(ResourceType.TOPIC, topic, AclOperation.ALL), (ResourceType.GROUP, "*", AclOperation.READ)]
+        for kind, name, operation in rights:
             literal, allow = ResourcePatternType.LITERAL, AclPermissionType.ALLOW
             rule = AclBinding(kind, name, literal, f"User:{user}", "*", operation, allow)
             self._admin.create_acls([rule])[rule].result(30)
@@ -101,9 +101,9 @@ class Topics:
         found: list[Message] = []
         try:
             for partition in consumer.list_topics(topic, 30).topics[topic].partitions:
-                place = TopicPartition(topic, partition, 0)
-                _, end = consumer.get_watermark_offsets(place, 30)
-                consumer.assign([place])
+                partition_at = TopicPartition(topic, partition, 0)
+                _, end = consumer.get_watermark_offsets(partition_at, 30)
+                consumer.assign([partition_at])
                 found += _until(consumer, end)
         finally:
             consumer.close()
@@ -114,10 +114,10 @@ class Topics:
         consumer = Consumer({"bootstrap.servers": self.broker.bootstrap, "group.id": group})
         try:
             wanted = [TopicPartition(topic, partition) for partition in partitions]
-            places = next(filter(None, (_committed(consumer, wanted) for _ in range(300))))
+            offsets = next(filter(None, (_committed(consumer, wanted) for _ in range(300))))
         finally:
             consumer.close()
-        return {place.partition: place.offset for place in places}
+        return {partition_at.partition: partition_at.offset for partition_at in offsets}
 
 
 def _committed(consumer: Consumer, wanted: list[TopicPartition]) -> list[TopicPartition]:

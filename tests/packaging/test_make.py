@@ -50,7 +50,7 @@ def test_without_python_3_11_one_line_says_what_is_needed(root: Path, tmp_path: 
     checkout, tools = checkout_in(tmp_path, root), tmp_path / "tools"
     tools.mkdir()
     for tool in ("make", "sh", "cat", "cksum", "rm", "grep"):
-        found = next(Path(place) / tool for place in ("/usr/bin", "/bin") if (Path(place) / tool).exists())
+        found = next(Path(folder) / tool for folder in ("/usr/bin", "/bin") if (Path(folder) / tool).exists())
         (tools / tool).symlink_to(found)
     (tools / "python3").write_text('#!/bin/sh\n[ "$1" = --version ] || exit 1\necho Python 3.9.1\n')
     (tools / "python3").chmod(0o755)

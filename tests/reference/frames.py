@@ -49,9 +49,9 @@ def expected_feature(events: pd.DataFrame, feature: Any, **names: str) -> list[A
 
 
 def differences(found: list[Any], expected: list[Any], scale: float = 0.0) -> list[tuple[int, Any, Any]]:
-    """Places where values differ: texts and nulls exactly, numbers by more than 1e-9 of themselves or of `scale`."""
+    """The rows where values differ: texts and nulls exactly, numbers by more than 1e-9 of themselves or of `scale`."""
     pairs = zip(found, expected, strict=True)
-    return [(place, mine, theirs) for place, (mine, theirs) in enumerate(pairs) if not _equal(mine, theirs, scale)]
+    return [(index, mine, theirs) for index, (mine, theirs) in enumerate(pairs) if not _equal(mine, theirs, scale)]
 
 
 def _equal(mine: Any, theirs: Any, scale: float) -> bool:

@@ -196,7 +196,7 @@ def test_positive_class_that_nobody_names_is_refused(
 
 
 @pytest.mark.parametrize(
-    ("answer", "kind", "place", "scores"),
+    ("answer", "kind", "column", "scores"),
     [
         ([0.25, 0.75], "class", None, [0.0, 1.0]),
         ([2.0, 0.0], "class", None, [2.0, 0.0]),
@@ -205,6 +205,6 @@ def test_positive_class_that_nobody_names_is_refused(
     ],
 )
 def test_one_value_is_the_probability_of_the_second_of_two_classes(
-    answer: list[Any], kind: Any, place: int | None, scores: list[float]
+    answer: list[Any], kind: Any, column: int | None, scores: list[float]
 ) -> None:
-    assert scores_of(np.array(answer), 2, Output(kind), None, place).tolist() == scores
+    assert scores_of(np.array(answer), 2, Output(kind), None, column).tolist() == scores

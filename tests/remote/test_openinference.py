@@ -78,10 +78,10 @@ def test_a_killed_server_loses_only_records_of_its_down_time(mlserver: MlServer,
     still_open = [errors_of(scorer, 200) for scorer in scorers]
     turned.now += 60
     after = [scorer.score(batch(200)) for scorer in scorers]
-    for place in range(2):
-        assert down[place][0] <= {"ServerUnavailable", "CircuitOpen"}
-        assert down[place][2] == still_open[place] == {"CircuitOpen"}
-        np.testing.assert_array_equal(before[place], after[place])
+    for index in range(2):
+        assert down[index][0] <= {"ServerUnavailable", "CircuitOpen"}
+        assert down[index][2] == still_open[index] == {"CircuitOpen"}
+        np.testing.assert_array_equal(before[index], after[index])
 
 
 def test_fields_of_messages_are_the_published_ones(mlserver: MlServer) -> None:

@@ -134,8 +134,8 @@ def test_a_poison_record_costs_one_failure(scripted: ScriptedServer, tmp_path: P
     scorer = loaded(tmp_path, "tfserving", serving(scripted, predict))
     with pytest.raises(PartlyScored) as caught:
         scorer.score(batch(64))
-    place = "POST /v1/models/late/versions/3:predict"
-    said = f'{place}: status 400: {{"error": "distance is\\npoison"}}'
+    line = "POST /v1/models/late/versions/3:predict"
+    said = f'{line}: status 400: {{"error": "distance is\\npoison"}}'
     assert caught.value.failures == {17: ("RecordsRefused", said)}
     assert not caught.value.unavailable
     assert np.flatnonzero(np.isnan(caught.value.scores)).tolist() == [17]

@@ -30,7 +30,7 @@ def s3(s3_server: S3Server, monkeypatch: pytest.MonkeyPatch) -> S3Server:
 
 
 @pytest.fixture(params=["folder", "s3"])
-def place(request: pytest.FixtureRequest, tmp_path: Path) -> Models:
+def models(request: pytest.FixtureRequest, tmp_path: Path) -> Models:
     """`halflife models` on an empty store of either kind."""
     if request.param == "folder":
         return Models(str(tmp_path / "store"))

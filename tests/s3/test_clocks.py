@@ -11,12 +11,12 @@ TRUE_CLOCK = times.now_us
 
 
 @pytest.fixture
-def served(place: Models, tmp_path_factory: pytest.TempPathFactory) -> Models:
+def served(models: Models, tmp_path_factory: pytest.TempPathFactory) -> Models:
     """A store with three versions, of which two were released long ago."""
-    place.put(tmp_path_factory.mktemp("payload"), "v1", "v2", "v3")
+    models.put(tmp_path_factory.mktemp("payload"), "v1", "v2", "v3")
     for version, since in (("v1", FIRST), ("v2", SECOND)):
-        assert place("release", "--champion", version, *since).code == 0
-    return place
+        assert models("release", "--champion", version, *since).code == 0
+    return models
 
 
 def test_clock_that_agrees_with_the_stores_is_not_mentioned(served: Models) -> None:

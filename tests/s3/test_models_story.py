@@ -33,16 +33,16 @@ def model_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder / "model.skops"
 
 
-def roles_at(place: Models, at: str) -> dict[str, str]:
-    found = place.json("timeline", "--at", at)
-    return roles_of(next(each for each in place.store.releases() if each.sequence == found["in_force"]))
+def roles_at(models: Models, at: str) -> dict[str, str]:
+    found = models.json("timeline", "--at", at)
+    return roles_of(next(each for each in models.store.releases() if each.sequence == found["in_force"]))
 
 
-def test_publish_shadow_canary_promote_rollback(place: Models, model_file: Path) -> None:
+def test_publish_shadow_canary_promote_rollback(models: Models, model_file: Path) -> None:
     sample = ("--sample", model_file.parent / "sample.parquet", "--trained_at", DAYS[0], "--threshold", "0.5")
     for version in ("v1", "v2"):
-        assert place.json("publish", model_file, "--version", version, *sample)["checked"]
-    place.json("release", "--champion", "v1", "--from", "2099-01-01T00:00:00Z", "--reason", "first")
+        assert models.json("publish", model_file, "--version", version, *sample)["checked"]
+    models.json("release", "--champion", "v1", "--from", "2099-01-01T00:00:00Z", "--reason", "first")
     steps: list[tuple[str, ...]] = [
         ("release", "--champion", "v1", "--shadow", "v2", "--reason", "dark launch"),
         ("release", "--champion", "v1", "--challenger", "v2=0.1", "--reason", "canary"),
@@ -50,7 +50,7 @@ def test_publish_shadow_canary_promote_rollback(place: Models, model_file: Path)
         ("rollback", "--reason", "worse on Mondays"),
     ]
     for month, words in enumerate(steps, start=2):
-        assert place.json(*words, "--from", f"2099-0{month}-01T00:00:00Z")["sequence"] == month
+        assert models.json(*words, "--from", f"2099-0{month}-01T00:00:00Z")["sequence"] == month
     expected: list[dict[str, str]] = [
         {"v1": "champion"},
         {"v1": "champion", "v2": "shadow"},
@@ -58,28 +58,28 @@ def test_publish_shadow_canary_promote_rollback(place: Models, model_file: Path)
         {"v2": "champion"},
         {"v1": "champion", "v2": "challenger 0.1"},
     ]
-    assert [roles_at(place, f"2099-0{month}-15T00:00:00Z") for month in range(1, 6)] == expected
-    actions = [each["action"] for each in place.json("access")["entries"]]
+    assert [roles_at(models, f"2099-0{month}-15T00:00:00Z") for month in range(1, 6)] == expected
+    actions = [each["action"] for each in models.json("access")["entries"]]
     assert actions == ["publish"] * 2 + ["release"] * 4 + ["rollback"]
-    admission = Admission(place.store, COLUMNS)
-    admitted = [admission.admit_release(each) for each in place.store.releases()]
+    admission = Admission(models.store, COLUMNS)
+    admitted = [admission.admit_release(each) for each in models.store.releases()]
     assert len(Timeline([each for each in admitted if isinstance(each, AdmittedRelease)])) == 5
 
 
-def test_published_version_can_be_checked_shown_and_listed(place: Models, model_file: Path) -> None:
+def test_published_version_can_be_checked_shown_and_listed(models: Models, model_file: Path) -> None:
     sample = ("--sample", model_file.parent / "sample.parquet", "--trained_at", DAYS[0])
-    digest = place.json("publish", model_file, "--version", "v1", *sample)["digest"]
-    assert place.json("check", "v1")["admitted"]
-    shown = place.json("show", "v1")
+    digest = models.json("publish", model_file, "--version", "v1", *sample)["digest"]
+    assert models.json("check", "v1")["admitted"]
+    shown = models.json("show", "v1")
     assert (shown["digest"], len(shown["profile"])) == (digest, 5)
-    assert [each["digest"] for each in place.json("list")["versions"]] == [digest]
-    assert place("publish", model_file, "--version", "v1", *sample).code == 1
-    assert place("release", "--champion", "v9").code == 1
+    assert [each["digest"] for each in models.json("list")["versions"]] == [digest]
+    assert models("publish", model_file, "--version", "v1", *sample).code == 1
+    assert models("release", "--champion", "v9").code == 1
 
 
-def at_once(place: Models, commands: Sequence[Sequence[object]]) -> list[tuple[int, Any]]:
+def at_once(models: Models, commands: Sequence[Sequence[object]]) -> list[tuple[int, Any]]:
     """Exit code and JSON of commands that run in processes of their own, all started before any is waited for."""
-    where = ["--store", place.url, "--model", place.model, "--json"]
+    where = ["--store", models.url, "--model", models.model, "--json"]
     running = [
         subprocess.Popen(
             [sys.executable, "-m", "pipeline.cli", "models", *(str(word) for word in words), *where],
@@ -93,48 +93,48 @@ def at_once(place: Models, commands: Sequence[Sequence[object]]) -> list[tuple[i
     return [(code, json.loads(out) if out else None) for out, code in answers]
 
 
-def test_racing_releases_all_get_sequences_of_their_own(place: Models, tmp_path: Path) -> None:
-    place.put(tmp_path / "empty", "v1")
+def test_racing_releases_all_get_sequences_of_their_own(models: Models, tmp_path: Path) -> None:
+    models.put(tmp_path / "empty", "v1")
     racers = [("release", "--champion", "v1", "--by", f"racer{number}") for number in range(4)]
-    done = at_once(place, racers)
+    done = at_once(models, racers)
     assert sorted(answer["sequence"] for code, answer in done if code == 0) == [1, 2, 3, 4]
-    assert {each.by for each in place.store.releases()} == {f"racer{number}" for number in range(4)}
+    assert {each.by for each in models.store.releases()} == {f"racer{number}" for number in range(4)}
 
 
-def test_racing_threads_all_get_sequences_of_their_own(place: Models, tmp_path: Path) -> None:
-    place.put(tmp_path / "empty", "v1")
+def test_racing_threads_all_get_sequences_of_their_own(models: Models, tmp_path: Path) -> None:
+    models.put(tmp_path / "empty", "v1")
 
     def release(number: int) -> int:
-        return place.store.append_release(champion="v1", effective_from_us=number, by=f"racer{number}").sequence
+        return models.store.append_release(champion="v1", effective_from_us=number, by=f"racer{number}").sequence
 
     with ThreadPoolExecutor(16) as threads:
         assert sorted(threads.map(release, range(48))) == list(range(1, 49))
-    assert len({each.by for each in place.store.releases()}) == 48
+    assert len({each.by for each in models.store.releases()}) == 48
 
 
-def test_of_racing_publishes_of_one_version_exactly_one_wins(place: Models, tmp_path: Path) -> None:
+def test_of_racing_publishes_of_one_version_exactly_one_wins(models: Models, tmp_path: Path) -> None:
     folders = [tmp_path / f"racer{number}" for number in range(3)]
     for number, folder in enumerate(folders):
         folder.mkdir()
         for name in ("a.bin", "b.bin", f"only{number}.bin"):
             (folder / name).write_bytes(bytes([number]) * 100_000)
         write_bundle(folder, document(created_by=f"racer{number}"))
-    done = at_once(place, [("publish", folder) for folder in folders])
+    done = at_once(models, [("publish", folder) for folder in folders])
     assert [code for code, _ in done].count(0) == 1
     winner = next(answer for code, answer in done if code == 0)
-    assert place.json("check", "v1")["admitted"]
-    assert [each["digest"] for each in place.json("list")["versions"]] == [winner["digest"]]
+    assert models.json("check", "v1")["admitted"]
+    assert [each["digest"] for each in models.json("list")["versions"]] == [winner["digest"]]
 
 
-def test_broken_version_in_the_store_is_refused(place: Models, tmp_path: Path) -> None:
-    place.put(tmp_path / "empty", "v1")
+def test_broken_version_in_the_store_is_refused(models: Models, tmp_path: Path) -> None:
+    models.put(tmp_path / "empty", "v1")
     (tmp_path / "full").mkdir()
     (tmp_path / "full" / "notes.txt").write_bytes(b"notes")
-    place.store.publish(tmp_path / "full", document(version="v2"))
-    assert place("check", "v2", "--max_bytes", "4", "--json").json["reason"] == "too_large"
-    place.store._backend.create("late/versions/v3/manifest.json", b"{}")
-    assert place("check", "v3", "--json").json["reason"] == "invalid_manifest"
-    assert [each["version"] for each in place.json("list")["versions"]] == ["v1", "v2", "v3"]
+    models.store.publish(tmp_path / "full", document(version="v2"))
+    assert models("check", "v2", "--max_bytes", "4", "--json").json["reason"] == "too_large"
+    models.store._backend.create("late/versions/v3/manifest.json", b"{}")
+    assert models("check", "v3", "--json").json["reason"] == "invalid_manifest"
+    assert [each["version"] for each in models.json("list")["versions"]] == ["v1", "v2", "v3"]
 
 
 def test_credentials_appear_in_no_output(s3: S3Server, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -153,9 +153,9 @@ def test_credentials_appear_in_no_output(s3: S3Server, monkeypatch: pytest.Monke
 
 
 def test_store_that_recovers_is_read_again(s3: S3Server, monkeypatch: pytest.MonkeyPatch) -> None:
-    place = Models(s3.create_bucket("recovering") + "/store")
+    models = Models(s3.create_bucket("recovering") + "/store")
     monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:1")
     with pytest.raises(StoreError, match="cannot list"):
-        place.store.scan_releases()
+        models.store.scan_releases()
     monkeypatch.setenv("AWS_ENDPOINT_URL", s3.environment["AWS_ENDPOINT_URL"])
-    assert place.store.scan_releases().last == 0
+    assert models.store.scan_releases().last == 0

@@ -12,7 +12,7 @@ from schemas.job import ModelSpec
 from tests.pipeline.commands.commands import Models
 
 OLD, NEW = "2013-03-01T00:00:00Z", "2013-04-01T00:00:00Z"
-PLACES = {"releases": "timeline", "versions": "list", "access": "access", "versions/v1": "list"}
+VERBS = {"releases": "timeline", "versions": "list", "access": "access", "versions/v1": "list"}
 NAMES = {"a\nb": "a\\nb", "zz\r.json": "zz\\r.json", "0\n0": "0\\n0", "in\nside/x": "in\\nside/x"}
 
 
@@ -38,25 +38,25 @@ def leave(folder: Path, name: str) -> None:
 
 
 @pytest.mark.parametrize("name", NAMES)
-@pytest.mark.parametrize("place", PLACES)
+@pytest.mark.parametrize("folder", VERBS)
 def test_key_that_no_store_can_have_is_reported_and_stops_no_verb(
-    models: Models, bucket: Path, place: str, name: str
+    models: Models, bucket: Path, folder: str, name: str
 ) -> None:
     assert models("release", "--champion", "v1", "--from", OLD).code == 0
-    leave(bucket / "our/models/late" / place, name)
+    leave(bucket / "our/models/late" / folder, name)
     ran = [models("release", "--champion", "v2", "--from", NEW, "--json"), models("rollback", "--json")]
     assert [each.code for each in ran] == [0, 0], ran
-    told = [each.get("key") for each in models(PLACES[place], "--json").json["broken"]]
-    assert f"late/{place}/{NAMES[name]}" in told
+    told = [each.get("key") for each in models(VERBS[folder], "--json").json["broken"]]
+    assert f"late/{folder}/{NAMES[name]}" in told
     assert [each["version"] for each in models.json("list")["versions"]] == ["v1", "v2", "v3"]
     assert [each["sequence"] for each in models.json("timeline")["releases"]] == [1, 2, 3]
     assert [each["action"] for each in models.json("access")["entries"]].count("release") == 2
 
 
-@pytest.mark.parametrize("place", ["our/models", "our/models/late"])
-def test_odd_key_beside_models_hides_none(models: Models, bucket: Path, place: str) -> None:
-    leave(bucket / place, "a\nb")
-    leave(bucket / place, "c\nd/x")
+@pytest.mark.parametrize("folder", ["our/models", "our/models/late"])
+def test_odd_key_beside_models_hides_none(models: Models, bucket: Path, folder: str) -> None:
+    leave(bucket / folder, "a\nb")
+    leave(bucket / folder, "c\nd/x")
     assert models.store.models() == ["late"]
     assert [each["version"] for each in models.json("list")["versions"]] == ["v1", "v2", "v3"]
 

@@ -22,8 +22,8 @@ SYNC = b"0123456789abcdef"
 def flipped(content: bytes, flips: list[tuple[int, int]]) -> bytes:
     """The bytes with some of them replaced."""
     changed = bytearray(content)
-    for place, value in flips:
-        changed[place % len(changed)] = value
+    for offset, value in flips:
+        changed[offset % len(changed)] = value
     return bytes(changed)
 
 

@@ -1,7 +1,7 @@
 """The words of messages: "allowed:" is only used before a list of values or a range, and no message is a class's name.
 
-The messages are those in the source, read from its syntax trees. A value joined of a list counts as a list, a place
-in a text that a value fills as a number.
+The messages are those in the source, read from its syntax trees. A value joined of a list counts as a list, any
+other value that is filled into a text as a number.
 """
 
 import ast
@@ -23,7 +23,7 @@ LISTS = ("join(", "listed(")
 
 
 def texts_of(path: Path) -> Iterator[tuple[str, str]]:
-    """(place, text) of each text in a file that is no docstring, with what is filled in as 0, `<class>` or a list."""
+    """(location, text) of each text of a file that is no docstring; what is filled in is 0, `<class>` or a list."""
     tree = ast.parse(path.read_text("utf-8"))
     inner = {id(part) for node in ast.walk(tree) if isinstance(node, ast.JoinedStr) for part in node.values}
     spoken = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}
@@ -63,7 +63,7 @@ def faults_of(text: str) -> Iterator[str]:
 def test_messages_say_what_is_allowed_and_what_is_expected() -> None:
     texts = [each for path in SOURCES for each in texts_of(path)]
     assert sum(SAYS.search(text) is not None for _, text in texts) > 250
-    assert [f"{place}: {fault}" for place, text in texts for fault in faults_of(text)] == []
+    assert [f"{location}: {fault}" for location, text in texts for fault in faults_of(text)] == []
 
 
 @pytest.mark.parametrize(

@@ -89,8 +89,8 @@ def test_the_reason_is_kept_without_its_location(text: str, said: str, capsys: p
     assert said in told
     assert told.startswith("halflife: ")
     assert told.find("\n") == told.index("; --verbose shows where\n") + len("; --verbose shows where")
-    for place in ("while running", 'File "', "Exception", "Error:", "Traceback", "\tat ", ".java", ".cc:", "more"):
-        assert place not in told
+    for word in ("while running", 'File "', "Exception", "Error:", "Traceback", "\tat ", ".java", ".cc:", "more"):
+        assert word not in told
 
 
 @pytest.mark.parametrize(

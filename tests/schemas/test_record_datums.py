@@ -26,11 +26,11 @@ def features_of(rows: list[dict[str, Any]]) -> pa.RecordBatch:
     values = [value for row in rows for value in row.values()]
     codes = [KINDS.index(type(value)) for value in values]
     children = [
-        pa.array([value if place == code else None for value, code in zip(values, codes, strict=True)], field.type)
-        for place, field in enumerate(FEATURE_VALUE_TYPE)
+        pa.array([value if index == code else None for value, code in zip(values, codes, strict=True)], field.type)
+        for index, field in enumerate(FEATURE_VALUE_TYPE)
     ]
     union = pa.UnionArray.from_sparse(pa.array(codes, pa.int8()), children, NAMES)
-    starts = [sum(len(row) for row in rows[:place]) for place in range(len(rows) + 1)]
+    starts = [sum(len(row) for row in rows[:index]) for index in range(len(rows) + 1)]
     keys = pa.array([name for row in rows for name in row], pa.string())
     column = pa.MapArray.from_arrays(pa.array(starts, pa.int32()), keys, union, type=FEATURES_TYPE)
     return pa.RecordBatch.from_arrays([column], ["features"])

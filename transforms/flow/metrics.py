@@ -1,4 +1,4 @@
-"""Every metric of the job in one place: namespace `halflife`, past participles, units in names.
+"""Every metric of the job: namespace `halflife`, past participles, units in names.
 
 Counts of scores carry version and role in the metric's name, because Beam's user metrics have no labels.
 """

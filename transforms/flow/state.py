@@ -65,7 +65,7 @@ class VersionedStateCoder(coders.Coder):
 
     @property
     def format(self) -> str:
-        """Name and version, such as `progress/2`; what tells whether a job can be updated in place."""
+        """Name and version, such as `progress/2`; it says whether a job can be updated in place."""
         return self._head[len(_PREFIX) :].decode().strip()
 
     def encode(self, value: Any) -> bytes:

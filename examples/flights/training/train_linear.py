@@ -1,4 +1,4 @@
-"""Version 1: a logistic regression whose coefficients stand in the manifest."""
+"""Version 1: a logistic regression whose coefficients are in the manifest."""
 
 from pathlib import Path
 

@@ -18,7 +18,7 @@ from models.scorers.base import Scorer, WillNotLoad, only_file, settings
 
 @dataclass(frozen=True, slots=True)
 class Bins:
-    """Points of a number: `points[i]` where `edges[i-1] <= x < edges[i]`; one more of them than edges."""
+    """Points of a number: `points[i]` where `edges[i-1] <= x < edges[i]`; there is one more point than edges."""
 
     edges: npt.NDArray[np.float64]
     points: npt.NDArray[np.float64]
@@ -32,15 +32,15 @@ class Bins:
 
 @dataclass(frozen=True, slots=True)
 class Categories:
-    """Points of a string; `points` has one more, for all that are not listed."""
+    """Points of a string; `points` has one more entry, for all strings that are not listed."""
 
     listed: pa.Array
     points: npt.NDArray[np.float64]
     missing: float
 
     def of(self, column: pa.Array, name: str) -> npt.NDArray[np.float64]:
-        places = pc.index_in(column, value_set=self.listed).fill_null(len(self.listed))
-        found = self.points[places.to_numpy(zero_copy_only=False)]
+        indexes = pc.index_in(column, value_set=self.listed).fill_null(len(self.listed))
+        found = self.points[indexes.to_numpy(zero_copy_only=False)]
         return np.where(column.is_null().to_numpy(zero_copy_only=False), self.missing, found)
 
 

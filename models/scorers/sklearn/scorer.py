@@ -209,5 +209,5 @@ def _index(column: object) -> int | None:
     if column is None:
         return None
     if isinstance(column, bool) or not isinstance(column, int) or column < 0:
-        raise WillNotLoad(f"sklearn: column {column!r}; expected: a place, counted from 0")
+        raise WillNotLoad(f"sklearn: column {column!r}; expected: an index, counted from 0")
     return column

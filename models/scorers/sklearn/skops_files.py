@@ -123,7 +123,8 @@ def _wrong_in(each: Any) -> Iterator[str]:
     name = type(each).__name__
     for parameter, value in getattr(each, "__dict__", {}).items():
         if callable(getattr(type(each), parameter, None)):
-            yield f"{name} with {parameter!r} in the place of its method; expected: parameters and what was fitted"
+            hides = f"{name} with an attribute {parameter!r} that hides its method"
+            yield f"{hides}; expected: parameters and what was fitted"
         rule = _RULES.get(parameter)
         if rule is not None and not rule(value):
             yield f"{name} with {parameter}={value!r}"[:200] + f"; {wants(_PHRASES[parameter])}"

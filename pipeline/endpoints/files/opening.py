@@ -49,8 +49,8 @@ def _unwritable(uri: str, spec_path: str) -> Iterator[None]:
 
 
 def _nearest_folder(uri: str, spec_path: str) -> str:
-    """The folder, or the nearest above it that exists: only local ones are looked for. Raises `SinkUnwritable` where
-    something else is in their place."""
+    """The folder, or the nearest existing one above it; only local ones are looked for. Raises `SinkUnwritable` where
+    that path is no folder."""
     if scheme_of(uri) != "file":
         return beam_path(uri)
     folder = Path(beam_path(uri))

@@ -140,7 +140,7 @@ class FlinkCluster:
         return self._job_manager.wait_until(self._answers, _START_SECONDS)
 
     def add_task_manager(self) -> Process:
-        """Starts one more task manager, in place of one that died, say; does not wait for it."""
+        """Starts one more task manager, for example to replace one that died; does not wait for it."""
         self._started += 1
         # Direct memory: Beam's gRPC buffers and Flink's network live there.
         command = self._command(_TASK_MANAGER, "-Xms256m", "-Xmx1536m", "-XX:MaxDirectMemorySize=1g")
@@ -219,7 +219,7 @@ class FlinkCluster:
         return f"file://{self.folder}/checkpoints/{job_id}/chk-{max(numbers)}"
 
     def restart_job_manager(self) -> None:
-        """`kill -9` of the job manager and a new one in its place, which knows nothing of the jobs before it."""
+        """`kill -9` of the job manager, and the start of a new one, which knows nothing of earlier jobs."""
         if self._job_manager is not None:
             self._job_manager.kill()
         self._start_job_manager().wait_until(self._complete, _START_SECONDS)

@@ -38,12 +38,12 @@ def main() -> None:
     """Writes flights.csv and airports.csv."""
     sdist = source.fetch_sdist(CACHE)
     with tarfile.open(sdist) as archive:
-        packed, places = archive.extractfile(source.FLIGHTS), archive.extractfile(source.AIRPORTS)
+        packed, zones = archive.extractfile(source.FLIGHTS), archive.extractfile(source.AIRPORTS)
         assert packed is not None
-        assert places is not None
+        assert zones is not None
         with zipfile.ZipFile(io.BytesIO(packed.read())) as zipped:
             rows = list(csv.DictReader(io.StringIO(zipped.read(zipped.namelist()[0]).decode())))
-        airports = list(csv.DictReader(io.StringIO(places.read().decode())))
+        airports = list(csv.DictReader(io.StringIO(zones.read().decode())))
     unlabelled = [row for row in rows if row["arr_delay"] == "NA" and row["dep_time"] != "NA"]
     chosen = [row for row in rows if is_wanted(row) or row in unlabelled[:UNLABELLED_ROWS]]
     destinations = {row["dest"] for row in chosen}

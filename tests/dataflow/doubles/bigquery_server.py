@@ -58,11 +58,11 @@ class BigqueryServer:
 
     def create(self, table: dict[str, Any]) -> tuple[int, dict[str, Any]]:
         """`tables.insert`: status and body."""
-        place = table["tableReference"]
-        if place["datasetId"] != self.dataset:
-            return 404, _error(404, f"Not found: Dataset {place['projectId']}:{place['datasetId']}")
-        if place["tableId"] in self.tables:
-            return 409, _error(409, f"Already Exists: Table {place['tableId']}")
+        reference = table["tableReference"]
+        if reference["datasetId"] != self.dataset:
+            return 404, _error(404, f"Not found: Dataset {reference['projectId']}:{reference['datasetId']}")
+        if reference["tableId"] in self.tables:
+            return 409, _error(409, f"Already Exists: Table {reference['tableId']}")
         fields = {field["name"]: field for field in table["schema"]["fields"]}
         partition = table.get("timePartitioning", {}).get("field")
         if partition and (fields[partition]["type"], fields[partition]["mode"]) != ("TIMESTAMP", "REQUIRED"):
@@ -70,8 +70,8 @@ class BigqueryServer:
         clusters = table.get("clustering", {}).get("fields", [])
         if len(clusters) > 4 or any(fields[name]["type"] in ("RECORD", "FLOAT") for name in clusters):
             return 400, _error(400, f"cannot cluster by {clusters}")
-        self.tables[place["tableId"]] = table
-        self.rows[place["tableId"]] = []
+        self.tables[reference["tableId"]] = table
+        self.rows[reference["tableId"]] = []
         return 200, table
 
     def _append(self, requests: Iterator[AppendRowsRequest], context: Any) -> Iterator[AppendRowsResponse]:

@@ -48,9 +48,9 @@ class GcsServer:
         # `gcs_base_url` and `disable_oauth` are how obstore is led elsewhere; the rest is a key as Google hands it out.
         email = "tests@halflife.iam.gserviceaccount.com"
         identity = {"client_email": email, "private_key_id": "1", "type": "service_account"}
-        place = {"token_uri": f"{self.url}/token", "gcs_base_url": self.url, "disable_oauth": True}
+        urls = {"token_uri": f"{self.url}/token", "gcs_base_url": self.url, "disable_oauth": True}
         self._key = folder / "key.json"
-        self._key.write_text(json.dumps({**identity, **place, "private_key": self.secrets[0]}))
+        self._key.write_text(json.dumps({**identity, **urls, "private_key": self.secrets[0]}))
 
     @property
     def environment(self) -> dict[str, str]:

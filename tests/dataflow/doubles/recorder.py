@@ -49,9 +49,9 @@ def _handler_of(recorder: DataflowRecorder) -> type[BaseHTTPRequestHandler]:
             self._answer(*recorder.create(self.rfile.read(int(self.headers["Content-Length"]))))
 
         def do_GET(self) -> None:  # as above
-            place = self.path.partition("?")[0]
+            path = self.path.partition("?")[0]
             job = Job(id="job-1", name="flights", current_state=JobState.JOB_STATE_DONE)
-            self._answer(200, b"{}" if place.endswith(("/messages", "/metrics")) else Job.to_json(job).encode())
+            self._answer(200, b"{}" if path.endswith(("/messages", "/metrics")) else Job.to_json(job).encode())
 
         def _answer(self, status: int, body: bytes) -> None:
             self.send_response(status)

@@ -123,8 +123,8 @@ def table(account: Account) -> str:
 
 def sizes(checkpoints: Sequence[int]) -> str:
     """The size at the start, after each quarter and at the end."""
-    places = [round(part * (len(checkpoints) - 1) / 4) for part in range(5)] if checkpoints else []
-    return " → ".join(f"{checkpoints[place] / 1000:.0f}" for place in places)
+    indexes = [round(part * (len(checkpoints) - 1) / 4) for part in range(5)] if checkpoints else []
+    return " → ".join(f"{checkpoints[index] / 1000:.0f}" for index in indexes)
 
 
 def _some(found: Sequence[object]) -> str:

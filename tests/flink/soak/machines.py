@@ -20,7 +20,7 @@ class Disturbance:
     def __init__(self, service: Resumable, machines: Machines, say: Callable[[str], None]) -> None:
         self.kills: Counter[Kind] = Counter()
         self._service, self._machines, self._say = service, machines, say
-        self._place: str | None = None  # of the checkpoint that the job was last submitted from
+        self._checkpoint: str | None = None  # of the checkpoint that the job was last submitted from
         _, broker, s3, pool = machines
         self._how: Mapping[Kind, Callable[[], bool]] = {
             Kind.WORKER: lambda: bool(pool.kill_workers()),
@@ -76,11 +76,11 @@ class Disturbance:
             return False
         cluster.restart_job_manager()
         try:
-            self._place = cluster.last_checkpoint(job_id)
+            self._checkpoint = cluster.last_checkpoint(job_id)
         except ClusterFailed:
-            if self._place is None:
+            if self._checkpoint is None:
                 raise
-        self._service.resume(self._place)
+        self._service.resume(self._checkpoint)
         self._live.wait_until(self._runs, _SUBMIT_SECONDS, "the job submitted again")
         return True
 

@@ -51,8 +51,8 @@ def release_for_the_middle(live: Running, trial: Trial, flights: Sequence[Event]
 
 def middle_us(trial: Trial, flights: Sequence[Event]) -> int:
     """The time of the event that is sent when half of the trial is over, in microseconds."""
-    place = FIRST_EVENTS + round(trial.minutes * 30 * trial.per_second)
-    return int(next(islice(endless(flights), place, None))["departed_at"].timestamp() * 1e6)
+    number = FIRST_EVENTS + round(trial.minutes * 30 * trial.per_second)
+    return int(next(islice(endless(flights), number, None))["departed_at"].timestamp() * 1e6)
 
 
 def account(

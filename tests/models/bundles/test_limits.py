@@ -55,15 +55,15 @@ OUTSIDE = ["/etc/passwd", "../x", "a/../../x", "C:/x", "a\\..\\x", "./x", "a//b"
 
 
 @pytest.mark.parametrize("path", OUTSIDE)
-@pytest.mark.parametrize("place", ["files", "profile", "golden", "records"])
-def test_no_path_of_a_manifest_leaves_the_bundle(tmp_path: Path, path: str, place: str) -> None:
-    by_place: dict[str, dict[str, Any]] = {
+@pytest.mark.parametrize("key", ["files", "profile", "golden", "records"])
+def test_no_path_of_a_manifest_leaves_the_bundle(tmp_path: Path, path: str, key: str) -> None:
+    by_key: dict[str, dict[str, Any]] = {
         "files": {"files": {path: "a" * 64}},
         "profile": {"files": {}, "profile": path},
         "golden": {"files": {}, "golden": {"file": path}},
         "records": {"files": {}, "training": {"trained_at": "2013-03-01T00:00:00Z", "records": path}},
     }
-    (tmp_path / "manifest.json").write_text(json.dumps({**document(), **by_place[place]}))
+    (tmp_path / "manifest.json").write_text(json.dumps({**document(), **by_key[key]}))
     assert Admission(None).check_folder(tmp_path).reason in ("path_outside", "invalid_manifest")
     assert path == "" or Admission(None).check_folder(tmp_path).reason == "path_outside"
 

@@ -118,7 +118,7 @@ CASES: list[tuple[Any, str]] = [
 
 @pytest.fixture
 def folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
-    """The place schemas are read from, with the one above as `toy`."""
+    """The folder that schemas are read from, with the one above as `toy`."""
     (tmp_path / "json").mkdir()
     (tmp_path / "json" / "toy.schema.json").write_text(json.dumps(SCHEMA))
     monkeypatch.setattr(resources, "files", lambda package: tmp_path)

@@ -1,4 +1,4 @@
-"""Objects beside or in place of a bundle's files: a fault of one bundle is never an outage of the store."""
+"""Objects beside a bundle's files, or instead of one: a fault of one bundle is never an outage of the store."""
 
 import os
 from collections.abc import Callable

@@ -119,16 +119,16 @@ def test_bounded_run_without_a_release_leaves_unserved_dead_letters(tmp_path: Pa
 def test_stream_without_any_model_fails_its_bundle_until_the_store_answers(tmp_path: Path) -> None:
     store = ModelStore(str(tmp_path / "store"), MODEL)
     first = released(digests_of(store, tmp_path / "payload", "v1"), 1, 0, "v1")
-    place = next((tmp_path / "store").rglob("versions")) / "v1"
-    place.rename(tmp_path / "away")
-    place.write_text("a file where a folder should be")
+    version = next((tmp_path / "store").rglob("versions")) / "v1"
+    version.rename(tmp_path / "away")
+    version.write_text("a file where a folder should be")
     job = job_on(store)
     scoring = _ScoreFn(spec_of(store), source_of(job, waits=False), Stamp(job.name, "run-1", job.features))
     scoring.setup()
     with pytest.raises(StoreSilent, match=r"2 events wait: version 'v1' .* unavailable: .*cannot read"):
         list(scoring.process(events(1, 2), [first]))
-    place.unlink()
-    (tmp_path / "away").rename(place)
+    version.unlink()
+    (tmp_path / "away").rename(version)
     shared_cache().retain(())  # as a new process, or half a minute later
     outputs = list(scoring.process(events(1, 2), [first]))
     scores = [one.value for one in outputs if isinstance(one, beam.pvalue.TaggedOutput) and one.tag == SCORES]

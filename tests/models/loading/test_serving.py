@@ -48,11 +48,11 @@ class Job:
         """The sequence of the release that answers each event."""
         timeline = Timeline(releases)
         plan = self.serving.plan(timeline, times(*seconds))
-        return [self._answered(timeline, plan, place, seconds) for place in range(len(seconds))]
+        return [self._answered(timeline, plan, index, seconds) for index in range(len(seconds))]
 
-    def _answered(self, timeline: Timeline, plan: Plan, place: int, seconds: tuple[float, ...]) -> int:
-        entry = timeline.entries[int(plan.serving[place])]
-        self.serving.answered(entry, START + int(seconds[place] * SECOND))
+    def _answered(self, timeline: Timeline, plan: Plan, index: int, seconds: tuple[float, ...]) -> int:
+        entry = timeline.entries[int(plan.serving[index])]
+        self.serving.answered(entry, START + int(seconds[index] * SECOND))
         assert entry.digests[entry.release.champion] in plan.models
         sequence: int = entry.release.sequence
         return sequence

@@ -138,11 +138,11 @@ def test_registered_model_brings_its_run_along(tmp_path: Path, root: Path) -> No
     from models.store.store import ModelStore
 
     words = ["models", "publish", "models:/late@best", "--version", "m1", "--scorer", "sklearn", "--no_check"]
-    place = ["--store", str(tmp_path / "store"), "--model", "late", "--output", "probability"]
+    options = ["--store", str(tmp_path / "store"), "--model", "late", "--output", "probability"]
     inputs = ["--input", "delay:number", "--input", "stops:integer"]
     # A process of its own: MLflow keeps its settings in the environment and in globals.
     setting = {"MLFLOW_TRACKING_URI": (tmp_path / "runs").as_uri(), "MLFLOW_ALLOW_FILE_STORE": "true"}
-    command = [sys.executable, "-c", PUBLISH_FROM_REGISTRY, *words, *place, *inputs]
+    command = [sys.executable, "-c", PUBLISH_FROM_REGISTRY, *words, *options, *inputs]
     done = subprocess.run(command, cwd=root, env=os.environ | setting, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     found = ModelStore(str(tmp_path / "store"), "late").read_manifest("m1")

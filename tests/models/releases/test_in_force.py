@@ -41,4 +41,4 @@ def test_only_versions_that_answer_are_chosen() -> None:
     release = Release(1, "late", 0, "a", (Challenger("b", 0.0), Challenger("c", 0.5)), salt="s")
     chosen = assign(release, [f"event-{number}" for number in range(500)])
     named = ("a", "b", "c")
-    assert {named[place] for place in set(chosen.tolist())} == set(answering(release)) == {"a", "c"}
+    assert {named[index] for index in set(chosen.tolist())} == set(answering(release)) == {"a", "c"}

@@ -24,7 +24,7 @@ VALUES = [f"event-{number}" for number in range(2000)] + ["", "ünïcode", "a|b"
 
 
 def release(sequence: int, effective_from_us: int = 0, shares: tuple[float, ...] = ()) -> Release:
-    challengers = tuple(Challenger(f"c{place}", share) for place, share in enumerate(shares))
+    challengers = tuple(Challenger(f"c{point}", share) for point, share in enumerate(shares))
     return Release(sequence, "late", effective_from_us, "v1", challengers, salt="salt", by="tests")
 
 
@@ -32,7 +32,7 @@ def admitted(*entries: tuple[int, int]) -> list[AdmittedRelease]:
     return [AdmittedRelease(release(sequence, start), {"v1": "d"}) for sequence, start in entries]
 
 
-def place(salt: str, value: str) -> float:
+def point(salt: str, value: str) -> float:
     return int.from_bytes(hashlib.sha256(f"{salt}|{value}".encode()).digest()[:8], "big") / 2**64
 
 
@@ -40,13 +40,13 @@ def role(salt: str, shares: tuple[float, ...], value: str) -> int:
     cumulated = 0.0
     for position, share in enumerate(shares, start=1):
         cumulated += share
-        if place(salt, value) < cumulated:
+        if point(salt, value) < cumulated:
             return position
     return 0
 
 
 def test_unit_interval_is_the_formula_to_the_last_bit() -> None:
-    assert unit_interval("salt", VALUES).tolist() == [place("salt", value) for value in VALUES]
+    assert unit_interval("salt", VALUES).tolist() == [point("salt", value) for value in VALUES]
     assert unit_interval("salt", []).shape == (0,)
 
 

@@ -139,7 +139,7 @@ def of_categories(folder: Path, columns: dict[str, Any], **options: Any) -> tupl
     import lightgbm
 
     rows = pd.DataFrame(columns)
-    target = sum((index + 2) * (place * 7 % 5) for index, place in enumerate(places(rows)))
+    target = sum((index + 2) * (code * 7 % 5) for index, code in enumerate(codes(rows)))
     settings = {"num_threads": 1, "verbosity": -1, "min_data_per_group": 1, "cat_smooth": 0.1}
     booster = lightgbm.train(settings, lightgbm.Dataset(rows, target, **options), 20)
     folder.mkdir(parents=True, exist_ok=True)
@@ -147,7 +147,7 @@ def of_categories(folder: Path, columns: dict[str, Any], **options: Any) -> tupl
     return rows, booster.predict(rows)
 
 
-def places(rows: pd.DataFrame) -> list[Any]:
+def codes(rows: pd.DataFrame) -> list[Any]:
     """Of each column the codes of its categories, or its integers."""
     return [rows[name].cat.codes if rows[name].dtype.name == "category" else rows[name] for name in rows]
 
@@ -155,7 +155,7 @@ def places(rows: pd.DataFrame) -> list[Any]:
 def drawn(values: list[Any], seed: int, ordered: bool = False) -> Any:
     """300 of these categories."""
     picked = np.random.default_rng(seed).integers(0, len(values), 300)
-    return pd.Categorical([values[place] for place in picked], categories=values, ordered=ordered)
+    return pd.Categorical([values[code] for code in picked], categories=values, ordered=ordered)
 
 
 def regression(folder: Path, types: dict[str, str], **parameters: Any) -> Scorer:

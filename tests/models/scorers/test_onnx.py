@@ -217,8 +217,8 @@ def test_weights_are_read_inside_the_bundle_only(tmp_path: Path, location: str, 
         entry.key, entry.value = key, value
     nodes = [helper.make_node("MatMul", ["features", "weights"], ["score"])]
     graph(tmp_path / "bundle", nodes, {"features": ("float", [None, 3])}, [weights])
-    for place in (tmp_path, tmp_path / "bundle"):
-        (place / "weights.bin").write_bytes(np.ones(3, np.float32).tobytes())
+    for folder in (tmp_path, tmp_path / "bundle"):
+        (folder / "weights.bin").write_bytes(np.ones(3, np.float32).tobytes())
     regression = {"output": {"kind": "regression"}}
     if message is None:
         assert loaded(tmp_path / "bundle", **regression).score(prepared(NUMBERS, 2)).shape == (2,)

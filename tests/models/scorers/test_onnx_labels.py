@@ -21,8 +21,8 @@ from tests.pipeline.commands.commands import Models
 
 INPUTS = [{"name": name, "type": "number"} for name in ("a", "b", "c")]
 MATRIX = np.random.default_rng(5).normal(size=(120, 3)).astype(np.float32)
-PLACES = (MATRIX @ np.array([[1.0, -1.0, 0.5], [0.0, 1.0, -1.0], [1.0, 1.0, 1.0]], np.float32)).argmax(axis=1)
-ROWS = pa.RecordBatch.from_arrays([pa.array(MATRIX[:, place].astype(float)) for place in range(3)], names=list("abc"))
+CLASSES = (MATRIX @ np.array([[1.0, -1.0, 0.5], [0.0, 1.0, -1.0], [1.0, 1.0, 1.0]], np.float32)).argmax(axis=1)
+ROWS = pa.RecordBatch.from_arrays([pa.array(MATRIX[:, index].astype(float)) for index in range(3)], names=list("abc"))
 MODELS = [
     LogisticRegression(), RandomForestClassifier(5, random_state=1), GaussianNB(),
     HistGradientBoostingClassifier(max_iter=3), MLPClassifier((4,), max_iter=20, random_state=1),
@@ -33,7 +33,7 @@ LABELS = {"ten": [10, 30, 20], "reversed": [2, 1], "texts": ["z", "a", "m"], "tw
 def trained(model: Any, labels: list[Any]) -> Any:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        return model.fit(MATRIX, np.array(labels)[PLACES % len(labels)])
+        return model.fit(MATRIX, np.array(labels)[CLASSES % len(labels)])
 
 
 def convert(folder: Path, model: Any, **options: Any) -> None:
@@ -55,9 +55,9 @@ def test_positive_is_a_label(tmp_path: Path, model: Any, labels: list[Any], zipm
     fitted = trained(model, labels)
     convert(tmp_path, fitted, zipmap=zipmap)
     truth = fitted.predict_proba(MATRIX)
-    for place, label in enumerate(fitted.classes_):
+    for index, label in enumerate(fitted.classes_):
         found = loaded(tmp_path, {"kind": "probability", "positive": str(label)}).score(ROWS)
-        np.testing.assert_allclose(found, truth[:, place], atol=1e-5)
+        np.testing.assert_allclose(found, truth[:, index], atol=1e-5)
 
 
 @pytest.mark.parametrize("labels", LABELS.values(), ids=LABELS)

@@ -174,14 +174,14 @@ def categorical(folder: Path, values: list[Any], **options: Any) -> Any:
     import xgboost
 
     random = np.random.default_rng(2)
-    places = random.integers(0, len(values), 300)
+    codes = random.integers(0, len(values), 300)
     frame = pd.DataFrame(
         {
-            "floor": pd.Categorical([values[place] for place in places], categories=values),
+            "floor": pd.Categorical([values[code] for code in codes], categories=values),
             "delay": random.normal(0, 0.1, 300),
         }
     )
-    data = xgboost.DMatrix(frame, (places * 7) % len(values) + frame.delay, enable_categorical=True)
+    data = xgboost.DMatrix(frame, (codes * 7) % len(values) + frame.delay, enable_categorical=True)
     booster = xgboost.train({"max_depth": 4, "nthread": 1, "max_cat_to_onehot": 1, **options}, data, 20)
     folder.mkdir(parents=True, exist_ok=True)
     booster.save_model(folder / "model.json")

@@ -116,13 +116,13 @@ def test_store_that_failed_is_asked_again_after_a_while(payload: Path, tmp_path:
     now = [0.0]
     cache = ModelCache(retry_after_s=30, clock=lambda: now[0])
     handle = publish(ModelStore(str(tmp_path / "store"), "late"), payload, "v1")
-    place = tmp_path / "store" / "late" / "versions" / "v1"
-    place.rename(tmp_path / "away")
-    place.write_text("a file where a folder should be")
+    version = tmp_path / "store" / "late" / "versions" / "v1"
+    version.rename(tmp_path / "away")
+    version.write_text("a file where a folder should be")
     with pytest.raises(LoadFailed, match=r"unavailable: .*: Not a directory$"):
         handle.load(cache)
-    place.unlink()
-    (tmp_path / "away").rename(place)
+    version.unlink()
+    (tmp_path / "away").rename(version)
     now[0] = 29.0
     with pytest.raises(LoadFailed, match="unavailable"):
         handle.load(cache)

@@ -182,9 +182,9 @@ def test_link_out_of_the_bundle_is_refused(payload: Path, tmp_path: Path) -> Non
     publish(store, payload, "v1")
     secret = tmp_path / "secret"
     secret.write_bytes(b"notes")
-    place = tmp_path / "store" / "late" / "versions" / "v1" / "notes.txt"
-    place.unlink()
-    place.symlink_to(secret)
+    notes = tmp_path / "store" / "late" / "versions" / "v1" / "notes.txt"
+    notes.unlink()
+    notes.symlink_to(secret)
     with pytest.raises(PathOutside, match=r"notes\.txt"):
         store.fetch("v1", tmp_path / "fetched")
 

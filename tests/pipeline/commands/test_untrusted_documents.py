@@ -123,7 +123,7 @@ def test_schemas_name_sizes_before_contents_and_unknown_keys_before_missing_ones
     after = ["maxProperties", "propertyNames", "required", "properties"]
     for schema in subschemas(json.loads(text)):
         for wanted in (order, after):
-            placed = [key for key in schema if key in wanted and isinstance(schema.get("type"), str | list)]
-            assert placed == [key for key in wanted if key in placed], schema
+            ordered = [key for key in schema if key in wanted and isinstance(schema.get("type"), str | list)]
+            assert ordered == [key for key in wanted if key in ordered], schema
         if schema.get("additionalProperties") is False:
             assert list(schema).index("additionalProperties") < list(schema).index("properties")

@@ -27,6 +27,6 @@ def test_sink_that_cannot_be_opened_is_neither_made_nor_found(tmp_path: Path) ->
 
 
 def test_an_examination_reports_what_it_found(tmp_path: Path) -> None:
-    places = {"stdout:": "standard output", str(tmp_path): f"{tmp_path} can be written"}
-    found = {uri: [finding.found for finding in check_sink("sinks.drift", uri, "DriftStatistic")] for uri in places}
-    assert found == {uri: [said] for uri, said in places.items()}
+    expected = {"stdout:": "standard output", str(tmp_path): f"{tmp_path} can be written"}
+    found = {uri: [finding.found for finding in check_sink("sinks.drift", uri, "DriftStatistic")] for uri in expected}
+    assert found == {uri: [said] for uri, said in expected.items()}

@@ -109,9 +109,9 @@ def test_a_refused_record_says_that_the_server_is_up(turned: Turned) -> None:
 
 
 def test_no_more_requests_at_once_than_there_are_slots(turned: Turned) -> None:
-    places = threading.Semaphore(1)
+    slots = threading.Semaphore(1)
     circuit = Circuit("http://here:1", 3, 10.0, lambda: turned.now)
-    sender = Calls(circuit, places, 5.0, 0.02, turned.pace())
+    sender = Calls(circuit, slots, 5.0, 0.02, turned.pace())
 
     def inner(timeout_s: float) -> str:
         return sender.send(Attempts())

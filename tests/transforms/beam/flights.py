@@ -34,9 +34,9 @@ def windowed() -> list[dict[str, Any]]:
     """All ten aggregates for each of the three keys, in the form of a job spec."""
     features = []
     for key, (size, every, odd_size, odd_every) in WINDOWS.items():
-        for place, aggregate in enumerate(AGGREGATES):
+        for index, aggregate in enumerate(AGGREGATES):
             feature = {"name": f"{key}_{aggregate}", "key": key, "aggregate": aggregate}
-            feature |= {"size": odd_size, "every": odd_every} if place % 2 else {"size": size, "every": every}
+            feature |= {"size": odd_size, "every": odd_every} if index % 2 else {"size": size, "every": every}
             feature |= {} if aggregate == "count" else {"column": TEXTS.get(aggregate, "dep_delay")}
             features.append(feature | ({"q": 0.9} if aggregate == "quantile" else {}))
     return features
@@ -46,7 +46,7 @@ NAMES = [feature["name"] for feature in windowed()]
 TOPS = [name for name in NAMES if name.endswith("_top")]
 # The first version reads every windowed feature, so that its receipts hold them all.
 COEFFICIENTS = {
-    "v1": {"dep_delay": 0.9, **{name: 0.001 * place for place, name in enumerate(NAMES) if name not in TOPS}},
+    "v1": {"dep_delay": 0.9, **{name: 0.001 * index for index, name in enumerate(NAMES) if name not in TOPS}},
     "v2": {"dep_delay": 0.8, "distance": -0.1, "origin_count": 0.2},
     "v3": {"dep_delay": 1.1, "carrier_quantile": 0.2, "dest_max": -0.1},
 }

@@ -56,7 +56,7 @@ def observed(keys: list[str | None], numbers: list[float | None], at_us: list[in
     """Observations of one event each: key, value, time in microseconds."""
     texts = [None if number is None else f"text {number}" for number in numbers]
     columns: dict[str, Any] = {
-        batches.EVENT_ID: pa.array([f"e{place}" for place in range(len(keys))]),
+        batches.EVENT_ID: pa.array([f"e{number}" for number in range(len(keys))]),
         batches.EVENT_TIME: pa.array(at_us, batches.TIME_TYPE),
         batches.ROW: pa.array(range(len(keys)), pa.int64()),
         KEY: pa.array(keys, pa.string()),

@@ -57,11 +57,11 @@ def expected(case: Case) -> dict[str, list[Any]]:
 
 def test_windowed_features_are_those_of_the_reference(case: Case, expected: dict[str, list[Any]]) -> None:
     found, ids = features_by_event(case), case.world.events["id"].tolist()
-    wrong, seen = {}, [place for place, event_id in enumerate(ids) if event_id in found]
+    wrong, seen = {}, [index for index, event_id in enumerate(ids) if event_id in found]
     assert len(seen) > 0.6 * len(ids)
     for name, values in expected.items():
-        mine = [found[ids[place]][name] for place in seen]
-        off = differences(mine, [values[place] for place in seen])
+        mine = [found[ids[index]][name] for index in seen]
+        off = differences(mine, [values[index] for index in seen])
         if off:
             wrong[name] = (len(off), off[0])
     assert len(expected) == 30
@@ -109,8 +109,8 @@ def test_scores_are_the_models_formula_of_the_references_features(case: Case, ex
     plain = {name: events[name].tolist() for name in ("dep_delay", "distance")}
     columns = {**plain, **expected}
     rows = {
-        event_id: {name: values[place] for name, values in columns.items()}
-        for place, event_id in enumerate(events["id"])
+        event_id: {name: values[index] for name, values in columns.items()}
+        for index, event_id in enumerate(events["id"])
     }
     wanted = [flights.linear_score(receipt["version"], rows[receipt["event_id"]]) for receipt in case.ran.receipts]
     assert differences([receipt["score"] for receipt in case.ran.receipts], wanted) == []

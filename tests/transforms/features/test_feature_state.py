@@ -53,7 +53,7 @@ def frames_of(batches_of_rows: list[list[tuple[Any, ...]]]) -> list[pd.DataFrame
         made = pd.DataFrame(rows, columns=["minute", *COLUMNS])
         made["value"] = made["value"].astype(object)
         made["departed_at"] = made["minute"].astype("int64") * MINUTE
-        made["id"] = [f"{number + place:03d}" for place in range(len(rows))]
+        made["id"] = [f"{number + index:03d}" for index in range(len(rows))]
         frames.append(made)
         number += len(rows)
     return frames
@@ -97,7 +97,7 @@ def expected(frames: list[pd.DataFrame], watermarks: list[int], feature: Feature
 def test_late_and_early_events_get_what_the_reference_gives_them(story: list[tuple[int, list[Any]]]) -> None:
     rises, rows = zip(*story, strict=True)
     frames = frames_of(list(rows))
-    watermarks = [sum(rises[: place + 1]) * MINUTE if place else BEFORE_ALL for place in range(len(rises))]
+    watermarks = [sum(rises[: index + 1]) * MINUTE if index else BEFORE_ALL for index in range(len(rises))]
     found, _, _ = played(frames, watermarks)
     for feature in FEATURES:
         mine = [found[row][feature.name] for row in range(len(found))]
@@ -118,7 +118,7 @@ moment = st.tuples(st.integers(0, 7 * 3_600), st.sampled_from("AB"), st.floats(-
 def test_features_have_the_bits_of_all_events_at_once_wherever_the_watermark_stops(
     features: list[FeatureSpec], moments: list[tuple[int, str, float]], stops: list[int], random: Random
 ) -> None:
-    features = [replace(feature, name=f"{feature.name}-{place}") for place, feature in enumerate(features)]
+    features = [replace(feature, name=f"{feature.name}-{index}") for index, feature in enumerate(features)]
     plan, state = plan_key(features, "key"), FeatureState()
     found: list[dict[str, Any]] = []
     made = frames_of([[(0, key, value) for _, key, value in moments]])[0]

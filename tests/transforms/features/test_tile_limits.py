@@ -43,7 +43,7 @@ def seen_of(rows: Sequence[tuple[int, str, int]]) -> tuple[pd.DataFrame, pa.Reco
     made = pd.DataFrame([*rows, *asked], columns=["second", "key", "integer"])
     made["number"], made["text"] = made["integer"] / 4, [f"v{number}" for number in made["integer"]]
     made["departed_at"] = made["second"].astype("int64") * 1_000_000
-    made["id"] = [f"{(place * 7919) % 1009:x}-{place}" for place in range(len(made))]
+    made["id"] = [f"{(index * 7919) % 1009:x}-{index}" for index in range(len(made))]
     return made, observations(PLAN, events_batch(made, COLUMNS))
 
 
@@ -150,7 +150,7 @@ def test_times_far_apart_overflow_no_query(keys: int, far_us: list[int], every_u
     names = [f"k{key}" for key in range(keys) for _ in (0, 1)] + ["k0"] * len(far_us)
     rows = pa.RecordBatch.from_pydict(
         {
-            batches.EVENT_ID: [f"e{place}" for place in range(len(times))],
+            batches.EVENT_ID: [f"e{index}" for index in range(len(times))],
             batches.EVENT_TIME: pa.array(times, pa.int64()).cast(batches.TIME_TYPE),
             batches.ROW: range(len(times)),
             "key": names,
@@ -159,7 +159,7 @@ def test_times_far_apart_overflow_no_query(keys: int, far_us: list[int], every_u
     )
     found = features_of(plan, fold(plan, rows, LIMIT), rows)
     columns = [found.column(name).to_pylist() for name in "csd"]
-    expected = [((0, None, None), (1, 1.0, 1))[place % 2 if place < 2 * keys else 0] for place in range(len(times))]
+    expected = [((0, None, None), (1, 1.0, 1))[index % 2 if index < 2 * keys else 0] for index in range(len(times))]
     assert list(zip(*columns, strict=True)) == expected
 
 
@@ -169,7 +169,7 @@ def test_quantile_between_numbers_whose_distance_is_no_finite_number(q: float, e
     rows = [(0, "A", -1.5e308), (1, "A", -1.5e308), (2, "A", 1.5e308), (300, "A", 0.0)]
     frame = pd.DataFrame(rows, columns=["second", "key", "number"])
     frame["departed_at"] = frame["second"].astype("int64") * 1_000_000
-    frame["id"] = [f"e{place}" for place in range(4)]
+    frame["id"] = [f"e{index}" for index in range(4)]
     seen = observations(plan, events_batch(frame, {"key": "string", "number": "number"}))
     (answer,) = evaluate(plan, fold(plan, seen, LIMIT), seen)
     assert isclose(answer[3].as_py(), expected, rel_tol=1e-12)

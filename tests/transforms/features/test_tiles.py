@@ -63,7 +63,7 @@ def frame(rows: list[tuple[Any, ...]], origin: int) -> pd.DataFrame:
     made = pd.DataFrame(rows, columns=["minute", *COLUMNS]).astype(dict.fromkeys(COLUMNS, object))
     made["departed_at"] = origin + made["minute"].astype("int64") * MINUTE
     # Ids neither in the order of rows nor all of one length.
-    made["id"] = [f"{(place * 7919) % 1009:x}-{place}" for place in range(len(made))]
+    made["id"] = [f"{(index * 7919) % 1009:x}-{index}" for index in range(len(made))]
     return made
 
 
@@ -147,7 +147,7 @@ def test_first_tile_kept_is_the_only_line_between_kept_and_expired() -> None:
 def sampled(n: int, limit: int, parts: int) -> int:
     """The estimate of `n` distinct texts in one tile that keeps `limit` values, merged from parts."""
     plan = plan_key([feature("distinct", "text", 5, 5)], "key")
-    rows = [(place % 5, "A", None, None, None, f"text-{place}") for place in range(n)] + [
+    rows = [(index % 5, "A", None, None, None, f"text-{index}") for index in range(n)] + [
         (5, "A", None, None, None, None)
     ]
     seen = observations(plan, events_batch(frame(rows, START), COLUMNS))

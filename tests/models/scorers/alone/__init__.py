@@ -18,7 +18,7 @@ changed:
 
     CASES = (Case("mykind", "two-classes", _two_classes),)
 
-`truth` gets each input's default in place of a null, as the scorer does, and is never asked for a null that the
+`truth` gets each input's default instead of a null, as the scorer does, and is never asked for a null that the
 manifest does not allow: that must be a letter. `unseen` adds values of your own (a category that sorts before, between
 and after the known ones). What the library answers and we refuse on purpose, as docs/scorers.md says, raises in
 `truth`.

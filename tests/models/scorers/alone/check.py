@@ -120,24 +120,24 @@ def _types(inputs: Sequence[Input], every_type: bool) -> Iterator[dict[str, pa.D
 
 
 def _compared(trial: _Trial, types: Mapping[str, pa.DataType], orders: int) -> Iterator[Difference]:
-    for name, places in _batches(trial.records, orders):
-        rows = batch_of([trial.records[place] for place in places], trial.loaded.manifest.inputs, types)
-        for place, found in zip(places, _answers(trial.loaded, rows), strict=True):
-            if not _same(found, trial.truths[place], trial.model.tolerance):
-                yield Difference(trial.records[place], name, found, trial.truths[place])
+    for name, indexes in _batches(trial.records, orders):
+        rows = batch_of([trial.records[index] for index in indexes], trial.loaded.manifest.inputs, types)
+        for index, found in zip(indexes, _answers(trial.loaded, rows), strict=True):
+            if not _same(found, trial.truths[index], trial.model.tolerance):
+                yield Difference(trial.records[index], name, found, trial.truths[index])
 
 
 def _batches(records: Sequence[Record], orders: int) -> Iterator[tuple[str, list[int]]]:
     """Batches by the indexes of their records: of 1, of 2, all, shuffled, without nulls, with nulls only."""
     count = len(records)
-    yield from (("a batch of 1", [place]) for place in range(count))
+    yield from (("a batch of 1", [index]) for index in range(count))
     yield from (
-        ("a batch of 2", [place, (place + count // 2) % count]) for place in range(0, count if count > 1 else 0)
+        ("a batch of 2", [index, (index + count // 2) % count]) for index in range(0, count if count > 1 else 0)
     )
     yield "a batch of all", list(range(count))
     for seed in range(orders):
         yield "a shuffled batch", np.random.default_rng(seed).permutation(count).tolist()
-    nulls = [place for place in range(count) if None in records[place].values()]
+    nulls = [index for index in range(count) if None in records[index].values()]
     yield "a batch with nulls only", nulls
     yield "a batch without nulls", sorted(set(range(count)) - set(nulls))
 

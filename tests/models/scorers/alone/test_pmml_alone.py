@@ -49,11 +49,11 @@ def scorecard() -> str:
     """Points of its own for a missing value of each field."""
     parts = {"age": ("lessOrEqual", "18"), "income": ("lessOrEqual", "0"), "member": ("equal", "false")}
     listed = "".join(
-        f'<Characteristic name="{name}"><Attribute partialScore="{10 ** (place + 2)}"><SimplePredicate field="{name}" '
-        f'operator="isMissing"/></Attribute><Attribute partialScore="{10**place}"><SimplePredicate field="{name}" '
+        f'<Characteristic name="{name}"><Attribute partialScore="{10 ** (index + 2)}"><SimplePredicate field="{name}" '
+        f'operator="isMissing"/></Attribute><Attribute partialScore="{10**index}"><SimplePredicate field="{name}" '
         f'operator="{operator}" value="{value}"/></Attribute><Attribute partialScore="0"><True/></Attribute>'
         "</Characteristic>"
-        for place, (name, (operator, value)) in enumerate({**parts, "city": ("equal", "Ulm")}.items())
+        for index, (name, (operator, value)) in enumerate({**parts, "city": ("equal", "Ulm")}.items())
     )
     head = '<Scorecard functionName="regression" useReasonCodes="false" initialScore="0">'
     return pmml(NUMBER, f"{head}{mined()}<Characteristics>{listed}</Characteristics></Scorecard>")
@@ -131,10 +131,10 @@ def test_each_record_has_the_answer_that_it_has_alone(
 ) -> None:
     scorer = loaded(tmp_path, text, output)
     truth = [alone(text, row, field) for row in ROWS]
-    orders = [list(range(len(ROWS))), list(range(len(ROWS)))[::-1], *[[place] for place in range(len(ROWS))]]
+    orders = [list(range(len(ROWS))), list(range(len(ROWS)))[::-1], *[[index] for index in range(len(ROWS))]]
     for order in orders:
-        found = scorer.score(batch([ROWS[place] for place in order]))
-        np.testing.assert_array_equal(found, [truth[place] for place in order])
+        found = scorer.score(batch([ROWS[index] for index in order]))
+        np.testing.assert_array_equal(found, [truth[index] for index in order])
 
 
 def test_null_of_an_integer_field_is_missing(tmp_path: Path) -> None:

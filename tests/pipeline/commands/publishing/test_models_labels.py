@@ -18,15 +18,15 @@ from sklearn.svm import LinearSVC
 from tests.pipeline.commands.commands import Models, Ran
 
 ROWS = pd.DataFrame(np.random.default_rng(1).normal(size=(90, 2)), columns=["a", "b"])
-PLACES = (ROWS.a > 0).astype(int).to_numpy()
+CLASSES = (ROWS.a > 0).astype(int).to_numpy()
 NEW = ("--version", "n1", "--trained-at", "2013-03-01T00:00:00Z")
 INPUTS = ("--input", "a:number", "--input", "b:number")
 
 
 def fitted(labels: list[Any], model: Any = None) -> Any:
     """A classifier of as many classes as there are labels."""
-    places = PLACES + (2 * (ROWS.b > 0.5) if len(labels) > 2 else 0)
-    return (model or LogisticRegression()).fit(ROWS, np.array(labels)[places % len(labels)])
+    classes = CLASSES + (2 * (ROWS.b > 0.5) if len(labels) > 2 else 0)
+    return (model or LogisticRegression()).fit(ROWS, np.array(labels)[classes % len(labels)])
 
 
 def by_skops(folder: Path, labels: list[Any]) -> Path:
@@ -72,7 +72,7 @@ def by_xgboost(folder: Path, labels: list[Any]) -> Path:
     """As XGBClassifier saved itself before 2.0, while it took other labels than 0, 1, …"""
     import xgboost
 
-    data = xgboost.DMatrix(ROWS, PLACES)
+    data = xgboost.DMatrix(ROWS, CLASSES)
     booster = xgboost.train({"objective": "binary:logistic", "max_depth": 2}, data, num_boost_round=2)
     booster.set_attr(scikit_learn=json.dumps({"use_label_encoder": True, "classes_": labels}))
     booster.save_model(folder / "m.ubj")
@@ -81,8 +81,8 @@ def by_xgboost(folder: Path, labels: list[Any]) -> Path:
 
 def by_pmml(folder: Path, labels: list[Any]) -> Path:
     values = "".join(f'<Value value="{label}"/>' for label in labels)
-    tables = "".join(f'<RegressionTable intercept="{place}" targetCategory="{label}"><NumericPredictor name="a" '
-                     f'coefficient="{place}"/></RegressionTable>' for place, label in enumerate(labels))  # fmt: skip
+    tables = "".join(f'<RegressionTable intercept="{index}" targetCategory="{label}"><NumericPredictor name="a" '
+                     f'coefficient="{index}"/></RegressionTable>' for index, label in enumerate(labels))  # fmt: skip
     outputs = "".join(
         f'<OutputField name="p{label}" optype="continuous" dataType="double" feature="probability" value="{label}"/>'
         for label in labels

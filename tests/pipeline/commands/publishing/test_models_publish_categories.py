@@ -22,7 +22,7 @@ def trained(folder: Path, kind: str, categorical: tuple[str, ...]) -> tuple[Path
         {"floor": random.choice(FLOORS, 300), "carrier": random.choice(CARRIERS, 300), "x": random.normal(size=300)}
     )[[*categorical, "x"]]
     target = (
-        rows[categorical[0]].map({value: place * 7 % 5 for place, value in enumerate([*FLOORS, *CARRIERS])}) + rows.x
+        rows[categorical[0]].map({value: index * 7 % 5 for index, value in enumerate([*FLOORS, *CARRIERS])}) + rows.x
     )
     frame = rows.astype(dict.fromkeys(categorical, "category"))
     if kind == "xgboost":

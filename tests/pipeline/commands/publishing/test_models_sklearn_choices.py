@@ -71,7 +71,7 @@ def test_of_a_classifier_of_several_outputs_one_is_chosen(models: Models, tmp_pa
     [
         (LINES, [], "no column chosen of the 2 that it answers with; expected: one, by --setting column=0 to 1"),
         (LINES, ["--setting", "column=2"], "column 2 of the 2 that it answers with"),
-        (LINES, ["--setting", "column=-1"], "column -1; expected: a place"),
+        (LINES, ["--setting", "column=-1"], "column -1; expected: an index"),
         (LINES, ["--setting", "method=score_samples"], "LinearRegression has no score_samples"),
         (FOREST, ["--output", "class", "--setting", "method=score_samples"], "expected: predict for output class"),
         (FOREST, ["--output", "probability"], "regression by --setting method=score_samples"),

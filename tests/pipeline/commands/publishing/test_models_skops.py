@@ -116,7 +116,7 @@ HOSTILE: dict[str, tuple[Callable[[], Any], str]] = {
     "an open file": (lambda: reads_files(HashingVectorizer, "file"), "HashingVectorizer with input='file'"),
     "a text that is no str": (lambda: reads_files(CountVectorizer, np.str_("filename")), "CountVectorizer with input="),
     "any method": (lambda: stacked("fit"), "StackingClassifier with stack_method_=['fit']"),
-    "a function for a method": (shadowed, "TweedieRegressor with 'predict' in the place of its method"),
+    "a function for a method": (shadowed, "TweedieRegressor with an attribute 'predict' that hides its method"),
     "a folder": (with_memory, "Pipeline with memory='/tmp/cache'"),
     "a partial": (lambda: FunctionTransformer(partial(np.mean, axis=1)), "a partial of 'mean'"),
     "a type as a function": (lambda: FunctionTransformer(str), "FunctionTransformer with func=<class 'str'>"),

@@ -58,15 +58,15 @@ def test_other_output_is_refused_naming_both(
     put(models, tmp_path, "a", *first)
     put(models, tmp_path, "b", *second)
     words = ["--champion", "a", where, "b=0.1" if where == "--challenger" else "b"]
-    place = "version 'a', the champion"
+    named = "version 'a', the champion"
     if where == "in force":
         begin(models, "a", "--no_check")
-        words, place = ["--champion", "b"], "version 'b', the champion"
+        words, named = ["--champion", "b"], "version 'b', the champion"
         other, one = one, "version 'a', champion of release 1, in force until then"
     before = len(models.store.releases())
     ran = models("release", *words, "--no_check", "--json")
     assert (ran.code, ran.json["released"], ran.json["reason"]) == (1, False, "output_change")
-    assert [text for text in (other, one, place, "--accept_output_change") if text not in ran.json["detail"]] == []
+    assert [text for text in (other, one, named, "--accept_output_change") if text not in ran.json["detail"]] == []
     assert models("release", *words, "--no_check").err.count("\n") == 1
     assert len(models.store.releases()) == before
 

@@ -141,27 +141,27 @@ def device(folder: Path) -> str:
 
 ODD = (pipe, link_to_itself, links_to_each_other, link_to_the_folder_above, link_to_nothing, name_of_no_text,
        name_with_a_line_end, device)  # fmt: skip
-PLACES = {"releases": "timeline", "versions": "list", "access": "access", "versions/v1": "list"}
+VERBS = {"releases": "timeline", "versions": "list", "access": "access", "versions/v1": "list"}
 
 
 @pytest.mark.parametrize("change", ODD)
-@pytest.mark.parametrize("place", PLACES)
-def test_odd_file_is_reported_and_stops_no_verb(models: Models, change: Callable[[Path], str], place: str) -> None:
+@pytest.mark.parametrize("folder", VERBS)
+def test_odd_file_is_reported_and_stops_no_verb(models: Models, change: Callable[[Path], str], folder: str) -> None:
     models("release", "--champion", "v1", "--from", OLD)
-    name = change(Path(models.url) / "late" / place)
+    name = change(Path(models.url) / "late" / folder)
     assert go_on(models) == [2, 3]
-    told = [each.get("key") for each in models.json(PLACES[place])["broken"]]
-    assert f"late/{place}/{name}" in told
+    told = [each.get("key") for each in models.json(VERBS[folder])["broken"]]
+    assert f"late/{folder}/{name}" in told
     assert len(models.json("list")["versions"]) == 3
     assert [each["sequence"] for each in models.json("timeline")["releases"]] == [1, 2, 3]
     assert [models(verb).code for verb in ("list", "timeline", "access")] == [0, 0, 0]
-    assert f"{name}: " in models(PLACES[place]).err or PLACES[place] == "access"
+    assert f"{name}: " in models(VERBS[folder]).err or VERBS[folder] == "access"
 
 
 @pytest.mark.parametrize("change", ODD)
-@pytest.mark.parametrize("place", ["", "late"])
-def test_odd_file_beside_models_hides_none(models: Models, change: Callable[[Path], str], place: str) -> None:
-    change(Path(models.url) / place)
+@pytest.mark.parametrize("folder", ["", "late"])
+def test_odd_file_beside_models_hides_none(models: Models, change: Callable[[Path], str], folder: str) -> None:
+    change(Path(models.url) / folder)
     assert models.store.models() == ["late"]
 
 

@@ -40,12 +40,12 @@ def test_snappy_is_read(flow: Flow, columns: dict[str, str] | None) -> None:
 
 
 @pytest.mark.parametrize(
-    ("place", "says"), [(-17, "the checksum of the block is wrong"), (12, "snappy"), (2, "snappy")]
+    ("offset", "says"), [(-17, "the checksum of the block is wrong"), (12, "snappy"), (2, "snappy")]
 )
-def test_damage_of_a_snappy_block_is_its_own_letter(flow: Flow, place: int, says: str) -> None:
+def test_damage_of_a_snappy_block_is_its_own_letter(flow: Flow, offset: int, says: str) -> None:
     pieces = snappy_blocks(trips(30))
     damaged = bytearray(pieces[2])
-    damaged[place] ^= 0x7F
+    damaged[offset] ^= 0x7F
     flow.feed(b"".join([*pieces[:2], damaged, *pieces[3:]]))
     outcome = flow.run(flow.spec("avro", columns=COLUMNS))
     assert (outcome.code, outcome.summary["scored"]) == (0, 20), outcome.err

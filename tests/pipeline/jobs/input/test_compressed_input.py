@@ -82,11 +82,11 @@ def test_last_line_without_its_end_is_scored_where_the_file_is_cut_behind_it(flo
 
 
 # The position of the checksum from the end: in xz an index and a footer follow it.
-@pytest.mark.parametrize(("suffix", "place"), [(".gz", -8), (".zst", -1), (".deflate", -1), (".xz", -21)])
-def test_wrong_checksum_costs_its_member_only(flow: Flow, suffix: str, place: int) -> None:
+@pytest.mark.parametrize(("suffix", "offset"), [(".gz", -8), (".zst", -1), (".deflate", -1), (".xz", -21)])
+def test_wrong_checksum_costs_its_member_only(flow: Flow, suffix: str, offset: int) -> None:
     compress = COMPRESS[suffix]
     damaged = bytearray(compress(json_lines(trips(11))))
-    damaged[place] ^= 0xFF
+    damaged[offset] ^= 0xFF
     flow.feed(compress(json_lines(trips(7, 20))) + damaged + compress(json_lines(trips(5, 30))), f"in{suffix}")
     flow.feed(compress(json_lines(trips(3, 40))), f"in.1{suffix}")
     (letter,) = run(flow, 15)
@@ -102,10 +102,10 @@ def numbers(count: int, first: int = 0) -> bytes:
 
 @pytest.mark.parametrize("suffix", [".xz", ".gz", ".zst", ".deflate"])
 def test_nothing_is_scored_of_a_member_with_a_flipped_bit(flow: Flow, suffix: str) -> None:
-    for place in range(6):
-        stored = bytearray(COMPRESS[suffix](numbers(300, 1000 * place)))
-        stored[len(stored) * (place + 3) // 10] ^= 1 << place
-        flow.feed(bytes(stored), f"in.{place}{suffix}")
+    for offset in range(6):
+        stored = bytearray(COMPRESS[suffix](numbers(300, 1000 * offset)))
+        stored[len(stored) * (offset + 3) // 10] ^= 1 << offset
+        flow.feed(bytes(stored), f"in.{offset}{suffix}")
     flow.feed(COMPRESS[suffix](numbers(7, 9000)), f"in{suffix}")
     assert len(run(flow, 7)) == 6
 

@@ -17,27 +17,27 @@ FOLDERS: dict[str, tuple[str, str, str]] = {
 }
 
 
-def lay(flow: Flow, place: str) -> None:
+def lay(flow: Flow, made: str) -> None:
     """An empty folder, or a file of events in one."""
-    path = flow.root / place
-    (path if place.endswith("/") else path.parent).mkdir(parents=True)
-    if not place.endswith("/"):
+    path = flow.root / made
+    (path if made.endswith("/") else path.parent).mkdir(parents=True)
+    if not made.endswith("/"):
         path.write_bytes(json_lines(trips(3)))
 
 
-@pytest.mark.parametrize(("uri", "place", "says"), FOLDERS.values(), ids=FOLDERS)
+@pytest.mark.parametrize(("uri", "made", "says"), FOLDERS.values(), ids=FOLDERS)
 def test_folder_without_files_is_said_with_the_pattern_of_those_below(
-    flow: Flow, uri: str, place: str, says: str
+    flow: Flow, uri: str, made: str, says: str
 ) -> None:
-    lay(flow, place)
+    lay(flow, made)
     outcome = flow.run(flow.spec(uri=str(flow.root / uri)))
     assert outcome.code == 1
     assert said_nothing_of_python(outcome)
     assert says in outcome.err
     _, found, pattern = outcome.err.strip().partition("; next: --set events.uri=")
-    assert bool(found) == place.endswith(".json")
+    assert bool(found) == made.endswith(".json")
     if found:
-        assert matches(pattern.strip("'"), flow.root / place)
+        assert matches(pattern.strip("'"), flow.root / made)
 
 
 def matches(pattern: str, path: Path) -> bool:

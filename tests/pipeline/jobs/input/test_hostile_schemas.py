@@ -50,9 +50,9 @@ def test_schema_is_refused_in_words(schema: str, says: str) -> None:
         vetted(schema)
 
 
-@pytest.mark.parametrize("place", [0, 1, 3, 6])
-def test_file_with_such_a_schema_is_a_letter_and_the_others_are_scored(flow: Flow, place: int) -> None:
-    schema, says = SCHEMAS[place]
+@pytest.mark.parametrize("index", [0, 1, 3, 6])
+def test_file_with_such_a_schema_is_a_letter_and_the_others_are_scored(flow: Flow, index: int) -> None:
+    schema, says = SCHEMAS[index]
     content = by_hand(schema, (1, event("x", text(b"a"))))
     flow.feed(content)
     flow.feed(container(trips(3)), "in.1")

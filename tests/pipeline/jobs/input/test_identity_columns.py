@@ -41,8 +41,8 @@ def avro(kind: Any, values: list[Any], **more: list[Any]) -> bytes:
         "fields": [{"name": "it", "type": kind}, {"name": "id", "type": "int"}, *FIELDS],
     }
     rows = [
-        {"it": value, "id": place, "at": START_US // 1000 + place * 3_600_000, "delay": 1.0}
-        for place, value in enumerate(values)
+        {"it": value, "id": number, "at": START_US // 1000 + number * 3_600_000, "delay": 1.0}
+        for number, value in enumerate(values)
     ]
     for name, column in more.items():
         rows = [row | {name: value} for row, value in zip(rows, column, strict=True)]
@@ -77,8 +77,8 @@ def test_avro_column_of_any_type_is_a_key(flow: Flow, kind: Any, values: list[An
     schema = {"type": "record", "name": "E", "fields": [{"name": "it", "type": kind}, *FIELDS]}
     schema["fields"] = [*schema["fields"], {"name": "id", "type": "long"}]
     rows = [
-        {"it": value, "at": START_US // 1000 + place * 3_600_000, "delay": 1.0, "id": place}
-        for place, value in enumerate([*values, *values])
+        {"it": value, "at": START_US // 1000 + number * 3_600_000, "delay": 1.0, "id": number}
+        for number, value in enumerate([*values, *values])
     ]
     flow.feed(container(rows, schema))
     flow.store.publish(flow.root / "payload", MODEL)
@@ -224,11 +224,11 @@ def test_one_person_gets_one_arm_of_a_canary(flow: Flow, kind: Any, values: list
     flow.store.append_release(
         champion="v1", challengers=challengers, split_on=column, salt="s", effective_from_us=0, by="tests"
     )
-    flow.feed(avro(kind, values * 20, at=[START_US // 1000 + place for place in range(60)]))
+    flow.feed(avro(kind, values * 20, at=[START_US // 1000 + number for number in range(60)]))
     identity = {} if kind == "double" else {"subject": "it"}
     outcome = flow.run(job(flow, "avro", *(["it"] if kind == "double" else []), **identity))
     assert (outcome.code, outcome.summary["scored"]) == (0, 60), (outcome.err, flow.letters())
-    expected = ["other" if place < 0.5 else "v1" for place in unit_interval("s", texts)]
+    expected = ["other" if number < 0.5 else "v1" for number in unit_interval("s", texts)]
     assert scores(flow, "version") == expected * 20
 
 

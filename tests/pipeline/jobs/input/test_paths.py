@@ -93,15 +93,15 @@ def test_folder_without_a_file_is_one_line(flow: Flow) -> None:
 @pytest.fixture
 def deep(tmp_path: Path) -> Iterator[Path]:
     """A folder deeper than Python's stack; removed here, as pytest's own removal is recursive."""
-    place = tmp_path / "tree"
+    folder = tmp_path / "tree"
     for _ in range(1100):
-        place.mkdir()
-        place = place / "d"
-    place.mkdir()
-    (place / "in.json").write_bytes(json_lines(trips(2)))
-    yield place
-    (place / "in.json").unlink()
-    os.removedirs(place)
+        folder.mkdir()
+        folder = folder / "d"
+    folder.mkdir()
+    (folder / "in.json").write_bytes(json_lines(trips(2)))
+    yield folder
+    (folder / "in.json").unlink()
+    os.removedirs(folder)
 
 
 @pytest.mark.parametrize("uri", ["nowhere/*.json", "tree/nowhere/in*", "nowhere.json"])

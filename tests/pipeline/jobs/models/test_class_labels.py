@@ -36,12 +36,12 @@ def decided(folder: Path) -> Mapping[str, tuple[float, str | None]]:
     ids=["two texts", "three texts", "numbers", "booleans"],
 )
 def test_decision_of_a_class_is_its_label(flow: Flow, labels: list[Any], scores: list[float]) -> None:
-    places = [number % len(labels) for number in range(6)]
+    classes = [number % len(labels) for number in range(6)]
     said = () if labels == [False, True] else ("--positive", str(labels[-1]))
-    publish(flow, [labels[place] for place in places], "--output", "class", *said)
+    publish(flow, [labels[index] for index in classes], "--output", "class", *said)
     flow.feed(json_lines(trips(6)))
     assert flow.run(flow.spec()).code == 0
-    truth = {f"t{number}": (scores[place], str(labels[place])) for number, place in enumerate(places)}
+    truth = {f"t{number}": (scores[index], str(labels[index])) for number, index in enumerate(classes)}
     assert decided(flow.root / "scores") == truth
     assert decided(flow.root / "audit" / "receipts") == truth
 

@@ -70,9 +70,9 @@ def test_summary_keeps_links_and_modes_of_files(flow: Flow, kind: str) -> None:
     target = flow.root / "kept.json"
     target.write_text("{}")
     target.chmod(0o640)
-    place = flow.root / "link.json" if kind == "link" else target
+    path = flow.root / "link.json" if kind == "link" else target
     if kind == "link":
-        place.symlink_to(target)
-    assert flow.run(flow.spec(), "--summary", str(place)).code == 0
+        path.symlink_to(target)
+    assert flow.run(flow.spec(), "--summary", str(path)).code == 0
     assert json.loads(target.read_text())["scored"] == 1
-    assert (place.is_symlink(), target.stat().st_mode & 0o777) == (kind == "link", 0o640)
+    assert (path.is_symlink(), target.stat().st_mode & 0o777) == (kind == "link", 0o640)

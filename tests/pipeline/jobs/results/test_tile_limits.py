@@ -30,10 +30,10 @@ def event(number: int, after_us: int, text: str, delay: float, carrier: str = "A
 
 def heavy(often: int, once: int, seed: int | None = None) -> list[dict[str, Any]]:
     """In one tile, "visa" at 9.99 so often and so many others once each; at the end one event that asks."""
-    values = [("visa", 9.99)] * often + [(f"m{place}", 1000.0 + place) for place in range(once)]
+    values = [("visa", 9.99)] * often + [(f"m{number}", 1000.0 + number) for number in range(once)]
     if seed is not None:
         random.Random(seed).shuffle(values)
-    events = [event(place, place * 5_000, *value) for place, value in enumerate(values)]
+    events = [event(number, number * 5_000, *value) for number, value in enumerate(values)]
     return [*events, event(len(values), 330 * SECOND_US, "ASK", 0.0)]
 
 
@@ -88,11 +88,11 @@ def test_a_run_says_in_its_summary_how_many_values_are_null_for_the_limit(flow: 
 def pairs(keys: int, far_us: Sequence[int]) -> list[dict[str, Any]]:
     """Of each key two events, 5 ms apart, and of the first key one at each of the other times."""
     near = [
-        event(2 * place + second, place * 1000 + second * 5000, "x", 1.0, f"k{place:05d}")
-        for place in range(keys)
+        event(2 * number + second, number * 1000 + second * 5000, "x", 1.0, f"k{number:05d}")
+        for number in range(keys)
         for second in (0, 1)
     ]
-    far = [{**event(2 * keys + 2 * place, 0, "x", 1.0, "k00000"), "at": at_us} for place, at_us in enumerate(far_us)]
+    far = [{**event(2 * keys + 2 * number, 0, "x", 1.0, "k00000"), "at": at_us} for number, at_us in enumerate(far_us)]
     return [*near, *far]
 
 
@@ -102,9 +102,9 @@ IN_2099, IN_2261, IN_1678 = 4_070_908_800_000_000, 9_190_000_000_000_000, -9_190
 @pytest.mark.parametrize(("keys", "far_us"), [(20_000, [IN_2099]), (2_000, [IN_2261, IN_1678]), (500, [1])])
 def test_an_event_with_a_wrong_clock_changes_no_other_value(flow: Flow, keys: int, far_us: list[int]) -> None:
     rows, _ = features(flow, pairs(keys, far_us), BRIEF)
-    second = [rows[f"e{2 * place + 1}"] for place in range(keys)]
+    second = [rows[f"e{2 * number + 1}"] for number in range(keys)]
     assert {(row["c"], row["s"]) for row in second} == {(1, 1.0)}
-    alone = [rows[f"e{2 * place}"] for place in range(keys + len(far_us))]
+    alone = [rows[f"e{2 * number}"] for number in range(keys + len(far_us))]
     assert {(row["c"], row["s"]) for row in alone} == {(0, None)}
 
 

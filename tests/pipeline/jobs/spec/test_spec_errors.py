@@ -27,7 +27,7 @@ def lines_of(flow: Flow, spec: Any, *arguments: str) -> list[str]:
     return [line.removeprefix("halflife: ") for line in outcome.err.splitlines()]
 
 
-def places(lines: list[str]) -> list[str]:
+def spec_paths(lines: list[str]) -> list[str]:
     return sorted(line.partition(": ")[0] for line in lines)
 
 
@@ -37,7 +37,7 @@ def test_errors_of_every_kind_are_reported_at_once(fed: Flow) -> None:
     spec["features"] += ["delay", "dely", {**COUNT, "size": "1us"}, {**COUNT, "name": "n3", "aggregate": "mean"}]
     spec["drift"] = {"ks": 2, "segments": ["carier"]}
     spec["sinks"].update(scores="amqp://h/t", drift="${HALFLIFE_NO_SUCH}/drift")
-    assert places(lines_of(fed, spec)) == [
+    assert spec_paths(lines_of(fed, spec)) == [
         "drift.ks", "drift.segments[0]", "events.subject", "events.time_unit", "features[3]", "features[4]",
         "features[5].size", "features[6].column", "model.nme", "model.poll", "sinks.drift", "sinks.scores",
     ]  # fmt: skip
@@ -54,24 +54,24 @@ def test_errors_of_every_kind_are_reported_at_once(fed: Flow) -> None:
     ids=["unknown keys", "features", "missing keys", "durations"],
 )
 def test_errors_of_one_kind_are_reported_at_once(fed: Flow, changes: Any, expected: list[str]) -> None:
-    assert places(lines_of(fed, {**fed.spec(), **changes})) == expected
+    assert spec_paths(lines_of(fed, {**fed.spec(), **changes})) == expected
 
 
 def test_twenty_are_shown_and_the_rest_is_counted(fed: Flow) -> None:
     said = lines_of(fed, {**fed.spec(), "features": ["delay", *range(30)]})
-    assert [place for place in places(said[:20]) if not place.startswith("features[")] == []
+    assert [section for section in spec_paths(said[:20]) if not section.startswith("features[")] == []
     assert said[20:] == ["… and 10 more errors"]
 
 
 def test_wrong_settings_are_reported_at_once(fed: Flow) -> None:
     said = lines_of(fed, fed.spec(), "--set", "model.poll", "--set", "features[x]=1", "--set", "drift.ks=7")
-    assert places(said) == ["--set", "--set", "drift.ks"]
+    assert spec_paths(said) == ["--set", "--set", "drift.ks"]
 
 
 def test_columns_that_are_not_in_the_input_are_reported_at_once(fed: Flow) -> None:
     spec = fed.spec(event_id="idd", subject="whom")
     spec["features"].append("dely")
-    assert places(lines_of(fed, spec)) == ["events.event_id", "events.subject", "features[3]"]
+    assert spec_paths(lines_of(fed, spec)) == ["events.event_id", "events.subject", "features[3]"]
 
 
 def test_verbs_of_models_say_all_that_is_wrong_with_the_spec(fed: Flow, capsys: pytest.CaptureFixture[str]) -> None:
@@ -79,7 +79,7 @@ def test_verbs_of_models_say_all_that_is_wrong_with_the_spec(fed: Flow, capsys: 
     spec["model"].update(poll="0s", store="${HALFLIFE_NO_SUCH}/store")
     spec["drift"] = {"ks": 2}
     assert main(["models", "list", "--job", str(fed.write_spec(spec))]) == 2
-    assert places(capsys.readouterr().err.replace("halflife: ", "").splitlines()) == [
+    assert spec_paths(capsys.readouterr().err.replace("halflife: ", "").splitlines()) == [
         "drift.ks", "model.poll", "model.store",
     ]  # fmt: skip
 
@@ -143,16 +143,16 @@ def test_one_dollar_or_a_tilde_inside_is_a_letter_of_a_name(fed: Flow) -> None:
     assert len(read_avro(fed.root / "a~b$HOME$" / "scores")) == 3
 
 
-@pytest.mark.parametrize("place", ["events", "sinks"])
+@pytest.mark.parametrize("section", ["events", "sinks"])
 def test_variable_in_a_topics_uri_never_enters_the_spec(
-    fed: Flow, monkeypatch: pytest.MonkeyPatch, place: str
+    fed: Flow, monkeypatch: pytest.MonkeyPatch, section: str
 ) -> None:
     monkeypatch.setenv("HALFLIFE_T_PASSWORD", "open-sesame")
     uri = "kafka://h:1/${HALFLIFE_T_PASSWORD}?sasl.password=${HALFLIFE_T_PASSWORD}&client.id=${HALFLIFE_NO_SUCH}"
-    key = {"events": "uri", "sinks": "scores"}[place]
-    document, problems = read_spec(fed.write_spec(fed.spec()), [f"{place}.{key}={uri}"])
+    key = {"events": "uri", "sinks": "scores"}[section]
+    document, problems = read_spec(fed.write_spec(fed.spec()), [f"{section}.{key}={uri}"])
     problems.check()
-    assert document[place][key] == uri
+    assert document[section][key] == uri
 
 
 @pytest.mark.parametrize(
@@ -235,5 +235,5 @@ def test_longest_durations_are_obeyed(fed: Flow) -> None:
 
 def test_each_column_that_is_not_stated_beside_others_is_named(fed: Flow) -> None:
     said = lines_of(fed, fed.spec(columns={"delay": "number"}))
-    assert places(said) == ["features[1]", "features[2].key"]
+    assert spec_paths(said) == ["features[1]", "features[2].key"]
     assert all("events.columns is there, so no other column is read off the input" in line for line in said)

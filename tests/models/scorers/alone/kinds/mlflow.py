@@ -43,14 +43,14 @@ def witness() -> Any:
             columns = (
                 {name: model_input[name] for name in model_input.columns}
                 if isinstance(model_input, pd.DataFrame)
-                else {str(place): pd.Series(model_input[:, place]) for place in range(model_input.shape[1])}
+                else {str(index): pd.Series(model_input[:, index]) for index in range(model_input.shape[1])}
                 if not isinstance(model_input, dict)
                 else {name: pd.Series(np.ravel(values)) for name, values in model_input.items()}
             )
             total = np.zeros(len(next(iter(columns.values()))))
-            for place, (_, column) in enumerate(sorted(columns.items())):
+            for index, (_, column) in enumerate(sorted(columns.items())):
                 kind = str(column.dtype)
-                total += (place + 1) * (sum(map(ord, kind)) % 97)
+                total += (index + 1) * (sum(map(ord, kind)) % 97)
                 if kind in ("str", "object"):
                     total += [0.0 if pd.isna(value) else len(str(value)) % 89 / 7 for value in column]
                 elif kind.startswith("datetime"):
@@ -101,13 +101,13 @@ def _moment(text: str | None) -> Any:
     return moment.tz_convert(None)
 
 
-def _row(place: int, types: Mapping[str, str], inputs: Mapping[str, str]) -> dict[str, Any]:
+def _row(index: int, types: Mapping[str, str], inputs: Mapping[str, str]) -> dict[str, Any]:
     values = {
-        "f": 1.5 * place if place % 2 else 3.0 - place,
-        "i": 7 * place - 11,
-        "b": place % 2 == 0,
-        "U": _TEXTS[place % 3],
-        "M": f"2024-02-0{place + 1}T{2 * place:02d}:30:00+02:00",
+        "f": 1.5 * index if index % 2 else 3.0 - index,
+        "i": 7 * index - 11,
+        "b": index % 2 == 0,
+        "U": _TEXTS[index % 3],
+        "M": f"2024-02-0{index + 1}T{2 * index:02d}:30:00+02:00",
     }
     found = {name: values[np.dtype(kind).kind] for name, kind in types.items()}
     read = {"number": float, "integer": int}
@@ -151,7 +151,7 @@ def _pyfunc(folder: Path, types: Mapping[str, str], changes: Mapping[str, Any]) 
     }
     times = {"2024-02-29T23:59:59.123456Z", "2024-02-30T00:00:00Z", "2024-02-03", "1677-01-01T00:00:00Z"}
     unseen = {name: sorted(times) for name, kind in types.items() if np.dtype(kind).kind == "M"}
-    return Model(manifest, truth, [_row(place, types, inputs) for place in range(5)], unseen)
+    return Model(manifest, truth, [_row(index, types, inputs) for index in range(5)], unseen)
 
 
 def _estimator(folder: Path, name: str, output: str, options: Mapping[str, Any], answer: Callable[..., Any]) -> Model:

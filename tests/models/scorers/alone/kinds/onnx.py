@@ -44,8 +44,8 @@ def _trained(rows: np.ndarray[Any, Any], labels: list[Any], target: str) -> Any:
         return IsolationForest(n_estimators=10, random_state=1).fit(rows)
     if target == "several":
         return LinearRegression().fit(rows, np.column_stack([rows @ [1.0, 0.01, 3.0], rows @ [-2.0, 0.001, 1.0]]))
-    places = np.digitize(rows @ [1.0, 0.01, 5.0], [5.0, 20.0])
-    return RandomForestClassifier(8, max_depth=4, random_state=1).fit(rows, np.array(labels)[places % len(labels)])
+    classes = np.digitize(rows @ [1.0, 0.01, 5.0], [5.0, 20.0])
+    return RandomForestClassifier(8, max_depth=4, random_state=1).fit(rows, np.array(labels)[classes % len(labels)])
 
 
 def _matrix(

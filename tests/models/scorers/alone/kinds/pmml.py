@@ -40,7 +40,7 @@ def _document(target: str, function: str, treatment: str, tables: str) -> str:
     )
 
 
-def _make(folder: Path, text: str, output: dict[str, Any], field: str, places: dict[str, float] | None = None) -> Model:
+def _make(folder: Path, text: str, output: dict[str, Any], field: str, codes: dict[str, float] | None = None) -> Model:
     from pypmml import Model as Evaluator
 
     from models.scorers.pmml.machine import start_machine
@@ -52,7 +52,7 @@ def _make(folder: Path, text: str, output: dict[str, Any], field: str, places: d
 
     def truth(record: Record) -> float:
         answer = evaluator.predict(dict(record))[field]
-        return float("nan") if answer is None else places[answer] if places else float(answer)
+        return float("nan") if answer is None else codes[answer] if codes else float(answer)
 
     return Model({"inputs": _INPUTS, "output": output}, truth, _SEEN)
 
@@ -74,6 +74,6 @@ CASES = (
     Case("pmml", "probability", partial(_make, text=_LOGISTIC, output=_YES, field="probability_yes")),
     Case(
         "pmml", "class",
-        partial(_make, text=_LOGISTIC, output={"kind": "class"}, field="predicted_y", places={"no": 0.0, "yes": 1.0}),
+        partial(_make, text=_LOGISTIC, output={"kind": "class"}, field="predicted_y", codes={"no": 0.0, "yes": 1.0}),
     ),
 )  # fmt: skip

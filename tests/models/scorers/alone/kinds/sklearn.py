@@ -107,9 +107,9 @@ def labelled(folder: Path) -> Model:
     rows = flights()
     model = make_pipeline(encoder("delay", "key", "weekend", "carrier"), DecisionTreeClassifier(max_depth=6))
     model.fit(rows[["delay", "key", "weekend", "carrier"]], pd.cut(strain(rows), 3, labels=["a", "b", "c"]).astype(str))
-    place = {"a": 0, "b": 1, "c": 2}
+    index = {"a": 0, "b": 1, "c": 2}
     manifest = {"output": {"kind": "class"}}
-    return make(folder, model, _NULLABLE, manifest, lambda fitted, row: place[fitted.predict(row)[0]], frame=True)
+    return make(folder, model, _NULLABLE, manifest, lambda fitted, row: index[fitted.predict(row)[0]], frame=True)
 
 
 def matrix(folder: Path) -> Model:

@@ -1,4 +1,4 @@
-"""Buckets that no bucket can be called, and remote places that never answer: a line, soon, instead of silence."""
+"""Names that no bucket can have, and services that never answer, end in an error of one line within seconds."""
 
 import socket
 import time
@@ -11,7 +11,7 @@ from pipeline.spec import remote
 from tests.pipeline.commands.commands import halflife
 from tests.pipeline.jobs.flows import Flow, json_lines, said_nothing_of_python, trips
 
-PLACES: list[tuple[str, str, Callable[[dict[str, Any], str], None]]] = [
+URIS: list[tuple[str, str, Callable[[dict[str, Any], str], None]]] = [
     ("sinks.scores", "s3://${BUCKET}/x", lambda spec, uri: spec["sinks"].update(scores=uri)),
     ("sinks.audit", "gs://a-${B}/x", lambda spec, uri: spec["sinks"].update(audit=uri)),
     ("events.uri", "s3://${BUCKET}/in.json", lambda spec, uri: spec["events"].update(uri=uri)),
@@ -20,7 +20,7 @@ PLACES: list[tuple[str, str, Callable[[dict[str, Any], str], None]]] = [
 ]
 
 
-@pytest.mark.parametrize(("spec_path", "uri", "change"), PLACES, ids=[uri for _, uri, _ in PLACES])
+@pytest.mark.parametrize(("spec_path", "uri", "change"), URIS, ids=[uri for _, uri, _ in URIS])
 def test_variable_in_the_name_of_a_bucket_is_refused(
     flow: Flow, spec_path: str, uri: str, change: Callable[[dict[str, Any], str], None]
 ) -> None:
@@ -49,8 +49,8 @@ def silent(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
         yield f"--s3_endpoint_url=http://127.0.0.1:{server.getsockname()[1]}"
 
 
-@pytest.mark.parametrize("place", ["--job", "sinks", "events"])
-def test_remote_place_that_does_not_answer_is_named(flow: Flow, silent: str, place: str) -> None:
+@pytest.mark.parametrize("named", ["--job", "sinks", "events"])
+def test_service_that_does_not_answer_is_named(flow: Flow, silent: str, named: str) -> None:
     flow.feed(json_lines(trips(3)))
     spec = flow.spec()
     words = {
@@ -59,9 +59,9 @@ def test_remote_place_that_does_not_answer_is_named(flow: Flow, silent: str, pla
         "events": ["--set", "events.uri=s3://nobucket/in.json", "--set", "events.columns={delay: number}"],
     }
     began = time.monotonic()
-    outcome = flow.run(spec, *words[place], "--s3_region_name=us-east-1", silent)
+    outcome = flow.run(spec, *words[named], "--s3_region_name=us-east-1", silent)
     assert time.monotonic() - began < 10
-    assert (outcome.code, said_nothing_of_python(outcome)) == (2 if place == "--job" else 1, True)
+    assert (outcome.code, said_nothing_of_python(outcome)) == (2 if named == "--job" else 1, True)
     assert "s3://nobucket did not answer within 1 s: it cannot be reached from here" in outcome.err
 
 

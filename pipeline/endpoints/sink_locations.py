@@ -1,5 +1,5 @@
-"""Where sinks may be: outside the models of the store, each in a folder of its own, under a name without blanks at its
-ends."""
+"""Which locations sinks may have: outside the models of the store, each in a folder of its own, with a name that has no
+blanks at its ends."""
 
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -10,21 +10,21 @@ from pipeline.endpoints.uris import FILE_SCHEMES, beam_path, check_scheme, locat
 from schemas.validation import SpecError
 
 _AUDIT = "sinks.audit"
-# Of two in one folder the latter is to move.
+# Of two in one folder the error names the one that comes later here.
 _ORDER = (_AUDIT, "sinks.scores", "sinks.drift", "sinks.quality", "sinks.dead_letters", "--out")
 # What makes a folder of a store a model.
 _OF_MODELS = frozenset({"versions", "releases"})
 
 
 def sink_errors(document: Mapping[str, Any], sound: Callable[[str], bool]) -> Iterator[SpecError]:
-    """What is wrong with the places of the sinks in the sound parts of a document."""
+    """What is wrong with the locations of the sinks in the sound parts of a document."""
     model = document["model"] if all(sound(f"model.{key}") for key in ("store", "name")) else {}
-    yield from _place_errors({path: uri for path, uri in _sinks(document).items() if sound(path)}, model)
+    yield from _location_errors({path: uri for path, uri in _sinks(document).items() if sound(path)}, model)
 
 
 def check_training_folder(document: Mapping[str, Any], out: str) -> None:
-    """Raises `SpecError` where the folder of a training set is no place for it: `document` is a valid one."""
-    for error in _place_errors({**_sinks(document), "--out": out}, document["model"]):
+    """Raises `SpecError` where a training set may not be written to this folder; `document` is valid."""
+    for error in _location_errors({**_sinks(document), "--out": out}, document["model"]):
         if error.path == "--out":
             raise error
     check_scheme(out, "--out")
@@ -36,8 +36,8 @@ def _sinks(document: Mapping[str, Any]) -> dict[str, str]:
     return {f"sinks.{name}": uri for name, uri in named if name != "format"}
 
 
-def _place_errors(sinks: Mapping[str, str], model: Mapping[str, Any]) -> Iterator[SpecError]:
-    """`sinks`: the place of each, by its path in the spec; `model`: that section, or nothing where it is unsound."""
+def _location_errors(sinks: Mapping[str, str], model: Mapping[str, Any]) -> Iterator[SpecError]:
+    """`sinks`: the URI of each, by its path in the spec; `model`: that section, or nothing where it is unsound."""
     taken: dict[str, str] = {}
     for spec_path in (path for path in _ORDER if path in sinks):
         uri = sinks[spec_path]

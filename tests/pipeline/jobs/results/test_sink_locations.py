@@ -1,4 +1,5 @@
-"""Places where no sink may be: the model store's own folders, the folder of another sink, names of blanks."""
+"""Locations that no sink may have: folders of the model store, the folder of another sink, names with blanks at the
+ends."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -25,8 +26,8 @@ def refused(flow: Flow, sinks: dict[str, Any], *arguments: str) -> str:
 @pytest.mark.parametrize("below", ["trips/versions", "trips", "trips/releases/", "", "other/versions/v1", "trips/mine"])
 @pytest.mark.parametrize("sink", ["scores", "audit"])
 def test_no_sink_lies_in_a_model_of_the_store(flow: Flow, sink: str, below: str) -> None:
-    place = str(flow.root / "store") + f"/{below}"
-    said = refused(flow, {sink: place})
+    uri = str(flow.root / "store") + f"/{below}"
+    said = refused(flow, {sink: uri})
     assert f"sinks.{sink}: '/" in said
     assert f"{below}' is not allowed; expected: a folder outside the model store {flow.root / 'store'}" in said
 
