@@ -45,6 +45,9 @@ def holds_credentials(uri: str) -> bool:
     """Whether a URI has a user, a password, a query or a fragment.
 
     `abfss://container@account…` names a container before the `@`, which is no secret.
+
+    >>> holds_credentials("s3://bucket/models"), holds_credentials("https://user:secret@host/models")
+    (False, True)
     """
     if not _URL.match(uri):  # a path, in which these characters are parts of names
         return False
@@ -58,7 +61,11 @@ def holds_credentials(uri: str) -> bool:
 
 
 def hide_secrets(text: str) -> str:
-    """The text without the query of any URL, a URL's user and password, and the values of secret variables."""
+    """The text without the query of any URL, a URL's user and password, and the values of secret variables.
+
+    >>> hide_secrets("GET https://user:secret@host/a?sig=abc failed")
+    'GET https://…@host/a?… failed'
+    """
     text = _QUERY_OF_URL.sub(r"\g<url>?…", hide_values(text))
     return _QUERY.sub("?…", text)
 

@@ -15,7 +15,11 @@ _RANGE = re.compile(rf"{_WORDS}(?:{_BOUND} {_NUMBER}|{_NUMBER} to {_NUMBER})\b.*
 
 @lru_cache(1024)
 def wants(text: str) -> str:
-    """The end of a message: `text` is what may stand where the message points to."""
+    """The end of a message: `text` is what may stand where the message points to.
+
+    >>> wants("avro, json"), wants("0 to 1"), wants("a path or URI")
+    ('allowed: avro, json', 'allowed: 0 to 1', 'expected: a path or URI')
+    """
     return f"{'allowed' if is_choice(text) else 'expected'}: {text}"
 
 

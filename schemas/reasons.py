@@ -65,6 +65,10 @@ def reason(text: str) -> str:
     Frames of Python, Java and native code, names of classes, lines of source code, the steps of a pipeline and the
     times of logs are left out. Causes follow after "; cause: ", each once. Where there is no message, it is the class's
     name in words; for an empty text it is empty.
+
+    >>> frames = 'Traceback (most recent call last):\\n  File "a.py", line 3, in f\\n    open(x)\\n'
+    >>> reason(frames + "OSError: No space left on device")
+    'No space left on device'
     """
     text, _, dump = text.partition("\nDebug source:")
     found = _Statements()
@@ -74,7 +78,11 @@ def reason(text: str) -> str:
 
 
 def joined(said: Sequence[str]) -> str:
-    """Joins statements, the outermost first; those contained in another one are left out."""
+    """Joins statements, the outermost first; those contained in another one are left out.
+
+    >>> joined(["cannot write scores", "disk full", "full"])
+    'cannot write scores; cause: disk full'
+    """
     kept: list[str] = []
     for each in said:
         if not any(each in other for other in kept):
@@ -103,7 +111,11 @@ def of_error(error: BaseException, text: str | None = None, most: int = MOST_CHA
 
 
 def in_words(name: str) -> str:
-    """The name of an error's class in words: `FileNotFoundError` is "file not found"."""
+    """The name of an error's class in words: `FileNotFoundError` is "file not found".
+
+    >>> in_words("FileNotFoundError"), in_words("java.lang.NullPointerException")
+    ('file not found', 'null pointer')
+    """
     words = [word.lower() for word in _WORDS.findall(name.rpartition(".")[2].rpartition("$")[2])]
     if len(words) > 2 and words[-1] in ("error", "exception"):
         words.pop()
@@ -111,7 +123,11 @@ def in_words(name: str) -> str:
 
 
 def shortened(text: str, most: int = MOST_CHARACTERS) -> str:
-    """The text, with its middle left out where it is longer: reasons are at both ends."""
+    """The text, with its middle left out where it is longer: reasons are at both ends.
+
+    >>> shortened("a" * 10 + "b" * 10, 11)
+    'aaaa … bbbb'
+    """
     half = (most - 3) // 2
     return text if len(text) <= most else f"{text[:half]} … {text[-half:]}"
 

@@ -47,7 +47,7 @@ UNKNOWN_KEY = Absent("unknown key")
 class Located:
     """What errors of documents share: what is wrong, and where. It is no family of its own: nothing catches it.
 
-    `path` is dotted with list positions (`features[2].size`; empty for the whole document), `value` the
+    `path` is dotted with list indexes (`features[2].size`; empty for the whole document), `value` the
     offending value, `allowed` a phrase for what may stand there. `str()` is one line.
     """
 
@@ -182,8 +182,8 @@ def _check_plain(value: object, path: str) -> None:
                 raise SpecError(path, key, "keys that are strings (put the key in quotes)")
             _check_plain(child, f"{path}.{key}" if path else key)
     elif isinstance(value, list):
-        for position, child in enumerate(value):
-            _check_plain(child, f"{path}[{position}]")
+        for index, child in enumerate(value):
+            _check_plain(child, f"{path}[{index}]")
     elif isinstance(value, float) and not math.isfinite(value):
         raise SpecError(path, value, "a finite number")
 
@@ -249,8 +249,8 @@ def _unknown_keys(error: ValidationError, path: str) -> Iterator[SpecError]:
     known = sorted(_schema(error).get("properties", {}))
     instance = error.instance if isinstance(error.instance, Mapping) else {}
     all_known = _joined(known) or "no keys"
-    for position, unknown in enumerate(key for key in instance if key not in known):
-        allowed, near = all_known, position < _MOST_COMPARED
+    for index, unknown in enumerate(key for key in instance if key not in known):
+        allowed, near = all_known, index < _MOST_COMPARED
         close = difflib.get_close_matches(unknown[:_PATH_CHARACTERS], known, n=1) if near else []
         if close:
             allowed += f"; did you mean '{close[0]}'?"

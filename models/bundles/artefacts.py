@@ -50,7 +50,11 @@ def read_versions(kind: str, files: Sequence[Path]) -> Versions:
 
 
 def numbers_of(version: str) -> tuple[int, ...]:
-    """The leading numbers of a version: `1.3.2rc1` is (1, 3, 2)."""
+    """The leading numbers of a version: `1.3.2rc1` is (1, 3, 2).
+
+    >>> numbers_of("1.3.2rc1"), numbers_of("unknown")
+    ((1, 3, 2), ())
+    """
     found = re.match(r"\d+(?:\.\d+)*", version)
     return tuple(int(part) for part in found[0].split(".")) if found else ()
 

@@ -89,13 +89,17 @@ def as_matrix(batch: pa.RecordBatch) -> npt.NDArray[np.float64]:
         WrongInputs: a column holds strings.
     """
     matrix = np.empty((batch.num_rows, batch.num_columns), dtype=np.float64)
-    for position, name in enumerate(batch.schema.names):
-        matrix[:, position] = as_floats(batch.column(position), name)
+    for index, name in enumerate(batch.schema.names):
+        matrix[:, index] = as_floats(batch.column(index), name)
     return matrix
 
 
 def as_floats(column: pa.Array, name: str) -> npt.NDArray[np.float64]:
-    """A prepared column of numbers, integers or booleans as float64 of shape (n,); null becomes NaN."""
+    """A prepared column of numbers, integers or booleans as float64 of shape (n,); null becomes NaN.
+
+    Raises:
+        WrongInputs: it is a column of texts.
+    """
     if pa.types.is_string(column.type):
         raise WrongInputs(f"input {name!r} is a string; expected: number, integer or boolean for a matrix of floats")
     if not pa.types.is_float64(column.type):
@@ -106,10 +110,10 @@ def as_floats(column: pa.Array, name: str) -> npt.NDArray[np.float64]:
 
 
 def _typed(batch: pa.RecordBatch, entry: Input) -> pa.Array:
-    position = batch.schema.get_field_index(entry.name)
-    if position < 0:
+    index = batch.schema.get_field_index(entry.name)
+    if index < 0:
         raise WrongInputs(f"input {entry.name!r} is absent; allowed: {', '.join(batch.schema.names) or 'none'}")
-    column = batch.column(position)
+    column = batch.column(index)
     found = column.type.value_type if pa.types.is_dictionary(column.type) else column.type
     if not pa.types.is_null(found) and kind_of(found) not in TAKES[entry.type]:
         raise WrongInputs(f"input {entry.name!r} is a column of {found}; expected: {entry.type}")

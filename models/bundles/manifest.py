@@ -260,12 +260,12 @@ def _linear(terms: dict[str, Any] | None) -> LinearTerms | None:
 
 def _check_inputs(manifest: Manifest) -> None:
     seen: set[str] = set()
-    for position, entry in enumerate(manifest.inputs):
+    for index, entry in enumerate(manifest.inputs):
         if entry.name in seen:
-            raise InvalidManifest(f"inputs[{position}].name", entry.name, "each input's name once")
+            raise InvalidManifest(f"inputs[{index}].name", entry.name, "each input's name once")
         seen.add(entry.name)
         if entry.default is not None and not _fits(entry.default, entry.type):
-            raise InvalidManifest(f"inputs[{position}].default", entry.default, f"null or a value of type {entry.type}")
+            raise InvalidManifest(f"inputs[{index}].default", entry.default, f"null or a value of type {entry.type}")
     for key_path, named in (("reasons", manifest.reasons), ("importance", manifest.importance)):
         for name in sorted(set(named) - seen):
             raise InvalidManifest(f"{key_path}.{name}", UNKNOWN_KEY, "names of inputs")
@@ -307,10 +307,10 @@ def _check_files(manifest: Manifest) -> None:
 
 def _check_times(manifest: Manifest) -> None:
     times = {"training.trained_at": manifest.training["trained_at"]}
-    for position, data in enumerate(manifest.training.get("data", ())):
+    for index, data in enumerate(manifest.training.get("data", ())):
         for key in ("from", "to"):
             if data.get(key) is not None:
-                times[f"training.data[{position}].{key}"] = data[key]
+                times[f"training.data[{index}].{key}"] = data[key]
     for key_path, text in times.items():
         try:
             parse_instant_us(text)
@@ -338,10 +338,10 @@ def _check_linear(manifest: Manifest) -> None:
     for key, scaling in (("means", terms.means), ("scales", terms.scales)):
         for name in sorted(set(scaling) - numbers):
             raise InvalidManifest(f"linear.{key}.{name}", scaling[name], "inputs that have a coefficient")
-    for position, entry in enumerate(manifest.inputs):
+    for index, entry in enumerate(manifest.inputs):
         if entry.nullable and entry.default is None and entry.name in numbers - set(terms.means):
             raise InvalidManifest(
-                f"inputs[{position}].nullable",
+                f"inputs[{index}].nullable",
                 True,
                 "false, or a default or a mean for scorer 'linear' to put there",
             )

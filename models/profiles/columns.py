@@ -57,7 +57,7 @@ class NumericColumn(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag
         """Whether a column of this Arrow type holds numbers."""
         return is_numeric(kind)
 
-    def positions(self, values: pa.Array) -> Ints:
+    def cells_of(self, values: pa.Array) -> Ints:
         """The cell of each value, shape (n,)."""
         numbers = as_floats(values)
         found = np.searchsorted(np.array(self.edges, np.float64), numbers, side="right").astype(np.int64)
@@ -89,7 +89,7 @@ class CategoricalColumn(msgspec.Struct, frozen=True, forbid_unknown_fields=True,
         """Whether a column of this Arrow type holds what was profiled: texts, or booleans."""
         return bool(pa.types.is_boolean(kind)) if self.type == "boolean" else is_text(kind)
 
-    def positions(self, values: pa.Array) -> Ints:
+    def cells_of(self, values: pa.Array) -> Ints:
         """The cell of each value, shape (n,)."""
         found = pc.index_in(values.cast(pa.string()), value_set=pa.array(self.values, pa.string()))
         cells: Ints = pc.fill_null(found, len(self.values)).to_numpy(zero_copy_only=False).astype(np.int64)

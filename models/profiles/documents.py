@@ -51,8 +51,8 @@ def parse_profile(raw: bytes) -> Profile:
         raise InvalidProfile("profile.columns", names, "one column or more")
     if any(left >= right for left, right in pairwise(names)):
         raise InvalidProfile("profile.columns", names, "each column once, sorted by name")
-    for position, column in enumerate(document.columns):
-        _check(column, f"profile.columns[{position}]")
+    for index, column in enumerate(document.columns):
+        _check(column, f"profile.columns[{index}]")
     return Profile(document.columns)
 
 

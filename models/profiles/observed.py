@@ -45,11 +45,11 @@ def observe_groups(profile: Profile, batch: pa.RecordBatch, groupings: list[Ints
     Each value's cell is looked up once, however many groups its row is in.
     """
     cells = len(profile.reference)
-    positions = [
-        profile.spans[column.name].start + column.positions(batch.column(column.name))
+    found = [
+        profile.spans[column.name].start + column.cells_of(batch.column(column.name))
         for column in profile.observable(batch.schema)
     ]
-    keys = [group * cells + position for group in groupings for position in positions]
+    keys = [group * cells + cell for group in groupings for cell in found]
     if not keys:
         return GroupCells(np.zeros(0, np.int64), np.zeros(0, np.int64))
     return _tally(np.concatenate(keys), groups * cells)

@@ -26,7 +26,11 @@ def read_sample(path: Path, texts: Collection[str] = ()) -> pa.Table:
 
 
 def read_rows(option: str, path: Path, texts: Collection[str] = ()) -> pa.Table:
-    """As `read_sample`, of another option."""
+    """As `read_sample`, for another option, which messages name.
+
+    Raises:
+        CannotPublish: as `read_sample` does.
+    """
     if not path.exists():
         raise CannotPublish(f"{option} {path}: there is no such file or folder; expected: {_ALLOWED}")
     files = [path] if path.is_file() else sorted(each for each in path.glob("*") if each.suffix in _READERS)

@@ -17,7 +17,12 @@ _NEUTRALISES = re.compile(r"^rollback:\d{1,8}; neutralises:(\d{1,8})(; |$)")
 
 
 def rollback_evidence(target: Release, neutralised: Release | None = None) -> str:
-    """The evidence in the releases that a rollback writes."""
+    """The evidence in the releases that a rollback writes.
+
+    >>> earlier, scheduled = Release(3, "delays", 0, "v1"), Release(5, "delays", 9, "v2")
+    >>> rollback_evidence(earlier), rollback_evidence(earlier, scheduled)
+    ('rollback:3', 'rollback:3; neutralises:5')
+    """
     return f"rollback:{target.sequence}" + ("" if neutralised is None else f"; neutralises:{neutralised.sequence}")
 
 
@@ -39,7 +44,7 @@ class Past:
     def __init__(self, releases: Iterable[Release], now_us: int) -> None:
         self._ordered = serving_order(releases)
         self._by_sequence = {release.sequence: release for release in self._ordered}
-        self._positions = {release.sequence: position for position, release in enumerate(self._ordered)}
+        self._indexes = {release.sequence: index for index, release in enumerate(self._ordered)}
         neutralised = (_number(_NEUTRALISES, release) for release in self._ordered)
         self._neutralised = frozenset(sequence for sequence in neutralised if sequence is not None)
         begun = [each for each in self._ordered if each.effective_from_us <= now_us or self._is_rollback(each)]
@@ -62,12 +67,12 @@ class Past:
 
     def earlier(self) -> Iterator[Release]:
         """The releases before the one in force, the latest first; each once, without those that never served."""
-        position = self._position(self.in_force)
+        index = self._index(self.in_force)
         seen = {self._stands_for(self.in_force).sequence}
         for release in reversed(self._ordered):
-            if self._positions[release.sequence] >= position or release.sequence in self._neutralised:
+            if self._indexes[release.sequence] >= index or release.sequence in self._neutralised:
                 continue
-            position = self._position(release)
+            index = self._index(release)
             repeated = self._stands_for(release)
             if repeated.sequence not in seen:
                 seen.add(repeated.sequence)
@@ -100,9 +105,9 @@ class Past:
             repeated = _number(_ROLLED_BACK, release)
         return release
 
-    def _position(self, release: Release) -> int:
-        """Where to go back from: the position of the release that this one stands for, where that is earlier."""
-        return min(self._positions[release.sequence], self._positions[self._stands_for(release).sequence])
+    def _index(self, release: Release) -> int:
+        """Where to go back from: the index of the release that this one stands for, where that is earlier."""
+        return min(self._indexes[release.sequence], self._indexes[self._stands_for(release).sequence])
 
 
 def _number(pattern: re.Pattern[str], release: Release) -> int | None:

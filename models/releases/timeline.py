@@ -43,6 +43,10 @@ def release_in_force(releases: Iterable[Release], at_us: int) -> Release | None:
     """The release that serves an event of this time; None without any. The first serves earlier events too.
 
     A job applies the same rule to the releases that it admitted, which may be fewer.
+
+    >>> timeline = [Release(1, "delays", 0, "v1"), Release(2, "delays", 100, "v2"), Release(3, "delays", 100, "v3")]
+    >>> [release_in_force(timeline, at_us).champion for at_us in (-1, 99, 100)]
+    ['v1', 'v1', 'v3']
     """
     ordered = serving_order(releases)
     starts_us = np.array([release.effective_from_us for release in ordered], dtype=np.int64)
@@ -58,7 +62,11 @@ def taken_over_by(releases: Iterable[Release], release: Release) -> Release | No
 
 
 def roles_of(release: Release | None) -> dict[str, str]:
-    """The role of each version of a release, challengers with their share: `{"v1": "champion"}`."""
+    """The role of each version of a release, challengers with their share: `{"v1": "champion"}`.
+
+    >>> roles_of(Release(1, "delays", 0, "v1", shadows=("v2",)))
+    {'v1': 'champion', 'v2': 'shadow'}
+    """
     if release is None:
         return {}
     challengers = {each.version: f"challenger {each.share:.4g}" for each in release.challengers}

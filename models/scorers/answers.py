@@ -70,14 +70,22 @@ class Answers:
 
 
 def plain_name(label: str) -> str:
-    """The label; one of 0 and 1 or False and True, in any spelling, as 0 or 1."""
+    """The label; one of 0 and 1 or False and True, in any spelling, as 0 or 1.
+
+    >>> [plain_name(label) for label in ("False", "1", "late")]
+    ['0', '1', 'late']
+    """
     plain = label.lower().removesuffix(".0")
     found = _SAME.get(plain, plain)
     return found if found in _PLAIN[0] else label
 
 
 def plain_second(labels: Sequence[str]) -> str | None:
-    """The second of two labels that need no name, 0 and 1 or False and True in this order; None for all others."""
+    """The second of two labels that need no name, 0 and 1 or False and True in this order; None for all others.
+
+    >>> plain_second(("0", "1")), plain_second(("1", "0")), plain_second(("ham", "spam"))
+    ('1', None, None)
+    """
     return labels[1] if tuple(label.lower().removesuffix(".0") for label in labels) in _PLAIN else None
 
 

@@ -78,7 +78,11 @@ def check_shape(answer: object, rows: int) -> None:
 
 
 def outside(scores: Scores, output: Output) -> npt.NDArray[np.bool_]:
-    """Which finite scores are no probability although the manifest promises one; shape (n,)."""
+    """Which finite scores are no probability although the manifest promises one; shape (n,).
+
+    >>> outside(np.array([0.5, 1.2, -1e-9, np.nan]), Output("probability")).tolist()
+    [False, True, False, False]
+    """
     if output.kind != "probability":
         return np.zeros(len(scores), np.bool_)
     # NaN and infinity are another fault: here they compare as false or are masked.
@@ -86,7 +90,11 @@ def outside(scores: Scores, output: Output) -> npt.NDArray[np.bool_]:
 
 
 def faults_of(scores: Scores, output: Output) -> dict[int, tuple[str, str]]:
-    """(error, detail) of each row without a valid score: `NotFinite`, or `NotAProbability` where it must be one."""
+    """(error, detail) of each row without a valid score: `NotFinite`, or `NotAProbability` where it must be one.
+
+    >>> faults_of(np.array([0.5, 1.2, np.inf]), Output("probability"))
+    {1: ('NotAProbability', 'the scorer answered 1.2; allowed: 0 to 1'), 2: ('NotFinite', 'the scorer answered inf')}
+    """
     wrong = np.flatnonzero(~np.isfinite(scores) | outside(scores, output)).tolist()
     return {row: _fault(float(scores[row])) for row in wrong}
 

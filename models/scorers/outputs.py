@@ -106,7 +106,11 @@ def try_once(scorer: Scorer, manifest: Manifest) -> None:
 
 
 def try_row(scorer: Scorer, manifest: Manifest) -> None:
-    """As `try_once`, whatever is stated."""
+    """As `try_once`, whatever is stated.
+
+    Raises:
+        BundleRefused: the answer does not fit the manifest.
+    """
     columns = [
         pa.array([ZEROS[entry.type] if entry.default is None else entry.default], ARROW_TYPES[entry.type])
         for entry in manifest.inputs
@@ -147,7 +151,7 @@ def stated_column(manifest: Manifest) -> int | None:
     """`parameters.column`, which may not exist in the model. Raises `WillNotLoad` where it is no index."""
     column = manifest.parameters.get("column")
     if column is not None and (type(column) is not int or column < 0):
-        raise WillNotLoad(f"{manifest.scorer}: parameters.column {column!r}; expected: a position, from 0 on")
+        raise WillNotLoad(f"{manifest.scorer}: parameters.column {column!r}; expected: an index, counted from 0")
     return column
 
 
@@ -183,7 +187,11 @@ def _check_width(answers: Answers, width: int) -> None:
 
 
 def likelier(numbers: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
-    """The likelier of two classes by the second's probability; a whole number is itself a class."""
+    """The likelier of two classes by the second's probability; a whole number is itself a class. Other numbers are NaN.
+
+    >>> likelier(np.array([0.4, 0.6, 1.0, 3.0, -0.5])).tolist()
+    [0.0, 1.0, 1.0, 3.0, nan]
+    """
     floats = numbers.astype(np.float64)
     indexes = (floats > 0.5).astype(np.float64)
     whole = (floats >= 0) & (floats == np.floor(floats))

@@ -100,7 +100,7 @@ def settings_of(mapping: str) -> list[str]:
 
 
 def apply_settings(document: dict[str, Any], settings: Sequence[str]) -> None:
-    """Applies `--set path=value` in place: dotted path, list positions as `[i]`, the value as `_value` reads it.
+    """Applies `--set path=value` in place: dotted path, list indexes as `[i]`, the value as `_value` reads it.
 
     Raises:
         SpecError: settings without `=`, or paths through something that is no mapping or list; all are named.
@@ -160,7 +160,7 @@ def _parts(path: str) -> list[str | int]:
     for piece in path.split("."):
         name, *indexes = piece.replace("]", "").split("[")
         if not (name or indexes) or not all(index.isdecimal() for index in indexes):
-            raise SpecError("--set", path, "a dotted path with list positions as numbers, such as features[0].size")
+            raise SpecError("--set", path, "a dotted path with list indexes as numbers, such as features[0].size")
         parts += [*([name] if name else []), *(int(index) for index in indexes)]
     return parts
 

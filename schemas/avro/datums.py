@@ -23,7 +23,11 @@ AvroSchema = dict[str, Any] | list[Any] | str
 
 
 def zigzag_varint(value: int) -> bytes:
-    """Avro's encoding of a long (Avro specification 1.12, Binary Encoding)."""
+    """Avro's encoding of a long (Avro specification 1.12, Binary Encoding).
+
+    >>> [zigzag_varint(value).hex() for value in (0, -1, 1, 64, -2**63)]
+    ['00', '01', '02', '8001', 'ffffffffffffffffff01']
+    """
     value = (value << 1) ^ (value >> 63)
     encoded = bytearray()
     while value > 0x7F:

@@ -1,6 +1,6 @@
 """Avro datums read value by value, with a vetted schema: slower than whole columns, for data that those cannot read.
 
-The reader knows its position at each byte, needs no stack and never reads a byte twice, so that a hostile datum costs
+The reader knows its offset at each byte, needs no stack and never reads a byte twice, so that a hostile datum costs
 no more than its bytes. A wrong value of the right length is a fault of its record only: the next record is found.
 """
 

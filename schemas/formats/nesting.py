@@ -17,7 +17,11 @@ _DIGITS = 300  # of a number in a schema
 
 
 def is_deep(text: bytes) -> bool:
-    """Whether JSON is nested more than `MAX_NESTING` deep; most texts are too short for that."""
+    """Whether JSON is nested more than `MAX_NESTING` deep; most texts are too short for that.
+
+    >>> is_deep(b"[" * 512 + b"]" * 512), is_deep(b"[" * 513 + b"]" * 513)
+    (False, True)
+    """
     if len(text) <= 2 * MAX_NESTING or text.count(b"[") + text.count(b"{") <= MAX_NESTING:
         return False
     bare = np.frombuffer(_STRING.sub(b"", text), np.uint8)
@@ -25,7 +29,11 @@ def is_deep(text: bytes) -> bool:
 
 
 def read_json(text: str) -> Any:
-    """The result of `json.loads` for a text of any depth: the stack is a list. Raises `ValueError`."""
+    """The result of `json.loads` for a text of any depth: the stack is a list. Raises `ValueError`.
+
+    >>> read_json('{"a": [1, 2.5, null]}')
+    {'a': [1, 2.5, None]}
+    """
     return _Reader(text).value()
 
 

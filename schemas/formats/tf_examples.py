@@ -57,8 +57,8 @@ def _single_values(batch: pa.RecordBatch, names: list[str]) -> pa.RecordBatch:
 def _first_values(lists: pa.Array) -> pa.Array:
     lengths = pc.fill_null(pc.list_value_length(lists), 0).to_numpy(zero_copy_only=False)
     flat = lists.flatten()
-    positions = lengths.cumsum() - 1
-    values = flat.take(pa.array(positions, mask=lengths == 0, type=pa.int64()))
+    indexes = lengths.cumsum() - 1
+    values = flat.take(pa.array(indexes, mask=lengths == 0, type=pa.int64()))
     if pa.types.is_binary(values.type) or pa.types.is_large_binary(values.type):
         return values.cast(pa.string())
     return values

@@ -130,5 +130,5 @@ def _without_code(text: str) -> str:
     return _CODE.sub(lambda found: "\n" * found[0].count("\n"), text)
 
 
-def _line(text: str, position: int) -> int:
-    return text.count("\n", 0, position) + 1
+def _line(text: str, index: int) -> int:
+    return text.count("\n", 0, index) + 1

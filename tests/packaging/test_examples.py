@@ -12,6 +12,8 @@ MODULES = [module_name(path) for path in python_files(*ROOMS) if "\n    >>> " in
 WITH_A_FORMULA = [
     "models.releases.shares.assign",
     "models.releases.shares.unit_interval",
+    "models.releases.timeline.in_force",
+    "schemas.avro.datums.zigzag_varint",
     "schemas.score_ids.definitions_digest",
     "schemas.score_ids.score_id",
     "schemas.times.format_duration_us",
@@ -19,7 +21,10 @@ WITH_A_FORMULA = [
     "transforms.drift.drift_statistics.chi2_quantile",
     "transforms.drift.drift_statistics.ks",
     "transforms.drift.drift_statistics.psi",
+    "transforms.drift.thresholds.drifted",
     "transforms.features.tiles.plan_key",
+    "transforms.features.waiting.ready_times",
+    "transforms.scoring.scoring.decisions",
 ]
 
 

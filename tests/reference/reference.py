@@ -83,7 +83,7 @@ class History(NamedTuple):
 
     times: Int64s
     values: npt.NDArray[np.object_]
-    positions: Int64s
+    indexes: Int64s
 
 
 def histories(
@@ -96,13 +96,13 @@ def histories(
             "id": events[id].to_numpy(object),
             "key": events[key].to_numpy(object),
             "value": 1 if column is None else events[column].to_numpy(object),
-            "position": np.arange(len(events)),
+            "index": np.arange(len(events)),
         }
     )
     frame["value"] = frame["value"].astype(object)
     ordered = frame.sort_values(["time", "id"])
     return {
-        name: History(rows["time"].to_numpy(), rows["value"].to_numpy(object), rows["position"].to_numpy())
+        name: History(rows["time"].to_numpy(), rows["value"].to_numpy(object), rows["index"].to_numpy())
         for name, rows in ordered.groupby("key", dropna=True)
     }
 
@@ -136,10 +136,10 @@ def windowed_feature(
     size_us, every_us = span_us(size), span_us(every)
     values: list[Any] = [aggregate_of([], aggregate)] * len(events)
     for history in histories(events, key, column, time, id).values():
-        for moment, position in zip(history.times, history.positions, strict=True):
+        for moment, index in zip(history.times, history.indexes, strict=True):
             end = moment // every_us * every_us
             first, stop = np.searchsorted(history.times, [end - size_us, end], side="left")
-            values[position] = aggregate_of(history.values[first:stop], aggregate, q)
+            values[index] = aggregate_of(history.values[first:stop], aggregate, q)
     return as_series(values, aggregate, events.index)
 
 

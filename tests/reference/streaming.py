@@ -79,13 +79,13 @@ def streaming_feature(
     keep = span_us(allowed_lateness) + span_us(size if kept_for is None else kept_for)
     values: list[Any] = [aggregate_of([], aggregate)] * len(events)
     for history in histories(events, key, column, time, id).values():
-        arrived = batch_of[history.positions]
+        arrived = batch_of[history.indexes]
         ends = history.times // every_us * every_us
         kept_until = ends + every_us + keep
-        for end, batch, position in zip(ends, arrived, history.positions, strict=True):
+        for end, batch, index in zip(ends, arrived, history.indexes, strict=True):
             visible = (kept_until > met[arrived]) & _seen(arrived, kept_until, met, int(batch), int(end))
             visible &= (history.times >= end - size_us) & (history.times < end)
-            values[position] = aggregate_of(history.values[visible], aggregate, q)
+            values[index] = aggregate_of(history.values[visible], aggregate, q)
     return as_series(values, aggregate, events.index)
 
 

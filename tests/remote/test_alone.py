@@ -191,7 +191,7 @@ def test_positive_class_that_nobody_names_is_refused(
     endpoint: ScriptedServer, positive: str, classes: list[str] | None, tmp_path: Path
 ) -> None:
     parameters = {"url": "sagemaker://us-east-1/late"} | ({} if classes is None else {"classes": classes})
-    with pytest.raises(InvalidManifest, match=r"'late' is not allowed; (expected: a position|allowed: no, yes)"):
+    with pytest.raises(InvalidManifest, match=r"'late' is not allowed; (expected: an index|allowed: no, yes)"):
         loaded(tmp_path, "sagemaker", parameters, output={"kind": "probability", "positive": positive})
 
 

@@ -28,7 +28,7 @@ Group: TypeAlias = tuple[str, str | None]
 class GroupCounts(NamedTuple):
     """Counts of groups on a profile's `cells`, without the zeros.
 
-    `keys` are sorted and unique, `position in groups * cells + cell` of each of the `counts`; both of shape
+    `keys` are sorted and unique, `index in groups * cells + cell` of each of the `counts`; both of shape
     (k,).
     """
 
@@ -72,8 +72,8 @@ def count_windows(
     sizes = np.bincount(window)
     labels, codes = _labelled_groups(rows, segments)
     groupings = [window * len(labels) + code for code in codes]
-    present, position = np.unique(np.concatenate(groupings), return_inverse=True)
-    found = observe_groups(profile, rows, np.split(position, len(codes)), len(present))
+    present, group = np.unique(np.concatenate(groupings), return_inverse=True)
+    found = observe_groups(profile, rows, np.split(group, len(codes)), len(present))
     cells = len(profile.reference)
     firsts = np.searchsorted(present, np.arange(len(windows) + 1) * len(labels))
     cuts = np.searchsorted(found.keys, firsts * cells)

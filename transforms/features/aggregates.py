@@ -137,6 +137,7 @@ def _windows(table: ValueCounts, ranges: Ranges):  # type: ignore[no-untyped-def
 
 
 def is_sampled(table: ValueCounts) -> bool:
+    """Whether some tile left values out because it has more different ones than are kept."""
     return bool(len(table.kept)) and bool(table.kept.min() < 1)
 
 

@@ -156,7 +156,7 @@ def _folded(plan: KeyPlan, rows: pa.RecordBatch, tile_us: int, values_us: int, m
 
 
 def _sorted_codes(encoded: pa.DictionaryArray) -> tuple[pa.Array, Ints]:
-    """Distinct values in sorted order and each row's position among them (-1 for null)."""
+    """Distinct values in sorted order and each row's index among them (-1 for null)."""
     order = pc.sort_indices(encoded.dictionary)
     rank = np.empty(len(order) + 1, np.int64)
     rank[order.to_numpy()] = np.arange(len(order))
@@ -273,9 +273,9 @@ def merge(parts: Iterable[TileTables], max_values: int) -> TileTables | None:
     if len(tables) < 2:
         return tables[0] if tables else None
     encoded = pa.concat_arrays([part.keys for part in tables]).dictionary_encode()
-    keys, positions = _sorted_codes(encoded)
+    keys, indexes = _sorted_codes(encoded)
     offsets = np.cumsum([0, *(len(part.keys) for part in tables)])
-    remap = [positions[a:b] for a, b in pairwise(offsets)]
+    remap = [indexes[a:b] for a, b in pairwise(offsets)]
     tiles = {name: _merged_tiles([part.tiles[name] for part in tables], remap) for name in tables[0].tiles}
     values = {
         name: _reduced_values(_joined([part.values[name] for part in tables], remap, ValueCounts), max_values)
@@ -304,9 +304,9 @@ def _joined(parts: Sequence[Any], remap: list[Ints], kind: Any) -> Any:
 
 
 def _taken(table: Any, rows: Ints) -> Any:
-    positions = pa.array(rows)
+    indexes = pa.array(rows)
     return type(table)(
-        *(column.take(positions) if isinstance(column, pa.Array) else column[rows] for column in table)
+        *(column.take(indexes) if isinstance(column, pa.Array) else column[rows] for column in table)
     )
 
 
@@ -335,7 +335,7 @@ def _without_keys(tables: TileTables) -> TileTables | None:
         return tables if len(used) else None
     if not used.any():
         return None
-    position = np.cumsum(used) - 1
-    tiles = {name: table._replace(code=position[table.code]) for name, table in tables.tiles.items()}
-    values = {name: counts._replace(code=position[counts.code]) for name, counts in tables.values.items()}
+    index = np.cumsum(used) - 1
+    tiles = {name: table._replace(code=index[table.code]) for name, table in tables.tiles.items()}
+    values = {name: counts._replace(code=index[counts.code]) for name, counts in tables.values.items()}
     return TileTables(tables.keys.take(pa.array(np.flatnonzero(used))), tiles, values)

@@ -147,7 +147,11 @@ def by_names(prefix: str, counts: Mapping[str, int]) -> dict[str, dict[str, int]
 
 
 def letters_by_stage(counts: Mapping[str, int], stages: Iterable[Stage]) -> dict[Stage, int]:
-    """Dead letters by stage, of all the stages given."""
+    """Dead letters by stage, of all the stages given.
+
+    >>> letters_by_stage({"dead_letters/decode": 2, "dead_letters/score": 1}, ("decode", "features"))
+    {'decode': 2, 'features': 0}
+    """
     return {stage: counts.get(DEAD_LETTERS_PREFIX + stage, 0) for stage in stages}
 
 

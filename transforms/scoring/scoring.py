@@ -146,7 +146,13 @@ def score_ids(event_ids: pa.Array, digest: str, role: str, definitions: str) -> 
 
 
 def decisions(scores: npt.NDArray[np.float64], output: Output, labels: Mapping[float, str]) -> pa.Array:
-    """`positive` or `not <positive>` by the manifest's threshold; without a threshold, a class's label; else null."""
+    """`positive` or `not <positive>` by the manifest's threshold; without a threshold, a class's label; else null.
+
+    >>> decisions(np.array([0.2, 0.5]), Output("probability", threshold=0.5, positive="late"), {}).to_pylist()
+    ['not late', 'late']
+    >>> decisions(np.array([1.0, 0.0]), Output("class"), {0.0: "ham", 1.0: "spam"}).to_pylist()
+    ['spam', 'ham']
+    """
     if output.threshold is None:
         if output.kind != "class" or not labels:
             return pa.nulls(len(scores), pa.string())

@@ -22,7 +22,7 @@ class Parameters:
     """Settings of a remote scorer; times in seconds, sizes in bytes.
 
     `headers` and `tls` map to names of environment variables. `column` picks one of several values per row,
-    None lets the output's kind decide. `positive_index` is that of `output.positive` among `classes`, or the position
+    None lets the output's kind decide. `positive_index` is that of `output.positive` among `classes`, or the index
     that it is, where no `column` is stated.
     """
 
@@ -94,7 +94,7 @@ def _positive_index(manifest: Manifest, classes: Sequence[str]) -> int | None:
         return classes.index(positive)
     if not classes and positive.isascii() and positive.isdigit():
         return int(positive[:9])
-    usual = "a position such as '1', a name of parameters.classes, or any beside parameters.column"
+    usual = "an index such as '1', a name of parameters.classes, or any beside parameters.column"
     allowed = ", ".join(classes) or usual
     raise InvalidManifest("output.positive", positive, allowed)
 

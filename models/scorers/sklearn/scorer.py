@@ -12,6 +12,7 @@ import pyarrow as pa
 from models.bundles.inputs import filled, of_filled
 from models.bundles.manifest import Input, Manifest, OutputKind
 from models.scorers.base import Scorer, WillNotLoad, only_file, settings
+from models.scorers.outputs import stated_column
 from models.scorers.sklearn.nulls import fitted_on_none
 from models.scorers.sklearn.rows import alike, frame_of, matrix_of, ordinary_row
 from models.scorers.sklearn.skops_files import load_skops
@@ -48,7 +49,7 @@ class SklearnScorer(Scorer):
         self._kind = manifest.output.kind
         self._names = _feature_names(estimator, manifest)
         self._method = _method(estimator, manifest, given.get("method"))
-        self._column = _index(given.get("column"))
+        self._column = stated_column(manifest)
         self._labels = self._chosen_labels()
         self._positive = self._positive_index(manifest.output.positive)
         self._classes = {label: float(index) for index, label in enumerate(self._labels)}
@@ -203,11 +204,3 @@ def _method(estimator: Any, manifest: Manifest, named: object) -> str:
         problem = f"{type(estimator).__name__} has no {method}, which output {kind} needs"
         raise WillNotLoad(f"sklearn: {problem}; {wants(', '.join(others) or 'an estimator that answers')}")
     return method
-
-
-def _index(column: object) -> int | None:
-    if column is None:
-        return None
-    if isinstance(column, bool) or not isinstance(column, int) or column < 0:
-        raise WillNotLoad(f"sklearn: column {column!r}; expected: an index, counted from 0")
-    return column

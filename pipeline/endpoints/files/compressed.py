@@ -76,7 +76,7 @@ class _Stored:
 
 
 def inflated(stream: IO[bytes], compression: Compression, sample: bool = False) -> Iterator[bytes | FileDamage]:
-    """The content of a compressed file, in pieces of at most 1 MiB, with each damage at its position between them.
+    """The content of a compressed file, in pieces of at most 1 MiB, with each damage where it is between them.
 
     Members end to end, and zeros between or after them, are read; an empty file has no content. Of a member that is cut
     off, also by the next member or by zeros up to the file's end, everything before the cut is emitted. Of a member

@@ -38,10 +38,10 @@ def point(salt: str, value: str) -> float:
 
 def role(salt: str, shares: tuple[float, ...], value: str) -> int:
     cumulated = 0.0
-    for position, share in enumerate(shares, start=1):
+    for number, share in enumerate(shares, start=1):
         cumulated += share
         if point(salt, value) < cumulated:
-            return position
+            return number
     return 0
 
 

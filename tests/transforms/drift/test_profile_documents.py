@@ -109,9 +109,9 @@ def test_message_is_one_line() -> None:
 
 
 @given(st.integers(0, len(RAW) - 1), st.integers(0, 255))
-def test_a_corrupt_byte_is_refused_or_gives_a_consistent_profile(position: int, byte: int) -> None:
+def test_a_corrupt_byte_is_refused_or_gives_a_consistent_profile(offset: int, byte: int) -> None:
     raw = bytearray(RAW)
-    raw[position] = byte
+    raw[offset] = byte
     try:
         profile = parse_profile(bytes(raw))
     except InvalidProfile:

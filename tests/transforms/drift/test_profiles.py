@@ -82,7 +82,7 @@ def test_frequent_value_has_a_bin_of_its_own() -> None:
     values = np.concatenate([np.zeros(500), np.linspace(-1, 1, 501)])
     column = numeric(values)
     assert len(column.counts) <= MAX_BINS
-    assert column.counts[int(column.positions(pa.array([0.0]))[0])] == 501
+    assert column.counts[int(column.cells_of(pa.array([0.0]))[0])] == 501
 
 
 def test_few_values_have_a_bin_each() -> None:
@@ -93,7 +93,7 @@ def test_few_values_have_a_bin_each() -> None:
 
 def test_constant_column_sees_smaller_and_greater_values() -> None:
     column = numeric([5.0] * 10)
-    assert column.positions(pa.array([4.0, 5.0, 6.0])).tolist() == [0, 1, 2]
+    assert column.cells_of(pa.array([4.0, 5.0, 6.0])).tolist() == [0, 1, 2]
 
 
 def test_sixty_four_values_have_a_bin_each_and_sixty_five_have_quantiles() -> None:
@@ -104,7 +104,7 @@ def test_sixty_four_values_have_a_bin_each_and_sixty_five_have_quantiles() -> No
 def test_nan_and_infinities_count_as_nulls() -> None:
     column = numeric([1.0, float("nan"), float("inf"), -float("inf")])
     assert (column.nulls, column.n, column.max) == (3, 4, 1.0)
-    assert column.positions(pa.array([float("nan"), None, float("inf")])).tolist() == [3, 3, 3]
+    assert column.cells_of(pa.array([float("nan"), None, float("inf")])).tolist() == [3, 3, 3]
 
 
 def test_extreme_numbers_keep_finite_moments() -> None:

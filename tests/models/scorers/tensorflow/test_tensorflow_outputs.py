@@ -91,7 +91,7 @@ def test_score_is_what_the_manifest_says_of_it(
         ("softmax", 3, probability("x"), {"classes": ["x", "y"]}, "3 probabilities; expected: 2, one for each class"),
         ("linear", 3, {"kind": "regression"}, {}, "3 numbers for each row; allowed: one, or parameters.column"),
         ("linear", 3, {"kind": "regression"}, {"column": 3}, "parameters.column 3; allowed: 0 to 2"),
-        ("linear", 3, {"kind": "regression"}, {"column": True}, "parameters.column True; expected: a position"),
+        ("linear", 3, {"kind": "regression"}, {"column": True}, "parameters.column True; expected: an index"),
         ("softmax", 3, probability("1"), {"column": 1}, "parameters.column 1 for class '1'"),
     ],
 )

@@ -127,8 +127,8 @@ def test_chosen_column_is_scored(make: Callable[[Path], Trained], column: int, m
     [
         ((), "by --setting column=0 to 1"),
         (("--setting", "column=2"), "column 2; allowed: 0 to 1"),
-        (("--setting", "column=-1"), "column -1; expected: a position, from 0 on"),
-        (("--setting", "column=true"), "column True; expected: a position, from 0 on"),
+        (("--setting", "column=-1"), "column -1; expected: an index, counted from 0"),
+        (("--setting", "column=true"), "column True; expected: an index, counted from 0"),
     ],
 )
 def test_column_that_is_none_is_refused_in_words(

@@ -81,7 +81,7 @@ def test_last_line_without_its_end_is_scored_where_the_file_is_cut_behind_it(flo
     assert "cut off" in letter["detail"]
 
 
-# The position of the checksum from the end: in xz an index and a footer follow it.
+# The offset of the checksum from the end: in xz an index and a footer follow it.
 @pytest.mark.parametrize(("suffix", "offset"), [(".gz", -8), (".zst", -1), (".deflate", -1), (".xz", -21)])
 def test_wrong_checksum_costs_its_member_only(flow: Flow, suffix: str, offset: int) -> None:
     compress = COMPRESS[suffix]
