@@ -12,10 +12,10 @@ for variable in ("OMP_NUM_THREADS", "TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_TH
     os.environ.setdefault(variable, "1")
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("CUDA_VISIBLE_DEVICES", "-1")
-# Servers in Java live for minutes here: what the second compiler would make of them costs a third of their time.
+# Servers in Java live only for minutes here: their second compiler would cost a third of their time.
 os.environ.setdefault("JAVA_TOOL_OPTIONS", "-XX:TieredStopAtLevel=1")
 
-# No deadline: an example's duration says how busy the machine is, not whether the code is right.
+# No deadline: the duration of an example depends on how busy the machine is, not on whether the code is right.
 settings.register_profile(
     "halflife", deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow]
 )
@@ -28,7 +28,7 @@ _SHARING_SERVERS = ("tests/flink/", "tests/kafka/")
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
-    """`--dist loadfile` as ever, but a folder whose tests share servers counts as one file."""
+    """`--dist loadfile` as usual, but a folder whose tests share servers counts as one file."""
     from xdist.scheduler import LoadFileScheduling  # type: ignore[import-untyped]  # has no types
 
     class ByFileOrFolder(LoadFileScheduling):  # type: ignore[misc]  # its base has no types

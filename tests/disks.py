@@ -18,7 +18,7 @@ class SmallDisk:
         self._filler = folder / "filler"
 
     def fill(self, but: int = 0) -> None:
-        """Takes all the room there is, to the last page, but for so many bytes (a multiple of 4096).
+        """Fills the disk to the last page, except for so many bytes (a multiple of 4096).
 
         Skips the test, saying why, where the folder is not a disk of its own.
         """
@@ -29,7 +29,7 @@ class SmallDisk:
             os.posix_fallocate(stream.fileno(), 0, free.f_bavail * free.f_frsize - but)
 
     def make_room(self) -> None:
-        """Gives back what `fill` took."""
+        """Frees the space that `fill` took."""
         self._filler.unlink()
 
 
@@ -46,7 +46,7 @@ def small_disk(folder: Path, megabytes: int) -> Iterator[SmallDisk]:
 
 
 def _mounted(folder: Path, megabytes: int) -> str:
-    """What was wrong; nothing where it is mounted."""
+    """What went wrong; empty where it is mounted."""
     mount = ["mount", "-t", "tmpfs", "-o", f"size={megabytes}m", "tmpfs", str(folder)]
     try:
         done = subprocess.run(mount, capture_output=True, text=True, check=False)

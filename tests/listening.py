@@ -37,7 +37,7 @@ def descendants(root: int) -> set[int]:
     for stat in Path("/proc").glob("[0-9]*/stat"):
         try:
             parents[int(stat.parent.name)] = int(stat.read_text().rpartition(")")[2].split()[1])
-        except OSError:  # it ended while we looked
+        except OSError:  # it ended in the meantime
             continue
     found = {root}
     while more := {pid for pid, parent in parents.items() if parent in found} - found:
@@ -87,7 +87,7 @@ def _sockets(pid: int) -> Iterator[str]:
             target = os.readlink(entry.path)
             if target.startswith("socket:["):
                 yield target[8:-1]
-    except OSError:  # it ended while we looked
+    except OSError:  # it ended in the meantime
         return
 
 

@@ -64,8 +64,7 @@ def in_a_story(scenario: Scenario) -> set[Answer]:
 
 
 def _story_job(scenario: Scenario) -> Job:
-    # The range of times ends soon after the events: the distance that a watermark can jump decides how long a story
-    # takes.
+    # The range of times ends soon after the events, since a story takes longer the further a watermark can jump.
     times = {"time_range": ["2013-01-01T00:00:00Z", "2013-01-04T00:00:00Z"]}
     spec = scenario.spec("story", str(scenario.folder / "events.avro"), {}, **times)
     one_poll = ["--set", "model.poll=10m", "--set", "windows.shards=1"]
@@ -73,7 +72,8 @@ def _story_job(scenario: Scenario) -> Job:
 
 
 def _keeper(path: Path) -> Callable[[Iterable[pa.RecordBatch]], None]:
-    """Writes the receipts as JSON lines: what a story computes leaves its process of copies only through a file."""
+    """Writes the receipts as JSON lines: the runner of a story works on copies, whose results only reach the test
+    through a file."""
 
     def keep(found: Iterable[pa.RecordBatch]) -> None:
         with path.open("w", encoding="utf-8") as lines:
@@ -92,8 +92,8 @@ def on_flink_streaming(scenario: Scenario, cluster: FlinkCluster, broker: KafkaB
     with service.submitted(cluster, ["--job", str(spec)], scenario.folder) as job:
         last, sent = scenario.releases[-1], 0
         job.wait_until(lambda: bool(service.told(broker, "refused", last)), _SECONDS, "the last release refused")
-        # A stream does not wait for a version to load (docs/runners.md says so): here all are loaded by the first of
-        # its events, which belong to the first release; what was loaded is told with the events after them.
+        # A stream does not wait for a version to load (docs/runners.md): here its first events, which belong to the
+        # first release, have all versions loaded before the others arrive.
         while not all(service.told(broker, "loaded", version) for version in {*scenario.releases} - {last}):
             assert sent < _FIRST_EVENTS, "the versions were not loaded"
             _answered(job, broker, scenario.rows[sent : sent + _FEW])

@@ -20,7 +20,8 @@ _KINDS = {"count": "integer", "distinct": "integer", "top": "string"}
 
 
 class Answer(NamedTuple):
-    """What a runner may not change: `features` is the SHA-256 of what the scorer read, as JSON with sorted names."""
+    """What must be equal on all runners: `features` is the SHA-256 of what the scorer read, as JSON with sorted
+    names."""
 
     score_id: str
     score: float
@@ -94,7 +95,7 @@ def _release(
 
 
 def answers_of(receipts: Iterable[Mapping[str, Any]]) -> set[Answer]:
-    """What receipts say, without what differs from run to run."""
+    """What receipts contain, without what differs from run to run."""
     return {
         Answer(one["score_id"], one["score"], one["version"], one["role"], _digest(one["features"])) for one in receipts
     }

@@ -132,7 +132,7 @@ def test_rows_survive_a_service_that_fails_for_a_while(bigquery: BigqueryServer,
         for message in serialised(batch):
             letters.append(message)
     letters.settle()
-    # At least once: what stood behind a failed request is sent again.
+    # At least once: requests after a failed one are sent again.
     assert {row["detail"] for row in bigquery.rows["letters"]} == {"d0", "d1", "d2"}
     assert len(bigquery.rows["letters"]) >= 5
 

@@ -26,7 +26,7 @@ def today(translated: beam_runner_api_pb2.Pipeline) -> Graph:
 def test_the_released_job_can_be_updated_to_this_version(today: Graph) -> None:
     released = from_json(RELEASED.read_text(encoding="utf-8"))
     advice = f"{mapping_argument(released, today) or 'no renaming fits'}; see runners/dataflow/README.md, Updates"
-    # Labels are API: a renaming must be intended too, and its mapping be given to whoever runs the job.
+    # Labels are API: a renaming must be intended too, and whoever runs the job must get its mapping.
     assert broken_by(released, today) == [], advice
 
 

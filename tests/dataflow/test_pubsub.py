@@ -56,7 +56,7 @@ class Topics:
         try:
             pulled = self.subscriber.pull(subscription=subscription, max_messages=100, timeout=1, retry=None)
         except DeadlineExceeded:
-            return  # nothing came yet
+            return  # nothing has arrived yet
         self.received[name] += [one.message for one in pulled.received_messages]
         if pulled.received_messages:
             acks = [one.ack_id for one in pulled.received_messages]

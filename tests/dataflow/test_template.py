@@ -32,7 +32,7 @@ def text(root: Path) -> str:
 
 @pytest.fixture(scope="module")
 def metadata(text: str) -> TemplateMetadata:
-    # Raises for a field that the schema does not have and for a type that is none.
+    # Raises for a field that the schema does not have and for an unknown type.
     parsed: TemplateMetadata = TemplateMetadata.from_json(text, ignore_unknown_fields=False)
     return parsed
 

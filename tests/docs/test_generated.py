@@ -1,4 +1,4 @@
-"""The pages that are made of the schemas say what the schemas say, and what those say of themselves is true."""
+"""The pages that are generated from the schemas are up to date, and what the schemas state is true."""
 
 import doctest
 import json

@@ -1,4 +1,4 @@
-"""docs/running.md has every option that the commands which run a job say of themselves."""
+"""docs/running.md has every option that `--help` of the commands which run a job shows."""
 
 import re
 

@@ -1,4 +1,4 @@
-"""The flights example on committed data: five whole days, and the raw rows that are hard about the clock."""
+"""The flights example on committed data: five whole days, and raw rows with difficult clock times."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""The flights example on five days: what is learned from what, released, refused, and what the demo says."""
+"""The flights example on five days: what is trained on what, what is released and refused, and the demo's output."""
 
 import json
 import shutil

@@ -1,4 +1,4 @@
-"""A job that follows a topic on the cluster, what it was sent so far, and the oracle of every failure."""
+"""A job that follows a topic on the cluster, the events sent so far, and the check after every failure."""
 
 import json
 import os
@@ -33,7 +33,7 @@ class Machines(NamedTuple):
 
 
 class Answer(NamedTuple):
-    """What an answer is, without what differs from run to run; `features` as JSON."""
+    """The parts of an answer that do not differ from run to run; `features` as JSON."""
 
     score_id: str
     version: str
@@ -82,14 +82,14 @@ class Running(NamedTuple):
             raise AssertionError(f"{failure}\n{self._situation()}") from None
 
     def _situation(self) -> str:
-        """Information that helps to distinguish a slow job from one without progress."""
+        """Information that helps to distinguish a slow job from one that makes no progress."""
         load, states = os.getloadavg()[0], sorted(self.cluster.job_states().values())
         return f"{len(self.sent)} events sent, {len(self.scores())} scores, jobs {states}, load of the machine {load}"
 
     def wait_until_loaded(self, version: str) -> None:
         """Returns once every worker that runs holds a version, by the store's access log.
 
-        A stream waits for no load: what comes before is answered by the release before.
+        A stream does not wait for a version to load: earlier events are answered by the previous release.
         """
         host = worker_name().rpartition("-")[0]
 
@@ -102,7 +102,7 @@ class Running(NamedTuple):
         self.wait_until(loaded, 240, f"{version} loaded by every worker")
 
     def wait_until_all_scored(self, after: str) -> None:
-        """Holds the oracle: exactly the events that were sent have scores. Says how many were written twice."""
+        """Checks that exactly the events that were sent have scores; returns how many were written twice."""
         self.wait_for_scores(300, f"all events scored after {after}")
         wanted, scores = {event["id"] for event in self.sent}, self.scores()
         repeated = len(scores) - len({score["score_id"] for score in scores})

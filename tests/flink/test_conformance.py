@@ -1,4 +1,4 @@
-"""Every runner makes the same of the same scenario: ids, scores, versions, roles and features."""
+"""Every runner gives the same ids, scores, versions, roles and features for the same scenario."""
 
 
 import pytest

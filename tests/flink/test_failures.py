@@ -1,8 +1,8 @@
-"""What dies while the job runs, and what that costs: time and repetition, never an event or an answer.
+"""Machines die while the job runs: that costs time and repetition, but never an event or an answer.
 
-One job lives through all of it, in the order of this file; its dead letters are files on a small disk, all else goes to
-topics. Each test ends with the same oracle: the events sent are the events scored; the last compares every answer, with
-its features, with those of a run that nothing disturbed.
+All tests use one job, in the order of this file; its dead letters are files on a small disk, all other records go to
+topics. Each test ends with the same check: the events sent are the events scored. The last one compares every answer,
+with its features, with those of an undisturbed run.
 """
 
 import json
@@ -137,7 +137,7 @@ def test_metrics_of_the_job_are_on_the_page_of_flink(live: Running) -> None:
 
 
 def failures(live: Running) -> list[str]:
-    """What Flink says the job failed of."""
+    """The reason that Flink gives for the job's failure."""
     told = live.cluster.rest(f"/jobs/{live.job_id}/exceptions")["exceptionHistory"]["entries"]
     return [entry["stacktrace"] for entry in told]
 
@@ -168,8 +168,8 @@ def test_slow_sink_slows_the_reader_down_and_nothing_is_lost_or_repeated(live: R
         return service.count(live.broker, "audit.receipts")
 
     before, read_before, receipts_before = live.restores, read(), receipts()
-    # Polls, bundles and buffers between the steps hold tens of thousands (benchmarks/SLOW.md). The watermark has come
-    # as far as these events: none waits in state for its features, where a sink cannot hold it back.
+    # Polls, bundles and buffers between the steps hold tens of thousands of events (benchmarks/SLOW.md). The watermark
+    # has reached these events: none waits in state for its features, where a sink could not hold it back.
     written_before, many = len(live.scores()), 100_000
 
     def held_back() -> bool:

@@ -25,11 +25,11 @@ from tests.servers import needs
 
 pytestmark = needs("java", "mvn", "go")
 
-# Releases are made two polls ahead, by a clock that is slower than the job's: the machine may be busy.
+# Releases are made two polls ahead, with longer polls than the job's: the machine may be busy.
 POLL, JOB_POLL = "10s", "3s"
 PER_SECOND = 20.0
 SECONDS = 240.0
-SCHEDULED_US = 75_000_000  # ahead: the job refuses the release, and a rollback begins, well before
+SCHEDULED_US = 75_000_000  # ahead: long before it, the job refuses the release and a rollback begins
 COLUMNS = ["dep_delay", "distance"]
 Row = dict[str, Any]
 
@@ -69,7 +69,7 @@ def wait_for(live: Running, version: str, role: str, release: int) -> None:
 
 @pytest.fixture(scope="module")
 def story(machines: Machines, month: list[Event], tmp_path_factory: pytest.TempPathFactory) -> Story:
-    """The whole of it, on one job with workers of the pool."""
+    """The whole sequence of releases, on one job with workers of the pool."""
     folder, broker = tmp_path_factory.mktemp("refresh"), machines.broker
     late_departures(month[:2000], COLUMNS, folder / "trained").head(200).to_parquet(folder / "sample.parquet")
     model, sample = folder / "trained" / "model.skops", folder / "sample.parquet"
@@ -78,7 +78,8 @@ def story(machines: Machines, month: list[Event], tmp_path_factory: pytest.TempP
         models = Models(live.store.url, service.MODEL)
         with flowing(live, PER_SECOND):
             models.json("publish", model, "--version", "trained", "--sample", sample, "--trained_at", "now")
-            # A stream waits for no load: some events have no shadow's score until every worker has the version.
+            # A stream does not wait for a version to load: until every worker has it, some events have no score of the
+            # shadow.
             landed = sequence_of(models, "release", "--champion", "v1", "--shadow", "trained")
             live.wait_until_loaded("trained")
             dark = sequence_of(models, "release", "--champion", "v1", "--shadow", "trained")

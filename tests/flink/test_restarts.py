@@ -23,13 +23,13 @@ HOUR_US = 3_600_000_000
 pytestmark = needs("java", "mvn", "go")
 
 
-# Replaces one that no model reads: another aggregate of a column and key that the state knows.
+# Replaces a feature that no model reads by another aggregate of a column and key that the state knows.
 CHANGE = "features[6]={name: origin_delay_max_1h, key: origin, column: dep_delay, aggregate: max, size: 1h, every: 5m}"
 READ = ["dep_delay", "origin_delay_max_1h"]
 
 
 def modules_named_in(savepoint: str) -> set[bytes]:
-    """Modules of ours in the files of a savepoint: to move them would be to lose it."""
+    """Modules of ours that the files of a savepoint name: if they moved, the savepoint could not be read."""
     rooms = "|".join(path.parent.name for path in Path(__file__).parents[2].glob("*/__init__.py"))
     files = [path for path in Path(urlsplit(savepoint).path).rglob("*") if path.is_file()]
     assert sum(path.stat().st_size for path in files) > 10_000

@@ -1,4 +1,4 @@
-"""What a job asks of Flink is data with reasons, and the command line wins."""
+"""What a job asks of Flink is data with reasons, and the command line takes precedence."""
 
 from apache_beam.options.pipeline_options import FlinkRunnerOptions, PipelineOptions
 

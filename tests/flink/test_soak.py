@@ -9,7 +9,7 @@ from tests.flink.soak.plan import Kind
 from tests.flink.soak.trial import Trial, account
 from tests.servers import needs
 
-# Workers die while the store is away.
+# Workers die while the store does not answer.
 TRIAL = Trial(minutes=1.25, kills=6, seed=166)
 pytestmark = needs("java", "mvn", "go")
 

@@ -1,4 +1,4 @@
-"""The plan of a soak and its account, without any machine: what would be found is found."""
+"""The plan of a soak and its account, without any machine: the account finds what it should."""
 
 from collections import Counter
 from itertools import islice
@@ -28,7 +28,7 @@ def receipt(event: str, **more: Any) -> dict[str, Any]:
 
 
 def accounted(*, restores: tuple[int, ...] = (), **found: Any) -> Account:
-    """Two events that were scored at 1 s and 3 s, but for what was `found` instead."""
+    """Two events that were scored at 1 s and 3 s, except for what `found` states otherwise."""
     receipts = [receipt("a"), receipt("b")]
     undisturbed = answers_of(receipts)
     left = Left(["a", "b"], [score("a", 1), score("b", 3)], receipts, [], undisturbed)

@@ -112,7 +112,7 @@ class Kept:
 def test_worker_that_dies_before_its_task_manager_has_it_is_started_again(tmp_path: Path) -> None:
     with socket.create_server((LOOPBACK, 0)) as waits:
         kept = Kept(tmp_path, f"localhost:{waits.getsockname()[1]}")
-        os.kill(kept.pool.pid, signal.SIGKILL)  # not collected by its pool: it stays a zombie
+        os.kill(kept.pool.pid, signal.SIGKILL)  # its pool does not wait for it: it stays a zombie
         kept.look_until(lambda: bool(kept.pids()) and kept.pids() != [kept.pool.pid])
     (pid,) = kept.pids()
     assert (kept.started / str(pid)).read_text().splitlines() == kept.given
@@ -139,7 +139,8 @@ def test_worker_of_a_start_that_is_cancelled_ends(machines: Machines, month: lis
     cluster, broker, s3, pool = machines
     service.produce(broker, month[:10])
     url, _ = prepared_store(s3, "cancelled", tmp_path)
-    # One subtask has one worker. Those of two task managers could have one name, by which this one pool stops them.
+    # One subtask has one worker. The workers of two task managers could have the same name, by which this pool stops
+    # them.
     options = [*pool.arguments, "--parallelism=1"]
     with service.submitted(cluster, following(broker, url), tmp_path, options) as job:
         job.wait_until(lambda: bool(pool.workers()), 120, "a worker that starts")

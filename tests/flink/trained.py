@@ -1,4 +1,4 @@
-"""Real scikit-learn models over flights, as their people leave them."""
+"""Real scikit-learn models over flights, as a data scientist would save them."""
 
 from collections.abc import Sequence
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Readers that tests hold themselves."""
+"""Readers of topics, used directly by tests."""
 
 import time
 from collections.abc import Iterator, Mapping
@@ -22,7 +22,7 @@ def opened(address: KafkaAddress) -> Iterator[TopicReader]:
 
 
 def read_until(reader: TopicReader, position: Mapping[int, int], listing: bool = False) -> Arrived:
-    """All that comes until these offsets are reached; with `listing` new partitions are looked for at every poll."""
+    """All records until these offsets are reached; with `listing` new partitions are looked for at every poll."""
     records: list[Record] = []
     damages: list[TopicDamage] = []
     gaps: list[Gap] = []

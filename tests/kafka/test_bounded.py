@@ -1,4 +1,4 @@
-"""A topic as far as it reaches: every record is an event or a dead letter, and what is odd is counted."""
+"""A topic up to its end: every record is an event or a dead letter, and everything unusual is counted."""
 
 import json
 import struct
@@ -63,7 +63,7 @@ def guarded() -> Iterator[str]:
             self.wfile.write(RECORD if allowed else b"{}")
 
         def log_message(self, *message: object) -> None:
-            """Quiet."""
+            """Nothing is logged."""
 
     server = HTTPServer(("127.0.0.1", 0), Answer)
     thread = Thread(target=server.serve_forever, daemon=True)

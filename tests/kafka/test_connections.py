@@ -1,4 +1,4 @@
-"""Brokers that do not answer, refuse, or go away: one clear line, or patience."""
+"""Brokers that do not answer, refuse, or go away: the job ends with one clear line, or waits."""
 
 import logging
 from collections.abc import Callable

@@ -13,7 +13,8 @@ from pipeline.endpoints.kafka.damage import TopicDamage
 from tests.kafka.reading import opened, read_until
 from tests.kafka.topics import Topics, event
 
-# Offsets in a batch of Kafka's message format 2: its length, its checksum, and from where on that counts.
+# Offsets in a batch of Kafka's message format 2: of its length, of its checksum, and of the first byte that the
+# checksum covers.
 LENGTH, CHECKSUM, COUNTED, BODY = 8, 17, 21, 61
 
 

@@ -1,4 +1,4 @@
-"""Records that the broker deleted before they were read are never passed by without a word."""
+"""Records that the broker deleted before they were read are always reported."""
 
 import logging
 import uuid

@@ -61,12 +61,12 @@ class Job:
 
     @property
     def watermark_us(self) -> int | None:
-        """How far event time has come."""
+        """The event time reached so far."""
         at: Timestamp | None = TopicWatermark(self._state).current_watermark()
         return None if at is None else at.micros
 
     def run_until(self, holds: Callable[[], bool]) -> list[Any]:
-        """Passes until it holds; all that they brought."""
+        """Makes passes until the condition holds; all records that they read."""
         blocks: list[Any] = []
         for _ in range(PASSES):
             blocks += self.run().blocks
@@ -96,7 +96,7 @@ def test_slowest_partition_less_the_bound_is_the_watermark(topics: Topics, topic
 def test_many_records_are_emitted_before_the_pass_is_over(
     topics: Topics, topic: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(kafka, "_PASS_SECONDS", 3600.0)  # a pass that little has come in would not end
+    monkeypatch.setattr(kafka, "_PASS_SECONDS", 3600.0)  # a pass that has received little would not end
     topics.write(topic, [event(number, 60) for number in range(10 * kafka._BUSY_RECORDS)])
     blocks = Job(topics.address(topic)).run().blocks
     assert sum(len(block.records) for block in blocks) >= kafka._BUSY_RECORDS
@@ -124,7 +124,7 @@ def test_first_partition_to_wake_after_a_silence_waits_for_the_others(topics: To
     topics.write(topic, [event(2, 90)])
     job.run_until(lambda: job.rest.start[0] == 2)
     assert job.watermark_us == START_US + 60 * MINUTE
-    job.run_until(lambda: job.watermark_us != START_US + 60 * MINUTE)  # the other says nothing: both are idle again
+    job.run_until(lambda: job.watermark_us != START_US + 60 * MINUTE)  # the other stays silent: both are idle again
     assert job.watermark_us == START_US + 90 * MINUTE
 
 

@@ -1,4 +1,4 @@
-"""What values of a topic may be, and that a dead letter has all that came: bytes, offset, key and headers."""
+"""What values of a topic may be; a dead letter has the whole record: bytes, offset, key and headers."""
 
 import io
 import json

@@ -44,7 +44,7 @@ def flights(rows: int, seed: int = 7) -> pa.RecordBatch:
 
 
 def document(scorer: str = "linear", **changes: Any) -> dict[str, Any]:
-    """A manifest's document without files; a change to None takes the key out."""
+    """A manifest's document without files; a change to None removes the key."""
     base: dict[str, Any] = {
         "model": "late",
         "version": "v1",

@@ -1,4 +1,4 @@
-"""What the threads give to the work in them."""
+"""What a background thread provides for the work in it."""
 
 import resource
 from collections.abc import Callable

@@ -36,7 +36,7 @@ def test_modules_that_are_named_and_what_they_load_are_compiled(tmp_path: Path) 
     done = python("-m", "pipeline.bytecode", "fastavro", "no_such_library", **NONE_WRITTEN, **cache)
     assert (done.returncode, done.stderr) == (0, "")
     written = {path.name.partition(".")[0] for path in tmp_path.rglob("*.pyc")}
-    assert {"schema", "bytecode", "argparse", "_read_py"} <= written  # of fastavro, ours, and loaded before we began
+    assert {"schema", "bytecode", "argparse", "_read_py"} <= written  # fastavro's, ours, and one loaded earlier
 
 
 def test_a_later_process_compiles_nothing_that_was_compiled(tmp_path: Path) -> None:

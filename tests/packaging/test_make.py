@@ -63,7 +63,7 @@ def test_without_python_3_11_one_line_says_what_is_needed(root: Path, tmp_path: 
 
 
 def checkout_in(folder: Path, root: Path) -> Path:
-    """A checkout with nothing in it but what creating the environment reads."""
+    """A checkout that contains only what is needed to create the environment."""
     checkout = folder / "checkout"
     checkout.mkdir()
     for name in ("Makefile", "setup.py", "requirements.lock"):

@@ -1,4 +1,4 @@
-"""Rules for every Python file of the project: names, length, and what Beam cannot bear."""
+"""Rules for every Python file of the project: names, length, and what breaks Beam."""
 
 import ast
 import sys

@@ -8,7 +8,8 @@ import pytest
 from tests.packaging.sources import FOLDERS, ROOMS, ROOT, imports_of, is_within, module_name, python_files
 
 MOST_MODULES = 15
-# Each stands after what it may import; a name is a folder with all in it, or one module of the package itself.
+# Each comes after those that it may import; a name is a folder with all its modules, or one module of the package
+# itself.
 ORDER = {
     "schemas": ("formats", "avro"),
     "models": ("bundles", "scorers", "profiles", "releases", "store", "admission", "serving", "publishing", "testing"),

@@ -1,4 +1,4 @@
-"""A folder of the user's own with the name of one of our packages is named, not met as a traceback."""
+"""A user's folder with the name of one of our packages is reported by its path, without a traceback."""
 
 import os
 import subprocess

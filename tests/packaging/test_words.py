@@ -1,4 +1,4 @@
-"""One word, one meaning: the names of public classes, and what a test can hold of `docs/words.md`."""
+"""One word, one meaning: the names of public classes, and what a test can check of `docs/words.md`."""
 
 import ast
 from collections import defaultdict

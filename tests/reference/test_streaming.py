@@ -1,4 +1,4 @@
-"""The streaming reference against stories worked out by hand: tiles of 5 minutes, sums of values."""
+"""The streaming reference against examples worked out by hand: tiles of 5 minutes, sums of values."""
 
 import math
 from typing import Any

@@ -181,7 +181,7 @@ def test_release_of_what_was_withdrawn_meanwhile_says_so(
 ) -> None:
     put(models, tmp_path / "b", "v1")
 
-    def burnt() -> None:  # as far as a withdrawal comes that read the releases before
+    def burnt() -> None:  # as far as a withdrawal gets that read the releases earlier
         models.store._backend.create("late/withdrawn/v1.json", b'{"by": "ann"}')
 
     meanwhile(monkeypatch, "late/releases/00000001.json", burnt)

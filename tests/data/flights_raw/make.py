@@ -1,6 +1,6 @@
 """Cuts the raw rows in this folder out of the source archive: `python tests/data/flights_raw/make.py`.
 
-They are what is hard about the clock: the nights on which New York's clocks change, departures at and after
+They are the difficult cases of clock times: the nights on which New York's clocks change, departures at and after
 midnight, the greatest delay, the last night of the year, and flights without an arrival delay.
 """
 
@@ -23,7 +23,7 @@ UNLABELLED_ROWS = 12
 
 
 def is_wanted(row: dict[str, str]) -> bool:
-    """Whether the row is one of the hard ones."""
+    """Whether the row is one of the difficult ones."""
     scheduled, day = int(row["sched_dep_time"]), (row["month"], row["day"])
     delay = 0 if row["dep_delay"] == "NA" else int(row["dep_delay"])
     if day in CHANGES:

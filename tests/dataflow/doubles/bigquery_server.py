@@ -1,7 +1,8 @@
 """BigQuery's wire, on loopback: `BigQueryWrite.AppendRows` over gRPC and `tables` over REST, in the published messages.
 
-No BigQuery: it holds requests to the published rules (size, schema before rows, required columns, the Arrow type of
-each column by Google's own table in its client) and keeps the rows. What the real service adds to that is not proven.
+It is not BigQuery: it checks requests against the published rules (size, schema before rows, required columns, the
+Arrow type of each column by Google's own table in its client) and keeps the rows. What the real service checks beyond
+that is not tested.
 """
 
 import json
@@ -26,7 +27,7 @@ INVALID, NOT_FOUND = 3, 5
 
 
 class BigqueryServer:
-    """Tables of one dataset, `rows` by table; `failures`: what the next requests are answered instead, if not None."""
+    """Tables of one dataset, `rows` by table; `failures`: the answers to the next requests, None for the usual one."""
 
     def __init__(self, dataset: str) -> None:
         self.dataset = dataset
@@ -127,7 +128,7 @@ def _mismatch(fields: list[Any], schema: pa.Schema) -> str:
 
 
 def _alike(one: pa.DataType, other: pa.DataType) -> bool:
-    """Equal but for what may be null, and the name of a list's items."""
+    """Whether the types are equal, except for what may be null and the name of a list's items."""
     if pa.types.is_list(one) and pa.types.is_list(other):
         return _alike(one.value_type, other.value_type)
     if pa.types.is_struct(one) and pa.types.is_struct(other):
@@ -168,6 +169,6 @@ def _handler_of(server: BigqueryServer) -> type[BaseHTTPRequestHandler]:
             self.wfile.write(content)
 
         def log_message(self, format: str, *arguments: Any) -> None:
-            """Tests say what is wrong; the server need not."""
+            """Nothing is logged: the tests report what is wrong."""
 
     return Handler

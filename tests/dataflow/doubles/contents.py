@@ -1,4 +1,5 @@
-"""All that a pipeline proto says, in clear: Beam packs pickled functions as bzip2 in base64, which hides words."""
+"""The whole content of a pipeline proto, unpacked: Beam packs pickled functions as bzip2 in base64, which hides
+words."""
 
 import base64
 import bz2
@@ -13,7 +14,7 @@ def unpacked(sent: bytes) -> list[bytes]:
 
 
 def _opened(packed: bytes) -> bytes:
-    # What follows in the proto may look like more of the same: the decompressor stops where its stream ends.
+    # What follows in the proto may look like more compressed data: the decompressor stops where its stream ends.
     return bz2.BZ2Decompressor().decompress(base64.b64decode(packed[: len(packed) // 4 * 4]))
 
 

@@ -18,7 +18,7 @@ class PubsubServer:
     """`pstest`, the Pub/Sub server that Google's Go client is tested with: real gRPC, in memory, without IAM."""
 
     def __init__(self, folder: Path) -> None:
-        # The cache may hold a program of other dependencies.
+        # The cache may contain a program that was built with other dependencies.
         key = hashlib.sha256((_PUBSUB / "go.sum").read_bytes() + (_PUBSUB / "main.go").read_bytes()).hexdigest()[:12]
         program = parts.go_program(f"pubsub-server-{key}", _PUBSUB) / "pubsub"
         self.address = f"{LOOPBACK}:{free_port()}"
@@ -45,7 +45,7 @@ class GcsServer:
         self._gateway = GcsGateway(port)
         self.url = self._gateway.url
         self.secrets = (_private_key(), self._gateway.token)
-        # `gcs_base_url` and `disable_oauth` are how obstore is led elsewhere; the rest is a key as Google hands it out.
+        # `gcs_base_url` and `disable_oauth` send obstore to another server; the rest is a key as Google issues it.
         email = "tests@halflife.iam.gserviceaccount.com"
         identity = {"client_email": email, "private_key_id": "1", "type": "service_account"}
         urls = {"token_uri": f"{self.url}/token", "gcs_base_url": self.url, "disable_oauth": True}
@@ -57,7 +57,7 @@ class GcsServer:
         """The variables by which Google's clients and obstore find it."""
         return {
             "STORAGE_EMULATOR_HOST": self.url,
-            "GOOGLE_AUTH_TRUST_BOUNDARY_ENABLED": "false",  # a look-up of the key's regions, of no use here
+            "GOOGLE_AUTH_TRUST_BOUNDARY_ENABLED": "false",  # a look-up of the key's regions, which is not needed here
             "GOOGLE_CLOUD_PROJECT": PROJECT,
             "GOOGLE_APPLICATION_CREDENTIALS": str(self._key),
             "GOOGLE_SERVICE_ACCOUNT_KEY": self._key.read_text(),

@@ -1,4 +1,4 @@
-"""What `fake-gcs-server` lacks of Cloud Storage, put in front of it; all else goes through as it is.
+"""A gateway in front of `fake-gcs-server` that adds what it lacks of Cloud Storage; all other requests pass unchanged.
 
 - obstore writes objects by `PUT /bucket/object` of the XML API: passed on as an upload of the JSON API, with its
   condition as `ifGenerationMatch`, so that the server itself decides.

@@ -10,7 +10,7 @@ from typing import Any
 
 from google.cloud.dataflow_v1beta3.types import Job, JobState
 
-_HOST = "localhost"  # the only host for which Beam leaves TLS away
+_HOST = "localhost"  # the only host for which Beam does without TLS
 
 
 class DataflowRecorder:
@@ -61,6 +61,6 @@ def _handler_of(recorder: DataflowRecorder) -> type[BaseHTTPRequestHandler]:
             self.wfile.write(body)
 
         def log_message(self, format: str, *arguments: Any) -> None:
-            """What came is in `submitted`."""
+            """Nothing is logged: requests are in `submitted`."""
 
     return Handler

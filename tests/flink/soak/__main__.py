@@ -26,8 +26,8 @@ from tests.flink.soak.trial import Trial, account
 
 _FLIGHTS = Path("tests/data/flights/departures-2013-01.avro")
 _SECONDS_BETWEEN_KILLS = 18.0
-# With the cluster's own 30 s the job would spend most of the time waiting for its restart after the first ten failures,
-# and what dies then harms nobody. Half of the time between two failures lets it run, and be hit.
+# With the cluster's own 30 s the job would spend most of the time after the first ten failures waiting for its restart,
+# and further kills would not hit it. With half of the time between two failures it runs when they come.
 _CHANGED = {"restart-strategy.exponential-delay.max-backoff": "5 s"}
 
 

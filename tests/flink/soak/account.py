@@ -1,4 +1,4 @@
-"""What came of a soak: every event and answer accounted for, in figures."""
+"""The account of a soak: every event and answer, in figures."""
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence

@@ -9,7 +9,7 @@ from runners.flink.local.processes import Server
 from tests.flink.running import Machines, Resumable, Running
 from tests.flink.soak.plan import Failure, Kind, Step, steps
 
-# What is just being started cannot be killed before it is there.
+# A process that is just being started cannot be killed before it exists.
 _VICTIM_SECONDS = 300.0
 _SUBMIT_SECONDS = 400.0
 
@@ -37,7 +37,7 @@ class Disturbance:
         return self._service.live
 
     def run(self, plan: list[Failure]) -> None:
-        """Goes through the plan; raises when the job ends. What a slow start held up follows at twice the pace."""
+        """Executes the plan; raises when the job ends. Actions that a slow start delayed follow at twice the pace."""
         began = taken = time.monotonic()
         before = 0.0
         for step in steps(plan):
@@ -66,8 +66,9 @@ class Disturbance:
         return True
 
     def _kill_job_manager(self) -> bool:
-        """As an operator without high availability: a new one, and the job again from its last checkpoint on disk."""
-        for server in self._servers.values():  # what submits the job asks both
+        """As an operator without high availability would: starts a new job manager, and the job again from its last
+        checkpoint on disk."""
+        for server in self._servers.values():  # submitting the job needs both
             _bring_back(server)
         cluster = self._machines.cluster
         try:

@@ -47,7 +47,8 @@ class Step(NamedTuple):
 
 
 def planned(minutes: float, kills: int, seed: int) -> list[Failure]:
-    """So many failures at any time within the minutes, in their order; what is away does not die once more."""
+    """So many failures at random times within the minutes, in their order; a machine that is down is not killed
+    again."""
     chance = random.Random(seed)
     back_at: dict[Kind, float] = {}
     deck: list[Kind] = []
@@ -70,7 +71,7 @@ def _shuffled(chance: random.Random) -> list[Kind]:
 
 
 def steps(plan: list[Failure]) -> list[Step]:
-    """The plan as single things to do, in their order: others die while one is away."""
+    """The plan as single actions, in their order: others are killed while one is down."""
     dying = [Step(failure.at, failure.kind, True) for failure in plan]
     coming = [Step(failure.at + failure.away, failure.kind, False) for failure in plan if failure.kind in AWAY_SECONDS]
     return sorted([*dying, *coming])

@@ -12,8 +12,8 @@ from examples.flights.service import Event
 from tests.flink.running import Running
 
 _MONTH = timedelta(days=31)
-# A month of the test data passes in three days of event time: so many flights an hour that features have values, and
-# what a restore repeats lies within `windows.allowed_lateness`.
+# A month of the test data passes in three days of event time: enough flights an hour for features to have values, and
+# few enough for what a restore repeats to lie within `windows.allowed_lateness`.
 SQUEEZE = 10
 _TICK_SECONDS = 1.0
 
@@ -29,7 +29,8 @@ def endless(flights: Sequence[Event]) -> Iterator[Event]:
 
 @contextmanager
 def flowing(live: Running, per_second: float) -> Iterator[None]:
-    """Sends events at this rate as long as the block lasts; what a silent broker held up is sent once it is back."""
+    """Sends events at this rate as long as the block lasts; events that a silent broker held up are sent once it is
+    back."""
     ended, began, before = threading.Event(), time.monotonic(), len(live.sent)
 
     def send() -> None:

@@ -17,8 +17,8 @@ from tests.flink.soak.stream import endless, flowing
 from tests.flink.soak.watch import watched
 
 _CATCH_UP_SECONDS = 900.0
-# A client of Kafka tries again at most 10 s after the broker is back. A partition that is silent only because the
-# sender still waits must not count as idle: what it brings then would be late.
+# A Kafka client tries again at most 10 s after the broker is back. A partition that is silent only because the sender
+# still waits must not count as idle: its next records would be late.
 _IDLE_AFTER = "15s"
 
 

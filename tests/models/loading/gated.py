@@ -59,7 +59,7 @@ class GatedScorer(Scorer):
 
 
 class Readings:
-    """A clock whose readings a test lays out, in seconds; the last one stays."""
+    """A clock whose readings, in seconds, a test states; the last one is repeated."""
 
     ahead: ClassVar[list[int]] = []
 

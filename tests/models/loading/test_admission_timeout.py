@@ -58,7 +58,7 @@ def test_loop_that_ends_is_admitted(tmp_path: Path) -> None:
 def test_bundle_that_never_answers_is_refused_in_time_and_its_loop_ended(tmp_path: Path, timeout_s: float) -> None:
     store = new_store()
     store.publish(tmp_path / "v0", {**looping_bundle(tmp_path / "v0", 1), "version": "v0"})
-    assert Admission(store, COLUMNS).check_version("v0").admitted  # so that loading takes no time for its library
+    assert Admission(store, COLUMNS).check_version("v0").admitted  # so that loading does not import its library
     endless(store, tmp_path, "v1")
     verdict = Admission(store, COLUMNS, timeout_s=timeout_s).check_version("v1")
     assert (verdict.admitted, verdict.reason, verdict.final) == (False, "timed_out", True)

@@ -1,4 +1,4 @@
-"""A local disk without room is an outage: admission and loads continue when there is room again."""
+"""A full local disk is an outage: admission and loads continue when there is space again."""
 
 import errno
 import tempfile

@@ -1,4 +1,4 @@
-"""Whose score it is after a load that failed: RunInference says the wrong version, this job the right one."""
+"""Which version a score names after a load that failed: RunInference the wrong one, this job the right one."""
 
 import pickle
 import time
@@ -23,7 +23,7 @@ def test_run_inference_gives_the_old_models_score_the_failed_versions_name(tmp_p
     answers_one = DummyRegressor(strategy="constant", constant=1.0).fit([[0.0]], [1.0])
     Path(paths["v1"]).write_bytes(pickle.dumps(answers_one))
     Path(paths["v2"]).write_bytes(b"no model")
-    # The DoFn itself, on which every runner stands: a runner that goes on after a failed batch calls it like this.
+    # The DoFn itself, called as a runner that continues after a failed batch would call it.
     peer: Any = _RunInferenceDoFn(SklearnModelHandlerNumpy(paths["v1"]), time, None)
     peer.setup()
     batch, updates = [np.array([1.0])], {name: ModelMetadata(path, name) for name, path in paths.items()}

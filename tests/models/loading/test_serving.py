@@ -1,4 +1,4 @@
-"""Who answers while models load, fail, come late and go: the stories of `models.serving.serving`."""
+"""Which model answers while models load, fail, arrive late and are unloaded: `models.serving.serving`."""
 
 import json
 import threading
@@ -101,7 +101,8 @@ def test_before_the_first_event_the_model_of_the_present_is_loaded(tmp_path: Pat
     job.loaded("v2")
     assert job.told("loaded") == [("v2", 2)]
     assert GatedScorer.loads["v1"] == 0
-    # Its loaded model does not answer instead of the one in force, since no event waits longer for the process itself.
+    # Its loaded model does not answer instead of the one in force: a process that has answered nothing yet waits for
+    # that one.
     assert job.answers(timeline, 1) == [1]
 
 
@@ -212,7 +213,7 @@ def test_fifty_versions_one_after_another_are_released_behind_the_horizon(tmp_pa
         job.loaded(f"v{number}")
         assert job.answers(timeline, 100 * number + 60) == [number]
         live.append(job.serving.live_versions())
-    assert max(live) <= 5  # in force, one or two that late events may still need, and two ahead
+    assert max(live) <= 5  # the one in force, one or two that late events may still need, and the next two
     told = job.serving.drain()
     assert len([event for event in told if event.kind == "retired"]) == 48
     assert len([event for event in told if event.kind == "unloaded"]) == 48

@@ -169,7 +169,8 @@ def test_poll_of_a_thousand_versions_is_one_listing_of_what_is_new(tmp_path: Pat
     release(store, "v999")
     calls.clear()
     assert admitted(looking.poll(polled.progress, START)) == [6]
-    # The releases after the last one, the new one, and the manifest and files of its version: whatever else is there.
+    # Read are the list of releases after the last one, the new one, and the manifest and files of its version, whatever
+    # else the store contains.
     assert calls.total() <= 6
     calls.clear()
     looking.poll(Progress(6), START)

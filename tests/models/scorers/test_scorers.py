@@ -161,7 +161,7 @@ def test_tensorflow_equals_the_signature(tmp_path: Path) -> None:
     import tensorflow as tf
 
     manifest = write_bundle(tmp_path, tensorflow_named(tmp_path))
-    batch = flights(32)  # whole registers: the scorer adds no row
+    batch = flights(32)  # these fill whole registers: the scorer adds no row
     serve = tf.saved_model.load(str(tmp_path / "model")).signatures["serving_default"]
     types = serve.structured_input_signature[1]
     feeds = {name: tf.constant(batch.column(name).to_pylist(), types[name].dtype) for name in types}

@@ -41,7 +41,7 @@ def answering(answers: Mapping[str, Any]) -> Iterator[str]:
             self.wfile.write(body)
 
         def log_message(self, format: str, *args: Any) -> None:
-            """Nothing: the test says what it saw."""
+            """Nothing is logged: the test reports what it saw."""
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     server.daemon_threads = True

@@ -1,4 +1,4 @@
-"""What every verb prints: no secret in any spelling, nothing that steers a terminal, names as they are."""
+"""What every verb prints: no secret in any spelling, no terminal sequences, names unchanged."""
 
 import ast
 import json

@@ -29,7 +29,7 @@ class Cost(NamedTuple):
     most_bytes: int
 
 
-# The process says its peak itself: the system's account of a child counts what its parent had when it was started.
+# The process reports its own peak: the system's figure for a child includes what its parent had when it was started.
 PROGRAM = """
 import sys
 from pipeline.verbs import main

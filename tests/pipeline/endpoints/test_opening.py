@@ -1,4 +1,4 @@
-"""A sink is opened in one way: made for a run, only looked at by who examines a job."""
+"""Sinks are opened by one function: a run creates what is missing, the doctor only looks."""
 
 from pathlib import Path
 

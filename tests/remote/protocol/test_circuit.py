@@ -1,4 +1,4 @@
-"""A server that fails again and again is left alone, then tried once."""
+"""A server that fails repeatedly is not called for a while, then tried once."""
 
 from concurrent.futures import ThreadPoolExecutor
 

@@ -1,4 +1,4 @@
-"""A request down to the record that the server will not have, without asking a broken server 2n times."""
+"""A request is halved down to the record that the server refuses, without asking a broken server 2n times."""
 
 from collections.abc import Callable
 

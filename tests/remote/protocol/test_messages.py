@@ -1,4 +1,4 @@
-"""Our protobuf messages need neither TensorFlow nor a server's package, and live beside them."""
+"""Our protobuf messages need neither TensorFlow nor a server's package, and do not conflict with them."""
 
 import subprocess
 import sys

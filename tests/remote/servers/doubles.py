@@ -19,7 +19,7 @@ class Reply(NamedTuple):
 
 
 class Request(NamedTuple):
-    """What came in."""
+    """A request that was received."""
 
     method: str
     path: str
@@ -72,13 +72,13 @@ class ScriptedServer:
             do_GET = do_POST = handle_any  # noqa: N815  # http.server calls them so
 
             def log_message(self, format: str, *args: object) -> None:
-                """Quiet: tests read `requests`."""
+                """Nothing is logged: tests read `requests`."""
 
         class Server(ThreadingHTTPServer):
             daemon_threads = True
 
             def handle_error(self, request: Any, client_address: Any) -> None:
-                """Quiet: clients that go away in the middle are what some tests are about."""
+                """Nothing is logged: some tests are about clients that disconnect in the middle."""
 
         self._server = Server(("127.0.0.1", 0), Handler)
         if context is not None:
@@ -93,7 +93,7 @@ class ScriptedServer:
         return [request for request in self.requests if request.method == "POST"]
 
     def stop(self) -> None:
-        """Nobody listens on its port afterwards; again it does nothing."""
+        """Stops listening on the port; a second call does nothing."""
         if not self._thread.is_alive():
             return
         self._server.shutdown()

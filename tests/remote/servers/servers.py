@@ -1,4 +1,4 @@
-"""Real servers with a trained model in each, and what the model would answer."""
+"""Real servers, each with a trained model, and what the model would answer."""
 
 import json
 import os

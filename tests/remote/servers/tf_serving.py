@@ -186,7 +186,7 @@ class Rest(BaseHTTPRequestHandler):
         return {"outputs": next(iter(outputs.values())) if len(outputs) == 1 else outputs}
 
     def log_message(self, format: str, *args: object) -> None:
-        """Quiet."""
+        """Nothing is logged."""
 
 
 def main(folder: Path, http_port: int, grpc_port: int) -> None:

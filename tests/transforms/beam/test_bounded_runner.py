@@ -93,7 +93,7 @@ def test_workers_in_separate_processes_are_distinguished(arguments: list[str], o
         ([], True),
         (["--runner=DirectRunner"], True),
         (["--direct_num_workers=2"], False),
-        (["--direct_num_workers=0"], False),  # as many as there are cores
+        (["--direct_num_workers=0"], False),  # one for each core
         (["--runner=FlinkRunner"], False),
     ],
 )

@@ -109,7 +109,8 @@ def test_event_waits_until_the_watermark_reaches_the_beginning_of_its_tile() -> 
 
 def test_event_waits_no_longer_than_that() -> None:
     tale = risen(story().add_elements([arriving(b=(12, 2.0), first=(1, 8.0))]), 10)
-    # b's T is 10 and its own tile ends at 15: what comes now, though of b's window, comes too late for b.
+    # b's T is 10 and its own tile ends at 15: an event that arrives now is too late for b, although it is in b's
+    # window.
     tale = tale.add_elements([arriving(a=(9, 1.0), c=(13, 4.0))])
     told(tale, ("first", False, 0, None), ("b", False, 1, 8.0), ("a", True, 1, 8.0), ("c", False, 2, 9.0))
 
@@ -211,7 +212,7 @@ def test_event_whose_tile_has_begun_by_the_watermark_sets_no_timer_and_goes_on_a
     assert cells.called("process", (0, rows_of(plan, c=(11, 1.0)))) == []
     assert rows_in(cells, *WAITING, "open_rows") == [0, 0, 1, 1]
     assert cells["next_timer"] == cells["last_timer"] == Timestamp(micros=at(10).micros - 1)
-    assert cells["folds_at"] == grain_over  # it was not put off
+    assert cells["folds_at"] == grain_over  # it was not postponed
 
 
 def test_rows_of_a_grain_that_is_over_become_its_partial_aggregates() -> None:

@@ -83,11 +83,10 @@ def test_json_lines_give_the_same_scores_as_avro(case: Case, tmp_path: Path) -> 
 
 
 def in_a_stream(spec: dict[str, Any]) -> None:
-    # The range of times ends soon after the flights: the distance that a watermark can jump decides how long a story
-    # takes.
+    # The range of times ends soon after the flights, since a story takes longer the further a watermark can jump.
     spec["events"]["time_range"] = ["2013-01-01T00:00:00Z", "2013-01-10T00:00:00Z"]
     spec["windows"] = {"shards": 1}
-    spec["model"]["poll"] = "10m"  # half of it is the patience with admission, and there is only one poll
+    spec["model"]["poll"] = "10m"  # admission may take half of it, and there is only one poll
 
 
 def test_stream_with_a_perfect_watermark_gives_the_same_scores(case: Case, tmp_path: Path) -> None:

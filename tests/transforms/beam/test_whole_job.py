@@ -75,7 +75,7 @@ def test_every_event_is_scored_by_the_release_and_roles_of_the_reference(case: C
     found = [tuple(receipt[field] for field in fields) for receipt in case.ran.receipts]
     assert len(found) == len(set(found))
     assert set(found) == wanted
-    # All that the timeline was made for does occur.
+    # Everything that the timeline was designed to show does occur.
     assert {(version, role) for _, _, version, role in wanted} >= {
         ("v1", "champion"),
         ("v2", "challenger"),

@@ -127,7 +127,8 @@ def test_features_have_the_bits_of_all_events_at_once_wherever_the_watermark_sto
     seen = observations(plan, numbered)
     seconds = np.array([second for second, _, _ in moments])
     for before, stop in pairwise([-1, *sorted(stops), 10**6]):
-        # Nobody is late: what comes before the watermark reaches `stop` is not behind where it was.
+        # No event is late: those that arrive before the watermark reaches `stop` are not behind the watermark of that
+        # time.
         arriving = np.flatnonzero((seconds >= before) & (seconds < stop))
         for row in random.sample(arriving.tolist(), len(arriving)):
             state.waiting.append(seen.slice(row, 1))

@@ -32,7 +32,7 @@ FEATURES = [
     for size in (5, 15)
 ]
 PLAN = plan_key(FEATURES, "key")
-# Values of which some are many times there, and more distinct ones than the limit in some tiles.
+# Values of which some occur many times, and in some tiles more distinct ones than the limit.
 value = st.one_of(st.sampled_from([0, 1, 2]), st.integers(-60, 60))
 event = st.tuples(st.integers(0, 14 * 60), st.sampled_from("AAB"), value)
 

@@ -76,7 +76,7 @@ def test_every_operation_that_is_not_listed_is_refused(tmp_path: Path, inside: b
     with pytest.raises(BundleRefused) as refusal:
         check_graph(tmp_path, path, write_bundle("tensorflow", tmp_path, document("tensorflow")))
     refused = str(refusal.value).partition("operations ")[2].partition("; expected")[0].split(", ")
-    # The graph's own nodes are never run: TensorFlow's saver stands among them.
+    # The graph's own nodes are never run: TensorFlow's saver is among them.
     saver = set() if inside else {"MergeV2Checkpoints", "RestoreV2", "SaveV2", "ShardedFilename"}
     assert set(refused) == known - ALLOWED_OPERATIONS - saver
 

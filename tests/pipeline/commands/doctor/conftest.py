@@ -9,7 +9,7 @@ from tests.pipeline.commands.jobs import Patient
 
 @pytest.fixture
 def patient(tmp_path: Path) -> Patient:
-    """A job to which nothing is the matter but that its version has no profile."""
+    """A job in which nothing is wrong, except that its version has no profile."""
     found = Patient(tmp_path)
     found.feed()
     found.publish()

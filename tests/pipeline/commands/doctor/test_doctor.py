@@ -226,4 +226,4 @@ def test_estimate_of_memory_is_near_what_the_benchmark_measured(root: Path) -> N
     _, _, _, events, *_, peak, growth, _ = (cell.strip() for cell in row.split("|"))
     assert "months" in growth
     estimated = START_MIB + MIB_PER_MILLION_EVENTS * int(events.replace(",", "")) / 1e6
-    assert 0.8 <= estimated / int(peak.replace(",", "")) <= 3  # too much is a needless warning, too little a dead run
+    assert 0.8 <= estimated / int(peak.replace(",", "")) <= 3  # else a needless warning, or a run that dies

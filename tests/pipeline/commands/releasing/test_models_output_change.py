@@ -1,4 +1,4 @@
-"""`halflife models release`: scores do not change their meaning without somebody saying so."""
+"""`halflife models release`: scores do not change their meaning unless a person accepts it."""
 
 from pathlib import Path
 from typing import Any

@@ -1,4 +1,4 @@
-"""Numbers that many valid files use up, and marks of withdrawals that no withdrawal wrote: neither holds a verb up."""
+"""Numbers that many valid files use up, and withdrawal markers that no withdrawal wrote: neither stops a verb."""
 
 import json
 from pathlib import Path

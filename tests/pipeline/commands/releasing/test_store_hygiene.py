@@ -1,4 +1,4 @@
-"""What lies in a store and should not: it is reported, and neither a verb nor a later release is held up by it."""
+"""Objects that should not be in a store are reported; they stop neither a verb nor a later release."""
 
 import json
 import os

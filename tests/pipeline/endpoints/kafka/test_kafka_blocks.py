@@ -35,7 +35,7 @@ def test_each_partition_has_a_block_and_its_greatest_event_time() -> None:
     assert [block.source for block in polled.blocks] == ["kafka://broker:9092/flights[0]@4", "kafka://broker:9092/flights[1]@9"]
     assert polled.earliest_us == parse_time_us("2013-01-01T11:03:00Z")
     assert polled.greatest_us == {0: parse_time_us("2013-01-01T11:07:00Z"), 1: parse_time_us("2013-01-01T11:03:00Z")}
-    for block in polled.blocks:  # decoded already, and as it would be from its bytes
+    for block in polled.blocks:  # decoded already, to the same rows as from its bytes
         assert block.decoded == decode_raw(block._replace(decoded=None), spec(), AT)
 
 

@@ -1,4 +1,4 @@
-"""A schema registry's answers are strangers' too: they are bounded, and their schemas vetted."""
+"""A schema registry's answers are untrusted: their size is bounded, and their schemas are vetted."""
 
 import gzip
 import json
@@ -34,7 +34,7 @@ class _Answers(BaseHTTPRequestHandler):
         self.wfile.write(body)
 
     def log_message(self, format: str, *arguments: object) -> None:
-        """Says nothing."""
+        """Nothing is logged."""
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""What lies among the releases and is none: a run counts it, and one without a folder of releases names that."""
+"""Objects among the releases that are none are counted by a run; a run without a folder of releases names that."""
 
 import os
 import shutil

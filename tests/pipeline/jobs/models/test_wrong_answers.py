@@ -132,7 +132,7 @@ def test_an_answer_of_another_length_or_type_is_an_error_with_the_models_name(mo
     outcome = moody.run(moody.spec())
     assert (outcome.code, outcome.err) == (0, "")
     wrong = letters(moody)
-    # What names its records is not asked again in parts: all of such an answer are in doubt.
+    # An answer that names its records is not requested again in parts: all of it is in doubt.
     several = answers in ("failures of other rows", "half the scores")
     assert outcome.summary["scored"] + len(wrong) == 10
     assert set(wrong) >= {("t3", "score", "WrongAnswer")}

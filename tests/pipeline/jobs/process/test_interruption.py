@@ -97,7 +97,7 @@ def test_remains_of_a_killed_run_are_removed_by_the_next(started: Started) -> No
 def test_files_of_a_live_run_are_left_alone(started: Started) -> None:
     process = started.start()
     waited(started.writes, process)
-    process.send_signal(signal.SIGSTOP)  # it lives, and cannot finish meanwhile
+    process.send_signal(signal.SIGSTOP)  # it is alive and cannot finish in the meantime
     held = started.unfinished()
     other = started.start("--set", "job=other", "--set", f"events.uri={started.flow.root}/none*")
     other.communicate(timeout=PATIENCE)

@@ -1,4 +1,4 @@
-"""No run says that all is well when nothing was scored: exit codes, releases and dead letters with their reasons."""
+"""No run succeeds when nothing was scored: exit codes, releases and dead letters with their reasons."""
 
 import json
 from pathlib import Path

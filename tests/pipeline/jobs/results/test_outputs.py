@@ -1,4 +1,4 @@
-"""What a run leaves: sinks, summary, notes, and one-line errors where the world is not as it should be."""
+"""What a run writes: sinks, summary, notes, and errors of one line when its surroundings fail."""
 
 import base64
 import json

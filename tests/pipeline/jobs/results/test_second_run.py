@@ -101,7 +101,7 @@ def test_replace_deletes_nothing_that_this_jobs_runs_did_not_write(flow: Flow) -
     scores = flow.root / "scores"
     [own] = [name for name in names(scores) if first in name]
     shutil.copy(scores / own, scores / "copied.avro")
-    # The name of a run's file, and nothing of its within.
+    # A file with the name of a run's, but not its content.
     (scores / own.replace(first, "0" * 26)).write_bytes(container(trips(2)))
     (scores / own.replace(first, "1" * 26)).write_bytes(b"Obj\x01 and no more")
     kept = names(scores) - {own}
@@ -261,7 +261,7 @@ def test_a_release_that_some_event_could_choose_is_not_called_late(flow: Flow) -
     flow.feed(json_lines(trips(5)))
     flow.publish("v2", from_us=1_356_998_400_000_000)
     flow.publish("v3", from_us=1_356_998_400_000_000 + 240_000_000)  # the instant of the last event
-    flow.publish("v4", from_us=-1_000_000)  # serves no event: v1 takes over before all
+    flow.publish("v4", from_us=-1_000_000)  # serves no event: v1 takes over before the first one
     outcome = flow.run(flow.spec())
     assert (outcome.code, outcome.err) == (0, "")
 
