@@ -15,6 +15,7 @@ REQUIRES = [
     "fastavro>=1.13,<2",
     "grpcio>=1.71,<2",  # Beam's; its servers are put on loopback (runners/loopback.py)
     "jsonschema>=4.20,<5",
+    "lark>=1.3,<2",
     "msgspec>=0.20,<1",
     "numpy>=2,<3",
     "objsize>=0.7,<0.8",  # Beam's, told what not to look at (runners/flink/worker.py)

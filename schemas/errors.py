@@ -5,6 +5,7 @@
     │   └── SpecErrors               several such errors of one document
     ├── UnusableData                 a text, bytes, a schema or a column that cannot be what they are taken for
     │   ├── DamagedDatum             a datum that does not end where it should
+    │   ├── MalformedExpression
     │   ├── MalformedSchema
     │   ├── MalformedTime
     │   ├── UnsupportedColumn        of no type that a profile can describe
