@@ -2,6 +2,7 @@
 
 import operator
 from collections.abc import Callable
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -107,7 +108,7 @@ def _digits(value: Any) -> str | None:
 
 
 def _ascending(values: list[Any]) -> str | None:
-    rising = all(low < high for low, high in zip(values, values[1:], strict=False))
+    rising = all(low < high for low, high in pairwise(values))
     return None if rising else "edges in ascending order"
 
 
@@ -142,7 +143,8 @@ ARITHMETIC = {
         (Shown("abs(-3)", 3),),
     ),
     "sign": Function(
-        "sign(x)", "-1, 0 or 1", exactly(_EITHER), COMMON, lambda x: pc.sign(x).cast(x.type), (Shown("sign(-2.5)", -1.0),)
+        "sign(x)", "-1, 0 or 1", exactly(_EITHER), COMMON, lambda x: pc.sign(x).cast(x.type),
+        (Shown("sign(-2.5)", -1.0),),
     ),
     "floor": Function(
         "floor(x)", "the greatest whole number that is not above", exactly(_EITHER), COMMON, _whole_or(pc.floor),
@@ -157,7 +159,8 @@ ARITHMETIC = {
         between(1, _NUMBER, Takes(("integer",), constant=_digits)), "number", _rounded,
         (Shown("round(dep_delay)", 23.0), Shown("round(1234.56, -2)", 1200.0)),
     ),
-    "sqrt": _of_one("sqrt(x)", "the square root; null below 0", pc.sqrt, Shown("sqrt(9)", 3.0), Shown("sqrt(-9)", None)),
+    "sqrt": _of_one("sqrt(x)", "the square root; null below 0", pc.sqrt, Shown("sqrt(9)", 3.0),
+                     Shown("sqrt(-9)", None)),
     "exp": _of_one("exp(x)", "e to the power of `x`", pc.exp, Shown("exp(0)", 1.0), Shown("exp(1000)", None)),
     "log": _of_one("log(x)", "the natural logarithm; null unless `x` is above 0", pc.ln, Shown("log(1)", 0.0),
                    Shown("log(0)", None)),

@@ -10,7 +10,7 @@ import pyarrow.compute as pc
 
 from schemas import batches
 from schemas.columns import ARROW_TYPES, KINDS
-from schemas.expressions.functions import Datum, Function, Shown, Takes, exactly, finite, null_of, on_arrays
+from schemas.expressions.functions import Function, Shown, Takes, exactly, finite, null_of, on_arrays
 
 _WHOLE = re.compile(r"[+-]?[0-9]{1,30}")
 _NUMBER = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?")

@@ -9,7 +9,7 @@ from typing import Any
 
 from lark import Lark, Token, Transformer, v_args
 
-from schemas.expressions.nodes import NULL, Call, Items, Literal, Name, Node, depth_of
+from schemas.expressions.nodes import NULL, Call, Items, Literal, MalformedExpression, Name, Node, depth_of
 
 MOST_LEVELS = 60
 GRAMMAR = r"""
@@ -69,23 +69,23 @@ STRING: /'([^']|'')*'/
 QUOTED: /"([^"]|"")+"/
 %ignore /\s+/
 """
-KEYWORDS = frozenset("or and not is in between like null true false case when then else end as".split())
+KEYWORDS = frozenset(
+    (*("or", "and", "not", "in", "is", "between", "like", "null", "true", "false"),
+     *("case", "when", "then", "else", "end", "as"))
+)
 """Words that name a column only in quotes."""
 
 
-class Misbuilt(Exception):  # noqa: N818
-    """A fault at an index of the text, on its way out of Lark."""
-
-    def __init__(self, at: int, allowed: str) -> None:
-        super().__init__(at, allowed)
-        self.at, self.allowed = at, allowed
+def _fault(at: int, allowed: str) -> MalformedExpression:
+    """Who reads the text adds it."""
+    return MalformedExpression("", at, allowed)
 
 
 def _call(function: str, args: Iterable[Node], at: int | None) -> Call:
     found = tuple(args)
     depth = 1 + max(map(depth_of, found), default=0)
     if depth > MOST_LEVELS:
-        raise Misbuilt(at or 0, f"at most {MOST_LEVELS} operators and functions that stand in one another")
+        raise _fault(at or 0, f"at most {MOST_LEVELS} operators and functions that stand in one another")
     return Call(function, found, at or 0, depth)
 
 
@@ -99,12 +99,12 @@ class _Builder(Transformer[Token, Node]):
 
     def integer(self, token: Token) -> Node:
         if len(token) > 400:  # Python refuses to read numbers of thousands of digits
-            raise Misbuilt(token.start_pos or 0, "a number of at most 400 digits")
+            raise _fault(token.start_pos or 0, "a number of at most 400 digits")
         return Literal(int(token), "integer", token.start_pos or 0)
 
     def decimal(self, token: Token) -> Node:
         if not math.isfinite(float(token)):
-            raise Misbuilt(token.start_pos or 0, "a number below 1.8e308")
+            raise _fault(token.start_pos or 0, "a number below 1.8e308")
         return Literal(float(token), "number", token.start_pos or 0)
 
     def text(self, token: Token) -> Node:
@@ -166,7 +166,7 @@ class _Builder(Transformer[Token, Node]):
 
     def cast(self, name: Token, value: Node, kind: Token) -> Node:
         if name.lower() != "cast":
-            raise Misbuilt(name.start_pos or 0, "cast(value AS kind): no other function has AS")
+            raise _fault(name.start_pos or 0, "cast(value AS kind): no other function has AS")
         return _call("cast", [value, Literal(kind.lower(), "string", kind.start_pos or 0)], name.start_pos)
 
     def branch(self, condition: Node, value: Node) -> Any:

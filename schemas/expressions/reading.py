@@ -1,6 +1,6 @@
 """Texts to expressions and back: read within limits, told where they cannot be, and written in one form."""
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from functools import lru_cache
 from typing import Any
 
@@ -17,7 +17,7 @@ _WORDS = (
     ("RPAR", "a closing )"),
     ("RSQB", "a closing ]"),
     ("COMMA", "a comma"),
-    *((terminal, terminal.strip("_")) for terminal in ("_WHEN", "_THEN", "_END", "AND", "_AS", "NULL", "IN", "BETWEEN", "LIKE")),
+    *((word, word.strip("_")) for word in ("_WHEN", "_THEN", "_END", "AND", "_AS", "NULL", "IN", "BETWEEN", "LIKE")),
     ("$END", "the end"),
 )
 _BESIDE_OPERATORS = ("a closing )", "a comma", "THEN", "END", "the end")
@@ -43,8 +43,6 @@ def parse(text: str) -> Node:
     """
     from lark.exceptions import UnexpectedCharacters, UnexpectedToken
 
-    from schemas.expressions.grammar import Misbuilt
-
     if len(text) > MOST_CHARACTERS:
         raise MalformedExpression(text, MOST_CHARACTERS, f"at most {MOST_CHARACTERS} characters")
     try:
@@ -56,7 +54,7 @@ def parse(text: str) -> Node:
     except UnexpectedToken as error:
         at = len(text) if error.token.type == "$END" else int(error.token.start_pos or 0)
         raise MalformedExpression(text, at, _expected(error.accepts or error.expected)) from None
-    except Misbuilt as error:
+    except MalformedExpression as error:
         raise MalformedExpression(text, error.at, error.allowed) from None
     return node
 
@@ -122,7 +120,7 @@ def _as_case(name: str, args: list[str]) -> str:
     return f"CASE {' '.join(f'WHEN {when} THEN {then}' for when, then in pairs)} ELSE {otherwise} END"
 
 
-_WRITTEN = {
+_WRITTEN: dict[str, Callable[[str, list[str]], str]] = {
     **dict.fromkeys(("+", "-", "*", "/", "%", "=", "<>", "<", "<=", ">", ">=", "and", "or", "like"), _as_infix),
     "not": lambda name, args: f"(NOT {args[0]})",
     "is null": lambda name, args: f"({args[0]} IS NULL)",

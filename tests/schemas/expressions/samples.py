@@ -29,7 +29,7 @@ TIMES = [0, -1, 1_370_125_800_000_000, 1_383_000_000_000_000, 2**50, 951_782_400
 def edges() -> pa.RecordBatch:
     """Two columns of each kind with values at its edges, in different order."""
     columns: dict[str, Any] = {batches.EVENT_TIME: pa.array(TIMES, batches.TIME_TYPE)}
-    kinds = {"number": NUMBERS, "integer": INTEGERS, "string": TEXTS, "boolean": TRUTHS}
+    kinds: dict[str, list[Any]] = {"number": NUMBERS, "integer": INTEGERS, "string": TEXTS, "boolean": TRUTHS}
     for kind, values in kinds.items():
         columns[kind] = pa.array(values, ARROW_KINDS[kind])
         columns[f"other_{kind}"] = pa.array([*values[3:], *values[:3]], ARROW_KINDS[kind])

