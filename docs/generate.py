@@ -22,7 +22,7 @@ _MADE_OF: dict[str, Callable[[Path], str]] = {".json": job_region, ".avsc": reco
 
 
 def page_text(page: Path) -> str:
-    """The page with all its regions made anew; the schema with its list of aggregates."""
+    """The page with all its regions generated again; the schema with its list of aggregates."""
     text = page.read_text(encoding="utf-8")
     return with_aggregates(text) if page == SCHEMA else _REGION.sub(_made, text)
 

@@ -56,7 +56,7 @@ def _allowed(key: DocumentKey) -> str:
 
 
 def _kinds(kinds: Mapping[str, Any]) -> Iterator[tuple[str, ...]]:
-    """Those kinds that are no mapping, whose keys stand in the section that has them."""
+    """The kinds that are not mappings; the keys of mappings are in their own sections."""
     for kind, schema in kinds.items():
         if schema.get("type") != "object":
             yield kind, allowed_phrase(schema), linked(schema["description"]), _code(schema["examples"][0])

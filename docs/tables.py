@@ -1,4 +1,4 @@
-"""Tables in Markdown, and texts of schemas as they stand in the pages of this folder."""
+"""Tables in Markdown, and texts of schemas in the form in which the pages of this folder have them."""
 
 import re
 from collections.abc import Iterable, Sequence

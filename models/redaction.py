@@ -111,7 +111,7 @@ def _loosely(form: str) -> str:
 
 
 def secrets_in(text: str) -> list[str]:
-    """Names of the secret environment variables whose values stand in the text."""
+    """Names of the secret environment variables whose values the text contains."""
     return sorted(name for name, value in _secret_values().items() if any(form.search(text) for form in _forms(value)))
 
 

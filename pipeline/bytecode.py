@@ -2,7 +2,7 @@
 made.
 
 `uv` compiles nothing that it installs, and where `PYTHONDONTWRITEBYTECODE` is set no process does: each then compiles
-Beam anew (docs/decisions/environment.md).
+Beam again (docs/decisions/environment.md).
 """
 
 import argparse

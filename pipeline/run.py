@@ -226,7 +226,7 @@ def _run_to_end(pipeline: beam.Pipeline, bounded: bool) -> PipelineResult:
 def stage(prepared: Prepared, beam_arguments: Sequence[str]) -> str:
     """Builds the graph and leaves it at `--template_location` without waiting; returns that location.
 
-    A template's launcher submits what lies there only after this process has ended.
+    A template's launcher submits the file only after this process has ended.
     """
     pipeline = _built(prepared, beam_arguments, None)
     pipeline.run()

@@ -141,7 +141,7 @@ def format_time_us(time_us: int) -> str:
     """Microseconds since the epoch as RFC 3339 in UTC, with six decimals only where they are not zero.
 
     Raises:
-        OverflowError: the time lies outside the years 1 to 9999.
+        OverflowError: the time is outside the years 1 to 9999.
 
     >>> format_time_us(1_370_044_800_000_000), format_time_us(1_500_000)
     ('2013-06-01T00:00:00Z', '1970-01-01T00:00:01.500000Z')

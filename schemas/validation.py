@@ -48,7 +48,7 @@ class Located:
     """What errors of documents share: what is wrong, and where. It is no family of its own: nothing catches it.
 
     `path` is dotted with list indexes (`features[2].size`; empty for the whole document), `value` the
-    offending value, `allowed` a phrase for what may stand there. `str()` is one line.
+    offending value, `allowed` a phrase for what is allowed there. `str()` is one line.
     """
 
     def __init__(self, path: str, value: object, allowed: str) -> None:

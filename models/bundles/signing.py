@@ -1,6 +1,6 @@
 """Signatures of bundles: OpenSSF model signing with a local elliptic-curve key.
 
-What is signed is the whole folder: `manifest.json` and every payload file, by their sha256. The signature lies beside
+What is signed is the whole folder: `manifest.json` and every payload file, by their sha256. The signature is beside
 them as `model.sig` (a Sigstore bundle), so that `model_signing verify key FOLDER --signature FOLDER/model.sig
 --public_key KEY` says the same.
 """

@@ -65,7 +65,7 @@ class AdmittedRelease:
 
 
 def release_document(release: Release) -> dict[str, Any]:
-    """The JSON form of a release, as it stands in the store; times are RFC 3339 in UTC."""
+    """The JSON form of a release, as in the store; times are RFC 3339 in UTC."""
     signed = {"previous": release.previous, "digests": release.digests, "signature": release.signature}
     return {
         "sequence": release.sequence,

@@ -166,7 +166,7 @@ def _json_rows(block: RawBlock, names: Iterable[str]) -> Iterator[pa.RecordBatch
 
 
 def _loose(values: list[object]) -> pa.Array:
-    """The most common type wins: records that do not fit it become dead letters, and are no reason to refuse the
+    """The most common type is inferred: records that do not fit it become dead letters, and are no reason to refuse the
     job."""
     sane = [value for value in values if value is not None and not (isinstance(value, int) and abs(value) >= 2**63)]
     kinds = [float if type(value) is int else type(value) for value in sane]

@@ -14,7 +14,7 @@ def check_model(spec: ModelSpec, bounded: bool) -> None:
         StoreError: the store does not answer.
     """
     store = ModelStore(spec.store, spec.name)
-    if bounded:  # a stream may wait until somebody mends the store
+    if bounded:  # a stream may wait until somebody repairs the store
         store.check_releases()
     scan = store.scan_releases()
     if scan.odd:

@@ -38,7 +38,7 @@ STREAMING = (
     # event or watermark: on a topic that has fallen silent, never (docs/flink.md).
     Setting("finish_bundle_before_checkpointing", None, "answers given during a checkpoint leave with it, not later"),
     Setting("max_bundle_time_mills", "100", "ms; a bundle waits this long at each shuffle, which bounds the latency"),
-    Setting("max_cache_memory_usage_mb", "256", "a worker; by default each batch reads all of its shard's state anew"),
+    Setting("max_cache_memory_usage_mb", "256", "a worker; by default each batch reads all of its shard's state again"),
 )
 # Restarts are not set here: Beam's option counts them over the life of the job, so that a year of machine failures
 # would end it. The cluster's exponential delay forgets what is long past

@@ -1,4 +1,4 @@
-"""Why a line of JSON does not fit its columns, in words. Only for lines that are refused: it reads them anew."""
+"""Why a line of JSON does not fit its columns, in words. Only for lines that are refused: it reads them again."""
 
 from collections.abc import Callable, Mapping
 from typing import Any

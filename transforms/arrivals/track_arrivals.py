@@ -144,7 +144,7 @@ class _ArrivingFn(beam.DoFn):
         if before is None or top > before:
             greatest.write(top)
             stand_us, waiting = last_whole_ms(top - self._disorder_us), pending.read()
-            # The timer lies ahead of the watermark and holds it no further back than the timer's own time: no output
+            # The timer is ahead of the watermark and holds it back no further than its own time: no output
             # waits.
             if (waiting is None or stand_us < waiting) and (known is None or stand_us > known):
                 pending.write(stand_us)

@@ -91,7 +91,7 @@ class _ObserveFn(beam.DoFn):
         return self._hand_on(GlobalWindows.windowed_value)
 
     def _hand_on(self, stamp: Callable[[Any, Timestamp], Any]) -> Iterator[Any]:
-        """Each sum with its greatest event time as its timestamp, which lies in its window."""
+        """Each sum with its greatest event time as its timestamp, which is in its window."""
         self._count_waiting()
         for key, tally in self._tallies.items():
             yield stamp((key, tally.sums()), Timestamp(micros=self._latest[key]))

@@ -20,7 +20,7 @@ def threshold_of(spec: DriftSpec, statistic: str) -> float:
 def drifted(found: Statistic, threshold: float) -> npt.NDArray[np.bool_]:
     """Whether each value, of shape (groups, columns), is above the threshold and above its noise floor.
 
-    A small sample is far from its own distribution, so a value within the noise is no news:
+    A small sample differs from its own distribution, so a value below the noise floor means nothing:
 
     >>> rows = np.array([[100, 100]])
     >>> found = Statistic(np.array([[0.3, 0.3]]), np.array([[0.1, 0.4]]), n=rows, reference_n=rows)

@@ -300,7 +300,7 @@ class WindowFeatures(beam.PTransform[beam.PCollection[pa.RecordBatch], beam.PCol
     depends on another's watermark holds (Beam's DirectRunner keeps none for timers).
     Input: batches of events with unique ids (`TrackArrivals`) in the global window; the watermark of unbounded input is
     not ahead of any event that is on time. Output: the same rows with one column per windowed feature in spec order. An
-    unbounded event waits until the watermark reaches its T; one whose T has passed goes on at once. Dead-lettered:
+    unbounded event waits until the watermark reaches its T; one whose T has passed is emitted at once. Dead-lettered:
     nothing. State per shard of key values: waiting rows, rows of the last seconds, partial aggregates of open tiles,
     and closed tiles, bounded by the number of key values and not by the number of events; a tile is dropped when the
     watermark passes its end plus the longest size plus the allowed lateness.

@@ -122,7 +122,7 @@ def secret(name: str, key: str, environ: Mapping[str, str]) -> Secret:
     """The value of an environment variable that a manifest names.
 
     Raises:
-        WillNotLoad: the variable is not set here, or its value may not stand in a header.
+        WillNotLoad: the variable is not set here, or its value is not allowed in a header.
     """
     value = environ.get(name, "")
     if not value:

@@ -1,4 +1,4 @@
-"""Differences between clocks: two machines may disagree whether the time from which a release is in force has come."""
+"""Differences between clocks: two machines may disagree whether a release is in force yet."""
 
 from collections.abc import Sequence
 

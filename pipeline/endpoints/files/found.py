@@ -14,7 +14,7 @@ from pipeline.endpoints.outputs import SinkFolder
 from pipeline.endpoints.uris import beam_path, scheme_of
 
 AUDIT_RECORDS = frozenset({"Receipt", "ModelEvent"})
-"""What is never deleted, wherever it lies."""
+"""The records whose files are never deleted, in whatever folder they are."""
 _SUFFIXES = (".avro", ".parquet")
 _RUN_FILE = re.compile(r"[a-z_]+-([0-9a-z]{26})-[0-9a-z]{26}\.(?:avro|parquet)")
 _READERS = 16

@@ -61,7 +61,7 @@ def variable_of(value: str) -> str | None:
 
 
 def kafka_address(uri: str, spec_path: str) -> KafkaAddress:
-    """The topic of a URI; `spec_path` is where it stands in the job spec.
+    """The topic of a URI; `spec_path` is its key in the job spec.
 
     Dotted options (`security.protocol=SSL`) go to librdkafka; `config` names a file of such lines.
 
