@@ -68,7 +68,7 @@ def without_loss(kind: str, types: Mapping[str, Sequence[str]]) -> tuple[str, ..
     return tuple(each for written in WRITTEN_AS[kind] for each in types[written])
 
 
-def is_text(found: pa.DataType) -> bool:
+def _is_text(found: pa.DataType) -> bool:
     """Whether it is one of Arrow's types of text."""
     return bool(pa.types.is_string(found) or pa.types.is_large_string(found) or pa.types.is_string_view(found))
 
@@ -77,7 +77,7 @@ _ARROW_KINDS: tuple[tuple[Callable[[pa.DataType], bool], ColumnKind], ...] = (
     (pa.types.is_boolean, "boolean"),
     (pa.types.is_integer, "integer"),
     (pa.types.is_floating, "number"),
-    (is_text, "string"),
+    (_is_text, "string"),
 )
 
 

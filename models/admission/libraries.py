@@ -6,12 +6,12 @@ The rules of each library: docs/scorers.md.
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import NamedTuple
 
 from models.bundles.artefacts import numbers_of, read_versions
 from models.bundles.manifest import Manifest
+from models.distribution import installed_version
 from models.errors import StoreError
 from models.scorers.base import WillNotLoad, payload_files
 
@@ -84,12 +84,8 @@ def libraries_of(folder: Path, manifest: Manifest) -> dict[str, str]:
 
 def installed(library: str) -> str | None:
     """The version of a library with a rule in this environment; None if it is not installed."""
-    for distribution in RULES[library].distributions:
-        try:
-            return version(distribution)
-        except PackageNotFoundError:
-            continue
-    return None
+    found = map(installed_version, RULES[library].distributions)
+    return next((each for each in found if each is not None), None)
 
 
 def differences(made: Mapping[str, str]) -> list[Difference]:

@@ -55,7 +55,7 @@ class NumericColumn(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag
 
     def fits(self, kind: pa.DataType) -> bool:
         """Whether a column of this Arrow type holds numbers."""
-        return is_numeric(kind)
+        return _is_numeric(kind)
 
     def cells_of(self, values: pa.Array) -> Ints:
         """The cell of each value, shape (n,)."""
@@ -87,7 +87,7 @@ class CategoricalColumn(msgspec.Struct, frozen=True, forbid_unknown_fields=True,
 
     def fits(self, kind: pa.DataType) -> bool:
         """Whether a column of this Arrow type holds what was profiled: texts, or booleans."""
-        return bool(pa.types.is_boolean(kind)) if self.type == "boolean" else is_text(kind)
+        return bool(pa.types.is_boolean(kind)) if self.type == "boolean" else _is_text(kind)
 
     def cells_of(self, values: pa.Array) -> Ints:
         """The cell of each value, shape (n,)."""
@@ -101,12 +101,12 @@ class CategoricalColumn(msgspec.Struct, frozen=True, forbid_unknown_fields=True,
 Column: TypeAlias = NumericColumn | CategoricalColumn
 
 
-def is_numeric(kind: pa.DataType) -> bool:
+def _is_numeric(kind: pa.DataType) -> bool:
     """Integers and floats of any width."""
     return not pa.types.is_dictionary(kind) and kind_of(kind) in TAKES["number"]
 
 
-def is_text(kind: pa.DataType) -> bool:
+def _is_text(kind: pa.DataType) -> bool:
     """Strings, also dictionary-encoded ones."""
     return kind_of(kind) == "string"
 
@@ -126,9 +126,9 @@ def describe_column(name: str, values: pa.Array) -> Column:
     >>> column.counts, column.nulls, round(column.mean, 2)  # bins: below 55, 55, from there to 188, 189 and above
     ((0, 2, 1, 0), 1, 99.67)
     """
-    if is_numeric(values.type):
+    if _is_numeric(values.type):
         return _describe_numbers(name, as_floats(values))
-    if pa.types.is_boolean(values.type) or is_text(values.type):
+    if pa.types.is_boolean(values.type) or _is_text(values.type):
         return _describe_categories(name, values)
     allowed = "integers, floats, strings, booleans"
     raise UnsupportedColumn(f"column {name!r} has type {values.type}; {wants(allowed)}")

@@ -6,6 +6,7 @@ import sys
 import weakref
 from pathlib import Path
 
+from models.memory import resident_bytes
 from models.serving.cache import ModelCache, ModelHandle
 from models.testing.expectations import expect
 from models.testing.subject import Subject, publish
@@ -38,9 +39,9 @@ def check_unloading_frees_memory(subject: Subject, scratch: Path) -> None:
 
 
 def _resident_bytes() -> int:
-    """Memory of this process in bytes; its peak where the system does not tell what it is now."""
-    statm = Path("/proc/self/statm")
-    if statm.exists():
-        return int(statm.read_text().split()[1]) * resource.getpagesize()
+    """Memory of this process in bytes; its peak where the system does not say what it is at the moment."""
+    now = resident_bytes()
+    if now is not None:
+        return now
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak if sys.platform == "darwin" else peak * 1024

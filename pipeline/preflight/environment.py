@@ -2,9 +2,9 @@
 
 import platform
 from collections.abc import Iterator, Mapping
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
+from models.distribution import installed_version
 from runners.findings import Finding, fail, ok, unchecked, warn
 from runners.locks import pins_in
 
@@ -28,7 +28,7 @@ def check_environment(folders: tuple[Path, ...] = FOLDERS) -> Iterator[Finding]:
 
 
 def _against(pins: Mapping[str, str]) -> Iterator[Finding]:
-    found = {name: _installed(name) for name in pins}
+    found = {name: installed_version(name) for name in pins}
     beam, locked = found.get(_BEAM), pins.get(_BEAM, "nothing")
     if beam == locked:
         yield ok("Beam", f"{beam}, as locked")
@@ -41,10 +41,3 @@ def _against(pins: Mapping[str, str]) -> Iterator[Finding]:
         return
     shown = ", ".join(other[:5]) + (f" and {len(other) - 5} more" if len(other) > 5 else "")
     yield warn("packages", shown, "make .venv, or pip install --requirement requirements.lock")
-
-
-def _installed(name: str) -> str | None:
-    try:
-        return version(name)
-    except PackageNotFoundError:
-        return None

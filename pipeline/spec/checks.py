@@ -4,6 +4,7 @@ import math
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
+from pipeline.spec.expansion import section_of
 from schemas.times import MalformedTime, format_duration_us, parse_duration_us, parse_time_us
 from schemas.validation import MISSING, SpecError
 from transforms.features.aggregates import AGGREGATES
@@ -38,7 +39,7 @@ def needed_columns(document: Mapping[str, Any], sound: Sound = lambda _: True) -
         for key in ("key", "column"):
             if isinstance(feature, Mapping) and key in feature and sound(f"{spec_path}.{key}"):
                 needed.setdefault(feature[key], f"{spec_path}.{key}")
-    segments = _section(document, "drift").get("segments", ())
+    segments = section_of(document, "drift").get("segments", ())
     for index, segment in enumerate(segments if isinstance(segments, list) else ()):
         if sound(f"drift.segments[{index}]"):
             needed.setdefault(segment, f"drift.segments[{index}]")
@@ -55,12 +56,12 @@ def identity_columns(document: Mapping[str, Any], sound: Sound = lambda _: True)
 def spec_errors(document: Mapping[str, Any], sound: Sound = lambda _: True) -> Iterator[SpecError]:
     """What is wrong with the sound parts of a document, as far as it can be told without the types of columns."""
     for section, key, zero in _DURATIONS:
-        spec_path, text = f"{section}.{key}", _section(document, section).get(key)
+        spec_path, text = f"{section}.{key}", section_of(document, section).get(key)
         if text is not None and sound(spec_path):
             yield from _duration_errors(spec_path, text, 0 if zero else 1)
     if sound("events.time_range"):
-        yield from _time_range_errors(_section(document, "events").get("time_range", ()))
-    window = _section(document, "drift").get("window")
+        yield from _time_range_errors(section_of(document, "events").get("time_range", ()))
+    window = section_of(document, "drift").get("window")
     if window is not None and sound("drift.window"):
         yield from _window_errors(window)
     yield from _feature_errors(_features(document), set(needed_columns(document, sound)), sound)
@@ -84,11 +85,6 @@ def column_errors(
             yield SpecError(f"{spec_path}.aggregate", feature["aggregate"], said)
         if feature["name"] in columns:
             yield SpecError(f"{spec_path}.name", feature["name"], _FREE_NAME)
-
-
-def _section(document: Mapping[str, Any], name: str) -> Mapping[str, Any]:
-    section = document.get(name)
-    return section if isinstance(section, Mapping) else {}
 
 
 def _features(document: Mapping[str, Any]) -> list[Any]:

@@ -46,13 +46,14 @@ def expand_paths(document: Mapping[str, Any], problems: Problems) -> None:
 
 
 def _paths(document: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    sinks = (("sinks", name) for name in _section(document, "sinks") if name != "format")
+    sinks = (("sinks", name) for name in section_of(document, "sinks") if name != "format")
     for section, key in (*_PATHS_AND_URIS, *sinks):
-        if isinstance(_section(document, section).get(key), str):
+        if isinstance(section_of(document, section).get(key), str):
             yield section, key
 
 
-def _section(document: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+def section_of(document: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    """A section of a document that may be wrong; empty where it is none, or not there."""
     section = document.get(name)
     return section if isinstance(section, Mapping) else {}
 

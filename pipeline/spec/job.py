@@ -34,10 +34,10 @@ def parse_job(document: Mapping[str, Any], columns: Mapping[str, str]) -> Job:
     problems.add(spec_errors(document))
     problems.add(column_errors(document, columns))
     problems.check()
-    windows, drift, sinks = (filled(document, section) for section in ("windows", "drift", "sinks"))
+    windows, drift, sinks = (with_defaults(document, section) for section in ("windows", "drift", "sinks"))
     return Job(
         name=document["job"],
-        events=_events(filled(document, "events"), columns),
+        events=_events(with_defaults(document, "events"), columns),
         features=_features(document["features"], windows),
         model=model_spec(document["model"]),
         drift=DriftSpec(
@@ -59,7 +59,7 @@ def parse_job(document: Mapping[str, Any], columns: Mapping[str, str]) -> Job:
 
 def model_spec(section: Mapping[str, Any]) -> ModelSpec:
     """The `model` section of a valid document."""
-    model = filled({"model": section}, "model")
+    model = with_defaults({"model": section}, "model")
     return ModelSpec(
         name=model["name"],
         store=model["store"],
@@ -71,10 +71,10 @@ def model_spec(section: Mapping[str, Any]) -> ModelSpec:
     )
 
 
-def filled(document: Mapping[str, Any], section: str) -> dict[str, Any]:
+def with_defaults(document: Mapping[str, Any], section: str) -> dict[str, Any]:
     """A section of a valid document with the defaults of the keys that it does not state.
 
-    >>> filled({"windows": {"shards": 2}}, "windows")
+    >>> with_defaults({"windows": {"shards": 2}}, "windows")
     {'allowed_lateness': '2h', 'shards': 2, 'max_values_per_tile': 16384}
     """
     unstated = {path.partition(".")[2]: value for path, value in _DEFAULTS.items() if path.startswith(f"{section}.")}
@@ -120,7 +120,7 @@ def _windowed(feature: Mapping[str, Any]) -> FeatureSpec:
 
 
 def job_document(document: Mapping[str, Any], job: Job) -> dict[str, Any]:
-    """The document with all defaults filled in, which can run the same job again."""
+    """The document with all defaults with_defaults in, which can run the same job again."""
     resolved = dict(document)
     resolved["events"] = {
         **document["events"],

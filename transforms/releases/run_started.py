@@ -3,10 +3,11 @@
 import json
 import platform
 import re
-from importlib.metadata import PackageNotFoundError, requires, version
+from importlib.metadata import PackageNotFoundError, requires
 
 from ulid import ULID
 
+from models.distribution import installed_version
 from schemas.job import Job, Start
 from schemas.records import ModelEvent
 from schemas.score_ids import definitions_text
@@ -45,7 +46,7 @@ def run_started(job: Job, start: Start, run: str, at_us: int) -> ModelEvent:
 def installed_versions() -> dict[str, str]:
     """The versions of Python, Halflife and every library it names that is installed in this process."""
     named = {_PRODUCT, *(_name(requirement) for requirement in _requirements())}
-    found = {name: _version(name) for name in sorted(named)}
+    found = {name: installed_version(name) for name in sorted(named)}
     return {"python": platform.python_version()} | {name: text for name, text in found.items() if text is not None}
 
 
@@ -59,10 +60,3 @@ def _requirements() -> list[str]:
 def _name(requirement: str) -> str:
     found = _NAME.match(requirement)
     return found[0] if found else requirement
-
-
-def _version(name: str) -> str | None:
-    try:
-        return version(name)
-    except PackageNotFoundError:
-        return None

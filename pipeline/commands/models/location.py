@@ -10,7 +10,7 @@ from models.bundles.signing import read_public_key
 from models.store.backends import InvalidStoreUrl
 from models.store.store import ModelStore
 from pipeline.reporting.printer import note
-from pipeline.spec.job import filled
+from pipeline.spec.job import with_defaults
 from pipeline.spec.reading import read_spec
 from schemas.times import parse_duration_us
 from schemas.validation import MISSING, SpecError
@@ -55,7 +55,7 @@ def find_location(options: argparse.Namespace) -> ModelLocation:
         StoreError: the URL, the name or the trusted key is not allowed.
     """
     spec = _spec(options)
-    model = filled(spec, "model")
+    model = with_defaults(spec, "model")
     store, name = options.store or model.get("store"), options.model or model.get("name")
     for option, value in (("--store", store), ("--model", name)):
         if value is None:
@@ -89,7 +89,7 @@ def admission_at(location: ModelLocation, columns: dict[str, str] | None) -> Adm
 
 def folder_admission(options: argparse.Namespace, columns: dict[str, str] | None) -> Admission:
     """The admission of a folder; no store is needed for it."""
-    model = filled(_spec(options), "model")
+    model = with_defaults(_spec(options), "model")
     key = options.trusted_key or model.get("trusted_key")
     return Admission(
         None,
