@@ -58,6 +58,7 @@
     ├── StateFormatMismatch          state that another version of the job wrote
     ├── NoInput                      a source cannot be read, or has nothing
     │   ├── NoRecords
+    │   ├── NoTimes
     │   ├── SubscriptionUnreadable
     │   └── TopicUnreadable
     │       └── RegistryUnreachable

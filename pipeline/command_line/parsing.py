@@ -2,6 +2,7 @@
 
 import argparse
 import getpass
+import re
 import socket
 from collections.abc import Sequence
 from typing import Any, NoReturn
@@ -9,6 +10,8 @@ from typing import Any, NoReturn
 from pipeline.reporting.printer import usage_error
 from schemas import times
 from schemas.times import MalformedTime, parse_duration_us
+
+_DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 
 
 class OneLineParser(argparse.ArgumentParser):
@@ -85,6 +88,20 @@ def instant(text: str) -> int:
         return times.parse_instant_us(text)
     except ValueError as error:
         raise argparse.ArgumentTypeError(f"{error} or now") from None
+
+
+def moment(text: str) -> int:
+    """A day, which begins at midnight UTC, an RFC 3339 time or `now`, as microseconds since 1970.
+
+    >>> moment("1970-01-02"), moment("1970-01-01T00:00:01Z")
+    (86400000000, 1000000)
+    """
+    try:
+        return times.parse_instant_us(f"{text}T00:00:00Z") if _DAY.fullmatch(text) else instant(text)
+    except MalformedTime:
+        raise argparse.ArgumentTypeError(f"{text!r} is not allowed; expected: a day such as 2013-03-01") from None
+    except argparse.ArgumentTypeError as error:
+        raise argparse.ArgumentTypeError(f"{error}, or a day such as 2013-03-01") from None
 
 
 def day(text: str) -> str:

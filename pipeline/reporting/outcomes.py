@@ -88,7 +88,7 @@ def unreached(summary: Mapping[str, Any], releases: Sequence[Release], latest_us
     more = f" and {len(later) - _NAMED} more" if len(later) > _NAMED else ""
     last = times.format_time_us(latest_us - 1_000_000)
     return (f"note: {', '.join(named)}{more}, later than every event (the last is of {last}), so nothing was scored by "
-            f"it; next: halflife models release --from TIME")  # fmt: skip
+            f"it; next: halflife models release --from first-event")  # fmt: skip
 
 
 def outcome_lines(summary: Mapping[str, Any], examples: Examples) -> list[str]:

@@ -3,7 +3,7 @@
 import argparse
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from models.admission.admission import Admission
 from models.bundles.signing import read_public_key
@@ -14,6 +14,9 @@ from pipeline.spec.job import with_defaults
 from pipeline.spec.reading import read_spec
 from schemas.times import parse_duration_us
 from schemas.validation import MISSING, SpecError
+
+if TYPE_CHECKING:
+    from pipeline.command_line.options import RunOptions
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,9 +114,14 @@ def job_columns(options: argparse.Namespace) -> dict[str, str] | None:
     if options.job is None:
         return None
     # Beam takes seconds to import, and only a check against a job needs it.
-    from pipeline.command_line.options import RunOptions
     from pipeline.run import prepare
     from transforms.releases.watch_releases import columns_of
 
-    settings = tuple(options.settings)
-    return columns_of(prepare(RunOptions(options.job, settings, None, False, False, None, ())).job)
+    return columns_of(prepare(job_options(options)).job)
+
+
+def job_options(options: argparse.Namespace) -> "RunOptions":
+    """The options of a run of the job of `--job`."""
+    from pipeline.command_line.options import RunOptions
+
+    return RunOptions(options.job, tuple(options.settings), None, False, False, None, ())

@@ -3,7 +3,7 @@
 import argparse
 import re
 import secrets
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, NoReturn
 
@@ -18,9 +18,16 @@ from pipeline.command_line.parsing import (
     add_admission_options,
     add_store_options,
     duration,
-    instant,
+    moment,
 )
 from pipeline.commands.models.clocks import clock_findings
+from pipeline.commands.models.event_times import (
+    FIRST_EVENT,
+    check_first_event,
+    first_event_us,
+    passed_remark,
+    release_time,
+)
 from pipeline.commands.models.location import ModelLocation, admission_at, find_location, job_columns
 from pipeline.commands.models.output_change import ACCEPTED, output_change
 from pipeline.commands.output import Refused, exit_code, print_pairs
@@ -56,7 +63,7 @@ def release(arguments: Arguments) -> int:
         "force; recorded",
     )  # fmt: skip
     parser.add_argument("--evidence", default="", metavar="TEXT", help="a link or an id that supports the decision")
-    add_when_and_how(parser)
+    add_when_and_how(parser, release_time, "first-event, a day, an RFC 3339 time or now")
     parser.add_argument("--reason", default="", metavar="TEXT", help="why")
     options = parser.parse_args(arguments)
     return exit_code(lambda: _release(options), options.verbose)
@@ -86,11 +93,15 @@ def _check_roles(options: argparse.Namespace) -> None:
         raise SpecError("--challenger", Absent(f"shares that sum to {total:g}"), "a sum of at most 1")
 
 
-def add_when_and_how(parser: argparse.ArgumentParser) -> None:
+def add_when_and_how(
+    parser: argparse.ArgumentParser,
+    of_time: Callable[[str], Any] = moment,
+    allowed: str = "a day, an RFC 3339 time or now",
+) -> None:
     """The options that `release` and `rollback` share: the time, whether to check first, and the model's location."""
     parser.add_argument(
-        "--from", type=instant, metavar="TIME", dest="effective_from",
-        help="event time from which it serves, RFC 3339 or now (default: now + 2 polls, so that every worker knows it)",
+        "--from", type=of_time, metavar="TIME", dest="effective_from",
+        help=f"event time from which it serves: {allowed} (default: now + 2 polls, so that every worker knows it)",
     )  # fmt: skip
     parser.add_argument("--poll", type=duration, metavar="DURATION", help="the job's poll interval (default: 10s)")
     parser.add_argument(
@@ -104,6 +115,8 @@ def add_when_and_how(parser: argparse.ArgumentParser) -> None:
 
 def start_us(options: argparse.Namespace, location: ModelLocation) -> int:
     """The event time from which a release serves, microseconds since 1970."""
+    if options.effective_from == FIRST_EVENT:
+        options.effective_from = first_event_us(options)  # read once: the input may be long
     if options.effective_from is not None:
         return int(options.effective_from)
     return times.now_us() + 2 * int(options.poll or location.poll_us)
@@ -116,6 +129,7 @@ def evidence_of(text: str, options: argparse.Namespace, accepted: str = "") -> s
 
 def _release(options: argparse.Namespace) -> None:
     _check_roles(options)
+    check_first_event(options)
     location = find_location(options)
     location.store.check_releases()
     history = location.store.releases()
@@ -146,7 +160,8 @@ def _release(options: argparse.Namespace) -> None:
     record(options, location, "release", written)
     _refuse_withdrawn_meanwhile(location, written, history)
     follows = taken_over_by([*history, written], written)
-    say(options, written, {"taken_over_by": told(follows), "clocks": clocks})
+    passed = passed_remark(options, written, history)
+    say(options, written, {"taken_over_by": told(follows), "clocks": clocks, "events_before": passed})
 
 
 def _refuse_withdrawn_meanwhile(location: ModelLocation, written: Release, history: list[Release]) -> None:
@@ -222,7 +237,7 @@ def say(options: argparse.Namespace, written: Release, more: Mapping[str, Any]) 
     document = release_document(parse_release(release_document(written)))
     if written.effective_from_us < written.at_us:
         note("its time has begun: events scored before a worker knows it keep the release that served them")
-    for line in more["clocks"]:
+    for line in (*more["clocks"], *filter(None, [more.get("events_before")])):
         note(line)
     if options.json:
         print_json({**document, **more})

@@ -1,0 +1,76 @@
+"""The times of a job's events, read from its files before it runs: what a release may serve, and what it comes too late
+for."""
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import pyarrow.compute as pc
+
+from models.errors import one_line
+from pipeline.command_line.options import RunOptions
+from pipeline.endpoints.errors import NoInput
+from pipeline.endpoints.files.source import read_file
+from pipeline.endpoints.matching import file_sizes
+from pipeline.endpoints.sources import Files
+from pipeline.run import prepare
+from schemas import batches
+from schemas.job import EventsSpec
+from schemas.times import now_us
+from transforms.decoding.decode import decode_raw
+
+
+class NoTimes(NoInput):
+    """The times of a job's events cannot be read; the message says why."""
+
+
+class EventTimes(NamedTuple):
+    """The earliest and the latest event time (microseconds since 1970) in `looked_at` of a source's `files`."""
+
+    first_us: int
+    last_us: int
+    looked_at: int
+    files: int
+
+
+def event_times(options: RunOptions, most_bytes: int | None = None) -> EventTimes | None:
+    """The times of a job's events, decoded as the job decodes them: what would be a dead letter is no event. None where
+    the job does not read files.
+
+    Args:
+        options: name the job.
+        most_bytes: files are looked at in the order of their names until they have more bytes; None: all of them.
+
+    Raises:
+        SpecError: the spec is wrong.
+        NoTimes: no event can be read.
+    """
+    try:
+        prepared = prepare(options)
+        source, spec = prepared.source, prepared.job.events
+        if not isinstance(source, Files):
+            return None
+        paths = list(_within(source, most_bytes))
+        times = [each for path in paths for each in _times_of(path, source.format, spec)]
+    except (NoInput, OSError) as error:
+        raise NoTimes(one_line(error)) from None
+    if not times:
+        raise NoTimes(f"no readable event in {source.describe()}; expected: at least one")
+    return EventTimes(min(first for first, _ in times), max(last for _, last in times), len(paths), len(source.paths))
+
+
+def _within(source: Files, most_bytes: int | None) -> Iterator[str]:
+    sizes = file_sizes(source.uri) if most_bytes is not None else {}
+    left = most_bytes or 0
+    for path in source.paths:
+        left -= sizes.get(path, 0)
+        if most_bytes is not None and left < 0:
+            return
+        yield path
+
+
+def _times_of(path: str, format_name: str, spec: EventsSpec) -> Iterator[tuple[int, int]]:
+    for block in read_file(path, format_name):
+        events = decode_raw(block, spec, now_us()).events
+        if events is not None and events.num_rows:
+            found = pc.min_max(events.column(batches.EVENT_TIME))
+            yield found["min"].value, found["max"].value
