@@ -134,9 +134,9 @@ def complete(document: dict[str, Any], source: EventSource) -> Prepared:
     columns = events.get("columns")
     if columns is None:
         needed, identity = needed_columns(document), identity_columns(document)
-        columns = sampled_types(source.sample(), events["format"], needed, identity)
+        columns = sampled_types(source.sample([*identity, *needed]), events["format"], needed, identity)
     if "columns" not in events or isinstance(source, Files):  # do not wait for a topic only to look at its times
-        check_time_unit(source.sample(), events)
+        check_time_unit(source.sample([events["event_time"]]), events)
     job = parse_job(document, columns)
     return Prepared(job, job_document(document, job), source)
 

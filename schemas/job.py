@@ -17,6 +17,22 @@ DEFAULT_ADMISSION_TIMEOUT_US = parse_duration_us(defaults_of("job")["model.admis
 
 
 @dataclass(frozen=True, slots=True)
+class CsvSpec:
+    """How CSV files are written. None: not stated, so that it is guessed from the input, or has its default.
+
+    `header`: whether the first line names the columns, or their names. `nulls`: the spellings of a missing value in
+    columns of every type. `quote`: empty where nothing is quoted.
+    """
+
+    delimiter: str | None = None
+    decimal: str | None = None
+    quote: str = '"'
+    header: bool | tuple[str, ...] = True
+    nulls: tuple[str, ...] | None = None
+    encoding: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class EventsSpec:
     """Where events come from and which of their columns carry identity and time.
 
@@ -26,7 +42,7 @@ class EventsSpec:
     """
 
     uri: str
-    format: Literal["avro", "json", "tfexample"]
+    format: Literal["csv", "parquet", "json", "avro", "tfexample", "arrow"]
     event_id: str
     event_time: str
     subject: str | None
@@ -34,6 +50,7 @@ class EventsSpec:
     columns: tuple[tuple[str, ColumnKind], ...]
     time_range_us: tuple[int, int]
     time_unit: Literal["s", "ms", "us"]
+    csv: CsvSpec = CsvSpec()
 
 
 @dataclass(frozen=True, slots=True)

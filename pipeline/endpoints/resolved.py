@@ -71,14 +71,15 @@ def _endpoint(uri: str, spec_path: str, schemes: tuple[str, ...], others: tuple[
 
 def _look_at_columns(document: dict[str, Any], problems: Problems) -> None:
     """What is wrong with the uses of columns, where the events can be read in spite of errors elsewhere."""
-    if not all(problems.sound(f"events.{key}") for key in ("uri", "format", "columns")):
+    if not all(problems.sound(f"events.{key}") for key in ("uri", "format", "csv", "columns")):
         return
     events = document["events"]
-    if not {"uri", "format"} <= events.keys():  # misspelt
+    if "uri" not in events:  # misspelt
         return
     if "columns" not in events and scheme_of(events["uri"]) == "file":
         needed, identity = needed_columns(document, problems.sound), identity_columns(document, problems.sound)
-        columns = sampled_types(sources.open_source(events).sample(), events["format"], needed, identity)
+        sample = sources.open_source(events).sample([*identity, *needed])
+        columns = sampled_types(sample, events["format"], needed, identity)
         problems.add(column_errors(document, columns, problems.sound))
     elif "columns" in events:
         problems.add(column_errors(document, events["columns"], problems.sound))

@@ -108,7 +108,7 @@ def stretches(
     looked = _Looked() if looked is None else looked
     for block in blocks:
         looked.problem = block.error or looked.problem
-        looked.held = looked.held or bool(block.error or block.records or block.data.strip())
+        looked.held = looked.held or bool(block.error or block.rows or block.records or block.data.strip())
         looked.head = looked.head or head_of(block)
         location = block.source.rpartition("@")[0] or block.source
         if location not in looked.locations:
@@ -191,4 +191,15 @@ def _example_rows(block: RawBlock, names: Iterable[str]) -> Iterator[pa.RecordBa
             yield rows.select([column.name for column in rows.schema if not pa.types.is_null(column.type)])
 
 
-_SAMPLERS = {"avro": _avro_rows, "json": _json_rows, "tfexample": _example_rows}
+def _columns(block: RawBlock, names: Iterable[str]) -> Iterator[pa.RecordBatch]:
+    yield from (piece.rows for piece in block.rows)
+
+
+_SAMPLERS = {
+    "csv": _columns,
+    "parquet": _columns,
+    "json": _json_rows,
+    "avro": _avro_rows,
+    "tfexample": _example_rows,
+    "arrow": _columns,
+}

@@ -1,12 +1,14 @@
 """Where events come from, by the scheme of the URI: files, a topic of Kafka, or a subscription of Pub/Sub."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 import apache_beam as beam
 
-from pipeline.endpoints.files.source import ReadFiles, read_file
+from pipeline.endpoints.files.csv_files import AS_IT_IS, FileForm
+from pipeline.endpoints.files.guessing import fill_in
+from pipeline.endpoints.files.source import ReadFiles, form_of, read_file
 from pipeline.endpoints.kafka import address as kafka_address
 from pipeline.endpoints.kafka import source as kafka
 from pipeline.endpoints.kafka.address import KafkaAddress
@@ -15,10 +17,12 @@ from pipeline.endpoints.pubsub import address as pubsub_address
 from pipeline.endpoints.pubsub import source as pubsub
 from pipeline.endpoints.pubsub.address import PubsubAddress
 from pipeline.endpoints.uris import FILE_SCHEMES, scheme_of
+from pipeline.reporting.printer import note
 from schemas.formats.raw import RawBlock
 from schemas.job import EventsSpec
 from schemas.validation import Absent, SpecError
 
+_OF_MESSAGES = ("avro", "json", "tfexample")
 SCHEMES = (*FILE_SCHEMES, kafka_address.SCHEME, pubsub_address.SCHEME)
 
 
@@ -32,7 +36,9 @@ class EventSource(Protocol):
         """The one runner that reads it; None where all do."""
 
     def describe(self) -> str: ...
-    def sample(self) -> Iterator[RawBlock]: ...
+    def sample(self, names: Collection[str] = ()) -> Iterator[RawBlock]:
+        """The first blocks; where their format is read in columns, the values of at least these."""
+
     def read(self, spec: EventsSpec) -> beam.PTransform[Any, Any]: ...
 
 
@@ -43,18 +49,20 @@ class Files:
     uri: str
     format: str
     paths: tuple[str, ...]
+    form: FileForm = AS_IT_IS
     bounded: bool = True
     only_on: str | None = None
 
     def describe(self) -> str:
         return f"{len(self.paths)} file(s) of {self.uri}"
 
-    def sample(self) -> Iterator[RawBlock]:
+    def sample(self, names: Collection[str] = ()) -> Iterator[RawBlock]:
+        form = self.form._replace(asked=tuple(names))
         for path in self.paths:
-            yield from read_file(path, self.format, sample=True)
+            yield from read_file(path, self.format, form, sample=True)
 
     def read(self, spec: EventsSpec) -> beam.PTransform[Any, Any]:
-        return ReadFiles(list(self.paths), spec.format)
+        return ReadFiles(list(self.paths), spec.format, form_of(spec))
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +81,7 @@ class Topic:
         end = "as far as it reaches now" if self.bounded else "until the job is cancelled"
         return f"{self.address.public} from {self.address.start}, {end}"
 
-    def sample(self) -> Iterator[RawBlock]:
+    def sample(self, names: Collection[str] = ()) -> Iterator[RawBlock]:
         return kafka.first_blocks(self.address, self.format)
 
     def read(self, spec: EventsSpec) -> beam.PTransform[Any, Any]:
@@ -92,7 +100,7 @@ class Messages:
     def describe(self) -> str:
         return f"{self.address.public}, until the job is cancelled"
 
-    def sample(self) -> Iterator[RawBlock]:
+    def sample(self, names: Collection[str] = ()) -> Iterator[RawBlock]:
         """Empty: looking at messages would consume them; the spec states the columns (`check_events`)."""
         return iter(())
 
@@ -100,22 +108,33 @@ class Messages:
         return pubsub.ReadMessages(self.address, spec.format)
 
 
-def open_source(events: Mapping[str, Any]) -> EventSource:
-    """The source of a job's `events`.
+def open_source(events: dict[str, Any]) -> EventSource:
+    """The source of a job's `events`; what these leave to be guessed of files is stated in them then, and noted.
 
     Raises:
-        SpecError: the URI has a value that is not allowed.
+        SpecError: the URI or the format has a value that is not allowed.
         NoInput, TopicUnreadable: there is nothing to read, or the service does not answer.
     """
     return _OPENERS.get(scheme_of(events["uri"]), _files)(events)
 
 
-def _files(events: Mapping[str, Any]) -> EventSource:
+def _files(events: dict[str, Any]) -> EventSource:
     uri = events["uri"]
-    return Files(uri, events["format"], tuple(matching_files(uri)))
+    paths = tuple(matching_files(uri))
+    form = fill_in(events, paths, note)
+    return Files(uri, events["format"], paths, form)
 
 
-def _topic(events: Mapping[str, Any]) -> EventSource:
+def _check_format(events: Mapping[str, Any]) -> None:
+    """Raises `SpecError` for a format that single messages do not have, and where none is stated."""
+    stated = events.get("format", Absent("not given"))
+    if stated not in _OF_MESSAGES:
+        why = "messages are in one of these, and which one is not guessed"
+        raise SpecError("events.format", stated, f"{', '.join(_OF_MESSAGES[:-1])} or {_OF_MESSAGES[-1]} ({why})")
+
+
+def _topic(events: dict[str, Any]) -> EventSource:
+    _check_format(events)
     address = kafka_address.kafka_address(events["uri"], "events.uri")
     if events["format"] == "avro" and not (address.schema or address.registry):
         allowed = "schema=FILE with the records' schema, or registry=URL of the registry that has it"
@@ -124,14 +143,15 @@ def _topic(events: Mapping[str, Any]) -> EventSource:
     return Topic(address, events["format"])
 
 
-def _messages(events: Mapping[str, Any]) -> EventSource:
+def _messages(events: dict[str, Any]) -> EventSource:
+    _check_format(events)
     address = pubsub_address.source_address(events["uri"], "events.uri")
     pubsub_address.check_events(events, address)
     pubsub.check_readable(address)
     return Messages(address, events["format"])
 
 
-_OPENERS: Mapping[str, Callable[[Mapping[str, Any]], EventSource]] = {
+_OPENERS: Mapping[str, Callable[[dict[str, Any]], EventSource]] = {
     kafka_address.SCHEME: _topic,
     pubsub_address.SCHEME: _messages,
 }

@@ -2,10 +2,10 @@
 
 from collections import Counter
 from collections.abc import Iterator
-from itertools import islice
+from itertools import chain, islice
 
 from pipeline.endpoints.files.other_formats import other_format
-from pipeline.endpoints.files.source import read_file
+from pipeline.endpoints.files.source import form_of, read_file
 from pipeline.endpoints.sample import head_of
 from pipeline.endpoints.sources import EventSource, Files, Messages
 from runners.findings import Finding, fail, ok, unchecked, warn
@@ -32,7 +32,7 @@ def check_decoding(source: EventSource, spec: EventsSpec) -> Finding:
     if isinstance(source, Messages):
         return unchecked(check, "none was decoded: whoever looks at messages takes them")
     events, errors, examples, head = 0, Counter[str](), dict[str, str](), b""
-    for block, needed in _sample(source):
+    for block, needed in _sample(source, spec):
         head = head or head_of(block)
         if not needed and events + errors.total() >= _ENOUGH_RECORDS:
             break
@@ -59,14 +59,18 @@ def _with_location(detail: str, block: RawBlock) -> str:
     return detail if location in detail else f"{location}: {detail}"
 
 
-def _sample(source: EventSource) -> Iterator[tuple[RawBlock, bool]]:
+def _sample(source: EventSource, spec: EventsSpec) -> Iterator[tuple[RawBlock, bool]]:
     """Blocks, and whether each is decoded in any case: the first blocks of some files, including the first and the last
     file."""
     if isinstance(source, Files):
+        form = form_of(spec)
         last = len(source.paths) - 1
         for index in sorted({round(number * last / (_FILES - 1)) for number in range(_FILES)}):
-            for block in islice(read_file(source.paths[index], source.format, sample=True), 1):
+            for block in islice(read_file(source.paths[index], source.format, form, sample=True), 1):
                 yield block, True
-    already = 1 if isinstance(source, Files) else 0
-    for block in islice(source.sample(), already, _BLOCKS):
+        files = (read_file(path, source.format, form, sample=True) for path in source.paths)
+        rest: Iterator[RawBlock] = chain.from_iterable(files)
+    else:
+        rest = source.sample()
+    for block in islice(rest, int(isinstance(source, Files)), _BLOCKS):
         yield block, False

@@ -48,7 +48,7 @@ def check_source(source: EventSource, uri: str = "") -> Iterator[Finding]:
 
 
 def _holds_something(block: RawBlock) -> bool:
-    return bool(block.error or block.records or block.data.strip())
+    return bool(block.error or block.rows or block.records or block.data.strip())
 
 
 def check_sink(spec_path: str, uri: str, record: str) -> Iterator[Finding]:
@@ -109,7 +109,7 @@ def count_events(source: EventSource) -> int | None:
     sizes = file_sizes(source.uri)
     counted, seen_bytes = 0, 0
     for path in source.paths:
-        for block in read_file(path, source.format):
+        for block in read_file(path, source.format, source.form):
             at = block.source.rpartition("@")[2]
             if counted >= _ENOUGH_EVENTS and at.isdecimal() and int(at):
                 return round(counted * sum(sizes.values()) / (seen_bytes + int(at)))
@@ -123,4 +123,6 @@ def count_events(source: EventSource) -> int | None:
 def _events_in(block: RawBlock) -> int:
     if block.error:
         return 0
+    if block.rows:
+        return sum(piece.rows.num_rows + len(piece.unreadable) for piece in block.rows)
     return block.datums or len(block.records) or block.data.count(b"\n")

@@ -61,6 +61,8 @@ def spec_errors(document: Mapping[str, Any], sound: Sound = lambda _: True) -> I
             yield from _duration_errors(spec_path, text, 0 if zero else 1)
     if sound("events.time_range"):
         yield from _time_range_errors(section_of(document, "events").get("time_range", ()))
+    if sound("events.csv"):
+        yield from _csv_errors(section_of(section_of(document, "events"), "csv"))
     window = section_of(document, "drift").get("window")
     if window is not None and sound("drift.window"):
         yield from _window_errors(window)
@@ -122,6 +124,24 @@ def _time_range_errors(texts: Any) -> Iterator[SpecError]:
             yield SpecError(f"events.time_range[{index}]", text, "an RFC 3339 time")
     if len(times_us) == 2 and times_us[0] >= times_us[1]:
         yield SpecError("events.time_range", list(texts), "a first time before the second")
+
+
+def _csv_errors(stated: Mapping[str, Any]) -> Iterator[SpecError]:
+    delimiter, quote = stated.get("delimiter"), stated.get("quote")
+    if delimiter is not None and not (delimiter.isascii() and (delimiter.isprintable() or delimiter == "\t")):
+        yield SpecError("events.csv.delimiter", delimiter, "one sign of ASCII, such as ';' or a tab")
+    if quote and (quote == delimiter or not (quote.isascii() and quote.isprintable())):
+        yield SpecError("events.csv.quote", quote, "one sign of ASCII that is not the delimiter")
+    encoding = stated.get("encoding")
+    if encoding is not None and not _is_encoding(encoding):
+        yield SpecError("events.csv.encoding", encoding, "the name of an encoding, such as utf-8, cp1252 or latin-1")
+
+
+def _is_encoding(name: str) -> bool:
+    try:
+        return isinstance("a".encode(name), bytes)
+    except (LookupError, UnicodeError, ValueError):
+        return False
 
 
 def _feature_errors(features: list[Any], taken: set[str], sound: Sound) -> Iterator[SpecError]:

@@ -7,6 +7,7 @@ from typing import Any, cast
 from pipeline.spec.checks import column_errors, spec_errors
 from schemas.columns import ColumnKind
 from schemas.job import (
+    CsvSpec,
     DriftSpec,
     EventsSpec,
     FeatureSpec,
@@ -93,7 +94,14 @@ def _events(events: Mapping[str, Any], columns: Mapping[str, str]) -> EventsSpec
         columns=tuple((name, cast(ColumnKind, kind)) for name, kind in columns.items()),
         time_range_us=(first_us, last_us),
         time_unit=events["time_unit"],
+        csv=csv_spec(events.get("csv", {})),
     )
+
+
+def csv_spec(stated: Mapping[str, Any]) -> CsvSpec:
+    """The form of CSV files that a valid document's `events.csv` states."""
+    lists = {name: tuple(value) for name, value in stated.items() if isinstance(value, list)}
+    return CsvSpec(**{**stated, **lists})
 
 
 def _features(features: Sequence[Any], windows: Mapping[str, Any]) -> FeaturesSpec:

@@ -35,8 +35,9 @@ class RawBlock(NamedTuple):
     that could not be framed has `error` set and its bytes in `data`. `source` names where it came from, for people.
     `parts`: the (datums, bytes) of each container block or record of a topic in `data`, in order, where there are
     several; damage in one costs no record of another. `origins`: where each record of a topic came from, in order.
-    `prefix`: bytes before those of each record that belong to its original bytes. `decoded`: the stretch as the job's
-    events, where its reader had to decode it already.
+    `prefix`: bytes before those of each record that belong to its original bytes. `rows`: the records as columns, where
+    their format is read in columns (`csv`, `parquet`, `arrow`). `decoded`: the stretch as the job's events, where its
+    reader had to decode it already.
     """
 
     source: str
@@ -48,20 +49,28 @@ class RawBlock(NamedTuple):
     parts: tuple[tuple[int, int], ...] = ()
     origins: tuple[RecordOrigin, ...] = ()
     prefix: bytes = b""
+    rows: "tuple[DecodedRows, ...]" = ()
     decoded: DecodedBlock | None = None
 
 
 class Unreadable(NamedTuple):
-    """One input record that could not be decoded: its original bytes and why."""
+    """One input record that could not be decoded: its original bytes and why; `number`: see `DecodedRows`."""
 
     payload: bytes
     error: str
     detail: str
+    number: int = 0
 
 
 class DecodedRows(NamedTuple):
-    """Rows in the columns of their format, the original bytes of each (binary array of equal length), and the rest."""
+    """Rows in the columns of their format, the original bytes of each (binary array of equal length), and the rest.
+
+    `numbers`: the number of each row in its file, counted from 1 in `unit` (`line` or `row`); None where the file's
+    format counts none.
+    """
 
     rows: pa.RecordBatch
     payloads: pa.Array
     unreadable: tuple[Unreadable, ...]
+    numbers: pa.Array | None = None
+    unit: str = ""

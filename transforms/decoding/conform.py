@@ -13,6 +13,7 @@ from schemas import batches
 from schemas.columns import ARROW_TYPES
 from schemas.dead_letter_stages import DECODE
 from schemas.expectations import wants
+from schemas.formats.csv_rows import TEXT_OF
 from schemas.job import EventsSpec
 from schemas.records import DeadLetter
 from schemas.times import MalformedTime, format_time_us, parse_event_time_us
@@ -30,10 +31,12 @@ IDENTITY = "a text, a whole number, a decimal or bytes"
 
 
 class Conformed(NamedTuple):
-    """Events in the job's columns (`__late` false), and a dead letter for every row that does not fit."""
+    """Events in the job's columns (`__late` false), and a dead letter for every row that does not fit, with the index
+    of each of these rows."""
 
     events: pa.RecordBatch
     dead_letters: list[DeadLetter]
+    refused: tuple[int, ...] = ()
 
 
 class _Verdicts:
@@ -68,7 +71,7 @@ def conform(rows: pa.RecordBatch, payloads: pa.Array, spec: EventsSpec, at_us: i
         return Conformed(pa.RecordBatch.from_arrays(arrays, schema=schema), [])
     loose = pa.RecordBatch.from_arrays(arrays, names=schema.names)
     events = batches.take_rows(loose, good).cast(schema)
-    return Conformed(events, _dead_letters(rows, loose, verdicts, at_us))
+    return Conformed(events, _dead_letters(rows, loose, verdicts, at_us), tuple(np.flatnonzero(~good).tolist()))
 
 
 def _dead_letters(rows: pa.RecordBatch, loose: pa.RecordBatch, verdicts: _Verdicts, at_us: int) -> list[DeadLetter]:
@@ -76,7 +79,8 @@ def _dead_letters(rows: pa.RecordBatch, loose: pa.RecordBatch, verdicts: _Verdic
     times_us = loose.column(batches.EVENT_TIME).cast(pa.int64())
     for row in np.flatnonzero(verdicts.codes).tolist():
         error, column, allowed = verdicts.kinds[verdicts.codes[row]]
-        value = _shown(rows.column(column)[row]) if column in rows.schema.names else None
+        found = _column(rows, column)
+        value = None if found is None else _shown(found[row])
         time_us = times_us[row].as_py()
         letters.append(
             DeadLetter(
@@ -105,9 +109,15 @@ def _column(rows: pa.RecordBatch, name: str) -> pa.Array | None:
     return None if index < 0 else rows.column(index)
 
 
+def _written(rows: pa.RecordBatch, name: str) -> pa.Array | None:
+    """A column as it is written, where the format has its texts beside the values of the column's kind."""
+    index = rows.schema.get_field_index(TEXT_OF + name)
+    return _column(rows, name) if index < 0 else rows.column(index)
+
+
 def _identifiers(rows: pa.RecordBatch, spec: EventsSpec, verdicts: _Verdicts) -> pa.Array:
     name, count = spec.event_id, rows.num_rows
-    values = _column(rows, name)
+    values = _written(rows, name)
     if values is None:
         verdicts.refuse(np.ones(count, np.bool_), "MissingColumn", name, "a column with the event's id")
         return pa.nulls(count, pa.string())
@@ -120,7 +130,7 @@ def _identifiers(rows: pa.RecordBatch, spec: EventsSpec, verdicts: _Verdicts) ->
 
 def _event_times(rows: pa.RecordBatch, spec: EventsSpec, verdicts: _Verdicts) -> pa.Array:
     name, count = spec.event_time, rows.num_rows
-    values = _column(rows, name)
+    values = _written(rows, name)
     if values is None:
         verdicts.refuse(np.ones(count, np.bool_), "MissingColumn", name, "a column with the event's time")
         return pa.nulls(count, batches.TIME_TYPE)
@@ -200,7 +210,7 @@ def _feature_column(rows: pa.RecordBatch, name: str, kind: str, verdicts: _Verdi
 def _subjects(rows: pa.RecordBatch, name: str | None, verdicts: _Verdicts) -> pa.Array:
     """Whom events are about; null where the record has no subject. A value that cannot be read as a text is an error,
     never null."""
-    values = None if name is None else _column(rows, name)
+    values = None if name is None else _written(rows, name)
     if name is None or values is None:
         return pa.nulls(rows.num_rows, pa.string())
     found, wrong = read_texts(values)

@@ -83,6 +83,7 @@ FORMATS: dict[str, Callable[[RawBlock, EventsSpec], list[DecodedRows]]] = {
     "json": _decode_json,
     "tfexample": _decode_examples,
 }
+"""How the bytes of a block are read; of other formats the blocks hold columns."""
 
 
 def _with_prefix(piece: DecodedRows, prefix: bytes) -> DecodedRows:
@@ -108,16 +109,17 @@ def decode_raw(block: RawBlock, spec: EventsSpec, at_us: int) -> DecodedBlock:
         return DecodedBlock(None, [DeadLetter(DECODE, "UnreadableInput", detail, block.data, None, None, at_us)])
     events: list[pa.RecordBatch] = []
     letters: list[DeadLetter] = []
-    for found in FORMATS[spec.format](block, spec):
+    for found in block.rows or FORMATS[spec.format](block, spec):
         piece = _with_prefix(found, block.prefix)
-        letters += [
-            DeadLetter(DECODE, bad.error, f"{locations.of(bad.payload)}: {bad.detail}", bad.payload, None, None, at_us)
-            for bad in piece.unreadable
-        ]
+        for bad in piece.unreadable:
+            where = locations.numbered(piece.unit, bad.number) if bad.number else locations.of(bad.payload)
+            letters.append(DeadLetter(DECODE, bad.error, f"{where}: {bad.detail}", bad.payload, None, None, at_us))
         if piece.rows.num_rows:
             conformed = conform(piece.rows, piece.payloads, spec, at_us)
             events.append(conformed.events)
-            letters += [locations.stated(letter) for letter in conformed.dead_letters]
+            for letter, row in zip(conformed.dead_letters, conformed.refused, strict=True):
+                number = None if piece.numbers is None else piece.numbers[row].as_py()
+                letters.append(locations.stated(letter, piece.unit, number))
     return DecodedBlock(batches.concat_batches(events) if events else None, letters)
 
 

@@ -1,4 +1,4 @@
-"""Where a record of a topic came from, as text for its dead letter: offset, key and headers."""
+"""Where a record came from, as text for its dead letter: line or row in a file; offset, key and headers in a topic."""
 
 from collections import defaultdict
 from itertools import accumulate
@@ -27,8 +27,14 @@ class RecordLocations:
         headers = ", ".join(f"{name}={_shown(value)}" for name, value in origin.headers)
         return f"{source}{key}{f' and headers {headers}' if headers else ''}"
 
-    def stated(self, letter: DeadLetter) -> DeadLetter:
+    def numbered(self, unit: str, number: int) -> str:
+        """The location of the line or row of this number."""
+        return f"{self._block.source.rpartition('@')[0] or self._block.source} {unit} {number}"
+
+    def stated(self, letter: DeadLetter, unit: str = "", number: int | None = None) -> DeadLetter:
         """The letter with the location of its record before the error, where the location is known."""
+        if number is not None:
+            return letter._replace(detail=f"{self.numbered(unit, number)}: {letter.detail}")
         if not self._block.origins:
             return letter
         return letter._replace(detail=f"{self.of(letter.payload)}: {letter.detail}")

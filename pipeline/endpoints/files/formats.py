@@ -9,6 +9,7 @@ from apache_beam.io.tfrecordio import _TFRecordUtil
 
 from pipeline.endpoints.files import json_files
 from pipeline.endpoints.files.compressed import DAMAGE_BYTES, FileDamage, inflated
+from pipeline.endpoints.files.csv_files import AS_IT_IS, CsvFile, FileForm
 from pipeline.endpoints.files.inflaters import Compression
 from pipeline.endpoints.files.json_files import Blocks, JsonFile, too_large
 from schemas.avro.files import ContainerReader
@@ -57,9 +58,9 @@ def _plain(stream: IO[bytes]) -> Iterator[bytes | FileDamage]:
         yield piece
 
 
-def blocks_of(file: EventFile, path: str, format_name: str) -> Iterator[RawBlock]:
+def blocks_of(file: EventFile, path: str, format_name: str, form: FileForm = AS_IT_IS) -> Iterator[RawBlock]:
     """The raw blocks of a file; damage is returned as blocks with `error`, and nothing else is lost."""
-    reader = _READERS[format_name](path)
+    reader = CsvFile(path, form) if format_name == "csv" else _READERS[format_name](path)
     while True:
         torn = yield from reader(file)
         damage = file.damage()
@@ -67,7 +68,7 @@ def blocks_of(file: EventFile, path: str, format_name: str) -> Iterator[RawBlock
             if torn is not None:
                 yield torn
             return
-        if torn is not None and not torn.error and _is_whole(torn.data):  # only the line's end is missing
+        if torn is not None and not torn.error and _is_whole(torn):  # only the line's end is missing
             yield torn
             torn = None
         yield _hole(path, damage, torn)
@@ -82,9 +83,12 @@ def _hole(path: str, damage: FileDamage, torn: RawBlock | None) -> RawBlock:
     return RawBlock(f"{path}@{damage.offset}", data=data, error=f"{damage.why}; {what}")
 
 
-def _is_whole(line: bytes) -> bool:
+def _is_whole(torn: RawBlock) -> bool:
+    """Whether it is JSON from its first sign to its last: of a CSV line nothing shows that."""
+    if torn.rows:
+        return False
     try:
-        msgspec.json.decode(line, type=msgspec.Raw)
+        msgspec.json.decode(torn.data, type=msgspec.Raw)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return False
     return True

@@ -1,5 +1,6 @@
-"""What the first bytes of an input show of its format, for inputs of which nothing can be read in the spec's format."""
+"""What the first bytes of an input show of its format."""
 
+import re
 import struct
 from collections.abc import Mapping
 
@@ -8,38 +9,46 @@ from apache_beam.io.tfrecordio import _TFRecordUtil
 from pipeline.endpoints.files.json_files import OTHER_FORMATS
 
 HEAD_BYTES = 4096
-_AVRO = b"Obj\x01"
 _TFRECORD_HEAD = 12
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+_OURS: Mapping[bytes, str] = {
+    b"Obj\x01": "avro",
+    b"PAR1": "parquet",
+    b"PARE": "parquet",
+    b"ARROW1": "arrow",
+    b"\xff\xff\xff\xff": "arrow",  # a stream's first message
+}
 _NOT_JSON_EITHER: Mapping[bytes, str] = {b"ORC": "ORC", b"\x89HDF": "HDF5", b"SQLite format 3": "SQLite"}
-_READ = "Avro, JSON lines or TFRecord (convert it first)"
+_READ = "csv, parquet, json, avro, tfexample or arrow (convert it first)"
 _SEPARATORS = b",;\t|"
+_JSON = re.compile(rb"""\{\s*(["}]|\Z)|\[\s*[\[{"\d\]tfn-]|\[\s*\Z""")
 
 
 def other_format(head: bytes, format_name: str) -> str:
     """What the input is instead of `format_name`, and the next step; empty where its bytes do not show it."""
-    start = head.removeprefix(_BYTE_ORDER_MARK).lstrip()
     if unread := _unread(head):
         return unread
-    found = _of_ours(head, start)
-    if found == format_name:
-        return ""
-    if found:
+    found = recognised(head)
+    if found and found != format_name:
         return f"it begins as {found} does; next: --set events.format={found}"
-    return f"it looks like CSV, which is not read; expected: {_READ}" if _is_table(start) else ""
+    if not found and format_name != "csv" and is_table(head):
+        return "it looks like CSV; next: --set events.format=csv"
+    return ""
 
 
 def _unread(head: bytes) -> str:
     for magic, name in {**OTHER_FORMATS, **_NOT_JSON_EITHER}.items():
-        if head.startswith(magic) and magic != _AVRO:
+        if head.startswith(magic) and magic not in _OURS:
             return name if "name it" in name else f"{name} is not read yet; expected: {_READ}"
     return ""
 
 
-def _of_ours(head: bytes, start: bytes) -> str:
-    if head.startswith(_AVRO):
-        return "avro"
-    if start.startswith((b"{", b"[")):
+def recognised(head: bytes) -> str:
+    """The format that the bytes show beyond doubt; empty: none (CSV and most texts have no such mark)."""
+    for magic, name in _OURS.items():
+        if head.startswith(magic):
+            return name
+    if _JSON.match(head.removeprefix(_BYTE_ORDER_MARK).lstrip()):
         return "json"
     if len(head) < _TFRECORD_HEAD:
         return ""
@@ -47,8 +56,9 @@ def _of_ours(head: bytes, start: bytes) -> str:
     return "tfexample" if _TFRecordUtil._masked_crc32c(head[:8]) == checksum else ""
 
 
-def _is_table(start: bytes) -> bool:
+def is_table(head: bytes) -> bool:
     """Whether the first two lines are text with equally many separators."""
+    start = head.removeprefix(_BYTE_ORDER_MARK).lstrip()
     first, _, rest = start.partition(b"\n")
     second = rest.partition(b"\n")[0]
     try:

@@ -1,4 +1,4 @@
-"""Event files on any Beam file system: Avro containers, JSON lines, TFRecord."""
+"""Event files on any Beam file system: CSV, Parquet, JSON, Avro containers, TFRecord, Arrow."""
 
 from collections.abc import Iterator
 
@@ -6,27 +6,38 @@ import apache_beam as beam
 from apache_beam.io.filesystem import CompressionTypes
 from apache_beam.io.filesystems import FileSystems
 
+from pipeline.endpoints.files.csv_files import AS_IT_IS, FileForm
 from pipeline.endpoints.files.formats import EventFile, blocks_of
 from pipeline.endpoints.files.inflaters import compression_of
+from schemas.formats.csv_rows import Wanted
 from schemas.formats.raw import RawBlock
+from schemas.job import EventsSpec
 
 
-def read_file(path: str, format_name: str, sample: bool = False) -> Iterator[RawBlock]:
+def form_of(spec: EventsSpec) -> FileForm:
+    """How a job reads its files."""
+    subject = [spec.subject] if spec.subject else []
+    return FileForm(spec.csv, Wanted((spec.event_id, spec.event_time, *subject), spec.columns))
+
+
+def read_file(
+    path: str, format_name: str, form: FileForm = AS_IT_IS, sample: bool = False
+) -> Iterator[RawBlock]:
     """The raw blocks of one file; a `sample` may end early. Damage is returned as blocks with `error`.
 
     Raises:
         OSError: it cannot be opened or read.
     """
     with FileSystems.open(path, compression_type=CompressionTypes.UNCOMPRESSED) as stream:
-        yield from blocks_of(EventFile(stream, compression_of(path), sample), path, format_name)
+        yield from blocks_of(EventFile(stream, compression_of(path), sample), path, format_name, form)
 
 
 class _ReadFn(beam.DoFn):
-    def __init__(self, format_name: str) -> None:
-        self._format = format_name
+    def __init__(self, format_name: str, form: FileForm) -> None:
+        self._format, self._form = format_name, form
 
     def process(self, path: str) -> Iterator[RawBlock]:
-        yield from read_file(path, self._format)
+        yield from read_file(path, self._format, self._form)
 
 
 class ReadFiles(beam.PTransform[beam.pvalue.PBegin, beam.PCollection[RawBlock]]):
@@ -35,12 +46,12 @@ class ReadFiles(beam.PTransform[beam.pvalue.PBegin, beam.PCollection[RawBlock]])
     Files are the unit of parallel work: one is read by one worker, a block or record at a time.
     """
 
-    def __init__(self, paths: list[str], format_name: str) -> None:
+    def __init__(self, paths: list[str], format_name: str, form: FileForm) -> None:
         super().__init__()
-        self._paths, self._format = list(paths), format_name
+        self._paths, self._format, self._form = list(paths), format_name, form
 
     def expand(self, begin: beam.pvalue.PBegin) -> beam.PCollection[RawBlock]:
-        read = beam.ParDo(_ReadFn(self._format)).with_output_types(RawBlock)
+        read = beam.ParDo(_ReadFn(self._format, self._form)).with_output_types(RawBlock)
         paths = begin | "Files" >> beam.Create(self._paths) | "Spread" >> beam.Reshuffle()
         blocks: beam.PCollection[RawBlock] = paths | "Read" >> read
         return blocks

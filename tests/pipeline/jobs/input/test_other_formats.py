@@ -36,13 +36,18 @@ INPUTS: dict[str, tuple[str, bytes, str]] = {
     "Avro as tfexample": ("tfexample", AVRO, "next: --set events.format=avro"),
     "TFRecord as json": ("json", tfrecord(), "next: --set events.format=tfexample"),
     "TFRecord as avro": ("avro", tfrecord(), "next: --set events.format=tfexample"),
-    "Parquet as json": ("json", parquet(), "Parquet is not read yet; expected: Avro, JSON"),
-    "Parquet as avro": ("avro", parquet(), "Parquet is not read yet; expected: Avro, JSON"),
+    "Parquet as json": ("json", parquet(), "next: --set events.format=parquet"),
+    "Parquet as avro": ("avro", parquet(), "next: --set events.format=parquet"),
     "gzip without its suffix": ("json", gzip.compress(JSON), "; gzip data (name it .gz)"),
     "gzip without its suffix as avro": ("avro", gzip.compress(JSON), "; gzip data (name it .gz)"),
     "JSON array as avro": ("avro", b"[" + JSON.strip().replace(b"\n", b",") + b"]", "next: --set events.format=json"),
     "UTF-16 as avro": ("avro", JSON.decode().encode("utf-16"), "text in UTF-16 is not read yet"),
-    "CSV": ("json", b"id,at,delay\na,1,2\nb,2,3\n", "it looks like CSV, which is not read"),
+    "CSV": ("json", b"id,at,delay\na,1,2\nb,2,3\n", "it looks like CSV; next: --set events.format=csv"),
+    "JSON as csv": ("csv", JSON, "in.0 is not csv; it begins as json does; next: --set events.format=json"),
+    "Parquet as csv": ("csv", parquet(), "next: --set events.format=parquet"),
+    "CSV as parquet": ("parquet", b"id,at,delay\na,1,2\nb,2,3\n", "it looks like CSV; next: --set events.format=csv"),
+    "JSON as arrow": ("arrow", JSON, "next: --set events.format=json"),
+    "a word as parquet": ("parquet", b"word\n", "nothing in it is parquet"),
 }
 
 
