@@ -18,7 +18,7 @@ Value: TypeAlias = bool | int | float | str | None
 
 
 class MalformedExpression(UnusableData):
-    """An expression that cannot be read, or whose kinds do not fit; `at` is the index of the sign where that shows."""
+    """An expression that cannot be read, or whose kinds do not fit; `at` is the index of the first wrong character."""
 
     def __init__(self, text: str, at: int, allowed: str) -> None:
         super().__init__(text, at, allowed)
@@ -26,7 +26,7 @@ class MalformedExpression(UnusableData):
 
     @property
     def found(self) -> str:
-        """The text, or what of it is around the place, and what is wrong there."""
+        """The text, or the part of it around that index, and what is wrong there."""
         start = max(0, self.at - _AROUND) if len(self.text) > 2 * _AROUND else 0
         end = max(start + 2 * _AROUND, self.at + _PIECE)
         shown = f"{'…' if start else ''}{self.text[start:end]}{'…' if end < len(self.text) else ''}"

@@ -32,7 +32,7 @@ def _length(texts: Datum) -> Datum:
 
 
 def _first(value: Any) -> str | None:
-    return None if 1 <= value <= 2**31 else "a place from 1, that of the first character"
+    return None if 1 <= value <= 2**31 else "a number from 1, which is the first character"
 
 
 def _count(value: Any) -> str | None:
@@ -90,7 +90,7 @@ TEXTS = {
         "length(s)", "how many characters it has", exactly(_TEXT), "integer", _length, (Shown("length('äb')", 2),)
     ),
     "substring": Function(
-        "substring(s, start), substring(s, start, length)", "the characters from the place `start` on, from 1",
+        "substring(s, start), substring(s, start, length)", "the characters from number `start` on; the first is 1",
         between(2, _TEXT, Takes(("integer",), constant=_first), Takes(("integer",), constant=_count)), "string",
         _piece, (Shown("substring('N14228', 2, 3)", "142"), Shown("substring('N14228', 6)", "8")),
     ),

@@ -1,4 +1,4 @@
-"""Texts that are no expression, or whose kinds do not fit, are told with the place and what is expected."""
+"""Texts that are no expression, or whose kinds do not fit, are refused: what is wrong where, and what is expected."""
 
 import time
 
@@ -40,7 +40,7 @@ WRONG = (
     ("width_bucket(dep_delay, [3, 1])", 24, "ascending"),
     ("cast(seats AS float)", 14, "number, integer, boolean, string"),
     ("log(1, 2)", 0, "log(x)"),
-    ("substring(carrier, 0)", 19, "a place from 1"),
+    ("substring(carrier, 0)", 19, "a number from 1"),
     ("", 0, "a column"),
 )  # fmt: skip
 HOSTILE = (
