@@ -1,6 +1,6 @@
 """The whole job in one function: nouns, labels and nothing else."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import apache_beam as beam
 import pyarrow as pa
@@ -27,12 +27,23 @@ class Outputs(NamedTuple):
     dead_letters: beam.PCollection[pa.RecordBatch]
 
 
-def build(raw: beam.PCollection[RawBlock], job: Job, start: Start = UNNAMED):  # type: ignore[no-untyped-def]  # Beam warns on NamedTuple hints
-    """The job's graph over raw input, on any runner; the labels are API (savepoints, job update)."""
+class Serves(Protocol):
+    """Makes the source of the releases that a graph serves."""
+
+    def __call__(self, job: Job, bounded: bool, start: Start, /) -> beam.PTransform[Any, Any]: ...
+
+
+def build(  # type: ignore[no-untyped-def]  # Beam warns on NamedTuple hints
+    raw: beam.PCollection[RawBlock], job: Job, start: Start = UNNAMED, serves: Serves = WatchReleases
+):
+    """The job's graph over raw input, on any runner; the labels are API (savepoints, job update).
+
+    `serves`: the timeline of the store, or the candidates of a replay.
+    """
     decoded = raw | "DecodeEvents" >> DecodeEvents(job.events)
     tracked = decoded.good | "TrackArrivals" >> TrackArrivals(job.events, job.features)
     featured = tracked.good | "WindowFeatures" >> WindowFeatures(job.features)
-    releases = raw.pipeline | "WatchReleases" >> WatchReleases(job, raw.is_bounded, start)
+    releases = raw.pipeline | "WatchReleases" >> serves(job, raw.is_bounded, start)
     scored = featured | "ScoreEvents" >> ScoreEvents(job, AsIter(releases.admitted), start.run)
     profiles = StoredProfiles(job.model)
     drift = scored.scored | "MeasureDrift" >> MeasureDrift(job.drift, profiles, job.model.name, start.run)

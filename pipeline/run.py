@@ -18,11 +18,10 @@ from models.errors import StoreError
 from models.store.store import ModelStore
 from pipeline.command_line.options import RunOptions, parse_run_options
 from pipeline.command_line.sink_policy import SinkPolicy
-from pipeline.dag import build
+from pipeline.dag import Serves, build
 from pipeline.endpoints.epochs import check_time_unit
 from pipeline.endpoints.errors import NoInput, SinkUnwritable
-from pipeline.endpoints.files.earlier_runs import check_earlier_runs, replacing, say_earlier_runs
-from pipeline.endpoints.files.partial_files import remove_leftovers
+from pipeline.endpoints.files.earlier_runs import check_earlier_runs, replacing, say_earlier_runs, say_leftovers
 from pipeline.endpoints.matching import NoRecords
 from pipeline.endpoints.outputs import (
     sink_folders,
@@ -36,7 +35,7 @@ from pipeline.endpoints.sample import sampled_types
 from pipeline.endpoints.sink_locations import check_training_folder
 from pipeline.endpoints.sinks import check_all_writable
 from pipeline.endpoints.sources import EventSource, Files, open_source
-from pipeline.endpoints.uris import FILE_SCHEMES, STDOUT, absolute, beam_path, scheme_of
+from pipeline.endpoints.uris import STDOUT, absolute
 from pipeline.features import build_features
 from pipeline.process.starting import start_of
 from pipeline.reporting.model_presence import check_model
@@ -66,6 +65,7 @@ from schemas.validation import SpecError
 from transforms.flow import metrics
 from transforms.flow.coders import batches_kept
 from transforms.flow.examples import forget_examples, kept_examples
+from transforms.releases.watch_releases import WatchReleases
 
 # Options that a runner gets in addition to those of the command line.
 _PROFILES: Mapping[str | None, Callable[[Sequence[str], str, bool], list[str]]] = {
@@ -79,13 +79,15 @@ _EXPECTED = (RunFailed, NoInput, SinkUnwritable, SummaryUnwritable, StoreError, 
 class Prepared:
     """A job that may run: its spec, its document with everything filled in, and where its events come from.
 
-    `empty`: the input is bounded and holds no record, so nothing shows the types of its columns.
+    `empty`: the input is bounded and holds no record, so nothing shows the types of its columns. `serves`: the releases
+    of the store, or the candidates of a replay.
     """
 
     job: Job
     document: dict[str, Any]
     source: EventSource
     empty: bool = False
+    serves: Serves = WatchReleases
 
 
 def prepare(options: RunOptions) -> Prepared:
@@ -147,33 +149,21 @@ def check_reads(runner: str | None, source: EventSource, uri: str) -> None:
         raise SpecError("events.uri", uri, f"it with --runner={source.only_on}, which reads it")
 
 
-def _check_runner(prepared: Prepared, beam_arguments: Sequence[str]) -> None:
+def check_runner(prepared: Prepared, beam_arguments: Sequence[str]) -> None:
+    """Raises `SpecError`, `CannotSubmit` for a runner that cannot run the job."""
     runner = PipelineOptions(list(beam_arguments)).view_as(StandardOptions).runner
     check_reads(runner, prepared.source, prepared.document["events"]["uri"])
     if runner == flink.NAME:
         check_submission(beam_arguments)
 
 
-def _check_world(prepared: Prepared) -> None:
+def check_world(prepared: Prepared) -> None:
     """Raises for a sink that cannot be written and a store that does not answer, before the run spends time."""
     sinks = wanted_sinks(prepared.job)
     check_all_writable(sinks)
     for spec_path, uri, _ in sinks:
-        _say_leftovers(spec_path, uri)
+        say_leftovers(spec_path, uri)
     check_model(prepared.job.model, prepared.source.bounded)
-
-
-def _say_leftovers(spec_path: str, uri: str) -> None:
-    """Removes what killed runs of this machine left in a sink, and reports what those of other machines left."""
-    if scheme_of(uri) not in FILE_SCHEMES:
-        return
-    removed, elsewhere = remove_leftovers(beam_path(uri))
-    if removed:
-        say(f"{spec_path}: removed {removed} unfinished files of runs that were killed")
-    if elsewhere:
-        first = elsewhere[0].rpartition("/")[2]
-        note(f"{spec_path}: {len(elsewhere)} unfinished files of other machines in {uri}, such as {first}; "
-             f"delete them if no job writes there")  # fmt: skip
 
 
 def _runner(options: PipelineOptions) -> Any:
@@ -269,7 +259,7 @@ def _built(
     pipeline, raw = _source(prepared, beam_arguments, runner)
     start = start_of(prepared.document, run_id)
     # Files of several starts from one template differ in the ids at the end of their names.
-    write_outputs(build(raw, prepared.job, start), prepared.job, run_id or str(ULID()).lower())
+    write_outputs(build(raw, prepared.job, start, prepared.serves), prepared.job, run_id or str(ULID()).lower())
     return pipeline
 
 
@@ -348,10 +338,10 @@ def _run(options: RunOptions, begun: float) -> None:
 
 def _checked(prepared: Prepared, options: RunOptions) -> Prepared:
     """The job itself, once its runner, sinks and store are known to work."""
-    _check_runner(prepared, options.beam)
+    check_runner(prepared, options.beam)
     if options.summary:
         check_summary(options.summary)
-    _check_world(prepared)
+    check_world(prepared)
     say(f"job {prepared.job.name}: {prepared.source.describe()}")
     say_unconnected(prepared.document)
     return prepared
@@ -384,7 +374,7 @@ def write_features(arguments: Sequence[str], prog: str = "halflife features") ->
 
 def _write_features(options: RunOptions) -> None:
     prepared, out = prepare_run(options), options.out or ""
-    _check_runner(prepared, options.beam)
+    check_runner(prepared, options.beam)
     check_training_folder(prepared.document, out)
     _check_training_sinks(prepared, absolute(out))  # here too: a run that is refused says nothing of earlier ones
     replaced = check_earlier_runs(training_folders(prepared.job, absolute(out)), options.sinks, prepared.job.name)

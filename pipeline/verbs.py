@@ -13,6 +13,7 @@ _USAGE = """usage: halflife VERB [OPTION…]
   models     publish, release, roll back, withdraw, list, show and check model versions
   doctor     examine a job and its runner before they cost anything
   features   write a point-in-time training set with the job's own transforms
+  replay     score a job's history by candidate versions and compare them
 
 halflife VERB --help says more."""
 
@@ -36,11 +37,18 @@ def _features(arguments: Sequence[str]) -> int:
     return write_features(arguments)
 
 
+def _replay(arguments: Sequence[str]) -> int:
+    from pipeline.replaying.replay import replay
+
+    return replay(arguments)
+
+
 _VERBS: dict[str, Callable[[Sequence[str]], int]] = {
     "run": _run,
     "models": models,
     "doctor": _doctor,
     "features": _features,
+    "replay": _replay,
 }
 
 

@@ -68,6 +68,7 @@
     │   └── TopicUnwritable
     ├── SummaryUnwritable            so is the file of a run's summary
     ├── RunFailed                    a run did its work, and what came of it is a failure
+    │   ├── CandidateRefused         a version that may not serve is not replayed either
     │   └── CountsDoNotAdd
     ├── Refused                      a verb did what it was asked, and the answer is no
     └── ContractBroken               a scorer does not do what the contract says

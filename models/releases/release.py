@@ -8,6 +8,8 @@ from models.errors import StoreError
 from schemas.times import INSTANT, format_time_us, parse_instant_us
 from schemas.validation import Absent, Located, SpecError, validate
 
+CANDIDATES = 0
+"""The sequence of what a replay serves: candidate versions, by no release of the store."""
 # Shares are decimal fractions: three thirds may sum to slightly more than one.
 SHARE_ROUNDING = 1e-9
 
@@ -47,6 +49,11 @@ class Release:
     previous: str | None = None
     digests: Mapping[str, str] | None = None
     signature: str | Mapping[str, Any] | None = None
+
+    @property
+    def is_replay(self) -> bool:
+        """Whether it stands for the candidate versions of a replay."""
+        return self.sequence == CANDIDATES
 
     @property
     def versions(self) -> tuple[str, ...]:

@@ -150,6 +150,23 @@ def parse_doctor_options(arguments: list[str], prog: str) -> tuple[str, RunOptio
     return runner, RunOptions(known.job, settings, None, known.json, known.verbose, None, beam, sinks=of_sinks)
 
 
+def parse_replay_options(arguments: list[str], prog: str) -> tuple[tuple[str, ...], RunOptions]:
+    """The versions of a replay, and its options as those of a run. Exits with 2 on bad usage."""
+    parser = _Parser(prog, "Score a job's history by candidate versions and compare them")
+    parser.add_argument(
+        "--version", action="append", required=True, metavar="V", dest="versions",
+        help="a version to score all events by; once more for a second, which is compared with the first",
+    )  # fmt: skip
+    parser.add_argument("--out", required=True, metavar="DIR", help="folder for the replay's records; no sink's folder")
+    known, given = parser.parse_known_args(arguments)
+    if len(known.versions) > 2 or len(set(known.versions)) < len(known.versions):
+        parser.error(f"argument --version: {', '.join(known.versions)} is not allowed; expected: one or two versions")
+    rest = tuple(_checked_beam_arguments(parser, given))
+    settings = _all_settings(parser, known)
+    options = RunOptions(known.job, settings, None, known.json, known.verbose, known.out, rest, sinks=known.sinks)
+    return tuple(known.versions), options
+
+
 def _limits(parser: argparse.ArgumentParser, known: argparse.Namespace) -> Limits:
     try:
         return parse_max_letters(known.max_dead_letters)._replace(require_input=known.require_input)

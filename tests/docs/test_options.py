@@ -10,7 +10,7 @@ from tests.pipeline.commands.commands import halflife
 OPTION = re.compile(r"--[a-z_]{2,}")
 
 
-@pytest.mark.parametrize("verb", ["run", "features"])
+@pytest.mark.parametrize("verb", ["run", "features", "replay"])
 def test_every_option_of_a_run_is_documented(verb: str) -> None:
     page = (ROOT / "docs" / "running.md").read_text(encoding="utf-8")
     ran = halflife(verb, "--help")

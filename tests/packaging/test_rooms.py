@@ -16,7 +16,7 @@ ORDER = {
     "transforms": ("flow", "decoding", "features", "arrivals", "releases", "scoring", "drift"),
     "pipeline": (
         *("spec", "reporting", "command_line", "process", "profiles", "dag", "features", "endpoints", "run"),
-        *("preflight", "commands", "verbs", "console", "cli", "bytecode", "__main__"),
+        *("preflight", "commands", "replaying", "verbs", "console", "cli", "bytecode", "__main__"),
     ),
 }
 

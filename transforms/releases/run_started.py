@@ -3,6 +3,7 @@
 import json
 import platform
 import re
+from collections.abc import Sequence
 from importlib.metadata import PackageNotFoundError, requires
 
 from ulid import ULID
@@ -25,11 +26,12 @@ def run_of(start: Start, known: str | None) -> str:
     return start.run or known or str(ULID()).lower()
 
 
-def run_started(job: Job, start: Start, run: str, at_us: int) -> ModelEvent:
+def run_started(job: Job, start: Start, run: str, at_us: int, replays: Sequence[str] = ()) -> ModelEvent:
     """The `run_started` event of a run: of no model, since a run may score with many versions.
 
     Its evidence has the run and the job, the resolved spec as it may be shown, the definitions of all windowed features
-    (those of a version, in its inputs' order, make its `definitions`), and the versions in this process.
+    (those of a version, in its inputs' order, make its `definitions`), the versions in this process, and of a replay
+    the versions that it scores by (`replays`).
     """
     evidence = {
         "run": run,
@@ -38,6 +40,7 @@ def run_started(job: Job, start: Start, run: str, at_us: int) -> ModelEvent:
         "spec": json.loads(start.spec),
         "definitions": definitions_text(job.features, (feature.name for feature in job.features.windowed)),
         "versions": installed_versions(),
+        **({"replays": list(replays)} if replays else {}),
     }
     text = json.dumps(evidence, ensure_ascii=False)
     return ModelEvent(at_us, "run_started", "", None, None, None, start.by, "", text)

@@ -75,7 +75,7 @@ def receipts_of(
     count, at_us = events.num_rows, now_us()
     manifest, release = model.manifest, by.entry.release
     columns: dict[str, pa.Array] = {
-        "score_id": scoring.score_ids(events.column(batches.EVENT_ID), manifest.digest, by.role, definitions),
+        "score_id": scoring.score_ids(events.column(batches.EVENT_ID), manifest.digest, by.role_in_id, definitions),
         "event_id": events.column(batches.EVENT_ID),
         "event_time": events.column(batches.EVENT_TIME),
         "subject": events.column(batches.SUBJECT),
@@ -88,7 +88,7 @@ def receipts_of(
         "model": release.model,
         "version": manifest.version,
         "release": release.sequence,
-        "role": by.role,
+        "role": by.recorded_role,
         "scored_at": at_us,
         "digest": manifest.digest,
         "latency_us": outcome.latency_us,

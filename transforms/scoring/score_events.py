@@ -104,7 +104,7 @@ class _ScoreFn(beam.DoFn):
         yield from self._failures(events, outcome, by)
         if len(outcome.rows):
             good = batches.keep_rows(events, outcome.rows)
-            if by.role != scoring.SHADOW:
+            if by.role != scoring.SHADOW and not by.entry.release.is_replay:
                 self._serving.answered(by.entry, int(batches.times_us(good).min()))
             for name, number in unseen_in(model.scorer, outcome.inputs).items():
                 metrics.unseen_categories(by.version, name).inc(number)
@@ -137,10 +137,11 @@ class _ScoreFn(beam.DoFn):
         if by.role != scoring.SHADOW:
             metrics.counter(metrics.EVENTS_SCORED).inc(count)
             metrics.answers_by(by.entry.release.sequence).inc(count)
+        if by.is_answer:
             yield beam.pvalue.TaggedOutput(SCORES, receipts.select(arrow_schema("Score").names))
         scored = events.drop_columns([batches.PAYLOAD])
         manifest = model.manifest
-        for name, value in ((VERSION, manifest.version), (ROLE, by.role), (DIGEST, manifest.digest)):
+        for name, value in ((VERSION, manifest.version), (ROLE, by.recorded_role), (DIGEST, manifest.digest)):
             scored = scored.append_column(name, pa.repeat(pa.scalar(value), count))
         yield stamped(batches.with_scores(scored, receipts.column(batches.SCORE)))
 

@@ -22,7 +22,7 @@ from schemas import batches
 from schemas.records import FEATURE_VALUE_TYPE, FEATURES_TYPE
 from schemas.score_ids import id_tail
 
-CHAMPION, CHALLENGER, SHADOW = "champion", "challenger", "shadow"
+CHAMPION, CHALLENGER, SHADOW, REPLAY = "champion", "challenger", "shadow", "replay"
 Ints = npt.NDArray[np.int64]
 # Branches of the union of the values that a scorer read.
 _WHOLE, _NUMBER, _TEXT = 1, 2, 3
@@ -35,6 +35,21 @@ class Assigned(NamedTuple):
     version: str
     role: str
     rows: Ints
+
+    @property
+    def recorded_role(self) -> str:
+        """The role in records; what a replay scores has one of its own."""
+        return REPLAY if self.entry.release.is_replay else self.role
+
+    @property
+    def role_in_id(self) -> str:
+        """The role in the id of a score: a replay of the version that answered gives the same id."""
+        return CHAMPION if self.entry.release.is_replay else self.role
+
+    @property
+    def is_answer(self) -> bool:
+        """Whether its scores leave the job: those of a shadow do not, those of a replay all do."""
+        return self.role != SHADOW or self.entry.release.is_replay
 
 
 class Scored(NamedTuple):

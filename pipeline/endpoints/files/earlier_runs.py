@@ -14,10 +14,12 @@ from models.errors import one_line
 from pipeline.command_line.sink_policy import SinkPolicy
 from pipeline.endpoints.errors import SinkUnwritable
 from pipeline.endpoints.files.found import AUDIT_RECORDS, FoundFile, files_in, with_origins
+from pipeline.endpoints.files.partial_files import remove_leftovers
 from pipeline.endpoints.outputs import SinkFolder
-from pipeline.endpoints.uris import FILE_SCHEMES, STDOUT, scheme_of
+from pipeline.endpoints.uris import FILE_SCHEMES, STDOUT, beam_path, scheme_of
 from pipeline.reporting import durable
 from pipeline.reporting.printer import note
+from pipeline.reporting.saying import say
 from schemas.validation import SpecError
 
 _NAMED = 3
@@ -176,3 +178,16 @@ def _delete(files: Sequence[FoundFile]) -> None:
             continue  # another run of the job has replaced it
         except OSError as error:
             raise OSError(f"{each.path} cannot be deleted: {one_line(error)}") from None
+
+
+def say_leftovers(spec_path: str, uri: str) -> None:
+    """Removes what killed runs of this machine left in a sink, and reports what those of other machines left."""
+    if scheme_of(uri) not in FILE_SCHEMES:
+        return
+    removed, elsewhere = remove_leftovers(beam_path(uri))
+    if removed:
+        say(f"{spec_path}: removed {removed} unfinished files of runs that were killed")
+    if elsewhere:
+        first = elsewhere[0].rpartition("/")[2]
+        note(f"{spec_path}: {len(elsewhere)} unfinished files of other machines in {uri}, such as {first}; "
+             f"delete them if no job writes there")  # fmt: skip
