@@ -4,7 +4,6 @@ The graph is the job's own; only the timeline is another one: a release of the f
 with the second scored beside it.
 """
 
-import difflib
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -19,6 +18,7 @@ from models.errors import StoreError
 from models.releases.release import CANDIDATES, AdmittedRelease, Release
 from models.store.store import ModelStore
 from pipeline.command_line.options import RunOptions, parse_replay_options
+from pipeline.commands.models.location import check_version_known
 from pipeline.endpoints.errors import NoInput, SinkUnwritable
 from pipeline.endpoints.files.earlier_runs import check_earlier_runs, replacing, say_earlier_runs
 from pipeline.endpoints.files.found import files_in
@@ -92,7 +92,7 @@ def _candidates(job: Job, versions: Sequence[str]) -> Any:
     spec = job.model
     store = ModelStore(spec.store, spec.name)
     for version in versions:
-        _check_known(store, version)
+        check_version_known(store, version, "--version")
     timeout_s = spec.admission_timeout_us / 1e6
     given = (store, columns_of(job), spec.allow_pickle, spec.max_bundle_bytes, spec.trusted_key)
     admission = Admission(*given, timeout_s=timeout_s, job=job.name)
@@ -109,16 +109,6 @@ def _serve(
     admitted: AdmittedRelease, warnings: Mapping[str, tuple[str, ...]], job: Job, bounded: bool, start: Start
 ) -> ServeCandidates:
     return ServeCandidates(admitted, warnings, job, start)
-
-
-def _check_known(store: ModelStore, version: str) -> None:
-    known = store.versions()
-    if version in known:
-        return
-    close = difflib.get_close_matches(version, known, n=1)
-    hint = f"; did you mean {close[0]}?" if close else ""
-    there = ", ".join(known[:20]) or "none yet; next: halflife models publish"
-    raise SpecError("--version", version, f"a version of {store.model} in {store.url}: {there}{hint}")
 
 
 def _report(summary: Mapping[str, Any], job: Job, versions: Sequence[str]) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """The location of the model that a verb works on: its store, and what a job spec says about it."""
 
 import argparse
+import difflib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -48,6 +49,18 @@ def say_if_absent(store: ModelStore) -> None:
     if store.model not in known:
         there = f"models there: {', '.join(known[:20])}" if known else "it has no model; next: halflife models publish"
         note(f"note: no model {store.model!r} in {store.url}; {there}")
+
+
+def check_version_known(store: ModelStore, version: str, spec_path: str) -> None:
+    """Raises `SpecError` for a version that the store does not have, with the nearest that it has."""
+    known = store.versions()
+    if version in known:
+        return
+    spelt = {name.lower(): name for name in known}
+    close = [spelt[name] for name in difflib.get_close_matches(version.lower(), spelt, n=1)]
+    hint = f"; did you mean {close[0]}?" if close else ""
+    there = ", ".join(known[:20]) or "none yet; next: halflife models publish"
+    raise SpecError(spec_path, version, f"a version of {store.model} in {store.url}: {there}{hint}")
 
 
 def find_location(options: argparse.Namespace) -> ModelLocation:

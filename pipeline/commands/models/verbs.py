@@ -6,6 +6,7 @@ from pipeline.command_line.parsing import Arguments
 from pipeline.commands.dispatch import dispatch
 from pipeline.commands.models.access import access
 from pipeline.commands.models.check import check
+from pipeline.commands.models.compare import compare
 from pipeline.commands.models.listing import list_versions, show, timeline
 from pipeline.commands.models.publish import publish
 from pipeline.commands.models.release import release
@@ -22,6 +23,7 @@ _USAGE = """usage: halflife models VERB [OPTION…]
   timeline   all releases, and which is in force
   show       a version's manifest, profile and quality
   check      give a bundle or a version every proof a job would ask of it
+  compare    what two versions differ in: manifests, inputs, training, quality
   access     who published, released, read or loaded what, and when
 
 The store is named by --store URL and --model NAME, or by --job FILE. halflife models VERB --help says more."""
@@ -35,6 +37,7 @@ _VERBS: dict[str, Callable[[Arguments], int]] = {
     "timeline": timeline,
     "show": show,
     "check": check,
+    "compare": compare,
     "access": access,
 }
 
