@@ -20,9 +20,9 @@ PAGE = ROOT / "docs" / "runners.md"
 _TEXT = """# Runners
 
 One scenario (`{scenario}`: {events} flights, thirty windowed features, seven releases, among them shadows, canaries,
-one that is back-dated and one that is refused) runs on each runner. Compared are sets of (`score_id`, score, version,
-role, digest of the features as the scorer read them). Written by `python -m tests.conformance`; `make test` holds the
-same (`tests/flink/test_conformance.py`).
+one that is back-dated and one that is refused) runs on each runner. The sets of (`score_id`, score, version, role,
+digest of the features as the scorer read them) are compared. Written by `python -m tests.conformance`; `make test`
+checks the same (`tests/flink/test_conformance.py`).
 
 {date}, {versions}.
 
@@ -30,19 +30,20 @@ same (`tests/flink/test_conformance.py`).
 |---|---|---|---|---|---|
 {rows}
 
-Missing and others are against DirectRunner. Seconds are with start-up, of two cores; they compare nothing.
+Missing and others are relative to DirectRunner. Seconds include start-up, on two cores; they are no comparison of
+speed.
 
-## What differs, and is no answer
+## What differs besides the answers
 - **Duplicates.** On Flink, what was written since the last checkpoint is written again after a failure: readers keep
   one record for each `score_id`. Bounded runs on DirectRunner write once or fail.
 - **Lateness.** Bounded input has a perfect watermark: nothing is late. Streams mark late events (`late` in scores and
   receipts), and features of late events see what has arrived.
-- **Repeated ids.** Of equal ids in bounded input the one with the smallest (time, bytes) passes; in a stream, the
-  first to arrive.
+- **Repeated ids.** Of events with equal ids, bounded input scores the one with the smallest (time, bytes), a
+  stream the first to arrive.
 - **The timeline** is a side input in bounded jobs and keyed state in unbounded ones
   ([why](decisions/timeline-in-state.md)); the releases are the same.
-- **Loads.** Bounded jobs wait for a version to load; streams are answered by the nearest loaded release meanwhile, and
-  the receipt names it ([model loading](decisions/model-loading.md)).
+- **Loads.** Bounded jobs wait for a version to load; in a stream the nearest loaded release answers in the meantime,
+  and the receipt names it ([model loading](decisions/model-loading.md)).
 - **TestStream** runs on Beam's `BundleBasedDirectRunner`, which keeps no watermark holds for timers and polls the
   store once.
 - **Dataflow** was translated offline only (`runners/dataflow/README.md`).

@@ -46,7 +46,7 @@ def parents(error: type[BaseException]) -> list[str]:
     return [base.__name__ for base in error.__bases__ if issubclass(base, HalflifeError)]
 
 
-def test_every_error_has_one_place_in_the_tree() -> None:
+def test_every_error_is_once_in_the_tree() -> None:
     public = {name: each for name, each in errors().items() if not name.startswith("_")}
     assert [name for name, each in public.items() if not issubclass(each, HalflifeError)] == []
     assert [name for name, each in public.items() if each is not HalflifeError and len(parents(each)) != 1] == []

@@ -90,8 +90,8 @@ class CsvFile:
         fields = next(csv.reader([text], delimiter=delimiter, **_quoting(quote)))  # type: ignore[arg-type]  # options by name
         names = tuple(fields) if said.header is True else said.header or tuple(f"f{n}" for n in range(len(fields)))
         if several := repeated(names, self._form.names):
-            name, places = next(iter(several.items()))
-            where = " and ".join(map(str, places))
+            name, columns = next(iter(several.items()))
+            where = " and ".join(map(str, columns))
             why = f"{name!r} is the name of the columns {where} in the header; {wants('each column that is read once')}"
             return b"", self._unreadable(data, why)
         self._table = CsvTable(

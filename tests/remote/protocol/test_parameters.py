@@ -49,7 +49,7 @@ def test_a_wrong_parameter_is_named(change: dict[str, Any], said: str, tmp_path:
     assert re.search(said, refusal(tmp_path, "tfserving", {**GOOD, **change}))
 
 
-def test_a_secret_in_the_place_of_a_name_is_not_shown(tmp_path: Path) -> None:
+def test_a_secret_instead_of_a_name_is_not_shown(tmp_path: Path) -> None:
     said = refusal(tmp_path, "tfserving", {**GOOD, "headers": {"Authorization": "Bearer hunter2"}})
     assert "hunter2" not in said
     assert said.startswith("parameters.headers.Authorization: no such name; expected: the name of an environment")

@@ -56,7 +56,7 @@ def fault(text: str) -> MalformedExpression:
 
 
 @pytest.mark.parametrize(("text", "at", "allowed"), WRONG, ids=[text for text, _, _ in WRONG])
-def test_a_fault_has_its_place_and_what_is_expected(text: str, at: int, allowed: str) -> None:
+def test_a_fault_has_its_index_and_what_is_expected(text: str, at: int, allowed: str) -> None:
     found = fault(text)
     assert (found.at, allowed in str(found)) == (at, True), str(found)
 

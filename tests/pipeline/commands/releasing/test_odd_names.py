@@ -61,7 +61,7 @@ def test_folder_under_the_number_of_a_release_is_reported(models: Models, inside
     ]
 
 
-def test_folder_in_place_of_a_manifest_is_reported(models: Models) -> None:
+def test_folder_instead_of_a_manifest_is_reported(models: Models) -> None:
     (Path(models.url) / "late" / "versions" / "v9" / "manifest.json").mkdir(parents=True)
     assert told(models, "list") == {"late/versions/v9/manifest.json": "a folder; expected: a regular file"}
     assert len(models.json("list")["versions"]) == 3

@@ -166,7 +166,7 @@ def test_input_without_a_readable_record_is_one_line(
     assert says in outcome.err
 
 
-def test_directory_in_the_place_of_a_file_is_no_input(flow: Flow) -> None:
+def test_directory_instead_of_a_file_is_no_input(flow: Flow) -> None:
     (flow.root / "in.d").mkdir()
     outcome = flow.run(flow.spec())
     assert (outcome.code, said_nothing_of_python(outcome)) == (1, True)
