@@ -155,7 +155,7 @@ def test_connection_serves_many_bundles(bigquery: BigqueryServer, letters: Appen
     assert (len(bigquery.rows["letters"]), bigquery.connections) == (6, 1)
 
 
-def test_failure_that_does_not_pass_is_said_with_the_table_and_the_row(
+def test_permanent_failure_is_reported_with_the_table_and_the_row(
     bigquery: BigqueryServer, letters: Appender
 ) -> None:
     holes = rows(3).set_column(0, "stage", pa.array(["decode", None, "decode"]))

@@ -44,7 +44,7 @@ def test_three_versions_are_admitted_and_the_broken_one_is_refused(store: Path) 
     }
 
 
-def test_releases_stand_as_planned(store: Path) -> None:
+def test_releases_are_as_planned(store: Path) -> None:
     found = ModelStore(str(store), MODEL).releases()
     assert [(format_time_us(one.effective_from_us), one.champion, one.shadows) for one in found] == [
         (planned.effective_from, planned.champion, planned.shadows) for planned in SMALL_PLAN.releases

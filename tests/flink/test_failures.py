@@ -73,7 +73,7 @@ def test_killed_python_worker_is_replaced_and_nothing_is_lost(live: Running, poo
     assert live.restores > before
 
 
-def test_killed_worker_pool_is_started_again_and_scoring_goes_on(live: Running, pool: WorkerPool) -> None:
+def test_killed_worker_pool_is_started_again_and_scoring_continues(live: Running, pool: WorkerPool) -> None:
     pool.kill_pool()
     live.send(100)
     live.wait_until_all_scored("kill -9 of the worker pool")
@@ -142,7 +142,7 @@ def failures(live: Running) -> list[str]:
     return [entry["stacktrace"] for entry in told]
 
 
-def test_full_disk_fails_the_job_until_there_is_room_and_nothing_is_lost_or_torn(
+def test_full_disk_fails_the_job_until_there_is_space_and_nothing_is_lost_or_torn(
     live: Running, disk: SmallDisk
 ) -> None:
     seen, before = letter_files(disk), live.restores

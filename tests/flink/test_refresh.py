@@ -172,7 +172,7 @@ def test_rollback_neutralised_what_was_scheduled_and_serves_to_the_end(story: St
     assert (last["version"], last["role"], last["release"]) == ("v1", "champion", by)
 
 
-def test_refused_version_says_why_and_nothing_is_late_or_dead(story: Story, broker: KafkaBroker) -> None:
+def test_refused_version_has_its_reason_and_no_event_is_late_or_dead(story: Story, broker: KafkaBroker) -> None:
     (refusal,) = (one for one in story.told if one["kind"] == "refused")
     assert (refusal["version"], refusal["reason"]) == ("broken", "wrong_inputs")
     assert [one["event_id"] for one in story.receipts if one["late"]] == []

@@ -48,7 +48,7 @@ def resumable(
         yield Resumable(stack, live, machines.pool, following(machines.broker, live.store.url), folder)
 
 
-def test_job_goes_on_from_its_savepoint_with_another_parallelism(resumable: Resumable, cluster: FlinkCluster) -> None:
+def test_job_continues_from_its_savepoint_with_another_parallelism(resumable: Resumable, cluster: FlinkCluster) -> None:
     resumable.live.send_until_some_are_scored(200)
     savepoint = cluster.stop_with_savepoint(resumable.live.job_id)
     assert modules_named_in(savepoint) == set()
@@ -58,7 +58,7 @@ def test_job_goes_on_from_its_savepoint_with_another_parallelism(resumable: Resu
     assert resumable.live.restores == 1
 
 
-def test_job_goes_on_from_its_last_checkpoint_when_the_job_manager_was_killed(
+def test_job_continues_from_its_last_checkpoint_when_the_job_manager_was_killed(
     resumable: Resumable, cluster: FlinkCluster
 ) -> None:
     resumable.live.send_until_some_are_scored(200)
@@ -70,7 +70,7 @@ def test_job_goes_on_from_its_last_checkpoint_when_the_job_manager_was_killed(
     assert resumable.live.restores == 1
 
 
-def test_changed_job_goes_on_from_its_savepoint_and_serves_a_new_scorer_of_the_new_feature(
+def test_changed_job_continues_from_its_savepoint_and_serves_a_new_scorer_of_the_new_feature(
     resumable: Resumable, cluster: FlinkCluster, month: list[Event], tmp_path: Path
 ) -> None:
     resumable.live.send(200)

@@ -108,7 +108,7 @@ def test_hundred_failures_are_those_of_the_deck() -> None:
     assert all(abs(died[kind] - 5 * times) <= 2 for kind, times in DECK.items())
 
 
-def test_nothing_dies_while_it_is_away_and_all_come_back() -> None:
+def test_no_machine_is_killed_while_it_is_down_and_all_start_again() -> None:
     for kind in AWAY_SECONDS:
         order = [step.kill for step in steps(planned(30, 300, 7)) if step.kind == kind]
         assert order == [True, False] * (len(order) // 2)

@@ -64,7 +64,7 @@ def start(topics: Topics, events: str, out: str, group: str, tmp_path: Path, roo
         job.kill()
 
 
-def test_killed_job_goes_on_from_what_its_bundles_committed(
+def test_killed_job_continues_from_what_its_bundles_committed(
     topics: Topics, events: str, out: str, group: str, start: Start
 ) -> None:
     topics.write(events, [event(number) for number in range(50)])

@@ -36,7 +36,7 @@ def test_start_is_where_the_address_says(topics: Topics, filled: str, start: str
         assert reader.start_offsets() == expected
 
 
-def test_committed_offsets_are_where_the_group_goes_on(topics: Topics, filled: str) -> None:
+def test_committed_offsets_are_where_the_group_continues(topics: Topics, filled: str) -> None:
     group = uuid.uuid4().hex
     address = topics.address(filled, f"?start=committed&group={group}")
     commit(address, {0: 2, 1: 0})

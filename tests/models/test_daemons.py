@@ -35,7 +35,7 @@ def test_every_thread_of_ours_has_room() -> None:
     assert threads.submit(_worst).result(60) < CALLS // 4
 
 
-def test_room_lets_errors_of_the_work_pass() -> None:
+def test_errors_of_the_work_pass_through_with_room() -> None:
     def fails() -> None:
         raise ValueError("of the work")
 

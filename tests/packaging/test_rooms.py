@@ -27,7 +27,7 @@ def room_of(module: str, package: str) -> str | None:
 
 
 @pytest.mark.parametrize("package", ORDER)
-def test_room_imports_only_the_rooms_that_stand_before_it(package: str) -> None:
+def test_room_imports_only_the_rooms_that_come_before_it(package: str) -> None:
     wrong = []
     for path in python_files(package):
         here = room_of(module_name(path), package)

@@ -61,7 +61,7 @@ def test_odd_key_beside_models_hides_none(models: Models, bucket: Path, folder: 
     assert [each["version"] for each in models.json("list")["versions"]] == ["v1", "v2", "v3"]
 
 
-def test_a_job_goes_on_admitting_beside_an_odd_key(models: Models, bucket: Path) -> None:
+def test_a_job_continues_to_admit_beside_an_odd_key(models: Models, bucket: Path) -> None:
     assert models("release", "--champion", "v1", "--from", OLD).code == 0
     leave(bucket / "our/models/late/releases", "a\nb")
     columns = {each["name"]: each["type"] for each in json.loads(manifest_of(models.store))["inputs"]}

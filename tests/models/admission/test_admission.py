@@ -147,6 +147,6 @@ def test_an_unused_admission_can_be_pickled(stored: ModelStore) -> None:
     assert pickle.loads(pickle.dumps(Admission(stored, COLUMNS))).check_version("v1").admitted
 
 
-def test_reasons_stand_in_the_order_of_the_design() -> None:
+def test_reasons_are_in_the_order_of_the_design() -> None:
     order = "incomplete invalid_manifest path_outside bad_signature wrong_digest unknown_scorer will_not_load"
     assert " ".join(REASONS) == f"{order} wrong_inputs golden_mismatch bad_output too_large timed_out"

@@ -41,7 +41,7 @@ def published(tmp_path: Path, payload_bytes: int = 200_000) -> tuple[ModelStore,
 
 
 @pytest.mark.parametrize("left", [0, 4096, 40_960], ids=["no room", "room for a page", "room for a part"])
-def test_watcher_continues_when_there_is_room(tmp_path: Path, disk: SmallDisk, left: int) -> None:
+def test_watcher_continues_when_there_is_space(tmp_path: Path, disk: SmallDisk, left: int) -> None:
     store, _ = published(tmp_path)
     looking = watch(store)
     disk.fill(but=left)
@@ -53,7 +53,7 @@ def test_watcher_continues_when_there_is_room(tmp_path: Path, disk: SmallDisk, l
 
 
 @pytest.mark.parametrize("left", [0, 4096, 40_960], ids=["no room", "room for a page", "room for a part"])
-def test_load_succeeds_when_there_is_room(tmp_path: Path, disk: SmallDisk, left: int) -> None:
+def test_load_succeeds_when_there_is_space(tmp_path: Path, disk: SmallDisk, left: int) -> None:
     _, handle = published(tmp_path)
     now_s = [0.0]
     cache = ModelCache(retry_after_s=30.0, clock=lambda: now_s[0])
@@ -87,7 +87,7 @@ FULL: list[BaseException] = [
 
 
 @pytest.mark.parametrize("error", FULL, ids=["number", "quota", "words"])
-def test_library_without_room_is_no_verdict(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception) -> None:
+def test_full_disk_in_a_library_is_an_outage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception) -> None:
     monkeypatch.setattr("models.scorers.scorer_class", lambda kind: GreedyScorer)
     store, handle = published(tmp_path, 10)
     monkeypatch.setattr(GreedyScorer, "error", error, raising=False)

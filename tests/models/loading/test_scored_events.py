@@ -154,7 +154,7 @@ def test_stream_waits_for_its_first_release(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("silence_s", "told"), [(29, 0), (31, 1)])
-def test_watcher_that_is_silent_for_three_polls_is_told(silence_s: int, told: int) -> None:
+def test_watcher_that_is_silent_for_three_polls_is_reported(silence_s: int, told: int) -> None:
     story: Any = Story().advance_watermark_to(Timestamp(0)).add_elements([events(1)])
     for _ in range(2):
         story = story.advance_processing_time(10).add_elements([events(1)])

@@ -68,7 +68,7 @@ def close(version: str) -> threading.Event:
     return gate
 
 
-def test_events_go_on_while_the_next_model_loads(tmp_path: Path) -> None:
+def test_events_are_answered_while_the_next_model_loads(tmp_path: Path) -> None:
     job = Job().publish(tmp_path, "v1", "v2")
     gate, timeline = close("v2"), [job.release(1, 0, "v1"), job.release(2, 100, "v2")]
     assert job.answers(timeline[:1], 1, 2) == [1, 1]
@@ -169,7 +169,7 @@ def test_bounded_events_are_not_answered_by_another_model_while_the_store_does_n
     assert {digest: failure.reason for digest, failure in plan.failures.items()} == {"0" * 64: "incomplete"}
 
 
-def test_rollback_is_a_release_and_loads_nothing_anew(tmp_path: Path) -> None:
+def test_rollback_is_a_release_and_loads_nothing_again(tmp_path: Path) -> None:
     job = Job().publish(tmp_path, "v1", "v2")
     timeline = [job.release(1, 0, "v1"), job.release(2, 100, "v2"), job.release(3, 200, "v1")]
     job.answers(timeline, 1)

@@ -140,7 +140,7 @@ def test_retain_frees_the_others(store: ModelStore, payload: Path, handle: Model
     assert [manifest.version for manifest in cache.retain([])] == ["v2"]
 
 
-def test_model_in_use_is_closed_only_when_let_go(handle: ModelHandle) -> None:
+def test_model_in_use_is_closed_only_when_released(handle: ModelHandle) -> None:
     GatedScorer.gate.set()
     cache = ModelCache()
     held = handle.load(cache)

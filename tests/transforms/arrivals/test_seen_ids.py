@@ -28,7 +28,7 @@ def test_of_wholly_equal_events_one_passes() -> None:
     assert first_of_each(events()).tolist() == []
 
 
-def test_runs_contain_what_they_were_made_of_and_nothing_else() -> None:
+def test_runs_contain_the_ids_they_were_made_of_and_nothing_else() -> None:
     ids = [f"flight-{number}" for number in range(1000)]
     runs = [run_of(pa.array(ids[part::3]), np.arange(len(ids[part::3]))) for part in range(3)]
     assert contains(runs, pa.array(ids)).all()

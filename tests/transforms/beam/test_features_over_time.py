@@ -197,7 +197,7 @@ def rows_in(cells: ShardCells, *bags: str) -> list[int]:
 WAITING = ("near", "middle", "far")
 
 
-def test_event_whose_tile_has_begun_by_the_watermark_sets_no_timer_and_goes_on_at_once() -> None:
+def test_event_whose_tile_has_begun_by_the_watermark_sets_no_timer_and_is_emitted_at_once() -> None:
     plan = plan_key(SPEC.windowed, "key")
     known = (Layout(plan.tile_us, 1), at(5).micros, None)
     cells = shard_of(plan, known)

@@ -34,6 +34,6 @@ def test_names_come_from_their_home() -> None:
 
 
 @pytest.mark.parametrize("suffix", ["", "_PREFIX"])
-def test_no_name_stands_twice(suffix: str) -> None:
+def test_no_name_is_there_twice(suffix: str) -> None:
     names = [value for key, value in vars(metrics).items() if key.isupper() and key.endswith(suffix)]
     assert [name for name, times in Counter(names).items() if times > 1] == []

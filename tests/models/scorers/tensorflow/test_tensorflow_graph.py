@@ -101,7 +101,7 @@ def test_listed_operations_are_those_of_this_tensorflow_and_take_no_path() -> No
         *("FixedUnigramCandidateSampler", "DecodeProtoV2", "LoadAndRemapMatrix", "QueueDequeueV2", "Abort"),
     ],
 )
-def test_operations_that_reach_out_of_memory_are_not_listed(operation: str) -> None:
+def test_operations_that_reach_beyond_memory_are_not_listed(operation: str) -> None:
     assert operation not in ALLOWED_OPERATIONS
     assert operation in every_operation()
 
@@ -166,7 +166,7 @@ def test_another_graph_file_beside_it_is_refused(tmp_path: Path) -> None:
         loaded(tmp_path)
 
 
-def test_file_that_only_ends_like_the_graph_file_does_not_stand_for_it(tmp_path: Path) -> None:
+def test_file_whose_name_only_ends_like_the_graph_files_is_not_taken_for_it(tmp_path: Path) -> None:
     save(tmp_path, lengths)
     (tmp_path / "saved_model.pb").rename(tmp_path / "not_saved_model.pb")
     with pytest.raises(BundleRefused, match="graph files none; expected: exactly one"):

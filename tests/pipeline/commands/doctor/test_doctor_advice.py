@@ -67,7 +67,7 @@ def no_folders(patient: Patient) -> dict[str, Path]:
 @pytest.mark.parametrize(
     ("path", "what"), [("null", "no folder"), ("file", "a file"), ("file/below", "a file"), ("loop", "no folder")]
 )
-def test_sink_that_is_no_folder_is_told_to_be_one(patient: Patient, path: str, what: str) -> None:
+def test_sink_that_is_no_folder_is_reported_with_what_it_is(patient: Patient, path: str, what: str) -> None:
     uri = no_folders(patient)[path]
     said = patient.examined("--set", f"sinks.scores={uri}").said("sinks.scores")
     assert f"is {what}; expected: a folder" in said
@@ -76,7 +76,7 @@ def test_sink_that_is_no_folder_is_told_to_be_one(patient: Patient, path: str, w
     assert "sinks.scores" not in said
 
 
-def test_input_that_is_not_there_is_advised_of_what_may_be_named(patient: Patient) -> None:
+def test_input_that_does_not_exist_is_reported_with_what_may_be_named(patient: Patient) -> None:
     change = patient.examined("--set", f"events.uri={patient.folder}/x").checks["events.uri"]["change"]
     assert change == "expected: a file, a folder or a pattern such as data/*.json"
 
@@ -86,7 +86,7 @@ def test_files_that_cannot_be_reached_are_no_stream(patient: Patient) -> None:
     assert (examined.verdict("events.uri"), "runner" in examined.checks) == ("fail", False)
 
 
-def test_input_in_another_format_is_advised_of_it(patient: Patient) -> None:
+def test_input_in_another_format_is_reported_with_that_format(patient: Patient) -> None:
     (patient.folder / "events.json").write_bytes(container([]) + b"x")
     assert patient.examined().checks["events"]["change"].endswith("next: --set events.format=avro")
 

@@ -62,7 +62,7 @@ def test_cluster_that_fits_has_no_failure(jar: str) -> None:
     ],
     ids=["version", "unknown", "slots", "default", "no-folder", "s3", "unwritable", "restarts"],
 )  # fmt: skip
-def test_what_does_not_fit_the_cluster_is_said(
+def test_what_does_not_fit_the_cluster_is_reported(
     answers: Mapping[str, Any], words: list[str], name: str, verdict: str, says: str, jar: str
 ) -> None:
     finding = found(answers, *GOOD, jar, *words)[name]

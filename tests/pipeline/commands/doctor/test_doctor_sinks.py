@@ -22,7 +22,7 @@ def files(patient: Patient) -> dict[str, bytes]:
 
 
 @pytest.mark.parametrize(("first", "second"), [("avro", "parquet"), ("parquet", "avro")])
-def test_mixed_formats_are_said_before_the_run_refuses_them(tmp_path: Path, first: str, second: str) -> None:
+def test_mixed_formats_are_reported_before_the_run_refuses_them(tmp_path: Path, first: str, second: str) -> None:
     patient = Patient(tmp_path)
     patient.feed()
     patient.publish()
@@ -40,7 +40,7 @@ def test_mixed_formats_are_said_before_the_run_refuses_them(tmp_path: Path, firs
     assert files(patient) == before
 
 
-def test_letters_beside_files_of_another_format_are_said(patient: Patient) -> None:
+def test_letters_beside_files_of_another_format_are_reported(patient: Patient) -> None:
     (patient.folder / "out" / "dead_letters" / "mine.parquet").write_bytes(b"PAR1")
     examined = patient.examined("--sinks=replace")
     assert (examined.ran.code, examined.verdict("sinks.dead_letters")) == (1, "fail")
@@ -62,7 +62,7 @@ def test_each_policy_is_looked_at_and_nothing_is_deleted(patient: Patient, polic
     assert files(patient) == before
 
 
-def test_sinks_that_hold_nothing_are_said_to(tmp_path: Path) -> None:
+def test_sinks_without_records_are_reported_as_empty(tmp_path: Path) -> None:
     patient = Patient(tmp_path)
     patient.feed()
     patient.publish()

@@ -211,7 +211,7 @@ REGRESSION = ("--output", "regression")
 
 @pytest.mark.parametrize("write", [by_skops, by_mlflow], ids=["skops", "mlflow"])
 @pytest.mark.parametrize("labels", [["ham", "spam"], ["a", "b", "c"], ["0", "none"]], ids=["two", "three", "a number"])
-def test_regression_of_texts_is_told_of_class_and_probability(
+def test_regression_of_texts_is_refused_with_class_and_probability(
     models: Models, tmp_path: Path, write: Write, labels: list[Any]
 ) -> None:
     ran = publish(models, tmp_path, write(tmp_path, labels), *REGRESSION)

@@ -172,7 +172,7 @@ def test_pickle_tells_its_version_without_being_opened(models: Models, tmp_path:
     assert "made by scikit-learn 1.1.1" in ran.json["detail"]
 
 
-def test_upgrade_goes_on_with_what_the_job_admitted_and_refuses_the_rest(
+def test_upgraded_job_continues_with_what_it_admitted_and_refuses_the_rest(
     models: Models, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     skops_by(tmp_path / "m.skops", HERE)

@@ -70,7 +70,7 @@ def test_sample_gives_golden_records_and_a_profile_with_the_score(
     assert {column.n for column in profile.columns} == {500}
 
 
-def test_golden_records_keep_the_nulls_that_a_default_stands_for(
+def test_golden_records_keep_the_nulls_that_a_default_replaces(
     models: Models, skops: Path, tmp_path: Path
 ) -> None:
     rows = flights(10).to_pydict()

@@ -25,7 +25,7 @@ def test_list_says_who_serves_now(models: Models) -> None:
     assert found["versions"][0]["digest"] == models.store.read_manifest("v1").digest
 
 
-def test_list_goes_on_past_a_manifest_that_is_not_valid(models: Models) -> None:
+def test_list_continues_past_a_manifest_that_is_not_valid(models: Models) -> None:
     Backend(models.url).create("late/versions/v4/manifest.json", b"{}")
     assert models.json("list")["versions"][3]["problem"].startswith("invalid_manifest: ")
     assert "invalid_manifest" in models("list").out
@@ -123,7 +123,7 @@ GARBAGE = {
 }
 
 
-def test_garbage_in_the_access_log_is_reported_and_passed_over(models: Models) -> None:
+def test_garbage_in_the_access_log_is_reported_and_skipped(models: Models) -> None:
     for name, content in GARBAGE.items():
         Backend(models.url).create(f"late/access/2013-03-01/{name}", content)
     models.store.record_access("show", "ann", now_us=1_362_096_000_000_000)

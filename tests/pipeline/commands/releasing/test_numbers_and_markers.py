@@ -88,7 +88,7 @@ def test_invalid_mark_is_replaced_by_a_withdrawal(models: Models, text: str) -> 
     assert (first["version"], first["withdrawn"]["by"]) == ("v1", "ann")
 
 
-def test_valid_mark_of_a_version_that_a_release_names_holds_no_rollback_up(models: Models) -> None:
+def test_valid_mark_of_a_version_that_a_release_names_stops_no_rollback(models: Models) -> None:
     models("release", "--champion", "v1", "--from", OLD)
     mark(models, "v1", json.dumps({"version": "v1", "at": OLD, "by": "ann", "reason": "", "digest": None}))
     assert go_on(models) == [2, 3]

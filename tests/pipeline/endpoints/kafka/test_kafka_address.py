@@ -58,7 +58,7 @@ def test_password_in_clear_is_refused_and_not_repeated(tmp_path: Path) -> None:
         assert "a secret in clear; expected: ${NAME}, an environment variable" in str(refused.value)
 
 
-def test_secret_stands_in_the_address_as_the_name_of_its_variable(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_secret_is_in_the_address_as_the_name_of_its_variable(monkeypatch: pytest.MonkeyPatch) -> None:
     address = kafka_address("kafka://a:1/t?sasl.password=${HALFLIFE_KAFKA_PASSWORD}", "events.uri")
     with pytest.raises(TopicUnreadable, match=r"variable HALFLIFE_KAFKA_PASSWORD for sasl\.password is not"):
         client_settings(address)

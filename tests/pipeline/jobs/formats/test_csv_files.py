@@ -128,7 +128,7 @@ def test_compressed_csv_is_read(flow: Flow, suffix: str) -> None:
     assert events(flow) == FEATURES
 
 
-def test_behind_damage_reading_goes_on_at_a_whole_line(flow: Flow) -> None:
+def test_reading_continues_at_the_next_whole_line_after_damage(flow: Flow) -> None:
     rest = b"-01,x\ne,2013-01-01,1\nf,2013-01-01 00:00:00,1,2,A\n"
     members = [gzip.compress(each) for each in (PLAIN + b"torn,2013", PLAIN[30:60], rest)]
     broken = members[1][:20] + b"\xff" + members[1][21:]

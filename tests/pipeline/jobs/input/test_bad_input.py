@@ -159,7 +159,7 @@ SCHEMA_WITHOUT_DELAY: dict[str, Any] = {
 }
 
 
-def test_column_of_another_type_in_a_later_file_is_said_and_stated_types_mend_it(flow: Flow) -> None:
+def test_column_of_another_type_in_a_later_file_is_reported_and_stated_types_fix_it(flow: Flow) -> None:
     fields = [*SCHEMA_WITHOUT_DELAY["fields"], {"name": "delay", "type": "int"}]
     flow.feed(container([trip(n, delay=n) for n in range(5)], {**SCHEMA_WITHOUT_DELAY, "fields": fields}))
     flow.feed(container(trips(4, 5)), "in.1")

@@ -128,7 +128,7 @@ def test_log_whose_end_became_zeros_when_its_machine_lost_power_is_read_to_there
     assert "where zeros begin" in letter["detail"]
 
 
-def test_damage_costs_its_member_and_reading_goes_on_at_the_next(flow: Flow) -> None:
+def test_damage_costs_its_member_and_reading_continues_at_the_next(flow: Flow) -> None:
     good, wrong = flushed(trips(10)), b"\x07" * 9  # a block of a kind that there is not
     flow.feed(gzip.compress(json_lines(trips(3, 30))) + good + wrong + gzip.compress(json_lines(trips(6, 20))), "in.gz")
     (letter,) = run(flow, 9)

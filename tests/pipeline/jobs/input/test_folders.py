@@ -26,7 +26,7 @@ def lay(flow: Flow, made: str) -> None:
 
 
 @pytest.mark.parametrize(("uri", "made", "says"), FOLDERS.values(), ids=FOLDERS)
-def test_folder_without_files_is_said_with_the_pattern_of_those_below(
+def test_folder_without_files_is_reported_with_the_pattern_of_those_below(
     flow: Flow, uri: str, made: str, says: str
 ) -> None:
     lay(flow, made)

@@ -34,7 +34,7 @@ def test_full_disk_is_one_line_with_the_file_and_leaves_no_file(
     assert list((disk.folder / "scores").iterdir()) == []
 
 
-def test_run_after_there_is_room_again_has_every_answer(flow: Flow, disk: SmallDisk) -> None:
+def test_run_after_there_is_space_again_has_every_answer(flow: Flow, disk: SmallDisk) -> None:
     flow.feed(json_lines(trips(300)))
     spec = flow.spec()
     spec["sinks"]["scores"] = str(disk.folder / "scores")

@@ -174,7 +174,7 @@ def test_directory_instead_of_a_file_is_no_input(flow: Flow) -> None:
 
 
 @pytest.mark.parametrize("damage", ["manifest.json", "notes.txt", "digest"])
-def test_half_a_bundle_is_refused_and_the_release_before_serves_on(flow: Flow, damage: str) -> None:
+def test_half_a_bundle_is_refused_and_the_release_before_continues_to_serve(flow: Flow, damage: str) -> None:
     flow.feed(json_lines(trips(4)))
     (flow.root / "payload" / "notes.txt").write_text("notes")
     flow.publish("v2", from_us=START_US)

@@ -43,7 +43,7 @@ LINKS = [("scores", "receipts"), ("dead_letters", "models"), ("drift", "receipts
 
 
 @pytest.mark.parametrize(("sink", "folder"), LINKS)
-def test_a_link_to_the_audit_does_not_give_it_away(ran: Flow, sink: str, folder: str) -> None:
+def test_a_link_to_the_audit_does_not_let_it_be_deleted(ran: Flow, sink: str, folder: str) -> None:
     before = audit(ran)
     linked(ran, sink, f"audit/{folder}")
     outcome = ran.run(ran.spec(), "--sinks", "replace")
@@ -83,7 +83,7 @@ def test_an_audit_that_was_moved_or_renamed_stays(ran: Flow) -> None:
 
 
 @pytest.mark.parametrize("letters", ["dead_letters", "audit/receipts"])
-def test_a_training_set_into_the_audit_deletes_nothing_of_it(ran: Flow, letters: str) -> None:
+def test_a_training_set_written_to_the_audit_deletes_nothing_of_it(ran: Flow, letters: str) -> None:
     before = audit(ran)
     spec = ran.spec() | {"sinks": {"dead_letters": str(ran.root / letters)}}
     out = str(ran.root / ("audit/receipts" if letters == "dead_letters" else "training"))
@@ -112,7 +112,7 @@ def test_a_sink_replaces_its_own_kind_of_record_only(ran: Flow, sink: str, of: s
     assert f"1 file of other records stays, such as {ran.root / of}/" in outcome.err
 
 
-def test_parquet_files_are_told_by_their_kind_too(ran: Flow) -> None:
+def test_parquet_files_are_recognised_by_their_record_too(ran: Flow) -> None:
     spec = ran.spec() | {"sinks": {"scores": str(ran.root / "wide"), "format": "parquet"}}
     ran.run(spec)
     [scores] = names(ran.root / "wide", ".parquet")

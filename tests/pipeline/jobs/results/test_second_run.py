@@ -196,7 +196,7 @@ def kept_by_another(flow: Flow, out: Path) -> None:
 
 
 @pytest.mark.parametrize(("spoil", "code"), [(blocked, 1), (kept_by_another, 2)])
-def test_a_run_that_is_refused_is_not_said_to_be_added(flow: Flow, spoil: Callable[..., None], code: int) -> None:
+def test_a_run_that_is_refused_is_not_reported_as_added(flow: Flow, spoil: Callable[..., None], code: int) -> None:
     flow.feed(json_lines(trips(5)) + b"{\n")
     assert flow.run(flow.spec()).code == 0
     spoil(flow, flow.root / "training")
@@ -206,7 +206,7 @@ def test_a_run_that_is_refused_is_not_said_to_be_added(flow: Flow, spoil: Callab
     assert "added" not in outcome.err
 
 
-def test_a_service_is_not_said_to_be_left_out_by_a_run_that_is_refused(flow: Flow) -> None:
+def test_a_run_that_is_refused_does_not_report_a_service_as_left_out(flow: Flow) -> None:
     flow.feed(json_lines(trips(5)))
     assert flow.run(flow.spec()).code == 0
     found = [SinkFolder(f"sinks.{name}", uri, ".avro", "Score") for name, uri in

@@ -25,7 +25,7 @@ def refused(flow: Flow, sinks: dict[str, Any], *arguments: str) -> str:
 
 @pytest.mark.parametrize("below", ["trips/versions", "trips", "trips/releases/", "", "other/versions/v1", "trips/mine"])
 @pytest.mark.parametrize("sink", ["scores", "audit"])
-def test_no_sink_lies_in_a_model_of_the_store(flow: Flow, sink: str, below: str) -> None:
+def test_no_sink_is_in_a_model_of_the_store(flow: Flow, sink: str, below: str) -> None:
     uri = str(flow.root / "store") + f"/{below}"
     said = refused(flow, {sink: uri})
     assert f"sinks.{sink}: '/" in said

@@ -83,7 +83,7 @@ def test_spec_that_is_too_long_is_refused(flow: Flow, text: str, said: str) -> N
     assert said in outcome.err
 
 
-def test_thousands_of_unknown_keys_are_told_with_the_first_twenty(flow: Flow) -> None:
+def test_thousands_of_unknown_keys_are_reported_with_the_first_twenty(flow: Flow) -> None:
     outcome = flow.run(many_keys(3000))
     assert outcome.code == 2
     assert len(outcome.err.splitlines()) == 21
