@@ -9,6 +9,7 @@ from apache_beam.pvalue import AsIter
 from pipeline.profiles import StoredProfiles
 from schemas.formats.raw import RawBlock
 from schemas.job import UNNAMED, Job, Start
+from transforms.arrivals.done_before import Earlier
 from transforms.arrivals.track_arrivals import TrackArrivals
 from transforms.decoding.decode import DecodeEvents
 from transforms.drift.measure_drift import MeasureDrift
@@ -34,17 +35,22 @@ class Serves(Protocol):
 
 
 def build(  # type: ignore[no-untyped-def]  # Beam warns on NamedTuple hints
-    raw: beam.PCollection[RawBlock], job: Job, start: Start = UNNAMED, serves: Serves = WatchReleases
+    raw: beam.PCollection[RawBlock],
+    job: Job,
+    start: Start = UNNAMED,
+    serves: Serves = WatchReleases,
+    earlier: Earlier | None = None,
 ):
     """The job's graph over raw input, on any runner; the labels are API (savepoints, job update).
 
-    `serves`: the timeline of the store, or the candidates of a replay.
+    `serves`: the timeline of the store, or the candidates of a replay. `earlier`: what earlier runs did, whose events
+    are read for their features and not scored.
     """
     decoded = raw | "DecodeEvents" >> DecodeEvents(job.events)
     tracked = decoded.good | "TrackArrivals" >> TrackArrivals(job.events, job.features)
     featured = tracked.good | "WindowFeatures" >> WindowFeatures(job.features)
     releases = raw.pipeline | "WatchReleases" >> serves(job, raw.is_bounded, start)
-    scored = featured | "ScoreEvents" >> ScoreEvents(job, AsIter(releases.admitted), start.run)
+    scored = featured | "ScoreEvents" >> ScoreEvents(job, AsIter(releases.admitted), start.run, earlier)
     profiles = StoredProfiles(job.model)
     drift = scored.scored | "MeasureDrift" >> MeasureDrift(job.drift, profiles, job.model.name, start.run)
     model_events = (releases.model_events, scored.model_events) | "ModelEvents" >> beam.Flatten()

@@ -3,8 +3,8 @@
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import nullcontext, suppress
-from dataclasses import dataclass
+from contextlib import nullcontext
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -15,7 +15,6 @@ from apache_beam.transforms.environments import DockerEnvironment
 from ulid import ULID
 
 from models.errors import StoreError
-from models.store.store import ModelStore
 from pipeline.command_line.options import RunOptions, parse_run_options
 from pipeline.command_line.sink_policy import SinkPolicy
 from pipeline.dag import Serves, build
@@ -23,6 +22,7 @@ from pipeline.endpoints.epochs import check_time_unit
 from pipeline.endpoints.errors import NoInput, SinkUnwritable
 from pipeline.endpoints.files.earlier_runs import check_earlier_runs, replacing, say_earlier_runs, say_leftovers
 from pipeline.endpoints.matching import NoRecords
+from pipeline.endpoints.only_new.committing import OnlyNew, check_only_new, only_new
 from pipeline.endpoints.outputs import (
     sink_folders,
     training_folders,
@@ -38,8 +38,8 @@ from pipeline.endpoints.sources import EventSource, Files, open_source
 from pipeline.endpoints.uris import STDOUT, absolute
 from pipeline.features import build_features
 from pipeline.process.starting import start_of
-from pipeline.reporting.model_presence import check_model
-from pipeline.reporting.outcomes import RunFailed, check_outcome, nothing_read, outcome_lines, unreached
+from pipeline.reporting.model_presence import check_model, say_unreached
+from pipeline.reporting.outcomes import RunFailed, check_outcome, nothing_read, outcome_lines
 from pipeline.reporting.printer import note, out, print_json, print_line
 from pipeline.reporting.saying import guarded, say, say_unconnected, say_where
 from pipeline.reporting.summary import (
@@ -62,6 +62,7 @@ from runners.loopback import bind_to_loopback
 from schemas.formats.raw import RawBlock
 from schemas.job import Job
 from schemas.validation import SpecError
+from transforms.arrivals.done_before import NewLetters
 from transforms.flow import metrics
 from transforms.flow.coders import batches_kept
 from transforms.flow.examples import forget_examples, kept_examples
@@ -80,7 +81,7 @@ class Prepared:
     """A job that may run: its spec, its document with everything filled in, and where its events come from.
 
     `empty`: the input is bounded and holds no record, so nothing shows the types of its columns. `serves`: the releases
-    of the store, or the candidates of a replay.
+    of the store, or the candidates of a replay. `only_new`: the run scores what no earlier one has.
     """
 
     job: Job
@@ -88,6 +89,7 @@ class Prepared:
     source: EventSource
     empty: bool = False
     serves: Serves = WatchReleases
+    only_new: OnlyNew | None = None
 
 
 def prepare(options: RunOptions) -> Prepared:
@@ -178,7 +180,7 @@ def execute(prepared: Prepared, beam_arguments: Sequence[str], started: float) -
         CountsDoNotAdd: the counts of the run contradict each other.
         RuntimeError and others: the runner's, when the job fails.
     """
-    run_id = str(ULID()).lower()
+    run_id = str(ULID()).lower() if prepared.only_new is None else prepared.only_new.run
     forget_examples()
     if prepared.empty:
         seconds = time.time() - started
@@ -190,18 +192,8 @@ def execute(prepared: Prepared, beam_arguments: Sequence[str], started: float) -
     summary = summarise(counts, time.time() - started, startup, prepared.document, run_id, kept_examples())
     if prepared.source.bounded:  # a cancelled job stops between its stages, and retries are counted twice
         check_counts(summary)
-        _say_unreached(prepared, summary, metrics.latest_event_us(result))
+        say_unreached(prepared.job.model, summary, metrics.latest_event_us(result))
     return summary
-
-
-def _say_unreached(prepared: Prepared, summary: Mapping[str, Any], latest_us: int | None) -> None:
-    """Notes the releases that take effect after every event."""
-    if latest_us is None or set(summary["release_outcomes"]) <= set(summary["releases"]):
-        return
-    spec = prepared.job.model
-    with suppress(StoreError):  # an error of the store after it answered the run is not worth reporting
-        if remark := unreached(summary, ModelStore(spec.store, spec.name).releases(), latest_us):
-            note(remark)
 
 
 def _run_to_end(pipeline: beam.Pipeline, bounded: bool) -> PipelineResult:
@@ -259,7 +251,11 @@ def _built(
     pipeline, raw = _source(prepared, beam_arguments, runner)
     start = start_of(prepared.document, run_id)
     # Files of several starts from one template differ in the ids at the end of their names.
-    write_outputs(build(raw, prepared.job, start, prepared.serves), prepared.job, run_id or str(ULID()).lower())
+    earlier = None if prepared.only_new is None else prepared.only_new.earlier
+    outputs = build(raw, prepared.job, start, prepared.serves, earlier)
+    if earlier is not None:
+        outputs = outputs._replace(dead_letters=outputs.dead_letters | "NewLetters" >> NewLetters(earlier))
+    write_outputs(outputs, prepared.job, run_id or str(ULID()).lower(), held=earlier is not None)
     return pipeline
 
 
@@ -304,11 +300,11 @@ def run(arguments: Sequence[str], prog: str = "python -m pipeline", started: flo
 
 
 def run_job(
-    options: RunOptions, begun: float, tell: Callable[[Prepared, Mapping[str, Any]], None] | None = None
+    options: RunOptions, began: float, tell: Callable[[Prepared, Mapping[str, Any]], None] | None = None
 ) -> tuple[dict[str, Any], str]:
     """Checks and runs a job; returns its summary, and a remark on it that is no failure (empty: there is none).
 
-    `begun`: when the work began (seconds since 1970); `tell` shows the summary before it is judged.
+    `began`: when the work began (seconds since 1970); `tell` shows the summary before it is judged.
 
     Raises:
         RunFailed: the run ended, and its outcome is a failure (exit 1).
@@ -316,15 +312,27 @@ def run_job(
             and `execute`.
     """
     prepared = _checked(prepare_run(options), options)
+    if options.only_new:
+        check_only_new(prepared.job, prepared.source, options.sinks)
+        with only_new(prepared.job, str(ULID()).lower(), options.retry_dead_letters) as begun:
+            summary, remark = _run_prepared(replace(prepared, only_new=begun), options, began, tell)
+            begun.commit(summary)
+            return summary, remark
     replaced = check_earlier_runs(sink_folders(prepared.job), options.sinks, prepared.job.name)
     say_earlier_runs(replaced)
     with replacing(replaced, prepared.source.bounded):
-        summary = execute(prepared, options.beam, begun)
-        if options.summary:
-            write_summary(summary, options.summary)
-        if tell is not None:
-            tell(prepared, summary)
-        return summary, check_outcome(summary, options.limits) if prepared.source.bounded else ""
+        return _run_prepared(prepared, options, began, tell)
+
+
+def _run_prepared(
+    prepared: Prepared, options: RunOptions, begun: float, tell: Callable[[Prepared, Mapping[str, Any]], None] | None
+) -> tuple[dict[str, Any], str]:
+    summary = execute(prepared, options.beam, begun)
+    if options.summary:
+        write_summary(summary, options.summary)
+    if tell is not None:
+        tell(prepared, summary)
+    return summary, check_outcome(summary, options.limits) if prepared.source.bounded else ""
 
 
 def _run(options: RunOptions, begun: float) -> None:

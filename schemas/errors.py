@@ -4,6 +4,7 @@
     ├── SpecError                    a job spec, an option or a setting says what is not allowed
     │   └── SpecErrors               several such errors of one document
     ├── UnusableData                 a text, bytes, a schema or a column that cannot be what they are taken for
+    │   ├── BrokenLedger             of runs with --only_new
     │   ├── DamagedDatum             a datum that does not end where it should
     │   ├── MalformedExpression
     │   ├── MalformedSchema
@@ -63,12 +64,14 @@
     │   └── TopicUnreadable
     │       └── RegistryUnreachable
     ├── SinkUnwritable               a sink cannot be written
+    │   ├── RecordsGone              what an earlier run wrote is gone
     │   ├── SinksInUse               one that was to be new is not
     │   ├── TableUnwritable
     │   └── TopicUnwritable
     ├── SummaryUnwritable            so is the file of a run's summary
     ├── RunFailed                    a run did its work, and what came of it is a failure
     │   ├── CandidateRefused         a version that may not serve is not replayed either
+    │   ├── CommittedMeanwhile       of two runs with --only_new one counts
     │   └── CountsDoNotAdd
     ├── Refused                      a verb did what it was asked, and the answer is no
     └── ContractBroken               a scorer does not do what the contract says

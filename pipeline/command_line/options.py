@@ -5,7 +5,7 @@ import difflib
 import importlib
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -43,6 +43,8 @@ class RunOptions:
     beam: tuple[str, ...]
     limits: Limits = NO_LIMITS
     sinks: SinkPolicy = SinkPolicy.APPEND
+    only_new: bool = False
+    retry_dead_letters: bool = False
 
 
 def _truth(text: str) -> bool:
@@ -123,13 +125,28 @@ def parse_run_options(arguments: list[str], prog: str, with_out: bool = False) -
     parser = _RunParser(prog, "Write a point-in-time training set" if with_out else "Run a job")
     if with_out:
         parser.add_argument("--out", required=True, metavar="DIR", help="folder for the training set (Parquet)")
+    else:
+        _add_only_new(parser)
     known, given = parser.parse_known_args(arguments)
     rest = _checked_beam_arguments(parser, given)
     out = known.out if with_out else None
     settings = _all_settings(parser, known)
     limits = _limits(parser, known)
     beam = tuple(rest)
-    return RunOptions(known.job, settings, known.summary, known.json, known.verbose, out, beam, limits, known.sinks)
+    options = RunOptions(known.job, settings, known.summary, known.json, known.verbose, out, beam, limits, known.sinks)
+    if with_out:
+        return options
+    if known.retry_dead_letters and not known.only_new:
+        parser.error("argument --retry_dead_letters is not allowed alone; expected: it with --only_new")
+    return replace(options, only_new=known.only_new, retry_dead_letters=known.retry_dead_letters)
+
+
+def _add_only_new(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--only_new", **_SWITCH,
+        help="score only events that no earlier run of this job has scored; features are of all of them",
+    )  # fmt: skip
+    parser.add_argument("--retry_dead_letters", **_SWITCH, help="with --only_new, score those of dead letters again")
 
 
 def parse_doctor_options(arguments: list[str], prog: str) -> tuple[str, RunOptions]:

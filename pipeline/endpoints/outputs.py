@@ -86,13 +86,14 @@ def training_folders(job: Job, out: str) -> list[SinkFolder]:
     return [SinkFolder("--out", out, ".parquet", _TRAINING_ROW), *letters]
 
 
-def write_outputs(outputs: Outputs, job: Job, run_id: str) -> None:
-    """Connects each branch to its sink; a branch without a sink is computed and not written."""
+def write_outputs(outputs: Outputs, job: Job, run_id: str, held: bool = False) -> None:
+    """Connects each branch to its sink; a branch without a sink is computed and not written. `held`: as in
+    `WriteBatches`."""
     batches = (outputs.scores, outputs.receipts, outputs.model_events, outputs.drift, outputs.dead_letters)
     for branch, records in zip(_branches(job), batches, strict=True):
         if branch.uri is not None:
             origin = RunOrigin(job.name, run_id)
-            write = WriteRecords(branch.uri, branch.record, branch.prefix, origin, branch.format)
+            write = WriteRecords(branch.uri, branch.record, branch.prefix, origin, branch.format, held)
             _ = records | branch.label >> write
 
 

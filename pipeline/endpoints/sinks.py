@@ -16,7 +16,7 @@ from models.errors import one_line
 from pipeline.endpoints.errors import SinkUnwritable
 from pipeline.endpoints.files.opening import look_at_folder, make_folder
 from pipeline.endpoints.files.origin import RunOrigin
-from pipeline.endpoints.files.partial_files import finished, partial_path, remove_leftovers_once
+from pipeline.endpoints.files.partial_files import finished, held_path, partial_path, remove_leftovers_once
 from pipeline.endpoints.printing import PrintRecords
 from pipeline.endpoints.services import SERVICES
 from pipeline.endpoints.uris import FILE_SCHEMES, STDOUT, beam_path, scheme_of
@@ -144,8 +144,8 @@ def _named(path: str) -> Iterator[None]:
 class _OpenFile:
     """A file under a hidden name until it is complete. Raises `SinkUnwritable`."""
 
-    def __init__(self, folder: str, name: str, file_format: FileFormat) -> None:
-        self._final = FileSystems.join(folder, name)
+    def __init__(self, folder: str, name: str, file_format: FileFormat, held: bool = False) -> None:
+        self._final = held_path(folder, name) if held else FileSystems.join(folder, name)
         self.rows = 0
         with _named(self._final):
             self._partial = partial_path(folder, name)
@@ -183,8 +183,8 @@ class _OpenFile:
 class _WriteFn(beam.DoFn):
     """Encodes and compresses in a thread of its own, one batch at a time, while the step before continues."""
 
-    def __init__(self, folder: str, file_format: FileFormat, prefix: str) -> None:
-        self._folder, self._format, self._prefix = folder, file_format, prefix
+    def __init__(self, folder: str, file_format: FileFormat, prefix: str, held: bool = False) -> None:
+        self._folder, self._format, self._prefix, self._held = folder, file_format, prefix, held
         self._file: _OpenFile | None = None
         self._writing: Future[None] | None = None
 
@@ -197,7 +197,7 @@ class _WriteFn(beam.DoFn):
             return
         if self._file is None:
             name = f"{self._prefix}-{str(ULID()).lower()}{self._format.suffix}"
-            self._file = _OpenFile(self._folder, name, self._format)
+            self._file = _OpenFile(self._folder, name, self._format, self._held)
         self._finish_writing()  # at most one batch waits: memory stays bounded, an error is raised at the next batch
         self._writing = self._thread.submit(self._file.write, batch)
         if self._file.rows >= _ROWS_PER_FILE:
@@ -228,16 +228,17 @@ class WriteBatches(beam.PTransform[beam.PCollection[pa.RecordBatch], Any]):
 
     Input: batches in the schema of the format, any windowing. A bundle's batches share files, which appear before the
     bundle is committed: a bundle that is retried after that writes its records again (records carry ids to tell).
+    `held`: the files stay hidden until the run is committed (`pipeline.endpoints.only_new`).
     Own code, because Beam's `WriteToFiles` adds six stages per sink (four seconds a run on DirectRunner) and writes
     only one pane per window.
     """
 
-    def __init__(self, uri: str, file_format: FileFormat, prefix: str) -> None:
+    def __init__(self, uri: str, file_format: FileFormat, prefix: str, held: bool = False) -> None:
         super().__init__()
-        self._folder, self._format, self._prefix = beam_path(uri), file_format, prefix
+        self._folder, self._format, self._prefix, self._held = beam_path(uri), file_format, prefix, held
 
     def expand(self, batches: beam.PCollection[pa.RecordBatch]) -> Any:
-        return batches | "Write" >> beam.ParDo(_WriteFn(self._folder, self._format, self._prefix))
+        return batches | "Write" >> beam.ParDo(_WriteFn(self._folder, self._format, self._prefix, self._held))
 
 
 class WriteRecords(beam.PTransform[beam.PCollection[pa.RecordBatch], Any]):
@@ -248,8 +249,11 @@ class WriteRecords(beam.PTransform[beam.PCollection[pa.RecordBatch], Any]):
     and texts).
     """
 
-    def __init__(self, uri: str, record: str, prefix: str, origin: RunOrigin, format_name: str = "avro") -> None:
+    def __init__(
+        self, uri: str, record: str, prefix: str, origin: RunOrigin, format_name: str = "avro", held: bool = False
+    ) -> None:
         super().__init__()
+        self._held = held
         self._uri, self._record, self._prefix = uri, record, f"{prefix}-{origin.run}"
         of_parquet, origin = format_name == "parquet", origin._replace(record=record)
         self._format: FileFormat = ParquetFormat(origin) if of_parquet else AvroFormat(record, origin)
@@ -260,4 +264,4 @@ class WriteRecords(beam.PTransform[beam.PCollection[pa.RecordBatch], Any]):
         service = SERVICES.get(scheme_of(self._uri))
         if service is not None:
             return batches | service.label >> service.write(self._uri, self._record)
-        return batches | "Files" >> WriteBatches(self._uri, self._format, self._prefix)
+        return batches | "Files" >> WriteBatches(self._uri, self._format, self._prefix, self._held)

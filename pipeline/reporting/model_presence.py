@@ -1,6 +1,12 @@
 """Whether a job's store has its model and releases of it."""
 
+from collections.abc import Mapping
+from contextlib import suppress
+from typing import Any
+
+from models.errors import StoreError
 from models.store.store import ModelStore
+from pipeline.reporting.outcomes import unreached
 from pipeline.reporting.printer import note
 from schemas.job import ModelSpec
 from schemas.validation import SpecError
@@ -43,3 +49,12 @@ def absent_model(spec: ModelSpec, store: ModelStore) -> SpecError | None:
     if spec.name not in known:
         return SpecError("model.name", spec.name, f"a model of {spec.store}: {', '.join(known[:20])}")
     return None
+
+
+def say_unreached(spec: ModelSpec, summary: Mapping[str, Any], latest_us: int | None) -> None:
+    """Notes the releases that take effect after every event."""
+    if latest_us is None or set(summary["release_outcomes"]) <= set(summary["releases"]):
+        return
+    with suppress(StoreError):  # an error of the store after it answered the run is not worth reporting
+        if remark := unreached(summary, ModelStore(spec.store, spec.name).releases(), latest_us):
+            note(remark)

@@ -117,9 +117,12 @@ def check_outcome(summary: Mapping[str, Any], limits: Limits) -> str:
             where some are required.
     """
     read, letters = summary["records_read"], sum(summary["dead_letters"].values())
-    uri = summary["job"]["events"]["uri"]
+    uri, done = summary["job"]["events"]["uri"], summary["done_before"]
     if not read:
         return nothing_read(uri, limits)
+    read -= done["events"] + sum(done["dead_letters"].values())
+    if not read:
+        return f"note: nothing is new in {uri}: earlier runs have done all of it"
     if not summary["scored"]:
         raise RunFailed(f"{read:,} records were read and none was scored: {_why(summary)}")
     most = math.floor(limits.share * read) if limits.share is not None else limits.letters

@@ -36,13 +36,15 @@ def summarise(
     """
     decoded = counts.get(metrics.EVENTS_DECODED, 0)
     steady = max(seconds - startup_seconds, 1e-9)
+    letters, before = metrics.letters_by_stage(counts, STAGES), _letters_before(counts)
     return {
         "run": run_id,
         "records_read": counts.get(metrics.RECORDS_READ, 0),
         "decoded": decoded,
         "scored": counts.get(metrics.EVENTS_SCORED, 0),
         "receipts": counts.get(metrics.RECEIPTS_WRITTEN, 0),
-        "dead_letters": metrics.letters_by_stage(counts, STAGES),
+        "dead_letters": {stage: n - before[stage] for stage, n in letters.items()},
+        "done_before": {"events": counts.get(metrics.EVENTS_DONE_BEFORE, 0), "dead_letters": before},
         "late": counts.get(metrics.EVENTS_LATE, 0),
         "features_over_limit": metrics.by_rest(metrics.OVER_LIMIT_PREFIX, counts),
         "unseen_categories": metrics.by_names(metrics.UNSEEN_PREFIX, counts),
@@ -79,18 +81,27 @@ def _by_release(counts: Mapping[str, int]) -> dict[str, int]:
     return {sequence: answered[sequence] for sequence in sorted(answered, key=int)}
 
 
+def _letters_before(counts: Mapping[str, int]) -> dict[Stage, int]:
+    """By stage the dead letters that earlier runs have written already (`--only_new`)."""
+    found = metrics.by_rest(metrics.LETTERS_BEFORE_PREFIX, counts)
+    return {stage: sum(n for name, n in found.items() if name.partition("/")[0] == stage) for stage in STAGES}
+
+
 def check_counts(summary: Mapping[str, Any]) -> None:
-    """Input records = decoded + dead letters of decode; decoded = scored + dead letters of the later stages.
+    """Input records = decoded + dead letters of decode; decoded = scored + dead letters of the later stages. What
+    earlier runs have done already is on the right of both.
 
     Raises:
         CountsDoNotAdd: they are not equal.
     """
-    letters = summary["dead_letters"]
+    done = summary["done_before"]
+    letters = {stage: n + done["dead_letters"][stage] for stage, n in summary["dead_letters"].items()}
     read, decoded, scored = summary["records_read"], summary["decoded"], summary["scored"]
     _check_decoded(read, decoded, letters)
     later = {stage: letters[stage] for stage in OF_EVENTS}
-    if decoded != scored + sum(later.values()):
-        raise CountsDoNotAdd(f"{decoded} decoded, but {scored} scored + dead letters {later}")
+    if decoded != scored + sum(later.values()) + done["events"]:
+        before = f" + {done['events']} done before" if done["events"] else ""
+        raise CountsDoNotAdd(f"{decoded} decoded, but {scored} scored + dead letters {later}{before}")
     answered = sum(n for roles in summary["versions"].values() for role, n in roles.items() if role != "shadow")
     if answered != scored:
         raise CountsDoNotAdd(f"{scored} scored, but {answered} answers by version")
@@ -151,6 +162,8 @@ def print_summary(summary: Mapping[str, Any], stream: Any = None) -> None:
         ("receipts", f"{summary['receipts']:,}"),
         ("late", f"{summary['late']:,}"),
     ]
+    if done := summary["done_before"]["events"]:
+        rows.insert(2, ("done by earlier runs", f"{done:,}"))
     rows += [(name, f"{n:,}") for name, n in _lines_over_limit(summary)]
     rows += [(f"dead letters, {stage}", f"{n:,}") for stage, n in summary["dead_letters"].items() if n]
     rows += [(f"deleted before read, {partition}", f"{n:,}") for partition, n in summary["records_deleted"].items()]

@@ -40,6 +40,7 @@ def gauge(name: str) -> _Gauge:
 RECORDS_READ = "records_read"
 EVENTS_DECODED = "events_decoded"
 EVENTS_SCORED = "events_scored"
+EVENTS_DONE_BEFORE = "events_done_before"  # by an earlier run of the job, under --only_new
 EVENTS_LATE = "events_late"
 RECEIPTS_WRITTEN = "receipts_written"
 ROWS_EXPIRED = "late_rows_expired"
@@ -75,6 +76,7 @@ SCHEMA_REGISTRY_SILENCES = "schema_registry_silences"
 DEAD_LETTERS_SHORTENED = "dead_letters_shortened"  # to what one record of a topic may hold
 DEAD_LETTERS_PREFIX = "dead_letters/"
 LETTER_ERRORS_PREFIX = "dead_letter_errors/"
+LETTERS_BEFORE_PREFIX = "dead_letters_before/"  # written by an earlier run already
 RELEASE_OUTCOME_PREFIX = "release_outcome/"
 SCORES_PREFIX = "scores/"
 RELEASE_PREFIX = "release/"
@@ -91,6 +93,11 @@ def dead_letters(stage: Stage) -> _Counter:
 def letters_by_error(stage: Stage, error: str) -> _Counter:
     """Counts dead letters of a stage with an error."""
     return counter(f"{LETTER_ERRORS_PREFIX}{stage}/{error}")
+
+
+def letters_before(stage: Stage, error: str) -> _Counter:
+    """Counts dead letters that earlier runs have written already; they are in the counts of dead letters too."""
+    return counter(f"{LETTERS_BEFORE_PREFIX}{stage}/{error}")
 
 
 def release_outcome(sequence: int, outcome: str, reason: str = "") -> _Counter:

@@ -22,6 +22,7 @@ from schemas.dead_letter_stages import SCORE, UNSERVED
 from schemas.job import Job, ModelSpec
 from schemas.records import arrow_schema, record_batch
 from schemas.times import now_us
+from transforms.arrivals.done_before import Earlier, events_to_score
 from transforms.features.join_features import stamped
 from transforms.flow import metrics
 from transforms.flow.dead_letters import DEAD_LETTERS, count_letters, letters_of, of_rows
@@ -58,8 +59,8 @@ class StoreSilent(NotScored):
 
 
 class _ScoreFn(beam.DoFn):
-    def __init__(self, spec: ModelSpec, source: ModelSource, stamp: Stamp) -> None:
-        self._spec, self._source, self._stamp = spec, source, stamp
+    def __init__(self, spec: ModelSpec, source: ModelSource, stamp: Stamp, earlier: Earlier | None = None) -> None:
+        self._spec, self._source, self._stamp, self._earlier = spec, source, stamp, earlier
         self._definitions = Definitions(stamp.features)
         self._job = secrets.token_hex(8)  # two jobs in one process share only the cache
 
@@ -68,6 +69,8 @@ class _ScoreFn(beam.DoFn):
         self._serving = serving_of(self._job, self._source)
 
     def process(self, batch: pa.RecordBatch, timeline: Iterable[AdmittedRelease]) -> Iterator[Any]:
+        if self._earlier is not None:
+            batch = events_to_score(batch, self._earlier)
         if batch.num_rows == 0:
             return
         entries = Timeline(timeline)
@@ -194,7 +197,8 @@ class ScoreEvents(beam.PTransform[beam.PCollection[pa.RecordBatch], ScoredEvents
     """Scores events by the release in force at each one's event time.
 
     Input: batches of events with all features, any windowing; `timeline`: the admitted releases as a side input;
-    `run`: the id of this start in receipts; None takes it from the releases.
+    `run`: the id of this start in receipts; None takes it from the releases. `earlier`: of bounded input, what earlier
+    runs did; their events are not scored.
     Outputs: see `ScoredEvents`; shadows have receipts but no scores. Dead-lettered: `unserved` (no release, or no
     version that loads), `score` (an input that is null and may not be, a row that the scorer fails on, NaN).
     Unbounded input never waits for a load while another release can answer, and waits for the first release. Bounded
@@ -203,18 +207,19 @@ class ScoreEvents(beam.PTransform[beam.PCollection[pa.RecordBatch], ScoredEvents
     holds its loaded versions in `models.serving.serving`.
     """
 
-    def __init__(self, job: Job, timeline: beam.pvalue.AsIter, run: str | None = None) -> None:
+    def __init__(
+        self, job: Job, timeline: beam.pvalue.AsIter, run: str | None = None, earlier: Earlier | None = None
+    ) -> None:
         super().__init__()
-        self._job, self._timeline, self._run = job, timeline, run
+        self._job, self._timeline, self._run, self._earlier = job, timeline, run, earlier
 
     def expand(self, events: beam.PCollection[pa.RecordBatch]):  # type: ignore[no-untyped-def]  # Beam warns on NamedTuple hints
         tags = (SCORES, RECEIPTS, MODEL_EVENTS, DEAD_LETTERS)
         stamp = Stamp(self._job.name, self._run, self._job.features)
         using = (self._job.model, source_of(self._job, waits=events.is_bounded), stamp)
         if events.is_bounded:
-            outputs = events | "Score" >> beam.ParDo(_ScoreFn(*using), self._timeline).with_outputs(
-                *tags, main="scored"
-            )
+            scoring_fn = _ScoreFn(*using, self._earlier)
+            outputs = events | "Score" >> beam.ParDo(scoring_fn, self._timeline).with_outputs(*tags, main="scored")
         else:
             spread = events | "SpreadReleases" >> SpreadReleases(self._timeline.pvalue)
             outputs = spread | "Score" >> beam.ParDo(_FollowFn(*using)).with_outputs(*tags, main="scored")

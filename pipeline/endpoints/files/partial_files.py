@@ -17,6 +17,7 @@ from pipeline.endpoints.uris import scheme_of
 from pipeline.reporting import durable
 
 _SUFFIX = ".partial"
+HELD = ".held"
 
 
 class Leftovers(NamedTuple):
@@ -66,6 +67,11 @@ def partial_path(folder: str, name: str) -> str:
     path = str(FileSystems.join(folder, f".{name}.{scratch.machine()}.{scratch.owner()}{_SUFFIX}"))
     _OPEN.add(path)
     return path
+
+
+def held_path(folder: str, name: str) -> str:
+    """The path of the complete file `name` of a run whose files count only once it is committed."""
+    return str(FileSystems.join(folder, f".{name}.{scratch.machine()}.{scratch.owner()}{HELD}"))
 
 
 def finished(path: str) -> None:

@@ -1,0 +1,125 @@
+"""What earlier runs of a job have done: events that are not scored again, and dead letters that are not repeated.
+
+Events are told by two 64-bit hashes of their id, dead letters by stage and payload. Both are read once in each process.
+"""
+
+import hashlib
+import threading
+from collections.abc import Iterable, Iterator
+from functools import lru_cache
+from typing import Any, NamedTuple, Protocol
+
+import apache_beam as beam
+import numpy as np
+import pyarrow as pa
+from apache_beam.typehints.native_type_compatibility import convert_to_beam_type
+
+from schemas import batches
+from transforms.arrivals.seen_ids import SeenRun, contains, run_of
+from transforms.flow import metrics
+
+_LOCK = threading.Lock()
+
+
+class Earlier(Protocol):
+    """Reads what earlier runs durably wrote. Must pickle and hash; may be asked in several processes."""
+
+    def __hash__(self) -> int: ...
+
+    def event_ids(self) -> pa.Array:
+        """The ids of the events that are not scored again."""
+
+    def letters(self) -> Iterable[tuple[str, bytes]]:
+        """Stage and payload of each dead letter."""
+
+
+class _Known(NamedTuple):
+    ids: tuple[SeenRun, ...]
+    letters: dict[bytes, int]
+
+
+def _known(earlier: Earlier) -> _Known:
+    with _LOCK:  # threads of a worker start at the same time
+        return _read(earlier)
+
+
+@lru_cache(maxsize=2)
+def _read(earlier: Earlier) -> _Known:
+    ids, letters = earlier.event_ids(), dict[bytes, int]()
+    for stage, payload in earlier.letters():
+        key = letter_key(stage, payload)
+        letters[key] = letters.get(key, 0) + 1
+    runs = (run_of(ids, np.zeros(len(ids), np.int64)),) if len(ids) else ()
+    return _Known(runs, letters)
+
+
+def letter_key(stage: str, payload: bytes) -> bytes:
+    """What tells one dead letter from another: sha256 of its stage and its original bytes.
+
+    >>> letter_key("decode", b"{").hex()[:16]
+    '158b77057c1efdfa'
+    """
+    return hashlib.sha256(stage.encode() + b"\0" + payload).digest()
+
+
+def events_to_score(events: pa.RecordBatch, earlier: Earlier) -> pa.RecordBatch:
+    """The events that no earlier run has done, in order; the others are counted."""
+    runs = _known(earlier).ids
+    if not runs or not events.num_rows:
+        return events
+    done = contains(runs, events.column(batches.EVENT_ID))
+    metrics.counter(metrics.EVENTS_DONE_BEFORE).inc(int(done.sum()))
+    return batches.take_rows(events, ~done)
+
+
+class _ToldFn(beam.DoFn):
+    """Letters that are new by their payload go on; the others are counted against those of earlier runs, by payload."""
+
+    def __init__(self, earlier: Earlier) -> None:
+        self._earlier = earlier
+
+    def process(self, letters: pa.RecordBatch) -> Iterator[Any]:
+        known = _known(self._earlier).letters
+        pairs = zip(letters.column("stage").to_pylist(), letters.column("payload").to_pylist(), strict=True)
+        keys = [letter_key(stage, payload) for stage, payload in pairs] if known else [b""] * letters.num_rows
+        told = np.array([key in known for key in keys], np.bool_)
+        if not told.all():
+            yield batches.take_rows(letters, ~told)
+        for index in np.flatnonzero(told).tolist():
+            yield beam.pvalue.TaggedOutput("told", (keys[index], letters.slice(index, 1)))
+
+
+class _BeyondFn(beam.DoFn):
+    """Of the letters with one payload those that are more than earlier runs told."""
+
+    def __init__(self, earlier: Earlier) -> None:
+        self._earlier = earlier
+
+    def process(self, element: tuple[bytes, Iterable[pa.RecordBatch]]) -> Iterator[pa.RecordBatch]:
+        letters = batches.concat_batches(list(element[1]))
+        told = min(_known(self._earlier).letters[element[0]], letters.num_rows)
+        for stage, error in zip(*(letters.column(name).to_pylist()[:told] for name in ("stage", "error")), strict=True):
+            metrics.letters_before(stage, error).inc()
+        if told < letters.num_rows:
+            yield letters.slice(told)
+
+
+class NewLetters(beam.PTransform[beam.PCollection[pa.RecordBatch], beam.PCollection[pa.RecordBatch]]):
+    """The dead letters that earlier runs have not written yet.
+
+    Input: batches of DeadLetter, bounded, in the global window. Output: the same without as many letters of each stage
+    and payload as earlier runs have written; these are counted in `dead_letters_before/…`. No state.
+    """
+
+    def __init__(self, earlier: Earlier) -> None:
+        super().__init__()
+        self._earlier = earlier
+
+    def expand(self, letters: beam.PCollection[pa.RecordBatch]) -> beam.PCollection[pa.RecordBatch]:
+        parted = letters | "Part" >> beam.ParDo(_ToldFn(self._earlier)).with_outputs("told", main="new")
+        parted.new.element_type = pa.RecordBatch
+        parted["told"].element_type = convert_to_beam_type(tuple[bytes, pa.RecordBatch])
+        beyond = beam.ParDo(_BeyondFn(self._earlier)).with_output_types(pa.RecordBatch)
+        again = parted["told"] | "Group" >> beam.GroupByKey() | "Beyond" >> beyond
+        together: beam.PCollection[pa.RecordBatch] = (parted.new, again) | "Together" >> beam.Flatten()
+        return together
