@@ -6,6 +6,7 @@ import apache_beam as beam
 from apache_beam.io.filesystem import CompressionTypes
 from apache_beam.io.filesystems import FileSystems
 
+from pipeline.endpoints.files.columnar_files import COLUMNAR, read_columns
 from pipeline.endpoints.files.csv_files import AS_IT_IS, FileForm
 from pipeline.endpoints.files.formats import EventFile, blocks_of
 from pipeline.endpoints.files.inflaters import compression_of
@@ -28,6 +29,9 @@ def read_file(
     Raises:
         OSError: it cannot be opened or read.
     """
+    if format_name in COLUMNAR:
+        yield from read_columns(path, format_name, form, sample)
+        return
     with FileSystems.open(path, compression_type=CompressionTypes.UNCOMPRESSED) as stream:
         yield from blocks_of(EventFile(stream, compression_of(path), sample), path, format_name, form)
 
