@@ -64,7 +64,7 @@ def within(seconds: float, work: Callable[[], T], name: str) -> T:
     future: Future[T] = Future()
     _started(future, work, name).join(seconds)
     if not future.done():
-        raise OutOfTime(f"not done within {seconds:g} s")
+        raise OutOfTime(f"not done in time; allowed: at most {seconds:g} s")
     return future.result()
 
 

@@ -69,7 +69,7 @@ def disk_failed(doing: str, error: BaseException) -> DiskFailed:
 
 
 def _message(doing: str, error: BaseException) -> str:
-    return f"cannot {doing}: {one_line(error)}; make room in the temporary folder, or set TMPDIR to another disk"
+    return f"cannot {doing}: {one_line(error)}; next: make room in the temporary folder, or set TMPDIR to another disk"
 
 
 def _text(error: BaseException) -> str:

@@ -46,8 +46,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     written = write(given.module or [*_LAZY, *our_modules()])
     if written.refused:
         folders = ", ".join(written.refused[:3]) + (" and others" if len(written.refused) > 3 else "")
-        said = f"no bytecode can be written below {folders}; expected: folders that this user may write, "
-        return complain(f"{said}or PYTHONPYCACHEPREFIX=FOLDER for this and for every later process", 1)
+        said = f"no bytecode can be written below {folders}; expected: folders that this user may write; next: "
+        return complain(f"{said}export PYTHONPYCACHEPREFIX=FOLDER for this and for every later process", 1)
     print_line(f"{written.modules} modules have bytecode")
     return 0
 

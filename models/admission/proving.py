@@ -232,5 +232,5 @@ def _batch(rows: list[dict[str, Any]], inputs: tuple[Input, ...], file: str) -> 
     prepared, unreadable = prepare_inputs(batch, inputs)
     if unreadable.any():
         line = int(np.argmax(unreadable)) + 1
-        raise GoldenMismatch(f"{file} line {line}: null in an input that is not nullable and has no default")
+        raise GoldenMismatch(f"{file} line {line}: null in an input that may not be null; expected: a value")
     return prepared

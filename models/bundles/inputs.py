@@ -112,7 +112,8 @@ def as_floats(column: pa.Array, name: str) -> npt.NDArray[np.float64]:
 def _typed(batch: pa.RecordBatch, entry: Input) -> pa.Array:
     index = batch.schema.get_field_index(entry.name)
     if index < 0:
-        raise WrongInputs(f"input {entry.name!r} is absent; allowed: {', '.join(batch.schema.names) or 'none'}")
+        columns = ", ".join(batch.schema.names) or "none"
+        raise WrongInputs(f"input {entry.name!r} is no column; expected: one of {columns}")
     column = batch.column(index)
     found = column.type.value_type if pa.types.is_dictionary(column.type) else column.type
     if not pa.types.is_null(found) and kind_of(found) not in TAKES[entry.type]:

@@ -214,7 +214,7 @@ def _training(found: FoundModel, said: Statement, notes: list[str]) -> dict[str,
         if newest is None:
             raise CannotPublish("nobody says when the model was trained; expected: --trained_at TIME")
         trained_at = format_time_us(int(newest) * 1_000_000)
-        notes.append(f"trained_at {trained_at}, when its newest file was written; --trained_at says otherwise")
+        notes.append(f"trained_at {trained_at}, when its newest file was written; next: --trained_at TIME if not")
     return _without_nulls(
         {
             "trained_at": trained_at or known.trained_at,

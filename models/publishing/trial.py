@@ -52,7 +52,7 @@ def try_on_sample(scorer: Scorer, inputs: Sequence[Input], output: Output, sampl
         raise CannotPublish(f"{found}; expected: --input {name}:TYPE:nullable, or a default")
     doubts = scorer.doubts(prepared)
     if doubts:
-        raise CannotPublish(f"no row of the sample fits the model: {doubts}")
+        raise CannotPublish(f"no row of the sample fits the model: {doubts}; expected: rows as it was trained on")
     scores = np.concatenate(
         [_scored(scorer, prepared.slice(start, _BATCH_ROWS), output) for start in range(0, raw.num_rows, _BATCH_ROWS)]
     )
@@ -81,7 +81,8 @@ def typed_inputs(sample: pa.Table, inputs: Sequence[Input], what: str) -> pa.Rec
         allowed = ", ".join(each.name for each in inputs)
         raise CannotPublish(f"{what} has no column {', '.join(missing)}; expected: all of {allowed}")
     if SCORE in (each.name for each in inputs):
-        raise CannotPublish(f"input {SCORE!r} is not allowed in a profile, where it names the model's own score")
+        taken = f"input {SCORE!r} is not allowed beside a sample, in whose profile it is the model's own score"
+        raise CannotPublish(f"{taken}; expected: another name")
     batch = sample.select([each.name for each in inputs]).combine_chunks().to_batches()[0]
     typed, _ = prepare_inputs(batch, [replace(each, nullable=True, default=None) for each in inputs])
     return typed

@@ -101,7 +101,7 @@ def faults_of(scores: Scores, output: Output) -> dict[int, tuple[str, str]]:
 
 def _fault(score: float) -> tuple[str, str]:
     if not np.isfinite(score):
-        return "NotFinite", f"the scorer answered {score}"
+        return "NotFinite", f"the scorer answered {score}; expected: a finite number"
     return "NotAProbability", f"the scorer answered {score:.12g}; allowed: 0 to 1"
 
 

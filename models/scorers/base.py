@@ -24,6 +24,10 @@ class UnknownScorer(BundleRefused):
     reason: ClassVar[str] = "unknown_scorer"
 
 
+A_DEFAULT = "a default, or an input that is not nullable"
+"""What an input needs that may be null, for a model that has no null."""
+
+
 class WillNotLoad(BundleRefused):
     """The payload is no model of its kind, or does not fit the manifest."""
 

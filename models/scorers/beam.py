@@ -52,7 +52,8 @@ class BeamScorer(Scorer):
     def load(cls, folder: Path, manifest: Manifest) -> "BeamScorer":
         """Refuse: only a handler's author knows which code it runs on what it loads."""
         name, _ = _named(manifest)
-        raise WillNotLoad(f"beam: handler {name} may run code of the model it loads; allowed with --allow_pickle")
+        danger = f"beam: handler {name} may run code of the model it loads"
+        raise WillNotLoad(f"{danger}; expected: a job with --allow_pickle")
 
     @classmethod
     def load_trusting_pickles(cls, folder: Path, manifest: Manifest) -> "BeamScorer":

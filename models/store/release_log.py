@@ -72,7 +72,8 @@ class ReleaseLog:
                 return written
             last = sequence  # of another writer, whose release is as valid as ours
         raise StoreError(
-            f"{self._backend.url}: no release of {self._model!r} written: others won {_MAX_RELEASE_ATTEMPTS} times"
+            f"{self._backend.url}: no release of {self._model!r} written: others took its number "
+            f"{_MAX_RELEASE_ATTEMPTS} times; next: run it again"
         )
 
     def stored_at_us(self, sequence: int) -> int | None:
@@ -139,7 +140,7 @@ class ReleaseLog:
         """Raises `StoreError` for a next number that no reader would accept."""
         if sequence > (most := _most_after(last)):
             found = f"the numbers {last + 1} to {most} after the last valid release are taken by files that are none"
-            told = "halflife models timeline names them; delete those that cannot be read"
+            told = "halflife models timeline, which names them, then delete those that cannot be read"
             raise StoreError(f"{self._backend.url}: no release of {self._model!r} written: {found}; next: {told}")
 
     def _valid(self, sequence: int, odd: Odd | None, last: int) -> Release:

@@ -123,8 +123,9 @@ class ModelStore:
         if raw is None:
             withdrawal = self.withdrawal(version)
             if withdrawal is not None:
-                raise BundleWithdrawn(f"{self._where(version)} {withdrawal}; name another version")
-            raise BundleIncomplete(f"{self._where(version)} has no {MANIFEST}; publish it, or name another version")
+                raise BundleWithdrawn(f"{self._where(version)} {withdrawal}; expected: another version")
+            lacks = f"{self._where(version)} has no {MANIFEST}"
+            raise BundleIncomplete(f"{lacks}; next: halflife models publish, or name another version")
         return self._own(parse_manifest(raw), version)
 
     def read_file(self, manifest: Manifest, path: str, max_bytes: int) -> bytes:
@@ -139,7 +140,7 @@ class ModelStore:
         except ObjectTooLarge as error:
             raise BundleTooLarge(str(error)) from None
         if raw is None:
-            raise BundleIncomplete(f"{self.url}: {key} is absent")
+            raise BundleIncomplete(f"{self.url}: {key} is absent; expected: every file that `files` lists")
         self._check_digest(key, hashlib.sha256(raw).hexdigest(), manifest.files[path])
         return raw
 
@@ -331,14 +332,15 @@ class ModelStore:
     def _upload_all(self, folder: Path, manifest: Manifest, paths: Iterable[str]) -> Manifest:
         self._refuse_withdrawn(manifest.version)
         if self.has_version(manifest.version):
-            raise VersionExists(f"{self._where(manifest.version)} is already published; choose another version name")
+            raise VersionExists(f"{self._where(manifest.version)} is already published; expected: another version name")
         named = list(paths)
         if any((folder / path).stat().st_size > backends.MULTIPART_BYTES for path in named):
             self._claim(manifest)
         for path in named:
             self._upload(manifest, folder, path)
         if not self._backend.create(self._key(manifest.version, MANIFEST), manifest.raw):
-            raise VersionExists(f"{self._where(manifest.version)} was published meanwhile; choose another version name")
+            where = self._where(manifest.version)
+            raise VersionExists(f"{where} was published meanwhile; expected: another version name")
         if self.withdrawal(manifest.version) is not None:  # withdrawn during the upload: the version must not come back
             self._withdrawals.clear(manifest.version)
         self._refuse_withdrawn(manifest.version)
@@ -355,7 +357,7 @@ class ModelStore:
         claim = json.dumps({"digest": manifest.digest}).encode()
         if not self._backend.create(key, claim) and self._backend.read(key, len(claim) + 1) != claim:
             raise VersionExists(
-                f"{self._where(manifest.version)} was begun with another manifest; choose another version name"
+                f"{self._where(manifest.version)} was begun with another manifest; expected: another version name"
             )
 
     def _upload(self, manifest: Manifest, folder: Path, path: str) -> None:
@@ -365,7 +367,7 @@ class ModelStore:
         # From an interrupted publish, or being written by another one: equal bytes do no harm.
         expected = manifest.files.get(path) or file_sha256(folder / path)
         if sha256_of(self._backend.stream(key)) != expected:
-            raise VersionExists(f"{self.url}: {key} is there with other content; choose another version name")
+            raise VersionExists(f"{self.url}: {key} is there with other content; expected: another version name")
 
     def _download(self, manifest: Manifest, path: str, target: Path, size: int) -> str:
         key = self._key(manifest.version, path)
@@ -382,7 +384,7 @@ class ModelStore:
                         raise WrongDigest(f"{self.url}: {key} grew while it was read; expected: {size} bytes")
                     file.write(chunk)
         except FileNotFoundError:
-            raise BundleIncomplete(f"{self.url}: {key} is absent") from None
+            raise BundleIncomplete(f"{self.url}: {key} is absent; expected: every file that `files` lists") from None
         return sha256.hexdigest()
 
     def _check_digest(self, key: str, found: str, expected: str) -> None:

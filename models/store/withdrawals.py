@@ -170,7 +170,7 @@ class Withdrawals:
         folder = self._backend.root / self._model / "versions" / version
         link = next((each for each in (folder, *folder.rglob("*")) if each.is_symlink()), None)
         if link is not None:
-            raise StoreError(f"{link} is a link; expected: a version's own files. Remove the link first")
+            raise StoreError(f"{link} is a link; expected: a version's own files; next: remove the link")
 
     def _digest(self, version: str) -> str | None:
         with suppress(ObjectTooLarge):

@@ -41,7 +41,7 @@ def sampled_types(
         if looked.complete(identity, needed):
             return {name: looked.types[name] for name in needed}
     if not looked.first:
-        advice = other_format(looked.head, format_name) or "mend the input, or state events.columns to run nevertheless"
+        advice = other_format(looked.head, format_name) or _ADVICE
         where = ", ".join(looked.locations[:3]) or "the input"
         kind = NoInput if looked.held else NoRecords
         problem = looked.problem if looked.problem != NOTHING or not looked.held else f"nothing in it is {format_name}"
@@ -53,6 +53,7 @@ def sampled_types(
 
 
 NOTHING = "no records in it"
+_ADVICE = "next: mend the input, or state events.columns to run nevertheless"
 
 
 @dataclass(slots=True)

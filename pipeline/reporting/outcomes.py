@@ -150,7 +150,7 @@ def _why(summary: Mapping[str, Any]) -> str:
     refused = {key: one for key, one in summary["release_outcomes"].items() if one["outcome"] != ADMITTED}
     if refused and len(refused) == len(summary["release_outcomes"]):
         sequence, one = next(iter(refused.items()))
-        said.append(f"every release is refused, such as {sequence}: {one['reason']}")
+        said.append(f"every release is refused, such as release {sequence}: {one['reason']}")
     elif not summary["release_outcomes"]:
         model = summary["job"]["model"]
         said.append(f"model {model['name']} has no release; next: halflife models release --champion VERSION")

@@ -101,15 +101,17 @@ def check_counts(summary: Mapping[str, Any]) -> None:
     later = {stage: letters[stage] for stage in OF_EVENTS}
     if decoded != scored + sum(later.values()) + done["events"]:
         before = f" + {done['events']} done before" if done["events"] else ""
-        raise CountsDoNotAdd(f"{decoded} decoded, but {scored} scored + dead letters {later}{before}")
+        letters_of = ", ".join(f"{n:,} dead letters of {stage}" for stage, n in later.items())
+        raise CountsDoNotAdd(f"{decoded:,} events decoded; expected: {scored:,} scored + {letters_of}{before}")
     answered = sum(n for roles in summary["versions"].values() for role, n in roles.items() if role != "shadow")
     if answered != scored:
-        raise CountsDoNotAdd(f"{scored} scored, but {answered} answers by version")
+        raise CountsDoNotAdd(f"{scored} events scored; expected: as many answers of versions, which are {answered}")
 
 
 def _check_decoded(read: int, decoded: int, letters: Mapping[Stage, int]) -> None:
     if read != decoded + letters[DECODE]:
-        raise CountsDoNotAdd(f"{read} records read, but {decoded} decoded + {letters[DECODE]} dead letters of {DECODE}")
+        ends = f"{decoded} decoded + {letters[DECODE]} dead letters of {DECODE}"
+        raise CountsDoNotAdd(f"{read} records read; expected: {ends}")
 
 
 def feature_counts(counts: Mapping[str, int], folder: str, run_id: str) -> dict[str, Any]:
@@ -143,7 +145,8 @@ def check_summary(path: str) -> None:
     try:
         durable.check_text(path)
     except OSError as error:
-        raise SummaryUnwritable(f"--summary: {path} cannot be written: {error.strerror}") from None
+        found = f"--summary: {path} cannot be written: {error.strerror}"
+        raise SummaryUnwritable(f"{found}; expected: the path of a file") from None
 
 
 def write_summary(summary: Mapping[str, Any], path: str) -> None:

@@ -173,7 +173,7 @@ def _windowed_errors(feature: Mapping[str, Any], spec_path: str) -> Iterator[Spe
     if aggregate.has_q and "q" not in feature:
         yield SpecError(f"{spec_path}.q", MISSING, "the quantile wanted, a number between 0 and 1")
     if not aggregate.has_q and "q" in feature:
-        yield SpecError(f"{spec_path}.q", feature["q"], f"nothing: only {_HAS_Q} has a q")
+        yield SpecError(f"{spec_path}.q", feature["q"], f"no q: only {_HAS_Q} has one")
     for key in ("size", "every"):
         yield from _duration_errors(f"{spec_path}.{key}", feature[key], _LEAST_WINDOW_US)
 

@@ -53,7 +53,7 @@ class Buckets:
         blob.upload_from_string(b"halflife", if_generation_match=0, **once)
         try:
             if blob.download_as_bytes(**once) != b"halflife":
-                raise ValueError("an object that was written reads differently")
+                raise ValueError("an object that was written reads otherwise; expected: its bytes")
         finally:
             blob.delete(**once)
 

@@ -54,7 +54,7 @@ def ask(url: str, path: str, method: str = "GET", body: Mapping[str, Any] | None
         said = cause.strerror if isinstance(cause, OSError) else None
         raise NoFlink(f"{path}: {said or _line(cause) or 'the connection was closed'}") from None
     except (ValueError, RecursionError):
-        raise NoFlink(f"{path}: the answer is no JSON") from None
+        raise NoFlink(f"{path}: the answer is no JSON; expected: Flink's REST interface") from None
 
 
 def _line(text: object) -> str:
@@ -76,9 +76,9 @@ def _read(response: http.client.HTTPResponse | urllib.error.HTTPError, until: fl
     while chunk := response.read1(_CHUNK):
         read += chunk
         if len(read) > _MOST_BYTES:
-            raise OSError(f"the answer has more than {_MOST_BYTES} bytes")
+            raise OSError(f"the answer is too large; expected: at most {_MOST_BYTES} bytes")
         if time.monotonic() > until:
-            raise OSError(f"the answer was not whole after {_SECONDS:.0f} s")
+            raise OSError(f"the answer did not end in time; expected: within {_SECONDS:.0f} s")
     return bytes(read)
 
 
@@ -103,7 +103,7 @@ def configuration(url: str) -> dict[str, str]:
     path = "/jobmanager/config"
     entries = ask(url, path)
     if not isinstance(entries, list):
-        raise NoFlink(f"{path}: the answer is no list, as Flink gives it")
+        raise NoFlink(f"{path}: the answer is no list; expected: one, as Flink gives it")
     return {text(entry, "key", path): text(entry, "value", path) for entry in entries}
 
 
@@ -113,5 +113,5 @@ def task_managers(url: str) -> list[dict[str, Any]]:
     document = ask(url, path)
     found = document.get("taskmanagers") if isinstance(document, dict) else None
     if not isinstance(found, list) or not all(isinstance(each, dict) for each in found):
-        raise NoFlink(f"{path}: no list of task managers, as Flink gives it")
+        raise NoFlink(f"{path}: the answer has no list of task managers; expected: one, as Flink gives it")
     return found

@@ -23,7 +23,7 @@ def inflate(codec: str, data: bytes, limit: int = MAX_INFLATED_BYTES) -> bytes:
         ValueError: the codec is not known, the data are damaged or cut off, or inflate to more than `limit` bytes.
     """
     if codec not in _CODECS:
-        raise ValueError(f"codec {codec!r} is not read; read are: {', '.join(_CODECS)}")
+        raise ValueError(f"codec {codec!r} is not read; allowed: {', '.join(_CODECS)}")
     try:
         return _CODECS[codec](data, limit)
     except (zlib.error, lzma.LZMAError, zstd.ZstdError, OSError, EOFError, MemoryError) as problem:
@@ -90,7 +90,7 @@ def _snappy_size(compressed: bytes) -> int:
         size |= (byte & 0x7F) << (7 * index)
         if byte < 0x80:
             return size
-    raise ValueError("snappy: its size is unreadable")
+    raise ValueError("snappy: the size of the block is unreadable")
 
 
 _CODECS: Mapping[str, Callable[[bytes, int], bytes]] = {

@@ -98,7 +98,7 @@ class ContainerReader:
                     self._at = window.at
                     return
         elif self._at:
-            yield self._damage(window, "it begins in a hole of the file")
+            yield self._damage(window, "it begins within data that could not be read")
         while window.need(1):
             yield from self._intact(window, target_records)
         self._at = window.at
@@ -135,11 +135,11 @@ class ContainerReader:
         records = window.long()
         stored = window.take(_bounded(window.long(), MAX_INFLATED_BYTES))
         if window.take(_SYNC_SIZE) != self._sync:
-            raise ValueError("expected sync marker not found")
+            raise ValueError("it is not followed by the file's sync marker")
         datums = inflate(self._codec, stored)
         # An event has an id and so at least one byte; an absurd number would make later code reserve memory for it.
         if not 0 <= records <= len(datums):
-            raise ValueError(f"{records} records in {len(datums)} bytes")
+            raise ValueError(f"{records} records in {len(datums)} bytes; expected: 1 byte or more for each")
         if records > MAX_RECORDS:
             raise ValueError(f"{records} records in one block; allowed: at most {MAX_RECORDS}")
         window.commit()
@@ -160,7 +160,7 @@ _ALL = 2**62
 
 def _bounded(size: int, limit: int) -> int:
     if not 0 <= size <= limit:
-        raise ValueError(f"a stretch of {size} bytes; allowed: at most {limit}")
+        raise ValueError(f"a length of {size} bytes; allowed: 0 to {limit}")
     return size
 
 

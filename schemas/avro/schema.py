@@ -80,7 +80,7 @@ def vetted(text: str) -> Schema:
     except ValueError as problem:
         raise MalformedSchema(f"its schema is no JSON: {problem}") from None
     if not isinstance(document, dict) or document.get("type") != "record" or not document.get("fields"):
-        raise MalformedSchema("its schema is no record with fields")
+        raise MalformedSchema("its schema is no record with fields; expected: a record with one field or more")
     builder = _Builder()
     root = builder.build(document)
     nodes = tuple(builder.nodes)
@@ -133,7 +133,7 @@ class _Builder:
             return self._container(Node("union"), _branches(document), task, task.space, deeper=0)
         kind = document.get("type") if isinstance(document, dict) else None
         if not isinstance(kind, str):
-            raise MalformedSchema(f"{shown(document)} is no type")
+            raise MalformedSchema(f"its schema has {shown(document)} as a type; expected: a name or {{type}}")
         if kind in PRIMITIVES:
             return self._added(_with_logical(Node(kind), document)), []
         if kind in _NAMED:
@@ -141,7 +141,7 @@ class _Builder:
         if kind in ("array", "map"):
             key = "items" if kind == "array" else "values"
             if key not in document:
-                raise MalformedSchema(f"an {kind} without {key}" if kind == "array" else f"a {kind} without {key}")
+                raise MalformedSchema(f"its schema has the type {kind} without {key}; expected: a type")
             return self._container(Node(kind), [document[key]], task, task.space)
         return self._reference(kind, task.space), []
 
@@ -155,7 +155,7 @@ class _Builder:
     def _added(self, node: Node) -> Node:
         self.nodes.append(node)
         if len(self.nodes) > MAX_TYPES:
-            raise MalformedSchema(f"its schema has more than {MAX_TYPES} types")
+            raise MalformedSchema(f"its schema has too many types; allowed: at most {MAX_TYPES}")
         return node
 
     def _reference(self, name: str, space: str) -> Node:
@@ -164,7 +164,7 @@ class _Builder:
         known = self._named.get(name if "." in name else _full(name, space))
         known = known or self._named.get(name)
         if known is None:
-            raise MalformedSchema(f"there is no type {name!r:.80}")
+            raise MalformedSchema(f"its schema has no type {name!r:.80}; expected: one that it defined before")
         return known
 
     def _container(
@@ -174,14 +174,14 @@ class _Builder:
         depth = task.depth + deeper
         self.depth = max(self.depth, depth)
         if depth > MAX_NESTING:
-            raise MalformedSchema(f"its schema is nested more than {MAX_NESTING} deep")
+            raise MalformedSchema(f"its schema is nested too deeply; allowed: at most {MAX_NESTING} levels")
         node.children = [node] * len(inner)
         return node, [_Task(one, space, depth, node, index) for index, one in enumerate(inner)]
 
     def _defined(self, kind: str, document: dict[str, Any], task: _Task) -> tuple[Node, list[_Task]]:
         name, space = _name_of(document, task.space)
         if name in self._named:
-            raise MalformedSchema(f"the type {name!r:.80} is defined twice")
+            raise MalformedSchema(f"the type {name!r:.80} is defined twice; expected: each type once")
         if kind == "record":
             names, types = _fields(document, name)
             node = self._named[name] = Node(kind, names=names)
@@ -199,7 +199,7 @@ def _name_of(document: dict[str, Any], space: str) -> tuple[str, str]:
     """The full name of a definition, and the namespace within it."""
     name, own = document.get("name"), document.get("namespace", space)
     if not isinstance(name, str) or not name or not isinstance(own, str):
-        raise MalformedSchema(f"a {document['type']} without a name")
+        raise MalformedSchema(f"its schema has a {document['type']} without a name; expected: a text")
     full = name if "." in name else _full(name, own)
     simple = full.rpartition(".")[2]
     if not simple or simple in PRIMITIVES:
@@ -210,7 +210,7 @@ def _name_of(document: dict[str, Any], space: str) -> tuple[str, str]:
 def _fields(document: dict[str, Any], name: str) -> tuple[tuple[str, ...], list[Any]]:
     fields = document.get("fields")
     if not isinstance(fields, list) or not all(isinstance(one, dict) and "type" in one for one in fields):
-        raise MalformedSchema(f"the record {name!r:.80} has no list of fields with types")
+        raise MalformedSchema(f"the record {name!r:.80} has no fields; expected: a list of {{name, type}}")
     return _unique([one.get("name") for one in fields], f"field of the record {name!r:.80}"), [
         one["type"] for one in fields
     ]
@@ -219,7 +219,7 @@ def _fields(document: dict[str, Any], name: str) -> tuple[tuple[str, ...], list[
 def _symbols(document: dict[str, Any], name: str) -> tuple[str, ...]:
     symbols = document.get("symbols")
     if not isinstance(symbols, list) or not symbols:
-        raise MalformedSchema(f"the enum {name!r:.80} has no symbols")
+        raise MalformedSchema(f"the enum {name!r:.80} has no symbols; expected: a list of names")
     return _unique(symbols, f"symbol of the enum {name!r:.80}")
 
 
@@ -229,7 +229,7 @@ def _unique(names: list[Any], what: str) -> tuple[str, ...]:
         if not isinstance(name, str) or not name:
             raise MalformedSchema(f"a {what} is {shown(name)}; expected: a name")
         if name in seen:
-            raise MalformedSchema(f"a {what} is there twice: {name!r:.80}")
+            raise MalformedSchema(f"a {what} is there twice: {name!r:.80}; expected: each once")
         seen.add(name)
     return tuple(names)
 
@@ -247,14 +247,14 @@ def _branches(document: list[Any]) -> list[Any]:
     for branch in document:
         kind = branch.get("type") if isinstance(branch, dict) else branch
         if isinstance(branch, list) or not isinstance(kind, str | dict):
-            raise MalformedSchema(f"a union has {shown(branch)} as a branch; expected: a type that is no union")
+            raise MalformedSchema(f"a union has {shown(branch)} as a branch; expected: a type other than a union")
         if not isinstance(kind, str) or kind in _NAMED:
             continue
         if kind in seen:
-            raise MalformedSchema(f"a union has the branch {shown(kind)} twice")
+            raise MalformedSchema(f"a union has the branch {shown(kind)} twice; expected: each type once")
         seen.add(kind)
     if not document:
-        raise MalformedSchema("a union without branches")
+        raise MalformedSchema("its schema has a union without branches; expected: one or more")
     return document
 
 
@@ -318,7 +318,7 @@ def _check_ends(nodes: tuple[Node, ...]) -> None:
     """Raises `MalformedSchema` for a type whose values would contain themselves without end."""
     first = [node for node in nodes if node.kind not in ("record", "union") or not node.children]
     if len(_grown(nodes, first, _RECORD, _UNION)) < len(nodes):
-        raise MalformedSchema("its schema has a record that holds itself in each case: its values never end")
+        raise MalformedSchema("its schema has a record that always holds itself; expected: values that end")
 
 
 def _shorten(nodes: tuple[Node, ...]) -> None:

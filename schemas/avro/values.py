@@ -93,7 +93,7 @@ def _boolean(node: Node, data: bytes, at: int, faults: Faults) -> _Value:
 def _int(node: Node, data: bytes, at: int, faults: Faults) -> _Value:
     value, at = read_long(data, at)
     if not -(2**31) <= value < 2**31:
-        faults.found(f"an int of {value}")
+        faults.found(f"an int of {value}; expected: one of 32 bits")
     return value, at
 
 
@@ -141,7 +141,7 @@ def _enum(node: Node, data: bytes, at: int, faults: Faults) -> _Value:
     index, at = read_long(data, at)
     if 0 <= index < len(node.names):
         return node.names[index], at
-    faults.found(f"symbol {index} of an enum that has {len(node.names)}")
+    faults.found(f"symbol {index} of an enum; allowed: 0 to {len(node.names) - 1}")
     return None, at
 
 
@@ -156,7 +156,7 @@ def branch_of(node: Node, data: bytes, at: int) -> tuple[int, int]:
     """The branch that a union's value has, and where the value begins. Raises `DamagedDatum`."""
     index, at = read_long(data, at)
     if not 0 <= index < len(node.children):
-        raise DamagedDatum(f"branch {index} of a union that has {len(node.children)}")
+        raise DamagedDatum(f"branch {index} of a union; allowed: 0 to {len(node.children) - 1}")
     return index, at
 
 

@@ -58,16 +58,16 @@ class _Reader:
             elif token == ",":
                 self._member(self._token())
             else:
-                raise ValueError(f"JSON has {token!r} at {self._at}; expected: a comma or the end of its container")
+                raise ValueError(f"JSON has {token!r} before character {self._at}; expected: a comma or a bracket")
         if self._text[self._at :].strip(" \t\n\r"):
-            raise ValueError(f"JSON goes on at {self._at} behind its end")
+            raise ValueError(f"JSON goes on at character {self._at}; expected: its end")
         return whole[0]
 
     def _member(self, token: Any) -> None:
         """One item of the innermost container, with its key where that is an object."""
         if isinstance(self._open[-1][0], dict):
             if not isinstance(token, _Text) or self._token() != ":":
-                raise ValueError(f"JSON lacks a key and a colon before {self._at}")
+                raise ValueError(f"JSON has no key before character {self._at}; expected: a quoted text and a colon")
             self._open[-1][1] = str(token)
             token = self._token()
         self._item(token)
@@ -78,7 +78,7 @@ class _Reader:
             self._put(fresh)
             self._open.append([fresh, None])
         elif isinstance(token, str) and not isinstance(token, _Text):
-            raise ValueError(f"JSON has {token!r} before {self._at}; expected: a value")
+            raise ValueError(f"JSON has {token!r} before character {self._at}; expected: a value")
         else:
             self._put(str(token) if isinstance(token, _Text) else token)
 
@@ -93,7 +93,7 @@ class _Reader:
         """A punctuation character as itself, a text as `_Text`, anything else as its value."""
         found = _TOKEN.match(self._text, self._at)
         if found is None:
-            raise ValueError(f"JSON ends or has a sign that is not allowed at {self._at}")
+            raise ValueError(f"JSON ends or has a wrong character at {self._at}; expected: a value or punctuation")
         self._at = found.end()
         sign, quote, plain = found.groups()
         if sign:
@@ -102,7 +102,7 @@ class _Reader:
             text, self._at = json.decoder.scanstring(self._text, self._at, True)  # type: ignore[attr-defined]
             return _Text(text)
         if len(plain) > _DIGITS:
-            raise ValueError(f"JSON has a number of {len(plain)} signs")
+            raise ValueError(f"JSON has a number of {len(plain)} characters; allowed: at most {_DIGITS}")
         return json.loads(plain)
 
 

@@ -49,7 +49,7 @@ def _single_values(batch: pa.RecordBatch, names: list[str]) -> pa.RecordBatch:
             continue
         lists = batch.column(index)
         if (pc.max(pc.list_value_length(lists)).as_py() or 0) > 1:
-            raise _SeveralValues(f"feature {name!r} holds several values; one is allowed")
+            raise _SeveralValues(f"feature {name!r} holds several values; expected: one")
         arrays.append(_first_values(lists))
     return pa.RecordBatch.from_arrays(arrays, names)
 

@@ -80,7 +80,7 @@ def test_absent_tool_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -
     monkeypatch.setenv("PATH", str(tmp_path))
     monkeypatch.setenv("HALFLIFE_CACHE", str(tmp_path / "cache"))
     assert missing_tools("java", "go") == ["java", "go"]
-    with pytest.raises(PartMissing, match=r"go is not on the PATH; needed: Go 1\.23 or later"):
+    with pytest.raises(PartMissing, match=r"go is not on the PATH; expected: Go 1\.23 or later"):
         s3_server()
     assert [path.name for path in (tmp_path / "cache").iterdir() if not path.name.startswith(".")] == []
 

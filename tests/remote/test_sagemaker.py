@@ -88,7 +88,7 @@ def test_another_variant_may_not_answer(moto: str, monkeypatch: pytest.MonkeyPat
 
 
 def test_an_answer_that_is_no_numbers_says_so(moto: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    with pytest.raises(PartlyScored, match="answer malformed: the answer is no comma-separated numbers: b'body'"):
+    with pytest.raises(PartlyScored, match="answer malformed: the answer is b'body'; expected: numbers with commas"):
         through_moto(moto, monkeypatch, tmp_path).score(batch(7))  # what moto answers where nothing is queued
 
 

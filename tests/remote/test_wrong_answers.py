@@ -64,9 +64,9 @@ def test_the_request_is_the_documented_one(scripted: ScriptedServer, tmp_path: P
 @pytest.mark.parametrize(
     ("body", "detail"),
     [
-        (b"<html>", "no JSON"),
-        (b"", "no JSON"),
-        (b"[" * 100_000, "no JSON"),
+        (b"<html>", "expected: JSON"),
+        (b"", "expected: JSON"),
+        (b"[" * 100_000, "expected: JSON"),
         (b"{}", "no `outputs`"),
         (b"[1]", "no `outputs`"),
         (b'{"outputs": [[0.1], [0.2], [0.3]]}', r"shape \(3, 1\); expected: \(4,\)"),
@@ -78,8 +78,8 @@ def test_the_request_is_the_documented_one(scripted: ScriptedServer, tmp_path: P
         (b'{"outputs": [[1, 2, 3], [1, 2, 3], [1, 2, 3], [1, 2, 3]]}', "3 values per record"),
         (b'{"outputs": {"a": [1, 1, 1, 1], "b": [1, 1, 1, 1]}}', "outputs a, b; expected: exactly one"),
         (b'{"outputs": [' + b"1" * 400 + b", 0, 0, 0]}", "no array of numbers"),
-        (b'{"outputs": [' + b"1" * 5000 + b", 0, 0, 0]}", "no JSON"),
-        (b'{"outputs": "' + b"x" * 2_000_000 + b'"}', "larger than 1048576 bytes"),
+        (b'{"outputs": [' + b"1" * 5000 + b", 0, 0, 0]}", "expected: JSON"),
+        (b'{"outputs": "' + b"x" * 2_000_000 + b'"}', "too large; allowed: at most 1048576"),
     ],
 )
 def test_a_wrong_answer_names_what_is_wrong(body: bytes, detail: str, scripted: ScriptedServer, tmp_path: Path) -> None:

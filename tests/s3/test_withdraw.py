@@ -53,7 +53,7 @@ def test_version_is_withdrawn_and_its_name_is_used_up(models: Models, tmp_path: 
         (("release", "--champion", "v1"), "expected: a published version"),
         (("release", "--champion", "v2", "--shadow", "v1", "--no_check"), "expected: a published version"),
         (("check", "v1"), "incomplete:"),
-        (("show", "v1"), "name another version"),
+        (("show", "v1"), "another version"),
     ],
 )
 def test_every_verb_says_that_it_was_withdrawn(

@@ -21,7 +21,7 @@ from transforms.features.tiles import OBSERVED, VALUE, KeyPlan, coarsen, expire,
 from transforms.flow.state import StateFormatMismatch
 
 NEVER_US = -(2**62)
-_ADVICE = "start without the savepoint, or give the new features a key column that had none"
+_ADVICE = "next: start without the savepoint, or give the new features a key column that had none"
 
 
 class Grains(NamedTuple):

@@ -23,7 +23,7 @@ from transforms.flow.state import Plain, StateFormatMismatch, VersionedStateCode
 
 EMIT_ROWS = 65_536
 _DENSE = 64
-_ADVICE = "let the job before it score all that it has read, then take the savepoint"
+_ADVICE = "next: let the job before it score all that it has read, then take the savepoint"
 Sharded = tuple[int, pa.RecordBatch]
 Part = tuple[int, bytes]  # encoded only once: a Flatten of several stages makes runners decode and encode its elements
 

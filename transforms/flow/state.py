@@ -12,7 +12,7 @@ from apache_beam import coders
 from schemas.errors import HalflifeError
 
 _PREFIX = b"halflife/"
-_ADVICE = "drain the job with the version that wrote it, or start without its savepoint"
+_ADVICE = "next: drain the job with the version that wrote it, or start without its savepoint"
 
 
 class StateFormatMismatch(HalflifeError):
@@ -82,7 +82,7 @@ class VersionedStateCoder(coders.Coder):
             raise self._mismatch(f"{self._head.strip()!r}, but is something else ({error})") from error
 
     def _mismatch(self, found: str) -> StateFormatMismatch:
-        return StateFormatMismatch(f"state was written as {found}, this job reads {self._head.strip()!r}: {_ADVICE}")
+        return StateFormatMismatch(f"state was written as {found}, this job reads {self._head.strip()!r}; {_ADVICE}")
 
     def is_deterministic(self) -> bool:
         return False

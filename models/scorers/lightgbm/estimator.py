@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from models.scorers.base import WillNotLoad
+from schemas.reasons import of_error
 
 _ESTIMATORS = ("LGBMClassifier", "LGBMRegressor", "LGBMRanker", "LGBMModel")
 
@@ -40,7 +41,7 @@ def read_estimator(path: Path) -> EstimatorText:
             return EstimatorText(text.encode("utf-8"), _classes(fitted.get("_classes"), archive), max(int(best), 0))
     except (zipfile.BadZipFile, KeyError, TypeError, AttributeError, ValueError) as error:
         raise WillNotLoad(
-            f"lightgbm: {path.name} is no fitted estimator of LightGBM as skops writes it ({type(error).__name__}); "
+            f"lightgbm: {path.name} is no fitted estimator of LightGBM as skops writes it ({of_error(error)}); "
             "expected: that, or model.booster_ saved by its save_model"
         ) from error
 

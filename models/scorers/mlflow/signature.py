@@ -8,7 +8,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from models.bundles.manifest import Input, Manifest
-from models.scorers.base import WillNotLoad
+from models.scorers.base import A_DEFAULT, WillNotLoad
 from schemas.columns import ColumnKind
 from schemas.expectations import wants
 from schemas.times import MalformedTime, parse_instant_us
@@ -158,8 +158,8 @@ def _check(column: SignatureColumn, signed: bool, layout: str) -> None:
     holds = dtype.kind in "fUM" or (layout == "frame" and (dtype.kind == "b" or column.optional or not signed))
     if entry.nullable and entry.default is None and not holds:
         raise WillNotLoad(
-            f"mlflow: input {entry.name!r} may be null, and the signature's {column.named} cannot; expected: a "
-            "default, or an input that is not nullable"
+            f"mlflow: input {entry.name!r} may be null, and the signature's {column.named} cannot; "
+            f"{wants(A_DEFAULT)}"
         )
 
 

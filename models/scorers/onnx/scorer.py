@@ -12,7 +12,7 @@ import pyarrow as pa
 from models.bundles.inputs import as_floats
 from models.bundles.manifest import Input, Manifest
 from models.scorers.answers import Answers
-from models.scorers.base import Scorer, WillNotLoad, only_file, settings
+from models.scorers.base import A_DEFAULT, Scorer, WillNotLoad, only_file, settings
 from models.scorers.onnx.labels import labels_of
 from models.scorers.outputs import Reading, reading_of, try_once
 from schemas.columns import without_loss
@@ -204,7 +204,7 @@ def _check_type(entry: Input, tensor: Any) -> None:
         listed = wants(", ".join(allowed))
         raise WillNotLoad(f"onnx: input {entry.name!r} is a {entry.type} for {tensor.type}; {listed}")
     if entry.nullable and entry.default is None and tensor.type not in (*_FLOATS, _STRINGS):
-        raise WillNotLoad(f"onnx: input {entry.name!r} may be null; {tensor.type} has no null")
+        raise WillNotLoad(f"onnx: input {entry.name!r} may be null, and {tensor.type} has no null; {wants(A_DEFAULT)}")
 
 
 def _fixed_rows(inputs: Sequence[Any]) -> int | None:

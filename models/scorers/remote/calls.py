@@ -114,7 +114,7 @@ class Calls:
     def _within_bound(self, attempt: Callable[[float], Answer], ends_at: float) -> Answer:
         remaining = ends_at - self._pace.clock()
         if not self._slots.acquire(timeout=max(remaining, 0.001)):
-            raise ServerUnavailable(f"no request of this process ended within {self._deadline_s:g} s")
+            raise ServerUnavailable(f"no request of this process ended; allowed: at most {self._deadline_s:g} s")
         try:
             remaining = ends_at - self._pace.clock()
             return attempt(max(min(self._timeout_s, remaining), 0.001))

@@ -77,7 +77,7 @@ class RestClient:
             return json.loads(answer)
         except (ValueError, RecursionError):
             shown = scrubbed(answer[:200].decode("utf-8", "replace"), self._secrets.values())
-            raise AnswerMalformed(f"{method} {path}: the answer is no JSON: {shown[:60]!r}") from None
+            raise AnswerMalformed(f"{method} {path}: the answer is {shown[:60]!r}; expected: JSON") from None
 
     def ping(self, path: str, timeout_s: float) -> None:
         """GET a path of which only the status matters; raises CallFailed unless it is 200."""
@@ -131,9 +131,9 @@ class RestClient:
         while part := answer.read1(_CHUNK):
             size += len(part)
             if size > self._max_bytes:
-                raise AnswerMalformed(f"{request}: the answer is larger than {self._max_bytes} bytes")
+                raise AnswerMalformed(f"{request}: the answer is too large; allowed: at most {self._max_bytes} bytes")
             if self._clock() > ends_at:
-                raise ServerUnavailable(f"{request}: the answer did not end in time")
+                raise ServerUnavailable(f"{request}: the answer did not end in time; expected: within timeout_s")
             parts.append(part)
         return b"".join(parts)
 

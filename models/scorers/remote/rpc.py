@@ -87,7 +87,8 @@ class RpcClient:
         try:
             return answer.FromString(raw)
         except DecodeError:
-            raise AnswerMalformed(f"{method}: the answer is no {answer.DESCRIPTOR.full_name}") from None
+            wanted = answer.DESCRIPTOR.full_name
+            raise AnswerMalformed(f"{method}: the answer cannot be read; expected: a {wanted}") from None
 
     def _failure(self, error: Any, method: str) -> CallFailed:
         code, details = error.code().name, error.details() or ""

@@ -12,7 +12,7 @@ import pyarrow as pa
 from models.bundles.inputs import as_floats, as_matrix
 from models.bundles.manifest import Input, Manifest, Output
 from models.errors import one_line
-from models.scorers.base import WillNotLoad
+from models.scorers.base import A_DEFAULT, WillNotLoad
 from models.scorers.outputs import likelier
 from models.scorers.remote.failures import AnswerMalformed, RecordsRefused
 from models.scorers.remote.parameters import Parameters
@@ -99,7 +99,7 @@ def _values(name: str, column: pa.Array, datatype: str) -> npt.NDArray[Any]:
             return as_floats(column, name).astype(NUMPY_TYPES[datatype])
     whole: npt.NDArray[Any] = column.to_numpy(zero_copy_only=False)
     if datatype == "INT32" and len(whole) and (whole.min() < -(2**31) or whole.max() >= 2**31):
-        raise RecordsRefused(f"input {name!r} is beyond INT32, which the server takes")
+        raise RecordsRefused(f"input {name!r} has a value beyond INT32; expected: one that the server takes")
     return whole.astype(NUMPY_TYPES[datatype])
 
 
@@ -121,7 +121,7 @@ def _check_datatype(entry: Input, datatype: str) -> None:
             f"allowed: {', '.join(without_loss(entry.type, _TYPES))}"
         )
     if entry.nullable and entry.default is None and datatype not in (*_FLOATS, "BYTES"):
-        raise WillNotLoad(f"input {entry.name!r} may be null; {datatype} has no null; expected: a default")
+        raise WillNotLoad(f"input {entry.name!r} may be null, and {datatype} has no null; {wants(A_DEFAULT)}")
 
 
 def array_of(values: object, what: str) -> npt.NDArray[np.float64]:

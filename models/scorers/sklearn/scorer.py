@@ -185,7 +185,7 @@ def _feature_names(estimator: Any, manifest: Manifest) -> list[str] | None:
         return names
     strings = [entry.name for entry in manifest.inputs if entry.type == "string"]
     if strings:
-        raise WillNotLoad(f"sklearn: string inputs {', '.join(strings)}; allowed only if fitted on a DataFrame")
+        raise WillNotLoad(f"sklearn: string inputs {', '.join(strings)}; expected: an estimator fitted on a DataFrame")
     expected = getattr(estimator, "n_features_in_", len(inputs))
     if expected != len(inputs):
         raise WillNotLoad(f"sklearn: {len(inputs)} inputs; expected: {expected}, as the estimator was fitted")

@@ -11,10 +11,11 @@ import pyarrow as pa
 
 from models.bundles.inputs import as_floats, as_matrix, filled, of_filled
 from models.bundles.manifest import Input, Manifest
-from models.scorers.base import Scorer, WillNotLoad, settings
+from models.scorers.base import A_DEFAULT, Scorer, WillNotLoad, settings
 from models.scorers.outputs import reading_of, try_once
 from models.scorers.tensorflow.graph import check_graph, graph_file
 from schemas.columns import WRITTEN_AS, ColumnKind
+from schemas.expectations import wants
 
 SIGNATURE = "serving_default"
 
@@ -140,13 +141,22 @@ def kind_of_tensor(dtype: Any) -> ColumnKind | None:
     return next((kind for fits, kind in kinds if fits), None)
 
 
+def _kinds_for(dtype: Any) -> list[str]:
+    """The types of inputs that a tensor of this type takes without loss."""
+    return [name for name, kinds in WRITTEN_AS.items() if kind_of_tensor(dtype) in kinds]
+
+
 def _check_type(entry: Input, spec: Any) -> None:
     """Refuse what would be cut off silently, such as fractions in an integer tensor."""
     kind = spec.dtype
     if kind_of_tensor(kind) not in WRITTEN_AS[entry.type]:
-        raise WillNotLoad(f"tensorflow: input {entry.name!r} is a {entry.type}; its tensor takes {kind.name}")
+        wanted = ", ".join(_kinds_for(kind)) or "a model without this input"
+        raise WillNotLoad(
+            f"tensorflow: input {entry.name!r} is a {entry.type} for a tensor of {kind.name}; {wants(wanted)}"
+        )
     if entry.nullable and entry.default is None and not (kind.is_floating or kind.name == "string"):
-        raise WillNotLoad(f"tensorflow: input {entry.name!r} may be null; a tensor of {kind.name} has no null")
+        lacks = f"a tensor of {kind.name} has no null"
+        raise WillNotLoad(f"tensorflow: input {entry.name!r} may be null, and {lacks}; {wants(A_DEFAULT)}")
 
 
 def _output(outputs: Mapping[str, Any], named: object) -> str:

@@ -93,7 +93,8 @@ def _ready(options: argparse.Namespace, bundle: Path) -> Built:
             raise CannotPublish(f"--{name} cannot be given: {options.path} has a {MANIFEST}; expected: change it there")
     built = copy_bundle(Path(options.path), bundle)
     if options.version not in (None, built.manifest.version):
-        raise CannotPublish(f"--version {options.version!r}: the bundle is {built.manifest.version!r}; expected: that")
+        wanted = f"{built.manifest.version!r}, which the bundle's manifest has, or no --version"
+        raise CannotPublish(f"--version {options.version!r} is not allowed; expected: {wanted}")
     return built
 
 

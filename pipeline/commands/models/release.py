@@ -175,7 +175,7 @@ def _refuse_withdrawn_meanwhile(location: ModelLocation, written: Release, histo
         withdrawal = location.store.binding_withdrawal(version, lambda: history)
         if withdrawal is not None:
             found = f"release {written.sequence} is written, but its version {version!r} {withdrawal}"
-            raise StoreError(f"{found}; unless halflife models list still has it, release another version")
+            raise StoreError(f"{found}; next: release another version, unless halflife models list still has this one")
 
 
 def _refuse_output_change(
@@ -214,7 +214,8 @@ def refuse(options: argparse.Namespace, what: str, verdict: Verdict) -> NoReturn
         print_json({what: False, **said})
         raise Refused
     raise Refused(
-        f"not {what}: version {verdict.version!r}: {verdict.reason}: {verdict.detail}; --no_check leaves it to the job"
+        f"not {what}: version {verdict.version!r}: {verdict.reason}: {verdict.detail}; next: mend the version, or "
+        "--no_check, which leaves it to the job"
     )
 
 

@@ -50,7 +50,8 @@ def _rollback(options: argparse.Namespace) -> None:
     location.store.check_releases()
     history = location.store.releases()
     if not history:
-        raise StoreError(f"{location.store.url}: {location.store.model!r} has no release to go back from")
+        lacks = f"{location.store.url}: {location.store.model!r} has no release to go back from"
+        raise StoreError(f"{lacks}; next: halflife models release --champion VERSION")
     now_us = times.now_us()
     # A rollback with a later beginning undoes what will be in force then.
     past = Past(history, max(now_us, options.effective_from or now_us))
@@ -136,7 +137,7 @@ def _neutralise(
         again = f"halflife models rollback --to {target.sequence}"
         raise StoreError(
             f"written: {done}; release {scheduled.sequence} still serves from "
-            f"{times.format_time_us(scheduled.effective_from_us)} on: {error}; then: {again}"
+            f"{times.format_time_us(scheduled.effective_from_us)} on: {error}; next: {again}"
         ) from error
 
 

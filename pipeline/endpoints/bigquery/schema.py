@@ -79,7 +79,8 @@ class _Converter:
 
     def fields(self, record: Mapping[str, Any], path: str, above: tuple[str, ...]) -> tuple[BigQueryColumn, ...]:
         if record["name"] in above or len(above) >= _DEPTH:
-            raise UnsupportedSchema(f"{path}: the record {record['name']!r} is nested in itself or too deeply")
+            found = f"{path}: the record {record['name']!r} is nested in itself or too deeply"
+            raise UnsupportedSchema(f"{found}; allowed: at most {_DEPTH} levels")
         inside = (*above, record["name"])
         return tuple(self._field(field, f"{path}.{field['name']}".lstrip("."), inside) for field in record["fields"])
 

@@ -54,7 +54,8 @@ def value_of(name: str, value: str, address: KafkaAddress) -> str:
     if variable is None:
         return value
     if not os.environ.get(variable):
-        raise TopicUnreadable(f"{address.public}: environment variable {variable} for {name} is not set")
+        unset = f"{address.public}: environment variable {variable} for {name} is not set"
+        raise TopicUnreadable(f"{unset}; next: export {variable}=…")
     return os.environ[variable]
 
 

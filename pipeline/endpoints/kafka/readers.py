@@ -235,7 +235,7 @@ class TopicReader:
         if asked > high:
             raise TopicUnreadable(
                 f"{self.address.public}[{partition}]: it ends at {high}, before offset {asked} where this job stands: "
-                "the topic was made anew or cut off; choose another start"
+                "the topic was made anew or cut off; next: another start in the topic's URI, such as start=earliest"
             )
         self.position[partition] = max(asked, low)
         return Gap(partition, asked, max(asked, low))

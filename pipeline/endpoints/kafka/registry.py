@@ -20,6 +20,7 @@ _TIMEOUTS = (5.0, 15.0)  # seconds to connect, and for the answer
 _FORGET_SECONDS = 30.0
 _ANSWER_BYTES, _PIECE_BYTES = 8 * 1024 * 1024, 64 * 1024
 _ACCEPT = {"Accept": "application/vnd.schemaregistry.v1+json, application/json"}
+_LOGIN = "expected: a login that it takes, by registry_auth=${NAME}, a variable with user:password"
 _schemas: dict[tuple[str, int], str] = {}
 _unknown: dict[tuple[str, int], tuple[float, str]] = {}
 
@@ -56,7 +57,7 @@ def schema_of(frame: bytes, address: KafkaAddress) -> str:
 def number_of(frame: bytes) -> int:
     """The number of a schema. Raises `SchemaUnknown` where it is no frame."""
     if len(frame) < FRAME_BYTES or frame[0] != 0:
-        raise SchemaUnknown(f"begins with {frame!r}, not with a zero byte and the four of a schema's number")
+        raise SchemaUnknown(f"it begins with {frame!r}; expected: a zero byte and the four of a schema's number")
     return int.from_bytes(frame[1:], "big")
 
 
@@ -78,7 +79,7 @@ def _asked(address: KafkaAddress, path: str) -> Any:
         url = f"{address.registry}/{path}"
         answer = requests.get(url, timeout=_TIMEOUTS, auth=auth, headers=_ACCEPT, stream=True)
         if answer.status_code in (401, 403):
-            raise TopicUnreadable(f"{about} refuses ({answer.status_code} {answer.reason})")
+            raise TopicUnreadable(f"{about} refuses ({answer.status_code} {answer.reason}); {_LOGIN}")
         if answer.status_code == 404:
             return None
         answer.raise_for_status()
@@ -95,7 +96,7 @@ def _body(answer: Any, about: str) -> bytes:
         body += piece
         if len(body) > _ANSWER_BYTES:
             answer.close()
-            raise SchemaUnknown(f"{about} answers with more than {_ANSWER_BYTES} bytes")
+            raise SchemaUnknown(f"{about} answers with too many bytes; allowed: at most {_ANSWER_BYTES}")
     return bytes(body)
 
 
@@ -103,7 +104,7 @@ def _checked(found: Any, registry: str, number: int) -> str:
     """The schema in an answer. Raises `SchemaUnknown` unless it is that of an Avro record."""
     about = f"schema {number} of {registry}"
     if not isinstance(found, dict) or not isinstance(found.get("schema"), str):
-        raise SchemaUnknown(f"{about} is not there")
+        raise SchemaUnknown(f"{about} is not there; expected: a number that the registry gave")
     kind = found.get("schemaType", "AVRO")
     if kind != "AVRO":
         raise SchemaUnknown(f"{about} is of type {kind}; expected: AVRO")

@@ -207,7 +207,7 @@ class _ProduceFn(beam.DoFn):
             key, value = self._too_large[0]
             raise TopicUnwritable(
                 f"{self._address.public}: the topic takes no record of {len(value)} bytes (key {key.decode()}); "
-                "raise its max.message.bytes"
+                "next: raise its max.message.bytes"
             )
 
     def _flush(self) -> None:

@@ -107,7 +107,7 @@ def _report(gap: Gap, address: KafkaAddress) -> None:
     where = f"{address.public}[{gap.partition}]"
     said = f"{where}: {gap.offsets} records (offsets {gap.first} to {gap.end - 1}) were deleted before they were read"
     if address.gap_fails:
-        raise TopicUnreadable(f"{said}; to go on without them: on_gap=warn in the topic's URI, or another start")
+        raise TopicUnreadable(f"{said}; next, to go on without them: on_gap=warn in the topic's URI, or another start")
     _LOG.warning("%s; reading goes on at offset %d", said, gap.end)
     metrics.records_deleted(address.topic, gap.partition).inc(gap.offsets)
 

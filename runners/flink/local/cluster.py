@@ -202,10 +202,11 @@ class FlinkCluster:
             found = self.rest(f"/jobs/{job_id}/savepoints/{trigger}")
             if found["status"]["id"] == "COMPLETED":
                 if "location" not in found["operation"]:
-                    raise ClusterFailed(f"job {job_id}: no savepoint: {found['operation']}"[:500])
+                    why = str(found["operation"].get("failure-cause", {}).get("stack-trace", found["operation"]))
+                    raise ClusterFailed(f"job {job_id}: no savepoint: {why.partition(chr(10))[0][:500]}")
                 return str(found["operation"]["location"])
             time.sleep(_POLL_SECONDS)
-        raise ClusterFailed(f"job {job_id}: no savepoint within {_SAVEPOINT_SECONDS:.0f} s")
+        raise ClusterFailed(f"job {job_id}: no savepoint; expected: one within {_SAVEPOINT_SECONDS:.0f} s")
 
     def last_checkpoint(self, job_id: str) -> str:
         """The path of the last complete checkpoint of a job, from which a new submission can continue.
@@ -215,7 +216,7 @@ class FlinkCluster:
         complete = (self.folder / "checkpoints" / job_id).glob("chk-*/_metadata")
         numbers = [int(found.parent.name.removeprefix("chk-")) for found in complete]
         if not numbers:
-            raise ClusterFailed(f"job {job_id} has no complete checkpoint")
+            raise ClusterFailed(f"job {job_id} has no complete checkpoint; expected: one in {self.folder}/checkpoints")
         return f"file://{self.folder}/checkpoints/{job_id}/chk-{max(numbers)}"
 
     def restart_job_manager(self) -> None:

@@ -96,7 +96,7 @@ def go_program(name: str, source: str | Path) -> Path:
 def _tool(name: str, needed: str) -> str:
     found = shutil.which(name)
     if found is None:
-        raise PartMissing(f"{name} is not on the PATH; needed: {needed}")
+        raise PartMissing(f"{name} is not on the PATH; expected: {needed}")
     return found
 
 
@@ -143,7 +143,7 @@ def _pip() -> list[str]:
     if uv:
         command = [uv, "run", "--quiet", "--no-project", "--python", sys.executable, "--with", "pip"]
         return [*command, "python", "-m", "pip"]
-    raise PartMissing(f"{sys.executable} has neither pip nor uv; run `{sys.executable} -m ensurepip`")
+    raise PartMissing(f"{sys.executable} has neither pip nor uv; next: `{sys.executable} -m ensurepip`")
 
 
 def _build_job_server(made: Path) -> None:

@@ -108,7 +108,7 @@ class Process:
                 raise DidNotStart(f"{self.name} ended with {self._process.returncode}: {self._said()}")
             if time.monotonic() > deadline:
                 self.kill()
-                raise DidNotStart(f"{self.name} was not ready after {seconds:.0f} s: {self._said()}")
+                raise DidNotStart(f"{self.name} was not ready; expected: within {seconds:.0f} s: {self._said()}")
             time.sleep(_POLL_SECONDS)
         return self
 

@@ -95,7 +95,7 @@ def test_scores_equal_the_estimator(tmp_path: Path) -> None:
 
 def test_without_allow_pickle_no_handler_is_made(tmp_path: Path) -> None:
     arrays(tmp_path)
-    with pytest.raises(WillNotLoad, match="may run code of the model it loads; allowed with --allow_pickle"):
+    with pytest.raises(WillNotLoad, match="may run code of the model it loads; expected: a job with --allow_pickle"):
         loaded(tmp_path, NUMPY, allow_pickle=False)
 
 

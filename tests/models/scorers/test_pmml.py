@@ -150,7 +150,8 @@ def test_row_without_an_answer_is_no_score_and_leaves_the_others(tmp_path: Path)
     rows = pa.RecordBatch.from_pydict({"delay": pa.array([1.0, None, 3.0])})
     scored = score_rows(model, rows)
     assert scored.scores.tolist() == [3.0, 7.0]
-    assert (scored.failed_rows.tolist(), scored.failures) == ([1], [("NotFinite", "the scorer answered nan")])
+    failure = ("NotFinite", "the scorer answered nan; expected: a finite number")
+    assert (scored.failed_rows.tolist(), scored.failures) == ([1], [failure])
 
 
 @pytest.mark.parametrize(

@@ -74,7 +74,7 @@ def test_a_null_that_a_tensor_cannot_hold_will_not_load(tmp_path: Path) -> None:
     parameters = {**GOOD, "feed": "named"}
     del parameters["input"]
     made = manifest(tmp_path, "tfserving", parameters, inputs=inputs)
-    with pytest.raises(WillNotLoad, match="'distance' may be null; INT64 has no null; expected: a default"):
+    with pytest.raises(WillNotLoad, match="'distance' may be null, and INT64 has no null; expected: a default"):
         load_scorer("tfserving", tmp_path, made)
 
 

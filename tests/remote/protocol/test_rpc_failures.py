@@ -113,9 +113,9 @@ def test_a_pause_requested_by_the_server_is_respected(rpc: Scripted, turned: Tur
     [
         ({"version": "v2"}, "version 'v2' answered; expected: 'v1'"),
         ({"scores": [0.1, 0.2]}, r"shape \(2,\); expected: \(4,\)"),
-        ({"shape": [2**40, 2**40]}, "4 values for shape"),
+        ({"shape": [2**40, 2**40]}, "4 values; expected: those of shape"),
         ({"shape": [-4]}, r"shape \[-4\]"),
-        ({"datatype": "INT8"}, "32 values for shape"),
+        ({"datatype": "INT8"}, "32 values; expected: those of shape"),
         ({"datatype": "BYTES"}, "datatype BYTES"),
     ],
 )
@@ -128,7 +128,7 @@ def test_a_wrong_answer_names_what_is_wrong(
 
 
 @pytest.mark.parametrize(
-    ("raw", "said"), [(b"\xff\xff\xff", "the answer is no"), (b"\x0a" + b"x" * 5000, "larger than max")]
+    ("raw", "said"), [(b"\xff\xff\xff", "cannot be read; expected: a"), (b"\x0a" + b"x" * 5000, "larger than max")]
 )
 def test_an_answer_that_is_no_message_or_too_large(raw: bytes, said: str, rpc: Scripted, tmp_path: Path) -> None:
     rpc.infer = lambda request, context: raw

@@ -57,7 +57,7 @@ def test_an_aggregate_is_one_entry(monkeypatch: pytest.MonkeyPatch) -> None:
     feature = {"name": "m", "key": "k", "column": "x", "aggregate": "median", "size": "1h", "every": "5m", "q": 0.5}
     events = {"uri": "e", "format": "json", "event_id": "id", "event_time": "at"}
     [error] = spec_errors({"events": events, "features": [feature]})
-    assert str(error) == "features[0].q: 0.5 is not allowed; expected: nothing: only quantile has a q"
+    assert str(error) == "features[0].q: 0.5 is not allowed; expected: no q: only quantile has one"
 
 
 @pytest.mark.parametrize("each", AGGREGATES.values(), ids=AGGREGATES)

@@ -154,7 +154,7 @@ class _Rest:
         answer = self._client.ask("POST", f"{self._path}/infer", request, timeout_s)
         outputs = answer.get("outputs") if isinstance(answer, dict) else None
         if not isinstance(outputs, list) or not all(isinstance(output, dict) for output in outputs):
-            raise AnswerMalformed("the answer has no list of `outputs`")
+            raise AnswerMalformed("the answer has no list `outputs`; expected: the form of the V2 protocol")
         found = {str(output.get("name")): output for output in outputs}
         chosen = only(found, self._output)
         return str(answer.get("model_name")), str(answer.get("model_version") or ""), {self._output: _array(chosen)}
@@ -179,7 +179,7 @@ class _Grpc:
     def check_ready(self, timeout_s: float) -> None:
         """As the server says."""
         if not self._call("ModelReady", timeout_s, name=self._model, version=self._version).ready:
-            raise RequestRefused(f"model {self._model!r} is not ready")
+            raise RequestRefused(f"model {self._model!r} is not ready at the server; next: load it there")
 
     def infer(self, tensors: list[Tensor], timeout_s: float) -> tuple[str, str, dict[str, npt.NDArray[Any]]]:
         """Model, version and outputs of the answer."""
@@ -195,7 +195,7 @@ class _Grpc:
         )
         raw = answer.raw_output_contents
         if raw and len(raw) != len(answer.outputs):
-            raise AnswerMalformed(f"the answer has {len(raw)} raw contents for {len(answer.outputs)} outputs")
+            raise AnswerMalformed(f"the answer has {len(raw)} raw contents; expected: {len(answer.outputs)}")
         found = {output.name: (output, raw[index] if raw else None) for index, output in enumerate(answer.outputs)}
         output, content = only(found, self._output)
         return answer.model_name, answer.model_version, {self._output: _contents(output, content)}
@@ -246,7 +246,7 @@ def _contents(output: Any, raw: bytes | None) -> npt.NDArray[Any]:
     if raw is None:
         return _shaped(np.array(getattr(output.contents, _CONTENTS[datatype]), dtype=_RAW[datatype]), shape)
     if len(raw) % np.dtype(_RAW[datatype]).itemsize:
-        raise AnswerMalformed(f"the answer has {len(raw)} bytes of {datatype}")
+        raise AnswerMalformed(f"the answer has {len(raw)} bytes of {datatype}; expected: whole values")
     return _shaped(np.frombuffer(raw, dtype=_RAW[datatype]), shape)
 
 
@@ -255,5 +255,5 @@ def _shaped(values: npt.NDArray[Any], shape: list[int]) -> npt.NDArray[Any]:
     for length in shape:
         size *= length  # Python's own whole numbers: a hostile shape does not overflow
     if len(values) != size:
-        raise AnswerMalformed(f"the answer has {len(values)} values for shape {shape[:9]}")
+        raise AnswerMalformed(f"the answer has {len(values)} values; expected: those of shape {shape[:9]}")
     return values.reshape(shape)

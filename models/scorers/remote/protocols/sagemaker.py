@@ -127,17 +127,17 @@ class _Endpoint:
             raise _not_reached(error) from None
         found["Body"].close()
         if len(answer) > most:
-            raise AnswerMalformed(f"the answer is larger than {most} bytes")
+            raise AnswerMalformed(f"the answer is too large; allowed: at most {most} bytes")
         return answer, str(found.get("InvokedProductionVariant") or "")
 
     def _predictions(self, answer: bytes) -> npt.NDArray[np.float64]:
         try:
             document = json.loads(answer)
         except (ValueError, RecursionError):
-            raise AnswerMalformed(f"the answer is no JSON: {answer[:60]!r}") from None
+            raise AnswerMalformed(f"the answer is {answer[:60]!r}; expected: JSON") from None
         predictions = document.get("predictions") if isinstance(document, dict) else None
         if not isinstance(predictions, list):
-            raise AnswerMalformed("the answer has no list of `predictions`")
+            raise AnswerMalformed("the answer has no list `predictions`; expected: the form of TensorFlow Serving")
         if all(isinstance(one, dict) for one in predictions):
             predictions = [only(one, self._parameters.output) for one in predictions]
         return array_of(predictions, "`predictions`")
@@ -168,9 +168,9 @@ def _numbers(answer: bytes, rows: int) -> npt.NDArray[np.float64]:
     try:
         lines = [[float(field) for field in line.split(",")] for line in answer.decode("ascii").split()]
     except (ValueError, UnicodeDecodeError):
-        raise AnswerMalformed(f"the answer is no comma-separated numbers: {answer[:60]!r}") from None
+        raise AnswerMalformed(f"the answer is {answer[:60]!r}; expected: numbers with commas between them") from None
     if len({len(line) for line in lines}) > 1:
-        raise AnswerMalformed("the answer has lines of different lengths")
+        raise AnswerMalformed("the answer has lines of different lengths; expected: as many numbers in each")
     values = np.array(lines, dtype=np.float64)
     return values[0] if len(lines) == 1 and rows > 1 else values
 

@@ -22,7 +22,8 @@ from models.scorers.remote.tensors import Feed, Tensor, array_of, only, scores_o
 _DTYPES = {"FP32": 1, "FP64": 2, "INT32": 3, "BYTES": 7, "INT64": 9, "BOOL": 10}
 _FIELDS = {1: "float_val", 2: "double_val", 3: "int_val", 9: "int64_val", 10: "bool_val"}
 _NUMPY = {1: "<f4", 2: "<f8", 3: "<i4", 9: "<i8", 10: "?"}
-_AVAILABLE = 30
+_STATES = {10: "START", 20: "LOADING", 30: "AVAILABLE", 40: "UNLOADING", 50: "END"}
+_AVAILABLE = "AVAILABLE"
 _MOST_VERSION = 2**63 - 1
 
 
@@ -70,8 +71,8 @@ class _Rest:
             for status in (statuses if isinstance(statuses, list) else [])
             if isinstance(status, dict) and str(status.get("version")) == str(int(self._parameters.version))
         ]
-        if "AVAILABLE" not in found:
-            raise RequestRefused(f"version {self._parameters.version} is {', '.join(found) or 'unknown'}")
+        if _AVAILABLE not in found:
+            raise RequestRefused(f"{_state(self._parameters.version, found)}; expected: {_AVAILABLE}")
 
     def predict(self, batch: pa.RecordBatch, timeout_s: float) -> Scores:
         inputs = {tensor.name: tensor.values.tolist() for tensor in self._feed.tensors(batch)}
@@ -104,9 +105,10 @@ class _Grpc:
         request = self._messages["GetModelStatusRequest"](model_spec=self._spec())
         answer = self._messages["GetModelStatusResponse"]
         found = self._client.call("/tensorflow.serving.ModelService/GetModelStatus", request, answer, timeout_s)
-        states = [status.state for status in found.model_version_status if status.version == self._version]
+        served = [status.state for status in found.model_version_status if status.version == self._version]
+        states = [_STATES.get(state, str(state)) for state in served]
         if _AVAILABLE not in states:
-            raise RequestRefused(f"version {self._version} is in state {states or 'unknown'}; expected: {_AVAILABLE}")
+            raise RequestRefused(f"{_state(self._version, states)}; expected: {_AVAILABLE}")
 
     def predict(self, batch: pa.RecordBatch, timeout_s: float) -> Scores:
         request = self._messages["PredictRequest"](model_spec=self._spec(self._parameters.signature))
@@ -140,6 +142,10 @@ def _fill(proto: Any, tensor: Tensor) -> None:
         proto.tensor_content = tensor.values.astype(_NUMPY[proto.dtype]).tobytes()
 
 
+def _state(version: object, states: list[str]) -> str:
+    return f"version {version} is {', '.join(states) or 'unknown'} at the server"
+
+
 def _values(proto: Any) -> npt.NDArray[Any]:
     """The values of a TensorProto of numbers; a field with fewer values than the shape repeats its last."""
     shape = tuple(dim.size for dim in proto.tensor_shape.dim)
@@ -155,11 +161,11 @@ def _values(proto: Any) -> npt.NDArray[Any]:
         if len(values) == 1 and size <= 1 << 24:
             values = np.repeat(values, size)
     if len(values) != size:
-        raise AnswerMalformed(f"the answer has {len(values)} values for shape {shape}")
+        raise AnswerMalformed(f"the answer has {len(values)} values; expected: those of shape {shape}")
     return values.reshape(shape)
 
 
 def _from_bytes(content: bytes, dtype: str) -> npt.NDArray[Any]:
     if len(content) % np.dtype(dtype).itemsize:
-        raise AnswerMalformed(f"the answer has {len(content)} bytes of {dtype}")
+        raise AnswerMalformed(f"the answer has {len(content)} bytes of {dtype}; expected: whole values")
     return np.frombuffer(content, dtype=dtype)

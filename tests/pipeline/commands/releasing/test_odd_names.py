@@ -32,7 +32,7 @@ def test_name_that_is_no_release_is_reported(models: Models, name: str) -> None:
     assert go_on(models) == [2, 3]
     problem = "a name that no release has; expected: 8 digits and .json, such as 00000007.json"
     assert told(models, "timeline") == {f"late/releases/{name}": problem}
-    assert f"late/releases/{name}: {problem}; it is passed over, delete it" in models("timeline").err
+    assert f"late/releases/{name}: {problem}; it is passed over; next: delete it" in models("timeline").err
 
 
 @pytest.mark.parametrize("name", VERSIONS)

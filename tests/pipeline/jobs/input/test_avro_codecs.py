@@ -84,4 +84,4 @@ def test_unknown_codec_is_named_with_those_that_are_read(flow: Flow) -> None:
     outcome = flow.run(flow.spec("avro", columns=COLUMNS))
     assert (outcome.code, outcome.summary["scored"]) == (1, 0)
     (letter,) = flow.letters()
-    assert "codec 'lz4' is not read; read are: null, deflate, bzip2, xz, zstandard, snappy" in letter["detail"]
+    assert "codec 'lz4' is not read; allowed: null, deflate, bzip2, xz, zstandard, snappy" in letter["detail"]

@@ -26,21 +26,21 @@ IN_TURN = {
 }
 WIDE = {"type": "record", "name": "W", "fields": [{"name": f"f{n}", "type": "null"} for n in range(20_001)]}
 SCHEMAS: list[tuple[str, str]] = [
-    (event_schema('{"type": "array", "items": ' * 1_500 + '"long"' + "}" * 1_500), "nested more than 512 deep"),
-    (event_schema(records_within(1_500)), "nested more than 512 deep"),
+    (event_schema('{"type": "array", "items": ' * 1_500 + '"long"' + "}" * 1_500), "deeply; allowed: at most 512"),
+    (event_schema(records_within(1_500)), "nested too deeply; allowed: at most 512"),
     (event_schema('{"type": "array", "items": ' * 50_000), "no JSON"),
     (event_schema("string", name="delay"), "is there twice: 'delay'"),
     (event_schema(FIXED | {"size": 2**62}), "allowed: 0 to 16777216"),
     (event_schema(FIXED | {"size": -1}), "allowed: 0 to 16777216"),
-    (event_schema(ITSELF), "never end"),
-    (event_schema(IN_TURN), "never end"),
+    (event_schema(ITSELF), "always holds itself"),
+    (event_schema(IN_TURN), "always holds itself"),
     (event_schema(["null", FIXED, {"type": "array", "items": FIXED}]), "'F' is defined twice"),
     (event_schema(FIXED | {"name": "string"}), "no primitive's name"),
     (event_schema({"type": "enum", "name": "K", "symbols": ["A", "A"]}), "is there twice: 'A'"),
     (event_schema("null", name="other").replace('"null"', '"Nowhere"'), "no type 'Nowhere'"),
-    (event_schema([["null"], "long"]), "a type that is no union"),
+    (event_schema([["null"], "long"]), "a type other than a union"),
     (event_schema(["string", "string"]), "the branch 'string' twice"),
-    (event_schema(WIDE), "more than 20000 types"),
+    (event_schema(WIDE), "allowed: at most 20000"),
 ]
 
 

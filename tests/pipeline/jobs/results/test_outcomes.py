@@ -39,7 +39,7 @@ def test_a_run_whose_releases_are_all_refused_fails_with_the_reason(flow: Flow, 
     outcome = flow.run(refused_alone(flow, column))
     assert outcome.code == 1
     assert "5 records were read and none was scored: 5 NoRelease (stage unserved)" in outcome.err
-    assert "every release is refused, such as 1: wrong_inputs" in outcome.err
+    assert "every release is refused, such as release 1: wrong_inputs" in outcome.err
     assert "release 1 refused: wrong_inputs: version 'r1': " in outcome.out
     assert column in outcome.out
     said = outcome.summary["release_outcomes"]["1"]
