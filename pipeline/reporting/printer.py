@@ -123,6 +123,8 @@ class Redacting(logging.Formatter):
 def log_to_stderr(verbose: bool) -> None:
     """Logs of libraries are shown with `verbose` and kept quiet otherwise."""
     level = logging.INFO if verbose else logging.CRITICAL
+    if verbose:
+        os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "0")
     handler = logging.StreamHandler()
     handler.setFormatter(Redacting(logging.BASIC_FORMAT))
     logging.basicConfig(level=level, handlers=[handler])

@@ -5,6 +5,7 @@ from typing import Any
 
 from models.publishing.description import CannotPublish, Description, FoundInput
 from models.scorers.base import WillNotLoad
+from models.scorers.tensorflow.importing import tensorflow
 from models.scorers.tensorflow.scorer import chosen_signature, kind_of_tensor
 from schemas.columns import ColumnKind
 
@@ -14,7 +15,7 @@ SETTINGS = ("signature",)
 
 def describe(path: Path, allow_pickle: bool, signature: object = None) -> Description:
     """Inputs with one value per row are named columns; a single input with several is a matrix of unnamed ones."""
-    from tensorflow import dtypes
+    dtypes = tensorflow().dtypes
     from tensorflow.core.protobuf import saved_model_pb2
 
     graph = saved_model_pb2.SavedModel.FromString(path.read_bytes())

@@ -1,6 +1,5 @@
 """TensorFlow SavedModels, scored through one of their signatures."""
 
-import os
 from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,7 @@ from models.bundles.manifest import Input, Manifest
 from models.scorers.base import A_DEFAULT, Scorer, WillNotLoad, settings
 from models.scorers.outputs import reading_of, try_once
 from models.scorers.tensorflow.graph import check_graph, graph_file
+from models.scorers.tensorflow.importing import tensorflow
 from schemas.columns import WRITTEN_AS, ColumnKind
 from schemas.expectations import wants
 
@@ -50,9 +50,7 @@ class TensorflowScorer(Scorer):
     def load(cls, folder: Path, manifest: Manifest) -> "TensorflowScorer":
         """Load the SavedModel once its graph is known to be harmless."""
         path = graph_file(folder, manifest)
-        os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-        import tensorflow as tf
-
+        tf = tensorflow()
         check_graph(folder, path, manifest)
         return cls(tf.saved_model.load(str(path.parent)), manifest, tf.constant)
 
