@@ -10,6 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from models.errors import BundleRefused, StoreError, one_line
+from models.store.backends import InvalidStoreUrl
 from pipeline.reporting.printer import (
     complain,
     complain_of,
@@ -62,7 +63,7 @@ def exit_code(work: Callable[[], None], verbose: bool) -> int:
     except Refused as refusal:
         return complain(str(refusal), 1)
     except (StoreError, BundleRefused) as error:
-        return complain(_with_reason(error), 1)
+        return complain(_with_reason(error), 2 if isinstance(error, InvalidStoreUrl) else 1)
     except SpecError as error:
         return complain_of(error)
     except OSError as error:

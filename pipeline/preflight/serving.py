@@ -79,7 +79,7 @@ class ServingChecks:
         except StoreError as error:
             yield refused("model.store", str(error), self._spec.store)
             return
-        if not (scan.releases or scan.broken or versions) and (absent := absent_model(self._spec, store)):
+        if not (scan.releases or scan.broken or versions) and (absent := absent_model(store)):
             yield self._absent(absent)
             return
         yield ok("model.store", f"{store.url} answers; {len(versions)} version(s) of {self._spec.name}")

@@ -32,7 +32,7 @@ def check_model(spec: ModelSpec, bounded: bool) -> None:
              "next: halflife models timeline")  # fmt: skip
     if scan.releases or scan.broken:
         return
-    absent = absent_model(spec, store)
+    absent = absent_model(store)
     if bounded and absent:
         raise absent
     lacks = "no version" if absent else "no release"
@@ -41,13 +41,16 @@ def check_model(spec: ModelSpec, bounded: bool) -> None:
     ))  # fmt: skip
 
 
-def absent_model(spec: ModelSpec, store: ModelStore) -> SpecError | None:
-    """What is wrong with a spec whose store has no version of its model."""
+def absent_model(
+    store: ModelStore, of_store: str = "model.store", of_name: str = "model.name"
+) -> SpecError | None:
+    """What is wrong with a store or a model's name where the store has no such model. `of_store`, `of_name`: where the
+    two were given."""
     known = store.models()
     if not known:
-        return SpecError("model.store", spec.store, "a store with a model in it; next: halflife models publish")
-    if spec.name not in known:
-        return SpecError("model.name", spec.name, f"a model of {spec.store}: {', '.join(known[:20])}")
+        return SpecError(of_store, store.url, "a store with a model in it; next: halflife models publish")
+    if store.model not in known:
+        return SpecError(of_name, store.model, f"a model of {store.url}: {', '.join(known[:20])}")
     return None
 
 

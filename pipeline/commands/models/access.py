@@ -4,7 +4,7 @@ import argparse
 
 from models.store.access_log import AccessEntry
 from pipeline.command_line.parsing import Arguments, OneLineParser, add_store_options, day
-from pipeline.commands.models.location import find_location, say_if_absent
+from pipeline.commands.models.location import find_location, refuse_absent
 from pipeline.commands.output import exit_code, print_table
 from pipeline.reporting.printer import print_json
 
@@ -26,7 +26,7 @@ def _access(options: argparse.Namespace) -> None:
     scan = store.accesses(options.first_day, options.last_day)
     entries = [entry for entry in scan.entries if _wanted(entry, options)]
     if not scan.entries:
-        say_if_absent(store)
+        refuse_absent(options, store)
     if options.json:
         broken = [{"key": key, "problem": problem} for key, problem in scan.broken.items()]
         documents = [entry.document() for entry in entries]

@@ -11,7 +11,13 @@ from pipeline.command_line.parsing import (
     add_admission_options,
     add_store_options,
 )
-from pipeline.commands.models.location import admission_at, find_location, folder_admission, job_columns
+from pipeline.commands.models.location import (
+    admission_at,
+    find_location,
+    folder_admission,
+    job_columns,
+    refuse_absent,
+)
 from pipeline.commands.output import Refused, exit_code
 from pipeline.reporting.printer import note, print_json, print_line
 
@@ -50,5 +56,7 @@ def _verdict(options: argparse.Namespace, columns: dict[str, str] | None) -> Ver
     if folder.is_dir() or "/" in options.bundle or not (options.store or options.job):
         return folder_admission(options, columns).check_folder(folder)
     location = find_location(options)
+    if not location.store.has_version(options.bundle):
+        refuse_absent(options, location.store)
     location.store.record_access("check", options.by, version=options.bundle)
     return admission_at(location, columns).check_version(options.bundle)

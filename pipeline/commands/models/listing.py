@@ -15,7 +15,7 @@ from models.store.store import ModelStore
 from models.store.withdrawals import Withdrawal
 from models.strict_json import parse_object
 from pipeline.command_line.parsing import Arguments, OneLineParser, add_actor_option, add_store_options, instant
-from pipeline.commands.models.location import find_location, say_if_absent
+from pipeline.commands.models.location import find_location, refuse_absent
 from pipeline.commands.output import exit_code, print_pairs, print_table
 from pipeline.reporting.printer import note, print_json
 from schemas import times
@@ -63,7 +63,7 @@ def _list(options: argparse.Namespace) -> None:
     odd = {**odd, **odd_markers}
     found = _with_withdrawn(found, withdrawals)
     if not found:
-        say_if_absent(store)
+        refuse_absent(options, store)
     for entry in found:
         entry["role"] = roles.get(str(entry["version"]))
     if options.json:
@@ -116,7 +116,7 @@ def _timeline(options: argparse.Namespace) -> None:
     store = find_location(options).store
     scan = store.scan_releases()
     if not scan.releases:
-        say_if_absent(store)
+        refuse_absent(options, store)
     in_force = release_in_force(scan.releases, options.at)
     releases = serving_order(scan.releases)
     broken = [{"sequence": sequence, "problem": str(error)} for sequence, error in scan.broken.items()]
@@ -155,6 +155,8 @@ def _row(release: Release, in_force: Release | None) -> list[object]:
 
 def _show(options: argparse.Namespace) -> None:
     store = find_location(options).store
+    if not store.has_version(options.version):
+        refuse_absent(options, store)
     # The access is recorded first: if that fails, nothing is shown.
     store.record_access("show", options.by, version=options.version)
     manifest = store.read_manifest(options.version)

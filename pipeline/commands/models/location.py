@@ -10,7 +10,7 @@ from models.admission.admission import Admission
 from models.bundles.signing import read_public_key
 from models.store.backends import InvalidStoreUrl
 from models.store.store import ModelStore
-from pipeline.reporting.printer import note
+from pipeline.reporting.model_presence import absent_model
 from pipeline.spec.job import with_defaults
 from pipeline.spec.reading import read_spec
 from schemas.times import parse_duration_us
@@ -43,12 +43,16 @@ def _spec(options: argparse.Namespace) -> Mapping[str, Any]:
     return document
 
 
-def say_if_absent(store: ModelStore) -> None:
-    """Reports, for a model without any entries, whether the store has it at all: its name may be misspelt."""
-    known = store.models()
-    if store.model not in known:
-        there = f"models there: {', '.join(known[:20])}" if known else "it has no model; next: halflife models publish"
-        note(f"note: no model {store.model!r} in {store.url}; {there}")
+def refuse_absent(options: argparse.Namespace, store: ModelStore) -> None:
+    """For a verb that found nothing of a model: its name, or the store's, may be misspelt.
+
+    Raises:
+        SpecError: the store has no such model, or none at all.
+    """
+    paths = "--store" if options.store else "model.store", "--model" if options.model else "model.name"
+    absent = absent_model(store, *paths)
+    if absent is not None:
+        raise absent
 
 
 def check_version_known(store: ModelStore, version: str, spec_path: str) -> None:

@@ -28,7 +28,7 @@ from pipeline.commands.models.event_times import (
     passed_remark,
     release_time,
 )
-from pipeline.commands.models.location import ModelLocation, admission_at, find_location, job_columns
+from pipeline.commands.models.location import ModelLocation, admission_at, find_location, job_columns, refuse_absent
 from pipeline.commands.models.output_change import ACCEPTED, output_change
 from pipeline.commands.output import Refused, exit_code, print_pairs
 from pipeline.reporting.printer import note, print_json
@@ -133,6 +133,8 @@ def _release(options: argparse.Namespace) -> None:
     location = find_location(options)
     location.store.check_releases()
     history = location.store.releases()
+    if not history:
+        refuse_absent(options, location.store)
     split_on = options.split_on or "event_id"
     draft = location.store.draft_release(
         champion=options.champion,

@@ -12,7 +12,7 @@ from models.releases.rollbacks import Past, rollback_evidence
 from models.releases.timeline import taken_over_by
 from pipeline.command_line.parsing import Arguments, OneLineParser, positive
 from pipeline.commands.models.clocks import clock_findings
-from pipeline.commands.models.location import ModelLocation, admission_at, find_location, job_columns
+from pipeline.commands.models.location import ModelLocation, admission_at, find_location, job_columns, refuse_absent
 from pipeline.commands.models.release import (
     add_when_and_how,
     checked_release,
@@ -50,6 +50,7 @@ def _rollback(options: argparse.Namespace) -> None:
     location.store.check_releases()
     history = location.store.releases()
     if not history:
+        refuse_absent(options, location.store)
         lacks = f"{location.store.url}: {location.store.model!r} has no release to go back from"
         raise StoreError(f"{lacks}; next: halflife models release --champion VERSION")
     now_us = times.now_us()

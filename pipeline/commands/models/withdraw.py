@@ -3,7 +3,7 @@
 import argparse
 
 from pipeline.command_line.parsing import Arguments, OneLineParser, add_actor_option, add_store_options
-from pipeline.commands.models.location import find_location
+from pipeline.commands.models.location import find_location, refuse_absent
 from pipeline.commands.output import exit_code, print_pairs
 from pipeline.reporting.printer import note, print_json
 
@@ -23,6 +23,8 @@ def withdraw(arguments: Arguments) -> int:
 
 def _withdraw(options: argparse.Namespace) -> None:
     store = find_location(options).store
+    if not store.has_version(options.version):
+        refuse_absent(options, store)
     for sequence in store.scan_releases().broken:
         note(f"release {sequence} cannot be read, so nobody knows whether it names {options.version!r}: jobs skip it")
     found = store.withdraw(options.version, options.by, options.reason)

@@ -47,7 +47,7 @@ def test_watcher_continues_when_there_is_space(tmp_path: Path, disk: SmallDisk, 
     disk.fill(but=left)
     failing = looking.poll(Progress(), START)
     assert (admitted(failing), refused(failing)) == ([], [])
-    assert "No space left on device; make room in the temporary folder" in failing.unanswered[0]
+    assert "No space left on device; next: make room in the temporary folder" in failing.unanswered[0]
     disk.make_room()
     assert admitted(looking.poll(failing.progress, START)) == [1]
 

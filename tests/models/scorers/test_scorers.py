@@ -180,7 +180,7 @@ def test_tensorflow_refuses_inputs_that_its_signature_does_not_take(tmp_path: Pa
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (Input("distance", "number"), "'distance' is a number for a tensor of int64; expected: integer"),
+        (Input("distance", "number"), "'distance' is a number for a tensor of int64; allowed: integer, boolean"),
         (
             Input("distance", "integer", nullable=True),
             "'distance' may be null, and a tensor of int64 has no null",

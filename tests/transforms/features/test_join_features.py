@@ -75,5 +75,5 @@ def test_parts_in_any_order_lose_and_double_nothing(rows: list[int], turns: list
 def test_parts_that_a_job_with_other_features_left_are_named() -> None:
     left, new = part([1], former=1), part([2], present=1)
     waiting = [(0, encode_batch(part([1, 2], plain=1))), (1, encode_batch(left)), (1, encode_batch(new))]
-    with pytest.raises(StateFormatMismatch, match="from before the job was changed: former, present; let the job"):
+    with pytest.raises(StateFormatMismatch, match="job was changed: former, present; next: let the job"):
         gathered(waiting, 2)

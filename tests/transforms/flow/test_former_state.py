@@ -23,7 +23,7 @@ def test_state_of_a_former_version_is_refused_with_what_to_do(commit: str, name:
         VERSIONED[name].decode(base64.b64decode(FORMER[commit, name]))
     message = str(refused.value)
     assert message.startswith("state was written as b'")
-    assert f"this job reads {f'halflife/{VERSIONED[name].format}'.encode()!r}: " in message
+    assert f"this job reads {f'halflife/{VERSIONED[name].format}'.encode()!r}; next: " in message
     assert message.endswith("drain the job with the version that wrote it, or start without its savepoint")
 
 

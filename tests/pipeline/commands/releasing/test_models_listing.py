@@ -8,8 +8,11 @@ import pytest
 
 from models.profiles import build_profile, serialise_profile
 from models.store.backends import Backend
+from models.store.store import ModelStore
 from tests.models.bundle_folders import document
 from tests.pipeline.commands.commands import Models, halflife
+
+SPEC = {"job": "t", "events": {"uri": "in", "format": "json", "event_id": "id", "event_time": "at"}, "features": ["x"]}
 
 
 def test_list_says_who_serves_now(models: Models) -> None:
@@ -31,20 +34,35 @@ def test_list_continues_past_a_manifest_that_is_not_valid(models: Models) -> Non
     assert "invalid_manifest" in models("list").out
 
 
-def test_list_of_nothing_is_empty(tmp_path: Path) -> None:
-    nothing = Models(str(tmp_path / "nowhere"))
-    assert nothing("list", "--json").json["versions"] == []
-    assert nothing("timeline", "--json").json["in_force"] is None
-    assert not (tmp_path / "nowhere").exists()
+VERBS = [["list"], ["list", "--json"], ["timeline", "--json"], ["access"], ["show", "v1"], ["check", "v1"],
+         ["withdraw", "v1"], ["rollback"], ["release", "--champion", "v1"]]  # fmt: skip
 
 
-@pytest.mark.parametrize("verb", ["list", "timeline", "access"])
-def test_model_that_is_not_there_is_named(models: Models, tmp_path: Path, verb: str) -> None:
-    mistaken = halflife("models", verb, "--store", models.url, "--model", "lat")
-    assert (mistaken.code, f"note: no model 'lat' in {models.url}; models there: late" in mistaken.err) == (0, True)
-    empty = halflife("models", verb, "--store", str(tmp_path / "nowhere"), "--model", "late")
-    assert "it has no model; next: halflife models publish" in empty.err
-    assert "no model" not in models(verb).err
+@pytest.mark.parametrize("verb", VERBS, ids=" ".join)
+def test_model_that_is_not_there_is_an_error_and_named(models: Models, tmp_path: Path, verb: list[str]) -> None:
+    mistaken = halflife("models", *verb, "--store", models.url, "--model", "lat")
+    said = f"halflife: --model: 'lat' is not allowed; expected: a model of {models.url}: late\n"
+    assert mistaken == (2, "", said)
+    nowhere = tmp_path / "nowhere"
+    absent = halflife("models", *verb, "--store", nowhere, "--model", "late")
+    said = f"halflife: --store: '{nowhere}' is not allowed; expected: a store with a model in it; next: "
+    assert absent == (2, "", f"{said}halflife models publish\n")
+    assert ModelStore(models.url, "late").models() == ["late"]
+    assert not nowhere.exists()
+
+
+def test_model_of_a_job_that_is_not_there_is_named_by_its_path(models: Models, tmp_path: Path) -> None:
+    job = tmp_path / "job.yaml"
+    job.write_text(json.dumps(SPEC | {"model": {"name": "lat", "store": models.url}}))
+    ran = halflife("models", "list", "--job", job)
+    assert (ran.code, ran.err.startswith("halflife: model.name: 'lat' is not allowed; ")) == (2, True)
+    ran = halflife("models", "timeline", "--job", job, "--store", tmp_path / "other")
+    assert (ran.code, ran.err.startswith("halflife: --store: ")) == (2, True)
+
+
+def test_model_without_a_release_has_an_empty_timeline(models: Models) -> None:
+    assert models.json("timeline")["releases"] == []
+    assert (models("access").code, models("show", "v9").code) == (0, 1)
 
 
 def test_timeline_says_which_release_is_in_force(models: Models) -> None:
@@ -154,13 +172,15 @@ def test_store_and_model_come_from_the_job(models: Models, tmp_path: Path) -> No
     )
     found = halflife("models", "list", "--job", job, "--json").json
     assert len(found["versions"]) == 3
-    assert halflife("models", "list", "--job", job, "--set", "model.name=early", "--json").json["versions"] == []
+    other = halflife("models", "list", "--job", job, "--set", "model.name=early", "--json")
+    assert (other.code, other.err.startswith("halflife: model.name: 'early' is not allowed; ")) == (2, True)
 
 
 def test_store_must_be_named(models: Models) -> None:
     ran = halflife("models", "list", "--store", models.url)
     assert (ran.code, ran.err) == (2, "halflife: --model: missing; expected: a value, or --job FILE to take it from\n")
-    assert halflife("models", "list", "--store", "memory://x", "--model", "late").code == 1
+    assert halflife("models", "list", "--store", "memory://x", "--model", "late").code == 2
+    assert halflife("models", "timeline", "--store", "ftp://x", "--model", "late").code == 2
 
 
 def test_unknown_verb_is_one_line(models: Models) -> None:
