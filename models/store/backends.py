@@ -16,12 +16,11 @@ from obstore.store import LocalStore, MemoryStore, ObjectStore, from_url
 from models.errors import StoreError, one_line
 from models.redaction import holds_credentials, public_uri
 from models.store.local_files import Listing, folders_in, is_odd, list_files
-from models.store.odd_keys import folders_in_s3, list_s3, told_apart
+from models.store.odd_keys import SCHEMES, folders_in_bucket, list_bucket, told_apart
 
 if TYPE_CHECKING:
     from obstore import ObjectMeta
 
-_S3 = ("s3", "s3a")
 _REMOTE = ("s3", "s3a", "gs", "az", "azure", "abfs", "abfss", "adl")
 # A scheme is followed by two slashes, or is a known one: `day:1/models` is a path, and paths may contain `#` and `?`.
 _SCHEME = re.compile(rf"([a-z][a-z0-9+.-]*)://|({'|'.join((*_REMOTE, 'memory', 'file'))}):", re.IGNORECASE)
@@ -110,18 +109,20 @@ class Backend:
             try:
                 found = obstore.list_with_delimiter(store, f"{prefix}/" if prefix else None)["common_prefixes"]
             except InvalidPathError:
-                if self._scheme not in _S3:
-                    raise
-                return folders_in_s3(self.url, prefix)
+                if self._scheme in SCHEMES:
+                    with suppress(OSError):  # the first error names the key
+                        return folders_in_bucket(self.url, prefix)
+                raise
         return tuple(sorted(name.rstrip("/").rpartition("/")[2] for name in found))
 
     def _list(self, store: ObjectStore, prefix: str, after: str | None) -> Listing:
         try:
             found = obstore.list(store, f"{prefix}/", offset=after).collect()
         except InvalidPathError:
-            if self._scheme not in _S3:
-                raise
-            return list_s3(self.url, prefix)
+            if self._scheme in SCHEMES:
+                with suppress(OSError):  # the first error names the key
+                    return list_bucket(self.url, prefix)
+            raise
         return told_apart((meta["path"], meta["size"]) for meta in found)
 
     def size(self, key: str) -> int | None:

@@ -4,7 +4,9 @@ obstore's listing then fails as a whole, whatever else is in the bucket. Arrow's
 """
 
 import os
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
+from datetime import timedelta
+from typing import Any
 from urllib.parse import urlsplit
 
 from models.store.local_files import Listing, Odd
@@ -24,8 +26,8 @@ def told_apart(found: Iterable[tuple[str, int]]) -> Listing:
     return Listing(sorted(files), odd)
 
 
-def list_s3(url: str, prefix: str) -> Listing:
-    """All objects below `prefix` of an S3 store's URL, with keys relative to that URL.
+def list_bucket(url: str, prefix: str) -> Listing:
+    """All objects below `prefix` of a store's URL, of a scheme in `SCHEMES`, with keys relative to that URL.
 
     Raises:
         OSError: the store did not answer.
@@ -34,8 +36,8 @@ def list_s3(url: str, prefix: str) -> Listing:
     return told_apart((path.removeprefix(f"{root}/"), size) for path, size, is_file in found if is_file)
 
 
-def folders_in_s3(url: str, prefix: str) -> tuple[str, ...]:
-    """The names of the folders directly in the folder `prefix` of an S3 store's URL, sorted. Raises as `list_s3`."""
+def folders_in_bucket(url: str, prefix: str) -> tuple[str, ...]:
+    """The names of the folders directly in the folder `prefix` of such a store, sorted. Raises as `list_bucket`."""
     _, found = _found(url, prefix, recursive=False)
     names = (path.rpartition("/")[2] for path, _, is_file in found if not is_file)
     return tuple(sorted(name for name in names if _is_allowed(name)))
@@ -47,14 +49,36 @@ def _found(url: str, prefix: str, recursive: bool) -> tuple[str, list[tuple[str,
 
     parts = urlsplit(url)
     root = f"{parts.netloc}{parts.path}".rstrip("/")
+    below = f"{root}/{prefix}" if prefix else root
+    selected = fs.FileSelector(below, recursive=recursive, allow_not_found=True)
+    found = _CLIENTS[parts.scheme]().get_file_info(selected)
+    return root, [(info.path, info.size or 0, info.type == fs.FileType.File) for info in found]
+
+
+def _s3() -> Any:
+    from pyarrow import fs
+
     endpoint = urlsplit(os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL", ""))
     region = os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION")
-    client = fs.S3FileSystem(
-        region=region, endpoint_override=endpoint.netloc or None, scheme=endpoint.scheme or "https"
+    return fs.S3FileSystem(region=region, endpoint_override=endpoint.netloc or None, scheme=endpoint.scheme or "https")
+
+
+def _gcs() -> Any:
+    """It signs in with the application's default credentials; an emulator takes none."""
+    from pyarrow import fs
+
+    emulator = urlsplit(os.environ.get("STORAGE_EMULATOR_HOST", ""))
+    if not emulator.netloc:
+        return fs.GcsFileSystem(retry_time_limit=_RETRIES)
+    return fs.GcsFileSystem(
+        anonymous=True, endpoint_override=emulator.netloc, scheme=emulator.scheme, retry_time_limit=_RETRIES
     )
-    below = f"{root}/{prefix}" if prefix else root
-    found = client.get_file_info(fs.FileSelector(below, recursive=recursive, allow_not_found=True))
-    return root, [(info.path, info.size or 0, info.type == fs.FileType.File) for info in found]
+
+
+_RETRIES = timedelta(seconds=30)
+_CLIENTS: Mapping[str, Callable[[], Any]] = {"s3": _s3, "s3a": _s3, "gs": _gcs}
+SCHEMES = tuple(_CLIENTS)
+"""Of stores that Arrow can list."""
 
 
 def _is_allowed(key: str) -> bool:

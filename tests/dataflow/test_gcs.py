@@ -14,10 +14,12 @@ import fastavro
 import pytest
 from apache_beam.io.filesystem import CompressionTypes
 from apache_beam.io.filesystems import FileSystems
+from google.cloud.storage import Client
 
 from models.errors import StoreError
 from models.store.store import ModelStore
 from tests.dataflow.doubles.emulators import GcsServer
+from tests.pipeline.commands.commands import Models
 from tests.pipeline.jobs.flows import Flow, container, json_lines, trips
 
 
@@ -116,6 +118,24 @@ def test_store_lists_only_what_is_new_and_reads_back_what_was_published(bucket: 
     assert flow.store.versions() == ["v1", "v2"]
     assert [release.sequence for release in flow.store.releases(after=1)] == [2]
     assert flow.store.read_manifest("v2").version == "v2"
+
+
+@pytest.mark.parametrize("folder", ["releases", "versions", "versions/v1", "access"])
+@pytest.mark.parametrize("name", ["a\nb", "zz\r.json", "in\nside/x"])
+def test_key_that_no_store_can_have_is_reported_and_stops_no_verb(
+    bucket: str, flow: BucketFlow, folder: str, name: str
+) -> None:
+    flow.publish("v1")
+    flow.publish("v2", intercept=2.0)
+    Client().bucket(bucket.removeprefix("gs://")).blob(f"models/trips/{folder}/{name}").upload_from_string(b"{}")
+    models = Models(f"{bucket}/models", "trips")
+    assert models("rollback", "--json").code == 0
+    verb = {"releases": "timeline", "access": "access"}.get(folder, "list")
+    told = [each.get("key") for each in models(verb, "--json").json["broken"]]
+    assert f"trips/{folder}/{ascii(name)[1:-1]}" in told
+    assert [each["version"] for each in models.json("list")["versions"]] == ["v1", "v2"]
+    assert [each["sequence"] for each in models.json("timeline")["releases"]] == [1, 2, 3]
+    assert flow.store.models() == ["trips"]
 
 
 def test_of_racing_writers_of_one_release_exactly_one_wins(bucket: str, flow: BucketFlow) -> None:

@@ -190,4 +190,4 @@ def say_leftovers(spec_path: str, uri: str) -> None:
     if elsewhere:
         first = elsewhere[0].rpartition("/")[2]
         note(f"{spec_path}: {len(elsewhere)} unfinished files of other machines in {uri}, such as {first}; "
-             f"delete them if no job writes there")  # fmt: skip
+             f"next: delete them if no job writes there")  # fmt: skip
