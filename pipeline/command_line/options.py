@@ -17,6 +17,7 @@ from pipeline.command_line.sink_policy import SinkPolicy
 from pipeline.reporting.outcomes import NO_LIMITS, Limits, parse_max_letters
 from pipeline.reporting.printer import usage_error
 from pipeline.spec.documents import settings_of
+from schemas.reasons import of_error
 from schemas.validation import SpecError
 
 # Job servers whose options are not listed here: unknown options are passed on to them.
@@ -67,8 +68,8 @@ class _Parser(argparse.ArgumentParser):
     """Halflife's own options; abbreviations would swallow Beam's options with the same beginning."""
 
     def error(self, message: str) -> NoReturn:
-        """As argparse does, through the one printer: the argument that it repeats may be a secret."""
-        super().error(usage_error(message))
+        """One line and exit code 2, through the one printer: the argument that it repeats may be a secret."""
+        self.exit(2, f"{self.prog}: {usage_error(message)}; next: {self.prog} --help\n")
 
     def __init__(self, prog: str, does: str = "Run a job") -> None:
         super().__init__(prog=prog, description=f"{does}; options not listed are Beam's.", allow_abbrev=False)
@@ -155,12 +156,12 @@ def parse_doctor_options(arguments: list[str], prog: str) -> tuple[str, RunOptio
     parser.add_argument("--runner", metavar="NAME", help=f"one of {', '.join(_EXAMINED)}; required")
     known, given = parser.parse_known_args(arguments)
     if known.runner is None:
-        parser.error(f"argument --runner is required; allowed: {', '.join(_EXAMINED)}")
+        parser.error(f"--runner: missing; allowed: {', '.join(_EXAMINED)}")
     runner = _EXAMINED.get(known.runner.lower().removesuffix("runner"))
     if runner is None:
         close = difflib.get_close_matches(known.runner, _EXAMINED, n=1)
         hint = f"; did you mean {close[0]}?" if close else ""
-        parser.error(f"argument --runner: {known.runner!r} is not known; allowed: {', '.join(_EXAMINED)}{hint}")
+        parser.error(f"--runner: {known.runner!r} is not known; allowed: {', '.join(_EXAMINED)}{hint}")
     rest = _checked_beam_arguments(parser, [*given, f"--runner={runner}"])
     settings = _all_settings(parser, known)
     beam, of_sinks = tuple(rest), known.sinks
@@ -216,7 +217,7 @@ class _BeamParser(_BeamArgumentParser):  # Beam has no public API that lists its
             return super().parse_known_args(args, namespace)
         except (TypeError, ValueError) as error:
             name = next((argument for argument in args if not self._takes(argument)), "an option of Beam's")
-            self.error(f"argument {name!r} is not allowed; Beam cannot read its value ({error})")
+            self.error(f"{name!r} is not allowed; expected: a value that Beam can read ({of_error(error)})")
 
     def _takes(self, argument: str) -> bool:
         try:
@@ -243,8 +244,8 @@ def _checked_beam_arguments(parser: argparse.ArgumentParser, arguments: list[str
         close = _closest(name, allowed, _MISSPELT if runner in _UNLISTED else _ALIKE)
         if name in job_servers or before in job_servers or (runner in _UNLISTED and not close):
             continue  # the argument after an option of a job server may be its value
-        hint = f"did you mean {' or '.join(close)}?" if close else f"{parser.prog} --help lists ours"
-        parser.error(f"argument {argument!r} is not known, neither to Halflife nor to Beam; {hint}")
+        hint = f"; did you mean {' or '.join(close)}?" if close else ""
+        parser.error(f"{argument!r} is not known; expected: an option of Halflife's or of Beam's{hint}")
     return arguments if runner == known.runner else [*arguments, f"--runner={runner}"]
 
 
@@ -261,7 +262,7 @@ def _runner_name(parser: argparse.ArgumentParser, given: str) -> str:
     hints = [close[name] for name in difflib.get_close_matches(given.lower(), close, n=1)]
     hint = f"; did you mean {hints[0]}?" if hints else ""
     allowing = f"expected: {', '.join(allowed)}, or the dotted name of a runner's class"
-    parser.error(f"argument --runner: {given!r} is not known; {allowing}{hint}")
+    parser.error(f"--runner: {given!r} is not known; {allowing}{hint}")
 
 
 def _is_runner(dotted: str) -> bool:

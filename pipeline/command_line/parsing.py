@@ -26,7 +26,7 @@ class OneLineParser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         """Prints what is wrong and where help is."""
-        self.exit(2, f"{self.prog}: {usage_error(message)}; --help says what is allowed\n")
+        self.exit(2, f"{self.prog}: {usage_error(message)}; next: {self.prog} --help\n")
 
 
 def _underscored(word: str) -> str:

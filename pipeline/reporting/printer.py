@@ -79,12 +79,26 @@ def printable(text: str) -> str:
 
 def usage_error(message: str) -> str:
     """argparse's message about an argument, through the one printer (it may be a secret) and in the form of all
-    messages."""
+    messages.
+
+    >>> usage_error("the following arguments are required: --champion")
+    '--champion: missing; expected: a value'
+    """
     found = _CHOICE.search(message)
     if found is not None:
         listed = found["listed"].replace("'", "")
         message = f"{message[: found.start()]}{found['value']} is not allowed; {wants(listed)}"
+    for form, words in _ARGPARSE.items():
+        message = re.sub(form, words, message)
     return shown(message)
+
+
+_ARGPARSE = {
+    r"^argument (?=\S+: )": "",
+    r"^the following arguments are required: (.*)$": r"\1: missing; expected: a value",
+    r"^unrecognized arguments: (.*)$": r"\1: not known; expected: an option of this command",
+    r"(?<=: )expected one argument$": "missing; expected: a value",
+}
 
 
 def complain(message: str, code: int) -> int:

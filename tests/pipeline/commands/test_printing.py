@@ -132,3 +132,25 @@ def test_only_the_printer_prints(root: Path) -> None:
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "print"
     }
     assert found <= printing
+
+
+USAGE: dict[str, Sequence[str]] = {
+    "--sinks: 'maybe' is not allowed; allowed: append, new, replace": ("run", "--sinks", "maybe"),
+    "--max_dead_letters: 'lots' is not allowed; expected: a number of": ("run", "--max_dead_letters", "lots"),
+    "--out: missing; expected: a value": ("features", "--job", "x"),
+    "--runner: missing; allowed: direct, flink, dataflow": ("doctor", "--job", "x"),
+    "--set: missing; expected: a value": ("run", "--set"),
+    "'--bogus' is not known; expected: an option of Halflife's or of Beam's": ("run", "--bogus"),
+    "--champion: missing; expected: a value": ("models", "release"),
+    "--bogus: not known; expected: an option of this command": ("models", "list", "--bogus"),
+    "--from: 'soon' is not allowed; expected: an RFC 3339 time": ("models", "release", "--champion=v1", "--from=soon"),
+}
+
+
+@pytest.mark.parametrize("says", USAGE)
+def test_bad_usage_is_one_line_with_the_next_command(says: str) -> None:
+    ran = halflife(*USAGE[says])
+    verb = " ".join(USAGE[says][: 2 if USAGE[says][0] == "models" else 1])
+    assert (ran.code, ran.out, ran.err.count("\n")) == (2, "", 1)
+    assert ran.err.startswith(f"halflife {verb}: {says}")
+    assert ran.err.endswith(f"; next: halflife {verb} --help\n")

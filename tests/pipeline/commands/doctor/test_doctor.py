@@ -69,9 +69,9 @@ def test_spec_with_wrong_locations_exits_2_with_the_spec_path(patient: Patient, 
     [
         (["--runner=flnk"], "--runner: 'flnk' is not known; allowed: direct, flink, dataflow; did you mean flink?"),
         (["--runner=SparkRunner"], "allowed: direct, flink, dataflow"),
-        (["--job=x"], "argument --runner is required; allowed: direct, flink, dataflow"),
-        (["--runner=dataflow", "--num_workes=2"], "argument '--num_workes=2' is not known"),
-        (["--runner=direct", "--summary=x"], "argument '--summary=x' is not known"),
+        (["--job=x"], "--runner: missing; allowed: direct, flink, dataflow"),
+        (["--runner=dataflow", "--num_workes=2"], "'--num_workes=2' is not known"),
+        (["--runner=direct", "--summary=x"], "'--summary=x' is not known"),
     ],
     ids=["runner", "unexamined", "none", "option", "summary"],
 )  # fmt: skip

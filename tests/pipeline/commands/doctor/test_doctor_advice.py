@@ -95,7 +95,7 @@ def test_input_in_another_format_is_reported_with_that_format(patient: Patient) 
 def test_doctor_without_a_runner_lists_those_it_knows(words: list[str]) -> None:
     ran = halflife("doctor", *words)
     assert ran.code == 2
-    assert "argument --runner is required; allowed: direct, flink, dataflow" in ran.err
+    assert "--runner: missing; allowed: direct, flink, dataflow" in ran.err
 
 
 def settings(sinks: dict[str, Any]) -> list[str]:

@@ -76,7 +76,7 @@ def test_what_does_not_fit_the_cluster_is_reported(
         ({"/overview": b"<html>welcome</html>"}, "--flink_master", "the answer is no JSON"),
         ({"/overview": b"[" * 100_000}, "--flink_master", "the answer is no JSON"),
         ({"/overview": [1]}, "--flink_master", "flink-version is 'None'"),
-        ({"/overview": b" " * (4 * 1024 * 1024 + 1)}, "--flink_master", "more than 4194304 bytes"),
+        ({"/overview": b" " * (4 * 1024 * 1024 + 1)}, "--flink_master", "at most 4194304 bytes"),
         ({"/overview": None}, "--flink_master", "timed out"),
         (changed("/overview", **{"slots-available": "many"}), "Flink's REST interface", "slots-available is 'many'"),
         ({**FLINK, "/jobmanager/config": {"a": 1}}, "Flink's REST interface", "the answer is no list"),

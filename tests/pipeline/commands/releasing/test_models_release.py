@@ -73,7 +73,7 @@ def test_release_that_cannot_be_obeyed_is_refused_in_one_line(
 
 
 MISUSED = [
-    ((), "the following arguments are required: --champion"),
+    ((), "--champion: missing; expected: a value; next: halflife models release --help"),
     (("--champion", "v1", "--challenger", "v2"), "'v2' is not allowed; expected: VERSION=SHARE"),
     (("--champion", "v1", "--from", "soon"), "'soon' is not allowed; expected: an RFC 3339 time"),
     (("--champion", "v1", "--poll", "5"), "'5' is not a duration"),
