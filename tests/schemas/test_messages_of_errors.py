@@ -21,7 +21,7 @@ TREES = {
 OURS = {"HalflifeError", "NoFlink", "CannotSubmit", "ClusterFailed", "PartMissing"}
 # An error of a document adds what is allowed by itself; a damaged datum and a broken contract have nothing to expect
 # but the opposite of what they say.
-SAID_BY_ITSELF = {"Located", "DamagedDatum", "ContractBroken", "PartlyScored", "LoadFailed"}
+SAID_BY_ITSELF = {"Located", "DamagedDatum", "ContractBroken", "PartlyScored", "LoadFailed", "MalformedExpression"}
 # The messages of these are made elsewhere, from those of others.
 PASSED_ON = {
     "models/bundles/signing.py": "which libraries are missing",
@@ -36,6 +36,7 @@ PASSED_ON = {
     "pipeline/endpoints/kafka/client.py": "what the broker said",
     "pipeline/endpoints/kafka/sink.py": "what the broker said",
     "pipeline/endpoints/sinks.py": "each sink that cannot be written",
+    "pipeline/endpoints/files/guessing.py": "what the input is instead",
     "runners/flink/local/cluster.py": "why Flink took no savepoint",
     "runners/flink/local/parts.py": "why a tool failed",
     "pipeline/reporting/outcomes.py": "each kind of dead letter, and the next command",
