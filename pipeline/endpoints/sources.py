@@ -7,8 +7,8 @@ from typing import Any, Protocol
 import apache_beam as beam
 
 from pipeline.endpoints.files.csv_files import AS_IT_IS, FileForm
+from pipeline.endpoints.files.other_formats import fill_in
 from pipeline.endpoints.files.source import ReadFiles, form_of, read_file
-from pipeline.endpoints.guessing import fill_in
 from pipeline.endpoints.kafka import address as kafka_address
 from pipeline.endpoints.kafka import source as kafka
 from pipeline.endpoints.kafka.address import KafkaAddress
