@@ -36,7 +36,7 @@ PASSED_ON = {
     "pipeline/endpoints/kafka/client.py": "what the broker said",
     "pipeline/endpoints/kafka/sink.py": "what the broker said",
     "pipeline/endpoints/sinks.py": "each sink that cannot be written",
-    "pipeline/endpoints/files/guessing.py": "what the input is instead",
+    "pipeline/endpoints/files/other_formats.py": "what the input is instead",
     "runners/flink/local/cluster.py": "why Flink took no savepoint",
     "runners/flink/local/parts.py": "why a tool failed",
     "pipeline/reporting/outcomes.py": "each kind of dead letter, and the next command",
