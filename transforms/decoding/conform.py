@@ -213,7 +213,7 @@ def _feature_column(rows: pa.RecordBatch, name: str, kind: str, verdicts: _Verdi
     if values is None or pa.types.is_null(values.type):
         return pa.nulls(rows.num_rows, wanted)
     found, wrong = read(values, kind)
-    verdicts.refuse(wrong, "WrongType", name, f"a {kind}")
+    verdicts.refuse(wrong, "WrongType", name, f"{'an' if kind == 'integer' else 'a'} {kind}")
     if kind == "number":
         verdicts.refuse(mask_of(pc.invert(pc.is_finite(found))), "NotFinite", name, "a finite number")
     return found

@@ -16,10 +16,10 @@ from pipeline.reporting import durable
 from tests.pipeline.jobs.flows import MANIFEST, Flow, Outcome, json_lines, read_avro, trip, trips
 
 
-def ids(flow: Flow, place: str) -> Counter[str]:
+def ids(flow: Flow, sink: str) -> Counter[str]:
     """The events with a record that readers see; hidden files are none of theirs."""
     found = Counter[str]()
-    for path in (flow.root / place).glob("[!.]*.avro"):
+    for path in (flow.root / sink).glob("[!.]*.avro"):
         folder = flow.root / "one"
         folder.mkdir(exist_ok=True)
         (folder / "one.avro").write_bytes(path.read_bytes())
@@ -50,8 +50,8 @@ def test_later_runs_score_new_rows_and_files_with_features_of_all(flow: Flow) ->
     assert "nothing is new" in third.err
     whole = flow.run({**flow.spec(), "sinks": {"audit": str(flow.root / "whole")}})
     assert whole.summary["scored"] == 130
-    features = [{each["event_id"]: each["features"] for each in read_avro(flow.root / place / "receipts")}
-                for place in ("audit", "whole")]  # fmt: skip
+    features = [{each["event_id"]: each["features"] for each in read_avro(flow.root / sink / "receipts")}
+                for sink in ("audit", "whole")]  # fmt: skip
     assert features[0] == features[1]
 
 
