@@ -6,7 +6,6 @@ from typing import Any
 
 from models.errors import StoreError
 from models.store.store import ModelStore
-from pipeline.reporting.outcomes import unreached
 from pipeline.reporting.printer import note
 from schemas.job import ModelSpec
 from schemas.validation import SpecError
@@ -56,6 +55,9 @@ def absent_model(
 
 def say_unreached(spec: ModelSpec, summary: Mapping[str, Any], latest_us: int | None) -> None:
     """Notes the releases that take effect after every event."""
+    # It imports Beam, which takes seconds; the verbs that only ask for a model need not wait for it.
+    from pipeline.reporting.outcomes import unreached
+
     if latest_us is None or set(summary["release_outcomes"]) <= set(summary["releases"]):
         return
     with suppress(StoreError):  # an error of the store after it answered the run is not worth reporting

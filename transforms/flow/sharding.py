@@ -5,7 +5,6 @@ A shard holds many keys, so that batches stay batches; the hash is stable across
 
 import numpy as np
 import numpy.typing as npt
-import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -14,7 +13,9 @@ from schemas.batches import take_rows
 
 def hash_ids(ids: pa.Array) -> npt.NDArray[np.uint64]:
     """The same hashes as `hash_values` for texts without nulls of which few repeat: no dictionary is made."""
-    return np.asarray(pd.util.hash_array(ids.to_numpy(zero_copy_only=False), categorize=False), np.uint64)
+    from pandas.util import hash_array
+
+    return np.asarray(hash_array(ids.to_numpy(zero_copy_only=False), categorize=False), np.uint64)
 
 
 def hash_values(values: pa.Array) -> npt.NDArray[np.uint64]:
@@ -23,13 +24,15 @@ def hash_values(values: pa.Array) -> npt.NDArray[np.uint64]:
     >>> hash_values(pa.array(["a", "b", None])).tolist()
     [13950350942979735504, 12688059582079114975, 0]
     """
+    from pandas.util import hash_array  # half a second, which commands that only read a spec need not pay
+
     if pa.types.is_floating(values.type) or pa.types.is_integer(values.type):
         plain = pc.fill_null(values, 0).to_numpy(zero_copy_only=False)
-        hashes = pd.util.hash_array(plain)
+        hashes = hash_array(plain)
     else:
         texts = values if pa.types.is_string(values.type) else values.cast(pa.string())
         encoded = texts.dictionary_encode()
-        distinct = pd.util.hash_array(encoded.dictionary.to_numpy(zero_copy_only=False), categorize=False)
+        distinct = hash_array(encoded.dictionary.to_numpy(zero_copy_only=False), categorize=False)
         codes = pc.fill_null(encoded.indices, 0).to_numpy(zero_copy_only=False)
         hashes = distinct[codes] if len(distinct) else np.zeros(len(values), np.uint64)
     hashes[values.is_null().to_numpy(zero_copy_only=False)] = 0

@@ -1,17 +1,10 @@
 """`halflife models`: the model store for people and machines."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from importlib import import_module
 
 from pipeline.command_line.parsing import Arguments
 from pipeline.commands.dispatch import dispatch
-from pipeline.commands.models.access import access
-from pipeline.commands.models.check import check
-from pipeline.commands.models.compare import compare
-from pipeline.commands.models.listing import list_versions, show, timeline
-from pipeline.commands.models.publish import publish
-from pipeline.commands.models.release import release
-from pipeline.commands.models.rollback import rollback
-from pipeline.commands.models.withdraw import withdraw
 
 _USAGE = """usage: halflife models VERB [OPTION…]
 
@@ -28,17 +21,28 @@ _USAGE = """usage: halflife models VERB [OPTION…]
 
 The store is named by --store URL and --model NAME, or by --job FILE. halflife models VERB --help says more."""
 
-_VERBS: dict[str, Callable[[Arguments], int]] = {
-    "publish": publish,
-    "release": release,
-    "rollback": rollback,
-    "withdraw": withdraw,
-    "list": list_versions,
-    "timeline": timeline,
-    "show": show,
-    "check": check,
-    "compare": compare,
-    "access": access,
+
+def _verb(module: str, name: str) -> Callable[[Arguments], int]:
+    """The function of a verb, which imports its module when it is called: a start pays for one verb only."""
+
+    def run(arguments: Arguments) -> int:
+        code: int = getattr(import_module(f"pipeline.commands.models.{module}"), name)(arguments)
+        return code
+
+    return run
+
+
+_VERBS: Mapping[str, Callable[[Arguments], int]] = {
+    "publish": _verb("publish", "publish"),
+    "release": _verb("release", "release"),
+    "rollback": _verb("rollback", "rollback"),
+    "withdraw": _verb("withdraw", "withdraw"),
+    "list": _verb("listing", "list_versions"),
+    "timeline": _verb("listing", "timeline"),
+    "show": _verb("listing", "show"),
+    "check": _verb("check", "check"),
+    "compare": _verb("compare", "compare"),
+    "access": _verb("access", "access"),
 }
 
 
