@@ -92,8 +92,10 @@ def outside(scores: Scores, output: Output) -> npt.NDArray[np.bool_]:
 def faults_of(scores: Scores, output: Output) -> dict[int, tuple[str, str]]:
     """(error, detail) of each row without a valid score: `NotFinite`, or `NotAProbability` where it must be one.
 
-    >>> faults_of(np.array([0.5, 1.2, np.inf]), Output("probability"))
-    {1: ('NotAProbability', 'the scorer answered 1.2; allowed: 0 to 1'), 2: ('NotFinite', 'the scorer answered inf')}
+    >>> for row, fault in faults_of(np.array([0.5, 1.2, np.inf]), Output("probability")).items():
+    ...     print(row, *fault)
+    1 NotAProbability the scorer answered 1.2; allowed: 0 to 1
+    2 NotFinite the scorer answered inf; expected: a finite number
     """
     wrong = np.flatnonzero(~np.isfinite(scores) | outside(scores, output)).tolist()
     return {row: _fault(float(scores[row])) for row in wrong}
