@@ -16,38 +16,32 @@ from ulid import ULID
 
 from models.errors import StoreError
 from pipeline.command_line.options import RunOptions, parse_run_options
-from pipeline.command_line.sink_policy import SinkPolicy
+from pipeline.command_line.result_options import check_for_template, not_obeyed
 from pipeline.dag import Serves, build
-from pipeline.endpoints.epochs import check_time_unit
+from pipeline.endpoints.epochs import check_time_unit, in_1970
 from pipeline.endpoints.errors import NoInput, SinkUnwritable
 from pipeline.endpoints.files.earlier_runs import check_earlier_runs, replacing, say_earlier_runs, say_leftovers
 from pipeline.endpoints.matching import NoRecords
 from pipeline.endpoints.only_new.committing import OnlyNew, check_only_new, only_new
 from pipeline.endpoints.outputs import (
     sink_folders,
-    training_folders,
     wanted_sinks,
     write_outputs,
-    write_training_set,
 )
 from pipeline.endpoints.resolved import resolve
-from pipeline.endpoints.sample import sampled_types
-from pipeline.endpoints.sink_locations import check_training_folder
+from pipeline.endpoints.sample import sampled_types, unlike_format
 from pipeline.endpoints.sinks import check_all_writable
 from pipeline.endpoints.sources import EventSource, Files, open_source
-from pipeline.endpoints.uris import STDOUT, absolute
-from pipeline.features import build_features
+from pipeline.endpoints.uris import STDOUT
 from pipeline.process.starting import start_of
 from pipeline.reporting.model_presence import check_model, say_unreached
-from pipeline.reporting.outcomes import RunFailed, check_outcome, nothing_read, outcome_lines
+from pipeline.reporting.outcomes import RunFailed, check_outcome, outcome_lines
 from pipeline.reporting.printer import note, out, print_json, print_line
 from pipeline.reporting.saying import guarded, say, say_unconnected, say_where
 from pipeline.reporting.summary import (
     SummaryUnwritable,
     check_counts,
     check_summary,
-    feature_counts,
-    feature_lines,
     print_summary,
     summarise,
     write_summary,
@@ -73,7 +67,7 @@ _PROFILES: Mapping[str | None, Callable[[Sequence[str], str, bool], list[str]]] 
     dataflow.NAME: dataflow.with_profile,
     flink.NAME: flink.with_profile,
 }
-_EXPECTED = (RunFailed, NoInput, SinkUnwritable, SummaryUnwritable, StoreError, CannotSubmit, OSError)
+EXPECTED = (RunFailed, NoInput, SinkUnwritable, SummaryUnwritable, StoreError, CannotSubmit, OSError)
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +75,8 @@ class Prepared:
     """A job that may run: its spec, its document with everything filled in, and where its events come from.
 
     `empty`: the input is bounded and holds no record, so nothing shows the types of its columns. `serves`: the releases
-    of the store, or the candidates of a replay. `only_new`: the run scores what no earlier one has.
+    of the store, or the candidates of a replay. `only_new`: the run scores what no earlier one has. `remark`: what its
+    first records show that is no error. `range_stated`: the spec itself says which times events may have.
     """
 
     job: Job
@@ -90,6 +85,8 @@ class Prepared:
     empty: bool = False
     serves: Serves = WatchReleases
     only_new: OnlyNew | None = None
+    remark: str = ""
+    range_stated: bool = False
 
 
 def prepare(options: RunOptions) -> Prepared:
@@ -139,10 +136,12 @@ def complete(document: dict[str, Any], source: EventSource) -> Prepared:
     if columns is None:
         needed, identity = needed_columns(document), identity_columns(document)
         columns = sampled_types(source.sample([*identity, *needed]), events["format"], needed, identity)
+    remark = ""
     if "columns" not in events or isinstance(source, Files):  # do not wait for a topic only to look at its times
-        check_time_unit(source.sample([events["event_time"]]), events)
+        remark = check_time_unit(source.sample([events["event_time"]]), events)
     job = parse_job(document, columns)
-    return Prepared(job, job_document(document, job), source)
+    stated = "time_range" in events
+    return Prepared(job, job_document(document, job), source, remark=remark, range_stated=stated)
 
 
 def check_reads(runner: str | None, source: EventSource, uri: str) -> None:
@@ -186,17 +185,19 @@ def execute(prepared: Prepared, beam_arguments: Sequence[str], started: float) -
         seconds = time.time() - started
         return summarise({}, seconds, seconds, prepared.document, run_id)
     pipeline = _built(prepared, beam_arguments, run_id)
-    result = _run_to_end(pipeline, prepared.source.bounded)
+    result = run_to_end(pipeline, prepared.source.bounded)
     startup = metrics.startup_us(result, int(started * 1e6)) / 1e6
     counts = metrics.counts_of(result)
     summary = summarise(counts, time.time() - started, startup, prepared.document, run_id, kept_examples())
     if prepared.source.bounded:  # a cancelled job stops between its stages, and retries are counted twice
         check_counts(summary)
         say_unreached(prepared.job.model, summary, metrics.latest_event_us(result))
+    if not prepared.range_stated and (remark := in_1970(counts, kept_examples())):
+        note(remark)
     return summary
 
 
-def _run_to_end(pipeline: beam.Pipeline, bounded: bool) -> PipelineResult:
+def run_to_end(pipeline: beam.Pipeline, bounded: bool) -> PipelineResult:
     """Runs the pipeline; where one process does all of it, stages pass references to batches."""
     kept = bounded and direct.is_one_process(pipeline.runner, pipeline.options)
     with batches_kept() if kept else nullcontext():
@@ -248,7 +249,7 @@ def _built(
     prepared: Prepared, beam_arguments: Sequence[str], run_id: str | None, runner: Any = None
 ) -> beam.Pipeline:
     """The whole graph with its source and sinks; without `run_id` it is a template's."""
-    pipeline, raw = _source(prepared, beam_arguments, runner)
+    pipeline, raw = source_of(prepared, beam_arguments, runner)
     start = start_of(prepared.document, run_id)
     # Files of several starts from one template differ in the ids at the end of their names.
     earlier = None if prepared.only_new is None else prepared.only_new.earlier
@@ -259,7 +260,7 @@ def _built(
     return pipeline
 
 
-def _source(
+def source_of(
     prepared: Prepared, beam_arguments: Sequence[str], runner: Any = None
 ) -> tuple[beam.Pipeline, beam.PCollection[RawBlock]]:
     bind_to_loopback()
@@ -268,35 +269,11 @@ def _source(
     return pipeline, pipeline | "ReadEvents" >> prepared.source.read(prepared.job.events)
 
 
-def _check_training_sinks(prepared: Prepared, folder: str) -> None:
-    """Raises `SinkUnwritable` where a training set or its dead letters cannot be written."""
-    folders = training_folders(prepared.job, folder)
-    check_all_writable((each.spec_path, each.uri, each.record) for each in folders)
-
-
-def execute_features(prepared: Prepared, out: str, beam_arguments: Sequence[str]) -> dict[str, Any]:
-    """Writes the training set of a job to the folder `out` and returns the counts.
-
-    Raises:
-        CountsDoNotAdd: a record was lost.
-        SinkUnwritable: the folder, or that of the dead letters, cannot be written.
-    """
-    folder, run_id = absolute(out), str(ULID()).lower()
-    _check_training_sinks(prepared, folder)
-    if prepared.empty:
-        return feature_counts({}, folder, run_id)
-    pipeline, raw = _source(prepared, beam_arguments)
-    rows, letters = build_features(raw, prepared.job)
-    write_training_set(rows, letters, prepared.job, folder, run_id)
-    result = _run_to_end(pipeline, prepared.source.bounded)
-    return feature_counts(metrics.counts_of(result), folder, run_id)
-
-
 def run(arguments: Sequence[str], prog: str = "python -m pipeline", started: float | None = None) -> int:
     """Runs a job from its command line; returns the exit code: 0 done, 1 failed, 2 bad usage."""
     begun = time.time() if started is None else started
     options = parse_run_options(list(arguments), prog)
-    return guarded(lambda: _run(options, begun), options.verbose, _EXPECTED, options.json)
+    return guarded(lambda: _run(options, begun), options.verbose, EXPECTED, options.json)
 
 
 def run_job(
@@ -332,11 +309,12 @@ def _run_prepared(
         write_summary(summary, options.summary)
     if tell is not None:
         tell(prepared, summary)
-    return summary, check_outcome(summary, options.limits) if prepared.source.bounded else ""
+    return summary, check_outcome(summary, options.limits, kept_examples()) if prepared.source.bounded else ""
 
 
 def _run(options: RunOptions, begun: float) -> None:
     if _makes_template(options.beam):
+        check_for_template(options)
         _stage(_checked(prepare(options), options), options)
         return
     _, remark = run_job(options, begun, partial(_tell, options))
@@ -352,12 +330,20 @@ def _checked(prepared: Prepared, options: RunOptions) -> Prepared:
     check_world(prepared)
     say(f"job {prepared.job.name}: {prepared.source.describe()}")
     say_unconnected(prepared.document)
+    say_of_input(prepared, options)
     return prepared
 
 
+def say_of_input(prepared: Prepared, options: RunOptions) -> None:
+    """Notes what the input shows to be not as the spec says, and which options are not obeyed for it."""
+    remarks = ["" if prepared.source.bounded else not_obeyed(options.limits), prepared.remark]
+    if isinstance(prepared.source, Files) and "columns" in prepared.document["events"]:
+        remarks.append(unlike_format(prepared.source.sample([]), prepared.source.format))
+    for remark in filter(None, remarks):
+        note(f"note: {remark}")
+
+
 def _stage(prepared: Prepared, options: RunOptions) -> None:
-    if options.sinks == SinkPolicy.REPLACE:
-        raise SpecError("--sinks", str(options.sinks), "append or new for a template: nothing here waits for its runs")
     say_earlier_runs(check_earlier_runs(sink_folders(prepared.job), options.sinks, prepared.job.name))
     print_line(f"job {prepared.job.name}: staged at {stage(prepared, options.beam)}")
 
@@ -372,26 +358,3 @@ def _tell(options: RunOptions, prepared: Prepared, summary: Mapping[str, Any]) -
     for line in outcome_lines(summary, kept_examples()):
         print_line(f"  {line}", stream)
     say_where(prepared.job, stream)
-
-
-def write_features(arguments: Sequence[str], prog: str = "halflife features") -> int:
-    """`halflife features --job FILE --out DIR`; returns the exit code."""
-    options = parse_run_options(list(arguments), prog, with_out=True)
-    return guarded(lambda: _write_features(options), options.verbose, _EXPECTED, options.json)
-
-
-def _write_features(options: RunOptions) -> None:
-    prepared, out = prepare_run(options), options.out or ""
-    check_runner(prepared, options.beam)
-    check_training_folder(prepared.document, out)
-    _check_training_sinks(prepared, absolute(out))  # here too: a run that is refused says nothing of earlier ones
-    replaced = check_earlier_runs(training_folders(prepared.job, absolute(out)), options.sinks, prepared.job.name)
-    say_earlier_runs(replaced)
-    with replacing(replaced, prepared.source.bounded):
-        counts = execute_features(prepared, out, options.beam)
-    if options.json:
-        print_json(counts)
-    else:
-        print_line(feature_lines(counts))
-    if prepared.source.bounded and not counts["records_read"]:
-        note(nothing_read(prepared.document["events"]["uri"], options.limits))

@@ -32,7 +32,7 @@ def _doctor(arguments: Sequence[str]) -> int:
 
 
 def _features(arguments: Sequence[str]) -> int:
-    from pipeline.run import write_features
+    from pipeline.training_set import write_features
 
     return write_features(arguments)
 

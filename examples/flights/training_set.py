@@ -11,7 +11,8 @@ import pyarrow.parquet as pq
 
 from examples.flights.plan import LATE_MINUTES
 from pipeline.command_line.options import parse_run_options
-from pipeline.run import execute_features, prepare
+from pipeline.run import prepare
+from pipeline.training_set import execute_features
 from schemas.avro.datums import decode_block
 from schemas.avro.files import read_blocks
 from schemas.batches import TIME_TYPE

@@ -16,6 +16,7 @@ from pipeline.endpoints.sample import stretches
 from schemas.formats.raw import RawBlock
 from schemas.times import format_time_us, parse_time_us
 from schemas.validation import SpecError
+from transforms.flow import metrics
 
 _UNITS_US = {"s": 1_000_000, "ms": 1_000, "us": 1}
 _YEAR_US = 365 * 86_400_000_000
@@ -31,8 +32,11 @@ _DAY_COUNTS = {"1899-12-30, as spreadsheets have them": 25_569, "1970": 0}
 _DAY_US = 86_400_000_000
 
 
-def check_time_unit(blocks: Iterable[RawBlock], events: Mapping[str, Any]) -> None:
+def check_time_unit(blocks: Iterable[RawBlock], events: Mapping[str, Any]) -> str:
     """Looks at the first times of the input of a valid spec's `events`.
+
+    Returns:
+        A remark on a few of them in another unit, which may be single broken records; empty where there are none.
 
     Raises:
         SpecError: by `events.time_unit` most of those that are numbers are in 1970, but in the present by another unit;
@@ -41,17 +45,16 @@ def check_time_unit(blocks: Iterable[RawBlock], events: Mapping[str, Any]) -> No
     """
     name, unit = events["event_time"], events.get("time_unit", "us")
     if "time_range" in events and parse_time_us(events["time_range"][0]) < _YEAR_US:
-        return
+        return ""
     seen = []
     for _, rows in islice(stretches(blocks, events["format"], [name]), _STRETCHES):
         if name in rows.schema.names and pa.types.is_timestamp(rows.schema.field(name).type):
-            return  # Avro's own type, which states its unit: no more of the input needs to be read
+            return ""  # Avro's own type, which states its unit: no more of the input needs to be read
         seen.append(_numbers(rows, name))
         _check_most(seen[-1], name, unit)
     numbers = np.concatenate([np.zeros(0), *seen])
     _check_days(numbers, name, unit)
-    if "time_range" not in events:
-        _check_mixed(numbers, name, unit)
+    return "" if "time_range" in events else _check_mixed(numbers, name, unit)
 
 
 def _mistaken(numbers: npt.NDArray[np.float64], unit: str) -> Iterator[tuple[str, npt.NDArray[np.bool_]]]:
@@ -66,13 +69,18 @@ def _check_most(numbers: npt.NDArray[np.float64], name: str, unit: str) -> None:
             raise _error(name, numbers[mistaken][0], unit, other)
 
 
-def _check_mixed(numbers: npt.NDArray[np.float64], name: str, unit: str) -> None:
+def _check_mixed(numbers: npt.NDArray[np.float64], name: str, unit: str) -> str:
     """Some in the present by another unit, and all others by the stated one: no data reaches from 1970 to the present
-    without a time between."""
+    without a time between. Many of them are refused, of few the remark is returned."""
     present = _within(numbers, unit, _FIRST_US, _END_US)
     for other, mistaken in _mistaken(numbers, unit):
-        if present.any() and (present | mistaken).all() and mistaken.mean() > _FEW:
-            raise _mixed_error(name, numbers[mistaken][0], unit, other, f"{mistaken.sum():,} of {len(numbers):,}")
+        if mistaken.any() and present.any() and (present | mistaken).all():
+            share = f"{mistaken.sum():,} of {len(numbers):,}"
+            said = f"{share} in the first records are {other}, {_unlike(name, numbers[mistaken][0], unit, other)}"
+            if mistaken.mean() > _FEW:
+                raise SpecError("events.time_unit", unit, f"one unit for all times: {said}; {_OUT_OF_MIXED}")
+            return f"events.time_unit: {unit!r} does not fit all times: {said}; {_OUT_OF_MIXED}"
+    return ""
 
 
 def _check_days(numbers: npt.NDArray[np.float64], name: str, unit: str) -> None:
@@ -102,25 +110,37 @@ def _numbers(rows: pa.RecordBatch, name: str) -> npt.NDArray[np.float64]:
 _MEANT = "(if 1970 is meant, say so: --set 'events.time_range=[1970-01-01, 1971-01-01]')"
 
 
+_OUT_OF_MIXED = (
+    "next: write them in one unit, or make dead letters of those that do not fit:"
+    " --set 'events.time_range=[1990-01-01, 2100-01-01]'"
+)
+
+
 def _error(name: str, number: float, unit: str, other: str) -> SpecError:
-    meant, mistaken = (_time(number, each) for each in (other, unit))
-    return SpecError(
-        "events.time_unit",
-        unit,
-        f"{other}, by which {name} {_digits(number)} is {meant} and not {mistaken};"
-        f" next: --set events.time_unit={other} {_MEANT}",
-    )
+    found = _unlike(name, number, unit, other)
+    return SpecError("events.time_unit", unit, f"{other}, {found}; next: --set events.time_unit={other} {_MEANT}")
 
 
-def _mixed_error(name: str, number: float, unit: str, other: str, share: str) -> SpecError:
+def _unlike(name: str, number: float, unit: str, other: str) -> str:
     meant, mistaken = (_time(number, each) for each in (other, unit))
-    return SpecError(
-        "events.time_unit",
-        unit,
-        f"one unit for all times: {share} in the first records are {other}, by which {name} {_digits(number)} is"
-        f" {meant} and not {mistaken}; next: write them in one unit, or make dead letters of those that do not fit:"
-        " --set 'events.time_range=[1990-01-01, 2100-01-01]'",
-    )
+    return f"by which {name} {_digits(number)} is {meant} and not {mistaken}"
+
+
+def in_1970(counts: Mapping[str, int], examples: Mapping[tuple[str, ...], str]) -> str:
+    """A remark on events of 1970 among others, which another unit, or a time of 0 for none, makes of them; empty where
+    there are none, or no others."""
+    found, all_events = counts.get(metrics.EVENTS_IN_1970, 0), counts.get(metrics.EVENTS_DECODED, 0)
+    if not 0 < found < all_events:
+        return ""
+    example = examples.get((metrics.EVENTS_IN_1970,))
+    such = f", such as {example}" if example else ""
+    return f"note: {found:,} of {all_events:,} events are of 1970{such}; {_OUT_OF_1970}"
+
+
+_OUT_OF_1970 = (
+    "next: mend their times, or make dead letters of them: --set 'events.time_range=[1990-01-01, 2100-01-01]'"
+    " (if 1970 is meant, say so: --set 'events.time_range=[1970-01-01, 2100-01-01]')"
+)
 
 
 def _days_error(name: str, number: float, unit: str, since: str, time_us: int) -> SpecError:

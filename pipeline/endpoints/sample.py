@@ -42,14 +42,22 @@ def sampled_types(
             return {name: looked.types[name] for name in needed}
     if not looked.first:
         advice = other_format(looked.head, format_name) or _ADVICE
-        where = ", ".join(looked.locations[:3]) or "the input"
         kind = NoInput if looked.held else NoRecords
-        problem = looked.problem if looked.problem != NOTHING or not looked.held else f"nothing in it is {format_name}"
-        raise kind(f"no readable record in {where} ({problem}); {advice}")
+        raise kind(f"no readable record in {looked.where} ({looked.problem_of(format_name)}); {advice}")
     problems = Problems()
     problems.add(looked.missing(identity, needed))
     problems.check()
     return {}
+
+
+def unlike_format(blocks: Iterable[RawBlock], format_name: str) -> str:
+    """What the input is instead of a format in which none of its first records can be read; empty where its bytes do
+    not show it."""
+    looked = _Looked()
+    if next(stretches(islice(blocks, _PIECES), format_name, [], looked), None) is not None:
+        return ""
+    shows = other_format(looked.head, format_name)
+    return f"no readable record in {looked.where} ({looked.problem_of(format_name)}); {shows}" if shows else ""
 
 
 NOTHING = "no records in it"
@@ -68,6 +76,13 @@ class _Looked:
     locations: list[str] = field(default_factory=list)
     columns: dict[str, pa.DataType] = field(default_factory=dict)
     types: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def where(self) -> str:
+        return ", ".join(self.locations[:3]) or "the input"
+
+    def problem_of(self, format_name: str) -> str:
+        return self.problem if self.problem != NOTHING or not self.held else f"nothing in it is {format_name}"
 
     def add(self, rows: pa.RecordBatch, identity: Iterable[str], needed: Iterable[str]) -> None:
         for column in rows.schema:

@@ -24,7 +24,7 @@ from pipeline.spec.job import model_spec
 from runners import direct_preflight
 from runners.dataflow import preflight as dataflow_preflight
 from runners.dataflow.buckets import Buckets
-from runners.findings import Facts, Finding, Model, ok, unchecked
+from runners.findings import Facts, Finding, Model, ok, unchecked, warn
 from runners.flink import preflight as flink_preflight
 from schemas import times
 from schemas.validation import SpecError
@@ -122,6 +122,9 @@ def _events(known: _Known, runner: str) -> Iterator[Finding]:
     yield from check_source(source, known.document["events"]["uri"])
     known.prepared = complete_or_empty(known.document, source)
     yield check_decoding(source, known.prepared.job.events)
+    if known.prepared.remark:
+        found, _, change = known.prepared.remark.partition("; next: ")
+        yield warn("events.time_unit", found, change)
     if source.bounded:
         known.events = count_events(source)
 

@@ -33,6 +33,7 @@ from pipeline.reporting.saying import guarded, say
 from pipeline.run import check_runner, check_world, execute, prepare_run
 from schemas.job import Job, Start
 from schemas.validation import SpecError
+from transforms.flow.examples import kept_examples
 from transforms.releases.serve_candidates import ServeCandidates
 from transforms.releases.watch_releases import columns_of
 
@@ -72,7 +73,7 @@ def _replay(versions: Sequence[str], options: RunOptions, begun: float) -> None:
             print_json(report)
         else:
             print_replay(report)
-        if remark := check_outcome(summary, NO_LIMITS):
+        if remark := check_outcome(summary, NO_LIMITS, kept_examples()):
             note(remark)
 
 

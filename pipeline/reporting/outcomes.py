@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 from models.releases.release import Release
 from schemas import times
+from schemas.dead_letter_stages import UNSERVED
 from schemas.errors import HalflifeError
 from schemas.validation import SpecError
 from transforms.flow import metrics
@@ -100,58 +101,95 @@ def outcome_lines(summary: Mapping[str, Any], examples: Examples) -> list[str]:
         detail = said["detail"] or (f"see {audit}" if said["reason"] and audit else "")
         because = f": {said['reason']}: {detail}".rstrip(": ") if said["reason"] else ""
         lines.append(f"release {sequence} {said['outcome']}{because}")
-    for stage, errors in summary["dead_letter_errors"].items():
+    return lines + letter_lines(summary["dead_letter_errors"], letters, examples)
+
+
+def letter_lines(letters: Mapping[str, Mapping[str, int]], sink: str | None, examples: Examples) -> list[str]:
+    """A line for each kind of dead letter: one example, else the sink that holds them."""
+    lines = []
+    for stage, errors in letters.items():
         for error, number in errors.items():
             example = examples.get((DEAD_LETTERS, stage, error))
-            elsewhere = f"see {letters}" if letters else "sinks.dead_letters, which would hold them, is not set"
+            elsewhere = f"see {sink}" if sink else "sinks.dead_letters, which would hold them, is not set"
             where = f"for example: {example}" if example else elsewhere
             lines.append(f"dead letters, {stage}: {number:,} {error}; {where}")
     return lines
 
 
-def check_outcome(summary: Mapping[str, Any], limits: Limits) -> str:
+def check_outcome(summary: Mapping[str, Any], limits: Limits, examples: Examples) -> str:
     """A note on a run that is no failure; empty if there is none.
 
     Raises:
         RunFailed: records were read and none was scored, there are more dead letters than allowed, or no records
             where some are required.
     """
-    read, letters = summary["records_read"], sum(summary["dead_letters"].values())
+    read = summary["records_read"]
     uri, done = summary["job"]["events"]["uri"], summary["done_before"]
     if not read:
-        return nothing_read(uri, limits)
+        return _nothing_read(uri, limits)
     read -= done["events"] + sum(done["dead_letters"].values())
     if not read:
         return f"note: nothing is new in {uri}: earlier runs have done all of it"
     if not summary["scored"]:
-        raise RunFailed(f"{read:,} records were read and none was scored: {_why(summary)}")
+        why = ", ".join([*_most_frequent(summary["dead_letter_errors"]), *_releases_refused(summary)])
+        example = _example(summary["dead_letter_errors"], examples)
+        raise RunFailed(f"{read:,} records were read and none was scored: {why}{example}")
+    _check_letters(read, summary["dead_letters"], limits)
+    return ""
+
+
+def check_rows(counts: Mapping[str, Any], uri: str, limits: Limits, examples: Examples) -> str:
+    """As `check_outcome`, for the counts of a training set of the events at `uri`: its rows stand for scores."""
+    read, errors = counts["records_read"], counts["dead_letter_errors"]
+    if not read:
+        return _nothing_read(uri, limits)
+    if not counts["rows"]:
+        why = ", ".join(_most_frequent(errors))
+        raise RunFailed(f"{read:,} records were read and no row was written: {why}{_example(errors, examples)}")
+    _check_letters(read, counts["dead_letters"], limits)
+    return ""
+
+
+def _check_letters(read: int, by_stage: Mapping[str, int], limits: Limits) -> None:
+    """Raises `RunFailed` for more dead letters than allowed."""
+    letters = sum(by_stage.values())
     most = math.floor(limits.share * read) if limits.share is not None else limits.letters
     if most is not None and letters > most:
         allowed = f"expected: at most {most:,} (--max_dead_letters)"
         raise RunFailed(f"{letters:,} of {read:,} records are dead letters; {allowed}")
-    return ""
 
 
-def nothing_read(uri: str, limits: Limits) -> str:
+def _nothing_read(uri: str, limits: Limits) -> str:
     """The note that bounded input held no record. Raises `RunFailed` where some are required."""
     if limits.require_input:
         raise RunFailed(f"no records were read from {uri}; expected: at least one (--require_input)")
     return f"note: no records were read from {uri}"
 
 
-def _why(summary: Mapping[str, Any]) -> str:
-    """The most frequent kinds of dead letters, and the releases that were not admitted."""
-    kinds = [
-        (number, f"{number:,} {error} (stage {stage})")
-        for stage, errors in summary["dead_letter_errors"].items()
-        for error, number in errors.items()
-    ]
-    said = [text for _, text in sorted(kinds, reverse=True)[:3]]
+def _kinds(errors: Mapping[str, Mapping[str, int]]) -> list[tuple[int, str, str]]:
+    """(number, error, stage) of each kind of dead letter, the most frequent first."""
+    found = [(number, error, stage) for stage, kinds in errors.items() for error, number in kinds.items()]
+    return sorted(found, reverse=True)
+
+
+def _most_frequent(errors: Mapping[str, Mapping[str, int]]) -> list[str]:
+    return [f"{number:,} {error} (stage {stage})" for number, error, stage in _kinds(errors)[:3]]
+
+
+def _example(errors: Mapping[str, Mapping[str, int]], examples: Examples) -> str:
+    """An example of the most frequent kind; empty where none was kept, and for those without a release."""
+    _, error, stage = _kinds(errors)[0]
+    kept = examples.get((DEAD_LETTERS, stage, error))
+    return f"; for example: {kept}" if kept and stage != UNSERVED else ""
+
+
+def _releases_refused(summary: Mapping[str, Any]) -> list[str]:
+    """What is wrong with the releases, where all are refused or there is none."""
     refused = {key: one for key, one in summary["release_outcomes"].items() if one["outcome"] != ADMITTED}
     if refused and len(refused) == len(summary["release_outcomes"]):
         sequence, one = next(iter(refused.items()))
-        said.append(f"every release is refused, such as release {sequence}: {one['reason']}")
-    elif not summary["release_outcomes"]:
+        return [f"every release is refused, such as release {sequence}: {one['reason']}"]
+    if not summary["release_outcomes"]:
         model = summary["job"]["model"]
-        said.append(f"model {model['name']} has no release; next: halflife models release --champion VERSION")
-    return ", ".join(said)
+        return [f"model {model['name']} has no release; next: halflife models release --champion VERSION"]
+    return []

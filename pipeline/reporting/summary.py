@@ -125,6 +125,7 @@ def feature_counts(counts: Mapping[str, int], folder: str, run_id: str) -> dict[
     _check_decoded(read, decoded, letters)
     rows = decoded - letters[FEATURES]
     document = {"run": run_id, "records_read": read, "rows": rows, "dead_letters": letters, "out": folder}
+    document["dead_letter_errors"] = metrics.by_names(metrics.LETTER_ERRORS_PREFIX, counts)
     return document | {"features_over_limit": metrics.by_rest(metrics.OVER_LIMIT_PREFIX, counts)}
 
 

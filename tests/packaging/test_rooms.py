@@ -16,6 +16,7 @@ ORDER = {
     "transforms": ("flow", "decoding", "features", "arrivals", "releases", "scoring", "drift"),
     "pipeline": (
         *("spec", "reporting", "command_line", "process", "profiles", "dag", "features", "endpoints", "run"),
+        "training_set",
         *("preflight", "commands", "replaying", "verbs", "console", "cli", "bytecode", "__main__"),
     ),
 }

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 import apache_beam as beam
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 from apache_beam.transforms.window import GlobalWindows, TimestampedValue
@@ -23,12 +24,15 @@ from schemas.formats.raw import DecodedBlock, DecodedRows, RawBlock
 from schemas.formats.tf_examples import decode_examples
 from schemas.job import EventsSpec
 from schemas.records import DeadLetter, record_batch
-from schemas.times import now_us
+from schemas.times import format_time_us, now_us
 from transforms.decoding.conform import conform
 from transforms.decoding.record_locations import RecordLocations
 from transforms.flow import metrics
 from transforms.flow.dead_letters import DEAD_LETTERS, count_letters
+from transforms.flow.examples import keep_example
 from transforms.flow.gathering import WHOLE_ROWS
+
+_YEAR_US = 365 * 86_400_000_000
 
 
 class Decoded(NamedTuple):
@@ -123,6 +127,17 @@ def decode_raw(block: RawBlock, spec: EventsSpec, at_us: int) -> DecodedBlock:
     return DecodedBlock(batches.concat_batches(events) if events else None, letters)
 
 
+def _count_1970(events: pa.RecordBatch) -> None:
+    """Counts events of 1970, which times in another unit than the job's look like, and keeps one as an example."""
+    times = events.column(batches.EVENT_TIME).cast(pa.int64())
+    found = np.flatnonzero(pc.and_(pc.greater_equal(times, 0), pc.less(times, _YEAR_US)))
+    if len(found):
+        metrics.counter(metrics.EVENTS_IN_1970).inc(len(found))
+        one = events.slice(int(found[0]), 1)
+        name, at_us = one.column(batches.EVENT_ID)[0].as_py(), times[int(found[0])].as_py()
+        keep_example((metrics.EVENTS_IN_1970,), f"{name!r:.80} at {format_time_us(at_us)}")
+
+
 class _DecodeFn(beam.DoFn):
     """Small blocks of one bundle, such as those of a topic's partitions or of single messages, become one batch: the
     steps after it cost as much for ten events as for a thousand."""
@@ -163,7 +178,10 @@ class _DecodeFn(beam.DoFn):
     def _together(self) -> tuple[pa.RecordBatch, Timestamp]:
         """The events kept so far, and the earliest timestamp of their blocks."""
         whole, at = batches.concat_batches(self._small), self._at
-        latest_us = pc.max(whole.column(batches.EVENT_TIME)).value
+        times = pc.min_max(whole.column(batches.EVENT_TIME))
+        latest_us = times["max"].value
+        if times["min"].value < _YEAR_US:
+            _count_1970(whole)
         metrics.distribution(metrics.LATEST_EVENT_S).update(latest_us // 1_000_000)
         self.start_bundle()
         return whole, at

@@ -41,6 +41,7 @@ RECORDS_READ = "records_read"
 EVENTS_DECODED = "events_decoded"
 EVENTS_SCORED = "events_scored"
 EVENTS_DONE_BEFORE = "events_done_before"  # by an earlier run of the job, under --only_new
+EVENTS_IN_1970 = "events_in_1970"
 EVENTS_LATE = "events_late"
 RECEIPTS_WRITTEN = "receipts_written"
 ROWS_EXPIRED = "late_rows_expired"

@@ -44,7 +44,7 @@ def events(flow: Flow) -> dict[str, tuple[Any, ...]]:
 
 
 def features(flow: Flow, spec: Any) -> dict[str, tuple[Any, ...]]:
-    from pipeline.run import write_features
+    from pipeline.training_set import write_features
 
     outcome = flow.run(spec, "--out", str(flow.root / "rows"), verb=write_features)
     assert outcome.code == 0, outcome.err

@@ -114,6 +114,40 @@ def test_plausible_times_are_scored(flow: Flow, numbers: list[int], events: dict
     assert (outcome.code, outcome.summary["scored"]) == (0, len(numbers)), outcome
 
 
+FEW: dict[str, tuple[list[Any], dict[str, Any], str]] = {
+    "seconds among microseconds": ([NOW_US] * 20 + [NOW_S], {}, "1 of 21 in the first records are s, by which at 17"),
+    "milliseconds": ([NOW_US] * 30 + [NOW_MS] * 2, {}, "2 of 32 in the first records are ms, by which at 17"),
+    "seconds among milliseconds": ([NOW_MS] * 11 + [NOW_S], {"time_unit": "ms"}, "1 of 12 in the first records are s"),
+}
+
+
+@pytest.mark.parametrize("times", FEW.values(), ids=FEW)
+def test_a_few_times_of_another_unit_are_said_before_and_after(
+    flow: Flow, times: tuple[list[Any], dict[str, Any], str]
+) -> None:
+    numbers, events, says = times
+    flow.feed(json_lines(trip(number, at=at) for number, at in enumerate(numbers)))
+    outcome = flow.run(flow.spec(**events))
+    assert (outcome.code, outcome.summary["scored"]) == (0, len(numbers)), outcome
+    before, after = outcome.err.splitlines()
+    assert says in before
+    assert f" of {len(numbers)} events are of 1970, such as 't{numbers.index(numbers[-1])}' at 1970-01-" in after
+    assert all("next: " in line and "events.time_range=[1990-01-01, 2100-01-01]" in line for line in (before, after))
+
+
+def test_times_of_1970_beyond_the_first_records_are_counted(flow: Flow) -> None:
+    flow.feed(json_lines(trip(number, at=NOW_US if number < 4000 else 0) for number in range(4003)))
+    outcome = flow.run(flow.spec())
+    assert "note: 3 of 4,003 events are of 1970, such as 't4000' at 1970-01-01T00:00:00Z; next: " in outcome.err
+
+
+@pytest.mark.parametrize("first", ["1970-01-01", "1960-01-01"])
+def test_nothing_is_said_where_1970_is_meant(flow: Flow, first: str) -> None:
+    flow.feed(json_lines([trip(0, at=NOW_US), trip(1, at=0), trip(2, at="1970-05-01T00:00:00Z")]))
+    outcome = flow.run(flow.spec(time_range=[first, "2100-01-01"]))
+    assert (outcome.summary["scored"], outcome.err) == (3, "")
+
+
 def test_input_of_microseconds_is_what_it_was(flow: Flow) -> None:
     flow.feed(json_lines(trips(3)))
     assert flow.run(flow.spec()).summary["scored"] == 3

@@ -8,7 +8,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from models.profiles import build_profile, serialise_profile
-from pipeline.run import write_features
+from pipeline.training_set import write_features
 from tests.pipeline.jobs.flows import MANIFEST, Flow, json_lines, read_avro, trip, trips
 
 

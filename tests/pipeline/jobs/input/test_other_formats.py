@@ -9,7 +9,7 @@ import pyarrow.parquet as pq
 import pytest
 from apache_beam.io.tfrecordio import _TFRecordUtil
 
-from tests.pipeline.jobs.flows import Flow, container, json_lines, said_nothing_of_python, trips
+from tests.pipeline.jobs.flows import COLUMNS, Flow, container, json_lines, said_nothing_of_python, trips
 
 JSON, AVRO = json_lines(trips(3)), container(trips(3))
 
@@ -59,6 +59,25 @@ def test_other_format_is_named(flow: Flow, format_name: str, content: bytes, say
     assert said_nothing_of_python(outcome)
     assert says in outcome.err
     assert "events.columns" not in outcome.err
+
+
+@pytest.mark.parametrize("kind", ["JSON as avro", "Avro as json", "TFRecord as json", "Parquet as avro", "CSV"])
+def test_other_format_is_named_where_columns_are_stated(flow: Flow, kind: str) -> None:
+    format_name, content, says = INPUTS[kind]
+    flow.feed(content)
+    outcome = flow.run(flow.spec(format_name, columns=COLUMNS))
+    noted, failed = outcome.err.splitlines()
+    assert (outcome.code, outcome.summary["scored"], says in noted) == (1, 0, True), outcome
+    assert "none was scored: " in failed
+    assert sum(outcome.summary["dead_letters"].values()) == outcome.summary["records_read"]
+
+
+@pytest.mark.parametrize("others", [1, 3])
+def test_one_readable_record_says_that_the_format_is_right(flow: Flow, others: int) -> None:
+    flow.feed(container(trips(3)), "in.0")
+    flow.feed(json_lines(trips(others)), "in.1")
+    outcome = flow.run(flow.spec("json", columns=COLUMNS))
+    assert (outcome.code, outcome.summary["scored"], outcome.err) == (0, others, "")
 
 
 @pytest.mark.parametrize("content", [b"{\n{\n", b"\x00\x01\x02", b"Object, or not", b"word\nword\n"])

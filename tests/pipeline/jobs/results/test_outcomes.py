@@ -54,9 +54,10 @@ def test_a_run_that_can_read_no_time_fails_with_an_example(flow: Flow, bad: str)
     assert outcome.code == 1
     ((error, number),) = outcome.summary["dead_letter_errors"]["decode"].items()
     assert number == 4
-    assert f"4 records were read and none was scored: 4 {error} (stage decode)" in outcome.err
+    assert f"4 records were read and none was scored: 4 {error} (stage decode); for example: " in outcome.err
     assert f"dead letters, decode: 4 {error}; for example: " in outcome.out
     assert bad in outcome.out
+    assert bad in outcome.err
 
 
 def test_each_release_has_its_outcome(flow: Flow) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
-from pipeline.run import write_features
+from pipeline.training_set import write_features
 from runners import direct
 from tests.pipeline.jobs.flows import (
     COLUMNS,

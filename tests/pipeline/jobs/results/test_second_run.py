@@ -15,7 +15,7 @@ from models.profiles import build_profile, serialise_profile
 from pipeline.command_line.sink_policy import SinkPolicy
 from pipeline.endpoints.files.earlier_runs import SinksInUse, check_earlier_runs, replacing
 from pipeline.endpoints.outputs import SinkFolder
-from pipeline.run import write_features
+from pipeline.training_set import write_features
 from tests.pipeline.jobs.flows import MANIFEST, Flow, container, json_lines, read_avro, said_nothing_of_python, trips
 
 SINKS = ("scores", "drift", "dead_letters")

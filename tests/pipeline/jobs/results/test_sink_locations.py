@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from pipeline.run import write_features
+from pipeline.training_set import write_features
 from tests.pipeline.commands.commands import halflife
 from tests.pipeline.jobs.flows import Flow, json_lines, said_nothing_of_python, trips
 

@@ -8,7 +8,7 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 
-from pipeline.run import write_features
+from pipeline.training_set import write_features
 from tests.pipeline.jobs.flows import SECOND_US, START_US, Flow, Outcome, json_lines
 
 EVER = ["1678-01-01T00:00:00Z", "2262-01-01T00:00:00Z"]
