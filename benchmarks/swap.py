@@ -1,11 +1,11 @@
-"""`python -m benchmarks.swap`: what a swap to a model that loads for ten seconds costs, beside `RunInference`.
+"""`python -m benchmarks.swap`: what a swap to a model that loads for ten seconds costs, here and in `RunInference`.
 
-One stream of batches at a steady pace, each given to this job's scoring step and to the DoFn of Beam's `RunInference`
-at once, both of them with the same trained model. In the middle of the stream a second version is released whose load
-takes ten seconds of waiting, as a download does. Both steps are driven directly, without a runner, in threads of their
-own: of the runners at hand only Flink shows a running step a new side input. This job's step makes its records from
-Arrow batches and leaves scores and receipts, that of `RunInference` takes ready arrays and leaves predictions: compare
-what the swap does to each, not the one latency with the other.
+Batches come at a steady pace, and each is given to this job's scoring step and to the DoFn of Beam's `RunInference` at
+the same time, both with the same trained model. In the middle of the stream a second version is released whose load
+takes ten seconds of waiting, as a download does. Both steps are called directly, without a runner, each in its own
+thread: of the runners at hand only Flink shows a running step a new side input. This job's step makes its records from
+Arrow batches and emits scores and receipts; that of `RunInference` takes ready arrays and emits predictions. So compare
+what the swap does to each, not one latency with the other.
 """
 
 import argparse
@@ -63,7 +63,7 @@ class SlowToLoad(SklearnScorer):
 
 
 class SlowHandler(SklearnModelHandlerNumpy):
-    """The same for RunInference."""
+    """The same delay for RunInference."""
 
     def load_model(self) -> Any:
         if self._model_uri.endswith("v2.pkl"):
@@ -121,14 +121,14 @@ class JobSide:
         self.visible_s |= {entry.release.sequence: time.perf_counter() for entry in polled.admitted}
 
     def score(self, values: npt.NDArray[np.float64]) -> str:
-        """Score one batch; the version its receipts name."""
+        """Score one batch; returns the version that its receipts name."""
         outputs = list(self._score.process(batch_of(values), Timeline(self.timeline).entries))
         receipts = [output.value for output in outputs if getattr(output, "tag", "") == "receipts"]
         return str(receipts[-1].column("version")[0].as_py())
 
 
 def batch_of(values: npt.NDArray[np.float64]) -> pa.RecordBatch:
-    """Events of now with these inputs."""
+    """Events with these inputs and the present time."""
     rows = len(values)
     base = [[str(n) for n in range(rows)], [now_us()] * rows, [None] * rows, [b""] * rows, [False] * rows]
     schema = event_schema(COLUMNS)
@@ -137,7 +137,7 @@ def batch_of(values: npt.NDArray[np.float64]) -> pa.RecordBatch:
 
 
 def measure(work: Path, poll_s: float, every_s: float, lead_s: float, tail_s: float) -> dict[str, Any]:
-    """Run the stream; latencies before and during the swap, for both, in milliseconds."""
+    """Run the stream; returns the latencies of both before and during the swap, in milliseconds."""
     scorers.BUILT_IN["slow"] = "benchmarks.swap:SlowToLoad"
     store, inputs = prepared(work), RANDOM.normal(size=(ROWS, len(INPUTS)))
     release(store, "v1", 0)

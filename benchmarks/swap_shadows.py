@@ -20,7 +20,7 @@ INPUTS = [{"name": name, "type": "number", "nullable": True, "default": 0.0} for
 
 
 def store_with(work: Path, shadows: int) -> str:
-    """A store whose one release has a linear champion and so many linear shadows."""
+    """A store whose one release has a linear champion and this number of linear shadows; returns its URL."""
     store, payload = ModelStore(str(work / f"store-{shadows}"), MODEL), work / f"payload-{shadows}"
     payload.mkdir()
     names = [f"v{number}" for number in range(shadows + 1)]

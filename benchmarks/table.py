@@ -70,7 +70,7 @@ def page(
 
 
 def thinned(rows: Sequence[_Row], most: int) -> list[_Row]:
-    """Some `most` of many rows, evenly spread: the first and the last are among them."""
+    """About `most` of the rows, evenly spread, with the first and the last among them."""
     shown = list(rows[:: max(len(rows) // (most - 1), 1)])
     return shown if shown[-1] is rows[-1] else [*shown, rows[-1]]
 

@@ -117,7 +117,7 @@ class Line:
 
 
 def observed(first: int, now_us: int, disorder_us: int, random: Random) -> pa.RecordBatch:
-    """A batch of events, most of them of now, some late by up to the disorder."""
+    """A batch of events, most of them at `now_us`, some earlier by up to the disorder."""
     late = [int(random.random() * disorder_us) if random.random() < LATE_SHARE else 0 for _ in range(BATCH_ROWS)]
     numbers = range(first, first + BATCH_ROWS)
     times = pa.array([now_us - by for by in late], pa.int64()).cast(batches.TIME_TYPE)
@@ -128,7 +128,7 @@ def observed(first: int, now_us: int, disorder_us: int, random: Random) -> pa.Re
 
 
 def measured(disorder_us: int, rate: int) -> list[str]:
-    """Waiting rows, then milliseconds of a batch: median, mean, 99th percentile, worst."""
+    """The most rows that waited, then the milliseconds that a batch took: median, mean, 99th percentile, worst."""
     line, random = Line(), Random(1)
     took: list[float] = []
     waiting: list[int] = []

@@ -31,7 +31,7 @@ class Workload:
     """One prepared run: absolute paths, and the identity that goes into every score.
 
     `events` is a glob of Avro container files, `skops` and `pickle` are the same fitted estimator in two
-    formats, `out` is an empty folder of this run alone, `marks` the file the run leaves its times in.
+    formats, `out` is an empty folder of this run alone, `marks` is the file that the run writes its times to.
     """
 
     events: str

@@ -34,7 +34,7 @@ TRAINERS: Mapping[str, Trainer] = {
 CREATED_BY = "examples.flights"
 PROFILE, GOLDEN, RECORDS = "profile.json", "golden.jsonl", "records/trained.parquet"
 _GOLDEN_RECORDS = 50
-# Float32 networks answer with slightly other digits on another number of threads.
+# The answers of float32 networks differ slightly with the number of threads.
 _TOLERANCE = 1e-5
 _SEGMENT = "origin"
 
@@ -42,7 +42,7 @@ Scores = npt.NDArray[np.float64]
 
 
 class Published(NamedTuple):
-    """A version in the store, with what it scored on the held-out fifth of its training set."""
+    """A version in the store, with its quality on the held-out fifth of its training set."""
 
     manifest: Manifest
     quality: Mapping[str, Any]

@@ -1,4 +1,4 @@
-"""A store of each kind for whole stories: a local folder, and a bucket on a real S3 server."""
+"""Stores of both kinds for end-to-end tests: a local folder, and a bucket on a real S3 server."""
 
 import uuid
 from collections.abc import Iterator
@@ -23,7 +23,7 @@ def s3_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
 
 @pytest.fixture
 def s3(s3_server: S3Server, monkeypatch: pytest.MonkeyPatch) -> S3Server:
-    """The server, with the environment that leads to it."""
+    """The server, with the environment variables set that point to it."""
     for name, value in s3_server.environment.items():
         monkeypatch.setenv(name, value)
     return s3_server

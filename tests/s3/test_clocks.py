@@ -1,4 +1,4 @@
-"""Clocks that differ from the store's own, on a local folder and on a real S3 server, which keeps whole seconds."""
+"""Clocks that differ from the store's: in a local folder, and on a real S3 server, which keeps whole seconds."""
 
 import pytest
 

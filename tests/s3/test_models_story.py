@@ -1,4 +1,4 @@
-"""The whole story of a model, on a local folder and on a real S3 server: the same commands, the same answers."""
+"""A model from publish to rollback, in a local folder and on a real S3 server: the same commands, the same answers."""
 
 import json
 import subprocess
@@ -26,7 +26,7 @@ DAYS = [f"2013-0{month}-01T00:00:00Z" for month in range(1, 10)]
 
 @pytest.fixture(scope="session")
 def model_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A fitted pipeline as scikit-learn people leave it, and beside it a sample."""
+    """A fitted pipeline as users of scikit-learn save it, with a sample beside it."""
     folder = tmp_path_factory.mktemp("trained")
     bundles.sklearn_frame(folder)
     parquet.write_table(pa.Table.from_batches([flights(300)]), folder / "sample.parquet")

@@ -18,7 +18,7 @@ NAMES = {"a\nb": "a\\nb", "zz\r.json": "zz\\r.json", "0\n0": "0\\n0", "in\nside/
 
 @pytest.fixture
 def bucket(s3: S3Server, request: pytest.FixtureRequest) -> Path:
-    """The folder of a bucket of this test's own, as the server keeps it."""
+    """The folder in which the server keeps a bucket of this test's own."""
     name = f"odd-{abs(hash(request.node.name)) % 10**9}"
     s3.create_bucket(name)
     return s3.folder / "buckets" / name

@@ -24,7 +24,7 @@ class Bucketed(Flow):
 
 @pytest.fixture
 def flow(s3: S3Server, tmp_path: Path, capsys: pytest.CaptureFixture[str], request: pytest.FixtureRequest) -> Bucketed:
-    """Ten trips and a line that is none, a model, and sinks in a bucket of this test's own."""
+    """Ten trips and a line that is no trip, a model, and sinks in a bucket of this test's own."""
     made = Bucketed(tmp_path, capsys)
     name = f"sinks-{abs(hash(request.node.name)) % 10**9}"
     made.url, made.kept = s3.create_bucket(name), s3.folder / "buckets" / name
@@ -38,7 +38,7 @@ def names(flow: Bucketed, sink: str) -> list[str]:
 
 
 def test_runs_into_a_bucket_are_distinguished_and_replaced_as_those_in_a_folder(flow: Bucketed) -> None:
-    """One story: Beam makes a client of AWS for each look at a bucket, so each run takes seconds."""
+    """All in one test: Beam makes an AWS client for each look at a bucket, so each run takes seconds."""
     first = flow.run(flow.spec())
     assert (first.code, len(read_avro(flow.kept / "out" / "scores"))) == (0, 10), first.err
     (flow.kept / "out" / "scores" / "mine.avro").write_bytes(b"Obj\x01 and no more")

@@ -1,5 +1,5 @@
-"""`halflife models withdraw`, on a local folder and a real S3 server: a version that no release names is withdrawn for
-good."""
+"""`halflife models withdraw`, in a local folder and on a real S3 server: a version that no release names is withdrawn
+for good."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -19,7 +19,7 @@ LATER = ("--from", "2099-01-01T00:00:00Z", "--no_check")
 
 
 def put(models: Models, folder: Path, version: str) -> str:
-    """Publish a version with a payload; its digest."""
+    """Publish a version with a payload; returns its digest."""
     folder.mkdir(exist_ok=True)
     (folder / "part").mkdir(exist_ok=True)
     (folder / "part" / "notes.txt").write_bytes(b"notes")
@@ -93,7 +93,7 @@ def test_version_that_a_release_names_is_not_withdrawn(
     put(models, tmp_path / "b", "v2")
     for _ in range(2):
         assert models("release", *words, *start).code == 0
-    assert models("release", "--champion", "v2", "--no_check").code == 0  # another one is in force
+    assert models("release", "--champion", "v2", "--no_check").code == 0  # another release is in force
     before = keys(models)
     ran = models("withdraw", "v1")
     assert (ran.code, ran.err.count("\n")) == (1, 1)
@@ -112,7 +112,7 @@ def test_begun_upload_is_withdrawn_and_an_unknown_name_is_refused(models: Models
 
 
 def dies_at(monkeypatch: pytest.MonkeyPatch, write: int) -> None:
-    """The store stops to answer at the n-th change of it."""
+    """From the n-th change on, the store does not answer."""
     count = 0
 
     def failing(change: Callable[..., Any]) -> Callable[..., Any]:
@@ -151,7 +151,7 @@ def test_interrupted_withdrawal_is_completed_by_the_same_command(
 
 
 def meanwhile(monkeypatch: pytest.MonkeyPatch, key: str, act: Callable[[], object]) -> None:
-    """Do something right after that object was created."""
+    """Do something right after the object of that key has been created."""
     create = Backend.create
 
     def created(self: Backend, made: str, content: Any) -> bool:
@@ -181,7 +181,7 @@ def test_release_of_what_was_withdrawn_meanwhile_says_so(
 ) -> None:
     put(models, tmp_path / "b", "v1")
 
-    def burnt() -> None:  # as far as a withdrawal gets that read the releases earlier
+    def burnt() -> None:  # what a withdrawal has done by now if it read the releases earlier
         models.store._backend.create("late/withdrawn/v1.json", b'{"by": "ann"}')
 
     meanwhile(monkeypatch, "late/releases/00000001.json", burnt)

@@ -1,4 +1,4 @@
-"""Kinds of column: one home, to which the JSON Schemas, the Arrow types and the docs are held."""
+"""Kinds of column are defined in one module; the JSON Schemas and the tables of the code must agree with it."""
 
 import pyarrow as pa
 import pytest

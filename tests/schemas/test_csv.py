@@ -1,4 +1,4 @@
-"""CSV by blocks: records, their bytes and lines are those that Python's own reader finds, wherever a block ends."""
+"""CSV in blocks: records, their bytes and line numbers are those that Python's reader finds, wherever a block ends."""
 
 import csv
 import io
@@ -16,7 +16,7 @@ WANTED = Wanted(("id",), (("v", "number"), ("s", "string")))
 
 
 def read(data: bytes, cut: int, table: CsvTable = TABLE) -> tuple[list[bytes], list[int], list[str]]:
-    """Payloads, lines and texts of `s` of data that arrive in two pieces."""
+    """Payloads, line numbers and texts of column `s`, of data that arrive in two pieces."""
     first = decode_csv(data[:cut], table, WANTED, 1, final=False)
     rest = decode_csv(data[first.rest :], table, WANTED, 1 + first.lines, final=True)
     pieces = [first.rows, rest.rows]

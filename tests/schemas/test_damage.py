@@ -1,4 +1,4 @@
-"""Damaged bytes never raise and never vanish: every record is decoded or in an unreadable piece."""
+"""Damaged bytes never raise an error and are never lost: every record is decoded or is in an unreadable piece."""
 
 import io
 import json

@@ -1,4 +1,4 @@
-"""The stages of dead letters have one home, to which the schema and the pages are held."""
+"""The stages of dead letters are defined in one module; the schema and the pages must agree with it."""
 
 import ast
 import json
@@ -14,7 +14,7 @@ _MAKERS = {"DeadLetter", "letters_of", "of_rows", "count_letters", "dead_letters
 
 
 def in_row(page: Path, first: str) -> set[str]:
-    """What a page's row of a table that begins so marks as code."""
+    """What is marked as code in the row of a page's table that begins with `first`."""
     [row] = [line for line in page.read_text("utf-8").splitlines() if line.startswith(first)]
     return set(re.findall(r"`([^`]+)`", row))
 

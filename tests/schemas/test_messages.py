@@ -1,7 +1,7 @@
 """The words of messages: "allowed:" is only used before a list of values or a range, and no message is a class's name.
 
-The messages are those in the source, read from its syntax trees. A value joined of a list counts as a list, any
-other value that is filled into a text as a number.
+The messages are those in the source, read from its syntax trees. Of the values that are filled into a text, one that is
+joined from a list counts as a list, any other as a number.
 """
 
 import ast
@@ -23,7 +23,7 @@ LISTS = ("join(", "listed(")
 
 
 def texts_of(path: Path) -> Iterator[tuple[str, str]]:
-    """(location, text) of each text of a file that is no docstring; what is filled in is 0, `<class>` or a list."""
+    """(location, text) of each text in a file that is no docstring, with 0, `<class>` or a list for its values."""
     tree = ast.parse(path.read_text("utf-8"))
     inner = {id(part) for node in ast.walk(tree) if isinstance(node, ast.JoinedStr) for part in node.values}
     spoken = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}
@@ -33,14 +33,14 @@ def texts_of(path: Path) -> Iterator[tuple[str, str]]:
 
 
 def text_of(node: ast.AST) -> str:
-    """The text of a literal, else an empty one."""
+    """The text of a string literal; empty for any other node."""
     if isinstance(node, ast.JoinedStr):
         return "".join(filled(part) for part in node.values)
     return node.value if isinstance(node, ast.Constant) and isinstance(node.value, str) else ""
 
 
 def filled(part: ast.expr) -> str:
-    """The placeholder of a value in a text."""
+    """The placeholder for a value that is filled into a text."""
     if not isinstance(part, ast.FormattedValue):
         return text_of(part)
     code = ast.unparse(part.value)
@@ -50,7 +50,7 @@ def filled(part: ast.expr) -> str:
 
 
 def faults_of(text: str) -> Iterator[str]:
-    """What is against the convention in a message."""
+    """How a message breaks the convention."""
     found = SAYS.search(text)
     if found and found[1] == "allowed" and not is_choice(found["what"]):
         yield f"no list and no range after allowed: {found['what']}"

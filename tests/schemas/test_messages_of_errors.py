@@ -1,7 +1,7 @@
-"""Each error of ours says what is expected, or what to do next, or passes on what another one said.
+"""Each of our errors says what is expected or what to do next, or passes on the message of another error.
 
-The texts are those of `raise`, read from the syntax trees, with the texts of names and constants of the function filled
-in. What a message may hold is in `tests.schemas.test_messages`.
+The texts are the arguments of the errors raised, read from the syntax trees, with the values of the function's names
+and of constants filled in. The words of messages are checked in `tests.schemas.test_messages`.
 """
 
 import ast
@@ -19,10 +19,10 @@ TREES = {
     for path in sorted((ROOT / folder).rglob("*.py"))
 }
 OURS = {"HalflifeError", "NoFlink", "CannotSubmit", "ClusterFailed", "PartMissing"}
-# An error of a document adds what is allowed by itself; a damaged datum and a broken contract have nothing to expect
-# but the opposite of what they say.
+# Errors of a document add what is allowed by themselves; for a damaged datum or a broken contract nothing is expected
+# but the opposite of what the message says.
 SAID_BY_ITSELF = {"Located", "DamagedDatum", "ContractBroken", "PartlyScored", "LoadFailed", "MalformedExpression"}
-# The messages of these are made elsewhere, from those of others.
+# The messages of these modules are made elsewhere, from those of other errors.
 PASSED_ON = {
     "models/bundles/signing.py": "which libraries are missing",
     "models/scorers/mlflow/pyfunc.py": "why the default of an input does not fit",
@@ -65,12 +65,12 @@ BASES = bases()
 
 
 def family(name: str) -> set[str]:
-    """The class of that name and all above it."""
+    """The name of a class and of all its base classes."""
     return {name}.union(*(family(base) for base in BASES.get(name, ()) if base != name))
 
 
 def assigned(nodes: Iterator[ast.AST]) -> dict[str, list[ast.expr]]:
-    """What names stand for: each value that is assigned to them."""
+    """The values that are assigned to each name."""
     found: dict[str, list[ast.expr]] = {}
     for node in nodes:
         if isinstance(node, ast.NamedExpr):
@@ -85,7 +85,7 @@ CONSTANTS = {name: values for tree in TREES.values() for name, values in assigne
 
 
 def text_of(node: ast.AST, names: Mapping[str, list[ast.expr]]) -> str:
-    """The text of an expression; what is not known is its code in `<…>`."""
+    """The text of an expression; a part that is not known appears as its code in `<…>`."""
     if isinstance(node, ast.Constant):
         return str(node.value)
     if isinstance(node, ast.JoinedStr):
@@ -122,7 +122,7 @@ def raised() -> Iterator[tuple[str, str, str]]:
 
 
 def is_complete(location: str, name: str, text: str) -> bool:
-    """Whether a message says what is expected, or is that of another error."""
+    """Whether a message says what is expected, or passes on that of another error."""
     if not family(name) & OURS or family(name) & SAID_BY_ITSELF:
         return True
     return bool(SAYS.search(text) or PASSES_ON.search(text)) or location.partition(":")[0] in PASSED_ON

@@ -1,4 +1,4 @@
-"""What an error says in one line has one home: no module of ours but it cuts errors' texts into lines by itself."""
+"""Errors are put on one line in one module: no other module of ours cuts the texts of errors itself."""
 
 import ast
 import re

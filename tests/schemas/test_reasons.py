@@ -1,4 +1,4 @@
-"""What runners and libraries say of a failure keeps its reason and its causes, and loses where in the code it was."""
+"""What runners and libraries say of a failure is shown with its reason and causes, without where in the code it was."""
 
 import traceback
 

@@ -1,4 +1,4 @@
-"""The Avro schemas are the truth: the fields that the design lists, typed records by the schemas, old ones readable."""
+"""The Avro schemas have the fields that the design lists, typed records match them, and old records stay readable."""
 
 import io
 import json
@@ -108,7 +108,7 @@ def histories() -> list[tuple[str, str]]:
 
 
 def without_bytes(row: Any) -> Any:
-    """Its features that are no bytes: fastavro takes them for a text where both are in a union."""
+    """The row without features that are bytes: fastavro takes them for text where a union has both."""
     kept = {name: value for name, value in row.get("features", {}).items() if not isinstance(value, bytes)}
     return row | ({"features": kept} if "features" in row else {})
 
@@ -125,7 +125,7 @@ def test_old_version_is_readable_as_the_current_one(record: str, version: str) -
 
 
 def test_features_keep_their_type_when_read_by_the_current_schema() -> None:
-    """Of a union's branches a reader takes the first that fits, and a long fits a double."""
+    """A reader takes the first branch of a union that fits, and a long fits a double."""
     old, new = ({"name": "n", "type": "record", "fields": [field]} for field in (_features(1), _features(2)))
     read = []
     for schema, rows in ((old, {"x": 1.0, "t": "a", "z": None}), (new, {"n": 2**53 + 1, "x": 2.0})):
@@ -143,7 +143,7 @@ def _features(version: int) -> Any:
 
 
 def test_current_version_is_the_last_of_its_history() -> None:
-    """Whoever changes a schema adds the new one to the history, where it stays readable from then on."""
+    """A changed schema must be added to the history, so that its records stay readable from then on."""
     for record in RECORDS:
         last = max((HISTORY / record).iterdir(), key=lambda path: int(path.stem))
         assert json.loads(last.read_text("utf-8")) == json.loads(avsc(record)), record

@@ -1,4 +1,4 @@
-"""The event of the examples as a batch, and values at the edges."""
+"""The event of the examples as a batch, and values at the edges of each kind."""
 
 from typing import Any
 
@@ -11,7 +11,7 @@ from schemas.times import parse_time_us
 
 
 def example(rows: int = 1) -> pa.RecordBatch:
-    """So many times the event of the examples."""
+    """The event of the examples, `rows` times."""
     arrays: dict[str, Any] = {}
     for name, (kind, value) in EXAMPLE.items():
         known = parse_time_us(str(value)) if kind == "timestamp" else value
@@ -27,7 +27,7 @@ TIMES = [0, -1, 1_370_125_800_000_000, 1_383_000_000_000_000, 2**50, 951_782_400
 
 
 def edges() -> pa.RecordBatch:
-    """Two columns of each kind with values at its edges, in different order."""
+    """Two columns of each kind with values at its edges, in different orders."""
     columns: dict[str, Any] = {batches.EVENT_TIME: pa.array(TIMES, batches.TIME_TYPE)}
     kinds: dict[str, list[Any]] = {"number": NUMBERS, "integer": INTEGERS, "string": TEXTS, "boolean": TRUTHS}
     for kind, values in kinds.items():

@@ -1,4 +1,4 @@
-"""Each function answers as its examples say, row by row, and nothing that is no number."""
+"""Each function answers what its examples show, row by row, and never a number that is not finite."""
 
 import math
 from contextlib import suppress

@@ -1,4 +1,4 @@
-"""One event per id: which of the equal ones passes, and how ids are remembered and forgotten."""
+"""One event per id: which of several with the same id passes, and how ids are kept and forgotten."""
 
 import numpy as np
 import pyarrow as pa

@@ -58,10 +58,10 @@ class ShardCells:
         return Cell([] if isinstance(parameter.default.state_spec, BagStateSpec) else None)
 
     def fire(self, name: str, reached: Timestamp) -> None:
-        """A timer fires, by the name of its parameter."""
+        """Fires the timer of that parameter."""
         methods = {"next_timer": "next_reached", "last_timer": "last_reached", "fold_timer": "fold_reached"}
         self.called(methods.get(name, "forget"), reached)
 
     def held(self) -> int:
-        """How many values there are in bags."""
+        """The number of values in all bags."""
         return sum(len(cell.value) for cell in self.by_name.values() if isinstance(cell.value, list))

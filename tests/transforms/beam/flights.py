@@ -17,7 +17,7 @@ from pipeline.run import Prepared, execute, prepare
 from tests.reference.reference import microseconds
 
 AGGREGATES = ("count", "sum", "mean", "min", "max", "std", "last", "distinct", "quantile", "top")
-# By key: size and step of half of the features, and of the other half: of those no size is a multiple of its step.
+# By key: size and step of one half of the features, then of the other half, where no size is a multiple of its step.
 WINDOWS = {
     "origin": ("1h", "15m", "50m", "20m"),
     "dest": ("6h", "30m", "5h", "2h"),
@@ -64,7 +64,7 @@ def input_of(name: str) -> dict[str, Any]:
 
 
 def publish(store: Path) -> ModelStore:
-    """The three versions; a number that is null counts as its mean."""
+    """Publishes the three versions; a number that is null counts as its mean."""
     opened = ModelStore(f"file://{store}", "flight-delay")
     for version, coefficients in COEFFICIENTS.items():
         terms = {"intercept": INTERCEPT, "coefficients": coefficients, "categories": CATEGORIES[version]}
@@ -99,7 +99,7 @@ def release(store: ModelStore, first_us: int, last_us: int) -> list[dict[str, An
     """Champion, shadow, canaries and promotions spread over the time from the first to the last event."""
     canary, half = (Challenger("v2", 0.1),), (Challenger("v1", 0.3), Challenger("v2", 0.2))
     entries: list[tuple[float, str, Sequence[Challenger], Sequence[str], str]] = [
-        (0.1, "v1", (), (), "event_id"),  # the first release serves what came before it, too
+        (0.1, "v1", (), (), "event_id"),  # the first release also serves the events before it
         (0.2, "v1", (), ("v2",), "event_id"),
         (0.45, "v1", canary, (), "event_id"),
         (0.6, "v3", canary, ("v1",), "subject"),
@@ -151,7 +151,7 @@ Change = Callable[[dict[str, Any]], None]
 
 
 def prepared(made: World, uri: str, name: str, change: Change | None = None) -> Prepared:
-    """The job over the files of `uri`, its sinks in a folder of that name."""
+    """The job over the files of `uri`, with its sinks in the folder `name`."""
     sinks = {sink: str(made.folder / name / sink) for sink in ("scores", "audit", "drift", "dead_letters")}
     document: dict[str, Any] = {
         "job": "flights",
@@ -177,7 +177,7 @@ class Ran(NamedTuple):
 
     @property
     def pairs(self) -> set[tuple[str, float]]:
-        """The set that no order or size of bundles may change."""
+        """The ids and scores: a set that no order or size of bundles may change."""
         return {(record["score_id"], record["score"]) for record in self.scores}
 
 
@@ -191,7 +191,7 @@ def records(folder: Path) -> list[dict[str, Any]]:
 
 
 def run(made: World, uri: str, name: str, change: Change | None = None) -> Ran:
-    """Runs the job, its spec changed, with its real source and sinks."""
+    """Runs the job with its real source and sinks; `change` alters its spec first."""
     summary = execute(prepared(made, uri, name, change), [], time.time())
     out = made.folder / name
     return Ran(summary, records(out / "scores"), records(out / "audit" / "receipts"))

@@ -1,6 +1,6 @@
 """Every cell of keyed state and every other coder of what a savepoint holds, with a real value of each.
 
-Run as a module it prints them encoded, as tests/data/state/present.json has them.
+Run as a module, it prints them encoded, in the form of tests/data/state/present.json.
 """
 
 import base64
@@ -47,7 +47,7 @@ TOPIC = kafka_address("kafka://localhost:9092/departures?group=g&fetch.min.bytes
 
 
 def plan() -> KeyPlan:
-    """Features of a key by each kind of aggregate and column."""
+    """The plan of a key with features of each kind of aggregate and column."""
     features = (FeatureSpec(a + c, "k", c, a, 10 * MINUTE, 5 * MINUTE) for a, c in AGGREGATES)
     return plan_key((FeatureSpec("n", "k", None, "count", 10 * MINUTE, 5 * MINUTE), *features), "k")
 
@@ -119,7 +119,7 @@ def is_same(one: Any, other: Any) -> bool:
 
 
 def coders() -> dict[str, Coder]:
-    """The coder of each cell of state, of what a topic's reader leaves in a checkpoint, and of counts that add up."""
+    """The coder of each cell of state, of what a reader of a topic leaves in a checkpoint, and of drift counts."""
     kinds = [kind for room in (transforms, pipeline) for kind in _do_fns(room)]
     specs = [spec for kind in kinds for spec in get_dofn_specs(kind.__new__(kind))[0]]
     reading = [kind.__new__(kind) for kind in kinds if issubclass(kind, RestrictionProvider)]

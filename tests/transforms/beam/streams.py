@@ -1,4 +1,4 @@
-"""The whole job's graph over a story: raw blocks in batches, with a watermark between them."""
+"""Runs the whole job's graph over a story: batches of raw blocks, with a rise of the watermark between them."""
 
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
@@ -44,7 +44,7 @@ class OneTick(PTransformOverride):
 
 
 def write_avro(path: Path, schema: Any, rows: Sequence[Any], per_block: int = 1_000_000) -> None:
-    """A container file with so many records a block."""
+    """Writes a container file with `per_block` records in each block."""
     with path.open("wb") as stream:
         writer = fastavro.write.Writer(stream, fastavro.parse_schema(schema), "deflate", sync_interval=2**31)
         for start in range(0, len(rows), per_block):
@@ -54,8 +54,8 @@ def write_avro(path: Path, schema: Any, rows: Sequence[Any], per_block: int = 1_
 
 
 def story_of(folder: Path, schema: Any, batches: Sequence[Sequence[Any]], watermarks: Sequence[int]) -> Story:
-    """Each batch meets its watermark (microseconds). In the end it rises by days, then to infinity: what only the
-    leap to infinity releases, this runner drops."""
+    """A story in which each batch arrives at its watermark (microseconds). At the end the watermark rises by days, then
+    to infinity, because this runner drops what only the rise to infinity releases."""
     story, path, reached = Story(), folder / "batch.avro", watermarks[0]
     for batch, watermark in zip(batches, watermarks, strict=True):
         if watermark > reached:
@@ -68,7 +68,7 @@ def story_of(folder: Path, schema: Any, batches: Sequence[Sequence[Any]], waterm
 
 
 def play(job: Job, story: Story, scores: Check, dead_letters: Check, receipts: Check | None = None) -> None:
-    """Plays the story to its end through the whole graph, its models loaded as in a job that has been running."""
+    """Plays the whole story through the graph, with all models loaded, as in a job that has run for a while."""
     store = ModelStore(job.model.store, job.model.name)
     for version in store.versions():
         digest = store.read_manifest(version).digest

@@ -1,4 +1,4 @@
-"""The runner for bounded input computes what Beam's own does, with a stage less where a Flatten ends in groups."""
+"""The bounded runner computes what Beam's own does, with one stage fewer where only a grouping reads a Flatten."""
 
 from collections.abc import Callable
 from typing import Any

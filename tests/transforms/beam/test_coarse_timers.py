@@ -1,4 +1,4 @@
-"""Timers of a runner that knows milliseconds, as Flink and the portable protocol do, beside finer times of events."""
+"""Timers of a runner that keeps only milliseconds, as Flink and the portable protocol do, with finer event times."""
 
 from collections.abc import Callable
 from typing import Any
@@ -23,7 +23,7 @@ MOST_FIRINGS = 400
 
 
 class CoarseTimer(Cell):
-    """One of the timers below."""
+    """One timer of `CoarseTimers`."""
 
     def __init__(self, name: str, pending: dict[str, int]) -> None:
         super().__init__()
@@ -34,7 +34,7 @@ class CoarseTimer(Cell):
 
 
 class CoarseTimers:
-    """Timers by name, kept to the millisecond; `reach` calls what is due, in order, as long as something is."""
+    """Timers by name, kept to the millisecond; `reach` fires those that are due, in order, until none is."""
 
     def __init__(self, most: int = MOST_FIRINGS) -> None:
         self.pending: dict[str, int] = {}

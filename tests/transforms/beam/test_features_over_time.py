@@ -53,7 +53,7 @@ def story(watermark: float = 0) -> Story:
 
 
 def risen(tale: Story, minute: float) -> Story:
-    """The story after an event of another key has let the source's watermark rise to that minute."""
+    """The story with one more event, of another key, after which the source's watermark rises to that minute."""
     tick = arriving("B", **{f"tick{minute}": (minute + DISORDER / MINUTE, 0.0)})
     told: Story = tale.add_elements([tick]).advance_watermark_to(at(minute))
     return told
@@ -76,7 +76,7 @@ def are(expected: Iterable[Any]) -> Callable[[Iterable[Any]], None]:
 
 
 def told(tale: Story, *expected: tuple[str, bool, int, float | None], spec: FeaturesSpec = SPEC) -> None:
-    """Plays the story to its end through TrackArrivals and WindowFeatures."""
+    """Plays the whole story through TrackArrivals and WindowFeatures, and compares the features of its events."""
     options = PipelineOptions([])
     options.view_as(StandardOptions).streaming = True
     with beam.Pipeline(runner=replaying_runner(), options=options) as pipeline:
@@ -97,7 +97,7 @@ def test_event_sees_neither_itself_nor_its_own_tile() -> None:
 
 def test_window_includes_its_beginning_and_excludes_its_end() -> None:
     tale = story().add_elements([arriving(before=(4.999, 1.0), first=(5, 2.0), last=(14.999, 4.0), end=(15, 8.0))])
-    # T of `last` is 10, with [0, 10); T of `end` is 15, with [5, 15).
+    # T of `last` is 10, so its window is [0, 10); T of `end` is 15, so its window is [5, 15).
     told(tale, ("before", False, 0, None), ("first", False, 1, 1.0), ("last", False, 2, 3.0), ("end", False, 2, 6.0))
 
 
@@ -222,7 +222,7 @@ def test_rows_of_a_grain_that_is_over_become_its_partial_aggregates() -> None:
     assert cells["tables"] == (Layout(plan.tile_us, 1), NEVER_US, None)
     (due,) = cells.called("next_reached", Timestamp(micros=at(5).micros - 1))
     assert (due.value.num_rows, rows_in(cells, *WAITING, "open_rows")) == (3, [0, 0, 0, 3])
-    assert cells["folds_at"] == at(5.5).micros + 5_000_000  # of the last row: in a leap one call does the work
+    assert cells["folds_at"] == at(5.5).micros + 5_000_000  # of the last row: after a leap, one call does the work
     assert cells.called("fold_reached", at(5.2)) == []
     assert (rows_in(cells, "open_rows"), len(cells["grains"]), cells["waits"]) == ([1], 1, None)
     assert cells["grains"][0].tables.tiles["value"].total.tolist() == [3.0]
@@ -235,7 +235,7 @@ def test_rows_of_a_grain_that_is_over_become_its_partial_aggregates() -> None:
     assert (cells["grains"], cells["tables"][2].tiles["value"].total.tolist()) == ([], [7.0])
 
 
-# The last event is at minute 7: its tile ends at 10, and size and lateness take it to 30.
+# The last event is at minute 7: its tile ends at 10, and is kept for size and lateness, until 30.
 @pytest.mark.parametrize(("minute", "cleared"), [(29.9, False), (30, True)])
 def test_state_of_a_key_expires(minute: float, cleared: bool) -> None:
     plan = plan_key(SPEC.windowed, "key")

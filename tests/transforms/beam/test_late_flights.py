@@ -1,4 +1,4 @@
-"""Real flights on the time of their timetable, arriving as they really left: who is late, and that all are scored."""
+"""Real flights by scheduled time, arriving in the order in which they left: which are late, and that all are scored."""
 
 from collections.abc import Iterable
 from pathlib import Path
@@ -52,7 +52,7 @@ def sizes_of(count: int, size: int) -> list[int]:
     return [min(size, count - start) for start in range(0, count, size)]
 
 
-# A batch arrives as a whole, and the watermark rests meanwhile: the larger the batches, the fewer are behind it.
+# The watermark does not rise within a batch: the larger the batches, the fewer events are behind it.
 @pytest.mark.parametrize(("count", "size", "late"), [(4301, 100, 186), (840, 20, 76)])
 def test_flights_behind_the_watermark_are_marked_and_every_flight_is_scored(
     departures: Path, tmp_path: Path, count: int, size: int, late: int

@@ -1,4 +1,4 @@
-"""MeasureDrift on runners: windows close on time, late rows amend them, too late ones are counted apart."""
+"""MeasureDrift on runners: windows close on time, late rows amend them, and those too late are counted separately."""
 
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, NamedTuple
@@ -106,7 +106,7 @@ def streaming() -> beam.Pipeline:
 
 
 def told(story: Story, expected: Iterable[Seen]) -> None:
-    """Runs a story and compares what all rows of each pane are (segment None)."""
+    """Runs a story and compares how many rows each pane has in all (segment None)."""
     with streaming() as pipeline:
         statistics = pipeline | story | MeasureDrift(SPEC, LOADER, "m")
         seen = statistics | "See" >> beam.FlatMap(seen_scores)
@@ -163,7 +163,7 @@ def test_rows_too_late_are_counted_with_their_window() -> None:
 
 
 def measured(batches: list[pa.RecordBatch], check: Callable[[Iterable[Any]], None]) -> dict[str, int]:
-    """The counters of a bounded run over the batches, whose statistics pass the check."""
+    """The counters of a bounded run over the batches; `check` asserts what its statistics are."""
     pipeline = beam.Pipeline(runner=FnApiRunner(), options=PipelineOptions([]))
     scores = pipeline | beam.Create(batches, reshuffle=False).with_output_types(pa.RecordBatch)
     assert_that(scores | MeasureDrift(SPEC, LOADER, "m") | beam.FlatMap(seen_scores), check)

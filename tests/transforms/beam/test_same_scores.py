@@ -23,7 +23,7 @@ Rows = list[dict[str, Any]]
 
 
 class Case(NamedTuple):
-    """Flights in their files' order, and what the job made of them."""
+    """Flights in the order of their file, and what a run of the job gave for them."""
 
     world: World
     schema: Any

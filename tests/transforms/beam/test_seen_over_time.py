@@ -1,4 +1,4 @@
-"""The ids that a shard has seen, over many batches: none is forgotten too early, and few are written again."""
+"""The ids that a shard has seen, over many batches: none is forgotten too early, and each is rewritten few times."""
 
 import numpy as np
 import pyarrow as pa
@@ -32,7 +32,7 @@ def batch(number: int) -> pa.RecordBatch:
 
 
 def remembered(lateness_us: int) -> tuple[Counted, Counted]:
-    """Both cells after many batches, the watermark always at the beginning of the last one."""
+    """Both cells after many batches, with the watermark always at the beginning of the batch that arrives."""
     spec = EventsSpec("", "json", "id", "at", None, SECOND, (), (0, 2**60), "us")
     fn, seen, before = _ArrivingFn(spec, lateness_us, 1), Counted([]), Counted([])
     for number in range(BATCHES):

@@ -1,4 +1,4 @@
-"""State names no class and no module: those are moved and renamed while a savepoint lies somewhere."""
+"""State names no class and no module: those may be moved or renamed before a savepoint is read again."""
 
 import re
 from pathlib import Path
@@ -15,7 +15,7 @@ from transforms.scoring.score_events import _FollowFn
 
 ROOMS = [path.parent.name for path in Path(__file__).parents[3].glob("*/__init__.py")]
 LIBRARIES = ["numpy", "pandas", "pyarrow", "apache_beam", "msgspec"]
-# A module's name, or how a pickle of some protocol begins.
+# A module's name, or the first bytes of a pickle of any protocol.
 NAMES = re.compile(rb"(?:%s)\.|\x80[\x02-\x05]" % "|".join([*ROOMS, *LIBRARIES, "endpoints"]).encode())
 
 

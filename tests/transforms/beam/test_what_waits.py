@@ -1,4 +1,4 @@
-"""Events that wait, many at a time: what a batch reads of them does not grow, and none is lost, doubled or late."""
+"""Many events that wait: what a batch reads of them does not grow, and none is lost, duplicated or late."""
 
 from collections.abc import Iterator
 from random import Random
@@ -51,7 +51,7 @@ class Counting(Cell):
 
 
 def rows_of(value: Any) -> int:
-    """The rows of a value in a bag: a batch, or a part with its number."""
+    """The number of rows of a value in a bag, which is a batch, or a part with its number."""
     if isinstance(value, tuple) and isinstance(value[1], bytes):
         value = decode_batch(value[1])
     return value.num_rows if isinstance(value, pa.RecordBatch) else 0
@@ -95,7 +95,7 @@ def test_a_row_is_joined_as_soon_as_all_of_its_parts_have_come(
 
 
 def joined_with(waiting_rows: int) -> Iterator[int]:
-    """Rows read for each of some batches that are complete at once, while so many rows wait."""
+    """Rows read for each of 20 batches that are complete at once, while `waiting_rows` rows wait."""
     cells = Counted(arriving_fn())
     ahead = [10 * MINUTE + number * (30 * MINUTE // waiting_rows) for number in range(waiting_rows)]
     for start in range(0, waiting_rows, ROWS_A_BATCH):
@@ -113,7 +113,7 @@ def joined_with(waiting_rows: int) -> Iterator[int]:
 
 @pytest.mark.parametrize("waiting_rows", [500, 5_000, 30_000])
 def test_a_join_reads_what_may_be_complete_however_many_rows_wait(waiting_rows: int) -> None:
-    _, *later = joined_with(waiting_rows)  # with the first one it becomes known what is due
+    _, *later = joined_with(waiting_rows)  # the first one also finds out what is due
     assert max(later) <= 3 * ROWS_A_BATCH
 
 
@@ -126,7 +126,7 @@ def observed(first: int, at_us: list[int]) -> pa.RecordBatch:
 
 
 def streamed(step_us: int, disorder_us: int, seconds: int, a_second: int) -> tuple[Counted, int]:
-    """A shard after so many seconds of events, the watermark behind them by the disorder; the events it got."""
+    """A shard after these seconds of events, with the watermark behind by the disorder, and the number of events."""
     plan = plan_key([FeatureSpec("n", "key", None, "count", 2 * step_us, step_us)], "key")
     timers = CoarseTimers(most=10**9)
     cells = Counted(window_features._ArrivingFn(plan, 0, 100, 1), timers.timer)

@@ -44,7 +44,7 @@ def case(request: pytest.FixtureRequest, root: Path, tmp_path_factory: pytest.Te
 
 
 def features_by_event(case: Case) -> dict[str, dict[str, Any]]:
-    """What version 1 read, for it reads everything; it scores each event in some role or other, or none."""
+    """All features, as version 1 read them, of each event that it scored in any role."""
     receipts = case.ran.receipts
     return {receipt["event_id"]: receipt["features"] for receipt in receipts if receipt["version"] == "v1"}
 

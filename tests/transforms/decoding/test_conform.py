@@ -1,4 +1,4 @@
-"""From the columns of a format to those of a job: what fits, and the one error that each misfit is named by."""
+"""From the columns of a format to those of a job: what fits, and which one error is reported for what does not."""
 
 import io
 from typing import Any
@@ -29,7 +29,7 @@ def conformed(spec: EventsSpec = SPEC, rows: int = 1, **columns: Any) -> Conform
 
 
 def refused(found: Conformed) -> list[tuple[str, str]]:
-    """(error, column) of each dead letter, in order of rows; each shows its value's column and what is allowed."""
+    """(error, column) of each dead letter, in the order of rows; each names the column and what is expected."""
     assert all("; expected: " in letter.detail for letter in found.dead_letters)
     return [(letter.error, letter.detail.split(":")[0]) for letter in found.dead_letters]
 

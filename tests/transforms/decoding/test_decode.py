@@ -1,4 +1,4 @@
-"""From a raw stretch of input to events: the same for each format, and a dead letter for everything else."""
+"""From a raw block to events: the same events from each format, and a dead letter for everything else."""
 
 import io
 import json
@@ -111,7 +111,7 @@ def test_stretch_without_records_has_neither_events_nor_letters(name: str) -> No
 def test_damage_in_one_avro_block_costs_no_record_of_another() -> None:
     whole = avro([GIVEN[0], GIVEN[1], {**GIVEN[0], "id": "d"}], per_block=1)
     first = whole.parts[0][1]
-    # The length of the second block's id becomes one that leaps out of the block.
+    # The length of the second block's id now reaches beyond the end of the block.
     damaged = whole._replace(data=whole.data[:first] + b"\x7e" + whole.data[first + 1 :])
     events, letters = decode_raw(damaged, spec_of("avro"), 7)
     assert events is not None

@@ -1,4 +1,4 @@
-"""Whatever profile is read can be counted on and measured: drift fails on none."""
+"""Drift can be counted and measured against any profile that can be read."""
 
 import json
 from typing import Any

@@ -1,4 +1,4 @@
-"""Batches taken apart into windows and groups: compared with a plain loop over rows."""
+"""Batches are split into windows and groups with the same result as a plain loop over rows."""
 
 import pickle
 from collections import Counter

@@ -18,7 +18,7 @@ KEY = ("v1", "digest of no model")
 
 
 class Scripted:
-    """Does one thing after another when it is asked."""
+    """A loader that gives the next of its answers each time it is asked."""
 
     def __init__(self, *answers: Callable[[], Profile | None]) -> None:
         self.answers, self.asked = list(answers), 0
@@ -77,6 +77,6 @@ def test_store_that_hangs_delays_once_and_is_used_when_it_answers() -> None:
     gate.set()
     assert answered.wait(60)
     found = profiles.of(KEY)
-    while found.unavailable:  # its thread has a step left
+    while found.unavailable:  # its thread may not have stored the answer yet
         found = profiles.of(KEY)
     assert found == Found(PROFILE)

@@ -1,4 +1,4 @@
-"""PSI and KS against SciPy, by hand, and in simulation."""
+"""PSI and KS compared with SciPy and with sums by hand, and in simulations."""
 
 import math
 
@@ -102,7 +102,7 @@ def test_chi2_quantile_is_near_scipys() -> None:
 
 
 def false_alarms(shares: list[float], n: int) -> dict[str, float]:
-    """The share of samples of n rows above their noise floor, each against a reference of its own of 5,000 rows."""
+    """The share of samples of n rows that exceed their noise floor; each has its own reference of 5,000 rows."""
     rng = np.random.default_rng(7)
     p = np.array(shares) / sum(shares)
     pairs = list(zip(rng.multinomial(5_000, p, size=SAMPLES), rng.multinomial(n, p, size=(SAMPLES, 1)), strict=True))

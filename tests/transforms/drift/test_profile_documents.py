@@ -1,4 +1,4 @@
-"""Profiles are untrusted: whatever is wrong with one is named, and nothing else is raised."""
+"""Profiles are untrusted: whatever is wrong with one, `InvalidProfile` names it, and no other error is raised."""
 
 import json
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""The table of aggregates: each entry's example is run, and one more entry is one more aggregate everywhere."""
+"""The table of aggregates: each entry's example is run, and a new entry is all that a new aggregate needs."""
 
 import json
 from dataclasses import replace
@@ -29,7 +29,7 @@ MEDIAN = replace(
 
 
 def answered(name: str, example: Example) -> Any:
-    """What the aggregate is, by tiles, for an event ten minutes after the values of an example, one a minute."""
+    """The aggregate, computed by tiles, for an event at minute 10, after the values of an example, one a minute."""
     kind = "string" if isinstance(example.values[0], str) else "number"
     value = [*example.values, None]
     minutes = [*range(len(example.values)), 10]

@@ -1,4 +1,4 @@
-"""A shard of windowed features over time against the reference for streams, for random arrivals and watermarks."""
+"""A shard of windowed features over time, compared with the reference for streams: random arrivals and watermarks."""
 
 from dataclasses import replace
 from itertools import pairwise
@@ -66,7 +66,7 @@ def observed(frame: pd.DataFrame) -> pa.RecordBatch:
 
 
 def played(frames: list[pd.DataFrame], watermarks: list[int]) -> tuple[dict[int, dict[str, Any]], FeatureState, int]:
-    """Features by row number, the state after the end of time, and how many rows changed nothing."""
+    """Features by row number, the state after the last watermark, and how many rows changed nothing."""
     state, expired = FeatureState(), 0
     rows: dict[int, dict[str, Any]] = {}
     steps = [step for pair in zip(watermarks, frames, strict=True) for step in pair]
@@ -127,8 +127,7 @@ def test_features_have_the_bits_of_all_events_at_once_wherever_the_watermark_sto
     seen = observations(plan, numbered)
     seconds = np.array([second for second, _, _ in moments])
     for before, stop in pairwise([-1, *sorted(stops), 10**6]):
-        # No event is late: those that arrive before the watermark reaches `stop` are not behind the watermark of that
-        # time.
+        # No event is late: each arrives while the watermark is not yet beyond the event's time.
         arriving = np.flatnonzero((seconds >= before) & (seconds < stop))
         for row in random.sample(arriving.tolist(), len(arriving)):
             state.waiting.append(seen.slice(row, 1))

@@ -1,4 +1,4 @@
-"""Parts of events put together again, whichever of them come first."""
+"""Parts of events are joined again, in whatever order they come."""
 
 import pyarrow as pa
 import pytest
@@ -13,7 +13,7 @@ NAMES = ("g", "f")
 
 
 def part(rows: list[int], **columns: int) -> pa.RecordBatch:
-    """Rows with the number of each, and columns of it times a factor."""
+    """Rows with these numbers, and columns of the number times a factor."""
     made = {
         "__row": pa.array(rows, pa.int64()),
         "__event_time": pa.array(rows, pa.int64()).cast(pa.timestamp("us", "UTC")),

@@ -32,13 +32,13 @@ FEATURES = [
     for size in (5, 15)
 ]
 PLAN = plan_key(FEATURES, "key")
-# Values of which some occur many times, and in some tiles more distinct ones than the limit.
+# Some values occur many times, and some tiles have more distinct values than the limit.
 value = st.one_of(st.sampled_from([0, 1, 2]), st.integers(-60, 60))
 event = st.tuples(st.integers(0, 14 * 60), st.sampled_from("AAB"), value)
 
 
 def seen_of(rows: Sequence[tuple[int, str, int]]) -> tuple[pd.DataFrame, pa.RecordBatch]:
-    """Rows of (second, key, value) as a frame and as observations, with a last minute's events that only ask."""
+    """Rows of (second, key, value), and one more of each key every five minutes, as a frame and as observations."""
     asked = [(second, key, 0) for key in "AB" for second in range(0, 45 * 60, 300)]
     made = pd.DataFrame([*rows, *asked], columns=["second", "key", "integer"])
     made["number"], made["text"] = made["integer"] / 4, [f"v{number}" for number in made["integer"]]
@@ -48,7 +48,7 @@ def seen_of(rows: Sequence[tuple[int, str, int]]) -> tuple[pd.DataFrame, pa.Reco
 
 
 def merged(parts: list[TileTables], random: Random) -> TileTables:
-    """The parts as one, in a random tree of merges."""
+    """The parts merged into one, in random order and grouping."""
     while len(parts) > 1:
         random.shuffle(parts)
         count = random.randint(2, len(parts))
@@ -117,7 +117,7 @@ def test_events_without_an_answer_are_counted_by_feature() -> None:
     _, seen = seen_of(rows)
     counts = over_limit(PLAN, fold(PLAN, seen, LIMIT), seen)
     answers = features_of(PLAN, fold(PLAN, seen, LIMIT), seen)
-    # One event of A asks in each of the tiles behind the full one: one of them sees it in 5 minutes, three in 15.
+    # One event of A is in each tile after the full one: one of them has it in its 5 minutes, three in their 15.
     assert counts == {spec.name: spec.size_us // PLAN.tile_us for spec in FEATURES if spec.aggregate != "distinct"}
     assert answers.column("top_text_15").null_count > counts["top_text_15"]  # empty windows are not counted
     assert over_limit(PLAN, fold(PLAN, seen, 40), seen) == {}

@@ -1,4 +1,4 @@
-"""Tiles against the brute-force reference, for made-up events of all types, in any grouping."""
+"""Tiles compared with the brute-force reference, for made-up events of all types, in any grouping."""
 
 import itertools
 from typing import Any
@@ -23,12 +23,12 @@ START = 1_356_998_400_000_000  # 2013-01-01T00:00:00Z
 PLENTY = 4096
 COLUMNS = {"key": "string", "number": "number", "integer": "integer", "flag": "boolean", "text": "string"}
 ON_TEXTS = ("count", "last", "distinct", "top")
-# The third size is no multiple of its step; the fourth has a step that divides no other.
+# The third size is no multiple of its step; the fourth has a step that divides no other size or step.
 WINDOWS = ((10, 5), (60, 5), (30, 20), (14, 7))
 
 
 def feature(aggregate: str, column: str | None, size: int, every: int, key: str = "key") -> FeatureSpec:
-    """Sizes in minutes."""
+    """A feature with size and step in minutes."""
     q = 0.9 if aggregate == "quantile" else None
     name = f"{aggregate}_{column}_{size}_{every}"
     return FeatureSpec(name, key, column, aggregate, size * MINUTE, every * MINUTE, q)
@@ -49,7 +49,7 @@ numbers = st.one_of(
     st.floats(-1e15, 1e15, allow_subnormal=False),
 )
 event = st.tuples(
-    st.integers(-200, 200),  # minutes before and after a point in 1969 or 2013, so that many are equal
+    st.integers(-200, 200),  # minutes around the beginning of 1970 or 2013, few enough that many are equal
     st.sampled_from(["A", "B", "", None]),
     numbers,
     st.one_of(st.none(), st.integers(-3, 3), st.integers(-(2**53), 2**53)),
@@ -62,7 +62,7 @@ origins = st.sampled_from([START, 0])
 def frame(rows: list[tuple[Any, ...]], origin: int) -> pd.DataFrame:
     made = pd.DataFrame(rows, columns=["minute", *COLUMNS]).astype(dict.fromkeys(COLUMNS, object))
     made["departed_at"] = origin + made["minute"].astype("int64") * MINUTE
-    # Ids neither in the order of rows nor all of one length.
+    # Ids are neither in the order of rows nor all of one length.
     made["id"] = [f"{(index * 7919) % 1009:x}-{index}" for index in range(len(made))]
     return made
 
@@ -126,7 +126,7 @@ def test_window_is_half_open_at_both_ends() -> None:
     hits = [(0, "A", 1.0, 1, True, "a"), (10, "A", 2.0, 1, True, "a"), (12, "A", 4.0, 1, True, "a")]
     seen = observations(PLAN, events_batch(frame(hits, START), COLUMNS))
     found = features_of(PLAN, fold(PLAN, seen, PLENTY), seen).column("sum_number_10_5").to_pylist()
-    # T of the last two is minute 10: [0, 10) has the event at 0 and neither that at 10 nor itself.
+    # T of the last two is minute 10: [0, 10) has the event at 0, but neither the one at 10 nor the one at 12.
     assert found == [None, 1.0, 1.0]
     one_later = frame([(-1, *hits[0][1:]), *hits[1:]], START)
     seen = observations(PLAN, events_batch(one_later, COLUMNS))

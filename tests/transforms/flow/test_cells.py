@@ -1,4 +1,4 @@
-"""A method has its cells as one object, and Beam sees each of them."""
+"""A method gets its cells as one object, and Beam still finds each of them."""
 
 from typing import Any, NamedTuple
 

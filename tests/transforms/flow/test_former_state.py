@@ -1,4 +1,4 @@
-"""A savepoint from before stops with a line that says what to do; state of this version is read as it was written."""
+"""Former versions' savepoints are refused with a line that says what to do; this version's state is read as written."""
 
 import base64
 import json

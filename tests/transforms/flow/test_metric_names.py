@@ -1,4 +1,4 @@
-"""Metrics have one home: every name, and what tells the parts of a name from one another."""
+"""Metrics are defined in one module: every name, and every prefix that names are made with."""
 
 import ast
 from collections import Counter
@@ -14,7 +14,7 @@ HOME = metrics.__name__
 
 
 def counted() -> Iterator[ast.expr]:
-    """The names with which counters, distributions and gauges are asked for, outside of their home."""
+    """The names with which other modules ask for counters, distributions and gauges."""
     for path in python_files(*ROOMS):
         for call in ast.walk(parsed(path)) if module_name(path) != HOME else ():
             if isinstance(call, ast.Call) and getattr(call.func, "attr", "") in ("counter", "distribution", "gauge"):

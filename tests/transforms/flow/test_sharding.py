@@ -1,4 +1,4 @@
-"""Shards: every row in exactly one, the same one everywhere and always."""
+"""Shards: every row is in exactly one, which is the same on every worker and in every run."""
 
 import numpy as np
 import pyarrow as pa
@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from transforms.flow.sharding import hash_ids, hash_values, split_by_shard
 
-# State on disk is keyed by these: if one changes, a restored job finds its state in other shards.
+# State on disk is keyed by these: if one changes, a restored job looks for its state in the wrong shards.
 PINNED = {"": 0x186DA64456263A46, "JFK": 0x488E6F4D221674D9, "ä": 0x0259D8895492F2DE, None: 0}
 
 

@@ -1,4 +1,4 @@
-"""What state and batches are written as: both come back, and state of another format is refused."""
+"""How state and batches are encoded: both are decoded as they were, and state of another format is refused."""
 
 import numpy as np
 import pyarrow as pa

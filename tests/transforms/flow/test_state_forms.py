@@ -1,4 +1,4 @@
-"""Any value of state comes back as it was, to the last bit, and the coder does after it has travelled with a graph."""
+"""Any value of state is decoded as it was, to the last bit, also by a coder that was pickled with a graph."""
 
 import pickle
 from typing import Any
