@@ -32,6 +32,8 @@ from models.store.withdrawals import Withdrawal, Withdrawals
 from schemas import times
 
 __all__ = ["BundleWithdrawn", "ModelStore", "ReleaseScan", "UnknownVersion", "VersionExists"]
+# A bucket has no empty folders: of a model whose only version was withdrawn, "withdrawn" may be all that is left.
+_OF_A_MODEL = {"versions", "releases", "withdrawn", "claims"}
 
 
 class VersionExists(StoreError):
@@ -290,7 +292,7 @@ class ModelStore:
 
     def models(self) -> list[str]:
         """The names of the models in this store, this one among them if it is there."""
-        return [name for name in self._backend.folders() if {"versions", "releases"} & set(self._backend.folders(name))]
+        return [name for name in self._backend.folders() if _OF_A_MODEL & set(self._backend.folders(name))]
 
     def releases(self, after: int = 0) -> list[Release]:
         """The valid releases with a sequence greater than `after`, in order; costs what is new."""

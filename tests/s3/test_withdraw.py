@@ -187,7 +187,7 @@ def test_release_of_what_was_withdrawn_meanwhile_says_so(
     meanwhile(monkeypatch, "late/releases/00000001.json", burnt)
     ran = models("release", "--champion", "v1", *LATER)
     assert (ran.code, ran.err.count("\n")) == (1, 1)
-    assert "release 1 is written, but its version 'v1' was withdrawn by ann; unless" in ran.err
+    assert "release 1 is written, but its version 'v1' was withdrawn by ann; next: release another version" in ran.err
 
 
 def test_release_left_behind_by_a_crash_makes_the_version_whole_again(models: Models, tmp_path: Path) -> None:
