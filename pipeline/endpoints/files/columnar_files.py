@@ -282,7 +282,7 @@ def _arrow_stream(reading: _Reading, start: int) -> Iterator[RawBlock]:
     except _BROKEN as problem:
         words = of_error(problem, most=_MOST_WORDS)
         at = reading.source.tell()
-        why = f"the Arrow data break off behind record batch {number - 1}: {words}" if number else words
+        why = f"the Arrow data end after record batch {number - 1}: {words}" if number else words
         yield reading.damaged(f"record batch {number}", why, (min(at, reading.size), reading.size))
         return
     if start:  # a file whose batches are whole, but not its footer

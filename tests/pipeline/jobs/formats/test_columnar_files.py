@@ -162,8 +162,8 @@ DAMAGED: dict[str, tuple[bytes, int, str]] = {
     "page": (damaged_page(parquet(table(), use_dictionary=False), 2), 6, "damaged: rows 5 to 8 are lost"),
     "footer": (parquet(table())[:-10], 0, "the Parquet file is cut off: it ends at byte"),
     "key": (parquet(table())[:-4] + b"PARE", 0, "the Parquet file is encrypted; expected: a file that can be read"),
-    "Arrow file cut": (arrow_file(table())[:-700], 8, "the Arrow data break off behind record batch 1"),
-    "Arrow stream cut": (arrow_stream(table())[:-200], 8, "the Arrow data break off behind record batch 1"),
+    "Arrow file cut": (arrow_file(table())[:-700], 8, "the Arrow data end after record batch 1"),
+    "Arrow stream cut": (arrow_stream(table())[:-200], 8, "the Arrow data end after record batch 1"),
     "Feather 1": (b"FEA1" + bytes(100), 0, "Feather of version 1; expected: Feather of version 2"),
 }
 
