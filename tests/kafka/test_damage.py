@@ -3,11 +3,13 @@ them."""
 
 import logging
 import struct
+import threading
 from pathlib import Path
 
 import google_crc32c
 import pytest
 
+from pipeline.endpoints.kafka import damage as kafka_damage
 from pipeline.endpoints.kafka import readers as kafka_readers
 from pipeline.endpoints.kafka.damage import TopicDamage
 from tests.kafka.reading import opened, read_until
@@ -124,3 +126,15 @@ def test_reader_that_starts_within_a_damaged_batch_loses_only_the_rest(topics: T
         arrived = read_until(reader, {0: 8})
     assert [record.offset for record in arrived.records] == [6, 7]
     assert [(lost.first, lost.end) for lost in arrived.damages] == [(4, 6)]
+
+
+def test_consumer_that_does_not_close_holds_up_no_reader(monkeypatch: pytest.MonkeyPatch) -> None:
+    ended = threading.Event()
+    monkeypatch.setattr(kafka_damage, "_CLOSE_SECONDS", 0.05)
+
+    class Hanging:
+        def close(self) -> None:
+            ended.wait()
+
+    kafka_damage._closed(Hanging())
+    ended.set()
