@@ -101,7 +101,7 @@ def test_unknown_schema_costs_only_its_record_with_its_frame(framed: Any, regist
 def test_value_without_a_frame_is_a_dead_letter(framed: Any, value: bytes) -> None:
     delays, letters = framed([value])
     assert (delays, [letter.payload for letter in letters]) == ({}, [value])
-    assert f"begins with {value[:5]!r}, not with a zero byte" in letters[0].detail
+    assert f"begins with {value[:5]!r}; expected: a zero byte" in letters[0].detail
 
 
 def test_damaged_datum_keeps_its_frame_in_the_dead_letter(framed: Any, registry: RegistryServer) -> None:
