@@ -101,13 +101,13 @@ def _inputs(features: pa.MapArray) -> npt.NDArray[np.float64]:
     """The maps as a matrix in the order of `FEATURES`.
 
     Raises:
-        ValueError: a receipt has other features than those, or one that is no number.
+        ValueError: a receipt has other features than those, or one that is not a number.
     """
     width = len(FEATURES)
     names = features.keys.to_numpy(zero_copy_only=False).astype(str)
     values = features.items
     if len(names) != len(features) * width or not np.isin(values.type_codes.to_numpy(), (_WHOLE, _NUMBER)).all():
-        raise ValueError(f"receipts have other than {width} features, or some that are no numbers")
+        raise ValueError(f"receipts have other than {width} features, or some that are not numbers")
     order = np.argsort(names.reshape(-1, width), axis=1)
     if (np.take_along_axis(names.reshape(-1, width), order, axis=1) != np.sort(FEATURES)).any():
         raise ValueError(f"receipts have other features than {', '.join(FEATURES)}")

@@ -44,7 +44,7 @@ def public_uri(uri: str) -> str:
 def holds_credentials(uri: str) -> bool:
     """Whether a URI has a user, a password, a query or a fragment.
 
-    `abfss://container@account…` names a container before the `@`, which is no secret.
+    `abfss://container@account…` names a container before the `@`, which is not a secret.
 
     >>> holds_credentials("s3://bucket/models"), holds_credentials("https://user:secret@host/models")
     (False, True)

@@ -17,7 +17,7 @@ class StoredProfiles:
 
         Raises:
             StoreError, BundleRefused: the store does not answer or the bundle is not that one.
-            InvalidProfile: the file is no profile.
+            InvalidProfile: the file is not a profile.
         """
         store = ModelStore(self._spec.store, self._spec.name)
         manifest = store.read_manifest(version)

@@ -76,7 +76,7 @@ class Prepared:
 
     `empty`: the input is bounded and holds no record, so nothing shows the types of its columns. `serves`: the releases
     of the store, or the candidates of a replay. `only_new`: the run scores what no earlier one has. `remark`: what its
-    first records show that is no error. `range_stated`: the spec itself says which times events may have.
+    first records show that is not an error. `range_stated`: the spec itself says which times events may have.
     """
 
     job: Job
@@ -101,12 +101,12 @@ def prepare(options: RunOptions) -> Prepared:
 
 
 def prepare_run(options: RunOptions) -> Prepared:
-    """As `prepare`, but bounded input without a record is no error: the job has nothing to do."""
+    """As `prepare`, but bounded input without a record is not an error: the job has nothing to do."""
     return complete_or_empty(*_opened(options))
 
 
 def complete_or_empty(document: dict[str, Any], source: EventSource) -> Prepared:
-    """As `complete`, but bounded input without a record is no error."""
+    """As `complete`, but bounded input without a record is not an error."""
     try:
         return complete(document, source)
     except NoRecords:
@@ -279,7 +279,7 @@ def run(arguments: Sequence[str], prog: str = "python -m pipeline", started: flo
 def run_job(
     options: RunOptions, began: float, tell: Callable[[Prepared, Mapping[str, Any]], None] | None = None
 ) -> tuple[dict[str, Any], str]:
-    """Checks and runs a job; returns its summary, and a remark on it that is no failure (empty: there is none).
+    """Checks and runs a job; returns its summary, and a remark on it that is not a failure (empty: there is none).
 
     `began`: when the work began (seconds since 1970); `tell` shows the summary before it is judged.
 

@@ -9,7 +9,7 @@ from typing import Literal, TypeAlias, get_args
 Stage: TypeAlias = Literal["decode", "features", "unserved", "score", "labels"]
 STAGES: tuple[Stage, ...] = get_args(Stage)
 
-DECODE: Stage = "decode"  # the input is no event
+DECODE: Stage = "decode"  # the input is not an event
 FEATURES: Stage = "features"  # an event for which no features are made, such as a repeated one
 UNSERVED: Stage = "unserved"  # no release, or no model that loads, answers the event
 SCORE: Stage = "score"  # the model answered this event with an error, or with no score

@@ -77,8 +77,8 @@
     └── ContractBroken               a scorer does not do what the contract says
 
 `SpecError`, `UnusableData` and `ContractBroken` are Python's own ValueError and AssertionError too. `runners` imports
-nothing of ours, so its errors are RuntimeErrors of its own; the end that a person or the system asks for is no error
-but a KeyboardInterrupt. Errors with a leading underscore never leave their module.
+nothing of ours, so its errors are RuntimeErrors of its own; the end that a person or the system asks for is not an
+error but a KeyboardInterrupt. Errors with a leading underscore never leave their module.
 """
 
 

@@ -26,7 +26,7 @@ def wants(text: str) -> str:
 def is_choice(text: str) -> bool:
     """Whether a text is a list of two values or more (words without spaces, or quoted), or a range of numbers.
 
-    Forms of URLs are no list.
+    Forms of URLs are not a list.
     """
     text = _HINT.sub("", text)
     return "://" not in text and bool(_LIST.fullmatch(text) or _RANGE.fullmatch(text))

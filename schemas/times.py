@@ -31,7 +31,7 @@ def now_us() -> int:
 
 
 class MalformedTime(UnusableData):
-    """Text that is no time or duration; the message shows it and what is allowed."""
+    """Text that is not a time or duration; the message shows it and what is allowed."""
 
     def __init__(self, message: str, allowed: str = "") -> None:
         super().__init__(message)
@@ -93,7 +93,7 @@ def parse_event_time_us(text: str) -> int:
     """The RFC 3339 time of an event as microseconds since the epoch; one without offset is UTC.
 
     Raises:
-        MalformedTime: the text is no such time. A date alone and digits are ambiguous, so they are no times.
+        MalformedTime: the text is no such time. A date alone and digits are ambiguous, so they are not times.
 
     >>> parse_event_time_us("1970-01-01 00:01"), parse_event_time_us("1970-01-01t02:00:01.5+02:00")
     (60000000, 1500000)

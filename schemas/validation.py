@@ -45,7 +45,7 @@ UNKNOWN_KEY = Absent("unknown key")
 
 
 class Located:
-    """What errors of documents share: what is wrong, and where. It is no family of its own: nothing catches it.
+    """What errors of documents share: what is wrong, and where. It is not a family of its own: nothing catches it.
 
     `path` is dotted with list indexes (`features[2].size`; empty for the whole document), `value` the
     offending value, `allowed` a phrase for what is allowed there. `str()` is one line.
@@ -175,7 +175,7 @@ def _urgency(error: SpecError) -> tuple[bool, int, str]:
 
 
 def _check_plain(value: object, path: str) -> None:
-    """Refuse what YAML or Python's JSON offers but JSON Schema does not know: keys that are no text, NaN."""
+    """Refuse what YAML or Python's JSON offers but JSON Schema does not know: keys that are not text, NaN."""
     if isinstance(value, Mapping):
         for key, child in value.items():
             if not isinstance(key, str):

@@ -169,7 +169,7 @@ class Admission:
         """Check every version a release names; one that may not serve refuses the whole release.
 
         Raises:
-            StoreError: the store or the local disk failed; that is no refusal, ask again.
+            StoreError: the store or the local disk failed; that is not a refusal, ask again.
         """
         refusal = self._check_split(release)
         if refusal is not None:

@@ -106,7 +106,7 @@ def read_profile(folder: Path, manifest: Manifest) -> Profile | None:
     """The reference profile of a bundle; None where its manifest names none.
 
     Raises:
-        InvalidProfile: the file is no valid profile.
+        InvalidProfile: the file is not a valid profile.
     """
     if manifest.profile is None:
         return None
@@ -131,7 +131,7 @@ def check_golden(scorer: Scorer, manifest: Manifest, records: GoldenRecords) -> 
     """Score the golden records and compare.
 
     Raises:
-        BadOutput: an answer is no valid score.
+        BadOutput: an answer is not a valid score.
         GoldenMismatch: scoring fails, or a score differs by more than the tolerance.
         NotReady: the model's server does not answer.
     """

@@ -47,7 +47,7 @@ def payload_paths(folder: Path) -> list[str]:
     """Relative paths of all files under `folder` but its `manifest.json` and `model.sig`, sorted.
 
     Raises:
-        StoreError: it is no folder.
+        StoreError: it is not a folder.
     """
     if not folder.is_dir():
         raise StoreError(f"{folder} is not a folder; expected: the folder of a bundle's files")

@@ -31,7 +31,7 @@ _INT64 = range(-(2**63), 2**63)
 
 
 class InvalidManifest(Located, BundleRefused):
-    """A manifest that is no JSON, or has a value that is not allowed: `path`, `value`, `allowed`."""
+    """A manifest that is not JSON, or has a value that is not allowed: `path`, `value`, `allowed`."""
 
     reason: ClassVar[str] = "invalid_manifest"
 
@@ -193,7 +193,7 @@ def check_path(path: str, key_path: str) -> None:
 
 
 def _check_format(document: dict[str, Any]) -> None:
-    """Refuse a later format before its unknown keys are refused, which are no mistakes."""
+    """Refuse a later format before its unknown keys are refused, which are not mistakes."""
     found = document.get("format", 1)
     if isinstance(found, int) and found > FORMAT:
         here = _halflife_version()

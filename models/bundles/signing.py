@@ -36,7 +36,7 @@ def read_public_key(source: str) -> str:
     """The public key (PEM) in a file, or `source` itself if it is one already.
 
     Raises:
-        UnusableKey: it is no elliptic-curve public key in PEM.
+        UnusableKey: it is not an elliptic-curve public key in PEM.
     """
     text = source
     if _PEM not in source:
@@ -113,7 +113,7 @@ def _check_statement(signature: Path, manifest: Manifest) -> None:
         statement = parse_object(base64.b64decode(envelope["dsseEnvelope"]["payload"], validate=True))
         digests = {resource["name"]: resource["digest"] for resource in statement["predicate"]["resources"]}
     except (KeyError, TypeError, ValueError) as error:  # base64 raises ValueError for text that is not ASCII
-        raise BadSignature(f"{SIGNATURE} is no signature of a model: {one_line(error)}") from None
+        raise BadSignature(f"{SIGNATURE} is not a signature of a model: {one_line(error)}") from None
     signed = digests.get(MANIFEST)
     if signed != manifest.digest or not hint:
         raise BadSignature(f"{SIGNATURE} is of a {MANIFEST} with sha256 {signed}; expected: {manifest.digest}")

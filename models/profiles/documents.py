@@ -16,7 +16,7 @@ _MAX_COLUMNS = 4096
 
 
 class InvalidProfile(Located, BundleRefused):
-    """A profile that is no JSON, or has a value that is not allowed: `path`, `value`, `allowed`."""
+    """A profile that is not JSON, or has a value that is not allowed: `path`, `value`, `allowed`."""
 
     reason: ClassVar[str] = "will_not_load"
 

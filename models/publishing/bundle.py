@@ -251,7 +251,7 @@ def _link_or_copy(files: Mapping[str, Path], into: Path) -> None:
         target = into / path
         target.parent.mkdir(parents=True, exist_ok=True)
         if not source.is_file():
-            raise CannotPublish(f"{source} is no file; expected: files that can be read")
+            raise CannotPublish(f"{source} is not a file; expected: files that can be read")
         try:
             os.link(source.resolve(), target)
         except OSError:

@@ -30,7 +30,7 @@ def resolve_output(
 
     Raises:
         CannotPublish: nothing states it, or the classes have labels and none of them was named.
-        WillNotLoad: the one that was named is no label.
+        WillNotLoad: the one that was named is not a label.
     """
     said = stated or description.output
     will_not_load = said == "probability" and not description.probabilities  # the scorer says so, and what is allowed
@@ -51,7 +51,7 @@ def check_positive(labels: Sequence[str], positive: str | None) -> None:
 
     Raises:
         CannotPublish: none is named, and they are not 0 and 1 or False and True, where the second is positive.
-        WillNotLoad: the one that is named is no label.
+        WillNotLoad: the one that is named is not a label.
     """
     if len(labels) < 2:
         return

@@ -11,7 +11,7 @@ from schemas.columns import ColumnKind
 
 
 class CannotPublish(StoreError):
-    """The given files are no model, or the statements about it are incomplete or contradictory."""
+    """The given files are not a model, or the statements about it are incomplete or contradictory."""
 
 
 @dataclass(frozen=True, slots=True)

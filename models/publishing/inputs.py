@@ -63,7 +63,7 @@ def resolve_inputs(
     names = [each.name for each in found]
     for name in by_name:
         if name not in names:
-            raise CannotPublish(f"--input {name!r} is no input of the model; allowed: {', '.join(names)}")
+            raise CannotPublish(f"--input {name!r} is not an input of the model; allowed: {', '.join(names)}")
     return tuple(_resolved(each, by_name.get(each.name), sample) for each in found)
 
 

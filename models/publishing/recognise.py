@@ -76,13 +76,13 @@ def recognise(
         settings: of the scorer's kind; some select a part of the model.
 
     Raises:
-        CannotPublish: it is no model of a known tool, or the tool's library cannot read it.
+        CannotPublish: it is not a model of a known tool, or the tool's library cannot read it.
     """
     files = _files(path)
     main = _main_file(path, files)
     found = None if main is None else _mark_of(main)
     if found is None and scorer is None:
-        raise CannotPublish(f"{path} is no model; expected: {_ALLOWED}, or --scorer KIND")
+        raise CannotPublish(f"{path} is not a model; expected: {_ALLOWED}, or --scorer KIND")
     if found is None or main is None or (scorer is not None and scorer != found):
         return FoundModel(str(scorer), files, _classes_as(str(scorer), files, allow_pickle, settings))
     described, provenance = describe(found, main, allow_pickle, settings)

@@ -77,7 +77,7 @@ def _provenance(run: Any, exact: str) -> Provenance:
 
 
 def _data(dataset: Any) -> Mapping[str, Any]:
-    """A dataset as the manifest names it; MLflow's digest is no sha256, so none is claimed."""
+    """A dataset as the manifest names it; MLflow's digest is not a sha256, so none is claimed."""
     source, profile = _json(dataset.source), _json(dataset.profile)
     uri = source.get("uri") or source.get("url") or source.get("path") or f"mlflow-dataset:{dataset.name}"
     rows = profile.get("num_rows")

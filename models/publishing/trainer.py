@@ -32,7 +32,7 @@ def read_trainer(path: Path, texts: Collection[str] = ()) -> pa.Table:
         CannotPublish: it is no such file, has no rows, or more than `MOST_ROWS`.
     """
     if not path.is_file():
-        raise CannotPublish(f"--golden {path} is no file; expected: {_ALLOWED}")
+        raise CannotPublish(f"--golden {path} is not a file; expected: {_ALLOWED}")
     table = _lines(path) if path.suffix in _LINES else read_rows("--golden", path, texts)
     if SCORE not in table.schema.names:
         raise CannotPublish(f"--golden {path} has no column {SCORE}; expected: {_ALLOWED}")
@@ -45,7 +45,7 @@ def trainer_lines(table: pa.Table, inputs: Sequence[Input]) -> bytes:
     """The records as a bundle's golden records; `table` as `read_trainer` gives it.
 
     Raises:
-        CannotPublish: a column is missing, of a type that does not fit, or a score is no finite number.
+        CannotPublish: a column is missing, of a type that does not fit, or a score is not a finite number.
     """
     try:
         scores = table.column(SCORE).cast(pa.float64()).to_numpy()

@@ -15,7 +15,7 @@ SHARE_ROUNDING = 1e-9
 
 
 class InvalidRelease(Located, StoreError):
-    """A release that is no JSON, or has a value that is not allowed: `path`, `value`, `allowed`."""
+    """A release that is not JSON, or has a value that is not allowed: `path`, `value`, `allowed`."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -93,7 +93,7 @@ def answers_of(manifest: Manifest, classes: Sequence[str] | None = None) -> Answ
     """How to read the output of a bundle's model; `classes` are those that the model itself states.
 
     Raises:
-        WillNotLoad: `parameters.classes` is no list of different strings.
+        WillNotLoad: `parameters.classes` is not a list of different strings.
     """
     named = manifest.parameters.get("classes", classes)
     output = manifest.output

@@ -78,7 +78,7 @@ def check_shape(answer: object, rows: int) -> None:
 
 
 def outside(scores: Scores, output: Output) -> npt.NDArray[np.bool_]:
-    """Which finite scores are no probability although the manifest promises one; shape (n,).
+    """Which finite scores are not probabilities although the manifest promises one; shape (n,).
 
     >>> outside(np.array([0.5, 1.2, -1e-9, np.nan]), Output("probability")).tolist()
     [False, True, False, False]

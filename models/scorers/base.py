@@ -29,7 +29,7 @@ A_DEFAULT = "a default, or an input that is not nullable"
 
 
 class WillNotLoad(BundleRefused):
-    """The payload is no model of its kind, or does not fit the manifest."""
+    """The payload is not a model of its kind, or does not fit the manifest."""
 
     reason: ClassVar[str] = "will_not_load"
 

@@ -109,7 +109,7 @@ def _handler(folder: Path, manifest: Manifest) -> Any:
     except (ImportError, AttributeError) as error:
         raise WillNotLoad(f"beam: handler {name} cannot be imported: {error}; expected: module:Class") from None
     if not (isinstance(found, type) and issubclass(found, base)):
-        raise WillNotLoad(f"beam: handler {name} is no ModelHandler; expected: a subclass of {base.__module__}'s")
+        raise WillNotLoad(f"beam: handler {name} is not a ModelHandler; expected: a subclass of {base.__module__}'s")
     if getattr(found, "update_model_path", None) is base.update_model_path:
         raise WillNotLoad(f"beam: handler {name} cannot follow a release; expected: one with an update_model_path")
     types = _annotations(found)
@@ -164,7 +164,7 @@ def _frames(batch: pa.RecordBatch) -> list[Any]:
 
 
 def _alike(batch: pa.RecordBatch) -> list[npt.NDArray[np.int64]]:
-    """The rows, grouped by which of the columns that are no floats hold a null.
+    """The rows, grouped by which of the columns that are not floats hold a null.
 
     In a DataFrame a null changes the type of a whole column, so that of its neighbours too; and a handler concatenates
     the DataFrames that it gets.

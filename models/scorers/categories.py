@@ -26,7 +26,7 @@ class Categories:
     values: pa.Array
 
     def codes(self, column: pa.Array) -> npt.NDArray[np.float64]:
-        """The code of each value, shape (n,): NaN for a null, -1 for a value that is no category."""
+        """The code of each value, shape (n,): NaN for a null, -1 for a value that is not a category."""
         if pa.types.is_floating(column.type):
             column = pc.add(column, 0.0)  # -0.0 is 0.0
         found = pc.index_in(column, value_set=self.values, skip_nulls=True).fill_null(-1)
@@ -36,15 +36,15 @@ class Categories:
         return codes
 
     def unseen(self, column: pa.Array) -> int:
-        """How many values are no category; a null is none."""
+        """How many values are not categories; nulls are not counted."""
         return int(np.count_nonzero(self.codes(column) < 0))
 
     def unknown(self, value: object) -> str:
-        """What is wrong with a value that is no category, in one line."""
+        """What is wrong with a value that is not a category, in one line."""
         known = [repr(each) for each in self.values.drop_null()[:_SHOWN].to_pylist()]
         more = f" and {len(self.values) - _SHOWN} more" if len(self.values) > _SHOWN else ""
         shown = repr(value) if len(repr(value)) <= 100 else f"{repr(value)[:100]}…"
-        return f"input {self.name!r}: {shown} is no category of the model; allowed: {', '.join(known)}{more}"
+        return f"input {self.name!r}: {shown} is not a category of the model; allowed: {', '.join(known)}{more}"
 
 
 def categories_of(manifest: Manifest, name: str, values: Sequence[Any]) -> Categories:
@@ -69,7 +69,7 @@ def stated_categories(manifest: Manifest) -> Mapping[str, Sequence[Any]]:
     """`parameters.categories`: for a model that does not keep them itself, input → its categories in their order.
 
     Raises:
-        WillNotLoad: it has another form, or names something that is no input.
+        WillNotLoad: it has another form, or names something that is not an input.
     """
     stated = manifest.parameters.get("categories", {})
     allowed = "{input: [category, …]} with the categories in the order of training"

@@ -66,7 +66,7 @@ def known_rows_scored(
     categories: Mapping[str, Categories],
     score: Callable[[npt.NDArray[Any]], npt.NDArray[np.float64]],
 ) -> npt.NDArray[np.float64]:
-    """The scores of a matrix of `trained_matrix`; a row with a value that is no category has none, the others have
+    """The scores of a matrix of `trained_matrix`; a row with a value that is not a category has none, the others have
     theirs.
 
     Raises:

@@ -148,7 +148,7 @@ def chosen_output(manifest: Manifest, width: int) -> int | None:
 
 
 def stated_column(manifest: Manifest) -> int | None:
-    """`parameters.column`, which may not exist in the model. Raises `WillNotLoad` where it is no index."""
+    """`parameters.column`, which may not exist in the model. Raises `WillNotLoad` where it is not an index."""
     column = manifest.parameters.get("column")
     if column is not None and (type(column) is not int or column < 0):
         raise WillNotLoad(f"{manifest.scorer}: parameters.column {column!r}; expected: an index, counted from 0")

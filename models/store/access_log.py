@@ -65,7 +65,7 @@ class AccessLog:
     def scan(self, first_day: str | None = None, last_day: str | None = None) -> AccessScan:
         """The entries from `first_day` to `last_day` (`2013-03-01`, inclusive, UTC; None: no limit).
 
-        Objects there that are no entries are reported in `broken`; they never raise.
+        Objects there that are not entries are reported in `broken`; they never raise.
 
         Raises:
             StoreUnavailable: the store did not answer.

@@ -85,7 +85,7 @@ class Backend:
         return self.scan(prefix, after).files
 
     def scan(self, prefix: str, after: str | None = None) -> Listing:
-        """As `list`, and what else is there: in a local folder cyclic links, pipes and names that are no text; in a
+        """As `list`, and what else is there: in a local folder cyclic links, pipes and names that are not text; in a
         bucket keys of other programs that a store cannot have.
 
         A listing skips them: they are faults of single objects, never of the store.
@@ -210,7 +210,7 @@ class Backend:
             return
         with self._errors(f"remove {key}"), suppress(FileNotFoundError):
             if self.root is not None:
-                (self.root / key).unlink()  # also what is no readable file
+                (self.root / key).unlink()  # also what is not a readable file
             else:
                 obstore.delete(store, key)
 
@@ -240,7 +240,7 @@ class Backend:
         return self._store
 
     def _is_odd(self, key: str) -> bool:
-        """Whether a key of a local store is no readable file, such as a pipe or a cyclic link."""
+        """Whether a key of a local store is not a readable file, such as a pipe or a cyclic link."""
         return self.root is not None and is_odd(self.root / key)
 
     @contextmanager

@@ -26,7 +26,7 @@ class Odd(NamedTuple):
 
 
 class Listing(NamedTuple):
-    """`files`: (key, bytes), sorted; `odd`: what is wrong with each object that is no file of a store, by its key;
+    """`files`: (key, bytes), sorted; `odd`: what is wrong with each object that is not a file of a store, by its key;
     `folders`: keys of the folders of a local store, which may be empty; buckets have none."""
 
     files: list[tuple[str, int]]

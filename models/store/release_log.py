@@ -26,7 +26,7 @@ _MAX_RELEASE_ATTEMPTS = 1000
 @dataclass(frozen=True, slots=True)
 class ReleaseScan:
     """What one listing found: valid releases, errors of unreadable ones by sequence, the last valid sequence, and what
-    is wrong with things that are no entries (by key)."""
+    is wrong with things that are not entries (by key)."""
 
     releases: tuple[Release, ...]
     broken: Mapping[int, InvalidRelease]

@@ -101,7 +101,7 @@ class ModelStore:
         return self.scan_versions()[0]
 
     def scan_versions(self) -> tuple[list[str], Mapping[str, Odd]]:
-        """As `versions`, and the objects among them that are no files of a bundle, by key."""
+        """As `versions`, and the objects among them that are not files of a bundle, by key."""
         prefix = f"{self.model}/versions"
         return versions_in(self._backend.scan(prefix), prefix)
 
@@ -114,7 +114,7 @@ class ModelStore:
 
         Raises:
             BundleIncomplete: there is none, so the version does not exist; BundleWithdrawn where it did.
-            BundleTooLarge, InvalidManifest, PathOutside: it is no valid manifest of this version.
+            BundleTooLarge, InvalidManifest, PathOutside: it is not a valid manifest of this version.
             StoreUnavailable: the store did not answer.
         """
         key = self._key(checked_name(version, "version"), MANIFEST)

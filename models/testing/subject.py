@@ -92,7 +92,7 @@ def spoil_payload(folder: Path, manifest: Manifest) -> Manifest:
     if not paths:
         raise ValueError(f"{manifest.scorer}: the bundle has no payload to spoil; expected: a `spoil` of its own")
     for path in paths:
-        (folder / path).write_bytes(b"this is no model\n")
+        (folder / path).write_bytes(b"this is not a model\n")
     return manifest
 
 

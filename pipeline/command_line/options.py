@@ -138,7 +138,7 @@ def parse_run_options(arguments: list[str], prog: str, with_out: bool = False) -
     if with_out:
         return options
     if known.retry_dead_letters and not known.only_new:
-        parser.error("argument --retry_dead_letters is not allowed alone; expected: it with --only_new")
+        parser.error("argument --retry_dead_letters is not allowed alone; expected: --only_new beside it")
     return replace(options, only_new=known.only_new, retry_dead_letters=known.retry_dead_letters)
 
 

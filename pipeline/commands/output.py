@@ -88,7 +88,7 @@ def _quieten(verbose: bool) -> None:
 
 
 def _cell(value: object) -> Text:
-    """A cell that rich prints literally: `[red]` and `:skull:` in a name are no markup."""
+    """A cell that rich prints literally: `[red]` and `:skull:` in a name are not markup."""
     return Text("" if value is None else printable(str(value)))
 
 

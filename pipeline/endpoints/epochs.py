@@ -24,7 +24,7 @@ _YEAR_US = 365 * 86_400_000_000
 _FIRST_US, _END_US = (parse_time_us(text) for text in ("1990-01-01T00:00:00Z", "2100-01-01T00:00:00Z"))
 _LAST_DAY_US = parse_time_us("2060-01-01T00:00:00Z")  # where the ranges of day numbers do not meet
 _STRETCHES = 3
-# Of times that are otherwise in the present, more than this part in another unit is no single broken record.
+# Of times that are otherwise in the present, more than this part in another unit is not a single broken record.
 _FEW = 0.1
 _MOST = 0.9
 # What a day number is the number of days since; its days since 1970.

@@ -15,7 +15,7 @@ from pipeline.endpoints.pubsub import sink as pubsub_sink
 
 
 class SinkService(NamedTuple):
-    """A sink that is no folder.
+    """A sink that is not a folder.
 
     `label` is that of its step; `check` opens it for a run, and creates a table; `look` reports what exists and creates
     nothing; `write` writes a record's batches to it.

@@ -42,7 +42,7 @@ def _location_errors(sinks: Mapping[str, str], model: Mapping[str, Any]) -> Iter
     for spec_path in (path for path in _ORDER if path in sinks):
         uri = sinks[spec_path]
         if uri.strip() != uri or (path := beam_path(uri).rstrip("/")).strip() != path:
-            yield SpecError(spec_path, uri, "a name without blanks at its ends")
+            yield SpecError(spec_path, uri, "a name without leading or trailing spaces")
             continue
         if scheme_of(uri) not in FILE_SCHEMES:
             continue

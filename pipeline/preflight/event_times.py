@@ -33,8 +33,8 @@ class EventTimes(NamedTuple):
 
 
 def event_times(options: RunOptions, most_bytes: int | None = None) -> EventTimes | None:
-    """The times of a job's events, decoded as the job decodes them: what would be a dead letter is no event. None where
-    the job does not read files.
+    """The times of a job's events, decoded as the job decodes them: what would be a dead letter is not an event. None
+    where the job does not read files.
 
     Args:
         options: name the job.

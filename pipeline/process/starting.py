@@ -20,6 +20,6 @@ def public_document(value: Any) -> Any:
         return {key: public_document(inner) for key, inner in value.items()}
     if isinstance(value, (list, tuple)):
         return [public_document(inner) for inner in value]
-    if isinstance(value, str):  # a path with a question mark is no URL
+    if isinstance(value, str):  # a path with a question mark is not a URL
         return hide_secrets(value) if "://" in value else hide_values(value)
     return value

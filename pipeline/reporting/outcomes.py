@@ -117,7 +117,7 @@ def letter_lines(letters: Mapping[str, Mapping[str, int]], sink: str | None, exa
 
 
 def check_outcome(summary: Mapping[str, Any], limits: Limits, examples: Examples) -> str:
-    """A note on a run that is no failure; empty if there is none.
+    """A note on a run that is not a failure; empty if there is none.
 
     Raises:
         RunFailed: records were read and none was scored, there are more dead letters than allowed, or no records

@@ -129,9 +129,9 @@ def _time_range_errors(texts: Any) -> Iterator[SpecError]:
 def _csv_errors(stated: Mapping[str, Any]) -> Iterator[SpecError]:
     delimiter, quote = stated.get("delimiter"), stated.get("quote")
     if delimiter is not None and not (delimiter.isascii() and (delimiter.isprintable() or delimiter == "\t")):
-        yield SpecError("events.csv.delimiter", delimiter, "one sign of ASCII, such as ';' or a tab")
+        yield SpecError("events.csv.delimiter", delimiter, "one ASCII character, such as ';' or a tab")
     if quote and (quote == delimiter or not (quote.isascii() and quote.isprintable())):
-        yield SpecError("events.csv.quote", quote, "one sign of ASCII that is not the delimiter")
+        yield SpecError("events.csv.quote", quote, "one ASCII character that is not the delimiter")
     encoding = stated.get("encoding")
     if encoding is not None and not _is_encoding(encoding):
         yield SpecError("events.csv.encoding", encoding, "the name of an encoding, such as utf-8, cp1252 or latin-1")

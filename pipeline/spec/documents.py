@@ -37,7 +37,8 @@ def read_document(source: Path | str | Mapping[str, Any] | None) -> dict[str, An
         said = error.strerror or one_line(error)
         raise SpecError("--job", Absent(f"{str(source)!r}: {said}"), "a readable YAML file") from None
     except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
-        raise SpecError("--job", Absent(f"{str(source)!r} is no YAML: {_yaml_problem(error)}"), "a YAML file") from None
+        found = Absent(f"{str(source)!r} is not YAML: {_yaml_problem(error)}")
+        raise SpecError("--job", found, "a YAML file") from None
     if not isinstance(document, dict):
         found = Absent(f"{str(source)!r} holds {'nothing' if document is None else repr(document)[:80]}")
         raise SpecError("--job", found, "a mapping with the keys job, events, features, model")
@@ -87,7 +88,7 @@ def settings_of(mapping: str) -> list[str]:
     """The mapping of `--settings` as settings of `--set`, such as `{model.poll: 30s}` as `model.poll=30s`.
 
     Raises:
-        SpecError: it is no YAML mapping.
+        SpecError: it is not a YAML mapping.
     """
     try:
         document = read_yaml(mapping)
@@ -103,7 +104,7 @@ def apply_settings(document: dict[str, Any], settings: Sequence[str]) -> None:
     """Applies `--set path=value` in place: dotted path, list indexes as `[i]`, the value as `_value` reads it.
 
     Raises:
-        SpecError: settings without `=`, or paths through something that is no mapping or list; all are named.
+        SpecError: settings without `=`, or paths through something that is not a mapping or list; all are named.
 
     >>> document = {"model": {"poll": "30s"}, "features": [{"size": "1h"}]}
     >>> apply_settings(document, ["model.poll=1m", "features[0].size=2h"])
@@ -123,7 +124,7 @@ def apply_settings(document: dict[str, Any], settings: Sequence[str]) -> None:
 def _value(text: str, setting: str) -> Any:
     """A text stays as it is written; numbers, `true`, `null`, and values in brackets or quotes are read as YAML.
 
-    So a URI that ends with a colon is no mapping, and a path with ` #` in it is not cut there.
+    So a URI that ends with a colon is not a mapping, and a path with ` #` in it is not cut there.
     """
     if not text.strip():
         return ""

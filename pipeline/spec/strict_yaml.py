@@ -55,7 +55,7 @@ def read_yaml(text: str) -> Any:
     Raises:
         SpecError: a mapping has a key twice, of which PyYAML would silently use the last; aliases expand too far; a
             value cannot be read as what it is, such as a number of thousands of digits.
-        yaml.YAMLError: it is no YAML, or is nested too deeply.
+        yaml.YAMLError: it is not YAML, or is nested too deeply.
         RecursionError: it contains itself.
     """
     if len(text) > MOST_CHARACTERS:
@@ -103,7 +103,7 @@ def _repeats(node: yaml.Node, path: str) -> Iterator[SpecError]:
     lines: dict[str, int] = {}
     for key, value in node.value:
         if not isinstance(key, yaml.ScalarNode):
-            continue  # a key that is no text is refused by the schema
+            continue  # a key that is not text is refused by the schema
         spec_path, line = f"{path}.{key.value}" if path else key.value, key.start_mark.line + 1
         if key.value in lines:
             yield SpecError(spec_path, Absent(f"given twice, in lines {lines[key.value]} and {line}"), "each key once")

@@ -31,7 +31,7 @@ class Buckets:
         """Writes, reads and deletes an object below a `gs://` URI; `option` is where it stands."""
         found = _URI.fullmatch(uri)
         if found is None:
-            return fail(option, f"{uri!r} is no folder of a bucket", "gs://bucket/folder")
+            return fail(option, f"{uri!r} is not a folder of a bucket", "gs://bucket/folder")
         if self._client is None:
             return unchecked(option, f"{uri}: {self.why}", "gcloud auth application-default login, then ask again")
         from google.api_core.exceptions import GoogleAPIError

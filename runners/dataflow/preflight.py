@@ -90,7 +90,7 @@ def _image(image: str | None, setup: Any) -> Finding:
         return fail(check, found, f"{check}=REGION-docker.pkg.dev/PROJECT/halflife/halflife:TAG")
     named = _IMAGE.fullmatch(image)
     if named is None:
-        return fail(check, f"{image!r} is no name of an image", "REGION-docker.pkg.dev/PROJECT/REPOSITORY/NAME:TAG")
+        return fail(check, f"{image!r} is not a name of an image", "REGION-docker.pkg.dev/PROJECT/REPOSITORY/NAME:TAG")
     if "@" not in image and named["tag"] in (None, "latest"):
         change = "a tag of its own for each build: workers that start later would run other code"
         return warn(check, f"{image} names no fixed build", change)

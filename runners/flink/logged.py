@@ -12,7 +12,7 @@ _TIME = re.compile(rf"^\[?\d{{4}}-\d\d-\d\d[ T][\d:.,]+\]?\s+{_LEVEL}")
 
 
 def reason(log: str) -> str:
-    """The last line of a log that is no frame, and its causes; empty where nothing was logged."""
+    """The last line of a log that is not a frame, and its causes; empty where nothing was logged."""
     lines = [line for line in log.splitlines() if line.strip() and not _FRAME.match(line)]
     causes: list[str] = []
     while lines and _CAUSE.match(lines[-1]):

@@ -135,7 +135,7 @@ def _jar(flink: Any) -> Finding:
         return unchecked(check, f"{jar} is fetched when the job is submitted")
     if jar:
         if is_no_jar(jar):
-            return fail(check, f"{jar} is no jar", "a file or URL of Beam's Flink job server")
+            return fail(check, f"{jar} is not a jar", "a file or URL of Beam's Flink job server")
         return ok(check, jar)
     shipped = JavaJarServer.path_to_beam_jar(f":runners:flink:{flink.flink_version}:job-server:shadowJar")
     if os.path.exists(shipped) or Path(JavaJarServer.JAR_CACHE, os.path.basename(shipped)).exists():

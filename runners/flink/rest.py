@@ -30,7 +30,7 @@ def rest_url(master: str) -> str:
     except ValueError:
         whole = False
     if not whole:
-        raise NoFlink(f"{master!r} is no address; expected: host:port, or http(s)://host:port")
+        raise NoFlink(f"{master!r} is not an address; expected: host:port, or http(s)://host:port")
     return url
 
 
@@ -38,7 +38,7 @@ def ask(url: str, path: str, method: str = "GET", body: Mapping[str, Any] | None
     """The JSON that a request gives; an empty answer is `{}`.
 
     Raises:
-        NoFlink: no answer within 10 s, an error, too long an answer, or something that is no JSON.
+        NoFlink: no answer within 10 s, an error, too long an answer, or something that is not JSON.
     """
     until = time.monotonic() + _SECONDS
     data = None if body is None else json.dumps(body).encode()
@@ -54,7 +54,7 @@ def ask(url: str, path: str, method: str = "GET", body: Mapping[str, Any] | None
         said = cause.strerror if isinstance(cause, OSError) else None
         raise NoFlink(f"{path}: {said or _line(cause) or 'the connection was closed'}") from None
     except (ValueError, RecursionError):
-        raise NoFlink(f"{path}: the answer is no JSON; expected: Flink's REST interface") from None
+        raise NoFlink(f"{path}: the answer is not JSON; expected: Flink's REST interface") from None
 
 
 def _line(text: object) -> str:
@@ -103,7 +103,7 @@ def configuration(url: str) -> dict[str, str]:
     path = "/jobmanager/config"
     entries = ask(url, path)
     if not isinstance(entries, list):
-        raise NoFlink(f"{path}: the answer is no list; expected: one, as Flink gives it")
+        raise NoFlink(f"{path}: the answer is not a list; expected: one, as Flink gives it")
     return {text(entry, "key", path): text(entry, "value", path) for entry in entries}
 
 

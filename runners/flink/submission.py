@@ -17,7 +17,7 @@ class CannotSubmit(RuntimeError):
 
 
 def check_submission(arguments: Sequence[str]) -> None:
-    """Raises `CannotSubmit` for a job server that is no jar and for a cluster that accepts no connection.
+    """Raises `CannotSubmit` for a job server that is not a jar and for a cluster that accepts no connection.
 
     Where another process submits (`--job_endpoint`) or none does (`--output_executable_path`), neither is checked.
     """
@@ -27,7 +27,7 @@ def check_submission(arguments: Sequence[str]) -> None:
         return
     jar = flink.flink_job_server_jar
     if jar and is_no_jar(jar):
-        raise CannotSubmit(f"--flink_job_server_jar: {jar!r} is no jar; expected: a file or URL of Beam's job server")
+        raise CannotSubmit(f"--flink_job_server_jar: {jar!r} is not a jar; expected: a file or URL of Beam's server")
     # Imported here: every job's start imports this module, and few of them use Flink.
     from apache_beam.runners.portability.flink_runner import MAGIC_HOST_NAMES
 

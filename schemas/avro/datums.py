@@ -101,7 +101,7 @@ def joined_bytes(datums: pa.Array) -> pa.Buffer:
 def decode_block(data: bytes, count: int, schema: str) -> DecodedRows:
     """The `count` records of the record `schema` (JSON) that `data` holds back to back.
 
-    Never raises for bad data. A record with a value that its type does not have, such as a text that is no UTF-8, or
+    Never raises for bad data. A record with a value that its type does not have, such as a text that is not UTF-8, or
     that is nested too deep is unreadable by itself; where a record does not end where it should, the bytes from it on
     are one unreadable piece. Columns have the types of `avro_columns`; records, arrays and maps may be structs without
     fields.

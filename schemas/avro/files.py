@@ -57,7 +57,7 @@ def read_metadata(stream: Readable) -> dict[bytes, bytes]:
     """The metadata in the header of a container file; its schema is not parsed.
 
     Raises:
-        EOFError, ValueError, OverflowError: it is no container file.
+        EOFError, ValueError, OverflowError: it is not a container file.
     """
     return _metadata(ByteWindow(stream))
 

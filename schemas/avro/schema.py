@@ -19,7 +19,7 @@ MAX_SCHEMA_BYTES = 4 * 1024 * 1024
 MAX_FIXED_BYTES = 16 * 1024 * 1024
 PRIMITIVES = frozenset({"null", "boolean", "int", "long", "float", "double", "bytes", "string"})
 _NAMED = frozenset({"record", "enum", "fixed"})
-# By the type that a logical type is written as. On another type it is no logical type.
+# By the type that a logical type is written as. On another type it is not a logical type.
 _LOGICAL = {
     "int": frozenset({"date"}),
     "long": frozenset(f"{local}timestamp-{unit}" for local in ("", "local-") for unit in ("millis", "micros", "nanos")),
@@ -70,7 +70,7 @@ def vetted(text: str) -> Schema:
     """The schema of a record in JSON.
 
     Raises:
-        MalformedSchema: it is no schema of a record with fields, defines a name twice, has an undefined type or one
+        MalformedSchema: it is not a schema of a record with fields, defines a name twice, has an undefined type or one
             whose values never end, or is larger or nested deeper than this module allows.
     """
     if len(text) > MAX_SCHEMA_BYTES:
@@ -78,9 +78,9 @@ def vetted(text: str) -> Schema:
     try:
         document = read_json(text)
     except ValueError as problem:
-        raise MalformedSchema(f"its schema is no JSON: {problem}") from None
+        raise MalformedSchema(f"its schema is not JSON: {problem}") from None
     if not isinstance(document, dict) or document.get("type") != "record" or not document.get("fields"):
-        raise MalformedSchema("its schema is no record with fields; expected: a record with one field or more")
+        raise MalformedSchema("its schema is not a record with fields; expected: a record with one field or more")
     builder = _Builder()
     root = builder.build(document)
     nodes = tuple(builder.nodes)
@@ -229,7 +229,7 @@ def _unique(names: list[Any], what: str) -> tuple[str, ...]:
         if not isinstance(name, str) or not name:
             raise MalformedSchema(f"a {what} is {shown(name)}; expected: a name")
         if name in seen:
-            raise MalformedSchema(f"a {what} is there twice: {name!r:.80}; expected: each once")
+            raise MalformedSchema(f"a {what} appears twice: {name!r:.80}; expected: each once")
         seen.add(name)
     return tuple(names)
 

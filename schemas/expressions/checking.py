@@ -54,7 +54,8 @@ def check(text: str, node: Node, kinds: Mapping[str, str]) -> Typed:
     """The expression with the kind of each part; `kinds` are those of the columns that it may name.
 
     Raises:
-        MalformedExpression: at the first part, from within, that is no function or column or whose kind does not fit.
+        MalformedExpression: at the first part, from within, that is neither a function nor a column, or whose kind
+            does not fit.
     """
     return _Checker(text, kinds).typed(node)
 

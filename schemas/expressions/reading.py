@@ -49,7 +49,7 @@ def parse(text: str) -> Node:
         node: Node = _parser().parse(text)
     except UnexpectedCharacters as error:
         at = error.pos_in_stream or 0
-        allowed = _INSTEAD.get(text[at : at + 1], "signs of the language of expressions (a text is in '…')")
+        allowed = _INSTEAD.get(text[at : at + 1], "characters of the expression language (a text is in '…')")
         raise MalformedExpression(text, at, allowed) from None
     except UnexpectedToken as error:
         at = len(text) if error.token.type == "$END" else int(error.token.start_pos or 0)
@@ -129,4 +129,4 @@ _WRITTEN: dict[str, Callable[[str, list[str]], str]] = {
     "case": _as_case,
     "cast": lambda name, args: f"cast({args[0]} AS {args[1][1:-1]})",
 }
-"""How each is written that is no plain call."""
+"""How each is written that is not a plain call."""

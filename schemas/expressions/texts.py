@@ -43,7 +43,7 @@ def _readable(pattern: Any) -> str | None:
     try:
         pc.match_like(pa.array(["a"]), pattern)
     except pa.ArrowInvalid:
-        return "a pattern with fewer signs"
+        return "a shorter pattern"
     return None
 
 

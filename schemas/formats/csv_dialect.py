@@ -37,7 +37,7 @@ def with_guesses(head: bytes, stated: CsvSpec) -> CsvSpec:
 
 
 def _encoding(head: bytes) -> str:
-    """By the byte order mark; else UTF-8, unless more of what is no ASCII is no UTF-8 than is: then Windows' own."""
+    """By the byte order mark; else UTF-8, unless more of what is not ASCII is not UTF-8 than is: then Windows' own."""
     for mark, name in _BOMS.items():
         if head.startswith(mark):
             return name

@@ -21,7 +21,7 @@ _BEHIND = "a quoted field that does not end before a delimiter or the line's end
 
 
 class BadLine(NamedTuple):
-    """A stretch of the data that is no record, and why."""
+    """A stretch of the data that is not a record, and why."""
 
     start: int
     end: int

@@ -55,8 +55,8 @@ class CsvBlock(NamedTuple):
 def decode_csv(data: bytes, table: CsvTable, wanted: Wanted, line: int, final: bool) -> CsvBlock:
     """The records of data that begin with one, `line` being the number of the first line (from 1).
 
-    A record with too few or too many fields, a quoted field that does not end, a NUL byte, or bytes that are no text is
-    unreadable with `MalformedCsv`, one with a value of another kind than its column's with `WrongType`. `final`:
+    A record with too few or too many fields, a quoted field that does not end, a NUL byte, or bytes that are not text
+    is unreadable with `MalformedCsv`, one with a value of another kind than its column's with `WrongType`. `final`:
     nothing follows the data. Columns that the table lacks are left out.
     """
     records = find_records(data, table.delimiter, table.quote, final)
@@ -85,7 +85,7 @@ class _Texts(NamedTuple):
 
 def _unreadable(data: bytes, start: int, end: int, why: str, newlines: Any, line: int) -> Unreadable:
     payload = data[start:end].removesuffix(b"\r")
-    found = f"{shown(payload.decode('utf-8', 'backslashreplace'), _WHOLE_TEXT)} is no record: {why}"
+    found = f"{shown(payload.decode('utf-8', 'backslashreplace'), _WHOLE_TEXT)} is not a record: {why}"
     return Unreadable(payload, _MALFORMED, found, int(np.searchsorted(newlines, start)) + line)
 
 
@@ -126,7 +126,7 @@ def _read_names(table: CsvTable, wanted: Wanted) -> dict[str, int]:
 
 
 def _as_utf8(data: bytes, encoding: str) -> bytes:
-    """Raises `UnicodeError` for bytes that are no text."""
+    """Raises `UnicodeError` for bytes that are not text."""
     if data.isascii():
         return data
     text = data.decode(encoding)
@@ -178,7 +178,7 @@ def _payloads(data: bytes, records: Records) -> pa.Array:
     total, last = int(lengths.sum()), int(ends[-1])
     offsets = np.concatenate([np.zeros(1, np.int64), np.cumsum(lengths)]).astype(np.int32)
     plain = data[: records.rest].translate(None, b"\r\n")
-    if len(plain) != total:  # line ends within records, or bytes that are no record
+    if len(plain) != total:  # line ends within records, or bytes that are not a record
         kept = np.zeros(last + 1, np.int8)
         kept[starts] = 1
         kept[ends] = -1
@@ -206,7 +206,7 @@ def _fault(record: bytes, table: CsvTable) -> str:
     try:
         text = _as_utf8(record, table.encoding)
     except UnicodeError as problem:
-        return f"bytes that are no {table.encoding} ({problem}); {wants('a text in events.csv.encoding')}"
+        return f"bytes that are not {table.encoding} ({problem}); {wants('a text in events.csv.encoding')}"
     try:
         found, refused = _parsed(text + b"\n", table, {"": 0})
     except pa.ArrowInvalid as problem:

@@ -124,7 +124,7 @@ _decoder = lru_cache(maxsize=64)(_Decoder)
 def decode_lines(
     data: bytes, columns: Sequence[tuple[str, str]], event_id: str, event_time: str, subject: str | None = None
 ) -> DecodedRows:
-    """The JSON objects of `data`, one a line, as columns; blank lines are no records.
+    """The JSON objects of `data`, one a line, as columns; blank lines are not records.
 
     Columns that are not requested are ignored, missing ones are null. A line that is not one JSON object, or has a
     value of another type than its column's, is unreadable with `MalformedJson` or `WrongType`.

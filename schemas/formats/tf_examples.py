@@ -12,9 +12,9 @@ from schemas.formats.raw import DecodedRows, Unreadable
 def decode_examples(records: Sequence[bytes], names: Sequence[str]) -> list[DecodedRows]:
     """Each record's features `names` as columns of single values; a feature that is absent or empty is null.
 
-    A record that is no Example is unreadable with `MalformedExample`, one with several values in a requested feature
-    with `WrongType`. tfx-bsl decodes a whole batch or fails: a failing batch is bisected. The result is several pieces,
-    in order, since a feature may hold numbers in one record and texts in the next.
+    A record that is not an Example is unreadable with `MalformedExample`, one with several values in a requested
+    feature with `WrongType`. tfx-bsl decodes a whole batch or fails, so a failing batch is bisected. The
+    result is several pieces, in order, since a feature may hold numbers in one record and texts in the next.
     """
     from tfx_bsl.coders.example_coder import ExamplesToRecordBatchDecoder
 

@@ -30,7 +30,7 @@ checks the same (`tests/flink/test_conformance.py`).
 |---|---|---|---|---|---|
 {rows}
 
-Missing and others are relative to DirectRunner. Seconds include start-up, on two cores; they are no comparison of
+Missing and others are relative to DirectRunner. Seconds include start-up, on two cores; they do not compare
 speed.
 
 ## What differs besides the answers

@@ -68,7 +68,7 @@ def test_without_credentials_buckets_are_not_checked_and_never_ok(no_credentials
         (["--temp_location="], "--temp_location", "fail", "is not given"),
         (["--sdk_container_image="], "--sdk_container_image", "fail", "is not given"),
         (["--sdk_container_image=", "--requirements_file=r"], "--sdk_container_image", "warn", "installs"),
-        (["--sdk_container_image=a b"], "--sdk_container_image", "fail", "is no name of an image"),
+        (["--sdk_container_image=a b"], "--sdk_container_image", "fail", "is not a name of an image"),
         (["--sdk_container_image=eu.gcr.io/p/h:latest"], "--sdk_container_image", "warn", "no fixed build"),
         (["--requirements_file=absent.txt"], "worker packages", "fail", "unknown there"),
         (["--dataflow_service_options=a b"], "--dataflow_service_options", "fail", "'a b'"),

@@ -115,7 +115,7 @@ def test_damaged_datum_keeps_its_frame_in_the_dead_letter(framed: Any, registry:
 
 @pytest.mark.parametrize(
     ("schema", "kind", "said"),
-    [(JSON, "JSON", "is of type JSON; expected: AVRO"), ("string", "AVRO", "is no record")],
+    [(JSON, "JSON", "is of type JSON; expected: AVRO"), ("string", "AVRO", "is not a record")],
 )
 def test_schema_of_another_kind_is_named(
     framed: Any, registry: RegistryServer, schema: Any, kind: str, said: str
@@ -159,8 +159,8 @@ def test_dead_letter_names_offset_key_and_headers(topics: Topics, topic: str) ->
     assert list(delays) == ["e0", "e1"]
     address = topics.address(topic).public
     begins = [
-        f"{address}[0]@4 with key b'JFK': a tombstone, which is no event",
-        f"{address}[0]@5 with key b'JFK': an empty value, which is no event",
+        f"{address}[0]@4 with key b'JFK': a tombstone, which is not an event",
+        f"{address}[0]@5 with key b'JFK': an empty value, which is not an event",
         f"{address}[0]@2 with key b'LGA' and headers trace=b'7f', empty=None: ",
         f"{address}[0]@3 with key b'JFK': at: ",
     ]

@@ -177,7 +177,7 @@ SIGNED: Mapping[Callable[[Path], None], str] = {
     payload_changed_after_signing: "Hash mismatch for 'golden.jsonl'",
     file_added_after_signing: "Extra files found",
     git_file_added_after_signing: "Extra files found",
-    garbage_for_a_signature: "is no signature of a model",
+    garbage_for_a_signature: "is not a signature of a model",
 }
 """Bundles that a job with a trusted key refuses as `bad_signature`, and the detail it gives."""
 

@@ -104,7 +104,7 @@ HOSTILE: dict[str, tuple[Callable[[Path], None], str]] = {
                                         "golden_mismatch"),
     "lone surrogate in a golden name": (with_golden_line('{"inputs": {"\\udfff": 1}, "score": 1}'), "golden_mismatch"),
     "golden inputs nested 100,000 deep": (with_golden_line('{"inputs": ' + "[" * 100_000), "golden_mismatch"),
-    "golden text of a NUL and bytes that are no UTF-8": (with_golden_line(b'{"inputs": {"delay": "\0\xff"}}'),
+    "golden text of a NUL and bytes that are not UTF-8": (with_golden_line(b'{"inputs": {"delay": "\0\xff"}}'),
                                                        "golden_mismatch"),
     "garbage for a profile": (with_profile(b"\x89PNG\r\n"), "will_not_load"),
     "empty profile": (with_profile(b""), "will_not_load"),

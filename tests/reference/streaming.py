@@ -69,7 +69,7 @@ def streaming_feature(
     - Others are scored at once: they see what has arrived, their own batch included, in tiles still kept.
     - A tile [s, s + every) is kept while s + every + kept_for + allowed lateness > watermark. An event that
       arrives later than that is added to nothing. `kept_for` is `size`, unless larger windows keep the tiles.
-    Raises ValueError where watermarks fall, or `size` is no multiple of `every` (tiles would be cut).
+    Raises ValueError where watermarks fall, or `size` is not a multiple of `every` (tiles would be cut).
     """
     size_us, every_us = span_us(size), span_us(every)
     if size_us % every_us:

@@ -24,7 +24,7 @@ class Bucketed(Flow):
 
 @pytest.fixture
 def flow(s3: S3Server, tmp_path: Path, capsys: pytest.CaptureFixture[str], request: pytest.FixtureRequest) -> Bucketed:
-    """Ten trips and a line that is no trip, a model, and sinks in a bucket of this test's own."""
+    """Ten trips and a line that is not a trip, a model, and sinks in a bucket of this test's own."""
     made = Bucketed(tmp_path, capsys)
     name = f"sinks-{abs(hash(request.node.name)) % 10**9}"
     made.url, made.kept = s3.create_bucket(name), s3.folder / "buckets" / name

@@ -23,7 +23,7 @@ LISTS = ("join(", "listed(")
 
 
 def texts_of(path: Path) -> Iterator[tuple[str, str]]:
-    """(location, text) of each text in a file that is no docstring, with 0, `<class>` or a list for its values."""
+    """(location, text) of each text in a file that is not a docstring, with 0, `<class>` or a list for its values."""
     tree = ast.parse(path.read_text("utf-8"))
     inner = {id(part) for node in ast.walk(tree) if isinstance(node, ast.JoinedStr) for part in node.values}
     spoken = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}

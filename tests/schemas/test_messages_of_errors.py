@@ -157,8 +157,8 @@ def test_no_message_names_the_class_of_an_error() -> None:
 @pytest.mark.parametrize(
     ("name", "text", "complete"),
     [
-        ("CannotPublish", "m.onnx is no file", False),
-        ("CannotPublish", "m.onnx is no file; expected: a file", True),
+        ("CannotPublish", "m.onnx is not a file", False),
+        ("CannotPublish", "m.onnx is not a file; expected: a file", True),
         ("StoreError", "no release written; next: run it again", True),
         ("TopicUnreadable", "<address.public>: one_line(<error>)", True),
         ("KeyError", "x", True),

@@ -58,7 +58,7 @@ def by_branch(values: pa.Array, wanted: pa.DataType, of_one: Callable[[pa.Array]
     whole = pa.nulls(len(values), wanted)
     for rows, branch in branches(values):
         if rows.any():
-            # In its other rows a branch holds fill values, which are no values of the column.
+            # In its other rows a branch holds fill values, which are not values of the column.
             only = branch if rows.all() else pc.if_else(pa.array(rows), branch, pa.scalar(None, branch.type))
             whole = pc.if_else(pa.array(rows), of_one(only), whole)
     return whole
@@ -106,7 +106,7 @@ def _string(values: pa.Array, in_union: bool) -> pa.Array | None:
         return pa.array([None if value is None else f"{value:f}" for value in values.to_pylist()], pa.string())
     if pa.types.is_binary(found):
         return _bytes_as_text(values)
-    # In a union with text a number is read as its text too; a column of numbers alone is no text.
+    # In a union with text a number is read as its text too; a column of numbers alone is not text.
     return batches.as_texts(values) if in_union and kind_of(found) in TAKES["number"] else None
 
 

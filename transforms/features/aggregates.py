@@ -197,7 +197,7 @@ def _quantile(table: ValueCounts, ranges: Ranges, feature: FeatureSpec) -> pa.Ar
 
 
 def _between(low: Floats, high: Floats, share: Floats) -> Floats:
-    """The number so far on the way from `low` to `high`, also where their distance is no finite number."""
+    """The number so far on the way from `low` to `high`, also where their distance is not a finite number."""
     with np.errstate(over="ignore", invalid="ignore"):
         linear = low + (high - low) * share
     return np.where(np.isfinite(linear), linear, low * (1 - share) + high * share)

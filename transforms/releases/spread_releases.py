@@ -1,6 +1,6 @@
 """SpreadReleases: merges the timeline with the events of an unbounded job, as elements of the same keyed stream.
 
-It is no side input: Flink's portable runner cannot put one into a checkpoint (docs/decisions/timeline-in-state.md).
+It is not a side input: Flink's portable runner cannot put one into a checkpoint (docs/decisions/timeline-in-state.md).
 """
 
 import zlib

@@ -41,7 +41,7 @@ def read_estimator(path: Path) -> EstimatorText:
             return EstimatorText(text.encode("utf-8"), _classes(fitted.get("_classes"), archive), max(int(best), 0))
     except (zipfile.BadZipFile, KeyError, TypeError, AttributeError, ValueError) as error:
         raise WillNotLoad(
-            f"lightgbm: {path.name} is no fitted estimator of LightGBM as skops writes it ({of_error(error)}); "
+            f"lightgbm: {path.name} is not a fitted estimator of LightGBM as skops writes it ({of_error(error)}); "
             "expected: that, or model.booster_ saved by its save_model"
         ) from error
 

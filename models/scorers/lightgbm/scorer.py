@@ -99,7 +99,7 @@ class LightgbmScorer(Scorer):
         return ""
 
     def unseen(self, batch: pa.RecordBatch) -> Mapping[str, int]:
-        """Values that were no pandas category in training, which the library answers like a null."""
+        """Values that were not a pandas category in training, which the library answers like a null."""
         return {name: each.unseen(batch.column(name)) for name, each in self._categories.items()}
 
     def _check_objective(self, classes: int) -> None:

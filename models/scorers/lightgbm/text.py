@@ -128,7 +128,7 @@ def _lists(text: str) -> Sequence[Sequence[Any]]:
     last = text.rstrip("\n").rpartition("\n")[2]
     lists = json.loads(last.removeprefix(_LISTS)) if last.startswith(_LISTS) else None
     if lists is not None and not (isinstance(lists, list) and all(isinstance(each, list) for each in lists)):
-        raise WillNotLoad("lightgbm: pandas_categorical is no list of lists; expected: an unchanged file")
+        raise WillNotLoad("lightgbm: pandas_categorical is not a list of lists; expected: an unchanged file")
     return lists or []
 
 

@@ -71,7 +71,7 @@ class SignedInputs:
         for column, cast in zip(self.columns, casts, strict=True):
             for row in np.flatnonzero(cast.wrong).tolist():
                 shown = repr(batch.column(column.entry.name)[row].as_py())
-                detail = f"input {column.entry.name!r}: {shown[:100]} is no {column.named} without loss"
+                detail = f"input {column.entry.name!r}: {shown[:100]} does not fit {column.named} without loss"
                 failures.setdefault(row, (NOT_OF_SIGNATURE, f"{detail}; expected: what the signature's type can hold"))
         return casts, failures
 

@@ -82,7 +82,7 @@ def _refuse_document_type(path: Path) -> None:
         try:
             parser.ParseFile(file)
         except expat.ExpatError as error:
-            raise WillNotLoad(f"pmml: the file is no XML: {error}; expected: a PMML document") from None
+            raise WillNotLoad(f"pmml: the file is not XML: {error}; expected: a PMML document") from None
 
 
 def _encoders(model: Any, manifest: Manifest) -> dict[str, Callable[[pa.Array], list[str]]]:

@@ -63,7 +63,7 @@ def parse_address(url: str, schemes: Iterable[str]) -> Address:
     """The address in `parameters.url`.
 
     Raises:
-        InvalidManifest: it is no URL of one of these schemes, or has user, query or fragment.
+        InvalidManifest: it is not a URL of one of these schemes, or has user, query or fragment.
     """
     allowed = " or ".join(f"{scheme}://host[:port]" for scheme in schemes)
     try:

@@ -137,7 +137,7 @@ def slots_at(server: str, environ: Mapping[str, str] = os.environ) -> threading.
     """The one semaphore of this process for a server; its size is the operator's HALFLIFE_REMOTE_CONCURRENCY.
 
     Raises:
-        WillNotLoad: the variable is no whole number from 1 to 1024.
+        WillNotLoad: the variable is not a whole number from 1 to 1024.
     """
     text = environ.get(CONCURRENCY, str(_DEFAULT_CONCURRENCY))
     if not (text.isascii() and text.isdigit() and 1 <= int(text) <= 1024):

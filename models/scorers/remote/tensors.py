@@ -141,7 +141,7 @@ def array_of(values: object, what: str) -> npt.NDArray[np.float64]:
     try:
         return np.array(values, dtype=np.float64)
     except (ValueError, TypeError, OverflowError) as error:
-        raise AnswerMalformed(f"{what} is no array of numbers: {shortened(one_line(error), 100)}") from None
+        raise AnswerMalformed(f"{what} is not an array of numbers: {shortened(one_line(error), 100)}") from None
 
 
 def scores_of(

@@ -36,7 +36,7 @@ class SklearnScorer(Scorer):
     else a matrix in the manifest's order, of int64 where all inputs are integers, else of float64. Output
     `probability` is `predict_proba` of the positive class (the second of two where `output.positive` is null);
     `regression` is `predict`, or the `parameters.method` score_samples or decision_function; `class` is
-    `predict`; labels that are no numbers become their index in `classes_`. Of an estimator that answers with
+    `predict`; labels that are not numbers become their index in `classes_`. Of an estimator that answers with
     several columns `parameters.column` is the index of one.
     """
 
@@ -140,7 +140,7 @@ class SklearnScorer(Scorer):
         return classes.index(positive)
 
     def _check_numbers(self) -> None:
-        """Refuse a regression whose estimator answers with labels of classes that are no numbers."""
+        """Refuse a regression whose estimator answers with labels of classes that are not numbers."""
         if self._kind != "regression" or self._method != "predict" or self._numeric:
             return
         try:
@@ -149,7 +149,7 @@ class SklearnScorer(Scorer):
             shown = [str(label) for label in self._labels[:_MOST_LISTED]]
             more = ", …" if len(self._labels) > _MOST_LISTED else ""
             raise WillNotLoad(
-                f"sklearn: a regression of labels that are no numbers: {', '.join(shown)}{more}; expected: --output"
+                f"sklearn: a regression of labels that are not numbers: {', '.join(shown)}{more}; expected: --output"
                 f" class or probability, with --positive {'|'.join(map(shlex.quote, shown))}"
             ) from None
 

@@ -91,7 +91,7 @@ def _with_withdrawn(
 
 
 def _say_odd(odd: Mapping[str, Odd]) -> None:
-    """The objects in a store that are no files of one."""
+    """The objects in a store that are not files of one."""
     for key, problem in odd.items():
         note(f"{key}: {problem}; it is passed over; next: delete it")
 

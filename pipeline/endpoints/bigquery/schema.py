@@ -62,8 +62,8 @@ def columns_of(avsc: str) -> tuple[BigQueryColumn, ...]:
     """The columns of a record's Avro schema (JSON).
 
     Raises:
-        UnsupportedSchema: it is no record, or has a map or array in an array, a record within itself, or more than 15
-            levels.
+        UnsupportedSchema: it is not a record, or has a map or array in an array, a record within itself, or more than
+            15 levels.
     """
     node = json.loads(avsc)
     if not isinstance(node, dict) or node.get("type") != "record":

@@ -69,7 +69,7 @@ class _Reading:
         """The columns to read, as paths. Raises `ValueError` for a name that several columns have."""
         for name in self._names:
             if len(schema.get_all_field_indices(name)) > 1:
-                raise ValueError(f"several columns are called {name!r}; {wants('each column that is read once')}")
+                raise ValueError(f"several columns are called {name!r}; {wants('one column of that name')}")
         return [name for name in self._names if path_of(schema, name) is not None]
 
     def blocks(self, batch: pa.RecordBatch, schema: pa.Schema, where: str) -> Iterator[RawBlock]:
@@ -106,7 +106,7 @@ def _batch(columns: Mapping[str, pa.Array], rows: int) -> pa.RecordBatch:
 
 
 def _decoded(columns: dict[str, pa.Array], count: int, first: int) -> DecodedRows:
-    """Rows with their texts; one with a text that is no UTF-8 is unreadable by itself."""
+    """Rows with their texts; one with a text that is not UTF-8 is unreadable by itself."""
     numbers = pa.array(np.arange(first, first + count), pa.int64())
     bad: dict[int, str] = {}
     for name, column in columns.items():

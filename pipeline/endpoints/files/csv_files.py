@@ -92,7 +92,7 @@ class CsvFile:
         if several := repeated(names, self._form.names):
             name, columns = next(iter(several.items()))
             where = " and ".join(map(str, columns))
-            why = f"{name!r} is the name of the columns {where} in the header; {wants('each column that is read once')}"
+            why = f"{name!r} is the name of the columns {where} in the header; {wants('one column of that name')}"
             return b"", self._unreadable(data, why)
         self._table = CsvTable(
             names, delimiter, said.decimal or ".", quote, said.nulls, _byte_encoding(said.encoding or UTF_8)

@@ -78,7 +78,7 @@ def _hole(path: str, damage: FileDamage, torn: RawBlock | None) -> RawBlock:
     """Damage as one block, with the record that it broke, which gets no letter of its own."""
     if torn is None:
         return RawBlock(f"{path}@{damage.offset}", data=damage.data, error=damage.why)
-    what = torn.error or f"its last {len(torn.data)} bytes are no whole line"
+    what = torn.error or f"its last {len(torn.data)} bytes are not a whole line"
     data = torn.data if damage.cut or not damage.data else damage.data
     return RawBlock(f"{path}@{damage.offset}", data=data, error=f"{damage.why}; {what}")
 
@@ -141,7 +141,7 @@ class _TfRecord:
         """The next record, or the block for bytes that are none; commits."""
         head = window.peek(_TFRECORD_HEAD)
         if len(head) < _TFRECORD_HEAD:
-            return None, self._damaged(window, None, f"{len(head)} bytes are no whole record")
+            return None, self._damaged(window, None, f"{len(head)} bytes are not a whole record")
         length, checksum = struct.unpack("<QI", head)
         if _TFRecordUtil._masked_crc32c(head[:8]) != checksum:
             return None, self._damaged(window, None, "the checksum of a length is wrong")

@@ -36,7 +36,7 @@ OTHER_FORMATS: Mapping[bytes, str] = {
     b"PAR1": "Parquet",
     b"PK\x03\x04": "a zip archive",
 }
-"""How a file that is no UTF-8 JSON begins, and the name of its format."""
+"""How a file that is not UTF-8 JSON begins, and the name of its format."""
 
 
 def too_large(what: str, size: int, kept: int) -> str:

@@ -50,13 +50,13 @@ def _unwritable(uri: str, spec_path: str) -> Iterator[None]:
 
 def _nearest_folder(uri: str, spec_path: str) -> str:
     """The folder, or the nearest existing one above it; only local ones are looked for. Raises `SinkUnwritable` where
-    that path is no folder."""
+    that path is not a folder."""
     if scheme_of(uri) != "file":
         return beam_path(uri)
     folder = Path(beam_path(uri))
     nearest = next(path for path in (folder, *folder.parents) if os.path.lexists(path))
     if not nearest.is_dir():
-        what = "is a file" if nearest.is_file() else "is no folder"
+        what = "is a file" if nearest.is_file() else "is not a folder"
         which = uri if nearest == folder else f"{uri} cannot be written: {nearest}"
         raise SinkUnwritable(f"{spec_path}: {which} {what}; expected: a folder")
     return str(nearest)

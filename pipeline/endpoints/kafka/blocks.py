@@ -112,7 +112,7 @@ def lost_records(damages: Sequence[TopicDamage], address: KafkaAddress) -> Itera
 
 def _empty(record: Record, address: KafkaAddress) -> RawBlock:
     kind = "a tombstone" if record.value is None else "an empty value"
-    return _refused(record, address, f"{kind}, which is no event")
+    return _refused(record, address, f"{kind}, which is not an event")
 
 
 def _refused(record: Record, address: KafkaAddress, error: str) -> RawBlock:

@@ -37,7 +37,7 @@ def schema_of(frame: bytes, address: KafkaAddress) -> str:
     """The Avro schema (JSON) of the values with this frame; requested once per process.
 
     Raises:
-        SchemaUnknown: it is no frame, or its number is not that of an Avro record's schema.
+        SchemaUnknown: it is not a frame, or its number is not that of an Avro record's schema.
         RegistryUnreachable: the registry does not answer.
         TopicUnreadable: the registry refuses the request.
     """
@@ -55,7 +55,7 @@ def schema_of(frame: bytes, address: KafkaAddress) -> str:
 
 
 def number_of(frame: bytes) -> int:
-    """The number of a schema. Raises `SchemaUnknown` where it is no frame."""
+    """The number of a schema. Raises `SchemaUnknown` where it is not a frame."""
     if len(frame) < FRAME_BYTES or frame[0] != 0:
         raise SchemaUnknown(f"it begins with {frame!r}; expected: a zero byte and the four of a schema's number")
     return int.from_bytes(frame[1:], "big")
@@ -84,7 +84,7 @@ def _asked(address: KafkaAddress, path: str) -> Any:
             return None
         answer.raise_for_status()
         return json.loads(_body(answer, about))
-    except (requests.RequestException, ValueError, RecursionError) as error:  # the last two: an answer that is no JSON
+    except (requests.RequestException, ValueError, RecursionError) as error:  # the last two: an answer that is not JSON
         reason = one_line(error)
         raise RegistryUnreachable(f"{about} does not answer ({reason})") from None
 

@@ -36,7 +36,7 @@ def blocks_of(messages: Sequence[PubsubMessage], address: PubsubAddress, format_
 
 
 def _empty(message: PubsubMessage, address: PubsubAddress) -> RawBlock:
-    error = f"a message without data, with the attributes {message.attributes!r:.200}, which is no event"
+    error = f"a message without data, with the attributes {message.attributes!r:.200}, which is not an event"
     return RawBlock(f"{address.public}@{message.message_id}", error=error)
 
 

@@ -87,16 +87,16 @@ def test_another_scorer_may_be_named(tmp_path: Path) -> None:
 def test_file_that_is_no_model_is_refused(tmp_path: Path) -> None:
     for name, content in {"a.txt": "treeless", "b.json": "{}", "c.csv": "x"}.items():
         (tmp_path / name).write_text(content)
-        with pytest.raises(CannotPublish, match="is no model; expected: a SavedModel folder"):
+        with pytest.raises(CannotPublish, match="is not a model; expected: a SavedModel folder"):
             recognise(tmp_path / name)
-    with pytest.raises(CannotPublish, match="is no model"):
+    with pytest.raises(CannotPublish, match="is not a model"):
         recognise(tmp_path)
 
 
 def test_folder_with_two_models_is_refused(tmp_path: Path) -> None:
     xgboost_file(tmp_path / "a.ubj")
     xgboost_file(tmp_path / "b.ubj")
-    with pytest.raises(CannotPublish, match="is no model"):
+    with pytest.raises(CannotPublish, match="is not a model"):
         recognise(tmp_path)
 
 

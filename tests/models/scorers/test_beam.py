@@ -109,7 +109,7 @@ def test_handler_that_ignores_new_models_is_refused(tmp_path: Path) -> None:
     ("parameters", "message"),
     [
         ({}, "handler None; expected: parameters {handler: 'module:Class'"),
-        ({"handler": "subprocess:Popen", "arguments": {"args": ["true"]}}, "subprocess:Popen is no ModelHandler"),
+        ({"handler": "subprocess:Popen", "arguments": {"args": ["true"]}}, "subprocess:Popen is not a ModelHandler"),
         ({"handler": "no.such:Handler"}, "no.such:Handler cannot be imported"),
         ({**NUMPY, "arguments": {"model_uri": "bundle:../model.pkl"}}, "bundle:../model.pkl is not in the bundle"),
         ({**NUMPY, "batch": 3}, "parameter 'batch' is unknown; allowed: handler, arguments, classes"),

@@ -223,4 +223,4 @@ def test_sample_without_any_known_category_is_doubted(tmp_path: Path) -> None:
     scorer = regression(tmp_path, {"town": "string"})
     assert scorer.doubts(batch(rows)) == ""
     strange = pa.RecordBatch.from_pydict({"town": ["10.0", None, "20.0"]})
-    assert scorer.doubts(strange) == "input 'town': '10.0' is no category of the model; allowed: '10', '20'"
+    assert scorer.doubts(strange) == "input 'town': '10.0' is not a category of the model; allowed: '10', '20'"

@@ -218,7 +218,7 @@ def test_value_that_the_signature_cannot_hold_is_an_error_of_its_record(tmp_path
     scorer = loaded(lambda folder: answering(folder, total, columns), tmp_path, allow_pickle=True)
     with pytest.raises(PartlyScored) as caught:
         scorer.score(pa.RecordBatch.from_pydict({"a": [7, 2**31, -1]}))
-    detail = "input 'a': 2147483648 is no int32 without loss; expected: what the signature's type can hold"
+    detail = "input 'a': 2147483648 does not fit int32 without loss; expected: what the signature's type can hold"
     assert caught.value.failures == {1: ("NotOfSignature", detail)}
     np.testing.assert_array_equal(caught.value.scores[[0, 2]], [7.0, -1.0])
 
@@ -305,7 +305,7 @@ def test_estimator_of_lightgbm_is_read_out_of_its_skops_file(tmp_path: Path) -> 
         (
             '"_Booster"',
             '"_Bster"',
-            "model.skops is no fitted estimator of LightGBM .*; expected: that, or model.booster_",
+            "model.skops is not a fitted estimator of LightGBM .*; expected: that, or model.booster_",
         ),
         ("Tree=1", "Tree=9", "tree 1 is not where tree_sizes has it"),
     ],

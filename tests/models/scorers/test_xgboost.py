@@ -227,7 +227,7 @@ def test_row_with_an_unseen_category_has_no_score_and_its_neighbours_have(tmp_pa
     assert sorted(caught.value.failures) == [1, 3]
     assert caught.value.failures[1] == (
         "UnknownCategory",
-        "input 'floor': 'c' is no category of the model; allowed: 'b', 'd', 'f'",
+        "input 'floor': 'c' is not a category of the model; allowed: 'b', 'd', 'f'",
     )
     np.testing.assert_array_equal(caught.value.scores[[0, 4]], expected[:2])
     assert np.isfinite(caught.value.scores[2])

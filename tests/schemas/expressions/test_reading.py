@@ -1,4 +1,4 @@
-"""Texts that are no expression, or whose kinds do not fit, are refused: what is wrong, where, and what is expected."""
+"""Texts that are not expressions, or whose kinds do not fit, are refused: what, where, and what is expected."""
 
 import time
 

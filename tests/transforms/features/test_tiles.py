@@ -23,7 +23,7 @@ START = 1_356_998_400_000_000  # 2013-01-01T00:00:00Z
 PLENTY = 4096
 COLUMNS = {"key": "string", "number": "number", "integer": "integer", "flag": "boolean", "text": "string"}
 ON_TEXTS = ("count", "last", "distinct", "top")
-# The third size is no multiple of its step; the fourth has a step that divides no other size or step.
+# The third size is not a multiple of its step; the fourth has a step that divides no other size or step.
 WINDOWS = ((10, 5), (60, 5), (30, 20), (14, 7))
 
 

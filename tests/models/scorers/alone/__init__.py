@@ -4,7 +4,7 @@ The contract test of every kind. A *case* (`Case`) is a model, a maker of its bu
 called for one record by itself, as its users call it. The test makes records (every input × null, unseen, extreme, in
 the types of Arrow that events come in), has the job's own code score them (`transforms.scoring.scoring.score_rows`,
 after admission) in batches of one, of two, all together, shuffled, and apart by nulls, and compares each answer with
-the truth. Where the truth raises, or is no finite number, the record must be a dead letter, whatever stands beside it.
+the truth. Where the truth raises, or is not a finite number, the record must be a dead letter, whatever is beside it.
 
 **To add a kind**: put a module into `tests/models/scorers/alone/kinds/` with a tuple `CASES`. Nothing else is to be
 changed:

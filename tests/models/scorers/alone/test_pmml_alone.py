@@ -118,7 +118,7 @@ def batch(rows: Sequence[Mapping[str, Any]]) -> pa.RecordBatch:
 
 
 def alone(text: str, row: Mapping[str, Any], field: str) -> float:
-    """The evaluator's own answer of a record, in Python's types; NaN for one that is no score."""
+    """The evaluator's own answer of a record, in Python's types; NaN for one that is not a score."""
     from pypmml import Model
 
     answer = Model.fromString(text).predict(dict(row))[field]

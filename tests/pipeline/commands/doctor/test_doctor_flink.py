@@ -73,13 +73,13 @@ def test_what_does_not_fit_the_cluster_is_reported(
     ("answers", "name", "says"),
     [
         ({}, "--flink_master", "404"),
-        ({"/overview": b"<html>welcome</html>"}, "--flink_master", "the answer is no JSON"),
-        ({"/overview": b"[" * 100_000}, "--flink_master", "the answer is no JSON"),
+        ({"/overview": b"<html>welcome</html>"}, "--flink_master", "the answer is not JSON"),
+        ({"/overview": b"[" * 100_000}, "--flink_master", "the answer is not JSON"),
         ({"/overview": [1]}, "--flink_master", "flink-version is 'None'"),
         ({"/overview": b" " * (4 * 1024 * 1024 + 1)}, "--flink_master", "at most 4194304 bytes"),
         ({"/overview": None}, "--flink_master", "timed out"),
         (changed("/overview", **{"slots-available": "many"}), "Flink's REST interface", "slots-available is 'many'"),
-        ({**FLINK, "/jobmanager/config": {"a": 1}}, "Flink's REST interface", "the answer is no list"),
+        ({**FLINK, "/jobmanager/config": {"a": 1}}, "Flink's REST interface", "the answer is not a list"),
         ({**FLINK, "/jobmanager/config": ["x"]}, "Flink's REST interface", "key is 'None'"),
     ],
     ids=["404", "html", "deep", "list", "endless", "silent", "slots", "config", "entries"],
@@ -96,7 +96,7 @@ def test_junk_for_an_answer_is_one_clear_line(
 def test_master_that_is_no_address_fails_without_being_asked(master: str, jar: str) -> None:
     findings = {each.check: each for each in check(STREAM, [f"--flink_master={master}", jar], 8 * GIB)}
     assert findings["--flink_master"].verdict == "fail"
-    assert "is no address; expected: host:port" in findings["--flink_master"].found
+    assert "is not an address; expected: host:port" in findings["--flink_master"].found
 
 
 def environment(url: str | None, *words: str) -> Finding:

@@ -216,7 +216,7 @@ def test_regression_of_texts_is_refused_with_class_and_probability(
 ) -> None:
     ran = publish(models, tmp_path, write(tmp_path, labels), *REGRESSION)
     assert ran.code == 1
-    assert f"a regression of labels that are no numbers: {', '.join(labels)}; expected: --output class" in ran.err
+    assert f"a regression of labels that are not numbers: {', '.join(labels)}; expected: --output class" in ran.err
     assert f"with --positive {'|'.join(labels)}\n" in ran.err
 
 

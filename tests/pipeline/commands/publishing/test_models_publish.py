@@ -237,10 +237,10 @@ def test_kind_without_files_is_published_by_its_settings(models: Models) -> None
 
 REFUSED = {
     "no file": (("absent.skops", *NEW), "absent.skops does not exist; expected: a SavedModel folder"),
-    "no model": (("pyproject.toml", *NEW), "pyproject.toml is no model"),
+    "no model": (("pyproject.toml", *NEW), "pyproject.toml is not a model"),
     "no path": (NEW, "PATH is missing"),
     "no version": (("{skops}",), "--version is missing"),
-    "unknown input": (("{skops}", *NEW, "--input", "dely:number"), "--input 'dely' is no input of the model"),
+    "unknown input": (("{skops}", *NEW, "--input", "dely:number"), "--input 'dely' is not an input of the model"),
     "no sample": (("{skops}", *NEW, "--sample", "absent.csv"), "--sample absent.csv: there is no such file or folder"),
     "other sample": (("{skops}", *NEW, "--sample", "pyproject.toml"), "expected: a .parquet, .csv or .avro file"),
     "no key": (("{skops}", *NEW, "--input", "carrier:string", "--sign_key", "x.pem"), "signing key 'x.pem'"),

@@ -72,7 +72,7 @@ def test_sample_without_one_known_category_is_refused(models: Models, tmp_path: 
     rows["carrier"] = rows.carrier + " "
     rows.to_parquet(tmp_path / "sample.parquet")
     ran = models("publish", path, "--version", "n1", "--sample", tmp_path / "sample.parquet")
-    assert (ran.code, "is no category of the model; allowed: 'AA', 'DL', 'UA'" in ran.err) == (1, True), ran
+    assert (ran.code, "is not a category of the model; allowed: 'AA', 'DL', 'UA'" in ran.err) == (1, True), ran
 
 
 WRITTEN = {

@@ -114,7 +114,7 @@ HOSTILE: dict[str, tuple[Callable[[], Any], str]] = {
     "a file that a text names": (lambda: reads_files(CountVectorizer), "CountVectorizer with input='filename'"),
     "a file, by tf-idf": (lambda: reads_files(TfidfVectorizer), "TfidfVectorizer with input='filename'"),
     "an open file": (lambda: reads_files(HashingVectorizer, "file"), "HashingVectorizer with input='file'"),
-    "a text that is no str": (lambda: reads_files(CountVectorizer, np.str_("filename")), "CountVectorizer with input="),
+    "another text type": (lambda: reads_files(CountVectorizer, np.str_("filename")), "CountVectorizer with input="),
     "any method": (lambda: stacked("fit"), "StackingClassifier with stack_method_=['fit']"),
     "a function for a method": (shadowed, "TweedieRegressor with an attribute 'predict' that hides its method"),
     "a folder": (with_memory, "Pipeline with memory='/tmp/cache'"),

@@ -1,4 +1,4 @@
-"""Names in a store that are no names of releases or versions: each is reported, none takes a number silently."""
+"""Names in a store that are not names of releases or versions: each is reported, none takes a number silently."""
 
 import os
 from collections.abc import Callable

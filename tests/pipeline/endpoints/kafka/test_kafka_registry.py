@@ -49,7 +49,7 @@ def address() -> Iterator[KafkaAddress]:
 
 
 @pytest.mark.parametrize(
-    ("number", "says"), [(1, "at most 8388608"), (2, "deeply; allowed: at most 512"), (3, "is there twice: 'x'")]
+    ("number", "says"), [(1, "at most 8388608"), (2, "deeply; allowed: at most 512"), (3, "appears twice: 'x'")]
 )
 def test_schema_that_no_event_can_be_read_by_is_named(address: KafkaAddress, number: int, says: str) -> None:
     with pytest.raises(SchemaUnknown, match=says):

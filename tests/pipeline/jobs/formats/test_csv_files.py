@@ -92,7 +92,7 @@ LETTERS = {
     3: ("MalformedCsv", "a record of 4 fields; expected: 5 fields", b"b,2013-01-01 00:01:00,1,7"),
     4: ("MalformedCsv", "a record of 6 fields; expected: 5 fields", b"c,2013-01-01 00:02:00,1,7,A,extra"),
     5: ("MalformedCsv", "a quoted field that does not end", b'd,2013-01-01 00:03:00,1,7,"open'),
-    6: ("MalformedCsv", "bytes that are no utf-8", b"e,2013-01-01 00:04:00,1,7,\xff"),
+    6: ("MalformedCsv", "bytes that are not utf-8", b"e,2013-01-01 00:04:00,1,7,\xff"),
     7: ("MalformedCsv", "a NUL byte", b"f,2013-01-01 00:05:00,1,7,A\0"),
     8: ("WrongType", "delay: '1.5.0' is not allowed; expected: a number", b"g,2013-01-01 00:06:00,1.5.0,7,A"),
     10: ("WrongType", "distance: '7.5x' is not allowed; expected: a number", b"h,2013-01-01 00:07:00,1,7.5x,A"),
@@ -137,7 +137,7 @@ def test_reading_continues_at_the_next_whole_line_after_damage(flow: Flow) -> No
     details = sorted(each["detail"] for each in flow.letters())
     assert len(details) == 3
     assert "gzip data that begin at byte" in details[0]
-    assert "its last 9 bytes are no whole line" in details[0]
+    assert "its last 9 bytes are not a whole line" in details[0]
     assert "the rest of a line that the damage broke" in details[1]
     assert "a record of 3 fields" in details[2]
 
@@ -188,8 +188,8 @@ def test_header_alone_is_no_record(flow: Flow) -> None:
 
 WRONG = {
     "encoding": ({"encoding": "klingon"}, "events.csv.encoding: 'klingon' is not allowed; expected: "),
-    "delimiter": ({"delimiter": "ä"}, "events.csv.delimiter: 'ä' is not allowed; expected: one sign of ASCII"),
-    "quote": ({"delimiter": ";", "quote": ";"}, "events.csv.quote: ';' is not allowed; expected: one sign"),
+    "delimiter": ({"delimiter": "ä"}, "events.csv.delimiter: 'ä' is not allowed; expected: one ASCII character"),
+    "quote": ({"delimiter": ";", "quote": ";"}, "events.csv.quote: ';' is not allowed; expected: one ASCII character"),
     "decimal": ({"decimal": "'"}, 'events.csv.decimal: "\'" is not allowed; expected: a point or a comma'),
 }
 

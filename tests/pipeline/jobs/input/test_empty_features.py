@@ -1,4 +1,4 @@
-"""`halflife features`: no records or no rows are no training set; limits hold as in a run; its folder is a folder."""
+"""`halflife features`: no records or no rows make no training set; limits hold as in a run; its folder is a folder."""
 
 import json
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Files that hold JSON in other ways than a record a line are read, and what is no JSON is named."""
+"""Files that hold JSON in other ways than a record a line are read, and what is not JSON is named."""
 
 import gzip
 import json

@@ -1,4 +1,4 @@
-"""Models that raise or answer what is no score, in a whole job: theirs is the failure, of the very record."""
+"""Models that raise or answer what is not a score, in a whole job: theirs is the failure, of the very record."""
 
 import io
 from collections.abc import Callable

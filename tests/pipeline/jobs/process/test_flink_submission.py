@@ -34,14 +34,14 @@ def test_address_in_brackets_is_a_cluster_too(fed: Flow) -> None:
 
 
 def test_text_that_is_no_address_is_named(fed: Flow) -> None:
-    assert "--flink_master: 'nowhere' is no address; expected: host:port" in said(fed, "--flink_master=nowhere")
+    assert "--flink_master: 'nowhere' is not an address; expected: host:port" in said(fed, "--flink_master=nowhere")
 
 
 def test_file_that_is_no_jar_is_named(fed: Flow, tmp_path: Path) -> None:
     absent, text = tmp_path / "server.jar", tmp_path / "readme.jar"
     text.write_text("see there")
     for path in (absent, text):
-        expected = f"--flink_job_server_jar: '{path}' is no jar; expected: a file or URL"
+        expected = f"--flink_job_server_jar: '{path}' is not a jar; expected: a file or URL"
         assert expected in said(fed, f"--flink_job_server_jar={path}")
 
 

@@ -67,7 +67,7 @@ def test_two_sinks_do_not_share_a_folder(flow: Flow, sinks: Callable[[Path], dic
 def test_a_sink_has_no_blanks_at_an_end(flow: Flow, name: str) -> None:
     said = refused(flow, {"scores": name})
     assert "sinks.scores: " in said
-    assert "is not allowed; expected: a name without blanks at its ends" in said
+    assert "is not allowed; expected: a name without leading or trailing spaces" in said
 
 
 @pytest.mark.parametrize("out", [" ", "train ", "store/trips/versions", "stdout:", "kafka://b:1/rows"])

@@ -97,7 +97,7 @@ def _moment(text: str | None) -> Any:
         return pd.NaT
     moment: Any = pd.Timestamp(text)
     if len(text) < 20 or moment.tzinfo is None:
-        raise ValueError(f"{text!r} is no time with its offset")
+        raise ValueError(f"{text!r} is not a time with its offset")
     return moment.tz_convert(None)
 
 

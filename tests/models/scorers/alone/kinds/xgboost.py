@@ -58,7 +58,7 @@ def known(record: Record, names: list[str]) -> None:
     """Raise for a category that training never saw: docs/scorers.md promises a dead letter."""
     for name in set(names) & set(_CATEGORIES):
         if record[name] is not None and record[name] not in _CATEGORIES[name]:
-            raise ValueError(f"{name} {record[name]!r} is no category")
+            raise ValueError(f"{name} {record[name]!r} is not a category")
 
 
 def _make(folder: Path, names: list[str], objective: str, output: str, changes: Mapping[str, Any]) -> Model:
