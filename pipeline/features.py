@@ -21,7 +21,7 @@ def training_rows(events: pa.RecordBatch, job: Job) -> pa.RecordBatch:
     A feature keeps its name; an identity column of the same name is then called `__event_id`, `__event_time` or
     `__subject`.
     """
-    features = [*job.features.plain, *(feature.name for feature in job.features.windowed)]
+    features = list(job.features.names)
     identity = [own if name in features else name for own, name in _IDENTITY.items()]
     return events.select([*_IDENTITY, *features]).rename_columns([*identity, *features])
 

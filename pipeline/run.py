@@ -114,7 +114,7 @@ def complete_or_empty(document: dict[str, Any], source: EventSource) -> Prepared
             raise
     # Any type will do: nothing is decoded with them, and the rest of the job can be checked.
     columns = dict.fromkeys(needed_columns(document), "number")
-    return Prepared(parse_job(document, columns), document, source, empty=True)
+    return Prepared(parse_job(document, columns, typed=False), document, source, empty=True)
 
 
 def _opened(options: RunOptions) -> tuple[dict[str, Any], EventSource]:

@@ -33,12 +33,27 @@ class CsvSpec:
 
 
 @dataclass(frozen=True, slots=True)
+class DerivedSpec:
+    """A feature that an expression computes of each event, as the one text of `schemas.expressions`, and its kind.
+
+    `late`: it reads windowed features, so that it is computed after them. `reads`: the features that it names.
+    """
+
+    name: str
+    expression: str
+    kind: ColumnKind
+    late: bool = False
+    reads: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class EventsSpec:
     """Where events come from and which of their columns carry identity and time.
 
     `uri` is that of the spec, of a service without its options. `columns` maps each event column the job uses to its
     type; decoding casts to it and dead-letters what does not fit. `time_range_us` bounds plausible event times
-    (inclusive, exclusive).
+    (inclusive, exclusive). `where`: the condition of the events that are scored, None where all are. `derived`: what is
+    computed of the columns of each event, in an order in which each reads only those before it.
     """
 
     uri: str
@@ -51,39 +66,61 @@ class EventsSpec:
     time_range_us: tuple[int, int]
     time_unit: Literal["s", "ms", "us"]
     csv: CsvSpec = CsvSpec()
+    where: str | None = None
+    derived: tuple[DerivedSpec, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class FeatureSpec:
     """One windowed feature (docs/design.md §7): aggregate of `column` over `key`'s events in `[T - size, T)`.
 
+    `key` is a column, or several whose values together are the key; none of them makes one key of all events.
     `aggregate` is one of `transforms.features.aggregates`.
-    `column` is None only for `count` of events; `q` is set only for `quantile` (0 < q < 1).
+    `column` is None only for `count` of events; `q` is set only for `quantile` (0 < q < 1). `where` is the condition of
+    the events that count, None where all do. `reads`: the features derived of each event that it names.
     """
 
     name: str
-    key: str
+    key: str | tuple[str, ...]
     column: str | None
     aggregate: str
     size_us: int
     every_us: int
     q: float | None = None
+    where: str | None = None
+    reads: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class FeaturesSpec:
-    """All features: event columns read as they are, and windowed ones, plus the limits of their state."""
+    """All features, plus the limits of the windowed ones' state.
+
+    `plain`: those that each event has by itself, in spec order: its columns read as they are, and what is derived of
+    them. `derived`: all that expressions compute, in an order in which each reads only those before it.
+    """
 
     plain: tuple[str, ...]
     windowed: tuple[FeatureSpec, ...]
     allowed_lateness_us: int
     shards: int
     max_tile_values: int
+    derived: tuple[DerivedSpec, ...] = ()
+    events_where: str | None = None
 
     @property
-    def keys(self) -> tuple[str, ...]:
-        """The key columns in the order of their first feature."""
+    def keys(self) -> tuple[str | tuple[str, ...], ...]:
+        """The keys in the order of their first feature."""
         return tuple(dict.fromkeys(feature.key for feature in self.windowed))
+
+    @property
+    def late(self) -> tuple[DerivedSpec, ...]:
+        """What is computed of windowed features."""
+        return tuple(feature for feature in self.derived if feature.late)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """All features: those of the event itself, the windowed ones, and those computed of these."""
+        return (*self.plain, *(each.name for each in self.windowed), *(each.name for each in self.late))
 
 
 @dataclass(frozen=True, slots=True)

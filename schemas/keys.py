@@ -38,8 +38,12 @@ def _below(path: str, schema: Mapping[str, Any], kinds: Mapping[str, Any]) -> It
     if isinstance(others, Mapping):
         yield from _key(f"{path}.NAME", others, False, kinds)
     if isinstance(items, Mapping):
+        seen = set[str]()
         for branch in items.get("anyOf", (items,)):
-            yield from _below(f"{path}[]", _resolved(branch, kinds)[0], kinds)
+            for key in _below(f"{path}[]", _resolved(branch, kinds)[0], kinds):
+                if key.path not in seen:
+                    yield key
+                seen.add(key.path)
 
 
 def _key(path: str, stated: Mapping[str, Any], required: bool, kinds: Mapping[str, Any]) -> Iterator[DocumentKey]:

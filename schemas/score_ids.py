@@ -9,22 +9,44 @@ import json
 from collections.abc import Iterable
 from typing import Any
 
-from schemas.job import FeatureSpec, FeaturesSpec
+from schemas.job import DerivedSpec, FeatureSpec, FeaturesSpec
 
 
 def definitions_text(features: FeaturesSpec, names: Iterable[str]) -> str:
-    """The definitions of those of the names that are windowed features, in their order, as canonical JSON.
+    """The definitions of those of the names that are windowed features or expressions, in order, as canonical JSON.
 
-    Each has the keys that its spec states, `size` and `every` in whole microseconds.
+    Each has the keys that its spec states, `size` and `every` in whole microseconds, expressions in their one text.
+    `reads`, where there are any, has those of the other features that these name, by name; `events_where`, where a
+    windowed feature is among all these, the condition of the job's events.
 
     >>> mean = FeatureSpec("mean_delay", "origin", "dep_delay", "mean", size_us=3_600_000_000, every_us=300_000_000)
     >>> definitions_text(FeaturesSpec(("distance",), (mean,), 0, 16, 1000), ["distance", "mean_delay"])[:73]
     '{"features":[{"aggregate":"mean","column":"dep_delay","every":300000000,"'
     """
-    by_name = {feature.name: feature for feature in features.windowed}
-    stated = [_stated(by_name[name]) for name in names if name in by_name]
-    document = {"features": stated, "max_values_per_tile": features.max_tile_values}
+    by_name = _by_name(features)
+    chosen = [name for name in names if name in by_name]
+    others = sorted(needed_for(features, chosen) - set(chosen))
+    document: dict[str, Any] = {
+        "features": [_stated(by_name[name]) for name in chosen],
+        "max_values_per_tile": features.max_tile_values,
+    }
+    if others:
+        document["reads"] = [_stated(by_name[name]) for name in others]
+    if features.events_where and any(isinstance(by_name[name], FeatureSpec) for name in (*chosen, *others)):
+        document["events_where"] = features.events_where
     return json.dumps(document, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+
+
+def needed_for(features: FeaturesSpec, names: Iterable[str]) -> set[str]:
+    """The names, and those of all features that must be known for them."""
+    reads = {name: feature.reads for name, feature in _by_name(features).items()}
+    found, left = set[str](), list(names)
+    while left:
+        name = left.pop()
+        if name not in found:
+            found.add(name)
+            left += reads.get(name, ())
+    return found
 
 
 def definitions_digest(text: str) -> str:
@@ -59,7 +81,14 @@ def score_id(event_id: str, digest: str, role: str, definitions: str | None) -> 
     return hashlib.sha256(f"{event_id}{id_tail(digest, role, definitions)}".encode()).hexdigest()[:32]
 
 
-def _stated(feature: FeatureSpec) -> dict[str, Any]:
+def _by_name(features: FeaturesSpec) -> dict[str, FeatureSpec | DerivedSpec]:
+    windowed = {feature.name: feature for feature in features.windowed}
+    return {**windowed, **{feature.name: feature for feature in features.derived}}
+
+
+def _stated(feature: FeatureSpec | DerivedSpec) -> dict[str, Any]:
+    if isinstance(feature, DerivedSpec):
+        return {"name": feature.name, "expression": feature.expression}
     every_key = {
         "name": feature.name,
         "key": feature.key,
@@ -68,5 +97,6 @@ def _stated(feature: FeatureSpec) -> dict[str, Any]:
         "size": feature.size_us,
         "every": feature.every_us,
         "q": feature.q,
+        "where": feature.where,
     }
     return {key: value for key, value in every_key.items() if value is not None}

@@ -230,15 +230,25 @@ def _explain_alternatives(error: ValidationError, path: str) -> SpecError:
 
 
 def _fitting(error: ValidationError) -> list[list[ValidationError]]:
-    """The errors within each alternative whose type fits."""
+    """The errors within each alternative whose type fits; of several mappings, of that whose keys are the nearest."""
     by_branch: dict[object, list[ValidationError]] = {}
     for inner in error.context or ():
         by_branch.setdefault(inner.relative_schema_path[0], []).append(inner)
-    return [
+    fitting = [
         errors
         for errors in by_branch.values()
         if not any(inner.validator == "type" and not inner.relative_path for inner in errors)
     ]
+    if len(fitting) > 1 and isinstance(error.instance, Mapping):
+        return [min(fitting, key=_wrong_keys)]
+    return fitting
+
+
+def _wrong_keys(errors: list[ValidationError]) -> int:
+    """How many keys of a mapping are unknown or missing, by the errors within one alternative."""
+    own = [inner for inner in errors if not inner.relative_path]
+    unknown = [key for inner in own if inner.validator == "additionalProperties" for key in _unknown_keys(inner, "")]
+    return len(unknown) + len([inner for inner in own if inner.validator == "required"])
 
 
 def _explain_unknown_key(error: ValidationError, path: str) -> SpecError:

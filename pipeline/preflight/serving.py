@@ -17,6 +17,7 @@ from pipeline.profiles import StoredProfiles
 from pipeline.reporting.model_presence import absent_model
 from runners.findings import MIB, Finding, Model, fail, ok, unchecked, warn
 from schemas.job import Job, ModelSpec
+from schemas.score_ids import needed_for
 from schemas.validation import SpecError
 
 _SCORE_COLUMN = "score"
@@ -197,8 +198,8 @@ class ServingChecks:
             return
         if not self._manifests:
             return
-        read = {each.name for manifest in self._manifests.values() for each in manifest.inputs}
-        features = [*self._job.features.plain, *(each.name for each in self._job.features.windowed)]
+        inputs = [each.name for manifest in self._manifests.values() for each in manifest.inputs]
+        features, read = self._job.features.names, needed_for(self._job.features, inputs)
         unread = [name for name in features if name not in read]
         versions = ", ".join(self._manifests)
         if unread:

@@ -130,6 +130,8 @@ def check_outcome(summary: Mapping[str, Any], limits: Limits, examples: Examples
     read -= done["events"] + sum(done["dead_letters"].values())
     if not read:
         return f"note: nothing is new in {uri}: earlier runs have done all of it"
+    if summary["filtered"] == read:
+        return _all_filtered(read, limits)
     if not summary["scored"]:
         why = ", ".join([*_most_frequent(summary["dead_letter_errors"]), *_releases_refused(summary)])
         example = _example(summary["dead_letter_errors"], examples)
@@ -143,6 +145,8 @@ def check_rows(counts: Mapping[str, Any], uri: str, limits: Limits, examples: Ex
     read, errors = counts["records_read"], counts["dead_letter_errors"]
     if not read:
         return _nothing_read(uri, limits)
+    if counts["filtered"] == read:
+        return _all_filtered(read, limits)
     if not counts["rows"]:
         why = ", ".join(_most_frequent(errors))
         raise RunFailed(f"{read:,} records were read and no row was written: {why}{_example(errors, examples)}")
@@ -157,6 +161,14 @@ def _check_letters(read: int, by_stage: Mapping[str, int], limits: Limits) -> No
     if most is not None and letters > most:
         allowed = f"expected: at most {most:,} (--max_dead_letters)"
         raise RunFailed(f"{letters:,} of {read:,} records are dead letters; {allowed}")
+
+
+def _all_filtered(read: int, limits: Limits) -> str:
+    """The note that no event passed the condition. Raises `RunFailed` where some input is required."""
+    said = f"events.where is true for none of {read:,} events"
+    if limits.require_input:
+        raise RunFailed(f"{said}; expected: at least one (--require_input)")
+    return f"note: {said}"
 
 
 def _nothing_read(uri: str, limits: Limits) -> str:

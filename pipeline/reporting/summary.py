@@ -41,6 +41,7 @@ def summarise(
         "run": run_id,
         "records_read": counts.get(metrics.RECORDS_READ, 0),
         "decoded": decoded,
+        "filtered": counts.get(metrics.EVENTS_FILTERED, 0),
         "scored": counts.get(metrics.EVENTS_SCORED, 0),
         "receipts": counts.get(metrics.RECEIPTS_WRITTEN, 0),
         "dead_letters": {stage: n - before[stage] for stage, n in letters.items()},
@@ -88,8 +89,8 @@ def _letters_before(counts: Mapping[str, int]) -> dict[Stage, int]:
 
 
 def check_counts(summary: Mapping[str, Any]) -> None:
-    """Input records = decoded + dead letters of decode; decoded = scored + dead letters of the later stages. What
-    earlier runs have done already is on the right of both.
+    """Input records = decoded + dead letters of decode; decoded = filtered + scored + dead letters of the later stages.
+    What earlier runs have done already is on the right of both.
 
     Raises:
         CountsDoNotAdd: they are not equal.
@@ -99,10 +100,12 @@ def check_counts(summary: Mapping[str, Any]) -> None:
     read, decoded, scored = summary["records_read"], summary["decoded"], summary["scored"]
     _check_decoded(read, decoded, letters)
     later = {stage: letters[stage] for stage in OF_EVENTS}
-    if decoded != scored + sum(later.values()) + done["events"]:
+    filtered = summary["filtered"]
+    if decoded != filtered + scored + sum(later.values()) + done["events"]:
         before = f" + {done['events']} done before" if done["events"] else ""
         letters_of = ", ".join(f"{n:,} dead letters of {stage}" for stage, n in later.items())
-        raise CountsDoNotAdd(f"{decoded:,} events decoded; expected: {scored:,} scored + {letters_of}{before}")
+        said = f"{filtered:,} filtered + {scored:,} scored + {letters_of}{before}"
+        raise CountsDoNotAdd(f"{decoded:,} events decoded; expected: {said}")
     answered = sum(n for roles in summary["versions"].values() for role, n in roles.items() if role != "shadow")
     if answered != scored:
         raise CountsDoNotAdd(f"{scored} events scored; expected: as many answers of versions, which are {answered}")
@@ -123,8 +126,10 @@ def feature_counts(counts: Mapping[str, int], folder: str, run_id: str) -> dict[
     letters = metrics.letters_by_stage(counts, (DECODE, FEATURES))
     read, decoded = counts.get(metrics.RECORDS_READ, 0), counts.get(metrics.EVENTS_DECODED, 0)
     _check_decoded(read, decoded, letters)
-    rows = decoded - letters[FEATURES]
-    document = {"run": run_id, "records_read": read, "rows": rows, "dead_letters": letters, "out": folder}
+    filtered = counts.get(metrics.EVENTS_FILTERED, 0)
+    rows = decoded - filtered - letters[FEATURES]
+    document = {"run": run_id, "records_read": read, "filtered": filtered, "rows": rows, "dead_letters": letters}
+    document["out"] = folder
     document["dead_letter_errors"] = metrics.by_names(metrics.LETTER_ERRORS_PREFIX, counts)
     return document | {"features_over_limit": metrics.by_rest(metrics.OVER_LIMIT_PREFIX, counts)}
 
@@ -132,7 +137,8 @@ def feature_counts(counts: Mapping[str, int], folder: str, run_id: str) -> dict[
 def feature_lines(counts: Mapping[str, Any]) -> str:
     """The counts of `halflife features` for people."""
     lost = sum(counts["dead_letters"].values())
-    rows = f"{counts['rows']:,} rows of {counts['records_read']:,} records ({lost:,} dead letters) in {counts['out']}"
+    left_out = f"{lost:,} dead letters" + (f", {counts['filtered']:,} filtered" if counts["filtered"] else "")
+    rows = f"{counts['rows']:,} rows of {counts['records_read']:,} records ({left_out}) in {counts['out']}"
     return "\n".join([rows, *(f"{what}: {n:,}" for what, n in _lines_over_limit(counts))])
 
 
@@ -162,6 +168,7 @@ def print_summary(summary: Mapping[str, Any], stream: Any = None) -> None:
     rows = [
         ("records read", f"{summary['records_read']:,}"),
         ("events decoded", f"{summary['decoded']:,}"),
+        *([("filtered by events.where", f"{summary['filtered']:,}")] if summary["filtered"] else []),
         ("events scored", f"{summary['scored']:,}"),
         ("receipts", f"{summary['receipts']:,}"),
         ("late", f"{summary['late']:,}"),

@@ -5,6 +5,16 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from pipeline.spec.expansion import section_of
+from pipeline.spec.expressions import (
+    columns_of_key,
+    derived_of,
+    expression_errors,
+    feature_names,
+    key_of,
+    mappings,
+    named_columns,
+    stated,
+)
 from schemas.times import MalformedTime, format_duration_us, parse_duration_us, parse_time_us
 from schemas.validation import MISSING, SpecError
 from transforms.features.aggregates import AGGREGATES
@@ -31,19 +41,25 @@ _HAS_Q = ", ".join(name for name, each in AGGREGATES.items() if each.has_q)
 def needed_columns(document: Mapping[str, Any], sound: Sound = lambda _: True) -> dict[str, str]:
     """Event columns that a valid document uses, each with the path of its first use; only of parts that are sound."""
     needed: dict[str, str] = {}
+    derived, windowed = feature_names(document, sound)
     for index, feature in enumerate(_features(document)):
         spec_path = f"features[{index}]"
         if isinstance(feature, str) and sound(spec_path):
             needed.setdefault(feature, spec_path)
             continue
-        for key in ("key", "column"):
-            if isinstance(feature, Mapping) and key in feature and sound(f"{spec_path}.{key}"):
-                needed.setdefault(feature[key], f"{spec_path}.{key}")
+        if isinstance(feature, Mapping) and "key" in feature and sound(f"{spec_path}.key"):
+            for name in columns_of_key(feature["key"]):
+                needed.setdefault(name, f"{spec_path}.key")
+        if isinstance(feature, Mapping) and "column" in feature and sound(f"{spec_path}.column"):
+            needed.setdefault(feature["column"], f"{spec_path}.column")
+    for one in stated(document, sound):
+        for name in named_columns(one, derived | windowed):
+            needed.setdefault(name, one.path)
     segments = section_of(document, "drift").get("segments", ())
     for index, segment in enumerate(segments if isinstance(segments, list) else ()):
         if sound(f"drift.segments[{index}]"):
             needed.setdefault(segment, f"drift.segments[{index}]")
-    return needed
+    return {name: spec_path for name, spec_path in needed.items() if name not in derived}
 
 
 def identity_columns(document: Mapping[str, Any], sound: Sound = lambda _: True) -> dict[str, str]:
@@ -67,26 +83,30 @@ def spec_errors(document: Mapping[str, Any], sound: Sound = lambda _: True) -> I
     if window is not None and sound("drift.window"):
         yield from _window_errors(window)
     yield from _feature_errors(_features(document), set(needed_columns(document, sound)), sound)
+    yield from expression_errors(document, sound)
 
 
 def column_errors(
-    document: Mapping[str, Any], columns: Mapping[str, str], sound: Sound = lambda _: True
+    document: Mapping[str, Any], columns: Mapping[str, str], sound: Sound = lambda _: True, typed: bool = True
 ) -> Iterator[SpecError]:
-    """What is wrong with the uses of columns whose types are `columns`."""
+    """What is wrong with the uses of columns whose types are `columns`; without `typed` these are not those of the
+    input."""
     for name, spec_path in needed_columns(document, sound).items():
         if name not in columns:
             why = "events.columns is there, so no other column is read off the input: state this one too, or none"
             yield SpecError(spec_path, name, f"one of the event columns {', '.join(sorted(columns))} ({why})")
+    if any(expression_errors(document, sound)):
+        return  # they are told already, and nothing can be computed
+    computed = derived_of(document, columns, sound, typed)
+    yield from computed.errors
     allowed = ", ".join(_OF_TEXTS)
-    for index, feature in enumerate(_features(document)):
-        if isinstance(feature, str) or not sound(f"features[{index}]"):
-            continue
-        spec_path, column = f"features[{index}]", feature.get("column")
-        if columns.get(column) == "string" and feature["aggregate"] not in _OF_TEXTS:
-            said = f"{allowed} (the column {column} is text)"
-            yield SpecError(f"{spec_path}.aggregate", feature["aggregate"], said)
+    for spec_path, feature in mappings(document, sound):
         if feature["name"] in columns:
             yield SpecError(f"{spec_path}.name", feature["name"], _FREE_NAME)
+        column = feature.get("column", "")
+        if computed.kinds.get(column) == "string" and feature["aggregate"] not in _OF_TEXTS:
+            said = f"{allowed} (the column {column} is text)"
+            yield SpecError(f"{spec_path}.aggregate", feature["aggregate"], said)
 
 
 def _features(document: Mapping[str, Any]) -> list[Any]:
@@ -159,6 +179,8 @@ def _feature_errors(features: list[Any], taken: set[str], sound: Sound) -> Itera
         if feature["name"] in taken:
             yield SpecError(f"{spec_path}.name", feature["name"], _FREE_NAME)
         taken.add(feature["name"])
+        if "expression" in feature:
+            continue
         errors = list(_windowed_errors(feature, spec_path))
         yield from errors
         if not any(error.path.endswith((".size", ".every")) for error in errors):
@@ -180,13 +202,13 @@ def _windowed_errors(feature: Mapping[str, Any], spec_path: str) -> Iterator[Spe
 
 def _tile_errors(windowed: list[Mapping[str, Any]]) -> Iterator[SpecError]:
     """Refuses windows whose common tile is so small that a key would need more than `_MAX_TILES` of them."""
-    for key in dict.fromkeys(feature["key"] for feature in windowed):
-        own = [feature for feature in windowed if feature["key"] == key]
+    for key in dict.fromkeys(key_of(feature["key"]) for feature in windowed):
+        own = [feature for feature in windowed if key_of(feature["key"]) == key]
         sizes = [parse_duration_us(feature["size"]) for feature in own]
         tile_us = math.gcd(*sizes, *(parse_duration_us(feature["every"]) for feature in own))
         if max(sizes) // tile_us > _MAX_TILES:
             yield SpecError(
-                f"features of key {key}",
+                f"features of key {key if isinstance(key, str) else list(key)}",
                 f"{max(sizes) // tile_us} tiles of {format_duration_us(tile_us)}",
                 f"at most {_MAX_TILES} tiles for each key; give sizes and steps a larger common divisor",
             )

@@ -5,9 +5,11 @@ from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
 from pipeline.spec.checks import column_errors, spec_errors
+from pipeline.spec.expressions import condition_of, derived_of, features_read, key_of
 from schemas.columns import ColumnKind
 from schemas.job import (
     CsvSpec,
+    DerivedSpec,
     DriftSpec,
     EventsSpec,
     FeatureSpec,
@@ -25,21 +27,24 @@ _DEFAULTS = defaults_of("job")
 _OPTIONS = re.compile(r"^((?:kafka|pubsub)://[^?]*)\?.*")
 
 
-def parse_job(document: Mapping[str, Any], columns: Mapping[str, str]) -> Job:
+def parse_job(document: Mapping[str, Any], columns: Mapping[str, str], typed: bool = True) -> Job:
     """The job of a document that `validate(document, "job")` accepts, with the types of its event columns.
+
+    `typed`: those are the types of the input; else any would do, and the kinds of expressions are not checked.
 
     Raises:
         SpecError: a rule that a schema cannot express is broken: times, unknown columns, contradictory features.
     """
     problems = Problems()
     problems.add(spec_errors(document))
-    problems.add(column_errors(document, columns))
+    problems.add(column_errors(document, columns, typed=typed))
     problems.check()
+    derived = derived_of(document, columns, typed=typed).specs
     windows, drift, sinks = (with_defaults(document, section) for section in ("windows", "drift", "sinks"))
     return Job(
         name=document["job"],
-        events=_events(with_defaults(document, "events"), columns),
-        features=_features(document["features"], windows),
+        events=_events(with_defaults(document, "events"), columns, derived),
+        features=_features(document, windows, derived),
         model=model_spec(document["model"]),
         drift=DriftSpec(
             window_us=parse_duration_us(drift["window"]),
@@ -82,7 +87,7 @@ def with_defaults(document: Mapping[str, Any], section: str) -> dict[str, Any]:
     return unstated | (document.get(section) or {})
 
 
-def _events(events: Mapping[str, Any], columns: Mapping[str, str]) -> EventsSpec:
+def _events(events: Mapping[str, Any], columns: Mapping[str, str], derived: Sequence[DerivedSpec]) -> EventsSpec:
     first_us, last_us = (parse_time_us(text) for text in events["time_range"])
     return EventsSpec(
         uri=_OPTIONS.sub(r"\1", events["uri"]),
@@ -95,6 +100,8 @@ def _events(events: Mapping[str, Any], columns: Mapping[str, str]) -> EventsSpec
         time_range_us=(first_us, last_us),
         time_unit=events["time_unit"],
         csv=csv_spec(events.get("csv", {})),
+        where=condition_of(events.get("where")),
+        derived=tuple(each for each in derived if not each.late),
     )
 
 
@@ -104,26 +111,34 @@ def csv_spec(stated: Mapping[str, Any]) -> CsvSpec:
     return CsvSpec(**{**stated, **lists})
 
 
-def _features(features: Sequence[Any], windows: Mapping[str, Any]) -> FeaturesSpec:
+def _features(
+    document: Mapping[str, Any], windows: Mapping[str, Any], derived: tuple[DerivedSpec, ...]
+) -> FeaturesSpec:
+    features, early = document["features"], {each.name for each in derived if not each.late}
+    own = [each if isinstance(each, str) else each["name"] for each in features]
     return FeaturesSpec(
-        plain=tuple(feature for feature in features if isinstance(feature, str)),
-        windowed=tuple(_windowed(feature) for feature in features if not isinstance(feature, str)),
+        plain=tuple(name for name in own if name in early or name in features),
+        windowed=tuple(_windowed(each, early) for each in features if not isinstance(each, str) and "key" in each),
         allowed_lateness_us=parse_duration_us(windows["allowed_lateness"]),
         shards=windows["shards"],
         max_tile_values=windows["max_values_per_tile"],
+        derived=derived,
+        events_where=condition_of(document["events"].get("where")),
     )
 
 
-def _windowed(feature: Mapping[str, Any]) -> FeatureSpec:
+def _windowed(feature: Mapping[str, Any], derived: set[str]) -> FeatureSpec:
     size_us, every_us = (parse_duration_us(feature[key]) for key in ("size", "every"))
     return FeatureSpec(
         feature["name"],
-        feature["key"],
+        key_of(feature["key"]),
         feature.get("column"),
         feature["aggregate"],
         size_us,
         every_us,
         feature.get("q"),
+        where=condition_of(feature.get("where")),
+        reads=features_read(feature, derived),
     )
 
 

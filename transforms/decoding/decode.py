@@ -26,6 +26,7 @@ from schemas.job import EventsSpec
 from schemas.records import DeadLetter, record_batch
 from schemas.times import format_time_us, now_us
 from transforms.decoding.conform import conform
+from transforms.decoding.deriving import chosen, with_derived
 from transforms.decoding.record_locations import RecordLocations
 from transforms.flow import metrics
 from transforms.flow.dead_letters import DEAD_LETTERS, count_letters
@@ -161,6 +162,9 @@ class _DecodeFn(beam.DoFn):
         metrics.counter(metrics.RECORDS_READ).inc(good + len(letters))
         metrics.counter(metrics.EVENTS_DECODED).inc(good)
         if events is not None and good:
+            events = self._chosen(events)
+            good = events.num_rows
+        if events is not None and good:
             self._small.append(events)
             self._rows, self._at = self._rows + good, min(at, self._at)
             self._bytes += events.nbytes
@@ -170,6 +174,14 @@ class _DecodeFn(beam.DoFn):
             for error in {letter.error for letter in letters}:
                 count_letters(DECODE, error, [letter.detail for letter in letters if letter.error == error])
             yield beam.pvalue.TaggedOutput(DEAD_LETTERS, record_batch("DeadLetter", letters))
+
+    def _chosen(self, events: pa.RecordBatch) -> pa.RecordBatch:
+        """The events that are scored, with what is computed of each."""
+        if self._spec.where is not None:
+            decoded = events.num_rows
+            events = chosen(events, self._spec.where)
+            metrics.counter(metrics.EVENTS_FILTERED).inc(decoded - events.num_rows)
+        return with_derived(events, self._spec.derived) if self._spec.derived else events
 
     def finish_bundle(self) -> Iterator[WindowedValue]:
         if self._small:
@@ -191,7 +203,8 @@ class DecodeEvents(beam.PTransform[beam.PCollection[RawBlock], Decoded]):
     """Makes batches of events of raw stretches of input: decodes them unless their reader did, and counts them.
 
     Input: `RawBlock` in the global window; those of a topic come decoded. Outputs: `good`, batches in
-    `schemas.batches.event_schema`; `dead_letters`. Dead-lettered (stage decode): what cannot be framed or decoded, has
+    `schemas.batches.event_schema` and then what is computed of each event, without the events for which
+    `spec.where` is not true; `dead_letters`. Dead-lettered (stage decode): what cannot be framed or decoded, has
     a wrong type, no id or no time, a number that is not finite, or a time outside `spec.time_range_us`. No state.
     """
 

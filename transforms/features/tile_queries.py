@@ -10,7 +10,7 @@ from schemas import batches
 from schemas.job import FeatureSpec
 from transforms.features.aggregates import AGGREGATES, Ranges, is_sampled, over
 from transforms.features.tile_tables import ColumnTiles, Ints, TileTables, ValueCounts
-from transforms.features.tiles import ALL_EVENTS, KEY, VALUE, KeyPlan
+from transforms.features.tiles import KEY, VALUE, KeyPlan, source_of
 
 
 def evaluate(plan: KeyPlan, tables: TileTables | None, rows: pa.RecordBatch) -> list[pa.Array]:
@@ -38,9 +38,10 @@ def over_limit(plan: KeyPlan, tables: TileTables | None, rows: pa.RecordBatch) -
         return found
     codes, times_us = _codes(tables, rows), batches.times_us(rows)
     for feature in plan.features:
-        if not AGGREGATES[feature.aggregate].exact_only or feature.column not in sampled:
+        source = source_of(feature).name
+        if not AGGREGATES[feature.aggregate].exact_only or source not in sampled:
             continue
-        queries, table = _queries(codes, times_us, feature.every_us), values[feature.column]
+        queries, table = _queries(codes, times_us, feature.every_us), values[source]
         unknown = over(table, _own_ranges(plan, table, queries, feature))
         found[feature.name] = int(np.count_nonzero(unknown[queries.event]))
     return {name: events for name, events in found.items() if events}
@@ -79,12 +80,12 @@ def _fit(codes: Ints, span: int) -> bool:
 def _feature(
     plan: KeyPlan, tables: TileTables | None, feature: FeatureSpec, queries: Queries, schema: pa.Schema
 ) -> pa.Array:
-    column = feature.column or ALL_EVENTS
+    source = source_of(feature).name
     aggregate = AGGREGATES[feature.aggregate]
-    kind = aggregate.arrow_type(None if feature.column is None else schema.field(VALUE + feature.column).type)
-    if tables is None or not len(tables.tiles[column].code):
+    kind = aggregate.arrow_type(None if feature.column is None else schema.field(VALUE + source).type)
+    if tables is None or not len(tables.tiles[source].code):
         return aggregate.of_none(len(queries.event), kind)
-    table = tables.values[column] if aggregate.holistic else tables.tiles[column]
+    table = tables.values[source] if aggregate.holistic else tables.tiles[source]
     answer = aggregate.of(table, _own_ranges(plan, table, queries, feature), feature)
     return answer.cast(kind).take(pa.array(queries.event))
 

@@ -9,7 +9,7 @@ import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -17,6 +17,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from schemas import batches
+from schemas.expressions.evaluation import is_true
 from schemas.job import FeatureSpec
 from transforms.features.aggregates import AGGREGATES
 from transforms.features.tile_tables import ColumnTiles, Floats, Ints, TileTables, ValueCounts, hash_fraction
@@ -29,18 +30,35 @@ _GRAIN_US = 5_000_000
 _MOST_PARTS = 60
 
 
+class Source(NamedTuple):
+    """What tiles are made of: the values of a column, or of none all events, where a condition is true."""
+
+    column: str | None
+    where: str | None
+
+    @property
+    def name(self) -> str:
+        """What it is called in tiles and in state; no event column is called so where there is a condition."""
+        return (self.column or ALL_EVENTS) if self.where is None else f"{self.column or ALL_EVENTS}\twhere {self.where}"
+
+
+def source_of(feature: FeatureSpec) -> Source:
+    """What a feature's tiles are made of: features of equal columns and conditions share them."""
+    return Source(feature.column, feature.where)
+
+
 @dataclass(frozen=True, slots=True)
 class KeyPlan:
-    """What is kept for one key column: its features, tile width, and the columns read, with what each of them needs.
+    """What is kept for one key: its features, tile width, and the columns read, with what each of them needs.
 
     `grains_us` are the widths of the grains that make up a tile, finest first; each divides the next and the tile.
     """
 
-    key: str
+    key: str | tuple[str, ...]
     features: tuple[FeatureSpec, ...]
     tile_us: int
     grains_us: tuple[int, ...]
-    columns: tuple[str, ...]
+    sources: tuple[Source, ...]
     holistic: frozenset[str]
     longest_us: int
 
@@ -50,17 +68,17 @@ class KeyPlan:
         return (*self.grains_us, self.tile_us)
 
     @property
-    def event_columns(self) -> tuple[str, ...]:
-        """The event columns that are read; `count` without a column reads none."""
-        return tuple(name for name in self.columns if name != ALL_EVENTS)
+    def columns(self) -> tuple[str, ...]:
+        """The names of the sources."""
+        return tuple(source.name for source in self.sources)
 
     @property
     def value_columns(self) -> tuple[str, ...]:
-        """The names of the event columns in observations."""
-        return tuple(VALUE + name for name in self.event_columns)
+        """The names of the sources in observations; `count` without a column and a condition needs none."""
+        return tuple(VALUE + name for name in self.columns if name != ALL_EVENTS)
 
 
-def plan_key(features: Sequence[FeatureSpec], key: str) -> KeyPlan:
+def plan_key(features: Sequence[FeatureSpec], key: str | tuple[str, ...]) -> KeyPlan:
     """The plan for the features of `key`; the tile is the greatest common divisor of their sizes and steps.
 
     Counts over 10 and 15 minutes, every 5 minutes, are made of tiles of 5 minutes, and those of grains of 5 seconds:
@@ -72,10 +90,10 @@ def plan_key(features: Sequence[FeatureSpec], key: str) -> KeyPlan:
     """
     own = tuple(feature for feature in features if feature.key == key)
     tile_us = math.gcd(*(value for feature in own for value in (feature.size_us, feature.every_us)))
-    columns = tuple(dict.fromkeys(feature.column or ALL_EVENTS for feature in own))
-    holistic = frozenset(feature.column or ALL_EVENTS for feature in own if AGGREGATES[feature.aggregate].holistic)
+    sources = tuple(dict.fromkeys(map(source_of, own)))
+    holistic = frozenset(source_of(each).name for each in own if AGGREGATES[each.aggregate].holistic)
     longest_us = max(feature.size_us for feature in own)
-    return KeyPlan(key, own, tile_us, _grains_us(tile_us), columns, holistic, longest_us)
+    return KeyPlan(key, own, tile_us, _grains_us(tile_us), sources, holistic, longest_us)
 
 
 def _grains_us(tile_us: int) -> tuple[int, ...]:
@@ -97,10 +115,43 @@ def observations(plan: KeyPlan, events: pa.RecordBatch) -> pa.RecordBatch:
         events.column(batches.EVENT_ID),
         events.column(batches.EVENT_TIME),
         events.column(batches.ROW),
-        batches.as_texts(events.column(plan.key)),
-        *(events.column(name) for name in plan.event_columns),
+        keys_of(events, plan.key),
+        *_observed(plan, events),
     ]
     return pa.RecordBatch.from_arrays(arrays, names=[*OBSERVED, *plan.value_columns])
+
+
+def keys_of(events: pa.RecordBatch, key: str | tuple[str, ...]) -> pa.Array:
+    """Each event's key as a text, null where a part of it is null; of no columns one key of all events.
+
+    Different values have different texts: a bar between parts, and a backslash before bars and backslashes in them.
+
+    >>> batch = pa.record_batch({"origin": ["JFK", "a|b", None], "carrier": ["B6", "c", "UA"]})
+    >>> keys_of(batch, ("origin", "carrier")).to_pylist()
+    ['JFK|B6', 'a\\\\|b|c', None]
+    """
+    if isinstance(key, str):
+        return batches.as_texts(events.column(key))
+    if not key:
+        return pa.repeat(pa.scalar(""), events.num_rows)
+    parts = [batches.as_texts(events.column(name)) for name in key]
+    for sign in ("\\", "|"):
+        parts = [pc.replace_substring(part, sign, f"\\{sign}") for part in parts]
+    return pc.binary_join_element_wise(*parts, pa.scalar("|"), null_handling="emit_null")
+
+
+def _observed(plan: KeyPlan, events: pa.RecordBatch) -> list[pa.Array]:
+    """The values of each source but that of all events: null where its condition is not true."""
+    conditions = dict.fromkeys(source.where for source in plan.sources if source.where is not None)
+    true_for = {where: is_true(where, events) for where in conditions}
+    found = []
+    for source in plan.sources:
+        if source.where is None:
+            found += [] if source.column is None else [events.column(source.column)]
+        else:
+            values = pa.scalar(True) if source.column is None else events.column(source.column)
+            found.append(pc.if_else(true_for[source.where], values, pa.scalar(None, values.type)))
+    return found
 
 
 def fold(plan: KeyPlan, rows: pa.RecordBatch, max_values: int) -> TileTables:

@@ -1,5 +1,6 @@
 """WindowFeatures: point-in-time features of each event from the events before it (docs/design.md §7)."""
 
+import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple, TypeAlias
 
@@ -13,7 +14,8 @@ from apache_beam.transforms.window import TimestampedValue
 from apache_beam.utils.timestamp import Timestamp
 
 from schemas import batches
-from schemas.job import FeaturesSpec
+from schemas.job import DerivedSpec, FeaturesSpec
+from transforms.decoding.deriving import with_derived
 from transforms.features import feature_state, waiting
 from transforms.features.feature_state import FeatureState, Grains, Layout, features_of
 from transforms.features.join_features import EMIT_ROWS, JoinFeatures, Sharded, stamped
@@ -263,6 +265,14 @@ def _keep(cell: Any, former: list[Any], values: list[Any]) -> None:
         cell.add(value)
 
 
+class _DeriveFn(beam.DoFn):
+    def __init__(self, derived: tuple[DerivedSpec, ...]) -> None:
+        self._derived = derived
+
+    def process(self, events: pa.RecordBatch) -> Iterator[pa.RecordBatch]:
+        yield with_derived(events, self._derived)
+
+
 class _DropRowFn(beam.DoFn):
     def process(self, events: pa.RecordBatch) -> Iterator[pa.RecordBatch]:
         yield events.drop_columns([batches.ROW])
@@ -294,7 +304,7 @@ class FeaturesOfKey(beam.PTransform[beam.PCollection[pa.RecordBatch], beam.PColl
 
 
 class WindowFeatures(beam.PTransform[beam.PCollection[pa.RecordBatch], beam.PCollection[pa.RecordBatch]]):
-    """Appends the windowed features: one branch per key column, joined by the row number of `TrackArrivals`.
+    """Appends the windowed features and those computed of them: a branch per key, joined by `TrackArrivals`' row number.
 
     Branches run in parallel, not in sequence: so an event waits once, its payload is shuffled once, and no branch
     depends on another's watermark holds (Beam's DirectRunner keeps none for timers).
@@ -318,7 +328,22 @@ class WindowFeatures(beam.PTransform[beam.PCollection[pa.RecordBatch], beam.PCol
             joined: beam.PCollection[pa.RecordBatch] = unfeatured
             return joined
         branches = [
-            events | f"FeaturesBy[{key}]" >> FeaturesOfKey(plan_key(spec.windowed, key), spec) for key in spec.keys
+            events | f"FeaturesBy[{label_of(key)}]" >> FeaturesOfKey(plan_key(spec.windowed, key), spec)
+            for key in spec.keys
         ]
         joined = (events, *branches) | "JoinFeatures" >> JoinFeatures(spec)
-        return joined
+        if not spec.late:
+            return joined
+        derived: beam.PCollection[pa.RecordBatch] = joined | "DeriveFeatures" >> beam.ParDo(
+            _DeriveFn(spec.late)
+        ).with_output_types(pa.RecordBatch)
+        return derived
+
+
+def label_of(key: str | tuple[str, ...]) -> str:
+    """A key in the labels of steps.
+
+    >>> label_of("origin"), label_of(("origin", "carrier"))
+    ('origin', '["origin","carrier"]')
+    """
+    return key if isinstance(key, str) else json.dumps(key, separators=(",", ":"))

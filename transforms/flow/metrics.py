@@ -39,6 +39,7 @@ def gauge(name: str) -> _Gauge:
 
 RECORDS_READ = "records_read"
 EVENTS_DECODED = "events_decoded"
+EVENTS_FILTERED = "events_filtered"  # decoded, but events.where is not true
 EVENTS_SCORED = "events_scored"
 EVENTS_DONE_BEFORE = "events_done_before"  # by an earlier run of the job, under --only_new
 EVENTS_IN_1970 = "events_in_1970"

@@ -38,7 +38,7 @@ def run_started(job: Job, start: Start, run: str, at_us: int, replays: Sequence[
         "job": job.name,
         "from_template": start.run is None,
         "spec": json.loads(start.spec),
-        "definitions": definitions_text(job.features, (feature.name for feature in job.features.windowed)),
+        "definitions": definitions_text(job.features, job.features.names),
         "versions": installed_versions(),
         **({"replays": list(replays)} if replays else {}),
     }

@@ -41,10 +41,10 @@ class Watched(NamedTuple):
 
 
 def columns_of(job: Job) -> dict[str, str]:
-    """Every column a model may read in this job, with its type: the event columns and the windowed features."""
-    columns = dict(job.events.columns)
+    """Every column a model may read in this job, with its type: the event columns and the features."""
+    columns = dict(job.events.columns) | {each.name: each.kind for each in job.events.derived}
     kinds = {f.name: AGGREGATES[f.aggregate].kind(columns.get(f.column or "")) for f in job.features.windowed}
-    return {**columns, **kinds}
+    return {**columns, **kinds, **{each.name: each.kind for each in job.features.late}}
 
 
 class _WatchFn(beam.DoFn):
