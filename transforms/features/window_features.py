@@ -304,7 +304,7 @@ class FeaturesOfKey(beam.PTransform[beam.PCollection[pa.RecordBatch], beam.PColl
 
 
 class WindowFeatures(beam.PTransform[beam.PCollection[pa.RecordBatch], beam.PCollection[pa.RecordBatch]]):
-    """Appends the windowed features and those computed of them: a branch per key, joined by `TrackArrivals`' row number.
+    """Appends windowed features and those computed of them, a branch per key, joined by `TrackArrivals`' row number.
 
     Branches run in parallel, not in sequence: so an event waits once, its payload is shuffled once, and no branch
     depends on another's watermark holds (Beam's DirectRunner keeps none for timers).
