@@ -10,12 +10,13 @@ from collections.abc import Callable
 from pathlib import Path
 
 from docs.aggregates import aggregates_region, with_aggregates
+from docs.functions import functions_region
 from docs.job_keys import job_region
 from docs.record_fields import record_region
 from schemas.validation import schema_of
 
 ROOT = Path(__file__).resolve().parents[1]
-PAGES = tuple(ROOT / "docs" / name for name in ("features.md", "job.md", "records.md"))
+PAGES = tuple(ROOT / "docs" / name for name in ("expressions.md", "features.md", "job.md", "records.md"))
 SCHEMA = ROOT / "schemas" / "json" / "job.schema.json"
 _REGION = re.compile(r"(<!-- made by make docs of (\S+) -->\n).*?(<!-- end -->)", re.DOTALL)
 _MADE_OF: dict[str, Callable[[Path], str]] = {".json": job_region, ".avsc": record_region, ".py": aggregates_region}
@@ -29,7 +30,8 @@ def page_text(page: Path) -> str:
 
 def _made(region: re.Match[str]) -> str:
     source = ROOT / region[2]
-    return f"{region[1]}\n{_MADE_OF[source.suffix](source)}\n{region[3]}"
+    made = functions_region if source.name == "table.py" else _MADE_OF[source.suffix]
+    return f"{region[1]}\n{made(source)}\n{region[3]}"
 
 
 def main() -> int:

@@ -13,6 +13,7 @@ from schemas.formats.raw import RawBlock
 from schemas.job import EventsSpec
 from schemas.times import now_us
 from transforms.decoding.decode import decode_raw
+from transforms.decoding.deriving import chosen
 
 _ENOUGH_RECORDS = 1_000
 _BLOCKS = 100
@@ -31,6 +32,7 @@ def check_decoding(source: EventSource, spec: EventsSpec) -> Finding:
     check = "events"
     if isinstance(source, Messages):
         return unchecked(check, "none was decoded: whoever looks at messages takes them")
+    passed = 0
     events, errors, examples, head = 0, Counter[str](), dict[str, str](), b""
     for block, needed in _sample(source, spec):
         head = head or head_of(block)
@@ -38,16 +40,21 @@ def check_decoding(source: EventSource, spec: EventsSpec) -> Finding:
             break
         decoded = decode_raw(block, spec, now_us())
         events += 0 if decoded.events is None else decoded.events.num_rows
+        if spec.where is not None and decoded.events is not None:
+            passed += chosen(decoded.events, spec.where).num_rows
         errors.update(letter.error for letter in decoded.letters)
         for letter in decoded.letters:
             examples.setdefault(letter.error, _with_location(letter.detail, block))
     read = events + errors.total()
     if not read:
         return unchecked(check, "no record is there to decode")
+    pass_where = "" if spec.where is None else f"; events.where is true for {passed:,} of {events:,}"
+    if not errors and spec.where is not None and not passed:
+        return warn(check, f"{read:,} records of a sample decode, all of it{pass_where}", "a condition that some fulfil")
     if not errors:
-        return ok(check, f"{read:,} records of a sample decode, all of it")
+        return ok(check, f"{read:,} records of a sample decode, all of it{pass_where}")
     said = "; ".join(f"{n:,} {error}, such as {examples[error][:_DETAIL]}" for error, n in errors.most_common(_ERRORS))
-    found = f"{events:,} of {read:,} records of a sample decode; {said}"
+    found = f"{events:,} of {read:,} records of a sample decode{pass_where}; {said}"
     if not events:
         return fail(check, found, other_format(head, spec.format) or _FITTING)
     return warn(check, found, "what cannot be decoded becomes dead letters")
