@@ -50,7 +50,8 @@ def check_decoding(source: EventSource, spec: EventsSpec) -> Finding:
         return unchecked(check, "no record is there to decode")
     pass_where = "" if spec.where is None else f"; events.where is true for {passed:,} of {events:,}"
     if not errors and spec.where is not None and not passed:
-        return warn(check, f"{read:,} records of a sample decode, all of it{pass_where}", "a condition that some fulfil")
+        found = f"{read:,} records of a sample decode, all of it{pass_where}"
+        return warn(check, found, "a condition that some events fulfil")
     if not errors:
         return ok(check, f"{read:,} records of a sample decode, all of it{pass_where}")
     said = "; ".join(f"{n:,} {error}, such as {examples[error][:_DETAIL]}" for error, n in errors.most_common(_ERRORS))

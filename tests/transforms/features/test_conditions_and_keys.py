@@ -27,9 +27,12 @@ WINDOWS = [
     ("median", "value", "quantile", 0.5),
     ("latest", "value", "last", None),
 ]
+GROUPS: list[tuple[str | tuple[str, ...], str | None]] = [
+    *(("origin", WHERE), ("origin", None), (KEY, WHERE), (KEY, None), ((), WHERE)),
+]
 FEATURES = [
     FeatureSpec(f"{name}{index}", key, column, aggregate, 10 * MINUTE, 5 * MINUTE, q, where=where)
-    for index, (key, where) in enumerate([("origin", WHERE), ("origin", None), (KEY, WHERE), (KEY, None), ((), WHERE)])
+    for index, (key, where) in enumerate(GROUPS)
     for name, column, aggregate, q in WINDOWS
 ]
 event = st.tuples(
@@ -69,8 +72,9 @@ def marked(frame: pd.DataFrame, feature: FeatureSpec) -> pd.DataFrame:
     """The frame with the feature's key, and its values where the condition is true (1 for none), else null."""
     parts = [feature.key] if isinstance(feature.key, str) else list(feature.key)
     rows = frame.to_dict("records")
-    keys = [[row[part] for part in parts] for row in rows]
-    told = frame.assign(key=[None if any(map(pd.isna, key)) else repr(key) for key in keys])
+    keys: list[list[Any]] = [[row[part] for part in parts] for row in rows]
+    texts: list[Any] = [None if any(pd.isna(part) for part in key) else repr(key) for key in keys]
+    told = frame.assign(key=texts)
     fits = [row["carrier"] == "U|A" and bool(row["value"]) and row["value"] > 0 for row in rows]
     true = [feature.where is None or fit for fit in fits]
     values = [1] * len(told) if feature.column is None else told[feature.column].tolist()
