@@ -1,7 +1,7 @@
-"""The functions that an expression may call, and no others: each is an entry of `FUNCTIONS`.
+"""The functions that an expression may call, and no others: each is an entry of `FUNCTIONS` (docs/expressions.md).
 
-An entry is pure: it reads its arguments alone, no file, clock or random number. The examples of each are run as a
-test.
+An entry is pure: it reads its arguments alone, no file, clock or random number. Whoever adds one runs `make docs`;
+the examples of each are run as a test.
 """
 
 from collections.abc import Mapping
