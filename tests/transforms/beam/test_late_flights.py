@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import fastavro
 import pandas as pd
@@ -13,6 +13,7 @@ from models.store.store import ModelStore
 from tests.reference.streaming import behind_watermark, watermarks_of
 from tests.transforms.beam import flights, streams
 from tests.transforms.beam.flights import World
+from transforms.flow import metrics
 
 BOUND = "30m"
 LINEAR = {"intercept": -0.5, "coefficients": {"dep_delay": 0.02}, "means": {}, "scales": {}, "categories": {}}
@@ -75,6 +76,42 @@ def test_flights_behind_the_watermark_are_marked_and_every_flight_is_scored(
     story = streams.story_of(tmp_path, schema, batches, watermarks_of(times, BOUND, sizes))
     job = flights.prepared(made, str(departures), "late", on_the_timetable).job
     streams.play(job, story, check, streams.none)
+
+
+class Tally(NamedTuple):
+    """A counter of the job that adds up here too: the runner of stories loses counts of all bundles but some."""
+
+    total: dict[str, int]
+    name: str
+
+    def inc(self, n: int = 1) -> None:
+        self.total[self.name] = self.total.get(self.name, 0) + n
+
+
+def test_a_stream_counts_the_events_that_its_condition_leaves_out(
+    departures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with departures.open("rb") as stream:
+        reader = fastavro.reader(stream)
+        schema, rows = reader.writer_schema, [row for row in reader if isinstance(row, dict)][:100]
+    made, kept = small_world(tmp_path, rows), {row["id"] for row in rows if row["dep_delay"] > 0}
+
+    def only_late(spec: dict[str, Any]) -> None:
+        on_the_timetable(spec)
+        spec["events"]["where"] = "dep_delay > 0"
+
+    def check(found: Iterable[pa.RecordBatch]) -> None:
+        assert sorted(row["event_id"] for batch in found for row in batch.to_pylist()) == sorted(kept)
+
+    batches = [rows[start : start + 50] for start in range(0, 100, 50)]
+    watermarks = watermarks_of(made.events["scheduled_at"], BOUND, [50] * 2)
+    job = flights.prepared(made, str(departures), "where", only_late).job
+    counts: dict[str, int] = {}
+    monkeypatch.setattr(metrics, "counter", lambda name: Tally(counts, name))
+    streams.play(job, streams.story_of(tmp_path, schema, batches, watermarks), check, streams.none)
+    counted = [counts[name] for name in (metrics.EVENTS_DECODED, metrics.EVENTS_FILTERED, metrics.EVENTS_SCORED)]
+    assert counted == [100, 100 - len(kept), len(kept)]
+
 
 
 def test_an_eighth_of_these_flights_is_late_when_each_arrives_alone(departures: Path) -> None:

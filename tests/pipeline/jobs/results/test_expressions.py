@@ -7,8 +7,8 @@ import pytest
 
 from pipeline.endpoints.sources import open_source
 from pipeline.preflight.decoding import check_decoding
-from pipeline.run import write_features
 from pipeline.spec.job import parse_job
+from pipeline.training_set import write_features
 from tests.pipeline.jobs.flows import MANIFEST, Flow, Outcome, json_lines, read_avro, trip, trips
 
 HOUR = {"key": "carrier", "size": "1h", "every": "1m"}
@@ -102,8 +102,13 @@ def test_a_condition_that_no_event_passes_is_a_note(flow: Flow) -> None:
     flow.feed(json_lines(EVENTS))
     none = flow.run(spec_of(flow, ["delay"], where="carrier = 'a'"))
     assert (none.code, none.summary["filtered"]) == (0, 8)
-    assert "none of 8 events is scored: events.where is true for none of them" in none.out + none.err
+    assert "events.where is true for none of 8 events" in none.out + none.err
     assert flow.run(spec_of(flow, ["delay"], where="carrier = 'a'"), "--require_input").code == 1
+    served(flow, "delay")
+    some = spec_of(flow, ["delay"], where="carrier = 'A'")
+    first, second = (flow.run(some, "--only_new") for _ in range(2))
+    assert (first.summary["scored"], second.summary["scored"], second.code) == (4, 0, 0)
+    assert "nothing is new" in second.err
 
 
 def test_the_doctor_says_how_many_of_its_sample_pass(flow: Flow) -> None:
