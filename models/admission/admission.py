@@ -217,7 +217,7 @@ class Admission:
         if self._columns is None or release.split_on in (*SPLIT_COLUMNS, *self._columns):
             return None
         known = ", ".join((*SPLIT_COLUMNS, *sorted(self._columns)))
-        refusal = WrongInputs(f"split_on {release.split_on!r} is no column of the job; {wants(known)}")
+        refusal = WrongInputs(f"split_on {release.split_on!r} is not a column of the job; {wants(known)}")
         return Refusal(release, _refused(refusal, release.champion, None))
 
     def _manifest(self, version: str, read: Callable[[], Manifest]) -> Manifest | Verdict:

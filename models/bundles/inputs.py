@@ -49,7 +49,7 @@ def check_inputs(inputs: Sequence[Input], columns: Mapping[str, str]) -> None:
             close = difflib.get_close_matches(entry.name, columns, n=1)
             hint = f"; did you mean {close[0]!r}?" if close else ""
             allowed = ", ".join(sorted(columns)) or "none"
-            raise WrongInputs(f"input {entry.name!r} is no column of the job; {wants(allowed + hint)}")
+            raise WrongInputs(f"input {entry.name!r} is not a column of the job; {wants(allowed + hint)}")
         if found not in TAKES[entry.type]:
             raise WrongInputs(f"input {entry.name!r} is a column of type {found}; expected: {entry.type}")
 
@@ -113,7 +113,7 @@ def _typed(batch: pa.RecordBatch, entry: Input) -> pa.Array:
     index = batch.schema.get_field_index(entry.name)
     if index < 0:
         columns = ", ".join(batch.schema.names) or "none"
-        raise WrongInputs(f"input {entry.name!r} is no column; expected: one of {columns}")
+        raise WrongInputs(f"input {entry.name!r} is not a column; expected: one of {columns}")
     column = batch.column(index)
     found = column.type.value_type if pa.types.is_dictionary(column.type) else column.type
     if not pa.types.is_null(found) and kind_of(found) not in TAKES[entry.type]:

@@ -50,7 +50,7 @@ def test_column_of_nulls_fits_every_type(entry: Input) -> None:
 @pytest.mark.parametrize(
     ("given", "entry", "message"),
     [
-        (batch(y=pa.array([1.0])), NUMBER, "input 'x' is no column; expected: one of y"),
+        (batch(y=pa.array([1.0])), NUMBER, "input 'x' is not a column; expected: one of y"),
         (batch(x=pa.array(["1"])), NUMBER, "input 'x' is a column of string; expected: number"),
         (batch(n=pa.array([1.5])), INTEGER, "input 'n' is a column of double; expected: integer"),
         (batch(n=pa.array([2**63], pa.uint64())), INTEGER, "input 'n' does not fit int64"),
@@ -78,7 +78,7 @@ def test_matrix_has_nan_for_null() -> None:
 
 def test_job_columns_are_compared_by_name_and_type() -> None:
     check_inputs([NUMBER, STRING], {"x": "integer", "s": "string", "more": "boolean"})
-    with pytest.raises(WrongInputs, match=r"input 'x' is no column of the job; allowed: s, xs; did you mean 'xs'\?"):
+    with pytest.raises(WrongInputs, match=r"input 'x' is not a column of the job; allowed: s, xs; did you mean 'xs'\?"):
         check_inputs([NUMBER], {"s": "string", "xs": "number"})
     with pytest.raises(WrongInputs, match="input 'n' is a column of type number; expected: integer"):
         check_inputs([INTEGER], {"n": "number"})

@@ -83,7 +83,7 @@ def test_options_of_a_run_say_the_same_as_the_job_spec() -> None:
 def test_publish_checks_the_model_against_the_columns_of_the_job(tmp_path: Path, job: Path) -> None:
     ran = publish(tmp_path, job, "v1", "--set", "features=[dep_delay]")
     assert (ran.code, ran.json["reason"]) == (1, "wrong_inputs")
-    assert "'carrier' is no column of the job" in ran.json["detail"]
+    assert "'carrier' is not a column of the job" in ran.json["detail"]
     assert Models(str(tmp_path / "store")).store.versions() == []
 
 
