@@ -22,10 +22,6 @@ def module() -> None:
     started = process_started()
     refuse_if_shadowed()
     from pipeline.process.interruption import program
+    from pipeline.verbs import run_job
 
-    def work() -> int:
-        from pipeline.run import run
-
-        return run(sys.argv[1:], started=started)
-
-    program(work, at_once=True)
+    program(lambda: run_job(sys.argv[1:], started, "python -m pipeline"), at_once=True)

@@ -271,8 +271,12 @@ def source_of(
 
 def run(arguments: Sequence[str], prog: str = "python -m pipeline", started: float | None = None) -> int:
     """Runs a job from its command line; returns the exit code: 0 done, 1 failed, 2 bad usage."""
+    return run_parsed(parse_run_options(list(arguments), prog), started)
+
+
+def run_parsed(options: RunOptions, started: float | None = None) -> int:
+    """As `run`, for options that are parsed already."""
     begun = time.time() if started is None else started
-    options = parse_run_options(list(arguments), prog)
     return guarded(lambda: _run(options, begun), options.verbose, EXPECTED, options.json)
 
 

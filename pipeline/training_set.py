@@ -23,7 +23,11 @@ from transforms.flow.examples import forget_examples, kept_examples
 
 def write_features(arguments: Sequence[str], prog: str = "halflife features") -> int:
     """`halflife features --job FILE --out DIR`; returns the exit code."""
-    options = parse_run_options(list(arguments), prog, with_out=True)
+    return write_parsed(parse_run_options(list(arguments), prog, with_out=True))
+
+
+def write_parsed(options: RunOptions) -> int:
+    """As `write_features`, for options that are parsed already."""
     return guarded(lambda: _write_features(options), options.verbose, EXPECTED, options.json)
 
 

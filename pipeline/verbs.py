@@ -4,6 +4,7 @@ import sys
 from collections.abc import Callable, Sequence
 from functools import partial
 
+from pipeline.command_line.options import parse_replay_options, parse_run_options
 from pipeline.commands.dispatch import dispatch
 from pipeline.commands.models.verbs import models
 
@@ -18,11 +19,16 @@ _USAGE = """usage: halflife VERB [OPTION…]
 halflife VERB --help says more."""
 
 
-def _run(arguments: Sequence[str], started: float | None = None) -> int:
-    # Beam takes seconds to import: only the verbs that run a graph import it.
-    from pipeline.run import run
+def run_job(arguments: Sequence[str], started: float | None = None, prog: str = "halflife run") -> int:
+    """Runs a job; returns the exit code. `started`: as of `main`.
 
-    return run(arguments, "halflife run", started)
+    As for the other verbs that run a graph, help and bad usage are answered before Beam is imported, which takes
+    seconds.
+    """
+    options = parse_run_options(list(arguments), prog)
+    from pipeline.run import run_parsed
+
+    return run_parsed(options, started)
 
 
 def _doctor(arguments: Sequence[str]) -> int:
@@ -32,19 +38,21 @@ def _doctor(arguments: Sequence[str]) -> int:
 
 
 def _features(arguments: Sequence[str]) -> int:
-    from pipeline.training_set import write_features
+    options = parse_run_options(list(arguments), "halflife features", with_out=True)
+    from pipeline.training_set import write_parsed
 
-    return write_features(arguments)
+    return write_parsed(options)
 
 
 def _replay(arguments: Sequence[str]) -> int:
-    from pipeline.replaying.replay import replay
+    versions, options = parse_replay_options(list(arguments), "halflife replay")
+    from pipeline.replaying.replay import replay_parsed
 
-    return replay(arguments)
+    return replay_parsed(versions, options)
 
 
 _VERBS: dict[str, Callable[[Sequence[str]], int]] = {
-    "run": _run,
+    "run": run_job,
     "models": models,
     "doctor": _doctor,
     "features": _features,
@@ -58,4 +66,4 @@ def main(arguments: Sequence[str] | None = None, started: float | None = None) -
     `started`: when the process began (seconds since 1970), from which a run counts; None: now.
     """
     given = sys.argv[1:] if arguments is None else arguments
-    return dispatch("halflife", _USAGE, {**_VERBS, "run": partial(_run, started=started)}, given)
+    return dispatch("halflife", _USAGE, {**_VERBS, "run": partial(run_job, started=started)}, given)

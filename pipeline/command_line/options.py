@@ -2,33 +2,20 @@
 
 import argparse
 import difflib
-import importlib
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NoReturn
 
-from apache_beam.options.pipeline_options import PipelineOptions, StandardOptions, _BeamArgumentParser
-from apache_beam.runners.runner import PipelineRunner
-
-from pipeline.command_line import job_server_options
 from pipeline.command_line.sink_policy import SinkPolicy
-from pipeline.reporting.outcomes import NO_LIMITS, Limits, parse_max_letters
+from pipeline.reporting.limits import NO_LIMITS, Limits, parse_max_letters
 from pipeline.reporting.printer import usage_error
 from pipeline.spec.documents import settings_of
-from schemas.reasons import of_error
 from schemas.validation import SpecError
 
-# Job servers whose options are not listed here: unknown options are passed on to them.
-_UNLISTED = ("SparkRunner", "PortableRunner", "KafkaStreamsRunner")
-_LISTED: Mapping[str | None, frozenset[str]] = {"FlinkRunner": job_server_options.FLINK}
 # The runners that `halflife doctor` can examine, by the name that users give.
 _EXAMINED = {"direct": "DirectRunner", "flink": "FlinkRunner", "dataflow": "DataflowRunner"}
-# How similar an option must be to a known one to count as its misspelling where a job server may know it.
-_MISSPELT = 0.8
-# The same elsewhere, where nothing can know it: there it is only a hint.
-_ALIKE = 0.6
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,88 +186,13 @@ def _all_settings(parser: argparse.ArgumentParser, known: argparse.Namespace) ->
         parser.error(str(error))
 
 
-class _BeamParser(_BeamArgumentParser):  # Beam has no public API that lists its options
-    """Beam's options; a wrong value is reported by the parser `ours`, without Beam's pages of usage."""
-
-    def __init__(self, ours: argparse.ArgumentParser) -> None:
-        super().__init__(allow_abbrev=False, add_help=False)
-        self._ours = ours
-        for options in {str(found): found for found in PipelineOptions.__subclasses__()}.values():
-            options._add_argparse_args(self)
-
-    def error(self, message: str) -> NoReturn:
-        self._ours.error(message)
-
-    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
-        """As argparse does; a value on which one of Beam's actions fails is refused with its option."""
-        try:
-            return super().parse_known_args(args, namespace)
-        except (TypeError, ValueError) as error:
-            name = next((argument for argument in args if not self._takes(argument)), "an option of Beam's")
-            self.error(f"{name!r} is not allowed; expected: a value that Beam can read ({of_error(error)})")
-
-    def _takes(self, argument: str) -> bool:
-        try:
-            super().parse_known_args([argument])
-        except (TypeError, ValueError):
-            return False
-        return True
-
-
 def _checked_beam_arguments(parser: argparse.ArgumentParser, arguments: list[str]) -> list[str]:
-    """The arguments with the runner's name as Beam spells it; exits with 2 for an unknown one.
-
-    Beam itself would only log it, and accept any text as a runner until the job is built.
-    """
+    """Those that Halflife's own parser left, checked by Beam's, whose import takes seconds."""
     if not arguments:
         return arguments
-    beam_parser = _BeamParser(parser)
-    known, unknown = beam_parser.parse_known_args(arguments)
-    runner = None if known.runner is None else _runner_name(parser, known.runner)
-    job_servers = [f"--{name}" for name in _LISTED.get(runner, ())]
-    allowed = [*parser._option_string_actions, *beam_parser._option_string_actions, *job_servers]
-    for before, argument in zip(["", *unknown], unknown, strict=False):
-        name = argument.split("=")[0]
-        close = _closest(name, allowed, _MISSPELT if runner in _UNLISTED else _ALIKE)
-        if name in job_servers or before in job_servers or (runner in _UNLISTED and not close):
-            continue  # the argument after an option of a job server may be its value
-        hint = f"; did you mean {' or '.join(close)}?" if close else ""
-        parser.error(f"{argument!r} is not known; expected: an option of Halflife's or of Beam's{hint}")
-    return arguments if runner == known.runner else [*arguments, f"--runner={runner}"]
+    from pipeline.command_line.beam_options import checked_beam_arguments
 
-
-def _runner_name(parser: argparse.ArgumentParser, given: str) -> str:
-    """The name of a runner as Beam spells it: `flink` and `flinkrunner` are `FlinkRunner`."""
-    names = {path.rpartition(".")[2].lower(): path for path in StandardOptions.ALL_KNOWN_RUNNERS}
-    path = names.get(given.lower()) or names.get(f"{given.lower()}runner")
-    if path is not None or given in names.values():
-        return (path or given).rpartition(".")[2]
-    if "." in given and _is_runner(given):
-        return given
-    allowed = [path.rpartition(".")[2] for path in names.values()]
-    close = {name.lower(): name for name in allowed}
-    hints = [close[name] for name in difflib.get_close_matches(given.lower(), close, n=1)]
-    hint = f"; did you mean {hints[0]}?" if hints else ""
-    allowing = f"expected: {', '.join(allowed)}, or the dotted name of a runner's class"
-    parser.error(f"--runner: {given!r} is not known; {allowing}{hint}")
-
-
-def _is_runner(dotted: str) -> bool:
-    module, _, name = dotted.rpartition(".")
-    try:
-        found = getattr(importlib.import_module(module), name, None)
-    except (ImportError, ValueError):
-        return False
-    return isinstance(found, type) and issubclass(found, PipelineRunner)
-
-
-def _closest(name: str, known: Iterable[str], likeness: float) -> list[str]:
-    """The options that are nearly the same, or the one that is most similar."""
-    if not name.startswith("-"):
-        return []
-    names = list(known)
-    same = difflib.get_close_matches(name, names, n=3, cutoff=_MISSPELT)
-    return same or difflib.get_close_matches(name, names, n=1, cutoff=likeness)
+    return checked_beam_arguments(parser, arguments)
 
 
 def _as_settings(known: argparse.Namespace) -> list[str]:

@@ -2,7 +2,7 @@
 
 from pipeline.command_line.options import RunOptions
 from pipeline.command_line.sink_policy import SinkPolicy
-from pipeline.reporting.outcomes import Limits
+from pipeline.reporting.limits import Limits
 from schemas.validation import SpecError
 
 _WAITS = "for a template: nothing here waits for its runs"

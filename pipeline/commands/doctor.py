@@ -5,7 +5,6 @@ from collections import Counter
 from pipeline.command_line.options import RunOptions, parse_doctor_options
 from pipeline.command_line.parsing import Arguments
 from pipeline.commands.output import Refused, exit_code
-from pipeline.preflight.checks import examine
 from pipeline.reporting.printer import print_json, print_line
 
 _WIDTH = len("not checked")
@@ -21,6 +20,8 @@ def doctor(arguments: Arguments) -> int:
 
 
 def _doctor(runner: str, options: RunOptions) -> None:
+    from pipeline.preflight.checks import examine  # it imports Beam, which --help and bad usage do without
+
     findings = []
     for finding in examine(options, runner):
         findings.append(finding)

@@ -27,7 +27,8 @@ from pipeline.endpoints.outputs import sink_folders
 from pipeline.replaying.comparison import compare, describe
 from pipeline.replaying.locations import check_folder, replayed
 from pipeline.replaying.report import print_replay
-from pipeline.reporting.outcomes import NO_LIMITS, RunFailed, check_outcome
+from pipeline.reporting.limits import NO_LIMITS
+from pipeline.reporting.outcomes import RunFailed, check_outcome
 from pipeline.reporting.printer import note, print_json
 from pipeline.reporting.saying import guarded, say
 from pipeline.run import check_runner, check_world, execute, prepare_run
@@ -47,7 +48,11 @@ class CandidateRefused(RunFailed):
 
 def replay(arguments: Sequence[str], prog: str = "halflife replay") -> int:
     """`halflife replay`; returns the exit code: 0 done, 1 failed or a version is refused, 2 bad usage."""
-    versions, options = parse_replay_options(list(arguments), prog)
+    return replay_parsed(*parse_replay_options(list(arguments), prog))
+
+
+def replay_parsed(versions: Sequence[str], options: RunOptions) -> int:
+    """As `replay`, for options that are parsed already."""
     return guarded(lambda: _replay(versions, options, time.time()), options.verbose, _EXPECTED, options.json)
 
 

@@ -1,15 +1,14 @@
 """The outcome of releases and records, for people and machines; and whether a run that ended is a failure."""
 
 import math
-import re
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 from models.releases.release import Release
+from pipeline.reporting.limits import Limits
 from schemas import times
 from schemas.dead_letter_stages import UNSERVED
 from schemas.errors import HalflifeError
-from schemas.validation import SpecError
 from transforms.flow import metrics
 from transforms.flow.dead_letters import DEAD_LETTERS
 from transforms.releases.watch_releases import ADMITTED, REFUSED, RELEASES, UNREADABLE
@@ -18,34 +17,11 @@ from transforms.releases.watch_releases import ADMITTED, REFUSED, RELEASES, UNRE
 _LAST = (ADMITTED, UNREADABLE, REFUSED)
 _PASSING = "incomplete"
 _NAMED = 5
-_LIMIT = re.compile(r"(\d+)(%?)|(\d+\.\d+)%")
 Examples = Mapping[tuple[str, ...], str]
 
 
 class RunFailed(HalflifeError):
     """The run ended without an error, but its outcome is a failure; the message says why and what to look at."""
-
-
-class Limits(NamedTuple):
-    """How many dead letters a run may have: a number, or a share (0 to 1) of the records; None: any number."""
-
-    letters: int | None = None
-    share: float | None = None
-    require_input: bool = False
-
-
-NO_LIMITS = Limits()
-
-
-def parse_max_letters(text: str | None) -> Limits:
-    """`N` or `N%`. Raises `SpecError` for anything else."""
-    if text is None:
-        return NO_LIMITS
-    found = _LIMIT.fullmatch(text)
-    share = float(text.rstrip("%")) / 100 if found and text.endswith("%") else None
-    if found is None or (share is not None and not (math.isfinite(share) and share <= 1)):
-        raise SpecError("--max_dead_letters", text, "a number of records such as 100, or a share such as 0.5%")
-    return Limits(share=share) if share is not None else Limits(letters=int(text))
 
 
 def release_outcomes(counts: Mapping[str, int], examples: Examples) -> dict[str, dict[str, str]]:

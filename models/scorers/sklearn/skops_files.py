@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 
 from models.scorers.base import WillNotLoad
-from models.scorers.sklearn.skops_types import ALLOWED
+from models.scorers.sklearn.skops_library import skops_io
+from models.scorers.sklearn.skops_types import ALLOWED, BIT_GENERATORS
 from schemas.expectations import wants
 
 _SCHEMA = "schema.json"
@@ -30,18 +31,16 @@ def load_skops(path: Path) -> Any:
     Raises:
         WillNotLoad: naming what is not allowed; any other exception is skops' own, on a file that is none.
     """
-    import skops.io
-
     with zipfile.ZipFile(path) as archive:
         schema = json.loads(archive.read(_SCHEMA))
     refused = sorted(set(refused_types(schema)))
-    untrusted = [] if refused else skops.io.get_untrusted_types(file=path)
+    untrusted = [] if refused else skops_io().get_untrusted_types(file=path)
     # Names that skops reports beside those of the schema are composed of texts, such as a generator's bit generator.
     refused += [name for name in untrusted if not _is_known(name)]
     if refused:
         raise WillNotLoad(f"sklearn: untrusted types {_listed(refused)}; expected: scikit-learn's own estimators and "
                           "what they are made of, and functions of NumPy's and SciPy's ufuncs")  # fmt: skip
-    found = skops.io.load(path, trusted=untrusted)
+    found = skops_io().load(path, trusted=untrusted)
     wrong = sorted(set(refused_parameters(found)))
     if wrong:
         raise WillNotLoad(f"sklearn: {path.name} has {_listed(wrong)}")
@@ -69,7 +68,7 @@ def refused_types(schema: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _is_known(name: str) -> bool:
-    return any(name in names for names in ALLOWED.values()) or _is_ufunc(name)
+    return name in BIT_GENERATORS or any(name in names for names in ALLOWED.values()) or _is_ufunc(name)
 
 
 def _is_ufunc(name: str) -> bool:

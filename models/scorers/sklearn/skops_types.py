@@ -219,6 +219,8 @@ def _names(table: Mapping[str, str]) -> frozenset[str]:
 _NUMBERS = _names({"numpy": _SCALARS})
 FUNCTIONS = _names(_FUNCTIONS)
 """Functions beside the ufuncs of NumPy and SciPy, which are native code on numbers."""
+BIT_GENERATORS = _names({"numpy.random": "MT19937 PCG64 PCG64DXSM Philox SFC64"})
+"""What may generate the numbers of a generator; skops names them beside the types of the schema."""
 ALLOWED: Mapping[str, frozenset[str]] = {
     "BytearrayNode": frozenset({"builtins.bytearray"}),
     "BytesNode": frozenset({"builtins.bytes"}),

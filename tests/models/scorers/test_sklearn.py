@@ -1,5 +1,7 @@
 """The contract, for kind sklearn: an estimator fitted on a DataFrame, one on a matrix, and an allowed pickle."""
 
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -61,3 +63,34 @@ def test_a_row_has_the_same_score_in_every_batch(tmp_path: Path) -> None:
         for size in (1, 2, 7, 20, 100):
             parts = [scorer.score(rows.slice(start, size)) for start in range(0, rows.num_rows, size)]
             np.testing.assert_array_equal(np.concatenate(parts), whole)
+
+
+# What skops imports to make lists of trusted types that are not asked, and what others find who import it later.
+LOADED = """
+import sys
+from pathlib import Path
+from models.scorers.sklearn.skops_files import load_skops
+load_skops(Path(sys.argv[1]))
+print(*(name for name in ("sklearn.gaussian_process", "sklearn.neural_network", "skops.io") if name in sys.modules))
+from skops import io
+print(io.get_untrusted_types(file=sys.argv[1]))
+"""
+
+
+def test_a_file_is_opened_without_importing_all_of_scikit_learn(tmp_path: Path) -> None:
+    bundles.sklearn_matrix(tmp_path)
+    command = [sys.executable, "-c", LOADED, str(tmp_path / "model.skops")]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines() == ["", "[]"]
+
+
+def test_our_skops_trusts_nothing_and_that_of_others_stays(tmp_path: Path) -> None:
+    import skops.io
+
+    from models.scorers.sklearn.skops_library import skops_io
+
+    bundles.sklearn_matrix(tmp_path)
+    file, usual = tmp_path / "model.skops", sys.modules["skops.io"]
+    assert any("sklearn.linear_model" in name for name in skops_io().get_untrusted_types(file=file))
+    assert sys.modules["skops.io"] is usual is skops.io
+    assert skops.io.get_untrusted_types(file=file) == []

@@ -9,6 +9,7 @@ import pytest
 
 from models.admission.admission import REASONS
 from pipeline.commands.models.verbs import _VERBS
+from pipeline.verbs import _VERBS as _OF_JOBS
 from tests.pipeline.commands.commands import halflife
 
 OPTION = re.compile(r"--[a-z_]{2,}")
@@ -35,7 +36,7 @@ def test_every_verb_and_every_reason_is_documented(page: str) -> None:
     assert reasons == list(REASONS)
 
 
-# What a verb on the store, and any --help, can do without: seconds of imports.
+# What a verb on the store, any --help, and most bad usage can do without: seconds of imports.
 SLOW = ("apache_beam", "pandas", "sklearn", "skops", "tensorflow", "mlflow", "xgboost", "lightgbm", "onnxruntime")
 LOADED = """
 import contextlib, io, sys
@@ -50,7 +51,8 @@ print(*(name for name in sys.argv[1].split(",") if name in sys.modules))
 def test_verbs_on_the_store_import_no_slow_library(tmp_path: Path) -> None:
     (tmp_path / "models" / "m" / "versions").mkdir(parents=True)
     location = f"--store {tmp_path / 'models'} --model m"
-    lines = ["--help", *(f"models {verb} --help" for verb in _VERBS)]
+    lines = ["--help", *(f"{verb} --help" for verb in _OF_JOBS), *(f"models {verb} --help" for verb in _VERBS)]
+    lines += ["run --sinks wrong", "replay", "doctor --runner no"]
     lines += [f"models {verb} {location}" for verb in ("list", "timeline", "access", "show 1", "withdraw 1")]
     command = [sys.executable, "-c", LOADED, ",".join(SLOW), *lines]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
