@@ -54,6 +54,9 @@ class EventsSpec:
     type; decoding casts to it and dead-letters what does not fit. `time_range_us` bounds plausible event times
     (inclusive, exclusive). `where`: the condition of the events that are scored, None where all are. `derived`: what is
     computed of the columns of each event, in an order in which each reads only those before it.
+    `time_format`: None for RFC 3339 and numbers of `time_unit`; `epoch` for these also as
+    texts; else as `schemas.formats.time_formats` reads it. Times without an offset are what the clocks of `time_zone`
+    show; `time_ambiguous` says what a time is that they show twice or never.
     """
 
     uri: str
@@ -64,10 +67,13 @@ class EventsSpec:
     max_out_of_orderness_us: int
     columns: tuple[tuple[str, ColumnKind], ...]
     time_range_us: tuple[int, int]
-    time_unit: Literal["s", "ms", "us"]
+    time_unit: Literal["s", "ms", "us", "ns", "days"]
     csv: CsvSpec = CsvSpec()
     where: str | None = None
     derived: tuple[DerivedSpec, ...] = ()
+    time_format: str | None = None
+    time_zone: str = "UTC"
+    time_ambiguous: Literal["earlier", "later", "refuse"] = "refuse"
 
 
 @dataclass(frozen=True, slots=True)

@@ -89,18 +89,21 @@ def _moment(text: str) -> datetime | None:
 _MOMENT = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt ][0-9]{2}:[0-9]{2}.*", re.DOTALL)
 
 
-def parse_event_time_us(text: str) -> int:
-    """The RFC 3339 time of an event as microseconds since the epoch; one without offset is UTC.
+def parse_event_time(text: str) -> tuple[int, bool]:
+    """The RFC 3339 time of an event as microseconds since the epoch, and whether it states its offset: without one it
+    is what clocks show somewhere.
 
     Raises:
         MalformedTime: the text is no such time. A date alone and digits are ambiguous, so they are not times.
 
-    >>> parse_event_time_us("1970-01-01 00:01"), parse_event_time_us("1970-01-01t02:00:01.5+02:00")
-    (60000000, 1500000)
+    >>> parse_event_time("1970-01-01 00:01"), parse_event_time("1970-01-01t02:00:01.5+02:00")
+    ((60000000, False), (1500000, True))
     """
-    if not _MOMENT.fullmatch(text):
+    moment = _moment(text) if _MOMENT.fullmatch(text) else None
+    if moment is None:
         raise MalformedTime(f"{text[:80]!r} is not a time; expected: RFC 3339, such as 2013-06-01T00:00:00Z")
-    return parse_time_us(text)
+    aware = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+    return (aware - _EPOCH) // _MICROSECOND, moment.tzinfo is not None
 
 
 def parse_time_us(text: str) -> int:

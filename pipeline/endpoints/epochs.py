@@ -14,11 +14,13 @@ import pyarrow as pa
 
 from pipeline.endpoints.sample import stretches
 from schemas.formats.raw import RawBlock
+from schemas.formats.time_formats import EPOCH
 from schemas.times import format_time_us, parse_time_us
 from schemas.validation import SpecError
 from transforms.flow import metrics
 
-_UNITS_US = {"s": 1_000_000, "ms": 1_000, "us": 1}
+_DAYS = "days"
+_UNITS_US = {"s": 1_000_000, "ms": 1_000, "us": 1, "ns": 0.001}
 _YEAR_US = 365 * 86_400_000_000
 # Times that are plausible as event times.
 _FIRST_US, _END_US = (parse_time_us(text) for text in ("1990-01-01T00:00:00Z", "2100-01-01T00:00:00Z"))
@@ -28,7 +30,8 @@ _STRETCHES = 3
 _FEW = 0.1
 _MOST = 0.9
 # What a day number is the number of days since; its days since 1970.
-_DAY_COUNTS = {"1899-12-30, as spreadsheets have them": 25_569, "1970": 0}
+_SINCE_1970 = "1970"
+_DAY_COUNTS = {"1899-12-30, as spreadsheets have them": 25_569, _SINCE_1970: 0}
 _DAY_US = 86_400_000_000
 
 
@@ -44,6 +47,8 @@ def check_time_unit(blocks: Iterable[RawBlock], events: Mapping[str, Any]) -> st
             is stated and contains 1970; mixed units not where it is stated at all, since then they are dead letters.
     """
     name, unit = events["event_time"], events.get("time_unit", "us")
+    if unit == _DAYS or events.get("time_format", EPOCH) != EPOCH:
+        return ""  # numbers of a unit are stated to be days, or there are none
     if "time_range" in events and parse_time_us(events["time_range"][0]) < _YEAR_US:
         return ""
     seen = []
@@ -144,11 +149,12 @@ _OUT_OF_1970 = (
 
 
 def _days_error(name: str, number: float, unit: str, since: str, time_us: int) -> SpecError:
+    advice = f"--set events.time_unit={_DAYS}" if since == _SINCE_1970 else "convert it"
     return SpecError(
         "events.event_time",
         name,
         f"a column of RFC 3339 texts or of {unit} since 1970; its {_digits(number)} looks like a number of days since"
-        f" {since} ({format_time_us(time_us)}), and would be {_time(number, unit)}; next: convert it {_MEANT}",
+        f" {since} ({format_time_us(time_us)}), and would be {_time(number, unit)}; next: {advice} {_MEANT}",
     )
 
 

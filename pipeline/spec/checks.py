@@ -15,6 +15,8 @@ from pipeline.spec.expressions import (
     named_columns,
     stated,
 )
+from schemas.formats.time_formats import DATE, DIRECTIVES, EPOCH, fault_of
+from schemas.formats.time_zones import is_zone
 from schemas.times import MalformedTime, format_duration_us, parse_duration_us, parse_time_us
 from schemas.validation import MISSING, SpecError
 from transforms.features.aggregates import AGGREGATES
@@ -77,6 +79,7 @@ def spec_errors(document: Mapping[str, Any], sound: Sound = lambda _: True) -> I
             yield from _duration_errors(spec_path, text, 0 if zero else 1)
     if sound("events.time_range"):
         yield from _time_range_errors(section_of(document, "events").get("time_range", ()))
+    yield from _time_form_errors(section_of(document, "events"), sound)
     if sound("events.csv"):
         yield from _csv_errors(section_of(section_of(document, "events"), "csv"))
     window = section_of(document, "drift").get("window")
@@ -144,6 +147,15 @@ def _time_range_errors(texts: Any) -> Iterator[SpecError]:
             yield SpecError(f"events.time_range[{index}]", text, "an RFC 3339 time")
     if len(times_us) == 2 and times_us[0] >= times_us[1]:
         yield SpecError("events.time_range", list(texts), "a first time before the second")
+
+
+def _time_form_errors(events: Mapping[str, Any], sound: Sound) -> Iterator[SpecError]:
+    form, zone = events.get("time_format"), events.get("time_zone")
+    if form not in (None, EPOCH) and sound("events.time_format") and (why := fault_of(form)):
+        allowed = f"{DATE}, {EPOCH}, or a form with year, month and day in the directives {DIRECTIVES} ({why})"
+        yield SpecError("events.time_format", form, allowed)
+    if zone is not None and sound("events.time_zone") and not is_zone(zone):
+        yield SpecError("events.time_zone", zone, "the name of a time zone in IANA's list, such as Europe/Berlin")
 
 
 def _csv_errors(stated: Mapping[str, Any]) -> Iterator[SpecError]:

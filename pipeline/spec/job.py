@@ -102,6 +102,9 @@ def _events(events: Mapping[str, Any], columns: Mapping[str, str], derived: Sequ
         csv=csv_spec(events.get("csv", {})),
         where=condition_of(events.get("where")),
         derived=tuple(each for each in derived if not each.late),
+        time_format=events.get("time_format"),
+        time_zone=events["time_zone"],
+        time_ambiguous=events["time_ambiguous"],
     )
 
 
@@ -149,6 +152,8 @@ def job_document(document: Mapping[str, Any], job: Job) -> dict[str, Any]:
         **document["events"],
         "max_out_of_orderness": format_duration_us(job.events.max_out_of_orderness_us),
         "time_unit": job.events.time_unit,
+        "time_zone": job.events.time_zone,
+        "time_ambiguous": job.events.time_ambiguous,
         "time_range": [format_time_us(time_us) for time_us in job.events.time_range_us],
         "columns": dict(job.events.columns),
     }

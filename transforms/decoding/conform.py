@@ -16,17 +16,12 @@ from schemas.expectations import wants
 from schemas.formats.csv_rows import TEXT_OF
 from schemas.job import EventsSpec
 from schemas.records import DeadLetter
-from schemas.times import MalformedTime, format_time_us, parse_event_time_us
-from transforms.decoding.readings import Mask, by_branch, mask_of, nulls_of, read, read_texts
+from schemas.times import format_time_us
+from transforms.decoding.event_times import event_times, expected_once, expected_times, with_numbers
+from transforms.decoding.readings import Mask, mask_of, nulls_of, read, read_texts
 
-_UNIT_US = {"d": 86_400_000_000, "s": 1_000_000, "ms": 1_000, "us": 1}
-# Beyond the years 1677 to 2262 a number makes no sense as a time, and int64 arithmetic on it would overflow: it becomes
-# a time that no range contains, so that it is reported as out of range.
-_ABSURD_US = 9.2e15
-_FAR_FUTURE_US = 2**62
 # Years 1 to 9999, which readers of Avro timestamps can represent. Dead letters carry no times outside them.
 _FIRST_SHOWN_US, _NOT_SHOWN_US = -62_135_596_800_000_000, 253_402_300_800_000_000
-_TIME_TEXT = "RFC 3339 text with date and time of day, such as 2013-06-01T00:00:00Z"
 IDENTITY = "a text, a whole number, a decimal or bytes"
 
 
@@ -57,7 +52,7 @@ def conform(rows: pa.RecordBatch, payloads: pa.Array, spec: EventsSpec, at_us: i
     """Rows of any format as a batch of the job's event schema.
 
     Errors: `MissingColumn` and `MissingValue` (id or time), `WrongType`, `NotFinite` (NaN or infinity),
-    `TimeOutOfRange`, `MalformedTime`. Extra columns are dropped, missing feature columns are null.
+    `TimeOutOfRange`, `MalformedTime`, `AmbiguousTime`. Extra columns are dropped, missing feature columns are null.
     """
     verdicts = _Verdicts(rows.num_rows)
     ids = _identifiers(rows, spec, verdicts)
@@ -134,78 +129,19 @@ def _event_times(rows: pa.RecordBatch, spec: EventsSpec, verdicts: _Verdicts) ->
     if values is None:
         verdicts.refuse(np.ones(count, np.bool_), "MissingColumn", name, "a column with the event's time")
         return pa.nulls(count, batches.TIME_TYPE)
-    if spec.format == "csv":
-        values = _with_numbers(values)
+    if spec.format == "csv" and spec.time_format is None:
+        values = with_numbers(values)
     missing = nulls_of(values)
     verdicts.refuse(missing, "MissingValue", name, "a time")
-    times = by_branch(values, batches.TIME_TYPE, lambda one: _as_times(one, spec.time_unit))
+    times, twice_or_never = event_times(values, spec)
+    verdicts.refuse(twice_or_never, "AmbiguousTime", name, expected_once(spec))
     unread = mask_of(times.is_null()) & ~missing
-    allowed = f"{_TIME_TEXT}, or a number (no text) of {spec.time_unit} since 1970"
-    verdicts.refuse(unread, "MalformedTime", name, allowed)
+    verdicts.refuse(unread, "MalformedTime", name, expected_times(spec))
     low, high = spec.time_range_us
     numbers = pc.fill_null(times.cast(pa.int64()), low).to_numpy(zero_copy_only=False)
     span = f"{format_time_us(low)} until {format_time_us(high)}"
     verdicts.refuse((numbers < low) | (numbers >= high), "TimeOutOfRange", name, span)
     return times
-
-
-def _with_numbers(texts: pa.Array) -> pa.Array:
-    """The texts of a CSV column; those that are digits as numbers, as they are in other formats: then a union."""
-    digits = pc.fill_null(pc.match_substring_regex(texts, r"^-?[0-9]{1,18}(\.[0-9]{1,9})?$"), False)
-    if not pc.any(digits).as_py():
-        return texts
-    written = pc.if_else(digits, texts, pa.scalar(None, pa.string()))
-    whole = pa.int64() if not pc.any(pc.match_substring(written, ".")).as_py() else pa.float64()
-    return pa.UnionArray.from_sparse(digits.cast(pa.int8()), [texts, written.cast(whole)])
-
-
-def _as_times(values: pa.Array, unit: str) -> pa.Array:
-    """Timestamps, numbers of `unit` since the epoch or RFC 3339 texts as timestamp[us, UTC]; null where unreadable."""
-    if pa.types.is_timestamp(values.type) and values.type.unit in ("us", "ns"):
-        return values.cast(pa.timestamp("us", values.type.tz), safe=False).cast(pa.int64()).cast(batches.TIME_TYPE)
-    if pa.types.is_timestamp(values.type) or pa.types.is_date64(values.type):  # coarser units could overflow
-        numbers = values.cast(pa.int64())
-        return _numbers_as_times(numbers.cast(pa.float64(), safe=False), numbers, getattr(values.type, "unit", "ms"))
-    if pa.types.is_date32(values.type):
-        days = values.cast(pa.int32())
-        return _numbers_as_times(days.cast(pa.float64()), days, "d")
-    if pa.types.is_integer(values.type) or pa.types.is_floating(values.type):
-        return _numbers_as_times(values.cast(pa.float64(), safe=False), values, unit)
-    if pa.types.is_decimal(values.type):
-        numbers = values.cast(pa.string()).cast(pa.float64())
-        return _numbers_as_times(numbers, numbers, unit)
-    if pa.types.is_string(values.type):
-        return _texts_as_times(values)
-    return pa.nulls(len(values), batches.TIME_TYPE)
-
-
-def _numbers_as_times(approximate: pa.Array, values: pa.Array, unit: str) -> pa.Array:
-    scale = _UNIT_US[unit]
-    sane = mask_of(pc.less(pc.abs(approximate), _ABSURD_US / scale))
-    if pa.types.is_floating(values.type):
-        scaled = np.round(approximate.to_numpy(zero_copy_only=False) * scale)
-        micros = np.where(sane, np.nan_to_num(scaled, posinf=0.0, neginf=0.0), 0).astype(np.int64)
-    else:
-        raw = pc.fill_null(values.cast(pa.int64(), safe=False), 0).to_numpy(zero_copy_only=False)
-        micros = np.where(sane, raw, 0) * scale
-    finite = mask_of(pc.is_finite(approximate))
-    micros = np.where(finite & ~sane, _FAR_FUTURE_US, micros)
-    return pa.array(micros, mask=~finite).cast(batches.TIME_TYPE)
-
-
-def _texts_as_times(values: pa.Array) -> pa.Array:
-    try:
-        return values.cast(batches.TIME_TYPE)  # one pass when all are RFC 3339 with an offset
-    except pa.ArrowInvalid:
-        return pa.array([_text_as_time_us(text) for text in values.to_pylist()], batches.TIME_TYPE)
-
-
-def _text_as_time_us(text: str | None) -> int | None:
-    """One text that the cast of the whole batch rejected; a time without an offset is UTC."""
-    try:
-        return None if text is None else parse_event_time_us(text.strip())
-    except MalformedTime:
-        return None
 
 
 def _feature_column(rows: pa.RecordBatch, name: str, kind: str, verdicts: _Verdicts) -> pa.Array:

@@ -32,7 +32,7 @@ def spec_paths(lines: list[str]) -> list[str]:
 
 
 def test_errors_of_every_kind_are_reported_at_once(fed: Flow) -> None:
-    spec = fed.spec(time_unit="ns", subject="whom")  # a value that is not allowed, and a column that is not there
+    spec = fed.spec(time_unit="min", subject="whom")  # a value that is not allowed, and a column that is not there
     spec["model"].update(poll="often", nme="x")
     spec["features"] += ["delay", "dely", {**COUNT, "size": "1us"}, {**COUNT, "name": "n3", "aggregate": "mean"}]
     spec["drift"] = {"ks": 2, "segments": ["carier"]}
