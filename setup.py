@@ -7,7 +7,7 @@ from setuptools import find_packages, setup
 
 README = Path(__file__).parent / "README.md"
 
-PACKAGES = ("schemas", "models", "transforms", "pipeline", "runners")
+PACKAGES = ("schemas", "models", "transforms", "pipeline", "runners", "halflife")
 
 REQUIRES = [
     "apache-beam==2.77.*",
@@ -100,6 +100,7 @@ setup(
     python_requires=">=3.11,<3.12",
     packages=find_packages(include=[pattern for name in PACKAGES for pattern in (name, f"{name}.*")]),
     package_data={
+        "halflife": ["py.typed"],
         "schemas": ["avsc/*.avsc", "history/**/*.avsc", "json/*.json"],
         "pipeline": ["**/*.yaml", "**/*.html"],
         "runners": ["**/*.yaml", "**/*.json", "**/pom.xml", "**/*.java", "**/Dockerfile"],

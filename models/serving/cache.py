@@ -6,7 +6,8 @@ import socket
 import threading
 import time
 import weakref
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -53,7 +54,8 @@ class LoadFailed(NotScored):
         return self.reason == UNAVAILABLE
 
     def __str__(self) -> str:
-        return f"version {self.version!r} ({self.digest[:12]}) was not loaded: {self.reason}: {self.detail}"
+        digest = f" ({self.digest[:12]})" if self.digest else ""
+        return f"version {self.version!r}{digest} was not loaded: {self.reason}: {self.detail}"
 
 
 @dataclass(frozen=True, eq=False, slots=True, weakref_slot=True)
@@ -284,22 +286,48 @@ _SHARED = ModelCache(log_loads=True)
 def _load(handle: ModelHandle) -> LoadedModel:
     started = time.perf_counter()
     store = ModelStore(handle.store_url, handle.model)
+    with _scratch_folder() as folder:
+        with refused_as(WillNotLoad), local_disk(f"download version {handle.version!r}"):
+            store.fetch(handle.version, folder, handle.digest)
+        return _proven(folder, handle.allow_pickle, started)
+
+
+def load_folder(copied: Callable[[Path], None], allow_pickle: bool = False) -> LoadedModel:
+    """The model of a bundle that `copied` puts into an empty folder of this process and checks there.
+
+    Raises:
+        BundleRefused: it fails a check; also what `copied` raises.
+        StoreError: the local disk failed.
+    """
+    started = time.perf_counter()
+    with _scratch_folder() as folder:
+        copied(folder)
+        return _proven(folder, allow_pickle, started)
+
+
+@contextmanager
+def _scratch_folder() -> Iterator[Path]:
+    """A folder that stays where the block ends well: some libraries read their files lazily."""
     with local_disk("make a temporary folder"):
         folder = new_scratch_folder("model")
     try:
-        with refused_as(WillNotLoad):
-            with local_disk(f"download version {handle.version!r}"):
-                store.fetch(handle.version, folder, handle.digest)
-                raw = (folder / MANIFEST).read_bytes()
-            manifest = parse_manifest(raw)
-            profile = read_profile(folder, manifest)
-            scorer = prove(folder, manifest, allow_pickle=handle.allow_pickle)
+        yield folder
     except BaseException:
         shutil.rmtree(folder, ignore_errors=True)
         raise
+
+
+def _proven(folder: Path, allow_pickle: bool, started: float) -> LoadedModel:
+    """The model of a folder that belongs to it alone; `started` as of `time.perf_counter`."""
+    with refused_as(WillNotLoad):
+        with local_disk("read a bundle"):
+            raw = (folder / MANIFEST).read_bytes()
+        manifest = parse_manifest(raw)
+        profile = read_profile(folder, manifest)
+        scorer = prove(folder, manifest, allow_pickle=allow_pickle)
     size = sum((folder / path).stat().st_size for path in manifest.files)
     model = LoadedModel(manifest, scorer, time.perf_counter() - started, size, profile)
-    # Files stay as long as the model: some libraries read theirs lazily.
+    # Files stay as long as the model.
     weakref.finalize(model, _release, scorer, folder)
     return model
 

@@ -3,7 +3,8 @@
 import argparse
 import difflib
 import json
-from collections.abc import Mapping
+import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NoReturn
@@ -12,7 +13,7 @@ from pipeline.command_line.sink_policy import SinkPolicy
 from pipeline.reporting.limits import NO_LIMITS, Limits, parse_max_letters
 from pipeline.reporting.printer import usage_error
 from pipeline.spec.documents import settings_of
-from schemas.validation import SpecError
+from schemas.validation import Absent, SpecError
 
 # The runners that `halflife doctor` can examine, by the name that users give.
 _EXAMINED = {"direct": "DirectRunner", "flink": "FlinkRunner", "dataflow": "DataflowRunner"}
@@ -127,6 +128,17 @@ def parse_run_options(arguments: list[str], prog: str, with_out: bool = False) -
     if known.retry_dead_letters and not known.only_new:
         parser.error("argument --retry_dead_letters is not allowed alone; expected: --only_new beside it")
     return replace(options, only_new=known.only_new, retry_dead_letters=known.retry_dead_letters)
+
+
+def checked_beam_options(options: Sequence[str]) -> tuple[str, ...]:
+    """Options of Beam's as the command line takes them. Raises `SpecError` for one that it would not take."""
+    return tuple(_checked_beam_arguments(_RaisingParser(""), list(options)))
+
+
+class _RaisingParser(_RunParser):
+    def error(self, message: str) -> NoReturn:
+        found, _, allowed = usage_error(message).partition("; ")
+        raise SpecError("beam_options", Absent(found), re.sub("^(allowed|expected): ", "", allowed))
 
 
 def _add_only_new(parser: argparse.ArgumentParser) -> None:

@@ -6,8 +6,9 @@ import os
 import re
 import sys
 import traceback
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, redirect_stdout
+from contextvars import ContextVar
 from typing import Any, TextIO
 
 from models.redaction import hide_secrets, hide_values
@@ -115,9 +116,30 @@ def complain_of(error: SpecError) -> int:
     return 2
 
 
+_noted: ContextVar[Callable[[str], object] | None] = ContextVar("noted", default=None)
+
+
 def note(text: str) -> None:
     """A remark on standard error, so that what is on standard output stays a table or JSON."""
+    if (take := _noted.get()) is not None:
+        take(shown(text))
+        return
     print(f"halflife: {shown(text)}", file=sys.stderr)
+
+
+@contextmanager
+def notes_to(take: Callable[[str], object]) -> Iterator[None]:
+    """In the block remarks are given to `take`, and nothing is said to people on a terminal."""
+    token = _noted.set(take)
+    try:
+        yield
+    finally:
+        _noted.reset(token)
+
+
+def has_people() -> bool:
+    """Whether standard error is a terminal that remarks go to."""
+    return _noted.get() is None and sys.stderr.isatty()
 
 
 def print_traceback(error: BaseException) -> None:

@@ -8,6 +8,7 @@ from models.errors import one_line
 from pipeline.reporting.printer import (
     complain,
     complain_of,
+    has_people,
     log_to_stderr,
     note,
     only_our_output,
@@ -45,7 +46,7 @@ def guarded(
 
 def say(text: str) -> None:
     """A note on standard error, for people only: not in a pipe."""
-    if sys.stderr.isatty():
+    if has_people():
         print_line(text, sys.stderr)
 
 

@@ -21,7 +21,7 @@ from models.scorers import BUILT_IN
 from tests.packaging.sources import FOLDERS, ROOMS, Import, imports_of, python_files
 
 DATA = (
-    *("schemas/**/*.avsc", "schemas/**/*.json", "pipeline/**/*.yaml"),
+    *("schemas/**/*.avsc", "schemas/**/*.json", "pipeline/**/*.yaml", "halflife/py.typed"),
     *("runners/**/*.json", "runners/**/pom.xml", "runners/**/*.java", "runners/**/Dockerfile"),
 )
 PIN = re.compile(r"^(?P<name>[a-z0-9-]+)==(?P<version>\S+)$", re.MULTILINE)

@@ -3,9 +3,11 @@
 Pure functions on whole batches. The first check that a row fails names its error.
 """
 
+from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -32,6 +34,15 @@ class Conformed(NamedTuple):
     events: pa.RecordBatch
     dead_letters: list[DeadLetter]
     refused: tuple[int, ...] = ()
+
+
+class ReadColumns(NamedTuple):
+    """The columns of the rows whose values fit, the indexes of these rows, and (error, detail) of each other row by its
+    index."""
+
+    columns: pa.RecordBatch
+    rows: npt.NDArray[np.int64]
+    refused: dict[int, tuple[str, str]]
 
 
 class _Verdicts:
@@ -69,19 +80,36 @@ def conform(rows: pa.RecordBatch, payloads: pa.Array, spec: EventsSpec, at_us: i
     return Conformed(events, _dead_letters(rows, loose, verdicts, at_us), tuple(np.flatnonzero(~good).tolist()))
 
 
-def _dead_letters(rows: pa.RecordBatch, loose: pa.RecordBatch, verdicts: _Verdicts, at_us: int) -> list[DeadLetter]:
-    letters = []
-    times_us = loose.column(batches.EVENT_TIME).cast(pa.int64())
+def read_columns(rows: pa.RecordBatch, columns: Sequence[tuple[str, str]]) -> ReadColumns:
+    """The columns of these names in these kinds, as `conform` reads those of events; one that is absent is null."""
+    verdicts = _Verdicts(rows.num_rows)
+    arrays = [_feature_column(rows, name, kind, verdicts) for name, kind in columns]
+    schema = pa.schema([(name, ARROW_TYPES[kind]) for name, kind in columns])
+    read_all = pa.RecordBatch.from_arrays(arrays, schema=schema)
+    good = verdicts.codes == 0
+    refused = {row: (error, detail) for row, error, detail in _faults(rows, verdicts)}
+    return ReadColumns(batches.take_rows(read_all, good), np.flatnonzero(good), refused)
+
+
+def _faults(rows: pa.RecordBatch, verdicts: _Verdicts) -> Iterator[tuple[int, str, str]]:
+    """The index of each row that does not fit, with the name of its error and what is wrong."""
     for row in np.flatnonzero(verdicts.codes).tolist():
         error, column, allowed = verdicts.kinds[verdicts.codes[row]]
         found = _column(rows, column)
         value = None if found is None else _shown(found[row])
+        yield row, error, f"{column}: {value!r:.200} is not allowed; {wants(allowed)}"
+
+
+def _dead_letters(rows: pa.RecordBatch, loose: pa.RecordBatch, verdicts: _Verdicts, at_us: int) -> list[DeadLetter]:
+    letters = []
+    times_us = loose.column(batches.EVENT_TIME).cast(pa.int64())
+    for row, error, detail in _faults(rows, verdicts):
         time_us = times_us[row].as_py()
         letters.append(
             DeadLetter(
                 DECODE,
                 error,
-                f"{column}: {value!r:.200} is not allowed; {wants(allowed)}",
+                detail,
                 loose.column(batches.PAYLOAD)[row].as_py(),
                 loose.column(batches.EVENT_ID)[row].as_py(),
                 time_us if time_us is not None and _FIRST_SHOWN_US <= time_us < _NOT_SHOWN_US else None,

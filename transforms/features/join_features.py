@@ -284,7 +284,7 @@ class JoinFeatures(beam.PTransform[Any, beam.PCollection[pa.RecordBatch]]):
         self._names, self._shards = tuple(feature.name for feature in spec.windowed), spec.shards
         self._steps_us = tuple(sorted({feature.every_us for feature in spec.windowed}))
 
-    def expand(self, inputs: tuple[beam.PCollection[pa.RecordBatch], ...]) -> beam.PCollection[pa.RecordBatch]:
+    def expand(self, inputs) -> beam.PCollection[pa.RecordBatch]:  # type: ignore[no-untyped-def]  # Beam warns on tuples
         sharded = [
             source | f"Shard[{part}]" >> beam.ParDo(_ShardFn(part, self._shards)).with_output_types(tuple[int, Part])
             for part, source in enumerate(inputs)

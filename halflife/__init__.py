@@ -1,0 +1,39 @@
+"""Halflife from Python. The names in `__all__` are public and keep their meaning; all others, and every other package
+of this distribution (`schemas`, `models`, `transforms`, `pipeline`, `runners`), are private and may change at any time.
+
+| name                        | does                                                              |
+|-----------------------------|-------------------------------------------------------------------|
+| `run`                       | runs a job to its end and returns its `Summary`                   |
+| `load_model`, `load_bundle` | a `Model`, which scores a DataFrame as a job would score events   |
+| `errors`                    | the families of errors that these raise                           |
+
+Importing this package imports nothing else: each name is imported when it is first used. Remarks, which a command
+prints, go to the logger `halflife` at level INFO; nothing is printed.
+"""
+
+import logging
+from typing import TYPE_CHECKING
+
+from halflife._lazy import importer
+
+if TYPE_CHECKING:
+    from halflife import errors
+    from halflife._running import Summary, run
+    from halflife._scoring import Model, load_bundle, load_model
+
+__all__ = ["Model", "Summary", "errors", "load_bundle", "load_model", "run"]
+
+_MODULES = {
+    "Model": "halflife._scoring",
+    "Summary": "halflife._running",
+    "errors": "halflife.errors",
+    "load_bundle": "halflife._scoring",
+    "load_model": "halflife._scoring",
+    "run": "halflife._running",
+}
+__getattr__ = importer(__name__, _MODULES)
+logging.getLogger(__name__).addHandler(logging.NullHandler())
+
+
+def __dir__() -> list[str]:
+    return list(__all__)

@@ -1,0 +1,104 @@
+"""Columns of pandas, NumPy or Python as Arrow arrays that decoding reads."""
+
+import difflib
+from collections.abc import Iterable, Mapping, Sequence
+from decimal import Decimal
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from models.bundles.inputs import WrongInputs
+from schemas.errors import UnusableData
+from schemas.expectations import wants
+from schemas.formats.arrow_columns import plain
+
+_NOT_ARROW = (pa.ArrowException, TypeError, ValueError, OverflowError)
+_UNREAD = pa.struct([])
+_EXACT_BELOW = 2.0**53
+Columns = pd.DataFrame | Mapping[str, Any]
+
+
+def batch_of(frame: Columns, names: Sequence[str], whole: Iterable[str] = ()) -> pa.RecordBatch:
+    """The columns of these names; a value that pandas counts as missing is null.
+
+    `whole`: columns of whole numbers. Beside missing values pandas holds such numbers as floats: where a column has
+    missing values, and all others are whole, it is read as the whole numbers that it was.
+
+    Raises:
+        WrongInputs: a column is absent, or there are several of its name.
+        UnusableData: the columns of a mapping have different lengths.
+    """
+    columns = {name: _column(_values(frame, name)) for name in names}
+    for name in whole:
+        columns[name] = _as_whole(columns[name])
+    lengths = {name: len(column) for name, column in columns.items()}
+    if len(set(lengths.values())) > 1:
+        told = ", ".join(f"{name} {length}" for name, length in lengths.items())
+        raise UnusableData(f"the columns have different lengths: {told}; expected: one length")
+    return pa.RecordBatch.from_arrays(list(columns.values()), list(columns))
+
+
+def check_names(known: Iterable[Any], names: Sequence[str]) -> None:
+    """Raises `WrongInputs` for a name that is not among those known, or several times."""
+    listed = [str(name) for name in known]
+    for name in names:
+        if listed.count(name) > 1:
+            raise WrongInputs(f"input {name!r}: several columns have this name; expected: one")
+        if name not in listed:
+            hint = "".join(f"; did you mean {each!r}?" for each in difflib.get_close_matches(name, listed, n=1))
+            allowed = ", ".join(sorted(listed)) or "none"
+            raise WrongInputs(f"input {name!r} is no column; {wants(allowed + hint)}")
+
+
+def _values(frame: Columns, name: str) -> Any:
+    if isinstance(frame, pd.DataFrame):
+        index = [str(each) for each in frame.columns].index(name)
+        return frame.iloc[:, index]
+    return next(values for key, values in frame.items() if str(key) == name)
+
+
+def _column(values: Any) -> pa.Array:
+    if isinstance(values, pa.Array | pa.ChunkedArray):
+        found = values
+    else:
+        if np.isscalar(values) or values is None or getattr(values, "ndim", 1) != 1:
+            raise UnusableData(f"a column of {type(values).__name__} is not allowed; expected: one value for each row")
+        try:
+            found = pa.array(values if hasattr(values, "dtype") else list(values), from_pandas=True)
+        except _NOT_ARROW:
+            found = _of_several_types(list(values))
+    return plain(found.combine_chunks() if isinstance(found, pa.ChunkedArray) else found)
+
+
+def _of_several_types(values: list[Any]) -> pa.Array:
+    """Values of several types as a sparse union with a branch for each; what Arrow has no type for is a value that no
+    kind of column reads."""
+    missing = [bool(np.ndim(value) == 0 and pd.isna(value)) for value in values]
+    types = [type(None) if absent else type(value) for value, absent in zip(values, missing, strict=True)]
+    branches: dict[type, pa.Array] = {}
+    for own in dict.fromkeys(types):
+        of_type = [value if one is own and not gone else None
+                   for value, one, gone in zip(values, types, missing, strict=True)]  # fmt: skip
+        branches[own] = _of_one_type(of_type)
+    codes = {own: index for index, own in enumerate(branches)}
+    return pa.UnionArray.from_sparse(pa.array([codes[one] for one in types], pa.int8()), list(branches.values()))
+
+
+def _of_one_type(values: list[Any]) -> pa.Array:
+    wide = [Decimal(value) if isinstance(value, int) and not isinstance(value, bool) else value for value in values]
+    for candidates in (values, wide):
+        try:
+            return plain(pa.array(candidates, from_pandas=True))
+        except _NOT_ARROW:
+            continue
+    return pa.array([None if value is None else {} for value in values], _UNREAD)
+
+
+def _as_whole(column: pa.Array) -> pa.Array:
+    if not pa.types.is_floating(column.type) or not column.null_count:
+        return column
+    fits = pc.and_(pc.equal(column, pc.trunc(column)), pc.less(pc.abs(column), _EXACT_BELOW))
+    return column.cast(pa.int64()) if pc.all(fits).as_py() in (True, None) else column

@@ -1,0 +1,30 @@
+"""Importing the package costs nothing, shows the public names alone, and a model loads without Beam's runners."""
+
+import subprocess
+import sys
+from typing import Any
+
+import pytest
+
+import halflife
+from tests.packaging.sources import ROOT, imports_of, is_within, python_files
+
+
+def test_import_brings_no_library_and_no_other_package() -> None:
+    program = "import sys, halflife; dir(halflife); print(*{name.split('.')[0] for name in sys.modules})"
+    done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True)
+    theirs = set(done.stdout.split()) - {"halflife"}
+    assert theirs & {"apache_beam", "numpy", "pandas", "pyarrow", "schemas", "models", "transforms", "pipeline"} == set()
+
+
+@pytest.mark.parametrize("module", [halflife, halflife.errors])
+def test_every_public_name_is_there_with_a_docstring(module: Any) -> None:
+    assert dir(module) == sorted(module.__all__) == sorted(module._MODULES)
+    assert [name for name in module.__all__ if not getattr(module, name).__doc__] == []
+    with pytest.raises(AttributeError, match="has no attribute 'runn'"):
+        _ = module.runn
+
+
+def test_nobody_inside_imports_it() -> None:
+    others = python_files("schemas", "models", "transforms", "pipeline", "runners", "examples")
+    assert [str(one) for path in others for one in imports_of(path) if is_within(one.module, "halflife")] == []
