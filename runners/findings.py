@@ -16,7 +16,7 @@ class Finding(NamedTuple):
     change: str = ""
 
 
-class Model(NamedTuple):
+class ServingCost(NamedTuple):
     """A version that may serve: its kind of scorer, the bytes of its bundle, and its cost in a process's memory.
 
     `growth_bytes`: what loading and checking it added at most; `library_bytes`: what the libraries of its kind added,
@@ -41,7 +41,7 @@ class Facts(NamedTuple):
     job: str
     streaming: bool
     uris: Mapping[str, str]
-    models: tuple[Model, ...] = ()
+    models: tuple[ServingCost, ...] = ()
     process_bytes: int | None = None
     events: int | None = None
     graph: bytes | None = None

@@ -24,7 +24,7 @@ from pipeline.spec.job import model_spec
 from runners import direct_preflight
 from runners.dataflow import preflight as dataflow_preflight
 from runners.dataflow.buckets import Buckets
-from runners.findings import Facts, Finding, Model, ok, unchecked, warn
+from runners.findings import Facts, Finding, ServingCost, ok, unchecked, warn
 from runners.flink import preflight as flink_preflight
 from schemas import times
 from schemas.validation import SpecError
@@ -50,7 +50,7 @@ class _Known:
     no_buckets: str = ""
     source: EventSource | None = None
     prepared: Prepared | None = None
-    models: list[Model] = field(default_factory=list)
+    models: list[ServingCost] = field(default_factory=list)
     events: int | None = None
 
     @property

@@ -15,7 +15,7 @@ from pipeline.preflight.advice import advice_for, refused
 from pipeline.preflight.trial import Question, Trial, try_version
 from pipeline.profiles import StoredProfiles
 from pipeline.reporting.model_presence import absent_model
-from runners.findings import MIB, Finding, Model, fail, ok, unchecked, warn
+from runners.findings import MIB, Finding, ServingCost, fail, ok, unchecked, warn
 from schemas.job import Job, ModelSpec
 from schemas.score_ids import needed_for
 from schemas.validation import SpecError
@@ -67,7 +67,7 @@ class ServingChecks:
         self._name = name
         self._spec, self._job, self._columns = spec, job, columns
         self._streaming, self._oldest_us = streaming, oldest_us
-        self.models: list[Model] = []
+        self.models: list[ServingCost] = []
         self._manifests: dict[str, Manifest] = {}
 
     def check(self) -> Iterator[Finding]:
@@ -140,7 +140,7 @@ class ServingChecks:
         trial = try_version(Question(spec.store, spec.name, version, self._columns, spec.allow_pickle,
                                      spec.max_bundle_bytes, spec.trusted_key, self._name,
                                      spec.admission_timeout_us / 1e6))  # fmt: skip
-        self.models.append(Model(version, manifest.scorer, bundle_bytes, trial.growth_bytes, trial.library_bytes))
+        self.models.append(ServingCost(version, manifest.scorer, bundle_bytes, trial.growth_bytes, trial.library_bytes))
         if not trial.admitted:
             reason = trial.reason or ""
             yield fail(check, f"{role}; {reason}: {trial.detail}", _CHANGES.get(reason, "release another version"))

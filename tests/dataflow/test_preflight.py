@@ -10,7 +10,7 @@ from runners.dataflow import preflight, sizes
 from runners.dataflow.machines import machine
 from runners.dataflow.preflight import check
 from runners.dataflow.settings import with_profile
-from runners.findings import Facts, Finding, Model
+from runners.findings import Facts, Finding, ServingCost
 from tests.dataflow.doubles.emulators import GcsServer
 from tests.pipeline.commands.jobs import Patient
 
@@ -19,7 +19,7 @@ IMAGE = "europe-docker.pkg.dev/p-1/halflife/halflife:1"
 GOOD = ("--project=my-project", "--region=europe-west1", "--temp_location=gs://there/tmp",
         f"--sdk_container_image={IMAGE}")  # fmt: skip
 URIS = {"events.uri": "kafka://broker:9092/flights", "model.store": "gs://there/models"}
-STREAM = Facts("late", True, URIS, (Model("v1", "linear", 10, GIB, 0),), process_bytes=GIB)
+STREAM = Facts("late", True, URIS, (ServingCost("v1", "linear", 10, GIB, 0),), process_bytes=GIB)
 
 
 @pytest.fixture

@@ -9,14 +9,14 @@ import pytest
 from apache_beam.options.pipeline_options import PipelineOptions, PortableOptions
 from apache_beam.runners.worker.worker_pool_main import BeamFnExternalWorkerPoolServicer
 
-from runners.findings import Facts, Finding, Model
+from runners.findings import Facts, Finding, ServingCost
 from runners.flink import rest, workers
 from runners.flink.preflight import check
 from tests.pipeline.commands.answering import FLINK, answering
 from tests.pipeline.commands.jobs import Patient
 
 GIB = 1024**3
-STREAM = Facts("late", True, {}, (Model("v1", "linear", 10, 100, 0),), process_bytes=GIB)
+STREAM = Facts("late", True, {}, (ServingCost("v1", "linear", 10, 100, 0),), process_bytes=GIB)
 GOOD = ("--flink_version=1.19", "--environment_type=LOOPBACK", "--parallelism=3")
 
 
@@ -142,7 +142,7 @@ def test_workers_memory_is_what_the_task_manager_leaves(jar: str, pool: str) -> 
     words = ("--flink_version=1.19", "--environment_type=EXTERNAL", f"--environment_config={pool}", jar)
     fits = found(FLINK, *words)["worker memory"]
     assert (fits.verdict, "of 5,120 MiB" in fits.found or "5,120 MiB beside" in fits.found) == ("ok", True), fits
-    large = STREAM._replace(models=(Model("v1", "linear", 10, 5 * GIB, 0),))
+    large = STREAM._replace(models=(ServingCost("v1", "linear", 10, 5 * GIB, 0),))
     assert found(FLINK, *words, facts=large)["worker memory"].verdict == "fail"
     silent = {**FLINK, "/taskmanagers": {"taskmanagers": [{"hardware": None}]}}
     assert found(silent, *words)["worker memory"].verdict == "not checked"
