@@ -45,6 +45,7 @@ class Summary(TypedDict):
     run: str
     records_read: int
     decoded: int
+    filtered: int
     scored: int
     receipts: int
     dead_letters: dict[str, int]
@@ -115,7 +116,7 @@ def run(
         retry_dead_letters,
     )
     if retry_dead_letters and not only_new:
-        raise SpecError("retry_dead_letters", True, "it with only_new")
+        raise SpecError("retry_dead_letters", True, "only_new beside it")
     with notes_to(_LOG.info):
         summary, remark = run_job(options, time.time())
         if remark:

@@ -74,7 +74,7 @@ def test_remarks_go_to_the_logger(spec: dict[str, Any], caplog: pytest.LogCaptur
         ({"beam_options": ["--template_location=x"]}, "beam_options: .* next: halflife run"),
         ({"sinks": "renew"}, "sinks: 'renew'; allowed: append, new, replace"),
         ({"max_dead_letters": "many"}, "'many' is not allowed; expected: a number of records"),
-        ({"retry_dead_letters": True}, "retry_dead_letters: True is not allowed; expected: it with only_new"),
+        ({"retry_dead_letters": True}, "retry_dead_letters: True is not allowed; expected: only_new beside it"),
         ({"settings": {"model.pol": "30s"}}, r"model.pol: unknown key; .* did you mean 'poll'\?"),
     ],
 )
