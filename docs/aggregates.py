@@ -29,7 +29,7 @@ def _row(name: str, each: Aggregate) -> tuple[str, ...]:
 
 
 def _columns(each: Aggregate) -> str:
-    return "any kind" + (", or none" if each.counts_events else "") if each.of_texts else "any kind but string"
+    return "any kind" + (", or none" if each.columnless else "") if each.of_texts else "any kind but string"
 
 
 def _exactness(each: Aggregate) -> str:

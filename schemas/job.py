@@ -82,8 +82,8 @@ class FeatureSpec:
 
     `key` is a column, or several whose values together are the key; none of them makes one key of all events.
     `aggregate` is one of `transforms.features.aggregates`.
-    `column` is None only for `count` of events; `q` is set only for `quantile` (0 < q < 1). `where` is the condition of
-    the events that count, None where all do. `reads`: the features derived of each event that it names.
+    `column` is None only where the aggregate may be of events; `q` is set only for `quantile` (0 < q < 1). `where` is
+    the condition of the events that count, None where all do. `reads`: the derived features of the event that it names.
     """
 
     name: str

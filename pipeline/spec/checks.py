@@ -36,7 +36,7 @@ _FREE_NAME = "a name that no event column and no other feature has"
 _MAX_TILES = 100_000
 _LEAST_WINDOW_US = 1_000
 _OF_TEXTS = tuple(name for name, each in AGGREGATES.items() if each.of_texts)
-_COUNTS_EVENTS = ", ".join(name for name, each in AGGREGATES.items() if each.counts_events)
+_COLUMNLESS = ", ".join(name for name, each in AGGREGATES.items() if each.columnless)
 _HAS_Q = ", ".join(name for name, each in AGGREGATES.items() if each.has_q)
 
 
@@ -202,8 +202,8 @@ def _feature_errors(features: list[Any], taken: set[str], sound: Sound) -> Itera
 
 def _windowed_errors(feature: Mapping[str, Any], spec_path: str) -> Iterator[SpecError]:
     aggregate = AGGREGATES[feature["aggregate"]]
-    if feature.get("column") is None and not aggregate.counts_events:
-        yield SpecError(f"{spec_path}.column", MISSING, f"a column; only {_COUNTS_EVENTS} goes without")
+    if feature.get("column") is None and not aggregate.columnless:
+        yield SpecError(f"{spec_path}.column", MISSING, f"a column; without one only {_COLUMNLESS}")
     if aggregate.has_q and "q" not in feature:
         yield SpecError(f"{spec_path}.q", MISSING, "the quantile wanted, a number between 0 and 1")
     if not aggregate.has_q and "q" in feature:

@@ -57,20 +57,24 @@ _OF_VALUES: Mapping[str, Callable[[list[Any]], Any]] = {
     "last": lambda values: values[-1],
     "distinct": lambda values: len(set(values)),
     "top": _top,
+    "median": lambda values: float(np.quantile(np.asarray(values, dtype="float64"), 0.5)),
+    "mode_share": lambda values: max(Counter(values).values()) / len(values),
+    "variance": lambda values: float(np.var(values, ddof=1)) if len(values) > 1 else None,
 }
 
 
 def aggregate_of(values: Iterable[Any], aggregate: str, q: float | None = None) -> Any:
     """The aggregate of a window's values, ordered by (event time, event id); None where it has none.
 
-    Nulls (None, NaN) count for nothing. `count` is 0 of no values, all others are None; `std` is the sample's
-    and needs two; `quantile` interpolates linearly; of equally frequent values `top` is the smallest.
+    Nulls (None, NaN) count for nothing. `count` and `rate` are 0 of no values, all others are None; `std` and
+    `variance` are the sample's and need two; `quantile` interpolates linearly; of equally frequent values `top` is
+    the smallest.
     """
     known = [value for value in values if not pd.isna(value)]
     if aggregate == "count":
         return len(known)
     if not known:
-        return None
+        return 0.0 if aggregate == "rate" else None
     if aggregate == "quantile":
         if q is None:
             raise ValueError("quantile needs q")
@@ -84,6 +88,18 @@ class History(NamedTuple):
     times: Int64s
     values: npt.NDArray[np.object_]
     indexes: Int64s
+
+
+def aggregate_at(
+    history: History, seen: Any, moment: int, size_us: int, aggregate: str, q: float | None
+) -> Any:
+    """The aggregate for an event at `moment` (microseconds) of what it sees of its key's history."""
+    if aggregate == "rate":
+        return aggregate_of(history.values[seen], "count") / (size_us / 1e6)
+    if aggregate == "time_since_last":
+        known = [at for at, value in zip(history.times[seen], history.values[seen], strict=True) if not pd.isna(value)]
+        return float(moment - max(known)) / 1e6 if known else None
+    return aggregate_of(history.values[seen], aggregate, q)
 
 
 def histories(
@@ -139,7 +155,7 @@ def windowed_feature(
         for moment, index in zip(history.times, history.indexes, strict=True):
             end = moment // every_us * every_us
             first, stop = np.searchsorted(history.times, [end - size_us, end], side="left")
-            values[index] = aggregate_of(history.values[first:stop], aggregate, q)
+            values[index] = aggregate_at(history, slice(first, stop), moment, size_us, aggregate, q)
     return as_series(values, aggregate, events.index)
 
 

@@ -16,6 +16,7 @@ from tests.reference.reference import (
     Duration,
     Int64s,
     Times,
+    aggregate_at,
     aggregate_of,
     as_series,
     histories,
@@ -82,10 +83,10 @@ def streaming_feature(
         arrived = batch_of[history.indexes]
         ends = history.times // every_us * every_us
         kept_until = ends + every_us + keep
-        for end, batch, index in zip(ends, arrived, history.indexes, strict=True):
+        for moment, end, batch, index in zip(history.times, ends, arrived, history.indexes, strict=True):
             visible = (kept_until > met[arrived]) & _seen(arrived, kept_until, met, int(batch), int(end))
             visible &= (history.times >= end - size_us) & (history.times < end)
-            values[index] = aggregate_of(history.values[visible], aggregate, q)
+            values[index] = aggregate_at(history, visible, int(moment), size_us, aggregate, q)
     return as_series(values, aggregate, events.index)
 
 

@@ -72,8 +72,21 @@ def _last(table: ColumnTiles, ranges: Ranges, feature: FeatureSpec) -> pa.Array:
     return table.last.take(pa.array(ranges.high - 1, mask=ranges.high <= ranges.low))
 
 
+def _rate(table: ColumnTiles, ranges: Ranges, feature: FeatureSpec) -> pa.Array:
+    return pa.array(_counts(table, ranges) / (feature.size_us / 1e6))
+
+
+def _last_us(table: ColumnTiles, ranges: Ranges, feature: FeatureSpec) -> pa.Array:
+    """The time of the latest value."""
+    return pa.array(table.last_us).take(pa.array(ranges.high - 1, mask=ranges.high <= ranges.low))
+
+
 def _std(table: ColumnTiles, ranges: Ranges, feature: FeatureSpec) -> pa.Array:
-    """Sample standard deviation; null below two values. Combines tiles as Chan, Golub & LeVeque (1979)."""
+    return pc.sqrt(_variance(table, ranges, feature))
+
+
+def _variance(table: ColumnTiles, ranges: Ranges, feature: FeatureSpec) -> pa.Array:
+    """Of a sample; null below two values. Combines tiles as Chan, Golub & LeVeque (1979)."""
     n = _counts(table, ranges)
     means = table.total / table.n
     mean = _reduce(np.add, table.total, ranges) / np.maximum(n, 1)
@@ -85,8 +98,7 @@ def _std(table: ColumnTiles, ranges: Ranges, feature: FeatureSpec) -> pa.Array:
         exact = np.bincount(query, table.m2[row] + table.n[row] * spread * spread, len(doubtful))
         found = np.unique(query)
         m2[doubtful[found]] = exact[found]
-    variance = np.maximum(m2, 0) / np.maximum(n - 1, 1)
-    return pa.array(np.sqrt(variance), mask=n < 2)
+    return pa.array(np.maximum(m2, 0) / np.maximum(n - 1, 1), mask=n < 2)
 
 
 def _expanded(ranges: Ranges):  # type: ignore[no-untyped-def]  # a generator of three arrays, described below
@@ -177,6 +189,15 @@ def _top(table: ValueCounts, ranges: Ranges, feature: FeatureSpec) -> pa.Array:
     return _sorted_values(table).take(pa.array(best, mask=_unknown(table, ranges)))
 
 
+def _mode_share(table: ValueCounts, ranges: Ranges, feature: FeatureSpec) -> pa.Array:
+    share = np.zeros(len(ranges.low))
+    for window in _windows(table, ranges):
+        first = np.flatnonzero(np.concatenate(([True], np.diff(window.query) != 0)))
+        most, total = (ufunc.reduceat(window.times, first) for ufunc in (np.maximum, np.add))
+        share[window.query[first]] = most / total
+    return pa.array(share, mask=_unknown(table, ranges))
+
+
 def _quantile(table: ValueCounts, ranges: Ranges, feature: FeatureSpec) -> pa.Array:
     """Linear interpolation between the order statistics around (n - 1) * q (Hyndman & Fan 1996, definition 7)."""
     answer = np.zeros(len(ranges.low))
@@ -221,7 +242,9 @@ class Aggregate:
     `of` answers windows that have events: from `ColumnTiles`, or where it is `holistic` (it needs the different values
     and how often each occurs) from `ValueCounts`; then beyond `max_values_per_tile` it is an estimate, or null where
     `exact_only`. `gives`: the kind of the answer, `own` for that of the column. `of_texts`: columns of texts have one.
-    `counts_events`: it may go without a column, and is 0 where all others are null. `has_q`: it takes a `q`.
+    `columnless`: it may go without a column. `counts`: it is 0 where all others are null. `has_q`: it takes a `q`.
+    `since`: `of` answers times in microseconds, and the feature is how long before the event's own time they are, in
+    seconds.
     """
 
     of: Answer
@@ -231,8 +254,10 @@ class Aggregate:
     of_texts: bool = False
     holistic: bool = False
     exact_only: bool = False
-    counts_events: bool = False
+    columnless: bool = False
+    counts: bool = False
     has_q: bool = False
+    since: bool = False
 
     def kind(self, column_kind: str | None) -> ColumnKind:
         """The kind of the feature, of a column of this kind; None stands for no column."""
@@ -246,7 +271,7 @@ class Aggregate:
 
     def of_none(self, rows: int, kind: pa.DataType) -> pa.Array:
         """The answers for so many events whose windows have nothing."""
-        return pa.array(np.zeros(rows, np.int64)) if self.counts_events else pa.nulls(rows, kind)
+        return pa.array(np.zeros(rows, np.int64)).cast(kind) if self.counts else pa.nulls(rows, kind)
 
 
 _NUMBERS = (4.0, 1.0, 4.0, 9.0)
@@ -255,7 +280,7 @@ _TEXTS = ("UA", "AA", "UA", "DL")
 AGGREGATES: Mapping[str, Aggregate] = {
     "count": Aggregate(
         _count, "integer", "how many values; without a column, how many events", Example(_NUMBERS, 4),
-        of_texts=True, counts_events=True,
+        of_texts=True, columnless=True, counts=True,
     ),
     "sum": Aggregate(_sum, "number", "their sum", Example(_NUMBERS, 18.0)),
     "mean": Aggregate(_mean, "number", "their mean", Example(_NUMBERS, 4.5)),
@@ -278,5 +303,23 @@ AGGREGATES: Mapping[str, Aggregate] = {
     "top": Aggregate(
         _top, "own", "the most frequent, of equals the smallest", Example(_TEXTS, "UA"),
         of_texts=True, holistic=True, exact_only=True,
+    ),
+    "median": Aggregate(
+        _quantile, "number", "the quantile 0.5", Example(_NUMBERS, 4.0), holistic=True, exact_only=True
+    ),
+    "mode_share": Aggregate(
+        _mode_share, "number", "the share of the most frequent among all", Example(_TEXTS, 0.5),
+        of_texts=True, holistic=True, exact_only=True,
+    ),
+    "variance": Aggregate(
+        _variance, "number", "the variance of a sample; null below two values", Example((2.0, 4.0, 6.0), 4.0)
+    ),
+    "rate": Aggregate(
+        _rate, "number", "`count` divided by the size of the window in seconds", Example((1.0, 1.0, 1.0), 0.005),
+        of_texts=True, columnless=True, counts=True,
+    ),
+    "time_since_last": Aggregate(
+        _last_us, "number", "seconds from the latest in the window to the event's own time", Example(_NUMBERS, 420.0),
+        of_texts=True, columnless=True, since=True,
     ),
 }

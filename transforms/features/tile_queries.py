@@ -17,7 +17,7 @@ def evaluate(plan: KeyPlan, tables: TileTables | None, rows: pa.RecordBatch) -> 
     """The plan's features for `observations`, shape (n,) each, in plan order; rows without a key have no history."""
     codes, times_us = _codes(tables, rows), batches.times_us(rows)
     queries = {every_us: _queries(codes, times_us, every_us) for every_us in {f.every_us for f in plan.features}}
-    return [_feature(plan, tables, feature, queries[feature.every_us], rows.schema) for feature in plan.features]
+    return [_feature(plan, tables, feature, queries[feature.every_us], rows) for feature in plan.features]
 
 
 def _codes(tables: TileTables | None, rows: pa.RecordBatch) -> Ints:
@@ -78,16 +78,23 @@ def _fit(codes: Ints, span: int) -> bool:
 
 
 def _feature(
-    plan: KeyPlan, tables: TileTables | None, feature: FeatureSpec, queries: Queries, schema: pa.Schema
+    plan: KeyPlan, tables: TileTables | None, feature: FeatureSpec, queries: Queries, rows: pa.RecordBatch
 ) -> pa.Array:
     source = source_of(feature).name
     aggregate = AGGREGATES[feature.aggregate]
-    kind = aggregate.arrow_type(None if feature.column is None else schema.field(VALUE + source).type)
+    kind = aggregate.arrow_type(None if feature.column is None else rows.schema.field(VALUE + source).type)
     if tables is None or not len(tables.tiles[source].code):
         return aggregate.of_none(len(queries.event), kind)
     table = tables.values[source] if aggregate.holistic else tables.tiles[source]
     answer = aggregate.of(table, _own_ranges(plan, table, queries, feature), feature)
+    if aggregate.since:
+        return _seconds_since(answer.take(pa.array(queries.event)), batches.times_us(rows))
     return answer.cast(kind).take(pa.array(queries.event))
+
+
+def _seconds_since(moments_us: pa.Array, times_us: Ints) -> pa.Array:
+    """How long before each event's time a moment is: the difference is exact, and rounded once."""
+    return pc.divide(pc.subtract(pa.array(times_us), moments_us).cast(pa.float64(), safe=False), 1e6)
 
 
 def _own_ranges(

@@ -16,8 +16,11 @@ from pipeline.command_line.options import parse_run_options
 from pipeline.run import Prepared, execute, prepare
 from tests.reference.reference import microseconds
 
-AGGREGATES = ("count", "sum", "mean", "min", "max", "std", "last", "distinct", "quantile", "top")
-# By key: size and step of one half of the features, then of the other half, where no size is a multiple of its step.
+AGGREGATES = (
+    *("count", "sum", "mean", "min", "max", "std", "last", "distinct", "quantile", "top"),
+    *("median", "mode_share", "variance", "rate", "time_since_last"),
+)
+# By key: size and step of half of the features, and of the other half: of those no size is a multiple of its step.
 WINDOWS = {
     "origin": ("1h", "15m", "50m", "20m"),
     "dest": ("6h", "30m", "5h", "2h"),
@@ -31,7 +34,7 @@ INTERCEPT = -0.5
 
 
 def windowed() -> list[dict[str, Any]]:
-    """All ten aggregates for each of the three keys, in the form of a job spec."""
+    """All aggregates for each of the three keys, in the form of a job spec."""
     features = []
     for key, (size, every, odd_size, odd_every) in WINDOWS.items():
         for index, aggregate in enumerate(AGGREGATES):

@@ -13,7 +13,7 @@ from pipeline.run import Prepared
 from tests.reference.frames import differences, expected_feature
 from tests.reference.reference import definitions, expected_counts, expected_scores, score_id
 from tests.transforms.beam import flights
-from tests.transforms.beam.flights import Ran, World
+from tests.transforms.beam.flights import NAMES, Ran, World
 
 
 class Case(NamedTuple):
@@ -64,7 +64,7 @@ def test_windowed_features_are_those_of_the_reference(case: Case, expected: dict
         off = differences(mine, [values[index] for index in seen])
         if off:
             wrong[name] = (len(off), off[0])
-    assert len(expected) == 30
+    assert len(expected) == len(NAMES)
     assert wrong == {}
 
 

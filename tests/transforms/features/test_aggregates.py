@@ -11,15 +11,14 @@ from docs.aggregates import aggregates_region, with_aggregates
 from docs.generate import SCHEMA
 from pipeline.spec.checks import spec_errors
 from schemas.job import FeatureSpec
-from tests.reference.frames import events_batch
-from tests.reference.reference import aggregate_of
+from tests.reference.frames import events_batch, expected_feature
 from transforms.features.aggregates import AGGREGATES, Aggregate, Example
 from transforms.features.feature_state import features_of
 from transforms.features.tiles import fold, observations, plan_key
 
 MINUTE = 60_000_000
 TABLE = cast(dict[str, Aggregate], AGGREGATES)
-MEDIAN = replace(
+MIDDLE = replace(
     AGGREGATES["quantile"],
     of=lambda table, ranges, feature: AGGREGATES["quantile"].of(table, ranges, replace(feature, q=0.5)),
     says="the value in the middle",
@@ -28,8 +27,9 @@ MEDIAN = replace(
 )
 
 
-def answered(name: str, example: Example) -> Any:
-    """The aggregate, computed by tiles, for an event at minute 10, after the values of an example, one a minute."""
+def answered(name: str, example: Example) -> tuple[Any, Any]:
+    """What the aggregate is, by tiles and by the reference, for an event ten minutes after the first of the values of
+    an example, which are a minute apart."""
     kind = "string" if isinstance(example.values[0], str) else "number"
     value = [*example.values, None]
     minutes = [*range(len(example.values)), 10]
@@ -38,23 +38,23 @@ def answered(name: str, example: Example) -> Any:
     feature = FeatureSpec("f", "key", "value", name, 10 * MINUTE, 5 * MINUTE, example.q)
     plan = plan_key([feature], "key")
     rows = observations(plan, events_batch(events, {"key": "string", "value": kind}))
-    return features_of(plan, fold(plan, rows, 100), rows).column("f").to_pylist()[-1]
+    found = features_of(plan, fold(plan, rows, 100), rows).column("f").to_pylist()
+    return found[-1], expected_feature(events, feature)[-1] if name != "middle" else None
 
 
 @pytest.mark.parametrize("name", AGGREGATES)
 def test_the_example_of_an_aggregate_holds_by_tiles_and_by_the_reference(name: str) -> None:
     example = AGGREGATES[name].example
-    assert answered(name, example) == example.answer
-    assert aggregate_of(example.values, name, example.q) == example.answer
+    assert answered(name, example) == (example.answer, example.answer)
 
 
 def test_an_aggregate_is_one_entry(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(TABLE, "median", MEDIAN)
-    assert answered("median", MEDIAN.example) == 2.0
-    assert "| `median` | any kind but string | number | the value in the middle |" in aggregates_region(SCHEMA)
+    monkeypatch.setitem(TABLE, "middle", MIDDLE)
+    assert answered("middle", MIDDLE.example)[0] == 2.0
+    assert "| `middle` | any kind but string | number | the value in the middle |" in aggregates_region(SCHEMA)
     schema = json.loads(with_aggregates(SCHEMA.read_text("utf-8")))
     assert schema["$defs"]["windowed"]["properties"]["aggregate"]["enum"] == list(AGGREGATES)
-    feature = {"name": "m", "key": "k", "column": "x", "aggregate": "median", "size": "1h", "every": "5m", "q": 0.5}
+    feature = {"name": "m", "key": "k", "column": "x", "aggregate": "middle", "size": "1h", "every": "5m", "q": 0.5}
     events = {"uri": "e", "format": "json", "event_id": "id", "event_time": "at"}
     [error] = spec_errors({"events": events, "features": [feature]})
     assert str(error) == "features[0].q: 0.5 is not allowed; expected: no q: only quantile has one"

@@ -22,8 +22,7 @@ MINUTE = 60_000_000
 START = 1_356_998_400_000_000  # 2013-01-01T00:00:00Z
 PLENTY = 4096
 COLUMNS = {"key": "string", "number": "number", "integer": "integer", "flag": "boolean", "text": "string"}
-ON_TEXTS = ("count", "last", "distinct", "top")
-# The third size is not a multiple of its step; the fourth has a step that divides no other size or step.
+# The third size is no multiple of its step; the fourth has a step that divides no other.
 WINDOWS = ((10, 5), (60, 5), (30, 20), (14, 7))
 
 
@@ -38,9 +37,14 @@ FEATURES = [
     feature(aggregate, column, size, every)
     for aggregate in AGGREGATES
     for column in COLUMNS
-    if column != "key" and (column != "text" or aggregate in ON_TEXTS)
+    if column != "key" and (column != "text" or AGGREGATES[aggregate].of_texts)
     for size, every in WINDOWS[:: 1 if column == "number" else 2]
-] + [feature("count", None, size, every) for size, every in WINDOWS]
+] + [
+    feature(aggregate, None, size, every)
+    for aggregate, each in AGGREGATES.items()
+    if each.columnless
+    for size, every in WINDOWS
+]
 PLAN = plan_key(FEATURES, "key")
 
 numbers = st.one_of(
@@ -74,7 +78,8 @@ def wrong(table: pa.RecordBatch, events: pd.DataFrame) -> dict[str, Any]:
         scale = (
             0.0
             if spec.column is None
-            else magnitude(events[spec.column]) * (len(events) if spec.aggregate == "sum" else 1)
+            else magnitude(events[spec.column]) ** (2 if spec.aggregate == "variance" else 1)
+            * (len(events) if spec.aggregate == "sum" else 1)
         )
         off = differences(table.column(spec.name).to_pylist(), expected_feature(events, spec), scale)
         if off:
