@@ -1,13 +1,15 @@
 """Runs `halflife features`: the training set of a job is written, counted, and judged as a run is."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from ulid import ULID
 
 from pipeline.command_line.options import RunOptions, parse_run_options
 from pipeline.endpoints.files.earlier_runs import check_earlier_runs, replacing, say_earlier_runs
-from pipeline.endpoints.outputs import training_folders, write_training_set
+from pipeline.endpoints.labels.label_source import LabelSource, open_labels
+from pipeline.endpoints.outputs import SinkFolder, training_folders, write_training_set
 from pipeline.endpoints.sink_locations import check_training_folder
 from pipeline.endpoints.sinks import check_all_writable
 from pipeline.endpoints.uris import absolute
@@ -15,10 +17,37 @@ from pipeline.features import build_features
 from pipeline.reporting.outcomes import check_rows, letter_lines
 from pipeline.reporting.printer import note, print_json, print_line
 from pipeline.reporting.saying import guarded
-from pipeline.reporting.summary import check_summary, feature_counts, feature_lines, write_summary
+from pipeline.reporting.summary import check_summary, write_summary
+from pipeline.reporting.training_counts import Asked, feature_counts, feature_lines
 from pipeline.run import EXPECTED, Prepared, check_runner, prepare_run, run_to_end, say_of_input, source_of
+from schemas.validation import SpecError
 from transforms.flow import metrics
 from transforms.flow.examples import forget_examples, kept_examples
+from transforms.labels.time_split import TEST, TRAIN, SplitRule
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingPlan:
+    """A training set that may be written: its job, its folder, and the labels and the split that it is to have."""
+
+    prepared: Prepared
+    folder: str
+    labels: LabelSource | None = None
+    split_at_us: int | None = None
+
+    @property
+    def asked(self) -> Asked:
+        return Asked(self.labels is not None, self.split_at_us)
+
+    @property
+    def split(self) -> SplitRule | None:
+        horizon_us = None if self.labels is None else self.labels.spec.horizon_us
+        return None if self.split_at_us is None else SplitRule(self.split_at_us, horizon_us)
+
+    @property
+    def folders(self) -> list[SinkFolder]:
+        """Where rows and dead letters go."""
+        return training_folders(self.prepared.job, self.folder, () if self.split_at_us is None else (TRAIN, TEST))
 
 
 def write_features(arguments: Sequence[str], prog: str = "halflife features") -> int:
@@ -37,22 +66,33 @@ def _write_features(options: RunOptions) -> None:
     if options.summary:
         check_summary(options.summary)
     check_training_folder(prepared.document, out)
-    _check_training_sinks(prepared, absolute(out))  # here too: a run that is refused says nothing of earlier ones
-    replaced = check_earlier_runs(training_folders(prepared.job, absolute(out)), options.sinks, prepared.job.name)
+    plan = TrainingPlan(prepared, absolute(out), _labels(prepared, options), options.split_at_us)
+    _check_writable(plan)  # here too: a run that is refused says nothing of earlier ones
+    replaced = check_earlier_runs(plan.folders, options.sinks, prepared.job.name)
     say_earlier_runs(replaced)
     say_of_input(prepared, options)
     with replacing(replaced, prepared.source.bounded):
-        _write_and_tell(prepared, options, out)
+        _write_and_tell(plan, options)
 
 
-def _write_and_tell(prepared: Prepared, options: RunOptions, out: str) -> None:
-    counts = execute_features(prepared, out, options.beam)
+def _labels(prepared: Prepared, options: RunOptions) -> LabelSource | None:
+    if not options.labels:
+        return None
+    if not prepared.source.bounded:
+        uri = prepared.document["events"]["uri"].partition("?")[0]
+        raise SpecError("events.uri", uri, "input that ends, for --labels: files, or a topic with until=end")
+    return open_labels(prepared.document, "--labels")
+
+
+def _write_and_tell(plan: TrainingPlan, options: RunOptions) -> None:
+    prepared, counts = plan.prepared, _write(plan, options.beam)
     if options.summary:
         write_summary(counts, options.summary)
     if options.json:
         print_json(counts)
     else:
-        print_line(feature_lines(counts))
+        for line in feature_lines(counts).splitlines():
+            print_line(line)
         for line in letter_lines(counts["dead_letter_errors"], prepared.job.sinks.dead_letters, kept_examples()):
             print_line(f"  {line}")
     uri = prepared.document["events"]["uri"]
@@ -60,10 +100,9 @@ def _write_and_tell(prepared: Prepared, options: RunOptions, out: str) -> None:
         note(remark)
 
 
-def _check_training_sinks(prepared: Prepared, folder: str) -> None:
+def _check_writable(plan: TrainingPlan) -> None:
     """Raises `SinkUnwritable` where a training set or its dead letters cannot be written."""
-    folders = training_folders(prepared.job, folder)
-    check_all_writable((each.spec_path, each.uri, each.record) for each in folders)
+    check_all_writable((each.spec_path, each.uri, each.record) for each in plan.folders)
 
 
 def execute_features(prepared: Prepared, out: str, beam_arguments: Sequence[str]) -> dict[str, Any]:
@@ -73,13 +112,20 @@ def execute_features(prepared: Prepared, out: str, beam_arguments: Sequence[str]
         CountsDoNotAdd: a record was lost.
         SinkUnwritable: the folder, or that of the dead letters, cannot be written.
     """
-    folder, run_id = absolute(out), str(ULID()).lower()
+    return _write(TrainingPlan(prepared, absolute(out)), beam_arguments)
+
+
+def _write(plan: TrainingPlan, beam_arguments: Sequence[str]) -> dict[str, Any]:
+    prepared, run_id = plan.prepared, str(ULID()).lower()
     forget_examples()
-    _check_training_sinks(prepared, folder)
+    _check_writable(plan)
     if prepared.empty:
-        return feature_counts({}, folder, run_id)
+        return feature_counts({}, plan.folder, run_id, plan.asked)
     pipeline, raw = source_of(prepared, beam_arguments)
-    rows, letters = build_features(raw, prepared.job)
-    write_training_set(rows, letters, prepared.job, folder, run_id)
+    labels = None
+    if plan.labels is not None:
+        labels = (pipeline | "ReadLabels" >> plan.labels.files.read(plan.labels.spec.records), plan.labels.spec)
+    made = build_features(raw, prepared.job, labels, plan.split)
+    write_training_set(made.rows, made.dead_letters, prepared.job, plan.folder, run_id)
     result = run_to_end(pipeline, prepared.source.bounded)
-    return feature_counts(metrics.counts_of(result), folder, run_id)
+    return feature_counts(metrics.counts_of(result), plan.folder, run_id, plan.asked)

@@ -9,6 +9,7 @@
     │   ├── MalformedExpression
     │   ├── MalformedSchema
     │   ├── MalformedTime
+    │   ├── UnfitComparison          of labels with a value of another kind
     │   ├── UnsupportedColumn        of no type that a profile can describe
     │   └── UnsupportedSchema        that no table of BigQuery can have
     ├── SchemaUnknown                a registry has no schema for a record

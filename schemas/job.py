@@ -77,6 +77,25 @@ class EventsSpec:
 
 
 @dataclass(frozen=True, slots=True)
+class LabelsSpec:
+    """The truth about events: how its records are read, which column it is in, and how long after its event it counts.
+
+    `records`: as those of events, with the id of the event, the time at which the truth was known, and one column.
+    `positive`: the comparison that makes true and false of the column, None where its values are the labels.
+    `horizon_us`: None where a label counts whenever it comes.
+    """
+
+    records: EventsSpec
+    positive: str | None = None
+    horizon_us: int | None = None
+
+    @property
+    def column(self) -> tuple[str, ColumnKind]:
+        """The column with the truth, and its type."""
+        return self.records.columns[0]
+
+
+@dataclass(frozen=True, slots=True)
 class FeatureSpec:
     """One windowed feature (docs/design.md §7): aggregate of `column` over `key`'s events in `[T - size, T)`.
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NoReturn
 
+from pipeline.command_line.parsing import moment
 from pipeline.command_line.sink_policy import SinkPolicy
 from pipeline.reporting.limits import NO_LIMITS, Limits, parse_max_letters
 from pipeline.reporting.printer import usage_error
@@ -34,6 +35,8 @@ class RunOptions:
     sinks: SinkPolicy = SinkPolicy.APPEND
     only_new: bool = False
     retry_dead_letters: bool = False
+    labels: bool = False
+    split_at_us: int | None = None
 
 
 def _truth(text: str) -> bool:
@@ -113,7 +116,7 @@ def parse_run_options(arguments: list[str], prog: str, with_out: bool = False) -
     """The options of a run. Exits with 2 and a message on bad usage, as argparse does."""
     parser = _RunParser(prog, "Write a point-in-time training set" if with_out else "Run a job")
     if with_out:
-        parser.add_argument("--out", required=True, metavar="DIR", help="folder for the training set (Parquet)")
+        _add_training_options(parser)
     else:
         _add_only_new(parser)
     known, given = parser.parse_known_args(arguments)
@@ -124,7 +127,7 @@ def parse_run_options(arguments: list[str], prog: str, with_out: bool = False) -
     beam = tuple(rest)
     options = RunOptions(known.job, settings, known.summary, known.json, known.verbose, out, beam, limits, known.sinks)
     if with_out:
-        return options
+        return replace(options, labels=known.labels, split_at_us=known.split_at)
     if known.retry_dead_letters and not known.only_new:
         parser.error("argument --retry_dead_letters is not allowed alone; expected: --only_new beside it")
     return replace(options, only_new=known.only_new, retry_dead_letters=known.retry_dead_letters)
@@ -139,6 +142,18 @@ class _RaisingParser(_RunParser):
     def error(self, message: str) -> NoReturn:
         found, _, allowed = usage_error(message).partition("; ")
         raise SpecError("beam_options", Absent(found), re.sub("^(allowed|expected): ", "", allowed))
+
+
+def _add_training_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--out", required=True, metavar="DIR", help="folder for the training set (Parquet)")
+    parser.add_argument(
+        "--labels", **_SWITCH, help="write each event's label (`labels` of the spec) beside its features; only labelled"
+    )  # fmt: skip
+    parser.add_argument(
+        "--split_at", type=moment, metavar="TIME",
+        help="split the set in time: events before it, whose labels are known by then, in DIR/train, later ones in "
+        "DIR/test",
+    )  # fmt: skip
 
 
 def _add_only_new(parser: argparse.ArgumentParser) -> None:

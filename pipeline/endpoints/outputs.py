@@ -1,5 +1,6 @@
 """Which branch of the graph goes to which sink of the spec."""
 
+from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
 import apache_beam as beam
@@ -80,10 +81,11 @@ def sink_folders(job: Job) -> list[SinkFolder]:
     ]
 
 
-def training_folders(job: Job, out: str) -> list[SinkFolder]:
-    """The sinks of a training set's rows and of its dead letters."""
+def training_folders(job: Job, out: str, parts: Iterable[str] = ()) -> list[SinkFolder]:
+    """The sinks of a training set's rows, with a folder for each of its parts, and of its dead letters."""
     letters = [folder for folder in sink_folders(job) if folder.spec_path == _LETTERS]
-    return [SinkFolder("--out", out, ".parquet", _TRAINING_ROW), *letters]
+    folders = [out, *(f"{out.rstrip('/')}/{part}" for part in parts)]
+    return [*(SinkFolder("--out", each, ".parquet", _TRAINING_ROW) for each in folders), *letters]
 
 
 def write_outputs(outputs: Outputs, job: Job, run_id: str, held: bool = False) -> None:
@@ -97,10 +99,14 @@ def write_outputs(outputs: Outputs, job: Job, run_id: str, held: bool = False) -
             _ = records | branch.label >> write
 
 
-def write_training_set(rows: Batches, letters: Batches, job: Job, folder: str, run_id: str) -> None:
-    """Connects a training set to its folder, and its dead letters to the job's sink for them, if it has one."""
+def write_training_set(rows: Mapping[str, Batches], letters: Batches, job: Job, folder: str, run_id: str) -> None:
+    """Connects the parts of a training set to their folders, and its dead letters to the job's sink for them, if it has
+    one. The part without a name is in the folder itself."""
     origin = RunOrigin(job.name, run_id, _TRAINING_ROW)
-    _ = rows | "WriteRows" >> WriteBatches(folder, ParquetFormat(origin), f"features-{run_id}")
+    for part, batches in rows.items():
+        below = f"{folder.rstrip('/')}/{part}" if part else folder
+        write = WriteBatches(below, ParquetFormat(origin), f"features-{run_id}")
+        _ = batches | f"WriteRows{part.capitalize()}" >> write
     if job.sinks.dead_letters is not None:
         letters_sink = WriteRecords(job.sinks.dead_letters, "DeadLetter", "dead_letters", origin)
         _ = letters | "WriteDeadLetters" >> letters_sink

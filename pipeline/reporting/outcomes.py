@@ -125,8 +125,10 @@ def check_rows(counts: Mapping[str, Any], uri: str, limits: Limits, examples: Ex
     if counts["filtered"] == read:
         return _all_filtered(read, limits)
     if not counts["rows"]:
-        why = ", ".join(_most_frequent(errors))
-        raise RunFailed(f"{read:,} records were read and no row was written: {why}{_example(errors, examples)}")
+        left_out = [f"{n:,} {why}" for why, n in counts.get("excluded", {}).items() if n]
+        why = ", ".join([*_most_frequent(errors), *left_out])
+        example = _example(errors, examples) if errors else ""
+        raise RunFailed(f"{read:,} records were read and no row was written: {why}{example}")
     _check_letters(read, counts["dead_letters"], limits)
     return ""
 

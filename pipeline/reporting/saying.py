@@ -18,8 +18,11 @@ from pipeline.reporting.printer import (
 from schemas.job import Job
 from schemas.validation import SpecError
 
-_UNCONNECTED = ("labels", "explain")
-_UNCONNECTED_SINKS = ("quality",)
+_UNCONNECTED = {
+    "labels": "a run does not act on it yet: halflife features --labels and halflife replay do",
+    "explain": "this version does not act on it",
+}
+_UNCONNECTED_SINKS = {"quality": _UNCONNECTED["explain"]}
 
 
 def guarded(
@@ -52,10 +55,10 @@ def say(text: str) -> None:
 
 def say_unconnected(document: Mapping[str, Any]) -> None:
     """Prints, in a pipe too, what the spec requests but this version does not do: silence would mislead."""
-    sections = [section for section in _UNCONNECTED if section in document]
-    sections += [f"sinks.{name}" for name in _UNCONNECTED_SINKS if name in document.get("sinks", {})]
-    for unconnected in sections:
-        note(f"note: {unconnected} is in the spec, but this version does not act on it")
+    sections = {section: why for section, why in _UNCONNECTED.items() if section in document}
+    sections |= {f"sinks.{name}": why for name, why in _UNCONNECTED_SINKS.items() if name in document.get("sinks", {})}
+    for unconnected, why in sections.items():
+        note(f"note: {unconnected} is in the spec, but {why}")
 
 
 def say_where(job: Job, stream: TextIO) -> None:

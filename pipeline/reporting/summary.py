@@ -8,7 +8,7 @@ from typing import Any
 from pipeline.reporting import durable
 from pipeline.reporting.outcomes import Examples, RunFailed, release_outcomes
 from pipeline.reporting.printer import print_line
-from schemas.dead_letter_stages import DECODE, FEATURES, OF_EVENTS, STAGES, Stage
+from schemas.dead_letter_stages import DECODE, OF_EVENTS, STAGES, Stage
 from schemas.errors import HalflifeError
 from transforms.flow import metrics
 
@@ -98,7 +98,7 @@ def check_counts(summary: Mapping[str, Any]) -> None:
     done = summary["done_before"]
     letters = {stage: n + done["dead_letters"][stage] for stage, n in summary["dead_letters"].items()}
     read, decoded, scored = summary["records_read"], summary["decoded"], summary["scored"]
-    _check_decoded(read, decoded, letters)
+    check_decoded(read, decoded, letters)
     later = {stage: letters[stage] for stage in OF_EVENTS}
     filtered = summary["filtered"]
     if decoded != filtered + scored + sum(later.values()) + done["events"]:
@@ -111,38 +111,15 @@ def check_counts(summary: Mapping[str, Any]) -> None:
         raise CountsDoNotAdd(f"{scored} events scored; expected: as many answers of versions, which are {answered}")
 
 
-def _check_decoded(read: int, decoded: int, letters: Mapping[Stage, int]) -> None:
+def check_decoded(read: int, decoded: int, letters: Mapping[Stage, int]) -> None:
+    """Raises `CountsDoNotAdd` unless input records = decoded + dead letters of decode."""
     if read != decoded + letters[DECODE]:
         ends = f"{decoded} decoded + {letters[DECODE]} dead letters of {DECODE}"
         raise CountsDoNotAdd(f"{read} records read; expected: {ends}")
 
 
-def feature_counts(counts: Mapping[str, int], folder: str, run_id: str) -> dict[str, Any]:
-    """What `halflife features` did; `rows` are in the files of this run.
-
-    Raises:
-        CountsDoNotAdd: records read and records accounted for differ.
-    """
-    letters = metrics.letters_by_stage(counts, (DECODE, FEATURES))
-    read, decoded = counts.get(metrics.RECORDS_READ, 0), counts.get(metrics.EVENTS_DECODED, 0)
-    _check_decoded(read, decoded, letters)
-    filtered = counts.get(metrics.EVENTS_FILTERED, 0)
-    rows = decoded - filtered - letters[FEATURES]
-    document = {"run": run_id, "records_read": read, "filtered": filtered, "rows": rows, "dead_letters": letters}
-    document["out"] = folder
-    document["dead_letter_errors"] = metrics.by_names(metrics.LETTER_ERRORS_PREFIX, counts)
-    return document | {"features_over_limit": metrics.by_rest(metrics.OVER_LIMIT_PREFIX, counts)}
-
-
-def feature_lines(counts: Mapping[str, Any]) -> str:
-    """The counts of `halflife features` for people."""
-    lost = sum(counts["dead_letters"].values())
-    left_out = f"{lost:,} dead letters" + (f", {counts['filtered']:,} filtered" if counts["filtered"] else "")
-    rows = f"{counts['rows']:,} rows of {counts['records_read']:,} records ({left_out}) in {counts['out']}"
-    return "\n".join([rows, *(f"{what}: {n:,}" for what, n in _lines_over_limit(counts))])
-
-
-def _lines_over_limit(counts: Mapping[str, Any]) -> list[tuple[str, int]]:
+def lines_over_limit(counts: Mapping[str, Any]) -> list[tuple[str, int]]:
+    """What is to be said of features that are null since they have too many values, and for how many events."""
     over = counts["features_over_limit"]
     return [(f"{name} null, windows.max_values_per_tile exceeded", number) for name, number in over.items()]
 
@@ -175,7 +152,7 @@ def print_summary(summary: Mapping[str, Any], stream: Any = None) -> None:
     ]
     if done := summary["done_before"]["events"]:
         rows.insert(2, ("done by earlier runs", f"{done:,}"))
-    rows += [(name, f"{n:,}") for name, n in _lines_over_limit(summary)]
+    rows += [(name, f"{n:,}") for name, n in lines_over_limit(summary)]
     rows += [(f"dead letters, {stage}", f"{n:,}") for stage, n in summary["dead_letters"].items() if n]
     rows += [(f"deleted before read, {partition}", f"{n:,}") for partition, n in summary["records_deleted"].items()]
     for version, roles in summary["versions"].items():

@@ -79,9 +79,10 @@ def spec_errors(document: Mapping[str, Any], sound: Sound = lambda _: True) -> I
             yield from _duration_errors(spec_path, text, 0 if zero else 1)
     if sound("events.time_range"):
         yield from _time_range_errors(section_of(document, "events").get("time_range", ()))
-    yield from _time_form_errors(section_of(document, "events"), sound)
-    if sound("events.csv"):
-        yield from _csv_errors(section_of(section_of(document, "events"), "csv"))
+    for section in ("events", "labels"):
+        yield from _time_form_errors(section, section_of(document, section), sound)
+        if sound(f"{section}.csv"):
+            yield from _csv_errors(section_of(section_of(document, section), "csv"), f"{section}.csv")
     window = section_of(document, "drift").get("window")
     if window is not None and sound("drift.window"):
         yield from _window_errors(window)
@@ -149,24 +150,24 @@ def _time_range_errors(texts: Any) -> Iterator[SpecError]:
         yield SpecError("events.time_range", list(texts), "a first time before the second")
 
 
-def _time_form_errors(events: Mapping[str, Any], sound: Sound) -> Iterator[SpecError]:
-    form, zone = events.get("time_format"), events.get("time_zone")
-    if form not in (None, EPOCH) and sound("events.time_format") and (why := fault_of(form)):
+def _time_form_errors(section: str, stated: Mapping[str, Any], sound: Sound) -> Iterator[SpecError]:
+    form, zone = stated.get("time_format"), stated.get("time_zone")
+    if form not in (None, EPOCH) and sound(f"{section}.time_format") and (why := fault_of(form)):
         allowed = f"{DATE}, {EPOCH}, or a form with year, month and day in the directives {DIRECTIVES} ({why})"
-        yield SpecError("events.time_format", form, allowed)
-    if zone is not None and sound("events.time_zone") and not is_zone(zone):
-        yield SpecError("events.time_zone", zone, "the name of a time zone in IANA's list, such as Europe/Berlin")
+        yield SpecError(f"{section}.time_format", form, allowed)
+    if zone is not None and sound(f"{section}.time_zone") and not is_zone(zone):
+        yield SpecError(f"{section}.time_zone", zone, "the name of a time zone in IANA's list, such as Europe/Berlin")
 
 
-def _csv_errors(stated: Mapping[str, Any]) -> Iterator[SpecError]:
+def _csv_errors(stated: Mapping[str, Any], spec_path: str) -> Iterator[SpecError]:
     delimiter, quote = stated.get("delimiter"), stated.get("quote")
     if delimiter is not None and not (delimiter.isascii() and (delimiter.isprintable() or delimiter == "\t")):
-        yield SpecError("events.csv.delimiter", delimiter, "one ASCII character, such as ';' or a tab")
+        yield SpecError(f"{spec_path}.delimiter", delimiter, "one ASCII character, such as ';' or a tab")
     if quote and (quote == delimiter or not (quote.isascii() and quote.isprintable())):
-        yield SpecError("events.csv.quote", quote, "one ASCII character that is not the delimiter")
+        yield SpecError(f"{spec_path}.quote", quote, "one ASCII character that is not the delimiter")
     encoding = stated.get("encoding")
     if encoding is not None and not _is_encoding(encoding):
-        yield SpecError("events.csv.encoding", encoding, "the name of an encoding, such as utf-8, cp1252 or latin-1")
+        yield SpecError(f"{spec_path}.encoding", encoding, "the name of an encoding, such as utf-8, cp1252 or latin-1")
 
 
 def _is_encoding(name: str) -> bool:

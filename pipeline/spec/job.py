@@ -43,7 +43,7 @@ def parse_job(document: Mapping[str, Any], columns: Mapping[str, str], typed: bo
     windows, drift, sinks = (with_defaults(document, section) for section in ("windows", "drift", "sinks"))
     return Job(
         name=document["job"],
-        events=_events(with_defaults(document, "events"), columns, derived),
+        events=events_spec(document["events"], columns, derived),
         features=_features(document, windows, derived),
         model=model_spec(document["model"]),
         drift=DriftSpec(
@@ -87,7 +87,11 @@ def with_defaults(document: Mapping[str, Any], section: str) -> dict[str, Any]:
     return unstated | (document.get(section) or {})
 
 
-def _events(events: Mapping[str, Any], columns: Mapping[str, str], derived: Sequence[DerivedSpec]) -> EventsSpec:
+def events_spec(
+    section: Mapping[str, Any], columns: Mapping[str, str], derived: Sequence[DerivedSpec] = ()
+) -> EventsSpec:
+    """The `events` section of a valid document, or records that are read as events are, with their columns' types."""
+    events = with_defaults({"events": section}, "events")
     first_us, last_us = (parse_time_us(text) for text in events["time_range"])
     return EventsSpec(
         uri=_OPTIONS.sub(r"\1", events["uri"]),

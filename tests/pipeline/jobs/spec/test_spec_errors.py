@@ -48,7 +48,7 @@ def test_errors_of_every_kind_are_reported_at_once(fed: Flow) -> None:
     [
         ({"evnts": {}, "modle": {}, "jb": 1}, ["evnts", "jb", "modle"]),
         ({"job": "9", "features": [5, "", {**COUNT, "q": 7}]}, ["features[0]", "features[1]", "features[2].q", "job"]),
-        ({"labels": {"uri": "x"}}, [f"labels.{key}" for key in ("column", "event_id", "event_time", "format")]),
+        ({"labels": {"uri": "x"}}, [f"labels.{key}" for key in ("column", "event_id", "event_time")]),
         ({"drift": {"window": "0s", "allowed_lateness": "-1s"}}, ["drift.allowed_lateness", "drift.window"]),
     ],
     ids=["unknown keys", "features", "missing keys", "durations"],

@@ -1,0 +1,1 @@
+"""Where a job's labels come from, and how they are read."""

@@ -1,0 +1,123 @@
+"""The labels of a job spec: the files that they are in, and how these are read."""
+
+import re
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import pyarrow as pa
+
+from pipeline.endpoints.epochs import check_time_unit
+from pipeline.endpoints.errors import NoInput
+from pipeline.endpoints.files.other_formats import fill_in
+from pipeline.endpoints.matching import NoRecords, matching_files
+from pipeline.endpoints.sample import sampled_types
+from pipeline.endpoints.sources import Files
+from pipeline.reporting.printer import note
+from pipeline.spec.job import events_spec
+from schemas.columns import ARROW_TYPES
+from schemas.job import LabelsSpec
+from schemas.problems import SpecErrors
+from schemas.times import parse_duration_us
+from schemas.validation import MISSING, SpecError
+from transforms.labels.truth import UnfitComparison, truth_of
+
+# What the records of events are like, which labels in the same files share.
+_FORM = ("format", "csv", "time_format", "time_unit", "time_zone", "time_ambiguous")
+_OF_LABELS = ("uri", *_FORM, "event_id", "event_time")
+# Keys of the spec in messages; a file may be called events.csv.
+_OF_EVENTS = re.compile(r"(?<![\w/.])events\.(uri|format|csv|event_id|event_time|time_\w+|columns?)\b")
+
+
+@dataclass(frozen=True, slots=True)
+class LabelSource:
+    """Labels that exist: how they are read and joined, and their files, of which there may be nothing to read."""
+
+    spec: LabelsSpec
+    files: Files
+    empty: bool = False
+
+
+def open_labels(document: Mapping[str, Any], asked_by: str) -> LabelSource:
+    """The labels of a resolved spec whose events are opened.
+
+    Args:
+        asked_by: the option that needs them.
+
+    Raises:
+        SpecError: there is no section `labels`, or it has a value that is not allowed.
+        NoInput, OSError: there is nothing to read, or it cannot be read.
+    """
+    stated = document.get("labels")
+    if not stated:
+        raise SpecError("labels", MISSING, f"a section that says where the truth about events is, for {asked_by}")
+    with _of_labels():
+        return _opened(document["events"], stated)
+
+
+def _opened(events: Mapping[str, Any], stated: Mapping[str, Any]) -> LabelSource:
+    shared = ("time_range", *(_FORM if stated["uri"] == events["uri"] else ()))
+    records = {name: events[name] for name in shared if name in events}
+    records |= {name: stated[name] for name in _OF_LABELS if name in stated}
+    paths = tuple(matching_files(records["uri"]))
+    known = "format" in records and (records["format"] != "csv" or "csv" in records)
+    form = fill_in(records, paths, _say if not known else _nothing)
+    files = Files(records["uri"], records["format"], paths, form)
+    kind, empty = _kind(files, records, stated["column"])
+    with _fitting(stated):
+        truth_of(pa.nulls(0, ARROW_TYPES[kind]), kind, stated.get("positive"))
+    spec = events_spec(records, {stated["column"]: kind})
+    horizon = stated.get("horizon")
+    horizon_us = None if horizon is None else parse_duration_us(horizon)
+    return LabelSource(LabelsSpec(spec, stated.get("positive"), horizon_us), files, empty)
+
+
+def _kind(files: Files, records: Mapping[str, Any], column: str) -> tuple[str, bool]:
+    """The type of the column, and whether there is no record at all."""
+    identity = {records[name]: f"events.{name}" for name in ("event_id", "event_time")}
+    try:
+        types = sampled_types(files.sample([*identity, column]), files.format, {column: "events.column"}, identity)
+    except NoRecords:
+        return "number", True
+    check_time_unit(files.sample([records["event_time"]]), records)
+    return types[column], False
+
+
+@contextmanager
+def _fitting(stated: Mapping[str, Any]) -> Iterator[None]:
+    try:
+        yield
+    except UnfitComparison as error:
+        raise SpecError("labels.positive", stated.get("positive"), error.allowed) from None
+
+
+@contextmanager
+def _of_labels() -> Iterator[None]:
+    """Errors of reading name the section of the events, which labels are read as."""
+    try:
+        yield
+    except SpecErrors as several:
+        raise SpecErrors(tuple(map(_error_of_labels, several.errors))) from None
+    except SpecError as error:
+        raise _error_of_labels(error) from None
+    except NoInput as error:
+        said = _renamed(str(error))
+        raise type(error)(said if said.startswith("labels.") else f"labels.uri: {said}") from None
+
+
+def _error_of_labels(error: SpecError) -> SpecError:
+    return SpecError(_renamed(error.path), error.value, _renamed(error.allowed))
+
+
+def _renamed(text: str) -> str:
+    return _OF_EVENTS.sub(r"labels.\1", text)
+
+
+def _say(text: str) -> None:
+    note(_renamed(text))
+
+
+def _nothing(text: str) -> None:
+    """The events' files are these, and were spoken of."""
+

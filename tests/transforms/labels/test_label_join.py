@@ -1,0 +1,72 @@
+"""Labels joined to events: equal to a search through all of them, in any order."""
+
+import random
+from typing import Any
+
+import pyarrow as pa
+import pytest
+
+from transforms.labels.label_join import OUTCOMES, JoinedLabels, join_labels, labels_table
+
+_TIME = pa.timestamp("us", tz="UTC")
+Label = tuple[str, Any, int]
+
+
+def joined(events: list[tuple[str, int]], labels: list[Label], horizon_us: int | None, kind: pa.DataType) -> Any:
+    ids, times = pa.array([each[0] for each in events], pa.string()), pa.array([each[1] for each in events], pa.int64())
+    columns = [pa.array([each[index] for each in labels], as_type)
+               for index, as_type in ((0, pa.string()), (1, kind), (2, pa.int64()))]  # fmt: skip
+    batch = pa.RecordBatch.from_arrays([*columns[:2], columns[2].cast(_TIME)], ["event_id", "label", "label_time"])
+    table = labels_table([batch], kind)
+    return join_labels(pa.chunked_array([ids]), pa.chunked_array([times.cast(_TIME)]), table, horizon_us)
+
+
+def expected(event: tuple[str, int], labels: list[Label], horizon_us: int | None) -> tuple[str, Any]:
+    """The outcome and the label of one event, found by looking at each label."""
+    own = [each for each in labels if each[0] == event[0]]
+    known = [each for each in own if each[1] is not None]
+    until = float("inf") if horizon_us is None else event[1] + horizon_us
+    usable = [each for each in known if event[1] <= each[2] <= until]
+    if usable:
+        return "labelled", max(usable, key=lambda each: (each[2], each[1]))[1]
+    if not own:
+        return "no_label", None
+    if not known:
+        return "null_label", None
+    return ("after_horizon" if any(each[2] > until for each in known) else "before_event"), None
+
+
+KINDS: list[tuple[pa.DataType, list[Any]]] = [
+    (pa.float64(), [1.5, -2.0, None]),
+    (pa.bool_(), [True, False, None]),
+    (pa.string(), ["a", "ä", "", None]),
+]
+
+
+@pytest.mark.parametrize("horizon_us", [None, 0, 4])
+@pytest.mark.parametrize(("kind", "values"), KINDS, ids=[str(kind) for kind, _ in KINDS])
+def test_join_finds_what_a_search_through_all_labels_finds(
+    kind: pa.DataType, values: list[Any], horizon_us: int | None
+) -> None:
+    rng = random.Random(7)
+    events = [(f"e{number}", rng.randrange(12)) for number in range(300)]
+    labels = [(f"e{rng.randrange(400)}", rng.choice(values), rng.randrange(16)) for _ in range(400)]
+    found = joined(events, labels, horizon_us, kind)
+    outcomes = [OUTCOMES[code] for code in found.outcomes]
+    wanted = [expected(event, labels, horizon_us) for event in events]
+    assert list(zip(outcomes, found.values.to_pylist(), strict=True)) == wanted
+    assert {outcome for outcome, _ in wanted} >= {"labelled", "no_label", "before_event"}
+    ids = {name for name, _ in events}
+    assert found.without_event == sum(name not in ids for name, _, _ in labels)
+    rng.shuffle(labels)
+    again: JoinedLabels = joined(events, labels, horizon_us, kind)
+    assert (again.values, again.times, again.repeated, again.contradicted) == (
+        found.values, found.times, found.repeated, found.contradicted
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(("events", "labels"), [([], [("a", 1.0, 3)]), ([("a", 1)], []), ([], [])])
+def test_nothing_joins_with_nothing(events: list[tuple[str, int]], labels: list[Label]) -> None:
+    found = joined(events, labels, 5, pa.float64())
+    assert found.counts() == ({"no_label": 1} if events else {})
+    assert found.without_event == len(labels)
