@@ -55,7 +55,7 @@ class EventsSpec:
     (inclusive, exclusive). `where`: the condition of the events that are scored, None where all are. `derived`: what is
     computed of the columns of each event, in an order in which each reads only those before it.
     `time_format`: None for RFC 3339 and numbers of `time_unit`; `epoch` for these also as
-    texts; else as `schemas.formats.time_formats` reads it. Times without an offset are what the clocks of `time_zone`
+    texts; else as `time_formats` reads it. Times without an offset are what the clocks of `time_zone`
     show; `time_ambiguous` says what a time is that they show twice or never.
     """
 

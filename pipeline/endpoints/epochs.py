@@ -14,7 +14,7 @@ import pyarrow as pa
 
 from pipeline.endpoints.sample import stretches
 from schemas.formats.raw import RawBlock
-from schemas.formats.time_formats import EPOCH
+from schemas.formats.times.time_formats import EPOCH
 from schemas.times import format_time_us, parse_time_us
 from schemas.validation import SpecError
 from transforms.flow import metrics

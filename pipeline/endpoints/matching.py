@@ -13,9 +13,13 @@ from models.errors import one_line
 from pipeline.endpoints.errors import NoInput
 from pipeline.endpoints.uris import beam_path, scheme_of
 from pipeline.spec.remote import check_answers
+from schemas.formats.path_columns import is_partition
 
 _GLOB = re.compile(r"[*?[]")
 _UNFINISHED = ".partial"
+# Files that Hive, Spark and Arrow put beside those with records.
+_NO_RECORDS = ("_SUCCESS", "_metadata", "_common_metadata")
+_DELTA = "_delta_log"
 # How many levels of folders are searched to say where the files of a folder without any are.
 _DEPTHS = 4
 
@@ -28,8 +32,9 @@ def matching_files(uri: str) -> list[str]:
     """The files that a URI means, sorted by name.
 
     A name that exists is that file or folder, even if it contains pattern characters. Files found through a pattern or
-    a folder are left out where they are hidden (`.name`) or unfinished (`name.partial`) and the pattern does not say
-    so.
+    a folder are left out where they are hidden (`.name`), unfinished (`name.partial`) or told of others (`_SUCCESS`),
+    and the pattern does not say so. Files in folders of the form `name=value` within a folder are
+    among its files.
 
     Raises:
         NoInput: there are none, or they cannot be listed.
@@ -83,7 +88,16 @@ def _found(path: str, local: bool) -> Mapping[str, int]:
     found = _sizes(FileSystems.match([path])[0].metadata_list)
     if found or _GLOB.search(path):
         return found
-    return _sizes(FileSystems.match([f"{path.rstrip('/')}/*"])[0].metadata_list)
+    base = f"{path.rstrip('/')}/"
+    return files_of_folder(base, _sizes(FileSystems.match([f"{base}**"])[0].metadata_list))
+
+
+def files_of_folder(base: str, below: Mapping[str, int]) -> dict[str, int]:
+    """Of all files below a folder (which ends with a slash) those that are its own: within it, and within its folders
+    of the form `name=value`. Raises `NoInput` for a Delta table."""
+    if any(each.startswith(f"{base}{_DELTA}/") for each in below):
+        raise _delta_table(base)
+    return {each: size for each, size in below.items() if all(map(is_partition, each[len(base) :].split("/")[:-1]))}
 
 
 def _sizes(found: Sequence[FileMetadata]) -> dict[str, int]:
@@ -95,13 +109,33 @@ def _local(path: str) -> dict[str, int]:
     no pattern."""
     if os.path.isfile(path):
         return {path: os.path.getsize(path)}
+    if os.path.isdir(os.path.join(path, _DELTA)):
+        raise _delta_table(path)
     folder = path if os.path.isdir(path) else os.path.dirname(path)
     while not os.path.isdir(folder):
         folder = os.path.dirname(folder)
     folder = folder.rstrip("/")
     rest = path[len(folder) :].strip("/") or "*"
     pattern = re.compile(LocalFileSystem.translate_pattern(rest))
-    return {each: os.path.getsize(each) for each in _below(folder, rest) if pattern.match(each[len(folder) + 1 :])}
+    found = {each: os.path.getsize(each) for each in _below(folder, rest) if pattern.match(each[len(folder) + 1 :])}
+    return found if path.rstrip("/") != folder else {**found, **_in_partitions(folder)}
+
+
+def _in_partitions(folder: str) -> dict[str, int]:
+    """The files of the folders named `name=value` below a folder, with sizes."""
+    found, waiting = dict[str, int](), [folder]
+    while waiting:
+        base = waiting.pop()
+        _, folders, names = next(os.walk(base), ("", [], []))
+        if base != folder:
+            found |= {f"{base}/{name}": os.path.getsize(f"{base}/{name}") for name in names}
+        waiting += [f"{base}/{each}" for each in folders if is_partition(each) and not os.path.islink(f"{base}/{each}")]
+    return found
+
+
+def _delta_table(path: str) -> NoInput:
+    why = "its log says which of its files count, and is not read"
+    return NoInput(f"{path} is a Delta table: {why}; expected: files of records (docs/input.md#what-is-not-read)")
 
 
 def _below(folder: str, pattern: str) -> Iterator[str]:
@@ -130,4 +164,5 @@ def _is_hidden(path: str, pattern: str) -> bool:
     wanted = pattern.rstrip("/").rpartition("/")[2]
     names = [name for name in path.split("/") if name not in pattern.split("/")]
     hidden = any(name.startswith(".") for name in names) and not wanted.startswith(".")
+    hidden = hidden or (path.endswith(tuple(f"/{name}" for name in _NO_RECORDS)) and wanted not in _NO_RECORDS)
     return hidden or (path.endswith(_UNFINISHED) and not pattern.endswith(_UNFINISHED))

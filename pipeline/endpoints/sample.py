@@ -12,6 +12,7 @@ from pipeline.endpoints.files.other_formats import HEAD_BYTES, other_format
 from pipeline.endpoints.matching import NoRecords
 from schemas.avro.datums import decode_block
 from schemas.columns import holding, kind_of
+from schemas.formats.path_columns import with_path_columns
 from schemas.formats.raw import RawBlock
 from schemas.formats.tf_examples import decode_examples
 from schemas.problems import Problems
@@ -131,7 +132,12 @@ def stretches(
             looked.locations.append(location)
         for rows in () if block.error else _SAMPLERS[format_name](block, names):
             if rows.num_rows:
-                yield location, rows
+                yield (
+                    location,
+                    with_path_columns(
+                        rows, block.of_path, {each.name: each.kind or "string" for each in block.of_path}
+                    ),
+                )
 
 
 def head_of(block: RawBlock) -> bytes:

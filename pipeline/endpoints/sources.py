@@ -16,8 +16,11 @@ from pipeline.endpoints.matching import matching_files
 from pipeline.endpoints.pubsub import address as pubsub_address
 from pipeline.endpoints.pubsub import source as pubsub
 from pipeline.endpoints.pubsub.address import PubsubAddress
+from pipeline.endpoints.sample import stretches
 from pipeline.endpoints.uris import FILE_SCHEMES, scheme_of
 from pipeline.reporting.printer import note
+from schemas.formats.arrow_columns import path_of
+from schemas.formats.path_columns import kinds_of_paths
 from schemas.formats.raw import RawBlock
 from schemas.job import EventsSpec
 from schemas.validation import Absent, SpecError
@@ -58,8 +61,10 @@ class Files:
 
     def sample(self, names: Collection[str] = ()) -> Iterator[RawBlock]:
         form = self.form._replace(asked=tuple(names))
+        kinds = kinds_of_paths(self.paths)
         for path in self.paths:
-            yield from read_file(path, self.format, form, sample=True)
+            for block in read_file(path, self.format, form, sample=True):
+                yield block._replace(of_path=tuple(each._replace(kind=kinds.get(each.name)) for each in block.of_path))
 
     def read(self, spec: EventsSpec) -> beam.PTransform[Any, Any]:
         return ReadFiles(list(self.paths), spec.format, form_of(spec))
@@ -122,7 +127,24 @@ def _files(events: dict[str, Any]) -> EventSource:
     uri = events["uri"]
     paths = tuple(matching_files(uri))
     form = fill_in(events, paths, note)
-    return Files(uri, events["format"], paths, form)
+    found = Files(uri, events["format"], paths, form)
+    if twice := _also_in_files(found):
+        is_one = len(twice) == 1
+        said = (
+            f"{', '.join(map(repr, twice))} {'is' if is_one else 'are'} in the files and in the names of their folders"
+        )
+        note(f"events.uri: {said}: what a file holds is read, and what its path says only where it holds nothing")
+    return found
+
+
+def _also_in_files(found: Files) -> list[str]:
+    """The columns that paths state, and the first readable file has too."""
+    stated = kinds_of_paths(found.paths)
+    if not stated:
+        return []
+    blocks = (block._replace(of_path=()) for block in found.sample(list(stated)))
+    _, rows = next(stretches(blocks, found.format, list(stated)), ("", None))
+    return [] if rows is None else [name for name in stated if path_of(rows.schema, name) is not None]
 
 
 def _check_format(events: Mapping[str, Any]) -> None:

@@ -9,7 +9,7 @@ import pyarrow.compute as pc
 from models.errors import one_line
 from pipeline.command_line.options import RunOptions
 from pipeline.endpoints.errors import NoInput
-from pipeline.endpoints.files.source import read_file
+from pipeline.endpoints.files.source import form_of, read_file
 from pipeline.endpoints.matching import file_sizes
 from pipeline.endpoints.sources import Files
 from pipeline.run import prepare
@@ -69,7 +69,7 @@ def _within(source: Files, most_bytes: int | None) -> Iterator[str]:
 
 
 def _times_of(path: str, format_name: str, spec: EventsSpec) -> Iterator[tuple[int, int]]:
-    for block in read_file(path, format_name):
+    for block in read_file(path, format_name, form_of(spec)):
         events = decode_raw(block, spec, now_us()).events
         if events is not None and events.num_rows:
             found = pc.min_max(events.column(batches.EVENT_TIME))

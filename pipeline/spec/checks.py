@@ -15,8 +15,8 @@ from pipeline.spec.expressions import (
     named_columns,
     stated,
 )
-from schemas.formats.time_formats import DATE, DIRECTIVES, EPOCH, fault_of
-from schemas.formats.time_zones import is_zone
+from schemas.formats.times.time_formats import DATE, DIRECTIVES, EPOCH, fault_of
+from schemas.formats.times.time_zones import is_zone
 from schemas.times import MalformedTime, format_duration_us, parse_duration_us, parse_time_us
 from schemas.validation import MISSING, SpecError
 from transforms.features.aggregates import AGGREGATES

@@ -27,6 +27,14 @@ class DecodedBlock(NamedTuple):
     letters: list[DeadLetter]
 
 
+class OfPath(NamedTuple):
+    """A column that the path of a file states: its text (None: null), and what the texts of all files look like."""
+
+    name: str
+    text: str | None
+    kind: str | None = None
+
+
 class RawBlock(NamedTuple):
     """A stretch of input as it was read.
 
@@ -37,7 +45,7 @@ class RawBlock(NamedTuple):
     several; damage in one costs no record of another. `origins`: where each record of a topic came from, in order.
     `prefix`: bytes before those of each record that belong to its original bytes. `rows`: the records as columns, where
     their format is read in columns (`csv`, `parquet`, `arrow`). `decoded`: the stretch as the job's events, where its
-    reader had to decode it already.
+    reader had to decode it already. `of_path`: the columns that the path of its file states.
     """
 
     source: str
@@ -51,6 +59,7 @@ class RawBlock(NamedTuple):
     prefix: bytes = b""
     rows: "tuple[DecodedRows, ...]" = ()
     decoded: DecodedBlock | None = None
+    of_path: tuple[OfPath, ...] = ()
 
 
 class Unreadable(NamedTuple):

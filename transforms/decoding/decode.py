@@ -20,6 +20,7 @@ from schemas import batches
 from schemas.avro.datums import decode_block
 from schemas.dead_letter_stages import DECODE
 from schemas.formats.json_lines import decode_lines, decode_objects
+from schemas.formats.path_columns import with_path_columns
 from schemas.formats.raw import DecodedBlock, DecodedRows, RawBlock
 from schemas.formats.tf_examples import decode_examples
 from schemas.job import EventsSpec
@@ -101,6 +102,11 @@ def _with_prefix(piece: DecodedRows, prefix: bytes) -> DecodedRows:
     return DecodedRows(piece.rows, payloads, unreadable)
 
 
+def _with_path(rows: pa.RecordBatch, block: RawBlock, spec: EventsSpec) -> pa.RecordBatch:
+    identity = [spec.event_id, spec.event_time, *([spec.subject] if spec.subject else [])]
+    return with_path_columns(rows, block.of_path, dict(spec.columns), identity)
+
+
 def decode_raw(block: RawBlock, spec: EventsSpec, at_us: int) -> DecodedBlock:
     """The events of one raw stretch, and a dead letter with the original bytes for every record that is not one.
 
@@ -120,7 +126,8 @@ def decode_raw(block: RawBlock, spec: EventsSpec, at_us: int) -> DecodedBlock:
             where = locations.numbered(piece.unit, bad.number) if bad.number else locations.of(bad.payload)
             letters.append(DeadLetter(DECODE, bad.error, f"{where}: {bad.detail}", bad.payload, None, None, at_us))
         if piece.rows.num_rows:
-            conformed = conform(piece.rows, piece.payloads, spec, at_us)
+            rows = _with_path(piece.rows, block, spec) if block.of_path else piece.rows
+            conformed = conform(rows, piece.payloads, spec, at_us)
             events.append(conformed.events)
             for letter, row in zip(conformed.dead_letters, conformed.refused, strict=True):
                 number = None if piece.numbers is None else piece.numbers[row].as_py()

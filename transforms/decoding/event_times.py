@@ -7,8 +7,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from schemas import batches
-from schemas.formats.time_formats import EPOCH, read_times
-from schemas.formats.time_zones import moments_of
+from schemas.formats.times.time_formats import EPOCH, read_times
+from schemas.formats.times.time_zones import moments_of
 from schemas.job import EventsSpec
 from schemas.times import MalformedTime, parse_event_time
 from transforms.decoding.readings import Mask, by_branch, mask_of

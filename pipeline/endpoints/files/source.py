@@ -11,6 +11,7 @@ from pipeline.endpoints.files.csv_files import AS_IT_IS, FileForm
 from pipeline.endpoints.files.formats import EventFile, blocks_of
 from pipeline.endpoints.files.inflaters import compression_of
 from schemas.formats.csv_rows import Wanted
+from schemas.formats.path_columns import path_columns
 from schemas.formats.raw import RawBlock
 from schemas.job import EventsSpec
 
@@ -29,6 +30,12 @@ def read_file(
     Raises:
         OSError: it cannot be opened or read.
     """
+    of_path = path_columns(path)
+    blocks = _blocks(path, format_name, form, sample)
+    yield from (block._replace(of_path=of_path) for block in blocks) if of_path else blocks
+
+
+def _blocks(path: str, format_name: str, form: FileForm, sample: bool) -> Iterator[RawBlock]:
     if format_name in COLUMNAR:
         yield from read_columns(path, format_name, form, sample)
         return

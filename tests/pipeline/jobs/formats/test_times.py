@@ -9,7 +9,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from pipeline.endpoints.files.source import form_of, read_file
-from schemas.formats.time_formats import fault_of, read_times
+from schemas.formats.times.time_formats import fault_of, read_times
 from schemas.job import EventsSpec
 from schemas.times import parse_time_us
 from tests.pipeline.jobs.flows import Flow, container, json_lines
