@@ -7,42 +7,74 @@
 | `boolean` | bool       | boolean                         | a number, an integer, a boolean  |
 | `string`  | string     | string                          | a string                         |
 
-The JSON Schemas of jobs and manifests list the same kinds; a test holds them to this module.
+Beside these there are vectors (`schemas.vectors`): an input of n numbers takes columns of as many, of 32 or 64 bits.
+The tables say something of each of them too. The JSON Schemas of jobs and manifests list the same kinds; a test holds
+them to this module.
 """
 
 from collections.abc import Callable, Collection, Mapping, Sequence
-from typing import Any, Literal, TypeAlias, get_args
+from typing import Any, Literal, TypeAlias, TypeVar, get_args
 
 import pyarrow as pa
 
-ColumnKind: TypeAlias = Literal["number", "integer", "boolean", "string"]
-KINDS: tuple[ColumnKind, ...] = get_args(ColumnKind)
+from schemas.vectors import FORMS, Vector, vector_of, vector_of_type
 
-ARROW_TYPES: Mapping[str, pa.DataType] = {
-    "number": pa.float64(),
-    "integer": pa.int64(),
-    "boolean": pa.bool_(),
-    "string": pa.string(),
-}
-ZEROS: Mapping[str, Any] = {"number": 0.0, "integer": 0, "boolean": False, "string": ""}
+ScalarKind: TypeAlias = Literal["number", "integer", "boolean", "string"]
+"""A kind of column with one value for each event."""
+ColumnKind: TypeAlias = str
+"""A kind of column: a `ScalarKind`, or that of a vector."""
+KINDS: tuple[ScalarKind, ...] = get_args(ScalarKind)
+ALLOWED = f"{', '.join(KINDS)}, {FORMS}"
+"""All kinds, as messages name them."""
+_Entry = TypeVar("_Entry")
+
+
+class _Table(dict[str, _Entry]):
+    """What there is to know of each kind: the entries of those with one value, and for vectors a rule."""
+
+    def __init__(self, scalars: Mapping[str, _Entry], of_vector: Callable[[Vector], _Entry]) -> None:
+        super().__init__(scalars)
+        self._of_vector = of_vector
+
+    def __missing__(self, kind: str) -> _Entry:
+        vector = vector_of(kind)
+        if vector is None:
+            raise KeyError(kind)
+        return self._of_vector(vector)
+
+
+def _of_length(vector: Vector) -> tuple[ColumnKind, ...]:
+    """Vectors of that length, their own kind first."""
+    return tuple(dict.fromkeys(each.kind for each in (vector, *(Vector(vector.length, one) for one in _ELEMENTS))))
+
+
+_ELEMENTS = ("float32", "float64")
+ARROW_TYPES: Mapping[str, pa.DataType] = _Table(
+    {"number": pa.float64(), "integer": pa.int64(), "boolean": pa.bool_(), "string": pa.string()},
+    lambda vector: vector.arrow_type,
+)
+ZEROS: Mapping[str, Any] = _Table(
+    {"number": 0.0, "integer": 0, "boolean": False, "string": ""}, lambda vector: [0.0] * vector.length
+)
 """An ordinary value of each kind, for invented records."""
 
-TAKES: Mapping[str, tuple[ColumnKind, ...]] = {
-    "number": ("number", "integer"),
-    "integer": ("integer",),
-    "boolean": ("boolean",),
-    "string": ("string",),
-}
+TAKES: Mapping[str, tuple[ColumnKind, ...]] = _Table(
+    {"number": ("number", "integer"), "integer": ("integer",), "boolean": ("boolean",), "string": ("string",)},
+    _of_length,
+)
 """The kinds of column that an input of a kind can be read from."""
-WRITTEN_AS: Mapping[str, tuple[ColumnKind, ...]] = {
-    "number": ("number",),
-    "integer": ("number", "integer"),
-    "boolean": ("number", "integer", "boolean"),
-    "string": ("string",),
-}
+WRITTEN_AS: Mapping[str, tuple[ScalarKind, ...]] = _Table(
+    {
+        "number": ("number",),
+        "integer": ("number", "integer"),
+        "boolean": ("number", "integer", "boolean"),
+        "string": ("string",),
+    },
+    lambda vector: ("number",),
+)
 """The kinds of a library's values as which a column of a kind can be written without loss."""
 # The narrowest kind that holds the values of all branches of a union; beside texts a number is its text.
-_HOLDS: tuple[tuple[ColumnKind, frozenset[str]], ...] = (
+_HOLDS: tuple[tuple[ScalarKind, frozenset[str]], ...] = (
     ("boolean", frozenset({"boolean"})),
     ("integer", frozenset({"integer"})),
     ("number", frozenset({"integer", "number"})),
@@ -73,7 +105,7 @@ def _is_text(found: pa.DataType) -> bool:
     return bool(pa.types.is_string(found) or pa.types.is_large_string(found) or pa.types.is_string_view(found))
 
 
-_ARROW_KINDS: tuple[tuple[Callable[[pa.DataType], bool], ColumnKind], ...] = (
+_ARROW_KINDS: tuple[tuple[Callable[[pa.DataType], bool], ScalarKind], ...] = (
     (pa.types.is_boolean, "boolean"),
     (pa.types.is_integer, "integer"),
     (pa.types.is_floating, "number"),
@@ -87,5 +119,8 @@ def kind_of(found: pa.DataType) -> ColumnKind | None:
     >>> kind_of(pa.int8()), kind_of(pa.dictionary(pa.int32(), pa.string())), kind_of(pa.date32())
     ('integer', 'string', None)
     """
+    vector = vector_of_type(found)
+    if vector is not None:
+        return vector.kind
     plain = found.value_type if pa.types.is_dictionary(found) else found
     return next((kind for fits, kind in _ARROW_KINDS if fits(plain)), None)

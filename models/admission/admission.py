@@ -30,6 +30,7 @@ from models.store.store import ModelStore
 from schemas.expectations import wants
 from schemas.job import DEFAULT_ADMISSION_TIMEOUT_US, DEFAULT_MAX_BUNDLE_BYTES
 from schemas.validation import Absent
+from schemas.vectors import vector_of
 
 REASONS = (
     "incomplete",
@@ -97,7 +98,7 @@ class Admission:
 
     Args:
         store: the model's store; None if only folders are checked.
-        columns: the job's columns (name → number, integer, boolean or string); None skips that check.
+        columns: the job's columns (name → kind); None skips that check.
         allow_pickle: whether pickles may be opened.
         max_bytes: greatest size of a bundle's files together, and of what its archives unpack to.
         trusted_key: the public key (PEM) that every bundle must be signed with; None asks for no signature.
@@ -214,10 +215,13 @@ class Admission:
 
     def _check_split(self, release: Release) -> Refusal | None:
         """A release whose events cannot be split would fail for every event."""
-        if self._columns is None or release.split_on in (*SPLIT_COLUMNS, *self._columns):
+        if self._columns is None:
             return None
-        known = ", ".join((*SPLIT_COLUMNS, *sorted(self._columns)))
-        refusal = WrongInputs(f"split_on {release.split_on!r} is not a column of the job; {wants(known)}")
+        known = (*SPLIT_COLUMNS, *sorted(name for name, kind in self._columns.items() if vector_of(kind) is None))
+        if release.split_on in known:
+            return None
+        what = "is a vector" if release.split_on in self._columns else "is not a column of the job"
+        refusal = WrongInputs(f"split_on {release.split_on!r} {what}; {wants(', '.join(known))}")
         return Refusal(release, _refused(refusal, release.champion, None))
 
     def _manifest(self, version: str, read: Callable[[], Manifest]) -> Manifest | Verdict:

@@ -77,7 +77,7 @@ def prove(
     Args:
         folder: the bundle.
         manifest: its manifest.
-        columns: the job's columns (name → number, integer, boolean or string); None skips this check.
+        columns: the job's columns (name → kind); None skips this check.
         allow_pickle: whether pickles may be opened.
         loaded: called with the scorer as soon as it is loaded, before it scores.
 

@@ -13,6 +13,7 @@ from models.bundles.manifest import Input
 from models.errors import BundleRefused, one_line
 from schemas.columns import ARROW_TYPES, TAKES, kind_of
 from schemas.expectations import wants
+from schemas.vectors import of_rows, rows_of, vector_of
 
 # Rows that do not fill a vector register are added in another order, which can change the last digit of a float.
 # Batches are filled up to whole registers, so that a row has the same score in each batch that it may be in.
@@ -62,9 +63,10 @@ def prepare_inputs(batch: pa.RecordBatch, inputs: Sequence[Input]) -> tuple[pa.R
         inputs: the manifest's inputs.
 
     Returns:
-        The prepared batch of n rows (number → float64, integer → int64, boolean → bool, string → string),
-        with nulls replaced by the input's default where it has one; NaN counts as null. And a bool mask of
-        shape (n,): True where an input that is not nullable is still null.
+        The prepared batch of n rows (number → float64, integer → int64, boolean → bool, string → string, vectors →
+        fixed-size lists of their floats), with nulls replaced by the input's default where it has one; NaN counts as
+        null, and so does a vector with a null or NaN in it. And a bool mask of shape (n,): True where an input that
+        is not nullable is still null.
 
     Raises:
         WrongInputs: a column is absent or of a type that does not fit (integers fit a number).
@@ -82,16 +84,34 @@ def prepare_inputs(batch: pa.RecordBatch, inputs: Sequence[Input]) -> tuple[pa.R
     return pa.RecordBatch.from_arrays(columns, schema=pa.schema(fields)), unreadable
 
 
-def as_matrix(batch: pa.RecordBatch) -> npt.NDArray[np.float64]:
-    """A prepared batch of numbers, integers and booleans as float64 of shape (n, columns); null becomes NaN.
+def width_of(inputs: Sequence[Input]) -> int:
+    """How many numbers a row of these inputs has: one for each, of a vector its length."""
+    return sum(1 if vector is None else vector.length for vector in (vector_of(entry.type) for entry in inputs))
+
+
+def as_matrix(batch: pa.RecordBatch) -> npt.NDArray[np.floating]:
+    """A prepared batch of numbers, integers, booleans and vectors as float64 of shape (n, width); null becomes NaN.
+
+    A single column of vectors is its own matrix, in the type of its floats: a view of the column without a copy.
 
     Raises:
         WrongInputs: a column holds strings.
     """
+    if batch.num_columns == 1 and pa.types.is_fixed_size_list(batch.column(0).type):
+        return rows_of(batch.column(0))
+    if any(pa.types.is_fixed_size_list(column.type) for column in batch.columns):
+        named = zip(batch.schema.names, batch.columns, strict=True)
+        return np.column_stack([_floats(column, name) for name, column in named])
     matrix = np.empty((batch.num_rows, batch.num_columns), dtype=np.float64)
     for index, name in enumerate(batch.schema.names):
         matrix[:, index] = as_floats(batch.column(index), name)
     return matrix
+
+
+def _floats(column: pa.Array, name: str) -> npt.NDArray[np.float64]:
+    """As float64 of shape (n,), of vectors (n, length)."""
+    is_vector = pa.types.is_fixed_size_list(column.type)
+    return rows_of(column).astype(np.float64) if is_vector else as_floats(column, name)
 
 
 def as_floats(column: pa.Array, name: str) -> npt.NDArray[np.float64]:
@@ -119,6 +139,8 @@ def _typed(batch: pa.RecordBatch, entry: Input) -> pa.Array:
     if not pa.types.is_null(found) and kind_of(found) not in TAKES[entry.type]:
         raise WrongInputs(f"input {entry.name!r} is a column of {found}; expected: {entry.type}")
     wanted = ARROW_TYPES[entry.type]
+    if vector_of(entry.type) is not None:
+        return _vectors(column, wanted)
     if column.type != wanted:
         try:
             column = column.cast(wanted, safe=entry.type != "number")
@@ -127,3 +149,16 @@ def _typed(batch: pa.RecordBatch, entry: Input) -> pa.Array:
     if entry.type == "number" and pc.any(pc.is_nan(column)).as_py():
         column = pc.if_else(pc.is_nan(column), pa.scalar(None, wanted), column)
     return column
+
+
+def _vectors(column: pa.Array, wanted: pa.DataType) -> pa.Array:
+    """Vectors of as many numbers, rounded where 64 bits become 32; one with a null or NaN in it becomes null."""
+    if pa.types.is_null(column.type):
+        return pa.nulls(len(column), wanted)
+    rows = rows_of(column)
+    odd = bool(np.isnan(rows).any())
+    if column.type == wanted and not column.null_count and not odd:
+        return column
+    with np.errstate(over="ignore"):  # what 32 bits cannot hold becomes infinite
+        rounded = rows.astype(wanted.value_type.to_pandas_dtype(), copy=False)
+    return of_rows(rounded, np.isnan(rounded).any(axis=1) if odd else None)

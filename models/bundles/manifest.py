@@ -11,9 +11,10 @@ from typing import Any, ClassVar, Literal, TypeAlias
 from models.distribution import DISTRIBUTION
 from models.errors import BundleRefused
 from models.strict_json import parse_object
-from schemas.columns import ColumnKind
+from schemas.columns import ALLOWED, KINDS, ColumnKind
 from schemas.times import INSTANT, parse_instant_us
 from schemas.validation import MISSING, UNKNOWN_KEY, Absent, Located, SpecError, validate
+from schemas.vectors import vector_of
 
 OutputKind: TypeAlias = Literal["probability", "regression", "class"]
 GoldenBy: TypeAlias = Literal["publish", "trainer"]
@@ -46,7 +47,7 @@ class PathOutside(InvalidManifest):
 class Input:
     """One column the model reads.
 
-    A null is replaced by `default` where there is one; else `nullable` decides.
+    A null is replaced by `default` where there is one (a vector has none); else `nullable` decides.
     """
 
     name: str
@@ -264,6 +265,10 @@ def _check_inputs(manifest: Manifest) -> None:
         if entry.name in seen:
             raise InvalidManifest(f"inputs[{index}].name", entry.name, "each input's name once")
         seen.add(entry.name)
+        if entry.type not in KINDS and vector_of(entry.type) is None:  # more numbers than a vector may have
+            raise InvalidManifest(f"inputs[{index}].type", entry.type, ALLOWED)
+        if entry.default is not None and vector_of(entry.type):
+            raise InvalidManifest(f"inputs[{index}].default", entry.default, "null: a vector has no default")
         if entry.default is not None and not _fits(entry.default, entry.type):
             raise InvalidManifest(f"inputs[{index}].default", entry.default, f"null or a value of type {entry.type}")
     for key_path, named in (("reasons", manifest.reasons), ("importance", manifest.importance)):

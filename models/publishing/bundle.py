@@ -128,6 +128,8 @@ def build_bundle(
     trial = None if rows.sample is None else _try(document, said, rows.sample, into, allow_pickle)
     if trial is None:
         notes.append(NO_SAMPLE if rows.trainer is None else NO_PROFILE)
+    elif trial.unprofiled:
+        notes.append(f"no drift is measured of the vectors {', '.join(trial.unprofiled)}")
     raw = manifest_bytes(into, document)
     secret = secrets_in(raw.decode())
     if secret:

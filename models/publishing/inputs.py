@@ -6,13 +6,15 @@ from dataclasses import dataclass
 
 import pyarrow as pa
 
+from models.bundles.inputs import width_of
 from models.bundles.manifest import Input, Value
 from models.profiles import SCORE
 from models.publishing.description import CannotPublish, Description, FoundInput
 from schemas.columns import KINDS, ColumnKind, kind_of
+from schemas.vectors import MAX_LENGTH, PATTERN, vector_of
 
 _FLAG = re.compile(
-    rf"(?P<name>.+?):(?P<type>{'|'.join(KINDS)})(?P<nullable>:nullable)?(=(?P<default>.*))?", re.DOTALL
+    rf"(?P<name>.+?):(?P<type>{'|'.join(KINDS)}|{PATTERN})(?P<nullable>:nullable)?(=(?P<default>.*))?", re.DOTALL
 )
 _BOOLEANS = {"true": True, "false": False}
 _PARSERS: Mapping[ColumnKind, Callable[[str], Value]] = {
@@ -34,15 +36,16 @@ class StatedInput:
 
 
 def parse_input(text: str) -> StatedInput:
-    """`name:type[:nullable][=default]`, such as `dep_delay:number:nullable` or `carrier:string=AA`.
+    """`name:type[:nullable][=default]`, such as `delay:number:nullable`, `carrier:string=AA` or `pixels:vector[784]`.
 
     Raises:
         ValueError: it has another form, or the default is not of that type.
     """
     found = _FLAG.fullmatch(text)
-    if not found:
-        raise ValueError(f"{text!r} is not allowed; expected: NAME:{'|'.join(KINDS)}[:nullable][=DEFAULT]")
-    kind: ColumnKind = found["type"]  # type: ignore[assignment]  # the pattern allows just these
+    if not found or (found["type"] not in KINDS and vector_of(found["type"]) is None):
+        types = "|".join((*KINDS, "vector[n]", "vector[n,float64]"))
+        raise ValueError(f"{text!r} is not allowed; expected: NAME:{types}[:nullable][=DEFAULT], n up to {MAX_LENGTH}")
+    kind: ColumnKind = found["type"]
     default = None if found["default"] is None else _value(found["default"], kind)
     return StatedInput(found["name"], kind, found["nullable"] is not None, default)
 
@@ -82,8 +85,10 @@ def _unnamed(
     wanted = "" if description.width is None else f"{description.width} "
     if not names:
         raise CannotPublish(f"the model names none of its {wanted}inputs; expected: --input for each, or --sample")
-    if description.width not in (None, len(names)):
-        raise CannotPublish(f"inputs {', '.join(names)} are {len(names)}; expected: {wanted}in the model's order")
+    by_name = {each.name: each for each in stated}
+    found = width_of([_resolved(FoundInput(name), by_name.get(name), sample) for name in names])
+    if description.width not in (None, found):
+        raise CannotPublish(f"inputs {', '.join(names)} are {found}; expected: {wanted}in the model's order")
     return tuple(FoundInput(name) for name in names)
 
 
@@ -97,6 +102,8 @@ def _resolved(found: FoundInput, stated: StatedInput | None, sample: pa.Table | 
 
 
 def _value(text: str, kind: ColumnKind) -> Value:
+    if vector_of(kind) is not None:
+        raise ValueError(f"default {text!r} is not allowed; expected: none, a vector has no default")
     try:
         return _PARSERS[kind](text)
     except (ValueError, KeyError):

@@ -10,6 +10,7 @@ from models.errors import one_line
 from models.publishing.description import CannotPublish
 from schemas.avro.datums import decode_block
 from schemas.avro.files import read_blocks
+from schemas.vectors import is_list, with_lengths
 
 _ALLOWED = "a .parquet, .csv or .avro file, or a folder of such files of one kind"
 
@@ -42,6 +43,14 @@ def read_rows(option: str, path: Path, texts: Collection[str] = ()) -> pa.Table:
         raise CannotPublish(f"{option} {path} is not readable: {one_line(error)}; expected: {_ALLOWED}") from None
     if table.num_rows == 0:
         raise CannotPublish(f"{option} {path} has no rows; allowed: one or more")
+    return _with_vectors(table)
+
+
+def _with_vectors(table: pa.Table) -> pa.Table:
+    """Columns of lists of one length as vectors."""
+    for index, column in enumerate(table.columns):
+        if is_list(column.type):
+            table = table.set_column(index, table.schema.names[index], with_lengths(column.combine_chunks()))
     return table
 
 

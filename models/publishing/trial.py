@@ -15,6 +15,7 @@ from models.errors import one_line
 from models.profiles import SCORE, build_profile, serialise_profile
 from models.publishing.description import CannotPublish
 from models.scorers import Scorer
+from schemas.vectors import vector_of
 
 GOLDEN_ROWS = 20
 _BATCH_ROWS = 65_536
@@ -22,12 +23,14 @@ _BATCH_ROWS = 65_536
 
 @dataclass(frozen=True, slots=True)
 class SampleTrial:
-    """`golden`: JSON lines as admission reads them; `profile`: the serialised profile of inputs and score."""
+    """`golden`: JSON lines as admission reads them; `profile`: the serialised profile of inputs and score, but not of
+    those that are `unprofiled`, the vectors."""
 
     golden: bytes
     golden_rows: int
     profile: bytes
     rows: int
+    unprofiled: tuple[str, ...] = ()
 
 
 def try_on_sample(scorer: Scorer, inputs: Sequence[Input], output: Output, sample: pa.Table) -> SampleTrial:
@@ -59,13 +62,16 @@ def try_on_sample(scorer: Scorer, inputs: Sequence[Input], output: Output, sampl
     picked = np.unique(np.linspace(0, raw.num_rows - 1, min(GOLDEN_ROWS, raw.num_rows)).astype(np.int64))
     rows = pa.array(picked)
     profiled = prepared.append_column(SCORE, pa.array(scores))
-    profile = build_profile(profiled, profiled.schema.names)
+    # A vector has no distribution of values that a person could look at.
+    vectors = tuple(each.name for each in inputs if vector_of(each.type) is not None)
+    profile = build_profile(profiled, [name for name in profiled.schema.names if name not in vectors])
     return SampleTrial(
         # Scored again as a batch of their own: float32 models round slightly differently in batches of other sizes.
         golden=golden_lines(raw.take(rows), _scored(scorer, prepared.take(rows), output)),
         golden_rows=len(picked),
         profile=serialise_profile(profile),
         rows=raw.num_rows,
+        unprofiled=vectors,
     )
 
 

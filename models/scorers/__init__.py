@@ -9,6 +9,9 @@ from models.bundles.manifest import Manifest
 from models.distribution import installing
 from models.errors import BundleRefused, one_line
 from models.scorers.base import NotReady, PartlyScored, Scorer, UnknownScorer, WillNotLoad
+from schemas.columns import KINDS
+from schemas.expectations import wants
+from schemas.vectors import vector_of
 
 __all__ = [
     "BUILT_IN",
@@ -56,9 +59,10 @@ def load_scorer(kind: str, folder: Path, manifest: Manifest, allow_pickle: bool 
 
     Raises:
         UnknownScorer: no such kind, or its library is not installed; lists what is installed.
-        WillNotLoad: the scorer raised anything.
+        WillNotLoad: the scorer raised anything, or an input is a vector and its kind takes none.
     """
     scorer = scorer_class(kind)
+    _check_vectors(scorer, manifest)
     try:
         return (scorer.load_trusting_pickles if allow_pickle else scorer.load)(folder, manifest)
     except BundleRefused:
@@ -66,6 +70,13 @@ def load_scorer(kind: str, folder: Path, manifest: Manifest, allow_pickle: bool 
     except Exception as error:
         # Whatever a library raises on an untrusted file means that this model will not load.
         raise WillNotLoad(f"{kind}: {one_line(error)}") from error
+
+
+def _check_vectors(scorer: type[Scorer], manifest: Manifest) -> None:
+    for entry in manifest.inputs:
+        if vector_of(entry.type) is not None and not scorer.takes_vectors:
+            expected = wants(f"{', '.join(KINDS)}; vectors are for scorers such as onnx, sklearn and tensorflow")
+            raise WillNotLoad(f"{manifest.scorer}: input {entry.name!r} is a {entry.type}; {expected}")
 
 
 def scorer_class(kind: str) -> type[Scorer]:

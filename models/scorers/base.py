@@ -73,6 +73,9 @@ class Scorer(ABC):
     kind: ClassVar[str]
     """The `scorer` of the manifests it serves."""
 
+    takes_vectors: ClassVar[bool] = False
+    """Whether its inputs may be vectors."""
+
     requires: ClassVar[tuple[str, ...]] = ()
     """Modules it imports in `load`; where one is absent the kind counts as not installed."""
 

@@ -17,6 +17,7 @@ from schemas.formats.raw import RawBlock
 from schemas.formats.tf_examples import decode_examples
 from schemas.problems import Problems
 from schemas.validation import SpecError
+from schemas.vectors import with_lengths
 
 _LINES = 1000
 _PIECES = 100
@@ -86,9 +87,10 @@ class _Looked:
         return self.problem if self.problem != NOTHING or not self.held else f"nothing in it is {format_name}"
 
     def add(self, rows: pa.RecordBatch, identity: Iterable[str], needed: Iterable[str]) -> None:
-        for column in rows.schema:
-            if pa.types.is_null(self.columns.setdefault(column.name, column.type)):
-                self.columns[column.name] = column.type
+        for name, column in zip(rows.schema.names, rows.columns, strict=True):
+            found = with_lengths(column, most_common=True).type
+            if pa.types.is_null(self.columns.setdefault(name, found)):
+                self.columns[name] = found
         self.types |= {
             name: kind
             for name in needed
@@ -115,7 +117,7 @@ class _Looked:
         if pa.types.is_null(found):
             allowed = "a column with values in it (or state its type under events.columns)"
             return SpecError(spec_path, f"{name}, null in all records that were looked at", allowed)
-        return SpecError(spec_path, f"{name} of type {found}", "a column of numbers, booleans or texts")
+        return SpecError(spec_path, f"{name} of type {found}", "a column of numbers, booleans, texts or vectors")
 
 
 def stretches(
@@ -198,10 +200,16 @@ def _loose(values: list[object]) -> pa.Array:
     kept = [value for value, kind in zip(sane, kinds, strict=True) if kind is common]
     if any(type(value) is float for value in kept):
         kept = [float(value) for value in kept if isinstance(value, int | float)]
+    if common is list:
+        kept = [value for value in kept if isinstance(value, list) and _are_numbers(value)]
     try:
         return pa.array(kept + [None] * (len(values) - len(kept)))
     except (pa.ArrowInvalid, pa.ArrowTypeError):
         return pa.nulls(len(values))
+
+
+def _are_numbers(values: list[object]) -> bool:
+    return set(map(type, values)) <= {int, float}
 
 
 def _example_rows(block: RawBlock, names: Iterable[str]) -> Iterator[pa.RecordBatch]:

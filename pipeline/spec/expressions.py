@@ -2,9 +2,9 @@
 
 from collections.abc import Callable, Iterator, Mapping
 from graphlib import CycleError, TopologicalSorter
-from typing import Any, NamedTuple, cast
+from typing import Any, NamedTuple
 
-from schemas.columns import KINDS, ColumnKind
+from schemas.columns import KINDS
 from schemas.expressions.checking import check
 from schemas.expressions.nodes import MalformedExpression, Node, names_in
 from schemas.expressions.reading import parse, text_of
@@ -183,7 +183,7 @@ def derived_of(
         elif kind := _kind(own[name], found) if typed else "number":
             found.kinds[name] = kind
             text = text_of(parse(own[name].text))
-            spec = DerivedSpec(name, text, cast(ColumnKind, kind), name in late, tuple(sorted(reads[name])))
+            spec = DerivedSpec(name, text, kind, name in late, tuple(sorted(reads[name])))
             found = found._replace(specs=(*found.specs, spec))
     for one in stated(document, sound):
         if typed and not one.derives:

@@ -2,11 +2,10 @@
 
 import re
 from collections.abc import Mapping, Sequence
-from typing import Any, cast
+from typing import Any
 
 from pipeline.spec.checks import column_errors, spec_errors
 from pipeline.spec.expressions import condition_of, derived_of, features_read, key_of
-from schemas.columns import ColumnKind
 from schemas.job import (
     CsvSpec,
     DerivedSpec,
@@ -100,7 +99,7 @@ def events_spec(
         event_time=events["event_time"],
         subject=events.get("subject"),
         max_out_of_orderness_us=parse_duration_us(events["max_out_of_orderness"]),
-        columns=tuple((name, cast(ColumnKind, kind)) for name, kind in columns.items()),
+        columns=tuple(columns.items()),
         time_range_us=(first_us, last_us),
         time_unit=events["time_unit"],
         csv=csv_spec(events.get("csv", {})),

@@ -16,6 +16,7 @@ _EXPECTED = {
     "name": "a text or a whole number",
     "time": "a time as a text or a 64-bit number",
 }
+_LIST = "a list of numbers or null"
 _FIELDS = msgspec.json.Decoder(dict[str, msgspec.Raw])
 
 
@@ -24,7 +25,7 @@ def wrong_type(line: bytes, wanted: Mapping[str, str], read: Callable[[str, byte
 
     Args:
         line: valid JSON that a decoder of these columns refused.
-        wanted: each column with what it takes, one of the keys of `_EXPECTED`.
+        wanted: each column with what it takes, one of the keys of `_EXPECTED`, or the kind of a vector.
         read: reads the value of a column. Raises `ValueError` (as msgspec's errors are) for a value of another type.
     """
     try:
@@ -36,7 +37,7 @@ def wrong_type(line: bytes, wanted: Mapping[str, str], read: Callable[[str, byte
         try:
             read(name, value)
         except (ValueError, RecursionError):
-            return f"{name}: {_shown(value)} is not allowed; {wants(_EXPECTED[kind])}"
+            return f"{name}: {_shown(value)} is not allowed; {wants(_EXPECTED.get(kind, _LIST))}"
     return f"a column is named twice, once with a value of another type; {wants('each name once in a JSON object')}"
 
 

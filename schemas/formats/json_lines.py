@@ -18,9 +18,11 @@ from schemas.columns import ARROW_TYPES
 from schemas.formats.json_faults import wrong_type
 from schemas.formats.nesting import MAX_NESTING, is_deep
 from schemas.formats.raw import DecodedRows, Unreadable
+from schemas.vectors import vector_of
 
 _Int64 = Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)]
 _FIELD_TYPES: dict[str, Any] = {"number": float, "integer": _Int64, "boolean": bool, "string": str}
+_NUMBERS = pa.list_(pa.float64())  # how many there must be is checked of all formats in one place
 _NAME_OR_NUMBER = str | int
 _FRACTION = re.compile(rb"-?\d+(?:\.\d+)?(?:[eE][-+]?\d+)?")
 _MOST_DIGITS = 300
@@ -31,6 +33,10 @@ _TIME = str | _Int64 | float
 _Read: TypeAlias = tuple[list[Any], list[bytes], tuple[Unreadable, ...]]  # records, their bytes, unreadable records
 
 
+def _field_type(kind: str) -> Any:
+    return _FIELD_TYPES[kind] if vector_of(kind) is None else list[float]
+
+
 class _Decoder:
     """A decoder of one line. `kinds`: the types of the columns that have one; ids and times keep their JSON type."""
 
@@ -38,7 +44,7 @@ class _Decoder:
         self, columns: tuple[tuple[str, str], ...], event_id: str, event_time: str, subject: str | None
     ) -> None:
         types: dict[str, Any] = {} if subject is None else {subject: _NAME_OR_NUMBER}
-        types.update({name: _FIELD_TYPES[kind] for name, kind in columns})
+        types.update({name: _field_type(kind) for name, kind in columns})
         types.update({event_id: _NAME_OR_NUMBER, event_time: _TIME})
         self.wanted = {**dict.fromkeys(types, "name"), **dict(columns), event_id: "name", event_time: "time"}
         self.kinds = {name: kind for name, kind in columns if name not in (event_id, event_time)}
@@ -167,7 +173,7 @@ def _decoded(read: _Read, decoder: _Decoder) -> DecodedRows:
 def _column(values: Sequence[Any], kind: str | None) -> pa.Array:
     """A column of one type; for ids, subjects and times of several types, a sparse union, without conversion."""
     if kind is not None:
-        return pa.array(values, ARROW_TYPES[kind])
+        return pa.array(values, ARROW_TYPES[kind] if vector_of(kind) is None else _NUMBERS)
     if values and isinstance(values[0], str):
         try:
             return pa.array(values, pa.string())

@@ -19,8 +19,10 @@ from schemas.formats.csv_rows import TEXT_OF
 from schemas.job import EventsSpec
 from schemas.records import DeadLetter
 from schemas.times import format_time_us
+from schemas.vectors import vector_of
 from transforms.decoding.event_times import event_times, expected_once, expected_times, with_numbers
 from transforms.decoding.readings import Mask, mask_of, nulls_of, read, read_texts
+from transforms.decoding.vectors import Shows, read_vectors
 
 # Years 1 to 9999, which readers of Avro timestamps can represent. Dead letters carry no times outside them.
 _FIRST_SHOWN_US, _NOT_SHOWN_US = -62_135_596_800_000_000, 253_402_300_800_000_000
@@ -50,12 +52,13 @@ class _Verdicts:
 
     def __init__(self, rows: int) -> None:
         self.codes = np.zeros(rows, np.int16)
-        self.kinds: list[tuple[str, str, str]] = [("", "", "")]
+        self.kinds: list[tuple[str, str, str, Shows | None]] = [("", "", "", None)]
 
-    def refuse(self, bad: Mask, error: str, column: str, allowed: str) -> None:
-        """Records this error for the rows of `bad` that have none yet."""
+    def refuse(self, bad: Mask, error: str, column: str, allowed: str, shows: Shows | None = None) -> None:
+        """Records this error for the rows of `bad` that have none yet; `shows` says of a row what is wrong with it,
+        where the value itself would not tell."""
         if bad.any():
-            self.kinds.append((error, column, allowed))
+            self.kinds.append((error, column, allowed, shows))
             self.codes[bad & (self.codes == 0)] = len(self.kinds) - 1
 
 
@@ -63,7 +66,8 @@ def conform(rows: pa.RecordBatch, payloads: pa.Array, spec: EventsSpec, at_us: i
     """Rows of any format as a batch of the job's event schema.
 
     Errors: `MissingColumn` and `MissingValue` (id or time), `WrongType`, `NotFinite` (NaN or infinity),
-    `TimeOutOfRange`, `MalformedTime`, `AmbiguousTime`. Extra columns are dropped, missing feature columns are null.
+    `TimeOutOfRange`, `MalformedTime`, `AmbiguousTime`, `WrongLength` (of a vector). Extra columns are dropped, missing
+    feature columns are null.
     """
     verdicts = _Verdicts(rows.num_rows)
     ids = _identifiers(rows, spec, verdicts)
@@ -94,10 +98,9 @@ def read_columns(rows: pa.RecordBatch, columns: Sequence[tuple[str, str]]) -> Re
 def _faults(rows: pa.RecordBatch, verdicts: _Verdicts) -> Iterator[tuple[int, str, str]]:
     """The index of each row that does not fit, with the name of its error and what is wrong."""
     for row in np.flatnonzero(verdicts.codes).tolist():
-        error, column, allowed = verdicts.kinds[verdicts.codes[row]]
-        found = _column(rows, column)
-        value = None if found is None else _shown(found[row])
-        yield row, error, f"{column}: {value!r:.200} is not allowed; {wants(allowed)}"
+        error, column, allowed, shows = verdicts.kinds[verdicts.codes[row]]
+        found = shows(row) if shows is not None else f"{_value(rows, column, row)!r:.200}"
+        yield row, error, f"{column}: {found} is not allowed; {wants(allowed)}"
 
 
 def _dead_letters(rows: pa.RecordBatch, loose: pa.RecordBatch, verdicts: _Verdicts, at_us: int) -> list[DeadLetter]:
@@ -119,12 +122,15 @@ def _dead_letters(rows: pa.RecordBatch, loose: pa.RecordBatch, verdicts: _Verdic
     return letters
 
 
-def _shown(value: pa.Scalar) -> Any:
-    """The value as people read it; a time that Python cannot represent as a date is shown as its number."""
+def _value(rows: pa.RecordBatch, name: str, row: int) -> Any:
+    """A value as people read it; a time that Python cannot represent as a date is shown as its number."""
+    column = _column(rows, name)
+    if column is None:
+        return None
     try:
-        return value.as_py()
+        return column[row].as_py()
     except (OverflowError, ValueError):
-        return value.value
+        return column[row].value
 
 
 def _column(rows: pa.RecordBatch, name: str) -> pa.Array | None:
@@ -173,9 +179,14 @@ def _event_times(rows: pa.RecordBatch, spec: EventsSpec, verdicts: _Verdicts) ->
 
 
 def _feature_column(rows: pa.RecordBatch, name: str, kind: str, verdicts: _Verdicts) -> pa.Array:
-    values, wanted = _column(rows, name), ARROW_TYPES[kind]
+    values, wanted, vector = _column(rows, name), ARROW_TYPES[kind], vector_of(kind)
     if values is None or pa.types.is_null(values.type):
         return pa.nulls(rows.num_rows, wanted)
+    if vector is not None:
+        vectors, faults = read_vectors(values, vector)
+        for fault in faults:
+            verdicts.refuse(fault.rows, fault.error, name, fault.allowed, fault.shows)
+        return vectors
     found, wrong = read(values, kind)
     verdicts.refuse(wrong, "WrongType", name, f"{'an' if kind == 'integer' else 'a'} {kind}")
     if kind == "number":

@@ -7,7 +7,7 @@ the table of docs/features.md are made of the entries. The example of each is ru
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Literal, NamedTuple, TypeAlias, cast
+from typing import Any, Literal, NamedTuple, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -261,7 +261,7 @@ class Aggregate:
 
     def kind(self, column_kind: str | None) -> ColumnKind:
         """The kind of the feature, of a column of this kind; None stands for no column."""
-        own = cast(ColumnKind, column_kind or "number")
+        own = column_kind or "number"
         return own if self.gives == "own" else self.gives
 
     def arrow_type(self, column_type: pa.DataType | None) -> pa.DataType:

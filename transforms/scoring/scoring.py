@@ -21,11 +21,12 @@ from models.serving.cache import LoadedModel
 from schemas import batches
 from schemas.records import FEATURE_VALUE_TYPE, FEATURES_TYPE
 from schemas.score_ids import id_tail
+from schemas.vectors import to_bytes
 
 CHAMPION, CHALLENGER, SHADOW, REPLAY = "champion", "challenger", "shadow", "replay"
 Ints = npt.NDArray[np.int64]
 # Branches of the union of the values that a scorer read.
-_WHOLE, _NUMBER, _TEXT = 1, 2, 3
+_WHOLE, _NUMBER, _TEXT, _BYTES = 1, 2, 3, 4
 
 
 class Assigned(NamedTuple):
@@ -178,7 +179,7 @@ def decisions(scores: npt.NDArray[np.float64], output: Output, labels: Mapping[f
 
 
 def features_map(inputs: pa.RecordBatch) -> pa.Array:
-    """What the scorer read as a map per row: number, whole number, text or null by input name.
+    """What the scorer read as a map per row: number, whole number, text, bytes of a vector or null by input name.
 
     Integers keep all their digits; booleans are 0 and 1. The union is sparse (children as long as the union):
     pyruhvro 0.4.0 reads a dense one as if it were sparse.
@@ -186,7 +187,7 @@ def features_map(inputs: pa.RecordBatch) -> pa.Array:
     rows, names = inputs.num_rows, inputs.schema.names
     kinds = np.zeros((rows, len(names)), np.int8)
     texts = np.full((rows, len(names)), -1, np.int64)
-    text_columns: list[pa.Array] = []
+    text_columns, vectors = list[pa.Array](), list[pa.Array]()
     # The two share their memory: a value is read by its kind only.
     numbers = np.zeros(kinds.shape)
     wholes = numbers.view(np.int64)
@@ -196,16 +197,22 @@ def features_map(inputs: pa.RecordBatch) -> pa.Array:
             kinds[:, index] = np.where(present, _TEXT, 0)
             texts[:, index] = np.where(present, len(text_columns) * rows + np.arange(rows), -1)
             text_columns.append(column)
+        elif pa.types.is_fixed_size_list(column.type):
+            kinds[:, index] = np.where(present, _BYTES, 0)
+            texts[:, index] = np.where(present, len(vectors) * rows + np.arange(rows), -1)
+            vectors.append(to_bytes(column))
         elif pa.types.is_floating(column.type):
             kinds[:, index] = np.where(present, _NUMBER, 0)
             numbers[:, index] = _filled(column, pa.float64())
         else:
             kinds[:, index] = np.where(present, _WHOLE, 0)
             wholes[:, index] = _filled(column, pa.int64())
-    children = [pa.array(wholes.ravel()), pa.array(numbers.ravel()), _interleaved(text_columns, texts.ravel())]
+    children = [pa.nulls(kinds.size), pa.array(wholes.ravel()), pa.array(numbers.ravel())]
+    for kind, columns, branch in ((pa.string(), text_columns, _TEXT), (pa.binary(), vectors, _BYTES)):
+        children.append(_interleaved(columns, np.where(kinds == branch, texts, -1).ravel(), kind))
     union = pa.UnionArray.from_sparse(
         pa.array(kinds.ravel()),
-        [pa.nulls(kinds.size), *children, pa.nulls(kinds.size, pa.binary())],
+        children,
         [field.name for field in FEATURE_VALUE_TYPE],
     )
     keys = _repeated(names, rows)
@@ -225,10 +232,10 @@ def _repeated(names: list[str], times: int) -> pa.Array:
     return pa.StringArray.from_buffers(times * len(names), pa.py_buffer(offsets), pa.py_buffer(b"".join(texts) * times))
 
 
-def _interleaved(columns: list[pa.Array], indexes: Ints) -> pa.Array:
-    """The texts at `indexes` of the columns end to end; null where the index is negative."""
+def _interleaved(columns: list[pa.Array], indexes: Ints, kind: pa.DataType) -> pa.Array:
+    """The texts, or bytes, at `indexes` of the columns end to end; null where the index is negative."""
     if not columns:
-        return pa.nulls(len(indexes), pa.string())
+        return pa.nulls(len(indexes), kind)
     return pa.concat_arrays(columns).take(pa.array(indexes, mask=indexes < 0))
 
 

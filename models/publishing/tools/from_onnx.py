@@ -1,5 +1,6 @@
 """What an ONNX graph says of its inputs."""
 
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -8,12 +9,14 @@ from models.publishing.description import CannotPublish, Description, FoundInput
 from models.scorers.onnx.labels import labels_of
 from models.scorers.onnx.scorer import LABEL_TENSORS, TENSORS
 from schemas.columns import KINDS, ColumnKind
+from schemas.vectors import MAX_LENGTH, Vector
 
 _TYPES: dict[str, ColumnKind] = {tensor: kind for kind in KINDS for tensor in TENSORS[kind]}
 
 
 def describe(path: Path, allow_pickle: bool) -> Description:
-    """Inputs with one value per row are named columns; a single input with several is a matrix of unnamed ones."""
+    """Inputs with one value per row are named columns; of several inputs those with more values are named vectors, and
+    a single one is a matrix of unnamed columns, or one vector."""
     import onnxruntime
 
     session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
@@ -28,11 +31,13 @@ def describe(path: Path, allow_pickle: bool) -> Description:
 def _type(found: Any) -> ColumnKind:
     if found.type not in _TYPES:
         raise CannotPublish(f"input {found.name!r} is a {found.type}; allowed: {', '.join(_TYPES)}")
-    return _TYPES[found.type]
+    values = _columns(found.shape)
+    if _TYPES[found.type] != "number" or values is None or not 1 < values <= MAX_LENGTH:
+        return _TYPES[found.type]
+    return Vector(values, "float64" if found.type == "tensor(double)" else "float32").kind
 
 
 def _columns(shape: Sequence[object]) -> int | None:
     """Values per row; None where the graph leaves it open."""
-    if len(shape) < 2:
-        return 1
-    return shape[1] if isinstance(shape[1], int) else None
+    sizes = [size for size in shape[1:] if isinstance(size, int)]
+    return math.prod(sizes) if len(sizes) == len(shape[1:]) else None

@@ -1,5 +1,6 @@
 """ONNX models on onnxruntime."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -9,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from models.bundles.inputs import as_floats
+from models.bundles.inputs import as_floats, filled, of_filled, width_of
 from models.bundles.manifest import Input, Manifest
 from models.scorers.answers import Answers
 from models.scorers.base import A_DEFAULT, Scorer, WillNotLoad, only_file, settings
@@ -17,6 +18,7 @@ from models.scorers.onnx.labels import labels_of
 from models.scorers.outputs import Reading, reading_of, try_once
 from schemas.columns import without_loss
 from schemas.expectations import wants
+from schemas.vectors import rows_of, vector_of
 
 _FLOATS = {"tensor(float)": np.float32, "tensor(double)": np.float64, "tensor(float16)": np.float16}
 _INTEGERS = {
@@ -30,19 +32,23 @@ TENSORS = {"number": (*_FLOATS,), "integer": (*_INTEGERS,), "boolean": (_BOOLEAN
 
 @dataclass(frozen=True, slots=True)
 class _Feed:
-    """A tensor and the columns that fill it: one, or as a matrix all of them."""
+    """A tensor and the columns that fill it: one, or as a matrix all of them. `shape`: of each row."""
 
     name: str
     tensor: str
     columns: tuple[str, ...]
-    rank: int
+    shape: tuple[int, ...]
 
     def values(self, batch: pa.RecordBatch) -> npt.NDArray[Any]:
         columns = [self._column(batch.column(name), name) for name in self.columns]
-        return columns[0] if self.rank == 1 else np.column_stack(columns)
+        values = columns[0] if len(columns) == 1 else np.column_stack(columns)
+        return values.reshape(batch.num_rows, *self.shape)
 
     def _column(self, column: pa.Array, name: str) -> npt.NDArray[Any]:
         values: npt.NDArray[Any]
+        if pa.types.is_fixed_size_list(column.type):
+            with np.errstate(over="ignore"):
+                return rows_of(column).astype(_FLOATS[self.tensor], copy=False)
         if self.tensor == _STRINGS:
             values = column.fill_null("").to_numpy(zero_copy_only=False)
         elif self.tensor in _INTEGERS:
@@ -60,8 +66,10 @@ class OnnxScorer(Scorer):
     """One `.onnx` file, with its external data beside it in the bundle.
 
     Where the model's inputs have the manifest's names each column is fed by name, as (n,) or (n, 1) in the
-    tensor's type (a null as NaN, a null string as ""); else a single input gets one matrix of shape (n,
-    inputs). A fixed batch dimension is filled with copies of the last row, whose answers are dropped.
+    tensor's type (a null as NaN, a null string as ""), a vector in the tensor's shape (n, …): a view of the column
+    where both have the same floats and nothing is null. Else a single input gets one matrix of shape (n, inputs), in
+    which a vector fills as many columns as it is long. A fixed batch dimension is filled with copies of the last row,
+    whose answers are dropped.
     `parameters.output` names the output where there are several that could be meant: for a probability or regression a
     float tensor or a list of maps from class to probability, for a class the labels or else the most probable. The
     classes are the labels that the graph holds; where it holds none, `parameters.classes`, or else indexes. How numbers
@@ -69,6 +77,7 @@ class OnnxScorer(Scorer):
     """
 
     kind = "onnx"
+    takes_vectors = True
     requires = ("onnxruntime",)
 
     def __init__(self, session: Any, run_options: Any, manifest: Manifest, path: Path) -> None:
@@ -105,9 +114,10 @@ class OnnxScorer(Scorer):
         rows = batch.num_rows
         if rows == 0:
             return np.empty(0, dtype=np.float64)
-        feeds = {feed.name: feed.values(batch) for feed in self._feeds}
         if self._rows is None:
-            return self._run(feeds)
+            whole = filled(batch)
+            return of_filled(self._run({feed.name: feed.values(whole) for feed in self._feeds}), rows)
+        feeds = {feed.name: feed.values(batch) for feed in self._feeds}
         parts = []
         for start in range(0, rows, self._rows):
             indexes = np.minimum(np.arange(start, start + self._rows), rows - 1)
@@ -182,19 +192,48 @@ def _feeds(inputs: Sequence[Any], manifest: Manifest) -> list[_Feed]:
     if len(inputs) != 1:
         raise WillNotLoad(f"onnx: inputs {', '.join(names)}; expected: {listed}, by name")
     [matrix] = inputs
-    if len(matrix.shape) != 2 or (isinstance(matrix.shape[1], int) and matrix.shape[1] != len(names)):
-        raise WillNotLoad(f"onnx: {len(names)} inputs; {wants(listed)}")
+    shape = _shape(matrix, width_of(manifest.inputs))
+    if shape is None or (len(shape) != 1 and len(names) > 1):
+        raise WillNotLoad(f"onnx: {_said(manifest.inputs)}; {wants(listed)}")
     for entry in manifest.inputs:
         _check_type(entry, matrix)
-    return [_Feed(matrix.name, matrix.type, tuple(names), 2)]
+    return [_Feed(matrix.name, matrix.type, tuple(names), shape)]
+
+
+def _said(inputs: Sequence[Input]) -> str:
+    if all(vector_of(entry.type) is None for entry in inputs):
+        return f"{len(inputs)} inputs"
+    return f"inputs {', '.join(f'{entry.name} {entry.type}' for entry in inputs)}"
+
+
+def _shape(tensor: Any, width: int) -> tuple[int, ...] | None:
+    """The shape of a row of so many numbers in a tensor; None if it does not fit. One of its dimensions may be open."""
+    sizes = [size if isinstance(size, int) else -1 for size in tensor.shape[1:]]
+    known = math.prod(size for size in sizes if size >= 0)
+    opened = sizes.count(-1)
+    if not sizes or opened > 1 or known < 1 or (width % known if opened else width != known):
+        return None
+    return tuple(size if size >= 0 else width // known for size in sizes)
 
 
 def _column_feed(entry: Input, tensor: Any) -> _Feed:
     _check_type(entry, tensor)
-    rank = len(tensor.shape)
-    if rank not in (1, 2) or (rank == 2 and tensor.shape[1] not in (1, None) and isinstance(tensor.shape[1], int)):
-        raise WillNotLoad(f"onnx: input {entry.name!r} takes {tensor.shape}; expected: one value for each row")
-    return _Feed(entry.name, tensor.type, (entry.name,), rank)
+    vector = vector_of(entry.type)
+    shape = _shape(tensor, 1 if vector is None else vector.length)
+    if vector is not None and shape is None:
+        found = f"input {entry.name!r} is a {entry.type}, its tensor has the shape {tensor.shape}"
+        raise WillNotLoad(f"onnx: {found}; {wants(_fitting(tensor))}")
+    if vector is None and len(tensor.shape) != 1 and (shape is None or len(shape) > 1):
+        raise WillNotLoad(f"onnx: input {entry.name!r} takes {tensor.shape}; {wants(_fitting(tensor))}")
+    return _Feed(entry.name, tensor.type, (entry.name,), shape or ())
+
+
+def _fitting(tensor: Any) -> str:
+    """The types of inputs that fill a tensor."""
+    sizes = tensor.shape[1:]
+    if not sizes or not all(isinstance(size, int) for size in sizes) or math.prod(sizes) == 1:
+        return "one value for each row"
+    return f"vector[{math.prod(sizes)}], a value for each number of a row"
 
 
 def _check_type(entry: Input, tensor: Any) -> None:

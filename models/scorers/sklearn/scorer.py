@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from models.bundles.inputs import filled, of_filled
+from models.bundles.inputs import filled, of_filled, width_of
 from models.bundles.manifest import Input, Manifest, OutputKind
 from models.scorers.base import Scorer, WillNotLoad, only_file, settings
 from models.scorers.outputs import stated_column
@@ -18,6 +18,7 @@ from models.scorers.sklearn.rows import alike, frame_of, matrix_of, ordinary_row
 from models.scorers.sklearn.skops_files import load_skops
 from schemas.columns import ARROW_TYPES
 from schemas.expectations import wants
+from schemas.vectors import vector_of
 
 _MOST_LISTED = 20
 _PICKLES = (".pkl", ".pickle", ".joblib")
@@ -33,7 +34,8 @@ class SklearnScorer(Scorer):
     """One estimator or pipeline in a `.skops` file.
 
     It reads a pandas DataFrame with the manifest's names where it was fitted on one (`feature_names_in_`),
-    else a matrix in the manifest's order, of int64 where all inputs are integers, else of float64. Output
+    else a matrix in the manifest's order, of int64 where all inputs are integers, else of float64; a single vector is
+    the matrix itself, in its own floats, and beside other inputs a vector fills as many columns as it is long. Output
     `probability` is `predict_proba` of the positive class (the second of two where `output.positive` is null);
     `regression` is `predict`, or the `parameters.method` score_samples or decision_function; `class` is
     `predict`; labels that are not numbers become their index in `classes_`. Of an estimator that answers with
@@ -41,6 +43,7 @@ class SklearnScorer(Scorer):
     """
 
     kind = "sklearn"
+    takes_vectors = True
     requires = ("sklearn", "skops", "pandas")
 
     def __init__(self, estimator: Any, manifest: Manifest) -> None:
@@ -178,17 +181,22 @@ def _feature_names(estimator: Any, manifest: Manifest) -> list[str] | None:
     """The columns in the order the estimator was fitted on; None where it was fitted on a matrix."""
     inputs = [entry.name for entry in manifest.inputs]
     fitted = getattr(estimator, "feature_names_in_", None)
+    vectors = [entry.name for entry in manifest.inputs if vector_of(entry.type) is not None]
     if fitted is not None:
         names = [str(name) for name in fitted]
+        if vectors:
+            raise WillNotLoad(f"sklearn: vectors {', '.join(vectors)}; expected: an estimator fitted on a matrix")
         if sorted(names) != sorted(inputs):
             raise WillNotLoad(f"sklearn: inputs {', '.join(inputs)}; expected: the fitted {', '.join(names)}")
         return names
     strings = [entry.name for entry in manifest.inputs if entry.type == "string"]
     if strings:
         raise WillNotLoad(f"sklearn: string inputs {', '.join(strings)}; expected: an estimator fitted on a DataFrame")
-    expected = getattr(estimator, "n_features_in_", len(inputs))
-    if expected != len(inputs):
-        raise WillNotLoad(f"sklearn: {len(inputs)} inputs; expected: {expected}, as the estimator was fitted")
+    width = width_of(manifest.inputs)
+    expected = getattr(estimator, "n_features_in_", width)
+    if expected != width:
+        found = f"{width} numbers in {', '.join(inputs)}" if vectors else f"{width} inputs"
+        raise WillNotLoad(f"sklearn: {found}; expected: {expected}, as the estimator was fitted")
     return None
 
 

@@ -16,6 +16,7 @@ from pipeline.endpoints.files.compressed import DAMAGE_BYTES
 from pipeline.endpoints.files.csv_files import FileForm
 from pipeline.endpoints.files.inflaters import compression_of
 from pipeline.endpoints.uris import beam_path, scheme_of
+from schemas.batches import WHOLE_BYTES
 from schemas.expectations import wants
 from schemas.formats.arrow_columns import column_at, path_of, plain, plain_type
 from schemas.formats.raw import DecodedRows, RawBlock, Unreadable
@@ -24,6 +25,7 @@ from schemas.reasons import of_error
 
 ROW = "row"
 _BATCH_ROWS, _SAMPLE_ROWS = 65_536, 4_096
+_VALUE_BYTES = 8
 _ARROW_FILE, _FEATHER_1 = b"ARROW1\0\0", b"FEA1"
 _PARQUET, _ENCRYPTED = b"PAR1", b"PARE"
 _BROKEN = (pa.ArrowException, OSError, EOFError, ValueError, MemoryError, OverflowError)
@@ -183,21 +185,33 @@ def _row_group(reading: _Reading, file: Any, group: int, leaves: list[str]) -> I
 
 def _batches(reading: _Reading, file: Any, group: int, leaves: list[str], count: int) -> Iterator[pa.RecordBatch]:
     if leaves:
-        size = _SAMPLE_ROWS if reading.sample else _BATCH_ROWS
+        size = min(_SAMPLE_ROWS if reading.sample else _BATCH_ROWS, _rows_in_memory(file, group, leaves))
         yield from file.iter_batches(batch_size=size, row_groups=[group], columns=leaves, use_threads=False)
         return
     for start in range(0, count, _BATCH_ROWS):  # none of the columns is there: each row lacks its id
         yield _batch({}, min(_BATCH_ROWS, count - start))
 
 
+def _rows_in_memory(file: Any, group: int, leaves: list[str]) -> int:
+    """How many rows may be in memory at a time; those of lists can be large, and small in the file."""
+    meta = file.metadata.row_group(group)
+    values: int = sum(meta.column(index).num_values for index in _chunks(meta, leaves))
+    rows: int = max(meta.num_rows, 1)
+    return max(1, WHOLE_BYTES * rows // max(values * _VALUE_BYTES, 1))
+
+
+def _chunks(meta: Any, leaves: list[str]) -> list[int]:
+    """The column chunks of a row group that a job reads."""
+    names = ((index, meta.column(index).path_in_schema) for index in range(meta.num_columns))
+    return [index for index, name in names if any(name == leaf or name.startswith(f"{leaf}.") for leaf in leaves)]
+
+
 def _span(meta: Any, leaves: list[str]) -> tuple[int, int]:
     """Where the column chunks of a row group are that a job reads."""
     spans = []
-    for index in range(meta.num_columns):
-        chunk = meta.column(index)
-        if any(chunk.path_in_schema == leaf or chunk.path_in_schema.startswith(f"{leaf}.") for leaf in leaves):
-            start = chunk.dictionary_page_offset or chunk.data_page_offset
-            spans.append((start, start + chunk.total_compressed_size))
+    for chunk in map(meta.column, _chunks(meta, leaves)):
+        start = chunk.dictionary_page_offset or chunk.data_page_offset
+        spans.append((start, start + chunk.total_compressed_size))
     return (min(start for start, _ in spans), max(end for _, end in spans)) if spans else (0, 0)
 
 

@@ -37,7 +37,7 @@ pytestmark = pytest.mark.usefixtures("gated")
 
 def job_on(store: ModelStore) -> Job:
     columns, limits = (("delay", "number"),), (0, 2**62)
-    spec = EventsSpec("x.avro", "avro", "id", "at", None, 30 * SECOND, columns, limits, "us")  # type: ignore[arg-type]  # mypy widens the pairs
+    spec = EventsSpec("x.avro", "avro", "id", "at", None, 30 * SECOND, columns, limits, "us")
     features, drift = FeaturesSpec(("delay",), (), 0, 1, 1000), DriftSpec(SECOND, 0, (), 0.2, 0.1)
     return Job("test", spec, features, spec_of(store), drift, SinksSpec(None, None, None, None))
 

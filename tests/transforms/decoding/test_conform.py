@@ -16,8 +16,8 @@ from transforms.decoding.conform import Conformed, conform
 
 RANGE_US = (0, 4_102_444_800_000_000)  # 1970 until 2100
 COLUMNS = (("x", "number"), ("n", "integer"), ("flag", "boolean"), ("text", "string"))
-SPEC = EventsSpec("uri", "avro", "id", "at", "who", 0, COLUMNS, RANGE_US, "us")  # type: ignore[arg-type]  # a tuple of literals
-SECONDS = EventsSpec("uri", "avro", "id", "at", "who", 0, COLUMNS, RANGE_US, "s")  # type: ignore[arg-type]  # the same
+SPEC = EventsSpec("uri", "avro", "id", "at", "who", 0, COLUMNS, RANGE_US, "us")
+SECONDS = EventsSpec("uri", "avro", "id", "at", "who", 0, COLUMNS, RANGE_US, "s")
 
 
 def conformed(spec: EventsSpec = SPEC, rows: int = 1, **columns: Any) -> Conformed:
