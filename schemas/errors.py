@@ -9,6 +9,7 @@
     │   ├── MalformedExpression
     │   ├── MalformedSchema
     │   ├── MalformedTime
+    │   ├── NotRecorded              features of a receipt that are not those of its version
     │   ├── UnfitComparison          of labels with a value of another kind
     │   ├── UnsupportedColumn        of no type that a profile can describe
     │   └── UnsupportedSchema        that no table of BigQuery can have
