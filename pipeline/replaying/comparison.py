@@ -32,7 +32,7 @@ def describe(scores: pa.Table, spec: DriftSpec) -> dict[str, Any]:
     >>> found["overall"]["scored"], found["overall"]["mean"], [each["decisions"] for each in found["windows"]]
     (3, 0.5, [{'no': 2}, {'yes': 1}])
     """
-    windows = [{**_span(start, spec), **_described(rows)} for start, rows in _windows(scores, spec)]
+    windows = [{**span_of(start, spec), **_described(rows)} for start, rows in windows_of(scores, spec)]
     return {"overall": _described(scores), "windows": windows}
 
 
@@ -51,7 +51,7 @@ def compare(first: pa.Table, second: pa.Table, spec: DriftSpec) -> dict[str, Any
     (1, 1, 1, 1, -0.25)
     """
     joined = _joined(first, second)
-    windows = [{**_span(start, spec), **_compared(rows, spec)} for start, rows in _windows(joined, spec)]
+    windows = [{**span_of(start, spec), **_compared(rows, spec)} for start, rows in windows_of(joined, spec)]
     return {"overall": _compared(joined, spec), "windows": windows}
 
 
@@ -71,14 +71,15 @@ def _whole(column: pa.ChunkedArray) -> pa.Array:
     return found if isinstance(found, pa.Array) else pa.concat_arrays(found.chunks)
 
 
-def _windows(rows: pa.Table, spec: DriftSpec) -> list[tuple[int, pa.Table]]:
+def windows_of(rows: pa.Table, spec: DriftSpec) -> list[tuple[int, pa.Table]]:
     """The rows of each window of event time that has any, by its start in microseconds since 1970."""
     times = _whole(rows["event_time"]).cast(pa.int64()).to_numpy(zero_copy_only=False)
     starts = np.floor_divide(times, spec.window_us) * spec.window_us
     return [(start, rows.take(pa.array(np.flatnonzero(starts == start)))) for start in np.unique(starts).tolist()]
 
 
-def _span(start_us: int, spec: DriftSpec) -> dict[str, str]:
+def span_of(start_us: int, spec: DriftSpec) -> dict[str, str]:
+    """From when to when the window that begins there reaches."""
     return {"window_start": format_time_us(start_us), "window_end": format_time_us(start_us + spec.window_us)}
 
 

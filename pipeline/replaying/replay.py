@@ -23,10 +23,12 @@ from pipeline.endpoints.errors import NoInput, SinkUnwritable
 from pipeline.endpoints.files.earlier_runs import check_earlier_runs, replacing, say_earlier_runs
 from pipeline.endpoints.files.found import files_in
 from pipeline.endpoints.files.record_columns import read_columns
+from pipeline.endpoints.labels.label_source import open_labels
 from pipeline.endpoints.outputs import sink_folders
 from pipeline.replaying.comparison import compare, describe
 from pipeline.replaying.locations import check_folder, replayed
 from pipeline.replaying.report import print_replay
+from pipeline.replaying.truth import KnownLabels, label_counts, measured, read_labels
 from pipeline.reporting.limits import NO_LIMITS
 from pipeline.reporting.outcomes import RunFailed, check_outcome
 from pipeline.reporting.printer import note, print_json
@@ -64,6 +66,7 @@ def _replay(versions: Sequence[str], options: RunOptions, begun: float) -> None:
         raise SpecError("events.uri", uri, "input that ends: files, or a topic with until=end")
     check_runner(prepared, options.beam)
     serves = _candidates(prepared.job, versions)
+    source = open_labels(prepared.document, "replay") if prepared.document.get("labels") else None
     apart = replayed(prepared.job, out)
     document = {**prepared.document, "sinks": _locations(apart)}
     prepared = replace(prepared, job=apart, document=document, serves=serves)
@@ -73,7 +76,7 @@ def _replay(versions: Sequence[str], options: RunOptions, begun: float) -> None:
     say_earlier_runs(replaced)
     with replacing(replaced, bounded=True):
         summary = execute(prepared, options.beam, begun)
-        report = _report(summary, apart, versions)
+        report = _report(summary, apart, versions, None if source is None else read_labels(source))
         if options.json:
             print_json(report)
         else:
@@ -117,10 +120,17 @@ def _serve(
     return ServeCandidates(admitted, warnings, job, start)
 
 
-def _report(summary: Mapping[str, Any], job: Job, versions: Sequence[str]) -> dict[str, Any]:
-    """What was scored and what it differs in, in counts that add up."""
+def _report(
+    summary: Mapping[str, Any], job: Job, versions: Sequence[str], labels: KnownLabels | None
+) -> dict[str, Any]:
+    """What was scored and what it differs in, in counts that add up; with labels also how good it was."""
     by_version = _scores(job, summary["run"], versions)
     described = {version: describe(rows, job.drift) for version, rows in by_version.items()}
+    if labels is not None:
+        store = ModelStore(job.model.store, job.model.name)
+        for version, rows in by_version.items():
+            output = store.read_manifest(version).output
+            described[version]["quality"] = measured(rows, labels, output, job.drift)
     unanswered = {version: summary["decoded"] - by_version[version].num_rows for version in versions}
     report: dict[str, Any] = {
         "run": summary["run"],
@@ -132,6 +142,8 @@ def _report(summary: Mapping[str, Any], job: Job, versions: Sequence[str]) -> di
         "out": _locations(job),
         "versions": {version: {**described[version], "unscored": unanswered[version]} for version in versions},
     }
+    if labels is not None:
+        report["labels"] = label_counts(labels, by_version)
     if len(versions) > 1:
         found = compare(by_version[versions[0]], by_version[versions[1]], job.drift)
         overall = found["overall"]

@@ -1,9 +1,10 @@
 """What `halflife replay` prints for people."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from pipeline.commands.output import print_pairs, print_table
+from pipeline.reporting.printer import print_line
 
 _OF_VERSION = ("scored", "mean", "min", "p50", "p90", "p99", "max")
 _MOST_WINDOWS = 40
@@ -22,6 +23,8 @@ def print_replay(report: Mapping[str, Any]) -> None:
     )
     rows = [[version, *_of_version(said)] for version, said in report["versions"].items()]
     print_table(("version", *_OF_VERSION, "unscored", "decisions"), rows)
+    if "labels" in report:
+        _print_quality(report)
     comparison = report.get("comparison")
     if comparison is None:
         _print_windows(next(iter(report["versions"].values()))["windows"])
@@ -36,6 +39,44 @@ def print_replay(report: Mapping[str, Any]) -> None:
     flipped = comparison["overall"]["flipped"]
     if flipped:
         print_table(("decided by", first, second, "events"), [["", *each.values()] for each in flipped])
+
+
+def _print_quality(report: Mapping[str, Any]) -> None:
+    """Metrics by window and version; a metric that is not there is `-`, and why stands below."""
+    labels, found = report["labels"], {version: said["quality"] for version, said in report["versions"].items()}
+    names = list(dict.fromkeys(name for each in found.values() for name in each["overall"] if name not in _NO_METRIC))
+    windows = sorted({each["window_start"] for said in found.values() for each in said["windows"]})[:_MOST_WINDOWS]
+    rows = [["all", "", version, *_metrics(said["overall"], names)] for version, said in found.items()]
+    rows += [
+        [each["window_start"], each["window_end"], version, *_metrics(each, names)]
+        for start in windows
+        for version, said in found.items()
+        for each in said["windows"]
+        if each["window_start"] == start
+    ]
+    told = ", ".join(f"{labels[name]:,} {what}" for name, what in _TOLD.items())
+    print_table(("from", "to", "version", "n", "unlabelled", *names), rows, f"against labels ({told})")
+    for line in _reasons(found):
+        print_line(line)
+
+
+_TOLD = {"read": "labels read", "unreadable": "unreadable", "without_score": "of no score"}
+_NO_METRIC = ("n", "unlabelled", "why", "window_start", "window_end")
+
+
+def _metrics(each: Mapping[str, Any], names: Sequence[str]) -> list[object]:
+    values = ["" if name not in each else "-" if each[name] is None else _number(each[name]) for name in names]
+    return [f"{each['n']:,}", f"{each['unlabelled']:,}", *values]
+
+
+def _reasons(found: Mapping[str, Any]) -> list[str]:
+    """Why metrics are not there: each reason once, with how many rows of the table it is for."""
+    tallied: dict[tuple[str, str, str], int] = {}
+    for version, said in found.items():
+        for each in (said["overall"], *said["windows"]):
+            for name, why in each["why"].items():
+                tallied[version, name, why] = tallied.get((version, name, why), 0) + 1
+    return [f"  {name} of {version} is - in {n:,} rows: {why}" for (version, name, why), n in tallied.items()]
 
 
 def _left_out(windows: list[Any]) -> str:
