@@ -5,6 +5,8 @@ of this distribution (`schemas`, `models`, `transforms`, `pipeline`, `runners`),
 |-----------------------------|-------------------------------------------------------------------|
 | `run`                       | runs a job to its end and returns its `Summary`                   |
 | `load_model`, `load_bundle` | a `Model`, which scores a DataFrame as a job would score events   |
+| `read_scores`               | the scores that jobs wrote to files, as an Arrow table            |
+| `read_receipts`             | their receipts, with what each version read                       |
 | `errors`                    | the families of errors that these raise                           |
 
 Importing this package imports nothing else: each name is imported when it is first used. Remarks, which a command
@@ -18,10 +20,11 @@ from halflife._lazy import importer
 
 if TYPE_CHECKING:
     from halflife import errors
+    from halflife._records import read_receipts, read_scores
     from halflife._running import Summary, run
     from halflife._scoring import Model, load_bundle, load_model
 
-__all__ = ["Model", "Summary", "errors", "load_bundle", "load_model", "run"]
+__all__ = ["Model", "Summary", "errors", "load_bundle", "load_model", "read_receipts", "read_scores", "run"]
 
 _MODULES = {
     "Model": "halflife._scoring",
@@ -29,6 +32,8 @@ _MODULES = {
     "errors": "halflife.errors",
     "load_bundle": "halflife._scoring",
     "load_model": "halflife._scoring",
+    "read_receipts": "halflife._records",
+    "read_scores": "halflife._records",
     "run": "halflife._running",
 }
 __getattr__ = importer(__name__, _MODULES)
