@@ -22,8 +22,8 @@ HALF_US = START_US + 20 * 60 * SECOND_US
 
 @pytest.fixture(scope="module")
 def written(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A job that ran twice, the second time with scores as Parquet elsewhere; from its 20th event on a version with fewer
-    inputs, one of them as a number that was an integer before."""
+    """A job that ran twice, the second time with scores as Parquet elsewhere. From its 20th event on a version serves
+    that has fewer inputs, one of them a number that was an integer before."""
     root = tmp_path_factory.mktemp("written")
     changed = [{"name": "delay", "type": "number"}, {"name": "distance", "type": "number"}]
     terms = {"coefficients": {"delay": 0.5, "distance": 0.1}, "means": {}, "scales": {}, "categories": {}}
