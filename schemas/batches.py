@@ -19,6 +19,8 @@ SUBJECT = "__subject"
 PAYLOAD = "__payload"
 LATE = "__late"
 ROW = "__row"  # from TrackArrivals to JoinFeatures only: a number that no other event of the job has
+ROW_HASH = "__row_hash"
+"""In a spec in place of the column with the id: a hash of the record's bytes is the id."""
 SCORE = "score"  # after the scoring step: the model's answer
 SCORE_OF_EVENT = "__score"  # after it: the event's own column `score`, where it has one
 

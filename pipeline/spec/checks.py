@@ -15,6 +15,7 @@ from pipeline.spec.expressions import (
     named_columns,
     stated,
 )
+from schemas.batches import ROW_HASH
 from schemas.formats.times.time_formats import DATE, DIRECTIVES, EPOCH, fault_of
 from schemas.formats.times.time_zones import is_zone
 from schemas.times import MalformedTime, format_duration_us, parse_duration_us, parse_time_us
@@ -69,7 +70,7 @@ def identity_columns(document: Mapping[str, Any], sound: Sound = lambda _: True)
     """The columns with an event's id, time and subject, each with its path in a valid document."""
     events = document["events"]
     keys = [key for key in ("event_id", "event_time", "subject") if key in events and sound(f"events.{key}")]
-    return {events[key]: f"events.{key}" for key in keys}
+    return {events[key]: f"events.{key}" for key in keys if events[key] != ROW_HASH}
 
 
 def spec_errors(document: Mapping[str, Any], sound: Sound = lambda _: True) -> Iterator[SpecError]:

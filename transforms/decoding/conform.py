@@ -4,6 +4,7 @@ Pure functions on whole batches. The first check that a row fails names its erro
 """
 
 from collections.abc import Iterator, Sequence
+from hashlib import sha256
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -26,6 +27,7 @@ from transforms.decoding.vectors import Shows, read_vectors
 
 # Years 1 to 9999, which readers of Avro timestamps can represent. Dead letters carry no times outside them.
 _FIRST_SHOWN_US, _NOT_SHOWN_US = -62_135_596_800_000_000, 253_402_300_800_000_000
+_ID_DIGITS = 32
 IDENTITY = "a text, a whole number, a decimal or bytes"
 
 
@@ -70,7 +72,7 @@ def conform(rows: pa.RecordBatch, payloads: pa.Array, spec: EventsSpec, at_us: i
     feature columns are null.
     """
     verdicts = _Verdicts(rows.num_rows)
-    ids = _identifiers(rows, spec, verdicts)
+    ids = row_hashes(payloads) if spec.event_id == batches.ROW_HASH else _identifiers(rows, spec, verdicts)
     times = _event_times(rows, spec, verdicts)
     columns = [_feature_column(rows, name, kind, verdicts) for name, kind in spec.columns]
     subjects = _subjects(rows, spec.subject, verdicts)
@@ -142,6 +144,15 @@ def _written(rows: pa.RecordBatch, name: str) -> pa.Array | None:
     """A column as it is written, where the format has its texts beside the values of the column's kind."""
     index = rows.schema.get_field_index(TEXT_OF + name)
     return _column(rows, name) if index < 0 else rows.column(index)
+
+
+def row_hashes(payloads: pa.Array) -> pa.Array:
+    """Ids of records that have none: the first 32 hex digits of the sha256 of each one's bytes.
+
+    >>> row_hashes(pa.array([b"a;1", b"a;2"], pa.binary())).to_pylist()
+    ['935913517b6b60006a7bf873ec19ecbf', 'd0b40f1ceaedd862a2b8ea8690fdfb30']
+    """
+    return pa.array([sha256(payload).hexdigest()[:_ID_DIGITS] for payload in payloads.to_pylist()], pa.string())
 
 
 def _identifiers(rows: pa.RecordBatch, spec: EventsSpec, verdicts: _Verdicts) -> pa.Array:

@@ -16,7 +16,7 @@ from pipeline.endpoints.files.compressed import DAMAGE_BYTES
 from pipeline.endpoints.files.csv_files import FileForm
 from pipeline.endpoints.files.inflaters import compression_of
 from pipeline.endpoints.uris import beam_path, scheme_of
-from schemas.batches import WHOLE_BYTES
+from schemas.batches import ROW_HASH, WHOLE_BYTES
 from schemas.expectations import wants
 from schemas.formats.arrow_columns import column_at, path_of, plain, plain_type
 from schemas.formats.raw import DecodedRows, RawBlock, Unreadable
@@ -69,6 +69,8 @@ class _Reading:
 
     def leaves(self, schema: pa.Schema) -> list[str]:
         """The columns to read, as paths. Raises `ValueError` for a name that several columns have."""
+        if ROW_HASH in self._names:
+            self._names = sorted({*self._names, *schema.names} - {ROW_HASH})
         for name in self._names:
             if len(schema.get_all_field_indices(name)) > 1:
                 raise ValueError(f"several columns are called {name!r}; {wants('one column of that name')}")

@@ -16,6 +16,7 @@ from pipeline.endpoints.sample import sampled_types
 from pipeline.endpoints.sources import Files
 from pipeline.reporting.printer import note
 from pipeline.spec.job import events_spec
+from schemas.batches import ROW_HASH
 from schemas.columns import ARROW_TYPES
 from schemas.job import LabelsSpec
 from schemas.problems import SpecErrors
@@ -75,7 +76,7 @@ def _opened(events: Mapping[str, Any], stated: Mapping[str, Any]) -> LabelSource
 
 def _kind(files: Files, records: Mapping[str, Any], column: str) -> tuple[str, bool]:
     """The type of the column, and whether there is no record at all."""
-    identity = {records[name]: f"events.{name}" for name in ("event_id", "event_time")}
+    identity = {records[name]: f"events.{name}" for name in ("event_id", "event_time") if records[name] != ROW_HASH}
     try:
         types = sampled_types(files.sample([*identity, column]), files.format, {column: "events.column"}, identity)
     except NoRecords:
