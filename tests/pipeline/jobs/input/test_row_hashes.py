@@ -65,5 +65,5 @@ def test_labels_in_the_same_records_are_joined_by_the_hash(flow: Flow) -> None:
 
 def test_another_name_of_halflifes_own_is_no_column(flow: Flow) -> None:
     outcome = flow.run(flow.spec(event_id="__hash"))
-    expected = "events.event_id: '__hash' is not allowed; expected: the name of an event column, or __row_hash"
+    expected = "events.event_id: '__hash' is not allowed; expected: the name of an event column (names"
     assert (outcome.code, expected in outcome.err) == (2, True), outcome.err
