@@ -12,6 +12,7 @@ from pipeline.endpoints.files.other_formats import HEAD_BYTES, other_format
 from pipeline.endpoints.matching import NoRecords
 from schemas.avro.datums import decode_block
 from schemas.columns import holding, kind_of
+from schemas.formats.json_paths import JsonPaths
 from schemas.formats.path_columns import with_path_columns
 from schemas.formats.raw import RawBlock
 from schemas.formats.tf_examples import decode_examples
@@ -166,22 +167,24 @@ def _batched(records: Iterable[bytes], size: int) -> Iterator[list[bytes]]:
 
 
 def _avro_rows(block: RawBlock, names: Iterable[str]) -> Iterator[pa.RecordBatch]:
-    yield decode_block(block.data, block.datums, block.schema).rows
+    yield decode_block(block.data, block.datums, block.schema, list(names)).rows
 
 
 def _json_rows(block: RawBlock, names: Iterable[str]) -> Iterator[pa.RecordBatch]:
     import msgspec
 
     lines = block.records or (line for line in block.data.split(b"\n") if line.strip())
+    dotted = [name for name in names if "." in name]
     for piece in _batched(lines, _LINES):
         records = []
-        for line in piece:
+        for line, flat in zip(piece, JsonPaths(dotted).flat(piece) if dotted else piece, strict=True):
             try:
                 record = msgspec.json.decode(line)
+                within = msgspec.json.decode(flat) if dotted else {}
             except Exception:
                 continue  # decoding will make it a dead letter
             if isinstance(record, dict):
-                records.append(record)
+                records.append(record | within)
         found = list(dict.fromkeys(name for record in records for name in record))
         if records:
             yield pa.RecordBatch.from_arrays(

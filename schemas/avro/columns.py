@@ -93,9 +93,10 @@ def _of_union(node: Node, values: Sequence[Any]) -> pa.Array:
         return of_values(inner[0], values) if inner else pa.nulls(len(values))
     if len(node.children) > _NATIVE_BRANCHES:
         return pa.array([{} for _ in values], pa.struct([]))
-    codes = pa.array([code for code, _ in values], pa.int8())
+    found = [(0, None) if each is None else each for each in values]  # within a record that is null
+    codes = pa.array([code for code, _ in found], pa.int8())
     children = [
-        of_values(child, [value if code == index else None for code, value in values])
+        of_values(child, [value if code == index else None for code, value in found])
         for index, child in enumerate(node.children)
     ]
     return pa.UnionArray.from_sparse(codes, children)

@@ -6,6 +6,7 @@ one datum of `{"rows": array<record>}`; encoding a batch gives one datum per row
 
 import io
 import json
+from collections.abc import Collection, Mapping, Sequence
 from functools import lru_cache
 from itertools import repeat
 from typing import Any
@@ -15,8 +16,9 @@ import pyarrow as pa
 import pyruhvro
 
 from schemas.avro.columns import finished, is_affordable, native_schema, of_values
-from schemas.avro.schema import Schema, vetted
-from schemas.avro.values import DamagedDatum, Faults, read_record
+from schemas.avro.schema import Node, Schema, vetted
+from schemas.avro.values import DamagedDatum, Faults, leaf_of, read_path, read_record
+from schemas.formats.arrow_columns import column_at
 from schemas.formats.raw import DecodedRows, Unreadable
 
 AvroSchema = dict[str, Any] | list[Any] | str
@@ -98,24 +100,30 @@ def joined_bytes(datums: pa.Array) -> pa.Buffer:
     return datums.buffers()[2].slice(start, end - start)
 
 
-def decode_block(data: bytes, count: int, schema: str) -> DecodedRows:
+def decode_block(data: bytes, count: int, schema: str, names: Collection[str] = ()) -> DecodedRows:
     """The `count` records of the record `schema` (JSON) that `data` holds back to back.
 
     Never raises for bad data. A record with a value that its type does not have, such as a text that is not UTF-8, or
     that is nested too deep is unreadable by itself; where a record does not end where it should, the bytes from it on
     are one unreadable piece. Columns have the types of `avro_columns`; records, arrays and maps may be structs without
-    fields.
+    fields. `names`: columns that may be paths into records (`user.address.zip`); each that is one is there by its name.
 
     Raises:
         MalformedSchema: data cannot be read with this schema (`avro.schema.vetted`).
     """
     whole = vetted(schema)
     native = _native_schema(schema)
+    paths = {name: tuple(name.split(".")) for name in names if "." in name and name not in whole.root.names}
     if native is not None and is_affordable(whole, len(data)):
-        rows = _decode_natively(data, count, whole, native)
-        if rows is not None:
-            return rows
-    return _decode_one_by_one(data, count, whole)
+        found = _decode_natively(data, count, whole, native)
+        if found is not None:
+            within = {name: column for name in paths if (column := column_at(found.rows, name)) is not None}
+            return found._replace(rows=_with(found.rows, within)) if within else found
+    return _decode_one_by_one(data, count, whole, paths)
+
+
+def _with(rows: pa.RecordBatch, columns: Mapping[str, pa.Array]) -> pa.RecordBatch:
+    return pa.RecordBatch.from_arrays([*rows.columns, *columns.values()], [*rows.schema.names, *columns])
 
 
 @lru_cache(maxsize=256)
@@ -147,7 +155,7 @@ def _decode_natively(data: bytes, count: int, schema: Schema, native: str) -> De
 _PANIC = "PanicException"
 
 
-def _decode_one_by_one(data: bytes, count: int, schema: Schema) -> DecodedRows:
+def _decode_one_by_one(data: bytes, count: int, schema: Schema, paths: Mapping[str, Sequence[str]]) -> DecodedRows:
     """Record by record, tracking where each one ends; for damaged or unusual blocks only."""
     records: list[list[Any]] = []
     payloads: list[bytes] = []
@@ -177,7 +185,18 @@ def _decode_one_by_one(data: bytes, count: int, schema: Schema) -> DecodedRows:
     columns = iter(zip(*records, strict=True) if records else repeat((), len(schema.root.solid)))
     arrays = [pa.nulls(len(records)) if node.empty else of_values(node, next(columns)) for node in schema.root.children]
     rows = pa.RecordBatch.from_arrays(arrays, list(schema.root.names))
+    rows = _with(rows, _within(schema.root, payloads, paths))
     return DecodedRows(rows, pa.array(payloads, pa.binary()), (*skipped, *rest))
+
+
+def _within(root: Node, payloads: Sequence[bytes], paths: Mapping[str, Sequence[str]]) -> dict[str, pa.Array]:
+    """The columns that lie within others, from the bytes of whole records."""
+    leaves = {name: leaf_of(root, path) for name, path in paths.items()}
+    return {
+        name: of_values(leaf, [read_path(root, payload, paths[name]) for payload in payloads])
+        for name, leaf in leaves.items()
+        if leaf is not None
+    }
 
 
 def _unreadable(index: int, count: int, why: str) -> str:

@@ -5,7 +5,7 @@ no more than its bytes. A wrong value of the right length is a fault of its reco
 """
 
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, TypeAlias
 from uuid import UUID
 
@@ -46,7 +46,7 @@ class Faults:
 def read_record(root: Node, data: bytes, at: int, faults: Faults) -> tuple[list[Any], int]:
     """The values of a record's fields that take bytes (`root.solid`), and where it ends. Raises `DamagedDatum`.
 
-    A record, array or map is True; where a union has several types beside null its value is (branch, value).
+    A record, array or map is its bytes; where a union has several types beside null its value is (branch, value).
     """
     row = []
     try:
@@ -168,7 +168,38 @@ def _union(node: Node, data: bytes, at: int, faults: Faults) -> _Value:
 
 
 def _nested(node: Node, data: bytes, at: int, faults: Faults) -> _Value:
-    return True, _end_of(node, data, at, faults)
+    end = _end_of(node, data, at, faults)
+    return data[at:end], end
+
+
+def leaf_of(root: Node, path: Sequence[str]) -> Node | None:
+    """The type that a path leads to, through records and unions of null and a record; None where there is none."""
+    node = root
+    for name in path:
+        if node.kind == "union" and not node.several:
+            node = next((child for child in node.children if child.kind != "null"), node)
+        if node.kind != "record" or name not in node.names:
+            return None
+        node = node.children[node.names.index(name)]
+    return node
+
+
+def read_path(node: Node, data: bytes, path: Sequence[str]) -> Any:
+    """The value at a path (for which `leaf_of` has a type) in a value's bytes; None where one on the way is null."""
+    at, faults = 0, Faults()
+    for name in path:
+        if node.kind == "union":
+            index, at = branch_of(node, data, at)
+            node = node.children[index]
+        if node.kind != "record":
+            return None
+        for own, child in zip(node.names, node.children, strict=True):
+            if own == name:
+                node = child
+                break
+            if not child.empty:
+                _, at = _READERS[child.kind](child, data, at, faults)
+    return None if node.empty else _READERS[node.kind](node, data, at, faults)[0]
 
 
 def _end_of(node: Node, data: bytes, at: int, faults: Faults) -> int:

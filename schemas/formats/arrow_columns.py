@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -42,7 +43,33 @@ def column_at(rows: pa.RecordBatch, name: str) -> pa.Array | None:
     if path is None:
         return None
     column = rows.column(rows.schema.get_field_index(path[0]))
-    return pc.struct_field(column, list(path[1:])) if len(path) > 1 else column
+    if len(path) == 1:
+        return column
+    holders = [column]
+    for name in path[1:]:
+        holders.append(holders[-1].field(holders[-1].type.get_field_index(name)))
+    *outer, leaf = holders
+    if not pa.types.is_union(leaf.type):
+        return pc.struct_field(column, list(path[1:]))
+    valid = np.logical_and.reduce([holder.is_valid().to_numpy(zero_copy_only=False) for holder in outer])
+    return leaf if valid.all() else _union_where(leaf, valid)
+
+
+def _union_where(column: pa.UnionArray, valid: npt.NDArray[np.bool_]) -> pa.UnionArray:
+    """A sparse union with nulls in its branches, where its values lie within nulls: Arrow 25 ends the process when its
+    own kernel puts nulls into a union."""
+    if column.type.mode == "dense":
+        return column
+    nested = (pa.types.is_nested, lambda found: isinstance(found, pa.BaseExtensionType))
+    branches = [column.field(index) for index in range(column.type.num_fields)]
+    known = [
+        branch
+        if any(holds(branch.type) for holds in nested)
+        else pc.if_else(pa.array(valid), branch, pa.scalar(None, branch.type))
+        for branch in branches
+    ]
+    names = [column.type.field(index).name for index in range(len(known))]
+    return pa.UnionArray.from_sparse(column.type_codes, known, names, column.type.type_codes)
 
 
 def plain(column: pa.Array) -> pa.Array:

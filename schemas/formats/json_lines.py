@@ -16,6 +16,7 @@ import pyarrow as pa
 
 from schemas.columns import ARROW_TYPES
 from schemas.formats.json_faults import wrong_type
+from schemas.formats.json_paths import JsonPaths, has_paths
 from schemas.formats.nesting import MAX_NESTING, is_deep
 from schemas.formats.raw import DecodedRows, Unreadable
 from schemas.vectors import vector_of
@@ -53,6 +54,7 @@ class _Decoder:
             types[subject or ""] = int | float
             self.wanted[subject or ""] = "number"
         self.names = tuple(types)
+        self.paths = JsonPaths(self.names) if has_paths(self.names) else None
         self._types, self._exact = types, frozenset(n for n in types if types[n] in (_NAME_OR_NUMBER, _Int64))
         self.strict = self._of(types)
         self._raw = self._of({name: msgspec.Raw if name in self._exact else types[name] for name in types})
@@ -132,20 +134,38 @@ def decode_lines(
 ) -> DecodedRows:
     """The JSON objects of `data`, one a line, as columns; blank lines are not records.
 
-    Columns that are not requested are ignored, missing ones are null. A line that is not one JSON object, or has a
+    Columns that are not requested are ignored, missing ones are null; where no key has a column's name and this has
+    dots, it is a path into objects. A line that is not one JSON object, or has a
     value of another type than its column's, is unreadable with `MalformedJson` or `WrongType`.
     """
     decoder = _decoder(tuple(columns), event_id, event_time, subject)
     lines = [line for line in data.split(b"\n") if line.strip()]
+    if decoder.paths is not None:
+        return _by_paths(decoder, decoder.paths, lines)
     records: list[Any] | None = None
     if max(map(len, lines), default=0) <= 2 * MAX_NESTING or not any(map(is_deep, lines)):
-        try:
-            records = decoder.strict.decode_lines(data)
-        except Exception:  # whatever the error: decoded one by one, the lines show which of them caused it
-            records = None
+        records = _together(decoder, data)
     if records is None or len(records) != len(lines):  # never guess which line a record came from
-        return _decoded(_one_by_one(decoder, lines), decoder)
+        return _decoded(_one_by_one(decoder, lines, lines), decoder)
     return _decoded((records, lines, ()), decoder)
+
+
+def _together(decoder: _Decoder, data: bytes) -> list[Any] | None:
+    """The records of all lines; None where one of them is none: decoded one by one they show which."""
+    try:
+        found: list[Any] = decoder.strict.decode_lines(data)
+    except Exception:  # whatever the error
+        return None
+    return found
+
+
+def _by_paths(decoder: _Decoder, paths: JsonPaths, texts: Sequence[bytes]) -> DecodedRows:
+    """Records of which some columns lie within others."""
+    flat = paths.flat(texts)
+    records = None if any(map(is_deep, texts)) else _together(decoder, b"\n".join(flat))
+    if records is None or len(records) != len(texts):
+        return _decoded(_one_by_one(decoder, flat, texts), decoder)
+    return _decoded((records, list(texts), ()), decoder)
 
 
 def decode_objects(
@@ -156,10 +176,12 @@ def decode_objects(
     subject: str | None = None,
 ) -> DecodedRows:
     """As `decode_lines`, for records that arrive one by one: each is one object, however many lines it has."""
+    decoder = _decoder(tuple(columns), event_id, event_time, subject)
+    if decoder.paths is not None:
+        return _by_paths(decoder, decoder.paths, objects)
     if not any(b"\n" in text or not text.strip() for text in objects):
         return decode_lines(b"\n".join(objects), columns, event_id, event_time, subject)
-    decoder = _decoder(tuple(columns), event_id, event_time, subject)
-    return _decoded(_one_by_one(decoder, objects), decoder)
+    return _decoded(_one_by_one(decoder, objects, objects), decoder)
 
 
 def _decoded(read: _Read, decoder: _Decoder) -> DecodedRows:
@@ -195,21 +217,22 @@ def _of_one_type(values: Sequence[Any]) -> pa.Array:
         return pa.array([None if value is None else str(value) for value in values], pa.string())
 
 
-def _one_by_one(decoder: _Decoder, lines: Sequence[bytes]) -> _Read:
+def _one_by_one(decoder: _Decoder, lines: Sequence[bytes], originals: Sequence[bytes]) -> _Read:
+    """`originals`: the bytes of each record that a dead letter holds, where its line was made from them."""
     records, good, bad = [], [], []
-    for line in lines:
+    for line, original in zip(lines, originals, strict=True):
         try:
             record = decoder.line(line)
         except msgspec.ValidationError:
-            bad.append(Unreadable(line, "WrongType", wrong_type(line, decoder.wanted, decoder.read)))
+            bad.append(Unreadable(original, "WrongType", wrong_type(line, decoder.wanted, decoder.read)))
         except RecursionError:
-            bad.append(Unreadable(line, "MalformedJson", _TOO_DEEP))
+            bad.append(Unreadable(original, "MalformedJson", _TOO_DEEP))
         except Exception as problem:  # msgspec's own, and those of the codecs below it that it lets through
-            bad.append(Unreadable(line, "MalformedJson", str(problem)))
+            bad.append(Unreadable(original, "MalformedJson", str(problem)))
         else:
-            if is_deep(line):
-                bad.append(Unreadable(line, "MalformedJson", _TOO_DEEP))
+            if is_deep(original):
+                bad.append(Unreadable(original, "MalformedJson", _TOO_DEEP))
                 continue
             records.append(record)
-            good.append(line)
+            good.append(original)
     return records, good, tuple(bad)

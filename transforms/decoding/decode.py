@@ -45,13 +45,14 @@ class Decoded(NamedTuple):
 
 
 def _decode_avro(block: RawBlock, spec: EventsSpec) -> list[DecodedRows]:
-    decoded = decode_block(block.data, block.datums, block.schema)
+    names = _wanted(spec)
+    decoded = decode_block(block.data, block.datums, block.schema, names)
     if not block.parts or (not decoded.unreadable and _as_declared(decoded, block.parts)):
         return [decoded]
     pieces, start = [], 0
     for datums, size in block.parts:
         data = block.data[start : start + size]
-        piece = decode_block(data, datums, block.schema)
+        piece = decode_block(data, datums, block.schema, names)
         pieces.append(_whole(piece, data) if datums == 1 and block.origins else piece)
         start += size
     return pieces
@@ -80,8 +81,13 @@ def _decode_json(block: RawBlock, spec: EventsSpec) -> list[DecodedRows]:
 
 
 def _decode_examples(block: RawBlock, spec: EventsSpec) -> list[DecodedRows]:
+    return decode_examples(block.records, _wanted(spec))
+
+
+def _wanted(spec: EventsSpec) -> list[str]:
+    """The columns that a job reads."""
     wanted = [spec.event_id, spec.event_time, *([spec.subject] if spec.subject else []), *dict(spec.columns)]
-    return decode_examples(block.records, list(dict.fromkeys(wanted)))
+    return list(dict.fromkeys(wanted))
 
 
 FORMATS: dict[str, Callable[[RawBlock, EventsSpec], list[DecodedRows]]] = {
