@@ -1,6 +1,7 @@
 """Settings of every test run: quiet and single-threaded libraries, reproducible property tests."""
 
 import os
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +38,14 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
             return next((folder for folder in _SHARING_SERVERS if scope.startswith(folder)), scope)
 
     return ByFileOrFolder(config, log) if config.getoption("dist") == "loadfile" else None
+
+
+def pytest_collection_finish() -> None:
+    """A process whose tests build jobs of Beam remembers what Beam would work out for each anew."""
+    if "apache_beam.transforms.core" in sys.modules:
+        from tests.beam_memo import remember
+
+        remember()
 
 
 @pytest.fixture(scope="session")
