@@ -57,7 +57,7 @@ lint: .venv ## Check style with ruff
 
 typecheck: .venv ## Check types with mypy --strict
 	@echo "mypy --strict"
-	@$(RUN) -m mypy --strict
+	@$(RUN) -m mypy --strict --num-workers 2
 
 bench: .venv ## Compare this job, Beam's RunInference and a bare loop; writes benchmarks/RESULTS.md
 	@$(RUN) -m benchmarks
