@@ -21,7 +21,7 @@ from benchmarks.workload import ROOT
 from schemas import batches
 from schemas.job import FeatureSpec, FeaturesSpec
 from transforms.features import join_features, window_features
-from transforms.features.tiles import KEY, VALUE, plan_key
+from transforms.features.key_plans import KEY, VALUE, plan_key
 from transforms.flow.coders import encode_batch
 
 SECOND_US, MINUTE_US = 1_000_000, 60_000_000

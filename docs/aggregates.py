@@ -5,6 +5,7 @@ import re
 from pathlib import Path
 
 from docs.tables import table
+from schemas.times import format_duration_us
 from transforms.features.aggregates import AGGREGATES, Aggregate
 
 _HEADER = ("aggregate", "of columns of", "gives", "answer", "how exact", "example")
@@ -38,8 +39,9 @@ def _exactness(each: Aggregate) -> str:
 
 
 def _example(each: Aggregate) -> str:
-    values, answer, q = each.example
+    values, answer, q, half_life_us = each.example
     of = f", `q: {q}`" if q is not None else ""
+    of += f", `half_life: {format_duration_us(half_life_us)}`" if half_life_us is not None else ""
     return f"of {', '.join(map(_shown, values))}{of}: {_shown(answer)}"
 
 

@@ -103,6 +103,7 @@ class FeatureSpec:
     `aggregate` is one of `transforms.features.aggregates`.
     `column` is None only where the aggregate may be of events; `q` is set only for `quantile` (0 < q < 1). `where` is
     the condition of the events that count, None where all do. `reads`: the derived features of the event that it names.
+    `half_life_us` is set only for what decays.
     """
 
     name: str
@@ -114,6 +115,7 @@ class FeatureSpec:
     q: float | None = None
     where: str | None = None
     reads: tuple[str, ...] = ()
+    half_life_us: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,8 @@ from schemas.job import DerivedSpec, FeatureSpec, FeaturesSpec
 def definitions_text(features: FeaturesSpec, names: Iterable[str]) -> str:
     """The definitions of those of the names that are windowed features or expressions, in order, as canonical JSON.
 
-    Each has the keys that its spec states, `size` and `every` in whole microseconds, expressions in their one text.
+    Each has the keys that its spec states, `size`, `every` and `half_life` in whole microseconds, expressions in their
+    one text.
     `reads`, where there are any, has those of the other features that these name, by name; `events_where`, where a
     windowed feature is among all these, the condition of the job's events.
 
@@ -98,5 +99,6 @@ def _stated(feature: FeatureSpec | DerivedSpec) -> dict[str, Any]:
         "every": feature.every_us,
         "q": feature.q,
         "where": feature.where,
+        "half_life": feature.half_life_us,
     }
     return {key: value for key, value in every_key.items() if value is not None}

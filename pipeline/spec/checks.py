@@ -40,6 +40,8 @@ _LEAST_WINDOW_US = 1_000
 _OF_TEXTS = tuple(name for name, each in AGGREGATES.items() if each.of_texts)
 _COLUMNLESS = ", ".join(name for name, each in AGGREGATES.items() if each.columnless)
 _HAS_Q = ", ".join(name for name, each in AGGREGATES.items() if each.has_q)
+_DECAY = ", ".join(name for name, each in AGGREGATES.items() if each.has_half_life)
+_MOST_HALF_LIVES = 1_000
 
 
 def needed_columns(document: Mapping[str, Any], sound: Sound = lambda _: True) -> dict[str, str]:
@@ -229,8 +231,22 @@ def _windowed_errors(feature: Mapping[str, Any], spec_path: str) -> Iterator[Spe
         yield SpecError(f"{spec_path}.q", MISSING, "the quantile wanted, a number between 0 and 1")
     if not aggregate.has_q and "q" in feature:
         yield SpecError(f"{spec_path}.q", feature["q"], f"no q: only {_HAS_Q} has one")
-    for key in ("size", "every"):
-        yield from _duration_errors(f"{spec_path}.{key}", feature[key], _LEAST_WINDOW_US)
+    if not aggregate.has_half_life and "half_life" in feature:
+        yield SpecError(f"{spec_path}.half_life", feature["half_life"], f"no half_life: only {_DECAY} have one")
+    if aggregate.has_half_life and "half_life" not in feature:
+        yield SpecError(f"{spec_path}.half_life", MISSING, "the time in which a value's weight halves, such as 7d")
+    durations = [key for key in ("size", "every", "half_life") if key in feature]
+    errors = [e for key in durations for e in _duration_errors(f"{spec_path}.{key}", feature[key], _LEAST_WINDOW_US)]
+    yield from errors
+    if aggregate.has_half_life and len(durations) == 3 and not errors:
+        yield from _decay_errors(feature, spec_path)
+
+
+def _decay_errors(feature: Mapping[str, Any], spec_path: str) -> Iterator[SpecError]:
+    size_us, half_life_us = (parse_duration_us(feature[key]) for key in ("size", "half_life"))
+    if size_us > _MOST_HALF_LIVES * half_life_us:
+        allowed = f"a size of at most {_MOST_HALF_LIVES:,} half-lives: what is older has no weight left"
+        yield SpecError(f"{spec_path}.size", feature["size"], allowed)
 
 
 def _tile_errors(windowed: list[Mapping[str, Any]]) -> Iterator[SpecError]:

@@ -145,6 +145,7 @@ def _windowed(feature: Mapping[str, Any], derived: set[str]) -> FeatureSpec:
         feature.get("q"),
         where=condition_of(feature.get("where")),
         reads=features_read(feature, derived),
+        half_life_us=parse_duration_us(feature["half_life"]) if "half_life" in feature else None,
     )
 
 

@@ -22,7 +22,7 @@ WITH_A_FORMULA = [
     "transforms.drift.drift_statistics.ks",
     "transforms.drift.drift_statistics.psi",
     "transforms.drift.thresholds.drifted",
-    "transforms.features.tiles.plan_key",
+    "transforms.features.key_plans.plan_key",
     "transforms.features.waiting.ready_times",
     "transforms.scoring.scoring.decisions",
 ]

@@ -43,6 +43,7 @@ def expected_feature(events: pd.DataFrame, feature: Any, **names: str) -> list[A
         size=pd.Timedelta(feature.size_us, "us"),
         every=pd.Timedelta(feature.every_us, "us"),
         q=feature.q,
+        half_life_us=feature.half_life_us,
         **names,
     )
     return [None if pd.isna(value) else value for value in values]

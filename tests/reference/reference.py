@@ -10,6 +10,7 @@ import json
 import math
 from collections import Counter
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from fractions import Fraction
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -63,6 +64,11 @@ _OF_VALUES: Mapping[str, Callable[[list[Any]], Any]] = {
 }
 
 
+def of_nothing(aggregate: str) -> Any:
+    """What an aggregate is of no values."""
+    return 0.0 if aggregate == "decayed_count" else aggregate_of([], aggregate)
+
+
 def aggregate_of(values: Iterable[Any], aggregate: str, q: float | None = None) -> Any:
     """The aggregate of a window's values, ordered by (event time, event id); None where it has none.
 
@@ -90,16 +96,50 @@ class History(NamedTuple):
     indexes: Int64s
 
 
-def aggregate_at(
-    history: History, seen: Any, moment: int, size_us: int, aggregate: str, q: float | None
-) -> Any:
+def _first(known: list[tuple[int, Any]]) -> Any:
+    return [value for at, value in known if at == known[0][0]][-1]
+
+
+def _trend(known: list[tuple[int, Any]]) -> float | None:
+    """The slope per second, in fractions: of values by time, both from their means."""
+    times, values = ([Fraction(one) for one in column] for column in zip(*known, strict=True))
+    middle, mean = sum(times) / len(times), sum(values) / len(values)
+    spread = sum((at - middle) ** 2 for at in times)
+    above = sum((at - middle) * (value - mean) for at, value in zip(times, values, strict=True))
+    return float(above / spread * 1_000_000) if spread else None
+
+
+def _decayed(known: list[tuple[int, Any]], aggregate: str, end: int, half_life_us: int) -> float | None:
+    weights = [0.5 ** ((end - at) / half_life_us) for at, _ in known]
+    if aggregate == "decayed_count":
+        return math.fsum(weights)
+    total = math.fsum(weight * value for weight, (_, value) in zip(weights, known, strict=True))
+    return total / math.fsum(weights) if aggregate == "decayed_mean" else total
+
+
+class Window(NamedTuple):
+    """What an aggregate is asked for: the end and the size of the window, and its own numbers."""
+
+    end: int
+    size_us: int
+    q: float | None = None
+    half_life_us: int | None = None
+
+
+def aggregate_at(history: History, seen: Any, moment: int, aggregate: str, window: Window) -> Any:
     """The aggregate for an event at `moment` (microseconds) of what it sees of its key's history."""
+    seen_values = zip(history.times[seen].tolist(), history.values[seen], strict=True)
+    own = [(at, value) for at, value in seen_values if not pd.isna(value)]
+    if aggregate.startswith("decayed"):
+        none = 0.0 if aggregate == "decayed_count" else None
+        return _decayed(own, aggregate, window.end, window.half_life_us or 0) if own else none
+    if aggregate in ("first", "trend"):
+        return {"first": _first, "trend": _trend}[aggregate](own) if own else None
     if aggregate == "rate":
-        return aggregate_of(history.values[seen], "count") / (size_us / 1e6)
+        return aggregate_of(history.values[seen], "count") / (window.size_us / 1e6)
     if aggregate == "time_since_last":
-        known = [at for at, value in zip(history.times[seen], history.values[seen], strict=True) if not pd.isna(value)]
-        return float(moment - max(known)) / 1e6 if known else None
-    return aggregate_of(history.values[seen], aggregate, q)
+        return float(moment - own[-1][0]) / 1e6 if own else None
+    return aggregate_of(history.values[seen], aggregate, window.q)
 
 
 def histories(
@@ -141,6 +181,7 @@ def windowed_feature(
     size: Duration,
     every: Duration,
     q: float | None = None,
+    half_life_us: int | None = None,
     time: str = "departed_at",
     id: str = "id",
 ) -> pd.Series:
@@ -150,12 +191,13 @@ def windowed_feature(
     [T − size, T). Counts are int64, numbers float64 with NaN for null, texts objects with None for null.
     """
     size_us, every_us = span_us(size), span_us(every)
-    values: list[Any] = [aggregate_of([], aggregate)] * len(events)
+    values: list[Any] = [of_nothing(aggregate)] * len(events)
     for history in histories(events, key, column, time, id).values():
         for moment, index in zip(history.times, history.indexes, strict=True):
             end = moment // every_us * every_us
             first, stop = np.searchsorted(history.times, [end - size_us, end], side="left")
-            values[index] = aggregate_at(history, slice(first, stop), moment, size_us, aggregate, q)
+            window = Window(int(end), size_us, q, half_life_us)
+            values[index] = aggregate_at(history, slice(first, stop), moment, aggregate, window)
     return as_series(values, aggregate, events.index)
 
 

@@ -16,11 +16,12 @@ from tests.reference.reference import (
     Duration,
     Int64s,
     Times,
+    Window,
     aggregate_at,
-    aggregate_of,
     as_series,
     histories,
     microseconds,
+    of_nothing,
     span_us,
 )
 
@@ -59,6 +60,7 @@ def streaming_feature(
     every: Duration,
     allowed_lateness: Duration,
     q: float | None = None,
+    half_life_us: int | None = None,
     time: str = "departed_at",
     id: str = "id",
     kept_for: Duration | None = None,
@@ -78,7 +80,7 @@ def streaming_feature(
     events, met = pd.concat(batches), _never_falling([*watermarks, AFTER_ALL])
     batch_of = np.repeat(np.arange(len(batches)), [len(batch) for batch in batches])
     keep = span_us(allowed_lateness) + span_us(size if kept_for is None else kept_for)
-    values: list[Any] = [aggregate_of([], aggregate)] * len(events)
+    values: list[Any] = [of_nothing(aggregate)] * len(events)
     for history in histories(events, key, column, time, id).values():
         arrived = batch_of[history.indexes]
         ends = history.times // every_us * every_us
@@ -86,7 +88,8 @@ def streaming_feature(
         for moment, end, batch, index in zip(history.times, ends, arrived, history.indexes, strict=True):
             visible = (kept_until > met[arrived]) & _seen(arrived, kept_until, met, int(batch), int(end))
             visible &= (history.times >= end - size_us) & (history.times < end)
-            values[index] = aggregate_at(history, visible, int(moment), size_us, aggregate, q)
+            window = Window(int(end), size_us, q, half_life_us)
+            values[index] = aggregate_at(history, visible, int(moment), aggregate, window)
     return as_series(values, aggregate, events.index)
 
 

@@ -16,19 +16,13 @@ import pyarrow.compute as pc
 
 from schemas.columns import ARROW_TYPES, ColumnKind
 from schemas.job import FeatureSpec
-from transforms.features.tile_tables import ColumnTiles, Floats, Ints, ValueCounts, hash_fraction
+from transforms.features.exact_aggregates import decayed_count, decayed_mean, decayed_sum, trend
+from transforms.features.tile_tables import ColumnTiles, Floats, Ints, Ranges, ValueCounts, hash_fraction
 
 # Expanding ranges into rows is bounded to this many rows at a time (about 100 MB with all temporaries).
 _CHUNK_ROWS = 1_000_000
 # Beyond this ratio of squares to spread the one-pass variance loses more than four of its sixteen digits.
 _ILL_CONDITIONED = 1e4
-
-
-class Ranges(NamedTuple):
-    """Row ranges [`low`, `high`) of a sorted table, one per query."""
-
-    low: Ints
-    high: Ints
 
 
 def _reduce(ufunc: np.ufunc, values: npt.NDArray[np.float64], ranges: Ranges) -> Floats:
@@ -72,6 +66,10 @@ def _last(table: ColumnTiles, ranges: Ranges, feature: FeatureSpec) -> pa.Array:
     return table.last.take(pa.array(ranges.high - 1, mask=ranges.high <= ranges.low))
 
 
+def _first(table: ColumnTiles, ranges: Ranges, feature: FeatureSpec) -> pa.Array:
+    return table.last.take(pa.array(ranges.low, mask=ranges.high <= ranges.low))
+
+
 def _rate(table: ColumnTiles, ranges: Ranges, feature: FeatureSpec) -> pa.Array:
     return pa.array(_counts(table, ranges) / (feature.size_us / 1e6))
 
@@ -93,7 +91,7 @@ def _variance(table: ColumnTiles, ranges: Ranges, feature: FeatureSpec) -> pa.Ar
     squares = _reduce(np.add, table.n * means * means, ranges)
     m2 = _reduce(np.add, table.m2, ranges) + squares - n * mean * mean
     doubtful = np.flatnonzero((n > 1) & (squares > _ILL_CONDITIONED * np.maximum(m2, 0)))
-    for query, row, _ in _expanded(Ranges(ranges.low[doubtful], ranges.high[doubtful])):
+    for query, row, _ in _expanded(ranges._replace(low=ranges.low[doubtful], high=ranges.high[doubtful])):
         spread = means[row] - mean[doubtful][query]
         exact = np.bincount(query, table.m2[row] + table.n[row] * spread * spread, len(doubtful))
         found = np.unique(query)
@@ -228,11 +226,12 @@ Answer: TypeAlias = Callable[[Any, Ranges, FeatureSpec], pa.Array]
 
 
 class Example(NamedTuple):
-    """What an aggregate answers of values, oldest first; `q` is that of a quantile."""
+    """What an aggregate answers of values, oldest first; `q` is that of a quantile, `half_life_us` of what decays."""
 
     values: tuple[float, ...] | tuple[str, ...]
     answer: float | int | str
     q: float | None = None
+    half_life_us: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -243,6 +242,7 @@ class Aggregate:
     and how often each occurs) from `ValueCounts`; then beyond `max_values_per_tile` it is an estimate, or null where
     `exact_only`. `gives`: the kind of the answer, `own` for that of the column. `of_texts`: columns of texts have one.
     `columnless`: it may go without a column. `counts`: it is 0 where all others are null. `has_q`: it takes a `q`.
+    `form`: which tables of `ColumnTiles` or exact sums it reads (`key_plans.Kept`). `has_half_life`: it takes one.
     `since`: `of` answers times in microseconds, and the feature is how long before the event's own time they are, in
     seconds.
     """
@@ -258,6 +258,8 @@ class Aggregate:
     counts: bool = False
     has_q: bool = False
     since: bool = False
+    form: Literal["tiles", "first", "sums"] = "tiles"
+    has_half_life: bool = False
 
     def kind(self, column_kind: str | None) -> ColumnKind:
         """The kind of the feature, of a column of this kind; None stands for no column."""
@@ -321,5 +323,26 @@ AGGREGATES: Mapping[str, Aggregate] = {
     "time_since_last": Aggregate(
         _last_us, "number", "seconds from the latest in the window to the event's own time", Example(_NUMBERS, 420.0),
         of_texts=True, columnless=True, since=True,
+    ),
+    "first": Aggregate(
+        _first, "own", "that of the earliest event; of several at one time that of the greatest id",
+        Example(_TEXTS, "UA"), of_texts=True, form="first",
+    ),
+    "trend": Aggregate(
+        trend, "number", "the slope of the least-squares line through values by time, per second; null where all are "
+        "at one time", Example((1.0, 4.0, 7.0), 0.05), form="sums",
+    ),
+    "decayed_count": Aggregate(
+        decayed_count, "number", "`count` where each has halved with every `half_life` from its time to `T`",
+        Example((1.0,), 0.25, half_life_us=300_000_000), of_texts=True, columnless=True, counts=True, form="sums",
+        has_half_life=True,
+    ),
+    "decayed_sum": Aggregate(
+        decayed_sum, "number", "their sum, each weighted so", Example((8.0,), 2.0, half_life_us=300_000_000),
+        form="sums", has_half_life=True,
+    ),
+    "decayed_mean": Aggregate(
+        decayed_mean, "number", "their mean, each weighted so", Example((1.0, 4.0), 3.0, half_life_us=60_000_000),
+        form="sums", has_half_life=True,
     ),
 }

@@ -15,9 +15,10 @@ import pyarrow as pa
 from schemas import batches
 from schemas.times import format_duration_us
 from transforms.features import waiting as waits
+from transforms.features.key_plans import OBSERVED, VALUE, KeyPlan
 from transforms.features.tile_queries import evaluate, over_limit
 from transforms.features.tile_tables import Ints, TileTables
-from transforms.features.tiles import OBSERVED, VALUE, KeyPlan, coarsen, expire, fold_grains, merge, split_at
+from transforms.features.tiles import coarsen, expire, fold_grains, merge, split_at
 from transforms.flow.state import StateFormatMismatch
 
 NEVER_US = -(2**62)
@@ -79,19 +80,19 @@ def _only(rows: pa.RecordBatch, names: list[str]) -> pa.RecordBatch:
 
 
 def _fitting(plan: KeyPlan, tables: TileTables) -> TileTables:
-    _check_columns(plan, plan.columns, tables.tiles)
-    _check_columns(plan, plan.holistic, tables.values)
-    if tuple(tables.tiles) == plan.columns and frozenset(tables.values) == plan.holistic:
+    _check_columns(plan, plan.tile_names, tables.tiles)
+    _check_columns(plan, plan.value_names, tables.values)
+    if tuple(tables.tiles) == plan.tile_names and tuple(tables.values) == plan.value_names:
         return tables
-    tiles = {name: tables.tiles[name] for name in plan.columns}
-    values = {name: tables.values[name] for name in plan.columns if name in plan.holistic}
+    tiles = {name: tables.tiles[name] for name in plan.tile_names}
+    values = {name: tables.values[name] for name in plan.value_names}
     return TileTables(tables.keys, tiles, values)
 
 
 def _check_columns(plan: KeyPlan, wanted: Iterable[str], held: Iterable[str]) -> None:
     missing = sorted(set(wanted) - set(held))
     if missing:
-        columns = ", ".join(name.removeprefix(VALUE) or "every event" for name in missing)
+        columns = ", ".join(name.removeprefix(VALUE).replace("\t", " ") or "every event" for name in missing)
         raise StateFormatMismatch(
             f"features of {plan.key}: state from before the job was changed has nothing of {columns}; {_ADVICE}"
         )

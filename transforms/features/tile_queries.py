@@ -8,9 +8,9 @@ import pyarrow.compute as pc
 
 from schemas import batches
 from schemas.job import FeatureSpec
-from transforms.features.aggregates import AGGREGATES, Ranges, is_sampled, over
-from transforms.features.tile_tables import ColumnTiles, Ints, TileTables, ValueCounts
-from transforms.features.tiles import KEY, VALUE, KeyPlan, source_of
+from transforms.features.aggregates import AGGREGATES, is_sampled, over
+from transforms.features.key_plans import KEY, VALUE, KeyPlan, kept_for, source_of
+from transforms.features.tile_tables import ColumnTiles, Ints, Ranges, TileTables, ValueCounts
 
 
 def evaluate(plan: KeyPlan, tables: TileTables | None, rows: pa.RecordBatch) -> list[pa.Array]:
@@ -85,7 +85,8 @@ def _feature(
     kind = aggregate.arrow_type(None if feature.column is None else rows.schema.field(VALUE + source).type)
     if tables is None or not len(tables.tiles[source].code):
         return aggregate.of_none(len(queries.event), kind)
-    table = tables.values[source] if aggregate.holistic else tables.tiles[source]
+    kept = kept_for(feature)
+    table = tables.values[kept.name] if kept.in_values else tables.tiles[kept.name]
     answer = aggregate.of(table, _own_ranges(plan, table, queries, feature), feature)
     if aggregate.since:
         return _seconds_since(answer.take(pa.array(queries.event)), batches.times_us(rows))
@@ -102,10 +103,11 @@ def _own_ranges(
 ) -> Ranges:
     """The rows of `table` in the feature's window of each query."""
     end = queries.step * (feature.every_us // plan.tile_us)
-    return _ranges(table, queries.code, end, feature.size_us // plan.tile_us)
+    low, high = _rows_between(table, queries.code, end, feature.size_us // plan.tile_us)
+    return Ranges(low, high, queries.step * feature.every_us, plan.tile_us)
 
 
-def _ranges(table: ColumnTiles | ValueCounts, code: Ints, end: Ints, size: int) -> Ranges:
+def _rows_between(table: ColumnTiles | ValueCounts, code: Ints, end: Ints, size: int) -> tuple[Ints, Ints]:
     """The rows of `table` in tiles [end - size, end) of each code; unknown codes (below 0) get empty ranges."""
     tile, begin = table.tile, end - size
     base = min(int(tile.min()), int(begin.min(initial=tile[0])))
@@ -118,4 +120,4 @@ def _ranges(table: ColumnTiles | ValueCounts, code: Ints, end: Ints, size: int) 
     composite = table.code * span + (tile - base)
     low = np.searchsorted(composite, code * span + (begin - base))
     high = np.searchsorted(composite, code * span + (end - base))
-    return Ranges(low, np.where(code < 0, low, high))
+    return low, np.where(code < 0, low, high)

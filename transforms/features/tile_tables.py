@@ -10,6 +10,17 @@ from transforms.flow.sharding import hash_values
 
 Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
+FIRST, SUMS = "\tfirst", "\tsums"
+"""What the names of tables end with whose last events are the earliest, and of tables of exact sums."""
+
+
+class Ranges(NamedTuple):
+    """Row ranges [`low`, `high`) of a sorted table, one per query; windows of tiles of `tile_us` end at `end_us`."""
+
+    low: Ints
+    high: Ints
+    end_us: Ints
+    tile_us: int
 
 
 class ColumnTiles(NamedTuple):
@@ -62,3 +73,23 @@ def hash_fraction(values: pa.Array) -> Floats:
     [0.7563, 0.6878, 0.0]
     """
     return (hash_values(values) >> np.uint64(11)).astype(np.float64) * 2.0**-53
+
+
+def is_sums(name: str) -> bool:
+    """Whether a table of that name has exact sums.
+
+    >>> is_sums("delay"), is_sums("delay\\tsums"), is_sums("delay\\tsums 3600000000")
+    (False, True, True)
+    """
+    word, _, decay = name.rpartition("\t")[2].partition(" ")
+    return word == SUMS.strip() and "\t" in name and (not decay or decay.isdigit())
+
+
+def group_starts(*sorted_columns: Ints) -> Ints:
+    """Where a new group begins in columns that are sorted together."""
+    if len(sorted_columns[0]) == 0:
+        return np.zeros(0, np.int64)
+    changed = np.zeros(len(sorted_columns[0]) - 1, np.bool_)
+    for column in sorted_columns:
+        changed |= np.diff(column) != 0
+    return np.concatenate(([0], np.flatnonzero(changed) + 1))

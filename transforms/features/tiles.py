@@ -5,11 +5,9 @@ grouping. Events are always summed in the order of (time, id), first into grains
 that equal sets of events give equal bits, while a stream need not keep the events of a tile until the tile is over.
 """
 
-import math
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -17,141 +15,20 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from schemas import batches
-from schemas.expressions.evaluation import is_true
-from schemas.job import FeatureSpec
-from transforms.features.aggregates import AGGREGATES
-from transforms.features.tile_tables import ColumnTiles, Floats, Ints, TileTables, ValueCounts, hash_fraction
-
-ALL_EVENTS = ""  # the pseudo column of `count` without a column
-KEY, VALUE = "key", "v:"  # columns of observations: the key, and the prefix of the values read
-OBSERVED = (batches.EVENT_ID, batches.EVENT_TIME, batches.ROW, KEY)  # what every observation has
-# A stream keeps raw events for at most this much event time, and at most this many partial aggregates make one.
-_GRAIN_US = 5_000_000
-_MOST_PARTS = 60
-
-
-class Source(NamedTuple):
-    """What tiles are made of: the values of a column, or of none all events, where a condition is true."""
-
-    column: str | None
-    where: str | None
-
-    @property
-    def name(self) -> str:
-        """What it is called in tiles and in state; no event column is called so where there is a condition."""
-        return (self.column or ALL_EVENTS) if self.where is None else f"{self.column or ALL_EVENTS}\twhere {self.where}"
-
-
-def source_of(feature: FeatureSpec) -> Source:
-    """What a feature's tiles are made of: features of equal columns and conditions share them."""
-    return Source(feature.column, feature.where)
-
-
-@dataclass(frozen=True, slots=True)
-class KeyPlan:
-    """What is kept for one key: its features, tile width, and the columns read, with what each of them needs.
-
-    `grains_us` are the widths of the grains that make up a tile, finest first; each divides the next and the tile.
-    """
-
-    key: str | tuple[str, ...]
-    features: tuple[FeatureSpec, ...]
-    tile_us: int
-    grains_us: tuple[int, ...]
-    sources: tuple[Source, ...]
-    holistic: frozenset[str]
-    longest_us: int
-
-    @property
-    def widths_us(self) -> tuple[int, ...]:
-        """The widths that events are summed to, one after the other: the grains' and the tile's."""
-        return (*self.grains_us, self.tile_us)
-
-    @property
-    def columns(self) -> tuple[str, ...]:
-        """The names of the sources."""
-        return tuple(source.name for source in self.sources)
-
-    @property
-    def value_columns(self) -> tuple[str, ...]:
-        """The names of the sources in observations; `count` without a column and a condition needs none."""
-        return tuple(VALUE + name for name in self.columns if name != ALL_EVENTS)
-
-
-def plan_key(features: Sequence[FeatureSpec], key: str | tuple[str, ...]) -> KeyPlan:
-    """The plan for the features of `key`; the tile is the greatest common divisor of their sizes and steps.
-
-    Counts over 10 and 15 minutes, every 5 minutes, are made of tiles of 5 minutes, and those of grains of 5 seconds:
-
-    >>> counts = [FeatureSpec(f"n_{m}m", "origin", None, "count", m * 60_000_000, 300_000_000) for m in (10, 15)]
-    >>> plan = plan_key(counts, "origin")
-    >>> plan.tile_us, plan.longest_us, plan.grains_us
-    (300000000, 900000000, (5000000,))
-    """
-    own = tuple(feature for feature in features if feature.key == key)
-    tile_us = math.gcd(*(value for feature in own for value in (feature.size_us, feature.every_us)))
-    sources = tuple(dict.fromkeys(map(source_of, own)))
-    holistic = frozenset(source_of(each).name for each in own if AGGREGATES[each.aggregate].holistic)
-    longest_us = max(feature.size_us for feature in own)
-    return KeyPlan(key, own, tile_us, _grains_us(tile_us), sources, holistic, longest_us)
-
-
-def _grains_us(tile_us: int) -> tuple[int, ...]:
-    """Widths below a tile's, in whole milliseconds, the resolution of some runners' timers: few steps, each with the
-    fewest parts that lead to a grain that is short enough."""
-    widths = [tile_us]
-    while widths[0] > _GRAIN_US:
-        divisors = [parts for parts in range(2, _MOST_PARTS + 1) if widths[0] % (parts * 1000) == 0]
-        if not divisors:  # a width with large prime factors only is not divided
-            break
-        enough = [parts for parts in divisors if widths[0] // parts <= _GRAIN_US]
-        widths.insert(0, widths[0] // (enough[0] if enough else divisors[-1]))
-    return tuple(widths[:-1])
-
-
-def observations(plan: KeyPlan, events: pa.RecordBatch) -> pa.RecordBatch:
-    """What a key's features need of each event: id, time, row number, `key` as text (or null), `v:` columns."""
-    arrays = [
-        events.column(batches.EVENT_ID),
-        events.column(batches.EVENT_TIME),
-        events.column(batches.ROW),
-        keys_of(events, plan.key),
-        *_observed(plan, events),
-    ]
-    return pa.RecordBatch.from_arrays(arrays, names=[*OBSERVED, *plan.value_columns])
-
-
-def keys_of(events: pa.RecordBatch, key: str | tuple[str, ...]) -> pa.Array:
-    """Each event's key as a text, null where a part of it is null; of no columns one key of all events.
-
-    Different values have different texts: a bar between parts, and a backslash before bars and backslashes in them.
-
-    >>> batch = pa.record_batch({"origin": ["JFK", "a|b", None], "carrier": ["B6", "c", "UA"]})
-    >>> keys_of(batch, ("origin", "carrier")).to_pylist()
-    ['JFK|B6', 'a\\\\|b|c', None]
-    """
-    if isinstance(key, str):
-        return batches.as_texts(events.column(key))
-    if not key:
-        return pa.repeat(pa.scalar(""), events.num_rows)
-    parts = [batches.as_texts(events.column(name)) for name in key]
-    for sign in ("\\", "|"):
-        parts = [pc.replace_substring(part, sign, f"\\{sign}") for part in parts]
-    return pc.binary_join_element_wise(*parts, pa.scalar("|"), null_handling="emit_null")
-
-
-def _observed(plan: KeyPlan, events: pa.RecordBatch) -> list[pa.Array]:
-    """The values of each source but that of all events: null where its condition is not true."""
-    conditions = dict.fromkeys(source.where for source in plan.sources if source.where is not None)
-    true_for = {where: is_true(where, events) for where in conditions}
-    found = []
-    for source in plan.sources:
-        if source.where is None:
-            found += [] if source.column is None else [events.column(source.column)]
-        else:
-            values = pa.scalar(True) if source.column is None else events.column(source.column)
-            found.append(pc.if_else(true_for[source.where], values, pa.scalar(None, values.type)))
-    return found
+from transforms.features.exact_aggregates import exact_sums_of
+from transforms.features.exact_sums import reduced_sums
+from transforms.features.key_plans import ALL_EVENTS, KEY, VALUE, Kept, KeyPlan
+from transforms.features.tile_tables import (
+    FIRST,
+    ColumnTiles,
+    Floats,
+    Ints,
+    TileTables,
+    ValueCounts,
+    group_starts,
+    hash_fraction,
+    is_sums,
+)
 
 
 def fold(plan: KeyPlan, rows: pa.RecordBatch, max_values: int) -> TileTables:
@@ -160,7 +37,7 @@ def fold(plan: KeyPlan, rows: pa.RecordBatch, max_values: int) -> TileTables:
     tables = _folded(plan, rows, plan.widths_us[0], plan.tile_us, max_values)
     tiles = tables.tiles
     for fine_us, coarse_us in pairwise(plan.widths_us):
-        tiles = {name: _coarser(table, coarse_us // fine_us) for name, table in tiles.items()}
+        tiles = {name: _coarser(name, table, coarse_us // fine_us) for name, table in tiles.items()}
     return tables._replace(tiles=tiles)
 
 
@@ -171,16 +48,19 @@ def fold_grains(plan: KeyPlan, rows: pa.RecordBatch, max_values: int) -> TileTab
 
 def coarsen(tables: TileTables, parts: int, max_values: int) -> TileTables:
     """Tables whose tiles are `parts` times as wide."""
-    tiles = {name: _coarser(table, parts) for name, table in tables.tiles.items()}
+    tiles = {name: _coarser(name, table, parts) for name, table in tables.tiles.items()}
     values = {
-        name: _reduced_values(counts._replace(tile=counts.tile // parts), max_values)
+        name: _reduced_values(name, counts._replace(tile=counts.tile // parts), max_values)
         for name, counts in tables.values.items()
     }
     return TileTables(tables.keys, tiles, values)
 
 
-def _coarser(table: ColumnTiles, parts: int) -> ColumnTiles:
-    return _reduced(table._replace(tile=table.tile // parts))
+def _coarser(name: str, table: ColumnTiles, parts: int) -> ColumnTiles:
+    wider = table._replace(tile=table.tile // parts)
+    if name.endswith(FIRST):  # the order within a tile is that of `last_us`, which falls with time there
+        wider = _taken(wider, np.lexsort((wider.last_us, wider.tile, wider.code)))
+    return _reduced(wider)
 
 
 def _folded(plan: KeyPlan, rows: pa.RecordBatch, tile_us: int, values_us: int, max_values: int) -> TileTables:
@@ -193,17 +73,35 @@ def _folded(plan: KeyPlan, rows: pa.RecordBatch, tile_us: int, values_us: int, m
     codes, times = codes[order], times[order]
     rows = batches.take_rows(rows.select([batches.EVENT_ID, *plan.value_columns]), order)
     tile_of = np.floor_divide(times, tile_us)
-    tiles, values = {}, {}
-    for column in plan.columns:
-        present = rows.column(batches.EVENT_ID) if column == ALL_EVENTS else rows.column(VALUE + column)
-        single = _singletons(codes, tile_of, times, rows.column(batches.EVENT_ID), present)
-        tiles[column] = _reduced(single)
-        if column in plan.holistic:
-            ones = np.ones(len(single.code), np.int64)
-            tile_of_value = single.tile // (values_us // tile_us)
-            counts = ValueCounts(single.code, tile_of_value, single.last, ones, ones.astype(np.float64))
-            values[column] = _reduced_values(counts, max_values)
+    ids = rows.column(batches.EVENT_ID)
+    tiles, values, singles = {}, {}, {}
+    for source in plan.sources:
+        present = ids if source.name == ALL_EVENTS else rows.column(VALUE + source.name)
+        singles[source] = _singletons(codes, tile_of, times, ids, present)
+    for kept in plan.kept:
+        single = singles[kept.source]
+        if kept.in_values:
+            values[kept.name] = _values_of(kept, single, values_us // tile_us, max_values)
+        else:
+            tiles[kept.name] = _reduced(single if kept.form == "tiles" else _backwards(single))
     return TileTables(keys, tiles, values)
+
+
+def _backwards(single: ColumnTiles) -> ColumnTiles:
+    """Single values in such an order that the earliest of a tile is the last."""
+    order = np.lexsort((-single.last_us, single.tile, single.code))
+    turned: ColumnTiles = _taken(single._replace(last_us=-single.last_us), order)
+    return turned
+
+
+def _values_of(kept: Kept, single: ColumnTiles, parts: int, max_values: int) -> ValueCounts:
+    """The counts or sums of single values, in tiles `parts` times as wide."""
+    tile = single.tile // parts
+    if kept.form == "sums":
+        return exact_sums_of(single.code, tile, kept.half_life_us, single.total, single.last_us)
+    ones = np.ones(len(single.code), np.int64)
+    counts = ValueCounts(single.code, tile, single.last, ones, ones.astype(np.float64))
+    return _reduced_values(kept.name, counts, max_values)
 
 
 def _sorted_codes(encoded: pa.DictionaryArray) -> tuple[pa.Array, Ints]:
@@ -253,22 +151,12 @@ def _numbers(values: pa.Array) -> Floats:
     return np.asarray(values.to_numpy(zero_copy_only=False), np.float64)
 
 
-def _group_starts(*sorted_columns: Ints) -> Ints:
-    """Where a new group begins in columns that are sorted together."""
-    if len(sorted_columns[0]) == 0:
-        return np.zeros(0, np.int64)
-    changed = np.zeros(len(sorted_columns[0]) - 1, np.bool_)
-    for column in sorted_columns:
-        changed |= np.diff(column) != 0
-    return np.concatenate(([0], np.flatnonzero(changed) + 1))
-
-
 def _reduced(entries: ColumnTiles) -> ColumnTiles:
     """Entries sorted by (code, tile, last_us, last_id) with those of equal (code, tile) combined.
 
     M2 combines as in Chan, Golub & LeVeque (1979): sum of M2 plus n_i * (mean_i - mean)^2.
     """
-    starts = _group_starts(entries.code, entries.tile)
+    starts = group_starts(entries.code, entries.tile)
     if len(starts) == len(entries.code):
         return entries
     ends = np.append(starts[1:], len(entries.code)) - 1
@@ -284,19 +172,22 @@ def _reduced(entries: ColumnTiles) -> ColumnTiles:
     )
 
 
-def _reduced_values(counts: ValueCounts, max_values: int) -> ValueCounts:
-    """Counts of equal (code, tile, value) added, and every tile cut to `max_values` distinct values."""
+def _reduced_values(name: str, counts: ValueCounts, max_values: int) -> ValueCounts:
+    """Counts of equal (code, tile, value) added, and every tile cut to `max_values` distinct values; sums are never
+    cut."""
+    if is_sums(name):
+        return reduced_sums(counts)
     _, rank = _sorted_codes(counts.value.dictionary_encode())
     order = np.lexsort((rank, counts.tile, counts.code))
     code, tile, rank = counts.code[order], counts.tile[order], rank[order]
-    starts = _group_starts(code, tile, rank)
+    starts = group_starts(code, tile, rank)
     if len(starts) == 0:
         return counts
     added = np.add.reduceat(counts.times[order], starts)
     values = counts.value.take(pa.array(order[starts]))
     code, tile = code[starts], tile[starts]
     kept = np.minimum.reduceat(counts.kept[order], starts)
-    bounds = _group_starts(code, tile)
+    bounds = group_starts(code, tile)
     kept = np.repeat(np.minimum.reduceat(kept, bounds), np.diff(np.append(bounds, len(code))))
     reduced = ValueCounts(code, tile, values, added, kept)
     sizes = np.diff(np.append(bounds, len(code)))
@@ -329,7 +220,7 @@ def merge(parts: Iterable[TileTables], max_values: int) -> TileTables | None:
     remap = [indexes[a:b] for a, b in pairwise(offsets)]
     tiles = {name: _merged_tiles([part.tiles[name] for part in tables], remap) for name in tables[0].tiles}
     values = {
-        name: _reduced_values(_joined([part.values[name] for part in tables], remap, ValueCounts), max_values)
+        name: _reduced_values(name, _joined([part.values[name] for part in tables], remap, ValueCounts), max_values)
         for name in tables[0].values
     }
     return TileTables(keys, tiles, values)

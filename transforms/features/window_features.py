@@ -19,10 +19,11 @@ from transforms.decoding.deriving import with_derived
 from transforms.features import feature_state, waiting
 from transforms.features.feature_state import FeatureState, Grains, Layout, features_of
 from transforms.features.join_features import EMIT_ROWS, JoinFeatures, Sharded, stamped
+from transforms.features.key_plans import KEY, KeyPlan, observations, plan_key
 from transforms.features.tile_forms import GRAINS_VERSION, TILES_VERSION, GrainsForm, TilesForm
 from transforms.features.tile_queries import over_limit
 from transforms.features.tile_tables import TileTables
-from transforms.features.tiles import KEY, KeyPlan, fold, observations, plan_key
+from transforms.features.tiles import fold
 from transforms.features.waiting import Waits
 from transforms.flow import metrics
 from transforms.flow.cells import taking

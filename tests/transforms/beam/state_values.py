@@ -31,8 +31,9 @@ from transforms.arrivals.seen_ids import run_of
 from transforms.drift.drift_groups import GroupCounts
 from transforms.features.feature_state import Grains, Layout
 from transforms.features.join_features import Joins
+from transforms.features.key_plans import KEY, KeyPlan, plan_key
 from transforms.features.tile_tables import TileTables
-from transforms.features.tiles import KEY, KeyPlan, fold, fold_grains, plan_key
+from transforms.features.tiles import fold, fold_grains
 from transforms.features.waiting import Waits
 from transforms.flow.coders import encode_batch
 

@@ -13,7 +13,7 @@ from tests.transforms.beam.cells import Cell, ShardCells
 from tests.transforms.beam.test_features_over_time import EVENTS, arriving, rows_of
 from transforms.arrivals import track_arrivals
 from transforms.drift.count_too_late import _CompareFn
-from transforms.features.tiles import plan_key
+from transforms.features.key_plans import plan_key
 from transforms.features.window_features import _ArrivingFn
 
 SECOND = 1_000_000

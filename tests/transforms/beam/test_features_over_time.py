@@ -17,7 +17,7 @@ from tests.transforms.beam.cells import Cell, ShardCells
 from tests.transforms.beam.streams import replaying_runner
 from transforms.arrivals.track_arrivals import TrackArrivals, next_sounding
 from transforms.features.feature_state import NEVER_US, FeatureState, Layout, forgotten_at
-from transforms.features.tiles import KeyPlan, observations, plan_key
+from transforms.features.key_plans import KeyPlan, observations, plan_key
 from transforms.features.window_features import WindowFeatures, _ArrivingFn
 from transforms.flow.coders import ArrowBatchCoder
 

@@ -16,7 +16,7 @@ from tests.transforms.beam.cells import Cell, ShardCells
 from tests.transforms.beam.test_coarse_timers import CoarseTimers
 from transforms.features import join_features, window_features
 from transforms.features.feature_state import NEVER_US
-from transforms.features.tiles import KEY, plan_key
+from transforms.features.key_plans import KEY, plan_key
 from transforms.features.waiting import Waits
 from transforms.flow.coders import decode_batch, encode_batch
 from transforms.flow.state import Plain, StateFormatMismatch, VersionedStateCoder

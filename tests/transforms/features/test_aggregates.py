@@ -14,7 +14,8 @@ from schemas.job import FeatureSpec
 from tests.reference.frames import events_batch, expected_feature
 from transforms.features.aggregates import AGGREGATES, Aggregate, Example
 from transforms.features.feature_state import features_of
-from transforms.features.tiles import fold, observations, plan_key
+from transforms.features.key_plans import observations, plan_key
+from transforms.features.tiles import fold
 
 MINUTE = 60_000_000
 TABLE = cast(dict[str, Aggregate], AGGREGATES)
@@ -36,6 +37,7 @@ def answered(name: str, example: Example) -> tuple[Any, Any]:
     events = pd.DataFrame({"id": [f"e{minute}" for minute in minutes], "key": "k", "value": value})
     events["departed_at"] = [minute * MINUTE for minute in minutes]
     feature = FeatureSpec("f", "key", "value", name, 10 * MINUTE, 5 * MINUTE, example.q)
+    feature = replace(feature, half_life_us=example.half_life_us)
     plan = plan_key([feature], "key")
     rows = observations(plan, events_batch(events, {"key": "string", "value": kind}))
     found = features_of(plan, fold(plan, rows, 100), rows).column("f").to_pylist()
@@ -65,4 +67,5 @@ def test_an_entry_is_of_one_piece(each: Aggregate) -> None:
     assert each.holistic or not each.exact_only
     assert each.of_texts or not isinstance(each.example.values[0], str)
     assert each.has_q == (each.example.q is not None)
+    assert each.has_half_life == (each.example.half_life_us is not None)
     assert each.kind("string") == ("string" if each.gives == "own" else each.gives)

@@ -14,7 +14,7 @@ from tests.reference.frames import differences, events_batch
 from tests.reference.reference import AFTER_ALL, BEFORE_ALL
 from tests.reference.streaming import streaming_feature
 from transforms.features.feature_state import FeatureState, advance
-from transforms.features.tiles import keys_of, observations, plan_key
+from transforms.features.key_plans import keys_of, observations, plan_key
 
 MINUTE = 60_000_000
 COLUMNS = {"origin": "string", "carrier": "string", "value": "number"}

@@ -27,7 +27,8 @@ from transforms.features.feature_state import (
     forgotten_at,
     ready_times,
 )
-from transforms.features.tiles import fold, observations, plan_key
+from transforms.features.key_plans import observations, plan_key
+from transforms.features.tiles import fold
 from transforms.features.window_features import watermark_of
 from transforms.flow.state import StateFormatMismatch
 
@@ -39,6 +40,10 @@ FEATURES = [
     FeatureSpec("sum", "key", "value", "sum", 20 * MINUTE, 5 * MINUTE),
     FeatureSpec("last", "key", "value", "last", 10 * MINUTE, 5 * MINUTE),
     FeatureSpec("quantile", "key", "value", "quantile", 20 * MINUTE, 5 * MINUTE, 0.25),
+    FeatureSpec("first", "key", "value", "first", 10 * MINUTE, 5 * MINUTE),
+    FeatureSpec("trend", "key", "value", "trend", 20 * MINUTE, 5 * MINUTE),
+    FeatureSpec("mean", "key", "value", "decayed_mean", 20 * MINUTE, 5 * MINUTE, half_life_us=3 * MINUTE),
+    FeatureSpec("decayed", "key", None, "decayed_count", 10 * MINUTE, 5 * MINUTE, half_life_us=MINUTE),
 ]
 PLAN = plan_key(FEATURES, "key")
 
@@ -87,7 +92,7 @@ def expected(frames: list[pd.DataFrame], watermarks: list[int], feature: Feature
     )
     values = streaming_feature(
         frames, watermarks, key="key", column=feature.column, aggregate=feature.aggregate, size=size, every=every,
-        allowed_lateness=lateness, q=feature.q, kept_for=kept,
+        allowed_lateness=lateness, q=feature.q, half_life_us=feature.half_life_us, kept_for=kept,
     )  # fmt: skip
     return [None if pd.isna(value) else value for value in values]
 
@@ -109,10 +114,14 @@ SUMMED = [
     for size, every in ((10 * MINUTE, 5 * MINUTE), (180 * MINUTE, 60 * MINUTE))
     for name, q in (("count", None), ("sum", None), ("mean", None), ("std", None), ("last", None), ("quantile", 0.25))
 ]
+EXACT = [
+    FeatureSpec(name, "key", "value", name, 180 * MINUTE, 60 * MINUTE, half_life_us=half_life)
+    for name, half_life in (("first", None), ("trend", None), ("decayed_sum", 7 * MINUTE), ("decayed_mean", 7 * MINUTE))
+]
 moment = st.tuples(st.integers(0, 7 * 3_600), st.sampled_from("AB"), st.floats(-1e9, 1e9))
 
 
-@pytest.mark.parametrize("features", [SUMMED[:6], SUMMED[6:]], ids=["five-minutes", "hours"])
+@pytest.mark.parametrize("features", [SUMMED[:6], [*SUMMED[6:], *EXACT]], ids=["five-minutes", "hours"])
 @given(st.lists(moment, min_size=1, max_size=80), st.lists(st.integers(1, 7 * 3_600), max_size=12), st.randoms())
 @settings(max_examples=15)
 def test_features_have_the_bits_of_all_events_at_once_wherever_the_watermark_stops(

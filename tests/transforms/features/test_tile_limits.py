@@ -17,9 +17,10 @@ from schemas import batches
 from schemas.job import FeatureSpec
 from tests.reference.frames import events_batch, expected_feature
 from transforms.features.feature_state import FeatureState, advance, features_of
+from transforms.features.key_plans import observations, plan_key
 from transforms.features.tile_queries import evaluate, over_limit
 from transforms.features.tile_tables import TileTables
-from transforms.features.tiles import fold, merge, observations, plan_key
+from transforms.features.tiles import fold, merge
 
 MINUTE = 60_000_000
 LIMIT = 16

@@ -15,8 +15,9 @@ from schemas.job import FeatureSpec
 from tests.reference.frames import differences, events_batch, expected_feature, magnitude
 from transforms.features.aggregates import AGGREGATES
 from transforms.features.feature_state import features_of
+from transforms.features.key_plans import observations, plan_key
 from transforms.features.tile_tables import TileTables
-from transforms.features.tiles import expire, fold, merge, observations, plan_key
+from transforms.features.tiles import expire, fold, merge
 
 MINUTE = 60_000_000
 START = 1_356_998_400_000_000  # 2013-01-01T00:00:00Z
@@ -30,7 +31,8 @@ def feature(aggregate: str, column: str | None, size: int, every: int, key: str 
     """A feature with size and step in minutes."""
     q = 0.9 if aggregate == "quantile" else None
     name = f"{aggregate}_{column}_{size}_{every}"
-    return FeatureSpec(name, key, column, aggregate, size * MINUTE, every * MINUTE, q)
+    half_life_us = 7 * MINUTE if aggregate.startswith("decayed") else None
+    return FeatureSpec(name, key, column, aggregate, size * MINUTE, every * MINUTE, q, half_life_us=half_life_us)
 
 
 FEATURES = [

@@ -72,6 +72,13 @@ BROKEN: list[tuple[Change, tuple[str, ...]]] = [
     (windowed(size="1 hour"), ("features[3].size: '1 hour'", "a duration such as")),
     (windowed(every="0s"), ("features[3].every: '0s'", "at least 1ms")),
     (windowed(size=None), ("features[3].size: missing", "a duration such as")),
+    (windowed(half_life="1h"), ("features[3].half_life: '1h'", "only decayed_count, decayed_sum, decayed_mean have")),
+    (windowed(aggregate="decayed_sum"), ("features[3].half_life: missing", "the time in which a value's weight")),
+    (windowed(aggregate="decayed_sum", half_life="soon"), ("features[3].half_life: 'soon'", "a duration such as")),
+    (
+        windowed(aggregate="decayed_mean", half_life="1s", size="1h"),
+        ("features[3].size: '1h'", "at most 1,000 half-lives"),
+    ),
     (windowed(size="365d", every="1ms"), ("features of key carrier", "at most 100000 tiles")),
     (lambda spec: spec["model"].pop("store"), ("model.store: missing", "a path or URI")),
     (lambda spec: spec["model"].update(store="http://x/y"), ("model.store: 'http://x/y'", "s3://bucket/path")),
