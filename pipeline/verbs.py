@@ -7,6 +7,8 @@ from functools import partial
 from pipeline.command_line.options import parse_replay_options, parse_run_options
 from pipeline.commands.dispatch import dispatch
 from pipeline.commands.models.verbs import models
+from pipeline.commands.version import version_line
+from pipeline.reporting.printer import print_line
 
 _USAGE = """usage: halflife VERB [OPTION…]
 
@@ -16,7 +18,7 @@ _USAGE = """usage: halflife VERB [OPTION…]
   features   write a point-in-time training set with the job's own transforms
   replay     score a job's history by candidate versions and compare them
 
-halflife VERB --help says more."""
+halflife VERB --help says more; halflife --version says which Halflife, Beam and Python these are."""
 
 
 def run_job(arguments: Sequence[str], started: float | None = None, prog: str = "halflife run") -> int:
@@ -25,6 +27,9 @@ def run_job(arguments: Sequence[str], started: float | None = None, prog: str = 
     As for the other verbs that run a graph, help and bad usage are answered before Beam is imported, which takes
     seconds.
     """
+    if list(arguments) == ["--version"]:
+        print_line(version_line())
+        return 0
     options = parse_run_options(list(arguments), prog)
     from pipeline.run import run_parsed
 
@@ -66,4 +71,7 @@ def main(arguments: Sequence[str] | None = None, started: float | None = None) -
     `started`: when the process began (seconds since 1970), from which a run counts; None: now.
     """
     given = sys.argv[1:] if arguments is None else arguments
+    if list(given[:1]) == ["--version"]:
+        print_line(version_line())
+        return 0
     return dispatch("halflife", _USAGE, {**_VERBS, "run": partial(run_job, started=started)}, given)

@@ -5,7 +5,6 @@ first error is reported, for a job spec all. The keyword `allowed` of our schema
 limits do not express it well enough; `description` is for people who look up a key.
 """
 
-import difflib
 import json
 import math
 import re
@@ -18,7 +17,7 @@ from jsonschema import Draft202012Validator, validators
 from jsonschema.exceptions import ValidationError
 
 from schemas.errors import HalflifeError
-from schemas.expectations import wants
+from schemas.expectations import QUOTE, did_you_mean, wants
 
 _SHOWN_CHARACTERS = 80
 _PATH_CHARACTERS = 400
@@ -261,9 +260,8 @@ def _unknown_keys(error: ValidationError, path: str) -> Iterator[SpecError]:
     all_known = _joined(known) or "no keys"
     for index, unknown in enumerate(key for key in instance if key not in known):
         allowed, near = all_known, index < _MOST_COMPARED
-        close = difflib.get_close_matches(unknown[:_PATH_CHARACTERS], known, n=1) if near else []
-        if close:
-            allowed += f"; did you mean '{close[0]}'?"
+        if near:
+            allowed += did_you_mean(unknown, known, QUOTE)
         yield SpecError(f"{path}.{unknown}" if path else unknown, UNKNOWN_KEY, allowed)
 
 

@@ -1,6 +1,5 @@
 """From the job's columns to exactly what a model reads."""
 
-import difflib
 from collections.abc import Mapping, Sequence
 from typing import ClassVar
 
@@ -12,7 +11,7 @@ import pyarrow.compute as pc
 from models.bundles.manifest import Input
 from models.errors import BundleRefused, one_line
 from schemas.columns import ARROW_TYPES, TAKES, kind_of
-from schemas.expectations import wants
+from schemas.expectations import QUOTE, did_you_mean, wants
 from schemas.vectors import of_rows, rows_of, vector_of
 
 # Rows that do not fill a vector register are added in another order, which can change the last digit of a float.
@@ -47,8 +46,7 @@ def check_inputs(inputs: Sequence[Input], columns: Mapping[str, str]) -> None:
     for entry in inputs:
         found = columns.get(entry.name)
         if found is None:
-            close = difflib.get_close_matches(entry.name, columns, n=1)
-            hint = f"; did you mean {close[0]!r}?" if close else ""
+            hint = did_you_mean(entry.name, columns, QUOTE)
             allowed = ", ".join(sorted(columns)) or "none"
             raise WrongInputs(f"input {entry.name!r} is not a column of the job; {wants(allowed + hint)}")
         if found not in TAKES[entry.type]:

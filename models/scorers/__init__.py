@@ -10,7 +10,7 @@ from models.distribution import installing
 from models.errors import BundleRefused, one_line
 from models.scorers.base import NotReady, PartlyScored, Scorer, UnknownScorer, WillNotLoad
 from schemas.columns import KINDS
-from schemas.expectations import wants
+from schemas.expectations import did_you_mean, wants
 from schemas.vectors import vector_of
 
 __all__ = [
@@ -85,7 +85,8 @@ def scorer_class(kind: str) -> type[Scorer]:
         return _checked(kind, entry.value)
     if kind in BUILT_IN:
         return _checked(kind, BUILT_IN[kind])
-    raise UnknownScorer(f"scorer {kind!r} is not installed; allowed: {', '.join(installed_kinds())}")
+    kinds = installed_kinds()
+    raise UnknownScorer(f"scorer {kind!r} is not installed; allowed: {', '.join(kinds)}{did_you_mean(kind, kinds)}")
 
 
 def _checked(kind: str, location: str) -> type[Scorer]:

@@ -1,7 +1,6 @@
 """Beam's options on the command line of a job; apart from our own, since only a line that has some imports Beam."""
 
 import argparse
-import difflib
 import importlib
 from collections.abc import Iterable, Mapping
 from typing import Any, NoReturn
@@ -10,6 +9,7 @@ from apache_beam.options.pipeline_options import PipelineOptions, StandardOption
 from apache_beam.runners.runner import PipelineRunner
 
 from pipeline.command_line import job_server_options
+from schemas.expectations import LIKENESS, did_you_mean, meant, nearest
 from schemas.reasons import of_error
 
 # Job servers whose options are not listed here: unknown options are passed on to them.
@@ -17,8 +17,6 @@ _UNLISTED = ("SparkRunner", "PortableRunner", "KafkaStreamsRunner")
 _LISTED: Mapping[str | None, frozenset[str]] = {"FlinkRunner": job_server_options.FLINK}
 # How similar an option must be to a known one to count as its misspelling where a job server may know it.
 _MISSPELT = 0.8
-# The same elsewhere, where nothing can know it: there it is only a hint.
-_ALIKE = 0.6
 
 
 class _BeamParser(_BeamArgumentParser):  # Beam has no public API that lists its options
@@ -61,11 +59,10 @@ def checked_beam_arguments(parser: argparse.ArgumentParser, arguments: list[str]
     allowed = [*parser._option_string_actions, *beam_parser._option_string_actions, *job_servers]
     for before, argument in zip(["", *unknown], unknown, strict=False):
         name = argument.split("=")[0]
-        close = _closest(name, allowed, _MISSPELT if runner in _UNLISTED else _ALIKE)
+        close = _closest(name, allowed, _MISSPELT if runner in _UNLISTED else LIKENESS)
         if name in job_servers or before in job_servers or (runner in _UNLISTED and not close):
             continue  # the argument after an option of a job server may be its value
-        hint = f"; did you mean {' or '.join(close)}?" if close else ""
-        parser.error(f"{argument!r} is not known; expected: an option of Halflife's or of Beam's{hint}")
+        parser.error(f"{argument!r} is not known; expected: an option of Halflife's or of Beam's{meant(close)}")
     return arguments if runner == known.runner else [*arguments, f"--runner={runner}"]
 
 
@@ -78,9 +75,7 @@ def _runner_name(parser: argparse.ArgumentParser, given: str) -> str:
     if "." in given and _is_runner(given):
         return given
     allowed = [path.rpartition(".")[2] for path in names.values()]
-    close = {name.lower(): name for name in allowed}
-    hints = [close[name] for name in difflib.get_close_matches(given.lower(), close, n=1)]
-    hint = f"; did you mean {hints[0]}?" if hints else ""
+    hint = did_you_mean(given, allowed)
     allowing = f"expected: {', '.join(allowed)}, or the dotted name of a runner's class"
     parser.error(f"--runner: {given!r} is not known; {allowing}{hint}")
 
@@ -99,5 +94,4 @@ def _closest(name: str, known: Iterable[str], likeness: float) -> list[str]:
     if not name.startswith("-"):
         return []
     names = list(known)
-    same = difflib.get_close_matches(name, names, n=3, cutoff=_MISSPELT)
-    return same or difflib.get_close_matches(name, names, n=1, cutoff=likeness)
+    return nearest(name, names, most=3, likeness=_MISSPELT) or nearest(name, names, likeness=likeness)

@@ -1,7 +1,6 @@
 """The command line of a job: Halflife's own options, and those that are Beam's."""
 
 import argparse
-import difflib
 import json
 import re
 from collections.abc import Mapping, Sequence
@@ -9,11 +8,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NoReturn
 
-from pipeline.command_line.parsing import moment
+from pipeline.command_line.parsing import PlainParser, moment
 from pipeline.command_line.sink_policy import SinkPolicy
 from pipeline.reporting.limits import NO_LIMITS, Limits, parse_max_letters
 from pipeline.reporting.printer import usage_error
 from pipeline.spec.documents import settings_of
+from pipeline.spec.environment import JOB, from_environment
+from schemas.expectations import did_you_mean
 from schemas.validation import Absent, SpecError
 
 # The runners that `halflife doctor` can examine, by the name that users give.
@@ -55,18 +56,15 @@ def _policy(text: str) -> SinkPolicy:
 _SWITCH: Any = {"nargs": "?", "const": True, "default": False, "type": _truth, "metavar": "true|false"}
 
 
-class _Parser(argparse.ArgumentParser):
-    """Halflife's own options; abbreviations would swallow Beam's options with the same beginning."""
-
-    def error(self, message: str) -> NoReturn:
-        """One line and exit code 2, through the one printer: the argument that it repeats may be a secret."""
-        self.exit(2, f"{self.prog}: {usage_error(message)}; next: {self.prog} --help\n")
+class _Parser(PlainParser):
+    """Halflife's own options of a job."""
 
     def __init__(self, prog: str, does: str = "Run a job") -> None:
-        super().__init__(prog=prog, description=f"{does}; options not listed are Beam's.", allow_abbrev=False)
+        super().__init__(prog, f"{does}; options not listed are Beam's.")
         self.add_argument(
-            "--job", metavar="FILE",
-            help="job spec (docs/job.md), a path or URI like gs://bucket/job.yaml (default: the embedded flights job)",
+            "--job", metavar="FILE", default=from_environment(JOB),
+            help=f"job spec (docs/job.md), a path or URI like gs://bucket/job.yaml (default: the value of {JOB}, else "
+            "the embedded flights job)",
         )  # fmt: skip
         self.add_argument(
             "--set", action="append", default=[], metavar="PATH=VALUE",
@@ -173,8 +171,7 @@ def parse_doctor_options(arguments: list[str], prog: str) -> tuple[str, RunOptio
         parser.error(f"--runner: missing; allowed: {', '.join(_EXAMINED)}")
     runner = _EXAMINED.get(known.runner.lower().removesuffix("runner"))
     if runner is None:
-        close = difflib.get_close_matches(known.runner, _EXAMINED, n=1)
-        hint = f"; did you mean {close[0]}?" if close else ""
+        hint = did_you_mean(known.runner, _EXAMINED)
         parser.error(f"--runner: {known.runner!r} is not known; allowed: {', '.join(_EXAMINED)}{hint}")
     rest = _checked_beam_arguments(parser, [*given, f"--runner={runner}"])
     settings = _all_settings(parser, known)

@@ -4,29 +4,55 @@ import argparse
 import getpass
 import re
 import socket
+import sys
 from collections.abc import Sequence
 from typing import Any, NoReturn
 
 from pipeline.reporting.printer import usage_error
+from pipeline.spec.environment import JOB, STORE, from_environment
 from schemas import times
+from schemas.expectations import did_you_mean
 from schemas.times import MalformedTime, parse_duration_us
 
 _DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 
 
-class OneLineParser(argparse.ArgumentParser):
-    """Exits with 2 and one line on bad usage. `--effective-from` and `--effective_from` are the same."""
+class PlainParser(argparse.ArgumentParser):
+    """Exits with 2 and one line on bad usage, through the one printer: the argument that it repeats may be a secret.
+    There are no abbreviations: they would take Beam's options with the same beginning."""
 
     def __init__(self, prog: str, description: str) -> None:
         super().__init__(prog=prog, description=description, allow_abbrev=False)
 
-    def parse_args(self, args: Any = None, namespace: Any = None) -> Any:
-        """As argparse does, after dashes in the options' names became underscores."""
-        return super().parse_args([_underscored(word) for word in args or ()], namespace)
-
     def error(self, message: str) -> NoReturn:
         """Prints what is wrong and where help is."""
         self.exit(2, f"{self.prog}: {usage_error(message)}; next: {self.prog} --help\n")
+
+    def _print_message(self, message: str, file: Any = None) -> None:
+        if message:  # argparse would not say that nobody reads it
+            (file or sys.stderr).write(message)
+
+
+class OneLineParser(PlainParser):
+    """The options of a verb. `--effective-from` and `--effective_from` are the same."""
+
+    def parse_args(self, args: Any = None, namespace: Any = None) -> Any:
+        """As argparse does, after dashes in the options' names became underscores."""
+        found, unknown = self.parse_known_args([_underscored(word) for word in args or ()], namespace)
+        if unknown:
+            known = [name for name in self._option_string_actions if name.startswith("--")]
+            option = next((word.partition("=")[0] for word in unknown if word.startswith("--")), "")
+            hint = did_you_mean(option, known) if option else ""
+            self.error(f"{' '.join(unknown)}: not known; expected: an option of this command{hint}")
+        return _with_environment(found)
+
+
+def _with_environment(options: argparse.Namespace) -> argparse.Namespace:
+    """The options with what environment variables say of the model's store and job, where no option says it."""
+    if hasattr(options, "store") and options.job is None:
+        options.store = options.store or from_environment(STORE)
+        options.job = from_environment(JOB) if options.store is None or options.model is None else None
+    return options
 
 
 def _underscored(word: str) -> str:
@@ -36,9 +62,15 @@ def _underscored(word: str) -> str:
 
 def add_store_options(parser: argparse.ArgumentParser) -> None:
     """Where the model is: `--store` and `--model`, or `--job`, from which both are taken."""
-    parser.add_argument("--store", metavar="URL", help="the model store: a path, s3://, gs:// or az:// URL")
+    parser.add_argument(
+        "--store", metavar="URL",
+        help=f"the model store: a path, s3://, gs:// or az:// URL (default: that of a given --job, else {STORE})",
+    )  # fmt: skip
     parser.add_argument("--model", metavar="NAME", help="the model's name")
-    parser.add_argument("--job", metavar="FILE", help="take both, and the poll interval, from this job spec")
+    parser.add_argument(
+        "--job", metavar="FILE",
+        help=f"take both, and the poll interval, from this job spec (default: {JOB}, unless both are given)",
+    )  # fmt: skip
     parser.add_argument(
         "--set", action="append", default=[], metavar="PATH=VALUE", dest="settings",
         help="override one value of the job spec",

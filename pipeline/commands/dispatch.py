@@ -1,10 +1,10 @@
 """From the first word of a command line to the verb that it names."""
 
-import difflib
 import sys
 from collections.abc import Callable, Mapping, Sequence
 
 from pipeline.reporting.printer import print_line
+from schemas.expectations import did_you_mean
 
 
 def dispatch(
@@ -19,8 +19,7 @@ def dispatch(
         return verbs[arguments[0]](list(arguments[1:]))
     allowed = f"allowed: {', '.join(verbs)}"
     if arguments:
-        close = difflib.get_close_matches(arguments[0], verbs, n=1)
-        hint = f"; did you mean {close[0]}?" if close else ""
+        hint = did_you_mean(arguments[0], verbs)
         print_line(f"{program}: verb {arguments[0]!r} is not known; {allowed}{hint}", sys.stderr)
     else:
         for line in (f"{program}: a verb is missing; {allowed}", "", *usage.splitlines()):

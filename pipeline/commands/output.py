@@ -11,6 +11,7 @@ from rich.text import Text
 
 from models.errors import BundleRefused, StoreError, one_line
 from models.store.backends import InvalidStoreUrl
+from pipeline.reporting.closed_pipe import is_closed_pipe
 from pipeline.reporting.printer import (
     complain,
     complain_of,
@@ -66,9 +67,11 @@ def exit_code(work: Callable[[], None], verbose: bool) -> int:
         return complain(_with_reason(error), 2 if isinstance(error, InvalidStoreUrl) else 1)
     except SpecError as error:
         return complain_of(error)
-    except OSError as error:
-        return complain(one_line(error), 1)
     except Exception as error:
+        if is_closed_pipe(error):
+            raise
+        if isinstance(error, OSError):
+            return complain(one_line(error), 1)
         if verbose:
             print_traceback(error)
         return complain(f"{one_line(error)}; --verbose shows where", 1)

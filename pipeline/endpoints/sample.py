@@ -1,6 +1,5 @@
 """The types of event columns, inferred from the input where the job spec does not state them."""
 
-import difflib
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import islice
@@ -12,6 +11,7 @@ from pipeline.endpoints.files.other_formats import HEAD_BYTES, other_format
 from pipeline.endpoints.matching import NoRecords
 from schemas.avro.datums import decode_block
 from schemas.columns import holding, kind_of
+from schemas.expectations import QUOTE, did_you_mean
 from schemas.formats.json_paths import JsonPaths
 from schemas.formats.path_columns import with_path_columns
 from schemas.formats.raw import RawBlock
@@ -106,8 +106,7 @@ class _Looked:
         uses = [*identity.items(), *needed.items()]
         for name, spec_path in uses:
             if name not in self.columns:
-                close = difflib.get_close_matches(name, self.columns, n=1)
-                hint = f"; did you mean '{close[0]}'?" if close else ""
+                hint = did_you_mean(name, self.columns, QUOTE)
                 yield SpecError(spec_path, name, f"a column of {self.first}: {', '.join(self.columns)}{hint}")
         for name, spec_path in needed.items():
             if name in self.columns and name not in self.types:

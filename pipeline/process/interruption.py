@@ -12,6 +12,7 @@ from typing import NoReturn
 
 from models import scratch
 from models.daemons import with_room
+from pipeline.reporting.closed_pipe import end_silently, is_closed_pipe
 from pipeline.reporting.printer import shown
 
 # The exit codes that shells use for a program ended by a signal.
@@ -55,10 +56,25 @@ def program(work: Callable[[], int], at_once: bool) -> NoReturn:
             scratch.keep_all_here()
     try:
         gc.set_threshold(*_COLLECTED)
-        code = with_room(work)
+        code = _code_of(work)
     except Interrupted as interrupted:
         _end(interrupted.number)
     sys.exit(code)
+
+
+def _code_of(work: Callable[[], int]) -> int | str | None:
+    """The exit code of the work, whose output is written by then as far as somebody reads it."""
+    try:
+        try:
+            return with_room(work)
+        except SystemExit as left:  # argparse's, after --help and bad usage
+            return left.code
+        finally:
+            sys.stdout.flush()
+    except Exception as error:
+        if is_closed_pipe(error):
+            return end_silently()
+        raise
 
 
 def _end(number: signal.Signals) -> NoReturn:

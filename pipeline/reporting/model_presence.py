@@ -7,6 +7,7 @@ from typing import Any
 from models.errors import StoreError
 from models.store.store import ModelStore
 from pipeline.reporting.printer import note
+from schemas.expectations import did_you_mean
 from schemas.job import ModelSpec
 from schemas.validation import SpecError
 
@@ -49,7 +50,8 @@ def absent_model(
     if not known:
         return SpecError(of_store, store.url, "a store with a model in it; next: halflife models publish")
     if store.model not in known:
-        return SpecError(of_name, store.model, f"a model of {store.url}: {', '.join(known[:20])}")
+        there = f"a model of {store.url}: {', '.join(known[:20])}{did_you_mean(store.model, known)}"
+        return SpecError(of_name, store.model, there)
     return None
 
 

@@ -7,12 +7,12 @@ import re
 import sys
 import traceback
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, redirect_stdout
+from contextlib import contextmanager, redirect_stdout, suppress
 from contextvars import ContextVar
 from typing import Any, TextIO
 
 from models.redaction import hide_secrets, hide_values
-from schemas.expectations import wants
+from schemas.expectations import did_you_mean, wants
 from schemas.problems import SpecErrors
 from schemas.validation import SpecError
 
@@ -42,12 +42,15 @@ def only_our_output(native: bool = True) -> Iterator[None]:
         with redirect_stdout(sys.stderr):
             yield
     finally:
-        _ours.flush()
-        if kept is not None:
-            _ours.close()
-            os.dup2(kept, 1)
-            os.close(kept)
-        _ours = None
+        ended, _ours = _ours, None
+        try:
+            ended.flush()
+        finally:  # its reader may have gone
+            if kept is not None:
+                with suppress(OSError):
+                    ended.close()
+                os.dup2(kept, 1)
+                os.close(kept)
 
 
 def _kept_descriptor() -> int | None:
@@ -88,7 +91,8 @@ def usage_error(message: str) -> str:
     found = _CHOICE.search(message)
     if found is not None:
         listed = found["listed"].replace("'", "")
-        message = f"{message[: found.start()]}{found['value']} is not allowed; {wants(listed)}"
+        hint = did_you_mean(found["value"].strip("'"), listed.split(", "))
+        message = f"{message[: found.start()]}{found['value']} is not allowed; {wants(listed)}{hint}"
     for form, words in _ARGPARSE.items():
         message = re.sub(form, words, message)
     return shown(message)

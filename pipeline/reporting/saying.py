@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, TextIO
 
 from models.errors import one_line
+from pipeline.reporting.closed_pipe import is_closed_pipe
 from pipeline.reporting.printer import (
     complain,
     complain_of,
@@ -30,7 +31,8 @@ def guarded(
 ) -> int:
     """Runs `work`; its errors become one line on standard error and an exit code, with `verbose` a traceback.
 
-    `expected`: errors whose own messages are written for people.
+    `expected`: errors whose own messages are written for people. That nobody reads the output any more is raised: it
+    ends the program without a line.
     """
     log_to_stderr(verbose)
     try:
@@ -38,13 +40,19 @@ def guarded(
             work()
     except SpecError as error:
         return complain_of(error)
-    except expected as error:
-        return complain(one_line(error), 1)  # Beam adds the step, and to some a traceback
-    except Exception as error:  # whatever else a runner raises: one line for people, the traceback with --verbose
-        if verbose:
-            print_traceback(error)
-        return complain(f"{one_line(error)}; --verbose shows where", 1)
+    except Exception as error:
+        if is_closed_pipe(error):
+            raise
+        return _complain_of(error, verbose, expected)
     return 0
+
+
+def _complain_of(error: Exception, verbose: bool, expected: tuple[type[Exception], ...]) -> int:
+    if isinstance(error, expected):
+        return complain(one_line(error), 1)  # Beam adds the step, and to some a traceback
+    if verbose:  # whatever else a runner raises: one line for people, the traceback with --verbose
+        print_traceback(error)
+    return complain(f"{one_line(error)}; --verbose shows where", 1)
 
 
 def say(text: str) -> None:

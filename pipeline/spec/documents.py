@@ -10,6 +10,7 @@ from typing import Any
 import yaml
 
 from models.errors import one_line
+from pipeline.spec.environment import JOB, said_as
 from pipeline.spec.expansion import FILE_SCHEMES, check_bucket, scheme_of
 from pipeline.spec.remote import check_answers
 from pipeline.spec.strict_yaml import MOST_CHARACTERS, read_yaml
@@ -30,18 +31,18 @@ def read_document(source: Path | str | Mapping[str, Any] | None) -> dict[str, An
     """
     if isinstance(source, Mapping):
         return deepcopy(dict(source))
-    source = source or EMBEDDED
+    option, source = said_as("--job", JOB, source), source or EMBEDDED
     try:
         document = read_yaml(_text_of(source))
     except OSError as error:
         said = error.strerror or one_line(error)
-        raise SpecError("--job", Absent(f"{str(source)!r}: {said}"), "a readable YAML file") from None
+        raise SpecError(option, Absent(f"{str(source)!r}: {said}"), "a readable YAML file") from None
     except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
         found = Absent(f"{str(source)!r} is not YAML: {_yaml_problem(error)}")
-        raise SpecError("--job", found, "a YAML file") from None
+        raise SpecError(option, found, "a YAML file") from None
     if not isinstance(document, dict):
         found = Absent(f"{str(source)!r} holds {'nothing' if document is None else repr(document)[:80]}")
-        raise SpecError("--job", found, "a mapping with the keys job, events, features, model")
+        raise SpecError(option, found, "a mapping with the keys job, events, features, model")
     return document
 
 

@@ -1,10 +1,10 @@
 """The kinds of an expression, told from the kinds of its columns before any event is there."""
 
-import difflib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
+from schemas.expectations import QUOTE, did_you_mean
 from schemas.expressions.functions import COMMON, Function, Takes
 from schemas.expressions.nodes import EVENT_TIME, NULL, TIMESTAMP, Call, Items, Literal, MalformedExpression, Name, Node
 from schemas.expressions.table import FUNCTIONS
@@ -60,11 +60,6 @@ def check(text: str, node: Node, kinds: Mapping[str, str]) -> Typed:
     return _Checker(text, kinds).typed(node)
 
 
-def _did_you_mean(name: str, known: Iterable[str]) -> str:
-    close = difflib.get_close_matches(name[:80], list(known), n=1)
-    return f"; did you mean '{close[0]}'?" if close else ""
-
-
 class _Checker:
     def __init__(self, text: str, kinds: Mapping[str, str]) -> None:
         self._text, self._kinds = text, kinds
@@ -91,14 +86,14 @@ class _Checker:
             return Column(None, TIMESTAMP)
         if node.name not in self._kinds:
             known = ", ".join([*sorted(self._kinds), EVENT_TIME])
-            raise self._wrong(node, f"one of {known}{_did_you_mean(node.name, self._kinds)}")
+            raise self._wrong(node, f"one of {known}{did_you_mean(node.name, self._kinds, QUOTE)}")
         return Column(node.name, self._kinds[node.name])
 
     def _applied(self, node: Call) -> Applied:
         function = FUNCTIONS.get(node.function)
         if function is None:
             called = sorted(name for name, each in FUNCTIONS.items() if each.form.startswith(f"{name}("))
-            raise self._wrong(node, f"one of {', '.join(called)}{_did_you_mean(node.function, called)}")
+            raise self._wrong(node, f"one of {', '.join(called)}{did_you_mean(node.function, called, QUOTE)}")
         takes = function.arguments(len(node.args))
         if takes is None:
             raise self._wrong(node, function.form)

@@ -1,6 +1,5 @@
 """The functions of times, in the local time of a zone: none of them reads a clock."""
 
-import difflib
 from collections.abc import Callable
 from typing import Any
 
@@ -8,6 +7,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from schemas import batches
+from schemas.expectations import QUOTE, did_you_mean
 from schemas.expressions.functions import Datum, Function, Shown, Takes, between, exactly
 from schemas.expressions.nodes import TIMESTAMP
 from schemas.times import INSTANT, MalformedTime, parse_time_us
@@ -27,8 +27,7 @@ def _zone(name: Any) -> str | None:
 def _meant(name: str) -> str:
     from zoneinfo import available_timezones
 
-    close = difflib.get_close_matches(name[:80], sorted(available_timezones()), n=1)
-    return f"; did you mean '{close[0]}'?" if close else ""
+    return did_you_mean(name, sorted(available_timezones()), QUOTE)
 
 
 def _local(times: Datum, zone: str) -> Datum:

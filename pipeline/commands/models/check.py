@@ -1,6 +1,7 @@
 """`halflife models check`: the whole admission on this machine, before a job does it."""
 
 import argparse
+from dataclasses import replace
 from pathlib import Path
 
 from models.admission.admission import Verdict
@@ -20,6 +21,7 @@ from pipeline.commands.models.location import (
 )
 from pipeline.commands.output import Refused, exit_code
 from pipeline.reporting.printer import note, print_json, print_line
+from schemas.expectations import did_you_mean, with_hint
 
 
 def check(arguments: Arguments) -> int:
@@ -56,7 +58,10 @@ def _verdict(options: argparse.Namespace, columns: dict[str, str] | None) -> Ver
     if folder.is_dir() or "/" in options.bundle or not (options.store or options.job):
         return folder_admission(options, columns).check_folder(folder)
     location = find_location(options)
-    if not location.store.has_version(options.bundle):
+    known = location.store.has_version(options.bundle)
+    if not known:
         refuse_absent(options, location.store)
     location.store.record_access("check", options.by, version=options.bundle)
-    return admission_at(location, columns).check_version(options.bundle)
+    verdict = admission_at(location, columns).check_version(options.bundle)
+    hint = "" if verdict.admitted or known else did_you_mean(options.bundle, location.store.versions())
+    return replace(verdict, detail=with_hint(verdict.detail, hint))

@@ -15,7 +15,7 @@ from models.store.store import ModelStore
 from models.store.withdrawals import Withdrawal
 from models.strict_json import parse_object
 from pipeline.command_line.parsing import Arguments, OneLineParser, add_actor_option, add_store_options, instant
-from pipeline.commands.models.location import find_location, refuse_absent
+from pipeline.commands.models.location import find_location, refuse_absent, versions_meant
 from pipeline.commands.output import exit_code, print_pairs, print_table
 from pipeline.reporting.printer import note, print_json
 from schemas import times
@@ -159,7 +159,8 @@ def _show(options: argparse.Namespace) -> None:
         refuse_absent(options, store)
     # The access is recorded first: if that fails, nothing is shown.
     store.record_access("show", options.by, version=options.version)
-    manifest = store.read_manifest(options.version)
+    with versions_meant(store, options.version):
+        manifest = store.read_manifest(options.version)
     role = roles_of(release_in_force(store.releases(), times.now_us())).get(manifest.version)
     profile = _profile(store, manifest)
     if options.json:

@@ -1,18 +1,21 @@
 """The location of the model that a verb works on: its store, and what a job spec says about it."""
 
 import argparse
-import difflib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from models.admission.admission import Admission
 from models.bundles.signing import read_public_key
+from models.errors import BundleRefused, StoreError
 from models.store.backends import InvalidStoreUrl
 from models.store.store import ModelStore
 from pipeline.reporting.model_presence import absent_model
+from pipeline.spec.environment import JOB, STORE, said_as
 from pipeline.spec.job import with_defaults
 from pipeline.spec.reading import read_spec
+from schemas.expectations import did_you_mean, with_hint
 from schemas.times import parse_duration_us
 from schemas.validation import MISSING, SpecError
 
@@ -49,7 +52,8 @@ def refuse_absent(options: argparse.Namespace, store: ModelStore) -> None:
     Raises:
         SpecError: the store has no such model, or none at all.
     """
-    paths = "--store" if options.store else "model.store", "--model" if options.model else "model.name"
+    of_store = said_as("--store", STORE, options.store) if options.store else "model.store"
+    paths = of_store, "--model" if options.model else "model.name"
     absent = absent_model(store, *paths)
     if absent is not None:
         raise absent
@@ -60,11 +64,23 @@ def check_version_known(store: ModelStore, version: str, spec_path: str) -> None
     known = store.versions()
     if version in known:
         return
-    spelt = {name.lower(): name for name in known}
-    close = [spelt[name] for name in difflib.get_close_matches(version.lower(), spelt, n=1)]
-    hint = f"; did you mean {close[0]}?" if close else ""
+    hint = did_you_mean(version, known)
     there = ", ".join(known[:20]) or "none yet; next: halflife models publish"
     raise SpecError(spec_path, version, f"a version of {store.model} in {store.url}: {there}{hint}")
+
+
+@contextmanager
+def versions_meant(store: ModelStore, *versions: str) -> Iterator[None]:
+    """Within it an error about a version that the store does not have also names the nearest that it has."""
+    try:
+        yield
+    except (BundleRefused, StoreError) as error:
+        with suppress(StoreError):  # the error itself counts, not that of the look at what there is
+            known = store.versions()
+            absent = next((version for version in versions if version not in known), None)
+            if absent is not None:
+                error.args = (with_hint(str(error), did_you_mean(absent, known)),)
+        raise
 
 
 def find_location(options: argparse.Namespace) -> ModelLocation:
@@ -77,9 +93,10 @@ def find_location(options: argparse.Namespace) -> ModelLocation:
     spec = _spec(options)
     model = with_defaults(spec, "model")
     store, name = options.store or model.get("store"), options.model or model.get("name")
-    for option, value in (("--store", store), ("--model", name)):
+    for option, value, variables in (("--store", store, f"{STORE} or {JOB}"), ("--model", name, JOB)):
         if value is None:
-            raise SpecError(option, MISSING, "a value, or --job FILE to take it from")
+            where = f"or {variables} in the environment"
+            raise SpecError(option, MISSING, f"a value, or --job FILE to take it from, {where}")
     if str(store).startswith("memory:"):
         raise InvalidStoreUrl(f"store {store!r} ends with this process; expected: a path, s3://, gs:// or az:// URL")
     key = getattr(options, "trusted_key", None) or model.get("trusted_key")

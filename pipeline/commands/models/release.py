@@ -28,7 +28,14 @@ from pipeline.commands.models.event_times import (
     passed_remark,
     release_time,
 )
-from pipeline.commands.models.location import ModelLocation, admission_at, find_location, job_columns, refuse_absent
+from pipeline.commands.models.location import (
+    ModelLocation,
+    admission_at,
+    find_location,
+    job_columns,
+    refuse_absent,
+    versions_meant,
+)
 from pipeline.commands.models.output_change import ACCEPTED, output_change
 from pipeline.commands.output import Refused, exit_code, print_pairs
 from pipeline.reporting.printer import note, print_json
@@ -136,17 +143,19 @@ def _release(options: argparse.Namespace) -> None:
     if not history:
         refuse_absent(options, location.store)
     split_on = options.split_on or "event_id"
-    draft = location.store.draft_release(
-        champion=options.champion,
-        challengers=options.challengers,
-        shadows=options.shadows,
-        effective_from_us=start_us(options, location),
-        split_on=split_on,
-        salt=options.salt or _salt(history, options.challengers, split_on),
-        by=options.by,
-        reason=options.reason,
-        evidence=evidence_of(options.evidence, options, ACCEPTED if options.accept_output_change else ""),
-    )
+    named = [options.champion, *(each.version for each in options.challengers), *options.shadows]
+    with versions_meant(location.store, *named):
+        draft = location.store.draft_release(
+            champion=options.champion,
+            challengers=options.challengers,
+            shadows=options.shadows,
+            effective_from_us=start_us(options, location),
+            split_on=split_on,
+            salt=options.salt or _salt(history, options.challengers, split_on),
+            by=options.by,
+            reason=options.reason,
+            evidence=evidence_of(options.evidence, options, ACCEPTED if options.accept_output_change else ""),
+        )
     admission = None if options.no_check else admission_at(location, job_columns(options))
     if not options.accept_output_change:
         _refuse_output_change(options, location, draft, history, admission)

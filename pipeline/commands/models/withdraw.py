@@ -3,7 +3,7 @@
 import argparse
 
 from pipeline.command_line.parsing import Arguments, OneLineParser, add_actor_option, add_store_options
-from pipeline.commands.models.location import find_location, refuse_absent
+from pipeline.commands.models.location import find_location, refuse_absent, versions_meant
 from pipeline.commands.output import exit_code, print_pairs
 from pipeline.reporting.printer import note, print_json
 
@@ -27,7 +27,8 @@ def _withdraw(options: argparse.Namespace) -> None:
         refuse_absent(options, store)
     for sequence in store.scan_releases().broken:
         note(f"release {sequence} cannot be read, so nobody knows whether it names {options.version!r}: jobs skip it")
-    found = store.withdraw(options.version, options.by, options.reason)
+    with versions_meant(store, options.version):
+        found = store.withdraw(options.version, options.by, options.reason)
     document = found.document()
     if options.json:
         print_json({"withdrawn": True, "model": store.model, "store": store.url, **document})

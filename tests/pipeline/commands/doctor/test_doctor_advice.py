@@ -40,7 +40,9 @@ def test_input_without_records_is_a_warning_with_what_is_not_known(
 def test_name_of_no_model_fails_with_those_that_exist(patient: Patient, name: str) -> None:
     examined = patient.examined("--set", f"model.name={name}")
     assert (examined.ran.code, examined.verdict("model.name")) == (1, "fail")
-    assert examined.said("model.name") == f"'{name}' is not allowed; expected: a model of {patient.folder}/store: late"
+    hint = "; did you mean late?" if "late" in name.lower() else ""
+    there = f"a model of {patient.folder}/store: late{hint}"
+    assert examined.said("model.name") == f"'{name}' is not allowed; expected: {there}"
     assert "model.store" not in examined.checks
 
 

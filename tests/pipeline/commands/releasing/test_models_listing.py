@@ -41,7 +41,7 @@ VERBS = [["list"], ["list", "--json"], ["timeline", "--json"], ["access"], ["sho
 @pytest.mark.parametrize("verb", VERBS, ids=" ".join)
 def test_model_that_is_not_there_is_an_error_and_named(models: Models, tmp_path: Path, verb: list[str]) -> None:
     mistaken = halflife("models", *verb, "--store", models.url, "--model", "lat")
-    said = f"halflife: --model: 'lat' is not allowed; expected: a model of {models.url}: late\n"
+    said = f"halflife: --model: 'lat' is not allowed; expected: a model of {models.url}: late; did you mean late?\n"
     assert mistaken == (2, "", said)
     nowhere = tmp_path / "nowhere"
     absent = halflife("models", *verb, "--store", nowhere, "--model", "late")
@@ -179,7 +179,8 @@ def test_store_and_model_come_from_the_job(models: Models, tmp_path: Path) -> No
 
 def test_store_must_be_named(models: Models) -> None:
     ran = halflife("models", "list", "--store", models.url)
-    assert (ran.code, ran.err) == (2, "halflife: --model: missing; expected: a value, or --job FILE to take it from\n")
+    wanted = "a value, or --job FILE to take it from, or HALFLIFE_JOB in the environment"
+    assert (ran.code, ran.err) == (2, f"halflife: --model: missing; expected: {wanted}\n")
     assert halflife("models", "list", "--store", "memory://x", "--model", "late").code == 2
     assert halflife("models", "timeline", "--store", "ftp://x", "--model", "late").code == 2
 
