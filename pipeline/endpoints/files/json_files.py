@@ -3,6 +3,8 @@
 import re
 from collections.abc import Generator, Mapping
 
+import msgspec
+
 from schemas.formats.byte_windows import Readable
 from schemas.formats.raw import RawBlock
 
@@ -14,8 +16,8 @@ Blocks = Generator[RawBlock, None, RawBlock | None]
 """Blocks of a stretch of a file; returns the incomplete rest at its end."""
 
 _BOM = b"\xef\xbb\xbf"
-# `[{`, or a `{` alone on its line with a key on the next: JSON lines have no such line.
-_VALUES = re.compile(rb"\s*(\[\s*\{|\{[ \t\r]*\n\s*[\"}])")
+# `[{`, `[]`, or a `{` alone on its line with a key on the next: JSON lines have no such line.
+_VALUES = re.compile(rb"\s*(\[\s*[{\]]|\{[ \t\r]*\n\s*[\"}])")
 _TOKEN = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"|["{}]', re.DOTALL)
 # Where an object begins at the start of a line, and how far it is indented.
 _OWN_LINE = re.compile(rb"[\s,\[\]]*?(\n[ \t]*|\A)\{")
@@ -62,6 +64,12 @@ class JsonFile:
             if start.startswith(_BOM):
                 start, self._at = start[len(_BOM) :], len(_BOM)
             self._values = _VALUES.match(start) is not None
+            while not self._values and (over := _is_over_lines(start)) is not False:
+                self._values = over is True
+                more = b"" if self._values else file.read(min(_JSON_BYTES, MAX_RECORD_BYTES))
+                if not more:
+                    break
+                start += more
         return (yield from (self._objects(start, file) if self._values else self._lines(start, file)))
 
     def _other(self, start: bytes, file: Readable, name: str) -> Blocks:
@@ -135,13 +143,31 @@ class JsonFile:
         return self._torn(rest, _UNENDED if rest.startswith(b"{") else _STRAY)
 
 
+def _is_over_lines(data: bytes) -> bool | None:
+    """Whether the first object is whole only with the lines that follow its first; None where more must be read to know
+    it. A line that is cut off is no such object."""
+    line, end, _ = data.lstrip().partition(b"\n")
+    if not end or not line.startswith(b"{") or _is_json(line) or len(data) > MAX_RECORD_BYTES:
+        return False
+    objects, _, _ = _split(data, only_first=True)
+    return (b"\n" in objects[0] and _is_json(objects[0])) if objects else None
+
+
+def _is_json(text: bytes) -> bool:
+    try:
+        msgspec.json.decode(text, type=msgspec.Raw)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return False
+    return True
+
+
 def _sibling(rest: bytes) -> int:
     """Where the next object begins that is indented as the one at the start of `rest`, which does not end; else −1."""
     begins = _OWN_LINE.match(rest)
     return -1 if begins is None else rest.find((begins[1] or b"\n") + b"{", begins.end())
 
 
-def _split(data: bytes) -> tuple[list[bytes], list[tuple[int, bytes]], int]:
+def _split(data: bytes, only_first: bool = False) -> tuple[list[bytes], list[tuple[int, bytes]], int]:
     """The whole objects of the outermost level (or within an outermost array), what stands between them with its
     offset, and where the first that is not whole begins."""
     objects, strays, end, depth, start = list[bytes](), list[tuple[int, bytes]](), 0, 0, 0
@@ -159,6 +185,8 @@ def _split(data: bytes) -> tuple[list[bytes], list[tuple[int, bytes]], int]:
             if depth == 0:
                 end = token.end()
                 objects.append(data[start:end])
+                if only_first:
+                    break
     return objects, strays, end
 
 

@@ -22,6 +22,11 @@ WAYS: dict[str, bytes] = {
     "pretty with tabs and returns": b"\r\n".join(
         json.dumps(each, indent="\t").replace("\n", "\r\n").encode() for each in TRICKY
     ),
+    "a key on the first line": b"".join(
+        json.dumps(each, indent=1).replace("\n ", "", 1).encode() + b"\n" for each in TRICKY
+    ),
+    "keys on few lines": b"\n\n"
+    + b"".join(json.dumps(each).replace(', "', ',\n "').encode() + b"\n" for each in TRICKY),
     "arrays end to end": json.dumps(TRICKY[:4]).encode() + b"\n" + json.dumps(TRICKY[4:]).encode(),
     "lines": json_lines(TRICKY),
 }
@@ -65,6 +70,21 @@ def test_object_that_does_not_end_costs_itself(flow: Flow, way: str) -> None:
     (letter,) = flow.letters()
     assert (b'"t2"' in letter["payload"], b'"t3"' in letter["payload"]) == (True, False)
     assert "does not end" in letter["detail"]
+
+
+@pytest.mark.parametrize("broken", [b'{"id": "x",', b'{"id": "x", "at": {', b'{"id": "}{'])
+def test_line_that_is_cut_off_costs_itself(flow: Flow, broken: bytes) -> None:
+    flow.feed(broken + b"\n" + json_lines(trips(3)))
+    outcome = flow.run(flow.spec(columns=COLUMNS))
+    assert (outcome.code, outcome.summary["scored"]) == (0, 3), outcome.err
+    assert [letter["payload"] for letter in flow.letters()] == [broken]
+
+
+@pytest.mark.parametrize("content", [b"[]", b"[\n]\n", b"[]\n[ ]"])
+def test_empty_array_holds_no_record(flow: Flow, content: bytes) -> None:
+    flow.feed(content)
+    outcome = flow.run(flow.spec(columns=COLUMNS))
+    assert (outcome.code, outcome.summary["records_read"]) == (0, 0), outcome.err
 
 
 def test_line_of_a_lone_brace_costs_itself(flow: Flow) -> None:
