@@ -5,6 +5,7 @@ of this distribution (`schemas`, `models`, `transforms`, `pipeline`, `runners`),
 |-----------------------------|-------------------------------------------------------------------|
 | `run`                       | runs a job to its end and returns its `Summary`                   |
 | `load_model`, `load_bundle` | a `Model`, which scores a DataFrame as a job would score events   |
+| `publish`, `release`        | put a model into a store, and decide from when on it serves       |
 | `read_scores`               | the scores that jobs wrote to files, as an Arrow table            |
 | `read_receipts`             | their receipts, with what each version read                       |
 | `errors`                    | the families of errors that these raise                           |
@@ -20,20 +21,38 @@ from halflife._lazy import importer
 
 if TYPE_CHECKING:
     from halflife import errors
+    from halflife._publishing import PublishedVersion, WrittenRelease, publish, release
     from halflife._records import read_receipts, read_scores
     from halflife._running import Summary, run
     from halflife._scoring import Model, load_bundle, load_model
 
-__all__ = ["Model", "Summary", "errors", "load_bundle", "load_model", "read_receipts", "read_scores", "run"]
+__all__ = [
+    "Model",
+    "PublishedVersion",
+    "Summary",
+    "WrittenRelease",
+    "errors",
+    "load_bundle",
+    "load_model",
+    "publish",
+    "read_receipts",
+    "read_scores",
+    "release",
+    "run",
+]
 
 _MODULES = {
     "Model": "halflife._scoring",
+    "PublishedVersion": "halflife._publishing",
     "Summary": "halflife._running",
+    "WrittenRelease": "halflife._publishing",
     "errors": "halflife.errors",
     "load_bundle": "halflife._scoring",
     "load_model": "halflife._scoring",
+    "publish": "halflife._publishing",
     "read_receipts": "halflife._records",
     "read_scores": "halflife._records",
+    "release": "halflife._publishing",
     "run": "halflife._running",
 }
 __getattr__ = importer(__name__, _MODULES)

@@ -8,7 +8,8 @@
     ├── LoadFailed       a version may not serve or cannot be loaded: `version`, `digest`, `reason`, `detail`
     ├── NoInput          a source cannot be read, or has nothing
     ├── SinkUnwritable   a sink cannot be written
-    └── RunFailed        a run did its work, and what came of it is a failure
+    ├── RunFailed        a run did its work, and what came of it is a failure
+    └── Refused          a version may not be published or released: `reason`, `detail`
 
 What is raised may be of a class below one of these, whose name is private.
 """
@@ -20,6 +21,7 @@ from halflife._lazy import importer
 if TYPE_CHECKING:
     from models.errors import BundleRefused, StoreError
     from models.serving.cache import LoadFailed
+    from pipeline.commands.output import Refused
     from pipeline.endpoints.errors import NoInput, SinkUnwritable
     from pipeline.reporting.outcomes import RunFailed
     from schemas.errors import HalflifeError, UnusableData
@@ -30,6 +32,7 @@ __all__ = [
     "HalflifeError",
     "LoadFailed",
     "NoInput",
+    "Refused",
     "RunFailed",
     "SinkUnwritable",
     "SpecError",
@@ -42,6 +45,7 @@ _MODULES = {
     "HalflifeError": "schemas.errors",
     "LoadFailed": "models.serving.cache",
     "NoInput": "pipeline.endpoints.errors",
+    "Refused": "pipeline.commands.output",
     "RunFailed": "pipeline.reporting.outcomes",
     "SinkUnwritable": "pipeline.endpoints.errors",
     "SpecError": "schemas.validation",

@@ -3,7 +3,9 @@
 import io
 import os
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
 
 from rich.console import Console
 from rich.table import Table
@@ -18,6 +20,7 @@ from pipeline.reporting.printer import (
     log_to_stderr,
     only_our_output,
     out,
+    print_json,
     print_traceback,
     printable,
 )
@@ -29,7 +32,30 @@ _WIDE = 10_000
 
 
 class Refused(HalflifeError):
-    """The verb did its work, and the answer is no; `str()` is one line, empty if everything is printed already."""
+    """The verb did its work, and the answer is no; `str()` is one line, empty if everything is printed already.
+
+    `said`: the same as the document that `--json` prints; `reason` and `detail` are those in it.
+    """
+
+    def __init__(self, text: str = "", said: Mapping[str, Any] | None = None) -> None:
+        super().__init__(text, said)
+        self.said = dict(said or {})
+        self.reason, self.detail = (str(self.said.get(key, "")) for key in ("reason", "detail"))
+
+    def __str__(self) -> str:
+        return str(self.args[0])
+
+
+@contextmanager
+def refusal_as_json(wanted: bool) -> Iterator[None]:
+    """Prints a refusal's document where JSON is wanted."""
+    try:
+        yield
+    except Refused as refusal:
+        if not wanted or not refusal.said:
+            raise
+        print_json(refusal.said)
+        raise Refused from None
 
 
 def print_table(columns: Sequence[str], rows: Sequence[Sequence[object]], title: str = "") -> None:

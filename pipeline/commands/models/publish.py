@@ -1,8 +1,8 @@
 """`halflife models publish`: a trained model becomes a version in the store."""
 
 import argparse
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple, NoReturn
@@ -23,7 +23,7 @@ from models.scorers import WillNotLoad
 from pipeline.command_line.parsing import Arguments
 from pipeline.commands.models.location import ModelLocation, admission_at, find_location, job_columns
 from pipeline.commands.models.publish_options import SAID, PublishParser, values
-from pipeline.commands.output import Refused, exit_code, print_pairs
+from pipeline.commands.output import Refused, exit_code, print_pairs, refusal_as_json
 from pipeline.reporting.printer import note, print_json
 
 
@@ -42,31 +42,49 @@ class _Outcome(NamedTuple):
     warnings: tuple[str, ...] = ()
 
 
+class Published(NamedTuple):
+    """A version that is in the store: its bundle, the store's URL, and whether it is signed."""
+
+    built: Built
+    store: str
+    signed: bool
+
+
 def _publish(options: argparse.Namespace) -> None:
+    with refusal_as_json(options.json):
+        _report(options, published(options, _progress))
+
+
+def published(options: argparse.Namespace, progress: Callable[[str], AbstractContextManager[None]]) -> Published:
+    """Builds a bundle, tries it, and puts it into the store. `options`: those of `PublishParser`; `progress` surrounds
+    long work.
+
+    Raises:
+        Refused: admission on this machine refuses it.
+        SpecError, StoreError, BundleRefused: the options, the store or the model cannot be used.
+    """
     location = find_location(options)
     with temporary_folder("publish") as temporary:
-        with _progress(f"building {options.path or options.scorer}"):
+        with progress(f"building {options.path or options.scorer}"):
             try:
                 outcome = _built(options, location, temporary)
             except WillNotLoad as refusal:
-                _refuse(options, refusal.reason, str(refusal))
+                _refuse(refusal.reason, str(refusal))
         built = outcome.built
         if outcome.refusal is not None:
-            _refuse(options, *outcome.refusal)
-        with _progress(f"uploading to {location.store.url}"):
+            _refuse(*outcome.refusal)
+        with progress(f"uploading to {location.store.url}"):
             manifest = location.store.publish_bundle(built.folder)
         signed = (built.folder / SIGNATURE).is_file()
         location.store.record_access(
             "publish", options.by, version=manifest.version, digest=manifest.digest, signed=signed
         )
-        _report(options, location, replace(built, notes=(*built.notes, *outcome.warnings)), signed)
+    return Published(replace(built, notes=(*built.notes, *outcome.warnings)), location.store.url, signed)
 
 
-def _refuse(options: argparse.Namespace, reason: str, detail: str) -> NoReturn:
-    if options.json:
-        print_json({"published": False, "reason": reason, "detail": detail})
-        raise Refused
-    raise Refused(f"not published: {reason}: {detail}")
+def _refuse(reason: str, detail: str) -> NoReturn:
+    said = {"published": False, "reason": reason, "detail": detail}
+    raise Refused(f"not published: {reason}: {detail}", said)
 
 
 def _built(options: argparse.Namespace, location: ModelLocation, temporary: Path) -> _Outcome:
@@ -149,8 +167,8 @@ def _statement(options: argparse.Namespace, location: ModelLocation) -> Statemen
     )
 
 
-def _report(options: argparse.Namespace, location: ModelLocation, built: Built, signed: bool) -> None:
-    manifest = built.manifest
+def _report(options: argparse.Namespace, done: Published) -> None:
+    built, manifest = done.built, done.built.manifest
     if options.json:
         print_json(
             {
@@ -159,11 +177,11 @@ def _report(options: argparse.Namespace, location: ModelLocation, built: Built, 
                 "version": manifest.version,
                 "digest": manifest.digest,
                 "scorer": manifest.scorer,
-                "store": location.store.url,
+                "store": done.store,
                 "files": len(manifest.files),
                 "golden_records": built.golden_rows,
                 "profile_rows": built.profile_rows,
-                "signed": signed,
+                "signed": done.signed,
                 "checked": not options.no_check,
                 "notes": list(built.notes),
             }
@@ -171,11 +189,11 @@ def _report(options: argparse.Namespace, location: ModelLocation, built: Built, 
         return
     print_pairs(
         [
-            ("published", f"{manifest.model} {manifest.version} in {location.store.url}"),
+            ("published", f"{manifest.model} {manifest.version} in {done.store}"),
             ("digest", manifest.digest),
             ("golden records", built.golden_rows or None),
             ("profile of", f"{built.profile_rows} rows" if built.profile_rows else None),
-            ("signed", "yes" if signed else "no"),
+            ("signed", "yes" if done.signed else "no"),
             ("checked", "no: --no_check" if options.no_check else "admitted here"),
         ]
     )

@@ -37,7 +37,7 @@ from pipeline.commands.models.location import (
     versions_meant,
 )
 from pipeline.commands.models.output_change import ACCEPTED, output_change
-from pipeline.commands.output import Refused, exit_code, print_pairs
+from pipeline.commands.output import Refused, exit_code, print_pairs, refusal_as_json
 from pipeline.reporting.printer import note, print_json
 from schemas import times
 from schemas.validation import Absent, SpecError
@@ -49,6 +49,12 @@ _SHARE = re.compile(r"(?P<version>[^=]+)=(?P<share>\d+(\.\d*)?|\.\d+)(?P<percent
 
 def release(arguments: Arguments) -> int:
     """`halflife models release`; returns the exit code."""
+    options = release_parser().parse_args(arguments)
+    return exit_code(lambda: _release(options), options.verbose)
+
+
+def release_parser() -> OneLineParser:
+    """The command line of `release`."""
     parser = OneLineParser("halflife models release", "Decide which versions serve from a time on.")
     parser.add_argument("--champion", required=True, metavar="V", help="the version that answers")
     parser.add_argument(
@@ -72,8 +78,7 @@ def release(arguments: Arguments) -> int:
     parser.add_argument("--evidence", default="", metavar="TEXT", help="a link or an id that supports the decision")
     add_when_and_how(parser, release_time, "first-event, a day, an RFC 3339 time or now")
     parser.add_argument("--reason", default="", metavar="TEXT", help="why")
-    options = parser.parse_args(arguments)
-    return exit_code(lambda: _release(options), options.verbose)
+    return parser
 
 
 def challenger(text: str) -> Challenger:
@@ -135,6 +140,18 @@ def evidence_of(text: str, options: argparse.Namespace, accepted: str = "") -> s
 
 
 def _release(options: argparse.Namespace) -> None:
+    with refusal_as_json(options.json):
+        say(options, *released(options))
+
+
+def released(options: argparse.Namespace) -> tuple[Release, dict[str, Any]]:
+    """Writes a release, and returns it with what is to be said of it: `taken_over_by`, `clocks`, `events_before`.
+    `options`: those of the verb.
+
+    Raises:
+        Refused: a version may not serve, or scores would change their meaning; nothing is written.
+        SpecError, StoreError: the options or the store cannot be used.
+    """
     _check_roles(options)
     check_first_event(options)
     location = find_location(options)
@@ -162,7 +179,7 @@ def _release(options: argparse.Namespace) -> None:
     if admission is not None:
         refusal = checked_release(admission, draft)
         if refusal is not None:
-            refuse(options, "released", refusal)
+            refuse("released", refusal)
         # Checking the versions may have taken minutes, but every worker must know the release before its time.
         draft = replace(draft, effective_from_us=start_us(options, location), at_us=times.now_us())
     began_us = times.now_us()
@@ -172,7 +189,7 @@ def _release(options: argparse.Namespace) -> None:
     _refuse_withdrawn_meanwhile(location, written, history)
     follows = taken_over_by([*history, written], written)
     passed = passed_remark(options, written, history)
-    say(options, written, {"taken_over_by": told(follows), "clocks": clocks, "events_before": passed})
+    return written, {"taken_over_by": told(follows), "clocks": clocks, "events_before": passed}
 
 
 def _refuse_withdrawn_meanwhile(location: ModelLocation, written: Release, history: list[Release]) -> None:
@@ -206,10 +223,7 @@ def _refuse_output_change(
     if found is None:
         return
     detail = f"{found}; expected: the same output and positive class, or --accept_output_change"
-    if options.json:
-        print_json({"released": False, "reason": "output_change", "detail": detail})
-        raise Refused
-    raise Refused(f"not released: {detail}")
+    raise Refused(f"not released: {detail}", {"released": False, "reason": "output_change", "detail": detail})
 
 
 def checked_release(admission: Admission, release: Release) -> Verdict | None:
@@ -218,15 +232,12 @@ def checked_release(admission: Admission, release: Release) -> Verdict | None:
     return outcome.verdict if isinstance(outcome, Refusal) else None
 
 
-def refuse(options: argparse.Namespace, what: str, verdict: Verdict) -> NoReturn:
+def refuse(what: str, verdict: Verdict) -> NoReturn:
     """End the verb with 1: a version may not serve."""
-    if options.json:
-        said = {"version": verdict.version, "reason": verdict.reason, "detail": verdict.detail}
-        print_json({what: False, **said})
-        raise Refused
     raise Refused(
         f"not {what}: version {verdict.version!r}: {verdict.reason}: {verdict.detail}; next: mend the version, or "
-        "--no_check, which leaves it to the job"
+        "--no_check, which leaves it to the job",
+        {what: False, "version": verdict.version, "reason": verdict.reason, "detail": verdict.detail},
     )
 
 
@@ -247,9 +258,7 @@ def told(release: Release | None) -> dict[str, Any] | None:
 def say(options: argparse.Namespace, written: Release, more: Mapping[str, Any]) -> None:
     """Show what was written, which release takes over from it, and signs of differing clocks."""
     document = release_document(parse_release(release_document(written)))
-    if written.effective_from_us < written.at_us:
-        note("its time has begun: events scored before a worker knows it keep the release that served them")
-    for line in (*more["clocks"], *filter(None, [more.get("events_before")])):
+    for line in remarks(written, more):
         note(line)
     if options.json:
         print_json({**document, **more})
@@ -272,6 +281,13 @@ def say(options: argparse.Namespace, written: Release, more: Mapping[str, Any]) 
     if follows is not None:
         at, sequence = follows["effective_from"], follows["release"]
         note(f"from {at} on release {sequence} takes over, with champion {follows['champion']!r}")
+
+
+def remarks(written: Release, more: Mapping[str, Any]) -> list[str]:
+    """What there is to remark on a release that is written."""
+    begun = "its time has begun: events scored before a worker knows it keep the release that served them"
+    passed = [begun] if written.effective_from_us < written.at_us else []
+    return [*passed, *more["clocks"], *filter(None, [more.get("events_before")])]
 
 
 def _salt(history: list[Release], challengers: list[Challenger], split_on: str) -> str:

@@ -23,7 +23,7 @@ from pipeline.commands.models.release import (
     start_us,
     told,
 )
-from pipeline.commands.output import exit_code
+from pipeline.commands.output import exit_code, refusal_as_json
 from pipeline.reporting.printer import note
 from schemas import times
 
@@ -46,6 +46,11 @@ def rollback(arguments: Arguments) -> int:
 
 
 def _rollback(options: argparse.Namespace) -> None:
+    with refusal_as_json(options.json):
+        _roll_back(options)
+
+
+def _roll_back(options: argparse.Namespace) -> None:
     location = find_location(options)
     location.store.check_releases()
     history = location.store.releases()
@@ -93,7 +98,7 @@ def _target(
         if verdict is None:
             return release, skipped
         if options.to is not None:
-            refuse(options, "rolled back", verdict)
+            refuse("rolled back", verdict)
         skipped.append((release, verdict))
     passed = "".join(f"; {_passed_over(*each)}" for each in skipped)
     first = f"release {past.in_force.sequence} is in force: nothing before it to go back to{passed}{_coming(past)}"
