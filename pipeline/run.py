@@ -47,6 +47,7 @@ from pipeline.reporting.summary import (
     write_summary,
 )
 from pipeline.spec.checks import identity_columns, needed_columns
+from pipeline.spec.columns import kinds_of
 from pipeline.spec.job import job_document, parse_job
 from runners import direct
 from runners.dataflow import settings as dataflow
@@ -132,8 +133,8 @@ def complete(document: dict[str, Any], source: EventSource) -> Prepared:
         SpecError, NoInput, OSError: as `prepare`.
     """
     events = document["events"]
-    columns = events.get("columns")
-    if columns is None:
+    columns = kinds_of(events.get("columns") or {})
+    if "columns" not in events:
         needed, identity = needed_columns(document), identity_columns(document)
         columns = sampled_types(source.sample([*identity, *needed]), events["format"], needed, identity)
     remark = ""

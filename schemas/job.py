@@ -56,7 +56,8 @@ class EventsSpec:
     computed of the columns of each event, in an order in which each reads only those before it.
     `time_format`: None for RFC 3339 and numbers of `time_unit`; `epoch` for these also as
     texts; else as `time_formats` reads it. Times without an offset are what the clocks of `time_zone`
-    show; `time_ambiguous` says what a time is that they show twice or never.
+    show; `time_ambiguous` says what a time is that they show twice or never. `texts`: the vectors that are written as
+    one text, each with the sign between its numbers.
     """
 
     uri: str
@@ -74,6 +75,16 @@ class EventsSpec:
     time_format: str | None = None
     time_zone: str = "UTC"
     time_ambiguous: Literal["earlier", "later", "refuse"] = "refuse"
+    texts: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def decoded(self) -> tuple[tuple[str, ColumnKind], ...]:
+        """The columns in the kinds that a format has them in: a vector that is written as one text is a string."""
+        if not self.texts:
+            return self.columns
+        written = dict(self.texts)
+        return tuple((name, "string" if name in written else kind) for name, kind in self.columns)
+
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,6 +18,7 @@ from pipeline.endpoints.sample import sampled_types
 from pipeline.endpoints.sink_locations import sink_errors
 from pipeline.endpoints.uris import FILE_SCHEMES, STDOUT, absolute, check_scheme, scheme_of
 from pipeline.spec.checks import column_errors, identity_columns, needed_columns
+from pipeline.spec.columns import kinds_of
 from pipeline.spec.reading import read_spec
 from schemas.problems import Problems
 from schemas.validation import Absent, SpecError
@@ -82,7 +83,7 @@ def _look_at_columns(document: dict[str, Any], problems: Problems) -> None:
         columns = sampled_types(sample, events["format"], needed, identity)
         problems.add(column_errors(document, columns, problems.sound))
     elif "columns" in events:
-        problems.add(column_errors(document, events["columns"], problems.sound))
+        problems.add(column_errors(document, kinds_of(events["columns"]), problems.sound))
 
 
 def _store_url(url: str) -> str:

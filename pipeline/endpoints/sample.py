@@ -217,7 +217,7 @@ def _are_numbers(values: list[object]) -> bool:
 def _example_rows(block: RawBlock, names: Iterable[str]) -> Iterator[pa.RecordBatch]:
     """The first records that agree on the types of their features; only features that have a value in them."""
     for piece in _batched(block.records, _LINES):
-        pieces = decode_examples(piece, list(names))
+        pieces = decode_examples(piece, list(names), lists=None)
         rows: pa.RecordBatch | None = max((piece.rows for piece in pieces), key=len, default=None)
         if rows is not None:
             yield rows.select([column.name for column in rows.schema if not pa.types.is_null(column.type)])

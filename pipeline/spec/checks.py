@@ -4,6 +4,7 @@ import math
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
+from pipeline.spec.columns import kind_errors
 from pipeline.spec.expansion import section_of
 from pipeline.spec.expressions import (
     columns_of_key,
@@ -87,6 +88,8 @@ def spec_errors(document: Mapping[str, Any], sound: Sound = lambda _: True) -> I
         yield from _time_form_errors(section, section_of(document, section), sound)
         if sound(f"{section}.csv"):
             yield from _csv_errors(section_of(section_of(document, section), "csv"), f"{section}.csv")
+    if sound("events.columns"):
+        yield from kind_errors(section_of(section_of(document, "events"), "columns"))
     window = section_of(document, "drift").get("window")
     if window is not None and sound("drift.window"):
         yield from _window_errors(window)

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from pipeline.spec.checks import column_errors, spec_errors
+from pipeline.spec.columns import texts_of, with_texts
 from pipeline.spec.expressions import condition_of, derived_of, features_read, key_of
 from schemas.job import (
     CsvSpec,
@@ -100,6 +101,7 @@ def events_spec(
         subject=events.get("subject"),
         max_out_of_orderness_us=parse_duration_us(events["max_out_of_orderness"]),
         columns=tuple(columns.items()),
+        texts=texts_of(section.get("columns") or {}),
         time_range_us=(first_us, last_us),
         time_unit=events["time_unit"],
         csv=csv_spec(events.get("csv", {})),
@@ -159,7 +161,7 @@ def job_document(document: Mapping[str, Any], job: Job) -> dict[str, Any]:
         "time_zone": job.events.time_zone,
         "time_ambiguous": job.events.time_ambiguous,
         "time_range": [format_time_us(time_us) for time_us in job.events.time_range_us],
-        "columns": dict(job.events.columns),
+        "columns": with_texts(dict(job.events.columns), dict(job.events.texts)),
     }
     resolved["windows"] = {
         "allowed_lateness": format_duration_us(job.features.allowed_lateness_us),

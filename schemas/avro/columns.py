@@ -56,8 +56,11 @@ def arrow_type(node: Node) -> pa.DataType:
 
 
 def of_values(node: Node, values: Sequence[Any]) -> pa.Array:
-    """The column of what `avro_values.read_record` reads of a field. A record, array or map is a struct without
-    fields; a union of several types beside null is a sparse union with its branches in their order."""
+    """The column of what `avro_values.read_record` reads of a field. An array of numbers is a list, any other array, a
+    record or map a struct without fields; a union of several types beside null is a sparse union with its branches in
+    their order."""
+    if node.kind == "array" and node.of_numbers:
+        return pa.array(values, pa.list_(arrow_type(_item_of(node))))
     if node.kind in ("record", "array", "map"):
         return pa.array([None if value is None else {} for value in values], pa.struct([]))
     if node.kind == "union":
@@ -71,6 +74,12 @@ def of_values(node: Node, values: Sequence[Any]) -> pa.Array:
     if pa.types.is_date32(wanted):
         return pa.array(values, pa.int32()).view(wanted)
     return pa.array(values, wanted)
+
+
+def _item_of(node: Node) -> Node:
+    """The type of the numbers in an array of numbers."""
+    item = node.children[0]
+    return next(child for child in item.children if child.kind != "null") if item.kind == "union" else item
 
 
 def _plain_text(value: Decimal | None) -> str | None:

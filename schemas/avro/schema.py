@@ -27,6 +27,7 @@ _LOGICAL = {
     "bytes": frozenset({"decimal"}),
     "fixed": frozenset({"decimal", "uuid"}),
 }
+NUMBERS = frozenset({"int", "long", "float", "double"})
 _UUID_BYTES = 16
 
 
@@ -53,6 +54,14 @@ class Node:
     empty: bool = False  # its values take no bytes
     solid: tuple["Node", ...] = ()  # a record's children that are not empty
     skipped_as: tuple["Node", int] | None = None  # the type with the same bytes, and how many records further in it is
+
+
+    @property
+    def of_numbers(self) -> bool:
+        """Whether it is an array of numbers, or of numbers and nulls."""
+        item = self.children[0] if self.kind == "array" else self
+        inner = [child for child in item.children if child.kind != "null"] if item.kind == "union" else [item]
+        return len(inner) == 1 and inner[0].kind in NUMBERS and not inner[0].logical
 
 
 @dataclass(frozen=True, slots=True)

@@ -46,7 +46,8 @@ class Faults:
 def read_record(root: Node, data: bytes, at: int, faults: Faults) -> tuple[list[Any], int]:
     """The values of a record's fields that take bytes (`root.solid`), and where it ends. Raises `DamagedDatum`.
 
-    A record, array or map is its bytes; where a union has several types beside null its value is (branch, value).
+    An array of numbers is a list, any other array, a record or map its bytes; where a union has several types beside
+    null its value is (branch, value).
     """
     row = []
     try:
@@ -202,6 +203,19 @@ def read_path(node: Node, data: bytes, path: Sequence[str]) -> Any:
     return None if node.empty else _READERS[node.kind](node, data, at, faults)[0]
 
 
+def _array(node: Node, data: bytes, at: int, faults: Faults) -> _Value:
+    if not node.of_numbers:
+        return _nested(node, data, at, faults)
+    item, values = node.children[0], list[Any]()
+    while True:
+        count, at = _block(data, at)
+        if count == 0:
+            return values, at
+        for _ in range(count):
+            value, at = _READERS[item.kind](item, data, at, faults)
+            values.append(value)
+
+
 def _end_of(node: Node, data: bytes, at: int, faults: Faults) -> int:
     """Where a record, array or map ends. Open containers are kept on a list, each with its remaining items and its
     depth."""
@@ -290,6 +304,6 @@ _READERS: dict[str, _Read] = {
     "fixed": _fixed,
     "union": _union,
     "record": _nested,
-    "array": _nested,
+    "array": _array,
     "map": _nested,
 }

@@ -1,6 +1,6 @@
 """Serialised `tf.train.Example` records to columns, with tfx-bsl's decoder (imported when first used)."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 import pyarrow as pa
@@ -9,8 +9,11 @@ import pyarrow.compute as pc
 from schemas.formats.raw import DecodedRows, Unreadable
 
 
-def decode_examples(records: Sequence[bytes], names: Sequence[str]) -> list[DecodedRows]:
-    """Each record's features `names` as columns of single values; a feature that is absent or empty is null.
+def decode_examples(
+    records: Sequence[bytes], names: Sequence[str], lists: Collection[str] | None = ()
+) -> list[DecodedRows]:
+    """Each record's features `names` as columns of single values, those in `lists` as columns of lists (None: each
+    that holds several values); a feature that is absent or empty is null.
 
     A record that is not an Example is unreadable with `MalformedExample`, one with several values in a requested
     feature with `WrongType`. tfx-bsl decodes a whole batch or fails, so a failing batch is bisected. The
@@ -18,21 +21,23 @@ def decode_examples(records: Sequence[bytes], names: Sequence[str]) -> list[Deco
     """
     from tfx_bsl.coders.example_coder import ExamplesToRecordBatchDecoder
 
-    return _decode(ExamplesToRecordBatchDecoder(), list(records), list(names))
+    return _decode(ExamplesToRecordBatchDecoder(), list(records), list(names), lists)
 
 
-def _decode(decoder: Any, records: list[bytes], names: list[str]) -> list[DecodedRows]:
+def _decode(
+    decoder: Any, records: list[bytes], names: list[str], lists: Collection[str] | None
+) -> list[DecodedRows]:
     if not records:
         return []
     try:
-        rows = _single_values(decoder.DecodeBatch(records), names)
+        rows = _columns(decoder.DecodeBatch(records), names, lists)
     except Exception as problem:  # whatever a decoder raises on untrusted bytes makes them a dead letter
         if len(records) == 1:
             error = "WrongType" if isinstance(problem, _SeveralValues) else "MalformedExample"
             empty = pa.RecordBatch.from_pydict({name: pa.array([], pa.null()) for name in names})
             return [DecodedRows(empty, pa.array([], pa.binary()), (Unreadable(records[0], error, str(problem)),))]
         middle = len(records) // 2
-        return _decode(decoder, records[:middle], names) + _decode(decoder, records[middle:], names)
+        return _decode(decoder, records[:middle], names, lists) + _decode(decoder, records[middle:], names, lists)
     return [DecodedRows(rows, pa.array(records, pa.binary()), ())]
 
 
@@ -40,7 +45,7 @@ class _SeveralValues(ValueError):
     """A feature holds more than one value."""
 
 
-def _single_values(batch: pa.RecordBatch, names: list[str]) -> pa.RecordBatch:
+def _columns(batch: pa.RecordBatch, names: list[str], wanted: Collection[str] | None) -> pa.RecordBatch:
     arrays = []
     for name in names:
         index = batch.schema.get_field_index(name)
@@ -48,7 +53,12 @@ def _single_values(batch: pa.RecordBatch, names: list[str]) -> pa.RecordBatch:
             arrays.append(pa.nulls(batch.num_rows))
             continue
         lists = batch.column(index)
-        if (pc.max(pc.list_value_length(lists)).as_py() or 0) > 1:
+        several = (pc.max(pc.list_value_length(lists)).as_py() or 0) > 1
+        if several if wanted is None else name in wanted:
+            empty = pc.equal(pc.list_value_length(lists), 0)
+            arrays.append(pc.if_else(empty, pa.scalar(None, lists.type), lists))
+            continue
+        if several:
             raise _SeveralValues(f"feature {name!r} holds several values; expected: one")
         arrays.append(_first_values(lists))
     return pa.RecordBatch.from_arrays(arrays, names)

@@ -1,13 +1,18 @@
 """Vectors: what their kinds are called, that rows are views, and that bytes give back every bit."""
 
+import io
+import json
 from typing import Any
 
+import fastavro
 import numpy as np
 import pyarrow as pa
 import pytest
 
+from schemas.avro.datums import decode_block
 from schemas.columns import ARROW_TYPES, TAKES, kind_of
 from schemas.formats.row_texts import row_texts
+from schemas.formats.tf_examples import decode_examples
 from schemas.vectors import MAX_LENGTH, from_bytes, of_rows, rows_of, to_bytes, vector_of, with_lengths
 
 NUMBERS = np.array([[1.5, -0.0, np.pi], [np.finfo(np.float32).tiny, 3e38, -1e-45]])
@@ -80,3 +85,49 @@ def test_texts_of_rows_hold_the_numbers_in_base64() -> None:
     lists = pa.array([[7], [1, -1], []], pa.list_(pa.int8())).slice(1)
     texts = row_texts(pa.record_batch({"v": vectors, "l": lists, "n": pa.array([[None], [None]], pa.list_(pa.int8()))}))
     assert texts.to_pylist() == [b'{"v":null,"l":"Af8=","n":[null]}', b'{"v":"AACAPwAAAEA=","l":"","n":[null]}']
+
+
+@pytest.mark.parametrize("items", ["float", "double", "long", ["null", "double"]])
+def test_avro_arrays_of_numbers_are_read_beside_a_broken_record(items: Any) -> None:
+    fields = [{"name": "id", "type": "string"}, {"name": "v", "type": ["null", {"type": "array", "items": items}]}]
+    schema = json.dumps({"type": "record", "name": "R", "fields": fields})
+    stream = io.BytesIO()
+    for row in (
+        {"id": "a", "v": [1, 2, 3]},
+        {"id": "b", "v": None},
+        {"id": "é", "v": [4, 5, 6]},
+        {"id": "d", "v": [7]},
+    ):
+        fastavro.schemaless_writer(stream, fastavro.parse_schema(json.loads(schema)), row)
+    whole = stream.getvalue()
+    damaged = whole.replace("é".encode(), b"\xff\xff")
+    for data, known in ((whole, [[1, 2, 3], None, [4, 5, 6], [7]]), (damaged, [[1, 2, 3], None, [7]])):
+        found = decode_block(data, 4, schema)
+        assert found.rows.column("v").to_pylist() == known
+        assert len(found.unreadable) == 4 - len(known)
+
+
+def test_avro_arrays_of_anything_else_are_no_vectors() -> None:
+    items = {"type": "array", "items": {"type": "array", "items": "float"}}
+    schema = json.dumps(
+        {"type": "record", "name": "R", "fields": [{"name": "v", "type": items}, {"name": "s", "type": "string"}]}
+    )
+    stream = io.BytesIO()
+    fastavro.schemaless_writer(stream, fastavro.parse_schema(json.loads(schema)), {"v": [[1.0]], "s": "é"})
+    found = decode_block(stream.getvalue().replace("é".encode(), b"\xff\xff") + stream.getvalue(), 2, schema)
+    assert with_lengths(found.rows.column("v")).type == found.rows.column("v").type
+
+
+@pytest.mark.parametrize("several", [None, ("v",)])
+def test_features_of_examples_with_several_values_are_lists(several: Any) -> None:
+    from tensorflow.core.example.example_pb2 import Example
+
+    records = []
+    for numbers in ([1.0, 2.0], [], [3.0, 4.0]):
+        example = Example()
+        example.features.feature["n"].int64_list.value.append(7)
+        example.features.feature["v"].float_list.value.extend(numbers)
+        records.append(example.SerializeToString())
+    [found] = decode_examples(records, ["n", "v"], several)
+    assert found.rows.column("n").to_pylist() == [7, 7, 7]
+    assert found.rows.column("v").to_pylist() == [[1.0, 2.0], None, [3.0, 4.0]]

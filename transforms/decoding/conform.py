@@ -74,7 +74,8 @@ def conform(rows: pa.RecordBatch, payloads: pa.Array, spec: EventsSpec, at_us: i
     verdicts = _Verdicts(rows.num_rows)
     ids = row_hashes(payloads) if spec.event_id == batches.ROW_HASH else _identifiers(rows, spec, verdicts)
     times = _event_times(rows, spec, verdicts)
-    columns = [_feature_column(rows, name, kind, verdicts) for name, kind in spec.columns]
+    signs = dict(spec.texts)
+    columns = [_feature_column(rows, name, kind, verdicts, signs.get(name)) for name, kind in spec.columns]
     subjects = _subjects(rows, spec.subject, verdicts)
     arrays = [ids, times, subjects, payloads, pa.repeat(pa.scalar(False), rows.num_rows), *columns]
     schema = batches.event_schema(spec.columns)
@@ -189,12 +190,14 @@ def _event_times(rows: pa.RecordBatch, spec: EventsSpec, verdicts: _Verdicts) ->
     return times
 
 
-def _feature_column(rows: pa.RecordBatch, name: str, kind: str, verdicts: _Verdicts) -> pa.Array:
+def _feature_column(
+    rows: pa.RecordBatch, name: str, kind: str, verdicts: _Verdicts, sign: str | None = None
+) -> pa.Array:
     values, wanted, vector = _column(rows, name), ARROW_TYPES[kind], vector_of(kind)
     if values is None or pa.types.is_null(values.type):
         return pa.nulls(rows.num_rows, wanted)
     if vector is not None:
-        vectors, faults = read_vectors(values, vector)
+        vectors, faults = read_vectors(values, vector, sign)
         for fault in faults:
             verdicts.refuse(fault.rows, fault.error, name, fault.allowed, fault.shows)
         return vectors

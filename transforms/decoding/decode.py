@@ -26,6 +26,7 @@ from schemas.formats.tf_examples import decode_examples
 from schemas.job import EventsSpec
 from schemas.records import DeadLetter, record_batch
 from schemas.times import format_time_us, now_us
+from schemas.vectors import vector_of
 from transforms.decoding.conform import conform
 from transforms.decoding.deriving import chosen, with_derived
 from transforms.decoding.record_locations import RecordLocations
@@ -76,12 +77,13 @@ def _whole(piece: DecodedRows, data: bytes) -> DecodedRows:
 
 def _decode_json(block: RawBlock, spec: EventsSpec) -> list[DecodedRows]:
     if block.records:
-        return [decode_objects(block.records, spec.columns, spec.event_id, spec.event_time, spec.subject)]
-    return [decode_lines(block.data, spec.columns, spec.event_id, spec.event_time, spec.subject)]
+        return [decode_objects(block.records, spec.decoded, spec.event_id, spec.event_time, spec.subject)]
+    return [decode_lines(block.data, spec.decoded, spec.event_id, spec.event_time, spec.subject)]
 
 
 def _decode_examples(block: RawBlock, spec: EventsSpec) -> list[DecodedRows]:
-    return decode_examples(block.records, _wanted(spec))
+    lists = [name for name, kind in spec.decoded if vector_of(kind) is not None]
+    return decode_examples(block.records, _wanted(spec), lists)
 
 
 def _wanted(spec: EventsSpec) -> list[str]:

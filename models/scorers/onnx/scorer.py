@@ -1,6 +1,5 @@
 """ONNX models on onnxruntime."""
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -16,6 +15,7 @@ from models.scorers.answers import Answers
 from models.scorers.base import A_DEFAULT, Scorer, WillNotLoad, only_file, settings
 from models.scorers.onnx.labels import labels_of
 from models.scorers.outputs import Reading, reading_of, try_once
+from models.scorers.shapes import fitting, row_shape
 from schemas.columns import without_loss
 from schemas.expectations import wants
 from schemas.vectors import rows_of, vector_of
@@ -192,7 +192,7 @@ def _feeds(inputs: Sequence[Any], manifest: Manifest) -> list[_Feed]:
     if len(inputs) != 1:
         raise WillNotLoad(f"onnx: inputs {', '.join(names)}; expected: {listed}, by name")
     [matrix] = inputs
-    shape = _shape(matrix, width_of(manifest.inputs))
+    shape = row_shape(matrix.shape[1:], width_of(manifest.inputs))
     if shape is None or (len(shape) != 1 and len(names) > 1):
         raise WillNotLoad(f"onnx: {_said(manifest.inputs)}; {wants(listed)}")
     for entry in manifest.inputs:
@@ -206,34 +206,16 @@ def _said(inputs: Sequence[Input]) -> str:
     return f"inputs {', '.join(f'{entry.name} {entry.type}' for entry in inputs)}"
 
 
-def _shape(tensor: Any, width: int) -> tuple[int, ...] | None:
-    """The shape of a row of so many numbers in a tensor; None if it does not fit. One of its dimensions may be open."""
-    sizes = [size if isinstance(size, int) else -1 for size in tensor.shape[1:]]
-    known = math.prod(size for size in sizes if size >= 0)
-    opened = sizes.count(-1)
-    if not sizes or opened > 1 or known < 1 or (width % known if opened else width != known):
-        return None
-    return tuple(size if size >= 0 else width // known for size in sizes)
-
-
 def _column_feed(entry: Input, tensor: Any) -> _Feed:
     _check_type(entry, tensor)
     vector = vector_of(entry.type)
-    shape = _shape(tensor, 1 if vector is None else vector.length)
+    shape = row_shape(tensor.shape[1:], 1 if vector is None else vector.length)
     if vector is not None and shape is None:
         found = f"input {entry.name!r} is a {entry.type}, its tensor has the shape {tensor.shape}"
-        raise WillNotLoad(f"onnx: {found}; {wants(_fitting(tensor))}")
+        raise WillNotLoad(f"onnx: {found}; {wants(fitting(tensor.shape[1:]))}")
     if vector is None and len(tensor.shape) != 1 and (shape is None or len(shape) > 1):
-        raise WillNotLoad(f"onnx: input {entry.name!r} takes {tensor.shape}; {wants(_fitting(tensor))}")
+        raise WillNotLoad(f"onnx: input {entry.name!r} takes {tensor.shape}; {wants(fitting(tensor.shape[1:]))}")
     return _Feed(entry.name, tensor.type, (entry.name,), shape or ())
-
-
-def _fitting(tensor: Any) -> str:
-    """The types of inputs that fill a tensor."""
-    sizes = tensor.shape[1:]
-    if not sizes or not all(isinstance(size, int) for size in sizes) or math.prod(sizes) == 1:
-        return "one value for each row"
-    return f"vector[{math.prod(sizes)}], a value for each number of a row"
 
 
 def _check_type(entry: Input, tensor: Any) -> None:

@@ -43,6 +43,7 @@ class RemoteScorer(Scorer, ABC):
     schemes: ClassVar[tuple[str, ...]]
     keys: ClassVar[frozenset[str]]
     required: ClassVar[tuple[str, ...]] = ()
+    takes_vectors = True
 
     def __init__(
         self, service: ModelService, manifest: Manifest, parameters: Parameters, pace: Pace | None = None

@@ -19,6 +19,7 @@ from models.scorers.remote.parameters import Parameters
 from schemas.columns import without_loss
 from schemas.expectations import wants
 from schemas.reasons import shortened
+from schemas.vectors import rows_of, vector_of
 
 NUMPY_TYPES: Mapping[str, type[np.generic]] = {
     "BOOL": np.bool_,
@@ -42,7 +43,8 @@ class Tensor:
 
 
 class Feed:
-    """Makes a batch into tensors: one matrix of shape (n, inputs), or one tensor per column.
+    """Makes a batch into tensors: one matrix of shape (n, inputs), in which a vector fills as many columns as it is
+    long, or one tensor per column, of a vector of shape (n, length).
 
     Args:
         manifest: whose inputs are fed.
@@ -68,7 +70,7 @@ class Feed:
         missing = [entry.name for entry in manifest.inputs if declared and entry.name not in declared]
         if missing:
             raise WillNotLoad(f"inputs {', '.join(missing)}; expected: the server's {', '.join(sorted(declared))}")
-        self._datatypes = {entry.name: given.get(entry.name, _USUAL[entry.type]) for entry in manifest.inputs}
+        self._datatypes = {entry.name: given.get(entry.name, _usual(entry.type)) for entry in manifest.inputs}
         for entry in manifest.inputs:
             _check_datatype(entry, self._datatypes[entry.name])
 
@@ -81,16 +83,25 @@ class Feed:
         if self._matrix is not None:
             datatype = self._datatypes[self._matrix]
             with np.errstate(over="ignore"):  # what float32 cannot hold becomes infinite, as in TensorFlow
-                return [Tensor(self._matrix, datatype, as_matrix(batch).astype(NUMPY_TYPES[datatype]))]
+                return [Tensor(self._matrix, datatype, as_matrix(batch).astype(NUMPY_TYPES[datatype], copy=False))]
         return [self._column(name, batch.column(name)) for name in batch.schema.names]
 
     def _column(self, name: str, column: pa.Array) -> Tensor:
         datatype = self._datatypes[name]
         values = _values(name, column, datatype)
-        return Tensor(name, datatype, values[:, np.newaxis] if self._rank == 2 else values)
+        return Tensor(name, datatype, values[:, np.newaxis] if self._rank == 2 and values.ndim == 1 else values)
+
+
+def _usual(kind: str) -> str:
+    """The datatype of an input where nobody states one."""
+    vector = vector_of(kind)
+    return _USUAL[kind] if vector is None else "FP32" if vector.element == "float32" else "FP64"
 
 
 def _values(name: str, column: pa.Array, datatype: str) -> npt.NDArray[Any]:
+    if pa.types.is_fixed_size_list(column.type):
+        with np.errstate(over="ignore"):
+            return rows_of(column).astype(NUMPY_TYPES[datatype], copy=False)
     if datatype == "BYTES":
         texts: npt.NDArray[Any] = column.fill_null("").to_numpy(zero_copy_only=False)
         return texts

@@ -8,14 +8,16 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from models.bundles.inputs import as_floats, as_matrix, filled, of_filled
+from models.bundles.inputs import as_floats, as_matrix, filled, of_filled, width_of
 from models.bundles.manifest import Input, Manifest
 from models.scorers.base import A_DEFAULT, Scorer, WillNotLoad, settings
 from models.scorers.outputs import reading_of, try_once
+from models.scorers.shapes import fitting, row_shape
 from models.scorers.tensorflow.graph import check_graph, graph_file
 from models.scorers.tensorflow.importing import tensorflow
 from schemas.columns import WRITTEN_AS, ColumnKind
 from schemas.expectations import wants
+from schemas.vectors import rows_of, vector_of
 
 SIGNATURE = "serving_default"
 
@@ -25,11 +27,13 @@ class TensorflowScorer(Scorer):
 
     The signature is `serving_default`, the only one, or the one that `parameters.signature` names. Where its
     inputs have the manifest's names each column is fed by name, as (n,) or (n, 1) in the signature's type
-    (`tf.string` for strings, a null as ""); else a single input gets one float matrix of shape (n, inputs).
+    (`tf.string` for strings, a null as ""), a vector in the signature's shape (n, …); else a single input gets one
+    float matrix of shape (n, inputs), in which a vector fills as many columns as it is long.
     Of several outputs `parameters.output` names one. How its numbers or labels are read: `outputs.Reading`.
     """
 
     kind = "tensorflow"
+    takes_vectors = True
     requires = ("tensorflow",)
 
     def __init__(self, model: Any, manifest: Manifest, to_tensor: Callable[[Any, Any], Any]) -> None:
@@ -77,9 +81,11 @@ class TensorflowScorer(Scorer):
         spec = self._specs[name]
         if spec.shape.rank == 2 and values.ndim == 1:
             values = values[:, np.newaxis]
+        if values.ndim == 2:
+            values = values.reshape(len(values), *(shape_of_row(spec.shape, values.shape[1]) or values.shape[1:]))
         if values.dtype != object:
             with np.errstate(over="ignore"):  # what float32 cannot hold becomes infinite, as in TensorFlow
-                values = values.astype(spec.dtype.as_numpy_dtype)
+                values = values.astype(spec.dtype.as_numpy_dtype, copy=False)
         return self._to_tensor(values, spec.dtype)
 
 
@@ -100,7 +106,9 @@ def chosen_signature(names: Collection[str], stated: object) -> str:
 def _column(column: pa.Array, name: str, spec: Any) -> npt.NDArray[Any]:
     """The values for a tensor. Raises where one does not fit a tensor of integers."""
     values: npt.NDArray[Any]
-    if pa.types.is_string(column.type):
+    if pa.types.is_fixed_size_list(column.type):
+        values = rows_of(column)
+    elif pa.types.is_string(column.type):
         values = column.fill_null("").cast(pa.binary()).to_numpy(zero_copy_only=False)
     elif spec.dtype.is_integer:
         values = column.cast(pa.from_numpy_dtype(spec.dtype.as_numpy_dtype)).to_numpy(zero_copy_only=False)
@@ -123,9 +131,19 @@ def _matrix_input(specs: Mapping[str, Any], manifest: Manifest) -> str | None:
     strings = [entry.name for entry in manifest.inputs if entry.type == "string"]
     if strings or not spec.dtype.is_floating:
         raise WillNotLoad(f"tensorflow: inputs {', '.join(names)}; expected: numbers only, or inputs by name")
-    if spec.shape.rank != 2 or spec.shape[1] not in (None, len(names)):
-        raise WillNotLoad(f"tensorflow: {len(names)} inputs; allowed by the signature's {name!r}: {spec.shape}")
+    shape = shape_of_row(spec.shape, width_of(manifest.inputs))
+    if shape is None or (len(shape) != 1 and len(names) > 1):
+        vectors = any(vector_of(entry.type) is not None for entry in manifest.inputs)
+        listed = ", ".join(f"{entry.name} {entry.type}" for entry in manifest.inputs)
+        found = f"inputs {listed}" if vectors else f"{len(names)} inputs"
+        raise WillNotLoad(f"tensorflow: {found}; allowed by the signature's {name!r}: {spec.shape}")
     return str(name)
+
+
+def shape_of_row(shape: Any, width: int) -> tuple[int, ...] | None:
+    """The shape of a row of so many numbers in a tensor of a TensorShape; None if it does not fit, or takes one value
+    for each row."""
+    return None if shape.rank in (None, 0, 1) else row_shape(shape.as_list()[1:], width)
 
 
 def kind_of_tensor(dtype: Any) -> ColumnKind | None:
@@ -146,7 +164,12 @@ def _kinds_for(dtype: Any) -> list[str]:
 
 def _check_type(entry: Input, spec: Any) -> None:
     """Refuse what would be cut off silently, such as fractions in an integer tensor."""
-    kind = spec.dtype
+    kind, vector = spec.dtype, vector_of(entry.type)
+    if vector is not None and shape_of_row(spec.shape, vector.length) is None:
+        raise WillNotLoad(
+            f"tensorflow: input {entry.name!r} is a {entry.type}, its tensor has the shape {spec.shape}; "
+            f"{wants(fitting(spec.shape.as_list()[1:] if spec.shape.rank else []))}"
+        )
     if kind_of_tensor(kind) not in WRITTEN_AS[entry.type]:
         wanted = ", ".join(_kinds_for(kind)) or "a model without this input"
         raise WillNotLoad(

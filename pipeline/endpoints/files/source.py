@@ -19,7 +19,7 @@ from schemas.job import EventsSpec
 def form_of(spec: EventsSpec) -> FileForm:
     """How a job reads its files."""
     subject = [spec.subject] if spec.subject else []
-    return FileForm(spec.csv, Wanted((spec.event_id, spec.event_time, *subject), spec.columns))
+    return FileForm(spec.csv, Wanted((spec.event_id, spec.event_time, *subject), spec.decoded))
 
 
 def read_file(

@@ -11,6 +11,10 @@ from models.bundles.inputs import WrongInputs, check_inputs, prepare_inputs
 from models.bundles.manifest import Input, InvalidManifest, parse_manifest
 from models.scorers import Scorer, WillNotLoad, load_scorer
 from models.scorers.onnx.scorer import OnnxScorer
+from models.scorers.remote.access import parse_address
+from models.scorers.remote.parameters import Parameters
+from models.scorers.remote.protocols.sagemaker import _values as rows_sent
+from models.scorers.remote.tensors import Feed
 from models.scorers.sklearn.scorer import SklearnScorer
 from schemas.vectors import of_rows
 from tests.models.bundle_folders import document, write_bundle
@@ -199,3 +203,65 @@ def test_job_with_another_length_is_told() -> None:
 def test_manifests_with_other_vectors_are_refused(tmp_path: Path, changes: dict[str, Any], says: str) -> None:
     with pytest.raises(InvalidManifest, match=says):
         write_bundle(tmp_path, document("onnx", inputs=[{"name": "e", **changes}]))
+
+
+def saved_model(folder: Path, shapes: dict[str, list[int | None]], dtype: str = "float32") -> None:
+    """A SavedModel whose score is the weighted sum of all numbers of a row."""
+    import tensorflow as tf
+
+    def score(**given: Any) -> Any:
+        flat = [tf.reshape(given[name], [tf.shape(given[name])[0], -1]) for name in sorted(given)]
+        whole = tf.concat([tf.cast(each, tf.float32) for each in flat], axis=1)
+        return {"y": tf.linalg.matvec(whole, tf.constant(np.resize(WEIGHTS, 12 if len(shapes) == 1 else 13)))}
+
+    specs = {name: tf.TensorSpec(shape, dtype, name=name) for name, shape in shapes.items()}
+    model = tf.Module()
+    model.score = tf.function(score).get_concrete_function(**specs)
+    tf.saved_model.save(model, str(folder), signatures=model.score)
+
+
+@pytest.mark.parametrize("shape", [[None, 12], [None, 3, 4, 1], [None, None]])
+@pytest.mark.parametrize("name", ["pixels", "embedding"])
+def test_tensorflow_takes_a_vector_of_as_many_numbers(tmp_path: Path, shape: list[int | None], name: str) -> None:
+    saved_model(tmp_path, {"pixels": shape})
+    scorer = loaded(tmp_path, "tensorflow", [{"name": name, "type": "vector[12]"}])
+    assert np.allclose(scorer.score(pa.record_batch({name: of_rows(ROWS)})), ROWS @ WEIGHTS, atol=1e-4)
+
+
+def test_tensorflow_takes_vectors_beside_other_inputs(tmp_path: Path) -> None:
+    saved_model(tmp_path, {"age": [None, 1], "pixels": [None, 12]})
+    inputs = [{"name": "pixels", "type": "vector[12,float64]"}, {"name": "age", "type": "number"}]
+    batch = pa.record_batch({"pixels": of_rows(ROWS.astype(np.float64)), "age": np.arange(64.0)})
+    both = np.column_stack([np.arange(64), ROWS]).astype(np.float32)
+    assert np.allclose(loaded(tmp_path, "tensorflow", inputs).score(batch), both @ np.resize(WEIGHTS, 13), atol=1e-3)
+
+
+def test_tensors_of_tensorflow_that_do_not_hold_a_vector_are_refused(tmp_path: Path) -> None:
+    saved_model(tmp_path, {"pixels": [None, 3, 4]})
+    with pytest.raises(
+        WillNotLoad, match=r"'pixels' is a vector\[11\], its tensor has the shape \(None, 3, 4\); .*\[12\]"
+    ):
+        loaded(tmp_path, "tensorflow", [{"name": "pixels", "type": "vector[11]"}])
+    with pytest.raises(WillNotLoad, match=r"inputs e vector\[11\]; allowed by the signature's 'pixels'"):
+        loaded(tmp_path, "tensorflow", [{"name": "e", "type": "vector[11]"}])
+
+
+def test_servers_are_sent_vectors_as_tensors(tmp_path: Path) -> None:
+    inputs = [{"name": "age", "type": "integer"}, {"name": "pixels", "type": "vector[12]"}]
+    manifest = write_bundle(tmp_path, document("tfserving", inputs=inputs, **REGRESSION))
+    batch = pa.record_batch({"age": pa.array(range(64)), "pixels": of_rows(ROWS)})
+    address = parse_address("http://localhost:1", ["http"])
+    named = Feed(manifest, Parameters(address=address, feed="named", rank=2), {}).tensors(batch)
+    assert [(each.datatype, each.values.shape) for each in named] == [("INT64", (64, 1)), ("FP32", (64, 12))]
+    assert np.shares_memory(named[1].values, ROWS)
+    [matrix] = Feed(manifest, Parameters(address=address, input="x"), {}).tensors(batch)
+    assert matrix.values.tolist() == np.column_stack([np.arange(64, dtype=np.float32), ROWS]).tolist()
+    declared = Feed(manifest, Parameters(address=address, feed="named"), {"age": "INT64", "pixels": "FP64"})
+    assert declared.tensors(batch)[1].values.dtype == np.float64
+    with pytest.raises(WillNotLoad, match=r"'pixels' is a vector\[12\], its tensor takes INT64; allowed: FP32, FP64"):
+        Feed(manifest, Parameters(address=address, feed="named"), {"age": "INT64", "pixels": "INT64"})
+
+
+def test_sagemaker_is_sent_the_numbers_of_a_vector_in_turn() -> None:
+    batch = pa.record_batch({"age": pa.array([2**53 + 1, None]), "e": of_rows(np.array([[0.5, 1.5], [2.5, np.pi]]))})
+    assert rows_sent(batch) == [(2**53 + 1, 0.5, 1.5), (None, 2.5, np.pi)]

@@ -13,8 +13,9 @@ from transforms.decoding.conform import Conformed, conform
 LIST = pa.list_(pa.float64())
 
 
-def conformed(values: pa.Array, kind: str = "vector[3]") -> Conformed:
-    spec = EventsSpec("uri", "avro", "id", "at", None, 0, (("v", kind),), (0, 4_102_444_800_000_000), "us")
+def conformed(values: pa.Array, kind: str = "vector[3]", sign: str | None = None) -> Conformed:
+    texts = () if sign is None else (("v", sign),)
+    spec = EventsSpec("uri", "avro", "id", "at", None, 0, (("v", kind),), (0, 4_102_444_800_000_000), "us", texts=texts)
     names = [f"e{row}" for row in range(len(values))]
     rows = pa.RecordBatch.from_pydict({"id": names, "at": pa.array([1] * len(values)), "v": values})
     return conform(rows, pa.array([name.encode() for name in names]), spec, 5)
@@ -86,3 +87,44 @@ def test_branches_of_a_union_are_read_each_by_itself() -> None:
     assert found.events.column("v").to_pylist() == [[1.0, 2.0, 3.0]]
     assert [letter.error for letter in found.dead_letters] == ["WrongType", "WrongLength"]
     assert "a value of type string" in found.dead_letters[0].detail
+
+
+@pytest.mark.parametrize(
+    ("sign", "texts"),
+    [
+        (",", ["1,2.5,-3e2", " 1 , 2.5 , -3e2 ", "[1, 2.5, -300]", " [1,2.5,-300.0]\n"]),
+        (" ", ["1 2.5 -3e2", "  1   2.5\t-300\n", "[1.  2.5 -300. ]", "[ 1 2.5\n -300]"]),
+        (";", ["1;2.5;-300", "+1;2.50;-3E+2"]),
+        ("|", ["1|2.5|-300"]),
+    ],
+)
+def test_numbers_in_one_text_are_a_vector(sign: str, texts: list[str]) -> None:
+    found = conformed(pa.array([*texts, None]), sign=sign)
+    assert found.dead_letters == []
+    assert found.events.column("v").to_pylist() == [[1.0, 2.5, -300.0]] * len(texts) + [None]
+
+
+@pytest.mark.parametrize(
+    ("text", "error", "says"),
+    [
+        ("1,2", "WrongLength", "v: a text whose numbers are 2 is not allowed; expected: a vector of 3 numbers"),
+        ("1,2,3,4", "WrongLength", "v: a text whose numbers are 4 is not"),
+        ("", "WrongLength", "v: a text whose numbers are 1 is not"),
+        ("1,x,3", "WrongType", "v: 'x' as number 2 is not allowed; expected: a vector of 3 numbers"),
+        ("1,2,", "WrongType", "v: '' as number 3 is not"),
+        ("1,2,NA", "WrongType", "v: 'NA' as number 3 is not"),
+        ("0x10,2,3", "WrongType", "v: '0x10' as number 1 is not"),
+        ("1,nan,3", "NotFinite", "v: nan as number 2 is not"),
+        ("1,2,-inf", "NotFinite", "v: -inf as number 3 is not"),
+    ],
+)
+def test_texts_that_are_no_vector_are_dead_letters(text: str, error: str, says: str) -> None:
+    found = conformed(pa.array(["1,2,3", text, "4,5,6"]), sign=",")
+    assert [(letter.error, letter.payload) for letter in found.dead_letters] == [(error, b"e1")]
+    assert found.dead_letters[0].detail.startswith(says)
+    assert found.events.column("v").to_pylist() == [[1.0, 2.0, 3.0], [4.0, 5.0, 6.0]]
+
+
+def test_what_is_no_text_is_told_where_a_text_is_expected() -> None:
+    [letter] = conformed(pa.array([[1.0, 2.0, 3.0]], LIST), sign=",").dead_letters
+    assert "v: a value of type list<item: double> is not allowed; expected: a vector of 3 numbers" in letter.detail

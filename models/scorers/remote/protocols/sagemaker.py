@@ -25,6 +25,7 @@ from models.scorers.remote.parameters import Parameters
 from models.scorers.remote.rest import failure_of
 from models.scorers.remote.scorer import ModelService, RemoteScorer
 from models.scorers.remote.tensors import array_of, only, scores_of
+from schemas.vectors import rows_of
 
 _CONTENT_TYPES = {"csv": "text/csv", "json": "application/json"}
 _BY_CODE: Mapping[str, type[CallFailed]] = {
@@ -144,12 +145,18 @@ class _Endpoint:
 
 
 def _values(batch: pa.RecordBatch) -> list[tuple[Any, ...]]:
-    """The records' numbers: whole numbers unchanged, since a float would round them beyond 2^53; None for a null."""
-    columns = [
-        (column if pa.types.is_integer(column.type) else column.cast(pa.float64())).to_pylist()
-        for column in batch.columns
-    ]
+    """The records' numbers, those of a vector one after the other: whole numbers unchanged, since a float would round
+    them beyond 2^53; None for a null."""
+    columns = [values for column in batch.columns for values in _numbers_of(column)]
     return list(zip(*columns, strict=True))
+
+
+def _numbers_of(column: pa.Array) -> list[list[Any]]:
+    """A column of numbers, or those of a column of vectors."""
+    if pa.types.is_fixed_size_list(column.type):
+        numbers: list[list[Any]] = rows_of(column).T.tolist()
+        return numbers
+    return [(column if pa.types.is_integer(column.type) else column.cast(pa.float64())).to_pylist()]
 
 
 def _csv(rows: list[tuple[Any, ...]]) -> bytes:

@@ -13,7 +13,7 @@ from models.bundles.manifest import Manifest
 from models.bundles.recorded import NotRecorded, recorded_inputs
 from models.scorers import load_scorer
 from tests.models.bundle_folders import document, write_bundle
-from tests.pipeline.jobs.flows import START_US, Flow, json_lines, read_avro
+from tests.pipeline.jobs.flows import START_US, Flow, container, json_lines, read_avro
 from tests.pipeline.jobs.formats.test_columnar_files import arrow_file, parquet
 
 ROWS = 20
@@ -43,7 +43,45 @@ WRITTEN: dict[str, Callable[[], bytes]] = {
     "parquet": lambda: parquet(table()),
     "arrow": lambda: arrow_file(table()),
     "json": lambda: json_lines(records()),
+    "csv": lambda: csv(),
+    "avro": lambda: container(records(), AVRO),
+    "tfexample": lambda: tfrecords(),
 }
+FIELDS: list[tuple[str, Any]] = [
+    ("id", "string"),
+    ("at", "long"),
+    ("age", ["null", "long"]),
+    ("pixels", {"type": "array", "items": "float"}),
+]
+AVRO: dict[str, Any] = {
+    "type": "record",
+    "name": "R",
+    "fields": [{"name": name, "type": kind} for name, kind in FIELDS],
+}
+TEXT = {"age": "integer", "pixels": {"type": "vector[12]", "text": " "}}
+STATED: dict[str, dict[str, Any]] = {"csv": {"columns": TEXT}}
+
+
+def csv() -> bytes:
+    lines = [f"{row['id']},{row['at']},{row['age'] or ''},{' '.join(map(repr, row['pixels']))}" for row in records()]
+    return "\n".join(["id,at,age,pixels", *lines, ""]).encode()
+
+
+def tfrecords() -> bytes:
+    from tensorflow.core.example.example_pb2 import Example
+
+    from tests.pipeline.jobs.input.test_other_formats import tfrecord
+
+    whole = b""
+    for row in records():
+        example = Example()
+        example.features.feature["id"].bytes_list.value.append(row["id"].encode())
+        example.features.feature["at"].int64_list.value.append(row["at"])
+        if row["age"] is not None:
+            example.features.feature["age"].int64_list.value.append(row["age"])
+        example.features.feature["pixels"].float_list.value.extend(row["pixels"])
+        whole += tfrecord(example.SerializeToString())
+    return whole
 
 
 def publish(flow: Flow) -> Manifest:
@@ -83,7 +121,7 @@ def test_each_format_gives_the_same_scores_and_receipts_that_score_again(flow: F
     scores: dict[str, Mapping[str, float]] = {}
     for name, write in WRITTEN.items():
         flow.feed(write(), f"in.{name}")
-        outcome = flow.run(spec_of(flow, name))
+        outcome = flow.run(spec_of(flow, name, **STATED.get(name, {})))
         assert (outcome.code, outcome.summary["scored"]) == (0, ROWS), outcome.err
         receipts = read_avro(flow.root / name / "audit" / "receipts")
         scores[name] = {receipt["score_id"]: receipt["score"] for receipt in receipts}
@@ -139,3 +177,21 @@ def test_receipts_of_other_inputs_are_told(flow: Flow) -> None:
             recorded_inputs([features], manifest.inputs)
         assert says in str(caught.value)
     assert json.dumps(recorded_inputs([], manifest.inputs).to_pylist()) == "[]"
+
+
+@pytest.mark.parametrize(
+    ("stated", "says"),
+    [
+        ("vector[70000]", "events.columns.pixels: 'vector[70000]' is not allowed"),
+        ("vector[12, float64]", "events.columns.pixels: 'vector[12, float64]' is not allowed; expected: "),
+        ({"type": "vector[70000]", "text": ","}, "events.columns.pixels.type: 'vector[70000]' is not allowed"),
+        ({"type": "number", "text": ","}, "events.columns.pixels.type: 'number' is not allowed; expected: vector["),
+        ({"type": "vector[12]", "text": "0"}, "events.columns.pixels.text: '0' is not allowed; expected: one sign"),
+        ({"type": "vector[12]"}, "events.columns.pixels.text: missing; expected: one sign between the numbers"),
+    ],
+)
+def test_columns_that_are_no_vectors_are_bad_usage(flow: Flow, stated: Any, says: str) -> None:
+    flow.feed(json_lines(records()), "in.json")
+    outcome = flow.run(spec_of(flow, "json", columns={"age": "integer", "pixels": stated}))
+    assert outcome.code == 2
+    assert says in outcome.err
