@@ -8,6 +8,7 @@ of this distribution (`schemas`, `models`, `transforms`, `pipeline`, `runners`),
 | `publish`, `release`        | put a model into a store, and decide from when on it serves       |
 | `read_scores`               | the scores that jobs wrote to files, as an Arrow table            |
 | `read_receipts`             | their receipts, with what each version read                       |
+| `beam`                      | the steps of a job as transforms of one's own Beam pipeline       |
 | `errors`                    | the families of errors that these raise                           |
 
 Importing this package imports nothing else: each name is imported when it is first used. Remarks, which a command
@@ -20,7 +21,7 @@ from typing import TYPE_CHECKING
 from halflife._lazy import importer
 
 if TYPE_CHECKING:
-    from halflife import errors
+    from halflife import beam, errors
     from halflife._publishing import PublishedVersion, WrittenRelease, publish, release
     from halflife._records import read_receipts, read_scores
     from halflife._running import Summary, run
@@ -31,6 +32,7 @@ __all__ = [
     "PublishedVersion",
     "Summary",
     "WrittenRelease",
+    "beam",
     "errors",
     "load_bundle",
     "load_model",
@@ -46,6 +48,7 @@ _MODULES = {
     "PublishedVersion": "halflife._publishing",
     "Summary": "halflife._running",
     "WrittenRelease": "halflife._publishing",
+    "beam": "halflife.beam",
     "errors": "halflife.errors",
     "load_bundle": "halflife._scoring",
     "load_model": "halflife._scoring",

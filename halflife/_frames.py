@@ -14,6 +14,7 @@ from models.bundles.inputs import WrongInputs
 from schemas.errors import UnusableData
 from schemas.expectations import wants
 from schemas.formats.arrow_columns import plain
+from schemas.vectors import vector_of
 
 _NOT_ARROW = (pa.ArrowException, TypeError, ValueError, OverflowError)
 _UNREAD = pa.struct([])
@@ -21,19 +22,18 @@ _EXACT_BELOW = 2.0**53
 Columns = pd.DataFrame | Mapping[str, Any]
 
 
-def batch_of(frame: Columns, names: Sequence[str], whole: Iterable[str] = ()) -> pa.RecordBatch:
-    """The columns of these names; a value that pandas counts as missing is null.
+def batch_of(frame: Columns, kinds: Mapping[str, str]) -> pa.RecordBatch:
+    """The columns of these names, to be read as these kinds; a value that pandas counts as missing is null, but for NaN
+    within a vector.
 
-    `whole`: columns of whole numbers. Beside missing values pandas holds such numbers as floats: where a column has
-    missing values, and all others are whole, it is read as the whole numbers that it was.
+    Beside missing values pandas holds whole numbers as floats: where a column to be read as `integer` has missing
+    values, and all others are whole, it is the whole numbers that it was.
 
     Raises:
         WrongInputs: a column is absent, or there are several of its name.
         UnusableData: the columns of a mapping have different lengths.
     """
-    columns = {name: _column(_values(frame, name)) for name in names}
-    for name in whole:
-        columns[name] = _as_whole(columns[name])
+    columns = {name: _of_kind(_values(frame, name), kind) for name, kind in kinds.items()}
     lengths = {name: len(column) for name, column in columns.items()}
     if len(set(lengths.values())) > 1:
         told = ", ".join(f"{name} {length}" for name, length in lengths.items())
@@ -60,23 +60,40 @@ def _values(frame: Columns, name: str) -> Any:
     return next(values for key, values in frame.items() if str(key) == name)
 
 
-def _column(values: Any) -> pa.Array:
+def _of_kind(values: Any, kind: str) -> pa.Array:
+    if vector_of(kind) is not None and not isinstance(values, pa.Array | pa.ChunkedArray):
+        return column_of([None if _is_missing(value) else value for value in values], False)
+    column = column_of(values)
+    return _as_whole(column) if kind == "integer" else column
+
+
+def column_of(values: Any, nan_is_null: bool = True) -> pa.Array:
+    """A column of pandas, NumPy, Arrow or Python as an Arrow array in a type that decoding knows. Values of several
+    types become a sparse union. `nan_is_null`: so are NaN and whatever else pandas counts as missing, except in Arrow.
+
+    Raises:
+        UnusableData: it is no column.
+    """
     if isinstance(values, pa.Array | pa.ChunkedArray):
         found = values
     else:
         if np.isscalar(values) or values is None or getattr(values, "ndim", 1) != 1:
             raise UnusableData(f"a column of {type(values).__name__} is not allowed; expected: one value for each row")
         try:
-            found = pa.array(values if hasattr(values, "dtype") else list(values), from_pandas=True)
+            found = pa.array(values if hasattr(values, "dtype") else list(values), from_pandas=nan_is_null)
         except _NOT_ARROW:
-            found = _of_several_types(list(values))
+            found = _of_several_types(list(values), nan_is_null)
     return plain(found.combine_chunks() if isinstance(found, pa.ChunkedArray) else found)
 
 
-def _of_several_types(values: list[Any]) -> pa.Array:
+def _is_missing(value: Any) -> bool:
+    return bool(np.ndim(value) == 0 and pd.isna(value))
+
+
+def _of_several_types(values: list[Any], nan_is_null: bool) -> pa.Array:
     """Values of several types as a sparse union with a branch for each; what Arrow has no type for is a value that no
     kind of column reads."""
-    missing = [bool(np.ndim(value) == 0 and pd.isna(value)) for value in values]
+    missing = [value is None or (nan_is_null and _is_missing(value)) for value in values]
     types = [type(None) if absent else type(value) for value, absent in zip(values, missing, strict=True)]
     branches: dict[type, pa.Array] = {}
     for own in dict.fromkeys(types):
@@ -91,7 +108,7 @@ def _of_one_type(values: list[Any]) -> pa.Array:
     wide = [Decimal(value) if isinstance(value, int) and not isinstance(value, bool) else value for value in values]
     for candidates in (values, wide):
         try:
-            return plain(pa.array(candidates, from_pandas=True))
+            return plain(pa.array(candidates))
         except _NOT_ARROW:
             continue
     return pa.array([None if value is None else {} for value in values], _UNREAD)

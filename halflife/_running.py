@@ -4,6 +4,7 @@ import json
 import logging
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from os import PathLike
 from pathlib import Path
 from typing import Any, Literal, TypedDict, cast
@@ -100,20 +101,14 @@ def run(
         RunFailed: the run ended, and its outcome is a failure, such as too many dead letters.
         RuntimeError and others: the runner's own.
     """
-    options = RunOptions(
-        job if isinstance(job, Mapping) else _file(job),
-        tuple(f"{path}={json.dumps(value)}" for path, value in (settings or {}).items()),
-        None,
-        False,
-        False,
-        None,
-        _beam(beam_options),
-        parse_max_letters(None if max_dead_letters is None else str(max_dead_letters))._replace(
-            require_input=require_input
-        ),
-        _policy(sinks),
-        only_new,
-        retry_dead_letters,
+    limits = parse_max_letters(None if max_dead_letters is None else str(max_dead_letters))
+    options = replace(
+        spec_options(job, settings),
+        beam=_beam(beam_options),
+        limits=limits._replace(require_input=require_input),
+        sinks=_policy(sinks),
+        only_new=only_new,
+        retry_dead_letters=retry_dead_letters,
     )
     if retry_dead_letters and not only_new:
         raise SpecError("retry_dead_letters", True, "only_new beside it")
@@ -122,6 +117,13 @@ def run(
         if remark:
             note(remark)
     return cast(Summary, summary)
+
+
+def spec_options(spec: Mapping[str, Any] | str | PathLike[str], settings: Mapping[str, Any] | None) -> RunOptions:
+    """The options of a run of that spec."""
+    job = spec if isinstance(spec, Mapping) else _file(spec)
+    set_values = tuple(f"{path}={json.dumps(value)}" for path, value in (settings or {}).items())
+    return RunOptions(job, set_values, None, False, False, None, ())
 
 
 def _file(job: str | PathLike[str]) -> str | Path:

@@ -60,7 +60,8 @@ class Model:
 
     @property
     def inputs(self) -> Mapping[str, str]:
-        """The columns that it reads, in its order, with the kind of each: `number`, `integer`, `boolean`, `string`."""
+        """The columns that it reads, in its order, with the kind of each: `number`, `integer`, `boolean`, `string`, or
+        `vector[n]`."""
         return dict(self._kinds)
 
     def score(self, frame: Columns) -> pd.DataFrame:
@@ -81,8 +82,7 @@ class Model:
             UnusableData: the columns have different lengths, or are none.
         """
         check_names(frame.columns if isinstance(frame, pd.DataFrame) else frame, list(self.inputs))
-        whole = [name for name, kind in self._kinds if kind == "integer"]
-        answers: pd.DataFrame = self.score_batch(batch_of(frame, list(self.inputs), whole)).to_pandas()
+        answers: pd.DataFrame = self.score_batch(batch_of(frame, self.inputs)).to_pandas()
         return answers.set_index(frame.index) if isinstance(frame, pd.DataFrame) else answers
 
     def score_batch(self, batch: pa.RecordBatch) -> pa.RecordBatch:

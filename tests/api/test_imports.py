@@ -17,6 +17,12 @@ def test_import_brings_no_library_and_no_other_package() -> None:
     assert set(done.stdout.split()) & {*heavy, "schemas", "models", "transforms", "pipeline"} == set()
 
 
+def test_names_for_pipelines_have_docstrings() -> None:
+    names = halflife.beam.__all__
+    assert names == ["AsEvents", "MeasureDrift", "ScoreEvents", "WindowFeatures", "job_of"]
+    assert [name for name in names if not getattr(halflife.beam, name).__doc__] == []
+
+
 @pytest.mark.parametrize("module", [halflife, halflife.errors])
 def test_every_public_name_is_there_with_a_docstring(module: Any) -> None:
     assert dir(module) == sorted(module.__all__) == sorted(module._MODULES)

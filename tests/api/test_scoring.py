@@ -4,6 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pytest
@@ -127,6 +128,25 @@ def test_nan_is_missing_in_a_frame_and_an_error_in_a_batch(scored: Path) -> None
     assert model(scored).score(rows).error.isna().all()
     batch = pa.RecordBatch.from_pydict({name: rows[name].to_numpy() for name in rows})
     assert model(scored).score_batch(batch).column("error").to_pylist() == ["NotFinite", None]
+
+
+def test_vectors_are_lists_or_arrays(tmp_path: Path) -> None:
+    import skops.io
+    from sklearn.linear_model import LogisticRegression
+
+    rows = np.random.default_rng(2).normal(size=(30, 3)).astype(np.float32)
+    trained = LogisticRegression().fit(rows, rows[:, 0] > 0)
+    (tmp_path / "v").mkdir()
+    skops.io.dump(trained, tmp_path / "v" / "model.skops")
+    document = bundles.document("sklearn", inputs=[{"name": "embedding", "type": "vector[3]"}])
+    flights.publish(tmp_path, "v", tmp_path / "v", document)
+    found = model(tmp_path, "v")
+    expected = trained.predict_proba(rows)[:, 1]
+    for column in (list(rows), rows.tolist(), rows, pd.Series(list(rows))):
+        np.testing.assert_allclose(found.score({"embedding": column}).score, expected, atol=1e-6)
+    frame = pd.DataFrame({"embedding": [rows[0], None, rows[1][:2], [1.0, float("nan"), 0.0], "x"]})
+    said = [None, "MissingInput", "WrongLength", "NotFinite", "WrongType"]
+    assert [None if pd.isna(each) else each for each in found.score(frame).error] == said
 
 
 def test_what_cannot_be_scored_is_a_typed_error(scored: Path, tmp_path: Path) -> None:
