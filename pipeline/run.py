@@ -37,7 +37,7 @@ from pipeline.process.starting import start_of
 from pipeline.reporting.model_presence import check_model, say_unreached
 from pipeline.reporting.outcomes import RunFailed, check_outcome, outcome_lines
 from pipeline.reporting.printer import note, out, print_json, print_line
-from pipeline.reporting.saying import guarded, say, say_unconnected, say_where
+from pipeline.reporting.saying import beginning_of, guarded, say, say_unconnected, say_where
 from pipeline.reporting.summary import (
     SummaryUnwritable,
     check_counts,
@@ -341,7 +341,8 @@ def _checked(prepared: Prepared, options: RunOptions) -> Prepared:
 
 def say_of_input(prepared: Prepared, options: RunOptions) -> None:
     """Notes what the input shows to be not as the spec says, and which options are not obeyed for it."""
-    remarks = ["" if prepared.source.bounded else not_obeyed(options.limits), prepared.remark]
+    of_stream = [] if prepared.source.bounded else [not_obeyed(options.limits), beginning_of(prepared.job)]
+    remarks = [*of_stream, prepared.remark]
     if isinstance(prepared.source, Files) and "columns" in prepared.document["events"]:
         remarks.append(unlike_format(prepared.source.sample([]), prepared.source.format))
     for remark in filter(None, remarks):

@@ -111,7 +111,7 @@ class FeatureSpec:
     """One windowed feature (docs/design.md §7): aggregate of `column` over `key`'s events in `[T - size, T)`.
 
     `key` is a column, or several whose values together are the key; none of them makes one key of all events.
-    `aggregate` is one of `transforms.features.aggregates`.
+    `aggregate` is one of `transforms.features.aggregates`. `size_us` is None for all of the time before T.
     `column` is None only where the aggregate may be of events; `q` is set only for `quantile` (0 < q < 1). `where` is
     the condition of the events that count, None where all do. `reads`: the derived features of the event that it names.
     `half_life_us` is set only for what decays.
@@ -121,7 +121,7 @@ class FeatureSpec:
     key: str | tuple[str, ...]
     column: str | None
     aggregate: str
-    size_us: int
+    size_us: int | None
     every_us: int
     q: float | None = None
     where: str | None = None

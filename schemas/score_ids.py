@@ -16,7 +16,7 @@ def definitions_text(features: FeaturesSpec, names: Iterable[str]) -> str:
     """The definitions of those of the names that are windowed features or expressions, in order, as canonical JSON.
 
     Each has the keys that its spec states, `size`, `every` and `half_life` in whole microseconds, expressions in their
-    one text.
+    one text; a `size` that is `all` stays so.
     `reads`, where there are any, has those of the other features that these name, by name; `events_where`, where a
     windowed feature is among all these, the condition of the job's events.
 
@@ -95,7 +95,7 @@ def _stated(feature: FeatureSpec | DerivedSpec) -> dict[str, Any]:
         "key": feature.key,
         "column": feature.column,
         "aggregate": feature.aggregate,
-        "size": feature.size_us,
+        "size": "all" if feature.size_us is None else feature.size_us,
         "every": feature.every_us,
         "q": feature.q,
         "where": feature.where,

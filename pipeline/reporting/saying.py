@@ -69,6 +69,15 @@ def say_unconnected(document: Mapping[str, Any]) -> None:
         note(f"note: {unconnected} is in the spec, but {why}")
 
 
+def beginning_of(job: Job) -> str:
+    """What a stream says of windows of all of the time before; empty where the job has none."""
+    names = [feature.name for feature in job.features.windowed if feature.size_us is None]
+    if not names:
+        return ""
+    begin = f"the windows of {', '.join(names)} begin" if len(names) > 1 else f"the window of {names[0]} begins"
+    return f"{begin} with the first event that this stream reads: what was before it is not counted"
+
+
 def say_where(job: Job, stream: TextIO) -> None:
     """Prints where the records of a run are."""
     for name in ("scores", "audit", "drift", "dead_letters"):

@@ -42,7 +42,10 @@ _OF_TEXTS = tuple(name for name, each in AGGREGATES.items() if each.of_texts)
 _COLUMNLESS = ", ".join(name for name, each in AGGREGATES.items() if each.columnless)
 _HAS_Q = ", ".join(name for name, each in AGGREGATES.items() if each.has_q)
 _DECAY = ", ".join(name for name, each in AGGREGATES.items() if each.has_half_life)
+_OF_ALL = ", ".join(name for name, each in AGGREGATES.items() if each.of_all is not None)
 _MOST_HALF_LIVES = 1_000
+ALL = "all"
+"""The size of windows that begin with the first event."""
 
 
 def needed_columns(document: Mapping[str, Any], sound: Sound = lambda _: True) -> dict[str, str]:
@@ -238,7 +241,9 @@ def _windowed_errors(feature: Mapping[str, Any], spec_path: str) -> Iterator[Spe
         yield SpecError(f"{spec_path}.half_life", feature["half_life"], f"no half_life: only {_DECAY} have one")
     if aggregate.has_half_life and "half_life" not in feature:
         yield SpecError(f"{spec_path}.half_life", MISSING, "the time in which a value's weight halves, such as 7d")
-    durations = [key for key in ("size", "every", "half_life") if key in feature]
+    if feature["size"] == ALL and aggregate.of_all is None:
+        yield SpecError(f"{spec_path}.size", ALL, f"a duration; of all that was before there are only {_OF_ALL}")
+    durations = [key for key in ("size", "every", "half_life") if feature.get(key, ALL) != ALL]
     errors = [e for key in durations for e in _duration_errors(f"{spec_path}.{key}", feature[key], _LEAST_WINDOW_US)]
     yield from errors
     if aggregate.has_half_life and len(durations) == 3 and not errors:
@@ -256,8 +261,9 @@ def _tile_errors(windowed: list[Mapping[str, Any]]) -> Iterator[SpecError]:
     """Refuses windows whose common tile is so small that a key would need more than `_MAX_TILES` of them."""
     for key in dict.fromkeys(key_of(feature["key"]) for feature in windowed):
         own = [feature for feature in windowed if key_of(feature["key"]) == key]
-        sizes = [parse_duration_us(feature["size"]) for feature in own]
-        tile_us = math.gcd(*sizes, *(parse_duration_us(feature["every"]) for feature in own))
+        steps = [parse_duration_us(feature["every"]) for feature in own]
+        sizes = [parse_duration_us(feature["size"]) for feature in own if feature["size"] != ALL] or steps
+        tile_us = math.gcd(*sizes, *steps)
         if max(sizes) // tile_us > _MAX_TILES:
             yield SpecError(
                 f"features of key {key if isinstance(key, str) else list(key)}",

@@ -4,7 +4,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from pipeline.spec.checks import column_errors, spec_errors
+from pipeline.spec.checks import ALL, column_errors, spec_errors
 from pipeline.spec.columns import texts_of, with_texts
 from pipeline.spec.expressions import condition_of, derived_of, features_read, key_of
 from schemas.job import (
@@ -136,14 +136,14 @@ def _features(
 
 
 def _windowed(feature: Mapping[str, Any], derived: set[str]) -> FeatureSpec:
-    size_us, every_us = (parse_duration_us(feature[key]) for key in ("size", "every"))
+    size_us = None if feature["size"] == ALL else parse_duration_us(feature["size"])
     return FeatureSpec(
         feature["name"],
         key_of(feature["key"]),
         feature.get("column"),
         feature["aggregate"],
         size_us,
-        every_us,
+        parse_duration_us(feature["every"]),
         feature.get("q"),
         where=condition_of(feature.get("where")),
         reads=features_read(feature, derived),

@@ -40,7 +40,7 @@ def expected_feature(events: pd.DataFrame, feature: Any, **names: str) -> list[A
         key=feature.key,
         column=feature.column,
         aggregate=feature.aggregate,
-        size=pd.Timedelta(feature.size_us, "us"),
+        size=pd.Timedelta(36_500, "D") if feature.size_us is None else pd.Timedelta(feature.size_us, "us"),
         every=pd.Timedelta(feature.every_us, "us"),
         q=feature.q,
         half_life_us=feature.half_life_us,

@@ -16,7 +16,16 @@ import pyarrow.compute as pc
 
 from schemas.columns import ARROW_TYPES, ColumnKind
 from schemas.job import FeatureSpec
-from transforms.features.exact_aggregates import decayed_count, decayed_mean, decayed_sum, trend
+from transforms.features.exact_aggregates import (
+    decayed_count,
+    decayed_mean,
+    decayed_sum,
+    exact_mean,
+    exact_std,
+    exact_sum,
+    exact_variance,
+    trend,
+)
 from transforms.features.tile_tables import ColumnTiles, Floats, Ints, Ranges, ValueCounts, hash_fraction
 
 # Expanding ranges into rows is bounded to this many rows at a time (about 100 MB with all temporaries).
@@ -71,7 +80,7 @@ def _first(table: ColumnTiles, ranges: Ranges, feature: FeatureSpec) -> pa.Array
 
 
 def _rate(table: ColumnTiles, ranges: Ranges, feature: FeatureSpec) -> pa.Array:
-    return pa.array(_counts(table, ranges) / (feature.size_us / 1e6))
+    return pa.array(_counts(table, ranges) / ((feature.size_us or 1) / 1e6))
 
 
 def _last_us(table: ColumnTiles, ranges: Ranges, feature: FeatureSpec) -> pa.Array:
@@ -234,6 +243,14 @@ class Example(NamedTuple):
     half_life_us: int | None = None
 
 
+class OfAll(NamedTuple):
+    """What answers windows that begin with the first event, and from which tables: their old tiles become one, so that
+    no answer may depend on how values are grouped."""
+
+    of: Answer
+    form: Literal["tiles", "first", "sums", "powers"] = "tiles"
+
+
 @dataclass(frozen=True, slots=True)
 class Aggregate:
     """One aggregate.
@@ -243,6 +260,7 @@ class Aggregate:
     `exact_only`. `gives`: the kind of the answer, `own` for that of the column. `of_texts`: columns of texts have one.
     `columnless`: it may go without a column. `counts`: it is 0 where all others are null. `has_q`: it takes a `q`.
     `form`: which tables of `ColumnTiles` or exact sums it reads (`key_plans.Kept`). `has_half_life`: it takes one.
+    `of_all`: what it is where `size` is `all`; None where it needs windows with a beginning.
     `since`: `of` answers times in microseconds, and the feature is how long before the event's own time they are, in
     seconds.
     """
@@ -260,6 +278,7 @@ class Aggregate:
     since: bool = False
     form: Literal["tiles", "first", "sums"] = "tiles"
     has_half_life: bool = False
+    of_all: OfAll | None = None
 
     def kind(self, column_kind: str | None) -> ColumnKind:
         """The kind of the feature, of a column of this kind; None stands for no column."""
@@ -283,17 +302,32 @@ AGGREGATES: Mapping[str, Aggregate] = {
     "count": Aggregate(
         _count, "integer", "how many values; without a column, how many events", Example(_NUMBERS, 4),
         of_texts=True, columnless=True, counts=True,
+        of_all=OfAll(_count),
     ),
-    "sum": Aggregate(_sum, "number", "their sum", Example(_NUMBERS, 18.0)),
-    "mean": Aggregate(_mean, "number", "their mean", Example(_NUMBERS, 4.5)),
-    "min": Aggregate(_min, "number", "the smallest", Example(_NUMBERS, 1.0)),
-    "max": Aggregate(_max, "number", "the largest", Example(_NUMBERS, 9.0)),
+    "sum": Aggregate(
+        _sum, "number", "their sum", Example(_NUMBERS, 18.0),
+        of_all=OfAll(exact_sum, "powers"),
+    ),
+    "mean": Aggregate(
+        _mean, "number", "their mean", Example(_NUMBERS, 4.5),
+        of_all=OfAll(exact_mean, "powers"),
+    ),
+    "min": Aggregate(
+        _min, "number", "the smallest", Example(_NUMBERS, 1.0),
+        of_all=OfAll(_min),
+    ),
+    "max": Aggregate(
+        _max, "number", "the largest", Example(_NUMBERS, 9.0),
+        of_all=OfAll(_max),
+    ),
     "std": Aggregate(
-        _std, "number", "the standard deviation of a sample; null below two values", Example((2.0, 4.0, 6.0), 2.0)
+        _std, "number", "the standard deviation of a sample; null below two values", Example((2.0, 4.0, 6.0), 2.0),
+        of_all=OfAll(exact_std, "powers"),
     ),
     "last": Aggregate(
         _last, "own", "that of the latest event; of several at one time that of the greatest id",
         Example(_TEXTS, "DL"), of_texts=True,
+        of_all=OfAll(_last),
     ),
     "distinct": Aggregate(
         _distinct, "integer", "how many different values", Example(_TEXTS, 3), of_texts=True, holistic=True
@@ -314,7 +348,8 @@ AGGREGATES: Mapping[str, Aggregate] = {
         of_texts=True, holistic=True, exact_only=True,
     ),
     "variance": Aggregate(
-        _variance, "number", "the variance of a sample; null below two values", Example((2.0, 4.0, 6.0), 4.0)
+        _variance, "number", "the variance of a sample; null below two values", Example((2.0, 4.0, 6.0), 4.0),
+        of_all=OfAll(exact_variance, "powers"),
     ),
     "rate": Aggregate(
         _rate, "number", "`count` divided by the size of the window in seconds", Example((1.0, 1.0, 1.0), 0.005),
@@ -323,14 +358,17 @@ AGGREGATES: Mapping[str, Aggregate] = {
     "time_since_last": Aggregate(
         _last_us, "number", "seconds from the latest in the window to the event's own time", Example(_NUMBERS, 420.0),
         of_texts=True, columnless=True, since=True,
+        of_all=OfAll(_last_us),
     ),
     "first": Aggregate(
         _first, "own", "that of the earliest event; of several at one time that of the greatest id",
         Example(_TEXTS, "UA"), of_texts=True, form="first",
+        of_all=OfAll(_first, "first"),
     ),
     "trend": Aggregate(
         trend, "number", "the slope of the least-squares line through values by time, per second; null where all are "
         "at one time", Example((1.0, 4.0, 7.0), 0.05), form="sums",
+        of_all=OfAll(trend, "sums"),
     ),
     "decayed_count": Aggregate(
         decayed_count, "number", "`count` where each has halved with every `half_life` from its time to `T`",

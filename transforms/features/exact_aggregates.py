@@ -5,23 +5,35 @@ from collections.abc import Iterator
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from schemas.job import FeatureSpec
 from transforms.features.decay import weights
-from transforms.features.exact_sums import Scaled, Terms, limbs_between, rounded, span_of, sums_of, whole_numbers
+from transforms.features.exact_sums import Scaled, Terms, limbs_between, rounded, span_of, whole_numbers
 from transforms.features.tile_tables import Floats, Ints, Ranges, ValueCounts
 
-# The quantities of sums that decay, and of those of a line.
+# The quantities of sums that decay, and of those of a line and of powers.
 _WEIGHT, _WEIGHTED = 0, 1
-_N, _V, _T, _TT, _TV = range(5)
+_N, _V, _T, _TT, _TV, _VV = range(6)
 _HALF = 2**26  # a time is split into two numbers whose products with others are exact
 _MOST_QUERIES = 65_536  # at once, so that their limbs take some megabytes
 
 
-def exact_sums_of(codes: Ints, tiles: Ints, half_life_us: int | None, numbers: Floats, times_us: Ints) -> ValueCounts:
-    """The sums of values, each in the tile of its key: of what decays, or without a half-life those of a line."""
-    terms = _of_line(numbers, times_us) if half_life_us is None else _of_decay(half_life_us, numbers, times_us)
-    return sums_of(codes, tiles, list(terms))
+def terms_of(powers: bool, half_life_us: int | None, numbers: Floats, times_us: Ints) -> list[Terms]:
+    """The terms of values: of their powers, of what decays, or without a half-life those of a line."""
+    if powers:
+        return list(_of_powers(numbers))
+    return list(_of_line(numbers, times_us) if half_life_us is None else _of_decay(half_life_us, numbers, times_us))
+
+
+def _of_powers(numbers: Floats) -> Iterator[Terms]:
+    """n, and the sums of v and v * v, in terms that are exact."""
+    fraction, exponent = np.frexp(numbers)
+    upper = np.ldexp(np.rint(fraction * 2.0**26), -26)
+    lower, bits = fraction - upper, 2 * exponent.astype(np.int64)
+    yield Terms(_N, np.ones(len(numbers)))
+    yield Terms(_V, numbers)
+    yield from (Terms(_VV, product, bits) for product in (upper * upper, 2 * upper * lower, lower * lower))
 
 
 def _of_decay(half_life_us: int, numbers: Floats, times_us: Ints) -> Iterator[Terms]:
@@ -94,8 +106,9 @@ def _scaled(table: ValueCounts, ranges: Ranges, feature: FeatureSpec, quantity: 
     """A quantity of what decays, in units of 2^0 at time 0: of the limbs that events of the window can have."""
     half_life_us = feature.half_life_us or 1
     least, span = span_of(table, quantity, table.tile * ranges.tile_us // half_life_us >> 5)
-    first = (ranges.end_us - feature.size_us) // half_life_us >> 5
-    count = span + (feature.size_us // half_life_us + 1 >> 5) + 2
+    size_us = feature.size_us or 0
+    first = (ranges.end_us - size_us) // half_life_us >> 5
+    count = span + (size_us // half_life_us + 1 >> 5) + 2
     return rounded(limbs_between(table, ranges, quantity, first + least, count), first + least)
 
 
@@ -103,11 +116,7 @@ def trend(table: ValueCounts, ranges: Ranges, feature: FeatureSpec) -> pa.Array:
     """The slope of the least-squares line, per second, rounded once; null where all times are equal."""
     found: list[float | None] = []
     for _, part in _parts(ranges):
-        columns = []
-        for quantity in (_N, _V, _T, _TT, _TV):
-            least, count = span_of(table, quantity, np.zeros(len(table.tile), np.int64))
-            limbs = limbs_between(table, part, quantity, np.full(len(part.low), least), count)
-            columns.append((whole_numbers(limbs), least))
+        columns = [_whole(table, part, quantity) for quantity in (_N, _V, _T, _TT, _TV)]
         (n, at_n), (v, at_v), (t, at_t), (tt, at_tt), (tv, at_tv) = columns
         times = [(n, at_n), (t, at_t), (tt, at_tt)]
         whole_n, whole_t, whole_tt = ([_shifted(one, 32 * at) for one in numbers] for numbers, at in times)
@@ -115,6 +124,17 @@ def trend(table: ValueCounts, ranges: Ranges, feature: FeatureSpec) -> pa.Array:
         whole_v, whole_tv = ([one << 32 * (at - lowest) for one in numbers] for numbers, at in ((v, at_v), (tv, at_tv)))
         found += map(_slope, whole_n, whole_v, whole_t, whole_tt, whole_tv, [32 * lowest] * len(whole_n))
     return pa.array(found, pa.float64())
+
+
+def _whole(table: ValueCounts, ranges: Ranges, quantity: int) -> tuple[list[int], int]:
+    """The sums of a quantity, and the limb of which they are multiples."""
+    least, limbs = _limbs(table, ranges, quantity)
+    return whole_numbers(limbs), least
+
+
+def _limbs(table: ValueCounts, ranges: Ranges, quantity: int) -> tuple[int, Ints]:
+    least, count = span_of(table, quantity, np.zeros(len(table.tile), np.int64))
+    return least, limbs_between(table, ranges, quantity, np.full(len(ranges.low), least), count)
 
 
 def _shifted(number: int, bits: int) -> int:
@@ -131,3 +151,53 @@ def _slope(n: int, v: int, t: int, tt: int, tv: int, bits: int) -> float | None:
         return above / below  # of whole numbers, which Python rounds once
     except OverflowError:
         return None
+
+
+def exact_sum(table: ValueCounts, ranges: Ranges, feature: FeatureSpec) -> pa.Array:
+    """The sum of powers' values; null where there are none."""
+    return pa.array(_total(table, ranges, _V), mask=_empty(ranges))
+
+
+def exact_mean(table: ValueCounts, ranges: Ranges, feature: FeatureSpec) -> pa.Array:
+    """Their mean; null where there are none."""
+    n = _total(table, ranges, _N)
+    return pa.array(_total(table, ranges, _V) / np.where(n == 0, 1, n), mask=_empty(ranges))
+
+
+def exact_std(table: ValueCounts, ranges: Ranges, feature: FeatureSpec) -> pa.Array:
+    """The root of their variance."""
+    return pc.sqrt(exact_variance(table, ranges, feature))
+
+
+def exact_variance(table: ValueCounts, ranges: Ranges, feature: FeatureSpec) -> pa.Array:
+    """The variance of a sample; null below two values."""
+    found: list[float | None] = []
+    for _, part in _parts(ranges):
+        (n, at_n), (v, at_v), (vv, at_vv) = (_whole(table, part, quantity) for quantity in (_N, _V, _VV))
+        lowest = min(2 * at_v, at_vv)
+        squares = [one << 32 * (at_vv - lowest) for one in vv]
+        of_sums = [one * one << 32 * (2 * at_v - lowest) for one in v]
+        counts = [_shifted(one, 32 * at_n) for one in n]
+        found += map(_spread, counts, of_sums, squares, [32 * lowest] * len(n))
+    return pa.array(found, pa.float64())
+
+
+def _spread(n: int, of_sum: int, squares: int, bits: int) -> float | None:
+    """Of the square of the sum and of the sum of squares, times 2^`bits`."""
+    if n < 2:
+        return None
+    above, below = n * squares - of_sum, n * (n - 1)
+    above, below = (above << bits, below) if bits >= 0 else (above, below << -bits)
+    try:
+        return above / below
+    except OverflowError:
+        return None
+
+
+def _total(table: ValueCounts, ranges: Ranges, quantity: int) -> Floats:
+    found = np.zeros(len(ranges.low))
+    for own, part in _parts(ranges):
+        least, limbs = _limbs(table, part, quantity)
+        total = rounded(limbs, np.full(len(limbs), least))
+        found[own] = np.ldexp(total.numbers, _within(total.exponents))
+    return found

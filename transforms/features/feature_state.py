@@ -18,7 +18,7 @@ from transforms.features import waiting as waits
 from transforms.features.key_plans import OBSERVED, VALUE, KeyPlan
 from transforms.features.tile_queries import evaluate, over_limit
 from transforms.features.tile_tables import Ints, TileTables
-from transforms.features.tiles import coarsen, expire, fold_grains, merge, split_at
+from transforms.features.tiles import coarsen, collapse, fold_grains, merge, split_at
 from transforms.flow.state import StateFormatMismatch
 
 NEVER_US = -(2**62)
@@ -103,10 +103,13 @@ def ready_times(plan: KeyPlan, times_us: Ints) -> Ints:
     return waits.ready_times({feature.every_us for feature in plan.features}, times_us)
 
 
-def features_of(plan: KeyPlan, tiles: TileTables | None, rows: pa.RecordBatch) -> pa.RecordBatch:
-    """Row number, time and the plan's features of `observations`, from the tiles given."""
+def features_of(
+    plan: KeyPlan, tiles: TileTables | None, rows: pa.RecordBatch, first_tile: int | None = None
+) -> pa.RecordBatch:
+    """Row number, time and the plan's features of `observations`, from the tiles given; those before `first_tile` are
+    one."""
     names = [batches.ROW, batches.EVENT_TIME]
-    arrays = [*(rows.column(name) for name in names), *evaluate(plan, tiles, rows)]
+    arrays = [*(rows.column(name) for name in names), *evaluate(plan, tiles, rows, first_tile)]
     return pa.RecordBatch.from_arrays(arrays, names=[*names, *(feature.name for feature in plan.features)])
 
 
@@ -132,11 +135,11 @@ def advance(plan: KeyPlan, state: FeatureState, watermark_us: int, lateness_us: 
     expired = _close_grains(plan, state, first_kept, max_values)
     _close_tiles(plan, state, max_values)
     due = _take_due(plan, state)
-    featured = None if due is None else features_of(plan, state.tiles, due)
+    featured = None if due is None else features_of(plan, state.tiles, due, first_kept if plan.lasting else None)
     over = {} if due is None else over_limit(plan, state.tiles, due)
     now_kept = _first_kept_tile(plan, state.watermark_us, lateness_us)
     if now_kept > first_kept and state.tiles is not None:
-        state.tiles = expire(state.tiles, now_kept)
+        state.tiles = collapse(state.tiles, now_kept, plan.lasting)
     return Advanced(featured, expired, over)
 
 
@@ -211,7 +214,10 @@ def folds_at(plan: KeyPlan, rows: pa.RecordBatch) -> int:
 
 
 def forgotten_at(plan: KeyPlan, state: FeatureState, lateness_us: int) -> int | None:
-    """The watermark from which on all of the state is useless, in microseconds; None for an empty state."""
+    """The watermark from which on all of the state is useless, in microseconds; None for an empty state, and where it
+    is never useless."""
+    if plan.lasting:
+        return None
     times = [int(batches.times_us(rows).max()) for rows in state.open_rows if rows.num_rows]
     held = [*state.grains, *([] if state.tiles is None else [Grains(len(plan.grains_us), state.tiles)])]
     for level, tables in held:

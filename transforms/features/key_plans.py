@@ -12,7 +12,7 @@ from schemas import batches
 from schemas.expressions.evaluation import is_true
 from schemas.job import FeatureSpec
 from transforms.features.aggregates import AGGREGATES
-from transforms.features.tile_tables import FIRST, SUMS
+from transforms.features.tile_tables import FIRST, LASTING, POWERS, SUMS
 
 ALL_EVENTS = ""  # the pseudo column of `count` without a column
 KEY, VALUE = "key", "v:"  # columns of observations: the key, and the prefix of the values read
@@ -43,29 +43,33 @@ class Kept(NamedTuple):
     """A table of what is kept of a source.
 
     `tiles`: what most aggregates are made of. `first`: tiles whose last event is the earliest. `counts`: how often each
-    value occurs. `sums`: exact sums, of values and times or, with a half-life, of what has decayed.
+    value occurs. `sums`: exact sums, of values and times or, with a half-life, of what has decayed. `powers`: those
+    of values and of their squares. `lasting`: nothing is dropped, for windows that begin with the first event.
     """
 
     source: Source
-    form: Literal["tiles", "first", "counts", "sums"]
+    form: Literal["tiles", "first", "counts", "sums", "powers"]
     half_life_us: int | None = None
+    lasting: bool = False
 
     @property
     def name(self) -> str:
         """What the table is called in state."""
         decay = "" if self.half_life_us is None else f" {self.half_life_us}"
-        suffix = {"tiles": "", "counts": "", "first": FIRST, "sums": SUMS + decay}[self.form]
-        return f"{self.source.name}{suffix}"
+        suffix = {"tiles": "", "counts": "", "first": FIRST, "sums": SUMS + decay, "powers": POWERS}[self.form]
+        return f"{self.source.name}{LASTING if self.lasting else ''}{suffix}"
 
     @property
     def in_values(self) -> bool:
         """Whether it is among the `values` of tables, and not among their `tiles`."""
-        return self.form in ("counts", "sums")
+        return self.form in ("counts", "sums", "powers")
 
 
 def kept_for(feature: FeatureSpec) -> Kept:
     """The table that answers a feature."""
     aggregate = AGGREGATES[feature.aggregate]
+    if feature.size_us is None and aggregate.of_all is not None:
+        return Kept(source_of(feature), aggregate.of_all.form, lasting=True)
     return Kept(source_of(feature), "counts" if aggregate.holistic else aggregate.form, feature.half_life_us)
 
 
@@ -100,6 +104,11 @@ class KeyPlan:
         return tuple(each.name for each in self.kept if not each.in_values)
 
     @property
+    def lasting(self) -> frozenset[str]:
+        """The names of the tables of which nothing is dropped: what is older than all other windows is one tile."""
+        return frozenset(each.name for each in self.kept if each.lasting)
+
+    @property
     def value_names(self) -> tuple[str, ...]:
         """The names of the tables of values and sums."""
         return tuple(each.name for each in self.kept if each.in_values)
@@ -121,11 +130,13 @@ def plan_key(features: Sequence[FeatureSpec], key: str | tuple[str, ...]) -> Key
     (300000000, 900000000, (5000000,))
     """
     own = tuple(feature for feature in features if feature.key == key)
-    tile_us = math.gcd(*(value for feature in own for value in (feature.size_us, feature.every_us)))
+    sizes = [feature.size_us for feature in own if feature.size_us is not None]
+    steps = [feature.every_us for feature in own]
+    tile_us = math.gcd(*sizes, *steps)
     sources = tuple(dict.fromkeys(map(source_of, own)))
     # Each source has tiles, whatever it is read for: they say which keys have events, and when.
     kept = dict.fromkeys([*(Kept(source, "tiles") for source in sources), *map(kept_for, own)])
-    longest_us = max(feature.size_us for feature in own)
+    longest_us = max(sizes if len(sizes) == len(own) else [*sizes, *steps])
     return KeyPlan(key, own, tile_us, _grains_us(tile_us), sources, tuple(kept), longest_us)
 
 

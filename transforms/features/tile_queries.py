@@ -13,11 +13,17 @@ from transforms.features.key_plans import KEY, VALUE, KeyPlan, kept_for, source_
 from transforms.features.tile_tables import ColumnTiles, Ints, Ranges, TileTables, ValueCounts
 
 
-def evaluate(plan: KeyPlan, tables: TileTables | None, rows: pa.RecordBatch) -> list[pa.Array]:
-    """The plan's features for `observations`, shape (n,) each, in plan order; rows without a key have no history."""
+def evaluate(
+    plan: KeyPlan, tables: TileTables | None, rows: pa.RecordBatch, first_tile: int | None = None
+) -> list[pa.Array]:
+    """The plan's features for `observations`, shape (n,) each, in plan order; rows without a key have no history.
+
+    Tiles before `first_tile` are one, that of all before it: a window that begins with the first event and ends before
+    `first_tile` has no answer, since that one holds more.
+    """
     codes, times_us = _codes(tables, rows), batches.times_us(rows)
     queries = {every_us: _queries(codes, times_us, every_us) for every_us in {f.every_us for f in plan.features}}
-    return [_feature(plan, tables, feature, queries[feature.every_us], rows) for feature in plan.features]
+    return [_feature(plan, tables, each, queries[each.every_us], rows, first_tile) for each in plan.features]
 
 
 def _codes(tables: TileTables | None, rows: pa.RecordBatch) -> Ints:
@@ -42,7 +48,7 @@ def over_limit(plan: KeyPlan, tables: TileTables | None, rows: pa.RecordBatch) -
         if not AGGREGATES[feature.aggregate].exact_only or source not in sampled:
             continue
         queries, table = _queries(codes, times_us, feature.every_us), values[source]
-        unknown = over(table, _own_ranges(plan, table, queries, feature))
+        unknown = over(table, _own_ranges(plan, table, queries, feature, None))
         found[feature.name] = int(np.count_nonzero(unknown[queries.event]))
     return {name: events for name, events in found.items() if events}
 
@@ -78,16 +84,25 @@ def _fit(codes: Ints, span: int) -> bool:
 
 
 def _feature(
-    plan: KeyPlan, tables: TileTables | None, feature: FeatureSpec, queries: Queries, rows: pa.RecordBatch
+    plan: KeyPlan,
+    tables: TileTables | None,
+    feature: FeatureSpec,
+    queries: Queries,
+    rows: pa.RecordBatch,
+    first_tile: int | None,
 ) -> pa.Array:
     source = source_of(feature).name
     aggregate = AGGREGATES[feature.aggregate]
     kind = aggregate.arrow_type(None if feature.column is None else rows.schema.field(VALUE + source).type)
-    if tables is None or not len(tables.tiles[source].code):
-        return aggregate.of_none(len(queries.event), kind)
     kept = kept_for(feature)
-    table = tables.values[kept.name] if kept.in_values else tables.tiles[kept.name]
-    answer = aggregate.of(table, _own_ranges(plan, table, queries, feature), feature)
+    table = None if tables is None else (tables.values if kept.in_values else tables.tiles)[kept.name]
+    if table is None or not len(table.code):
+        return aggregate.of_none(len(queries.event), kind)
+    ranges = _own_ranges(plan, table, queries, feature, first_tile)
+    of = aggregate.of if feature.size_us is not None or aggregate.of_all is None else aggregate.of_all.of
+    answer = of(table, ranges, feature)
+    if feature.size_us is None and first_tile is not None:
+        answer = pc.if_else(pa.array(ranges.end_us >= first_tile * plan.tile_us), answer, pa.scalar(None, answer.type))
     if aggregate.since:
         return _seconds_since(answer.take(pa.array(queries.event)), batches.times_us(rows))
     return answer.cast(kind).take(pa.array(queries.event))
@@ -99,17 +114,26 @@ def _seconds_since(moments_us: pa.Array, times_us: Ints) -> pa.Array:
 
 
 def _own_ranges(
-    plan: KeyPlan, table: ColumnTiles | ValueCounts, queries: Queries, feature: FeatureSpec
+    plan: KeyPlan,
+    table: ColumnTiles | ValueCounts,
+    queries: Queries,
+    feature: FeatureSpec,
+    first_tile: int | None,
 ) -> Ranges:
     """The rows of `table` in the feature's window of each query."""
     end = queries.step * (feature.every_us // plan.tile_us)
-    low, high = _rows_between(table, queries.code, end, feature.size_us // plan.tile_us)
+    if feature.size_us is None:
+        begin = np.minimum(int(table.tile.min()), end)
+    else:
+        begin = end - feature.size_us // plan.tile_us
+        begin = begin if first_tile is None else np.minimum(np.maximum(begin, first_tile), end)
+    low, high = _rows_between(table, queries.code, begin, end)
     return Ranges(low, high, queries.step * feature.every_us, plan.tile_us)
 
 
-def _rows_between(table: ColumnTiles | ValueCounts, code: Ints, end: Ints, size: int) -> tuple[Ints, Ints]:
-    """The rows of `table` in tiles [end - size, end) of each code; unknown codes (below 0) get empty ranges."""
-    tile, begin = table.tile, end - size
+def _rows_between(table: ColumnTiles | ValueCounts, code: Ints, begin: Ints, end: Ints) -> tuple[Ints, Ints]:
+    """The rows of `table` in tiles [begin, end) of each code; unknown codes (below 0) get empty ranges."""
+    tile = table.tile
     base = min(int(tile.min()), int(begin.min(initial=tile[0])))
     span = max(int(tile.max()), int(end.max(initial=tile[0]))) - base + 1
     if not _fit(table.code, span):

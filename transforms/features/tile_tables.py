@@ -10,7 +10,7 @@ from transforms.flow.sharding import hash_values
 
 Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
-FIRST, SUMS = "\tfirst", "\tsums"
+FIRST, SUMS, POWERS, LASTING = "\tfirst", "\tsums", "\tpowers", "\tall"
 """What the names of tables end with whose last events are the earliest, and of tables of exact sums."""
 
 
@@ -81,8 +81,9 @@ def is_sums(name: str) -> bool:
     >>> is_sums("delay"), is_sums("delay\\tsums"), is_sums("delay\\tsums 3600000000")
     (False, True, True)
     """
-    word, _, decay = name.rpartition("\t")[2].partition(" ")
-    return word == SUMS.strip() and "\t" in name and (not decay or decay.isdigit())
+    _, tab, last = name.rpartition("\t")
+    word, _, decay = last.partition(" ")
+    return tab + word in (SUMS, POWERS) and (not decay or decay.isdigit())
 
 
 def group_starts(*sorted_columns: Ints) -> Ints:

@@ -15,8 +15,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from schemas import batches
-from transforms.features.exact_aggregates import exact_sums_of
-from transforms.features.exact_sums import reduced_sums
+from transforms.features.exact_aggregates import terms_of
+from transforms.features.exact_sums import reduced_sums, sums_of
 from transforms.features.key_plans import ALL_EVENTS, KEY, VALUE, Kept, KeyPlan
 from transforms.features.tile_tables import (
     FIRST,
@@ -57,7 +57,11 @@ def coarsen(tables: TileTables, parts: int, max_values: int) -> TileTables:
 
 
 def _coarser(name: str, table: ColumnTiles, parts: int) -> ColumnTiles:
-    wider = table._replace(tile=table.tile // parts)
+    return _wider(name, table._replace(tile=table.tile // parts))
+
+
+def _wider(name: str, wider: ColumnTiles) -> ColumnTiles:
+    """Tiles of which several may have the same index now."""
     if name.endswith(FIRST):  # the order within a tile is that of `last_us`, which falls with time there
         wider = _taken(wider, np.lexsort((wider.last_us, wider.tile, wider.code)))
     return _reduced(wider)
@@ -97,8 +101,9 @@ def _backwards(single: ColumnTiles) -> ColumnTiles:
 def _values_of(kept: Kept, single: ColumnTiles, parts: int, max_values: int) -> ValueCounts:
     """The counts or sums of single values, in tiles `parts` times as wide."""
     tile = single.tile // parts
-    if kept.form == "sums":
-        return exact_sums_of(single.code, tile, kept.half_life_us, single.total, single.last_us)
+    if kept.form != "counts":
+        terms = terms_of(kept.form == "powers", kept.half_life_us, single.total, single.last_us)
+        return sums_of(single.code, tile, terms)
     ones = np.ones(len(single.code), np.int64)
     counts = ValueCounts(single.code, tile, single.last, ones, ones.astype(np.float64))
     return _reduced_values(kept.name, counts, max_values)
@@ -260,6 +265,27 @@ def split_at(tables: TileTables, tile: int) -> tuple[TileTables | None, TileTabl
 def expire(tables: TileTables, first_tile: int) -> TileTables | None:
     """The tables without tiles whose index is below `first_tile`; None when nothing is left."""
     return _chosen(tables, lambda tiles: tiles >= first_tile)
+
+
+def collapse(tables: TileTables, first_tile: int, lasting: frozenset[str]) -> TileTables | None:
+    """The tables without tiles whose index is below `first_tile`; in those that last they become the one before it."""
+    if not lasting:
+        return expire(tables, first_tile)
+    tiles = {name: _old_as_one(name, table, first_tile, lasting) for name, table in tables.tiles.items()}
+    values = {
+        name: _reduced_values(name, counts._replace(tile=np.maximum(counts.tile, first_tile - 1)), 0)
+        if name in lasting
+        else _taken(counts, np.flatnonzero(counts.tile >= first_tile))
+        for name, counts in tables.values.items()
+    }
+    return _without_keys(TileTables(tables.keys, tiles, values))
+
+
+def _old_as_one(name: str, table: ColumnTiles, first_tile: int, lasting: frozenset[str]) -> ColumnTiles:
+    if name not in lasting:
+        kept: ColumnTiles = _taken(table, np.flatnonzero(table.tile >= first_tile))
+        return kept
+    return _wider(name, table._replace(tile=np.maximum(table.tile, first_tile - 1)))
 
 
 def _chosen(tables: TileTables, chosen: Callable[[Ints], npt.NDArray[np.bool_]]) -> TileTables | None:

@@ -83,7 +83,7 @@ def marked(frame: pd.DataFrame, feature: FeatureSpec) -> pd.DataFrame:
 
 
 def expected(frames: list[pd.DataFrame], watermarks: list[int], feature: FeatureSpec) -> list[Any]:
-    size, every = (pd.Timedelta(us, "us") for us in (feature.size_us, feature.every_us))
+    size, every = (pd.Timedelta(us, "us") for us in (feature.size_us or 0, feature.every_us))
     values = streaming_feature(
         [marked(frame, feature) for frame in frames], watermarks, key="key", column="seen", aggregate=feature.aggregate,
         size=size, every=every, allowed_lateness=pd.Timedelta(7, "min"), q=feature.q,

@@ -89,6 +89,19 @@ def test_history_of_years_is_that_of_the_reference(size: int, every: int, half_l
         assert off == [], feature.name
 
 
+@pytest.mark.parametrize("size_us", [3_000, 100_000_000])
+def test_steps_of_a_millisecond_and_a_hundred_thousand_tiles_are_those_of_the_reference(size_us: int) -> None:
+    random = np.random.default_rng(size_us)
+    events = frame([(0, "AB"[n % 2], float(random.normal())) for n in range(200)])
+    events["departed_at"] = 1_356_998_400_000_000 + random.integers(0, size_us * 3 // 1_000, 200) * 500
+    plan = plan_key(features(size_us, 1_000, 700_000), "key")
+    rows = observed(plan, events)
+    table = features_of(plan, fold(plan, rows, 100), rows)
+    for feature in plan.features:
+        off = differences(table.column(feature.name).to_pylist(), expected_feature(events, feature))
+        assert off == [], feature.name
+
+
 def test_slope_is_exact_where_sums_of_floats_would_lose_every_digit() -> None:
     moments: list[tuple[int, str, float | None]] = [(n, "A", 1e12 + n / 1024) for n in range(0, 600, 7)]
     plan = plan_key(features(900 * SECOND, 300 * SECOND, HOUR), "key")

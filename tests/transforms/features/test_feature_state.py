@@ -18,6 +18,7 @@ from schemas.job import FeatureSpec
 from tests.reference.frames import differences, events_batch
 from tests.reference.reference import AFTER_ALL, BEFORE_ALL
 from tests.reference.streaming import streaming_feature
+from transforms.features.aggregates import AGGREGATES
 from transforms.features.feature_state import (
     FeatureState,
     Layout,
@@ -88,7 +89,7 @@ def played(frames: list[pd.DataFrame], watermarks: list[int]) -> tuple[dict[int,
 
 def expected(frames: list[pd.DataFrame], watermarks: list[int], feature: FeatureSpec) -> list[Any]:
     size, every, lateness, kept = (
-        pd.Timedelta(us, "us") for us in (feature.size_us, feature.every_us, LATENESS, PLAN.longest_us)
+        pd.Timedelta(us, "us") for us in (feature.size_us or 0, feature.every_us, LATENESS, PLAN.longest_us)
     )
     values = streaming_feature(
         frames, watermarks, key="key", column=feature.column, aggregate=feature.aggregate, size=size, every=every,
@@ -118,10 +119,16 @@ EXACT = [
     FeatureSpec(name, "key", "value", name, 180 * MINUTE, 60 * MINUTE, half_life_us=half_life)
     for name, half_life in (("first", None), ("trend", None), ("decayed_sum", 7 * MINUTE), ("decayed_mean", 7 * MINUTE))
 ]
+# A third of the time is older than other windows need: it is one tile of each key.
+OF_ALL = [
+    FeatureSpec(name, "key", "value", name, None, 30 * MINUTE)
+    for name, aggregate in AGGREGATES.items()
+    if aggregate.of_all is not None
+]
 moment = st.tuples(st.integers(0, 7 * 3_600), st.sampled_from("AB"), st.floats(-1e9, 1e9))
 
 
-@pytest.mark.parametrize("features", [SUMMED[:6], [*SUMMED[6:], *EXACT]], ids=["five-minutes", "hours"])
+@pytest.mark.parametrize("features", [SUMMED[:6], [*SUMMED[6:], *EXACT], [*SUMMED[6:8], *OF_ALL], OF_ALL], ids=range(4))
 @given(st.lists(moment, min_size=1, max_size=80), st.lists(st.integers(1, 7 * 3_600), max_size=12), st.randoms())
 @settings(max_examples=15)
 def test_features_have_the_bits_of_all_events_at_once_wherever_the_watermark_stops(

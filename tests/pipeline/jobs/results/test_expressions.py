@@ -22,6 +22,7 @@ FEATURES: list[Any] = [
     {"name": "both", "aggregate": "count", **HOUR, "key": ["carrier", "half"]},
     {"name": "all", "aggregate": "count", **HOUR, "key": []},
     {"name": "fading", "column": "delay", "aggregate": "decayed_sum", "half_life": "2m", **HOUR},
+    {"name": "ever", "column": "delay", "aggregate": "sum", **HOUR, "size": "all"},
     {"name": "slope", "column": "delay", "aggregate": "trend", **HOUR},
     {"name": "opening", "column": "distance", "aggregate": "first", **HOUR},
     {"name": "half", "expression": "CASE WHEN distance < 104 THEN 'first' ELSE 'second' END"},
@@ -54,6 +55,7 @@ def test_computed_features_conditions_and_keys_are_what_they_say(flow: Flow) -> 
         assert row["pace_sum"] == (sum(paces) if paces else None)
         fading = [earlier / 2 * 2 ** ((earlier - number) / 2) for earlier in before]
         assert row["fading"] == (pytest.approx(sum(fading), rel=1e-15) if before else None)
+        assert row["ever"] == (sum(earlier / 2 for earlier in before) if before else None)
         assert row["slope"] == (1 / 120 if len(before) > 1 else None)
         assert row["opening"] == (100 + before[0] if before else None)
         assert row["half"] == ("first" if number < 4 else "second")

@@ -72,6 +72,8 @@ BROKEN: list[tuple[Change, tuple[str, ...]]] = [
     (windowed(size="1 hour"), ("features[3].size: '1 hour'", "a duration such as")),
     (windowed(every="0s"), ("features[3].every: '0s'", "at least 1ms")),
     (windowed(size=None), ("features[3].size: missing", "a duration such as")),
+    (windowed(aggregate="quantile", q=0.5, size="all"), ("features[3].size: 'all'", "there are only count, sum, mean")),
+    (windowed(aggregate="decayed_sum", half_life="1h", size="all"), ("features[3].size: 'all'", "a duration; of all")),
     (windowed(half_life="1h"), ("features[3].half_life: '1h'", "only decayed_count, decayed_sum, decayed_mean have")),
     (windowed(aggregate="decayed_sum"), ("features[3].half_life: missing", "the time in which a value's weight")),
     (windowed(aggregate="decayed_sum", half_life="soon"), ("features[3].half_life: 'soon'", "a duration such as")),
