@@ -36,11 +36,11 @@ def frame(rows: list[tuple[int, str, float | None]], first: int = 0) -> pd.DataF
     return made
 
 
-def story(seed: int) -> tuple[list[pd.DataFrame], list[int]]:
+def story(seed: int, delays: tuple[int, ...] = (0, 0, 0, 300, 900, 7_200)) -> tuple[list[pd.DataFrame], list[int]]:
     """Batches of events and the watermarks that they meet; most are in time, some late, some too late for anything."""
     random, frames, watermarks, number = Random(seed), list[pd.DataFrame](), [BEFORE_ALL], 0
     for batch in range(30):
-        late = [random.choice((0, 0, 0, 300, 900, 7_200)) for _ in range(8)]
+        late = [random.choice(delays) for _ in range(8)]
         seconds = [max(0, batch * 600 + random.randrange(600) - each) for each in late]
         values = [random.choice((None, random.gauss(1e3, 1.0), random.gauss(0, 1e9))) for _ in seconds]
         frames.append(frame([(at, random.choice("AB"), v) for at, v in zip(seconds, values, strict=True)], number))
@@ -97,6 +97,19 @@ def test_late_events_see_what_came_before_them_and_no_more(beside: Features) -> 
         assert differences([row[feature.name] for row in rows], theirs, 1e9) == [], feature.name
         nulls += theirs.count(None) if feature.aggregate == "count" else 0
     assert nulls > 0
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_stream_that_drops_its_old_tiles_has_the_bits_of_all_events_at_once(seed: int) -> None:
+    frames, watermarks = story(seed, (0,))
+    rows, state = played([*FEATURES, *BESIDE], frames, watermarks, watermarks[-1])
+    later, _ = played([*FEATURES, *BESIDE], frames, watermarks)
+    plan, events = plan_key([*FEATURES, *BESIDE], "key"), pd.concat(frames, ignore_index=True)
+    numbered = batches.with_column(events_batch(events, COLUMNS), batches.ROW, pa.array(range(len(events))))
+    seen = observations(plan, numbered)
+    assert later == features_of(plan, fold(plan, seen, 100), seen).to_pylist()
+    assert rows == later[: len(rows)]
+    assert state.tiles is not None
 
 
 def test_answers_of_all_at_once_are_those_of_the_reference() -> None:
