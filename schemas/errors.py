@@ -6,6 +6,7 @@
     ├── UnusableData                 a text, bytes, a schema or a column that cannot be what they are taken for
     │   ├── BrokenLedger             of runs with --only_new
     │   ├── DamagedDatum             a datum that does not end where it should
+    │   ├── MalformedEnvelope
     │   ├── MalformedExpression
     │   ├── MalformedSchema
     │   ├── MalformedTime

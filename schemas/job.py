@@ -57,7 +57,8 @@ class EventsSpec:
     `time_format`: None for RFC 3339 and numbers of `time_unit`; `epoch` for these also as
     texts; else as `time_formats` reads it. Times without an offset are what the clocks of `time_zone`
     show; `time_ambiguous` says what a time is that they show twice or never. `texts`: the vectors that are written as
-    one text, each with the sign between its numbers.
+    one text, each with the sign between its numbers. `envelope`: what each record is in, of
+    `schemas.formats.envelopes.kinds.ENVELOPES`.
     """
 
     uri: str
@@ -76,6 +77,7 @@ class EventsSpec:
     time_zone: str = "UTC"
     time_ambiguous: Literal["earlier", "later", "refuse"] = "refuse"
     texts: tuple[tuple[str, str], ...] = ()
+    envelope: str | None = None
 
     @property
     def decoded(self) -> tuple[tuple[str, ColumnKind], ...]:
@@ -84,7 +86,6 @@ class EventsSpec:
             return self.columns
         written = dict(self.texts)
         return tuple((name, "string" if name in written else kind) for name, kind in self.columns)
-
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,8 @@
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from itertools import islice
+from itertools import islice, zip_longest
+from typing import TypeVar
 
 import pyarrow as pa
 
@@ -12,6 +13,7 @@ from pipeline.endpoints.matching import NoRecords
 from schemas.avro.datums import decode_block
 from schemas.columns import holding, kind_of
 from schemas.expectations import QUOTE, did_you_mean
+from schemas.formats.envelopes.avro_envelopes import names_within, opened_rows
 from schemas.formats.json_paths import JsonPaths
 from schemas.formats.path_columns import with_path_columns
 from schemas.formats.raw import RawBlock
@@ -21,6 +23,7 @@ from schemas.validation import SpecError
 from schemas.vectors import with_lengths
 
 _LINES = 1000
+_T = TypeVar("_T")
 _PIECES = 100
 
 
@@ -159,31 +162,36 @@ def _kind_of(found: pa.DataType) -> str | None:
     return "string" if pa.types.is_binary(found) else kind_of(found)
 
 
-def _batched(records: Iterable[bytes], size: int) -> Iterator[list[bytes]]:
+def _batched(records: Iterable[_T], size: int) -> Iterator[list[_T]]:
     rest = iter(records)
     while piece := list(islice(rest, size)):
         yield piece
 
 
 def _avro_rows(block: RawBlock, names: Iterable[str]) -> Iterator[pa.RecordBatch]:
-    yield decode_block(block.data, block.datums, block.schema, list(names)).rows
+    wanted = list(names)
+    if block.envelope is None:
+        yield decode_block(block.data, block.datums, block.schema, wanted).rows
+        return
+    found = decode_block(block.data, block.datums, block.schema, names_within(wanted, block.envelope))
+    yield opened_rows(found, wanted, block.envelope, [origin.headers for origin in block.origins]).rows
 
 
 def _json_rows(block: RawBlock, names: Iterable[str]) -> Iterator[pa.RecordBatch]:
     import msgspec
 
     lines = block.records or (line for line in block.data.split(b"\n") if line.strip())
-    dotted = [name for name in names if "." in name]
-    for piece in _batched(lines, _LINES):
+    headers = [origin.headers for origin in block.origins]
+    paths = JsonPaths([name for name in names if "." in name or block.envelope], block.envelope)
+    for piece in _batched(zip_longest(lines, headers, fillvalue=()), _LINES):
         records = []
-        for line, flat in zip(piece, JsonPaths(dotted).flat(piece) if dotted else piece, strict=True):
+        for line, own in piece:
             try:
-                record = msgspec.json.decode(line)
-                within = msgspec.json.decode(flat) if dotted else {}
+                record = {name: msgspec.json.decode(value) for name, value in paths.fields(bytes(line), own).items()}
             except Exception:
-                continue  # decoding will make it a dead letter
-            if isinstance(record, dict):
-                records.append(record | within)
+                continue  # decoding will make it a dead letter, or skip it
+            if record:
+                records.append(record)
         found = list(dict.fromkeys(name for record in records for name in record))
         if records:
             yield pa.RecordBatch.from_arrays(

@@ -20,6 +20,7 @@ from pipeline.endpoints.sample import stretches
 from pipeline.endpoints.uris import FILE_SCHEMES, scheme_of
 from pipeline.reporting.printer import note
 from schemas.formats.arrow_columns import path_of
+from schemas.formats.envelopes.kinds import FORMATS as ENVELOPED
 from schemas.formats.path_columns import kinds_of_paths
 from schemas.formats.raw import RawBlock
 from schemas.job import EventsSpec
@@ -55,6 +56,7 @@ class Files:
     form: FileForm = AS_IT_IS
     bounded: bool = True
     only_on: str | None = None
+    envelope: str | None = None
 
     def describe(self) -> str:
         return f"{len(self.paths)} file(s) of {self.uri}"
@@ -64,7 +66,8 @@ class Files:
         kinds = kinds_of_paths(self.paths)
         for path in self.paths:
             for block in read_file(path, self.format, form, sample=True):
-                yield block._replace(of_path=tuple(each._replace(kind=kinds.get(each.name)) for each in block.of_path))
+                of_path = tuple(each._replace(kind=kinds.get(each.name)) for each in block.of_path)
+                yield block._replace(of_path=of_path, envelope=self.envelope)
 
     def read(self, spec: EventsSpec) -> beam.PTransform[Any, Any]:
         return ReadFiles(list(self.paths), spec.format, form_of(spec))
@@ -77,6 +80,7 @@ class Topic:
     address: KafkaAddress
     format: str
     only_on: str | None = None
+    envelope: str | None = None
 
     @property
     def bounded(self) -> bool:
@@ -87,7 +91,8 @@ class Topic:
         return f"{self.address.public} from {self.address.start}, {end}"
 
     def sample(self, names: Collection[str] = ()) -> Iterator[RawBlock]:
-        return kafka.first_blocks(self.address, self.format)
+        blocks = kafka.first_blocks(self.address, self.format)
+        return (block._replace(envelope=self.envelope) for block in blocks)
 
     def read(self, spec: EventsSpec) -> beam.PTransform[Any, Any]:
         return kafka.ReadTopic(self.address, spec)
@@ -127,7 +132,8 @@ def _files(events: dict[str, Any]) -> EventSource:
     uri = events["uri"]
     paths = tuple(matching_files(uri))
     form = fill_in(events, paths, note)
-    found = Files(uri, events["format"], paths, form)
+    _check_envelope(events)
+    found = Files(uri, events["format"], paths, form, envelope=events.get("envelope"))
     if twice := _also_in_files(found):
         is_one = len(twice) == 1
         said = (
@@ -153,6 +159,14 @@ def _check_format(events: Mapping[str, Any]) -> None:
     if stated not in _OF_MESSAGES:
         why = "messages are in one of these, and which one is not guessed"
         raise SpecError("events.format", stated, f"{', '.join(_OF_MESSAGES[:-1])} or {_OF_MESSAGES[-1]} ({why})")
+    _check_envelope(events)
+
+
+def _check_envelope(events: Mapping[str, Any]) -> None:
+    """Raises `SpecError` for an envelope of records in a format that is not read out of one."""
+    if events.get("envelope") and events["format"] not in ENVELOPED:
+        why = f"none: of events.format {events['format']}; only {' and '.join(ENVELOPED)} are read out of envelopes"
+        raise SpecError("events.envelope", events["envelope"], why)
 
 
 def _topic(events: dict[str, Any]) -> EventSource:
@@ -162,7 +176,7 @@ def _topic(events: dict[str, Any]) -> EventSource:
         allowed = "schema=FILE with the records' schema, or registry=URL of the registry that has it"
         raise SpecError("events.uri", Absent("Avro records of a topic without a schema"), allowed)
     kafka.check_readable(address)
-    return Topic(address, events["format"])
+    return Topic(address, events["format"], envelope=events.get("envelope"))
 
 
 def _messages(events: dict[str, Any]) -> EventSource:

@@ -105,6 +105,9 @@ def check_outcome(summary: Mapping[str, Any], limits: Limits, examples: Examples
         return _nothing_read(uri, limits)
     before = done["events"] + sum(done["dead_letters"].values())
     read -= before
+    if summary["skipped"] and sum(summary["skipped"].values()) == read:
+        return _all_skipped(summary["skipped"], limits)
+    read -= sum(summary["skipped"].values())
     if not read or (before and read == summary["filtered"]):
         return f"note: nothing is new in {uri}: earlier runs have done all of it"
     if summary["filtered"] == read:
@@ -122,6 +125,9 @@ def check_rows(counts: Mapping[str, Any], uri: str, limits: Limits, examples: Ex
     read, errors = counts["records_read"], counts["dead_letter_errors"]
     if not read:
         return _nothing_read(uri, limits)
+    if counts["skipped"] and sum(counts["skipped"].values()) == read:
+        return _all_skipped(counts["skipped"], limits)
+    read -= sum(counts["skipped"].values())
     if counts["filtered"] == read:
         return _all_filtered(read, limits)
     if not counts["rows"]:
@@ -140,6 +146,14 @@ def _check_letters(read: int, by_stage: Mapping[str, int], limits: Limits) -> No
     if most is not None and letters > most:
         allowed = f"expected: at most {most:,} (--max_dead_letters)"
         raise RunFailed(f"{letters:,} of {read:,} records are dead letters; {allowed}")
+
+
+def _all_skipped(skipped: Mapping[str, int], limits: Limits) -> str:
+    """The note that no record is an event. Raises `RunFailed` where some input is required."""
+    said = f"no record is an event: {', '.join(f'{n:,} {kind}' for kind, n in skipped.items())}"
+    if limits.require_input:
+        raise RunFailed(f"{said}; expected: at least one (--require_input)")
+    return f"note: {said}"
 
 
 def _all_filtered(read: int, limits: Limits) -> str:

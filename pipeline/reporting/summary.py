@@ -41,6 +41,7 @@ def summarise(
         "run": run_id,
         "records_read": counts.get(metrics.RECORDS_READ, 0),
         "decoded": decoded,
+        "skipped": metrics.by_rest(metrics.RECORDS_SKIPPED_PREFIX, counts),
         "filtered": counts.get(metrics.EVENTS_FILTERED, 0),
         "scored": counts.get(metrics.EVENTS_SCORED, 0),
         "receipts": counts.get(metrics.RECEIPTS_WRITTEN, 0),
@@ -89,8 +90,8 @@ def _letters_before(counts: Mapping[str, int]) -> dict[Stage, int]:
 
 
 def check_counts(summary: Mapping[str, Any]) -> None:
-    """Input records = decoded + dead letters of decode; decoded = filtered + scored + dead letters of the later stages.
-    What earlier runs have done already is on the right of both.
+    """Input records = decoded + skipped + dead letters of decode; decoded = filtered + scored + dead letters of the
+    later stages. What earlier runs have done already is on the right of both.
 
     Raises:
         CountsDoNotAdd: they are not equal.
@@ -98,7 +99,7 @@ def check_counts(summary: Mapping[str, Any]) -> None:
     done = summary["done_before"]
     letters = {stage: n + done["dead_letters"][stage] for stage, n in summary["dead_letters"].items()}
     read, decoded, scored = summary["records_read"], summary["decoded"], summary["scored"]
-    check_decoded(read, decoded, letters)
+    check_decoded(read, decoded, letters, summary["skipped"])
     later = {stage: letters[stage] for stage in OF_EVENTS}
     filtered = summary["filtered"]
     if decoded != filtered + scored + sum(later.values()) + done["events"]:
@@ -111,10 +112,11 @@ def check_counts(summary: Mapping[str, Any]) -> None:
         raise CountsDoNotAdd(f"{scored} events scored; expected: as many answers of versions, which are {answered}")
 
 
-def check_decoded(read: int, decoded: int, letters: Mapping[Stage, int]) -> None:
-    """Raises `CountsDoNotAdd` unless input records = decoded + dead letters of decode."""
-    if read != decoded + letters[DECODE]:
-        ends = f"{decoded} decoded + {letters[DECODE]} dead letters of {DECODE}"
+def check_decoded(read: int, decoded: int, letters: Mapping[Stage, int], skipped: Mapping[str, int]) -> None:
+    """Raises `CountsDoNotAdd` unless input records = decoded + skipped + dead letters of decode."""
+    if read != decoded + sum(skipped.values()) + letters[DECODE]:
+        left_out = "".join(f" + {n} {kind}" for kind, n in skipped.items())
+        ends = f"{decoded} decoded{left_out} + {letters[DECODE]} dead letters of {DECODE}"
         raise CountsDoNotAdd(f"{read} records read; expected: {ends}")
 
 
@@ -145,6 +147,7 @@ def print_summary(summary: Mapping[str, Any], stream: Any = None) -> None:
     rows = [
         ("records read", f"{summary['records_read']:,}"),
         ("events decoded", f"{summary['decoded']:,}"),
+        *((f"skipped, {kind}", f"{n:,}") for kind, n in summary["skipped"].items()),
         *([("filtered by events.where", f"{summary['filtered']:,}")] if summary["filtered"] else []),
         ("events scored", f"{summary['scored']:,}"),
         ("receipts", f"{summary['receipts']:,}"),

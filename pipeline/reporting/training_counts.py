@@ -35,7 +35,8 @@ def feature_counts(counts: Mapping[str, int], folder: str, run_id: str, asked: A
     """
     letters = metrics.letters_by_stage(counts, (DECODE, FEATURES))
     read, decoded = counts.get(metrics.RECORDS_READ, 0), counts.get(metrics.EVENTS_DECODED, 0)
-    check_decoded(read, decoded, letters)
+    skipped = metrics.by_rest(metrics.RECORDS_SKIPPED_PREFIX, counts)
+    check_decoded(read, decoded, letters, skipped)
     filtered = counts.get(metrics.EVENTS_FILTERED, 0)
     events = decoded - filtered - letters[FEATURES]
     outcomes = metrics.by_rest(metrics.LABEL_OUTCOMES_PREFIX, counts)
@@ -44,7 +45,8 @@ def feature_counts(counts: Mapping[str, int], folder: str, run_id: str, asked: A
     if asked.split_at_us is not None:
         excluded[CROSSES_SPLIT] = parts.get(CROSSES_SPLIT, 0)
     rows = events - sum(excluded.values())
-    document = {"run": run_id, "records_read": read, "filtered": filtered, "rows": rows, "dead_letters": letters}
+    document = {"run": run_id, "records_read": read, "skipped": skipped, "filtered": filtered, "rows": rows}
+    document["dead_letters"] = letters
     document["out"] = folder
     if excluded:
         document["excluded"] = excluded

@@ -110,6 +110,7 @@ def events_spec(
         time_format=events.get("time_format"),
         time_zone=events["time_zone"],
         time_ambiguous=events["time_ambiguous"],
+        envelope=events.get("envelope"),
     )
 
 

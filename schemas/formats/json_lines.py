@@ -15,6 +15,7 @@ import msgspec
 import pyarrow as pa
 
 from schemas.columns import ARROW_TYPES
+from schemas.formats.envelopes.kinds import Headers
 from schemas.formats.json_faults import wrong_type
 from schemas.formats.json_paths import JsonPaths, has_paths
 from schemas.formats.nesting import MAX_NESTING, is_deep
@@ -42,7 +43,12 @@ class _Decoder:
     """A decoder of one line. `kinds`: the types of the columns that have one; ids and times keep their JSON type."""
 
     def __init__(
-        self, columns: tuple[tuple[str, str], ...], event_id: str, event_time: str, subject: str | None
+        self,
+        columns: tuple[tuple[str, str], ...],
+        event_id: str,
+        event_time: str,
+        subject: str | None,
+        envelope: str | None,
     ) -> None:
         types: dict[str, Any] = {} if subject is None else {subject: _NAME_OR_NUMBER}
         types.update({name: _field_type(kind) for name, kind in columns})
@@ -54,7 +60,7 @@ class _Decoder:
             types[subject or ""] = int | float
             self.wanted[subject or ""] = "number"
         self.names = tuple(types)
-        self.paths = JsonPaths(self.names) if has_paths(self.names) else None
+        self.paths = JsonPaths(self.names, envelope) if envelope or has_paths(self.names) else None
         self._types, self._exact = types, frozenset(n for n in types if types[n] in (_NAME_OR_NUMBER, _Int64))
         self.strict = self._of(types)
         self._raw = self._of({name: msgspec.Raw if name in self._exact else types[name] for name in types})
@@ -130,7 +136,12 @@ _decoder = lru_cache(maxsize=64)(_Decoder)
 
 
 def decode_lines(
-    data: bytes, columns: Sequence[tuple[str, str]], event_id: str, event_time: str, subject: str | None = None
+    data: bytes,
+    columns: Sequence[tuple[str, str]],
+    event_id: str,
+    event_time: str,
+    subject: str | None = None,
+    envelope: str | None = None,
 ) -> DecodedRows:
     """The JSON objects of `data`, one a line, as columns; blank lines are not records.
 
@@ -138,7 +149,7 @@ def decode_lines(
     dots, it is a path into objects. A line that is not one JSON object, or has a
     value of another type than its column's, is unreadable with `MalformedJson` or `WrongType`.
     """
-    decoder = _decoder(tuple(columns), event_id, event_time, subject)
+    decoder = _decoder(tuple(columns), event_id, event_time, subject, envelope)
     lines = [line for line in data.split(b"\n") if line.strip()]
     if decoder.paths is not None:
         return _by_paths(decoder, decoder.paths, lines)
@@ -159,13 +170,16 @@ def _together(decoder: _Decoder, data: bytes) -> list[Any] | None:
     return found
 
 
-def _by_paths(decoder: _Decoder, paths: JsonPaths, texts: Sequence[bytes]) -> DecodedRows:
-    """Records of which some columns lie within others."""
-    flat = paths.flat(texts)
-    records = None if any(map(is_deep, texts)) else _together(decoder, b"\n".join(flat))
-    if records is None or len(records) != len(texts):
-        return _decoded(_one_by_one(decoder, flat, texts), decoder)
-    return _decoded((records, list(texts), ()), decoder)
+def _by_paths(
+    decoder: _Decoder, paths: JsonPaths, texts: Sequence[bytes], headers: Sequence[Headers] = ()
+) -> DecodedRows:
+    """Records that are in an envelope, or of which some columns lie within others."""
+    flat = paths.flat(texts, headers)
+    records = None if any(map(is_deep, flat.originals)) else _together(decoder, b"\n".join(flat.lines))
+    whole = records is not None and len(records) == len(flat.lines)
+    read = (records or [], flat.originals, ()) if whole else _one_by_one(decoder, flat.lines, flat.originals)
+    found = _decoded(read, decoder)
+    return found._replace(unreadable=(*flat.unreadable, *found.unreadable), skipped=flat.skipped)
 
 
 def decode_objects(
@@ -174,11 +188,14 @@ def decode_objects(
     event_id: str,
     event_time: str,
     subject: str | None = None,
+    envelope: str | None = None,
+    headers: Sequence[Headers] = (),
 ) -> DecodedRows:
-    """As `decode_lines`, for records that arrive one by one: each is one object, however many lines it has."""
-    decoder = _decoder(tuple(columns), event_id, event_time, subject)
+    """As `decode_lines`, for records that arrive one by one: each is one object, however many lines it has. `headers`:
+    of each, on topics."""
+    decoder = _decoder(tuple(columns), event_id, event_time, subject, envelope)
     if decoder.paths is not None:
-        return _by_paths(decoder, decoder.paths, objects)
+        return _by_paths(decoder, decoder.paths, objects, headers)
     if not any(b"\n" in text or not text.strip() for text in objects):
         return decode_lines(b"\n".join(objects), columns, event_id, event_time, subject)
     return _decoded(_one_by_one(decoder, objects, objects), decoder)

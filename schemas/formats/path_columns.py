@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 
 from schemas.columns import ARROW_TYPES
 from schemas.formats.csv_rows import TEXT_OF
-from schemas.formats.csv_values import kind_of_texts, read_column
+from schemas.formats.csv_values import EXPECTED, kind_of_texts, read_column
 from schemas.formats.raw import OfPath
 
 _NULL = "__HIVE_DEFAULT_PARTITION__"
@@ -71,6 +71,8 @@ def with_path_columns(
     columns = dict(zip(rows.schema.names, rows.columns, strict=True))
     for name, text, _ in of_path:
         kind = kinds.get(name)
+        if kind is not None and kind not in EXPECTED:
+            continue  # a vector
         if name in identity:
             _put(columns, TEXT_OF + name if kind not in (None, "string") else name, text, None, rows.num_rows)
         if kind is not None:

@@ -21,10 +21,12 @@ class RecordOrigin(Protocol):
 
 
 class DecodedBlock(NamedTuple):
-    """The events of a stretch of input (None: it has none), and a dead letter for each record that is not one."""
+    """The events of a stretch of input (None: it has none), a dead letter for each record that cannot be one, and how
+    many records are none by what they are (`deletes`)."""
 
     events: pa.RecordBatch | None
     letters: list[DeadLetter]
+    skipped: tuple[tuple[str, int], ...] = ()
 
 
 class OfPath(NamedTuple):
@@ -45,7 +47,8 @@ class RawBlock(NamedTuple):
     several; damage in one costs no record of another. `origins`: where each record of a topic came from, in order.
     `prefix`: bytes before those of each record that belong to its original bytes. `rows`: the records as columns, where
     their format is read in columns (`csv`, `parquet`, `arrow`). `decoded`: the stretch as the job's events, where its
-    reader had to decode it already. `of_path`: the columns that the path of its file states.
+    reader had to decode it already. `of_path`: the columns that the path of its file states. `envelope`: what the
+    records of a sample are in.
     """
 
     source: str
@@ -60,6 +63,7 @@ class RawBlock(NamedTuple):
     rows: "tuple[DecodedRows, ...]" = ()
     decoded: DecodedBlock | None = None
     of_path: tuple[OfPath, ...] = ()
+    envelope: str | None = None
 
 
 class Unreadable(NamedTuple):
@@ -75,7 +79,7 @@ class DecodedRows(NamedTuple):
     """Rows in the columns of their format, the original bytes of each (binary array of equal length), and the rest.
 
     `numbers`: the number of each row in its file, counted from 1 in `unit` (`line` or `row`); None where the file's
-    format counts none.
+    format counts none. `skipped`: how many records are no events, by what they are.
     """
 
     rows: pa.RecordBatch
@@ -83,3 +87,4 @@ class DecodedRows(NamedTuple):
     unreadable: tuple[Unreadable, ...]
     numbers: pa.Array | None = None
     unit: str = ""
+    skipped: tuple[tuple[str, int], ...] = ()

@@ -71,9 +71,7 @@ def _strings(column: pa.Array) -> pa.Array:
 def _times(column: pa.Array) -> pa.Array:
     zone = "Z" if column.type.tz else ""
     texts = column.cast(pa.timestamp(column.type.unit)).cast(_TEXT)
-    return pc.binary_join_element_wise(
-        pa.scalar('"', _TEXT), texts, pa.scalar(f'{zone}"', _TEXT), pa.scalar("", _TEXT)
-    )
+    return pc.binary_join_element_wise(pa.scalar('"', _TEXT), texts, pa.scalar(f'{zone}"', _TEXT), pa.scalar("", _TEXT))
 
 
 def _lists(column: pa.Array) -> pa.Array:

@@ -5,7 +5,8 @@ records are decoded where they are read, since the watermark needs the event tim
 this step only counts them, puts them together and takes out the dead letters.
 """
 
-from collections.abc import Callable, Iterator
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import apache_beam as beam
@@ -19,6 +20,7 @@ from apache_beam.utils.windowed_value import WindowedValue
 from schemas import batches
 from schemas.avro.datums import decode_block
 from schemas.dead_letter_stages import DECODE
+from schemas.formats.envelopes.avro_envelopes import names_within, opened_rows
 from schemas.formats.json_lines import decode_lines, decode_objects
 from schemas.formats.path_columns import with_path_columns
 from schemas.formats.raw import DecodedBlock, DecodedRows, RawBlock
@@ -46,7 +48,21 @@ class Decoded(NamedTuple):
 
 
 def _decode_avro(block: RawBlock, spec: EventsSpec) -> list[DecodedRows]:
-    names = _wanted(spec)
+    names, headers = _wanted(spec), _headers(block)
+    if spec.envelope is None:
+        return _avro_pieces(block, names)
+    pieces = _avro_pieces(block, names_within(names, spec.envelope))
+    if len(pieces) == 1:
+        return [opened_rows(pieces[0], names, spec.envelope, headers)]
+    each = [[one] for one in headers] if len(headers) == len(pieces) else [()] * len(pieces)
+    return [opened_rows(piece, names, spec.envelope, own) for piece, own in zip(pieces, each, strict=True)]
+
+
+def _headers(block: RawBlock) -> list[tuple[tuple[str, bytes | None], ...]]:
+    return [origin.headers for origin in block.origins]
+
+
+def _avro_pieces(block: RawBlock, names: Sequence[str]) -> list[DecodedRows]:
     decoded = decode_block(block.data, block.datums, block.schema, names)
     if not block.parts or (not decoded.unreadable and _as_declared(decoded, block.parts)):
         return [decoded]
@@ -76,9 +92,8 @@ def _whole(piece: DecodedRows, data: bytes) -> DecodedRows:
 
 
 def _decode_json(block: RawBlock, spec: EventsSpec) -> list[DecodedRows]:
-    if block.records:
-        return [decode_objects(block.records, spec.decoded, spec.event_id, spec.event_time, spec.subject)]
-    return [decode_lines(block.data, spec.decoded, spec.event_id, spec.event_time, spec.subject)]
+    said = (spec.decoded, spec.event_id, spec.event_time, spec.subject, spec.envelope)
+    return [decode_objects(block.records, *said, _headers(block)) if block.records else decode_lines(block.data, *said)]
 
 
 def _decode_examples(block: RawBlock, spec: EventsSpec) -> list[DecodedRows]:
@@ -107,12 +122,12 @@ def _with_prefix(piece: DecodedRows, prefix: bytes) -> DecodedRows:
     ends = [pa.scalar(value, pa.binary()) for value in (prefix, b"")]
     payloads = pc.binary_join_element_wise(ends[0], piece.payloads, ends[1])
     unreadable = tuple(bad._replace(payload=prefix + bad.payload) for bad in piece.unreadable)
-    return DecodedRows(piece.rows, payloads, unreadable)
+    return piece._replace(payloads=payloads, unreadable=unreadable)
 
 
 def _with_path(rows: pa.RecordBatch, block: RawBlock, spec: EventsSpec) -> pa.RecordBatch:
     identity = [spec.event_id, spec.event_time, *([spec.subject] if spec.subject else [])]
-    return with_path_columns(rows, block.of_path, dict(spec.columns), identity)
+    return with_path_columns(rows, block.of_path, dict(spec.decoded), identity)
 
 
 def decode_raw(block: RawBlock, spec: EventsSpec, at_us: int) -> DecodedBlock:
@@ -128,8 +143,10 @@ def decode_raw(block: RawBlock, spec: EventsSpec, at_us: int) -> DecodedBlock:
         return DecodedBlock(None, [DeadLetter(DECODE, "UnreadableInput", detail, block.data, None, None, at_us)])
     events: list[pa.RecordBatch] = []
     letters: list[DeadLetter] = []
+    skipped = Counter[str]()
     for found in block.rows or FORMATS[spec.format](block, spec):
         piece = _with_prefix(found, block.prefix)
+        skipped.update(dict(piece.skipped))
         for bad in piece.unreadable:
             where = locations.numbered(piece.unit, bad.number) if bad.number else locations.of(bad.payload)
             letters.append(DeadLetter(DECODE, bad.error, f"{where}: {bad.detail}", bad.payload, None, None, at_us))
@@ -140,7 +157,7 @@ def decode_raw(block: RawBlock, spec: EventsSpec, at_us: int) -> DecodedBlock:
             for letter, row in zip(conformed.dead_letters, conformed.refused, strict=True):
                 number = None if piece.numbers is None else piece.numbers[row].as_py()
                 letters.append(locations.stated(letter, piece.unit, number))
-    return DecodedBlock(batches.concat_batches(events) if events else None, letters)
+    return DecodedBlock(batches.concat_batches(events) if events else None, letters, tuple(skipped.items()))
 
 
 def _count_1970(events: pa.RecordBatch) -> None:
@@ -172,9 +189,11 @@ class _DecodeFn(beam.DoFn):
         if not self._began:
             self._began = True
             metrics.distribution(metrics.DECODE_BEGAN_MS).update(now_us() // 1000)
-        events, letters = decode_raw(block, self._spec, now_us())
+        events, letters, skipped = decode_raw(block, self._spec, now_us())
         good = 0 if events is None else events.num_rows
-        metrics.counter(metrics.RECORDS_READ).inc(good + len(letters))
+        metrics.counter(metrics.RECORDS_READ).inc(good + len(letters) + sum(number for _, number in skipped))
+        for kind, number in skipped:
+            metrics.counter(metrics.RECORDS_SKIPPED_PREFIX + kind).inc(number)
         metrics.counter(metrics.EVENTS_DECODED).inc(good)
         if events is not None and good:
             events = self._chosen(events)

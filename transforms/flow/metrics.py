@@ -90,6 +90,7 @@ SCORES_PREFIX = "scores/"
 RELEASE_PREFIX = "release/"
 OVER_LIMIT_PREFIX = "features_over_limit/"
 UNSEEN_PREFIX = "unseen_categories/"
+RECORDS_SKIPPED_PREFIX = "records_skipped/"  # which are no events, by what they are
 RECORDS_DELETED_PREFIX = "kafka_records_deleted/"
 
 

@@ -13,6 +13,7 @@ from pipeline.endpoints.kafka.damage import TopicDamage
 from pipeline.endpoints.kafka.readers import Record
 from pipeline.endpoints.kafka.registry import FRAME_BYTES, SchemaUnknown, number_of, schema_of
 from schemas import batches
+from schemas.formats.envelopes.kinds import DEBEZIUM, TOMBSTONES
 from schemas.formats.raw import DecodedBlock, RawBlock
 from schemas.job import EventsSpec
 from transforms.decoding.decode import decode_raw
@@ -43,7 +44,7 @@ def blocks_of(records: Sequence[Record], address: KafkaAddress, spec: EventsSpec
     for partition in sorted({record.partition for record in records}):
         own = [record for record in records if record.partition == partition]
         filled = [record for record in own if record.value]
-        blocks += [_empty(record, address) for record in own if not record.value]
+        blocks += [_empty(record, address, spec.envelope) for record in own if not record.value]
         if not filled:
             continue
         times = _NO_TIMES
@@ -110,7 +111,10 @@ def lost_records(damages: Sequence[TopicDamage], address: KafkaAddress) -> Itera
             )
 
 
-def _empty(record: Record, address: KafkaAddress) -> RawBlock:
+def _empty(record: Record, address: KafkaAddress, envelope: str | None) -> RawBlock:
+    if record.value is None and envelope == DEBEZIUM:
+        skipped = DecodedBlock(None, [], ((TOMBSTONES, 1),))
+        return RawBlock(_source(address, record.partition, record.offset), origins=(record,), decoded=skipped)
     kind = "a tombstone" if record.value is None else "an empty value"
     return _refused(record, address, f"{kind}, which is not an event")
 

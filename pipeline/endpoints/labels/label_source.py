@@ -25,7 +25,7 @@ from schemas.validation import MISSING, SpecError
 from transforms.labels.truth import UnfitComparison, truth_of
 
 # What the records of events are like, which labels in the same files share.
-_FORM = ("format", "csv", "time_format", "time_unit", "time_zone", "time_ambiguous")
+_FORM = ("format", "csv", "envelope", "time_format", "time_unit", "time_zone", "time_ambiguous")
 _OF_LABELS = ("uri", *_FORM, "event_id", "event_time")
 # Keys of the spec in messages; a file may be called events.csv.
 _OF_EVENTS = re.compile(r"(?<![\w/.])events\.(uri|format|csv|event_id|event_time|time_\w+|columns?)\b")
@@ -64,7 +64,7 @@ def _opened(events: Mapping[str, Any], stated: Mapping[str, Any]) -> LabelSource
     paths = tuple(matching_files(records["uri"]))
     known = "format" in records and (records["format"] != "csv" or "csv" in records)
     form = fill_in(records, paths, _say if not known else _nothing)
-    files = Files(records["uri"], records["format"], paths, form)
+    files = Files(records["uri"], records["format"], paths, form, envelope=records.get("envelope"))
     kind, empty = _kind(files, records, stated["column"])
     with _fitting(stated):
         truth_of(pa.nulls(0, ARROW_TYPES[kind]), kind, stated.get("positive"))

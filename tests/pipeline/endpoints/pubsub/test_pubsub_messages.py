@@ -55,7 +55,7 @@ def test_messages_of_each_format_are_one_block_and_damage_costs_its_own_message(
     data = [encode(1), broken, encode(2)]
     blocks = blocks_of([PubsubMessage(one, {}, f"m{number}") for number, one in enumerate(data)], ADDRESS, format_name)
     assert [block.source for block in blocks] == ["pubsub://my-project/subscriptions/trips@m0"]
-    events, letters = decode_raw(blocks[0], spec, AT)
+    events, letters, _ = decode_raw(blocks[0], spec, AT)
     assert events is not None
     assert events.column("__event_id").to_pylist() == ["e1", "e2"]
     assert [letter.payload for letter in letters] == [broken]

@@ -1,0 +1,1 @@
+"""Records within the envelopes of Debezium and CloudEvents."""
