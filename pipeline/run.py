@@ -34,9 +34,11 @@ from pipeline.endpoints.sinks import check_all_writable
 from pipeline.endpoints.sources import EventSource, Files, open_source
 from pipeline.endpoints.uris import STDOUT
 from pipeline.process.starting import start_of
+from pipeline.reporting import log_form
 from pipeline.reporting.model_presence import check_model, say_unreached
 from pipeline.reporting.outcomes import RunFailed, check_outcome, outcome_lines
 from pipeline.reporting.printer import note, out, print_json, print_line
+from pipeline.reporting.progress import progress_shown
 from pipeline.reporting.saying import beginning_of, guarded, say, say_unconnected, say_where
 from pipeline.reporting.summary import (
     SummaryUnwritable,
@@ -186,7 +188,9 @@ def execute(prepared: Prepared, beam_arguments: Sequence[str], started: float) -
         seconds = time.time() - started
         return summarise({}, seconds, seconds, prepared.document, run_id)
     pipeline = _built(prepared, beam_arguments, run_id)
-    result = run_to_end(pipeline, prepared.source.bounded)
+    log_form.tell_of(job=prepared.job.name, run=run_id)
+    piped = STDOUT in prepared.document.get("sinks", {}).values()
+    result = run_to_end(pipeline, prepared.source, live=not piped)
     startup = metrics.startup_us(result, int(started * 1e6)) / 1e6
     counts = metrics.counts_of(result)
     summary = summarise(counts, time.time() - started, startup, prepared.document, run_id, kept_examples())
@@ -198,10 +202,13 @@ def execute(prepared: Prepared, beam_arguments: Sequence[str], started: float) -
     return summary
 
 
-def run_to_end(pipeline: beam.Pipeline, bounded: bool) -> PipelineResult:
-    """Runs the pipeline; where one process does all of it, stages pass references to batches."""
-    kept = bounded and direct.is_one_process(pipeline.runner, pipeline.options)
-    with batches_kept() if kept else nullcontext():
+def run_to_end(pipeline: beam.Pipeline, source: EventSource, live: bool = True) -> PipelineResult:
+    """Runs the pipeline; where one process does all of it, stages pass references to batches. Of input that ends it is
+    shown how far the run has come; `live`: nothing else is written to the terminal meanwhile."""
+    kept = source.bounded and direct.is_one_process(pipeline.runner, pipeline.options)
+    paths = source.paths if isinstance(source, Files) else ()
+    shown = progress_shown(paths, live) if source.bounded else nullcontext()
+    with batches_kept() if kept else nullcontext(), shown:
         result = pipeline.run()
         result.wait_until_finish()
     return result

@@ -14,6 +14,7 @@ from pipeline.endpoints.sink_locations import check_training_folder
 from pipeline.endpoints.sinks import check_all_writable
 from pipeline.endpoints.uris import absolute
 from pipeline.features import build_features
+from pipeline.reporting import log_form
 from pipeline.reporting.outcomes import check_rows, letter_lines
 from pipeline.reporting.printer import note, print_json, print_line
 from pipeline.reporting.saying import guarded
@@ -127,5 +128,6 @@ def _write(plan: TrainingPlan, beam_arguments: Sequence[str]) -> dict[str, Any]:
         labels = (pipeline | "ReadLabels" >> plan.labels.files.read(plan.labels.spec.records), plan.labels.spec)
     made = build_features(raw, prepared.job, labels, plan.split)
     write_training_set(made.rows, made.dead_letters, prepared.job, plan.folder, run_id)
-    result = run_to_end(pipeline, prepared.source.bounded)
+    log_form.tell_of(job=prepared.job.name, run=run_id)
+    result = run_to_end(pipeline, prepared.source)
     return feature_counts(metrics.counts_of(result), plan.folder, run_id, plan.asked)

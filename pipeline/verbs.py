@@ -8,7 +8,8 @@ from pipeline.command_line.options import parse_replay_options, parse_run_option
 from pipeline.commands.dispatch import dispatch
 from pipeline.commands.models.verbs import models
 from pipeline.commands.version import version_line
-from pipeline.reporting.printer import print_line
+from pipeline.reporting import log_form
+from pipeline.reporting.printer import as_json_line, print_line
 
 _USAGE = """usage: halflife VERB [OPTION…]
 
@@ -30,10 +31,11 @@ def run_job(arguments: Sequence[str], started: float | None = None, prog: str = 
     if list(arguments) == ["--version"]:
         print_line(version_line())
         return 0
-    options = parse_run_options(list(arguments), prog)
-    from pipeline.run import run_parsed
+    with log_form.logged(arguments, as_json_line):
+        options = parse_run_options(list(arguments), prog)
+        from pipeline.run import run_parsed
 
-    return run_parsed(options, started)
+        return run_parsed(options, started)
 
 
 def _doctor(arguments: Sequence[str]) -> int:
@@ -71,6 +73,11 @@ def main(arguments: Sequence[str] | None = None, started: float | None = None) -
     `started`: when the process began (seconds since 1970), from which a run counts; None: now.
     """
     given = sys.argv[1:] if arguments is None else arguments
+    with log_form.logged(given, as_json_line):
+        return _answer(given, started)
+
+
+def _answer(given: Sequence[str], started: float | None) -> int:
     if list(given[:1]) == ["--version"]:
         print_line(version_line())
         return 0

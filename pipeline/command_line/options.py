@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NoReturn
 
-from pipeline.command_line.parsing import PlainParser, moment
+from pipeline.command_line.parsing import PlainParser, add_log_option, moment
 from pipeline.command_line.sink_policy import SinkPolicy
 from pipeline.reporting.limits import NO_LIMITS, Limits, parse_max_letters
 from pipeline.reporting.printer import usage_error
@@ -88,7 +88,8 @@ class _Parser(PlainParser):
             "delete those of this job once the run has succeeded, but for the audit",
         )  # fmt: skip
         self.add_argument("--json", action="store_true", help="print JSON instead of a table")
-        self.add_argument("--verbose", **_SWITCH, help="show Beam's log and tracebacks")
+        self.add_argument("--verbose", **_SWITCH, help="show Beam's log and tracebacks, and how far the run has come")
+        add_log_option(self, "--log-format")
 
 
 class _RunParser(_Parser):

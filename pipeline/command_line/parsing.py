@@ -8,6 +8,8 @@ import sys
 from collections.abc import Sequence
 from typing import Any, NoReturn
 
+from pipeline.reporting.json_lines import json_line
+from pipeline.reporting.log_form import as_json
 from pipeline.reporting.printer import usage_error
 from pipeline.spec.environment import JOB, STORE, from_environment
 from schemas import times
@@ -26,7 +28,8 @@ class PlainParser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         """Prints what is wrong and where help is."""
-        self.exit(2, f"{self.prog}: {usage_error(message)}; next: {self.prog} --help\n")
+        line = f"{self.prog}: {usage_error(message)}; next: {self.prog} --help"
+        self.exit(2, (json_line("error", line) if as_json() else line) + "\n")
 
     def _print_message(self, message: str, file: Any = None) -> None:
         if message:  # argparse would not say that nobody reads it
@@ -82,6 +85,15 @@ def add_output_options(parser: argparse.ArgumentParser) -> None:
     """`--json`, `--verbose`."""
     parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
     parser.add_argument("--verbose", action="store_true", help="show the logs of libraries, and tracebacks")
+    add_log_option(parser)
+
+
+def add_log_option(parser: argparse.ArgumentParser, *spelt: str) -> None:
+    """`--log_format`, which is obeyed before anything is parsed (`pipeline.reporting.log_form`)."""
+    parser.add_argument(
+        "--log_format", *spelt, choices=("text", "json"), default="text",
+        help="json: each line of standard error is a JSON object with time, level, message, job and run",
+    )  # fmt: skip
 
 
 def add_actor_option(parser: argparse.ArgumentParser) -> None:

@@ -12,7 +12,9 @@ from typing import NoReturn
 
 from models import scratch
 from models.daemons import with_room
+from pipeline.reporting import log_form
 from pipeline.reporting.closed_pipe import end_silently, is_closed_pipe
+from pipeline.reporting.json_lines import json_line
 from pipeline.reporting.printer import shown
 
 # The exit codes that shells use for a program ended by a signal.
@@ -80,12 +82,15 @@ def _code_of(work: Callable[[], int]) -> int | str | None:
 def _end(number: signal.Signals) -> NoReturn:
     """Ends the process without waiting for its threads; owners of temporary files are registered with `atexit`."""
     said = shown(f"ended by {number.name}; what was not finished is not in the sinks")
-    os.write(2, f"halflife: {said}\n".encode())  # the signal may have interrupted `print` itself
+    line = json_line("error", said) if log_form.as_json() else f"halflife: {said}"
+    os.write(2, f"{line}\n".encode())  # the signal may have interrupted `print` itself
     with suppress(BaseException):
         atexit._run_exitfuncs()
     for stream in (sys.stdout, sys.stderr):
         with suppress(BaseException):
             stream.flush()
+    with suppress(BaseException):
+        log_form.leave()
     _leave(_CODES[number], scratch.left_behind())
 
 

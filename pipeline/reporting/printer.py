@@ -12,6 +12,8 @@ from contextvars import ContextVar
 from typing import Any, TextIO
 
 from models.redaction import hide_secrets, hide_values
+from pipeline.reporting import log_form
+from pipeline.reporting.json_lines import OTHERS, is_json_line, json_line
 from schemas.expectations import did_you_mean, wants
 from schemas.problems import SpecErrors
 from schemas.validation import SpecError
@@ -109,26 +111,55 @@ _ARGPARSE = {
 def complain(message: str, code: int) -> int:
     """One line on standard error, unless there is nothing to say; returns the exit code."""
     if message:
-        note(message)
+        note(message, "error")
     return code
 
 
 def complain_of(error: SpecError) -> int:
     """A line for each thing that is wrong with a spec; returns the exit code of bad usage."""
     for line in error.lines if isinstance(error, SpecErrors) else [str(error)]:
-        note(line)
+        note(line, "error")
     return 2
+
+
+_before: Callable[[], None] | None = None
+
+
+@contextmanager
+def on_message(erase: Callable[[], None] | None) -> Iterator[None]:
+    """In the block `erase` is called before a remark is printed: it takes away a line that is written again."""
+    global _before
+    before, _before = _before, erase
+    try:
+        yield
+    finally:
+        _before = before
 
 
 _noted: ContextVar[Callable[[str], object] | None] = ContextVar("noted", default=None)
 
 
-def note(text: str) -> None:
-    """A remark on standard error, so that what is on standard output stays a table or JSON."""
+def note(text: str, level: str = "info") -> None:
+    """A remark on standard error, so that what is on standard output stays a table or JSON; `level`: in a log."""
     if (take := _noted.get()) is not None:
         take(shown(text))
         return
+    if _before is not None:
+        _before()
+    if log_form.as_json():
+        log_document("warning" if text.startswith("warning: ") else level, text)
+        return
     print(f"halflife: {shown(text)}", file=sys.stderr)
+
+
+def log_document(level: str, text: str, **fields: Any) -> None:
+    """A line of the log as a JSON object."""
+    print(json_line(level, shown(text), **fields), file=sys.stderr, flush=True)
+
+
+def as_json_line(line: str) -> str:
+    """A line that something else wrote to standard error, as a JSON object."""
+    return line if is_json_line(line) else json_line("info", shown(line), OTHERS)
 
 
 @contextmanager
@@ -160,15 +191,22 @@ class Redacting(logging.Formatter):
         return "\n".join(printable(line) for line in super().format(record).splitlines())
 
 
+class _AsJson(logging.Formatter):
+    def format(self, record: logging.LogRecord) -> str:
+        return json_line(record.levelname.lower(), hide_secrets(super().format(record)), record.name)
+
+
 def log_to_stderr(verbose: bool) -> None:
-    """Logs of libraries are shown with `verbose` and kept quiet otherwise."""
+    """Logs of libraries are shown with `verbose` and kept quiet otherwise, those of native code too."""
+    log_form.be_verbose(verbose)
     level = logging.INFO if verbose else logging.CRITICAL
-    if verbose:
-        os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "0")
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "0" if verbose else "3")
     handler = logging.StreamHandler()
-    handler.setFormatter(Redacting(logging.BASIC_FORMAT))
-    logging.basicConfig(level=level, handlers=[handler])
+    handler.setFormatter(_AsJson() if log_form.as_json() else Redacting(logging.BASIC_FORMAT))
+    logging.basicConfig(level=level, handlers=[handler], force=log_form.as_json())
     logging.getLogger().setLevel(level)
+    logging.captureWarnings(log_form.as_json())
+    logging.getLogger("py.warnings").setLevel(logging.WARNING)  # they are shown as text too
 
 
 def print_line(text: str, stream: TextIO | None = None) -> None:

@@ -12,6 +12,7 @@ from apache_beam.metrics.metric import MetricsFilter
 from apache_beam.runners.runner import PipelineResult
 
 from schemas.dead_letter_stages import Stage
+from transforms.flow.tally import Told
 
 NAMESPACE = "halflife"
 _Counter = Metrics.DelegatingCounter
@@ -22,7 +23,9 @@ _Gauge = Metrics.DelegatingGauge
 @lru_cache(maxsize=4096)
 def counter(name: str) -> _Counter:
     """The counter of that name."""
-    return Metrics.counter(NAMESPACE, name)
+    found = Metrics.counter(NAMESPACE, name)
+    found.inc = Told(name, found.inc)  # type: ignore[method-assign]  # as Beam itself does
+    return found
 
 
 @lru_cache(maxsize=256)

@@ -1,6 +1,8 @@
 """Event files on any Beam file system: CSV, Parquet, JSON, Avro containers, TFRecord, Arrow."""
 
-from collections.abc import Iterator
+import sys
+from collections.abc import Callable, Iterator
+from functools import partial
 
 import apache_beam as beam
 from apache_beam.io.filesystem import CompressionTypes
@@ -14,6 +16,7 @@ from schemas.formats.csv_rows import Wanted
 from schemas.formats.path_columns import path_columns
 from schemas.formats.raw import RawBlock
 from schemas.job import EventsSpec
+from transforms.flow import tally
 
 
 def form_of(spec: EventsSpec) -> FileForm:
@@ -23,24 +26,34 @@ def form_of(spec: EventsSpec) -> FileForm:
 
 
 def read_file(
-    path: str, format_name: str, form: FileForm = AS_IT_IS, sample: bool = False
+    path: str,
+    format_name: str,
+    form: FileForm = AS_IT_IS,
+    sample: bool = False,
+    reached: Callable[[int], None] | None = None,
 ) -> Iterator[RawBlock]:
-    """The raw blocks of one file; a `sample` may end early. Damage is returned as blocks with `error`.
+    """The raw blocks of one file; a `sample` may end early. Damage is returned as blocks with `error`. `reached` is
+    told the offset that the reading has come to.
 
     Raises:
         OSError: it cannot be opened or read.
     """
     of_path = path_columns(path)
-    blocks = _blocks(path, format_name, form, sample)
+    blocks = _blocks(path, format_name, form, sample, reached)
     yield from (block._replace(of_path=of_path) for block in blocks) if of_path else blocks
 
 
-def _blocks(path: str, format_name: str, form: FileForm, sample: bool) -> Iterator[RawBlock]:
+def _blocks(
+    path: str, format_name: str, form: FileForm, sample: bool, reached: Callable[[int], None] | None
+) -> Iterator[RawBlock]:
     if format_name in COLUMNAR:
         yield from read_columns(path, format_name, form, sample)
         return
     with FileSystems.open(path, compression_type=CompressionTypes.UNCOMPRESSED) as stream:
-        yield from blocks_of(EventFile(stream, compression_of(path), sample), path, format_name, form)
+        for block in blocks_of(EventFile(stream, compression_of(path), sample), path, format_name, form):
+            yield block
+            if reached is not None:
+                reached(stream.tell())
 
 
 class _ReadFn(beam.DoFn):
@@ -48,7 +61,8 @@ class _ReadFn(beam.DoFn):
         self._format, self._form = format_name, form
 
     def process(self, path: str) -> Iterator[RawBlock]:
-        yield from read_file(path, self._format, self._form)
+        yield from read_file(path, self._format, self._form, reached=partial(tally.reached, path))
+        tally.reached(path, sys.maxsize)
 
 
 class ReadFiles(beam.PTransform[beam.pvalue.PBegin, beam.PCollection[RawBlock]]):

@@ -73,7 +73,7 @@ def test_a_run_that_is_ended_leaves_nothing(started: Started, number: signal.Sig
 
 
 def test_a_run_that_is_ended_while_it_imports_says_one_line(started: Started) -> None:
-    process = started.start("--help")
+    process = started.start()
     waited(lambda: b"apache_beam" in Path(f"/proc/{process.pid}/maps").read_bytes(), process)
     process.terminate()
     _, said = process.communicate(timeout=PATIENCE)
