@@ -242,7 +242,7 @@ REFUSED = {
     "no version": (("{skops}",), "--version is missing"),
     "unknown input": (("{skops}", *NEW, "--input", "dely:number"), "--input 'dely' is not an input of the model"),
     "no sample": (("{skops}", *NEW, "--sample", "absent.csv"), "--sample absent.csv: there is no such file or folder"),
-    "other sample": (("{skops}", *NEW, "--sample", "pyproject.toml"), "expected: a .parquet, .csv or .avro file"),
+    "other sample": (("{skops}", *NEW, "--sample", "pyproject.toml"), "expected: a .parquet, .arrow, .csv, .json or"),
     "no key": (("{skops}", *NEW, "--input", "carrier:string", "--sign_key", "x.pem"), "signing key 'x.pem'"),
     "no registry": (("models:/late", *NEW), "'models:/late' is not allowed; expected: models:/NAME@ALIAS"),
     "bad name": (("{skops}", "--version", "../v", "--input", "carrier:string"), "version: '../v' is not allowed"),
