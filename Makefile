@@ -15,7 +15,7 @@ SEED ?=
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help docs demo demo-flink soak test test-dataflow dataflow-template lint typecheck bench bench-swap bench-stream bench-idle bench-slow bench-startup bench-large bench-waiting lock clean .venv
+.PHONY: help docs demo demo-flink soak test test-dataflow dataflow-template lint typecheck bench bench-swap bench-stream bench-idle bench-slow bench-startup bench-large bench-waiting bench-features lock clean .venv
 
 help: ## Show this list
 	@echo "Usage: make TARGET"
@@ -83,6 +83,9 @@ bench-large: .venv ## Score more than 2 GiB of JSON lines in one bounded run; wr
 
 bench-waiting: .venv ## Measure what a batch costs while few events wait and while many do; writes benchmarks/WAITING.md
 	@$(RUN) -m benchmarks.waiting
+
+bench-features: .venv ## Measure training sets of 10, 100 and 1,000 windowed features; writes benchmarks/FEATURES.md
+	@$(RUN) -m benchmarks.many_features
 
 lock: .venv/bin/uv ## Pin what setup.py resolves to, for here and for images of workers (UPGRADE=--upgrade takes newer)
 	@$(COMPILE) --extra all --extra dev $(UPGRADE) --output-file requirements.lock
