@@ -4,6 +4,7 @@ import sys
 from collections.abc import Callable, Sequence
 from functools import partial
 
+from pipeline.command_line.init_options import parse_init_options
 from pipeline.command_line.options import parse_replay_options, parse_run_options
 from pipeline.commands.dispatch import dispatch
 from pipeline.commands.models.verbs import models
@@ -18,6 +19,7 @@ _USAGE = """usage: halflife VERB [OPTION…]
   doctor     examine a job and its runner before they cost anything
   features   write a point-in-time training set with the job's own transforms
   replay     score a job's history by candidate versions and compare them
+  init       make a job of your data, train a first model, and score with it
 
 halflife VERB --help says more; halflife --version says which Halflife, Beam and Python these are."""
 
@@ -51,6 +53,13 @@ def _features(arguments: Sequence[str]) -> int:
     return write_parsed(options)
 
 
+def _init(arguments: Sequence[str]) -> int:
+    options = parse_init_options(arguments)
+    from pipeline.first_job.init import init
+
+    return init(options)
+
+
 def _replay(arguments: Sequence[str]) -> int:
     versions, options = parse_replay_options(list(arguments), "halflife replay")
     from pipeline.replaying.replay import replay_parsed
@@ -64,6 +73,7 @@ _VERBS: dict[str, Callable[[Sequence[str]], int]] = {
     "doctor": _doctor,
     "features": _features,
     "replay": _replay,
+    "init": _init,
 }
 
 

@@ -60,7 +60,7 @@ def _print_quality(report: Mapping[str, Any]) -> None:
         print_line(line)
 
 
-_TOLD = {"read": "labels read", "unreadable": "unreadable", "without_score": "of no score"}
+_TOLD = {"read": "labels read", "pending": "not known yet", "unreadable": "unreadable", "without_score": "of no score"}
 _NO_METRIC = ("n", "unlabelled", "why", "window_start", "window_end")
 
 

@@ -30,10 +30,11 @@ _METRICS = {"probability": ("auc", "log_loss", "brier", "accuracy"), "regression
 
 
 class KnownLabels(NamedTuple):
-    """All labels of a job, in memory, how many records cannot be read, and how long labels count."""
+    """All labels of a job, in memory, how many records are unreadable or without a time, and the horizon."""
 
     table: pa.Table
     unreadable: int
+    pending: int
     horizon_us: int | None
 
     def of(self, scores: pa.Table) -> JoinedLabels:
@@ -43,14 +44,12 @@ class KnownLabels(NamedTuple):
 
 def read_labels(source: LabelSource) -> KnownLabels:
     """All labels of the files (about 60 bytes each in memory). Raises `OSError` where a file cannot be read."""
-    spec, found, unreadable = source.spec, [], 0
-    for block in () if source.empty else _blocks(source):
-        labels, letters = decode_labels(block, spec, now_us())
-        unreadable += len(letters)
-        if labels is not None:
-            found.append(labels)
+    spec = source.spec
+    decoded = [decode_labels(block, spec, now_us()) for block in (() if source.empty else _blocks(source))]
+    found = [each.labels for each in decoded if each.labels is not None]
+    unreadable, pending = sum(len(each.letters) for each in decoded), sum(each.pending for each in decoded)
     kind = pa.bool_() if spec.positive else ARROW_TYPES[spec.column[1]]
-    return KnownLabels(labels_table(found, kind), unreadable, spec.horizon_us)
+    return KnownLabels(labels_table(found, kind), unreadable, pending, spec.horizon_us)
 
 
 def _blocks(source: LabelSource) -> Iterator[RawBlock]:
@@ -124,5 +123,5 @@ def label_counts(labels: KnownLabels, scores: Mapping[str, pa.Table]) -> dict[st
     ids = pa.chunked_array([chunk for rows in scores.values() for chunk in rows["event_id"].chunks], pa.string())
     of_others = pc.invert(pc.is_in(labels.table["event_id"], value_set=ids.unique()))
     without = int(pc.sum(of_others).as_py() or 0)
-    return {"read": labels.table.num_rows + labels.unreadable, "unreadable": labels.unreadable,
-            "without_score": without}  # fmt: skip
+    read = labels.table.num_rows + labels.unreadable + labels.pending
+    return {"read": read, "pending": labels.pending, "unreadable": labels.unreadable, "without_score": without}

@@ -63,6 +63,7 @@ def _labels(counts: Mapping[str, int], outcomes: Mapping[str, int], events: int)
         raise CountsDoNotAdd(f"{sum(outcomes.values()):,} events have a label or none; expected: {events:,} of them")
     return {
         "read": counts.get(metrics.LABELS_READ, 0),
+        "pending": counts.get(metrics.LABELS_PENDING, 0),
         "unreadable": counts.get(metrics.DEAD_LETTERS_PREFIX + LABELS, 0),
         "events_labelled": outcomes.get(LABELLED, 0),
         "events_with_several": counts.get(metrics.LABELS_REPEATED, 0),
@@ -95,6 +96,7 @@ def _label_lines(labels: Mapping[str, int]) -> list[str]:
     if not labels:
         return []
     told = {
+        "pending": "not known yet (without a time)",
         "unreadable": "unreadable (dead letters of stage labels)",
         "without_event": "of no event that was read",
         "events_with_several": "events have several labels, all of one value",

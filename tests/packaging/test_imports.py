@@ -35,7 +35,7 @@ ON_DEMAND = (
 )
 WITHOUT_BEAM = ("schemas", "models")
 # What composes a job, and what examines one before it runs (docs/decisions/preflight.md).
-COMPOSERS = ("pipeline.run", "pipeline.training_set", "pipeline.preflight", "pipeline.replaying")
+COMPOSERS = ("pipeline.run", "pipeline.training_set", "pipeline.preflight", "pipeline.replaying", "pipeline.first_job")
 
 
 def imports_in(*folders: str) -> list[Import]:

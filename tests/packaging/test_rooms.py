@@ -17,7 +17,7 @@ ORDER = {
     "pipeline": (
         *("spec", "reporting", "command_line", "process", "profiles", "dag", "features", "endpoints", "run"),
         "training_set",
-        *("preflight", "commands", "replaying", "verbs", "console", "cli", "bytecode", "__main__"),
+        *("preflight", "commands", "replaying", "first_job", "verbs", "console", "cli", "bytecode", "__main__"),
     ),
 }
 

@@ -80,6 +80,7 @@ RECORDS_IN_FUTURE = "records_in_future"
 SCHEMA_REGISTRY_SILENCES = "schema_registry_silences"
 DEAD_LETTERS_SHORTENED = "dead_letters_shortened"  # to what one record of a topic may hold
 LABELS_READ = "labels_read"
+LABELS_PENDING = "labels_pending"  # without the time at which they were known
 LABELS_REPEATED = "labels_repeated"  # events with several labels of one value
 LABELS_CONTRADICTED = "labels_contradicted"  # events with labels of several values
 LABELS_WITHOUT_EVENT = "labels_without_event"

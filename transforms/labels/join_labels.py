@@ -1,7 +1,7 @@
 """DecodeLabels and JoinLabels: labels read as events are, and joined to batches that have an id and a time."""
 
 from collections.abc import Iterable, Iterator
-from typing import Any
+from typing import Any, NamedTuple
 
 import apache_beam as beam
 import pyarrow as pa
@@ -26,20 +26,35 @@ OUTCOME = "__label_outcome"
 _ROWS, _KNOWN = "rows", "known"
 
 
-def decode_labels(block: RawBlock, spec: LabelsSpec, at_us: int) -> tuple[pa.RecordBatch | None, list[DeadLetter]]:
-    """The labels of one raw stretch (`event_id`, `label`, `label_time`), and a letter for every record that is none.
+class DecodedLabels(NamedTuple):
+    """The labels of a stretch of input (`event_id`, `label`, `label_time`; None: it has none), a letter for every
+    record that is none, and how many records have no time: their labels are not known yet."""
+
+    labels: pa.RecordBatch | None
+    letters: list[DeadLetter]
+    pending: int = 0
+
+
+def decode_labels(block: RawBlock, spec: LabelsSpec, at_us: int) -> DecodedLabels:
+    """The labels of one raw stretch.
 
     Raises:
         UnfitComparison: the column is of another kind than the value that `positive` compares it with.
     """
     decoded = decode_raw(block, spec.records, at_us)
-    letters = [letter._replace(stage=LABELS) for letter in decoded.letters]
+    letters = [letter._replace(stage=LABELS) for letter in decoded.letters if not _is_pending(letter)]
+    pending = len(decoded.letters) - len(letters)
     if decoded.events is None:
-        return None, letters
+        return DecodedLabels(None, letters, pending)
     found, (name, kind) = decoded.events, spec.column
     truth = truth_of(found.column(name), kind, spec.positive)
     columns = {LABEL_OF: found.column(batches.EVENT_ID), LABEL: truth, LABEL_TIME: found.column(batches.EVENT_TIME)}
-    return pa.RecordBatch.from_pydict(columns), letters
+    return DecodedLabels(pa.RecordBatch.from_pydict(columns), letters, pending)
+
+
+def _is_pending(letter: DeadLetter) -> bool:
+    """Whether a record lacks its time: the id is read first, so what is missing beside an id is that."""
+    return letter.error == "MissingValue" and bool(letter.event_id)
 
 
 class _DecodeLabelsFn(beam.DoFn):
@@ -47,8 +62,9 @@ class _DecodeLabelsFn(beam.DoFn):
         self._spec = spec
 
     def process(self, block: RawBlock) -> Iterator[Any]:
-        labels, letters = decode_labels(block, self._spec, now_us())
-        metrics.counter(metrics.LABELS_READ).inc((0 if labels is None else labels.num_rows) + len(letters))
+        labels, letters, pending = decode_labels(block, self._spec, now_us())
+        metrics.counter(metrics.LABELS_READ).inc((0 if labels is None else labels.num_rows) + len(letters) + pending)
+        metrics.counter(metrics.LABELS_PENDING).inc(pending)
         if letters:
             for error in {letter.error for letter in letters}:
                 count_letters(LABELS, error, [letter.detail for letter in letters if letter.error == error])

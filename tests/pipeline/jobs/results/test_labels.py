@@ -29,6 +29,7 @@ MIXED = [
     label(6, 60, 30.0), label(6, 70, 31.0),
     label(99, 60, 30.0),
     {"of": "t7", "known": "yesterday", "late_by": 1.0},
+    {"of": "t7", "known": None, "late_by": None},
 ]  # fmt: skip
 
 
@@ -53,8 +54,10 @@ def test_labels_are_joined_point_in_time_and_what_is_left_out_is_counted(flow: F
     assert (rows["t5"]["label_time"] - rows["t5"]["event_time"]).microseconds == 90
     assert said["excluded"] == {"no_label": 1, "null_label": 1, "before_event": 1, "after_horizon": 1}
     assert (said["rows"], said["records_read"], said["dead_letters"]) == (4, 8, {"decode": 0, "features": 0})
-    counted = {"read": 12, "unreadable": 1, "events_labelled": 4, "events_with_several": 1, "without_event": 1}
-    assert said["labels"] == {**counted, "events_with_contradictions": 1}
+    assert said["labels"] == {
+        "read": 13, "pending": 1, "unreadable": 1, "events_labelled": 4, "events_with_several": 1,
+        "events_with_contradictions": 1, "without_event": 1,
+    }  # fmt: skip
     assert [letter["stage"] for letter in flow.letters()] == ["labels"]
 
 
@@ -81,8 +84,9 @@ def test_people_are_told_what_was_left_out_and_why(flow: Flow) -> None:
         "  left out: 1 whose label is null",
         "  left out: 1 whose labels are of a time before the event",
         "  left out: 1 whose labels came after labels.horizon",
-        "  labels: 12 read; 1 unreadable (dead letters of stage labels); 1 of no event that was read; 1 events have "
-        "several labels, all of one value; 1 events have labels of several values, of which the latest counts",
+        "  labels: 13 read; 1 not known yet (without a time); 1 unreadable (dead letters of stage labels); 1 of no"
+        " event that was read; 1 events have several labels, all of one value; 1 events have labels of several values,"
+        " of which the latest counts",
     ]
 
 

@@ -59,7 +59,7 @@ def test_metrics_are_those_of_the_scores_that_were_written(history: Flow) -> Non
         assert overall == pytest.approx({**wanted, "accuracy": np.mean((scores >= 0.9) == truths)})
         assert (quality["overall"]["n"], quality["overall"]["unlabelled"]) == (190, 10)
         assert quality["outcomes"] == {"labelled": 190, "no_label": 5, "after_horizon": 5}
-    assert report["labels"] == {"read": 196, "unreadable": 0, "without_score": 1}
+    assert report["labels"] == {"read": 196, "pending": 0, "unreadable": 0, "without_score": 1}
     assert report["comparison"]["overall"]["both"] == 200  # what there is without labels is still there
 
 
@@ -72,7 +72,7 @@ def test_window_with_one_class_has_no_auc_and_the_reason(history: Flow) -> None:
     outcome = replayed(history, "--version", "v2")
     lines = outcome.out.splitlines()
     [title] = [line for line in lines if line.startswith("against labels")]
-    assert title == "against labels (196 labels read, 0 unreadable, 1 of no score)"
+    assert title == "against labels (196 labels read, 0 not known yet, 0 unreadable, 1 of no score)"
     row = next(line.split() for line in lines if line.startswith("2013-01-01T00:00:00Z") and " v2 " in line)
     assert row[2:6] == ["v2", "60", "0", "-"]
     assert "  auc of v2 is - in 1 rows: only one class among the labels" in lines
