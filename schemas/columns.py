@@ -6,6 +6,9 @@
 | `integer` | int64      | integer                         | a number, an integer             |
 | `boolean` | bool       | boolean                         | a number, an integer, a boolean  |
 | `string`  | string     | string                          | a string                         |
+| `timestamp` | timestamp[us, UTC] | timestamp                 | an integer                       |
+
+A model reads a timestamp as a whole number: microseconds since 1970-01-01T00:00:00Z.
 
 Beside these there are vectors (`schemas.vectors`): an input of n numbers takes columns of as many, of 32 or 64 bits.
 The tables say something of each of them too. The JSON Schemas of jobs and manifests list the same kinds; a test holds
@@ -19,11 +22,14 @@ import pyarrow as pa
 
 from schemas.vectors import FORMS, Vector, vector_of, vector_of_type
 
-ScalarKind: TypeAlias = Literal["number", "integer", "boolean", "string"]
+ScalarKind: TypeAlias = Literal["number", "integer", "boolean", "string", "timestamp"]
 """A kind of column with one value for each event."""
 ColumnKind: TypeAlias = str
 """A kind of column: a `ScalarKind`, or that of a vector."""
 KINDS: tuple[ScalarKind, ...] = get_args(ScalarKind)
+VALUES: tuple[ScalarKind, ...] = ("number", "integer", "boolean", "string")
+"""The kinds of values that are compared, grouped by and aggregated: all but times and vectors."""
+TIMESTAMP = "timestamp"
 ALLOWED = f"{', '.join(KINDS)}, {FORMS}"
 """All kinds, as messages name them."""
 _Entry = TypeVar("_Entry")
@@ -50,16 +56,29 @@ def _of_length(vector: Vector) -> tuple[ColumnKind, ...]:
 
 _ELEMENTS = ("float32", "float64")
 ARROW_TYPES: Mapping[str, pa.DataType] = _Table(
-    {"number": pa.float64(), "integer": pa.int64(), "boolean": pa.bool_(), "string": pa.string()},
+    {
+        "number": pa.float64(),
+        "integer": pa.int64(),
+        "boolean": pa.bool_(),
+        "string": pa.string(),
+        "timestamp": pa.timestamp("us", "UTC"),
+    },
     lambda vector: vector.arrow_type,
 )
 ZEROS: Mapping[str, Any] = _Table(
-    {"number": 0.0, "integer": 0, "boolean": False, "string": ""}, lambda vector: [0.0] * vector.length
+    {"number": 0.0, "integer": 0, "boolean": False, "string": "", "timestamp": 0},
+    lambda vector: [0.0] * vector.length,
 )
 """An ordinary value of each kind, for invented records."""
 
 TAKES: Mapping[str, tuple[ColumnKind, ...]] = _Table(
-    {"number": ("number", "integer"), "integer": ("integer",), "boolean": ("boolean",), "string": ("string",)},
+    {
+        "number": ("number", "integer"),
+        "integer": ("integer",),
+        "boolean": ("boolean",),
+        "string": ("string",),
+        "timestamp": ("timestamp",),
+    },
     _of_length,
 )
 """The kinds of column that an input of a kind can be read from."""
@@ -69,10 +88,22 @@ WRITTEN_AS: Mapping[str, tuple[ScalarKind, ...]] = _Table(
         "integer": ("number", "integer"),
         "boolean": ("number", "integer", "boolean"),
         "string": ("string",),
+        "timestamp": ("integer",),
     },
     lambda vector: ("number",),
 )
 """The kinds of a library's values as which a column of a kind can be written without loss."""
+
+
+def read_type(kind: str) -> pa.DataType:
+    """The Arrow type in which a model reads a column of a kind.
+
+    >>> read_type("number"), read_type("timestamp")
+    (DataType(double), DataType(int64))
+    """
+    return pa.int64() if kind == TIMESTAMP else ARROW_TYPES[kind]
+
+
 # The narrowest kind that holds the values of all branches of a union; beside texts a number is its text.
 _HOLDS: tuple[tuple[ScalarKind, frozenset[str]], ...] = (
     ("boolean", frozenset({"boolean"})),
@@ -110,13 +141,15 @@ _ARROW_KINDS: tuple[tuple[Callable[[pa.DataType], bool], ScalarKind], ...] = (
     (pa.types.is_integer, "integer"),
     (pa.types.is_floating, "number"),
     (_is_text, "string"),
+    (pa.types.is_timestamp, "timestamp"),
+    (pa.types.is_date, "timestamp"),
 )
 
 
 def kind_of(found: pa.DataType) -> ColumnKind | None:
     """The kind of an Arrow column of this type, for a dictionary that of its values; None for other types.
 
-    >>> kind_of(pa.int8()), kind_of(pa.dictionary(pa.int32(), pa.string())), kind_of(pa.date32())
+    >>> kind_of(pa.int8()), kind_of(pa.dictionary(pa.int32(), pa.string())), kind_of(pa.time64("us"))
     ('integer', 'string', None)
     """
     vector = vector_of_type(found)

@@ -7,7 +7,7 @@ Durations are microseconds (suffix `_us`), times are microseconds since 1970-01-
 from dataclasses import dataclass
 from typing import Literal
 
-from schemas.columns import ColumnKind
+from schemas.columns import TIMESTAMP, ColumnKind
 from schemas.keys import defaults_of
 from schemas.times import parse_duration_us
 
@@ -81,10 +81,11 @@ class EventsSpec:
 
     @property
     def decoded(self) -> tuple[tuple[str, ColumnKind], ...]:
-        """The columns in the kinds that a format has them in: a vector that is written as one text is a string."""
-        if not self.texts:
-            return self.columns
-        written = dict(self.texts)
+        """The columns in the kinds that a format has them in: a vector that is written as one text is a string, and so
+        is a time in CSV."""
+        written = set(dict(self.texts))
+        if self.format == "csv":
+            written |= {name for name, kind in self.columns if kind == TIMESTAMP}
         return tuple((name, "string" if name in written else kind) for name, kind in self.columns)
 
 

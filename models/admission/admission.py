@@ -27,10 +27,10 @@ from models.outages import disk_failed, full_disk, local_disk, temporary_folder
 from models.releases.release import AdmittedRelease, Release
 from models.scorers import Scorer, WillNotLoad
 from models.store.store import ModelStore
+from schemas.columns import VALUES
 from schemas.expectations import wants
 from schemas.job import DEFAULT_ADMISSION_TIMEOUT_US, DEFAULT_MAX_BUNDLE_BYTES
 from schemas.validation import Absent
-from schemas.vectors import vector_of
 
 REASONS = (
     "incomplete",
@@ -217,10 +217,10 @@ class Admission:
         """A release whose events cannot be split would fail for every event."""
         if self._columns is None:
             return None
-        known = (*SPLIT_COLUMNS, *sorted(name for name, kind in self._columns.items() if vector_of(kind) is None))
+        known = (*SPLIT_COLUMNS, *sorted(name for name, kind in self._columns.items() if kind in VALUES))
         if release.split_on in known:
             return None
-        what = "is a vector" if release.split_on in self._columns else "is not a column of the job"
+        what = "is a vector or a time" if release.split_on in self._columns else "is not a column of the job"
         refusal = WrongInputs(f"split_on {release.split_on!r} {what}; {wants(', '.join(known))}")
         return Refusal(release, _refused(refusal, release.champion, None))
 

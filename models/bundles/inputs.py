@@ -10,7 +10,7 @@ import pyarrow.compute as pc
 
 from models.bundles.manifest import Input
 from models.errors import BundleRefused, one_line
-from schemas.columns import ARROW_TYPES, TAKES, kind_of
+from schemas.columns import ARROW_TYPES, TAKES, TIMESTAMP, kind_of, read_type
 from schemas.expectations import QUOTE, did_you_mean, wants
 from schemas.vectors import of_rows, rows_of, vector_of
 
@@ -61,10 +61,10 @@ def prepare_inputs(batch: pa.RecordBatch, inputs: Sequence[Input]) -> tuple[pa.R
         inputs: the manifest's inputs.
 
     Returns:
-        The prepared batch of n rows (number → float64, integer → int64, boolean → bool, string → string, vectors →
-        fixed-size lists of their floats), with nulls replaced by the input's default where it has one; NaN counts as
-        null, and so does a vector with a null or NaN in it. And a bool mask of shape (n,): True where an input that
-        is not nullable is still null.
+        The prepared batch of n rows (number → float64, integer → int64, boolean → bool, string → string, timestamp →
+        int64 microseconds since 1970, vectors → fixed-size lists of their floats), with nulls replaced by the
+        input's default where it has one; NaN counts as null, and so does a vector with a null or NaN in it. And a
+        bool mask of shape (n,): True where an input that is not nullable is still null.
 
     Raises:
         WrongInputs: a column is absent or of a type that does not fit (integers fit a number).
@@ -78,7 +78,7 @@ def prepare_inputs(batch: pa.RecordBatch, inputs: Sequence[Input]) -> tuple[pa.R
         if column.null_count and not entry.nullable:
             unreadable |= column.is_null().to_numpy(zero_copy_only=False)
         columns.append(column)
-    fields = [pa.field(entry.name, ARROW_TYPES[entry.type]) for entry in inputs]
+    fields = [pa.field(entry.name, read_type(entry.type)) for entry in inputs]
     return pa.RecordBatch.from_arrays(columns, schema=pa.schema(fields)), unreadable
 
 
@@ -134,6 +134,8 @@ def _typed(batch: pa.RecordBatch, entry: Input) -> pa.Array:
         raise WrongInputs(f"input {entry.name!r} is not a column; expected: one of {columns}")
     column = batch.column(index)
     found = column.type.value_type if pa.types.is_dictionary(column.type) else column.type
+    if entry.type == TIMESTAMP and pa.types.is_int64(found):  # as it is read already
+        return column
     if not pa.types.is_null(found) and kind_of(found) not in TAKES[entry.type]:
         raise WrongInputs(f"input {entry.name!r} is a column of {found}; expected: {entry.type}")
     wanted = ARROW_TYPES[entry.type]
@@ -141,9 +143,11 @@ def _typed(batch: pa.RecordBatch, entry: Input) -> pa.Array:
         return _vectors(column, wanted)
     if column.type != wanted:
         try:
-            column = column.cast(wanted, safe=entry.type != "number")
+            column = column.cast(wanted, safe=entry.type not in ("number", TIMESTAMP))
         except pa.ArrowInvalid as error:
             raise WrongInputs(f"input {entry.name!r} does not fit {wanted}: {one_line(error)}") from None
+    if entry.type == TIMESTAMP:
+        return column.cast(pa.int64())
     if entry.type == "number" and pc.any(pc.is_nan(column)).as_py():
         column = pc.if_else(pc.is_nan(column), pa.scalar(None, wanted), column)
     return column

@@ -11,7 +11,7 @@ from typing import Any, ClassVar, Literal, TypeAlias
 from models.distribution import DISTRIBUTION
 from models.errors import BundleRefused
 from models.strict_json import parse_object
-from schemas.columns import ALLOWED, KINDS, ColumnKind
+from schemas.columns import ALLOWED, KINDS, TIMESTAMP, ColumnKind
 from schemas.times import INSTANT, parse_instant_us
 from schemas.validation import MISSING, UNKNOWN_KEY, Absent, Located, SpecError, validate
 from schemas.vectors import vector_of
@@ -281,7 +281,7 @@ def _fits(value: Value, kind: ColumnKind) -> bool:
         return isinstance(value, bool) and kind == "boolean"
     if kind == "string":
         return isinstance(value, str)
-    if kind == "integer":
+    if kind in ("integer", TIMESTAMP):
         return isinstance(value, int) and value in _INT64
     return isinstance(value, (int, float)) and math.isfinite(value)
 

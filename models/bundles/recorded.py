@@ -8,7 +8,7 @@ import pyarrow as pa
 
 from models.bundles.manifest import Input
 from models.errors import one_line
-from schemas.columns import ARROW_TYPES
+from schemas.columns import read_type
 from schemas.errors import UnusableData
 from schemas.expectations import wants
 from schemas.vectors import from_bytes, of_rows, vector_of
@@ -44,7 +44,7 @@ def _column(values: Sequence[Any], entry: Input) -> pa.Array:
     convert = _CONVERT.get(entry.type, lambda value: value)
     try:
         if vector is None:
-            return pa.array([None if value is None else convert(value) for value in values], ARROW_TYPES[entry.type])
+            return pa.array([None if value is None else convert(value) for value in values], read_type(entry.type))
         missing = np.array([value is None for value in values], np.bool_)
         rows = np.zeros((len(values), vector.length), vector.dtype)
         for row in np.flatnonzero(~missing).tolist():

@@ -129,7 +129,7 @@ def build_bundle(
     if trial is None:
         notes.append(NO_SAMPLE if rows.trainer is None else NO_PROFILE)
     elif trial.unprofiled:
-        notes.append(f"no drift is measured of the vectors {', '.join(trial.unprofiled)}")
+        notes.append(f"no drift is measured of {', '.join(trial.unprofiled)}: vectors and times have no profile")
     raw = manifest_bytes(into, document)
     secret = secrets_in(raw.decode())
     if secret:

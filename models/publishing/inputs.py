@@ -11,6 +11,7 @@ from models.bundles.manifest import Input, Value
 from models.profiles import SCORE
 from models.publishing.description import CannotPublish, Description, FoundInput
 from schemas.columns import KINDS, ColumnKind, kind_of
+from schemas.times import MalformedTime, parse_time_us
 from schemas.vectors import MAX_LENGTH, PATTERN, vector_of
 
 _FLAG = re.compile(
@@ -22,6 +23,7 @@ _PARSERS: Mapping[ColumnKind, Callable[[str], Value]] = {
     "integer": int,
     "boolean": _BOOLEANS.__getitem__,
     "string": str,
+    "timestamp": parse_time_us,
 }
 
 
@@ -106,5 +108,5 @@ def _value(text: str, kind: ColumnKind) -> Value:
         raise ValueError(f"default {text!r} is not allowed; expected: none, a vector has no default")
     try:
         return _PARSERS[kind](text)
-    except (ValueError, KeyError):
+    except (ValueError, KeyError, MalformedTime):
         raise ValueError(f"default {text!r} is not allowed; expected: a value of type {kind}") from None

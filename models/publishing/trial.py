@@ -15,7 +15,7 @@ from models.errors import one_line
 from models.profiles import SCORE, build_profile, serialise_profile
 from models.publishing.description import CannotPublish
 from models.scorers import Scorer
-from schemas.vectors import vector_of
+from schemas.columns import VALUES
 
 GOLDEN_ROWS = 20
 _BATCH_ROWS = 65_536
@@ -24,7 +24,7 @@ _BATCH_ROWS = 65_536
 @dataclass(frozen=True, slots=True)
 class SampleTrial:
     """`golden`: JSON lines as admission reads them; `profile`: the serialised profile of inputs and score, but not of
-    those that are `unprofiled`, the vectors."""
+    those that are `unprofiled`, vectors and times."""
 
     golden: bytes
     golden_rows: int
@@ -62,16 +62,16 @@ def try_on_sample(scorer: Scorer, inputs: Sequence[Input], output: Output, sampl
     picked = np.unique(np.linspace(0, raw.num_rows - 1, min(GOLDEN_ROWS, raw.num_rows)).astype(np.int64))
     rows = pa.array(picked)
     profiled = prepared.append_column(SCORE, pa.array(scores))
-    # A vector has no distribution of values that a person could look at.
-    vectors = tuple(each.name for each in inputs if vector_of(each.type) is not None)
-    profile = build_profile(profiled, [name for name in profiled.schema.names if name not in vectors])
+    # A vector has no distribution of values that a person could look at, and times only go on.
+    apart = tuple(each.name for each in inputs if each.type not in VALUES)
+    profile = build_profile(profiled, [name for name in profiled.schema.names if name not in apart])
     return SampleTrial(
         # Scored again as a batch of their own: float32 models round slightly differently in batches of other sizes.
         golden=golden_lines(raw.take(rows), _scored(scorer, prepared.take(rows), output)),
         golden_rows=len(picked),
         profile=serialise_profile(profile),
         rows=raw.num_rows,
-        unprofiled=vectors,
+        unprofiled=apart,
     )
 
 

@@ -9,9 +9,8 @@ from models.bundles.manifest import Manifest
 from models.distribution import installing
 from models.errors import BundleRefused, one_line
 from models.scorers.base import NotReady, PartlyScored, Scorer, UnknownScorer, WillNotLoad
-from schemas.columns import KINDS
+from schemas.columns import VALUES
 from schemas.expectations import did_you_mean, wants
-from schemas.vectors import vector_of
 
 __all__ = [
     "BUILT_IN",
@@ -59,10 +58,10 @@ def load_scorer(kind: str, folder: Path, manifest: Manifest, allow_pickle: bool 
 
     Raises:
         UnknownScorer: no such kind, or its library is not installed; lists what is installed.
-        WillNotLoad: the scorer raised anything, or an input is a vector and its kind takes none.
+        WillNotLoad: the scorer raised anything, or an input is of a kind that it does not take.
     """
     scorer = scorer_class(kind)
-    _check_vectors(scorer, manifest)
+    _check_inputs(scorer, manifest)
     try:
         return (scorer.load_trusting_pickles if allow_pickle else scorer.load)(folder, manifest)
     except BundleRefused:
@@ -72,10 +71,11 @@ def load_scorer(kind: str, folder: Path, manifest: Manifest, allow_pickle: bool 
         raise WillNotLoad(f"{kind}: {one_line(error)}") from error
 
 
-def _check_vectors(scorer: type[Scorer], manifest: Manifest) -> None:
+def _check_inputs(scorer: type[Scorer], manifest: Manifest) -> None:
     for entry in manifest.inputs:
-        if vector_of(entry.type) is not None and not scorer.takes_vectors:
-            expected = wants(f"{', '.join(KINDS)}; vectors are for scorers such as onnx, sklearn and tensorflow")
+        if entry.type not in VALUES and not scorer.takes_vectors:
+            others = "vectors and timestamps are for scorers such as onnx, sklearn and tensorflow"
+            expected = wants(f"{', '.join(VALUES)}; {others}")
             raise WillNotLoad(f"{manifest.scorer}: input {entry.name!r} is a {entry.type}; {expected}")
 
 

@@ -74,7 +74,7 @@ class Scorer(ABC):
     """The `scorer` of the manifests it serves."""
 
     takes_vectors: ClassVar[bool] = False
-    """Whether its inputs may be vectors."""
+    """Whether its inputs may be vectors, and timestamps (as whole numbers of 64 bits)."""
 
     requires: ClassVar[tuple[str, ...]] = ()
     """Modules it imports in `load`; where one is absent the kind counts as not installed."""

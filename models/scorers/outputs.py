@@ -12,7 +12,7 @@ from models.bundles.manifest import Manifest
 from models.errors import BundleRefused
 from models.scorers.answers import Answers, answers_of
 from models.scorers.base import Scorer, WillNotLoad
-from schemas.columns import ARROW_TYPES, ZEROS
+from schemas.columns import ZEROS, read_type
 from schemas.expectations import wants
 
 
@@ -112,7 +112,7 @@ def try_row(scorer: Scorer, manifest: Manifest) -> None:
         BundleRefused: the answer does not fit the manifest.
     """
     columns = [
-        pa.array([ZEROS[entry.type] if entry.default is None else entry.default], ARROW_TYPES[entry.type])
+        pa.array([ZEROS[entry.type] if entry.default is None else entry.default], read_type(entry.type))
         for entry in manifest.inputs
     ]
     try:

@@ -120,7 +120,7 @@ class _Looked:
         if pa.types.is_null(found):
             allowed = "a column with values in it (or state its type under events.columns)"
             return SpecError(spec_path, f"{name}, null in all records that were looked at", allowed)
-        return SpecError(spec_path, f"{name} of type {found}", "a column of numbers, booleans, texts or vectors")
+        return SpecError(spec_path, f"{name} of type {found}", "a column of numbers, booleans, texts, times or vectors")
 
 
 def stretches(

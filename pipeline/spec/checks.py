@@ -17,11 +17,11 @@ from pipeline.spec.expressions import (
     stated,
 )
 from schemas.batches import ROW_HASH
+from schemas.columns import VALUES
 from schemas.formats.times.time_formats import DATE, DIRECTIVES, EPOCH, fault_of
 from schemas.formats.times.time_zones import is_zone
 from schemas.times import MalformedTime, format_duration_us, parse_duration_us, parse_time_us
 from schemas.validation import MISSING, SpecError
-from schemas.vectors import vector_of
 from transforms.features.aggregates import AGGREGATES
 
 Sound = Callable[[str], bool]
@@ -109,7 +109,7 @@ def column_errors(
         if name not in columns:
             why = "events.columns is there, so no other column is read off the input: state this one too, or none"
             yield SpecError(spec_path, name, f"one of the event columns {', '.join(sorted(columns))} ({why})")
-    yield from _vector_errors(document, columns, sound)
+    yield from _grouping_errors(document, columns, sound)
     if any(expression_errors(document, sound)):
         return  # they are told already, and nothing can be computed
     computed = derived_of(document, columns, sound, typed)
@@ -124,21 +124,21 @@ def column_errors(
             yield SpecError(f"{spec_path}.aggregate", feature["aggregate"], said)
 
 
-def _vector_errors(document: Mapping[str, Any], columns: Mapping[str, str], sound: Sound) -> Iterator[SpecError]:
-    """Vectors are read as they are: nothing is grouped by them, or aggregated."""
+def _grouping_errors(document: Mapping[str, Any], columns: Mapping[str, str], sound: Sound) -> Iterator[SpecError]:
+    """Vectors and times are read as they are: nothing is grouped by them, or aggregated."""
     for spec_path, feature in mappings(document, sound):
         for name in columns_of_key(feature.get("key", ())):
-            yield from _not_a_vector(f"{spec_path}.key", name, columns)
-        yield from _not_a_vector(f"{spec_path}.column", feature.get("column"), columns)
+            yield from _of_values(f"{spec_path}.key", name, columns)
+        yield from _of_values(f"{spec_path}.column", feature.get("column"), columns)
     segments = section_of(document, "drift").get("segments", ())
     for index, segment in enumerate(segments if isinstance(segments, list) else ()):
-        yield from _not_a_vector(f"drift.segments[{index}]", segment, columns)
+        yield from _of_values(f"drift.segments[{index}]", segment, columns)
 
 
-def _not_a_vector(spec_path: str, name: Any, columns: Mapping[str, str]) -> Iterator[SpecError]:
-    kind = columns.get(name, "") if isinstance(name, str) else ""
-    if vector_of(kind) is not None:
-        yield SpecError(spec_path, name, f"a column with one value for each event ({name} is a {kind})")
+def _of_values(spec_path: str, name: Any, columns: Mapping[str, str]) -> Iterator[SpecError]:
+    kind = columns.get(name) if isinstance(name, str) else None
+    if kind is not None and kind not in VALUES:
+        yield SpecError(spec_path, name, f"a column of numbers, booleans or texts ({name} is a {kind})")
 
 
 def _features(document: Mapping[str, Any]) -> list[Any]:

@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from schemas import batches
-from schemas.columns import ARROW_TYPES, KINDS
+from schemas.columns import ARROW_TYPES, VALUES
 from schemas.expressions.functions import Function, Shown, Takes, exactly, finite, null_of, on_arrays
 
 _WHOLE = re.compile(r"[+-]?[0-9]{1,30}")
@@ -71,8 +71,11 @@ def _cast(values: pa.Array, kind: str) -> pa.Array:
     return _TO[kind](values)
 
 
+_LISTED = ", ".join(VALUES)
+
+
 def _kind(value: Any) -> str | None:
-    return None if value in KINDS else ", ".join(KINDS)
+    return None if value in VALUES else _LISTED
 
 
 def _given(constants: Sequence[Any]) -> str:
@@ -81,9 +84,9 @@ def _given(constants: Sequence[Any]) -> str:
 
 CASTS = {
     "cast": Function(
-        "cast(x AS kind)", f"as one of the kinds {', '.join(KINDS)}: a number becomes an integer without its fraction, "
+        "cast(x AS kind)", f"as one of the kinds {_LISTED}: a number becomes an integer without its fraction, "
         "a text is read, a boolean is 1 or 0; null where it cannot be",
-        exactly(Takes(KINDS), Takes(("string",), constant=_kind)), _given, _cast,
+        exactly(Takes(VALUES), Takes(("string",), constant=_kind)), _given, _cast,
         (Shown("cast('12.5' AS number)", 12.5), Shown("cast('late' AS number)", None),
          Shown("cast(-2.7 AS integer)", -2), Shown("cast(dep_delay > 15 AS integer)", 1),
          Shown("cast(7.0 AS string)", "7")),

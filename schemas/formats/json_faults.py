@@ -15,6 +15,7 @@ _EXPECTED = {
     "string": "a text or null",
     "name": "a text or a whole number",
     "time": "a time as a text or a 64-bit number",
+    "timestamp": "a time as a text or a 64-bit number",
 }
 _LIST = "a list of numbers or null"
 _FIELDS = msgspec.json.Decoder(dict[str, msgspec.Raw])

@@ -14,7 +14,7 @@ from typing import Annotated, Any, TypeAlias, TypedDict
 import msgspec
 import pyarrow as pa
 
-from schemas.columns import ARROW_TYPES
+from schemas.columns import ARROW_TYPES, TIMESTAMP
 from schemas.formats.envelopes.kinds import Headers
 from schemas.formats.json_faults import wrong_type
 from schemas.formats.json_paths import JsonPaths, has_paths
@@ -23,7 +23,8 @@ from schemas.formats.raw import DecodedRows, Unreadable
 from schemas.vectors import vector_of
 
 _Int64 = Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)]
-_FIELD_TYPES: dict[str, Any] = {"number": float, "integer": _Int64, "boolean": bool, "string": str}
+_TIME = str | _Int64 | float
+_FIELD_TYPES: dict[str, Any] = {"number": float, "integer": _Int64, "boolean": bool, "string": str, TIMESTAMP: _TIME}
 _NUMBERS = pa.list_(pa.float64())  # how many there must be is checked of all formats in one place
 _NAME_OR_NUMBER = str | int
 _FRACTION = re.compile(rb"-?\d+(?:\.\d+)?(?:[eE][-+]?\d+)?")
@@ -31,7 +32,6 @@ _MOST_DIGITS = 300
 _EXACT = Context(prec=2 * _MOST_DIGITS)
 _ESCAPED = frozenset('"\\')
 _TOO_DEEP = f"nested more than {MAX_NESTING} deep"
-_TIME = str | _Int64 | float
 _Read: TypeAlias = tuple[list[Any], list[bytes], tuple[Unreadable, ...]]  # records, their bytes, unreadable records
 
 
@@ -54,7 +54,7 @@ class _Decoder:
         types.update({name: _field_type(kind) for name, kind in columns})
         types.update({event_id: _NAME_OR_NUMBER, event_time: _TIME})
         self.wanted = {**dict.fromkeys(types, "name"), **dict(columns), event_id: "name", event_time: "time"}
-        self.kinds = {name: kind for name, kind in columns if name not in (event_id, event_time)}
+        self.kinds = {name: kind for name, kind in columns if name not in (event_id, event_time) and kind != TIMESTAMP}
         if self.kinds.get(subject or "") == "number":  # a whole number keeps its digits as a subject
             del self.kinds[subject or ""]
             types[subject or ""] = int | float

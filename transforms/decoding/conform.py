@@ -13,10 +13,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from schemas import batches
-from schemas.columns import ARROW_TYPES
+from schemas.columns import ARROW_TYPES, TIMESTAMP
 from schemas.dead_letter_stages import DECODE
 from schemas.expectations import wants
 from schemas.formats.csv_rows import TEXT_OF
+from schemas.formats.csv_values import NULLS
 from schemas.job import EventsSpec
 from schemas.records import DeadLetter
 from schemas.times import format_time_us
@@ -75,7 +76,12 @@ def conform(rows: pa.RecordBatch, payloads: pa.Array, spec: EventsSpec, at_us: i
     ids = row_hashes(payloads) if spec.event_id == batches.ROW_HASH else _identifiers(rows, spec, verdicts)
     times = _event_times(rows, spec, verdicts)
     signs = dict(spec.texts)
-    columns = [_feature_column(rows, name, kind, verdicts, signs.get(name)) for name, kind in spec.columns]
+    columns = [
+        _moments(rows, name, spec, verdicts)
+        if kind == TIMESTAMP
+        else _feature_column(rows, name, kind, verdicts, signs.get(name))
+        for name, kind in spec.columns
+    ]
     subjects = _subjects(rows, spec.subject, verdicts)
     arrays = [ids, times, subjects, payloads, pa.repeat(pa.scalar(False), rows.num_rows), *columns]
     schema = batches.event_schema(spec.columns)
@@ -187,6 +193,24 @@ def _event_times(rows: pa.RecordBatch, spec: EventsSpec, verdicts: _Verdicts) ->
     numbers = pc.fill_null(times.cast(pa.int64()), low).to_numpy(zero_copy_only=False)
     span = f"{format_time_us(low)} until {format_time_us(high)}"
     verdicts.refuse((numbers < low) | (numbers >= high), "TimeOutOfRange", name, span)
+    return times
+
+
+def _moments(rows: pa.RecordBatch, name: str, spec: EventsSpec, verdicts: _Verdicts) -> pa.Array:
+    """A column of times, which are written as the events' own; of any time that Avro can hold."""
+    values = _column(rows, name)
+    if values is None or pa.types.is_null(values.type):
+        return pa.nulls(rows.num_rows, batches.TIME_TYPE)
+    if spec.format == "csv":
+        spelled = pa.array(NULLS if spec.csv.nulls is None else spec.csv.nulls, pa.string())
+        values = pc.if_else(pc.is_in(values, value_set=spelled), pa.scalar(None, values.type), values)
+        values = with_numbers(values) if spec.time_format is None else values
+    times, twice_or_never = event_times(values, spec)
+    verdicts.refuse(twice_or_never, "AmbiguousTime", name, expected_once(spec))
+    verdicts.refuse(mask_of(times.is_null()) & ~nulls_of(values), "MalformedTime", name, expected_times(spec))
+    numbers = pc.fill_null(times.cast(pa.int64()), 0).to_numpy(zero_copy_only=False)
+    outside = (numbers < _FIRST_SHOWN_US) | (numbers >= _NOT_SHOWN_US)
+    verdicts.refuse(outside, "TimeOutOfRange", name, "a year from 1 to 9999")
     return times
 
 

@@ -146,4 +146,18 @@ def _boolean(values: pa.Array, in_union: bool) -> pa.Array | None:
     return values.cast(pa.bool_()) if fits else None
 
 
-_READINGS: dict[str, Reading] = {"number": _number, "integer": _integer, "boolean": _boolean, "string": _string}
+def _timestamp(values: pa.Array, in_union: bool) -> pa.Array | None:
+    """Times of Arrow's own types; those without a zone are in UTC."""
+    found = values.type
+    if not (pa.types.is_timestamp(found) or pa.types.is_date(found) or pa.types.is_null(found)):
+        return None
+    return values.cast(pa.timestamp("us"), safe=False).cast(batches.TIME_TYPE)
+
+
+_READINGS: dict[str, Reading] = {
+    "number": _number,
+    "integer": _integer,
+    "boolean": _boolean,
+    "string": _string,
+    "timestamp": _timestamp,
+}

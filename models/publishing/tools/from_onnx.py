@@ -8,10 +8,10 @@ from typing import Any
 from models.publishing.description import CannotPublish, Description, FoundInput
 from models.scorers.onnx.labels import labels_of
 from models.scorers.onnx.scorer import LABEL_TENSORS, TENSORS
-from schemas.columns import KINDS, ColumnKind
+from schemas.columns import VALUES, ColumnKind
 from schemas.vectors import MAX_LENGTH, Vector
 
-_TYPES: dict[str, ColumnKind] = {tensor: kind for kind in KINDS for tensor in TENSORS[kind]}
+_TYPES: dict[str, ColumnKind] = {tensor: kind for kind in VALUES for tensor in TENSORS[kind]}
 
 
 def describe(path: Path, allow_pickle: bool) -> Description:

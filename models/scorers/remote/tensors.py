@@ -28,7 +28,7 @@ NUMPY_TYPES: Mapping[str, type[np.generic]] = {
     "FP32": np.float32,
     "FP64": np.float64,
 }
-_USUAL = {"number": "FP32", "integer": "INT64", "boolean": "BOOL", "string": "BYTES"}
+_USUAL = {"number": "FP32", "integer": "INT64", "boolean": "BOOL", "string": "BYTES", "timestamp": "INT64"}
 _FLOATS = ("FP32", "FP64")
 _TYPES = {"number": _FLOATS, "integer": ("INT32", "INT64"), "boolean": ("BOOL",), "string": ("BYTES",)}
 

@@ -16,7 +16,7 @@ from models.scorers.outputs import stated_column
 from models.scorers.sklearn.nulls import fitted_on_none
 from models.scorers.sklearn.rows import alike, frame_of, matrix_of, ordinary_row
 from models.scorers.sklearn.skops_files import load_skops
-from schemas.columns import ARROW_TYPES
+from schemas.columns import read_type
 from schemas.expectations import wants
 from schemas.vectors import vector_of
 
@@ -162,7 +162,7 @@ class SklearnScorer(Scorer):
         Tested on an ordinary row; where the estimator cannot read that row, its answers are checked while it serves.
         """
         row = ordinary_row(inputs)
-        fields = pa.schema([pa.field(each.name, ARROW_TYPES[each.type]) for each in inputs])
+        fields = pa.schema([pa.field(each.name, read_type(each.type)) for each in inputs])
         try:
             answer = self._answer(pa.RecordBatch.from_pylist([row], fields))
         except Exception:  # for example an unknown category: the width stays unknown

@@ -17,7 +17,7 @@ from pipeline.endpoints.sources import Files
 from pipeline.reporting.printer import note
 from pipeline.spec.job import events_spec
 from schemas.batches import ROW_HASH
-from schemas.columns import ARROW_TYPES
+from schemas.columns import ARROW_TYPES, VALUES
 from schemas.job import LabelsSpec
 from schemas.problems import SpecErrors
 from schemas.times import parse_duration_us
@@ -66,6 +66,8 @@ def _opened(events: Mapping[str, Any], stated: Mapping[str, Any]) -> LabelSource
     form = fill_in(records, paths, _say if not known else _nothing)
     files = Files(records["uri"], records["format"], paths, form, envelope=records.get("envelope"))
     kind, empty = _kind(files, records, stated["column"])
+    if kind not in VALUES:
+        raise SpecError("labels.column", f"{stated['column']} of type {kind}", "a column of numbers, booleans or texts")
     with _fitting(stated):
         truth_of(pa.nulls(0, ARROW_TYPES[kind]), kind, stated.get("positive"))
     spec = events_spec(records, {stated["column"]: kind})

@@ -1,183 +1,148 @@
-"""Event times as people write them: in a stated form, in local time, as numbers of any unit; equal in every format."""
+"""Columns of times and of whole numbers as inputs of models: exact in each format, on receipts and in tensors."""
 
-import io
-import json
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 
-from pipeline.endpoints.files.source import form_of, read_file
-from schemas.formats.times.time_formats import fault_of, read_times
-from schemas.job import EventsSpec
-from schemas.times import parse_time_us
-from tests.pipeline.jobs.flows import Flow, container, json_lines
-from transforms.decoding.decode import decode_raw
+from models.bundles.inputs import prepare_inputs
+from models.bundles.manifest import Input
+from models.bundles.recorded import recorded_inputs
+from models.scorers import WillNotLoad, load_scorer
+from tests.models.bundle_folders import document, write_bundle
+from tests.pipeline.jobs.flows import START_US, Flow, container, json_lines, read_avro
+from tests.pipeline.jobs.formats.test_columnar_files import parquet
 
-NEW_YORK = {"time_zone": "America/New_York"}
-LOCAL = ["2024-11-03 00:30:00", "2024-11-03 01:30:00", "2024-03-10 02:30:00", "2024-07-01 12:00:00"]
-ONCE = {"t0": "2024-11-03T04:30:00Z", "t3": "2024-07-01T16:00:00Z"}
-RULES = {
-    "refuse": ONCE,
-    "earlier": {**ONCE, "t1": "2024-11-03T05:30:00Z", "t2": "2024-03-10T06:59:59.999999Z"},
-    "later": {**ONCE, "t1": "2024-11-03T06:30:00Z", "t2": "2024-03-10T07:00:00Z"},
+INPUTS = [{"name": "booked", "type": "timestamp"}, {"name": "account", "type": "integer"}]
+BASE = 1_000_000_000_000_000
+BOOKED = [BASE + 1, BASE + 86_400_000_000, -(10**15) + 7, 2_900_000_000_000_000]
+ACCOUNTS = [2**53 + 1, -(2**63), 2**63 - 1, 0]
+
+
+def rows(booked: Callable[[int], Any] = lambda time_us: time_us) -> list[dict[str, Any]]:
+    both = enumerate(zip(BOOKED, ACCOUNTS, strict=True))
+    return [{"id": f"b{n}", "at": START_US + n, "booked": booked(time), "account": own} for n, (time, own) in both]
+
+
+def text_of(time_us: int) -> str:
+    return (datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=time_us)).isoformat()
+
+
+def typed() -> pa.Table:
+    times = pa.array(BOOKED, pa.timestamp("us", "Europe/Berlin"))
+    known = {name: [row[name] for row in rows()] for name in ("id", "at")}
+    return pa.table({**known, "booked": times, "account": ACCOUNTS})
+
+
+def csv() -> bytes:
+    lines = [f"{row['id']},{row['at']},{row['booked']},{row['account']}" for row in rows(text_of)]
+    return "\n".join(["id,at,booked,account", *lines, ""]).encode()
+
+
+MICROS = {"type": "long", "logicalType": "timestamp-micros"}
+FIELDS: list[tuple[str, Any]] = [("id", "string"), ("at", "long"), ("booked", MICROS), ("account", "long")]
+AVRO = {"type": "record", "name": "R", "fields": [{"name": name, "type": kind} for name, kind in FIELDS]}
+STATED = {"columns": {"booked": "timestamp", "account": "integer"}}
+WRITTEN: dict[str, tuple[Callable[[], bytes], dict[str, Any]]] = {
+    "parquet": (lambda: parquet(typed()), {}),
+    "avro": (lambda: container(rows(), AVRO), {}),
+    "json": (lambda: json_lines(rows(text_of)), STATED),
+    "csv": (csv, STATED),
 }
-SCHEMA = {
-    "type": "record",
-    "name": "Local",
-    "fields": [{"name": "id", "type": "string"},
-               {"name": "at", "type": {"type": "long", "logicalType": "local-timestamp-micros"}}],
-}  # fmt: skip
 
 
-def parquet(rows: pa.Table) -> bytes:
-    stream = io.BytesIO()
-    pq.write_table(rows, stream)
-    return stream.getvalue()
+def publish(folder: Path) -> None:
+    """A graph that takes whole numbers alone, whose score depends on the last digit of each."""
+    from onnx import TensorProto, helper, numpy_helper
+
+    nodes = [
+        helper.make_node("Mod", ["booked", "thousand"], ["a"]),
+        helper.make_node("Mod", ["account", "thousand"], ["b"]),
+        helper.make_node("Add", ["a", "b"], ["whole"]),
+        helper.make_node("Cast", ["whole"], ["score"], to=TensorProto.DOUBLE),
+    ]
+    given = [helper.make_tensor_value_info(name, TensorProto.INT64, [None]) for name in ("booked", "account")]
+    answer = [helper.make_tensor_value_info("score", TensorProto.DOUBLE, [None])]
+    graph = helper.make_graph(nodes, "g", given, answer, [numpy_helper.from_array(np.array(1000), "thousand")])
+    folder.mkdir(parents=True, exist_ok=True)
+    made = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9)
+    (folder / "model.onnx").write_bytes(made.SerializeToString())
 
 
-def written(times: list[Any]) -> dict[str, bytes]:
-    """Local times in every format: as text in CSV and JSON, as the format's own type in Parquet and Avro."""
-    rows = [{"id": f"t{number}", "at": text} for number, text in enumerate(times)]
-    stamps = pa.array(times).cast(pa.timestamp("us"))
-    micros = stamps.cast(pa.int64()).to_pylist()
-    return {
-        "csv": b"id,at\n" + "".join(f"{row['id']},{row['at']}\n" for row in rows).encode(),
-        "json": json_lines(rows),
-        "parquet": parquet(pa.table({"id": [row["id"] for row in rows], "at": stamps})),
-        "avro": container([{**row, "at": time_us} for row, time_us in zip(rows, micros, strict=True)], SCHEMA),
-    }
+def test_times_and_whole_numbers_are_exact_in_each_format(flow: Flow) -> None:
+    publish(flow.root / "bundle")
+    written = document("onnx", model="trips", version="whole", inputs=INPUTS, output={"kind": "regression"})
+    flow.store.publish(flow.root / "bundle", {key: value for key, value in written.items() if key != "model"})
+    flow.store.append_release(champion="whole", effective_from_us=0, by="tests")
+    manifest = write_bundle(flow.root / "bundle", written)
+    scorer = load_scorer("onnx", flow.root / "bundle", manifest)
+    for name, (write, events) in WRITTEN.items():
+        flow.feed(write(), f"in.{name}")
+        spec = {**flow.spec(name, uri=str(flow.root / f"in.{name}"), **events), "features": ["booked", "account"]}
+        spec["sinks"] = {sink: str(flow.root / name / sink) for sink in spec["sinks"]}
+        outcome = flow.run(spec)
+        assert (outcome.code, outcome.summary["scored"]) == (0, 4), outcome.err
+        receipts = sorted(read_avro(flow.root / name / "audit" / "receipts"), key=lambda receipt: receipt["event_id"])
+        assert [receipt["features"]["booked"] for receipt in receipts] == BOOKED, name
+        assert [receipt["features"]["account"] for receipt in receipts] == ACCOUNTS, name
+        again = scorer.score(recorded_inputs([receipt["features"] for receipt in receipts], manifest.inputs))
+        assert again.tolist() == [receipt["score"] for receipt in receipts]
+        assert again.tolist() == [a % 1000 + b % 1000 for a, b in zip(BOOKED, ACCOUNTS, strict=True)]
 
 
-def read(flow: Flow, content: bytes, format_name: str, **times: Any) -> tuple[dict[str, int], list[Any]]:
-    """The times of the events of a file by their id (microseconds), and the letters; decoded in this process."""
-    flow.feed(content, "in.0")
-    unit = times.pop("time_unit", "us")
-    spec = EventsSpec("", format_name, "id", "at", None, 0, (), (0, 2**52), unit, **times)  # type: ignore[arg-type]  # one of them
-    events, letters = dict[str, int](), list[Any]()
-    for block in read_file(str(flow.root / "in.0"), format_name, form_of(spec)):
-        decoded = decode_raw(block, spec, 0)
-        letters += decoded.letters
-        if decoded.events is not None:
-            rows = decoded.events.to_pydict()
-            stamps = decoded.events.column("__event_time").cast(pa.int64()).to_pylist()
-            events |= dict(zip(rows["__event_id"], stamps, strict=True))
-    return events, letters
+@pytest.mark.parametrize("name", ["json", "csv"])
+def test_columns_that_are_no_times_are_letters(flow: Flow, name: str) -> None:
+    odd = [{**rows()[0], "id": f"odd{n}", "booked": value} for n, value in enumerate(["soon", "2024", 10**18, None])]
+    flow.feed(json_lines([*rows(text_of), *odd]), "in.json")
+    lines = [f"{row['id']},{row['at']},{'' if row['booked'] is None else row['booked']},1" for row in odd]
+    flow.feed(csv() + "\n".join([*lines, "odd4,1356998400000000,NA,1", ""]).encode(), "in.csv")
+    spec = {**flow.spec(name, uri=str(flow.root / f"in.{name}"), **STATED), "features": ["booked", "account"]}
+    outcome = flow.run({**spec, "model": spec["model"]})
+    found = outcome.summary["dead_letter_errors"]["decode"]
+    # Digits are a number in CSV, and no time in a text of JSON; a null is no fault.
+    assert found == {"MalformedTime": 2 if name == "json" else 1, "TimeOutOfRange": 1}
+    details = [letter["detail"] for letter in flow.letters() if letter["error"] == "MalformedTime"]
+    assert any("booked: 'soon' is not allowed; expected: RFC 3339 text" in detail for detail in details)
 
 
-@pytest.mark.parametrize("rule", RULES)
-@pytest.mark.parametrize("format_name", ["csv", "json", "parquet", "avro"])
-def test_local_time_is_read_by_the_zone_and_its_rule(flow: Flow, format_name: str, rule: str) -> None:
-    events, letters = read(flow, written(LOCAL)[format_name], format_name, time_ambiguous=rule, **NEW_YORK)
-    assert events == {name: parse_time_us(text) for name, text in RULES[rule].items()}
-    assert len(letters) == (2 if rule == "refuse" else 0)
+def test_nothing_is_grouped_by_times(flow: Flow) -> None:
+    flow.feed(json_lines(rows(text_of)), "in.json")
+    window = {"name": "n", "key": "booked", "aggregate": "count", "size": "1h", "every": "5m"}
+    outcome = flow.run({**flow.spec("json", **STATED), "features": [window]})
+    says = (
+        "features[0].key: 'booked' is not allowed; expected: a column of numbers, booleans or texts (booked is a time"
+    )
+    assert (outcome.code, says in outcome.err) == (2, True)
 
 
-def test_refused_local_time_is_a_letter_with_value_and_rule(flow: Flow) -> None:
-    flow.feed(json_lines({"id": f"t{number}", "at": text, "delay": 1} for number, text in enumerate(LOCAL)))
-    spec = flow.spec(columns={"delay": "number", "distance": "integer", "carrier": "string"}, **NEW_YORK)
-    outcome = flow.run(spec)
-    assert (outcome.code, outcome.summary["scored"]) == (0, 2), outcome.err
-    assert outcome.summary["dead_letter_errors"] == {"decode": {"AmbiguousTime": 2}}
-    details = sorted(each["detail"] for each in flow.letters())
-    assert "at: '2024-03-10 02:30:00' is not allowed; expected: a time that clocks in America/New_York" in details[0]
-    assert "next: --set events.time_ambiguous=earlier, or later" in details[1]
+@pytest.mark.parametrize(
+    "column",
+    [
+        pa.array([86_400_000_000], pa.timestamp("us", "UTC")),
+        pa.array([86_400], pa.timestamp("s")),
+        pa.array([86_400_000_000_999], pa.timestamp("ns", "America/New_York")),
+        pa.array([1], pa.date32()),
+        pa.array([86_400_000], pa.date64()),
+    ],
+)
+def test_models_read_microseconds_since_1970(column: pa.Array) -> None:
+    prepared, unreadable = prepare_inputs(pa.record_batch({"t": column}), [Input("t", "timestamp")])
+    assert (prepared.column("t").type, prepared.column("t").to_pylist()) == (pa.int64(), [86_400_000_000])
+    assert not unreadable.any()
+    assert prepare_inputs(prepared, [Input("t", "timestamp")])[0].equals(prepared)
 
 
-FORMS: dict[str, tuple[str, Any, str]] = {
-    "German": ("%d.%m.%Y %H:%M", "31.1.2024 10:30", "2024-01-31T10:30:00Z"),
-    "fraction": ("%d/%b/%Y:%H:%M:%S.%f", "05/Feb/2024:01:02:03.25", "2024-02-05T01:02:03.25Z"),
-    "offset": ("%d/%b/%Y:%H:%M:%S %z", "05/feb/2024:01:02:03 -0530", "2024-02-05T06:32:03Z"),
-    "American": ("%m/%d/%y %I:%M %p", "02/05/24 12:30 AM", "2024-02-05T00:30:00Z"),
-    "day of the year": ("%Y%j", "2024366", "2024-12-31T00:00:00Z"),
-    "date": ("date", "2024-02-29", "2024-02-29T00:00:00Z"),
-    "a number by its digits": ("%Y%m%d", 20240229, "2024-02-29T00:00:00Z"),
-    "digits that are a number": ("epoch", "1709164800000000", "2024-02-29T00:00:00Z"),
-}  # fmt: skip
+def test_defaults_of_times_are_microseconds() -> None:
+    batch = pa.record_batch({"t": pa.array([None, 5], pa.timestamp("us", "UTC"))})
+    assert prepare_inputs(batch, [Input("t", "timestamp", True, 7)])[0].column("t").to_pylist() == [7, 5]
+    assert prepare_inputs(batch, [Input("t", "timestamp")])[1].tolist() == [True, False]
 
 
-@pytest.mark.parametrize(("form", "value", "meant"), FORMS.values(), ids=FORMS)
-def test_form_that_is_stated_is_read(flow: Flow, form: str, value: Any, meant: str) -> None:
-    contents = {
-        "json": json_lines([{"id": "a", "at": value}]),
-        "csv": f"id,at\na,{value}\n".encode(),
-        "parquet": parquet(pa.table({"id": ["a"], "at": [value]})),
-    }
-    for format_name, content in contents.items():
-        assert read(flow, content, format_name, time_format=form) == ({"a": parse_time_us(meant)}, [])
-
-
-BAD = [
-    "30.02.2024 10:30",
-    "31.01.2024",
-    "31.01.2024 25:00",
-    "2024-01-31T10:30:00Z",
-    "31.01.2024 10:30 x",
-    "",
-    "٣١.01.2024 10:30",
-]
-
-
-def test_time_in_another_form_is_a_letter_with_the_form(flow: Flow) -> None:
-    rows = [{"id": f"t{number}", "at": text} for number, text in enumerate([*BAD, "31.01.2024 10:30"])]
-    events, letters = read(flow, json_lines(rows), "json", time_format="%d.%m.%Y %H:%M")
-    assert list(events) == [f"t{len(BAD)}"]
-    assert {letter.error for letter in letters} == {"MalformedTime"}
-    allowed = "is not allowed; expected: a time in the form '%d.%m.%Y %H:%M' (events.time_format)"
-    assert letters[0].detail.endswith(f"at: '30.02.2024 10:30' {allowed}")
-
-
-UNITS = {"s": 1_709_164_800, "ms": 1_709_164_800_000, "ns": 1_709_164_800_000_000_999, "days": 19_782}
-
-
-@pytest.mark.parametrize("unit", UNITS)
-def test_numbers_of_every_unit_are_read(flow: Flow, unit: str) -> None:
-    value = UNITS[unit]
-    for format_name, content in {
-        "json": json_lines([{"id": "a", "at": value}]),
-        "csv": f"id,at\na,{value}\n".encode(),
-        "parquet": parquet(pa.table({"id": ["a"], "at": [value]})),
-    }.items():
-        assert read(flow, content, format_name, time_unit=unit) == ({"a": 1_709_164_800_000_000}, [])
-
-
-def test_days_with_a_fraction_are_times_of_day(flow: Flow) -> None:
-    content = json_lines([{"id": "a", "at": 19_782.5}])
-    assert read(flow, content, "json", time_unit="days") == ({"a": 1_709_208_000_000_000}, [])
-
-
-def test_date_is_midnight_in_the_zone(flow: Flow) -> None:
-    dates = pa.table({"id": ["a"], "at": pa.array([19_782], pa.date32())})
-    assert read(flow, parquet(dates), "parquet", **NEW_YORK) == ({"a": 1_709_164_800_000_000 + 5 * 3_600_000_000}, [])
-
-
-WRONG = {
-    "a directive": ({"time_format": "%Y-%m-%d %Q"}, "events.time_format: '%Y-%m-%d %Q' is not allowed; expected: "),
-    "no day": ({"time_format": "%H:%M"}, "(it does not say year, month and day)"),
-    "half a day": ({"time_format": "%Y-%m-%d %I"}, "(%I and %p belong together)"),
-    "a zone": ({"time_zone": "Mars/Olympus"}, "events.time_zone: 'Mars/Olympus' is not allowed; expected: the name of"),
-    "a file": ({"time_zone": "../../etc/passwd"}, "events.time_zone: '../../etc/passwd' is not allowed; expected: "),
-    "a rule": ({"time_ambiguous": "both"}, "events.time_ambiguous: 'both' is not allowed; allowed: earlier, "),
-}  # fmt: skip
-
-
-def test_forms_that_cannot_be_are_refused(flow: Flow) -> None:
-    flow.feed(json_lines([{"id": "a", "at": 1}]))
-    for events, says in WRONG.values():
-        outcome = flow.run(flow.spec(**events))
-        assert outcome.code == 2
-        assert says in outcome.err
-
-
-@pytest.mark.parametrize("text", ["%Y-%m-%d" * 2, "%", "%Y-%m", "%Y %d %%%", "(a+)+%Y%j$", "\n%Y%j\0"])
-def test_any_text_is_a_form_or_is_refused(text: str) -> None:
-    assert fault_of(text) or len(read_times(pa.array(["2024001", "x" * 100_000, None]), text).micros) == 3
-
-
-def test_days_since_1970_are_recognised(flow: Flow) -> None:
-    flow.feed(json.dumps({"id": "a", "at": 19_782, "delay": 1, "distance": 1, "carrier": "A"}).encode() + b"\n")
-    outcome = flow.run(flow.spec())
-    assert outcome.code == 2
-    assert "next: --set events.time_unit=days" in outcome.err
-    assert flow.run(flow.spec(time_unit="days")).summary["scored"] == 1
+def test_kinds_without_times_say_so(tmp_path: Path) -> None:
+    manifest = write_bundle(tmp_path, document("xgboost", inputs=[{"name": "t", "type": "timestamp"}]))
+    with pytest.raises(WillNotLoad, match=r"input 't' is a timestamp; expected: number, .* timestamps are for scorers"):
+        load_scorer("xgboost", tmp_path, manifest)

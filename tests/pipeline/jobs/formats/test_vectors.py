@@ -161,7 +161,7 @@ def test_nothing_is_grouped_by_vectors(flow: Flow, change: dict[str, Any], path:
     outcome = flow.run({**spec_of(flow, "json"), **change})
     assert outcome.code == 2
     says = (
-        f"{path}: 'pixels' is not allowed; expected: a column with one value for each event (pixels is a vector[12,fl"
+        f"{path}: 'pixels' is not allowed; expected: a column of numbers, booleans or texts (pixels is a vector[12,fl"
     )
     assert says in outcome.err
 

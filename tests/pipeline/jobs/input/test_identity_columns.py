@@ -259,7 +259,7 @@ def test_avro_column_of_nulls_in_the_first_block_has_the_type_of_its_schema(flow
 def test_column_that_holds_no_value_of_a_kind_is_refused_without_advice(flow: Flow) -> None:
     flow.feed(avro({"type": "map", "values": "long"}, [{"a": 1}]))
     outcome = flow.run(job(flow, "avro", "it"))
-    assert (outcome.code, "a column of numbers, booleans, texts or vectors" in outcome.err) == (2, True)
+    assert (outcome.code, "a column of numbers, booleans, texts, times or vectors" in outcome.err) == (2, True)
     assert "state its type" not in outcome.err
 
 
