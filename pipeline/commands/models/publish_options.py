@@ -69,7 +69,8 @@ def _add_model_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--input", action="append", default=[], type=stated_input, dest="inputs",
         metavar="NAME:TYPE[:nullable][=DEFAULT]",
-        help="an input: number, integer, boolean, string, timestamp or vector[n]; repeatable (default: what model and sample say)",
+        help="an input: number, integer, boolean, string, timestamp or vector[n]; repeatable (default: what model and "
+        "sample say)",
     )  # fmt: skip
     parser.add_argument("--output", choices=("probability", "regression", "class"), help="what a score is")
     parser.add_argument("--threshold", type=finite, metavar="X", help="scores from here on are a positive decision")
