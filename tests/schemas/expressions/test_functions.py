@@ -7,7 +7,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
 
-from schemas.columns import KINDS
+from schemas.columns import VALUES
 from schemas.expressions.evaluation import evaluate, is_true
 from schemas.expressions.functions import Shown
 from schemas.expressions.nodes import MalformedExpression
@@ -26,7 +26,7 @@ OF_EDGES = (
     *("boolean OR other_boolean", "CASE WHEN boolean THEN integer WHEN other_boolean THEN number END", "string < 'b'"),
     *("coalesce(number, integer, 3)", "nullif(integer, other_integer)", "least(number, integer)", "string LIKE '%U_'"),
     *("greatest(string, other_string)", "concat(string, other_string)", "substring(string, 2, 1)", "length(string)"),
-    *(f"cast({one} AS {kind})" for one in KINDS for kind in KINDS),
+    *(f"cast({one} AS {kind})" for one in VALUES for kind in VALUES),
     *(f"{part}(event_time, 'Europe/Berlin')" for part in ("hour", "minute", "day_of_week", "day_of_month", "month")),
     *("unix_seconds(event_time)", "event_time >= timestamp('1970-01-01T00:00:00Z')", "upper(string)", "1 / number > 0"),
 )  # fmt: skip
