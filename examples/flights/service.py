@@ -104,18 +104,19 @@ def _rfc3339(time_of_day: datetime) -> str:
     return time_of_day.isoformat().replace("+00:00", "Z")
 
 
-def records(broker: KafkaBroker, topic: str) -> list[dict[str, Any]]:
-    """Everything that a topic of one partition holds now."""
+def records(broker: KafkaBroker, topic: str, first: int = 0) -> list[dict[str, Any]]:
+    """Everything that a topic of one partition holds now, from the offset `first` on."""
     from confluent_kafka import Consumer, TopicPartition
 
     consumer = Consumer({"bootstrap.servers": broker.bootstrap, "group.id": "tests", "enable.auto.commit": False})
     try:
-        partition = TopicPartition(topic, 0, 0)
+        partition = TopicPartition(topic, 0, first)
         end = _end_of(consumer, partition)
         consumer.assign([partition])
         found: list[dict[str, Any]] = []
-        while len(found) < end:
-            found += [json.loads(message.value() or b"{}") for message in consumer.consume(end - len(found), 5.0)]
+        while len(found) < end - first:
+            missing = end - first - len(found)
+            found += [json.loads(message.value() or b"{}") for message in consumer.consume(missing, 5.0)]
         return found
     finally:
         consumer.close()

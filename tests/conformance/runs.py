@@ -17,6 +17,7 @@ from runners.flink.local.broker import KafkaBroker
 from runners.flink.local.cluster import FlinkCluster
 from schemas.job import Job
 from tests.conformance.scenario import Answer, Scenario, answers_of
+from tests.flink.running import KeptRecords
 from tests.reference.reference import microseconds
 from tests.reference.streaming import watermarks_of
 from tests.transforms.beam import flights, streams
@@ -90,25 +91,25 @@ def on_flink_streaming(scenario: Scenario, cluster: FlinkCluster, broker: KafkaB
     sinks = {"audit": f"{server}/audit", "dead_letters": f"{server}/dead"}
     spec = scenario.spec("flink-streaming", f"{server}/flights?idle_after=3s", sinks, format="json")
     with service.submitted(cluster, ["--job", str(spec)], scenario.folder) as job:
-        last, sent = scenario.releases[-1], 0
+        last, sent, receipts = scenario.releases[-1], 0, KeptRecords(broker, "audit.receipts")
         job.wait_until(lambda: bool(service.told(broker, "refused", last)), _SECONDS, "the last release refused")
         # A stream does not wait for a version to load (docs/runners.md): here its first events, which belong to the
         # first release, have all versions loaded before the others arrive.
         while not all(service.told(broker, "loaded", version) for version in {*scenario.releases} - {last}):
             assert sent < _FIRST_EVENTS, "the versions were not loaded"
-            _answered(job, broker, scenario.rows[sent : sent + _FEW])
+            _answered(job, broker, receipts, scenario.rows[sent : sent + _FEW])
             sent += _FEW
-        _answered(job, broker, scenario.rows[sent:])
+        _answered(job, broker, receipts, scenario.rows[sent:])
     assert service.records(broker, "dead") == []
-    return answers_of(service.records(broker, "audit.receipts"))
+    return answers_of(receipts())
 
 
-def _answered(job: service.Job, broker: KafkaBroker, rows: list[dict[str, Any]]) -> None:
+def _answered(job: service.Job, broker: KafkaBroker, receipts: KeptRecords, rows: list[dict[str, Any]]) -> None:
     """Sends events, and waits until each has an answer."""
     wanted = {row["id"] for row in rows}
 
     def complete() -> bool:
-        answered = {one["event_id"] for one in service.records(broker, "audit.receipts") if one["role"] != "shadow"}
+        answered = {one["event_id"] for one in receipts() if one["role"] != "shadow"}
         return answered >= wanted
 
     service.produce(broker, rows)

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 
@@ -10,7 +11,17 @@ from runners.flink.local.broker import KafkaBroker
 from runners.flink.local.cluster import FlinkCluster
 from runners.flink.local.objects import S3Server
 from runners.flink.worker_pool import WorkerPool
+from tests.conformance import runs
+from tests.conformance.scenario import Answer, Scenario, unfold
 from tests.flink.running import Machines
+from tests.listening import Listener, listeners_of_descendants
+
+
+class Watched(NamedTuple):
+    """What a run answered, and what its processes listened on."""
+
+    answers: set[Answer]
+    listeners: set[Listener]
 
 
 @pytest.fixture(scope="session")
@@ -50,3 +61,16 @@ def machines(cluster: FlinkCluster, broker: KafkaBroker, s3: S3Server, pool: Wor
 def month(root: Path) -> list[service.Event]:
     """Flights of a month in the order of their event time."""
     return service.flights(root / "tests/data/flights/departures-2013-01.avro")
+
+
+@pytest.fixture(scope="session")
+def scenario(tmp_path_factory: pytest.TempPathFactory) -> Scenario:
+    return unfold(tmp_path_factory.mktemp("conformance"))
+
+
+@pytest.fixture(scope="session")
+def bounded_on_flink(scenario: Scenario, cluster: FlinkCluster) -> Watched:
+    """The scenario's events in a file, scored by a job on Flink."""
+    with listeners_of_descendants() as found:
+        answers = runs.on_flink_bounded(scenario, cluster.master)
+    return Watched(answers, found)

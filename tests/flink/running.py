@@ -41,6 +41,18 @@ class Answer(NamedTuple):
     features: str
 
 
+class KeptRecords:
+    """Reads a topic of one partition: each call returns all of its records so far, and fetches each once."""
+
+    def __init__(self, broker: KafkaBroker, topic: str) -> None:
+        self._broker, self._topic = broker, topic
+        self._found: list[dict[str, Any]] = []
+
+    def __call__(self) -> list[dict[str, Any]]:
+        self._found += records(self._broker, self._topic, len(self._found))
+        return [*self._found]
+
+
 class Running(NamedTuple):
     """One service under test; `sent` grows as a test sends events. `scores` reads what it has answered."""
 
@@ -162,7 +174,7 @@ def running(
     url, store = prepared_store(s3, "models", folder)
     given = [*following(broker, url), *(word for setting in settings for word in ("--set", setting))]
     with service.submitted(cluster, given, folder, pool.arguments) as job:
-        read = scores or (lambda: records(broker, "scores"))
+        read = scores or KeptRecords(broker, "scores")
         under_test = Running(job, cluster, broker, pool, store, iter(events), [], read)
         under_test.send(FIRST_EVENTS)
         under_test.wait_until_all_scored("the start")

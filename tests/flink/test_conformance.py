@@ -6,15 +6,11 @@ import pytest
 from runners.flink.local.broker import KafkaBroker
 from runners.flink.local.cluster import FlinkCluster
 from tests.conformance import runs
-from tests.conformance.scenario import Answer, Scenario, unfold
+from tests.conformance.scenario import Answer, Scenario
+from tests.flink.conftest import Watched
 from tests.servers import needs
 
 pytestmark = needs("java", "mvn", "go")
-
-
-@pytest.fixture(scope="module")
-def scenario(tmp_path_factory: pytest.TempPathFactory) -> Scenario:
-    return unfold(tmp_path_factory.mktemp("conformance"))
 
 
 @pytest.fixture(scope="module")
@@ -34,10 +30,8 @@ def test_a_stream_of_events_gives_the_answers_of_their_file(scenario: Scenario, 
     assert_same(runs.in_a_story(scenario), expected)
 
 
-def test_flink_gives_the_answers_of_direct_runner(
-    scenario: Scenario, expected: set[Answer], cluster: FlinkCluster
-) -> None:
-    assert_same(runs.on_flink_bounded(scenario, cluster.master), expected)
+def test_flink_gives_the_answers_of_direct_runner(bounded_on_flink: Watched, expected: set[Answer]) -> None:
+    assert_same(bounded_on_flink.answers, expected)
 
 
 def test_a_topic_followed_on_flink_gives_the_answers_of_its_events_in_a_file(

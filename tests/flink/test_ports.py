@@ -13,9 +13,8 @@ from runners.flink.local.cluster import FlinkCluster
 from runners.flink.local.objects import S3Server
 from runners.flink.local.registry import RegistryServer
 from runners.flink.worker_pool import WorkerPool
-from tests.conformance import runs
-from tests.conformance.scenario import unfold
-from tests.listening import Listener, descendants, listeners, listeners_of_descendants
+from tests.flink.conftest import Watched
+from tests.listening import Listener, descendants, listeners
 from tests.servers import needs
 
 needs_java = needs("java", "mvn", "go")
@@ -64,9 +63,9 @@ def test_servers_of_the_demo_listen_on_loopback_alone(
 
 
 @needs_java
-def test_a_job_on_flink_opens_ports_on_loopback_alone(cluster: FlinkCluster, tmp_path: Path) -> None:
-    with listeners_of_descendants() as found:
-        assert runs.on_flink_bounded(unfold(tmp_path), cluster.master)
+def test_a_job_on_flink_opens_ports_on_loopback_alone(bounded_on_flink: Watched) -> None:
+    answers, found = bounded_on_flink
+    assert answers
     # The job server, the submitting process with its workers, and the task managers' own servers.
     for words in ("--job-port", "--environment_type=LOOPBACK", "taskmanager.resource-id"):
         assert any(words in one.command for one in found), words

@@ -16,7 +16,7 @@ from examples.flights import service
 from examples.flights.service import Event, records
 from runners.flink.local.broker import KafkaBroker
 from schemas.times import format_time_us, now_us, parse_time_us
-from tests.flink.running import Machines, Running, running
+from tests.flink.running import KeptRecords, Machines, Running, running
 from tests.flink.soak.stream import endless, flowing
 from tests.flink.trained import late_departures
 from tests.pipeline.commands.commands import Models
@@ -26,7 +26,7 @@ from tests.servers import needs
 pytestmark = needs("java", "mvn", "go")
 
 # Releases are made two polls ahead, with longer polls than the job's: the machine may be busy.
-POLL, JOB_POLL = "10s", "3s"
+POLL, JOB_POLL = "6s", "2s"
 PER_SECOND = 20.0
 SECONDS = 240.0
 SCHEDULED_US = 75_000_000  # ahead: long before it, the job refuses the release and a rollback begins
@@ -57,12 +57,9 @@ def sequence_of(models: Models, verb: str, *words: object) -> int:
     return int(models.json(verb, *words, "--poll", POLL)["sequence"])
 
 
-def wait_for(live: Running, version: str, role: str, release: int) -> None:
+def wait_for(live: Running, receipts: KeptRecords, version: str, role: str, release: int) -> None:
     def answered() -> bool:
-        return any(
-            (one["version"], one["role"], one["release"]) == (version, role, release)
-            for one in records(live.broker, "audit.receipts")
-        )
+        return any((one["version"], one["role"], one["release"]) == (version, role, release) for one in receipts())
 
     live.wait_until(answered, SECONDS, f"an event scored by {version} as {role} of release {release}")
 
@@ -75,7 +72,7 @@ def story(machines: Machines, month: list[Event], tmp_path_factory: pytest.TempP
     model, sample = folder / "trained" / "model.skops", folder / "sample.parquet"
     now = [f"model.poll={JOB_POLL}", "events.max_out_of_orderness=1s"]
     with running(machines, of_the_moment(endless(month)), folder, now) as live:
-        models = Models(live.store.url, service.MODEL)
+        models, receipts = Models(live.store.url, service.MODEL), KeptRecords(broker, "audit.receipts")
         with flowing(live, PER_SECOND):
             models.json("publish", model, "--version", "trained", "--sample", sample, "--trained_at", "now")
             # A stream does not wait for a version to load: until every worker has it, some events have no score of the
@@ -83,22 +80,22 @@ def story(machines: Machines, month: list[Event], tmp_path_factory: pytest.TempP
             landed = sequence_of(models, "release", "--champion", "v1", "--shadow", "trained")
             live.wait_until_loaded("trained")
             dark = sequence_of(models, "release", "--champion", "v1", "--shadow", "trained")
-            wait_for(live, "trained", "shadow", dark)
+            wait_for(live, receipts, "trained", "shadow", dark)
             canary = sequence_of(models, "release", "--champion", "v1", "--challenger", "trained=30%")
-            wait_for(live, "trained", "challenger", canary)
+            wait_for(live, receipts, "trained", "challenger", canary)
             promoted = sequence_of(models, "release", "--champion", "trained")
-            wait_for(live, "trained", "champion", promoted)
+            wait_for(live, receipts, "trained", "champion", promoted)
             service.publish_broken(live.store, "broken")
             later = ("--from", format_time_us(now_us() + SCHEDULED_US))
             refused = sequence_of(models, "release", "--champion", "broken", *later)
             live.wait_until(lambda: bool(service.told(broker, "refused", "broken")), SECONDS, "broken refused")
             rolled = models.json("rollback", "--to", 1, "--reason", "worse on Mondays", "--poll", POLL)
             for back in rolled["written"]:
-                wait_for(live, "v1", "champion", back)
+                wait_for(live, receipts, "v1", "champion", back)
         live.wait_until_all_scored("five releases")
         releases = models.json("timeline")["releases"]
     told = records(broker, "audit.models")
-    return Story(live.sent, records(broker, "audit.receipts"), told, releases, refused, landed, rolled)
+    return Story(live.sent, receipts(), told, releases, refused, landed, rolled)
 
 
 def serving_order(story: Story) -> list[int]:
