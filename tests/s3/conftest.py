@@ -1,10 +1,12 @@
 """Stores of both kinds for end-to-end tests: a local folder, and a bucket on a real S3 server."""
 
+import functools
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from botocore.loaders import JSONFileLoader
 
 from runners.flink.local.objects import S3Server
 from tests.pipeline.commands.commands import Models
@@ -19,6 +21,17 @@ def s3_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
         server.start()
     yield server
     server.stop()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def descriptions_of_aws() -> Iterator[None]:
+    """The files that describe AWS are parsed once for all clients of this process, as botocore does for those of one
+    session: Beam makes a session for each look at a bucket."""
+    load, loader = JSONFileLoader.load_file, JSONFileLoader()
+    parsed = functools.cache(lambda path: load(loader, path))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(JSONFileLoader, "load_file", lambda _, path: parsed(path))
+        yield
 
 
 @pytest.fixture

@@ -53,7 +53,7 @@ def run(flow: Flow, records: int) -> list[dict[str, Any]]:
 
 @pytest.mark.parametrize("suffix", COMPRESS)
 def test_file_that_is_cut_off_is_read_to_there_and_has_a_letter(flow: Flow, suffix: str) -> None:
-    first, rest = json_lines(trips(40)), json_lines(trips(40_000, 40))
+    first, rest = json_lines(trips(40)), json_lines(trips(4_000, 40))
     compress = COMPRESS[suffix]
     flow.feed((compress(first) + compress(rest))[: len(compress(first)) + 300], f"in{suffix}")
     flow.feed(json_lines(trips(5, 100_000)), "in.whole")
