@@ -1,6 +1,7 @@
 """Windowed features (docs/design.md §7) as stories: watermark, elements, watermark, late element, one assertion."""
 
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
 from typing import Any
 
 import apache_beam as beam
@@ -59,7 +60,7 @@ def risen(tale: Story, minute: float) -> Story:
     return told
 
 
-def seen(batch: pa.RecordBatch) -> Iterator[tuple[str, bool, int, float | None]]:
+def seen(batch: pa.RecordBatch) -> Iterator[tuple[str, bool, int | None, float | None]]:
     """(id, late, count, sum) of each event."""
     names = (batches.EVENT_ID, batches.LATE, "n", "total")
     rows = zip(*(batch.column(name).to_pylist() for name in names), strict=True)
@@ -75,7 +76,7 @@ def are(expected: Iterable[Any]) -> Callable[[Iterable[Any]], None]:
     return check
 
 
-def told(tale: Story, *expected: tuple[str, bool, int, float | None], spec: FeaturesSpec = SPEC) -> None:
+def told(tale: Story, *expected: tuple[str, bool, int | None, float | None], spec: FeaturesSpec = SPEC) -> None:
     """Plays the whole story through TrackArrivals and WindowFeatures, and compares the features of its events."""
     options = PipelineOptions([])
     options.view_as(StandardOptions).streaming = True
@@ -105,6 +106,25 @@ def test_event_waits_until_the_watermark_reaches_the_beginning_of_its_tile() -> 
     tale = risen(story().add_elements([arriving(b=(12, 2.0))]), 9.9)
     tale = tale.add_elements([arriving(a=(9.95, 1.0))])
     told(tale, ("b", False, 1, 1.0), ("a", False, 0, None))
+
+
+def test_windows_of_all_of_the_time_outlive_the_tiles_that_are_dropped() -> None:
+    total = FeatureSpec("total", "key", "value", "sum", None, 5 * MINUTE)
+    spec = FeaturesSpec((), (replace(COUNT, size_us=None), total), 10 * MINUTE, 2, 4096)
+    tale = risen(story().add_elements([arriving(a=(1, 1.0), b=(2, 2.0))]), 60)
+    tale = risen(tale.add_elements([arriving(c=(61, 4.0))]), 90)
+    tale = tale.add_elements([arriving(d=(97, 8.0)), arriving(e=(3, 100.0))])  # the last is too late for anything
+    known = [("a", False, 0, None), ("b", False, 0, None), ("c", False, 2, 3.0), ("d", False, 3, 7.0)]
+    told(tale, *known, ("e", True, None, None), spec=spec)
+
+
+def test_sums_that_decay_are_those_of_the_events_own_times() -> None:
+    fading = FeatureSpec("total", "key", "value", "decayed_sum", 60 * MINUTE, 5 * MINUTE, half_life_us=5 * MINUTE)
+    tale = risen(story().add_elements([arriving(a=(5, 8.0), b=(10, 2.0))]), 30)
+    late = tale.add_elements([arriving(late=(20, 4.0))]).add_elements([arriving(c=(32, 1.0))])
+    # At 20 the first has halved three times and the second twice; at 30 five times, four times, and the late one twice.
+    expected = [("a", False, 0, None), ("b", False, 1, 4.0), ("late", True, 1, 1.5), ("c", False, 1, 1.375)]
+    told(late, *expected, spec=FeaturesSpec((), (COUNT, fading), 20 * MINUTE, 2, 4096))
 
 
 def test_event_waits_no_longer_than_that() -> None:
