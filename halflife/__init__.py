@@ -9,6 +9,7 @@ of this distribution (`schemas`, `models`, `transforms`, `pipeline`, `runners`),
 | `read_scores`               | the scores that jobs wrote to files, as an Arrow table            |
 | `read_receipts`             | their receipts, with what each version read                       |
 | `beam`                      | the steps of a job as transforms of one's own Beam pipeline       |
+| `plug_ins`                  | what sources and sinks of other distributions implement           |
 | `errors`                    | the families of errors that these raise                           |
 
 Importing this package imports nothing else: each name is imported when it is first used. Remarks, which a command
@@ -21,7 +22,7 @@ from typing import TYPE_CHECKING
 from halflife._lazy import importer
 
 if TYPE_CHECKING:
-    from halflife import beam, errors
+    from halflife import beam, errors, plug_ins
     from halflife._publishing import PublishedVersion, WrittenRelease, publish, release
     from halflife._records import read_receipts, read_scores
     from halflife._running import Summary, run
@@ -36,6 +37,7 @@ __all__ = [
     "errors",
     "load_bundle",
     "load_model",
+    "plug_ins",
     "publish",
     "read_receipts",
     "read_scores",
@@ -52,6 +54,7 @@ _MODULES = {
     "errors": "halflife.errors",
     "load_bundle": "halflife._scoring",
     "load_model": "halflife._scoring",
+    "plug_ins": "halflife.plug_ins",
     "publish": "halflife._publishing",
     "read_receipts": "halflife._records",
     "read_scores": "halflife._records",

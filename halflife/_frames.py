@@ -2,7 +2,6 @@
 
 import difflib
 from collections.abc import Iterable, Mapping, Sequence
-from decimal import Decimal
 from typing import Any
 
 import numpy as np
@@ -14,10 +13,9 @@ from models.bundles.inputs import WrongInputs
 from schemas.errors import UnusableData
 from schemas.expectations import wants
 from schemas.formats.arrow_columns import plain
+from schemas.formats.python_values import column_of
 from schemas.vectors import vector_of
 
-_NOT_ARROW = (pa.ArrowException, TypeError, ValueError, OverflowError)
-_UNREAD = pa.struct([])
 _EXACT_BELOW = 2.0**53
 Columns = pd.DataFrame | Mapping[str, Any]
 
@@ -62,56 +60,21 @@ def _values(frame: Columns, name: str) -> Any:
 
 def _of_kind(values: Any, kind: str) -> pa.Array:
     if vector_of(kind) is not None and not isinstance(values, pa.Array | pa.ChunkedArray):
-        return column_of([None if _is_missing(value) else value for value in values], False)
-    column = column_of(values)
+        return column_of([None if _is_missing(value) else value for value in values])
+    column = _column(values)
     return _as_whole(column) if kind == "integer" else column
 
 
-def column_of(values: Any, nan_is_null: bool = True) -> pa.Array:
-    """A column of pandas, NumPy, Arrow or Python as an Arrow array in a type that decoding knows. Values of several
-    types become a sparse union. `nan_is_null`: so are NaN and whatever else pandas counts as missing, except in Arrow.
-
-    Raises:
-        UnusableData: it is no column.
-    """
+def _column(values: Any) -> pa.Array:
     if isinstance(values, pa.Array | pa.ChunkedArray):
-        found = values
-    else:
-        if np.isscalar(values) or values is None or getattr(values, "ndim", 1) != 1:
-            raise UnusableData(f"a column of {type(values).__name__} is not allowed; expected: one value for each row")
-        try:
-            found = pa.array(values if hasattr(values, "dtype") else list(values), from_pandas=nan_is_null)
-        except _NOT_ARROW:
-            found = _of_several_types(list(values), nan_is_null)
-    return plain(found.combine_chunks() if isinstance(found, pa.ChunkedArray) else found)
+        return plain(values.combine_chunks() if isinstance(values, pa.ChunkedArray) else values)
+    if np.isscalar(values) or values is None or getattr(values, "ndim", 1) != 1:
+        raise UnusableData(f"a column of {type(values).__name__} is not allowed; expected: one value for each row")
+    return column_of(values if hasattr(values, "dtype") else list(values), _is_missing)
 
 
 def _is_missing(value: Any) -> bool:
     return bool(np.ndim(value) == 0 and pd.isna(value))
-
-
-def _of_several_types(values: list[Any], nan_is_null: bool) -> pa.Array:
-    """Values of several types as a sparse union with a branch for each; what Arrow has no type for is a value that no
-    kind of column reads."""
-    missing = [value is None or (nan_is_null and _is_missing(value)) for value in values]
-    types = [type(None) if absent else type(value) for value, absent in zip(values, missing, strict=True)]
-    branches: dict[type, pa.Array] = {}
-    for own in dict.fromkeys(types):
-        of_type = [value if one is own and not gone else None
-                   for value, one, gone in zip(values, types, missing, strict=True)]  # fmt: skip
-        branches[own] = _of_one_type(of_type)
-    codes = {own: index for index, own in enumerate(branches)}
-    return pa.UnionArray.from_sparse(pa.array([codes[one] for one in types], pa.int8()), list(branches.values()))
-
-
-def _of_one_type(values: list[Any]) -> pa.Array:
-    wide = [Decimal(value) if isinstance(value, int) and not isinstance(value, bool) else value for value in values]
-    for candidates in (values, wide):
-        try:
-            return plain(pa.array(candidates))
-        except _NOT_ARROW:
-            continue
-    return pa.array([None if value is None else {} for value in values], _UNREAD)
 
 
 def _as_whole(column: pa.Array) -> pa.Array:

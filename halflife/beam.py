@@ -9,29 +9,24 @@ The steps are those of the job: the same events have the same scores, receipts a
 within them are constant (savepoints, job update).
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping
 from os import PathLike
 from typing import Any, NamedTuple
 
 import apache_beam as beam
 import pyarrow as pa
 from apache_beam.pvalue import AsIter
-from apache_beam.transforms.window import GlobalWindows
-from apache_beam.utils.timestamp import MAX_TIMESTAMP, Timestamp
 
-from halflife._frames import column_of
 from halflife._running import spec_options
 from pipeline.endpoints.resolved import resolve
 from pipeline.profiles import StoredProfiles
 from pipeline.run import prepare
 from pipeline.spec.job import parse_job
-from schemas.formats.arrow_columns import column_at, plain
-from schemas.formats.raw import DecodedRows, RawBlock
-from schemas.formats.row_texts import row_texts
-from schemas.job import EventsSpec, Job
+from schemas.job import Job
 from schemas.validation import MISSING, SpecError
 from transforms.arrivals.track_arrivals import TrackArrivals
 from transforms.decoding.decode import DecodeEvents
+from transforms.decoding.elements import GatherElements
 from transforms.drift import measure_drift
 from transforms.features import window_features
 from transforms.releases.watch_releases import WatchReleases
@@ -39,7 +34,6 @@ from transforms.scoring import score_events
 
 __all__ = ["AsEvents", "MeasureDrift", "ScoreEvents", "WindowFeatures", "job_of"]
 
-_ROWS = 4_096
 Batches = beam.PCollection[pa.RecordBatch]
 
 
@@ -91,8 +85,7 @@ class AsEvents(beam.PTransform[beam.PCollection[Any], JobEvents]):
 
     def expand(self, elements: beam.PCollection[Any]):  # type: ignore[no-untyped-def]  # Beam warns on NamedTuple hints
         spec, features = self._job.events, self._job.features
-        whole = elements | "Global" >> beam.WindowInto(GlobalWindows())
-        blocks = whole | "Gather" >> beam.ParDo(_BlockFn(spec)).with_output_types(RawBlock)
+        blocks = elements | "GatherElements" >> GatherElements(spec)
         decoded = blocks | "DecodeEvents" >> DecodeEvents(spec)
         tracked = decoded.good | "TrackArrivals" >> TrackArrivals(spec, features)
         letters = (decoded.dead_letters, tracked.dead_letters) | "DeadLetters" >> beam.Flatten()
@@ -159,62 +152,3 @@ class MeasureDrift(beam.PTransform[Batches, Batches]):
         job = self._job
         found: Batches = scored | measure_drift.MeasureDrift(job.drift, StoredProfiles(job.model), job.model.name)
         return found
-
-
-class _BlockFn(beam.DoFn):
-    """Gathers the elements of a bundle, with the earliest of their timestamps."""
-
-    def __init__(self, spec: EventsSpec) -> None:
-        named = (spec.event_id, spec.event_time, spec.subject, *(name for name, _ in spec.columns))
-        self._names = tuple(dict.fromkeys(name for name in named if name is not None))
-
-    def start_bundle(self) -> None:
-        self._records: list[Mapping[str, Any]] = []
-        self._at = MAX_TIMESTAMP
-
-    def process(self, element: Any, at: Timestamp = beam.DoFn.TimestampParam) -> Iterator[RawBlock]:  # type: ignore[assignment]  # Beam's way to ask for it
-        if isinstance(element, pa.RecordBatch):
-            yield _block(_columns_of(element, self._names), element.num_rows)
-            return
-        self._records.append(_as_mapping(element))
-        self._at = min(at, self._at)
-
-    def finish_bundle(self) -> Iterator[Any]:
-        for start in range(0, len(self._records), _ROWS):
-            records = self._records[start : start + _ROWS]
-            columns = {name: column_of([_value(record, name) for record in records], False) for name in self._names}
-            yield GlobalWindows.windowed_value(_block(columns, len(records)), self._at)
-
-
-def _block(columns: Mapping[str, pa.Array], rows: int) -> RawBlock:
-    """The columns as a stretch of input; a row's letter holds it as JSON."""
-    if not columns:
-        columns = {"": pa.nulls(rows)}
-    batch = pa.RecordBatch.from_arrays(list(columns.values()), list(columns))
-    return RawBlock("element@0", rows=(DecodedRows(batch, row_texts(batch), ()),))
-
-
-def _columns_of(batch: pa.RecordBatch, names: Sequence[str]) -> dict[str, pa.Array]:
-    found = {name: column_at(batch, name) for name in names}
-    return {name: plain(column) for name, column in found.items() if column is not None}
-
-
-def _as_mapping(element: Any) -> Mapping[str, Any]:
-    """The fields of one event. Raises `TypeError` for an element that has none."""
-    if isinstance(element, Mapping):
-        return element
-    fields = getattr(element, "_asdict", None) or getattr(element, "as_dict", None)
-    if fields is None:
-        raise TypeError(f"an element is a {type(element).__name__}; expected: a dict, a Row or an Arrow RecordBatch")
-    found: Mapping[str, Any] = fields()
-    return found
-
-
-def _value(record: Mapping[str, Any], name: str) -> Any:
-    """The value of a column, or of a path into mappings within; null where there is none."""
-    value: Any = record.get(name)
-    if name not in record and "." in name:
-        value = record
-        for part in name.split("."):
-            value = value.get(part) if isinstance(value, Mapping) else None
-    return value.to_utc_datetime(has_tz=True) if isinstance(value, Timestamp) else value

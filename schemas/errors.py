@@ -2,6 +2,7 @@
 
     HalflifeError                    `str()` is for people: it names the thing, its value and what is expected
     ├── SpecError                    a job spec, an option or a setting says what is not allowed
+    │   ├── PlugInBroken             a plug-in that a spec names cannot be used
     │   └── SpecErrors               several such errors of one document
     ├── UnusableData                 a text, bytes, a schema or a column that cannot be what they are taken for
     │   ├── BrokenLedger             of runs with --only_new

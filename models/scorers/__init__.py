@@ -81,10 +81,10 @@ def _check_inputs(scorer: type[Scorer], manifest: Manifest) -> None:
 
 def scorer_class(kind: str) -> type[Scorer]:
     """The class of a kind. Raises `UnknownScorer`: there is none, or its library is not installed."""
+    if kind in BUILT_IN:  # first: a plug-in cannot stand in for a built-in kind
+        return _checked(kind, BUILT_IN[kind])
     for entry in entry_points(group=GROUP, name=kind):
         return _checked(kind, entry.value)
-    if kind in BUILT_IN:
-        return _checked(kind, BUILT_IN[kind])
     kinds = installed_kinds()
     raise UnknownScorer(f"scorer {kind!r} is not installed; allowed: {', '.join(kinds)}{did_you_mean(kind, kinds)}")
 

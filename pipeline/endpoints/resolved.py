@@ -8,6 +8,7 @@ from apache_beam.options.pipeline_options import PipelineOptions
 
 from models.bundles.signing import read_public_key
 from models.errors import StoreError
+from models.plug_ins import SINKS, SOURCES, installed
 from models.store.store import ModelStore
 from pipeline.command_line.options import RunOptions
 from pipeline.endpoints import sinks as sink_endpoints
@@ -47,11 +48,11 @@ def _absolute_uris(document: dict[str, Any], problems: Problems) -> None:
     problems.add(sink_errors(document, problems.sound))
     if problems.sound("events.uri") and "uri" in document["events"]:
         with problems.gathered():
-            document["events"]["uri"] = _endpoint(document["events"]["uri"], "events.uri", sources.SCHEMES)
+            document["events"]["uri"] = _endpoint(document["events"]["uri"], "events.uri", sources.SCHEMES, SOURCES)
     for name in (name for name in document.get("sinks") or () if name != "format" and problems.sound(f"sinks.{name}")):
         with problems.gathered():
             uri = document["sinks"][name]
-            document["sinks"][name] = _endpoint(uri, f"sinks.{name}", sink_endpoints.SCHEMES, (STDOUT,))
+            document["sinks"][name] = _endpoint(uri, f"sinks.{name}", sink_endpoints.SCHEMES, SINKS, (STDOUT,))
     if problems.sound("labels.uri") and "uri" in document.get("labels", {}):
         with problems.gathered():
             document["labels"]["uri"] = _endpoint(document["labels"]["uri"], "labels.uri", FILE_SCHEMES)
@@ -63,8 +64,11 @@ def _absolute_uris(document: dict[str, Any], problems: Problems) -> None:
             _read_trusted_key(document["model"])
 
 
-def _endpoint(uri: str, spec_path: str, schemes: tuple[str, ...], others: tuple[str, ...] = ()) -> str:
-    check_scheme(uri, spec_path, others, schemes)
+def _endpoint(
+    uri: str, spec_path: str, schemes: tuple[str, ...], group: str = "", others: tuple[str, ...] = ()
+) -> str:
+    known = schemes if scheme_of(uri) in schemes else (*schemes, *(set(installed(group)) - set(schemes)))
+    check_scheme(uri, spec_path, others, known)
     if scheme_of(uri) == kafka_address.SCHEME:
         kafka_address.kafka_address(uri, spec_path)
     return absolute(uri)

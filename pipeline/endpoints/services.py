@@ -5,6 +5,7 @@ from typing import Any, NamedTuple
 
 import apache_beam as beam
 
+from pipeline.endpoints.added.sink import AddedSink, added_sink
 from pipeline.endpoints.bigquery import address as bigquery_address
 from pipeline.endpoints.bigquery import sink as bigquery_sink
 from pipeline.endpoints.bigquery import tables as bigquery_tables
@@ -12,6 +13,7 @@ from pipeline.endpoints.kafka import address as kafka_address
 from pipeline.endpoints.kafka import sink as kafka_sink
 from pipeline.endpoints.pubsub import address as pubsub_address
 from pipeline.endpoints.pubsub import sink as pubsub_sink
+from pipeline.endpoints.uris import FILE_SCHEMES, STDOUT, scheme_of
 
 
 class SinkService(NamedTuple):
@@ -75,3 +77,15 @@ SERVICES: Mapping[str, SinkService] = {
     pubsub_address.SCHEME: SinkService("Messages", _check_messages, _look_for_messages, _write_messages),
     bigquery_address.SCHEME: SinkService("Table", _check_table, _look_for_table, _write_table),
 }
+
+
+def service_of(uri: str, spec_path: str) -> SinkService | AddedSink | None:
+    """The service that a sink's URI means, built in or of a plug-in; None for files and standard output.
+
+    Raises:
+        PlugInBroken: the plug-in cannot be used.
+    """
+    scheme = scheme_of(uri)
+    if uri == STDOUT or scheme in FILE_SCHEMES:
+        return None
+    return SERVICES.get(scheme) or added_sink(uri, spec_path)

@@ -18,8 +18,8 @@ from pipeline.endpoints.files.opening import look_at_folder, make_folder
 from pipeline.endpoints.files.origin import RunOrigin
 from pipeline.endpoints.files.partial_files import finished, held_path, partial_path, remove_leftovers_once
 from pipeline.endpoints.printing import PrintRecords
-from pipeline.endpoints.services import SERVICES
-from pipeline.endpoints.uris import FILE_SCHEMES, STDOUT, beam_path, scheme_of
+from pipeline.endpoints.services import SERVICES, service_of
+from pipeline.endpoints.uris import FILE_SCHEMES, STDOUT, beam_path
 from pipeline.reporting import durable
 from schemas.avro.files import AvroFileWriter
 from schemas.problems import Problems
@@ -39,7 +39,7 @@ def check_writable(uri: str, spec_path: str, record: str = "") -> None:
         SinkUnwritable: it cannot be written.
         SpecError: the URI says something that is not allowed.
     """
-    service = SERVICES.get(scheme_of(uri))
+    service = service_of(uri, spec_path)
     if service is not None:
         service.check(uri, spec_path, record)
     elif uri != STDOUT:
@@ -71,7 +71,7 @@ def look_at(uri: str, spec_path: str, record: str) -> str:
         SinkUnwritable: it cannot be written.
         SpecError: the URI says something that is not allowed.
     """
-    service = SERVICES.get(scheme_of(uri))
+    service = service_of(uri, spec_path)
     if service is not None:
         return service.look(uri, spec_path, record)
     return "standard output" if uri == STDOUT else look_at_folder(uri, spec_path)
@@ -261,7 +261,7 @@ class WriteRecords(beam.PTransform[beam.PCollection[pa.RecordBatch], Any]):
     def expand(self, batches: beam.PCollection[pa.RecordBatch]) -> Any:
         if self._uri == STDOUT:
             return batches | "Lines" >> PrintRecords()
-        service = SERVICES.get(scheme_of(self._uri))
+        service = service_of(self._uri, "sinks")
         if service is not None:
             return batches | service.label >> service.write(self._uri, self._record)
         return batches | "Files" >> WriteBatches(self._uri, self._format, self._prefix, self._held)

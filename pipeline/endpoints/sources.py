@@ -6,6 +6,7 @@ from typing import Any, Protocol
 
 import apache_beam as beam
 
+from pipeline.endpoints.added.source import open_added
 from pipeline.endpoints.files.csv_files import AS_IT_IS, FileForm
 from pipeline.endpoints.files.other_formats import fill_in
 from pipeline.endpoints.files.source import ReadFiles, form_of, read_file
@@ -125,7 +126,10 @@ def open_source(events: dict[str, Any]) -> EventSource:
         SpecError: the URI or the format has a value that is not allowed.
         NoInput, TopicUnreadable: there is nothing to read, or the service does not answer.
     """
-    return _OPENERS.get(scheme_of(events["uri"]), _files)(events)
+    scheme = scheme_of(events["uri"])
+    if scheme not in SCHEMES and (added := open_added(events)) is not None:
+        return added
+    return _OPENERS.get(scheme, _files)(events)
 
 
 def _files(events: dict[str, Any]) -> EventSource:
