@@ -13,8 +13,8 @@ from models.bundles.inputs import WrongInputs
 from schemas.errors import UnusableData
 from schemas.expectations import wants
 from schemas.formats.arrow_columns import plain
-from schemas.formats.python_values import column_of
 from schemas.vectors import vector_of
+from transforms.decoding.python_values import column_of
 
 _EXACT_BELOW = 2.0**53
 Columns = pd.DataFrame | Mapping[str, Any]

@@ -10,10 +10,10 @@ from apache_beam.utils.timestamp import MAX_TIMESTAMP, Timestamp
 
 from schemas import batches
 from schemas.formats.arrow_columns import column_at, plain
-from schemas.formats.python_values import column_of
 from schemas.formats.raw import DecodedRows, RawBlock
 from schemas.formats.row_texts import row_texts
 from schemas.job import EventsSpec
+from transforms.decoding.python_values import column_of
 
 _ROWS = 4_096
 
