@@ -168,6 +168,7 @@ class ModelSpec:
     """Which model scores, where its bundles and releases live, and how often new ones are looked for.
 
     `trusted_key` is the public key (PEM) that every bundle must be signed with, None where unsigned ones may serve.
+    `trust`: full names of the types besides Halflife's own list that objects of may be made where a bundle asks for it.
     `admission_timeout_us` is how long the checks of one bundle may take.
     """
 
@@ -177,6 +178,7 @@ class ModelSpec:
     allow_pickle: bool
     max_bundle_bytes: int
     trusted_key: str | None = None
+    trust: tuple[str, ...] = ()
     admission_timeout_us: int = DEFAULT_ADMISSION_TIMEOUT_US
 
 

@@ -1,7 +1,7 @@
 """Admission: every check that a bundle must pass before a release of it may enter the timeline. Fails closed."""
 
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -49,6 +49,7 @@ REASONS = (
 DEFAULT_TIMEOUT_S = DEFAULT_ADMISSION_TIMEOUT_US / 1e6
 SPLIT_COLUMNS = ("event_id", "subject")
 _MOST_DETAIL = 2000
+_MOST_TYPES = 10
 _LOCK = threading.Lock()  # a module-level function, so that an unused admission can be pickled
 
 
@@ -104,6 +105,7 @@ class Admission:
         trusted_key: the public key (PEM) that every bundle must be signed with; None asks for no signature.
         memory: returns the bytes of memory this process may have, into which a bundle must fit too; None if unknown.
         timeout_s: seconds that the checks of one bundle may take, once it is downloaded.
+        trust: full names of types that a bundle may ask to be made; a bundle signed with `trusted_key` may ask for any.
         job: the job that asks, which may keep serving what it admitted before; None stands for any job of this store.
     """
 
@@ -117,6 +119,7 @@ class Admission:
         memory: Callable[[], int | None] = memory_limit_bytes,
         timeout_s: float = DEFAULT_TIMEOUT_S,
         job: str | None = None,
+        trust: Collection[str] = (),
     ) -> None:
         self._store = store
         self._columns = columns
@@ -126,6 +129,7 @@ class Admission:
         self._memory = memory
         self._timeout_s = timeout_s
         self._job = job
+        self._trust = frozenset(trust)
         self._verdicts: dict[str, Verdict] = {}
         self._turns: dict[str, threading.Lock] = {}
 
@@ -280,11 +284,23 @@ class Admission:
         with refused_as(WillNotLoad):
             self._check_size(expanded_bytes(folder, manifest), f"version {manifest.version!r} unpacked")
             trial.warnings = check_libraries(folder, manifest, trial.admitted_before)
-            scorer = prove(folder, manifest, self._columns, self._allow_pickle, trial.loaded)
+            self._check_trust(manifest)
+            scorer = prove(folder, manifest, self._columns, self._allow_pickle, trial.loaded, trusting=True)
             try:
                 trial.labels = tuple(scorer.labels().values())
             finally:
                 scorer.close()
+
+    def _check_trust(self, manifest: Manifest) -> None:
+        """Raises `WillNotLoad` for a bundle that asks for types which nobody here trusts; a signature that was checked
+        is trust in all of them."""
+        asked = sorted(set(manifest.trust) - self._trust)
+        if asked and self._trusted_key is None:
+            listed = ", ".join(asked[:_MOST_TYPES])
+            raise WillNotLoad(
+                f"{manifest.scorer}: the bundle asks to make objects of types that are not trusted here: {listed}; "
+                f"expected: model.trust of the job with them (--trust TYPE), or a bundle signed with model.trusted_key"
+            )
 
     def _check_size(self, size: int, what: str) -> None:
         if size > self._max_bytes:

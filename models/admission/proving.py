@@ -67,6 +67,7 @@ def prove(
     columns: Mapping[str, str] | None = None,
     allow_pickle: bool = False,
     loaded: Callable[[Scorer], object] = lambda scorer: None,
+    trusting: bool = False,
 ) -> Scorer:
     """Load a bundle whose files are verified, and try it; the scorer returned is warm.
 
@@ -79,13 +80,14 @@ def prove(
         manifest: its manifest.
         columns: the job's columns (name → kind); None skips this check.
         allow_pickle: whether pickles may be opened.
+        trusting: whether the types that the manifest names under `trust` may be made: admission has decided so.
         loaded: called with the scorer as soon as it is loaded, before it scores.
 
     Raises:
         BundleRefused: UnknownScorer, WillNotLoad, WrongInputs, InvalidProfile, GoldenMismatch or BadOutput.
     """
     with refused_as(WillNotLoad):
-        scorer = load_scorer(manifest.scorer, folder, manifest, allow_pickle)
+        scorer = load_scorer(manifest.scorer, folder, manifest, allow_pickle, trusting)
     try:
         loaded(scorer)
         if columns is not None:

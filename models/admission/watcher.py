@@ -75,6 +75,7 @@ class Watcher:
             spec.trusted_key,
             timeout_s=timeout_s,
             job=job,
+            trust=spec.trust,
         )
         self._lookups: DaemonThreads[None] = DaemonThreads(_THREADS, "look-up", timeout_s)
         self._trials: DaemonThreads[None] = DaemonThreads(_THREADS, "admit", timeout_s)

@@ -40,6 +40,7 @@ NO_SAMPLE = "without --sample there are no golden records to prove its scores by
 class Statement:
     """What a person states about a model, which overrides the model's files. Null or empty: nothing is stated.
 
+    `trust`: types besides Halflife's own list that the model's file has objects of.
     `accepted`: libraries whose version here may serve the model although another one made it, and the version stated.
     """
 
@@ -61,6 +62,7 @@ class Statement:
     tolerance: float | None = None
     settings: Mapping[str, Any] = field(default_factory=dict)
     accepted: Sequence[tuple[str, str | None]] = ()
+    trust: Sequence[str] = ()
 
 
 class Rows(NamedTuple):
@@ -122,6 +124,8 @@ def build_bundle(
     if said.records is not None:
         _link_or_copy({f"{RECORDS}/{said.records.name}": said.records}, into)
     document = _document(found, said, rows.shown, notes)
+    if said.trust:
+        document |= {"trust": sorted(set(said.trust)), "format": FORMAT}
     if rows.trainer is not None:
         _write_trainer(document, said, rows.trainer, into)
     _record_libraries(document, said, into, check)
@@ -169,7 +173,7 @@ def _try(document: dict[str, Any], said: Statement, sample: pa.Table, into: Path
     """Profile from the sample, and golden records unless the trainer gave some, written into the bundle and named in
     the document."""
     draft = parse_manifest(manifest_bytes(into, document))
-    scorer = load_scorer(draft.scorer, into, draft, allow_pickle)
+    scorer = load_scorer(draft.scorer, into, draft, allow_pickle, trusting=True)  # the publisher states it
     try:
         if draft.output.kind != "regression":
             check_positive(tuple(scorer.labels().values()), draft.output.positive)

@@ -86,7 +86,8 @@ def _unnamed(
     names = [each.name for each in stated] or columns
     wanted = "" if description.width is None else f"{description.width} "
     if not names:
-        raise CannotPublish(f"the model names none of its {wanted}inputs; expected: --input for each, or --sample")
+        raise CannotPublish(f"the model names none of its {wanted}inputs; expected: --input for each, or --sample; "
+                            "next: halflife models publish --sample FILE")  # fmt: skip
     by_name = {each.name: each for each in stated}
     found = width_of([_resolved(FoundInput(name), by_name.get(name), sample) for name in names])
     if description.width not in (None, found):

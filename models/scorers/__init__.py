@@ -2,6 +2,7 @@
 
 import importlib
 import importlib.util
+from dataclasses import replace
 from importlib.metadata import entry_points
 from pathlib import Path
 
@@ -47,7 +48,9 @@ def installed_kinds() -> list[str]:
     return sorted({*BUILT_IN, *entry_points(group=GROUP).names})
 
 
-def load_scorer(kind: str, folder: Path, manifest: Manifest, allow_pickle: bool = False) -> Scorer:
+def load_scorer(
+    kind: str, folder: Path, manifest: Manifest, allow_pickle: bool = False, trusting: bool = False
+) -> Scorer:
     """Load a bundle's model.
 
     Args:
@@ -55,12 +58,14 @@ def load_scorer(kind: str, folder: Path, manifest: Manifest, allow_pickle: bool 
         folder: the bundle, its files verified.
         manifest: the bundle's manifest.
         allow_pickle: whether a pickle, which can run any code, may be opened.
+        trusting: whether the types that the manifest names under `trust` may be made; admission decides that.
 
     Raises:
         UnknownScorer: no such kind, or its library is not installed; lists what is installed.
         WillNotLoad: the scorer raised anything, or an input is of a kind that it does not take.
     """
     scorer = scorer_class(kind)
+    manifest = manifest if trusting else replace(manifest, trust=())
     _check_inputs(scorer, manifest)
     try:
         return (scorer.load_trusting_pickles if allow_pickle else scorer.load)(folder, manifest)

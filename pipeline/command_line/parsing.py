@@ -104,6 +104,10 @@ def add_actor_option(parser: argparse.ArgumentParser) -> None:
 def add_admission_options(parser: argparse.ArgumentParser) -> None:
     """What a job allows bundles to be; with `--job` the job's own values are the defaults."""
     parser.add_argument("--allow_pickle", action="store_true", help="open pickles, which can run any code")
+    parser.add_argument(
+        "--trust", action="append", default=[], metavar="TYPE",
+        help="make objects of this type, by its full name, where a bundle's skops file has some; repeatable",
+    )  # fmt: skip
     parser.add_argument("--trusted_key", metavar="FILE", help="refuse bundles not signed with this public key (PEM)")
     parser.add_argument("--max_bytes", type=positive, metavar="N", help="greatest size of a bundle in bytes")
 

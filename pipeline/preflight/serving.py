@@ -139,7 +139,7 @@ class ServingChecks:
             return
         trial = try_version(Question(spec.store, spec.name, version, self._columns, spec.allow_pickle,
                                      spec.max_bundle_bytes, spec.trusted_key, self._name,
-                                     spec.admission_timeout_us / 1e6))  # fmt: skip
+                                     spec.admission_timeout_us / 1e6, spec.trust))  # fmt: skip
         self.models.append(ServingCost(version, manifest.scorer, bundle_bytes, trial.growth_bytes, trial.library_bytes))
         if not trial.admitted:
             reason = trial.reason or ""

@@ -31,6 +31,7 @@ class Question(NamedTuple):
     trusted_key: str | None
     job: str | None = None
     timeout_s: float = DEFAULT_TIMEOUT_S
+    trust: tuple[str, ...] = ()
 
 
 class Trial(NamedTuple):
@@ -103,6 +104,7 @@ def _try(question: Question) -> Trial:
         question.trusted_key,
         timeout_s=question.timeout_s,
         job=question.job,
+        trust=question.trust,
     )
     verdict = admission.check_version(question.version)
     grown, libraries = _grown(loaded, peak_bytes()), _grown(empty, loaded)

@@ -104,7 +104,7 @@ def _candidates(job: Job, versions: Sequence[str]) -> Any:
         check_version_known(store, version, "--version")
     timeout_s = spec.admission_timeout_us / 1e6
     given = (store, columns_of(job), spec.allow_pickle, spec.max_bundle_bytes, spec.trusted_key)
-    admission = Admission(*given, timeout_s=timeout_s, job=job.name)
+    admission = Admission(*given, timeout_s=timeout_s, job=job.name, trust=spec.trust)
     first, *rest = versions
     outcome = admission.admit_release(Release(CANDIDATES, spec.name, 0, first, shadows=tuple(rest)))
     if isinstance(outcome, Refusal):

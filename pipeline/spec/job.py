@@ -73,6 +73,7 @@ def model_spec(section: Mapping[str, Any]) -> ModelSpec:
         allow_pickle=model["allow_pickle"],
         max_bundle_bytes=model["max_bytes"],
         trusted_key=model.get("trusted_key"),
+        trust=tuple(model.get("trust", ())),
         admission_timeout_us=parse_duration_us(model["admission_timeout"]),
     )
 

@@ -1,5 +1,6 @@
 """What a scikit-learn estimator says of the columns it was fitted on."""
 
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
@@ -9,12 +10,14 @@ from models.bundles.manifest import OutputKind
 from models.publishing.description import CannotPublish, Description, FoundInput
 from models.scorers.sklearn.skops_files import load_skops
 
-SETTINGS = ("method", "column")
+SETTINGS = ("method", "column", "trust")
 
 
-def describe(path: Path, allow_pickle: bool, method: object = None, column: object = None) -> Description:
+def describe(
+    path: Path, allow_pickle: bool, method: object = None, column: object = None, trust: Collection[str] = ()
+) -> Description:
     """`feature_names_in_`, else `n_features_in_`; a probability where there are two classes and `predict_proba`."""
-    estimator = _load(path, allow_pickle)
+    estimator = _load(path, allow_pickle, trust)
     names = getattr(estimator, "feature_names_in_", ())
     inputs = tuple(FoundInput(str(name)) for name in names)
     width = None if inputs else getattr(estimator, "n_features_in_", None)
@@ -27,11 +30,12 @@ def describe(path: Path, allow_pickle: bool, method: object = None, column: obje
     )
 
 
-def _load(path: Path, allow_pickle: bool) -> Any:
+def _load(path: Path, allow_pickle: bool, trust: Collection[str]) -> Any:
     if path.suffix == ".skops":
-        return load_skops(path)
+        return load_skops(path, trust)
     if not allow_pickle:
-        raise CannotPublish(f"{path.name} is a pickle, which can run any code; allowed: .skops, or --allow_pickle")
+        raise CannotPublish(f"{path.name} is a pickle, which can run any code; allowed: .skops, or --allow_pickle; "
+                            f"next: halflife convert {path}")  # fmt: skip
     import joblib  # type: ignore[import-untyped]  # ships no types
 
     return joblib.load(path)

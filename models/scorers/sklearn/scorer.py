@@ -67,7 +67,7 @@ class SklearnScorer(Scorer):
         """Load the `.skops` file, of allowed types and parameters only (`models.scorers.sklearn.skops_files`)."""
         if any(path.endswith(_PICKLES) for path in manifest.files):
             raise WillNotLoad("sklearn: a pickle can run any code; expected: .skops, or a job with --allow_pickle")
-        return cls(load_skops(folder / only_file(manifest, [".skops"])), manifest)
+        return cls(load_skops(folder / only_file(manifest, [".skops"]), manifest.trust), manifest)
 
     @classmethod
     def load_trusting_pickles(cls, folder: Path, manifest: Manifest) -> "SklearnScorer":

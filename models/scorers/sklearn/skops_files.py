@@ -3,7 +3,7 @@ parameters."""
 
 import json
 import zipfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -23,23 +23,26 @@ _METHODS = frozenset(
 )
 _PLAIN = (str, bytes, int, float, type(None))
 _MOST_SHOWN = 10
+_AS_OBJECT = " (by ObjectNode)"
 
 
-def load_skops(path: Path) -> Any:
+def load_skops(path: Path, trust: Collection[str] = ()) -> Any:
     """The object in a skops file, of allowed types and parameters only.
+
+    `trust`: full names of types besides ours that may be made; no functions.
 
     Raises:
         WillNotLoad: naming what is not allowed; any other exception is skops' own, on a file that is none.
     """
     with zipfile.ZipFile(path) as archive:
         schema = json.loads(archive.read(_SCHEMA))
-    refused = sorted(set(refused_types(schema)))
+    refused = sorted(set(refused_types(schema, trust)))
     untrusted = [] if refused else skops_io().get_untrusted_types(file=path)
     # Names that skops reports beside those of the schema are composed of texts, such as a generator's bit generator.
-    refused += [name for name in untrusted if not _is_known(name)]
+    refused += [name for name in untrusted if not (name in trust or _is_known(name))]
     if refused:
-        raise WillNotLoad(f"sklearn: untrusted types {_listed(refused)}; expected: scikit-learn's own estimators and "
-                          "what they are made of, and functions of NumPy's and SciPy's ufuncs")  # fmt: skip
+        wanted = "scikit-learn's own estimators and what they are made of, and functions of NumPy's and SciPy's ufuncs"
+        raise WillNotLoad(f"sklearn: untrusted types {_listed(refused)}; expected: {wanted}{_advice(refused)}")
     found = skops_io().load(path, trusted=untrusted)
     wrong = sorted(set(refused_parameters(found)))
     if wrong:
@@ -47,8 +50,17 @@ def load_skops(path: Path) -> Any:
     return found
 
 
-def refused_types(schema: Mapping[str, Any]) -> Iterator[str]:
-    """Every type, function and loader in a skops schema that is not allowed, as text."""
+def _advice(refused: Sequence[str]) -> str:
+    """The command that trusts these types; empty where one of them is no type, which nothing makes trusted."""
+    if not all(name.endswith(_AS_OBJECT) for name in refused):
+        return ""
+    options = " ".join(f"--trust {name.removesuffix(_AS_OBJECT)}" for name in refused[:_MOST_SHOWN])
+    return f"; next: halflife models publish {options}, and model.trust in the job's spec"
+
+
+def refused_types(schema: Mapping[str, Any], trust: Collection[str] = ()) -> Iterator[str]:
+    """Every type, function and loader in a skops schema that is not allowed, as text; of the types in `trust` objects
+    may be made."""
     protocol = schema.get("protocol")
     waiting: list[Any] = [schema]
     while waiting:
@@ -63,6 +75,8 @@ def refused_types(schema: Mapping[str, Any]) -> Iterator[str]:
             continue
         if protocol == 0 and loader in _HIDDEN_IN_0:
             yield f"{name} in the form of a skops before 0.7"
+        elif loader == "ObjectNode" and name in trust:
+            continue
         elif name not in ALLOWED.get(loader, ()) and not (loader == "FunctionNode" and _is_ufunc(name)):
             yield f"{name} (by {loader})"
 

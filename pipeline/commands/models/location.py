@@ -34,6 +34,7 @@ class ModelLocation:
     max_bytes: int
     admission_timeout_s: float
     job: str | None = None
+    trust: tuple[str, ...] = ()
 
 
 def _spec(options: argparse.Namespace) -> Mapping[str, Any]:
@@ -108,6 +109,7 @@ def find_location(options: argparse.Namespace) -> ModelLocation:
         max_bytes=getattr(options, "max_bytes", None) or model["max_bytes"],
         admission_timeout_s=parse_duration_us(model["admission_timeout"]) / 1e6,
         job=spec.get("job"),
+        trust=(*getattr(options, "trust", ()), *model.get("trust", ())),
     )
 
 
@@ -121,6 +123,7 @@ def admission_at(location: ModelLocation, columns: dict[str, str] | None) -> Adm
         location.trusted_key,
         timeout_s=location.admission_timeout_s,
         job=location.job,
+        trust=location.trust,
     )
 
 
@@ -135,6 +138,7 @@ def folder_admission(options: argparse.Namespace, columns: dict[str, str] | None
         options.max_bytes or model["max_bytes"],
         None if key is None else read_public_key(key),
         timeout_s=parse_duration_us(model["admission_timeout"]) / 1e6,
+        trust=(*options.trust, *model.get("trust", ())),
     )
 
 

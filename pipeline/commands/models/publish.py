@@ -138,7 +138,8 @@ def _found(options: argparse.Namespace, location: ModelLocation, temporary: Path
     if is_reference(options.path):
         (temporary / "registry").mkdir()
         path, provenance = fetch_registered(options.path, options.tracking_uri, temporary / "registry")
-    found = recognise(path, options.scorer, location.allow_pickle, values(options.settings_of_kind))
+    settings = {**values(options.settings_of_kind), **({"trust": tuple(options.trust)} if options.trust else {})}
+    found = recognise(path, options.scorer, location.allow_pickle, settings)
     if provenance == Provenance():
         return found
     return FoundModel(found.scorer, found.files, found.description, provenance)
@@ -156,6 +157,7 @@ def _statement(options: argparse.Namespace, location: ModelLocation) -> Statemen
         trained_at_us=options.trained_at,
         code=options.code,
         decision=options.decision,
+        trust=tuple(options.trust),
         parameters=values(options.parameters),
         hyperparameters=values(options.hyperparameters),
         data=options.data,

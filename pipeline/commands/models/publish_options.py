@@ -21,7 +21,7 @@ from pipeline.command_line.parsing import (
 SAID = (
     "inputs", "output", "threshold", "positive", "tolerance", "scorer", "settings_of_kind", "sample", "trained_at",
     "code", "decision", "parameters", "hyperparameters", "data", "quality", "records", "created_by", "golden",
-    "accept_library",
+    "accept_library", "trust",
 )  # fmt: skip
 """Options that state something about the model, which a ready bundle states itself."""
 
