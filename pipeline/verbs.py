@@ -20,6 +20,7 @@ _USAGE = """usage: halflife VERB [OPTION…]
   features   write a point-in-time training set with the job's own transforms
   replay     score a job's history by candidate versions and compare them
   init       make a job of your data, train a first model, and score with it
+  convert    write a pickled model as a file that runs no code when it is opened
 
 halflife VERB --help says more; halflife --version says which Halflife, Beam and Python these are."""
 
@@ -67,6 +68,12 @@ def _replay(arguments: Sequence[str]) -> int:
     return replay_parsed(versions, options)
 
 
+def _convert(arguments: Sequence[str]) -> int:
+    from pipeline.commands.convert import convert
+
+    return convert(arguments)
+
+
 _VERBS: dict[str, Callable[[Sequence[str]], int]] = {
     "run": run_job,
     "models": models,
@@ -74,6 +81,7 @@ _VERBS: dict[str, Callable[[Sequence[str]], int]] = {
     "features": _features,
     "replay": _replay,
     "init": _init,
+    "convert": _convert,
 }
 
 

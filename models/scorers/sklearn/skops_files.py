@@ -50,6 +50,14 @@ def load_skops(path: Path, trust: Collection[str] = ()) -> Any:
     return found
 
 
+def foreign_types(path: Path) -> list[str]:
+    """Full names of the types in a skops file that only `trust`, of a bundle and of a job, opens; nothing is made."""
+    with zipfile.ZipFile(path) as archive:
+        schema = json.loads(archive.read(_SCHEMA))
+    found = {name for name in refused_types(schema) if name.endswith(_AS_OBJECT)}
+    return sorted(name.removesuffix(_AS_OBJECT) for name in found)
+
+
 def _advice(refused: Sequence[str]) -> str:
     """The command that trusts these types; empty where one of them is no type, which nothing makes trusted."""
     if not all(name.endswith(_AS_OBJECT) for name in refused):
