@@ -7,6 +7,7 @@ from functools import partial
 from pipeline.command_line.init_options import parse_init_options
 from pipeline.command_line.options import parse_replay_options, parse_run_options
 from pipeline.commands.dispatch import dispatch
+from pipeline.commands.models.verbs import _VERBS as _VERBS_OF_MODELS
 from pipeline.commands.models.verbs import models
 from pipeline.commands.version import version_line
 from pipeline.reporting import log_form
@@ -21,6 +22,7 @@ _USAGE = """usage: halflife VERB [OPTION…]
   replay     score a job's history by candidate versions and compare them
   init       make a job of your data, train a first model, and score with it
   convert    write a pickled model as a file that runs no code when it is opened
+  completion print what makes bash, zsh or fish complete verbs and options
 
 halflife VERB --help says more; halflife --version says which Halflife, Beam and Python these are."""
 
@@ -74,6 +76,13 @@ def _convert(arguments: Sequence[str]) -> int:
     return convert(arguments)
 
 
+def _completion(arguments: Sequence[str]) -> int:
+    from pipeline.commands.completion import completion
+
+    below = {"models": _VERBS_OF_MODELS}
+    return completion(arguments, {name: below.get(name) for name in _VERBS}, _VERBS)
+
+
 _VERBS: dict[str, Callable[[Sequence[str]], int]] = {
     "run": run_job,
     "models": models,
@@ -82,6 +91,7 @@ _VERBS: dict[str, Callable[[Sequence[str]], int]] = {
     "replay": _replay,
     "init": _init,
     "convert": _convert,
+    "completion": _completion,
 }
 
 

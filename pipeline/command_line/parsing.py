@@ -5,7 +5,9 @@ import getpass
 import re
 import socket
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from contextvars import ContextVar
 from typing import Any, NoReturn
 
 from pipeline.reporting.json_lines import json_line
@@ -31,9 +33,32 @@ class PlainParser(argparse.ArgumentParser):
         line = f"{self.prog}: {usage_error(message)}; next: {self.prog} --help"
         self.exit(2, (json_line("error", line) if as_json() else line) + "\n")
 
+    def print_help(self, file: Any = None) -> None:
+        """Prints the options, or hands this parser to who asked for it (`parser_asked_by`)."""
+        if (take := _asked.get()) is not None:
+            take.append(self)
+            return
+        super().print_help(file)
+
     def _print_message(self, message: str, file: Any = None) -> None:
         if message:  # argparse would not say that nobody reads it
             (file or sys.stderr).write(message)
+
+
+_asked: ContextVar[list[argparse.ArgumentParser] | None] = ContextVar("asked", default=None)
+
+
+def parser_asked_by(verb: Callable[[list[str]], object]) -> argparse.ArgumentParser:
+    """The parser that answers `--help` of a verb; nothing is printed."""
+    taken: list[argparse.ArgumentParser] = []
+    token = _asked.set(taken)
+    try:
+        with suppress(SystemExit):
+            verb(["--help"])
+    finally:
+        _asked.reset(token)
+    (parser,) = taken
+    return parser
 
 
 class OneLineParser(PlainParser):
