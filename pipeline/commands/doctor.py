@@ -4,7 +4,7 @@ from collections import Counter
 
 from pipeline.command_line.options import RunOptions, parse_doctor_options
 from pipeline.command_line.parsing import Arguments
-from pipeline.commands.output import Refused, exit_code
+from pipeline.commands.output import Refused, exit_code, print_state
 from pipeline.reporting.printer import print_json, print_line
 
 _WIDTH = len("not checked")
@@ -27,8 +27,8 @@ def _doctor(runner: str, options: RunOptions) -> None:
         findings.append(finding)
         if not options.json:
             change = f"; {finding.change}" if finding.change else ""
-            line = f"{finding.verdict:<{_WIDTH}}  {finding.check}: {finding.found}{change}"
-            print_line(" ".join(line.split("\n")))
+            line = f"{finding.check}: {finding.found}{change}"
+            print_state(finding.verdict, _WIDTH, " ".join(line.split("\n")))
     counts = Counter(finding.verdict for finding in findings)
     if options.json:
         checks = [finding._asdict() for finding in findings]

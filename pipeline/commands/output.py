@@ -21,6 +21,7 @@ from pipeline.reporting.printer import (
     only_our_output,
     out,
     print_json,
+    print_line,
     print_traceback,
     printable,
 )
@@ -29,6 +30,12 @@ from schemas.validation import SpecError
 
 # In a pipe nothing is folded: its reader expects one line for each row.
 _WIDE = 10_000
+# Words that say a state, on a terminal that shows colours and a user who has not set NO_COLOR: rich obeys both.
+_COLOURS = {
+    **dict.fromkeys(("champion", "in force", "ok"), "green"),
+    **dict.fromkeys(("challenger", "shadow", "not checked"), "cyan"),
+    **{"warn": "yellow", "fail": "red"},
+}
 
 
 class Refused(HalflifeError):
@@ -68,6 +75,16 @@ def print_table(columns: Sequence[str], rows: Sequence[Sequence[object]], title:
     for row in rows:
         table.add_row(*(_cell(value) for value in row))
     _print(table)
+
+
+def print_state(state: str, width: int, text: str) -> None:
+    """A line that begins with a word for a state, which is padded to `width` characters."""
+    if out().isatty():
+        Console(file=out(), highlight=False).print(
+            Text.assemble(_cell(state), " " * (width - len(state) + 2), printable(text)), soft_wrap=True
+        )
+    else:
+        print_line(f"{state:<{width}}  {text}")
 
 
 def print_pairs(pairs: Sequence[tuple[str, object]]) -> None:
@@ -118,7 +135,8 @@ def _quieten(verbose: bool) -> None:
 
 def _cell(value: object) -> Text:
     """A cell that rich prints literally: `[red]` and `:skull:` in a name are not markup."""
-    return Text("" if value is None else printable(str(value)))
+    text = "" if value is None else printable(str(value))
+    return Text(text, _COLOURS.get(text, ""))
 
 
 def _print(shown: Table | Text) -> None:

@@ -137,3 +137,14 @@ def test_tally_begins_at_zero() -> None:
     tally.reached("file", 3)
     with progress_shown():
         assert (tally.counted(), tally.offsets()) == ({}, {})
+
+
+def test_states_have_colours_on_a_terminal_only(small: Small, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TERM", "xterm-256color")
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    words = "pipeline.cli", "models", "timeline", *small.location
+    assert "\x1b[32min force\x1b[0m" in on_a_terminal(*words)[1]
+    monkeypatch.setenv("NO_COLOR", "1")
+    code, sent = on_a_terminal(*words)
+    assert (code, "in force" in sent, re.findall(r"\x1b\[3\dm", sent)) == (0, True, [])
+    assert "\x1b" not in small.models("timeline").out
