@@ -30,7 +30,7 @@ def main() -> int:
     try:
         convert(Path(sys.argv[1]), Path(sys.argv[2]))
     except Exception as error:
-        print(f"{type(error).__name__}: {' '.join(str(error).split())}")
+        print(' '.join(str(error).split()) or 'it says nothing of why')
         return 1
     return 0
 

@@ -64,7 +64,7 @@ def _agree(options: argparse.Namespace) -> None:
         raise SpecError("--yes", MISSING, f"it, since {options.pickle} {_DANGER}")
     print(f"{options.pickle} {_DANGER}. Open it? [y/N] ", end="", file=sys.stderr, flush=True)
     if sys.stdin.readline().strip().lower() not in ("y", "yes"):
-        raise Refused(f"{options.pickle} was not opened")
+        raise Refused(f"{options.pickle} was not opened; expected: y, or --yes")
 
 
 def _open(pickle: Path, converted: Path) -> None:
