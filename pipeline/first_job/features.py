@@ -70,7 +70,7 @@ def choose_features(
     if not chosen.columns and not windowed:
         why = "; ".join(f"{name}: {reason}" for name, reason in left_out.items())
         raise SpecError("features", MISSING, f"a column that a model may read ({why})")
-    decisions.note("features", ", ".join(chosen.columns) or "none", f"{len(chosen.columns)} columns, as they are")
+    decisions.note("features", ", ".join(chosen.columns) or "none", f"as they are: {len(chosen.columns)}")
     for name, why in left_out.items():
         if name not in identity:
             decisions.note("left out", name, why)
@@ -86,6 +86,8 @@ def _unfit(name: str, values: pa.ChunkedArray, identity: Collection[str], times:
     if name in times:
         return "it is a time"
     distinct = int(pc.count_distinct(values).as_py()) if _is_plain(values.type) else 0
+    if pa.types.is_nested(values.type):
+        return "it holds lists or fields, which are not looked at here"
     if not distinct:
         return "it holds no numbers, truth values or texts"
     if distinct == 1 and not values.null_count:

@@ -96,6 +96,9 @@ def _positive(column: pa.ChunkedArray, decisions: JobDecisions) -> str:
     values = _values(column)
     counts = {value: int(pc.sum(pc.equal(_texts(column), value)).as_py() or 0) for value in values}
     by_word = [value for value in values if set(words_of(value) or [value]) & POSITIVE]
+    if _is_number(column) and values != ["0", "1"]:
+        larger = max(values, key=float)
+        return decisions.decide(OpenQuestion("positive", larger, "the larger of the two numbers", values))
     if decisions.stated.get("positive") not in (None, *values):
         raise SpecError("--positive", decisions.stated["positive"], " or ".join(values))
     if len(by_word) == 1:

@@ -12,6 +12,7 @@ from pipeline.first_job.names import AFTERMATH, hints_at, shared_word
 _TELLS = 0.9
 """A column that removes so much of the error of a guess at the most frequent label determines it."""
 _ALIKE = 0.999
+_SAME = 0.99999  # a good predictor of a number may correlate with it nearly as much
 _BINS = 20
 _FEWEST = 10
 Floats = npt.NDArray[np.float64]
@@ -61,7 +62,7 @@ def _tells(values: pa.ChunkedArray, truth: Truth) -> str:
     if not truth.is_binary:
         numbers = _numbers(values)
         both = labelled & np.isfinite(numbers) if numbers is not None else labelled & False
-        equals = numbers is not None and abs(_correlation(numbers[both], truth.values[both])) > _ALIKE
+        equals = numbers is not None and abs(_correlation(numbers[both], truth.values[both])) > _SAME
         return "it is the label in other words" if equals else ""
     positive = truth.values[labelled] > 0
     if min(positive.sum(), (~positive).sum()) < _FEWEST:

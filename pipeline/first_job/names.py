@@ -20,7 +20,7 @@ SUBJECT = {
     "customer", "client", "user", "member", "account", "card", "person", "patient", "kunde", "kunden",
     "kundin", "konto", "karte", "device", "machine", "maschine", "sensor", "vehicle", "driver", "store",
     "merchant", "host", "subject", "entity", "tailnum", "geraet", "anlage", "employee", "mitarbeiter",
-    "policy", "vertrag"
+    "policy", "vertrag", "email", "mail", "phone", "telefon", "iban"
 }  # fmt: skip
 LABEL = {
     "label", "target", "y", "class", "outcome", "churn", "churned", "fraud", "betrug", "default", "defaulted",

@@ -3,7 +3,7 @@
 import os
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -101,6 +101,37 @@ def test_what_is_stated_is_not_asked_and_must_fit(proposals: Mapping[str, Propos
     for name, value in unfit.items():
         with pytest.raises(SpecError, match=f"{name}.*{value}"):
             propose(proposals["orders"].look, JobDecisions({name: value}))
+
+
+def proposed(folder: Path, header: str, rows: Iterable[str]) -> Proposal:
+    (folder / "data.csv").write_text("\n".join([header, *rows]))
+    return propose(look_at(str(folder / "data.csv")), JobDecisions())
+
+
+def at(number: int) -> str:
+    return f"2024-01-{1 + number % 28:02}T{number % 24:02}:{number % 60:02}:00Z"
+
+
+def test_strong_predictor_of_a_number_is_a_feature_and_a_copy_of_it_is_not(tmp_path: Path) -> None:
+    numbers = [(n, 20 + n % 180, n * 7 % 11) for n in range(400)]
+    rows = [f"{n},{at(n)},{sqm},{rooms},{sqm * 11 + rooms},{sqm * 22 + rooms * 2}" for n, sqm, rooms in numbers]
+    made = proposed(tmp_path, "id,created_at,sqm,rooms,target,twice", rows)
+    assert made.chosen.columns == ("sqm", "rooms")
+    assert made.chosen.left_out["twice"] == "it is the label in other words"
+
+
+def test_limit_that_separates_the_classes_is_found(tmp_path: Path) -> None:
+    rows = [f"{n},{at(n)},{n * 37 % 101},{n * 13 % 7},{n * 37 % 101 > 60},{n % 2 + 1}" for n in range(400)]
+    made = proposed(tmp_path, "id,created_at,minutes,size,late,status", rows)
+    assert made.chosen.columns == ("size", "status")
+    assert made.chosen.left_out["minutes"] == "it determines the label"
+
+
+def test_of_two_numbers_that_say_nothing_the_larger_is_positive(tmp_path: Path) -> None:
+    rows = [f"{n},{at(n)},{n * 13 % 7},{1 + (n % 3 == 0)}" for n in range(60)]
+    made = proposed(tmp_path, "id,created_at,size,defaulted", rows)
+    assert made.label is not None
+    assert made.label.positive == "== 2"
 
 
 class InProcess:
