@@ -24,6 +24,7 @@ _SAMPLE = 500
 _MOST_BAD = 0.02
 _FIRST_US, _END_US = parse_time_us("1971-01-01T00:00:00Z"), parse_time_us("2061-01-01T00:00:00Z")
 _UNITS_US = {"s": 1e6, "ms": 1e3, "us": 1.0, "ns": 1e-3}
+_FINE_UNITS = tuple(_UNITS_US.items())[1:]  # numbers so great are hardly anything but times, whatever their name
 _NOT_A_TIME = -(2**63)
 
 
@@ -124,11 +125,14 @@ def _fitting(texts: pa.Array) -> Iterator[str]:
 
 def _of_numbers(name: str, values: pa.ChunkedArray) -> TimeForm | None:
     numbers = values.cast(pa.float64()).to_numpy()
-    if not hints_at(name, TIME) or (numbers != np.floor(numbers)).any():
+    if (numbers != np.floor(numbers)).any():
         return None
-    for unit, scale in _UNITS_US.items():
+    is_named = hints_at(name, TIME)
+    for unit, scale in _UNITS_US.items() if is_named else _FINE_UNITS:
         if np.mean((numbers * scale >= _FIRST_US) & (numbers * scale < _END_US)) >= 1 - _MOST_BAD:
             return TimeForm(time_unit=unit)
+    if not is_named:
+        return None
     texts = pa.array([f"{number:.0f}" for number in numbers[:_SAMPLE]])
     is_date = read_times(texts, "%Y%m%d").micros.null_count <= _MOST_BAD * len(texts)
     return TimeForm("%Y%m%d", local=True, clock=False) if is_date else None

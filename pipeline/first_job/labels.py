@@ -17,6 +17,7 @@ from schemas.validation import SpecError
 
 _MOST_WORDS = 40
 _AFTER = 0.99
+_EVEN = 0.5
 _FEWEST_NUMBERS = 10
 
 
@@ -58,9 +59,10 @@ def choose_label(
         raise SpecError("label", column, allowed)
     is_binary = len(_values(table[column])) == 2
     positive = _positive(table[column], decisions) if is_binary else None
-    when = _known_at(column, decisions, at_us, later)
+    truths = _truths(table[column], positive, is_binary)
+    when = _known_at(column, decisions, at_us, _of_all_labels(column, decisions, truths, later))
     after_us = None if when is None else _after(at_us, later[when])
-    truth = Truth(column, _truths(table[column], positive, is_binary), is_binary, when or "", after_us)
+    truth = Truth(column, truths, is_binary, when or "", after_us)
     labelled = np.isfinite(truth.values) & (np.ones(len(at_us), np.bool_) if when is None else known(later[when]))
     return ChosenLabel(column, _comparison(table[column], positive), is_binary, when, labelled, truth)
 
@@ -148,6 +150,26 @@ def _known_at(
     if answer != NONE and answer not in after:
         raise SpecError("--label_time", answer, f"a column of times after the events: {', '.join(after) or 'none'}")
     return None if answer == NONE else answer
+
+
+def _of_all_labels(
+    column: str,
+    decisions: JobDecisions,
+    truths: npt.NDArray[np.float64],
+    later: Mapping[str, npt.NDArray[np.int64]],
+) -> dict[str, npt.NDArray[np.int64]]:
+    """The columns of times but for those that only some labels have, such as the day of a cancellation: by it, events
+    that were not cancelled would never have a label. Stated ones stay."""
+    kept = {}
+    for name, times in later.items():
+        labels = np.unique(truths[np.isfinite(truths)])
+        shares = [np.mean(known(times)[truths == label]) for label in labels[:_MOST_WORDS]]
+        if decisions.stated.get("label_time") != name and len(shares) == 2 and min(shares) < _EVEN * max(shares):
+            why = f"mostly one value of {column} has it, by which the others never had a label"
+            decisions.note("label_time", f"not {name}", why)
+        else:
+            kept[name] = times
+    return kept
 
 
 def _all_later(at_us: npt.NDArray[np.int64], later: Mapping[str, npt.NDArray[np.int64]]) -> Iterator[tuple[str, float]]:

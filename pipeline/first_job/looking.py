@@ -1,6 +1,6 @@
 """The data of a first job as one table, read by the code that reads events, as far as is needed to decide."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple
 
 import pyarrow as pa
@@ -19,6 +19,7 @@ from schemas.validation import SpecError
 
 MOST_ROWS = 200_000
 """More rows than these are not looked at before the job runs."""
+_MOST_LEVELS = 8
 
 
 class Look(NamedTuple):
@@ -55,21 +56,30 @@ def look_at(data: str) -> Look:
             break
     if not rows:
         raise NoInput(f"no readable record in {data}; expected: records that can be looked at; next: mend the input")
-    return Look(_joined(tables).slice(0, MOST_ROWS), events, len(paths), rows < MOST_ROWS, "; ".join(said))
+    return Look(_joined(tables, names).slice(0, MOST_ROWS), events, len(paths), rows < MOST_ROWS, "; ".join(said))
 
 
 def _names(paths: tuple[str, ...], format_name: str, form: Any) -> tuple[str, ...]:
     """The columns of the first file that has a record."""
     for path in paths:
         for _, batch in stretches(read_file(path, format_name, form, sample=True), format_name, []):
-            return tuple(name for name in batch.schema.names if not name.startswith(TEXT_OF))
+            return tuple(_paths(field for field in batch.schema if not field.name.startswith(TEXT_OF)))
     return ()
 
 
-def _joined(tables: list[pa.Table]) -> pa.Table:
+def _paths(fields: Iterable[pa.Field], above: str = "") -> Iterator[str]:
+    """The names of columns; of those within others, as in JSON objects, their paths."""
+    for field in fields:
+        if pa.types.is_struct(field.type) and above.count(".") < _MOST_LEVELS:
+            yield from _paths(field.type, f"{above}{field.name}.")
+        else:
+            yield above + field.name
+
+
+def _joined(tables: list[pa.Table], asked: tuple[str, ...]) -> pa.Table:
     """The tables under each other; a column that has several types as its texts, unless one holds the others."""
-    names = dict.fromkeys(name for table in tables for name in table.column_names if not name.startswith(TEXT_OF))
-    return pa.table({name: _column(tables, name) for name in names})
+    there = {name for table in tables for name in table.column_names}
+    return pa.table({name: _column(tables, name) for name in asked if name in there})
 
 
 def _column(tables: list[pa.Table], name: str) -> pa.ChunkedArray:

@@ -10,7 +10,8 @@ ID = {
 }  # fmt: skip
 TIME = {
     "time", "date", "timestamp", "ts", "at", "when", "datum", "zeit", "zeitpunkt", "uhrzeit", "day", "tag",
-    "datetime"
+    "datetime", "epoch", "created", "occurred", "placed", "received", "started", "issued", "erstellt",
+    "gesendet"
 }  # fmt: skip
 NOT_THE_EVENT = {
     "birth", "birthday", "dob", "geburt", "geburtsdatum", "updated", "modified", "expiry", "expires", "valid",

@@ -18,7 +18,7 @@ from pipeline.first_job.zones import machine_zone
 from schemas.batches import ROW_HASH
 from schemas.formats.times.time_zones import is_zone
 from schemas.times import format_time_us
-from schemas.validation import SpecError
+from schemas.validation import Absent, SpecError
 
 _COMPLETE = 0.99
 _REPEATS = 2.0
@@ -86,7 +86,7 @@ def _decide_time(made: Proposal) -> None:
     table, decisions = made.look.table, made.decisions
     complete = [name for name in made.times if table[name].null_count <= (1 - _COMPLETE) * table.num_rows]
     if not complete and "event_time" not in decisions.stated:
-        found = f"no column of {', '.join(table.column_names)} holds a time in every record"
+        found = Absent(f"no column of {', '.join(table.column_names)} holds a time in every record")
         raise SpecError("event_time", found, "a column with the time of each event; next: halflife init --event_time")
     ranked = sorted(complete, key=lambda name: _rank(made, name))
     best = [name for name in ranked if _fitness(made, name) == _fitness(made, ranked[0])]
@@ -105,8 +105,10 @@ def _unread(name: str) -> TimeForm:
 
 
 def _fitness(made: Proposal, name: str) -> int:
-    hinted = hints_at(name, TIME) and not hints_at(name, NOT_THE_EVENT)
-    return 2 * made.times[name].clock + hinted - 4 * hints_at(name, NOT_THE_EVENT)
+    kind = made.look.table[name].type
+    is_number = pa.types.is_integer(kind) or pa.types.is_floating(kind)
+    certain = hints_at(name, TIME) or not is_number
+    return 2 * made.times[name].clock + certain - 4 * hints_at(name, NOT_THE_EVENT)
 
 
 def _rank(made: Proposal, name: str) -> tuple[int, float]:

@@ -1,0 +1,70 @@
+"""Data of other shapes for `halflife init`: nested JSON, numbers that are times, times that only some labels have."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from pipeline.first_job.looking import look_at
+from pipeline.first_job.proposal import Proposal, propose
+from pipeline.first_job.questions import JobDecisions
+from schemas.validation import SpecError
+
+ROWS = 600
+
+
+def payments(time_name: str) -> Iterator[dict[str, Any]]:
+    rng = np.random.default_rng(7)
+    for row in range(ROWS):
+        amount = float(rng.gamma(2, 50))
+        fields = {"id": f"p{row}", "amount": round(amount, 2), "at": {"shop": f"s{row % 3}"}}
+        yield {"payment": fields, "card": f"c{row % 20}", time_name: 1_700_000_000_000 + row * 60_000,
+               "serial": 4_000_000_000_000 + row, "fraud": bool(amount > 200 or row % 50 == 0)}  # fmt: skip
+
+
+def proposed(path: Path, **stated: str) -> Proposal:
+    return propose(look_at(str(path)), JobDecisions(stated))
+
+
+@pytest.mark.parametrize("time_name", ["created", "stand"])
+def test_columns_within_objects_are_proposed_by_their_paths(tmp_path: Path, time_name: str) -> None:
+    path = tmp_path / "payments.json"
+    path.write_text("".join(json.dumps(each) + "\n" for each in payments(time_name)))
+    made = proposed(path)
+    assert (made.event_id, made.event_time, made.form.time_unit) == ("payment.id", time_name, "ms")
+    assert {"payment.amount", "payment.at.shop"} <= set(made.chosen.columns)
+
+
+def test_without_any_time_it_is_said_which_columns_there_are(tmp_path: Path) -> None:
+    (tmp_path / "flowers.csv").write_text("a,b,kind\n" + "".join(f"{row},{row * 7 % 5},x\n" for row in range(50)))
+    with pytest.raises(SpecError, match="event_time: no column of a, b, kind holds a time in every record; expected"):
+        proposed(tmp_path / "flowers.csv")
+
+
+def customers(folder: Path, of_all: bool) -> Path:
+    """Customers, with the day on which they left; `of_all`: or else the day on which they were asked."""
+    rng = np.random.default_rng(8)
+    signed = 1_600_000_000_000_000 + np.arange(ROWS) * 3_600_000_000
+    left = rng.random(ROWS) < 0.3
+    ended = pa.array(signed + 30 * 86_400_000_000, pa.int64(), mask=~(left | of_all)).cast(pa.timestamp("us", "UTC"))
+    table = pa.table({"customer_id": range(ROWS), "signup": pa.array(signed).cast(pa.timestamp("us", "UTC")),
+                      "age": rng.normal(50, 9, ROWS), "churned": left, "end_date": ended})  # fmt: skip
+    pq.write_table(table, folder / "customers.parquet")
+    return folder / "customers.parquet"
+
+
+@pytest.mark.parametrize(("of_all", "stated", "later"), [
+    (True, {}, "end_date"), (False, {}, None), (False, {"label_time": "end_date"}, "end_date"),
+])  # fmt: skip
+def test_a_time_that_only_one_label_has_says_not_when_the_others_were_known(
+    tmp_path: Path, of_all: bool, stated: dict[str, str], later: str | None
+) -> None:
+    made = proposed(customers(tmp_path, of_all), **stated)
+    assert made.label is not None
+    assert (made.label.later, "end_date" in made.chosen.columns) == (later, False)
+    assert made.label.labelled.sum() == (made.label.truth.values > 0).sum() if later and not of_all else ROWS
