@@ -8,7 +8,7 @@ import re
 from collections.abc import Mapping, Sequence
 from decimal import Context, Decimal
 from functools import lru_cache
-from itertools import repeat
+from operator import attrgetter
 from typing import Annotated, Any, TypeAlias, TypedDict
 
 import msgspec
@@ -204,7 +204,8 @@ def decode_objects(
 def _decoded(read: _Read, decoder: _Decoder) -> DecodedRows:
     records, texts, unreadable = read
     names, kinds = decoder.names, decoder.kinds
-    columns = zip(*map(msgspec.structs.astuple, records), strict=True) if records else repeat((), len(names))
+    # A third of the time of tuples, which the garbage collector looks through.
+    columns = (list(map(attrgetter(f"f{index}"), records)) for index in range(len(names)))
     arrays = [_column(values, kinds.get(name)) for name, values in zip(names, columns, strict=True)]
     return DecodedRows(pa.RecordBatch.from_arrays(arrays, list(names)), pa.array(texts, pa.binary()), unreadable)
 

@@ -5,7 +5,7 @@ so a value by its path is read by the same rule, and refused in the same words, 
 """
 
 from collections import Counter
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from itertools import zip_longest
 from typing import NamedTuple
 
@@ -77,7 +77,9 @@ class JsonPaths:
         Raises what `opened` raises.
         """
         fields = self._opened(text, headers)
-        return {} if isinstance(fields, SkippedRecord) else {**fields, **self._wanted(fields)}
+        if isinstance(fields, SkippedRecord):
+            return {}
+        return {**fields, **{name: msgspec.Raw(value) for _, name, value in self._found(fields)}}
 
     def _opened(self, text: bytes, headers: Headers) -> Fields | SkippedRecord:
         return fields_of(text) if self._envelope is None else opened(text, self._envelope, headers)
@@ -87,21 +89,21 @@ class JsonPaths:
             fields = self._opened(text, headers)
             if isinstance(fields, SkippedRecord):
                 return fields
-            found = self._wanted(fields)
+            pieces = [key + value for key, _, value in self._found(fields)]
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             return text  # its own decoder says what is wrong with it
-        whole = b"{" + b",".join(key + bytes(found[name]) for key, name, _ in self._plan if name in found) + b"}"
+        whole = b"{" + b",".join(pieces) + b"}"
         return whole.replace(b"\n", b" ") if b"\n" in whole else whole  # no text of JSON holds a line end
 
-    def _wanted(self, fields: Fields) -> dict[str, msgspec.Raw]:
-        found, inner = dict[str, msgspec.Raw](), dict[tuple[str, ...], Fields]()
-        for _, name, path in self._plan:
+    def _found(self, fields: Fields) -> Iterator[tuple[bytes, str, bytes]]:
+        """The wanted values that are there: the key as JSON, the name, the value's bytes."""
+        inner = dict[tuple[str, ...], Fields]()
+        for key, name, path in self._plan:
             value = fields.get(name)
             if value is None and path:
                 value = _within(fields, path, inner)
             if value is not None:
-                found[name] = value
-        return found
+                yield key, name, bytes(value)
 
 
 def _within(fields: Fields, path: tuple[str, ...], opened: dict[tuple[str, ...], Fields]) -> msgspec.Raw | None:

@@ -6,6 +6,7 @@ Made by column, for all rows: they cost about a microsecond each, and no later s
 from base64 import b64encode
 from collections.abc import Callable, Mapping
 from itertools import pairwise
+from typing import TypeAlias
 
 import msgspec
 import numpy as np
@@ -16,6 +17,7 @@ from schemas.vectors import is_list
 
 _TEXT = pa.large_string()
 _ENCODER = msgspec.json.Encoder()
+_Quoted: TypeAlias = tuple[str, pa.Array, str]
 
 
 def row_texts(rows: pa.RecordBatch) -> pa.Array:
@@ -28,19 +30,29 @@ def row_texts(rows: pa.RecordBatch) -> pa.Array:
     """
     if not rows.num_columns:
         return pa.repeat(pa.scalar(b"{}", pa.binary()), rows.num_rows)
-    pieces: list[pa.Array | pa.Scalar] = []
+    pieces: list[pa.Array | str] = ["{"]
     for index, (name, column) in enumerate(zip(rows.schema.names, rows.columns, strict=True)):
-        start = ("," if index else "{") + _ENCODER.encode(name).decode() + ":"
-        pieces += [pa.scalar(start, _TEXT), _texts(column)]
-    joined = pc.binary_join_element_wise(*pieces, pa.scalar("}", _TEXT), pa.scalar("", _TEXT))
+        before, texts, after = _piece(column)
+        pieces[-1] += ("," if index else "") + _ENCODER.encode(name).decode() + ":" + before
+        pieces += [texts, after]
+    pieces[-1] += "}"
+    whole = [pa.scalar(piece, _TEXT) if isinstance(piece, str) else piece for piece in pieces]
+    joined = pc.binary_join_element_wise(*whole, pa.scalar("", _TEXT))
     return joined.cast(pa.large_binary()).cast(pa.binary())
 
 
-def _texts(column: pa.Array) -> pa.Array:
+def _piece(column: pa.Array) -> tuple[str, pa.Array, str]:
+    """A column's JSON (large_string, no nulls), and what stands before and after each of them: where there is no null,
+    the quotes need not be joined to each."""
     if column.null_count == len(column):
-        return pa.repeat(pa.scalar("null", _TEXT), len(column))
+        return "", pa.repeat(pa.scalar("null", _TEXT), len(column)), ""
     convert = next((made for holds, made in _CONVERTERS.items() if holds(column.type)), _each)
-    return pc.fill_null(convert(column), "null")
+    found = convert(column)
+    before, texts, after = ("", found, "") if isinstance(found, pa.Array) else found
+    if (before or after) and texts.null_count:
+        signs = [pa.scalar(sign, _TEXT) for sign in (before, after, "")]
+        before, texts, after = "", pc.binary_join_element_wise(signs[0], texts, *signs[1:]), ""
+    return before, pc.fill_null(texts, "null"), after
 
 
 def _each(column: pa.Array) -> pa.Array:
@@ -59,19 +71,18 @@ def _floats(column: pa.Array) -> pa.Array:
     return pc.if_else(pc.is_finite(column), column, pa.scalar(None, column.type)).cast(_TEXT)
 
 
-def _strings(column: pa.Array) -> pa.Array:
+def _strings(column: pa.Array) -> pa.Array | _Quoted:
     data = column.buffers()[2]
     signs = np.frombuffer(data, np.uint8) if data is not None else np.zeros(0, np.uint8)
     if ((signs < 0x20) | (signs == ord('"')) | (signs == ord("\\"))).any():
         return _each(column)
-    quote = pa.scalar('"', _TEXT)
-    return pc.binary_join_element_wise(quote, column.cast(_TEXT), quote, pa.scalar("", _TEXT))
+    return '"', column.cast(_TEXT), '"'
 
 
-def _times(column: pa.Array) -> pa.Array:
+def _times(column: pa.Array) -> _Quoted:
     zone = "Z" if column.type.tz else ""
     texts = column.cast(pa.timestamp(column.type.unit)).cast(_TEXT)
-    return pc.binary_join_element_wise(pa.scalar('"', _TEXT), texts, pa.scalar(f'{zone}"', _TEXT), pa.scalar("", _TEXT))
+    return '"', texts, f'{zone}"'
 
 
 def _lists(column: pa.Array) -> pa.Array:
@@ -95,7 +106,7 @@ def _is_list_of_numbers(found: pa.DataType) -> bool:
     return bool(pa.types.is_floating(items) or pa.types.is_integer(items))
 
 
-_CONVERTERS: Mapping[Callable[[pa.DataType], bool], Callable[[pa.Array], pa.Array]] = {
+_CONVERTERS: Mapping[Callable[[pa.DataType], bool], Callable[[pa.Array], pa.Array | _Quoted]] = {
     pa.types.is_integer: lambda column: column.cast(_TEXT),
     pa.types.is_boolean: lambda column: column.cast(_TEXT),
     pa.types.is_decimal: lambda column: column.cast(pa.string()).cast(_TEXT),
