@@ -23,7 +23,9 @@ LABEL = {label}
 
 
 def halflife(*words):
-    subprocess.run([sys.executable, "-m", "pipeline.cli", *words, "--job", "job.yaml"], check=True)
+    code = subprocess.run([sys.executable, "-m", "pipeline.cli", *words, "--job", "job.yaml"]).returncode
+    if code:  # the command has said why
+        sys.exit(code)
 
 
 def rows_of(folder):

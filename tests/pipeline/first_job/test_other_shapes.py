@@ -1,6 +1,7 @@
 """Data of other shapes for `halflife init`: nested JSON, numbers that are times, times that only some labels have."""
 
 import json
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ import pytest
 from pipeline.first_job.looking import look_at
 from pipeline.first_job.proposal import Proposal, propose
 from pipeline.first_job.questions import JobDecisions
+from pipeline.first_job.train_text import train_text
 from schemas.validation import SpecError
 
 ROWS = 600
@@ -68,3 +70,12 @@ def test_a_time_that_only_one_label_has_says_not_when_the_others_were_known(
     assert made.label is not None
     assert (made.label.later, "end_date" in made.chosen.columns) == (later, False)
     assert made.label.labelled.sum() == (made.label.truth.values > 0).sum() if later and not of_all else ROWS
+
+
+def test_script_ends_with_the_code_of_a_command_that_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "payments.json"
+    path.write_text("".join(json.dumps(each) + "\n" for each in payments("created")))
+    monkeypatch.setattr(subprocess, "run", lambda words, **_: subprocess.CompletedProcess(words, 5))
+    with pytest.raises(SystemExit) as ended:
+        exec(compile(train_text(proposed(path)), "train.py", "exec"), {"__name__": "__main__"})
+    assert ended.value.code == 5
