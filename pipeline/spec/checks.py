@@ -109,11 +109,12 @@ def column_errors(
         if name not in columns:
             why = "events.columns is there, so no other column is read off the input: state this one too, or none"
             yield SpecError(spec_path, name, f"one of the event columns {', '.join(sorted(columns))} ({why})")
-    yield from _grouping_errors(document, columns, sound)
-    if any(expression_errors(document, sound)):
-        return  # they are told already, and nothing can be computed
+    if any(expression_errors(document, sound)):  # they are told already, and nothing can be computed
+        yield from _grouping_errors(document, columns, sound)
+        return
     computed = derived_of(document, columns, sound, typed)
     yield from computed.errors
+    yield from _grouping_errors(document, computed.kinds, sound)
     allowed = ", ".join(_OF_TEXTS)
     for spec_path, feature in mappings(document, sound):
         if feature["name"] in columns:

@@ -133,7 +133,7 @@ WRONG: list[tuple[dict[str, Any], str]] = [
     ({"expression": "dely * 2"}, "did you mean 'delay'?"),
     ({"expression": "lgo(delay)"}, "did you mean 'log'?"),
     ({"expression": "carrier < 3"}, "not integers and texts"),
-    ({"expression": "event_time"}, "features[1].expression: a feature of kind timestamp"),
+    ({"expression": "NULL"}, "features[1].expression: a feature of kind null"),
     ({"expression": "f + 1"}, "a circle, f → f"),
     ({"expression": "__payload = 'x'"}, "names that start with __"),
     ({"expresion": "delay"}, "features[1].expresion: unknown key"),
@@ -143,6 +143,8 @@ WRONG: list[tuple[dict[str, Any], str]] = [
     ({**HOUR, "aggregate": "sum", "column": "share"}, "(share is computed of windowed features)"),
     ({**HOUR, "aggregate": "sum", "column": "text"}, "(the column text is text)"),
     ({**HOUR, "aggregate": "count", "key": ["carrier", "carrier"]}, "features[1].key"),
+    ({**HOUR, "aggregate": "sum", "column": "moment"}, "features[1].column: 'moment' is not allowed; exp"),
+    ({**HOUR, "aggregate": "count", "key": ["carrier", "moment"]}, "features[1].key: 'moment' is not allowed; expec"),
 ]
 
 
@@ -150,7 +152,8 @@ WRONG: list[tuple[dict[str, Any], str]] = [
 def test_what_is_wrong_is_told_before_anything_runs(flow: Flow, feature: dict[str, Any], said: str) -> None:
     flow.feed(json_lines(EVENTS))
     others = [{"name": "n", "aggregate": "count", **HOUR}, {"name": "share", "expression": "n / 2"},
-              {"name": "text", "expression": "lower(carrier)"}]  # fmt: skip
+              {"name": "text", "expression": "lower(carrier)"},
+              {"name": "moment", "expression": "event_time"}]  # fmt: skip
     refused = flow.run(spec_of(flow, ["delay", {"name": "f", **feature}, *others]))
     assert refused.code == 2
     assert said in refused.err
