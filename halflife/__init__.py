@@ -9,7 +9,7 @@ of this distribution (`schemas`, `models`, `transforms`, `pipeline`, `runners`),
 | `read_scores`               | the scores that jobs wrote to files, as an Arrow table            |
 | `read_receipts`             | their receipts, with what each version read                       |
 | `beam`                      | the steps of a job as transforms of one's own Beam pipeline       |
-| `plug_ins`                  | what sources and sinks of other distributions implement           |
+| `plug_ins`                  | what sources, sinks and aggregates of other distributions are     |
 | `errors`                    | the families of errors that these raise                           |
 
 Importing this package imports nothing else: each name is imported when it is first used. Remarks, which a command

@@ -1,22 +1,38 @@
 """What a plug-in implements: a class that an installed distribution names as an entry point. Its attribute `interface`
 is the version of these protocols that it was made for.
 
-| group              | name of the entry point    | the class                                                          |
-|--------------------|----------------------------|--------------------------------------------------------------------|
-| `halflife.sources` | the scheme of `events.uri` | called with the URI, it gives a `SourcePlugIn`                     |
-| `halflife.sinks`   | the scheme of a sink's URI | called with URI and name of the record, it gives a `SinkPlugIn`    |
-| `halflife.scorers` | the kind of model          | a subclass of `Scorer` (docs/scorers.md)                           |
+| group                 | name of the entry point    | the class                                                       |
+| --------------------- | -------------------------- | --------------------------------------------------------------- |
+| `halflife.sources`    | the scheme of `events.uri` | called with the URI, it gives a `SourcePlugIn`                  |
+| `halflife.sinks`      | the scheme of a sink's URI | called with URI and name of the record, it gives a `SinkPlugIn` |
+| `halflife.aggregates` | `aggregate` of a feature   | an `AggregatePlugIn` itself                                     |
+| `halflife.scorers`    | the kind of model          | a subclass of `Scorer` (docs/scorers.md)                        |
 """
 
 from collections.abc import Iterable
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 import apache_beam as beam
+import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 
 from models.plug_ins import INTERFACE
 
-__all__ = ["INTERFACE", "SinkPlugIn", "SourcePlugIn"]
+__all__ = ["INTERFACE", "AggregatePlugIn", "SinkPlugIn", "SourcePlugIn"]
+
+
+class AggregatePlugIn(Protocol):
+    """An aggregate of the values of a window. `gives`: the type of the feature; `of_texts`: whether columns of texts
+    have one too."""
+
+    gives: Literal["number", "integer"]
+    of_texts: bool
+
+    @staticmethod
+    def answer(values: npt.NDArray[Any], counts: npt.NDArray[np.int64]) -> float | int | None:
+        """The answer for the different values of a window, in order (float64, or texts), shape (n,), n > 0, and how
+        often each occurs, shape (n,); None and NaN are null. It is a pure function, and may be called again."""
 
 
 class SourcePlugIn(Protocol):

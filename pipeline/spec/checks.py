@@ -4,6 +4,7 @@ import math
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
+from models.plug_ins import PlugInBroken
 from pipeline.spec.columns import kind_errors
 from pipeline.spec.expansion import section_of
 from pipeline.spec.expressions import (
@@ -22,6 +23,7 @@ from schemas.formats.times.time_formats import DATE, DIRECTIVES, EPOCH, fault_of
 from schemas.formats.times.time_zones import is_zone
 from schemas.times import MalformedTime, format_duration_us, parse_duration_us, parse_time_us
 from schemas.validation import MISSING, SpecError
+from transforms.features.added_aggregates import aggregate_of
 from transforms.features.aggregates import AGGREGATES
 
 Sound = Callable[[str], bool]
@@ -120,7 +122,7 @@ def column_errors(
         if feature["name"] in columns:
             yield SpecError(f"{spec_path}.name", feature["name"], _FREE_NAME)
         column = feature.get("column", "")
-        if computed.kinds.get(column) == "string" and feature["aggregate"] not in _OF_TEXTS:
+        if computed.kinds.get(column) == "string" and not aggregate_of(feature["aggregate"]).of_texts:
             said = f"{allowed} (the column {column} is text)"
             yield SpecError(f"{spec_path}.aggregate", feature["aggregate"], said)
 
@@ -231,7 +233,11 @@ def _feature_errors(features: list[Any], taken: set[str], sound: Sound) -> Itera
 
 
 def _windowed_errors(feature: Mapping[str, Any], spec_path: str) -> Iterator[SpecError]:
-    aggregate = AGGREGATES[feature["aggregate"]]
+    try:
+        aggregate = aggregate_of(feature["aggregate"], f"{spec_path}.aggregate")
+    except PlugInBroken as broken:
+        yield broken
+        return
     if feature.get("column") is None and not aggregate.columnless:
         yield SpecError(f"{spec_path}.column", MISSING, f"a column; without one only {_COLUMNLESS}")
     if aggregate.has_q and "q" not in feature:

@@ -10,7 +10,7 @@ from schemas.expressions.nodes import MalformedExpression, Node, names_in
 from schemas.expressions.reading import parse, text_of
 from schemas.job import DerivedSpec
 from schemas.validation import Absent, SpecError
-from transforms.features.aggregates import AGGREGATES
+from transforms.features.added_aggregates import aggregate_of
 
 Sound = Callable[[str], bool]
 EVENTS_WHERE = "events.where"
@@ -179,7 +179,7 @@ def derived_of(
         if name in windowed:
             column = windowed[name].get("column")
             if column is None or column in found.kinds:
-                found.kinds[name] = AGGREGATES[windowed[name]["aggregate"]].kind(found.kinds.get(column or ""))
+                found.kinds[name] = aggregate_of(windowed[name]["aggregate"]).kind(found.kinds.get(column or ""))
         elif kind := _kind(own[name], found) if typed else "number":
             found.kinds[name] = kind
             text = text_of(parse(own[name].text))

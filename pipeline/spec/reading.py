@@ -4,11 +4,18 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from models.plug_ins import AGGREGATES, installed
 from pipeline.spec.checks import spec_errors
 from pipeline.spec.documents import apply_settings, read_document
 from pipeline.spec.expansion import expand_paths
 from schemas.problems import Problems
-from schemas.validation import all_errors
+from schemas.validation import SpecError, all_errors
+
+
+def _is_added(error: SpecError) -> bool:
+    """Whether an aggregate that the schema does not list is that of an installed plug-in."""
+    of_feature = error.path.startswith("features[") and error.path.endswith("].aggregate")
+    return of_feature and isinstance(error.value, str) and error.value in installed(AGGREGATES)
 
 
 def read_spec(job: Path | str | Mapping[str, Any] | None, settings: Sequence[str]) -> tuple[dict[str, Any], Problems]:
@@ -21,7 +28,7 @@ def read_spec(job: Path | str | Mapping[str, Any] | None, settings: Sequence[str
     document, problems = read_document(job), Problems()
     with problems.gathered():
         apply_settings(document, settings)
-    problems.add(all_errors(document, "job"))
+    problems.add(error for error in all_errors(document, "job") if not _is_added(error))
     expand_paths(document, problems)
     problems.add(spec_errors(document, problems.sound))
     return document, problems

@@ -1,4 +1,4 @@
-"""Plug-ins by entry points: a small real distribution adds a source and a sink; broken ones are named in one line."""
+"""Plug-ins by entry points: a small real distribution adds a source, a sink and aggregates; broken ones are named."""
 
 import json
 import sys
@@ -7,9 +7,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import apache_beam as beam
+import pyarrow as pa
 import pytest
 
 import halflife
+import halflife.beam
 from halflife import errors
 from pipeline.run import run as command
 from tests.api import flights
@@ -68,6 +71,30 @@ def put(batch, path, record):
             file.write(json.dumps([record, row["event_id"], row["score"]]) + "\\n")
 
 
+class Spread:
+    """The distance of the largest and the smallest."""
+
+    interface, gives, of_texts = 1, "number", False
+
+    @staticmethod
+    def answer(values, counts):
+        return values[-1] - values[0]
+
+
+class Repeated:
+    """How many events have a value that is not the only one of its kind."""
+
+    interface, gives, of_texts = 1, "integer", True
+
+    @staticmethod
+    def answer(values, counts):
+        return counts[counts > 1].sum()
+
+
+class Mute:
+    interface, gives = 1, "text"
+
+
 class Old:
     interface = 0
 '''
@@ -83,6 +110,13 @@ file = acme_stolen:Lines
 [halflife.sinks]
 acmelog = acme_plug:Append
 pubsub = acme_stolen:Append
+
+[halflife.aggregates]
+acme_spread = acme_plug:Spread
+acme_repeated = acme_plug:Repeated
+acme_mute = acme_plug:Mute
+acme_broken = acme_broken:Spread
+mean = acme_stolen:Spread
 
 [halflife.scorers]
 linear = acme_stolen:Linear
@@ -156,6 +190,54 @@ def test_plug_in_that_cannot_be_used_is_named_in_one_line(
         halflife.run(spec)
 
 
+FOUND: list[dict[str, Any]] = []
+
+
+def featured(spec: dict[str, Any], events: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    FOUND.clear()
+    job = halflife.beam.job_of(spec)
+    with beam.Pipeline("DirectRunner") as pipeline:
+        good = (pipeline | beam.Create(events) | halflife.beam.AsEvents(job)).good
+        _ = good | halflife.beam.WindowFeatures(job) | beam.Map(_keep)
+    return FOUND
+
+
+def _keep(batch: pa.RecordBatch) -> None:
+    FOUND.extend(batch.to_pylist())
+
+
+def test_aggregate_of_a_plug_in_is_computed_point_in_time(spec: dict[str, Any]) -> None:
+    window = {"key": "carrier", "size": "20m", "every": "5m"}
+    named = {"spread": "acme_spread", "low": "min", "high": "max", "mean": "mean"}
+    windowed = [{"name": n, "column": "delay", "aggregate": each, **window} for n, each in named.items()]
+    several = {"name": "several", "column": "carrier", "aggregate": "acme_repeated", **window, "key": "weekend"}
+    count = {"name": "n", "column": "carrier", "aggregate": "count", **window, "key": "weekend"}
+    changed = {**spec, "features": [*windowed, several, count]}
+    del changed["events"]["uri"]
+    changed["events"]["time_unit"] = "us"
+    rows = featured(changed, flights.events()[:40])
+    present = [row for row in rows if row["low"] is not None]
+    assert (len(rows), len(present) > 20) == (40, True)
+    assert all(row["spread"] == row["high"] - row["low"] for row in present)
+    assert all(row["spread"] is None for row in rows if row["low"] is None)
+    assert {row["several"] for row in rows if row["n"] == 1} == {0}
+    assert any(row["several"] == row["n"] > 1 for row in rows)
+
+
+@pytest.mark.parametrize(
+    ("aggregate", "said"),
+    [
+        ("acme_broken", r"features\[0\]\.aggregate: plug-in 'acme_broken' of acme-plug 2\.1 cannot be imported from"),
+        ("acme_mute", r"features\[0\]\.aggregate: plug-in 'acme_mute' has gives 'text', of_texts None"),
+        ("acme_none", r"features\[0\]\.aggregate: 'acme_none' is not allowed; allowed: count, sum"),
+    ],
+)
+def test_aggregate_that_cannot_be_used_is_named(spec: dict[str, Any], aggregate: str, said: str) -> None:
+    window = {"name": "w", "key": "carrier", "column": "delay", "size": "1h", "every": "5m"}
+    with pytest.raises(errors.SpecError, match=said):
+        halflife.run({**spec, "features": [{**window, "aggregate": aggregate}]})
+
+
 def test_records_of_a_plug_in_have_no_format(spec: dict[str, Any]) -> None:
     spec["events"]["format"] = "json"
     with pytest.raises(errors.SpecError, match=r"events\.format: 'json' is not allowed; expected: none"):
@@ -183,5 +265,5 @@ def test_plug_in_stands_in_for_nothing_built_in_and_is_imported_only_where_it_is
 
 
 def test_public_protocols_are_those_of_this_interface() -> None:
-    assert halflife.plug_ins.__all__ == ["INTERFACE", "SinkPlugIn", "SourcePlugIn"]
+    assert halflife.plug_ins.__all__ == ["INTERFACE", "AggregatePlugIn", "SinkPlugIn", "SourcePlugIn"]
     assert halflife.plug_ins.INTERFACE == 1

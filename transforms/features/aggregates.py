@@ -132,7 +132,8 @@ class _Windows(NamedTuple):
     kept: Floats
 
 
-def _windows(table: ValueCounts, ranges: Ranges):  # type: ignore[no-untyped-def]  # a generator of _Windows
+def windows_of(table: ValueCounts, ranges: Ranges):  # type: ignore[no-untyped-def]  # a generator of _Windows
+    """The windows of the ranges, some at a time, each whole."""
     encoded = table.value.dictionary_encode()
     order = pc.sort_indices(encoded.dictionary).to_numpy()
     rank_of = np.empty(len(order), np.int64)
@@ -173,14 +174,15 @@ def _unknown(table: ValueCounts, ranges: Ranges) -> npt.NDArray[np.bool_]:
     return np.asarray((ranges.high <= ranges.low) | over(table, ranges))
 
 
-def _sorted_values(table: ValueCounts) -> pa.Array:
+def sorted_values(table: ValueCounts) -> pa.Array:
+    """The different values of a table, of which `rank` of `windows_of` is an index."""
     distinct = pc.unique(table.value)
     return distinct.take(pc.sort_indices(distinct))
 
 
 def _distinct(table: ValueCounts, ranges: Ranges, feature: FeatureSpec) -> pa.Array:
     answer = np.zeros(len(ranges.low), np.int64)
-    for window in _windows(table, ranges):
+    for window in windows_of(table, ranges):
         found = np.bincount(window.query, minlength=len(answer))
         some = np.flatnonzero(found)
         answer[some] = np.rint(found[some] / window.kept[some]).astype(np.int64)
@@ -189,16 +191,16 @@ def _distinct(table: ValueCounts, ranges: Ranges, feature: FeatureSpec) -> pa.Ar
 
 def _top(table: ValueCounts, ranges: Ranges, feature: FeatureSpec) -> pa.Array:
     best = np.zeros(len(ranges.low), np.int64)
-    for window in _windows(table, ranges):
+    for window in windows_of(table, ranges):
         order = np.lexsort((window.rank, -window.times, window.query))
         first = np.flatnonzero(np.concatenate(([True], np.diff(window.query[order]) != 0)))
         best[window.query[order][first]] = window.rank[order][first]
-    return _sorted_values(table).take(pa.array(best, mask=_unknown(table, ranges)))
+    return sorted_values(table).take(pa.array(best, mask=_unknown(table, ranges)))
 
 
 def _mode_share(table: ValueCounts, ranges: Ranges, feature: FeatureSpec) -> pa.Array:
     share = np.zeros(len(ranges.low))
-    for window in _windows(table, ranges):
+    for window in windows_of(table, ranges):
         first = np.flatnonzero(np.concatenate(([True], np.diff(window.query) != 0)))
         most, total = (ufunc.reduceat(window.times, first) for ufunc in (np.maximum, np.add))
         share[window.query[first]] = most / total
@@ -208,9 +210,9 @@ def _mode_share(table: ValueCounts, ranges: Ranges, feature: FeatureSpec) -> pa.
 def _quantile(table: ValueCounts, ranges: Ranges, feature: FeatureSpec) -> pa.Array:
     """Linear interpolation between the order statistics around (n - 1) * q (Hyndman & Fan 1996, definition 7)."""
     answer = np.zeros(len(ranges.low))
-    numbers = _sorted_values(table).cast(pa.float64(), safe=False).to_numpy(zero_copy_only=False)
+    numbers = sorted_values(table).cast(pa.float64(), safe=False).to_numpy(zero_copy_only=False)
     q = feature.q if feature.q is not None else 0.5
-    for window in _windows(table, ranges):
+    for window in windows_of(table, ranges):
         running = np.cumsum(window.times)
         first = np.flatnonzero(np.concatenate(([True], np.diff(window.query) != 0)))
         before = running[first] - window.times[first]

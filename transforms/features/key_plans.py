@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 from schemas import batches
 from schemas.expressions.evaluation import is_true
 from schemas.job import FeatureSpec
-from transforms.features.aggregates import AGGREGATES
+from transforms.features.added_aggregates import aggregate_of
 from transforms.features.tile_tables import FIRST, LASTING, POWERS, SUMS
 
 ALL_EVENTS = ""  # the pseudo column of `count` without a column
@@ -67,7 +67,7 @@ class Kept(NamedTuple):
 
 def kept_for(feature: FeatureSpec) -> Kept:
     """The table that answers a feature."""
-    aggregate = AGGREGATES[feature.aggregate]
+    aggregate = aggregate_of(feature.aggregate)
     if feature.size_us is None and aggregate.of_all is not None:
         return Kept(source_of(feature), aggregate.of_all.form, lasting=True)
     return Kept(source_of(feature), "counts" if aggregate.holistic else aggregate.form, feature.half_life_us)

@@ -8,7 +8,8 @@ import pyarrow.compute as pc
 
 from schemas import batches
 from schemas.job import FeatureSpec
-from transforms.features.aggregates import AGGREGATES, is_sampled, over
+from transforms.features.added_aggregates import aggregate_of
+from transforms.features.aggregates import is_sampled, over
 from transforms.features.key_plans import KEY, VALUE, KeyPlan, kept_for, source_of
 from transforms.features.tile_tables import ColumnTiles, Ints, Ranges, TileTables, ValueCounts
 
@@ -45,7 +46,7 @@ def over_limit(plan: KeyPlan, tables: TileTables | None, rows: pa.RecordBatch) -
     codes, times_us = _codes(tables, rows), batches.times_us(rows)
     for feature in plan.features:
         source = source_of(feature).name
-        if not AGGREGATES[feature.aggregate].exact_only or source not in sampled:
+        if not aggregate_of(feature.aggregate).exact_only or source not in sampled:
             continue
         queries, table = _queries(codes, times_us, feature.every_us), values[source]
         unknown = over(table, _own_ranges(plan, table, queries, feature, None))
@@ -92,7 +93,7 @@ def _feature(
     first_tile: int | None,
 ) -> pa.Array:
     source = source_of(feature).name
-    aggregate = AGGREGATES[feature.aggregate]
+    aggregate = aggregate_of(feature.aggregate)
     kind = aggregate.arrow_type(None if feature.column is None else rows.schema.field(VALUE + source).type)
     kept = kept_for(feature)
     table = None if tables is None else (tables.values if kept.in_values else tables.tiles)[kept.name]

@@ -17,7 +17,7 @@ from models.releases.release import AdmittedRelease
 from schemas.job import UNNAMED, Job, Start
 from schemas.records import record_batch
 from schemas.times import now_us
-from transforms.features.aggregates import AGGREGATES
+from transforms.features.added_aggregates import aggregate_of
 from transforms.flow import metrics
 from transforms.flow.examples import keep_example
 from transforms.flow.state import Plain, VersionedStateCoder
@@ -43,7 +43,7 @@ class Watched(NamedTuple):
 def columns_of(job: Job) -> dict[str, str]:
     """Every column a model may read in this job, with its type: the event columns and the features."""
     columns = dict(job.events.columns) | {each.name: each.kind for each in job.events.derived}
-    kinds = {f.name: AGGREGATES[f.aggregate].kind(columns.get(f.column or "")) for f in job.features.windowed}
+    kinds = {f.name: aggregate_of(f.aggregate).kind(columns.get(f.column or "")) for f in job.features.windowed}
     return {**columns, **kinds, **{each.name: each.kind for each in job.features.late}}
 
 
