@@ -1,19 +1,23 @@
 """Batches of the job's own records to Avro datums, also where the native coder lacks a branch of a union.
 
 `pyruhvro` 0.4.0 panics on bytes anywhere in a schema. The bytes branch is the last one in the union of a receipt's
-features, so as long as no value is in it the datums are the same without it.
+features, so as long as no value is in it the datums are the same without it. Where one is (a vector), the coder is
+given a record with one text instead, which has the same encoding: it copies the text's bytes, whatever they are.
 """
 
 import io
 import json
 from functools import lru_cache
+from itertools import count
 from typing import Any
 
-import fastavro
 import pyarrow as pa
 import pyarrow.compute as pc
+import pyruhvro
 
 from schemas.avro.datums import encode_rows, is_columnar
+
+_OF = "of"
 
 
 def encode_records(batch: pa.RecordBatch, schema: str) -> pa.Array:
@@ -26,10 +30,13 @@ def encode_records(batch: pa.RecordBatch, schema: str) -> pa.Array:
         return encode_rows(batch, schema)
     batch = _compact(batch)
     unions = {name: column for name, column in zip(batch.schema.names, batch.columns, strict=True) if _is_union(column)}
-    if any(_holds_bytes(column) for column in unions.values()):
-        return _one_by_one(batch, schema, unions)
-    columns = [_lean(unions[name]) if name in unions else batch.column(name) for name in batch.schema.names]
-    return encode_rows(pa.RecordBatch.from_arrays(columns, batch.schema.names), lean_schema)
+    in_bytes = any(_holds_bytes(column) for column in unions.values())
+    turned = _with_texts if in_bytes else _lean
+    columns = [turned(unions[name]) if name in unions else batch.column(name) for name in batch.schema.names]
+    rows = pa.RecordBatch.from_arrays(columns, batch.schema.names)
+    if in_bytes:
+        return pyruhvro.serialize_record_batch(rows, with_texts(schema), 1)[0]
+    return encode_rows(rows, lean_schema)
 
 
 @lru_cache(maxsize=16)
@@ -43,6 +50,21 @@ def without_bytes(schema: str) -> str:
         return node
 
     return json.dumps(json.loads(schema, object_hook=lean))
+
+
+@lru_cache(maxsize=16)
+def with_texts(schema: str) -> str:
+    """The schema whose maps to a union have a record with one text as the last branch, in place of bytes."""
+    names = (f"Bytes{number}" for number in count())  # a schema may define a name once
+
+    def turned(node: dict[str, Any]) -> dict[str, Any]:
+        values = node.get("values")
+        if isinstance(values, list) and len(values) > 2 and values[-1] == "bytes":
+            record = {"type": "record", "name": next(names), "fields": [{"name": _OF, "type": "string"}]}
+            return node | {"values": [*values[:-1], record]}
+        return node
+
+    return json.dumps(json.loads(schema, object_hook=turned))
 
 
 def _compact(batch: pa.RecordBatch) -> pa.RecordBatch:
@@ -66,26 +88,21 @@ def _holds_bytes(column: pa.MapArray) -> bool:
 
 def _lean(column: pa.MapArray) -> pa.MapArray:
     """The map without its last branch. Nothing is copied."""
+    return _with_branches(column, list(column.items.type)[:-1], [])
+
+
+def _with_texts(column: pa.MapArray) -> pa.MapArray:
+    """The map whose last branch holds records of one text in place of bytes. Nothing is copied."""
+    *kept, last = column.items.type
+    texts = column.items.field(len(kept)).view(pa.string())
+    records = pa.StructArray.from_arrays([texts], fields=[pa.field(_OF, pa.string())])
+    return _with_branches(column, [*kept, pa.field(last.name, records.type)], [records])
+
+
+def _with_branches(column: pa.MapArray, fields: list[pa.Field], more: list[pa.Array]) -> pa.MapArray:
+    """The map with these branches, of which `more` are the last."""
     values = column.items
-    kept = list(values.type)[:-1]
-    children = [values.field(index) for index in range(len(kept))]
-    union = pa.UnionArray.from_sparse(values.type_codes, children, [field.name for field in kept])
-    return pa.MapArray.from_arrays(column.offsets, column.keys, union, type=pa.map_(pa.string(), pa.sparse_union(kept)))
-
-
-def _one_by_one(batch: pa.RecordBatch, schema: str, unions: dict[str, pa.MapArray]) -> pa.Array:
-    parsed, rows = fastavro.parse_schema(json.loads(schema)), batch.to_pylist()
-    for name, column in unions.items():
-        # Named, since fastavro reads bytes as text where a union has both.
-        kinds, at = ["null", "long", "double", "string", "bytes"], 0
-        codes = column.items.type_codes.to_pylist()
-        for row in rows:
-            entries = row[name]
-            row[name] = {key: (kinds[codes[at + index]], value) for index, (key, value) in enumerate(entries)}
-            at += len(entries)
-    datums = []
-    for row in rows:
-        stream = io.BytesIO()
-        fastavro.schemaless_writer(stream, parsed, row)
-        datums.append(stream.getvalue())
-    return pa.array(datums, pa.binary())
+    children = [*(values.field(index) for index in range(len(fields) - len(more))), *more]
+    union = pa.UnionArray.from_sparse(values.type_codes, children, [field.name for field in fields])
+    kind = pa.map_(pa.string(), pa.sparse_union(fields))
+    return pa.MapArray.from_arrays(column.offsets, column.keys, union, type=kind)
