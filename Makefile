@@ -15,7 +15,7 @@ SEED ?=
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help docs demo demo-flink soak test test-dataflow dataflow-template lint typecheck bench bench-swap bench-stream bench-idle bench-slow bench-startup bench-large bench-waiting bench-features lock clean .venv
+.PHONY: help docs demo demo-flink soak test test-dataflow dataflow-template lint typecheck bench bench-swap bench-stream bench-idle bench-slow bench-startup bench-large bench-waiting bench-features bench-vectors lock clean .venv
 
 help: ## Show this list
 	@echo "Usage: make TARGET"
@@ -61,6 +61,9 @@ typecheck: .venv ## Check types with mypy --strict
 
 bench: .venv ## Compare this job, Beam's RunInference and a bare loop; writes benchmarks/RESULTS.md
 	@$(RUN) -m benchmarks
+
+bench-vectors: .venv ## Score vectors of 784 numbers beside onnxruntime alone; writes benchmarks/VECTORS.md
+	@$(RUN) -m benchmarks.vectors
 
 bench-swap: .venv ## Measure a swap to a slow model and a second shadow; writes benchmarks/SWAP.md and SHADOWS.md
 	@$(RUN) -m benchmarks.swap

@@ -50,7 +50,8 @@ def write_network(path: Path) -> None:
 
     random = np.random.default_rng(1)
     shapes = {"w": (LENGTH, HIDDEN), "b": (HIDDEN,), "v": (HIDDEN, 1)}
-    weights = [numpy_helper.from_array(random.normal(0, 0.05, shape).astype(np.float32), n) for n, shape in shapes.items()]
+    drawn = {name: random.normal(0, 0.05, shape).astype(np.float32) for name, shape in shapes.items()}
+    weights = [numpy_helper.from_array(values, name) for name, values in drawn.items()]
     nodes = [
         helper.make_node("Gemm", ["pixels", "w", "b"], ["h"]),
         helper.make_node("Relu", ["h"], ["r"]),
@@ -70,7 +71,8 @@ def write_events(folder: Path, events: int, kind: str) -> None:
     ids, times = [f"e{number}" for number in range(count)], _START_US + np.arange(count) * 1_000
     if kind == "parquet":
         vectors = pa.FixedSizeListArray.from_arrays(pa.array(numbers.ravel()), LENGTH)
-        pq.write_table(pa.table({"id": ids, "t": times, "pixels": vectors}), folder / "in.parquet", row_group_size=8_192)
+        table = pa.table({"id": ids, "t": times, "pixels": vectors})
+        pq.write_table(table, folder / "in.parquet", row_group_size=8_192)
         return
     with (folder / "in.json").open("w") as stream:
         for name, at, row in zip(ids, times.tolist(), numbers.tolist(), strict=True):
@@ -103,7 +105,7 @@ def job_rate(folder: Path, job: Path) -> float:
 
 
 def plain_rate(folder: Path, kind: str) -> float:
-    """Events per second of the shortest program: the file's vectors are read, and scored by one thread; nothing else."""
+    """Events per second of the shortest program: vectors are read, and scored by one thread, and that is all."""
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
@@ -142,10 +144,10 @@ def _row(kind: str, events: int, pairs: Sequence[Pair]) -> list[str]:
 
 _ABOUT = f"""\
 `make bench-vectors` writes this page. Each event has a `vector[{LENGTH}]` (3 KB of 32-bit floats), which a network of
-{LENGTH}·{HIDDEN}·1 scores. The job is one DirectRunner process; its rate leaves out the start, and includes ids, event times,
-original bytes, the check for duplicates, scores and receipts, each of which holds the vector. Alone, onnxruntime is given
-what pyarrow (Parquet) or Python (JSON) reads, by one thread, and nothing is written. The two run in turn; a ratio is of
-one round, with the least and greatest of all rounds."""
+{LENGTH}·{HIDDEN}·1 scores. The job is one DirectRunner process; its rate leaves out the start, and includes ids, event
+times, original bytes, the check for duplicates, scores and receipts, each of which holds the vector. Alone, onnxruntime
+is given what pyarrow (Parquet) or Python (JSON) reads, by one thread, and nothing is written. The two run in turn; a
+ratio is of one round, with the least and greatest of all rounds."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

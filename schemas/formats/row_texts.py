@@ -94,11 +94,9 @@ def _lists(column: pa.Array) -> pa.Array:
     if column.null_count:  # those of fixed-size lists have a length too, but no values
         lengths = np.where(column.is_valid().to_numpy(zero_copy_only=False), lengths, 0)
     ends = np.cumsum(lengths.astype(np.int64) * width).tolist()
-    texts = [b64encode(data[start:end]) for start, end in pairwise([0, *ends])]
-    quote = pa.scalar('"', _TEXT)
-    encoded = pa.array(texts, pa.large_binary()).cast(_TEXT)
-    quoted = pc.binary_join_element_wise(quote, encoded, quote, pa.scalar("", _TEXT))
-    return pc.if_else(column.is_valid(), quoted, pa.scalar(None, _TEXT))
+    texts = [b'"%b"' % b64encode(data[start:end]) for start, end in pairwise([0, *ends])]
+    quoted = pa.array(texts, pa.large_binary()).cast(_TEXT)
+    return pc.if_else(column.is_valid(), quoted, pa.scalar(None, _TEXT)) if column.null_count else quoted
 
 
 def _is_list_of_numbers(found: pa.DataType) -> bool:

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from schemas.avro.files import AvroFileWriter
 from schemas.avro.record_datums import encode_records
 from schemas.records import FEATURE_VALUE_TYPE, FEATURES_TYPE, avsc
+from schemas.vectors import from_bytes
 from transforms.scoring.scoring import features_map
 
 FEATURES = [field for field in json.loads(avsc("Receipt"))["fields"] if field["name"] == "features"]
@@ -84,3 +85,22 @@ def test_integers_and_booleans_are_read_as_whole_numbers() -> None:
     batch = pa.RecordBatch.from_arrays([features_map(inputs)], ["features"])
     expected = [{"n": 2**53 + 1, "b": 1, "x": 1.0, "t": "a"}, {"n": None, "b": 0, "x": None, "t": None}]
     assert typed(read_back(batch)) == typed(expected)
+
+
+@pytest.mark.parametrize("length", [1, 3])
+def test_vectors_and_texts_beside_each_other_are_read_back(length: int) -> None:
+    vectors = pa.array([[float(row)] * length for row in range(4)], pa.list_(pa.float32(), length))
+    holes = pa.array([[1.0] * length, None, None, [2.0] * length], pa.list_(pa.float64(), length))
+    texts = pa.array(["", "b", "c\u00e9", "d"])
+    for columns in ({"v": vectors}, {"t": texts, "v": vectors}, {"v": holes, "w": vectors, "t": texts, "u": texts}):
+        whole = pa.RecordBatch.from_pydict(columns)
+        for inputs in (whole, whole.slice(1, 2), whole.slice(4)):
+            batch = pa.RecordBatch.from_arrays([features_map(inputs)], ["features"])
+            expected = [{name: bytes_of(value) for name, value in row.items()} for row in inputs.to_pylist()]
+            found = [{name: bytes_of(value) for name, value in row.items()} for row in read_back(batch)]
+            assert found == expected
+
+
+def bytes_of(value: Any) -> Any:
+    """A vector's numbers, of a list or of its bytes."""
+    return from_bytes(value).tolist() if isinstance(value, bytes) else value
