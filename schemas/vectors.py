@@ -139,7 +139,7 @@ def to_bytes(column: pa.Array) -> pa.Array:
     numbers = np.ascontiguousarray(rows_of(column), vector.dtype)
     whole = np.empty((len(column), _MARK + numbers.shape[1] * vector.dtype.itemsize), np.uint8)
     whole[:, :_MARK] = np.frombuffer(vector.dtype.str.encode(), np.uint8)
-    whole[:, _MARK:] = numbers.view(np.uint8).reshape(len(column), -1)
+    whole[:, _MARK:] = numbers.view(np.uint8).reshape(len(column), whole.shape[1] - _MARK)
     starts = pa.py_buffer(np.arange(len(column) + 1, dtype=np.int32) * whole.shape[1])
     found = pa.Array.from_buffers(pa.binary(), len(column), [None, starts, pa.py_buffer(whole)])
     return pc.if_else(column.is_valid(), found, pa.scalar(None, pa.binary())) if column.null_count else found

@@ -9,7 +9,7 @@ import pytest
 
 TARGETS = (
     *("help", "demo", "demo-flink", "test", "lint", "typecheck", "bench", "bench-stream", "bench-swap", "lock"),
-    *("bench-features", "bench-idle", "bench-large", "bench-slow", "bench-startup", "bench-waiting"),
+    *("bench-features", "bench-vectors", "bench-idle", "bench-large", "bench-slow", "bench-startup", "bench-waiting"),
     *("clean", "docs", "test-dataflow", "dataflow-template", "soak"),
 )
 

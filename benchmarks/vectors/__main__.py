@@ -162,7 +162,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             rows.append(_row(kind, options.events if kind == "parquet" else options.events // 10, pairs))
     header = ("file", "events", "this job, events/s", "onnxruntime alone, events/s", "ratio, alone to job")
     text = "\n\n".join(["# Vectors", _ABOUT, machine(), markdown(header, rows)]) + "\n"
-    (Path(__file__).parent / "VECTORS.md").write_text(text)
+    (ROOT / "benchmarks" / "VECTORS.md").write_text(text)
     print(text)
     return 0
 
