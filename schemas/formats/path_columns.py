@@ -9,7 +9,7 @@ from urllib.parse import unquote
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from schemas.columns import ARROW_TYPES
+from schemas.columns import ARROW_TYPES, TIMESTAMP
 from schemas.formats.csv_rows import TEXT_OF
 from schemas.formats.csv_values import EXPECTED, kind_of_texts, read_column
 from schemas.formats.raw import OfPath
@@ -71,7 +71,7 @@ def with_path_columns(
     columns = dict(zip(rows.schema.names, rows.columns, strict=True))
     for name, text, _ in of_path:
         kind = kinds.get(name)
-        if kind is not None and kind not in EXPECTED:
+        if kind is not None and kind not in (*EXPECTED, TIMESTAMP):
             continue  # a vector
         if name in identity:
             _put(columns, TEXT_OF + name if kind not in (None, "string") else name, text, None, rows.num_rows)
@@ -95,10 +95,11 @@ def _put(columns: dict[str, pa.Array], name: str, text: str | None, kind: str | 
 
 
 def _value(text: str | None, kind: str | None) -> pa.Scalar:
+    read_as = "string" if kind in (None, TIMESTAMP) else kind or "string"  # times are read later
     if text is None:
-        return pa.scalar(None, ARROW_TYPES[kind or "string"])
+        return pa.scalar(None, ARROW_TYPES[read_as])
     written = pa.array([_text(text)], pa.string())
-    found = read_column(written, kind or "string", ".", ())
+    found = read_column(written, read_as, ".", ())
     return written[0] if found.unread is not None else found.values[0]
 
 

@@ -65,15 +65,18 @@ class _Verdicts:
             self.codes[bad & (self.codes == 0)] = len(self.kinds) - 1
 
 
-def conform(rows: pa.RecordBatch, payloads: pa.Array, spec: EventsSpec, at_us: int) -> Conformed:
-    """Rows of any format as a batch of the job's event schema.
+def conform(
+    rows: pa.RecordBatch, payloads: pa.Array, spec: EventsSpec, at_us: int, of_path: bytes = b""
+) -> Conformed:
+    """Rows of any format as a batch of the job's event schema. `of_path`: what the file's path says of each, which
+    belongs to the id of records that have none.
 
     Errors: `MissingColumn` and `MissingValue` (id or time), `WrongType`, `NotFinite` (NaN or infinity),
     `TimeOutOfRange`, `MalformedTime`, `AmbiguousTime`, `WrongLength` (of a vector). Extra columns are dropped, missing
     feature columns are null.
     """
     verdicts = _Verdicts(rows.num_rows)
-    ids = row_hashes(payloads) if spec.event_id == batches.ROW_HASH else _identifiers(rows, spec, verdicts)
+    ids = row_hashes(payloads, of_path) if spec.event_id == batches.ROW_HASH else _identifiers(rows, spec, verdicts)
     times = _event_times(rows, spec, verdicts)
     signs = dict(spec.texts)
     columns = [
@@ -153,13 +156,14 @@ def _written(rows: pa.RecordBatch, name: str) -> pa.Array | None:
     return _column(rows, name) if index < 0 else rows.column(index)
 
 
-def row_hashes(payloads: pa.Array) -> pa.Array:
-    """Ids of records that have none: the first 32 hex digits of the sha256 of each one's bytes.
+def row_hashes(payloads: pa.Array, of_path: bytes = b"") -> pa.Array:
+    """Ids of records that have none: the first 32 hex digits of the sha256 of each one's bytes, behind `of_path`.
 
     >>> row_hashes(pa.array([b"a;1", b"a;2"], pa.binary())).to_pylist()
     ['935913517b6b60006a7bf873ec19ecbf', 'd0b40f1ceaedd862a2b8ea8690fdfb30']
     """
-    return pa.array([sha256(payload).hexdigest()[:_ID_DIGITS] for payload in payloads.to_pylist()], pa.string())
+    hashes = (sha256(of_path + payload).hexdigest() for payload in payloads.to_pylist())
+    return pa.array([each[:_ID_DIGITS] for each in hashes], pa.string())
 
 
 def _identifiers(rows: pa.RecordBatch, spec: EventsSpec, verdicts: _Verdicts) -> pa.Array:

@@ -144,6 +144,7 @@ def decode_raw(block: RawBlock, spec: EventsSpec, at_us: int) -> DecodedBlock:
     events: list[pa.RecordBatch] = []
     letters: list[DeadLetter] = []
     skipped = Counter[str]()
+    of_path = "".join(f"{name}={text}/" for name, text, _ in block.of_path).encode("utf-8", "replace")
     for found in block.rows or FORMATS[spec.format](block, spec):
         piece = _with_prefix(found, block.prefix)
         skipped.update(dict(piece.skipped))
@@ -152,7 +153,7 @@ def decode_raw(block: RawBlock, spec: EventsSpec, at_us: int) -> DecodedBlock:
             letters.append(DeadLetter(DECODE, bad.error, f"{where}: {bad.detail}", bad.payload, None, None, at_us))
         if piece.rows.num_rows:
             rows = _with_path(piece.rows, block, spec) if block.of_path else piece.rows
-            conformed = conform(rows, piece.payloads, spec, at_us)
+            conformed = conform(rows, piece.payloads, spec, at_us, of_path)
             events.append(conformed.events)
             for letter, row in zip(conformed.dead_letters, conformed.refused, strict=True):
                 number = None if piece.numbers is None else piece.numbers[row].as_py()

@@ -32,11 +32,9 @@ class RecordLocations:
         return f"{self._block.source.rpartition('@')[0] or self._block.source} {unit} {number}"
 
     def stated(self, letter: DeadLetter, unit: str = "", number: int | None = None) -> DeadLetter:
-        """The letter with the location of its record before the error, where the location is known."""
+        """The letter with the location of its record before the error; in a file that counts none, of its block."""
         if number is not None:
             return letter._replace(detail=f"{self.numbered(unit, number)}: {letter.detail}")
-        if not self._block.origins:
-            return letter
         return letter._replace(detail=f"{self.of(letter.payload)}: {letter.detail}")
 
     def _known(self) -> dict[bytes, list[RecordOrigin]]:

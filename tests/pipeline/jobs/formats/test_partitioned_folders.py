@@ -184,3 +184,23 @@ def test_columns_that_files_of_a_folder_lack_or_add_are_null_or_read(flow: Flow,
     lay(flow, "2014/new.0", write([{"carrier": "B", "added": 1, **row} for row in ROWS[4:]]))
     outcome = run(flow, uri=str(flow.root / "data" / "*" / "*.0"))
     assert (outcome.summary["scored"], flow.letters()) == (len(ROWS), []), outcome.err
+
+
+def test_times_in_paths_are_times_and_belong_to_the_hash_of_a_row(flow: Flow) -> None:
+    bare = json_lines([{"delay": 1.0}])
+    for day in (1, 2):
+        lay(flow, f"day=2024-03-0{day}/in.json", bare)
+    columns = {"delay": "number", "distance": "number", "carrier": "string", "day": "timestamp"}
+    outcome = run(flow, event_id="__row_hash", event_time="day", time_format="date", columns=columns)
+    assert (outcome.summary["scored"], flow.letters()) == (2, []), outcome.err
+    scores = read_avro(flow.root / "scores")
+    assert sorted(f"{each['event_time']:%d.%m.%Y}" for each in scores) == ["01.03.2024", "02.03.2024"]
+    assert len({each["event_id"] for each in scores}) == 2
+
+
+def test_letter_of_a_json_record_names_its_file(flow: Flow) -> None:
+    lay(flow, "a/in.json", json_lines([ROWS[0], {**ROWS[1], "at": "soon"}]))
+    outcome = run(flow, uri=str(flow.root / "data" / "*" / "*.json"))
+    assert outcome.summary["scored"] == 1
+    (letter,) = flow.letters()
+    assert "/in.json@0: at: 'soon' is not allowed; expected: RFC 3339 text" in letter["detail"]
