@@ -91,7 +91,7 @@ def expected(frames: list[pd.DataFrame], watermarks: list[int], feature: Feature
     return [None if pd.isna(value) else value for value in values]
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=10, deadline=None)
 @given(arrivals)
 def test_conditions_and_keys_are_those_of_the_reference_for_late_events_too(story: list[tuple[int, list[Any]]]) -> None:
     rises, rows = zip(*story, strict=True)
