@@ -29,7 +29,7 @@ pytestmark = needs("java", "mvn", "go")
 POLL, JOB_POLL = "6s", "2s"
 PER_SECOND = 20.0
 SECONDS = 240.0
-SCHEDULED_US = 75_000_000  # ahead: long before it, the job refuses the release and a rollback begins
+SCHEDULED_US = 50_000_000  # ahead: long before it, the job refuses the release and a rollback begins
 COLUMNS = ["dep_delay", "distance"]
 Row = dict[str, Any]
 
