@@ -102,12 +102,16 @@ def test_partition_that_makes_no_progress_without_a_reason_is_logged(
     assert "[0]: nothing has come since offset 3, though it is not the last" in caplog.text
 
 
-def test_good_batch_between_damaged_ones_is_read(topics: Topics, topic: str) -> None:
+def test_good_batch_between_damaged_ones_is_read_at_once(
+    topics: Topics, topic: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.WARNING)
     write_batches(topics, topic, [4, 2, 6, 1])
     damage(topics, topic, 0, 2)
     offsets, damages = offsets_and_lost(topics, topic, 13)
     assert offsets == [4, 5, 12]
     assert [(lost.first, lost.end) for lost in damages] == [(0, 4), (6, 12)]
+    assert "no answer for offset" not in caplog.text
 
 
 def test_damage_at_the_end_of_a_partition_ends_there(topics: Topics, topic: str) -> None:

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 from models.daemons import OutOfTime, within
 
 _ANSWER_SECONDS = 15.0
+_PATIENCE_SECONDS = 5.0  # after which the same is requested again
 _CLOSE_SECONDS = 5.0
 
 
@@ -70,10 +71,11 @@ def _within(consumer: Any, topic: str, partition: int, offset: int, batch: int) 
     """Whether a request for `offset` fails in the damaged batch that begins at `batch`."""
     from confluent_kafka import KafkaError, TopicPartition
 
-    consumer.assign([TopicPartition(topic, partition, offset)])
     deadline = time.monotonic() + _ANSWER_SECONDS
     while time.monotonic() < deadline:
-        message = consumer.poll(1.0)
+        # Each time: the error of an offset that librdkafka invented before may come first, and ends the request.
+        consumer.assign([TopicPartition(topic, partition, offset)])
+        message = consumer.poll(_PATIENCE_SECONDS)
         error = None if message is None else message.error()
         if message is not None and (error is None or error.code() == KafkaError._PARTITION_EOF):
             return False
