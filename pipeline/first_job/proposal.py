@@ -174,6 +174,7 @@ def _decide_subject(made: Proposal) -> None:
         if hints_at(name, SUBJECT):
             found[name] = int(pc.count_distinct(table[name]).as_py())
     several = {name: n for name, n in found.items() if n > 1 and table.num_rows / n >= _REPEATS}
+    several = {name: n for name, n in several.items() if hints_at(name, ID)} or several
     best = max(several, key=lambda name: (hints_at(name, ID), several[name]), default=NONE)
     why = "no column names whom or what events are about, several times each"
     if best != NONE:

@@ -38,7 +38,7 @@ _PLAIN = {
     "fixed": pa.binary(),
 }
 _UNITS = {"millis": "ms", "micros": "us", "nanos": "ns"}
-_AS_IT_IS = frozenset({"date", "timestamp-millis", "timestamp-micros"})  # logical types that the native decoder knows
+_AS_IT_IS = frozenset({"date"})  # logical types of which the native decoder's columns are ours: its times have no zone
 
 
 def arrow_type(node: Node) -> pa.DataType:
