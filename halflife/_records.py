@@ -21,6 +21,7 @@ from schemas.errors import UnusableData
 from schemas.expectations import wants
 from schemas.records import arrow_schema
 from schemas.validation import SpecError
+from schemas.vectors import from_bytes
 
 _ID, _FEATURES = "score_id", "features"
 _SUFFIXES = (".avro", ".parquet")
@@ -57,7 +58,7 @@ def read_receipts(path: str | PathLike[str], columns: Sequence[str] | None = Non
     Returns:
         n rows with the fields of the record. `features` is a struct with a field for each input that any version read,
         null where the row's version did not; `.flatten()` makes columns `features.NAME` of it. Whole numbers, times (in
-        microseconds) and booleans are int64, numbers double, texts string, vectors binary.
+        microseconds) and booleans are int64, numbers double, texts string, vectors lists of float or double.
 
     Raises: as `read_scores`.
     """
@@ -191,7 +192,7 @@ def _no_features(rows: int) -> pa.Array:
 def _values(union: pa.Array, indexes: pa.Array) -> pa.Array:
     """The values of a union at these indexes, in the one type that holds them."""
     kinds = pa.array(union.type_codes).take(indexes)
-    branches = {code: union.field(code) for code in kinds.unique().to_pylist() if code is not None}
+    branches = {code: _readable(union.field(code)) for code in kinds.unique().to_pylist() if code is not None}
     wanted = _holding({branch.type for branch in branches.values()})
     whole = pa.nulls(len(indexes), wanted)
     for code, branch in branches.items():
@@ -201,9 +202,18 @@ def _values(union: pa.Array, indexes: pa.Array) -> pa.Array:
     return whole
 
 
+def _readable(branch: pa.Array) -> pa.Array:
+    """Vectors as lists of their numbers; all other values as they are."""
+    if not pa.types.is_binary(branch.type):
+        return branch
+    return pa.array([None if value is None or not value else from_bytes(value) for value in branch.to_pylist()])
+
+
 def _holding(types: set[pa.DataType]) -> pa.DataType:
     """The type of a field by the types of its values; where versions read a name differently, a number or a text."""
     held = types - {pa.null()}
+    if held and all(pa.types.is_list(found) for found in held):
+        return pa.list_(pa.float64() if pa.list_(pa.float64()) in held else pa.float32())
     if held <= {pa.int64(), pa.float64()}:
         return next((kind for kind in (pa.float64(), pa.int64()) if kind in held), pa.null())
     return pa.binary() if pa.binary() in held else pa.string()

@@ -38,7 +38,8 @@ class Summary(TypedDict):
     """The counts of a run, as `--summary` writes them.
 
     `dead_letters` are by stage, `dead_letter_errors` by stage and error, `versions` by version and role, `releases` by
-    sequence: how many events each answered. `release_outcomes` by sequence: `outcome`, `reason`, `detail`.
+    sequence: how many events each answered. `release_outcomes` by sequence: `outcome`, `reason`, `detail`. `skipped`
+    are by kind of record.
     `features_over_limit` by feature, `unseen_categories` by version and input, `records_deleted` by topic and
     partition. `job` is the resolved spec.
     """
@@ -46,6 +47,7 @@ class Summary(TypedDict):
     run: str
     records_read: int
     decoded: int
+    skipped: dict[str, int]
     filtered: int
     scored: int
     receipts: int

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 import halflife
+from pipeline.reporting.summary import summarise
 from tests.packaging.sources import ROOT, imports_of, is_within, python_files
 
 
@@ -15,6 +16,10 @@ def test_import_brings_no_library_and_no_other_package() -> None:
     done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True)
     heavy = {"apache_beam", "numpy", "pandas", "pyarrow"}
     assert set(done.stdout.split()) & {*heavy, "schemas", "models", "transforms", "pipeline"} == set()
+
+
+def test_summary_has_the_keys_that_a_run_writes() -> None:
+    assert set(halflife.Summary.__annotations__) == set(summarise({}, 1.0, 0.5, {}, "run"))
 
 
 def test_names_for_pipelines_have_docstrings() -> None:

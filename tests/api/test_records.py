@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import fastavro
+import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pytest
@@ -12,6 +13,7 @@ import pytest
 import halflife
 from halflife import errors
 from schemas.records import arrow_schema
+from schemas.vectors import of_rows, to_bytes
 from tests.api import flights
 from tests.models import bundle_folders as bundles
 from tests.packaging.sources import ROOT
@@ -88,6 +90,23 @@ def test_receipts_of_an_older_schema_are_read(tmp_path: Path) -> None:
     assert (row["features"], row["job"], row["lookups"]) == ({"x": 1.5, "y": "b", "z": None}, None, None)
     assert row["reasons"] == [{"feature": "x", "contribution": 1.0, "code": None}]
     assert row["event_time"] == pd.Timestamp(0, tz="UTC")
+
+
+def test_vectors_of_receipts_are_lists(tmp_path: Path) -> None:
+    schema = json.loads((ROOT / "schemas" / "avsc" / "Receipt.avsc").read_text())
+    row = {"score_id": "a", "event_id": "e", "event_time": 0, "subject": None, "model": "m", "version": "1",
+           "release": 1, "role": "champion", "score": 0.5, "decision": None, "late": False, "reasons": [],
+           "scored_at": 0, "digest": "d", "latency_us": 1, "worker": "w"}  # fmt: skip
+    single, double = (to_bytes(of_rows(np.array([[1.5, 0.1]], kind)))[0].as_py() for kind in ("f4", "f8"))
+    each = [{"v": single}, {"v": double}, {"v": None, "at": 10**15}]
+    rows = [{**row, "score_id": str(number), "features": features} for number, features in enumerate(each)]
+    with (tmp_path / "a.avro").open("wb") as stream:
+        fastavro.writer(stream, fastavro.parse_schema(schema), rows)
+    table = halflife.read_receipts(tmp_path, ["features"])
+    assert table.schema.field("features").type.field("v").type == pa.list_(pa.float64())
+    assert table.column("features").to_pylist() == [
+        {"v": [1.5, float(np.float32(0.1))], "at": None}, {"v": [1.5, 0.1], "at": None}, {"v": None, "at": 10**15}
+    ]  # fmt: skip
 
 
 def test_what_is_no_file_of_these_records_is_an_error(written: Path, tmp_path: Path) -> None:

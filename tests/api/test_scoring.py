@@ -149,6 +149,21 @@ def test_vectors_are_lists_or_arrays(tmp_path: Path) -> None:
     assert [None if pd.isna(each) else each for each in found.score(frame).error] == said
 
 
+def test_times_are_datetimes_texts_or_microseconds(tmp_path: Path) -> None:
+    import skops.io
+    from sklearn.linear_model import LinearRegression
+
+    (tmp_path / "t").mkdir()
+    trained = LinearRegression().fit(np.array([[0.0], [1e15], [2e15]]), [0.0, 1.0, 2.0])
+    skops.io.dump(trained, tmp_path / "t" / "model.skops")
+    inputs, output = [{"name": "at", "type": "timestamp"}], {"kind": "regression"}
+    flights.publish(tmp_path, "t", tmp_path / "t", bundles.document("sklearn", inputs=inputs, output=output))
+    found, moment = model(tmp_path, "t"), pd.Timestamp("2001-09-09T01:46:40Z")
+    for value in (moment, moment.to_pydatetime(), "2001-09-09T01:46:40Z", 10**15, moment.tz_convert("Asia/Tokyo")):
+        answers = found.score({"at": [value, None, "soon"]})
+        assert (answers.score[0], list(answers.error[1:])) == (1.0, ["MissingInput", "MalformedTime"])
+
+
 def test_what_cannot_be_scored_is_a_typed_error(scored: Path, tmp_path: Path) -> None:
     found = model(scored)
     with pytest.raises(errors.BundleRefused, match=r"input 'carrier' is no column; .* did you mean 'carriers'\?"):

@@ -78,13 +78,7 @@ def conform(
     verdicts = _Verdicts(rows.num_rows)
     ids = row_hashes(payloads, of_path) if spec.event_id == batches.ROW_HASH else _identifiers(rows, spec, verdicts)
     times = _event_times(rows, spec, verdicts)
-    signs = dict(spec.texts)
-    columns = [
-        _moments(rows, name, spec, verdicts)
-        if kind == TIMESTAMP
-        else _feature_column(rows, name, kind, verdicts, signs.get(name))
-        for name, kind in spec.columns
-    ]
+    columns = _feature_columns(rows, spec, verdicts)
     subjects = _subjects(rows, spec.subject, verdicts)
     arrays = [ids, times, subjects, payloads, pa.repeat(pa.scalar(False), rows.num_rows), *columns]
     schema = batches.event_schema(spec.columns)
@@ -97,9 +91,10 @@ def conform(
 
 
 def read_columns(rows: pa.RecordBatch, columns: Sequence[tuple[str, str]]) -> ReadColumns:
-    """The columns of these names in these kinds, as `conform` reads those of events; one that is absent is null."""
+    """The columns of these names in these kinds, as `conform` reads those of events; one that is absent is null. Times
+    are of Arrow's types, RFC 3339 texts or microseconds since 1970."""
     verdicts = _Verdicts(rows.num_rows)
-    arrays = [_feature_column(rows, name, kind, verdicts) for name, kind in columns]
+    arrays = _feature_columns(rows, EventsSpec("", "arrow", "", "", None, 0, tuple(columns), (0, 0), "us"), verdicts)
     schema = pa.schema([(name, ARROW_TYPES[kind]) for name, kind in columns])
     read_all = pa.RecordBatch.from_arrays(arrays, schema=schema)
     good = verdicts.codes == 0
@@ -216,6 +211,16 @@ def _moments(rows: pa.RecordBatch, name: str, spec: EventsSpec, verdicts: _Verdi
     outside = (numbers < _FIRST_SHOWN_US) | (numbers >= _NOT_SHOWN_US)
     verdicts.refuse(outside, "TimeOutOfRange", name, "a year from 1 to 9999")
     return times
+
+
+def _feature_columns(rows: pa.RecordBatch, spec: EventsSpec, verdicts: _Verdicts) -> list[pa.Array]:
+    signs = dict(spec.texts)
+    return [
+        _moments(rows, name, spec, verdicts)
+        if kind == TIMESTAMP
+        else _feature_column(rows, name, kind, verdicts, signs.get(name))
+        for name, kind in spec.columns
+    ]
 
 
 def _feature_column(
