@@ -156,6 +156,9 @@ AGAINST = ["command", "before, wall s", "CPU s", "now, wall s", "CPU s"]
 SINCE = """\
 The same commands of two checkouts, `{before}` and `{now}`, each a fresh process with bytecode, in turn; medians. The
 model is linear where no other is named."""
+LOAD = """\
+Over the last 15 minutes {:.0f} processes wanted to run at a time, these included: where that is more than the cores,
+wall times are those of a busy machine, and the processor's times say more."""
 METHOD = """\
 Each command is a fresh process, with and without bytecode in turn; the figures are medians. "Without" is what a process
 pays where `PYTHONDONTWRITEBYTECODE` is set and nothing was compiled when the environment was made: Python finds an
@@ -176,6 +179,7 @@ def main() -> int:
         "# What a start costs, with bytecode and without",
         "Written by `python -m benchmarks.startup`.",
         machine(),
+        LOAD.format(os.getloadavg()[2]),
         METHOD,
         markdown(HEADER, rows),
     ]
