@@ -8,7 +8,7 @@ import pytest
 
 import halflife
 from pipeline.reporting.summary import summarise
-from tests.packaging.sources import ROOT, imports_of, is_within, python_files
+from tests.packaging.sources import ROOT
 
 
 def test_import_brings_no_library_and_no_other_package() -> None:
@@ -34,8 +34,3 @@ def test_every_public_name_is_there_with_a_docstring(module: Any) -> None:
     assert [name for name in module.__all__ if not getattr(module, name).__doc__] == []
     with pytest.raises(AttributeError, match="has no attribute 'runn'"):
         _ = module.runn
-
-
-def test_nobody_inside_imports_it() -> None:
-    others = python_files("schemas", "models", "transforms", "pipeline", "runners", "examples")
-    assert [str(one) for path in others for one in imports_of(path) if is_within(one.module, "halflife")] == []
