@@ -143,15 +143,17 @@ def test_unreadable_records_do_not_count_as_no_records(flow: Flow) -> None:
     assert "no readable record in" in outcome.err
 
 
-@pytest.mark.parametrize("name", ["trip", "Trips", "other"])
-def test_a_model_name_that_is_not_in_the_store_is_bad_usage(flow: Flow, name: str) -> None:
+@pytest.mark.parametrize(
+    ("name", "hint"), [("trip", "; did you mean trips?"), ("Trips", "; did you mean trips?"), ("other", "")]
+)
+def test_a_model_name_that_is_not_in_the_store_is_bad_usage(flow: Flow, name: str, hint: str) -> None:
     flow.feed(json_lines(trips(3)))
     spec = flow.spec()
     spec["model"]["name"] = name
     outcome = flow.run(spec)
     assert outcome.code == 2
     assert f"model.name: '{name}' is not allowed; expected: a model of" in outcome.err
-    assert outcome.err.rstrip().endswith(": trips")
+    assert outcome.err.rstrip().endswith(f": trips{hint}")
     assert not (flow.root / "scores").exists() or not list((flow.root / "scores").iterdir())
 
 
