@@ -67,7 +67,7 @@ def no_folders(patient: Patient) -> dict[str, Path]:
 
 
 @pytest.mark.parametrize(
-    ("path", "what"), [("null", "no folder"), ("file", "a file"), ("file/below", "a file"), ("loop", "no folder")]
+    ("path", "what"), [("null", "not a folder"), ("file", "a file"), ("file/below", "a file"), ("loop", "not a folder")]
 )
 def test_sink_that_is_no_folder_is_reported_with_what_it_is(patient: Patient, path: str, what: str) -> None:
     uri = no_folders(patient)[path]

@@ -28,7 +28,7 @@ WIDE = {"type": "record", "name": "W", "fields": [{"name": f"f{n}", "type": "nul
 SCHEMAS: list[tuple[str, str]] = [
     (event_schema('{"type": "array", "items": ' * 1_500 + '"long"' + "}" * 1_500), "deeply; allowed: at most 512"),
     (event_schema(records_within(1_500)), "nested too deeply; allowed: at most 512"),
-    (event_schema('{"type": "array", "items": ' * 50_000), "no JSON"),
+    (event_schema('{"type": "array", "items": ' * 50_000), "not JSON"),
     (event_schema("string", name="delay"), "appears twice: 'delay'"),
     (event_schema(FIXED | {"size": 2**62}), "allowed: 0 to 16777216"),
     (event_schema(FIXED | {"size": -1}), "allowed: 0 to 16777216"),
