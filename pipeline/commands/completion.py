@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from pipeline.command_line.parsing import Arguments, OneLineParser, parser_asked_by
 from pipeline.commands.output import exit_code
-from pipeline.reporting.printer import out
+from pipeline.reporting.printer import print_line
 
 Verbs = Mapping[str, Callable[[list[str]], int]]
 
@@ -32,7 +32,12 @@ def completion(arguments: Arguments, verbs: Mapping[str, Verbs | None], run: Ver
     )
     parser.add_argument("shell", choices=tuple(_SHELLS), metavar="SHELL", help=", ".join(_SHELLS))
     options = parser.parse_args(arguments)
-    return exit_code(lambda: print(_SHELLS[options.shell](_table(verbs, run)), file=out()), verbose=False)
+    return exit_code(lambda: _print(_SHELLS[options.shell](_table(verbs, run))), verbose=False)
+
+
+def _print(script: str) -> None:
+    for line in script.splitlines():
+        print_line(line)
 
 
 def _table(verbs: Mapping[str, Verbs | None], run: Verbs) -> dict[str, Words]:

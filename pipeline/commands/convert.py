@@ -15,7 +15,7 @@ from models.outages import temporary_folder
 from models.publishing import converting
 from pipeline.command_line.parsing import Arguments, OneLineParser, add_output_options
 from pipeline.commands.output import Refused, exit_code
-from pipeline.reporting.printer import has_people, note, out, print_json, print_line
+from pipeline.reporting.printer import ask, has_people, note, out, print_json, print_line
 from schemas.validation import MISSING, Absent, SpecError
 
 _DANGER = "is a pickle: opening it runs whatever code is in it, as you, on this machine"
@@ -62,8 +62,7 @@ def _agree(options: argparse.Namespace) -> None:
         return
     if options.json or not (has_people() and sys.stdin.isatty()):
         raise SpecError("--yes", MISSING, f"it, since {options.pickle} {_DANGER}")
-    print(f"{options.pickle} {_DANGER}. Open it? [y/N] ", end="", file=sys.stderr, flush=True)
-    if sys.stdin.readline().strip().lower() not in ("y", "yes"):
+    if ask(f"{options.pickle} {_DANGER}. Open it? [y/N]").lower() not in ("y", "yes"):
         raise Refused(f"{options.pickle} was not opened; expected: y, or --yes")
 
 

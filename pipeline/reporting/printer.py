@@ -177,6 +177,12 @@ def has_people() -> bool:
     return _noted.get() is None and sys.stderr.isatty()
 
 
+def ask(question: str) -> str:
+    """What the user of a terminal types after a question; empty where nothing more can be typed."""
+    print(f"{shown(question)} ", end="", file=sys.stderr, flush=True)
+    return sys.stdin.readline().strip()
+
+
 def print_traceback(error: BaseException) -> None:
     """Prints the whole traceback on standard error, for `--verbose`."""
     for line in "".join(traceback.format_exception(error)).splitlines():
