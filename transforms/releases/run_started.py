@@ -1,9 +1,10 @@
 """The event that a job writes at each start: its spec, who started it, and the versions of its libraries."""
 
+import functools
 import json
 import platform
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from importlib.metadata import PackageNotFoundError, requires
 
 from ulid import ULID
@@ -39,14 +40,15 @@ def run_started(job: Job, start: Start, run: str, at_us: int, replays: Sequence[
         "from_template": start.run is None,
         "spec": json.loads(start.spec),
         "definitions": definitions_text(job.features, job.features.names),
-        "versions": installed_versions(),
+        "versions": dict(installed_versions()),
         **({"replays": list(replays)} if replays else {}),
     }
     text = json.dumps(evidence, ensure_ascii=False)
     return ModelEvent(at_us, "run_started", "", None, None, None, start.by, "", text)
 
 
-def installed_versions() -> dict[str, str]:
+@functools.cache  # reading what is installed takes longer than anything else of this event
+def installed_versions() -> Mapping[str, str]:
     """The versions of Python, Halflife and every library it names that is installed in this process."""
     named = {_PRODUCT, *(_name(requirement) for requirement in _requirements())}
     found = {name: installed_version(name) for name in sorted(named)}
