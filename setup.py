@@ -13,6 +13,7 @@ REQUIRES = [
     "apache-beam==2.77.*",
     "backports.zstd>=1.0",  # fastavro's zstandard codec needs this one, not `zstandard`
     "fastavro>=1.13,<2",
+    "google-crc32c>=1.5,<2",  # Beam checks TFRecords by it, also whether a file is one
     "grpcio>=1.71,<2",  # Beam's; its servers are put on loopback (runners/loopback.py)
     "jsonschema>=4.20,<5",
     "lark>=1.3,<2",

@@ -2,6 +2,7 @@
 
 import sys
 
+from pipeline.process.beam_notes import hide_import_notes
 from pipeline.process.process_start import process_started
 from pipeline.process.shadowed import refuse_if_shadowed
 
@@ -10,6 +11,7 @@ def console() -> None:
     """`halflife VERB …` as a whole program."""
     started = process_started()
     refuse_if_shadowed()
+    hide_import_notes()
     from pipeline.process.interruption import program
     from pipeline.verbs import main
 
@@ -21,6 +23,7 @@ def module() -> None:
     """`python -m pipeline …` as a whole program."""
     started = process_started()
     refuse_if_shadowed()
+    hide_import_notes()
     from pipeline.process.interruption import program
     from pipeline.verbs import run_job
 

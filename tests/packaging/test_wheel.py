@@ -61,6 +61,11 @@ def metadata(wheel: zipfile.ZipFile) -> Message:
     return Parser().parsestr(described(wheel, "METADATA"))
 
 
+def test_what_reads_files_is_required_without_extras(wheel: zipfile.ZipFile) -> None:
+    required = [Requirement(line) for line in metadata(wheel).get_all("Requires-Dist") or ()]
+    assert "google-crc32c" in {each.name for each in required if each.marker is None}  # else no format is guessed
+
+
 def entry_points(wheel: zipfile.ZipFile) -> ConfigParser:
     parser = ConfigParser(delimiters=("=",))
     parser.read_string(described(wheel, "entry_points.txt"))
