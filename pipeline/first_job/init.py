@@ -24,6 +24,7 @@ from schemas.validation import SpecError
 _FILES = ("job.yaml", "train.py", "model.skops", "models", "out")
 _NAME = re.compile(r"[^A-Za-z0-9_.-]+")
 _MOST_ASKED = 10
+_CELL = 64
 
 
 def init(options: argparse.Namespace) -> int:
@@ -97,13 +98,25 @@ def _tell(look: Look, made: Proposal, commands: Sequence[Sequence[str]]) -> None
     print_line(f"{look.table.num_rows:,} records{files} with {look.table.num_columns} columns{whole}")
     if look.guessed:
         print_line(look.guessed)
-    rows = [[answer.name, answer.value, answer.by, answer.why] for answer in made.decisions.made]
+    rows = [[answer.name, _few(answer.value), answer.by, answer.why] for answer in made.decisions.made]
     print_table(("what", "is", "by", "because"), rows)
     if made.label is None:
         print_line("there is no label: an IsolationForest scores how unlike the others an event is (lower is more so)")
     print_line("written: job.yaml, train.py. These commands run it:")
     for command in commands:
         print_line(f"  {shlex.join(command)}")
+
+
+def _few(value: str) -> str:
+    """A list of names as far as a table has room for it.
+
+    >>> _few(", ".join(f"usage_{n}" for n in range(60)))
+    'usage_0, usage_1, usage_2, usage_3, usage_4, usage_5, usage_6 and 53 more'
+    """
+    names = value.split(", ")
+    fitting = [at for at in range(1, len(names) + 1) if len(", ".join(names[:at])) <= _CELL] or [1]
+    more = len(names) - fitting[-1]
+    return ", ".join(names[: fitting[-1]]) + (f" and {more} more" if more else "")
 
 
 def _run(command: Sequence[str], quietly: bool) -> None:
