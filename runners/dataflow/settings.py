@@ -44,6 +44,7 @@ NOT_IN_TEMPLATE = {
     "require_input": "the launcher ends before the job does, so there is nothing to count",
     "sinks": "the launcher ends before the job does, so it cannot delete what the job replaces",
     "json": "there is no summary to print",
+    "log_format": "the launcher's log is read by people, and the service keeps the workers' as fields of its own",
 }
 
 
