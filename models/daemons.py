@@ -10,6 +10,9 @@ from schemas.errors import HalflifeError
 
 T = TypeVar("T")
 
+END_S = 1.0
+"""How long work that is told to end may take for it."""
+
 
 class OutOfTime(HalflifeError):
     """Work that took longer than allowed; it continues in its thread, but nothing waits for it any more."""
@@ -54,16 +57,22 @@ class DaemonThreads(Generic[T]):
             del future, work  # a result must not live until the next piece of work
 
 
-def within(seconds: float, work: Callable[[], T], name: str) -> T:
+def within(seconds: float, work: Callable[[], T], name: str, give_up: Callable[[], object] = lambda: None) -> T:
     """The result of `work`, which is done in a thread of its own.
+
+    Work that takes longer is told to end by `give_up`, and gets `END_S` more for that: a process that ends while native
+    code still runs is aborted by the destructors of its library.
 
     Raises:
         OutOfTime: it took longer than `seconds`.
         BaseException: what `work` raised.
     """
     future: Future[T] = Future()
-    _started(future, work, name).join(seconds)
+    thread = _started(future, work, name)
+    thread.join(seconds)
     if not future.done():
+        give_up()
+        thread.join(END_S)
         raise OutOfTime(f"not done in time; allowed: at most {seconds:g} s")
     return future.result()
 

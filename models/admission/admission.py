@@ -266,14 +266,14 @@ class Admission:
                 raise disk_failed(f"try version {manifest.version!r}", full) from refusal
             return _refused(refusal, manifest.version, manifest, trial.warnings)
         except OutOfTime:
-            trial.give_up()
             detail = f"its proofs took longer than {self._timeout_s:g} s; expected: within model.admission_timeout"
             return Verdict(False, "timed_out", detail, manifest.version, manifest.digest, manifest)
         known = trial.warnings, trial.labels
         return Verdict(True, None, "", manifest.version, manifest.digest, manifest, False, *known)
 
     def _timed(self, folder: Path, manifest: Manifest, trial: "_Trial") -> None:
-        within(self._timeout_s, partial(self._prove, folder, manifest, trial), f"prove-{manifest.version}")
+        proofs = partial(self._prove, folder, manifest, trial)
+        within(self._timeout_s, proofs, f"prove-{manifest.version}", trial.give_up)
 
     def _prove(self, folder: Path, manifest: Manifest, trial: "_Trial") -> None:
         with refused_as(BadSignature):

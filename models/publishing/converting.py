@@ -3,6 +3,7 @@
 A program of its own: a pickle can run any code, which then runs in a process that ends, and knows nothing of a store.
 """
 
+import json
 import sys
 import warnings
 from pathlib import Path
@@ -26,11 +27,11 @@ def convert(pickle: Path, out: Path) -> None:
 
 
 def main() -> int:
-    """Converts; returns 1, with the error as one line on standard output, where that fails."""
+    """Converts; returns 1, with the error's text in JSON as the last line of standard output, where that fails."""
     try:
         convert(Path(sys.argv[1]), Path(sys.argv[2]))
     except Exception as error:
-        print(' '.join(str(error).split()) or 'it says nothing of why')
+        print(json.dumps(str(error)))
         return 1
     return 0
 

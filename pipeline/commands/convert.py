@@ -1,6 +1,7 @@
 """`halflife convert`: a pickled model becomes a file that runs no code when it is opened."""
 
 import argparse
+import json
 import os
 import shlex
 import shutil
@@ -11,6 +12,7 @@ from typing import NoReturn
 
 from models.admission.libraries import differences
 from models.bundles.artefacts import read_versions
+from models.errors import one_line
 from models.outages import temporary_folder
 from models.publishing import converting
 from pipeline.command_line.parsing import Arguments, OneLineParser, add_output_options
@@ -75,11 +77,21 @@ def _open(pickle: Path, converted: Path) -> None:
     command = [sys.executable, *_PROGRAM, str(pickle.absolute()), str(converted)]
     done = subprocess.run(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, check=False)
     *said, last = done.stdout.decode(errors="replace").splitlines() or [""]
-    for line in said if done.returncode else [*said, last]:
+    reason = _reason(last) if done.returncode else ""
+    for line in said if reason else [*said, last]:
         if line.strip():
             note(line)
     if done.returncode or not converted.is_file():
-        _refuse(pickle, last or f"the process that opened it ended with code {done.returncode}")
+        _refuse(pickle, reason or f"the process that opened it ended with code {done.returncode}")
+
+
+def _reason(said: str) -> str:
+    """The text of an error of the process that opens pickles, in one line; empty where it died without one."""
+    try:
+        text = json.loads(said)
+    except ValueError:
+        return ""
+    return one_line(ValueError(text)) if isinstance(text, str) and text else "it says nothing of why"
 
 
 def _refuse(pickle: Path, why: str) -> NoReturn:
