@@ -1,6 +1,5 @@
 """Columns of pandas, NumPy or Python as Arrow arrays that decoding reads."""
 
-import difflib
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -11,7 +10,7 @@ import pyarrow.compute as pc
 
 from models.bundles.inputs import WrongInputs
 from schemas.errors import UnusableData
-from schemas.expectations import wants
+from schemas.expectations import QUOTE, did_you_mean, wants
 from schemas.formats.arrow_columns import plain
 from schemas.vectors import vector_of
 from transforms.decoding.python_values import column_of
@@ -46,9 +45,8 @@ def check_names(known: Iterable[Any], names: Sequence[str]) -> None:
         if listed.count(name) > 1:
             raise WrongInputs(f"input {name!r}: several columns have this name; expected: one")
         if name not in listed:
-            hint = "".join(f"; did you mean {each!r}?" for each in difflib.get_close_matches(name, listed, n=1))
-            allowed = ", ".join(sorted(listed)) or "none"
-            raise WrongInputs(f"input {name!r} is no column; {wants(allowed + hint)}")
+            allowed = (", ".join(sorted(listed)) or "none") + did_you_mean(name, listed, QUOTE)
+            raise WrongInputs(f"input {name!r} is not a column; {wants(allowed)}")
 
 
 def _values(frame: Columns, name: str) -> Any:

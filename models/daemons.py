@@ -57,11 +57,11 @@ class DaemonThreads(Generic[T]):
             del future, work  # a result must not live until the next piece of work
 
 
-def within(seconds: float, work: Callable[[], T], name: str, give_up: Callable[[], object] = lambda: None) -> T:
+def within(seconds: float, work: Callable[[], T], name: str, give_up: Callable[[], object] | None = None) -> T:
     """The result of `work`, which is done in a thread of its own.
 
-    Work that takes longer is told to end by `give_up`, and gets `END_S` more for that: a process that ends while native
-    code still runs is aborted by the destructors of its library.
+    Work that takes longer is told to end by `give_up`, if there is one, and gets `END_S` more for that: a process that
+    ends while native code still runs is aborted by the destructors of its library.
 
     Raises:
         OutOfTime: it took longer than `seconds`.
@@ -71,8 +71,9 @@ def within(seconds: float, work: Callable[[], T], name: str, give_up: Callable[[
     thread = _started(future, work, name)
     thread.join(seconds)
     if not future.done():
-        give_up()
-        thread.join(END_S)
+        if give_up is not None:
+            give_up()
+            thread.join(END_S)
         raise OutOfTime(f"not done in time; allowed: at most {seconds:g} s")
     return future.result()
 

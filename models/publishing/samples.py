@@ -90,7 +90,7 @@ def _json(path: Path, texts: Collection[str]) -> pa.Table:
         json.loads(data) if data.lstrip().startswith(b"[") else [json.loads(each) for each in data.splitlines() if each]
     )
     if not all(isinstance(row, dict) for row in rows):
-        raise ValueError("a record is no JSON object")
+        raise ValueError("a record is not a JSON object")
     names = dict.fromkeys(name for row in rows for name in row)
     return pa.table({name: pa.array([row.get(name) for row in rows]) for name in names})
 

@@ -166,7 +166,7 @@ def test_times_are_datetimes_texts_or_microseconds(tmp_path: Path) -> None:
 
 def test_what_cannot_be_scored_is_a_typed_error(scored: Path, tmp_path: Path) -> None:
     found = model(scored)
-    with pytest.raises(errors.BundleRefused, match=r"input 'carrier' is no column; .* did you mean 'carriers'\?"):
+    with pytest.raises(errors.BundleRefused, match=r"input 'carrier' is not a column; .* did you mean 'carriers'\?"):
         found.score(bundles.flights(2).to_pandas().rename(columns={"carrier": "carriers"}))
     with pytest.raises(errors.UnusableData, match=r"delay 1, distance 2.* expected: one length"):
         found.score({"delay": [1.0], "distance": [1, 2], "weekend": [True], "carrier": ["AA"]})

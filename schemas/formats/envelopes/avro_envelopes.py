@@ -94,10 +94,11 @@ def _debezium(rows: pa.RecordBatch, headers: Sequence[Headers]) -> list[_Verdict
 
 def _of_change(operation: str | None, has_record: bool) -> _Verdict:
     if operation is None or operation not in OPERATIONS:
-        return _Verdict(fault=f"op: {operation!r:.80} is not allowed; {wants(EXPECTED_OP)} (Debezium's)")
+        shown = "null" if operation is None else f"{operation!r:.80}"
+        return _Verdict(fault=f"op: {shown} is not allowed; {wants(EXPECTED_OP)} (Debezium's)")
     if OPERATIONS[operation]:
         return _Verdict(OPERATIONS[operation])
-    return _Verdict(fault="" if has_record else f"after: None is not allowed; {wants('a record')}")
+    return _Verdict(fault="" if has_record else f"after: null is not allowed; {wants('a record')}")
 
 
 def _cloudevents(rows: pa.RecordBatch, headers: Sequence[Headers]) -> list[_Verdict]:
@@ -112,7 +113,7 @@ def _of_event(version: str | None, has_record: bool, headers: Headers) -> _Verdi
     except MalformedEnvelope as fault:
         return _Verdict(fault=str(fault))
     if version is None:
-        return _Verdict(fault=f"{VERSION}: None is not allowed; {wants('a CloudEvent, which has one')}")
+        return _Verdict(fault=f"{VERSION}: null is not allowed; {wants('a CloudEvent, which has one')}")
     return _Verdict(fault="" if has_record else f"data: no record is there; {wants('a record')}")
 
 
