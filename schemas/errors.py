@@ -12,6 +12,7 @@
     │   ├── MalformedSchema
     │   ├── MalformedTime
     │   ├── NotRecorded              features of a receipt that are not those of its version
+    │   ├── RepeatedRow              of a key and time in a table
     │   ├── UnfitComparison          of labels with a value of another kind
     │   ├── UnsupportedColumn        of no type that a profile can describe
     │   └── UnsupportedSchema        that no table of BigQuery can have

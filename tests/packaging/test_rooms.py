@@ -13,7 +13,7 @@ MOST_MODULES = 15
 ORDER = {
     "schemas": ("formats", "avro", "expressions"),
     "models": ("bundles", "scorers", "profiles", "releases", "store", "admission", "serving", "publishing", "testing"),
-    "transforms": ("flow", "decoding", "labels", "features", "arrivals", "releases", "scoring", "drift"),
+    "transforms": ("flow", "lookups", "decoding", "labels", "features", "arrivals", "releases", "scoring", "drift"),
     "pipeline": (
         *("spec", "reporting", "command_line", "process", "profiles", "dag", "features", "endpoints", "run"),
         "training_set",

@@ -1,0 +1,1 @@
+"""Tables joined to events by key as of event time, and the tables that a process holds."""
