@@ -18,9 +18,12 @@ import pyarrow as pa
 from apache_beam.pvalue import AsIter
 
 from halflife._running import spec_options
+from pipeline.endpoints.lookups.open_lookups import open_lookups
+from pipeline.endpoints.lookups.table_files import FileTables
 from pipeline.endpoints.resolved import resolve
 from pipeline.profiles import StoredProfiles
 from pipeline.run import prepare
+from pipeline.spec.columns import kinds_of
 from pipeline.spec.job import parse_job
 from schemas.job import Job
 from schemas.validation import MISSING, SpecError
@@ -57,7 +60,8 @@ def job_of(
     document = resolve(spec_options({**spec, "events": events}, settings))
     if "columns" not in document["events"]:
         raise SpecError("events.columns", MISSING, "the type of each column, where no events.uri is stated")
-    return parse_job(document, document["events"]["columns"])
+    columns = kinds_of(document["events"]["columns"])
+    return parse_job(document, columns, lookups=open_lookups(document, columns).specs)
 
 
 class JobEvents(NamedTuple):
@@ -86,7 +90,7 @@ class AsEvents(beam.PTransform[beam.PCollection[Any], JobEvents]):
     def expand(self, elements: beam.PCollection[Any]):  # type: ignore[no-untyped-def]  # Beam warns on NamedTuple hints
         spec, features = self._job.events, self._job.features
         blocks = elements | "GatherElements" >> GatherElements(spec)
-        decoded = blocks | "DecodeEvents" >> DecodeEvents(spec)
+        decoded = blocks | "DecodeEvents" >> DecodeEvents(spec, FileTables())
         tracked = decoded.good | "TrackArrivals" >> TrackArrivals(spec, features)
         letters = (decoded.dead_letters, tracked.dead_letters) | "DeadLetters" >> beam.Flatten()
         return JobEvents(tracked.good, letters)

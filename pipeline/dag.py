@@ -14,6 +14,7 @@ from transforms.arrivals.track_arrivals import TrackArrivals
 from transforms.decoding.decode import DecodeEvents
 from transforms.drift.measure_drift import MeasureDrift
 from transforms.features.window_features import WindowFeatures
+from transforms.lookups.held_tables import Tables
 from transforms.releases.watch_releases import WatchReleases
 from transforms.scoring.score_events import ScoreEvents
 
@@ -40,13 +41,14 @@ def build(  # type: ignore[no-untyped-def]  # Beam warns on NamedTuple hints
     start: Start = UNNAMED,
     serves: Serves = WatchReleases,
     earlier: Earlier | None = None,
+    tables: Tables | None = None,
 ):
     """The job's graph over raw input, on any runner; the labels are API (savepoints, job update).
 
     `serves`: the timeline of the store, or the candidates of a replay. `earlier`: what earlier runs did, whose events
-    are read for their features and not scored.
+    are read for their features and not scored. `tables`: reads those of the job's lookups.
     """
-    decoded = raw | "DecodeEvents" >> DecodeEvents(job.events)
+    decoded = raw | "DecodeEvents" >> DecodeEvents(job.events, tables)
     tracked = decoded.good | "TrackArrivals" >> TrackArrivals(job.events, job.features)
     featured = tracked.good | "WindowFeatures" >> WindowFeatures(job.features)
     releases = raw.pipeline | "WatchReleases" >> serves(job, raw.is_bounded, start)

@@ -16,6 +16,7 @@ from transforms.features.window_features import WindowFeatures
 from transforms.flow import metrics
 from transforms.labels.join_labels import DecodeLabels, JoinLabels
 from transforms.labels.time_split import CROSSES_SPLIT, OF_ROW, OF_ROW_TIME, TEST, TRAIN, SplitRule
+from transforms.lookups.held_tables import Tables
 
 _IDENTITY = {batches.EVENT_ID: "event_id", batches.EVENT_TIME: "event_time", batches.SUBJECT: "subject"}
 _LABEL = {OF_ROW: "label", OF_ROW_TIME: "label_time"}
@@ -73,12 +74,14 @@ def build_features(
     job: Job,
     labels: tuple[beam.PCollection[RawBlock], LabelsSpec] | None = None,
     split: SplitRule | None = None,
+    tables: Tables | None = None,
 ) -> TrainingSet:
     """The first half of the job's graph: training rows and dead letters, as batches; with labels, only labelled rows.
 
-    `labels`: raw stretches of their input, bounded as `raw` must be then, and how they are read.
+    `labels`: raw stretches of their input, bounded as `raw` must be then, and how they are read. `tables`: reads those
+    of the job's lookups.
     """
-    decoded = raw | "DecodeEvents" >> DecodeEvents(job.events)
+    decoded = raw | "DecodeEvents" >> DecodeEvents(job.events, tables)
     tracked = decoded.good | "TrackArrivals" >> TrackArrivals(job.events, job.features)
     featured = tracked.good | "WindowFeatures" >> WindowFeatures(job.features)
     letters = [decoded.dead_letters, tracked.dead_letters]

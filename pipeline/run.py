@@ -21,6 +21,8 @@ from pipeline.dag import Serves, build
 from pipeline.endpoints.epochs import check_time_unit, in_1970
 from pipeline.endpoints.errors import NoInput, SinkUnwritable
 from pipeline.endpoints.files.earlier_runs import check_earlier_runs, replacing, say_earlier_runs, say_leftovers
+from pipeline.endpoints.lookups.open_lookups import open_lookups
+from pipeline.endpoints.lookups.table_files import FileTables
 from pipeline.endpoints.matching import NoRecords
 from pipeline.endpoints.only_new.committing import OnlyNew, check_only_new, only_new
 from pipeline.endpoints.outputs import (
@@ -63,6 +65,7 @@ from transforms.arrivals.done_before import NewLetters
 from transforms.flow import metrics
 from transforms.flow.coders import batches_kept
 from transforms.flow.examples import forget_examples, kept_examples
+from transforms.lookups.as_of import AsOfTable
 from transforms.releases.watch_releases import WatchReleases
 
 # Options that a runner gets in addition to those of the command line.
@@ -79,7 +82,8 @@ class Prepared:
 
     `empty`: the input is bounded and holds no record, so nothing shows the types of its columns. `serves`: the releases
     of the store, or the candidates of a replay. `only_new`: the run scores what no earlier one has. `remark`: what its
-    first records show that is not an error. `range_stated`: the spec itself says which times events may have.
+    first records show that is not an error. `range_stated`: the spec itself says which times events may have. `tables`:
+    those of its lookups, kept in memory for the steps of this process.
     """
 
     job: Job
@@ -90,6 +94,7 @@ class Prepared:
     only_new: OnlyNew | None = None
     remark: str = ""
     range_stated: bool = False
+    tables: tuple[AsOfTable, ...] = ()
 
 
 def prepare(options: RunOptions) -> Prepared:
@@ -117,7 +122,8 @@ def complete_or_empty(document: dict[str, Any], source: EventSource) -> Prepared
             raise
     # Any type will do: nothing is decoded with them, and the rest of the job can be checked.
     columns = dict.fromkeys(needed_columns(document), "number")
-    return Prepared(parse_job(document, columns, typed=False), document, source, empty=True)
+    lookups = open_lookups(document, {}).specs
+    return Prepared(parse_job(document, columns, typed=False, lookups=lookups), document, source, empty=True)
 
 
 def _opened(options: RunOptions) -> tuple[dict[str, Any], EventSource]:
@@ -142,9 +148,10 @@ def complete(document: dict[str, Any], source: EventSource) -> Prepared:
     remark = ""
     if "columns" not in events or isinstance(source, Files):  # do not wait for a topic only to look at its times
         remark = check_time_unit(source.sample([events["event_time"]]), events)
-    job = parse_job(document, columns)
+    lookups = open_lookups(document, columns)
+    job = parse_job(document, columns, lookups=lookups.specs)
     stated = "time_range" in events
-    return Prepared(job, job_document(document, job), source, remark=remark, range_stated=stated)
+    return Prepared(job, job_document(document, job), source, remark=remark, range_stated=stated, tables=lookups.tables)
 
 
 def check_reads(runner: str | None, source: EventSource, uri: str) -> None:
@@ -261,7 +268,7 @@ def _built(
     start = start_of(prepared.document, run_id)
     # Files of several starts from one template differ in the ids at the end of their names.
     earlier = None if prepared.only_new is None else prepared.only_new.earlier
-    outputs = build(raw, prepared.job, start, prepared.serves, earlier)
+    outputs = build(raw, prepared.job, start, prepared.serves, earlier, FileTables())
     if earlier is not None:
         outputs = outputs._replace(dead_letters=outputs.dead_letters | "NewLetters" >> NewLetters(earlier))
     write_outputs(outputs, prepared.job, run_id or str(ULID()).lower(), held=earlier is not None)

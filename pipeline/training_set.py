@@ -9,6 +9,7 @@ from ulid import ULID
 from pipeline.command_line.options import RunOptions, parse_run_options
 from pipeline.endpoints.files.earlier_runs import check_earlier_runs, replacing, say_earlier_runs
 from pipeline.endpoints.labels.label_source import LabelSource, open_labels
+from pipeline.endpoints.lookups.table_files import FileTables
 from pipeline.endpoints.outputs import SinkFolder, training_folders, write_training_set
 from pipeline.endpoints.sink_locations import check_training_folder
 from pipeline.endpoints.sinks import check_all_writable
@@ -126,7 +127,7 @@ def _write(plan: TrainingPlan, beam_arguments: Sequence[str]) -> dict[str, Any]:
     labels = None
     if plan.labels is not None:
         labels = (pipeline | "ReadLabels" >> plan.labels.files.read(plan.labels.spec.records), plan.labels.spec)
-    made = build_features(raw, prepared.job, labels, plan.split)
+    made = build_features(raw, prepared.job, labels, plan.split, FileTables())
     write_training_set(made.rows, made.dead_letters, prepared.job, plan.folder, run_id)
     log_form.tell_of(job=prepared.job.name, run=run_id)
     result = run_to_end(pipeline, prepared.source)

@@ -79,6 +79,25 @@ def as_texts(values: pa.Array) -> pa.Array:
     return values.cast(pa.string())
 
 
+def keys_of(events: pa.RecordBatch, key: str | tuple[str, ...]) -> pa.Array:
+    """Each event's key as a text, null where a part of it is null; of no columns one key of all events.
+
+    Different values have different texts: a bar between parts, and a backslash before bars and backslashes in them.
+
+    >>> batch = pa.record_batch({"origin": ["JFK", "a|b", None], "carrier": ["B6", "c", "UA"]})
+    >>> keys_of(batch, ("origin", "carrier")).to_pylist()
+    ['JFK|B6', 'a\\\\|b|c', None]
+    """
+    if isinstance(key, str):
+        return as_texts(events.column(key))
+    if not key:
+        return pa.repeat(pa.scalar(""), events.num_rows)
+    parts = [as_texts(events.column(name)) for name in key]
+    for sign in ("\\", "|"):
+        parts = [pc.replace_substring(part, sign, f"\\{sign}") for part in parts]
+    return pc.binary_join_element_wise(*parts, pa.scalar("|"), null_handling="emit_null")
+
+
 def concat_batches(batches: Sequence[pa.RecordBatch]) -> pa.RecordBatch:
     """One batch with the rows of all; needs at least one batch, all of the same schema."""
     if len(batches) == 1:

@@ -66,6 +66,7 @@
     │   ├── NoRecords
     │   ├── NoTimes
     │   ├── SubscriptionUnreadable
+    │   ├── TableRefused             of a lookup: a row of it is wrong
     │   └── TopicUnreadable
     │       └── RegistryUnreachable
     ├── SinkUnwritable               a sink cannot be written

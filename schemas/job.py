@@ -36,7 +36,8 @@ class CsvSpec:
 class DerivedSpec:
     """A feature that an expression computes of each event, as the one text of `schemas.expressions`, and its kind.
 
-    `late`: it reads windowed features, so that it is computed after them. `reads`: the features that it names.
+    `late`: it reads windowed features, so that it is computed after them. `reads`: the features and the
+    columns of tables that it names.
     """
 
     name: str
@@ -44,6 +45,34 @@ class DerivedSpec:
     kind: ColumnKind
     late: bool = False
     reads: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class LookupSpec:
+    """A table that is joined to events by key as of event time (docs/lookups.md).
+
+    Its columns are the events' own as `name.column`. `on`: the event column whose value is the key, or several whose
+    values together are it; `key`: those of the table, as many. `columns`: of the table, with their kinds. `valid_from`:
+    the column with the time from which on a row holds, None where each holds always. `refuses`: an event without a row
+    is not scored. `version` says which content of the table this is: another content is another version. `records`: how
+    the files at `paths` are read, as those of events are.
+    """
+
+    name: str
+    on: str | tuple[str, ...]
+    key: str | tuple[str, ...]
+    valid_from: str | None
+    columns: tuple[tuple[str, ColumnKind], ...]
+    refuses: bool
+    max_rows: int
+    version: str
+    records: "EventsSpec"
+    paths: tuple[str, ...]
+
+    @property
+    def kinds(self) -> dict[str, ColumnKind]:
+        """The columns that events have by it, with their kinds."""
+        return {f"{self.name}.{column}": kind for column, kind in self.columns}
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +87,7 @@ class EventsSpec:
     texts; else as `time_formats` reads it. Times without an offset are what the clocks of `time_zone`
     show; `time_ambiguous` says what a time is that they show twice or never. `texts`: the vectors that are written as
     one text, each with the sign between its numbers. `envelope`: what each record is in, of
-    `schemas.formats.envelopes.kinds.ENVELOPES`.
+    `schemas.formats.envelopes.kinds.ENVELOPES`. `lookups`: the tables that are joined to the events that are scored.
     """
 
     uri: str
@@ -78,6 +107,13 @@ class EventsSpec:
     time_ambiguous: Literal["earlier", "later", "refuse"] = "refuse"
     texts: tuple[tuple[str, str], ...] = ()
     envelope: str | None = None
+    lookups: tuple[LookupSpec, ...] = ()
+
+    @property
+    def of_event(self) -> dict[str, ColumnKind]:
+        """All that an event has before windowed features: its columns, those of tables, what is computed of them."""
+        joined = {name: kind for lookup in self.lookups for name, kind in lookup.kinds.items()}
+        return {**dict(self.columns), **joined, **{each.name: each.kind for each in self.derived}}
 
     @property
     def decoded(self) -> tuple[tuple[str, ColumnKind], ...]:
@@ -115,7 +151,8 @@ class FeatureSpec:
     `key` is a column, or several whose values together are the key; none of them makes one key of all events.
     `aggregate` is one of `transforms.features.aggregates`. `size_us` is None for all of the time before T.
     `column` is None only where the aggregate may be of events; `q` is set only for `quantile` (0 < q < 1). `where` is
-    the condition of the events that count, None where all do. `reads`: the derived features of the event that it names.
+    the condition of the events that count, None where all do. `reads`: the derived features of the event that it names,
+    and the columns of tables.
     `half_life_us` is set only for what decays.
     """
 
@@ -135,8 +172,8 @@ class FeatureSpec:
 class FeaturesSpec:
     """All features, plus the limits of the windowed ones' state.
 
-    `plain`: those that each event has by itself, in spec order: its columns read as they are, and what is derived of
-    them. `derived`: all that expressions compute, in an order in which each reads only those before it.
+    `plain`: those that each event has by itself, in spec order: its columns read as they are, those of tables, and what
+    is derived of them. `derived`: all that expressions compute, in an order in which each reads only those before it.
     """
 
     plain: tuple[str, ...]
@@ -146,6 +183,7 @@ class FeaturesSpec:
     max_tile_values: int
     derived: tuple[DerivedSpec, ...] = ()
     events_where: str | None = None
+    lookups: tuple[LookupSpec, ...] = ()
 
     @property
     def keys(self) -> tuple[str | tuple[str, ...], ...]:

@@ -9,7 +9,7 @@ import json
 from collections.abc import Iterable
 from typing import Any
 
-from schemas.job import DerivedSpec, FeatureSpec, FeaturesSpec
+from schemas.job import DerivedSpec, FeatureSpec, FeaturesSpec, LookupSpec
 
 
 def definitions_text(features: FeaturesSpec, names: Iterable[str]) -> str:
@@ -18,15 +18,17 @@ def definitions_text(features: FeaturesSpec, names: Iterable[str]) -> str:
     Each has the keys that its spec states, `size`, `every` and `half_life` in whole microseconds, expressions in their
     one text; a `size` that is `all` stays so.
     `reads`, where there are any, has those of the other features that these name, by name; `events_where`, where a
-    windowed feature is among all these, the condition of the job's events.
+    windowed feature is among all these, the condition of the job's events; `lookups`, where any of the names or of all
+    these reads a table, each such table with its version and the columns that are read.
 
     >>> mean = FeatureSpec("mean_delay", "origin", "dep_delay", "mean", size_us=3_600_000_000, every_us=300_000_000)
     >>> definitions_text(FeaturesSpec(("distance",), (mean,), 0, 16, 1000), ["distance", "mean_delay"])[:73]
     '{"features":[{"aggregate":"mean","column":"dep_delay","every":300000000,"'
     """
-    by_name = _by_name(features)
+    by_name, names = _by_name(features), list(names)
     chosen = [name for name in names if name in by_name]
-    others = sorted(needed_for(features, chosen) - set(chosen))
+    needed = needed_for(features, names)
+    others = sorted(needed & set(by_name) - set(chosen))
     document: dict[str, Any] = {
         "features": [_stated(by_name[name]) for name in chosen],
         "max_values_per_tile": features.max_tile_values,
@@ -35,11 +37,35 @@ def definitions_text(features: FeaturesSpec, names: Iterable[str]) -> str:
         document["reads"] = [_stated(by_name[name]) for name in others]
     if features.events_where and any(isinstance(by_name[name], FeatureSpec) for name in (*chosen, *others)):
         document["events_where"] = features.events_where
+    if tables := [_stated_lookup(lookup, needed) for lookup in features.lookups if needed & set(lookup.kinds)]:
+        document["lookups"] = tables
     return json.dumps(document, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
 
 
+def tables_read(features: FeaturesSpec, names: Iterable[str]) -> dict[str, str]:
+    """The version of each table that the names read, themselves or through features, by the name of the lookup."""
+    needed = needed_for(features, names)
+    return {lookup.name: lookup.version for lookup in features.lookups if needed & set(lookup.kinds)}
+
+
+def _stated_lookup(lookup: LookupSpec, needed: set[str]) -> dict[str, Any]:
+    """A lookup as definitions state it: what its values of an event depend on."""
+    records = lookup.records
+    stated: dict[str, Any] = {
+        "name": lookup.name,
+        "version": lookup.version,
+        "on": lookup.on,
+        "key": lookup.key,
+        "columns": {column: kind for column, kind in lookup.columns if f"{lookup.name}.{column}" in needed},
+    }
+    if lookup.valid_from is not None:
+        times = {"time_format": records.time_format, "time_unit": records.time_unit, "time_zone": records.time_zone}
+        stated["valid_from"] = {"column": lookup.valid_from, **times, "time_ambiguous": records.time_ambiguous}
+    return stated
+
+
 def needed_for(features: FeaturesSpec, names: Iterable[str]) -> set[str]:
-    """The names, and those of all features that must be known for them."""
+    """The names, and those of all features and columns of tables that must be known for them."""
     reads = {name: feature.reads for name, feature in _by_name(features).items()}
     found, left = set[str](), list(names)
     while left:

@@ -20,6 +20,7 @@ from pipeline.endpoints.sink_locations import sink_errors
 from pipeline.endpoints.uris import FILE_SCHEMES, STDOUT, absolute, check_scheme, scheme_of
 from pipeline.spec.checks import column_errors, identity_columns, needed_columns
 from pipeline.spec.columns import kinds_of
+from pipeline.spec.lookups import tables_in
 from pipeline.spec.reading import read_spec
 from schemas.problems import Problems
 from schemas.validation import Absent, SpecError
@@ -56,6 +57,10 @@ def _absolute_uris(document: dict[str, Any], problems: Problems) -> None:
     if problems.sound("labels.uri") and "uri" in document.get("labels", {}):
         with problems.gathered():
             document["labels"]["uri"] = _endpoint(document["labels"]["uri"], "labels.uri", FILE_SCHEMES)
+    for section, table in tables_in(document):
+        if problems.sound(f"{section}.uri") and "uri" in table:
+            with problems.gathered():
+                table["uri"] = _endpoint(table["uri"], f"{section}.uri", FILE_SCHEMES)
     if problems.sound("model.store") and "store" in document["model"]:
         with problems.gathered():
             document["model"]["store"] = _store_url(document["model"]["store"])

@@ -10,6 +10,7 @@ from models.memory import memory_limit_bytes, resident_bytes
 from models.redaction import hide_secrets
 from pipeline.command_line.options import RunOptions
 from pipeline.command_line.sink_policy import SinkPolicy
+from pipeline.endpoints.lookups.table_files import TableRefused
 from pipeline.endpoints.outputs import sink_folders, wanted_sinks
 from pipeline.endpoints.resolved import resolve
 from pipeline.endpoints.sources import EventSource, open_source
@@ -19,6 +20,7 @@ from pipeline.preflight.decoding import check_decoding
 from pipeline.preflight.environment import check_environment
 from pipeline.preflight.probes import check_records_there, check_sink, check_source, count_events
 from pipeline.preflight.serving import ServingChecks
+from pipeline.preflight.tables import check_lookups
 from pipeline.run import Prepared, check_reads, complete_or_empty, translate, with_profile
 from pipeline.spec.job import model_spec
 from runners import direct_preflight
@@ -120,8 +122,13 @@ def _events(known: _Known, runner: str) -> Iterator[Finding]:
     known.source = source = open_source(known.document["events"])
     check_reads(runner, source, known.document["events"]["uri"])
     yield from check_source(source, known.document["events"]["uri"])
-    known.prepared = complete_or_empty(known.document, source)
+    try:
+        known.prepared = complete_or_empty(known.document, source)
+    except TableRefused as error:
+        yield refused("lookups", str(error), "")
+        return
     yield check_decoding(source, known.prepared.job.events)
+    yield from check_lookups(source, known.prepared.job.events, known.prepared.tables)
     if known.prepared.remark:
         found, _, change = known.prepared.remark.partition("; next: ")
         yield warn("events.time_unit", found, change)

@@ -34,7 +34,7 @@ def check_decoding(source: EventSource, spec: EventsSpec) -> Finding:
         return unchecked(check, "none was decoded: whoever looks at messages takes them")
     passed = 0
     events, errors, examples, head = 0, Counter[str](), dict[str, str](), b""
-    for block, needed in _sample(source, spec):
+    for block, needed in sampled_blocks(source, spec):
         head = head or head_of(block)
         if not needed and events + errors.total() >= _ENOUGH_RECORDS:
             break
@@ -67,7 +67,7 @@ def _with_location(detail: str, block: RawBlock) -> str:
     return detail if location in detail else f"{location}: {detail}"
 
 
-def _sample(source: EventSource, spec: EventsSpec) -> Iterator[tuple[RawBlock, bool]]:
+def sampled_blocks(source: EventSource, spec: EventsSpec) -> Iterator[tuple[RawBlock, bool]]:
     """Blocks, and whether each is decoded in any case: the first blocks of some files, including the first and the last
     file."""
     if isinstance(source, Files):

@@ -48,6 +48,7 @@ def summarise(
         "dead_letters": {stage: n - before[stage] for stage, n in letters.items()},
         "done_before": {"events": counts.get(metrics.EVENTS_DONE_BEFORE, 0), "dead_letters": before},
         "late": counts.get(metrics.EVENTS_LATE, 0),
+        "without_row": metrics.by_rest(metrics.WITHOUT_ROW_PREFIX, counts),
         "features_over_limit": metrics.by_rest(metrics.OVER_LIMIT_PREFIX, counts),
         "unseen_categories": metrics.by_names(metrics.UNSEEN_PREFIX, counts),
         "records_deleted": metrics.by_rest(metrics.RECORDS_DELETED_PREFIX, counts),
@@ -120,10 +121,12 @@ def check_decoded(read: int, decoded: int, letters: Mapping[Stage, int], skipped
         raise CountsDoNotAdd(f"{read} records read; expected: {ends}")
 
 
-def lines_over_limit(counts: Mapping[str, Any]) -> list[tuple[str, int]]:
-    """What is to be said of features that are null since they have too many values, and for how many events."""
-    over = counts["features_over_limit"]
-    return [(f"{name} null, windows.max_values_per_tile exceeded", number) for name, number in over.items()]
+def lines_of_features(counts: Mapping[str, Any]) -> list[tuple[str, int]]:
+    """What is to be said of features that are null since they have too many values, and of tables that have no row, and
+    for how many events."""
+    over, without = counts["features_over_limit"], counts["without_row"]
+    lines = [(f"{name} null, windows.max_values_per_tile exceeded", number) for name, number in over.items()]
+    return lines + [(f"without a row of lookup {name}", number) for name, number in without.items()]
 
 
 def check_summary(path: str) -> None:
@@ -155,7 +158,7 @@ def print_summary(summary: Mapping[str, Any], stream: Any = None) -> None:
     ]
     if done := summary["done_before"]["events"]:
         rows.insert(2, ("done by earlier runs", f"{done:,}"))
-    rows += [(name, f"{n:,}") for name, n in lines_over_limit(summary)]
+    rows += [(name, f"{n:,}") for name, n in lines_of_features(summary)]
     rows += [(f"dead letters, {stage}", f"{n:,}") for stage, n in summary["dead_letters"].items() if n]
     rows += [(f"deleted before read, {partition}", f"{n:,}") for partition, n in summary["records_deleted"].items()]
     for version, roles in summary["versions"].items():

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from pipeline.reporting.summary import CountsDoNotAdd, check_decoded, lines_over_limit
+from pipeline.reporting.summary import CountsDoNotAdd, check_decoded, lines_of_features
 from schemas.dead_letter_stages import DECODE, FEATURES, LABELS
 from schemas.times import format_time_us
 from transforms.flow import metrics
@@ -55,6 +55,7 @@ def feature_counts(counts: Mapping[str, int], folder: str, run_id: str, asked: A
     if asked.split_at_us is not None:
         document["split"] = _split(parts, asked.split_at_us, rows)
     document["dead_letter_errors"] = metrics.by_names(metrics.LETTER_ERRORS_PREFIX, counts)
+    document["without_row"] = metrics.by_rest(metrics.WITHOUT_ROW_PREFIX, counts)
     return document | {"features_over_limit": metrics.by_rest(metrics.OVER_LIMIT_PREFIX, counts)}
 
 
@@ -89,7 +90,7 @@ def feature_lines(counts: Mapping[str, Any]) -> str:
         lines.append(f"  {TRAIN}: {split[TRAIN]:,} rows before {split['at']}; {TEST}: {split[TEST]:,} from then on")
     lines += [f"  left out: {n:,} {_EXCLUDED[why]}" for why, n in counts.get("excluded", {}).items() if n]
     lines += _label_lines(counts.get("labels", {}))
-    return "\n".join([*lines, *(f"{what}: {n:,}" for what, n in lines_over_limit(counts))])
+    return "\n".join([*lines, *(f"{what}: {n:,}" for what, n in lines_of_features(counts))])
 
 
 def _label_lines(labels: Mapping[str, int]) -> list[str]:

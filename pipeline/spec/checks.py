@@ -5,18 +5,17 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from models.plug_ins import PlugInBroken
-from pipeline.spec.columns import kind_errors
+from pipeline.spec.columns import columns_of_key, key_of, kind_errors
 from pipeline.spec.expansion import section_of
 from pipeline.spec.expressions import (
-    columns_of_key,
     derived_of,
     expression_errors,
     feature_names,
-    key_of,
     mappings,
     named_columns,
     stated,
 )
+from pipeline.spec.lookups import columns_of_tables, key_errors, lookup_errors, lookups_in, tables_in
 from schemas.batches import ROW_HASH
 from schemas.columns import VALUES
 from schemas.formats.times.time_formats import DATE, DIRECTIVES, EPOCH, fault_of
@@ -71,7 +70,12 @@ def needed_columns(document: Mapping[str, Any], sound: Sound = lambda _: True) -
     for index, segment in enumerate(segments if isinstance(segments, list) else ()):
         if sound(f"drift.segments[{index}]"):
             needed.setdefault(segment, f"drift.segments[{index}]")
-    return {name: spec_path for name, spec_path in needed.items() if name not in derived}
+    given = columns_of_tables(document, sound)
+    needed = {name: spec_path for name, spec_path in needed.items() if name not in derived and name not in given}
+    for spec_path, lookup in lookups_in(document, sound):
+        for name in columns_of_key(lookup["on"]):
+            needed.setdefault(name, f"{spec_path}.on")
+    return needed
 
 
 def identity_columns(document: Mapping[str, Any], sound: Sound = lambda _: True) -> dict[str, str]:
@@ -89,24 +93,28 @@ def spec_errors(document: Mapping[str, Any], sound: Sound = lambda _: True) -> I
             yield from _duration_errors(spec_path, text, 0 if zero else 1)
     if sound("events.time_range"):
         yield from _time_range_errors(section_of(document, "events").get("time_range", ()))
-    for section in ("events", "labels"):
-        yield from _time_form_errors(section, section_of(document, section), sound)
+    records = [(section, section_of(document, section)) for section in ("events", "labels")]
+    for section, form in (*records, *tables_in(document)):
+        yield from _time_form_errors(section, form, sound)
         if sound(f"{section}.csv"):
-            yield from _csv_errors(section_of(section_of(document, section), "csv"), f"{section}.csv")
+            yield from _csv_errors(section_of(form, "csv"), f"{section}.csv")
     if sound("events.columns"):
         yield from kind_errors(section_of(section_of(document, "events"), "columns"))
     window = section_of(document, "drift").get("window")
     if window is not None and sound("drift.window"):
         yield from _window_errors(window)
-    yield from _feature_errors(_features(document), set(needed_columns(document, sound)), sound)
+    needed = needed_columns(document, sound)
+    yield from lookup_errors(document, needed, sound)
+    yield from _feature_errors(_features(document), {*needed, *columns_of_tables(document, sound)}, sound)
     yield from expression_errors(document, sound)
 
 
 def column_errors(
     document: Mapping[str, Any], columns: Mapping[str, str], sound: Sound = lambda _: True, typed: bool = True
 ) -> Iterator[SpecError]:
-    """What is wrong with the uses of columns whose types are `columns`; without `typed` these are not those of the
-    input."""
+    """What is wrong with the uses of columns whose types are `columns`, those of tables among them where these are
+    known; without `typed` they are not those of the input."""
+    yield from key_errors(document, columns, sound)
     for name, spec_path in needed_columns(document, sound).items():
         if name not in columns:
             why = "events.columns is there, so no other column is read off the input: state this one too, or none"

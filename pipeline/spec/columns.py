@@ -42,3 +42,19 @@ def kind_errors(stated: Mapping[str, Any]) -> Iterator[SpecError]:
             yield SpecError(f"{spec_path}.type", kind, FORMS)
         elif kind not in KINDS:
             yield SpecError(spec_path, kind, ALLOWED)
+
+
+def key_of(stated: Any) -> str | tuple[str, ...]:
+    """The key of a windowed feature: a column, or several; a list of one column is that column.
+
+    >>> key_of("origin"), key_of(["origin"]), key_of(["origin", "carrier"])
+    ('origin', 'origin', ('origin', 'carrier'))
+    """
+    if isinstance(stated, str):
+        return stated
+    return stated[0] if len(stated) == 1 else tuple(stated)
+
+
+def columns_of_key(stated: Any) -> list[str]:
+    """The columns of a key as the document states it."""
+    return [stated] if isinstance(stated, str) else list(stated)

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import PurePath
 from typing import Any
 
+from pipeline.spec.lookups import tables_in
 from schemas.problems import Problems
 from schemas.validation import SpecError
 
@@ -35,21 +36,24 @@ def local_path(uri: str) -> str:
 def expand_paths(document: Mapping[str, Any], problems: Problems) -> None:
     """Expands the local paths of a spec in place. URIs of services are unchanged: each process resolves their `${NAME}`
     itself."""
-    for section, key in _paths(document):
-        spec_path = f"{section}.{key}"
+    for spec_path, holder, key in _paths(document):
         if not problems.sound(spec_path):
             continue
         with problems.gathered():
-            check_bucket(document[section][key], spec_path)
-            if scheme_of(document[section][key]) == "file":
-                document[section][key] = expanded(document[section][key], spec_path)
+            check_bucket(holder[key], spec_path)
+            if scheme_of(holder[key]) == "file":
+                holder[key] = expanded(holder[key], spec_path)
 
 
-def _paths(document: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+def _paths(document: Mapping[str, Any]) -> Iterator[tuple[str, dict[str, Any], str]]:
+    """Where paths are: their path in the document, the mapping that holds them, and their key in it."""
     sinks = (("sinks", name) for name in section_of(document, "sinks") if name != "format")
     for section, key in (*_PATHS_AND_URIS, *sinks):
         if isinstance(section_of(document, section).get(key), str):
-            yield section, key
+            yield f"{section}.{key}", document[section], key
+    for section, table in tables_in(document):
+        if isinstance(table.get("uri"), str):
+            yield f"{section}.uri", table, "uri"
 
 
 def section_of(document: Mapping[str, Any], name: str) -> Mapping[str, Any]:

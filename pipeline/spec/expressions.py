@@ -4,6 +4,8 @@ from collections.abc import Callable, Iterator, Mapping
 from graphlib import CycleError, TopologicalSorter
 from typing import Any, NamedTuple
 
+from pipeline.spec.columns import columns_of_key
+from pipeline.spec.lookups import columns_of_tables
 from schemas.columns import KINDS
 from schemas.expressions.checking import check
 from schemas.expressions.nodes import MalformedExpression, Node, names_in
@@ -29,22 +31,6 @@ class Stated(NamedTuple):
     def derives(self) -> bool:
         """Whether it computes a feature; otherwise it is a condition."""
         return self.path.endswith(".expression")
-
-
-def key_of(stated: Any) -> str | tuple[str, ...]:
-    """The key of a windowed feature: a column, or several; a list of one column is that column.
-
-    >>> key_of("origin"), key_of(["origin"]), key_of(["origin", "carrier"])
-    ('origin', 'origin', ('origin', 'carrier'))
-    """
-    if isinstance(stated, str):
-        return stated
-    return stated[0] if len(stated) == 1 else tuple(stated)
-
-
-def columns_of_key(stated: Any) -> list[str]:
-    """The columns of a key as the document states it."""
-    return [stated] if isinstance(stated, str) else list(stated)
 
 
 def mappings(document: Mapping[str, Any], sound: Sound = lambda _: True) -> Iterator[tuple[str, Mapping[str, Any]]]:
@@ -92,6 +78,7 @@ def named_columns(one: Stated, features: set[str]) -> list[str]:
 def expression_errors(document: Mapping[str, Any], sound: Sound = lambda _: True) -> Iterator[SpecError]:
     """What is wrong with expressions, as far as it can be told without the kinds of columns."""
     derived, windowed = feature_names(document, sound)
+    of_tables = set(columns_of_tables(document, sound))
     for one in stated(document, sound):
         try:
             node = parse(one.text)
@@ -106,6 +93,9 @@ def expression_errors(document: Mapping[str, Any], sound: Sound = lambda _: True
             elif name.name in forbidden:
                 allowed = "event columns and event_time" if one.feature is None else _OF_EVENT
                 yield _located(one.path, MalformedExpression(one.text, name.at, f"{allowed}; this is a feature"))
+            elif one.feature is None and name.name in of_tables:
+                allowed = "event columns and event_time; tables are joined to the events for which it is true"
+                yield _located(one.path, MalformedExpression(one.text, name.at, allowed))
     yield from _order_errors(document, sound)
 
 
@@ -174,6 +164,7 @@ def derived_of(
     reads = _reads(document, sound)
     order = list(TopologicalSorter(reads).static_order())
     late = _late(order, reads, set(windowed))
+    of_tables = set(columns_of_tables(document, sound))
     found = Derived((), dict(columns), [])
     for name in order:
         if name in windowed:
@@ -182,8 +173,9 @@ def derived_of(
                 found.kinds[name] = aggregate_of(windowed[name]["aggregate"]).kind(found.kinds.get(column or ""))
         elif kind := _kind(own[name], found) if typed else "number":
             found.kinds[name] = kind
-            text = text_of(parse(own[name].text))
-            spec = DerivedSpec(name, text, kind, name in late, tuple(sorted(reads[name])))
+            node = parse(own[name].text)
+            named = reads[name] | of_tables & {each.name for each in names_in(node)}
+            spec = DerivedSpec(name, text_of(node), kind, name in late, tuple(sorted(named)))
             found = found._replace(specs=(*found.specs, spec))
     for one in stated(document, sound):
         if typed and not one.derives:
@@ -223,8 +215,8 @@ def condition_of(text: str | None) -> str | None:
     return None if text is None else text_of(parse(text))
 
 
-def features_read(feature: Mapping[str, Any], derived: set[str]) -> tuple[str, ...]:
-    """The computed features that a windowed feature names."""
+def features_read(feature: Mapping[str, Any], others: set[str]) -> tuple[str, ...]:
+    """Which of the computed features and columns of tables a windowed feature names."""
     node = parse(feature["where"]) if "where" in feature else None
     names = {name.name for name in names_in(node)} if node is not None else set()
-    return tuple(sorted(derived & {feature.get("column"), *columns_of_key(feature["key"]), *names}))
+    return tuple(sorted(others & {feature.get("column"), *columns_of_key(feature["key"]), *names}))

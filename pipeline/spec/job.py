@@ -5,8 +5,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from pipeline.spec.checks import ALL, column_errors, spec_errors
-from pipeline.spec.columns import texts_of, with_texts
-from pipeline.spec.expressions import condition_of, derived_of, features_read, key_of
+from pipeline.spec.columns import key_of, texts_of, with_texts
+from pipeline.spec.expressions import condition_of, derived_of, features_read
 from schemas.job import (
     CsvSpec,
     DerivedSpec,
@@ -15,6 +15,7 @@ from schemas.job import (
     FeatureSpec,
     FeaturesSpec,
     Job,
+    LookupSpec,
     ModelSpec,
     SinksSpec,
 )
@@ -27,24 +28,28 @@ _DEFAULTS = defaults_of("job")
 _OPTIONS = re.compile(r"^((?:kafka|pubsub)://[^?]*)\?.*")
 
 
-def parse_job(document: Mapping[str, Any], columns: Mapping[str, str], typed: bool = True) -> Job:
+def parse_job(
+    document: Mapping[str, Any], columns: Mapping[str, str], typed: bool = True, lookups: Sequence[LookupSpec] = ()
+) -> Job:
     """The job of a document that `validate(document, "job")` accepts, with the types of its event columns.
 
     `typed`: those are the types of the input; else any would do, and the kinds of expressions are not checked.
+    `lookups`: those of the document, whose tables are opened.
 
     Raises:
         SpecError: a rule that a schema cannot express is broken: times, unknown columns, contradictory features.
     """
     problems = Problems()
     problems.add(spec_errors(document))
-    problems.add(column_errors(document, columns, typed=typed))
+    known = {**columns, **{name: kind for lookup in lookups for name, kind in lookup.kinds.items()}}
+    problems.add(column_errors(document, known, typed=typed))
     problems.check()
-    derived = derived_of(document, columns, typed=typed).specs
+    derived = derived_of(document, known, typed=typed).specs
     windows, drift, sinks = (with_defaults(document, section) for section in ("windows", "drift", "sinks"))
     return Job(
         name=document["job"],
-        events=events_spec(document["events"], columns, derived),
-        features=_features(document, windows, derived),
+        events=events_spec(document["events"], columns, derived, lookups),
+        features=_features(document, windows, derived, lookups),
         model=model_spec(document["model"]),
         drift=DriftSpec(
             window_us=parse_duration_us(drift["window"]),
@@ -89,7 +94,10 @@ def with_defaults(document: Mapping[str, Any], section: str) -> dict[str, Any]:
 
 
 def events_spec(
-    section: Mapping[str, Any], columns: Mapping[str, str], derived: Sequence[DerivedSpec] = ()
+    section: Mapping[str, Any],
+    columns: Mapping[str, str],
+    derived: Sequence[DerivedSpec] = (),
+    lookups: Sequence[LookupSpec] = (),
 ) -> EventsSpec:
     """The `events` section of a valid document, or records that are read as events are, with their columns' types."""
     events = with_defaults({"events": section}, "events")
@@ -112,6 +120,7 @@ def events_spec(
         time_zone=events["time_zone"],
         time_ambiguous=events["time_ambiguous"],
         envelope=events.get("envelope"),
+        lookups=tuple(lookups),
     )
 
 
@@ -122,22 +131,27 @@ def csv_spec(stated: Mapping[str, Any]) -> CsvSpec:
 
 
 def _features(
-    document: Mapping[str, Any], windows: Mapping[str, Any], derived: tuple[DerivedSpec, ...]
+    document: Mapping[str, Any],
+    windows: Mapping[str, Any],
+    derived: tuple[DerivedSpec, ...],
+    lookups: Sequence[LookupSpec],
 ) -> FeaturesSpec:
     features, early = document["features"], {each.name for each in derived if not each.late}
     own = [each if isinstance(each, str) else each["name"] for each in features]
+    others = early | {name for lookup in lookups for name in lookup.kinds}
     return FeaturesSpec(
         plain=tuple(name for name in own if name in early or name in features),
-        windowed=tuple(_windowed(each, early) for each in features if not isinstance(each, str) and "key" in each),
+        windowed=tuple(_windowed(each, others) for each in features if not isinstance(each, str) and "key" in each),
         allowed_lateness_us=parse_duration_us(windows["allowed_lateness"]),
         shards=windows["shards"],
         max_tile_values=windows["max_values_per_tile"],
         derived=derived,
         events_where=condition_of(document["events"].get("where")),
+        lookups=tuple(lookups),
     )
 
 
-def _windowed(feature: Mapping[str, Any], derived: set[str]) -> FeatureSpec:
+def _windowed(feature: Mapping[str, Any], others: set[str]) -> FeatureSpec:
     size_us = None if feature["size"] == ALL else parse_duration_us(feature["size"])
     return FeatureSpec(
         feature["name"],
@@ -148,7 +162,7 @@ def _windowed(feature: Mapping[str, Any], derived: set[str]) -> FeatureSpec:
         parse_duration_us(feature["every"]),
         feature.get("q"),
         where=condition_of(feature.get("where")),
-        reads=features_read(feature, derived),
+        reads=features_read(feature, others),
         half_life_us=parse_duration_us(feature["half_life"]) if "half_life" in feature else None,
     )
 
@@ -170,5 +184,8 @@ def job_document(document: Mapping[str, Any], job: Job) -> dict[str, Any]:
         "shards": job.features.shards,
         "max_values_per_tile": job.features.max_tile_values,
     }
+    if job.events.lookups:
+        stated = zip(document["lookups"], job.events.lookups, strict=True)
+        resolved["lookups"] = [{**each, "columns": dict(lookup.columns)} for each, lookup in stated]
     resolved["model"] = {**document["model"], "store": job.model.store, "poll": format_duration_us(job.model.poll_us)}
     return resolved

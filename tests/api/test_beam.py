@@ -34,15 +34,20 @@ class Flight(NamedTuple):
 
 @pytest.fixture(scope="module")
 def ran(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, Any]]:
-    """A job with a windowed feature that a model reads, run over the events in a file; and its spec."""
+    """A job with a windowed feature and a column of a table that a model reads, run over the events in a file; and its
+    spec."""
     root = tmp_path_factory.mktemp("ran")
-    inputs = [*bundles.INPUTS, {"name": "mean_1h", "type": "number", "default": 0.0, "nullable": True}]
+    others = [{"name": name, "type": "number", "default": 0.0, "nullable": True} for name in ("mean_1h", "line.planes")]
+    inputs = [*bundles.INPUTS, *others]
     terms: dict[str, Any] = {**bundles.LINEAR}
-    terms["coefficients"] = {**terms["coefficients"], "mean_1h": 0.01}
+    terms["coefficients"] = {**terms["coefficients"], "mean_1h": 0.01, "line.planes": 0.1}
     store = flights.publish(root, "v1", root / "v1", bundles.document("linear", inputs=inputs, linear=terms))
     store.append_release(champion="v1", effective_from_us=0, by="tests")
     spec = flights.spec(root)
-    spec["features"].append({"name": "mean_1h", **HOURLY})
+    spec["features"] += [{"name": "mean_1h", **HOURLY}, "line.planes"]
+    (root / "lines.csv").write_text("code,planes\nAA,3\nDL,5\n")
+    table = {"uri": str(root / "lines.csv"), "key": "code"}
+    spec["lookups"] = [{"name": "line", "table": table, "on": "carrier", "columns": ["planes"]}]
     halflife.run(spec)
     return root, spec
 

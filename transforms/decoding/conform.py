@@ -93,9 +93,14 @@ def conform(
 def read_columns(rows: pa.RecordBatch, columns: Sequence[tuple[str, str]]) -> ReadColumns:
     """The columns of these names in these kinds, as `conform` reads those of events; one that is absent is null. Times
     are of Arrow's types, RFC 3339 texts or microseconds since 1970."""
+    return columns_as_stated(rows, EventsSpec("", "arrow", "", "", None, 0, tuple(columns), (0, 0), "us"))
+
+
+def columns_as_stated(rows: pa.RecordBatch, spec: EventsSpec) -> ReadColumns:
+    """As `read_columns`, of the columns of `spec`, which says how they are written."""
     verdicts = _Verdicts(rows.num_rows)
-    arrays = _feature_columns(rows, EventsSpec("", "arrow", "", "", None, 0, tuple(columns), (0, 0), "us"), verdicts)
-    schema = pa.schema([(name, ARROW_TYPES[kind]) for name, kind in columns])
+    arrays = _feature_columns(rows, spec, verdicts)
+    schema = pa.schema([(name, ARROW_TYPES[kind]) for name, kind in spec.columns])
     read_all = pa.RecordBatch.from_arrays(arrays, schema=schema)
     good = verdicts.codes == 0
     refused = {row: (error, detail) for row, error, detail in _faults(rows, verdicts)}

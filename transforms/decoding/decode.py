@@ -6,7 +6,7 @@ this step only counts them, puts them together and takes out the dead letters.
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import apache_beam as beam
@@ -19,7 +19,7 @@ from apache_beam.utils.windowed_value import WindowedValue
 
 from schemas import batches
 from schemas.avro.datums import decode_block
-from schemas.dead_letter_stages import DECODE
+from schemas.dead_letter_stages import DECODE, FEATURES
 from schemas.formats.envelopes.avro_envelopes import names_within, opened_rows
 from schemas.formats.json_lines import decode_lines, decode_objects
 from schemas.formats.path_columns import with_path_columns
@@ -33,9 +33,11 @@ from transforms.decoding.conform import conform
 from transforms.decoding.deriving import chosen, with_derived
 from transforms.decoding.record_locations import RecordLocations
 from transforms.flow import metrics
-from transforms.flow.dead_letters import DEAD_LETTERS, count_letters
+from transforms.flow.dead_letters import DEAD_LETTERS, count_letters, letters_of
 from transforms.flow.examples import keep_example
 from transforms.flow.gathering import WHOLE_ROWS
+from transforms.lookups.held_tables import NoTables, Tables, held_table
+from transforms.lookups.joining import with_lookups
 
 _YEAR_US = 365 * 86_400_000_000
 
@@ -115,6 +117,13 @@ FORMATS: dict[str, Callable[[RawBlock, EventsSpec], list[DecodedRows]]] = {
 """How the bytes of a block are read; of other formats the blocks hold columns."""
 
 
+def rows_of(block: RawBlock, spec: EventsSpec) -> Iterator[DecodedRows]:
+    """The records of a raw stretch in the columns of their format, and those that its path states."""
+    for piece in block.rows or FORMATS[spec.format](block, spec):
+        stated = block.of_path and piece.rows.num_rows
+        yield piece._replace(rows=_with_path(piece.rows, block, spec)) if stated else piece
+
+
 def _with_prefix(piece: DecodedRows, prefix: bytes) -> DecodedRows:
     """The letters with the complete original bytes of their records."""
     if not prefix:
@@ -176,11 +185,12 @@ class _DecodeFn(beam.DoFn):
     """Small blocks of one bundle, such as those of a topic's partitions or of single messages, become one batch: the
     steps after it cost as much for ten events as for a thousand."""
 
-    def __init__(self, spec: EventsSpec) -> None:
-        self._spec = spec
+    def __init__(self, spec: EventsSpec, tables: Tables) -> None:
+        self._spec, self._source = spec, tables
 
     def setup(self) -> None:
         self._began = False
+        self._tables = [held_table(lookup, self._source) for lookup in self._spec.lookups]
 
     def start_bundle(self) -> None:
         self._small: list[pa.RecordBatch] = []
@@ -197,7 +207,7 @@ class _DecodeFn(beam.DoFn):
             metrics.counter(metrics.RECORDS_SKIPPED_PREFIX + kind).inc(number)
         metrics.counter(metrics.EVENTS_DECODED).inc(good)
         if events is not None and good:
-            events = self._chosen(events)
+            events = yield from self._chosen(events)
             good = events.num_rows
         if events is not None and good:
             self._small.append(events)
@@ -210,12 +220,21 @@ class _DecodeFn(beam.DoFn):
                 count_letters(DECODE, error, [letter.detail for letter in letters if letter.error == error])
             yield beam.pvalue.TaggedOutput(DEAD_LETTERS, record_batch("DeadLetter", letters))
 
-    def _chosen(self, events: pa.RecordBatch) -> pa.RecordBatch:
-        """The events that are scored, with what is computed of each."""
+    def _chosen(self, events: pa.RecordBatch) -> Generator[Any, None, pa.RecordBatch]:
+        """Returns the events that are scored, with the columns of tables and what is computed of each; yields dead
+        letters for those that lack a row of a table."""
         if self._spec.where is not None:
             decoded = events.num_rows
             events = chosen(events, self._spec.where)
             metrics.counter(metrics.EVENTS_FILTERED).inc(decoded - events.num_rows)
+        if self._tables:
+            events, without, refused = with_lookups(events, self._spec.lookups, self._tables)
+            for name, number in without.items():
+                metrics.counter(metrics.WITHOUT_ROW_PREFIX + name).inc(number)
+            for rows, details in refused:
+                count_letters(FEATURES, "NoRow", details)
+                letters = letters_of(FEATURES, "NoRow", pa.array(details), rows, now_us())
+                yield beam.pvalue.TaggedOutput(DEAD_LETTERS, letters)
         return with_derived(events, self._spec.derived) if self._spec.derived else events
 
     def finish_bundle(self) -> Iterator[WindowedValue]:
@@ -238,17 +257,20 @@ class DecodeEvents(beam.PTransform[beam.PCollection[RawBlock], Decoded]):
     """Makes batches of events of raw stretches of input: decodes them unless their reader did, and counts them.
 
     Input: `RawBlock` in the global window; those of a topic come decoded. Outputs: `good`, batches in
-    `schemas.batches.event_schema` and then what is computed of each event, without the events for which
-    `spec.where` is not true; `dead_letters`. Dead-lettered (stage decode): what cannot be framed or decoded, has
-    a wrong type, no id or no time, a number that is not finite, or a time outside `spec.time_range_us`. No state.
+    `schemas.batches.event_schema`, then the columns of `spec.lookups`, whose tables each process reads by `tables`, and
+    what is computed of each event, without the events for which `spec.where` is not true; `dead_letters`.
+    Dead-lettered (stage decode): what cannot be framed or decoded, has a wrong type, no id or no time, a number that is
+    not finite, or a time outside `spec.time_range_us`; (stage features): an event without a row that it needs. No
+    state.
     """
 
-    def __init__(self, spec: EventsSpec) -> None:
+    def __init__(self, spec: EventsSpec, tables: Tables | None = None) -> None:
         super().__init__()
-        self._spec = spec
+        self._spec, self._tables = spec, NoTables() if tables is None else tables
 
     def expand(self, raw: beam.PCollection[RawBlock]):  # type: ignore[no-untyped-def]  # Beam warns on NamedTuple hints
-        decoded = raw | "Decode" >> beam.ParDo(_DecodeFn(self._spec)).with_outputs(DEAD_LETTERS, main="good")
+        decoding = beam.ParDo(_DecodeFn(self._spec, self._tables))
+        decoded = raw | "Decode" >> decoding.with_outputs(DEAD_LETTERS, main="good")
         decoded.good.element_type = pa.RecordBatch
         decoded[DEAD_LETTERS].element_type = pa.RecordBatch
         return Decoded(decoded.good, decoded[DEAD_LETTERS])

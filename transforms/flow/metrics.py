@@ -95,6 +95,7 @@ RELEASE_PREFIX = "release/"
 OVER_LIMIT_PREFIX = "features_over_limit/"
 UNSEEN_PREFIX = "unseen_categories/"
 RECORDS_SKIPPED_PREFIX = "records_skipped/"  # which are no events, by what they are
+WITHOUT_ROW_PREFIX = "events_without_row/"  # of the table of a lookup
 RECORDS_DELETED_PREFIX = "kafka_records_deleted/"
 
 

@@ -11,7 +11,7 @@ from models.serving.cache import LoadedModel
 from schemas import batches
 from schemas.job import FeaturesSpec
 from schemas.records import arrow_schema
-from schemas.score_ids import definitions_digest, definitions_text
+from schemas.score_ids import definitions_digest, definitions_text, tables_read
 from schemas.times import now_us
 from transforms.scoring import scoring
 
@@ -32,19 +32,27 @@ class ReceiptOrigin(NamedTuple):
     worker: str
 
 
+class Defined(NamedTuple):
+    """What a version's features mean: the digest of their definitions, and the version of each table that they read."""
+
+    digest: str
+    tables: dict[str, str]
+
+
 class Definitions:
-    """The digest of each version's definitions of windowed features in a job; computed once for each version."""
+    """What the features of each version mean in a job; computed once for each version."""
 
     def __init__(self, features: FeaturesSpec) -> None:
         self._features = features
-        self._known: dict[str, str] = {}
+        self._known: dict[str, Defined] = {}
 
-    def of(self, manifest: Manifest) -> str:
-        """The digest for a version, which reads the features in the order of its inputs."""
+    def of(self, manifest: Manifest) -> Defined:
+        """That of a version, which reads the features in the order of its inputs."""
         found = self._known.get(manifest.digest)
         if found is None:
-            text = definitions_text(self._features, (entry.name for entry in manifest.inputs))
-            found = self._known[manifest.digest] = definitions_digest(text)
+            names = [entry.name for entry in manifest.inputs]
+            digest = definitions_digest(definitions_text(self._features, names))
+            found = self._known[manifest.digest] = Defined(digest, tables_read(self._features, names))
         return found
 
 
@@ -65,7 +73,7 @@ def receipts_of(
     outcome: scoring.Scored,
     by: scoring.Assigned,
     model: LoadedModel,
-    definitions: str,
+    defined: Defined,
     origin: ReceiptOrigin,
 ) -> pa.RecordBatch:
     """Receipts of the rows of `events` that have a score; `events` are those rows, in the order of the scores.
@@ -75,7 +83,7 @@ def receipts_of(
     count, at_us = events.num_rows, now_us()
     manifest, release = model.manifest, by.entry.release
     columns: dict[str, pa.Array] = {
-        "score_id": scoring.score_ids(events.column(batches.EVENT_ID), manifest.digest, by.role_in_id, definitions),
+        "score_id": scoring.score_ids(events.column(batches.EVENT_ID), manifest.digest, by.role_in_id, defined.digest),
         "event_id": events.column(batches.EVENT_ID),
         "event_time": events.column(batches.EVENT_TIME),
         "subject": events.column(batches.SUBJECT),
@@ -92,9 +100,12 @@ def receipts_of(
         "scored_at": at_us,
         "digest": manifest.digest,
         "latency_us": outcome.latency_us,
-        "definitions": definitions,
+        "definitions": defined.digest,
         **origin._asdict(),
     }
+    if defined.tables:
+        one = pa.array([list(defined.tables.items())], arrow_schema("Receipt").field("lookups").type)
+        columns["lookups"] = one.take(pa.array(np.zeros(count, np.int64)))
     arrays = []
     for field in arrow_schema("Receipt"):
         if field.name == "reasons":  # explanations are not computed yet: an empty list, as the schema's default

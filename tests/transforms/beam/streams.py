@@ -20,6 +20,7 @@ from models.serving.cache import ModelHandle, shared_cache
 from models.store.store import ModelStore
 from pipeline.dag import build
 from pipeline.endpoints.files.source import read_file
+from pipeline.endpoints.lookups.table_files import FileTables
 from schemas.formats.raw import RawBlock
 from schemas.job import Job
 
@@ -75,7 +76,7 @@ def play(job: Job, story: Story, scores: Check, dead_letters: Check, receipts: C
         shared_cache().load(ModelHandle(job.model.store, job.model.name, version, digest))
     with beam.Pipeline(runner=replaying_runner(), options=PipelineOptions(["--streaming"])) as pipeline:
         raw = pipeline | story | "Raw" >> beam.Map(lambda block: block).with_output_types(RawBlock)
-        outputs = build(raw, job)
+        outputs = build(raw, job, tables=FileTables())
         assert_that(outputs.scores, scores, label="Scores")
         assert_that(outputs.dead_letters, dead_letters, label="Letters")
         if receipts is not None:

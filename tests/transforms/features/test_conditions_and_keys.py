@@ -14,7 +14,7 @@ from tests.reference.frames import differences, events_batch
 from tests.reference.reference import AFTER_ALL, BEFORE_ALL
 from tests.reference.streaming import streaming_feature
 from transforms.features.feature_state import FeatureState, advance
-from transforms.features.key_plans import keys_of, observations, plan_key
+from transforms.features.key_plans import observations, plan_key
 
 MINUTE = 60_000_000
 COLUMNS = {"origin": "string", "carrier": "string", "value": "number"}
@@ -115,12 +115,12 @@ def test_features_of_equal_columns_and_conditions_share_their_tiles() -> None:
     ("one", "other"), [(("a|b", "c"), ("a", "b|c")), (("a\\", "|c"), ("a\\|", "c")), (("", "|"), ("|", ""))]
 )
 def test_different_values_of_several_columns_are_different_keys(one: tuple[Any, str], other: tuple[Any, str]) -> None:
-    texts = [keys_of(pa.record_batch({"a": [a], "b": [b]}), ("a", "b"))[0].as_py() for a, b in (one, other)]
+    texts = [batches.keys_of(pa.record_batch({"a": [a], "b": [b]}), ("a", "b"))[0].as_py() for a, b in (one, other)]
     assert texts[0] != texts[1]
 
 
 def test_parts_of_a_key_are_the_texts_of_single_keys() -> None:
     batch = pa.record_batch({"a": [7.0, -0.0, None, 2.5], "b": [True, None, False, True]})
-    assert keys_of(batch, ("a", "b")).to_pylist() == ["7|true", None, None, "2.5|true"]
-    assert keys_of(batch, ()).to_pylist() == [""] * 4
-    assert keys_of(batch, "a").to_pylist() == ["7", "0", None, "2.5"]
+    assert batches.keys_of(batch, ("a", "b")).to_pylist() == ["7|true", None, None, "2.5|true"]
+    assert batches.keys_of(batch, ()).to_pylist() == [""] * 4
+    assert batches.keys_of(batch, "a").to_pylist() == ["7", "0", None, "2.5"]

@@ -1,0 +1,126 @@
+"""The lookups of a job spec, opened: their tables are read and checked before anything is scored."""
+
+import re
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any, NamedTuple
+
+from pipeline.endpoints.errors import NoInput
+from pipeline.endpoints.files.other_formats import fill_in
+from pipeline.endpoints.lookups.table_files import TableRefused, read_whole, version_of
+from pipeline.endpoints.matching import matching_files
+from pipeline.endpoints.sample import sampled_types
+from pipeline.endpoints.sources import Files
+from pipeline.reporting.printer import note
+from pipeline.spec.columns import columns_of_key, key_of
+from pipeline.spec.job import events_spec
+from pipeline.spec.lookups import lookups_in
+from schemas.columns import TIMESTAMP, VALUES
+from schemas.job import LookupSpec
+from schemas.keys import defaults_of
+from schemas.problems import SpecErrors
+from schemas.validation import SpecError
+from transforms.lookups.as_of import AsOfTable
+from transforms.lookups.held_tables import hold
+
+_FORM = ("uri", "format", "csv", "time_format", "time_unit", "time_zone", "time_ambiguous")
+# Keys of the spec in messages; a file may be called events.csv.
+_OF_EVENTS = re.compile(r"(?<![\w/.])events\.(uri|format|csv|time_\w+)\b")
+_COLUMNS = re.compile(r"(?<![\w/.])events\.columns\b")
+_DEFAULTS = defaults_of("job")
+
+
+class OpenedLookups(NamedTuple):
+    """Lookups whose tables are known to be sound, and the tables, which whoever holds this keeps in memory."""
+
+    specs: tuple[LookupSpec, ...] = ()
+    tables: tuple[AsOfTable, ...] = ()
+
+
+def open_lookups(document: Mapping[str, Any], columns: Mapping[str, str]) -> OpenedLookups:
+    """The lookups of a resolved spec. What it leaves to be guessed of their files is stated in it then, and noted.
+
+    Args:
+        columns: the kinds of event columns, where these are known.
+
+    Raises:
+        SpecError: a column does not exist, or a file is in no format that is read.
+        TableRefused, NoInput, OSError: a table cannot be read, or not be joined.
+    """
+    found = [_opened(path, lookup, columns) for path, lookup in lookups_in(document)]
+    return OpenedLookups(tuple(spec for spec, _ in found), tuple(table for _, table in found))
+
+
+def _opened(path: str, lookup: Mapping[str, Any], of_events: Mapping[str, str]) -> tuple[LookupSpec, AsOfTable]:
+    table = lookup["table"]
+    with _of_table(path):
+        # No id and no time of events is read: what must be named is the key.
+        records = {name: table[name] for name in _FORM if name in table}
+        records |= dict.fromkeys(("event_id", "event_time"), columns_of_key(table["key"])[0])
+        paths = tuple(matching_files(records["uri"]))
+        form = fill_in(records, paths, lambda text: note(_renamed(text, path)))
+        table |= {name: records[name] for name in ("format", "csv") if name in records}
+        kinds = _kinds(path, lookup, Files(records["uri"], records["format"], paths, form), of_events)
+        spec = LookupSpec(
+            name=lookup["name"],
+            on=key_of(lookup["on"]),
+            key=key_of(table["key"]),
+            valid_from=table.get("valid_from"),
+            columns=tuple((column, kinds[column]) for column in lookup["columns"]),
+            refuses=lookup.get("missing", _DEFAULTS["lookups[].missing"]) == "refuse",
+            max_rows=lookup.get("max_rows", _DEFAULTS["lookups[].max_rows"]),
+            version=version_of(paths),
+            records=events_spec(records, kinds),
+            paths=paths,
+        )
+        read = read_whole(spec)
+        if read.keyless:
+            note(f"lookup {spec.name}: rows without a key are left out of the table: {read.keyless:,}")
+        hold(spec, read.table)
+        return spec, read.table
+
+
+def _kinds(path: str, lookup: Mapping[str, Any], files: Files, of_events: Mapping[str, str]) -> dict[str, str]:
+    """The kind of each column of the table that is read."""
+    table, stated = lookup["table"], lookup["columns"]
+    typed, keys = isinstance(stated, Mapping), columns_of_key(table["key"])
+    columns = {name: f"{path}.columns" + (f".{name}" if typed else f"[{at}]") for at, name in enumerate(stated)}
+    timed = {table["valid_from"]: f"{path}.table.valid_from"} if "valid_from" in table else {}
+    needed = {**dict.fromkeys(keys, f"{path}.table.key"), **({} if typed else columns)}
+    there = {**(columns if typed else {}), **timed}  # whose types are known without a look
+    asked = {name: where for name, where in needed.items() if name not in timed}
+    found = sampled_types(files.sample([*needed, *there]), files.format, asked, there)
+    kinds = {**found, **(stated if typed else {})}
+    for on, key in zip(columns_of_key(lookup["on"]), keys, strict=True):
+        if files.format == "csv" and of_events.get(on) in VALUES:  # where a value may be read as a text or as a number
+            kinds[key] = of_events[on]
+        if kinds[key] not in VALUES:
+            raise SpecError(
+                f"{path}.table.key", f"{key} of type {kinds[key]}", "a column of numbers, booleans or texts"
+            )
+    return {**kinds, **dict.fromkeys(timed, TIMESTAMP)}
+
+
+@contextmanager
+def _of_table(path: str) -> Iterator[None]:
+    """Errors of reading name the table's section, which is read as events are. A table without a record is an error,
+    and no input that is merely empty."""
+    try:
+        yield
+    except SpecErrors as several:
+        raise SpecErrors(tuple(_error_of_table(error, path) for error in several.errors)) from None
+    except SpecError as error:
+        raise _error_of_table(error, path) from None
+    except TableRefused:
+        raise
+    except NoInput as error:
+        said = _renamed(str(error), path)
+        raise TableRefused(said if said.startswith(path) else f"{path}.table.uri: {said}") from None
+
+
+def _error_of_table(error: SpecError, path: str) -> SpecError:
+    return SpecError(_renamed(error.path, path), error.value, _renamed(error.allowed, path))
+
+
+def _renamed(text: str, path: str) -> str:
+    return _COLUMNS.sub(f"{path}.columns", _OF_EVENTS.sub(rf"{path}.table.\1", text))
