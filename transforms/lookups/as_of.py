@@ -30,8 +30,8 @@ class RepeatedRow(UnusableData):
 class AsOfTable:
     """The rows of a table in memory, found by key and time. Nothing changes it: threads may share it.
 
-    Keys are compared as the texts of `schemas.batches.as_texts`. Beside its columns it needs 16 bytes for each row, and
-    the texts of the keys with 8 bytes for each.
+    Keys are compared as the texts of `schemas.batches.as_texts`. Beside its columns it needs 8 bytes for each row, and
+    for each key its text and 16 bytes.
     """
 
     def __init__(self, keys: pa.Array, since: pa.Array | None, columns: pa.RecordBatch) -> None:
@@ -53,8 +53,8 @@ class AsOfTable:
         self._check_distinct(texts, hashes, since_us, since is not None)
         begins = _begins(hashes)
         self._hashes, self._texts = hashes[begins], texts.filter(pa.array(begins))
-        self._instants = np.unique(since_us) if since is not None else None
-        self._ordinals = self._ordinals_of(np.cumsum(begins) - 1, since_us)
+        self._starts = np.append(np.flatnonzero(begins), len(hashes))  # of each key's rows, and the end of the last
+        self._since_us = None if since is None else since_us
         self._columns = columns.take(pa.array(order))
 
     @staticmethod
@@ -66,13 +66,6 @@ class AsOfTable:
             at = f" from {format_time_us(int(since_us[row]))} on" if timed else ""
             allowed = "one row for each key and time" if timed else "one row for each key, or valid_from: COLUMN"
             raise RepeatedRow(f"{of} has several rows{at} ({len(twice):,} rows are repeated so); {wants(allowed)}")
-
-    def _ordinals_of(self, codes: Ints, times_us: Ints) -> Ints:
-        """A number for each (key, time) that is greater for a later key, and of one key for a later time."""
-        if self._instants is None:
-            return codes
-        ranks = np.searchsorted(self._instants, times_us, side="right")
-        return np.asarray(codes * (len(self._instants) + 1) + ranks, np.int64)
 
     @property
     def schema(self) -> pa.Schema:
@@ -90,7 +83,7 @@ class AsOfTable:
     @property
     def nbytes(self) -> int:
         """What the table holds in memory."""
-        arrays = (self._hashes, self._ordinals, self._instants)
+        arrays = (self._hashes, self._starts, self._since_us)
         held = sum(array.nbytes for array in arrays if array is not None)
         return int(held + self._texts.nbytes + self._columns.nbytes)
 
@@ -107,11 +100,16 @@ class AsOfTable:
         encoded = as_texts(keys).dictionary_encode()
         of_dictionary = np.append(self._codes(encoded.dictionary), NO_ROW)
         codes = of_dictionary[pc.fill_null(encoded.indices, len(encoded.dictionary)).to_numpy(zero_copy_only=False)]
-        if self._instants is None or not self.num_rows:
+        if self._since_us is None or not self.num_rows:
             return np.asarray(codes, np.int64)
-        rows = np.searchsorted(self._ordinals, self._ordinals_of(codes, times_us), side="right") - 1
-        own = (codes != NO_ROW) & (self._ordinals[rows] // (len(self._instants) + 1) == codes)
-        return np.where(own & (rows >= 0), rows, NO_ROW)
+        # The first row of the key that begins after the event, halving what is left of each key's rows at once.
+        low, high = self._starts[codes], np.where(codes == NO_ROW, self._starts[codes], self._starts[codes + 1])
+        starts = low
+        while (left := low < high).any():
+            middle = (low + high) // 2
+            held = left & (self._since_us[np.minimum(middle, self.num_rows - 1)] <= times_us)
+            low, high = np.where(held, middle + 1, low), np.where(left & ~held, middle, high)
+        return np.where(low > starts, low - 1, NO_ROW)
 
     def _codes(self, texts: pa.Array) -> Ints:
         """The ordinal of each key, `NO_ROW` where the table does not have it."""
