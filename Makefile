@@ -15,7 +15,7 @@ SEED ?=
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help docs demo demo-flink soak test test-dataflow dataflow-template lint typecheck bench bench-swap bench-stream bench-idle bench-slow bench-startup bench-large bench-waiting bench-features bench-vectors lock clean .venv
+.PHONY: help docs demo demo-flink soak test test-dataflow dataflow-template lint typecheck bench bench-swap bench-stream bench-idle bench-slow bench-startup bench-large bench-waiting bench-features bench-lookups bench-vectors lock clean .venv
 
 help: ## Show this list
 	@echo "Usage: make TARGET"
@@ -89,6 +89,9 @@ bench-waiting: .venv ## Measure what a batch costs while few events wait and whi
 
 bench-features: .venv ## Measure training sets of 10, 100 and 1,000 windowed features; writes benchmarks/FEATURES.md
 	@$(RUN) -m benchmarks.many_features
+
+bench-lookups: .venv ## Join events to a table of a million rows beside pandas.merge_asof; writes benchmarks/LOOKUPS.md
+	@$(RUN) -m benchmarks.reading.lookups
 
 lock: .venv/bin/uv ## Pin what setup.py resolves to, for here and for images of workers (UPGRADE=--upgrade takes newer)
 	@$(COMPILE) --extra all --extra dev $(UPGRADE) --output-file requirements.lock
