@@ -40,8 +40,8 @@ class Summary(TypedDict):
     `dead_letters` are by stage, `dead_letter_errors` by stage and error, `versions` by version and role, `releases` by
     sequence: how many events each answered. `release_outcomes` by sequence: `outcome`, `reason`, `detail`. `skipped`
     are by kind of record.
-    `features_over_limit` by feature, `unseen_categories` by version and input, `records_deleted` by topic and
-    partition. `job` is the resolved spec.
+    `without_row` by lookup, `features_over_limit` by feature, `unseen_categories` by version and input,
+    `records_deleted` by topic and partition. `job` is the resolved spec.
     """
 
     run: str
@@ -54,6 +54,7 @@ class Summary(TypedDict):
     dead_letters: dict[str, int]
     done_before: DoneBefore
     late: int
+    without_row: dict[str, int]
     features_over_limit: dict[str, int]
     unseen_categories: dict[str, dict[str, int]]
     records_deleted: dict[str, int]
