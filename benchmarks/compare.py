@@ -69,7 +69,7 @@ def _greatest(left: npt.NDArray[np.float64], right: npt.NDArray[np.float64]) -> 
 
 
 def read_outputs(folder: Path) -> Outputs:
-    """The scores and receipts (`receipts/`, or the job's `audit/receipts/`) below `folder`."""
+    """The scores and receipts (`receipts/`, also where it is within `audit/`) below `folder`."""
     scores = _read(folder / "scores")
     audit = folder / "audit" / "receipts"
     receipts = _read(audit if audit.exists() else folder / "receipts")

@@ -69,6 +69,7 @@
     │   ├── TableRefused             of a lookup: a row of it is wrong
     │   └── TopicUnreadable
     │       └── RegistryUnreachable
+    ├── NoAudit                      where an audit is said to be, there is none
     ├── SinkUnwritable               a sink cannot be written
     │   ├── RecordsGone              what an earlier run wrote is gone
     │   ├── SinksInUse               one that was to be new is not

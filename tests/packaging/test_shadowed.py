@@ -47,7 +47,7 @@ def test_a_folder_that_is_no_package_hides_nothing(root: Path, tmp_path: Path) -
 
 
 def test_advice_names_the_distribution_that_is_ours(root: Path) -> None:
-    rooms = ("schemas", "models", "transforms", "pipeline", "runners", "docs")
+    rooms = ("schemas", "models", "audit", "transforms", "pipeline", "runners", "docs")
     texts = {path: path.read_text() for room in rooms for path in (root / room).rglob("*.[pm][yd]")}
     texts[root / "README.md"] = (root / "README.md").read_text()
     assert len(texts) > 100

@@ -15,7 +15,7 @@ from schemas.expectations import is_choice, wants
 from schemas.validation import MISSING, UNKNOWN_KEY, SpecError
 
 ROOT = Path(__file__).parents[2]
-FOLDERS = ("schemas", "models", "transforms", "pipeline", "runners", "examples")
+FOLDERS = ("schemas", "models", "audit", "transforms", "pipeline", "runners", "examples")
 SOURCES = [path for folder in FOLDERS for path in sorted((ROOT / folder).rglob("*.py"))]
 SAYS = re.compile(r"\b(allowed|expected): (?P<what>.*)", re.DOTALL)
 CLASS_AT_END = re.compile(r"(^|[:(,] ?)<class>[)\"]?$")

@@ -15,7 +15,7 @@ import pytest
 ROOT = Path(__file__).parents[2]
 TREES = {
     str(path.relative_to(ROOT)): ast.parse(path.read_text("utf-8"))
-    for folder in ("schemas", "models", "transforms", "pipeline", "runners")
+    for folder in ("schemas", "models", "audit", "transforms", "pipeline", "runners")
     for path in sorted((ROOT / folder).rglob("*.py"))
 }
 OURS = {"HalflifeError", "NoFlink", "CannotSubmit", "ClusterFailed", "PartMissing"}

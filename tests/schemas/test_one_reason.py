@@ -8,7 +8,7 @@ import pytest
 from tests.packaging.sources import module_name, parsed, python_files
 
 # Runners import no other room: they put messages of Flink and of buckets on one line themselves.
-ROOMS = ("schemas", "models", "transforms", "pipeline")
+ROOMS = ("schemas", "models", "audit", "transforms", "pipeline")
 HOME = "schemas.reasons"
 _CUT = re.compile(r"str\((error|problem|failure|refusal|cause|bug)\)(\.(split|splitlines|strip)\(|\[:)")
 

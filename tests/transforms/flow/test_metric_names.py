@@ -9,7 +9,7 @@ import pytest
 from tests.packaging.sources import imports_of, module_name, parsed, python_files
 from transforms.flow import metrics
 
-ROOMS = ("schemas", "models", "transforms", "pipeline", "runners")
+ROOMS = ("schemas", "models", "audit", "transforms", "pipeline", "runners")
 HOME = metrics.__name__
 
 

@@ -1,0 +1,216 @@
+"""An audit that can be asked: the receipts and model events that jobs wrote to a folder or an object store."""
+
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from itertools import islice
+from typing import Any, Generic, Literal, NamedTuple, TypeVar
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from audit.files.formats import MODEL_EVENT, RECEIPT, plain_rows
+from audit.files.reading import Needles, ReadStretch, Undecoded, read_file
+from models.store.backends import Backend
+from schemas.errors import HalflifeError
+
+FOLDERS = {RECEIPT: "receipts", MODEL_EVENT: "models"}
+Name = Literal["score_id", "event_id", "subject"]
+T = TypeVar("T")
+_READERS = 4
+_AHEAD = 8  # files that are read while one is looked at
+_AT_ONCE_BYTES = 32 * 1024 * 1024  # a larger file is looked at while it is read, block by block
+
+
+class NoAudit(HalflifeError):
+    """There is nothing of an audit where one is said to be."""
+
+
+class FoundReceipt(NamedTuple):
+    """A receipt with every field of today's record (times as microseconds since 1970), the key of the file it lies
+    in, the number of the sealed segment (None: not sealed) and its index in the file; `datum`: as it is stored."""
+
+    receipt: Mapping[str, Any]
+    file: str
+    segment: int | None
+    row: int
+    datum: bytes
+
+
+class LookedThrough(NamedTuple):
+    """What was looked through for an answer: receipts, files, and how many of these could not be read, or not all."""
+
+    receipts: int
+    files: int
+    unreadable: int
+
+    def __str__(self) -> str:
+        return f"{self.receipts} receipts in {self.files} files, of which {self.unreadable} unreadable"
+
+
+class ReceiptFilter(NamedTuple):
+    """Which receipts are wanted: all that is given must hold; times in microseconds since 1970, `until_us` not
+    included."""
+
+    version: str | None = None
+    decision: str | None = None
+    since_us: int | None = None
+    until_us: int | None = None
+    event_ids: tuple[str, ...] | None = None
+
+    def needles(self) -> Needles:
+        """Byte strings of which at least one is in each block that has such a receipt; empty: nothing is known."""
+        named = next((name for name in (self.version, self.decision) if name), None)
+        if self.event_ids is not None:
+            return tuple(each.encode() for each in self.event_ids) or (b"\xff" * 16,)
+        return (named.encode(),) if named else ()
+
+    def mask(self, rows: pa.RecordBatch) -> pa.Array:
+        """True for each row that is wanted."""
+        times = rows.column("event_time").cast(pa.int64())
+        masks = [
+            pc.equal(rows.column(name), value) for name in ("version", "decision") if (value := getattr(self, name))
+        ]
+        if self.since_us is not None:
+            masks.append(pc.greater_equal(times, self.since_us))
+        if self.until_us is not None:
+            masks.append(pc.less(times, self.until_us))
+        if self.event_ids is not None:
+            masks.append(pc.is_in(rows.column("event_id"), pa.array(self.event_ids, pa.string())))
+        whole = pa.array([True] * rows.num_rows, pa.bool_())
+        for mask in masks:
+            whole = pc.and_(whole, pc.fill_null(mask, False))
+        return whole
+
+
+EVERYTHING = ReceiptFilter()
+
+
+class _OfFile(Generic[T]):
+    """What is taken of one file: how many records it has, and what is wrong with it."""
+
+    def __init__(
+        self,
+        key: str,
+        backend: Backend,
+        record: str,
+        needles: Needles,
+        taken: Callable[[str, ReadStretch], Iterable[T]],
+    ) -> None:
+        self.key, self.records, self.problem = key, 0, ""
+        self._backend, self._record, self._needles, self._taken = backend, record, needles, taken
+
+    def items(self) -> Iterator[T]:
+        for piece in read_file(self._backend, self.key, self._record, self._needles):
+            if isinstance(piece, ReadStretch):
+                self.records += piece.columns.num_rows
+                yield from self._taken(self.key, piece)
+            elif isinstance(piece, Undecoded):
+                self.records += piece.records
+            else:
+                self.problem = self.problem or piece.why
+
+
+class Audit:
+    """Reads what jobs wrote to `sinks.audit`; files that are added meanwhile are seen by the next question.
+
+    `broken`: why each file was passed over, or parts of it, by its key; it grows with what is asked. A file that a job
+    has not finished is hidden, and no part of an audit.
+
+    Args:
+        url: a path, or a `file://`, `s3://`, `gs://` or `az://` URL.
+
+    Raises:
+        InvalidStoreUrl: no object store can be opened with it.
+    """
+
+    def __init__(self, url: str) -> None:
+        self._backend = Backend(url)
+        self.url = self._backend.url
+        self.broken: dict[str, str] = {}
+        self._read: dict[str, int] = {}
+
+    @property
+    def looked_through(self) -> LookedThrough:
+        """What the questions so far read of the receipts, each file counted once."""
+        unreadable = sum(1 for key in self.broken if key.startswith(f"{FOLDERS[RECEIPT]}/"))
+        return LookedThrough(sum(self._read.values()), len(self._read), unreadable)
+
+    def check(self) -> None:
+        """Raises `NoAudit` where there are no receipts and no model events at all."""
+        if not any(self._files(record) for record in FOLDERS):
+            folders = " or ".join(f"{folder}/" for folder in FOLDERS.values())
+            raise NoAudit(f"{self.url} holds no audit; expected: files of a job's `sinks.audit` in {folders}")
+
+    def find(self, by: Name, value: str) -> list[FoundReceipt]:
+        """All receipts with this `score_id`, `event_id` or `subject`, retries and replays included, in the order of
+        the files' names.
+
+        Raises:
+            StoreUnavailable: the store did not answer.
+        """
+        return list(self._found((value.encode(),), lambda rows: pc.equal(rows.column(by), value)))
+
+    def scan(self, wanted: ReceiptFilter = EVERYTHING) -> Iterator[FoundReceipt]:
+        """The receipts that are wanted, in the order of the files' names. Raises as `find`."""
+        return self._found(wanted.needles(), wanted.mask)
+
+    def columns(self, names: Sequence[str], wanted: ReceiptFilter = EVERYTHING) -> Iterator[pa.RecordBatch]:
+        """As `scan`, but only these fields, of those that every schema of a receipt has, as columns."""
+
+        def taken(_: str, rows: ReadStretch) -> list[pa.RecordBatch]:
+            return [rows.columns.filter(wanted.mask(rows.columns)).select(list(names))]
+
+        return self._each(RECEIPT, wanted.needles(), taken)
+
+    def model_events(self) -> Iterator[Mapping[str, Any]]:
+        """All model events, with every field of today's record (`at` in microseconds since 1970), in the order of the
+        files' names. Raises as `find`."""
+        return self._each(MODEL_EVENT, (), lambda _, rows: plain_rows(rows.columns, MODEL_EVENT))
+
+    def _found(self, needles: Needles, mask_of: Callable[[pa.RecordBatch], pa.Array]) -> Iterator[FoundReceipt]:
+        def taken(key: str, rows: ReadStretch) -> list[FoundReceipt]:
+            mask = pc.fill_null(mask_of(rows.columns), False)
+            indexes = pc.indices_nonzero(mask)
+            if not len(indexes):
+                return []
+            receipts = plain_rows(rows.columns.filter(mask), RECEIPT)
+            datums = rows.datums.take(indexes).to_pylist()
+            together = zip(receipts, indexes.to_pylist(), datums, strict=True)
+            return [FoundReceipt(receipt, key, None, rows.first + index, datum) for receipt, index, datum in together]
+
+        return self._each(RECEIPT, needles, taken)
+
+    def _each(self, record: str, needles: Needles, taken: Callable[[str, ReadStretch], Iterable[T]]) -> Iterator[T]:
+        """What is taken of the files of a record, in the order of their names; several small ones are read at once."""
+
+        def read(key: str) -> "_OfFile[T]":
+            return _OfFile(key, self._backend, record, needles, taken)
+
+        files = iter(self._files(record))
+        with ThreadPoolExecutor(_READERS) as readers:
+            waiting = deque[tuple[_OfFile[T], Future[list[T]] | None]]()
+            while True:
+                for key, size in islice(files, _AHEAD - len(waiting)):
+                    one = read(key)
+                    small = size <= _AT_ONCE_BYTES
+                    waiting.append((one, readers.submit(list, one.items()) if small else None))
+                if not waiting:
+                    return
+                one, begun = waiting.popleft()
+                yield from one.items() if begun is None else begun.result()
+                self.broken.update({one.key: one.problem} if one.problem else {})
+                if record == RECEIPT:
+                    self._read[one.key] = one.records
+
+    def _files(self, record: str) -> list[tuple[str, int]]:
+        """(key, bytes) of the files of a record; what is no file is broken. Hidden ones are not finished."""
+        listing = self._backend.scan(FOLDERS[record])
+        for key, odd in listing.odd.items():
+            if not _is_hidden(key):
+                self.broken.setdefault(key, str(odd))
+        return [(key, size) for key, size in listing.files if not _is_hidden(key)]
+
+
+def _is_hidden(key: str) -> bool:
+    return any(part.startswith(".") for part in key.split("/"))
