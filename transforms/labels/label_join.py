@@ -63,7 +63,8 @@ def join_labels(
     """
     ids = _whole(labels[LABEL_OF]).unique()
     present = labels.filter(labels[LABEL].is_valid())
-    codes = _whole(pc.index_in(present[LABEL_OF], value_set=ids)).to_numpy(zero_copy_only=False)
+    # Arrow's indexes have 32 bits, which their product with the number of times exceeds.
+    codes = _whole(pc.index_in(present[LABEL_OF], value_set=ids)).to_numpy(zero_copy_only=False).astype(np.int64)
     order = _order(codes, present)
     known = _Known(codes[order], _us(present[LABEL_TIME])[order], _value_codes(present)[order])
     asked = _whole(pc.index_in(event_ids, value_set=ids))

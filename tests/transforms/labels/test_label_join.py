@@ -70,3 +70,11 @@ def test_nothing_joins_with_nothing(events: list[tuple[str, int]], labels: list[
     found = joined(events, labels, 5, pa.float64())
     assert found.counts() == ({"no_label": 1} if events else {})
     assert found.without_event == len(labels)
+
+
+def test_a_hundred_thousand_events_with_labels_at_as_many_times_are_labelled() -> None:
+    # 2^31 is reached from about 46,000 ids and times on.
+    n = 100_000
+    found = joined([(str(i), i) for i in range(n)], [(str(i), i, i + 5) for i in range(n)], 10, pa.int64())
+    assert found.counts() == {"labelled": n}
+    assert found.values.to_pylist() == list(range(n))
