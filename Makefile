@@ -15,7 +15,7 @@ SEED ?=
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help docs demo demo-flink soak test test-dataflow dataflow-template lint typecheck bench bench-swap bench-stream bench-idle bench-slow bench-startup bench-large bench-waiting bench-features bench-lookups bench-vectors lock clean .venv
+.PHONY: help docs demo demo-loans demo-flink soak test test-dataflow dataflow-template lint typecheck bench bench-swap bench-stream bench-idle bench-slow bench-startup bench-large bench-waiting bench-features bench-lookups bench-vectors lock clean .venv
 
 help: ## Show this list
 	@echo "Usage: make TARGET"
@@ -23,6 +23,9 @@ help: ## Show this list
 
 demo: .venv ## Score a year of flights with three model versions and show what happened
 	@$(RUN) -m examples.flights.demo
+
+demo-loans: .venv ## Decide 50,000 applications for loans, and answer what is asked about one rejection
+	@$(RUN) -m examples.loans.demo
 
 demo-flink: .venv ## The same job as a service on Flink, Kafka and S3, with a machine that dies (Java 17, Maven, Go)
 	@$(RUN) -m examples.flights.flink_demo

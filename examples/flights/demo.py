@@ -4,12 +4,8 @@
 """
 
 import json
-import shlex
-import subprocess
 import sys
-import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,11 +17,8 @@ from examples.flights import findings
 from examples.flights.plan import MODEL
 from examples.flights.prepare import prepare
 from examples.flights.records import UnexpectedData
-from examples.flights.source import SourceUnavailable
-
-# How the line of a step that says what went wrong begins; libraries may print more before and after it.
-_SAYS_WHY = ("error: ", "halflife: ")
-_PIPE_WIDTH = 120
+from examples.packages import SourceUnavailable
+from examples.steps import StepFailed, call, console_of, step
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,45 +44,9 @@ class Paths:
         return [argument for path, value in values.items() for argument in ("--set", f"{path}={value}")]
 
 
-class StepFailed(RuntimeError):
-    """A step of the demo ended with an error; the message ends with what it said."""
-
-
-@contextmanager
-def step(console: Console, what: str) -> Iterator[None]:
-    """Prints what is being done, with a spinner on a terminal, and how long it took."""
-    started = time.monotonic()
-    with console.status(what) if console.is_terminal else console.status("", spinner_style=""):
-        yield
-    console.print(f"  {what}: {time.monotonic() - started:.0f} s", highlight=False)
-
-
-def call(module: str, *arguments: str) -> str:
-    """Runs a module of the project in a process of its own and returns what it printed; its remarks are passed on.
-
-    Raises:
-        StepFailed: it ended with an error.
-    """
-    command = [sys.executable, "-m", module, *arguments]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    if done.returncode:
-        said = reason(done.stderr)
-        raise StepFailed(f"python -m {shlex.join([module, *arguments])} ended with {done.returncode}: {said}")
-    for remark in (line for line in done.stderr.splitlines() if line.startswith(_SAYS_WHY)):
-        print(remark, file=sys.stderr)
-    return done.stdout
-
-
-def reason(stderr: str) -> str:
-    """The one line of a failed step's standard error that says why it failed."""
-    lines = [line.strip() for line in stderr.splitlines() if line.strip()] or ["it said nothing"]
-    said = next((line for line in reversed(lines) if line.startswith(_SAYS_WHY)), lines[-1])
-    return said.split(": ", 1)[1] if said.startswith(_SAYS_WHY) else said
-
-
 def main(paths: Paths | None = None) -> int:
     """Runs the demo from the root of a checkout; 0 done, 1 failed."""
-    console = Console(highlight=False, width=None if sys.stdout.isatty() else _PIPE_WIDTH)
+    console = console_of()
     try:
         _run(console, paths or Paths())
     except (SourceUnavailable, UnexpectedData, StepFailed, OSError) as problem:

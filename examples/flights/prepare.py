@@ -31,6 +31,7 @@ from examples.flights.records import (
     disagreeing_arrivals,
     with_instants,
 )
+from examples.packages import SourceUnavailable, sha256_of
 from schemas.avro.datums import encode_rows, joined_bytes, zigzag_varint
 
 HERE = Path(__file__).resolve().parent
@@ -125,7 +126,7 @@ def intact_files(out: Path, summary: dict[str, Any], expected: str) -> dict[str,
     return {
         name: entry
         for name, entry in files.items()
-        if (out / name).is_file() and source.sha256_of(out / name) == entry["sha256"]
+        if (out / name).is_file() and sha256_of(out / name) == entry["sha256"]
     }
 
 
@@ -199,7 +200,7 @@ def main(arguments: list[str] | None = None) -> int:
         parser.error(f"--small is part of month 1, not of month {chosen.month}")
     try:
         summary = prepare(chosen.out, (chosen.month,) if chosen.month else MONTHS, chosen.small)
-    except (source.SourceUnavailable, UnexpectedData, OSError) as problem:
+    except (SourceUnavailable, UnexpectedData, OSError) as problem:
         say("")
         print(f"error: {problem}", file=sys.stderr)
         return 1

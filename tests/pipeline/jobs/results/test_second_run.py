@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from examples.flights import demo
+from examples.steps import call
 from models.profiles import build_profile, serialise_profile
 from pipeline.command_line.sink_policy import SinkPolicy
 from pipeline.endpoints.files.earlier_runs import SinksInUse, check_earlier_runs, replacing
@@ -53,7 +53,7 @@ def test_a_second_run_appends_and_names_the_runs_that_it_found(flow: Flow, forma
 def test_the_demo_passes_on_what_its_run_found(flow: Flow) -> None:
     flow.feed(json_lines(trips(5)))
     first = flow.run(flow.spec()).summary["run"]
-    demo.call("pipeline", "--job", str(flow.write_spec(flow.spec())))
+    call("pipeline", "--job", str(flow.write_spec(flow.spec())))
     assert f"halflife: the sinks hold 1 earlier run: {first}" in flow.capsys.readouterr().err
 
 

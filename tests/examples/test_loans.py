@@ -1,0 +1,117 @@
+"""The loans example on a small part: rows of the package's form, decided, and asked about."""
+
+import io
+import json
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import halflife
+from examples.loans import demo
+from examples.loans.plan import EXPORTED, MODEL, TRAININGS
+from examples.loans.prepare import OUTCOMES, prepare
+from examples.loans.source import ANALYSIS, REFERENCE, TARGET, files_of
+from examples.packages import SourceUnavailable
+from models.store.store import ModelStore
+
+_ROWS = 3_000
+
+
+def applications(first_id: int, first: str, last: str) -> pd.DataFrame:
+    """Made up here: whoever has a small debt and repaid before repays more often."""
+    random = np.random.default_rng(first_id)
+    debt, before = random.uniform(0.26, 0.73, _ROWS), random.random(_ROWS) < 0.55
+    repaid = random.random(_ROWS) < 1 / (1 + np.exp(12 * (debt - 0.5) - 2 * before))
+    columns = {
+        "id": np.arange(first_id, first_id + _ROWS),
+        "car_value": random.integers(10_000, 110_000, _ROWS).astype(float),
+        "salary_range": random.choice(["0 - 20K €", "20K - 40K €", "40K - 60K €", "60K+ €"], _ROWS),
+        "debt_to_income_ratio": debt,
+        "loan_length": random.integers(6, 23, _ROWS).astype(float),
+        "repaid_loan_on_prev_car": before,
+        "size_of_downpayment": random.choice(["0%", "10%", "20%"], _ROWS),
+        "driver_tenure": random.uniform(0, 7, _ROWS),
+        "repaid": repaid.astype(float),
+        "timestamp": pd.date_range(first, last, _ROWS).strftime("%Y-%m-%d %H:%M:%S.000"),
+    }
+    return pd.DataFrame(columns)
+
+
+def package(path: Path) -> Path:
+    """A file with the three CSVs where the package has them."""
+    reference = applications(0, "2018-01-01 00:00:00", "2018-10-30 17:51:16")
+    analysis = applications(50_000, "2018-10-30 18:00:00", "2019-08-29 00:00:00")
+    target = analysis[["id"]].assign(repaid=analysis["repaid"].astype(int))
+    files = {REFERENCE: reference, ANALYSIS: analysis.drop(columns="repaid"), TARGET: target}
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, rows in files.items():
+            archive.writestr(f"nannyml/datasets/data/{name}", rows.to_csv(index=False))
+    return path
+
+
+@pytest.fixture(scope="module")
+def told(root: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[demo.Paths, str]:
+    """The demo's files, and what it printed."""
+    folder = tmp_path_factory.mktemp("loans")
+    wheel = package(folder / "nannyml.whl")
+    paths = demo.Paths(folder / "data", folder / "models", folder / "out", wheel)
+    with pytest.MonkeyPatch.context() as patched, io.StringIO() as printed:
+        patched.chdir(root)
+        patched.setattr("sys.stdout", printed)
+        assert demo.main(paths) == 0
+        return paths, printed.getvalue()
+
+
+def test_each_application_is_decided_once_and_the_wrong_export_decides_nothing(told: tuple[demo.Paths, str]) -> None:
+    paths, said = told
+    summary: dict[str, Any] = json.loads((paths.out / "summary.json").read_text())
+    assert summary["scored"] == summary["records_read"] == _ROWS
+    assert summary["release_outcomes"]["2"]["reason"] == "golden_mismatch"
+    assert set(summary["versions"]) == {"1", "2"}
+    assert f"release 2 changed nothing: golden_mismatch: version '{EXPORTED}'" in said
+
+
+def test_a_version_learns_from_outcomes_that_were_known(told: tuple[demo.Paths, str]) -> None:
+    store = ModelStore(str(told[0].store), MODEL)
+    outcomes = pd.read_csv(told[0].data / OUTCOMES, dtype={"id": str}).set_index("id")
+    for training in TRAININGS:
+        manifest = store.read_manifest(training.version)
+        records = pd.read_parquet(io.BytesIO(store.read_file(manifest, manifest.training["records"], 1_000_000)))
+        assert len(records) == manifest.training["parameters"]["rows"]
+        assert outcomes.loc[records["event_id"], "known_at"].max() < training.until
+
+
+def test_every_question_about_the_rejection_is_answered_from_what_was_written(told: tuple[demo.Paths, str]) -> None:
+    paths, said = told
+    receipts = halflife.read_receipts(str(paths.out / "audit")).to_pandas()
+    decided = receipts[(receipts["version"] == "2") & (receipts["role"] == "champion") & (receipts["score"] < 0.6)]
+    rejection = decided.sort_values(["score", "event_id"], ascending=[False, True]).iloc[0]
+    for words in (
+        f"application {rejection.event_id} of",
+        f"the score {rejection.score:.6f} is below 0.6",
+        f"car_value {rejection.features['car_value']}",
+        f"receipt {rejection.score_id}",
+        f"digest {rejection.digest}",
+        "then: release 4, version 2 from 2019-03-01T00:00:00Z, by examples.loans: of what version 2 approves",
+        "after it: release 5, version 1 from 2019-05-10T00:00:00Z",
+        f"application {rejection.event_id} is not among them",
+        "examples.loans: publish",
+    ):
+        assert words in said
+
+
+def test_a_second_preparation_writes_nothing(told: tuple[demo.Paths, str]) -> None:
+    paths = told[0]
+    before = {path: path.stat().st_mtime_ns for path in paths.data.iterdir()}
+    prepare(paths.data, wheel=paths.wheel)
+    assert {path: path.stat().st_mtime_ns for path in paths.data.iterdir()} == before
+
+
+def test_a_file_that_is_not_the_package_is_named(tmp_path: Path) -> None:
+    (tmp_path / "nannyml.whl").write_bytes(b"not it")
+    with pytest.raises(SourceUnavailable, match=r"nannyml\.whl is not readable: .*delete it and run again"):
+        files_of(tmp_path, tmp_path / "nannyml.whl")
