@@ -14,6 +14,8 @@ MOST_CHARACTERS = 1024 * 1024
 _LEAST_ROOM, _MOST_EXPANSION = 10_000, 4  # characters; and how many for each written one
 _MOST_LEVELS, _MOST_NODES = 50, 100_000
 _MOST_DIGITS = 400  # Python refuses whole numbers of thousands of digits, and to print them
+# As keys (`on: tailnum`) these are names, as YAML 1.2 has it; YAML 1.1, which PyYAML reads, calls them booleans.
+_WORDS = frozenset({"on", "off", "yes", "no"})
 _KINDS = {
     "tag:yaml.org,2002:bool": "true or false",
     "tag:yaml.org,2002:int": "a whole number, or the text in quotes",
@@ -40,6 +42,9 @@ class _Loader(yaml.SafeLoader):
                 raise MarkedYAMLError(None, None, f"more than {most} {what}", self.peek_event().start_mark)  # type: ignore[no-untyped-call]
         node = super().compose_node(parent, index)
         self._levels -= 1
+        is_key = isinstance(parent, yaml.MappingNode) and index is None
+        if is_key and isinstance(node, yaml.ScalarNode) and node.value.lower() in _WORDS:
+            node.tag = "tag:yaml.org,2002:str"
         return node
 
 

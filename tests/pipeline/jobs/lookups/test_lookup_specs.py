@@ -3,6 +3,7 @@
 from typing import Any
 
 import pytest
+import yaml
 
 from tests.pipeline.jobs.flows import Flow, json_lines, trips
 
@@ -71,3 +72,13 @@ def test_the_wrong_type_of_a_key_is_told_once_the_table_is_known(flow: Flow) -> 
     spec = flow.spec() | {"features": [{**COUNT, "key": "plane.at"}], "lookups": [lookup]}
     outcome = flow.run(spec)
     assert (outcome.code, "features[0].key: 'plane.at' is not allowed" in outcome.err) == (2, True), outcome.err
+
+
+@pytest.mark.parametrize("key", ["on", "On", "ON"])
+def test_on_needs_no_quotes(flow: Flow, key: str) -> None:
+    """YAML 1.1 reads the plain word as true."""
+    flow.feed(json_lines(trips(3)))
+    spec = flow.spec() | {"features": ["plane.year"], "lookups": [{**LOOKUP, "on": "carier"}]}
+    outcome = flow.run(yaml.safe_dump(spec).replace("'on': carier", f"{key}: carier"))
+    told = "lookups[0].on: 'carier' is not allowed" if key == "on" else f"lookups[0].{key}: unknown key"
+    assert (outcome.code, told in outcome.err) == (2, True), outcome.err
