@@ -51,6 +51,17 @@ ALL = "all"
 
 def needed_columns(document: Mapping[str, Any], sound: Sound = lambda _: True) -> dict[str, str]:
     """Event columns that a valid document uses, each with the path of its first use; only of parts that are sound."""
+    given = columns_of_tables(document, sound)
+    needed = {name: spec_path for name, spec_path in used_columns(document, sound).items() if name not in given}
+    for spec_path, lookup in lookups_in(document, sound):
+        for name in columns_of_key(lookup["on"]):
+            needed.setdefault(name, f"{spec_path}.on")
+    return needed
+
+
+def used_columns(document: Mapping[str, Any], sound: Sound = lambda _: True) -> dict[str, str]:
+    """As `needed_columns`, with the columns of tables that features, keys, expressions and segments name, and without
+    those that lookups are joined on."""
     needed: dict[str, str] = {}
     derived, windowed = feature_names(document, sound)
     for index, feature in enumerate(_features(document)):
@@ -70,12 +81,7 @@ def needed_columns(document: Mapping[str, Any], sound: Sound = lambda _: True) -
     for index, segment in enumerate(segments if isinstance(segments, list) else ()):
         if sound(f"drift.segments[{index}]"):
             needed.setdefault(segment, f"drift.segments[{index}]")
-    given = columns_of_tables(document, sound)
-    needed = {name: spec_path for name, spec_path in needed.items() if name not in derived and name not in given}
-    for spec_path, lookup in lookups_in(document, sound):
-        for name in columns_of_key(lookup["on"]):
-            needed.setdefault(name, f"{spec_path}.on")
-    return needed
+    return {name: spec_path for name, spec_path in needed.items() if name not in derived}
 
 
 def identity_columns(document: Mapping[str, Any], sound: Sound = lambda _: True) -> dict[str, str]:

@@ -1,10 +1,11 @@
-"""A second run into sinks in buckets of a real S3 server: earlier files are reported, refused or replaced."""
+"""Runs over sinks and a table in buckets of a real S3 server: earlier files are reported, refused or replaced."""
 
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from models.store.backends import Backend
 from runners.flink.local.objects import S3Server
 from tests.pipeline.jobs.flows import Flow, json_lines, read_avro, trips
 
@@ -12,14 +13,18 @@ SINKS = ("scores", "audit", "drift", "dead_letters")
 
 
 class Bucketed(Flow):
-    """A flow whose sinks are in a bucket; `kept` is the folder that the server keeps it in."""
+    """A flow whose sinks, and the table of a lookup, are in a bucket; `kept` is the folder that the server keeps it
+    in."""
 
     kept: Path
     url: str
 
     def spec(self, format_name: str = "json", **events: Any) -> dict[str, Any]:
         whole = super().spec(format_name, **events)
-        return {**whole, "sinks": {name: f"{self.url}/out/{name}" for name in SINKS}}
+        table = {"uri": f"{self.url}/tables/*.csv", "key": "code"}
+        lookup = {"name": "plane", "table": table, "on": "carrier", "columns": ["year"]}
+        features, sinks = [*whole["features"], "plane.year"], {name: f"{self.url}/out/{name}" for name in SINKS}
+        return {**whole, "features": features, "lookups": [lookup], "sinks": sinks}
 
 
 @pytest.fixture
@@ -29,6 +34,7 @@ def flow(s3: S3Server, tmp_path: Path, capsys: pytest.CaptureFixture[str], reque
     name = f"sinks-{abs(hash(request.node.name)) % 10**9}"
     made.url, made.kept = s3.create_bucket(name), s3.folder / "buckets" / name
     made.publish()
+    Backend(made.url).create("tables/planes.csv", b"code,year\nA,1990\n")
     made.feed(json_lines(trips(10)) + b"{\n")
     return made
 
@@ -41,6 +47,7 @@ def test_runs_into_a_bucket_are_distinguished_and_replaced_as_those_in_a_folder(
     """All in one test: Beam makes an AWS client for each look at a bucket, so each run takes seconds."""
     first = flow.run(flow.spec())
     assert (first.code, len(read_avro(flow.kept / "out" / "scores"))) == (0, 10), first.err
+    assert first.summary["without_row"] == {"plane": 5}
     (flow.kept / "out" / "scores" / "mine.avro").write_bytes(b"Obj\x01 and no more")
     before = {sink: names(flow, sink) for sink in SINKS}
     failed = flow.run(flow.spec(), "--sinks", "replace", "--max_dead_letters", "0")

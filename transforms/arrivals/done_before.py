@@ -12,11 +12,13 @@ from typing import Any, NamedTuple, Protocol
 import apache_beam as beam
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from apache_beam.typehints.native_type_compatibility import convert_to_beam_type
 
 from schemas import batches
 from transforms.arrivals.seen_ids import SeenRun, contains, run_of
 from transforms.flow import metrics
+from transforms.lookups.joining import NO_ROW_ERROR
 
 _LOCK = threading.Lock()
 
@@ -79,7 +81,7 @@ class _ToldFn(beam.DoFn):
         self._earlier = earlier
 
     def process(self, letters: pa.RecordBatch) -> Iterator[Any]:
-        known = _known(self._earlier).letters
+        letters, known = self._of_undone(letters), _known(self._earlier).letters
         pairs = zip(letters.column("stage").to_pylist(), letters.column("payload").to_pylist(), strict=True)
         keys = [letter_key(stage, payload) for stage, payload in pairs] if known else [b""] * letters.num_rows
         told = np.array([key in known for key in keys], np.bool_)
@@ -87,6 +89,19 @@ class _ToldFn(beam.DoFn):
             yield batches.take_rows(letters, ~told)
         for index in np.flatnonzero(told).tolist():
             yield beam.pvalue.TaggedOutput("told", (keys[index], letters.slice(index, 1)))
+
+    def _of_undone(self, letters: pa.RecordBatch) -> pa.RecordBatch:
+        """Without those of events that are done and have no row of a table any more: each event ends as one thing."""
+        rows, runs = pc.equal(letters.column("error"), NO_ROW_ERROR), _known(self._earlier).ids
+        if not runs or not pc.any(rows).as_py():
+            return letters
+        own = np.flatnonzero(rows)
+        done = own[contains(runs, letters.column("event_id").take(pa.array(own)).cast(pa.string()))]
+        for stage in letters.column("stage").take(pa.array(done)).to_pylist():
+            metrics.letters_before(stage, NO_ROW_ERROR).inc()
+        left = np.ones(letters.num_rows, np.bool_)
+        left[done] = False
+        return batches.take_rows(letters, left)
 
 
 class _BeyondFn(beam.DoFn):

@@ -37,7 +37,7 @@ from transforms.flow.dead_letters import DEAD_LETTERS, count_letters, letters_of
 from transforms.flow.examples import keep_example
 from transforms.flow.gathering import WHOLE_ROWS
 from transforms.lookups.held_tables import NoTables, Tables, held_table
-from transforms.lookups.joining import with_lookups
+from transforms.lookups.joining import NO_ROW_ERROR, with_lookups
 
 _YEAR_US = 365 * 86_400_000_000
 
@@ -232,8 +232,8 @@ class _DecodeFn(beam.DoFn):
             for name, number in without.items():
                 metrics.counter(metrics.WITHOUT_ROW_PREFIX + name).inc(number)
             for rows, details in refused:
-                count_letters(FEATURES, "NoRow", details)
-                letters = letters_of(FEATURES, "NoRow", pa.array(details), rows, now_us())
+                count_letters(FEATURES, NO_ROW_ERROR, details)
+                letters = letters_of(FEATURES, NO_ROW_ERROR, pa.array(details), rows, now_us())
                 yield beam.pvalue.TaggedOutput(DEAD_LETTERS, letters)
         return with_derived(events, self._spec.derived) if self._spec.derived else events
 

@@ -12,6 +12,8 @@ from schemas.job import LookupSpec
 from schemas.times import format_time_us
 from transforms.lookups.as_of import NO_ROW, AsOfTable
 
+NO_ROW_ERROR = "NoRow"
+"""The error of the dead letter of an event that needs a row and has none."""
 _SHOWN = 80
 
 

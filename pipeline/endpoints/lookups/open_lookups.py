@@ -1,7 +1,7 @@
 """The lookups of a job spec, opened: their tables are read and checked before anything is scored."""
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, NamedTuple
 
@@ -12,6 +12,7 @@ from pipeline.endpoints.matching import matching_files
 from pipeline.endpoints.sample import sampled_types
 from pipeline.endpoints.sources import Files
 from pipeline.reporting.printer import note
+from pipeline.spec.checks import used_columns
 from pipeline.spec.columns import columns_of_key, key_of
 from pipeline.spec.job import events_spec
 from pipeline.spec.lookups import lookups_in
@@ -47,11 +48,26 @@ def open_lookups(document: Mapping[str, Any], columns: Mapping[str, str]) -> Ope
         SpecError: a column does not exist, or a file is in no format that is read.
         TableRefused, NoInput, OSError: a table cannot be read, or not be joined.
     """
-    found = [_opened(path, lookup, columns) for path, lookup in lookups_in(document)]
+    used = used_columns(document)
+    found = [
+        _opened(path, lookup, _read(path, lookup, used), columns) for path, lookup in lookups_in(document)
+    ]
     return OpenedLookups(tuple(spec for spec, _ in found), tuple(table for _, table in found))
 
 
-def _opened(path: str, lookup: Mapping[str, Any], of_events: Mapping[str, str]) -> tuple[LookupSpec, AsOfTable]:
+def _read(path: str, lookup: Mapping[str, Any], used: Mapping[str, str]) -> list[str]:
+    """The columns that the job uses, which are all that models may read; one at least."""
+    stated, name = list(lookup["columns"]), lookup["name"]
+    unread = [column for column in stated if f"{name}.{column}" not in used]
+    if unread:
+        found = f"no feature, key, expression or segment names {', '.join(unread)}, so that nothing reads it"
+        note(f"{path}.columns: {found}; next: name it in features where a model is to read it")
+    return [column for column in stated if column not in unread] or stated[:1]
+
+
+def _opened(
+    path: str, lookup: Mapping[str, Any], read: Sequence[str], of_events: Mapping[str, str]
+) -> tuple[LookupSpec, AsOfTable]:
     table = lookup["table"]
     with _of_table(path):
         # No id and no time of events is read: what must be named is the key.
@@ -60,37 +76,40 @@ def _opened(path: str, lookup: Mapping[str, Any], of_events: Mapping[str, str]) 
         paths = tuple(matching_files(records["uri"]))
         form = fill_in(records, paths, lambda text: note(_renamed(text, path)))
         table |= {name: records[name] for name in ("format", "csv") if name in records}
-        kinds = _kinds(path, lookup, Files(records["uri"], records["format"], paths, form), of_events)
+        kinds = _kinds(path, lookup, read, Files(records["uri"], records["format"], paths, form), of_events)
         spec = LookupSpec(
             name=lookup["name"],
             on=key_of(lookup["on"]),
             key=key_of(table["key"]),
             valid_from=table.get("valid_from"),
-            columns=tuple((column, kinds[column]) for column in lookup["columns"]),
+            columns=tuple((column, kinds[column]) for column in read),
             refuses=lookup.get("missing", _DEFAULTS["lookups[].missing"]) == "refuse",
             max_rows=lookup.get("max_rows", _DEFAULTS["lookups[].max_rows"]),
             version=version_of(paths),
             records=events_spec(records, kinds),
             paths=paths,
         )
-        read = read_whole(spec)
-        if read.keyless:
-            note(f"lookup {spec.name}: rows without a key are left out of the table: {read.keyless:,}")
-        hold(spec, read.table)
-        return spec, read.table
+        whole = read_whole(spec)
+        if whole.keyless:
+            note(f"lookup {spec.name}: rows without a key are left out of the table: {whole.keyless:,}")
+        hold(spec, whole.table)
+        return spec, whole.table
 
 
-def _kinds(path: str, lookup: Mapping[str, Any], files: Files, of_events: Mapping[str, str]) -> dict[str, str]:
-    """The kind of each column of the table that is read."""
+def _kinds(
+    path: str, lookup: Mapping[str, Any], read: Sequence[str], files: Files, of_events: Mapping[str, str]
+) -> dict[str, str]:
+    """The kind of each column of the table that is read; those that nothing reads must be there all the same."""
     table, stated = lookup["table"], lookup["columns"]
     typed, keys = isinstance(stated, Mapping), columns_of_key(table["key"])
     columns = {name: f"{path}.columns" + (f".{name}" if typed else f"[{at}]") for at, name in enumerate(stated)}
     timed = {table["valid_from"]: f"{path}.table.valid_from"} if "valid_from" in table else {}
-    needed = {**dict.fromkeys(keys, f"{path}.table.key"), **({} if typed else columns)}
-    there = {**(columns if typed else {}), **timed}  # whose types are known without a look
+    inferred = {} if typed else {name: columns[name] for name in read}
+    needed = {**dict.fromkeys(keys, f"{path}.table.key"), **inferred}
+    there = {**{name: where for name, where in columns.items() if name not in inferred}, **timed}
     asked = {name: where for name, where in needed.items() if name not in timed}
     found = sampled_types(files.sample([*needed, *there]), files.format, asked, there)
-    kinds = {**found, **(stated if typed else {})}
+    kinds = {**found, **({name: stated[name] for name in read} if typed else {})}
     for on, key in zip(columns_of_key(lookup["on"]), keys, strict=True):
         if files.format == "csv" and of_events.get(on) in VALUES:  # where a value may be read as a text or as a number
             kinds[key] = of_events[on]

@@ -49,11 +49,18 @@ def write(path: Path, rows: list[dict[str, Any]], kind: str) -> None:
 
 
 def opened(
-    path: Path, columns: Any = COLUMNS, on: str = "string", max_rows: int | None = None, **table: Any
+    path: Path,
+    columns: Any = COLUMNS,
+    on: str = "string",
+    max_rows: int | None = None,
+    used: list[str] | None = None,
+    **table: Any,
 ) -> OpenedLookups:
     stated = {"uri": f"file://{path}", "key": "code", "valid_from": "since", **table}
     one = {"name": "plane", "on": "carrier", "columns": columns, "table": {k: v for k, v in stated.items() if v}}
-    return open_lookups({"lookups": [one | ({"max_rows": max_rows} if max_rows else {})]}, {"carrier": on})
+    features = [f"plane.{name}" for name in (columns if used is None else used)]
+    lookup = one | ({"max_rows": max_rows} if max_rows else {})
+    return open_lookups({"features": features, "lookups": [lookup]}, {"carrier": on})
 
 
 def found(tables: OpenedLookups, keys: list[Any], times: list[Any]) -> list[dict[str, Any]]:
@@ -86,7 +93,7 @@ def test_several_columns_together_are_a_key(tmp_path: Path) -> None:
     (tmp_path / "routes.csv").write_text("from,to,miles\n1,a|b,5\n1|a,b,6\n2,,7\n")
     table = {"uri": f"file://{tmp_path}/routes.csv", "key": ["from", "to"]}
     lookup = {"name": "route", "on": ["origin", "dest"], "columns": ["miles"], "table": table}
-    tables = open_lookups({"lookups": [lookup]}, {"origin": "string", "dest": "string"})
+    tables = open_lookups({"features": ["route.miles"], "lookups": [lookup]}, {"origin": "string", "dest": "string"})
     events = pa.record_batch({"origin": ["1", "1|a", "2", "1"], "dest": ["a|b", "b", None, "b"]})
     rows = tables.tables[0].rows_at(keys_of(events, tables.specs[0].on), np.zeros(4, np.int64))
     assert tables.tables[0].take(rows)[0].to_pylist() == [5, 6, None, None]
@@ -149,3 +156,17 @@ def test_a_file_that_changed_since_the_job_started_is_not_read(tmp_path: Path) -
     with pytest.raises(TableRefused, match=f"and was {spec.version} when the job started; expected: files that"):
         FileTables().load(spec)
     assert FileTables().load(replace(spec, version=opened(tmp_path / "planes.json").specs[0].version)).num_rows == 2
+
+
+@pytest.mark.parametrize("columns", [COLUMNS, {"year": "integer", "share": "number", "maker": "string"}])
+def test_columns_that_nothing_reads_are_not_loaded(
+    tmp_path: Path, columns: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write(tmp_path / "planes.parquet", ROWS, "parquet")
+    tables = opened(tmp_path / "planes.parquet", columns, used=["share"])
+    assert (tables.specs[0].kinds, tables.tables[0].schema.names) == ({"plane.share": "number"}, ["share"])
+    assert "names year, maker, so that nothing reads it" in capsys.readouterr().err
+    assert opened(tmp_path / "planes.parquet", columns, used=[]).tables[0].num_rows == 3
+    with pytest.raises(SpecError) as wrong:
+        opened(tmp_path / "planes.parquet", ["yeer", "maker"], used=["maker"])
+    assert wrong.value.path == "lookups[0].columns[0]"
