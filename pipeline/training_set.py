@@ -82,7 +82,7 @@ def _labels(prepared: Prepared, options: RunOptions) -> LabelSource | None:
         return None
     if not prepared.source.bounded:
         uri = prepared.document["events"]["uri"].partition("?")[0]
-        raise SpecError("events.uri", uri, "input that ends, for --labels: files, or a topic with until=end")
+        raise SpecError("events.uri", uri, "input that ends, for --labels: files, or a topic with until=latest")
     return open_labels(prepared.document, "--labels")
 
 
@@ -126,7 +126,7 @@ def _write(plan: TrainingPlan, beam_arguments: Sequence[str]) -> dict[str, Any]:
     pipeline, raw = source_of(prepared, beam_arguments)
     labels = None
     if plan.labels is not None:
-        labels = (pipeline | "ReadLabels" >> plan.labels.files.read(plan.labels.spec.records), plan.labels.spec)
+        labels = (pipeline | "ReadLabels" >> plan.labels.source.read(plan.labels.spec.records), plan.labels.spec)
     made = build_features(raw, prepared.job, labels, plan.split, FileTables())
     write_training_set(made.rows, made.dead_letters, prepared.job, plan.folder, run_id)
     log_form.tell_of(job=prepared.job.name, run=run_id)

@@ -20,7 +20,7 @@ STATED = {
 def parse_init_options(arguments: Sequence[str]) -> argparse.Namespace:
     """The options of `halflife init`. Exits with 2 and a message on bad usage."""
     parser = OneLineParser("halflife init", "Make a job of data: job.yaml, train.py, and the commands that score them.")
-    parser.add_argument("data", metavar="DATA", help="a file, a folder or a pattern")
+    parser.add_argument("data", metavar="DATA", help="a file, a folder, a pattern or a topic, kafka://host:port/topic")
     parser.add_argument("--yes", action="store_true", help="ask nothing: decide, and say what was decided")
     parser.add_argument("--no_run", action="store_true", help="write the files, and do not run the commands")
     for name, said in STATED.items():

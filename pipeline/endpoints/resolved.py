@@ -25,6 +25,8 @@ from pipeline.spec.reading import read_spec
 from schemas.problems import Problems
 from schemas.validation import Absent, SpecError
 
+_OF_LABELS = (*FILE_SCHEMES, kafka_address.SCHEME)
+
 
 def resolve(options: RunOptions) -> dict[str, Any]:
     """The job spec with its settings and absolute URIs.
@@ -56,7 +58,7 @@ def _absolute_uris(document: dict[str, Any], problems: Problems) -> None:
             document["sinks"][name] = _endpoint(uri, f"sinks.{name}", sink_endpoints.SCHEMES, SINKS, (STDOUT,))
     if problems.sound("labels.uri") and "uri" in document.get("labels", {}):
         with problems.gathered():
-            document["labels"]["uri"] = _endpoint(document["labels"]["uri"], "labels.uri", FILE_SCHEMES)
+            document["labels"]["uri"] = _endpoint(document["labels"]["uri"], "labels.uri", _OF_LABELS)
     for section, table in tables_in(document):
         if problems.sound(f"{section}.uri") and "uri" in table:
             with problems.gathered():

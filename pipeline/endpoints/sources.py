@@ -95,6 +95,10 @@ class Topic:
         blocks = kafka.first_blocks(self.address, self.format)
         return (block._replace(envelope=self.envelope) for block in blocks)
 
+    def held(self) -> Iterator[RawBlock]:
+        """All that it holds now from its start on, not decoded; read in this process."""
+        return kafka.held_blocks(self.address, self.format)
+
     def read(self, spec: EventsSpec) -> beam.PTransform[Any, Any]:
         return kafka.ReadTopic(self.address, spec)
 

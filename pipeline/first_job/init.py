@@ -13,6 +13,9 @@ from typing import TextIO
 from models.distribution import installing
 from pipeline.command_line.init_options import STATED
 from pipeline.commands.output import Refused, exit_code, print_table
+from pipeline.endpoints.errors import NoInput
+from pipeline.endpoints.kafka import address as kafka_address
+from pipeline.endpoints.uris import scheme_of
 from pipeline.first_job.looking import MOST_ROWS, Look, look_at
 from pipeline.first_job.proposal import Proposal, propose
 from pipeline.first_job.questions import NONE, JobDecisions, OpenQuestion
@@ -34,11 +37,11 @@ def init(options: argparse.Namespace) -> int:
 
 def _init(options: argparse.Namespace) -> None:
     _check(options)
-    look = look_at(options.data)
+    look = _looked_at(options.data)
     stated = {name: getattr(options, name) for name in STATED if getattr(options, name) is not None}
     made = propose(look, JobDecisions(stated, None if options.yes else _Asking()))
     name = _name_of(options.data)
-    _write("job.yaml", spec_text(made, name, options.data))
+    _write("job.yaml", spec_text(made, name))
     _write("train.py", train_text(made))
     commands = _commands()
     if options.json:
@@ -50,6 +53,13 @@ def _init(options: argparse.Namespace) -> None:
     if not options.no_run:
         for command in commands:
             _run(command, options.json)
+
+
+def _looked_at(data: str) -> Look:
+    try:
+        return look_at(data)
+    except NoInput as error:  # its message is written for people
+        raise Refused(str(error)) from None
 
 
 def _check(options: argparse.Namespace) -> None:
@@ -71,7 +81,8 @@ def _name_of(data: str) -> str:
     >>> _name_of("data/Bestellungen 2024.csv.gz"), _name_of("/in/2024-*.parquet"), _name_of("ölstände/")
     ('Bestellungen_2024', 'job_2024', 'lst_nde')
     """
-    stem = data.rstrip("/").rpartition("/")[2].partition(".")[0]
+    path = data.partition("?")[0] if scheme_of(data) == kafka_address.SCHEME else data
+    stem = path.rstrip("/").rpartition("/")[2].partition(".")[0]
     name = _NAME.sub("_", stem).strip("_.-")[:100]
     return name if name[:1].isalpha() else f"job_{name}".rstrip("_")
 
@@ -94,7 +105,7 @@ def _commands() -> list[list[str]]:
 
 def _tell(look: Look, made: Proposal, commands: Sequence[Sequence[str]]) -> None:
     whole = "" if look.whole else f", the first {MOST_ROWS:,} of them"
-    files = "" if look.files == 1 else f" of {look.files:,} files"
+    files = "" if look.files == 1 else f" of {look.files:,} files" if look.files else " of the topic"
     print_line(f"{look.table.num_rows:,} records{files} with {look.table.num_columns} columns{whole}")
     if look.guessed:
         print_line(look.guessed)

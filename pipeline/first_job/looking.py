@@ -1,6 +1,6 @@
 """The data of a first job as one table, read by the code that reads events, as far as is needed to decide."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, NamedTuple
 
 import pyarrow as pa
@@ -9,9 +9,12 @@ import pyarrow.compute as pc
 from pipeline.endpoints.errors import NoInput
 from pipeline.endpoints.files.other_formats import fill_in
 from pipeline.endpoints.files.source import read_file
+from pipeline.endpoints.kafka import address as kafka_address
 from pipeline.endpoints.matching import matching_files
 from pipeline.endpoints.sample import stretches
 from pipeline.endpoints.uris import FILE_SCHEMES, absolute, scheme_of
+from pipeline.first_job.envelopes import FirstBlocks, columns_within, envelope_of, paths_of
+from pipeline.first_job.topics import look_at_topic
 from schemas import batches
 from schemas.formats.csv_rows import TEXT_OF
 from schemas.formats.raw import RawBlock
@@ -19,61 +22,87 @@ from schemas.validation import SpecError
 
 MOST_ROWS = 200_000
 """More rows than these are not looked at before the job runs."""
-_MOST_LEVELS = 8
+Blocks = Callable[[tuple[str, ...]], Iterator[RawBlock]]
 
 
 class Look(NamedTuple):
-    """What the data are: rows of all columns; `events`: how they are read; `whole`: whether these are all rows."""
+    """What the data are: rows of all columns; `events`: how they are read; `files`: how many these were read from, 0
+    of a topic; `whole`: whether these are all rows. `uri` is what the spec says."""
 
     table: pa.Table
     events: dict[str, Any]
     files: int
     whole: bool
     guessed: str
+    uri: str
 
 
 def look_at(data: str) -> Look:
-    """Reads the first rows of a file, a folder or a pattern.
+    """Reads the first rows of a file, a folder, a pattern or a topic.
 
     Raises:
-        SpecError: it is no input of files, or of a format that is not recognised.
+        SpecError: it is none of these, or of a format that is not recognised.
         NoInput, OSError: there is nothing to read.
     """
+    if scheme_of(data) == kafka_address.SCHEME:
+        return _of_topic(data)
     if scheme_of(data) not in FILE_SCHEMES:
-        raise SpecError("DATA", data.partition("?")[0], "a file, a folder or a pattern; topics are not looked at")
+        raise SpecError("DATA", data.partition("?")[0], "a file, a folder, a pattern or a topic of Kafka")
     uri = absolute(data)
     paths, said = tuple(matching_files(uri)), list[str]()
     events: dict[str, Any] = {"uri": uri}
     form = fill_in(events, paths, said.append)
-    names = _names(paths, events["format"], form)
-    asked = form._replace(asked=names)
+
+    def blocks(names: tuple[str, ...], sample: bool = False) -> Iterator[RawBlock]:
+        asked = form._replace(asked=names)
+        return (block for path in paths for block in read_file(path, events["format"], asked, sample))
+
+    found = _looked(events, blocks, lambda: blocks((), sample=True))
+    if not found.num_rows:
+        raise NoInput(f"no readable record in {data}; expected: records that can be looked at; next: mend the input")
+    guessed = "; ".join([*said, *_of_envelope(events)])
+    return Look(found, events, len(paths), found.num_rows < MOST_ROWS, guessed, data)
+
+
+def _of_topic(data: str) -> Look:
+    looked = look_at_topic(data, MOST_ROWS)
+    events = looked.events
+    found = _looked(events, lambda names: iter(looked.blocks), lambda: looked.blocks)
+    if not found.num_rows:
+        public = data.partition("?")[0]
+        raise NoInput(f"no readable record in {public}; expected: records that can be looked at; next: mend the input")
+    guessed = "; ".join([f"events.format: {events['format']}, guessed from the first records", *_of_envelope(events)])
+    return Look(found, events, 0, looked.whole, guessed, str(events["uri"]))
+
+
+def _of_envelope(events: dict[str, Any]) -> list[str]:
+    return [f"events.envelope: {events['envelope']}, guessed from the first records"] if "envelope" in events else []
+
+
+def _looked(events: dict[str, Any], blocks: Blocks, first: FirstBlocks) -> pa.Table:
+    """The first rows, of all columns; states in `events` which envelope they are in, if they are in one."""
+    format_name = events["format"]
+    envelope = envelope_of(first(), format_name)
+    if envelope is None:
+        names = _names(first(), format_name)
+    else:
+        events["envelope"] = envelope
+        names = columns_within(first, format_name, envelope)
     tables, rows = list[pa.Table](), 0
-    blocks: Iterator[RawBlock] = (block for path in paths for block in read_file(path, events["format"], asked))
-    for _, batch in stretches(blocks, events["format"], list(names)):
+    inside = (block._replace(envelope=envelope) for block in blocks(names))
+    for _, batch in stretches(inside, format_name, list(names)):
         tables.append(pa.Table.from_batches([batch]))
         rows += batch.num_rows
         if rows >= MOST_ROWS:
             break
-    if not rows:
-        raise NoInput(f"no readable record in {data}; expected: records that can be looked at; next: mend the input")
-    return Look(_joined(tables, names).slice(0, MOST_ROWS), events, len(paths), rows < MOST_ROWS, "; ".join(said))
+    return _joined(tables, names).slice(0, MOST_ROWS) if rows else pa.table({})
 
 
-def _names(paths: tuple[str, ...], format_name: str, form: Any) -> tuple[str, ...]:
-    """The columns of the first file that has a record."""
-    for path in paths:
-        for _, batch in stretches(read_file(path, format_name, form, sample=True), format_name, []):
-            return tuple(_paths(field for field in batch.schema if not field.name.startswith(TEXT_OF)))
+def _names(first: Iterable[RawBlock], format_name: str) -> tuple[str, ...]:
+    """The columns of the first records."""
+    for _, batch in stretches(first, format_name, []):
+        return tuple(paths_of(field for field in batch.schema if not field.name.startswith(TEXT_OF)))
     return ()
-
-
-def _paths(fields: Iterable[pa.Field], above: str = "") -> Iterator[str]:
-    """The names of columns; of those within others, as in JSON objects, their paths."""
-    for field in fields:
-        if pa.types.is_struct(field.type) and above.count(".") < _MOST_LEVELS:
-            yield from _paths(field.type, f"{above}{field.name}.")
-        else:
-            yield above + field.name
 
 
 def _joined(tables: list[pa.Table], asked: tuple[str, ...]) -> pa.Table:

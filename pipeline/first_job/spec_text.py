@@ -13,17 +13,18 @@ _PLAIN = re.compile(r"[A-Za-z_][A-Za-z0-9_./-]*")
 _KEYWORDS = {"true", "false", "null", "yes", "no", "on", "off", "y", "n"}
 
 
-def spec_text(made: Proposal, name: str, data: str) -> str:
+def spec_text(made: Proposal, name: str) -> str:
     """The job `name` over the data, as its file `job.yaml`."""
-    return "\n".join(_lines(made, name, data)) + "\n"
+    return "\n".join(_lines(made, name)) + "\n"
 
 
-def _lines(made: Proposal, name: str, data: str) -> Iterator[str]:
+def _lines(made: Proposal, name: str) -> Iterator[str]:
     why = {answer.name: answer.why for answer in made.decisions.made}
     yield "# Made by `halflife init`, and yours from now on; docs/job.md lists all keys."
     yield f"job: {_scalar(name)}"
     yield "events:"
-    yield f"  uri: {_scalar(data)}"
+    ends = "" if made.look.files else "until=latest ends a run; without it the job follows the topic"
+    yield f"  uri: {_scalar(made.look.uri)}{_because(ends)}"
     for key, value in _events(made).items():
         yield f"  {key}: {_value(value)}{_because(why.get(key, ''))}"
     if made.event_id == ROW_HASH:
@@ -31,14 +32,14 @@ def _lines(made: Proposal, name: str, data: str) -> Iterator[str]:
     yield from _features(made)
     yield f"model: {{name: {_scalar(name)}, store: models}}"
     if made.label is not None:
-        yield from _labels(made, data, why)
+        yield from _labels(made, why)
     yield "sinks:"
     for sink in ("scores", "audit", "drift", "dead_letters"):
         yield f"  {sink}: out/{sink}"
 
 
 def _events(made: Proposal) -> dict[str, Any]:
-    found = {key: made.look.events[key] for key in ("format", "csv") if made.look.events.get(key)}
+    found = {key: made.look.events[key] for key in ("format", "csv", "envelope") if made.look.events.get(key)}
     found |= {"event_id": made.event_id, "event_time": made.event_time, **_form(made.form)}
     if made.zone != "UTC":
         found |= {"time_zone": made.zone, "time_ambiguous": "earlier"}
@@ -62,10 +63,10 @@ def _features(made: Proposal) -> Iterator[str]:
         yield f"  # not {column}: {why}".replace("\n", " ")
 
 
-def _labels(made: Proposal, data: str, why: Mapping[str, str]) -> Iterator[str]:
+def _labels(made: Proposal, why: Mapping[str, str]) -> Iterator[str]:
     assert made.label is not None
     yield "labels:" + _because(why.get("label", ""))
-    yield f"  uri: {_scalar(data)}"
+    yield f"  uri: {_scalar(made.look.uri)}"
     yield f"  event_id: {_scalar(made.event_id)}"
     later = made.label.later
     yield f"  event_time: {_scalar(later or made.event_time)}{_because(why.get('label_time', ''))}"

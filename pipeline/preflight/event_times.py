@@ -1,7 +1,7 @@
-"""The times of a job's events, read from its files before it runs: what a release may serve, and what it comes too late
+"""The times of a job's events, read from its input before it runs: what a release may serve, and what it comes too late
 for."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 import pyarrow.compute as pc
@@ -11,9 +11,10 @@ from pipeline.command_line.options import RunOptions
 from pipeline.endpoints.errors import NoInput
 from pipeline.endpoints.files.source import form_of, read_file
 from pipeline.endpoints.matching import file_sizes
-from pipeline.endpoints.sources import Files
+from pipeline.endpoints.sources import EventSource, Files, Topic
 from pipeline.run import prepare
 from schemas import batches
+from schemas.formats.raw import RawBlock
 from schemas.job import EventsSpec
 from schemas.times import now_us
 from transforms.decoding.decode import decode_raw
@@ -24,7 +25,8 @@ class NoTimes(NoInput):
 
 
 class EventTimes(NamedTuple):
-    """The earliest and the latest event time (microseconds since 1970) in `looked_at` of a source's `files`."""
+    """The earliest and the latest event time (microseconds since 1970) in `looked_at` of a source's `files`; of a topic
+    in what it holds, as if that were one file."""
 
     first_us: int
     last_us: int
@@ -34,11 +36,12 @@ class EventTimes(NamedTuple):
 
 def event_times(options: RunOptions, most_bytes: int | None = None) -> EventTimes | None:
     """The times of a job's events, decoded as the job decodes them: what would be a dead letter is not an event. None
-    where the job does not read files.
+    where the job reads neither files nor a topic up to its end.
 
     Args:
         options: name the job.
-        most_bytes: files are looked at in the order of their names until they have more bytes; None: all of them.
+        most_bytes: files are looked at in the order of their names until they have more bytes, and no topics; None: all
+            of them.
 
     Raises:
         SpecError: the spec is wrong.
@@ -47,15 +50,25 @@ def event_times(options: RunOptions, most_bytes: int | None = None) -> EventTime
     try:
         prepared = prepare(options)
         source, spec = prepared.source, prepared.job.events
-        if not isinstance(source, Files):
-            return None
-        paths = list(_within(source, most_bytes))
-        times = [each for path in paths for each in _times_of(path, source.format, spec)]
+        inputs = list(_inputs(source, spec, most_bytes))
+        times = [each for blocks in inputs for each in _times_of(blocks, spec)]
     except (NoInput, OSError) as error:
         raise NoTimes(one_line(error)) from None
+    if not inputs and not isinstance(source, Files):
+        return None
     if not times:
         raise NoTimes(f"no readable event in {source.describe()}; expected: at least one")
-    return EventTimes(min(first for first, _ in times), max(last for _, last in times), len(paths), len(source.paths))
+    number = len(source.paths) if isinstance(source, Files) else 1
+    return EventTimes(min(first for first, _ in times), max(last for _, last in times), len(inputs), number)
+
+
+def _inputs(source: EventSource, spec: EventsSpec, most_bytes: int | None) -> Iterator[Iterable[RawBlock]]:
+    """What is read of each file, or of the topic; nothing of a source that may not be looked at or does not end."""
+    if isinstance(source, Files):
+        for path in _within(source, most_bytes):
+            yield read_file(path, source.format, form_of(spec))
+    elif isinstance(source, Topic) and source.bounded and most_bytes is None:
+        yield source.held()
 
 
 def _within(source: Files, most_bytes: int | None) -> Iterator[str]:
@@ -68,8 +81,8 @@ def _within(source: Files, most_bytes: int | None) -> Iterator[str]:
         yield path
 
 
-def _times_of(path: str, format_name: str, spec: EventsSpec) -> Iterator[tuple[int, int]]:
-    for block in read_file(path, format_name, form_of(spec)):
+def _times_of(blocks: Iterable[RawBlock], spec: EventsSpec) -> Iterator[tuple[int, int]]:
+    for block in blocks:
         events = decode_raw(block, spec, now_us()).events
         if events is not None and events.num_rows:
             found = pc.min_max(events.column(batches.EVENT_TIME))

@@ -63,7 +63,7 @@ def _replay(versions: Sequence[str], options: RunOptions, begun: float) -> None:
     check_folder(prepared.document, out)
     if not prepared.source.bounded:
         uri = prepared.document["events"]["uri"].partition("?")[0]
-        raise SpecError("events.uri", uri, "input that ends: files, or a topic with until=end")
+        raise SpecError("events.uri", uri, "input that ends: files, or a topic with until=latest")
     check_runner(prepared, options.beam)
     serves = _candidates(prepared.job, versions)
     source = open_labels(prepared.document, "replay") if prepared.document.get("labels") else None

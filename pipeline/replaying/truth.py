@@ -1,6 +1,6 @@
 """The truth beside what versions answered: labels read in this process, joined to scores, and metrics by window."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -8,11 +8,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from models.bundles.manifest import Output
-from pipeline.endpoints.files.source import form_of, read_file
 from pipeline.endpoints.labels.label_source import LabelSource
 from pipeline.replaying.comparison import span_of, windows_of
 from schemas.columns import ARROW_TYPES
-from schemas.formats.raw import RawBlock
 from schemas.job import DriftSpec
 from schemas.times import now_us
 from transforms.labels.join_labels import decode_labels
@@ -43,18 +41,13 @@ class KnownLabels(NamedTuple):
 
 
 def read_labels(source: LabelSource) -> KnownLabels:
-    """All labels of the files (about 60 bytes each in memory). Raises `OSError` where a file cannot be read."""
+    """All labels of the source (about 60 bytes each in memory). Raises `OSError`, and of a topic `TopicUnreadable`."""
     spec = source.spec
-    decoded = [decode_labels(block, spec, now_us()) for block in (() if source.empty else _blocks(source))]
+    decoded = [decode_labels(block, spec, now_us()) for block in (() if source.empty else source.blocks())]
     found = [each.labels for each in decoded if each.labels is not None]
     unreadable, pending = sum(len(each.letters) for each in decoded), sum(each.pending for each in decoded)
     kind = pa.bool_() if spec.positive else ARROW_TYPES[spec.column[1]]
     return KnownLabels(labels_table(found, kind), unreadable, pending, spec.horizon_us)
-
-
-def _blocks(source: LabelSource) -> Iterator[RawBlock]:
-    for path in source.files.paths:
-        yield from read_file(path, source.files.format, form_of(source.spec.records))
 
 
 def measured(scores: pa.Table, labels: KnownLabels, output: Output, spec: DriftSpec) -> dict[str, Any]:

@@ -33,10 +33,10 @@ def check_first_event(options: argparse.Namespace) -> None:
 
 
 def first_event_us(options: argparse.Namespace) -> int:
-    """The time of the earliest event of the job's files, microseconds since 1970; all of them are read.
+    """The time of the earliest event of the job's files or topic, microseconds since 1970; all of them are read.
 
     Raises:
-        SpecError: the job has other input than files, or a wrong spec.
+        SpecError: the job's input does not end, or it has a wrong spec.
         Refused: no event can be read.
     """
     from pipeline.preflight.event_times import NoTimes, event_times  # Beam takes seconds to import
@@ -46,7 +46,8 @@ def first_event_us(options: argparse.Namespace) -> int:
     except NoTimes as error:
         raise Refused(f"not released: {error}") from None
     if found is None:
-        raise SpecError("--from", FIRST_EVENT, "a time, since the events of the job are not in files")
+        why = "since the events of the job are neither in files nor in a topic with until=latest"
+        raise SpecError("--from", FIRST_EVENT, f"a time, {why}")
     return found.first_us
 
 

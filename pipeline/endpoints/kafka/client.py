@@ -15,6 +15,9 @@ _REPEAT_SECONDS = 60.0
 _DEFAULT_GROUP = "halflife"
 # Prefetched per consumer; librdkafka's default is 64 MB, and a process may hold several.
 _AHEAD_KB = 16_384
+# How long the broker may wait for records to come: what is asked meanwhile, such as for the end of a partition, waits
+# too, and who reads up to an end that is there does not wait for records.
+_SHORT_WAIT_MS = 20
 LARGEST_RECORD = 32 * 1024 * 1024
 _VARYING = re.compile(r"\(after \d+ms.*|\d+/\d+ brokers|ipv[46]#\S+")
 
@@ -45,6 +48,7 @@ def consumer_settings(address: KafkaAddress) -> dict[str, Any]:
         "queued.max.messages.kbytes": _AHEAD_KB,
         "fetch.message.max.bytes": LARGEST_RECORD,
         "receive.message.max.bytes": 2 * LARGEST_RECORD,
+        **({"fetch.wait.max.ms": _SHORT_WAIT_MS} if address.bounded else {}),
     } | client_settings(address)
 
 

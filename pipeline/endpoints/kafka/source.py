@@ -214,7 +214,12 @@ def check_readable(address: KafkaAddress) -> None:
 def first_blocks(address: KafkaAddress, format_name: str) -> Iterator[RawBlock]:
     """Records that the topic already holds, from the earliest on, poll by poll, from which column types are
     inferred."""
-    with shared_reader(replace(address, start=EARLIEST), {}) as reader:
+    return held_blocks(replace(address, start=EARLIEST, bounded=True), format_name)
+
+
+def held_blocks(address: KafkaAddress, format_name: str) -> Iterator[RawBlock]:
+    """Records with a value that the topic holds now, from the address's start on, poll by poll; not decoded."""
+    with shared_reader(address, {}) as reader:
         start = reader.start_offsets()
         until = {partition: reader.bounds(partition)[1] for partition in start}
         reader.seek(start)

@@ -1,4 +1,4 @@
-"""The labels of a job spec: the files that they are in, and how these are read."""
+"""The labels of a job spec: the files or the topic that they are in, and how these are read."""
 
 import re
 from collections.abc import Iterator, Mapping
@@ -11,13 +11,16 @@ import pyarrow as pa
 from pipeline.endpoints.epochs import check_time_unit
 from pipeline.endpoints.errors import NoInput
 from pipeline.endpoints.files.other_formats import fill_in
+from pipeline.endpoints.files.source import form_of, read_file
 from pipeline.endpoints.matching import NoRecords, matching_files
 from pipeline.endpoints.sample import sampled_types
-from pipeline.endpoints.sources import Files
+from pipeline.endpoints.sources import Files, Topic, open_source
+from pipeline.endpoints.uris import FILE_SCHEMES, scheme_of
 from pipeline.reporting.printer import note
 from pipeline.spec.job import events_spec
 from schemas.batches import ROW_HASH
 from schemas.columns import ARROW_TYPES, VALUES
+from schemas.formats.raw import RawBlock
 from schemas.job import LabelsSpec
 from schemas.problems import SpecErrors
 from schemas.times import parse_duration_us
@@ -33,11 +36,19 @@ _OF_EVENTS = re.compile(r"(?<![\w/.])events\.(uri|format|csv|event_id|event_time
 
 @dataclass(frozen=True, slots=True)
 class LabelSource:
-    """Labels that exist: how they are read and joined, and their files, of which there may be nothing to read."""
+    """Labels that exist: how they are read and joined, and their source, in which there may be nothing to read."""
 
     spec: LabelsSpec
-    files: Files
+    source: Files | Topic
     empty: bool = False
+
+    def blocks(self) -> Iterator[RawBlock]:
+        """All of them, read in this process; of a topic what it holds now. Raises `OSError`, `TopicUnreadable`."""
+        if isinstance(self.source, Topic):
+            yield from self.source.held()
+            return
+        for path in self.source.paths:
+            yield from read_file(path, self.source.format, form_of(self.spec.records))
 
 
 def open_labels(document: Mapping[str, Any], asked_by: str) -> LabelSource:
@@ -61,11 +72,8 @@ def _opened(events: Mapping[str, Any], stated: Mapping[str, Any]) -> LabelSource
     shared = ("time_range", *(_FORM if stated["uri"] == events["uri"] else ()))
     records = {name: events[name] for name in shared if name in events}
     records |= {name: stated[name] for name in _OF_LABELS if name in stated}
-    paths = tuple(matching_files(records["uri"]))
-    known = "format" in records and (records["format"] != "csv" or "csv" in records)
-    form = fill_in(records, paths, _say if not known else _nothing)
-    files = Files(records["uri"], records["format"], paths, form, envelope=records.get("envelope"))
-    kind, empty = _kind(files, records, stated["column"])
+    source = _files(records) if scheme_of(records["uri"]) in FILE_SCHEMES else _topic(records)
+    kind, empty = _kind(source, records, stated["column"])
     if kind not in VALUES:
         raise SpecError("labels.column", f"{stated['column']} of type {kind}", "a column of numbers, booleans or texts")
     with _fitting(stated):
@@ -73,17 +81,31 @@ def _opened(events: Mapping[str, Any], stated: Mapping[str, Any]) -> LabelSource
     spec = events_spec(records, {stated["column"]: kind})
     horizon = stated.get("horizon")
     horizon_us = None if horizon is None else parse_duration_us(horizon)
-    return LabelSource(LabelsSpec(spec, stated.get("positive"), horizon_us), files, empty)
+    return LabelSource(LabelsSpec(spec, stated.get("positive"), horizon_us), source, empty)
 
 
-def _kind(files: Files, records: Mapping[str, Any], column: str) -> tuple[str, bool]:
+def _files(records: dict[str, Any]) -> Files:
+    paths = tuple(matching_files(records["uri"]))
+    known = "format" in records and (records["format"] != "csv" or "csv" in records)
+    form = fill_in(records, paths, _say if not known else _nothing)
+    return Files(records["uri"], records["format"], paths, form, envelope=records.get("envelope"))
+
+
+def _topic(records: dict[str, Any]) -> Topic:
+    source = open_source(records)
+    if not isinstance(source, Topic) or not source.bounded:
+        raise SpecError("events.uri", records["uri"].partition("?")[0], "files, or a topic with until=latest")
+    return source
+
+
+def _kind(source: Files | Topic, records: Mapping[str, Any], column: str) -> tuple[str, bool]:
     """The type of the column, and whether there is no record at all."""
     identity = {records[name]: f"events.{name}" for name in ("event_id", "event_time") if records[name] != ROW_HASH}
     try:
-        types = sampled_types(files.sample([*identity, column]), files.format, {column: "events.column"}, identity)
+        types = sampled_types(source.sample([*identity, column]), source.format, {column: "events.column"}, identity)
     except NoRecords:
         return "number", True
-    check_time_unit(files.sample([records["event_time"]]), records)
+    check_time_unit(source.sample([records["event_time"]]), records)
     return types[column], False
 
 

@@ -215,8 +215,8 @@ def test_what_cannot_be_decided_is_named(folder: Path) -> None:
     assert (bare.code, "fraud: it is always the same" in bare.err) == (2, True), bare
     silent = wrong(folder, "id,time,amount\n1,2024-01-01T00:00:00Z,5\n")
     assert (silent.code, "--yes to decide without" in silent.err) == (2, True), silent
-    topic = halflife("init", "kafka://localhost:1/events", "--yes")
-    assert (topic.code, "topics are not looked at" in topic.err) == (2, True), topic
+    other = halflife("init", "pubsub://projects/p/subscriptions/s", "--yes")
+    assert (other.code, "a file, a folder, a pattern or a topic of Kafka" in other.err) == (2, True), other
     assert not (folder / "job.yaml").exists()
 
 
