@@ -40,6 +40,7 @@ EXTRAS = {
     "onnx": ["onnxruntime>=1.24,<2"],
     "xgboost": ["xgboost>=3,<4"],
     "lightgbm": ["lightgbm>=4.6,<5"],
+    "explain": ["shap>=0.48,<1"],  # reasons of scikit-learn's trees; with numba it takes 250 MB
     "pmml": ["py4j>=0.10.9,<0.11", "pypmml>=1.5,<2"],  # pypmml starts its gateway without authentication: ours has it
     "mlflow": ["mlflow-skinny>=3,<4"],
     "tfserving": REMOTE,

@@ -60,6 +60,7 @@
     │   ├── PartlyScored
     │   ├── StoreSilent
     │   └── WrongAnswer
+    ├── NotExplained                 why a score is what it is cannot be said
     ├── OutOfTime                    work that was not done in its time
     ├── StateFormatMismatch          state that another version of the job wrote
     ├── NoInput                      a source cannot be read, or has nothing

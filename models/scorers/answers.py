@@ -69,6 +69,22 @@ class Answers:
         return numbers
 
 
+def chosen_margin(
+    answers: Answers, raw: npt.NDArray[np.float64], column: int | None
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float64]]:
+    """Which of the margins of each row, shape (n, outputs), belongs to the score, and its sign: of two classes there is
+    one number, which is the second's. Of a class the margin is that of the class which answered."""
+    rows = len(raw)
+    if column is not None or answers.kind == "regression":
+        return np.full(rows, column or 0), np.ones(rows)
+    if answers.kind == "class":
+        second = np.where(raw[:, 0] > 0, 1.0, -1.0)
+        return (np.argmax(raw, axis=1), np.ones(rows)) if raw.shape[1] > 1 else (np.zeros(rows, np.int64), second)
+    if raw.shape[1] > 1:
+        return np.full(rows, answers.column(raw.shape[1])), np.ones(rows)
+    return np.zeros(rows, np.int64), np.full(rows, -1.0 if answers.column(2) == 0 else 1.0)
+
+
 def plain_name(label: str) -> str:
     """The label; one of 0 and 1 or False and True, in any spelling, as 0 or 1.
 

@@ -14,6 +14,7 @@ import pyarrow as pa
 
 from models.bundles.manifest import Manifest
 from models.errors import BundleRefused, NotScored
+from models.scorers.contributions import Contributions
 from schemas.expectations import wants
 from schemas.reasons import in_words
 
@@ -79,6 +80,9 @@ class Scorer(ABC):
     requires: ClassVar[tuple[str, ...]] = ()
     """Modules it imports in `load`; where one is absent the kind counts as not installed."""
 
+    asks_server: ClassVar[bool] = False
+    """Whether another machine computes its scores, so that each more record that is scored is work for others."""
+
     @classmethod
     @abstractmethod
     def load(cls, folder: Path, manifest: Manifest) -> "Scorer":
@@ -134,6 +138,14 @@ class Scorer(ABC):
         such values may be left out. Where such a value is an error (`PartlyScored`) there are none.
         """
         return {}
+
+    def contributions(self, batch: pa.RecordBatch) -> Contributions | None:
+        """What each input added to the scores of a batch such as `score` takes, n > 0 rows that have scores.
+
+        None where the kind has no method of its own: then the job asks for scores of mixed rows and compares
+        (docs/explaining.md). What does not add up, or raises, costs the reasons and never the score.
+        """
+        return None
 
     def close(self) -> None:
         """Release what garbage collection does not (connections, processes).

@@ -59,6 +59,13 @@ def trained_matrix(
     return matrix
 
 
+def in_manifest_order(
+    values: npt.NDArray[np.float64], names: Sequence[str], wanted: Sequence[str]
+) -> npt.NDArray[np.float64]:
+    """Columns of these names, shape (n, columns), in the order that is wanted."""
+    return values[:, [list(names).index(name) for name in wanted]]
+
+
 def known_rows_scored(
     batch: pa.RecordBatch,
     matrix: npt.NDArray[Any],

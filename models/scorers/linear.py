@@ -1,6 +1,6 @@
 """Linear and logistic models whose coefficients are in the manifest: no payload, no library, exact."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +11,7 @@ import pyarrow.compute as pc
 from models.bundles.inputs import as_floats
 from models.bundles.manifest import LinearTerms, Manifest
 from models.scorers.base import Scorer, WillNotLoad, settings
+from models.scorers.contributions import Contributions, Scale
 
 
 class LinearScorer(Scorer):
@@ -52,19 +53,38 @@ class LinearScorer(Scorer):
             found[name] = batch.num_rows - column.null_count - listed_values
         return found
 
+    def contributions(self, batch: pa.RecordBatch) -> Contributions:
+        """The terms themselves, exact: each input's own, on the scale of the link (log-odds where it is logistic)."""
+        names = batch.schema.names
+        values = np.zeros((batch.num_rows, len(names)))
+        for name, term in self._inputs_terms(batch):
+            values[:, names.index(name)] = term
+        base = np.full(batch.num_rows, self._terms.intercept, np.float64)
+        scale: Scale = "score" if self._terms.link == "identity" else "log_odds"
+        return Contributions(base, values, self._total(batch), scale, separate=True)
+
     def _score(self, batch: pa.RecordBatch) -> npt.NDArray[np.float64]:
+        total = self._total(batch)
+        if self._terms.link == "identity":
+            return total
+        logistic: npt.NDArray[np.float64] = np.exp(-np.logaddexp(0.0, -total))
+        return logistic
+
+    def _total(self, batch: pa.RecordBatch) -> npt.NDArray[np.float64]:
+        total = np.full(batch.num_rows, self._terms.intercept, dtype=np.float64)
+        for _, term in self._inputs_terms(batch):
+            total += term
+        return total
+
+    def _inputs_terms(self, batch: pa.RecordBatch) -> Iterator[tuple[str, npt.NDArray[np.float64]]]:
+        """Each input with what it adds to the rows, in the order in which scores are summed."""
         terms = self._terms
-        total = np.full(batch.num_rows, terms.intercept, dtype=np.float64)
         for name, coefficient in terms.coefficients.items():
             values = as_floats(batch.column(name), name)
             mean = terms.means.get(name)
             if mean is not None:
                 values = np.where(np.isnan(values), 0.0, values - mean)
-            total += coefficient * (values / terms.scales.get(name, 1.0))
+            yield name, coefficient * (values / terms.scales.get(name, 1.0))
         for name, (listed, coefficients) in self._categories.items():
             index = pc.index_in(batch.column(name), value_set=listed).fill_null(len(listed))
-            total += coefficients[index.to_numpy(zero_copy_only=False)]
-        if terms.link == "identity":
-            return total
-        logistic: npt.NDArray[np.float64] = np.exp(-np.logaddexp(0.0, -total))
-        return logistic
+            yield name, coefficients[index.to_numpy(zero_copy_only=False)]

@@ -11,14 +11,27 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from models.bundles.manifest import Manifest
-from models.scorers.answers import answers_of
+from models.scorers.answers import answers_of, chosen_margin
 from models.scorers.base import Scorer, WillNotLoad, only_file, settings
 from models.scorers.categories import Categories, categories_of, stated_categories
-from models.scorers.columns import in_trained_order, known_rows_scored, strings_of, trained_matrix
+from models.scorers.columns import (
+    in_manifest_order,
+    in_trained_order,
+    known_rows_scored,
+    strings_of,
+    trained_matrix,
+)
+from models.scorers.contributions import Contributions, Scale
 from models.scorers.outputs import chosen_output
 
 _PROBABILITIES = ("binary:logistic", "multi:softprob")
 _CLASSES = (*_PROBABILITIES, "binary:hinge", "multi:softmax")
+_SCALES: Mapping[str, Scale] = {
+    **dict.fromkeys(("binary:logistic", "reg:logistic"), "log_odds"),
+    **dict.fromkeys(("count:poisson", "reg:gamma", "reg:tweedie", "survival:cox", "survival:aft"), "log"),
+    **dict.fromkeys(("multi:softmax", "multi:softprob", "binary:hinge"), "margin"),
+}
+"""What the library's margin is of the answer; of all other objectives it is the answer."""
 
 
 class XgboostScorer(Scorer):
@@ -67,6 +80,23 @@ class XgboostScorer(Scorer):
         # The library's own encoding gives an unknown text the code of another category.
         rows = trained_matrix(batch, self._names, self._categories, np.float32)
         return known_rows_scored(batch, rows, self._names, self._categories, self._scores)
+
+    def contributions(self, batch: pa.RecordBatch) -> Contributions:
+        """The library's own (`pred_contribs`, path-dependent TreeSHAP, in float32; exact for gblinear); of several
+        classes those of the class that is asked for or that answered."""
+        rows = trained_matrix(batch, self._names, self._categories, np.float32)
+        named = {"feature_names": self._booster.feature_names, "feature_types": self._booster.feature_types}
+        matrix = self._matrix(rows, enable_categorical=bool(self._categories), **named)
+        rounds = {"iteration_range": self._rounds} if self._inplace else {}
+        parts = self._booster.predict(matrix, pred_contribs=True, **rounds).astype(np.float64)
+        parts = parts.reshape(len(rows), -1, len(self._names) + 1)
+        raw = self._booster.predict(matrix, output_margin=True, **rounds).astype(np.float64).reshape(len(rows), -1)
+        column, sign = chosen_margin(self._answers, raw, self._target)
+        index = np.arange(len(rows))
+        chosen = parts[index, column]
+        values = in_manifest_order(chosen[:, :-1], self._names, batch.schema.names)
+        scale = "margin" if self._answers.kind == "class" else _SCALES.get(self._objective, "score")
+        return Contributions(chosen[:, -1], values, raw[index, column], scale).times(sign)
 
     def labels(self) -> Mapping[float, str]:
         """The labels that the trainer, or `parameters.classes`, gave the class indexes."""

@@ -63,7 +63,7 @@ class LoadedModel:
     """A warm model. Hold it while scoring: the scorer is closed when the last holder lets go.
 
     `seconds` from the start of the download to the end of the first scores; `bytes` of the payload files; `profile` is
-    the bundle's reference profile, None where it has none.
+    the bundle's reference profile, None where it has none; `folder`: where its files are, as long as it is held.
     """
 
     manifest: Manifest
@@ -71,6 +71,7 @@ class LoadedModel:
     seconds: float
     bytes: int
     profile: Profile | None = None
+    folder: Path | None = None
 
     def score(self, batch: pa.RecordBatch) -> npt.NDArray[np.float64]:
         """As `Scorer.score`."""
@@ -326,7 +327,7 @@ def _proven(folder: Path, allow_pickle: bool, started: float) -> LoadedModel:
         profile = read_profile(folder, manifest)
         scorer = prove(folder, manifest, allow_pickle=allow_pickle, trusting=True)  # it is admitted
     size = sum((folder / path).stat().st_size for path in manifest.files)
-    model = LoadedModel(manifest, scorer, time.perf_counter() - started, size, profile)
+    model = LoadedModel(manifest, scorer, time.perf_counter() - started, size, profile, folder)
     # Files stay as long as the model.
     weakref.finalize(model, _release, scorer, folder)
     return model

@@ -25,6 +25,11 @@ from models.scorers.base import payload_files
 from models.serving.cache import LoadFailed, ModelCache, ModelHandle
 from models.store.store import ModelStore
 from models.testing.expectations import ContractBroken, expect, expect_scores
+from models.testing.explaining import (
+    check_contributions_add_up,
+    check_contributions_explain_differences,
+    check_contributions_repeat,
+)
 from models.testing.memory import check_unloading_frees_memory
 from models.testing.subject import GOLDEN, Subject, publish, write_bundle, write_golden
 
@@ -242,6 +247,9 @@ CHECKS: tuple[Check, ...] = (
     check_threads,
     check_reloading,
     check_pickling,
+    check_contributions_add_up,
+    check_contributions_explain_differences,
+    check_contributions_repeat,
     check_unloading_frees_memory,
     check_wrong_file,
     check_absent_file,

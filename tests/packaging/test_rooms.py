@@ -12,7 +12,10 @@ MOST_MODULES = 15
 # itself.
 ORDER = {
     "schemas": ("formats", "avro", "expressions"),
-    "models": ("bundles", "scorers", "profiles", "releases", "store", "admission", "serving", "publishing", "testing"),
+    "models": (
+        *("bundles", "scorers", "profiles", "releases", "store", "admission", "serving", "explaining", "publishing"),
+        "testing",
+    ),
     "audit": ("files",),
     "transforms": ("flow", "lookups", "decoding", "labels", "features", "arrivals", "releases", "scoring", "drift"),
     "pipeline": (

@@ -1,6 +1,7 @@
 """LightGBM boosters, stored as text."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,15 +11,23 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from models.bundles.manifest import Manifest
-from models.scorers.answers import answers_of
+from models.scorers.answers import answers_of, chosen_margin
 from models.scorers.base import Scorer, WillNotLoad, only_file, settings
 from models.scorers.categories import Categories, categories_of
-from models.scorers.columns import in_trained_order, strings_of, trained_matrix
+from models.scorers.columns import in_manifest_order, in_trained_order, strings_of, trained_matrix
+from models.scorers.contributions import Contributions, Scale
 from models.scorers.lightgbm.text import ModelText, categories_by_input, read_model_text
 from models.scorers.outputs import chosen_output
 
 _PROBABILITIES = ("binary", "multiclass", "multiclassova", "cross_entropy")
 _SEVERAL = ("multiclass", "multiclassova")
+_PLAIN = ["regression", "regression_l1", "huber", "fair", "quantile", "mape", "lambdarank", "rank_xendcg", "none"]
+_SCALES: Mapping[str, Scale] = {
+    **dict.fromkeys(("binary", "cross_entropy"), "log_odds"),
+    **dict.fromkeys(("poisson", "gamma", "tweedie"), "log"),
+    **dict.fromkeys(_PLAIN, "score"),
+}
+"""What the library's raw score is of the answer."""
 
 
 class LightgbmScorer(Scorer):
@@ -41,7 +50,9 @@ class LightgbmScorer(Scorer):
         self._names = _trained_names(booster.feature_name(), manifest)
         self._categories = _categories(model, self._names, manifest)
         self._answers = answers_of(manifest, classes)
-        self._objective = model.header.get("objective", "none").split(" ")[0]
+        self._objective, *options = model.header.get("objective", "none").split(" ")
+        self._averaged = "average_output" in model.header
+        self._options = dict(option.partition(":")[::2] for option in options)
         width = int(model.header.get("num_class", "1"))
         self._check_objective(width)
         self._column = chosen_output(manifest, width if self._answers.kind == "regression" else 1)
@@ -74,16 +85,42 @@ class LightgbmScorer(Scorer):
         """Score with the booster in this thread; an empty batch does not reach it."""
         if batch.num_rows == 0:
             return np.empty(0, dtype=np.float64)
-        rows = trained_matrix(batch, self._names, self._categories, np.float64)
-        for index, name in enumerate(self._names):
-            if name in self._categories:
-                rows[rows[:, index] < 0, index] = np.nan
-        answer = self._booster.predict(rows, num_threads=1)
+        answer = self._booster.predict(self._rows(batch), num_threads=1)
         if self._column is not None:
             answer = answer[:, self._column]
         if self._answers.kind == "class" and self._objective not in _SEVERAL:
             return np.asarray(answer > 0.5, dtype=np.float64)
         return self._answers.scores(answer)
+
+    def contributions(self, batch: pa.RecordBatch) -> Contributions:
+        """The library's own (`pred_contrib`, path-dependent TreeSHAP); of several classes those of the class that is
+        asked for or that answered."""
+        rows, width = self._rows(batch), len(self._names)
+        parts = self._booster.predict(rows, pred_contrib=True, num_threads=1)
+        parts = np.asarray(parts, np.float64).reshape(len(rows), -1, width + 1)
+        raw = np.asarray(self._booster.predict(rows, raw_score=True, num_threads=1), np.float64).reshape(len(rows), -1)
+        column, sign = chosen_margin(self._answers, raw, self._column)
+        index = np.arange(len(rows))
+        chosen, scale = parts[index, column], self._scale()
+        found = Contributions(chosen[:, -1], chosen[:, :-1], raw[index, column], scale)
+        found = replace(found, values=in_manifest_order(found.values, self._names, batch.schema.names))
+        # Neither raw scores nor contributions of a random forest are averaged by the library, unlike its answers.
+        best, every = self._booster.best_iteration, self._booster.current_iteration()
+        share = 1.0 / max(best if best > 0 else every, 1) if self._averaged else 1.0
+        slope = float(self._options.get("sigmoid", 1.0)) if scale == "log_odds" else 1.0
+        return found.times(sign * (slope * share))
+
+    def _scale(self) -> Scale:
+        if self._answers.kind == "class" or self._objective in _SEVERAL or "sqrt" in self._options:
+            return "margin"
+        return _SCALES.get(self._objective, "margin")
+
+    def _rows(self, batch: pa.RecordBatch) -> npt.NDArray[np.float64]:
+        rows: npt.NDArray[np.float64] = trained_matrix(batch, self._names, self._categories, np.float64)
+        for index, name in enumerate(self._names):
+            if name in self._categories:
+                rows[rows[:, index] < 0, index] = np.nan
+        return rows
 
     def labels(self) -> Mapping[float, str]:
         """The labels that the trainer, or `parameters.classes`, gave the class indexes."""

@@ -13,6 +13,7 @@ import pyarrow as pa
 
 from models.bundles.manifest import Manifest
 from models.scorers.base import Scorer, WillNotLoad, only_file, payload_files
+from models.scorers.contributions import Contributions
 from models.scorers.lightgbm.estimator import EstimatorText, read_estimator
 from models.scorers.lightgbm.scorer import LightgbmScorer
 
@@ -111,6 +112,10 @@ class MlflowScorer(Scorer):
     def unseen(self, batch: pa.RecordBatch) -> Mapping[str, int]:
         """As the scorer of the flavour."""
         return self._scorer.unseen(batch)
+
+    def contributions(self, batch: pa.RecordBatch) -> Contributions | None:
+        """As the scorer of the flavour."""
+        return self._scorer.contributions(batch)
 
     def interrupt(self) -> None:
         """As the scorer of the flavour."""

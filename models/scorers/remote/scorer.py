@@ -44,6 +44,7 @@ class RemoteScorer(Scorer, ABC):
     keys: ClassVar[frozenset[str]]
     required: ClassVar[tuple[str, ...]] = ()
     takes_vectors = True
+    asks_server = True
 
     def __init__(
         self, service: ModelService, manifest: Manifest, parameters: Parameters, pace: Pace | None = None

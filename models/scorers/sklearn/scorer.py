@@ -2,6 +2,7 @@
 
 import shlex
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,10 @@ import pyarrow as pa
 from models.bundles.inputs import filled, of_filled, width_of
 from models.bundles.manifest import Input, Manifest, OutputKind
 from models.scorers.base import Scorer, WillNotLoad, only_file, settings
+from models.scorers.columns import in_manifest_order
+from models.scorers.contributions import Contributions
 from models.scorers.outputs import stated_column
+from models.scorers.sklearn.contributing import Contributing
 from models.scorers.sklearn.nulls import fitted_on_none
 from models.scorers.sklearn.rows import alike, frame_of, matrix_of, ordinary_row
 from models.scorers.sklearn.skops_files import load_skops
@@ -61,6 +65,7 @@ class SklearnScorer(Scorer):
         nullable_texts = any(each.type == "string" and each.nullable for each in manifest.inputs)
         self._none_texts = nullable_texts and fitted_on_none(estimator)
         self._check_columns(manifest.inputs)
+        self._contributing = Contributing(estimator, self._method)
 
     @classmethod
     def load(cls, folder: Path, manifest: Manifest) -> "SklearnScorer":
@@ -90,6 +95,17 @@ class SklearnScorer(Scorer):
         for indexes in groups:
             scores[indexes] = self._scores(batch.take(pa.array(indexes)))
         return scores
+
+    def contributions(self, batch: pa.RecordBatch) -> Contributions | None:
+        """Of linear models the terms themselves; of trees and forests TreeSHAP by `shap`; of others None."""
+        if not self._contributing.is_known or any(pa.types.is_fixed_size_list(each) for each in batch.schema.types):
+            return None
+        names = batch.schema.names if self._names is None else self._names
+        features = matrix_of(batch) if self._names is None else frame_of(batch, self._names, self._none_texts)
+        found = self._contributing.of(features, names, self._positive)
+        return (
+            None if found is None else replace(found, values=in_manifest_order(found.values, names, batch.schema.names))
+        )
 
     def labels(self) -> Mapping[float, str]:
         """`classes_`: by themselves where they are numbers and are the score, else by their indexes."""
