@@ -6,6 +6,8 @@ from functools import partial
 
 from pipeline.command_line.init_options import parse_init_options
 from pipeline.command_line.options import parse_replay_options, parse_run_options
+from pipeline.commands.audit.verbs import _VERBS as _VERBS_OF_AUDIT
+from pipeline.commands.audit.verbs import audit
 from pipeline.commands.dispatch import dispatch
 from pipeline.commands.models.verbs import _VERBS as _VERBS_OF_MODELS
 from pipeline.commands.models.verbs import models
@@ -17,6 +19,7 @@ _USAGE = """usage: halflife VERB [OPTION…]
 
   run        run a job (the same as python -m pipeline)
   models     publish, release, roll back, withdraw, list, show and check model versions
+  audit      say of a score, an event or a time what happened, and prove it
   doctor     examine a job and its runner before they cost anything
   features   write a point-in-time training set with the job's own transforms
   replay     score a job's history by candidate versions and compare them
@@ -79,13 +82,14 @@ def _convert(arguments: Sequence[str]) -> int:
 def _completion(arguments: Sequence[str]) -> int:
     from pipeline.commands.completion import completion
 
-    below = {"models": _VERBS_OF_MODELS}
+    below = {"models": _VERBS_OF_MODELS, "audit": _VERBS_OF_AUDIT}
     return completion(arguments, {name: below.get(name) for name in _VERBS}, _VERBS)
 
 
 _VERBS: dict[str, Callable[[Sequence[str]], int]] = {
     "run": run_job,
     "models": models,
+    "audit": audit,
     "doctor": _doctor,
     "features": _features,
     "replay": _replay,

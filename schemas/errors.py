@@ -71,6 +71,7 @@
     │   └── TopicUnreadable
     │       └── RegistryUnreachable
     ├── NoAudit                      where an audit is said to be, there is none
+    ├── UnknownToAudit               it has nothing of the name that was asked for
     ├── SinkUnwritable               a sink cannot be written
     │   ├── RecordsGone              what an earlier run wrote is gone
     │   ├── SinksInUse               one that was to be new is not

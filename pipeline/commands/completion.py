@@ -68,8 +68,7 @@ _halflife() {{
     local word=${{COMP_WORDS[COMP_CWORD]}} before=${{COMP_WORDS[COMP_CWORD-1]}} verb= each
     for each in "${{COMP_WORDS[@]:1:COMP_CWORD-1}}"; do
         case "$each" in -*) break ;; *) verb="${{verb:+$verb }}$each" ;; esac
-        case "$verb" in models|"models "*) ;; *) break ;; esac
-        [[ $verb == "models "* ]] && break
+        case "$verb" in {above}) ;; *) break ;; esac
     done
     case "$verb $before" in
 {choices}
@@ -94,7 +93,8 @@ def _bash(table: Mapping[str, Words]) -> str:
         f"""{"; return" if words.verbs else ""} ;;"""
         for verb, words in table.items()
     ]
-    return _BASH.format(choices="\n".join(choices), verbs="\n".join(verbs))
+    above = "|".join(verb for verb, words in table.items() if verb and words.verbs)
+    return _BASH.format(above=above, choices="\n".join(choices), verbs="\n".join(verbs))
 
 
 def _zsh(table: Mapping[str, Words]) -> str:

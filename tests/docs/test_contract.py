@@ -6,6 +6,7 @@ import pytest
 
 from models.admission.admission import REASONS
 from models.scorers import BUILT_IN
+from pipeline.commands.audit.verbs import _VERBS as _VERBS_OF_AUDIT
 from pipeline.commands.models.verbs import _VERBS
 from pipeline.reporting.summary import summarise
 from schemas.dead_letter_stages import STAGES
@@ -33,6 +34,7 @@ def section(number: int) -> str:
         (8, tuple(schema_of("job")["properties"])),
         (9, tuple(summarise({}, 1.0, 0.5, {}, "r"))),
         (9, tuple(_VERBS)),
+        (9, tuple(_VERBS_OF_AUDIT)),
         (10, tuple(BUILT_IN)),
     ],
 )

@@ -20,6 +20,8 @@ done
 TYPED = {
     "halflife|mod": "models",
     "halflife|models|re": "release",
+    "halflife|audit|sc": "score",
+    "halflife|audit|score|--no": "--no_verify",
     "halflife|models|release|--ch": "--champion --challenger",
     "halflife|models|release|--champion|v1|--sh": "--shadow",
     "halflife|run|--su": "--summary",

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from models.admission.admission import REASONS
+from pipeline.commands.audit.verbs import _VERBS as _VERBS_OF_AUDIT
 from pipeline.commands.models.verbs import _VERBS
 from pipeline.verbs import _VERBS as _OF_JOBS
 from tests.pipeline.commands.commands import halflife
@@ -52,6 +53,7 @@ def test_verbs_on_the_store_import_no_slow_library(tmp_path: Path) -> None:
     (tmp_path / "models" / "m" / "versions").mkdir(parents=True)
     location = f"--store {tmp_path / 'models'} --model m"
     lines = ["--help", *(f"{verb} --help" for verb in _OF_JOBS), *(f"models {verb} --help" for verb in _VERBS)]
+    lines += [f"audit {verb} --help" for verb in _VERBS_OF_AUDIT]
     lines += ["run --sinks wrong", "replay", "doctor --runner no"]
     lines += [f"models {verb} {location}" for verb in ("list", "timeline", "access", "show 1", "withdraw 1")]
     command = [sys.executable, "-c", LOADED, ",".join(SLOW), *lines]

@@ -1,0 +1,29 @@
+"""`audit event ID`: the scores of one event."""
+
+from audit.asking.answers import OneScore, answers
+from audit.asking.sources import AuditSources, UnknownToAudit
+
+
+def event_answers(sources: AuditSources, event_id: str) -> list[OneScore]:
+    """The scores of an event, by role and version. That they are read is written to the access log first.
+
+    Raises:
+        UnknownToAudit: there are none.
+        StoreError: the access could not be written; nothing may be shown then.
+    """
+    found = answers(sources.audit.find("event_id", event_id))
+    if not found:
+        where = f"looked through {sources.audit.looked_through} in {sources.audit.url}"
+        raise UnknownToAudit(
+            f"event {event_id!r} is in no receipt: {where}; next: look for it in the job's dead letters"
+        )
+    for model in sorted({each.shown.receipt["model"] for each in found}):
+        subjects = {each.shown.receipt["subject"] for each in found}
+        sources.record_access(model, "event", event_id=event_id, subject=min(filter(None, subjects), default=None))
+    sources.take_findings(found)
+    return sorted(found, key=_turn)
+
+
+def _turn(answer: OneScore) -> tuple[str, str, str]:
+    one = answer.shown.receipt
+    return one["role"], one["version"], one["score_id"]

@@ -1,0 +1,154 @@
+"""`audit score ID`: one decision with everything that led to it, and everything that followed."""
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+from audit.asking.answers import OneScore, answers, document, plain
+from audit.asking.history import Span
+from audit.asking.nearest_change import Change, changes
+from audit.asking.reverify import Verification, try_to_load, verification
+from audit.asking.sources import AuditSources, UnknownToAudit, missing
+from audit.asking.wording import reasons_in_words
+from models.bundles.manifest import Manifest
+from models.bundles.recorded import NotRecorded
+from models.errors import BundleRefused, NotScored, StoreError
+from models.releases.release import Release, release_document
+from models.serving.cache import LoadFailed
+from models.store.access_log import AccessEntry
+from models.strict_json import parse_object
+from schemas.times import format_time_us
+
+NOT_TRIED = Verification("not known", detail="not asked for")
+
+
+class ScorePage(NamedTuple):
+    """What is known of one score; `manifest` and `release` are None where the store has none any more; `missing`: what
+    cannot be said, and why."""
+
+    answer: OneScore
+    manifest: Manifest | None
+    release: Release | None
+    before: Span | None
+    after: Span | None
+    accessed: tuple[dict[str, Any], ...]
+    reasons: tuple[dict[str, Any], ...]
+    verification: Verification
+    changes: tuple[Change, ...]
+    no_change: str
+    missing: tuple[str, ...]
+
+    @property
+    def receipt(self) -> Mapping[str, Any]:
+        """The receipt that is shown."""
+        return self.answer.shown.receipt
+
+    def document(self) -> dict[str, Any]:
+        """As JSON (docs/design.md §9)."""
+        manifest = None if self.manifest is None else parse_object(self.manifest.raw)
+        return {
+            "score": plain(self.receipt["score"]),
+            "receipt": document(self.receipt),
+            "manifest": manifest,
+            "release": None if self.release is None else release_document(self.release),
+            "before": None if self.before is None else self.before.document(),
+            "after": None if self.after is None else self.after.document(),
+            "accessed": list(self.accessed),
+            "reasons": list(self.reasons),
+            "verified": self.verification.verified,
+            "verification": self.verification.document(),
+            "changes": [plain(change._asdict()) for change in self.changes],
+            "no_change": self.no_change,
+            "files": [f"{one.file} record {one.row + 1}" for one in self.answer.receipts],
+            "contradicts": list(self.answer.contradicts),
+            "missing": list(self.missing),
+        }
+
+
+def find_score(sources: AuditSources, score_id: str) -> OneScore:
+    """The receipts of a score.
+
+    Raises:
+        UnknownToAudit: there are none.
+        StoreUnavailable: the audit's store does not answer.
+    """
+    found = answers(sources.audit.find("score_id", score_id))
+    if not found:
+        where = f"looked through {sources.audit.looked_through} in {sources.audit.url}"
+        raise UnknownToAudit(f"score {score_id!r} is in no receipt: {where}; next: halflife audit event EVENT_ID")
+    sources.take_findings(found)
+    return found[0]
+
+
+def score_page(sources: AuditSources, answer: OneScore, verify: bool) -> ScorePage:
+    """Everything about a score. That it is read is written to the access log first.
+
+    Raises:
+        StoreError: the access could not be written; nothing may be shown then.
+    """
+    one = answer.shown.receipt
+    detail = {name: one[name] for name in ("score_id", "event_id", "subject", "version")}
+    sources.record_access(one["model"], "score", **detail)
+    lacks = list[str]()
+    manifest = _manifest(sources, one, lacks)
+    history = sources.history_of(one["model"])
+    release = next((each for each in history.serving if each.sequence == one["release"]), None)
+    if release is None and one["release"]:
+        lacks.append(f"release {one['release']} is not in the store {sources.store_url} any more, or was refused")
+    before, after = history.around(one["release"], one["version"])
+    page = ScorePage(
+        answer, manifest, release, before, after, _accessed(sources, one),
+        tuple(reasons_in_words(one["reasons"], one["features"], manifest)), NOT_TRIED, (), "not asked for", (),
+    )  # fmt: skip
+    page = _again(sources, page, lacks) if verify else page
+    if not page.reasons:
+        lacks.append("no reasons are in the receipt; the setting `explain` of the job keeps them")
+    return page._replace(missing=tuple(lacks))
+
+
+def _manifest(sources: AuditSources, receipt: Mapping[str, Any], lacks: list[str]) -> Manifest | None:
+    try:
+        manifest = sources.store_of(receipt["model"]).read_manifest(receipt["version"])
+    except (BundleRefused, StoreError) as error:
+        lacks.append(f"manifest: {missing(error)}")
+        return None
+    if manifest.digest != receipt["digest"]:
+        found = f"version {receipt['version']!r} in the store has digest {manifest.digest}"
+        lacks.append(f"manifest: {found}, the receipt {receipt['digest']}: another bundle has its name now")
+        sources.findings.append(lacks[-1])
+        return None
+    return manifest
+
+
+def _accessed(sources: AuditSources, receipt: Mapping[str, Any]) -> tuple[dict[str, Any], ...]:
+    """Who read this score, and who did anything with its version: from the access log and the model events."""
+    logged = [entry for entry in sources.accesses_of(receipt["model"]) if _is_about(entry, receipt)]
+    told = [
+        {"at": format_time_us(event["at"]), "actor": event["actor"], "action": event["kind"], "reason": event["reason"]}
+        for event in sources.history_of(receipt["model"]).of("accessed", version=receipt["version"])
+    ]
+    return tuple(sorted([*(entry.document() for entry in logged), *told], key=lambda each: str(each["at"])))
+
+
+def _is_about(entry: AccessEntry, receipt: Mapping[str, Any]) -> bool:
+    detail = entry.detail
+    if "score_id" in detail or "event_id" in detail or "subject" in detail:
+        same = ("score_id", "event_id", "subject")
+        return any(receipt[name] is not None and detail.get(name) == receipt[name] for name in same)
+    same_version = detail.get("version") == receipt["version"] or detail.get("digest") == receipt["digest"]
+    return same_version or ("version" not in detail and detail.get("release") == receipt["release"])
+
+
+def _again(sources: AuditSources, page: ScorePage, lacks: list[str]) -> ScorePage:
+    """The page with what the version answers today, and what another value of a feature would have changed."""
+    one = page.receipt
+    model = try_to_load(sources.store_of(one["model"]), one, sources.allow_pickle)
+    checked = verification(one, model)
+    if checked.verified is not True:
+        sources.findings.append(f"score {one['score_id']} is not verified: {checked.detail}")
+    if isinstance(model, LoadFailed):
+        return page._replace(verification=checked, no_change=f"the version could not be loaded: {model.reason}")
+    try:
+        tried = changes(model, one["features"])
+    except (NotScored, NotRecorded, KeyError) as error:
+        return page._replace(verification=checked, no_change=missing(error))
+    return page._replace(verification=checked, changes=tried.found, no_change=tried.detail)

@@ -1,0 +1,36 @@
+"""`halflife audit`: what became of a score, an event, a person's data, a version, and what served at a time."""
+
+from collections.abc import Callable, Mapping, Sequence
+from importlib import import_module
+
+from pipeline.command_line.parsing import Arguments
+from pipeline.commands.dispatch import dispatch
+
+_USAGE = """usage: halflife audit VERB [OPTION…]
+
+  score      one decision: what was read, why, by which version, released by whom, does it verify; or a list
+  event      all scores of one event
+
+The audit and the store are named by --job FILE, or by --audit URL and --store URL. What is about a person is shown
+only after the access log has an entry of it. halflife audit VERB --help says more."""
+
+
+def _verb(module: str, name: str) -> Callable[[Arguments], int]:
+    """The function of a verb, which imports its module when it is called: a start pays for one verb only."""
+
+    def run(arguments: Arguments) -> int:
+        code: int = getattr(import_module(f"pipeline.commands.audit.{module}"), name)(arguments)
+        return code
+
+    return run
+
+
+_VERBS: Mapping[str, Callable[[Arguments], int]] = {
+    "score": _verb("score", "score"),
+    "event": _verb("event", "event"),
+}
+
+
+def audit(arguments: Sequence[str]) -> int:
+    """Dispatches to a verb; returns the exit code: 0 done, 1 failed or a finding, 2 bad usage."""
+    return dispatch("halflife audit", _USAGE, _VERBS, arguments)
