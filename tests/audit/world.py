@@ -21,7 +21,7 @@ from schemas.times import parse_time_us
 ROOT = Path(__file__).parents[2]
 EVENTS = ROOT / "tests" / "data" / "flights" / "departures-2013-01.avro"
 TRAINED_ON = 40
-_INPUTS = [
+_INPUTS: list[dict[str, Any]] = [
     {"name": "dep_delay", "type": "number", "nullable": True},
     {"name": "flight", "type": "integer"},
     {"name": "carrier", "type": "string", "nullable": True},
