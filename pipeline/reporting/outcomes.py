@@ -49,13 +49,16 @@ def _outcome(number: int, outcome: str, reason: str, examples: Examples) -> dict
 
 
 def unreached(summary: Mapping[str, Any], releases: Sequence[Release], latest_us: int) -> str:
-    """A note on admitted releases that take effect later than every event; empty if there are none.
+    """A note on admitted releases that take effect later than every event; empty if there are none, or where one
+    that was written after them scored events: somebody has decided what serves these.
 
     `latest_us`: the time of the latest event, rounded up.
     """
     admitted = {key for key, said in summary["release_outcomes"].items() if said["outcome"] == ADMITTED}
     silent = admitted - set(summary["releases"])  # the first release serves earlier events too
-    later = [one for one in releases if str(one.sequence) in silent and one.effective_from_us >= latest_us]
+    newest = max(map(int, summary["releases"]), default=0)
+    unused = [one for one in releases if str(one.sequence) in silent and one.sequence > newest]
+    later = [one for one in unused if one.effective_from_us >= latest_us]
     named = [
         f"release {one.sequence} takes effect at {times.format_time_us(one.effective_from_us)}"
         for one in later[:_NAMED]

@@ -1,5 +1,6 @@
 """A second run into the same sinks: earlier files are reported, refused or replaced according to `--sinks`."""
 
+import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -264,6 +265,21 @@ def test_a_release_that_some_event_could_choose_is_not_called_late(flow: Flow) -
     flow.publish("v4", from_us=-1_000_000)  # serves no event: v1 takes over before the first one
     outcome = flow.run(flow.spec())
     assert (outcome.code, outcome.err) == (0, "")
+
+
+@pytest.mark.parametrize(
+    ("days", "noted"), [([400, 0], []), ([400, 500, 0], []), ([400, 0, 500], [4]), ([400, -1], [2])]
+)
+def test_a_late_release_is_not_noted_where_one_written_after_it_scored_events(
+    flow: Flow, days: list[int], noted: list[int]
+) -> None:
+    flow.feed(json_lines(trips(5)))
+    for number, day in enumerate(days, 2):
+        flow.publish(f"v{number}", from_us=1_356_998_400_000_000 + day * 86_400_000_000 if day >= 0 else -1)
+    outcome = flow.run(flow.spec())
+    assert outcome.code == 0
+    assert re.findall(r"release (\d+) takes effect at ", outcome.err) == [str(number) for number in noted]
+    assert ("; next: halflife models release --from first-event" in outcome.err) == bool(noted)
 
 
 def test_the_only_release_serves_earlier_events_and_is_not_called_late(tmp_path: Path, flow: Flow) -> None:
