@@ -18,7 +18,7 @@ from models.errors import StoreError
 from pipeline.command_line.options import RunOptions, parse_run_options
 from pipeline.command_line.result_options import check_for_template, not_obeyed
 from pipeline.dag import Serves, build
-from pipeline.endpoints.epochs import check_time_unit, in_1970
+from pipeline.endpoints.epochs import in_1970
 from pipeline.endpoints.errors import NoInput, SinkUnwritable
 from pipeline.endpoints.files.earlier_runs import check_earlier_runs, replacing, say_earlier_runs, say_leftovers
 from pipeline.endpoints.lookups.open_lookups import open_lookups
@@ -30,11 +30,13 @@ from pipeline.endpoints.outputs import (
     wanted_sinks,
     write_outputs,
 )
+from pipeline.endpoints.reading.stored import tell_file_systems
 from pipeline.endpoints.resolved import resolve
-from pipeline.endpoints.sample import sampled_types, unlike_format
+from pipeline.endpoints.sample import unlike_format
 from pipeline.endpoints.sinks import check_all_writable
 from pipeline.endpoints.sources import EventSource, Files, open_source
 from pipeline.endpoints.uris import STDOUT
+from pipeline.prepared import typed_job
 from pipeline.process.starting import start_of
 from pipeline.reporting import log_form
 from pipeline.reporting.model_presence import check_model, say_unreached
@@ -50,8 +52,7 @@ from pipeline.reporting.summary import (
     summarise,
     write_summary,
 )
-from pipeline.spec.checks import identity_columns, needed_columns
-from pipeline.spec.columns import kinds_of
+from pipeline.spec.checks import needed_columns
 from pipeline.spec.job import job_document, parse_job
 from runners import direct
 from runners.dataflow import settings as dataflow
@@ -127,6 +128,7 @@ def complete_or_empty(document: dict[str, Any], source: EventSource) -> Prepared
 
 
 def _opened(options: RunOptions) -> tuple[dict[str, Any], EventSource]:
+    tell_file_systems(options.beam)
     document = resolve(options)
     source = open_source(document["events"])
     if source.bounded and direct.is_one_worker(PipelineOptions(list(options.beam))):
@@ -140,18 +142,9 @@ def complete(document: dict[str, Any], source: EventSource) -> Prepared:
     Raises:
         SpecError, NoInput, OSError: as `prepare`.
     """
-    events = document["events"]
-    columns = kinds_of(events.get("columns") or {})
-    if "columns" not in events:
-        needed, identity = needed_columns(document), identity_columns(document)
-        columns = sampled_types(source.sample([*identity, *needed]), events["format"], needed, identity)
-    remark = ""
-    if "columns" not in events or isinstance(source, Files):  # do not wait for a topic only to look at its times
-        remark = check_time_unit(source.sample([events["event_time"]]), events)
-    lookups = open_lookups(document, columns)
-    job = parse_job(document, columns, lookups=lookups.specs)
-    stated = "time_range" in events
-    return Prepared(job, job_document(document, job), source, remark=remark, range_stated=stated, tables=lookups.tables)
+    job, _, remark, tables = typed_job(document, source)
+    stated = "time_range" in document["events"]
+    return Prepared(job, job_document(document, job), source, remark=remark, range_stated=stated, tables=tables)
 
 
 def check_reads(runner: str | None, source: EventSource, uri: str) -> None:

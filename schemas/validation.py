@@ -126,7 +126,6 @@ def _explain_all(error: ValidationError) -> Iterable[SpecError]:
 def _validator(schema_name: str) -> Draft202012Validator:
     root = schema_of(schema_name)
     schema = _inlined(root, root.get("$defs", {}))
-    Draft202012Validator.check_schema(schema)
     return cast(Draft202012Validator, _InOrder(schema))
 
 

@@ -29,7 +29,7 @@ from benchmarks.table import MIB, machine, markdown
 from benchmarks.workload import ROOT
 from pipeline.endpoints.files.source import form_of, read_file
 from schemas.job import CsvSpec, EventsSpec
-from transforms.decoding.decode import decode_raw
+from transforms.decoding.decode_raw import decode_raw
 
 _COLUMNS = (("dep_delay", "number"), ("distance", "integer"), ("origin", "string"), ("carrier", "string"))
 _FIELDS = [

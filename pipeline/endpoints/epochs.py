@@ -17,7 +17,6 @@ from schemas.formats.raw import RawBlock
 from schemas.formats.times.time_formats import EPOCH
 from schemas.times import format_time_us, parse_time_us
 from schemas.validation import SpecError
-from transforms.flow import metrics
 
 _DAYS = "days"
 _UNITS_US = {"s": 1_000_000, "ms": 1_000, "us": 1, "ns": 0.001}
@@ -134,6 +133,8 @@ def _unlike(name: str, number: float, unit: str, other: str) -> str:
 def in_1970(counts: Mapping[str, int], examples: Mapping[tuple[str, ...], str]) -> str:
     """A remark on events of 1970 among others, which another unit, or a time of 0 for none, makes of them; empty where
     there are none, or no others."""
+    from transforms.flow import metrics  # Beam takes seconds to import
+
     found, all_events = counts.get(metrics.EVENTS_IN_1970, 0), counts.get(metrics.EVENTS_DECODED, 0)
     if not 0 < found < all_events:
         return ""

@@ -4,16 +4,17 @@ import glob
 import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
-
-from apache_beam.io.filesystem import BeamIOError, FileMetadata
-from apache_beam.io.filesystems import FileSystems
-from apache_beam.io.localfilesystem import LocalFileSystem
+from typing import TYPE_CHECKING
 
 from models.errors import one_line
 from pipeline.endpoints.errors import NoInput
+from pipeline.endpoints.reading.patterns import translated
 from pipeline.endpoints.uris import beam_path, scheme_of
 from pipeline.spec.remote import check_answers
 from schemas.formats.path_columns import is_partition
+
+if TYPE_CHECKING:
+    from apache_beam.io.filesystem import FileMetadata
 
 _GLOB = re.compile(r"[*?[]")
 _UNFINISHED = ".partial"
@@ -47,7 +48,7 @@ def file_sizes(uri: str) -> dict[str, int]:
     path = beam_path(uri)
     try:
         found = _found(path, scheme_of(uri) == "file")
-    except (BeamIOError, ValueError, OSError) as error:
+    except (ValueError, OSError) as error:  # BeamIOError is an OSError
         raise NoInput(f"{uri} cannot be listed: {one_line(error)}") from None
     shown = {each: size for each, size in found.items() if each == path or not _is_hidden(each, path)}
     if not shown:
@@ -82,6 +83,8 @@ def _found(path: str, local: bool) -> Mapping[str, int]:
     """What exists there, with sizes, including hidden files."""
     if local:
         return _local(path)
+    from apache_beam.io.filesystems import FileSystems  # it takes seconds to import
+
     check_answers(path)
     if _GLOB.search(path) and FileSystems.exists(path):
         return _sizes([FileSystems.get_filesystem(path).metadata(path)])
@@ -100,7 +103,7 @@ def files_of_folder(base: str, below: Mapping[str, int]) -> dict[str, int]:
     return {each: size for each, size in below.items() if all(map(is_partition, each[len(base) :].split("/")[:-1]))}
 
 
-def _sizes(found: Sequence[FileMetadata]) -> dict[str, int]:
+def _sizes(found: Sequence["FileMetadata"]) -> dict[str, int]:
     return {each.path: int(each.size_in_bytes) for each in found}
 
 
@@ -116,7 +119,7 @@ def _local(path: str) -> dict[str, int]:
         folder = os.path.dirname(folder)
     folder = folder.rstrip("/")
     rest = path[len(folder) :].strip("/") or "*"
-    pattern = re.compile(LocalFileSystem.translate_pattern(rest))
+    pattern = translated(rest)
     found = {each: os.path.getsize(each) for each in _below(folder, rest) if pattern.match(each[len(folder) + 1 :])}
     return found if path.rstrip("/") != folder else {**found, **_in_partitions(folder)}
 

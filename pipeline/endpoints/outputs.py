@@ -1,15 +1,16 @@
 """Which branch of the graph goes to which sink of the spec."""
 
 from collections.abc import Iterable, Mapping
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import apache_beam as beam
 import pyarrow as pa
 
 from pipeline.dag import Outputs
 from pipeline.endpoints.files.origin import RunOrigin
+from pipeline.endpoints.sink_locations import audit_uris
 from pipeline.endpoints.sinks import ParquetFormat, WriteBatches, WriteRecords
-from pipeline.endpoints.uris import FILE_SCHEMES, STDOUT, scheme_of
+from pipeline.endpoints.uris import FILE_SCHEMES, scheme_of
 from schemas.job import Job
 
 Batches = beam.PCollection[pa.RecordBatch]
@@ -27,16 +28,6 @@ def wanted_sinks(job: Job) -> list[tuple[str, str, str]]:
         wanted += [("audit", receipts, "Receipt"), ("audit", models, "ModelEvent")]
     wanted.append(("dead_letters", sinks.dead_letters, "DeadLetter"))
     return [(f"sinks.{name}", uri, record) for name, uri, record in wanted if uri is not None]
-
-
-def audit_uris(audit: str | None) -> tuple[Any, Any]:
-    """Where receipts and model events go: below the audit's folder, or topics that begin with its name."""
-    if audit is None or audit == STDOUT:
-        return audit, audit
-    of_files = scheme_of(audit) in FILE_SCHEMES  # a question mark is part of a folder's name
-    base, question, options = (audit, "", "") if of_files else audit.partition("?")
-    receipts, models = (f"{base}/{name}{question}{options}" for name in ("receipts", "models"))
-    return receipts, models
 
 
 class SinkFolder(NamedTuple):

@@ -1,25 +1,23 @@
 """The job spec of a command line: settings applied, URIs absolute, schemes checked to have an endpoint."""
 
+from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any
-
-from apache_beam.io.filesystems import FileSystems
-from apache_beam.options.pipeline_options import PipelineOptions
 
 from models.bundles.signing import read_public_key
 from models.errors import StoreError
 from models.plug_ins import SINKS, SOURCES, installed
 from models.store.store import ModelStore
 from pipeline.command_line.options import RunOptions
-from pipeline.endpoints import sinks as sink_endpoints
-from pipeline.endpoints import sources
+from pipeline.endpoints import sink_locations, sources
 from pipeline.endpoints.errors import NoInput
 from pipeline.endpoints.kafka import address as kafka_address
+from pipeline.endpoints.reading.stored import tell_file_systems
 from pipeline.endpoints.sample import sampled_types
-from pipeline.endpoints.sink_locations import sink_errors
 from pipeline.endpoints.uris import FILE_SCHEMES, STDOUT, absolute, check_scheme, scheme_of
 from pipeline.spec.checks import column_errors, identity_columns, needed_columns
 from pipeline.spec.columns import kinds_of
+from pipeline.spec.expansion import section_of
 from pipeline.spec.lookups import tables_in
 from pipeline.spec.reading import read_spec
 from schemas.problems import Problems
@@ -35,10 +33,12 @@ def resolve(options: RunOptions) -> dict[str, Any]:
         SpecError: with everything that is wrong with it. Only in that case local input is examined too, so that columns
             that do not exist are reported together with the other errors.
     """
-    # Some of Beam's filesystems, such as S3's, open nothing before they know the options of the run.
-    FileSystems.set_options(PipelineOptions(list(options.beam)))
+    if isinstance(options.job, str) and scheme_of(options.job) != "file":
+        tell_file_systems(options.beam)
     document, problems = read_spec(options.job, options.settings)
     _absolute_uris(document, problems)
+    if _names_a_bucket(document):
+        tell_file_systems(options.beam)
     if problems:
         with problems.gathered(), suppress(NoInput, OSError):
             _look_at_columns(document, problems)
@@ -48,14 +48,14 @@ def resolve(options: RunOptions) -> dict[str, Any]:
 
 def _absolute_uris(document: dict[str, Any], problems: Problems) -> None:
     """Makes local paths absolute, and replaces the name of the trusted key's file by the key itself."""
-    problems.add(sink_errors(document, problems.sound))
+    problems.add(sink_locations.sink_errors(document, problems.sound))
     if problems.sound("events.uri") and "uri" in document["events"]:
         with problems.gathered():
             document["events"]["uri"] = _endpoint(document["events"]["uri"], "events.uri", sources.SCHEMES, SOURCES)
     for name in (name for name in document.get("sinks") or () if name != "format" and problems.sound(f"sinks.{name}")):
         with problems.gathered():
             uri = document["sinks"][name]
-            document["sinks"][name] = _endpoint(uri, f"sinks.{name}", sink_endpoints.SCHEMES, SINKS, (STDOUT,))
+            document["sinks"][name] = _endpoint(uri, f"sinks.{name}", sink_locations.SCHEMES, SINKS, (STDOUT,))
     if problems.sound("labels.uri") and "uri" in document.get("labels", {}):
         with problems.gathered():
             document["labels"]["uri"] = _endpoint(document["labels"]["uri"], "labels.uri", _OF_LABELS)
@@ -69,6 +69,13 @@ def _absolute_uris(document: dict[str, Any], problems: Problems) -> None:
     if problems.sound("model.trusted_key"):
         with problems.gathered():
             _read_trusted_key(document["model"])
+
+
+def _names_a_bucket(document: Mapping[str, Any]) -> bool:
+    """Whether something is read from elsewhere than this machine's disk."""
+    tables = (table for _, table in tables_in(document))
+    uris = [each.get("uri") for each in (section_of(document, "events"), section_of(document, "labels"), *tables)]
+    return any(isinstance(uri, str) and scheme_of(uri) != "file" for uri in uris)
 
 
 def _endpoint(

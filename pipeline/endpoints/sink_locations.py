@@ -5,15 +5,28 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from pipeline.endpoints.outputs import audit_uris
-from pipeline.endpoints.uris import FILE_SCHEMES, beam_path, check_scheme, location, scheme_of
+from pipeline.endpoints.bigquery import address as bigquery
+from pipeline.endpoints.kafka import address as kafka
+from pipeline.endpoints.pubsub import address as pubsub
+from pipeline.endpoints.uris import FILE_SCHEMES, STDOUT, beam_path, check_scheme, location, scheme_of
 from schemas.validation import SpecError
 
+SCHEMES = (*FILE_SCHEMES, kafka.SCHEME, pubsub.SCHEME, bigquery.SCHEME)
 _AUDIT = "sinks.audit"
 # Of two in one folder the error names the one that comes later here.
 _ORDER = (_AUDIT, "sinks.scores", "sinks.drift", "sinks.quality", "sinks.dead_letters", "--out")
 # What makes a folder of a store a model.
 _OF_MODELS = frozenset({"versions", "releases"})
+
+
+def audit_uris(audit: str | None) -> tuple[Any, Any]:
+    """Where receipts and model events go: below the audit's folder, or topics that begin with its name."""
+    if audit is None or audit == STDOUT:
+        return audit, audit
+    of_files = scheme_of(audit) in FILE_SCHEMES  # a question mark is part of a folder's name
+    base, question, options = (audit, "", "") if of_files else audit.partition("?")
+    receipts, models = (f"{base}/{name}{question}{options}" for name in ("receipts", "models"))
+    return receipts, models
 
 
 def sink_errors(document: Mapping[str, Any], sound: Callable[[str], bool]) -> Iterator[SpecError]:

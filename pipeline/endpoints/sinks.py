@@ -18,8 +18,8 @@ from pipeline.endpoints.files.opening import look_at_folder, make_folder
 from pipeline.endpoints.files.origin import RunOrigin
 from pipeline.endpoints.files.partial_files import finished, held_path, partial_path, remove_leftovers_once
 from pipeline.endpoints.printing import PrintRecords
-from pipeline.endpoints.services import SERVICES, service_of
-from pipeline.endpoints.uris import FILE_SCHEMES, STDOUT, beam_path
+from pipeline.endpoints.services import service_of
+from pipeline.endpoints.uris import STDOUT, beam_path
 from pipeline.reporting import durable
 from schemas.avro.files import AvroFileWriter
 from schemas.problems import Problems
@@ -27,9 +27,6 @@ from schemas.records import avsc
 
 _LOG = logging.getLogger(__name__)
 _ROWS_PER_FILE = 5_000_000
-
-
-SCHEMES = (*FILE_SCHEMES, *SERVICES)
 
 
 def check_writable(uri: str, spec_path: str, record: str = "") -> None:

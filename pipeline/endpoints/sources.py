@@ -1,21 +1,19 @@
-"""Where events come from, by the scheme of the URI: files, a topic of Kafka, or a subscription of Pub/Sub."""
+"""Where events come from, by the scheme of the URI: files, a topic of Kafka, or a subscription of Pub/Sub.
+
+What reads files imports no Beam until it becomes a step of a graph, so that verbs can look at a job's input without it.
+"""
 
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
-import apache_beam as beam
-
-from pipeline.endpoints.added.source import open_added
 from pipeline.endpoints.files.csv_files import AS_IT_IS, FileForm
 from pipeline.endpoints.files.other_formats import fill_in
-from pipeline.endpoints.files.source import ReadFiles, form_of, read_file
+from pipeline.endpoints.files.source import form_of, read_file
 from pipeline.endpoints.kafka import address as kafka_address
-from pipeline.endpoints.kafka import source as kafka
 from pipeline.endpoints.kafka.address import KafkaAddress
 from pipeline.endpoints.matching import matching_files
 from pipeline.endpoints.pubsub import address as pubsub_address
-from pipeline.endpoints.pubsub import source as pubsub
 from pipeline.endpoints.pubsub.address import PubsubAddress
 from pipeline.endpoints.sample import stretches
 from pipeline.endpoints.uris import FILE_SCHEMES, scheme_of
@@ -26,6 +24,9 @@ from schemas.formats.path_columns import kinds_of_paths
 from schemas.formats.raw import RawBlock
 from schemas.job import EventsSpec
 from schemas.validation import Absent, SpecError
+
+if TYPE_CHECKING:
+    import apache_beam as beam
 
 _OF_MESSAGES = ("avro", "json", "tfexample")
 SCHEMES = (*FILE_SCHEMES, kafka_address.SCHEME, pubsub_address.SCHEME)
@@ -44,7 +45,7 @@ class EventSource(Protocol):
     def sample(self, names: Collection[str] = ()) -> Iterator[RawBlock]:
         """The first blocks; where their format is read in columns, the values of at least these."""
 
-    def read(self, spec: EventsSpec) -> beam.PTransform[Any, Any]: ...
+    def read(self, spec: EventsSpec) -> "beam.PTransform[Any, Any]": ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +71,9 @@ class Files:
                 of_path = tuple(each._replace(kind=kinds.get(each.name)) for each in block.of_path)
                 yield block._replace(of_path=of_path, envelope=self.envelope)
 
-    def read(self, spec: EventsSpec) -> beam.PTransform[Any, Any]:
+    def read(self, spec: EventsSpec) -> "beam.PTransform[Any, Any]":
+        from pipeline.endpoints.reading.read_files import ReadFiles
+
         return ReadFiles(list(self.paths), spec.format, form_of(spec))
 
 
@@ -92,15 +95,21 @@ class Topic:
         return f"{self.address.public} from {self.address.start}, {end}"
 
     def sample(self, names: Collection[str] = ()) -> Iterator[RawBlock]:
-        blocks = kafka.first_blocks(self.address, self.format)
+        from pipeline.endpoints.kafka.source import first_blocks
+
+        blocks = first_blocks(self.address, self.format)
         return (block._replace(envelope=self.envelope) for block in blocks)
 
     def held(self) -> Iterator[RawBlock]:
         """All that it holds now from its start on, not decoded; read in this process."""
-        return kafka.held_blocks(self.address, self.format)
+        from pipeline.endpoints.kafka.source import held_blocks
 
-    def read(self, spec: EventsSpec) -> beam.PTransform[Any, Any]:
-        return kafka.ReadTopic(self.address, spec)
+        return held_blocks(self.address, self.format)
+
+    def read(self, spec: EventsSpec) -> "beam.PTransform[Any, Any]":
+        from pipeline.endpoints.kafka.source import ReadTopic
+
+        return ReadTopic(self.address, spec)
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,8 +128,10 @@ class Messages:
         """Empty: looking at messages would consume them; the spec states the columns (`check_events`)."""
         return iter(())
 
-    def read(self, spec: EventsSpec) -> beam.PTransform[Any, Any]:
-        return pubsub.ReadMessages(self.address, spec.format)
+    def read(self, spec: EventsSpec) -> "beam.PTransform[Any, Any]":
+        from pipeline.endpoints.pubsub.source import ReadMessages
+
+        return ReadMessages(self.address, spec.format)
 
 
 def open_source(events: dict[str, Any]) -> EventSource:
@@ -131,8 +142,12 @@ def open_source(events: dict[str, Any]) -> EventSource:
         NoInput, TopicUnreadable: there is nothing to read, or the service does not answer.
     """
     scheme = scheme_of(events["uri"])
-    if scheme not in SCHEMES and (added := open_added(events)) is not None:
-        return added
+    if scheme not in SCHEMES:
+        from pipeline.endpoints.added.source import open_added
+
+        added = open_added(events)
+        if added is not None:
+            return added
     return _OPENERS.get(scheme, _files)(events)
 
 
@@ -178,20 +193,24 @@ def _check_envelope(events: Mapping[str, Any]) -> None:
 
 
 def _topic(events: dict[str, Any]) -> EventSource:
+    from pipeline.endpoints.kafka.source import check_readable
+
     _check_format(events)
     address = kafka_address.kafka_address(events["uri"], "events.uri")
     if events["format"] == "avro" and not (address.schema or address.registry):
         allowed = "schema=FILE with the records' schema, or registry=URL of the registry that has it"
         raise SpecError("events.uri", Absent("Avro records of a topic without a schema"), allowed)
-    kafka.check_readable(address)
+    check_readable(address)
     return Topic(address, events["format"], envelope=events.get("envelope"))
 
 
 def _messages(events: dict[str, Any]) -> EventSource:
+    from pipeline.endpoints.pubsub.source import check_readable
+
     _check_format(events)
     address = pubsub_address.source_address(events["uri"], "events.uri")
     pubsub_address.check_events(events, address)
-    pubsub.check_readable(address)
+    check_readable(address)
     return Messages(address, events["format"])
 
 

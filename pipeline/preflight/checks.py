@@ -12,6 +12,7 @@ from pipeline.command_line.options import RunOptions
 from pipeline.command_line.sink_policy import SinkPolicy
 from pipeline.endpoints.lookups.table_files import TableRefused
 from pipeline.endpoints.outputs import sink_folders, wanted_sinks
+from pipeline.endpoints.reading.stored import tell_file_systems
 from pipeline.endpoints.resolved import resolve
 from pipeline.endpoints.sources import EventSource, open_source
 from pipeline.endpoints.uris import FILE_SCHEMES, scheme_of
@@ -30,7 +31,7 @@ from runners.findings import Facts, Finding, ServingCost, ok, unchecked, warn
 from runners.flink import preflight as flink_preflight
 from schemas import times
 from schemas.validation import SpecError
-from transforms.releases.watch_releases import columns_of
+from transforms.releases.offered_columns import columns_of
 
 RunnerCheck = Callable[[Facts, Sequence[str], int | None], Iterator[Finding]]
 RUNNERS: Mapping[str, RunnerCheck] = {
@@ -68,6 +69,7 @@ def examine(options: RunOptions, runner: str) -> Iterator[Finding]:
     Raises:
         SpecError: the job spec is wrong; nothing else can be checked then.
     """
+    tell_file_systems(options.beam)
     known = _Known(resolve(options))
     yield ok("spec", f"{options.job or 'the embedded job'} is valid: job {known.document['job']}")
     yield from check_environment()

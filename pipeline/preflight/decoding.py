@@ -12,7 +12,7 @@ from runners.findings import Finding, fail, ok, unchecked, warn
 from schemas.formats.raw import RawBlock
 from schemas.job import EventsSpec
 from schemas.times import now_us
-from transforms.decoding.decode import decode_raw
+from transforms.decoding.decode_raw import decode_raw
 from transforms.decoding.deriving import chosen
 
 _ENOUGH_RECORDS = 1_000

@@ -1,23 +1,22 @@
 """The times of a job's events, read from its input before it runs: what a release may serve, and what it comes too late
 for."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import NamedTuple
 
 import pyarrow.compute as pc
 
 from models.errors import one_line
-from pipeline.command_line.options import RunOptions
 from pipeline.endpoints.errors import NoInput
 from pipeline.endpoints.files.source import form_of, read_file
 from pipeline.endpoints.matching import file_sizes
 from pipeline.endpoints.sources import EventSource, Files, Topic
-from pipeline.run import prepare
+from pipeline.prepared import TypedJob
 from schemas import batches
 from schemas.formats.raw import RawBlock
 from schemas.job import EventsSpec
 from schemas.times import now_us
-from transforms.decoding.decode import decode_raw
+from transforms.decoding.decode_raw import decode_raw
 
 
 class NoTimes(NoInput):
@@ -34,12 +33,12 @@ class EventTimes(NamedTuple):
     files: int
 
 
-def event_times(options: RunOptions, most_bytes: int | None = None) -> EventTimes | None:
+def event_times(opened: Callable[[], TypedJob], most_bytes: int | None = None) -> EventTimes | None:
     """The times of a job's events, decoded as the job decodes them: what would be a dead letter is not an event. None
     where the job reads neither files nor a topic up to its end.
 
     Args:
-        options: name the job.
+        opened: opens the job.
         most_bytes: files are looked at in the order of their names until they have more bytes, and no topics; None: all
             of them.
 
@@ -48,8 +47,8 @@ def event_times(options: RunOptions, most_bytes: int | None = None) -> EventTime
         NoTimes: no event can be read.
     """
     try:
-        prepared = prepare(options)
-        source, spec = prepared.source, prepared.job.events
+        typed = opened()
+        source, spec = typed.source, typed.job.events
         inputs = list(_inputs(source, spec, most_bytes))
         times = [each for blocks in inputs for each in _times_of(blocks, spec)]
     except (NoInput, OSError) as error:

@@ -7,7 +7,7 @@ from pipeline.preflight.decoding import sampled_blocks
 from runners.findings import Finding, ok, warn
 from schemas.job import EventsSpec
 from schemas.times import now_us
-from transforms.decoding.decode import decode_raw
+from transforms.decoding.decode_raw import decode_raw
 from transforms.decoding.deriving import chosen
 from transforms.lookups.as_of import AsOfTable
 from transforms.lookups.joining import with_lookups

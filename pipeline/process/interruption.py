@@ -1,7 +1,6 @@
 """How a command ends on a signal: SIGTERM ends it as SIGINT does, with everything removed and one line printed."""
 
 import atexit
-import gc
 import os
 import signal
 import sys
@@ -19,9 +18,6 @@ from pipeline.reporting.printer import shown
 
 # The exit codes that shells use for a program ended by a signal.
 _CODES = {signal.SIGINT: 130, signal.SIGTERM: 143}
-
-# Imports of a million objects that stay would be searched for garbage again and again at Python's own 700.
-_COLLECTED = (100_000, 20, 100)
 
 
 class Interrupted(KeyboardInterrupt):
@@ -57,7 +53,6 @@ def program(work: Callable[[], int], at_once: bool) -> NoReturn:
         with suppress(OSError):  # the command itself says what it cannot write
             scratch.keep_all_here()
     try:
-        gc.set_threshold(*_COLLECTED)
         code = _code_of(work)
     except Interrupted as interrupted:
         _end(interrupted.number)

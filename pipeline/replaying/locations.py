@@ -4,8 +4,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from pipeline.endpoints.outputs import audit_uris
-from pipeline.endpoints.sink_locations import check_training_folder
+from pipeline.endpoints.sink_locations import audit_uris, check_training_folder
 from pipeline.endpoints.uris import FILE_SCHEMES, absolute, location, scheme_of
 from schemas.job import Job, SinksSpec
 from schemas.validation import SpecError

@@ -37,8 +37,8 @@ from pipeline.run import check_runner, check_world, execute, prepare_run
 from schemas.job import Job, Start
 from schemas.validation import SpecError
 from transforms.flow.examples import kept_examples
+from transforms.releases.offered_columns import columns_of
 from transforms.releases.serve_candidates import ServeCandidates
-from transforms.releases.watch_releases import columns_of
 
 _EXPECTED = (RunFailed, NoInput, SinkUnwritable, StoreError, OSError)
 _READ = ("event_id", "event_time", "version", "score", "decision")

@@ -3,10 +3,21 @@
 from collections.abc import Collection, Sequence
 from typing import Any
 
+import google_crc32c
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from schemas.formats.raw import DecodedRows, Unreadable
+
+
+def masked_crc32c(data: bytes) -> int:
+    """The checksum of a part of a TFRecord: CRC-32C, rotated and shifted, since a record may hold checksums itself.
+
+    >>> f"{masked_crc32c(b'123456789'):08x}"
+    'c78ab0e5'
+    """
+    checksum: int = google_crc32c.value(data)
+    return ((checksum >> 15 | checksum << 17) + 0xA282EAD8) & 0xFFFFFFFF
 
 
 def decode_examples(

@@ -17,7 +17,7 @@ from schemas.formats.raw import RawBlock
 from schemas.job import EventsSpec
 from schemas.records import DeadLetter, record_batch
 from schemas.times import now_us
-from transforms.decoding.decode import decode_raw
+from transforms.decoding.decode_raw import decode_raw
 
 
 class _TellFn(beam.DoFn):

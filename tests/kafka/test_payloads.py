@@ -21,7 +21,7 @@ from schemas.job import EventsSpec
 from schemas.records import DeadLetter
 from tests.kafka.reading import opened, read_until
 from tests.kafka.topics import START_US, Topics, event
-from transforms.decoding.decode import decode_raw
+from transforms.decoding.decode_raw import decode_raw
 
 AT = START_US + 3_600_000_000
 ID_AND_TIME = [{"name": "id", "type": "string"}, {"name": "at", "type": "long"}]

@@ -37,7 +37,10 @@ ON_DEMAND = (
 )
 WITHOUT_BEAM = ("schemas", "models", "audit")
 # What composes a job, and what examines one before it runs (docs/decisions/preflight.md).
-COMPOSERS = ("pipeline.run", "pipeline.training_set", "pipeline.preflight", "pipeline.replaying", "pipeline.first_job")
+COMPOSERS = (
+    *("pipeline.prepared", "pipeline.run", "pipeline.training_set", "pipeline.preflight", "pipeline.replaying"),
+    "pipeline.first_job",
+)
 
 
 def imports_in(*folders: str) -> list[Import]:

@@ -19,8 +19,8 @@ ORDER = {
     "audit": ("files", "asking"),
     "transforms": ("flow", "lookups", "decoding", "labels", "features", "arrivals", "releases", "scoring", "drift"),
     "pipeline": (
-        *("spec", "reporting", "command_line", "process", "profiles", "dag", "features", "endpoints", "run"),
-        "training_set",
+        *("spec", "reporting", "command_line", "process", "profiles", "dag", "features", "endpoints"),
+        *("prepared", "run", "training_set"),
         *("preflight", "commands", "replaying", "first_job", "verbs", "console", "cli", "bytecode", "__main__"),
     ),
 }

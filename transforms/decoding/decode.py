@@ -5,8 +5,7 @@ records are decoded where they are read, since the watermark needs the event tim
 this step only counts them, puts them together and takes out the dead letters.
 """
 
-from collections import Counter
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Generator, Iterator
 from typing import Any, NamedTuple
 
 import apache_beam as beam
@@ -18,20 +17,13 @@ from apache_beam.utils.timestamp import MAX_TIMESTAMP, Timestamp
 from apache_beam.utils.windowed_value import WindowedValue
 
 from schemas import batches
-from schemas.avro.datums import decode_block
 from schemas.dead_letter_stages import DECODE, FEATURES
-from schemas.formats.envelopes.avro_envelopes import names_within, opened_rows
-from schemas.formats.json_lines import decode_lines, decode_objects
-from schemas.formats.path_columns import with_path_columns
-from schemas.formats.raw import DecodedBlock, DecodedRows, RawBlock
-from schemas.formats.tf_examples import decode_examples
+from schemas.formats.raw import RawBlock
 from schemas.job import EventsSpec
-from schemas.records import DeadLetter, record_batch
+from schemas.records import record_batch
 from schemas.times import format_time_us, now_us
-from schemas.vectors import vector_of
-from transforms.decoding.conform import conform
+from transforms.decoding.decode_raw import decode_raw
 from transforms.decoding.deriving import chosen, with_derived
-from transforms.decoding.record_locations import RecordLocations
 from transforms.flow import metrics
 from transforms.flow.dead_letters import DEAD_LETTERS, count_letters, letters_of
 from transforms.flow.examples import keep_example
@@ -47,127 +39,6 @@ class Decoded(NamedTuple):
 
     good: beam.PCollection[pa.RecordBatch]
     dead_letters: beam.PCollection[pa.RecordBatch]
-
-
-def _decode_avro(block: RawBlock, spec: EventsSpec) -> list[DecodedRows]:
-    names, headers = _wanted(spec), _headers(block)
-    if spec.envelope is None:
-        return _avro_pieces(block, names)
-    pieces = _avro_pieces(block, names_within(names, spec.envelope))
-    if len(pieces) == 1:
-        return [opened_rows(pieces[0], names, spec.envelope, headers)]
-    each = [[one] for one in headers] if len(headers) == len(pieces) else [()] * len(pieces)
-    return [opened_rows(piece, names, spec.envelope, own) for piece, own in zip(pieces, each, strict=True)]
-
-
-def _headers(block: RawBlock) -> list[tuple[tuple[str, bytes | None], ...]]:
-    return [origin.headers for origin in block.origins]
-
-
-def _avro_pieces(block: RawBlock, names: Sequence[str]) -> list[DecodedRows]:
-    decoded = decode_block(block.data, block.datums, block.schema, names)
-    if not block.parts or (not decoded.unreadable and _as_declared(decoded, block.parts)):
-        return [decoded]
-    pieces, start = [], 0
-    for datums, size in block.parts:
-        data = block.data[start : start + size]
-        piece = decode_block(data, datums, block.schema, names)
-        pieces.append(_whole(piece, data) if datums == 1 and block.origins else piece)
-        start += size
-    return pieces
-
-
-def _as_declared(decoded: DecodedRows, parts: tuple[tuple[int, int], ...]) -> bool:
-    """Whether each record is as long as its part, where each part is one record: none was read into the next."""
-    if any(datums != 1 for datums, _ in parts):
-        return True
-    lengths = pc.binary_length(decoded.payloads)
-    return bool(lengths.equals(pa.array([size for _, size in parts], lengths.type)))
-
-
-def _whole(piece: DecodedRows, data: bytes) -> DecodedRows:
-    """A record of a topic must be read completely: one with bytes left over is unreadable."""
-    if not piece.unreadable or not piece.rows.num_rows:
-        return piece
-    unreadable = piece.unreadable[0]._replace(payload=data)
-    return DecodedRows(piece.rows.slice(0, 0), piece.payloads.slice(0, 0), (unreadable,))
-
-
-def _decode_json(block: RawBlock, spec: EventsSpec) -> list[DecodedRows]:
-    said = (spec.decoded, spec.event_id, spec.event_time, spec.subject, spec.envelope)
-    return [decode_objects(block.records, *said, _headers(block)) if block.records else decode_lines(block.data, *said)]
-
-
-def _decode_examples(block: RawBlock, spec: EventsSpec) -> list[DecodedRows]:
-    lists = [name for name, kind in spec.decoded if vector_of(kind) is not None]
-    return decode_examples(block.records, _wanted(spec), lists)
-
-
-def _wanted(spec: EventsSpec) -> list[str]:
-    """The columns that a job reads."""
-    wanted = [spec.event_id, spec.event_time, *([spec.subject] if spec.subject else []), *dict(spec.columns)]
-    return list(dict.fromkeys(wanted))
-
-
-FORMATS: dict[str, Callable[[RawBlock, EventsSpec], list[DecodedRows]]] = {
-    "avro": _decode_avro,
-    "json": _decode_json,
-    "tfexample": _decode_examples,
-}
-"""How the bytes of a block are read; of other formats the blocks hold columns."""
-
-
-def rows_of(block: RawBlock, spec: EventsSpec) -> Iterator[DecodedRows]:
-    """The records of a raw stretch in the columns of their format, and those that its path states."""
-    for piece in block.rows or FORMATS[spec.format](block, spec):
-        stated = block.of_path and piece.rows.num_rows
-        yield piece._replace(rows=_with_path(piece.rows, block, spec)) if stated else piece
-
-
-def _with_prefix(piece: DecodedRows, prefix: bytes) -> DecodedRows:
-    """The letters with the complete original bytes of their records."""
-    if not prefix:
-        return piece
-    ends = [pa.scalar(value, pa.binary()) for value in (prefix, b"")]
-    payloads = pc.binary_join_element_wise(ends[0], piece.payloads, ends[1])
-    unreadable = tuple(bad._replace(payload=prefix + bad.payload) for bad in piece.unreadable)
-    return piece._replace(payloads=payloads, unreadable=unreadable)
-
-
-def _with_path(rows: pa.RecordBatch, block: RawBlock, spec: EventsSpec) -> pa.RecordBatch:
-    identity = [spec.event_id, spec.event_time, *([spec.subject] if spec.subject else [])]
-    return with_path_columns(rows, block.of_path, dict(spec.decoded), identity)
-
-
-def decode_raw(block: RawBlock, spec: EventsSpec, at_us: int) -> DecodedBlock:
-    """The events of one raw stretch, and a dead letter with the original bytes for every record that is not one.
-
-    A block that its reader has decoded already is taken as it is.
-    """
-    if block.decoded is not None:
-        return block.decoded
-    locations = RecordLocations(block)
-    if block.error:
-        detail = f"{locations.of(block.data)}: {block.error}"
-        return DecodedBlock(None, [DeadLetter(DECODE, "UnreadableInput", detail, block.data, None, None, at_us)])
-    events: list[pa.RecordBatch] = []
-    letters: list[DeadLetter] = []
-    skipped = Counter[str]()
-    of_path = "".join(f"{name}={text}/" for name, text, _ in block.of_path).encode("utf-8", "replace")
-    for found in block.rows or FORMATS[spec.format](block, spec):
-        piece = _with_prefix(found, block.prefix)
-        skipped.update(dict(piece.skipped))
-        for bad in piece.unreadable:
-            where = locations.numbered(piece.unit, bad.number) if bad.number else locations.of(bad.payload)
-            letters.append(DeadLetter(DECODE, bad.error, f"{where}: {bad.detail}", bad.payload, None, None, at_us))
-        if piece.rows.num_rows:
-            rows = _with_path(piece.rows, block, spec) if block.of_path else piece.rows
-            conformed = conform(rows, piece.payloads, spec, at_us, of_path)
-            events.append(conformed.events)
-            for letter, row in zip(conformed.dead_letters, conformed.refused, strict=True):
-                number = None if piece.numbers is None else piece.numbers[row].as_py()
-                letters.append(locations.stated(letter, piece.unit, number))
-    return DecodedBlock(batches.concat_batches(events) if events else None, letters, tuple(skipped.items()))
 
 
 def _count_1970(events: pa.RecordBatch) -> None:

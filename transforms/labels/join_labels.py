@@ -13,7 +13,8 @@ from schemas.formats.raw import RawBlock
 from schemas.job import LabelsSpec
 from schemas.records import DeadLetter, record_batch
 from schemas.times import now_us
-from transforms.decoding.decode import Decoded, decode_raw
+from transforms.decoding.decode import Decoded
+from transforms.decoding.decode_raw import decode_raw
 from transforms.flow import metrics
 from transforms.flow.dead_letters import DEAD_LETTERS, count_letters
 from transforms.flow.sharding import hash_ids, split_by_shard

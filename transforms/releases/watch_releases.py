@@ -17,11 +17,11 @@ from models.releases.release import AdmittedRelease
 from schemas.job import UNNAMED, Job, Start
 from schemas.records import record_batch
 from schemas.times import now_us
-from transforms.features.added_aggregates import aggregate_of
 from transforms.flow import metrics
 from transforms.flow.examples import keep_example
 from transforms.flow.state import Plain, VersionedStateCoder
 from transforms.releases.guard_watcher import GuardWatcher
+from transforms.releases.offered_columns import columns_of
 from transforms.releases.release_forms import PROGRESS_VERSION, ProgressForm
 from transforms.releases.run_started import run_of, run_started
 
@@ -38,13 +38,6 @@ class Watched(NamedTuple):
 
     admitted: beam.PCollection[AdmittedRelease]
     model_events: beam.PCollection[pa.RecordBatch]
-
-
-def columns_of(job: Job) -> dict[str, str]:
-    """Every column a model may read in this job, with its type: the event columns and the features."""
-    columns = job.events.of_event
-    kinds = {f.name: aggregate_of(f.aggregate).kind(columns.get(f.column or "")) for f in job.features.windowed}
-    return {**columns, **kinds, **{each.name: each.kind for each in job.features.late}}
 
 
 class _WatchFn(beam.DoFn):

@@ -13,10 +13,10 @@ from pipeline.command_line.parsing import (
     add_store_options,
 )
 from pipeline.commands.models.location import (
+    StatedJob,
     admission_at,
     find_location,
     folder_admission,
-    job_columns,
     refuse_absent,
 )
 from pipeline.commands.output import Refused, exit_code
@@ -39,7 +39,7 @@ def check(arguments: Arguments) -> int:
 
 
 def _check(options: argparse.Namespace) -> None:
-    verdict = _verdict(options, job_columns(options))
+    verdict = _verdict(options, StatedJob(options).columns)
     if options.json:
         found = {"admitted": verdict.admitted, "reason": verdict.reason, "detail": verdict.detail}
         print_json(found | ({"warnings": list(verdict.warnings)} if verdict.warnings else {}))

@@ -7,7 +7,7 @@ from contextlib import suppress
 from models.releases.release import Release
 from models.releases.timeline import serving_order
 from pipeline.command_line.parsing import moment
-from pipeline.commands.models.location import job_options
+from pipeline.commands.models.location import StatedJob
 from pipeline.commands.output import Refused
 from schemas.times import format_time_us
 from schemas.validation import SpecError
@@ -32,17 +32,17 @@ def check_first_event(options: argparse.Namespace) -> None:
         raise SpecError("--from", FIRST_EVENT, "it with --job FILE, whose events say when the first of them is")
 
 
-def first_event_us(options: argparse.Namespace) -> int:
+def first_event_us(job: StatedJob) -> int:
     """The time of the earliest event of the job's files or topic, microseconds since 1970; all of them are read.
 
     Raises:
         SpecError: the job's input does not end, or it has a wrong spec.
         Refused: no event can be read.
     """
-    from pipeline.preflight.event_times import NoTimes, event_times  # Beam takes seconds to import
+    from pipeline.preflight.event_times import NoTimes, event_times
 
     try:
-        found = event_times(job_options(options))
+        found = event_times(lambda: job.opened)
     except NoTimes as error:
         raise Refused(f"not released: {error}") from None
     if found is None:
@@ -51,17 +51,17 @@ def first_event_us(options: argparse.Namespace) -> int:
     return found.first_us
 
 
-def passed_remark(options: argparse.Namespace, written: Release, history: Sequence[Release]) -> str:
+def passed_remark(job: StatedJob, written: Release, history: Sequence[Release]) -> str:
     """A note where no event of the job is of the time that a release is for, so that a run would not use it.
 
-    Empty without `--job`, for the release that serves earlier events too, and where the events cannot be read.
+    Empty without a job, for the release that serves earlier events too, and where the events cannot be read.
     """
-    if options.job is None or serving_order([*history, written])[0] == written:
+    if not job.stated or serving_order([*history, written])[0] == written:
         return ""
     from pipeline.preflight.event_times import NoTimes, event_times
 
     with suppress(NoTimes, SpecError):  # the release is written; a run will say what is wrong with its input
-        found = event_times(job_options(options), _LOOKED_AT_BYTES)
+        found = event_times(lambda: job.opened, _LOOKED_AT_BYTES)
         if found is not None and found.last_us < written.effective_from_us:
             some = f"the first {found.looked_at} of " if found.looked_at < found.files else ""
             whose = f"events in {some}{found.files} file(s) of the job lie before it"

@@ -4,6 +4,7 @@ import argparse
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from models.admission.admission import Admission
@@ -20,7 +21,7 @@ from schemas.times import parse_duration_us
 from schemas.validation import MISSING, SpecError
 
 if TYPE_CHECKING:
-    from pipeline.command_line.options import RunOptions
+    from pipeline.prepared import TypedJob
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,24 +143,36 @@ def folder_admission(options: argparse.Namespace, columns: dict[str, str] | None
     )
 
 
-def job_columns(options: argparse.Namespace) -> dict[str, str] | None:
-    """The columns that the job of `--job` offers a model, with their types; None without a job.
+class StatedJob:
+    """The job of `--job`. Its input is opened only for who asks, and only once: that costs time, and what is guessed of
+    it is told."""
 
-    Raises:
-        SpecError: the spec is wrong.
-        NoInput: a type is neither stated nor can it be inferred from the input.
-    """
-    if options.job is None:
-        return None
-    # Beam takes seconds to import, and only a check against a job needs it.
-    from pipeline.run import prepare
-    from transforms.releases.watch_releases import columns_of
+    def __init__(self, options: argparse.Namespace) -> None:
+        self._job, self._settings = options.job, tuple(options.settings)
 
-    return columns_of(prepare(job_options(options)).job)
+    @property
+    def stated(self) -> bool:
+        """Whether there is one."""
+        return self._job is not None
 
+    @cached_property
+    def opened(self) -> "TypedJob":
+        """The job as its input shows it.
 
-def job_options(options: argparse.Namespace) -> "RunOptions":
-    """The options of a run of the job of `--job`."""
-    from pipeline.command_line.options import RunOptions
+        Raises:
+            SpecError: the spec is wrong.
+            NoInput, OSError: the input cannot be read, or does not show a type that the spec leaves open.
+        """
+        from pipeline.command_line.options import RunOptions
+        from pipeline.prepared import open_job
 
-    return RunOptions(options.job, tuple(options.settings), None, False, False, None, ())
+        return open_job(RunOptions(self._job, self._settings, None, False, False, None, ()))
+
+    @property
+    def columns(self) -> dict[str, str] | None:
+        """The columns that it offers a model, with their types; None without a job. Raises as `opened`."""
+        if not self.stated:
+            return None
+        from transforms.releases.offered_columns import columns_of
+
+        return columns_of(self.opened.job)

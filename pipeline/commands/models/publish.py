@@ -21,7 +21,7 @@ from models.publishing.samples import read_sample
 from models.publishing.trainer import read_trainer
 from models.scorers import WillNotLoad
 from pipeline.command_line.parsing import Arguments
-from pipeline.commands.models.location import ModelLocation, admission_at, find_location, job_columns
+from pipeline.commands.models.location import ModelLocation, StatedJob, admission_at, find_location
 from pipeline.commands.models.publish_options import SAID, PublishParser, values
 from pipeline.commands.output import Refused, exit_code, print_pairs, refusal_as_json
 from pipeline.reporting.printer import note, print_json
@@ -99,7 +99,7 @@ def _built(options: argparse.Namespace, location: ModelLocation, temporary: Path
         sign_folder(bundle, options.sign_key)
     if options.no_check:
         return _Outcome(built, None)
-    verdict = admission_at(location, job_columns(options)).check_folder(bundle)
+    verdict = admission_at(location, StatedJob(options).columns).check_folder(bundle)
     refusal = None if verdict.reason is None else (verdict.reason, verdict.detail)
     return _Outcome(built, refusal, verdict.warnings)
 

@@ -30,9 +30,9 @@ from pipeline.commands.models.event_times import (
 )
 from pipeline.commands.models.location import (
     ModelLocation,
+    StatedJob,
     admission_at,
     find_location,
-    job_columns,
     refuse_absent,
     versions_meant,
 )
@@ -127,8 +127,6 @@ def add_when_and_how(
 
 def start_us(options: argparse.Namespace, location: ModelLocation) -> int:
     """The event time from which a release serves, microseconds since 1970."""
-    if options.effective_from == FIRST_EVENT:
-        options.effective_from = first_event_us(options)  # read once: the input may be long
     if options.effective_from is not None:
         return int(options.effective_from)
     return times.now_us() + 2 * int(options.poll or location.poll_us)
@@ -159,6 +157,9 @@ def released(options: argparse.Namespace) -> tuple[Release, dict[str, Any]]:
     history = location.store.releases()
     if not history:
         refuse_absent(options, location.store)
+    job = StatedJob(options)
+    if options.effective_from == FIRST_EVENT:
+        options.effective_from = first_event_us(job)  # read once: the input may be long
     split_on = options.split_on or "event_id"
     named = [options.champion, *(each.version for each in options.challengers), *options.shadows]
     with versions_meant(location.store, *named):
@@ -173,7 +174,7 @@ def released(options: argparse.Namespace) -> tuple[Release, dict[str, Any]]:
             reason=options.reason,
             evidence=evidence_of(options.evidence, options, ACCEPTED if options.accept_output_change else ""),
         )
-    admission = None if options.no_check else admission_at(location, job_columns(options))
+    admission = None if options.no_check else admission_at(location, job.columns)
     if not options.accept_output_change:
         _refuse_output_change(options, location, draft, history, admission)
     if admission is not None:
@@ -188,7 +189,7 @@ def released(options: argparse.Namespace) -> tuple[Release, dict[str, Any]]:
     record(options, location, "release", written)
     _refuse_withdrawn_meanwhile(location, written, history)
     follows = taken_over_by([*history, written], written)
-    passed = passed_remark(options, written, history)
+    passed = passed_remark(job, written, history)
     return written, {"taken_over_by": told(follows), "clocks": clocks, "events_before": passed}
 
 

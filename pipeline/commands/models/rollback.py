@@ -12,7 +12,7 @@ from models.releases.rollbacks import Past, rollback_evidence
 from models.releases.timeline import taken_over_by
 from pipeline.command_line.parsing import Arguments, OneLineParser, positive
 from pipeline.commands.models.clocks import clock_findings
-from pipeline.commands.models.location import ModelLocation, admission_at, find_location, job_columns, refuse_absent
+from pipeline.commands.models.location import ModelLocation, StatedJob, admission_at, find_location, refuse_absent
 from pipeline.commands.models.release import (
     add_when_and_how,
     checked_release,
@@ -61,7 +61,7 @@ def _roll_back(options: argparse.Namespace) -> None:
     now_us = times.now_us()
     # A rollback with a later beginning undoes what will be in force then.
     past = Past(history, max(now_us, options.effective_from or now_us))
-    admission = None if options.no_check else admission_at(location, job_columns(options))
+    admission = None if options.no_check else admission_at(location, StatedJob(options).columns)
     target, skipped = _target(options, past, admission)
     begin_us = start_us(options, location)
     main = _main(options, location, past, target, begin_us)

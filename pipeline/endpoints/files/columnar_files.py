@@ -9,12 +9,11 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-from apache_beam.io.filesystem import CompressionTypes
-from apache_beam.io.filesystems import FileSystems
 
 from pipeline.endpoints.files.compressed import DAMAGE_BYTES
 from pipeline.endpoints.files.csv_files import FileForm
 from pipeline.endpoints.files.inflaters import compression_of
+from pipeline.endpoints.reading.stored import open_stored
 from pipeline.endpoints.uris import beam_path, scheme_of
 from schemas.batches import ROW_HASH, WHOLE_BYTES
 from schemas.expectations import wants
@@ -54,7 +53,7 @@ def _opened(path: str) -> Iterator[Any]:
         with pa.OSFile(beam_path(path)) as source:
             yield source
         return
-    with FileSystems.open(path, compression_type=CompressionTypes.UNCOMPRESSED) as stream:
+    with open_stored(path) as stream:
         yield pa.PythonFile(stream, mode="r")
 
 

@@ -5,7 +5,6 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import IO
 
 import msgspec
-from apache_beam.io.tfrecordio import _TFRecordUtil
 
 from pipeline.endpoints.files import json_files
 from pipeline.endpoints.files.compressed import DAMAGE_BYTES, FileDamage, inflated
@@ -15,6 +14,7 @@ from pipeline.endpoints.files.json_files import Blocks, JsonFile, too_large
 from schemas.avro.files import ContainerReader
 from schemas.formats.byte_windows import ByteWindow, Readable
 from schemas.formats.raw import RawBlock
+from schemas.formats.tf_examples import masked_crc32c
 
 _PIECE_BYTES = 4 * 1024 * 1024
 _EXAMPLES, _EXAMPLE_BYTES = 4096, 64 * 1024 * 1024
@@ -143,7 +143,7 @@ class _TfRecord:
         if len(head) < _TFRECORD_HEAD:
             return None, self._damaged(window, None, f"{len(head)} bytes are not a whole record")
         length, checksum = struct.unpack("<QI", head)
-        if _TFRecordUtil._masked_crc32c(head[:8]) != checksum:
+        if masked_crc32c(head[:8]) != checksum:
             return None, self._damaged(window, None, "the checksum of a length is wrong")
         if length > json_files.MAX_RECORD_BYTES:
             return None, self._large(window, length)
@@ -152,7 +152,7 @@ class _TfRecord:
         window.take(_TFRECORD_HEAD)
         data = window.take(length)
         (checksum,) = struct.unpack("<I", window.take(_TFRECORD_TAIL))
-        if _TFRecordUtil._masked_crc32c(data) != checksum:
+        if masked_crc32c(data) != checksum:
             return None, self._damaged(window, length, "the checksum of a record's data is wrong")
         window.commit()
         return data, None

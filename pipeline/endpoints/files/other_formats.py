@@ -6,17 +6,15 @@ from collections.abc import Callable, Mapping, Sequence
 from itertools import islice
 from typing import Any
 
-from apache_beam.io.filesystem import CompressionTypes
-from apache_beam.io.filesystems import FileSystems
-from apache_beam.io.tfrecordio import _TFRecordUtil
-
 from pipeline.endpoints.errors import NoInput
 from pipeline.endpoints.files.csv_files import AS_IT_IS, FileForm
 from pipeline.endpoints.files.formats import EventFile
 from pipeline.endpoints.files.inflaters import BY_SUFFIX, compression_of
 from pipeline.endpoints.files.json_files import OTHER_FORMATS
+from pipeline.endpoints.reading.stored import open_stored
 from pipeline.spec.job import csv_spec
 from schemas.formats.csv_dialect import with_guesses
+from schemas.formats.tf_examples import masked_crc32c
 from schemas.job import CsvSpec
 from schemas.validation import Absent, SpecError
 
@@ -77,7 +75,7 @@ def recognised(head: bytes) -> str:
     if len(head) < _TFRECORD_HEAD:
         return ""
     _, checksum = struct.unpack("<QI", head[:_TFRECORD_HEAD])
-    return "tfexample" if _TFRecordUtil._masked_crc32c(head[:8]) == checksum else ""
+    return "tfexample" if masked_crc32c(head[:8]) == checksum else ""
 
 
 def is_table(head: bytes) -> bool:
@@ -135,7 +133,7 @@ def _written(form: CsvSpec) -> dict[str, Any]:
 def _first(paths: Sequence[str]) -> tuple[str, bytes]:
     """The first file with something in it, and how its content begins; the first file where all are empty."""
     for path in islice(paths, _FILES):
-        with FileSystems.open(path, compression_type=CompressionTypes.UNCOMPRESSED) as stream:
+        with open_stored(path) as stream:
             head = EventFile(stream, compression_of(path), sample=True).read(_DIALECT_BYTES)
         if head.strip():
             return path, head

@@ -1,22 +1,16 @@
-"""Event files on any Beam file system: CSV, Parquet, JSON, Avro containers, TFRecord, Arrow."""
+"""Event files on any Beam file system (local ones without Beam): CSV, Parquet, JSON, Avro, TFRecord, Arrow."""
 
-import sys
 from collections.abc import Callable, Iterator
-from functools import partial
-
-import apache_beam as beam
-from apache_beam.io.filesystem import CompressionTypes
-from apache_beam.io.filesystems import FileSystems
 
 from pipeline.endpoints.files.columnar_files import COLUMNAR, read_columns
 from pipeline.endpoints.files.csv_files import AS_IT_IS, FileForm
 from pipeline.endpoints.files.formats import EventFile, blocks_of
 from pipeline.endpoints.files.inflaters import compression_of
+from pipeline.endpoints.reading.stored import open_stored
 from schemas.formats.csv_rows import Wanted
 from schemas.formats.path_columns import path_columns
 from schemas.formats.raw import RawBlock
 from schemas.job import EventsSpec
-from transforms.flow import tally
 
 
 def form_of(spec: EventsSpec) -> FileForm:
@@ -49,34 +43,8 @@ def _blocks(
     if format_name in COLUMNAR:
         yield from read_columns(path, format_name, form, sample)
         return
-    with FileSystems.open(path, compression_type=CompressionTypes.UNCOMPRESSED) as stream:
+    with open_stored(path) as stream:
         for block in blocks_of(EventFile(stream, compression_of(path), sample), path, format_name, form):
             yield block
             if reached is not None:
                 reached(stream.tell())
-
-
-class _ReadFn(beam.DoFn):
-    def __init__(self, format_name: str, form: FileForm) -> None:
-        self._format, self._form = format_name, form
-
-    def process(self, path: str) -> Iterator[RawBlock]:
-        yield from read_file(path, self._format, self._form, reached=partial(tally.reached, path))
-        tally.reached(path, sys.maxsize)
-
-
-class ReadFiles(beam.PTransform[beam.pvalue.PBegin, beam.PCollection[RawBlock]]):
-    """Reads files as raw blocks. Input: the pipeline's begin. Output: `RawBlock`, bounded, global window.
-
-    Files are the unit of parallel work: one is read by one worker, a block or record at a time.
-    """
-
-    def __init__(self, paths: list[str], format_name: str, form: FileForm) -> None:
-        super().__init__()
-        self._paths, self._format, self._form = list(paths), format_name, form
-
-    def expand(self, begin: beam.pvalue.PBegin) -> beam.PCollection[RawBlock]:
-        read = beam.ParDo(_ReadFn(self._format, self._form)).with_output_types(RawBlock)
-        paths = begin | "Files" >> beam.Create(self._paths) | "Spread" >> beam.Reshuffle()
-        blocks: beam.PCollection[RawBlock] = paths | "Read" >> read
-        return blocks

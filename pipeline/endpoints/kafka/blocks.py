@@ -16,7 +16,7 @@ from schemas import batches
 from schemas.formats.envelopes.kinds import DEBEZIUM, TOMBSTONES
 from schemas.formats.raw import DecodedBlock, RawBlock
 from schemas.job import EventsSpec
-from transforms.decoding.decode import decode_raw
+from transforms.decoding.decode_raw import decode_raw
 
 # A clock may be ahead by this much; event times beyond that do not advance the watermark.
 _AHEAD_US = 60_000_000

@@ -7,11 +7,10 @@ from typing import NamedTuple
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-from apache_beam.io.filesystem import CompressionTypes
-from apache_beam.io.filesystems import FileSystems
 
 from pipeline.endpoints.errors import NoInput
 from pipeline.endpoints.files.source import form_of, read_file
+from pipeline.endpoints.reading.stored import open_stored
 from schemas.batches import keys_of
 from schemas.columns import ARROW_TYPES
 from schemas.expectations import wants
@@ -19,7 +18,7 @@ from schemas.formats.path_columns import path_columns
 from schemas.formats.raw import DecodedRows, RawBlock
 from schemas.job import LookupSpec
 from transforms.decoding.conform import columns_as_stated
-from transforms.decoding.decode import rows_of
+from transforms.decoding.decode_raw import rows_of
 from transforms.decoding.record_locations import RecordLocations
 from transforms.lookups.as_of import AsOfTable, RepeatedRow
 
@@ -78,7 +77,7 @@ def version_of(paths: Sequence[str]) -> str:
 
 def _sha256(path: str) -> str:
     found = sha256()
-    with FileSystems.open(path, compression_type=CompressionTypes.UNCOMPRESSED) as stream:
+    with open_stored(path) as stream:
         while piece := stream.read(_PIECE_BYTES):
             found.update(piece)
     return found.hexdigest()

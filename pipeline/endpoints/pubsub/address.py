@@ -5,8 +5,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from urllib.parse import parse_qsl, urlsplit
 
-from apache_beam.io.filesystems import FileSystems
-
 from models.errors import one_line
 from pipeline.endpoints.uris import GOOGLE_PROJECT, beam_path
 from schemas.avro.schema import MalformedSchema, vetted
@@ -106,6 +104,8 @@ def _address(uri: str, spec_path: str, kind: str, form: str) -> PubsubAddress:
 
 
 def _read(path: str, spec_path: str) -> str:
+    from apache_beam.io.filesystems import FileSystems  # it takes seconds to import
+
     try:
         with FileSystems.open(beam_path(path)) as stream:
             text = bytes(stream.read()).decode("utf-8")

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from jsonschema import Draft202012Validator
 
 from schemas import validation
 from schemas.validation import MISSING, SpecError, validate
@@ -149,8 +150,10 @@ def test_note_is_printed_without_quotes() -> None:
     assert str(SpecError("a.b", MISSING, "a string")) == "a.b: missing; expected: a string"
 
 
-@pytest.mark.parametrize("name", ["manifest", "release"])
+@pytest.mark.parametrize("name", ["job", "manifest", "release", "remote"])
 def test_schemas_in_the_package_are_valid(name: str) -> None:
     validation._validator.cache_clear()
+    validation.schema_of.cache_clear()
+    Draft202012Validator.check_schema(validation.schema_of(name))
     with pytest.raises(SpecError, match="missing"):
         validate({}, name)

@@ -12,7 +12,7 @@ from schemas import batches
 from schemas.avro.files import read_blocks
 from schemas.formats.raw import RawBlock
 from schemas.job import EventsSpec
-from transforms.decoding.decode import FORMATS, decode_raw
+from transforms.decoding.decode_raw import FORMATS, decode_raw
 
 RANGE_US = (0, 4_102_444_800_000_000)  # 1970 until 2100
 COLUMNS = (("x", "number"), ("text", "string"))

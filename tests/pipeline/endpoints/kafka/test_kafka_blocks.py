@@ -10,7 +10,7 @@ from pipeline.endpoints.kafka.blocks import blocks_of
 from pipeline.endpoints.kafka.readers import Record
 from schemas.job import EventsSpec
 from schemas.times import parse_time_us
-from transforms.decoding.decode import decode_raw
+from transforms.decoding.decode_raw import decode_raw
 
 AT = parse_time_us("2013-01-01T12:00:00Z")
 ADDRESS = KafkaAddress("broker:9092", "flights")

@@ -15,7 +15,7 @@ from pipeline.endpoints.pubsub.source import blocks_of
 from schemas.job import EventsSpec
 from schemas.records import DeadLetter, arrow_schema, record_batch
 from schemas.times import parse_time_us
-from transforms.decoding.decode import decode_raw
+from transforms.decoding.decode_raw import decode_raw
 
 AT = parse_time_us("2013-01-01T12:00:00Z")
 SCHEMA: dict[str, Any] = {

@@ -16,7 +16,7 @@ import pytest
 from pipeline.endpoints.files.source import form_of, read_file
 from schemas.job import EventsSpec
 from tests.pipeline.jobs.flows import START_US, Flow, Outcome, trips
-from transforms.decoding.decode import decode_raw
+from transforms.decoding.decode_raw import decode_raw
 
 ROWS = 10
 

@@ -14,7 +14,7 @@ from pipeline.endpoints.kafka.blocks import blocks_of
 from pipeline.endpoints.kafka.readers import Record
 from schemas.job import EventsSpec
 from tests.pipeline.jobs.flows import SCHEMA, Flow, Outcome, container, json_lines, read_avro, trip, trips
-from transforms.decoding.decode import decode_raw
+from transforms.decoding.decode_raw import decode_raw
 
 ROWS = trips(6)
 SOURCE = {"version": "2.7.0.Final", "connector": "postgresql", "name": "lake", "ts_ms": 1, "db": "x", "table": "trips"}

@@ -12,7 +12,7 @@ import pytest
 from pipeline.endpoints.files.source import form_of, read_file
 from schemas.job import EventsSpec
 from tests.pipeline.jobs.flows import START_US, Flow, container, json_lines, read_avro, trips
-from transforms.decoding.decode import decode_raw
+from transforms.decoding.decode_raw import decode_raw
 
 MINUTE_US = 60_000_000
 ADDRESS = {

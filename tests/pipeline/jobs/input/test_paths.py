@@ -83,6 +83,13 @@ def test_hidden_files_are_read_where_the_pattern_says_so(tmp_path: Path) -> None
         matching_files(f"{tmp_path}/*.json")
 
 
+@pytest.mark.parametrize("uri", ["day [2-1].json", "data/[z-a]*", "**/[é-a]x"])
+def test_pattern_that_is_none_is_one_line(flow: Flow, uri: str) -> None:
+    outcome = flow.run(flow.spec(uri=f"{flow.root}/{uri}"))
+    assert (outcome.code, said_nothing_of_python(outcome)) == (1, True)
+    assert f"{uri} cannot be listed: it is no pattern of file names: bad character range" in outcome.err
+
+
 def test_folder_without_a_file_is_one_line(flow: Flow) -> None:
     (flow.root / "empty").mkdir()
     outcome = flow.run(flow.spec(uri=str(flow.root / "empty")))
