@@ -26,6 +26,14 @@ class DoneBefore(TypedDict):
     dead_letters: dict[str, int]
 
 
+class ReasonCounts(TypedDict):
+    """Of the scores that were to have reasons (`explain`): with them, left out by its budget, failed."""
+
+    computed: int
+    dropped: int
+    failed: int
+
+
 class Timing(TypedDict):
     """Wall time in seconds: until the first event was decoded, with the admission of models; the rest; and its pace."""
 
@@ -64,6 +72,7 @@ class Summary(TypedDict):
     releases_refused: int
     release_outcomes: dict[str, dict[str, str]]
     dead_letter_errors: dict[str, dict[str, int]]
+    reasons: ReasonCounts
     shadow_scores_failed: int
     seconds: float
     events_per_second: float

@@ -232,6 +232,20 @@ class DriftSpec:
 
 
 @dataclass(frozen=True, slots=True)
+class ExplainSpec:
+    """Which scores get reasons, how many, and what they may cost.
+
+    `decisions`: those whose scores get reasons; else the `sample` of scores does, by their ids. `budget`: CPU time as a
+    share of that of a worker's other work.
+    """
+
+    decisions: tuple[str, ...] | None = None
+    sample: float = 1.0
+    top: int = 4
+    budget: float = 0.2
+
+
+@dataclass(frozen=True, slots=True)
 class SinksSpec:
     """Sink URIs by branch; None where the branch is not written. `format` is that of scores and drift statistics."""
 
@@ -244,7 +258,7 @@ class SinksSpec:
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """A whole job spec, resolved: absolute URIs, all defaults filled in."""
+    """A whole job spec, resolved: absolute URIs, all defaults filled in. `explain`: None for scores without reasons."""
 
     name: str
     events: EventsSpec
@@ -252,6 +266,7 @@ class Job:
     model: ModelSpec
     drift: DriftSpec
     sinks: SinksSpec
+    explain: ExplainSpec | None = None
 
 
 @dataclass(frozen=True, slots=True)

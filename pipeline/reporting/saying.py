@@ -21,9 +21,8 @@ from schemas.validation import SpecError
 
 _UNCONNECTED = {
     "labels": "a run does not act on it yet: halflife features --labels and halflife replay do",
-    "explain": "this version does not act on it",
 }
-_UNCONNECTED_SINKS = {"quality": _UNCONNECTED["explain"]}
+_UNCONNECTED_SINKS = {"quality": "this version does not act on it"}
 
 
 def guarded(

@@ -58,6 +58,11 @@ def summarise(
         "releases_refused": counts.get(metrics.RELEASES_REFUSED, 0),
         "release_outcomes": release_outcomes(counts, examples or {}),
         "dead_letter_errors": metrics.by_names(metrics.LETTER_ERRORS_PREFIX, counts),
+        "reasons": {
+            "computed": counts.get(metrics.REASONS_COMPUTED, 0),
+            "dropped": counts.get(metrics.REASONS_DROPPED, 0),
+            "failed": counts.get(metrics.REASONS_FAILED, 0),
+        },
         "shadow_scores_failed": counts.get(metrics.SHADOW_SCORES_FAILED, 0),
         "seconds": round(seconds, 3),
         "events_per_second": round(decoded / seconds, 1) if seconds else 0.0,
@@ -165,6 +170,10 @@ def print_summary(summary: Mapping[str, Any], stream: Any = None) -> None:
         rows += [(f"version {version}, {role}", f"{n:,}") for role, n in roles.items()]
     for version, inputs in summary["unseen_categories"].items():
         rows += [(f"{name} of a category that {version} never saw", f"{n:,}") for name, n in inputs.items()]
+    if any(summary["reasons"].values()):
+        rows.append(("scores with reasons", f"{summary['reasons']['computed']:,}"))
+        missed = [("dropped by explain.budget", "dropped"), ("failed", "failed")]
+        rows += [(f"reasons {name}", f"{summary['reasons'][key]:,}") for name, key in missed if summary["reasons"][key]]
     if summary["shadow_scores_failed"]:
         rows.append(("scores that shadows failed to give", f"{summary['shadow_scores_failed']:,}"))
     rows += [

@@ -12,6 +12,7 @@ from schemas.job import (
     DerivedSpec,
     DriftSpec,
     EventsSpec,
+    ExplainSpec,
     FeatureSpec,
     FeaturesSpec,
     Job,
@@ -65,6 +66,18 @@ def parse_job(
             dead_letters=sinks.get("dead_letters"),
             format=sinks["format"],
         ),
+        explain=_explain(document) if "explain" in document else None,
+    )
+
+
+def _explain(document: Mapping[str, Any]) -> ExplainSpec:
+    stated = with_defaults(document, "explain")
+    when = stated["when"]
+    return ExplainSpec(
+        decisions=tuple(when) if isinstance(when, list) else None,
+        sample=1.0 if when == "all" else float(stated["sample"]),
+        top=stated["top"],
+        budget=float(stated["budget"]),
     )
 
 

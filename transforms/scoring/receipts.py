@@ -9,7 +9,7 @@ import pyarrow as pa
 from models.bundles.manifest import Manifest
 from models.serving.cache import LoadedModel
 from schemas import batches
-from schemas.job import FeaturesSpec
+from schemas.job import ExplainSpec, FeaturesSpec
 from schemas.records import arrow_schema
 from schemas.score_ids import definitions_digest, definitions_text, tables_read
 from schemas.times import now_us
@@ -17,11 +17,13 @@ from transforms.scoring import scoring
 
 
 class Stamp(NamedTuple):
-    """What is known of a job's receipts before it runs; `run` is None where each start makes its own."""
+    """What is known of a job's receipts before it runs; `run` is None where each start makes its own, `explain` where
+    there are no reasons."""
 
     job: str
     run: str | None
     features: FeaturesSpec
+    explain: ExplainSpec | None = None
 
 
 class ReceiptOrigin(NamedTuple):
@@ -108,7 +110,7 @@ def receipts_of(
         columns["lookups"] = one.take(pa.array(np.zeros(count, np.int64)))
     arrays = []
     for field in arrow_schema("Receipt"):
-        if field.name == "reasons":  # explanations are not computed yet: an empty list, as the schema's default
+        if field.name == "reasons":  # empty lists, as the schema's default; what is explained replaces them
             empty = pa.array(np.zeros(count + 1, np.int32))
             arrays.append(pa.ListArray.from_arrays(empty, pa.array([], field.type.value_type), type=field.type))
         elif field.name in columns:

@@ -29,6 +29,7 @@ from transforms.flow.dead_letters import DEAD_LETTERS, count_letters, letters_of
 from transforms.releases.spread_releases import ADMITTED, EventsOrReleases, SpreadReleases, decoded
 from transforms.releases.watch_releases import MODEL_EVENTS
 from transforms.scoring import scoring
+from transforms.scoring.explaining import Explaining
 from transforms.scoring.receipts import Definitions, ReceiptOrigin, Stamp, receipts_of
 
 SCORES, RECEIPTS = "scores", "receipts"
@@ -66,6 +67,7 @@ class _ScoreFn(beam.DoFn):
 
     def setup(self) -> None:
         self._worker = worker_name()
+        self._explaining = None if self._stamp.explain is None else Explaining(self._stamp.explain, self._job)
         self._serving = serving_of(self._job, self._source)
 
     def process(self, batch: pa.RecordBatch, timeline: Iterable[AdmittedRelease]) -> Iterator[Any]:
@@ -112,6 +114,8 @@ class _ScoreFn(beam.DoFn):
             for name, number in unseen_in(model.scorer, outcome.inputs).items():
                 metrics.unseen_categories(by.version, name).inc(number)
             receipts = receipts_of(good, outcome, by, model, self._definitions.of(model.manifest), origin)
+            if self._explaining is not None:
+                receipts = self._explaining.with_reasons(receipts, outcome.inputs, model)
             yield from self._records(good, receipts, by, model)
 
     def _unscored(self, events: pa.RecordBatch, by: scoring.Assigned, plan: Plan) -> Iterator[Any]:
@@ -215,7 +219,7 @@ class ScoreEvents(beam.PTransform[beam.PCollection[pa.RecordBatch], ScoredEvents
 
     def expand(self, events: beam.PCollection[pa.RecordBatch]):  # type: ignore[no-untyped-def]  # Beam warns on NamedTuple hints
         tags = (SCORES, RECEIPTS, MODEL_EVENTS, DEAD_LETTERS)
-        stamp = Stamp(self._job.name, self._run, self._job.features)
+        stamp = Stamp(self._job.name, self._run, self._job.features, self._job.explain)
         using = (self._job.model, source_of(self._job, waits=events.is_bounded), stamp)
         if events.is_bounded:
             scoring_fn = _ScoreFn(*using, self._earlier)

@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from models.bundles.inputs import prepare_inputs
-from models.bundles.manifest import Output
+from models.bundles.manifest import Decisions, Output
 from models.releases.release import AdmittedRelease, Release
 from models.releases.shares import assign
 from models.releases.timeline import Timeline
@@ -162,10 +162,14 @@ def score_ids(event_ids: pa.Array, digest: str, role: str, definitions: str) -> 
 
 
 def decisions(scores: npt.NDArray[np.float64], output: Output, labels: Mapping[float, str]) -> pa.Array:
-    """`positive` or `not <positive>` by the manifest's threshold; without a threshold, a class's label; else null.
+    """The bundle's text for the decision by its threshold, else `positive` or `not <positive>`; without a threshold, a
+    class's label; else null.
 
     >>> decisions(np.array([0.2, 0.5]), Output("probability", threshold=0.5, positive="late"), {}).to_pylist()
     ['not late', 'late']
+    >>> texts = Decisions("approved", "rejected")
+    >>> decisions(np.array([0.2, 0.5]), Output("probability", 0.5, "repaid", texts), {}).to_pylist()
+    ['rejected', 'approved']
     >>> decisions(np.array([1.0, 0.0]), Output("class"), {0.0: "ham", 1.0: "spam"}).to_pylist()
     ['spam', 'ham']
     """
@@ -175,7 +179,8 @@ def decisions(scores: npt.NDArray[np.float64], output: Output, labels: Mapping[f
         indexes = pc.index_in(pa.array(scores), value_set=pa.array(list(labels), pa.float64()))
         return pa.array(list(labels.values()), pa.string()).take(indexes)
     positive = output.positive or "positive"
-    return pa.array(np.where(scores >= output.threshold, positive, f"not {positive}"), pa.string())
+    texts = output.decisions or Decisions(positive, f"not {positive}")
+    return pa.array(np.where(scores >= output.threshold, texts.positive, texts.negative), pa.string())
 
 
 def features_map(inputs: pa.RecordBatch) -> pa.Array:

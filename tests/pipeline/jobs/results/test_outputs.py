@@ -71,7 +71,7 @@ def test_summary_has_what_is_promised_and_notes_what_is_not_done(flow: Flow, mon
     flow.feed(json_lines(trips(4)))
     monkeypatch.chdir(flow.root)
     spec = flow.spec(uri="in*")
-    spec |= {"labels": {**LABELS, "positive": "> 15", "horizon": "24h"}, "explain": {"top": 3, "sample": 1.0}}
+    spec |= {"labels": {**LABELS, "positive": "> 15", "horizon": "24h"}, "explain": {"top": 3, "when": "all"}}
     spec["sinks"] = {"scores": "scores", "quality": "quality", "format": "parquet"}
     outcome = flow.run(spec, "--json")
     assert outcome.code == 0
@@ -83,7 +83,7 @@ def test_summary_has_what_is_promised_and_notes_what_is_not_done(flow: Flow, mon
     uris = [job["events"]["uri"], job["sinks"]["scores"], job["labels"]["uri"]]
     assert uris == [f"file://{flow.root}/{name}" for name in ("in*", "scores", "labels")]
     noted = [line.split()[2] for line in outcome.err.splitlines()]
-    assert noted == ["labels", "explain", "sinks.quality"]
+    assert noted == ["labels", "sinks.quality"]
     assert pq.read_table(flow.root / "scores").num_rows == 4
     assert [path.name for path in (flow.root / "scores").iterdir() if path.name.startswith(".")] == []
 
