@@ -94,7 +94,7 @@ class ModelHistory:
 def _spans(releases: Sequence[Release]) -> list[Span]:
     """The releases that serve some time: of several that begin at one time only the last does."""
     starts = [release.effective_from_us for release in releases]
-    ends = [*starts[1:], None]
+    ends = [*starts[1:], None] if starts else []
     found = zip(releases, starts, ends, strict=True)
     return [Span(release, start, end) for release, start, end in found if end is None or end > start]
 

@@ -23,7 +23,8 @@ class UnknownToAudit(HalflifeError):
 class AuditSources:
     """An audit and the store beside it.
 
-    `findings`: what is wrong with what was looked at, a line each; a command that has any fails.
+    `findings`: what is wrong with what was looked at, a line each; a command that has any fails. `broken_elsewhere`:
+    files beside the audit that could not be read, and why.
 
     Args:
         audit: the receipts and model events.
@@ -39,6 +40,7 @@ class AuditSources:
         self.audit, self.actor, self.allow_pickle = audit, actor, allow_pickle
         self.store_url, self._known_at_us = store_url, known_at_us
         self.findings: list[str] = []
+        self.broken_elsewhere: dict[str, str] = {}
         self._histories: dict[str, ModelHistory] = {}
         self._accesses: dict[str, tuple[AccessEntry, ...]] = {}
 
@@ -86,6 +88,7 @@ class AuditSources:
     def closing_findings(self) -> list[str]:
         """All findings, those of files that could not be read among them."""
         named = [f"{self.audit.url}: {key} is passed over: {why}" for key, why in sorted(self.audit.broken.items())]
+        named += [f"{key} is passed over: {why}" for key, why in sorted(self.broken_elsewhere.items())]
         return [*dict.fromkeys(self.findings), *named]
 
 

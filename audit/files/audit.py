@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from audit.files.formats import MODEL_EVENT, RECEIPT, plain_rows
-from audit.files.reading import Needles, ReadStretch, Undecoded, read_file
+from audit.files.reading import Needles, ReadStretch, Undecoded, origin_of, read_file
 from models.store.backends import Backend
 from schemas.errors import HalflifeError
 
@@ -164,9 +164,15 @@ class Audit:
         return self._each(RECEIPT, wanted.needles(), taken)
 
     def model_events(self) -> Iterator[Mapping[str, Any]]:
-        """All model events, with every field of today's record (`at` in microseconds since 1970), in the order of the
-        files' names. Raises as `find`."""
-        return self._each(MODEL_EVENT, (), lambda _, rows: plain_rows(rows.columns, MODEL_EVENT))
+        """All model events, with every field of today's record (`at` in microseconds since 1970) and the `job` and
+        `run` that wrote the file (None where it does not say so), in the order of the files' names. Raises as `find`.
+        """
+
+        def taken(key: str, rows: ReadStretch) -> list[Mapping[str, Any]]:
+            origin = origin_of(self._backend, key)
+            return [event | origin for event in plain_rows(rows.columns, MODEL_EVENT)]
+
+        return self._each(MODEL_EVENT, (), taken)
 
     def _found(self, needles: Needles, mask_of: Callable[[pa.RecordBatch], pa.Array]) -> Iterator[FoundReceipt]:
         def taken(key: str, rows: ReadStretch) -> list[FoundReceipt]:

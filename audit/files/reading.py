@@ -1,7 +1,7 @@
 """One file of an audit: its blocks, of which only those are decoded that may hold what is looked for."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from typing import NamedTuple
 
 import pyarrow as pa
@@ -10,7 +10,7 @@ from audit.files.formats import problem_of
 from models.errors import one_line
 from models.store.backends import Backend
 from schemas.avro.datums import decode_block
-from schemas.avro.files import AvroBlocks, read_blocks
+from schemas.avro.files import AvroBlocks, read_blocks, read_metadata
 from schemas.errors import UnusableData
 from schemas.formats.byte_windows import Readable
 
@@ -92,6 +92,22 @@ def read_file(backend: Backend, key: str, record: str, needles: Needles = ()) ->
         yield PassedOver("it was deleted while it was read; next: ask again")
     except OSError as error:
         yield PassedOver(f"it cannot be read: {one_line(error)}")
+
+
+def origin_of(backend: Backend, key: str) -> dict[str, str | None]:
+    """The `job` and `run` that wrote a file, as its header says; None where it does not.
+
+    Raises:
+        StoreUnavailable: the object store did not answer.
+    """
+    said: Mapping[bytes, bytes] = {}
+    with suppress(OSError, EOFError, ValueError, OverflowError), _opened(backend, key) as stream:
+        said = read_metadata(stream)
+    return {name: _text(said.get(f"halflife.{name}".encode())) for name in ("job", "run")}
+
+
+def _text(value: bytes | None) -> str | None:
+    return None if value is None else value.decode("utf-8", "replace") or None
 
 
 def _records(piece: Piece) -> int:

@@ -61,9 +61,14 @@ def test_files_of_earlier_schemas_are_read(tmp_path: Path, earlier: int) -> None
 
 def test_model_events_are_read(tmp_path: Path) -> None:
     said = {"at": 5, "kind": "admitted", "model": "delays", "actor": "job", "reason": "", "evidence": "{}"}
-    write(tmp_path / "models" / "a.avro", [said | {"version": "v1", "release": None}], schema_of("ModelEvent"))
+    write(
+        tmp_path / "models" / "a.avro",
+        [said | {"version": "v1", "release": None}],
+        schema_of("ModelEvent"),
+        metadata={"halflife.job": "flights"},
+    )
     [event] = Audit(str(tmp_path)).model_events()
-    assert event == said | {"version": "v1", "release": None, "digest": None}
+    assert event == said | {"version": "v1", "release": None, "digest": None, "job": "flights", "run": None}
 
 
 def _later(path: Path) -> None:

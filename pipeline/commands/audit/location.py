@@ -92,6 +92,23 @@ def model_of(options: argparse.Namespace, sources: AuditSources) -> str:
     return str(named)
 
 
+def models_of(options: argparse.Namespace, sources: AuditSources) -> list[str]:
+    """The models that are asked about: `--model`, that of the job, or all of the store.
+
+    Raises:
+        SpecError: the store does not have it.
+    """
+    if options.model or with_defaults(read_job(options), "model").get("name"):
+        return [model_of(options, sources)]
+    return ModelStore(sources.store_url, "any").models()
+
+
+def letters_url(options: argparse.Namespace) -> str | None:
+    """The folder of the job's dead letters; None without a job, or where they go elsewhere."""
+    found = (read_job(options).get("sinks") or {}).get("dead_letters")
+    return None if found is None or str(found).startswith(_TOPICS) else str(found)
+
+
 @contextmanager
 def asked(options: argparse.Namespace, known_at_us: int | None = None) -> Iterator[AuditSources]:
     """What the options name, to be asked in the block; after the answer each finding is said on a line.

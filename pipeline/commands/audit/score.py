@@ -3,9 +3,9 @@
 import argparse
 from pathlib import Path
 
-from audit.asking.html_page import html_page
-from audit.asking.score import ScorePage, find_score, score_page
-from audit.asking.sections import sections
+from audit.asking.decision.html_page import html_page
+from audit.asking.decision.score import ScorePage, find_score, score_page
+from audit.asking.decision.sections import sections
 from pipeline.command_line.parsing import Arguments, OneLineParser, moment, positive
 from pipeline.commands.audit.location import add_audit_options, asked
 from pipeline.commands.audit.scores import list_scores

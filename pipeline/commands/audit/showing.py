@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from audit.asking.sections import Section
+from audit.asking.decision.sections import Section
 from pipeline.commands.output import print_pairs, print_table
 from pipeline.reporting.printer import print_line
 

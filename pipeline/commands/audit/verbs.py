@@ -10,6 +10,10 @@ _USAGE = """usage: halflife audit VERB [OPTION…]
 
   score      one decision: what was read, why, by which version, released by whom, does it verify; or a list
   event      all scores of one event
+  subject    all that is held on one person or thing, also as files
+  record     the versions that were trained on a record, and what they answered to it
+  version    what a version is, who let it serve, where it served and what it answered
+  at         what served events of a time, since when, by whose decision; what was refused
 
 The audit and the store are named by --job FILE, or by --audit URL and --store URL. What is about a person is shown
 only after the access log has an entry of it. halflife audit VERB --help says more."""
@@ -28,6 +32,10 @@ def _verb(module: str, name: str) -> Callable[[Arguments], int]:
 _VERBS: Mapping[str, Callable[[Arguments], int]] = {
     "score": _verb("score", "score"),
     "event": _verb("event", "event"),
+    "subject": _verb("subject", "subject"),
+    "record": _verb("record", "record"),
+    "version": _verb("version", "version"),
+    "at": _verb("at", "at"),
 }
 
 

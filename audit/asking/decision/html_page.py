@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from html import escape
 from typing import Any
 
-from audit.asking.sections import Section
+from audit.asking.decision.sections import Section
 from models.redaction import hide_values
 
 _STYLE = """

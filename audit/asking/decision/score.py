@@ -3,27 +3,28 @@
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
+from audit.asking.access import PERSONAL, accessed_version, by_time
 from audit.asking.answers import OneScore, answers, document, plain
+from audit.asking.decision.nearest_change import Change, changes
+from audit.asking.decision.reverify import Verification, try_to_load, verification
+from audit.asking.decision.wording import reasons_computed, reasons_kept
 from audit.asking.history import Span
-from audit.asking.nearest_change import Change, changes
-from audit.asking.reverify import Verification, try_to_load, verification
 from audit.asking.sources import AuditSources, UnknownToAudit, missing
-from audit.asking.wording import reasons_in_words
 from models.bundles.manifest import Manifest
 from models.bundles.recorded import NotRecorded
 from models.errors import BundleRefused, NotScored, StoreError
+from models.explaining.reasons import NotExplained
 from models.releases.release import Release, release_document
 from models.serving.cache import LoadFailed
 from models.store.access_log import AccessEntry
 from models.strict_json import parse_object
-from schemas.times import format_time_us
 
 NOT_TRIED = Verification("not known", detail="not asked for")
 
 
 class ScorePage(NamedTuple):
     """What is known of one score; `manifest` and `release` are None where the store has none any more; `missing`: what
-    cannot be said, and why."""
+    cannot be said, and why; `reasons_computed`: the receipt has no reasons, these were computed now."""
 
     answer: OneScore
     manifest: Manifest | None
@@ -36,6 +37,7 @@ class ScorePage(NamedTuple):
     changes: tuple[Change, ...]
     no_change: str
     missing: tuple[str, ...]
+    reasons_computed: bool = False
 
     @property
     def receipt(self) -> Mapping[str, Any]:
@@ -54,6 +56,7 @@ class ScorePage(NamedTuple):
             "after": None if self.after is None else self.after.document(),
             "accessed": list(self.accessed),
             "reasons": list(self.reasons),
+            "reasons_computed": self.reasons_computed,
             "verified": self.verification.verified,
             "verification": self.verification.document(),
             "changes": [plain(change._asdict()) for change in self.changes],
@@ -97,11 +100,12 @@ def score_page(sources: AuditSources, answer: OneScore, verify: bool) -> ScorePa
     before, after = history.around(one["release"], one["version"])
     page = ScorePage(
         answer, manifest, release, before, after, _accessed(sources, one),
-        tuple(reasons_in_words(one["reasons"], one["features"], manifest)), NOT_TRIED, (), "not asked for", (),
+        tuple(reasons_kept(one, manifest)), NOT_TRIED, (), "not asked for", (),
     )  # fmt: skip
-    page = _again(sources, page, lacks) if verify else page
-    if not page.reasons:
-        lacks.append("no reasons are in the receipt; the setting `explain` of the job keeps them")
+    if verify:
+        page = _again(sources, page, lacks)
+    elif not page.reasons:
+        lacks.append("no reasons are in the receipt; without --no_verify they are computed now")
     return page._replace(missing=tuple(lacks))
 
 
@@ -120,22 +124,20 @@ def _manifest(sources: AuditSources, receipt: Mapping[str, Any], lacks: list[str
 
 
 def _accessed(sources: AuditSources, receipt: Mapping[str, Any]) -> tuple[dict[str, Any], ...]:
-    """Who read this score, and who did anything with its version: from the access log and the model events."""
-    logged = [entry for entry in sources.accesses_of(receipt["model"]) if _is_about(entry, receipt)]
-    told = [
-        {"at": format_time_us(event["at"]), "actor": event["actor"], "action": event["kind"], "reason": event["reason"]}
-        for event in sources.history_of(receipt["model"]).of("accessed", version=receipt["version"])
+    """Who read this score, and who did anything with its version or release."""
+    about = {name: receipt[name] for name in PERSONAL if receipt[name] is not None}
+    found = [
+        entry.document()
+        for entry in sources.accesses_of(receipt["model"])
+        if any(entry.detail.get(name) == value for name, value in about.items())
+        or (_is_of_release(entry, receipt) and not PERSONAL & entry.detail.keys())
     ]
-    return tuple(sorted([*(entry.document() for entry in logged), *told], key=lambda each: str(each["at"])))
+    of_version = accessed_version(sources, receipt["model"], receipt["version"], receipt["digest"])
+    return by_time([*found, *of_version])
 
 
-def _is_about(entry: AccessEntry, receipt: Mapping[str, Any]) -> bool:
-    detail = entry.detail
-    if "score_id" in detail or "event_id" in detail or "subject" in detail:
-        same = ("score_id", "event_id", "subject")
-        return any(receipt[name] is not None and detail.get(name) == receipt[name] for name in same)
-    same_version = detail.get("version") == receipt["version"] or detail.get("digest") == receipt["digest"]
-    return same_version or ("version" not in detail and detail.get("release") == receipt["release"])
+def _is_of_release(entry: AccessEntry, receipt: Mapping[str, Any]) -> bool:
+    return "version" not in entry.detail and entry.detail.get("release") == receipt["release"]
 
 
 def _again(sources: AuditSources, page: ScorePage, lacks: list[str]) -> ScorePage:
@@ -147,6 +149,11 @@ def _again(sources: AuditSources, page: ScorePage, lacks: list[str]) -> ScorePag
         sources.findings.append(f"score {one['score_id']} is not verified: {checked.detail}")
     if isinstance(model, LoadFailed):
         return page._replace(verification=checked, no_change=f"the version could not be loaded: {model.reason}")
+    if not page.reasons:
+        try:
+            page = page._replace(reasons=tuple(reasons_computed(model, one)), reasons_computed=True)
+        except (NotScored, NotRecorded, NotExplained) as error:
+            lacks.append(f"reasons: {missing(error)}")
     try:
         tried = changes(model, one["features"])
     except (NotScored, NotRecorded, KeyError) as error:

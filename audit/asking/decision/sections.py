@@ -4,8 +4,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from audit.asking.answers import plain
+from audit.asking.decision.score import ScorePage
 from audit.asking.history import Span
-from audit.asking.score import ScorePage
 from models.bundles.manifest import Manifest
 from models.releases.release import Release
 from schemas.times import format_time_us
@@ -25,13 +25,17 @@ def sections(page: ScorePage) -> list[Section]:
     """The parts of the page that there is something to say in."""
     found = [
         Section("The decision", (), _decision(page)),
-        Section("Why", ("reason", "feature", "value", "contribution", "code"), _reasons(page)),
+        Section(
+            "Why (computed now)" if page.reasons_computed else "Why",
+            ("reason", "feature", "value", "contribution", "code"),
+            _reasons(page),
+        ),
         Section("What the model read", ("feature", "value"), _features(page.receipt["features"])),
         Section("What one other value would have decided", _CHANGE, _changes(page)),
         Section("Checked again now", (), _verification(page)),
-        Section("The model", (), [] if page.manifest is None else _model(page.manifest)),
+        Section("The model", (), [] if page.manifest is None else model_pairs(page.manifest)),
         Section("Who released it", (), _release(page)),
-        Section("Who had access", ("at", "who", "did", "what"), [_access(each) for each in page.accessed]),
+        Section("Who had access", ("at", "who", "did", "what"), [access_row(each) for each in page.accessed]),
         Section("Not known", (), [("", why) for why in page.missing]),
     ]
     return [section for section in found if section.rows]
@@ -125,12 +129,14 @@ def _verification(page: ScorePage) -> list[tuple[Any, ...]]:
     )
 
 
-def _model(manifest: Manifest) -> list[tuple[Any, ...]]:
+def model_pairs(manifest: Manifest) -> list[tuple[Any, ...]]:
+    """What a manifest says of the model and its training, as names with values."""
     training = manifest.training
     data = [(f"trained on {index}", each) for index, each in enumerate(training.get("data", ()), start=1)]
     quality = [(f"quality {name}", value) for name, value in manifest.quality.items()]
     return _told(
         [
+            ("digest of the manifest", manifest.digest),
             ("scorer", manifest.scorer),
             ("made by", manifest.created_by),
             *((name.replace("_", " "), training.get(name)) for name in _TRAINING),
@@ -169,6 +175,7 @@ def _span(span: Span | None) -> str | None:
     return f"{span.release.champion}, release {span.release.sequence}, from {format_time_us(span.begins_us)}{until}"
 
 
-def _access(entry: Mapping[str, Any]) -> tuple[Any, ...]:
+def access_row(entry: Mapping[str, Any]) -> tuple[Any, ...]:
+    """An entry of the access log: when, who, what was done, and the rest."""
     rest = {name: value for name, value in entry.items() if name not in ("at", "actor", "action")}
     return entry["at"], entry["actor"], entry["action"], shown({k: v for k, v in rest.items() if v != ""})

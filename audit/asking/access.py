@@ -1,0 +1,30 @@
+"""Who did anything with a version, or read what is about a person: from the access log and the model events."""
+
+from collections.abc import Iterable
+from typing import Any
+
+from audit.asking.sources import AuditSources
+from schemas.times import format_time_us
+
+PERSONAL = {"score_id", "event_id", "subject"}
+"""Details of entries that are about one person's records, and not about a version."""
+
+
+def accessed_version(sources: AuditSources, model: str, version: str, digest: str | None) -> tuple[dict[str, Any], ...]:
+    """Who did anything with a version, by time: from the access log and the model events."""
+    logged = [
+        entry.document()
+        for entry in sources.accesses_of(model)
+        if not PERSONAL & entry.detail.keys()
+        and (entry.detail.get("version") == version or (digest and entry.detail.get("digest") == digest))
+    ]
+    told = [
+        {"at": format_time_us(event["at"]), "actor": event["actor"], "action": event["kind"], "reason": event["reason"]}
+        for event in sources.history_of(model).of("accessed", version=version)
+    ]
+    return by_time([*logged, *told])
+
+
+def by_time(entries: Iterable[dict[str, Any]]) -> tuple[dict[str, Any], ...]:
+    """Entries in the order of their times."""
+    return tuple(sorted(entries, key=lambda each: str(each["at"])))

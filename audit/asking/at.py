@@ -1,0 +1,127 @@
+"""`audit at TIME`: what served events of a time, by whose decision and on what evidence, and what was refused."""
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+from audit.asking.history import ModelHistory, Span, evidence_of
+from audit.asking.sources import AuditSources, UnknownToAudit
+from audit.files.audit import ReceiptFilter
+from models.releases.release import Release, release_document
+from schemas.times import format_time_us
+
+_ANSWERING = ("champion", "challenger")
+
+
+class ServingThen(NamedTuple):
+    """What was in force at an event time (microseconds since 1970), and what was not, and why.
+
+    `versions`: each with its role and the evidence of its admission; `refused`: the releases that should have been in
+    force by then; `overtaken`: ids of the events of the span that another release answered, None: not asked for.
+    """
+
+    model: str
+    at_us: int
+    span: Span
+    versions: tuple[dict[str, Any], ...]
+    activated: tuple[dict[str, Any], ...]
+    refused: tuple[dict[str, Any], ...]
+    overtaken: tuple[str, ...] | None
+
+    def document(self) -> dict[str, Any]:
+        """As JSON."""
+        span = self.span.document()
+        events = None if self.overtaken is None else {"count": len(self.overtaken), "event_ids": list(self.overtaken)}
+        return {
+            "model": self.model,
+            "at": format_time_us(self.at_us),
+            "release": release_document(self.span.release),
+            "since": span["from"],
+            "until": span["until"],
+            "versions": list(self.versions),
+            "activated": list(self.activated),
+            "refused": list(self.refused),
+            "answered_by_another_release": events,
+        }
+
+
+def serving_at(sources: AuditSources, model: str, at_us: int, events: bool) -> ServingThen:
+    """What served events of that time; with `events` all receipts of the span are read.
+
+    Raises:
+        UnknownToAudit: the model had no release.
+        StoreError: the store does not answer.
+    """
+    history = sources.history_of(model)
+    span = history.span_at(at_us)
+    if span is None:
+        said = f"model {model!r} in {sources.store_url} has no release that a job admitted"
+        raise UnknownToAudit(f"{said}; next: halflife models timeline")
+    release = span.release
+    roles: list[tuple[str, str, float | None]] = [(release.champion, "champion", None)]
+    roles += [(each.version, "challenger", each.share) for each in release.challengers]
+    roles += [(version, "shadow", None) for version in release.shadows]
+    versions = [_version(history, release, version, role, share) for version, role, share in roles]
+    activated = [_activated(event) for event in history.of("activated", release=release.sequence)]
+    overtaken = _overtaken(sources, history, model, span) if events else None
+    return ServingThen(model, at_us, span, tuple(versions), tuple(activated), refusals(history, at_us), overtaken)
+
+
+def _version(history: ModelHistory, release: Release, version: str, role: str, share: float | None) -> dict[str, Any]:
+    """A version of a release with what its admission said: when, by which job, with which warnings."""
+    admitted = history.of("admitted", release=release.sequence, version=version)
+    return {
+        "version": version,
+        "role": role,
+        "share": share,
+        "digest": admitted[-1]["digest"] if admitted else None,
+        "admitted": [
+            {"at": format_time_us(event["at"]), "job": event["job"], **evidence_of(event)} for event in admitted
+        ],
+    }
+
+
+def _activated(event: Mapping[str, Any]) -> dict[str, Any]:
+    told = evidence_of(event)
+    first = told.get("first_event_time_us")
+    return {
+        "at": format_time_us(event["at"]),
+        "worker": event["actor"],
+        "first_event": format_time_us(first) if isinstance(first, int) else None,
+        "events_answered_by_another_release": told.get("events_answered_by_another_release"),
+    }
+
+
+def refusals(history: ModelHistory, until_us: int | None = None) -> tuple[dict[str, Any], ...]:
+    """The refusals of releases that should have been in force by a time, or of which that is not known."""
+    starts = {each.sequence: each for each in (*history.serving, *history.refused)}
+    found = []
+    for event in history.of("refused"):
+        release = starts.get(event["release"])
+        if release is not None and until_us is not None and release.effective_from_us > until_us:
+            continue
+        found.append(
+            {
+                "release": event["release"],
+                "effective_from": None if release is None else format_time_us(release.effective_from_us),
+                "released_by": None if release is None else release.by,
+                "version": event["version"],
+                "at": format_time_us(event["at"]),
+                "job": event["job"],
+                "reason": event["reason"],
+                "detail": evidence_of(event).get("detail"),
+                "admitted_later": release is not None and release in history.serving,
+            }
+        )
+    return tuple(found)
+
+
+def _overtaken(sources: AuditSources, history: ModelHistory, model: str, span: Span) -> tuple[str, ...]:
+    """The events of a span that another release answered, sorted by id."""
+    first = span == history.spans[0]
+    wanted = ReceiptFilter(since_us=None if first else span.begins_us, until_us=span.ends_us)
+    found = set[str]()
+    for rows in sources.audit.columns(("event_id", "model", "release", "role"), wanted):
+        for row in rows.to_pylist():
+            if row["release"] != span.release.sequence and row["role"] in _ANSWERING and row["model"] == model:
+                found.add(row["event_id"])
+    return tuple(sorted(found))

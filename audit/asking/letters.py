@@ -1,0 +1,85 @@
+"""The dead letters that are about a person, as far as their bytes say so."""
+
+import json
+import re
+from collections.abc import Collection, Iterator, Mapping
+from typing import Any
+
+from audit.files.formats import plain_rows
+from audit.files.reading import PassedOver, ReadStretch, read_file
+from models.store.backends import Backend
+from schemas.times import format_time_us
+
+_LETTER = "DeadLetter"
+_WORD = re.compile(rb"[^\s,;|\t\"'\x00-\x1f]+")
+
+
+def letters_about(
+    url: str, subject: str, event_ids: Collection[str], broken: dict[str, str]
+) -> Iterator[dict[str, Any]]:
+    """The letters in a folder of Avro files whose event is one of these, or whose payload names the subject.
+
+    A payload of JSON names it by a whole value; another one by a whole word, or by a text in Avro's encoding. What
+    cannot be read is added to `broken`, by its key.
+
+    Raises:
+        StoreUnavailable: the store does not answer.
+    """
+    backend, named = Backend(url), {subject, *event_ids}
+    for key, _ in backend.scan("").files:
+        if not key.endswith(".avro") or any(part.startswith(".") for part in key.split("/")):
+            continue
+        for piece in read_file(backend, key, _LETTER):
+            if isinstance(piece, PassedOver):
+                broken.setdefault(f"{backend.url}/{key}", piece.why)
+            if isinstance(piece, ReadStretch):
+                rows = plain_rows(piece.columns, _LETTER)
+                yield from (_document(row, key) for row in rows if _is_about(row, named))
+
+
+def _is_about(letter: Mapping[str, Any], named: Collection[str]) -> bool:
+    return letter["event_id"] in named or names_one(letter["payload"], named)
+
+
+def names_one(payload: bytes, named: Collection[str]) -> bool:
+    """Whether the bytes of a record name one of these as a whole value, not as a part of another.
+
+    >>> names_one(b'{"plane": "N1"}', {"N1"}), names_one(b'{"plane": "N14"}', {"N1"}), names_one(b"7,N1,x", {"N1"})
+    (True, False, True)
+    """
+    encoded = {each.encode() for each in named if each}
+    if not any(each in payload for each in encoded):
+        return False
+    try:
+        return any(value in named for value in _texts(json.loads(payload)))
+    except (ValueError, RecursionError):
+        in_avro = (_varint(2 * len(each)) + each for each in encoded)
+        return bool(encoded & set(_WORD.findall(payload))) or any(each in payload for each in in_avro)
+
+
+def _texts(document: Any) -> Iterator[str]:
+    if isinstance(document, Mapping):
+        document = list(document.values())
+    if isinstance(document, list):
+        for each in document:
+            yield from _texts(each)
+    elif isinstance(document, str | int) and not isinstance(document, bool):
+        yield str(document)
+
+
+def _varint(value: int) -> bytes:
+    encoded = bytearray()
+    while value > 0x7F:
+        encoded.append(value & 0x7F | 0x80)
+        value >>= 7
+    return bytes([*encoded, value])
+
+
+def _document(letter: Mapping[str, Any], key: str) -> dict[str, Any]:
+    """A letter as JSON; a payload that is not text is in hexadecimal digits."""
+    try:
+        payload = {"payload": letter["payload"].decode()}
+    except UnicodeDecodeError:
+        payload = {"payload_hex": letter["payload"].hex()}
+    times = {name: None if letter[name] is None else format_time_us(letter[name]) for name in ("event_time", "at")}
+    return {"file": key, **{name: value for name, value in letter.items() if name != "payload"}, **times, **payload}

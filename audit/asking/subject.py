@@ -1,0 +1,123 @@
+"""`audit subject KEY`: all that is held on one person or thing, also as files for a request of access."""
+
+import csv
+import io
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from audit.asking.answers import OneScore, answers, document
+from audit.asking.letters import letters_about
+from audit.asking.sources import AuditSources, UnknownToAudit
+from audit.asking.trained_on import TrainingRecords, trained_on
+
+_COLUMNS = (
+    "score_id", "event_id", "event_time", "subject", "model", "version", "release", "role", "score", "decision", "late",
+    "scored_at", "digest",
+)  # fmt: skip
+_FORMULA = ("=", "+", "-", "@", "\t", "\r")
+
+
+class SubjectPage(NamedTuple):
+    """What is held on a subject: scores with their receipts, versions trained on it by model, dead letters (None:
+    where they are is not known), and what is not known."""
+
+    subject: str
+    scores: tuple[OneScore, ...]
+    training: Mapping[str, TrainingRecords]
+    letters: tuple[dict[str, Any], ...] | None
+    missing: tuple[str, ...]
+
+    @property
+    def trained_versions(self) -> list[str]:
+        """The names of the versions that were trained on the subject."""
+        return [each.version for found in self.training.values() for each in found.versions]
+
+    def document(self) -> dict[str, Any]:
+        """As JSON (docs/design.md §9)."""
+        return {
+            "subject": self.subject,
+            "scores": [each.shown.receipt["score_id"] for each in self.scores],
+            "trained_versions": self.trained_versions,
+            "dead_letters": None if self.letters is None else len(self.letters),
+            "missing": list(self.missing),
+        }
+
+
+def subject_page(sources: AuditSources, subject: str, models: Sequence[str], dead_letters: str | None) -> SubjectPage:
+    """All that is held on a subject; that it is read is written to the access logs of the models first.
+
+    Args:
+        sources: what is asked.
+        subject: the subject, as in receipts.
+        models: the models whose training records are looked through beside those that scored it.
+        dead_letters: the folder of the job's dead letters; None where it is not known.
+
+    Raises:
+        UnknownToAudit: nothing is held on it.
+        StoreError: an access could not be written; nothing may be shown then.
+    """
+    found = answers(sources.audit.find("subject", subject))
+    of = sorted({*models, *(each.shown.receipt["model"] for each in found)})
+    named = {subject, *(each.shown.receipt["event_id"] for each in found)}
+    training = {model: trained_on(sources.store_of(model), named) for model in of}
+    letters = None
+    if dead_letters is not None:
+        letters = tuple(letters_about(dead_letters, subject, named, sources.broken_elsewhere))
+    if not found and not letters and not any(each.versions for each in training.values()):
+        seen = f"looked through {sources.audit.looked_through} in {sources.audit.url}"
+        raise UnknownToAudit(f"nothing is held on subject {subject!r}: {seen}; next: halflife audit event EVENT_ID")
+    for model in of:
+        sources.record_access(model, "subject", subject=subject)
+    sources.take_findings(found)
+    return SubjectPage(subject, tuple(found), training, letters, tuple(_lacks(training, letters)))
+
+
+def _lacks(training: Mapping[str, TrainingRecords], letters: Sequence[object] | None) -> Iterable[str]:
+    for model, found in training.items():
+        for version, why in found.unknown.items():
+            yield f"whether version {version!r} of {model!r} was trained on it: {why}"
+    if letters is None:
+        yield "whether dead letters name it: name the job, whose sinks.dead_letters keeps them, by --job"
+
+
+def write_files(page: SubjectPage, folder: Path) -> list[Path]:
+    """Writes the page into an empty folder as JSON and CSV; returns the files.
+
+    A text in the CSV that a spreadsheet would run as a formula has an apostrophe before it; the JSON is exact.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    receipts = [document(each.shown.receipt) for each in page.scores]
+    trained = {model: [each.document() for each in found.versions] for model, found in page.training.items()}
+    contents = {
+        "summary.json": _json({**page.document(), "trained": trained}),
+        "receipts.json": _json(receipts),
+        "scores.csv": _csv(receipts),
+        "dead_letters.json": _json(list(page.letters or ())),
+    }
+    for name, text in contents.items():
+        (folder / name).write_text(text, encoding="utf-8")
+    return [folder / name for name in contents]
+
+
+def _json(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False, indent=2) + "\n"
+
+
+def _csv(receipts: Sequence[Mapping[str, Any]]) -> str:
+    features = sorted({name for one in receipts for name in one["features"]})
+    stream = io.StringIO()
+    writer = csv.writer(stream)
+    writer.writerow([*_COLUMNS, *(_cell(f"feature {name}") for name in features), "reasons"])
+    for one in receipts:
+        reasons = "; ".join(f"{each['feature']} {each['contribution']:+.6g}" for each in one["reasons"])
+        values = [*(one[name] for name in _COLUMNS), *(one["features"].get(name) for name in features)]
+        writer.writerow([*map(_cell, values), reasons])
+    return stream.getvalue()
+
+
+def _cell(value: Any) -> Any:
+    if isinstance(value, str) and value.startswith(_FORMULA):
+        return f"'{value}"
+    return json.dumps(value) if isinstance(value, list | dict) else value

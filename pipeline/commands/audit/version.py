@@ -1,0 +1,62 @@
+"""`halflife audit version V`: what a version is, where it served, and what it answered."""
+
+import argparse
+
+from audit.asking.decision.sections import Section, access_row, model_pairs, shown
+from audit.asking.version import VersionPage, version_page
+from pipeline.command_line.parsing import Arguments, OneLineParser
+from pipeline.commands.audit.location import add_audit_options, asked, model_of
+from pipeline.commands.audit.showing import print_sections
+from pipeline.commands.output import exit_code
+from pipeline.reporting.printer import print_json
+from schemas.times import format_time_us
+
+
+def version(arguments: Arguments) -> int:
+    """`halflife audit version V`; returns the exit code."""
+    parser = OneLineParser("halflife audit version", "Show what a version is, where it served, and what it answered.")
+    parser.add_argument("version", metavar="VERSION", help="the version's name")
+    add_audit_options(parser)
+    options = parser.parse_args(arguments)
+    return exit_code(lambda: _version(options), options.verbose)
+
+
+def _version(options: argparse.Namespace) -> None:
+    with asked(options) as sources:
+        page = version_page(sources, model_of(options, sources), options.version)
+        if options.json:
+            print_json(page.document())
+        else:
+            print_sections(_sections(page))
+
+
+def _sections(page: VersionPage) -> list[Section]:
+    refused = [(each["release"], each["at"], each["job"], each["reason"], each["detail"]) for each in page.refused]
+    admitted = [(each["release"], each["at"], each["job"], shown(each.get("warnings"))) for each in page.admitted]
+    served = [
+        (
+            span.release.sequence,
+            role,
+            format_time_us(span.begins_us),
+            _time(span.ends_us),
+            span.release.by,
+            span.release.reason,
+        )
+        for span, role in page.spans
+    ]
+    first, last = _time(page.first_us), _time(page.last_us)
+    scores = [*page.scores.items(), *([("first event", first), ("last event", last)] if first else [])]
+    parts = [
+        Section(f"{page.model} {page.version}", (), [] if page.manifest is None else model_pairs(page.manifest)),
+        Section("Not known", (), [("manifest", page.lacks)] if page.lacks else []),
+        Section("Admitted", ("release", "at", "by job", "warnings"), admitted),
+        Section("Refused", ("release", "at", "by job", "reason", "detail"), refused),
+        Section("Released", ("release", "role", "from", "until", "by", "because"), served),
+        Section("Scores", (), list(scores)),
+        Section("Who had access", ("at", "who", "did", "what"), [access_row(each) for each in page.accessed]),
+    ]
+    return [part for part in parts if part.rows]
+
+
+def _time(at_us: int | None) -> str | None:
+    return None if at_us is None else format_time_us(at_us)
