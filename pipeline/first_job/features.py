@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 from pipeline.first_job.found_times import known
 from pipeline.first_job.labels import ChosenLabel
 from pipeline.first_job.leakage import leak_of
-from pipeline.first_job.names import hints_at
+from pipeline.first_job.names import LABEL, hints_at, words_of
 from pipeline.first_job.questions import JobDecisions
 from schemas.validation import MISSING, SpecError
 
@@ -58,8 +58,8 @@ def choose_features(
     left_out = {}
     for name in table.column_names:
         why = _unfit(name, table[name], identity, times)
-        if not why and label is not None:
-            why = leak_of(name, table[name], label.truth)
+        if not why:
+            why = _named_as_label(name) if label is None else leak_of(name, table[name], label.truth)
         if why:
             left_out[name] = why
         else:
@@ -97,6 +97,10 @@ def _unfit(name: str, values: pa.ChunkedArray, identity: Collection[str], times:
     if hints_at(name, _CODES) and _kind(values) == "number" and distinct > _MOST_TEXTS and _is_whole(values):
         return "its name says that its numbers are no quantities"
     return ""
+
+
+def _named_as_label(name: str) -> str:
+    return "its name says that it is what became of the event" if set(words_of(name)) & LABEL else ""
 
 
 def _is_plain(kind: pa.DataType) -> bool:

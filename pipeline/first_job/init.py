@@ -17,7 +17,7 @@ from pipeline.endpoints.errors import NoInput
 from pipeline.endpoints.kafka import address as kafka_address
 from pipeline.endpoints.uris import scheme_of
 from pipeline.first_job.looking import MOST_ROWS, Look, look_at
-from pipeline.first_job.proposal import Proposal, propose
+from pipeline.first_job.proposal import UNLEARNT, Proposal, propose
 from pipeline.first_job.questions import NONE, JobDecisions, OpenQuestion
 from pipeline.first_job.spec_text import spec_text
 from pipeline.first_job.train_text import train_text
@@ -112,7 +112,9 @@ def _tell(look: Look, made: Proposal, commands: Sequence[Sequence[str]]) -> None
     rows = [[answer.name, _few(answer.value), answer.by, answer.why] for answer in made.decisions.made]
     print_table(("what", "is", "by", "because"), rows)
     if made.label is None:
-        print_line("there is no label: an IsolationForest scores how unlike the others an event is (lower is more so)")
+        unlearnt = [f"{answer.value} is not learnt" for answer in made.decisions.made if answer.name == UNLEARNT]
+        why = unlearnt[0] if unlearnt else "there is no label"
+        print_line(f"{why}: an IsolationForest scores how unlike the others an event is (lower is more so)")
     print_line("written: job.yaml, train.py. These commands run it:")
     for command in commands:
         print_line(f"  {shlex.join(command)}")

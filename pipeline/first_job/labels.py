@@ -1,4 +1,5 @@
-"""The label of a first job: which column is to be predicted, what of it is positive, and when it is known."""
+"""The label of a first job: which column is to be predicted, what of it is positive, when it is known, whether it can
+be learnt from, and which events a model of it is tried on."""
 
 from collections.abc import Collection, Iterator, Mapping
 from typing import NamedTuple
@@ -13,12 +14,14 @@ from pipeline.first_job.leakage import Truth
 from pipeline.first_job.names import AFTERMATH, LABEL, NUMBER_LABEL, POSITIVE, hints_at, shared_word, words_of
 from pipeline.first_job.questions import NONE, JobDecisions, OpenQuestion
 from schemas.batches import as_texts
+from schemas.times import format_time_us
 from schemas.validation import SpecError
 
 _MOST_WORDS = 40
 _AFTER = 0.99
 _EVEN = 0.5
-_FEWEST_NUMBERS = 10
+_FEWEST = 2
+_DAY_US = 86_400_000_000
 
 
 class ChosenLabel(NamedTuple):
@@ -51,13 +54,15 @@ def choose_label(
                and set(words_of(name)) & NUMBER_LABEL and _is_number(table[name])]  # fmt: skip
     hinted = [name for name in two if hints_at(name, LABEL) and not hints_at(name, AFTERMATH - LABEL)]
     by_name = [name for name in hinted if set(words_of(name)) & LABEL] or hinted or numbers
-    column = decisions.decide(_question(two, numbers, by_name))
+    unfit = [name for name in table.column_names if name not in {*identity, *times, *by_name}
+             and set(words_of(name)) & LABEL]  # fmt: skip
+    column = decisions.decide(_question(two, numbers, by_name, dict(_unfit(table, unfit))))
     if column == NONE:
         return None
-    if column in identity or column in times or not (len(_values(table[column])) == 2 or _is_number(table[column])):
-        allowed = "a column of two values, or of numbers, that is no id and no time"
+    is_binary = len(_values(table[column])) == 2 or decisions.stated.get("positive") in _values(table[column])
+    if column in identity or column in times or not (is_binary or _is_number(table[column])):
+        allowed = "a column of two values, or of numbers, that is no id and no time; of several values with --positive"
         raise SpecError("label", column, allowed)
-    is_binary = len(_values(table[column])) == 2
     positive = _positive(table[column], decisions) if is_binary else None
     truths = _truths(table[column], positive, is_binary)
     when = _known_at(column, decisions, at_us, _of_all_labels(column, decisions, truths, later))
@@ -67,7 +72,20 @@ def choose_label(
     return ChosenLabel(column, _comparison(table[column], positive), is_binary, when, labelled, truth)
 
 
-def _question(two: list[str], numbers: list[str], by_name: list[str]) -> OpenQuestion:
+def _unfit(table: pa.Table, names: list[str]) -> Iterator[tuple[str, str]]:
+    """Columns that are called as labels are and are none, with the reason."""
+    for name in names:
+        values = _values(table[name])
+        if not len(table[name].drop_null()):
+            yield name, "holds nothing"
+        elif len(values) == 1:
+            yield name, f"is always {values[0]}, from which nothing can be learnt"
+        elif not _is_number(table[name]):
+            shown = f", such as --label {name} --positive {values[0]}" if values else ""
+            yield name, f"has more than two values, and one has to be stated{shown}"
+
+
+def _question(two: list[str], numbers: list[str], by_name: list[str], unfit: Mapping[str, str]) -> OpenQuestion:
     allowed = (*dict.fromkeys([*by_name, *two, *numbers]), NONE)
     if len(by_name) == 1:
         return OpenQuestion("label", by_name[0], "its name says that it is what became of the event", allowed, True)
@@ -77,7 +95,8 @@ def _question(two: list[str], numbers: list[str], by_name: list[str]) -> OpenQue
     if two:
         why = f"no name says that it is a label; of two values are {', '.join(two[:5])}"
         return OpenQuestion("label", NONE, why, allowed)
-    return OpenQuestion("label", NONE, "no column looks like what became of an event", allowed, True)
+    said = "; ".join(f"{name} {why}" for name, why in unfit.items())
+    return OpenQuestion("label", NONE, said or "no column looks like what became of an event", allowed, True)
 
 
 def _values(column: pa.ChunkedArray) -> list[str]:
@@ -98,6 +117,8 @@ def _positive(column: pa.ChunkedArray, decisions: JobDecisions) -> str:
     values = _values(column)
     counts = {value: int(pc.sum(pc.equal(_texts(column), value)).as_py() or 0) for value in values}
     by_word = [value for value in values if set(words_of(value) or [value]) & POSITIVE]
+    if len(values) > 2:
+        return decisions.decide(OpenQuestion("positive", "", "as stated", values))
     if _is_number(column) and values != ["0", "1"]:
         larger = max(values, key=float)
         return decisions.decide(OpenQuestion("positive", larger, "the larger of the two numbers", values))
@@ -179,3 +200,41 @@ def _all_later(at_us: npt.NDArray[np.int64], later: Mapping[str, npt.NDArray[np.
         there = apart[np.isfinite(apart)]
         if len(there) and np.mean(there >= 0) >= _AFTER and np.median(there) > 0:
             yield name, float(np.median(there))
+
+
+class LabelTrial(NamedTuple):
+    """Where the last fifth of the labelled events begins, None where there is no trial of the model; and why."""
+
+    split_at: str | None
+    why: str
+
+
+def unlearnable(label: ChosenLabel) -> str:
+    """Why nothing can be learnt from a label; empty where something can."""
+    truths = label.truth.values[label.labelled]
+    if not label.is_binary:
+        return "" if _is_varied(truths, False) else f"its {len(truths):,} known numbers are all the same"
+    positive = int((truths > 0).sum())
+    found = f"{positive:,} of {len(truths):,} known labels are positive"
+    return "" if _is_varied(truths, True) else f"{found}, and at least {_FEWEST} of each kind are needed"
+
+
+def _is_varied(truths: npt.NDArray[np.float64], is_binary: bool) -> bool:
+    if not is_binary:
+        return len(np.unique(truths)) > 1
+    positive = int((truths > 0).sum())
+    return min(positive, len(truths) - positive) >= _FEWEST
+
+
+def trial_of(label: ChosenLabel, at_us: npt.NDArray[np.int64]) -> LabelTrial:
+    """The trial of a model that learns the label of events at these times."""
+    usable = known(at_us) & label.labelled
+    rows, truths = at_us[usable], label.truth.values[usable]
+    at = int(np.quantile(rows, 0.8)) if len(rows) else 0
+    whole = at - at % (_DAY_US if len(rows) and np.ptp(rows) > 20 * _DAY_US else 1_000_000)
+    before = rows < whole
+    if not len(rows) or not before.mean() > 0.5:
+        return LabelTrial(None, "most events are of one time: none are left for a trial")
+    if not _is_varied(truths[before], label.is_binary):
+        return LabelTrial(None, "before the last fifth of the events nearly all labels are alike: all are learnt from")
+    return LabelTrial(format_time_us(whole), "the model is tried on the last fifth of the events")

@@ -10,25 +10,27 @@ import pyarrow.compute as pc
 
 from pipeline.first_job.features import Chosen, choose_features
 from pipeline.first_job.found_times import TimeForm, form_of_times, known, moments
-from pipeline.first_job.labels import ChosenLabel, choose_label
+from pipeline.first_job.labels import ChosenLabel, choose_label, trial_of, unlearnable
 from pipeline.first_job.looking import Look
 from pipeline.first_job.names import ID, NOT_THE_EVENT, SUBJECT, TIME, hints_at
 from pipeline.first_job.questions import NONE, JobDecisions, OpenQuestion
 from pipeline.first_job.zones import machine_zone
 from schemas.batches import ROW_HASH
 from schemas.formats.times.time_zones import is_zone
-from schemas.times import format_time_us
 from schemas.validation import Absent, SpecError
 
+UNLEARNT = "not learnt"
+"""The name of the decision that a label is none to learn from."""
 _COMPLETE = 0.99
 _REPEATS = 2.0
+_FEWEST = 2
 _UTC = "UTC"
 Micros = npt.NDArray[np.int64]
 
 
 @dataclass(slots=True)
 class Proposal:
-    """What the spec of a first job will say; `made` in the order of `decisions`."""
+    """What the spec of a first job will say; `untried`: why its model is tried on no events."""
 
     look: Look
     decisions: JobDecisions
@@ -40,6 +42,7 @@ class Proposal:
     label: ChosenLabel | None = None
     chosen: Chosen = field(default_factory=lambda: Chosen((), (), (), {}))
     split_at: str | None = None
+    untried: str = ""
     times: dict[str, TimeForm] = field(default_factory=dict)
 
 
@@ -49,6 +52,8 @@ def propose(look: Look, decisions: JobDecisions) -> Proposal:
     Raises:
         SpecError: an answer names no column; or the data have no column of times, or nothing to make a feature of.
     """
+    if look.table.num_rows < _FEWEST:
+        raise SpecError("DATA", "1 record", f"{_FEWEST} records or more; next: halflife init again once there are")
     made = Proposal(look, decisions)
     _check_stated(look.table, decisions)
     made.times = dict(_time_columns(look.table))
@@ -61,8 +66,24 @@ def propose(look: Look, decisions: JobDecisions) -> Proposal:
     identity = {made.event_id, made.event_time, *([made.subject] if made.subject else [])}
     made.label = choose_label(look.table, decisions, identity, made.times, at_us, later)
     made.chosen = choose_features(look.table, decisions, identity, set(made.times), made.label, made.subject, at_us)
-    made.split_at = None if made.label is None else _split(made, at_us, made.label.labelled)
+    _decide_model(made, at_us)
     return made
+
+
+def _decide_model(made: Proposal, at_us: Micros) -> None:
+    """Whether the model learns the label, and what it is tried on. Raises `SpecError` for a stated label that nothing
+    can be learnt from."""
+    if made.label is None:
+        return
+    if why := unlearnable(made.label):
+        column, made.label = made.label.column, None
+        if "label" in made.decisions.stated:
+            raise SpecError("--label", column, f"a column to learn from ({why}); next: --label none, or more events")
+        made.decisions.note(UNLEARNT, column, why)
+        return
+    trial = trial_of(made.label, at_us)
+    made.split_at, made.untried = trial.split_at, "" if trial.split_at else trial.why
+    made.decisions.note("split", trial.split_at or NONE, trial.why)
 
 
 def _check_stated(table: pa.Table, decisions: JobDecisions) -> None:
@@ -190,17 +211,3 @@ def _is_whole(values: pa.ChunkedArray) -> bool:
         return False
     numbers = values.drop_null().to_numpy()
     return bool((numbers == np.floor(numbers)).all())
-
-
-def _split(made: Proposal, at_us: Micros, labelled: npt.NDArray[np.bool_]) -> str | None:
-    """Where the last fifth of the labelled events begins; None where nothing is before it."""
-    rows = at_us[known(at_us) & labelled]
-    if not len(rows):
-        return None
-    day_us = 86_400_000_000
-    at = int(np.quantile(rows, 0.8))
-    whole = at - at % (day_us if np.ptp(rows) > 20 * day_us else 1_000_000)
-    if not (rows < whole).mean() > 0.5:
-        return None
-    made.decisions.note("split", format_time_us(whole), "the model is tried on the last fifth of the events")
-    return format_time_us(whole)

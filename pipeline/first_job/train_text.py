@@ -42,11 +42,14 @@ _ENCODED = '''texts = OneHotEncoder(handle_unknown="ignore", sparse_output=False
 columns = make_column_transformer((texts, TEXTS), remainder="passthrough")
 '''
 _TRIED = '''train, test = rows_of("out/training/train"), rows_of("out/training/test")
-model.fit(train[INPUTS], train[LABEL])
+{varied}model.fit(train[INPUTS], train[LABEL])
 {tried}
 '''
 _ALL = '''train = rows_of("out/training")
-model.fit(train[INPUTS]{target})
+{varied}model.fit(train[INPUTS]{target})
+'''
+_VARIED = '''if train[LABEL].nunique() < 2:
+    sys.exit("train.py: the labels to learn from are all the same; expected: different ones; next: more events{other}")
 '''
 _BINARY = '''quality = []
 if test[LABEL].nunique() == 2:
@@ -96,7 +99,7 @@ def train_text(made: Proposal) -> str:
     encoded = _ENCODED if made.chosen.texts else ""
     sample = "out/training/train" if is_tried else "out/training"
     tail = _TAIL.replace("SAMPLE", sample).replace("OUTPUT", _OUTPUTS[kind])
-    return head + _set(made, is_tried) + encoded + model + _fitted(kind, is_tried) + tail
+    return head + _set(made, is_tried) + encoded + model + _fitted(made, kind) + tail
 
 
 def _set(made: Proposal, is_tried: bool) -> str:
@@ -109,11 +112,13 @@ def _set(made: Proposal, is_tried: bool) -> str:
     return text if made.label is not None else text.replace(", and labels as they were known", "")
 
 
-def _fitted(kind: str, is_tried: bool) -> str:
-    if is_tried:
-        return _TRIED.format(tried=_BINARY if kind == "binary" else _NUMBER)
-    untried = "" if kind == "none" else "quality = []  # all events are of one time: none are left for a trial\n"
-    return _ALL.format(target="" if kind == "none" else ', train[LABEL]') + untried
+def _fitted(made: Proposal, kind: str) -> str:
+    if made.split_at is not None and kind != "none":
+        varied = _VARIED.format(other=", or another --split_at in train.py")
+        return _TRIED.format(varied=varied, tried=_BINARY if kind == "binary" else _NUMBER)
+    if kind == "none":
+        return _ALL.format(varied="", target="")
+    return _ALL.format(varied=_VARIED.format(other=""), target=", train[LABEL]") + f"quality = []  # {made.untried}\n"
 
 
 def _imports(kind: str, texts: bool, is_tried: bool) -> list[str]:

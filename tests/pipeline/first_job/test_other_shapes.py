@@ -60,16 +60,21 @@ def customers(folder: Path, of_all: bool) -> Path:
     return folder / "customers.parquet"
 
 
-@pytest.mark.parametrize(("of_all", "stated", "later"), [
-    (True, {}, "end_date"), (False, {}, None), (False, {"label_time": "end_date"}, "end_date"),
-])  # fmt: skip
+@pytest.mark.parametrize(("of_all", "later"), [(True, "end_date"), (False, None)])
 def test_a_time_that_only_one_label_has_says_not_when_the_others_were_known(
-    tmp_path: Path, of_all: bool, stated: dict[str, str], later: str | None
+    tmp_path: Path, of_all: bool, later: str | None
 ) -> None:
-    made = proposed(customers(tmp_path, of_all), **stated)
+    made = proposed(customers(tmp_path, of_all))
     assert made.label is not None
     assert (made.label.later, "end_date" in made.chosen.columns) == (later, False)
-    assert made.label.labelled.sum() == (made.label.truth.values > 0).sum() if later and not of_all else ROWS
+    assert made.label.labelled.sum() == ROWS
+
+
+def test_a_time_that_only_one_label_has_leaves_nothing_to_learn_where_it_is_stated(tmp_path: Path) -> None:
+    made = proposed(customers(tmp_path, False), label_time="end_date")
+    assert (made.label, "end_date" in made.chosen.columns) == (None, False)
+    [why] = [each.why for each in made.decisions.made if each.name == "not learnt"]
+    assert "known labels are positive, and at least 2 of each kind" in why
 
 
 def test_script_ends_with_the_code_of_a_command_that_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
