@@ -15,6 +15,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from models.bundles.manifest import Decisions
 from models.outages import temporary_folder
 from models.releases.release import Challenger
 from pipeline.command_line.parsing import instant
@@ -74,6 +75,8 @@ def publish(
     output: Literal["probability", "regression", "class"] | None = None,
     threshold: float | None = None,
     positive: str | None = None,
+    decisions: Mapping[str, str] | None = None,
+    reasons: Mapping[str, Mapping[str, Any]] | str | PathLike[str] | None = None,
     scorer: str | None = None,
     settings: Mapping[str, Any] | None = None,
     tolerance: float | None = None,
@@ -97,6 +100,9 @@ def publish(
         inputs: `{"delay": "number", "stops": "integer:nullable", "carrier": "string=AA"}`; what the model and the
             sample say where it is left out.
         output, threshold, positive: what a score is; from which score on a decision is positive; the positive class.
+        decisions: the texts of the two decisions, `{"positive": "approved", "negative": "rejected"}`.
+        reasons: the words for reasons, `{"delay": {"code": "D1", "positive": "left late", "negative": "left on time"},
+            "gate": {"suppress": True}}`, or a YAML file with them.
         scorer, settings: the kind as which it is published, and settings of that kind.
         tolerance: how far golden scores may be off.
         trained_at: when it was trained; a text is an RFC 3339 time.
@@ -126,6 +132,8 @@ def publish(
         options.store, options.model = _text(store), name
         options.version, options.output, options.threshold, options.positive = version, output, threshold, positive
         options.scorer, options.tolerance, options.job = scorer, tolerance, _job(job)
+        options.decisions = None if decisions is None else _decisions(decisions)
+        options.reasons = _words_file(reasons, folder / "reasons.yaml")
         options.settings_of_kind, options.quality = _pairs(settings), list((quality or {}).items())
         options.trained_at = None if trained_at is None else _read("trained_at", instant, _moment(trained_at))
         options.no_check, options.by = not check, by or options.by
@@ -234,6 +242,19 @@ def _rows_file(rows: Rows | None, file: Path) -> Path | None:
         return Path(rows)
     table = pa.Table.from_pandas(rows, preserve_index=False) if isinstance(rows, pd.DataFrame) else rows
     pq.write_table(table, file)
+    return file
+
+
+def _decisions(texts: Mapping[str, str]) -> Decisions:
+    if set(texts) != {"positive", "negative"}:
+        raise SpecError("decisions", json.dumps(dict(texts)), '{"positive": text, "negative": text}')
+    return Decisions(texts["positive"], texts["negative"])
+
+
+def _words_file(reasons: Mapping[str, Any] | str | PathLike[str] | None, file: Path) -> Path | None:
+    if reasons is None or isinstance(reasons, str | PathLike):
+        return None if reasons is None else Path(reasons)
+    file.write_text(json.dumps({name: dict(words) for name, words in reasons.items()}), encoding="utf-8")
     return file
 
 

@@ -15,6 +15,7 @@ from models.bundles.manifest import (
     FORMAT,
     MANIFEST,
     SIGNATURE,
+    Decisions,
     GoldenBy,
     Input,
     Manifest,
@@ -29,6 +30,7 @@ from models.publishing.trainer import trainer_lines
 from models.publishing.trial import SampleTrial, try_on_sample
 from models.redaction import holds_credentials, public_uri, secrets_in
 from models.scorers import load_scorer
+from schemas.expectations import QUOTE, did_you_mean
 from schemas.times import format_time_us
 
 GOLDEN, PROFILE, RECORDS = "golden.jsonl", "profile.json", "records"
@@ -40,6 +42,7 @@ NO_SAMPLE = "without --sample there are no golden records to prove its scores by
 class Statement:
     """What a person states about a model, which overrides the model's files. Null or empty: nothing is stated.
 
+    `decisions`: texts of the two that the threshold makes; `reasons`: by input `{code, positive, negative, suppress}`.
     `trust`: types besides Halflife's own list that the model's file has objects of.
     `accepted`: libraries whose version here may serve the model although another one made it, and the version stated.
     """
@@ -63,6 +66,8 @@ class Statement:
     settings: Mapping[str, Any] = field(default_factory=dict)
     accepted: Sequence[tuple[str, str | None]] = ()
     trust: Sequence[str] = ()
+    decisions: Decisions | None = None
+    reasons: Mapping[str, Any] = field(default_factory=dict)
 
 
 class Rows(NamedTuple):
@@ -126,6 +131,7 @@ def build_bundle(
     document = _document(found, said, rows.shown, notes)
     if said.trust:
         document |= {"trust": sorted(set(said.trust)), "format": FORMAT}
+    _add_words(document, said)
     if rows.trainer is not None:
         _write_trainer(document, said, rows.trainer, into)
     _record_libraries(document, said, into, check)
@@ -143,6 +149,23 @@ def build_bundle(
     golden_rows = 0 if trial is None else trial.golden_rows
     golden_rows = golden_rows if rows.trainer is None else rows.trainer.num_rows
     return Built(into, manifest, golden_rows, 0 if trial is None else trial.rows, tuple(notes))
+
+
+def _add_words(document: dict[str, Any], said: Statement) -> None:
+    """The texts of decisions and reasons."""
+    if said.decisions is not None:
+        if said.threshold is None:
+            raise CannotPublish("--decisions without --threshold; expected: the score from which on it is positive")
+        document["output"]["decisions"] = asdict(said.decisions)
+    names = [entry["name"] for entry in document["inputs"]]
+    for name in said.reasons:
+        if name not in names:
+            hint = did_you_mean(name, names, QUOTE)
+            raise CannotPublish(f"reasons of {name!r}, which is not an input; allowed: {', '.join(names)}{hint}")
+    if said.reasons:
+        document["reasons"] = {name: _without_nulls(dict(texts)) for name, texts in said.reasons.items()}
+    if said.decisions is not None or said.reasons:
+        document["format"] = FORMAT
 
 
 def _write_trainer(document: dict[str, Any], said: Statement, trainer: pa.Table, into: Path) -> None:

@@ -13,7 +13,7 @@ from models.errors import one_line
 from pipeline.spec.environment import JOB, said_as
 from pipeline.spec.expansion import FILE_SCHEMES, check_bucket, scheme_of
 from pipeline.spec.remote import check_answers
-from pipeline.spec.strict_yaml import MOST_CHARACTERS, read_yaml
+from pipeline.spec.strict_yaml import MOST_CHARACTERS, read_yaml, yaml_problem
 from schemas.expectations import wants
 from schemas.problems import Problems
 from schemas.validation import Absent, SpecError
@@ -38,22 +38,12 @@ def read_document(source: Path | str | Mapping[str, Any] | None) -> dict[str, An
         said = error.strerror or one_line(error)
         raise SpecError(option, Absent(f"{str(source)!r}: {said}"), "a readable YAML file") from None
     except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
-        found = Absent(f"{str(source)!r} is not YAML: {_yaml_problem(error)}")
+        found = Absent(f"{str(source)!r} is not YAML: {yaml_problem(error)}")
         raise SpecError(option, found, "a YAML file") from None
     if not isinstance(document, dict):
         found = Absent(f"{str(source)!r} holds {'nothing' if document is None else repr(document)[:80]}")
         raise SpecError(option, found, "a mapping with the keys job, events, features, model")
     return document
-
-
-def _yaml_problem(error: Exception) -> str:
-    """What is wrong in a YAML text, and where; PyYAML's own message repeats the lines with markers below them."""
-    mark = getattr(error, "problem_mark", None)
-    if mark is None:
-        return one_line(error)
-    context = getattr(error, "context", None)
-    within = f" ({context})" if context else ""
-    return f"line {mark.line + 1}, column {mark.column + 1}: {getattr(error, 'problem', '')}{within}"
 
 
 def _text_of(source: Path | str) -> str:

@@ -6,6 +6,7 @@ from typing import Any
 import yaml
 from yaml.error import MarkedYAMLError
 
+from models.errors import one_line
 from schemas.problems import Problems
 from schemas.validation import Absent, SpecError
 
@@ -78,6 +79,16 @@ def read_yaml(text: str) -> Any:
         return loader.construct_document(node)
     finally:
         loader.dispose()
+
+
+def yaml_problem(error: Exception) -> str:
+    """What is wrong in a YAML text, and where; PyYAML's own message repeats the lines with markers below them."""
+    mark = getattr(error, "problem_mark", None)
+    if mark is None:
+        return one_line(error)
+    context = getattr(error, "context", None)
+    within = f" ({context})" if context else ""
+    return f"line {mark.line + 1}, column {mark.column + 1}: {getattr(error, 'problem', '')}{within}"
 
 
 def _refuse_expansion(node: yaml.Node, text: str) -> None:

@@ -52,6 +52,22 @@ def test_estimator_and_frame_become_a_version_that_scores(
     assert manifest.quality == {"auc": 0.9}
 
 
+def test_words_of_decisions_and_reasons_are_published(tmp_path: Path, estimator: LogisticRegression) -> None:
+    words = {"delay": {"code": "D1", "positive": "late", "negative": "in time"}, "distance": {"suppress": True}}
+    decisions = {"positive": "rejected", "negative": "approved"}
+    stated: dict[str, Any] = {"threshold": 0.5, "decisions": decisions, "reasons": words}
+    halflife.publish(estimator, **where(tmp_path), version="1", sample=FRAME, **stated)
+    manifest = ModelStore(str(tmp_path / "store"), "late").read_manifest("1")
+    assert manifest.reasons["delay"].positive == "late"
+    assert manifest.reasons["distance"].suppress
+    answers = halflife.load_model(tmp_path / "store", "late", "1").score(FRAME)
+    assert list(answers.decision) == ["rejected" if score >= 0.5 else "approved" for score in answers.score]
+    with pytest.raises(errors.StoreError, match="reasons of 'dely', which is not an input; allowed: delay, distance"):
+        halflife.publish(estimator, **where(tmp_path), version="2", sample=FRAME, reasons={"dely": {"code": "D"}})
+    with pytest.raises(errors.SpecError, match="decisions"):
+        halflife.publish(estimator, **where(tmp_path), version="2", sample=FRAME, decisions={"yes": "approved"})
+
+
 def test_release_names_challengers_and_shadows(tmp_path: Path, estimator: LogisticRegression) -> None:
     for version in ("1", "2", "3"):
         halflife.publish(estimator, **where(tmp_path), version=version, sample=FRAME)

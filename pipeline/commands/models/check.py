@@ -1,10 +1,14 @@
 """`halflife models check`: the whole admission on this machine, before a job does it."""
 
 import argparse
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from models.admission.admission import Verdict
+from models.bundles.folders import read_folder_manifest
+from models.bundles.manifest import Manifest
 from pipeline.command_line.parsing import (
     Arguments,
     OneLineParser,
@@ -12,6 +16,7 @@ from pipeline.command_line.parsing import (
     add_admission_options,
     add_store_options,
 )
+from pipeline.command_line.reason_texts import coverage_of
 from pipeline.commands.models.location import (
     StatedJob,
     admission_at,
@@ -39,12 +44,14 @@ def check(arguments: Arguments) -> int:
 
 
 def _check(options: argparse.Namespace) -> None:
-    verdict = _verdict(options, StatedJob(options).columns)
+    verdict, manifest = _verdict(options, StatedJob(options).columns)
     if options.json:
         found = {"admitted": verdict.admitted, "reason": verdict.reason, "detail": verdict.detail}
-        print_json(found | ({"warnings": list(verdict.warnings)} if verdict.warnings else {}))
-    elif verdict.admitted:
+        words = {"reason_texts": coverage_of(manifest)} if manifest is not None and manifest.reasons else {}
+        print_json(found | words | ({"warnings": list(verdict.warnings)} if verdict.warnings else {}))
+    elif manifest is not None:
         print_line(f"admitted: {verdict.version} with digest {verdict.digest}")
+        print_line(_coverage(coverage_of(manifest)))
         for warning in verdict.warnings:
             note(f"warning: {warning}")
     else:
@@ -53,10 +60,19 @@ def _check(options: argparse.Namespace) -> None:
         raise Refused
 
 
-def _verdict(options: argparse.Namespace, columns: dict[str, str] | None) -> Verdict:
+def _coverage(words: Mapping[str, Any]) -> str:
+    """Which inputs have texts for reasons, in one line."""
+    suppressed = f", {len(words['suppressed'])} suppressed" if words["suppressed"] else ""
+    missing = f"; none for {', '.join(words['missing'])}" if words["missing"] and words["with_texts"] else ""
+    return f"reasons: texts for {words['with_texts']} of {words['inputs']} inputs{suppressed}{missing}"
+
+
+def _verdict(options: argparse.Namespace, columns: dict[str, str] | None) -> tuple[Verdict, Manifest | None]:
+    """The verdict, and the manifest of what is admitted."""
     folder = Path(options.bundle)
     if folder.is_dir() or "/" in options.bundle or not (options.store or options.job):
-        return folder_admission(options, columns).check_folder(folder)
+        verdict = folder_admission(options, columns).check_folder(folder)
+        return verdict, read_folder_manifest(folder) if verdict.admitted else None
     location = find_location(options)
     known = location.store.has_version(options.bundle)
     if not known:
@@ -64,4 +80,5 @@ def _verdict(options: argparse.Namespace, columns: dict[str, str] | None) -> Ver
     location.store.record_access("check", options.by, version=options.bundle)
     verdict = admission_at(location, columns).check_version(options.bundle)
     hint = "" if verdict.admitted or known else did_you_mean(options.bundle, location.store.versions())
-    return replace(verdict, detail=with_hint(verdict.detail, hint))
+    manifest = location.store.read_manifest(options.bundle) if verdict.admitted else None
+    return replace(verdict, detail=with_hint(verdict.detail, hint)), manifest

@@ -21,6 +21,7 @@ from models.publishing.samples import read_sample
 from models.publishing.trainer import read_trainer
 from models.scorers import WillNotLoad
 from pipeline.command_line.parsing import Arguments
+from pipeline.command_line.reason_texts import read_reason_texts
 from pipeline.commands.models.location import ModelLocation, StatedJob, admission_at, find_location
 from pipeline.commands.models.publish_options import SAID, PublishParser, values
 from pipeline.commands.output import Refused, exit_code, print_pairs, refusal_as_json
@@ -166,6 +167,8 @@ def _statement(options: argparse.Namespace, location: ModelLocation) -> Statemen
         tolerance=options.tolerance,
         settings=values(options.settings_of_kind),
         accepted=options.accept_library,
+        decisions=options.decisions,
+        reasons={} if options.reasons is None else read_reason_texts(options.reasons),
     )
 
 

@@ -17,11 +17,12 @@ from pipeline.command_line.parsing import (
     instant,
     pair,
 )
+from pipeline.command_line.reason_texts import decision_texts
 
 SAID = (
     "inputs", "output", "threshold", "positive", "tolerance", "scorer", "settings_of_kind", "sample", "trained_at",
     "code", "decision", "parameters", "hyperparameters", "data", "quality", "records", "created_by", "golden",
-    "accept_library", "trust",
+    "accept_library", "trust", "reasons", "decisions",
 )  # fmt: skip
 """Options that state something about the model, which a ready bundle states itself."""
 
@@ -77,6 +78,14 @@ def _add_model_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--positive", metavar="LABEL",
         help="the positive class, whose probability the score is; needed where classes have labels",
+    )  # fmt: skip
+    parser.add_argument(
+        "--decisions", type=decision_texts, metavar="positive=TEXT,negative=TEXT",
+        help="the texts of the two decisions that the threshold makes (default: the positive class, and not that)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--reasons", type=Path, metavar="FILE",
+        help="YAML with the words for reasons: input: {code, positive, negative, suppress}",
     )  # fmt: skip
     parser.add_argument("--tolerance", type=finite, metavar="X", help="how far golden scores may be off (1e-6)")
     parser.add_argument(
