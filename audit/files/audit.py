@@ -163,6 +163,15 @@ class Audit:
 
         return self._each(RECEIPT, wanted.needles(), taken)
 
+    def whole_columns(self, wanted: ReceiptFilter = EVERYTHING) -> Iterator[pa.RecordBatch]:
+        """As `columns`, with all fields that the schema of each file has."""
+
+        def taken(_: str, rows: ReadStretch) -> list[pa.RecordBatch]:
+            mask = wanted.mask(rows.columns)
+            return [rows.columns if pc.all(mask).as_py() else rows.columns.filter(mask)]
+
+        return self._each(RECEIPT, wanted.needles(), taken)
+
     def model_events(self) -> Iterator[Mapping[str, Any]]:
         """All model events, with every field of today's record (`at` in microseconds since 1970) and the `job` and
         `run` that wrote the file (None where it does not say so), in the order of the files' names. Raises as `find`.

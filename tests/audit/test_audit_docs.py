@@ -52,6 +52,7 @@ def test_the_commands_of_the_page_succeed(flown: FlightsAudit, monkeypatch: pyte
 
 def test_asking_imports_nothing_slow(flown: FlightsAudit, tmp_path: Path) -> None:
     there = {"job.yaml": str(flown.job), "decision.html": str(tmp_path / "decision.html")}
+    there["n14228"] = str(tmp_path / "held")
     asked = [[there.get(word, word) for word in words] for words in commands(flown) if words[1] != "sql"]
     command = [sys.executable, "-c", ASKED, json.dumps(asked)]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)

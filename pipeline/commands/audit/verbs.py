@@ -13,6 +13,7 @@ _USAGE = """usage: halflife audit VERB [OPTION…]
   subject    all that is held on one person or thing, also as files
   record     the versions that were trained on a record, and what they answered to it
   version    what a version is, who let it serve, where it served and what it answered
+  sql        ask receipts, scores and model events by SQL (DuckDB)
   at         what served events of a time, since when, by whose decision; what was refused
 
 The audit and the store are named by --job FILE, or by --audit URL and --store URL. What is about a person is shown
@@ -36,6 +37,7 @@ _VERBS: Mapping[str, Callable[[Arguments], int]] = {
     "record": _verb("record", "record"),
     "version": _verb("version", "version"),
     "at": _verb("at", "at"),
+    "sql": _verb("sql", "sql"),
 }
 
 

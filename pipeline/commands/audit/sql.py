@@ -1,0 +1,72 @@
+"""`halflife audit sql QUERY`: the audit as tables, for analysts."""
+
+import argparse
+from collections.abc import Iterator
+from datetime import datetime
+from decimal import Decimal
+from itertools import islice
+from typing import Any
+
+from audit.asking.answers import plain
+from audit.asking.sql import QueryRefused, query
+from audit.files.audit import ReceiptFilter
+from pipeline.command_line.parsing import Arguments, OneLineParser, moment, positive
+from pipeline.commands.audit.location import add_audit_options, asked, models_of
+from pipeline.commands.output import Refused, exit_code, print_table
+from pipeline.reporting.printer import note, print_json
+from schemas.times import format_time_us
+
+_LIMIT = 1000
+_LOGGED = 4000
+
+
+def sql(arguments: Arguments) -> int:
+    """`halflife audit sql QUERY`; returns the exit code."""
+    parser = OneLineParser("halflife audit sql", "Ask the audit's receipts, scores and model_events by SQL (DuckDB).")
+    parser.add_argument("query", metavar="QUERY", help="one SELECT over receipts, scores, model_events or all_receipts")
+    parser.add_argument("--from", type=moment, metavar="TIME", dest="first_us", help="only events from this time on")
+    parser.add_argument("--to", type=moment, metavar="TIME", dest="last_us", help="only events before this time")
+    parser.add_argument("--version", metavar="VERSION", help="only receipts of this version")
+    parser.add_argument(
+        "--limit", type=positive, metavar="N", default=_LIMIT, help="show at most so many rows (default: %(default)s)"
+    )
+    add_audit_options(parser)
+    options = parser.parse_args(arguments)
+    return exit_code(lambda: _sql(options), options.verbose)
+
+
+def _sql(options: argparse.Namespace) -> None:
+    wanted = ReceiptFilter(version=options.version, since_us=options.first_us, until_us=options.last_us)
+    with asked(options) as sources:
+        try:
+            reader = query(sources, options.query, wanted)
+        except QueryRefused as refused:
+            raise Refused(str(refused)) from None
+        for model in models_of(options, sources):
+            sources.record_access(model, "sql", query=options.query[:_LOGGED])
+        rows = (list(row.values()) for batch in reader for row in _rows(batch))
+        shown = list(islice(rows, options.limit))
+        if options.json:
+            for row in shown:
+                print_json(dict(zip(reader.schema.names, row, strict=True)))
+        else:
+            print_table(reader.schema.names, shown)
+        if next(rows, None) is not None:
+            note(f"there are more than {options.limit} rows; next: --limit N")
+
+
+def _rows(batch: Any) -> Iterator[dict[str, Any]]:
+    return ({name: _plain(value) for name, value in row.items()} for row in batch.to_pylist())
+
+
+def _plain(value: Any) -> Any:
+    """A value as JSON has it; times in RFC 3339."""
+    if isinstance(value, datetime) and value.tzinfo is not None:
+        return format_time_us(round(value.timestamp() * 1e6))
+    if isinstance(value, dict):
+        return {name: _plain(each) for name, each in value.items()}
+    if isinstance(value, list):
+        return [_plain(each) for each in value]
+    if isinstance(value, float | Decimal | bytes):
+        return plain(value if isinstance(value, bytes) else float(value))
+    return value if isinstance(value, str | int | None) else str(value)
