@@ -67,10 +67,14 @@ def _init(arguments: Sequence[str]) -> int:
 
 
 def _replay(arguments: Sequence[str]) -> int:
-    versions, options = parse_replay_options(list(arguments), "halflife replay")
+    replayed, options = parse_replay_options(list(arguments), "halflife replay")
+    if replayed.receipts:
+        from pipeline.replaying.recorded.verb import replay_receipts
+
+        return replay_receipts(replayed, options)
     from pipeline.replaying.replay import replay_parsed
 
-    return replay_parsed(versions, options)
+    return replay_parsed(replayed.versions, options)
 
 
 def _convert(arguments: Sequence[str]) -> int:

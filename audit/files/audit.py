@@ -13,6 +13,7 @@ from audit.files.formats import MODEL_EVENT, RECEIPT, plain_rows
 from audit.files.reading import Needles, ReadStretch, Undecoded, origin_of, read_file
 from models.store.backends import Backend
 from schemas.errors import HalflifeError
+from schemas.records import arrow_schema
 
 FOLDERS = {RECEIPT: "receipts", MODEL_EVENT: "models"}
 Name = Literal["score_id", "event_id", "subject"]
@@ -156,10 +157,11 @@ class Audit:
         return self._found(wanted.needles(), wanted.mask)
 
     def columns(self, names: Sequence[str], wanted: ReceiptFilter = EVERYTHING) -> Iterator[pa.RecordBatch]:
-        """As `scan`, but only these fields, of those that every schema of a receipt has, as columns."""
+        """As `scan`, but only these fields, as columns; one that an earlier schema does not have is null."""
 
         def taken(_: str, rows: ReadStretch) -> list[pa.RecordBatch]:
-            return [rows.columns.filter(wanted.mask(rows.columns)).select(list(names))]
+            chosen = _selected(rows.columns, names)
+            return [chosen if wanted == EVERYTHING else chosen.filter(wanted.mask(rows.columns))]
 
         return self._each(RECEIPT, wanted.needles(), taken)
 
@@ -225,6 +227,15 @@ class Audit:
             if not _is_hidden(key):
                 self.broken.setdefault(key, str(odd))
         return [(key, size) for key, size in listing.files if not _is_hidden(key)]
+
+
+def _selected(rows: pa.RecordBatch, names: Sequence[str]) -> pa.RecordBatch:
+    known = arrow_schema(RECEIPT)
+    columns = [
+        rows.column(name) if name in rows.schema.names else pa.nulls(rows.num_rows, known.field(name).type)
+        for name in names
+    ]
+    return pa.RecordBatch.from_arrays(columns, list(names))
 
 
 def _is_hidden(key: str) -> bool:

@@ -40,6 +40,18 @@ class RunOptions:
     split_at_us: int | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Replayed:
+    """What a replay scores, and by what: `versions`, or with `as_recorded` those that the receipts name; `receipts`:
+    the receipts of the audit, from `since_us` on and before `until_us`, instead of the source."""
+
+    versions: tuple[str, ...]
+    receipts: bool = False
+    as_recorded: bool = False
+    since_us: int | None = None
+    until_us: int | None = None
+
+
 def _truth(text: str) -> bool:
     if text not in ("true", "false"):
         raise argparse.ArgumentTypeError(f"{text!r} is not allowed; allowed: true, false")
@@ -180,21 +192,48 @@ def parse_doctor_options(arguments: list[str], prog: str) -> tuple[str, RunOptio
     return runner, RunOptions(known.job, settings, None, known.json, known.verbose, None, beam, sinks=of_sinks)
 
 
-def parse_replay_options(arguments: list[str], prog: str) -> tuple[tuple[str, ...], RunOptions]:
-    """The versions of a replay, and its options as those of a run. Exits with 2 on bad usage."""
+def parse_replay_options(arguments: list[str], prog: str) -> tuple[Replayed, RunOptions]:
+    """What a replay scores, and its options as those of a run. Exits with 2 on bad usage."""
     parser = _Parser(prog, "Score a job's history by candidate versions and compare them")
-    parser.add_argument(
-        "--version", action="append", required=True, metavar="V", dest="versions",
-        help="a version to score all events by; once more for a second, which is compared with the first",
-    )  # fmt: skip
-    parser.add_argument("--out", required=True, metavar="DIR", help="folder for the replay's records; no sink's folder")
+    _add_replay_options(parser)
     known, given = parser.parse_known_args(arguments)
-    if len(known.versions) > 2 or len(set(known.versions)) < len(known.versions):
-        parser.error(f"argument --version: {', '.join(known.versions)} is not allowed; expected: one or two versions")
+    versions = tuple(known.versions)
+    if len(versions) > 2 or len(set(versions)) < len(versions):
+        parser.error(f"argument --version: {', '.join(versions)} is not allowed; expected: one or two versions")
+    if known.as_recorded and versions:
+        parser.error("argument --version is not allowed beside --as_recorded; expected: one of them")
+    if not known.as_recorded and not versions:
+        parser.error("the following arguments are required: --version")
+    for option, value in (("--as_recorded", known.as_recorded), ("--from", known.since), ("--to", known.until)):
+        if value not in (None, False) and not known.receipts:
+            parser.error(f"argument {option} is not allowed alone; expected: --receipts beside it")
+    if known.receipts and given:
+        parser.error(f"argument {given[0]} is not allowed beside --receipts; expected: no option of Beam's")
     rest = tuple(_checked_beam_arguments(parser, given))
     settings = _all_settings(parser, known)
     options = RunOptions(known.job, settings, None, known.json, known.verbose, known.out, rest, sinks=known.sinks)
-    return tuple(known.versions), options
+    return Replayed(versions, known.receipts, known.as_recorded, known.since, known.until), options
+
+
+def _add_replay_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--version", action="append", default=[], metavar="V", dest="versions",
+        help="a version to score all events by; once more for a second, which is compared with the first",
+    )  # fmt: skip
+    parser.add_argument("--out", required=True, metavar="DIR", help="folder for the replay's records; no sink's folder")
+    parser.add_argument(
+        "--receipts", **_SWITCH, help="score what the receipts of the job's audit hold, instead of reading the source"
+    )  # fmt: skip
+    parser.add_argument(
+        "--as_recorded", **_SWITCH,
+        help="with --receipts, score each receipt by its own version, and fail (exit 1) where its score is another",
+    )  # fmt: skip
+    parser.add_argument(
+        "--from", type=moment, metavar="TIME", dest="since", help="with --receipts, only events from this time on"
+    )
+    parser.add_argument(
+        "--to", type=moment, metavar="TIME", dest="until", help="with --receipts, only events before this time"
+    )
 
 
 def _limits(parser: argparse.ArgumentParser, known: argparse.Namespace) -> Limits:

@@ -158,6 +158,10 @@ class _OpenFile:
             self._writer.write(batch)
         self.rows += batch.num_rows
 
+    def close(self) -> None:
+        """As `publish`."""
+        self.publish()
+
     def publish(self) -> None:
         with _named(self._final):
             self._writer.close()
@@ -175,6 +179,19 @@ class _OpenFile:
             finished(self._partial)
         except OSError as error:  # the bundle has failed already, for a reason of its own
             _LOG.warning("%s is left over: %s", self._partial, one_line(error))
+
+
+@contextmanager
+def written_file(uri: str, prefix: str, file_format: FileFormat) -> Iterator[BatchWriter]:
+    """A file in a folder, `<prefix>-<ulid><suffix>`, written without a pipeline; it appears when the block has ended,
+    and not at all where the block raises. Raises `SinkUnwritable`."""
+    opened = _OpenFile(beam_path(uri), f"{prefix}-{str(ULID()).lower()}{file_format.suffix}", file_format)
+    try:
+        yield opened
+    except BaseException:
+        opened.discard()
+        raise
+    opened.publish()
 
 
 class _WriteFn(beam.DoFn):

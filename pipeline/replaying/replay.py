@@ -27,6 +27,7 @@ from pipeline.endpoints.labels.label_source import open_labels
 from pipeline.endpoints.outputs import sink_folders
 from pipeline.replaying.comparison import compare, describe
 from pipeline.replaying.locations import check_folder, replayed
+from pipeline.replaying.refusal import CandidateRefused
 from pipeline.replaying.report import print_replay
 from pipeline.replaying.truth import KnownLabels, label_counts, measured, read_labels
 from pipeline.reporting.limits import NO_LIMITS
@@ -44,13 +45,10 @@ _EXPECTED = (RunFailed, NoInput, SinkUnwritable, StoreError, OSError)
 _READ = ("event_id", "event_time", "version", "score", "decision")
 
 
-class CandidateRefused(RunFailed):
-    """A version that may not serve is not replayed either; the message has its reason."""
-
-
 def replay(arguments: Sequence[str], prog: str = "halflife replay") -> int:
     """`halflife replay`; returns the exit code: 0 done, 1 failed or a version is refused, 2 bad usage."""
-    return replay_parsed(*parse_replay_options(list(arguments), prog))
+    replayed, options = parse_replay_options(list(arguments), prog)
+    return replay_parsed(replayed.versions, options)
 
 
 def replay_parsed(versions: Sequence[str], options: RunOptions) -> int:

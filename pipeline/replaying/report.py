@@ -21,14 +21,24 @@ def print_replay(report: Mapping[str, Any]) -> None:
             *((name.replace("_", " "), uri) for name, uri in report["out"].items() if name != "format"),
         ]
     )
-    rows = [[version, *_of_version(said)] for version, said in report["versions"].items()]
-    print_table(("version", *_OF_VERSION, "unscored", "decisions"), rows)
+    print_versions(report["versions"])
     if "labels" in report:
         _print_quality(report)
     comparison = report.get("comparison")
     if comparison is None:
         _print_windows(next(iter(report["versions"].values()))["windows"])
         return
+    print_comparison(comparison)
+
+
+def print_versions(versions: Mapping[str, Any]) -> None:
+    """What each version answered."""
+    rows = [[version, *_of_version(said)] for version, said in versions.items()]
+    print_table(("version", *_OF_VERSION, "unscored", "decisions"), rows)
+
+
+def print_comparison(comparison: Mapping[str, Any]) -> None:
+    """What the second differs in, by window."""
     first, second = comparison["first"], comparison["second"]
     names = ("from", "to", "both", f"only {first}", f"only {second}", "flips", "mean", "|p50|", "|p99|", "|max|", "psi",
              "ks", "drifted")  # fmt: skip

@@ -9,6 +9,7 @@ import traceback
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, redirect_stdout, suppress
 from contextvars import ContextVar
+from functools import cache
 from typing import Any, TextIO
 
 from models.redaction import hide_secrets, hide_values
@@ -226,7 +227,8 @@ def print_json(document: Mapping[str, Any], stream: TextIO | None = None) -> Non
 
     Characters that control a terminal or change the direction of writing are escaped; all others are unchanged.
     """
-    text = json.dumps(_redacted(document), ensure_ascii=False)
+    hide = cache(hide_values)  # a long report has few names, again and again
+    text = json.dumps(_redacted(document, hide), ensure_ascii=False)
     print("".join(each if each.isprintable() else json.dumps(each)[1:-1] for each in text), file=stream or out())
 
 
@@ -234,9 +236,9 @@ def _without_controls(text: str) -> str:
     return "".join(sign if sign.isprintable() else "\N{REPLACEMENT CHARACTER}" for sign in text)
 
 
-def _redacted(value: Any) -> Any:
+def _redacted(value: Any, hide: Callable[[str], str]) -> Any:
     if isinstance(value, str):
-        return hide_values(value)
+        return hide(value)
     if isinstance(value, Mapping):
-        return {hide_values(str(key)): _redacted(item) for key, item in value.items()}
-    return [_redacted(item) for item in value] if isinstance(value, list | tuple) else value
+        return {hide(str(key)): _redacted(item, hide) for key, item in value.items()}
+    return [_redacted(item, hide) for item in value] if isinstance(value, list | tuple) else value

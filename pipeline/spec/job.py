@@ -46,19 +46,13 @@ def parse_job(
     problems.add(column_errors(document, known, typed=typed))
     problems.check()
     derived = derived_of(document, known, typed=typed).specs
-    windows, drift, sinks = (with_defaults(document, section) for section in ("windows", "drift", "sinks"))
+    windows, sinks = (with_defaults(document, section) for section in ("windows", "sinks"))
     return Job(
         name=document["job"],
         events=events_spec(document["events"], columns, derived, lookups),
         features=_features(document, windows, derived, lookups),
         model=model_spec(document["model"]),
-        drift=DriftSpec(
-            window_us=parse_duration_us(drift["window"]),
-            allowed_lateness_us=parse_duration_us(drift["allowed_lateness"]),
-            segments=tuple(drift["segments"]),
-            psi_threshold=float(drift["psi"]),
-            ks_threshold=float(drift["ks"]),
-        ),
+        drift=drift_spec(document),
         sinks=SinksSpec(
             scores=sinks.get("scores"),
             audit=sinks.get("audit"),
@@ -93,6 +87,18 @@ def model_spec(section: Mapping[str, Any]) -> ModelSpec:
         trusted_key=model.get("trusted_key"),
         trust=tuple(model.get("trust", ())),
         admission_timeout_us=parse_duration_us(model["admission_timeout"]),
+    )
+
+
+def drift_spec(document: Mapping[str, Any]) -> DriftSpec:
+    """The `drift` section of a valid document."""
+    drift = with_defaults(document, "drift")
+    return DriftSpec(
+        window_us=parse_duration_us(drift["window"]),
+        allowed_lateness_us=parse_duration_us(drift["allowed_lateness"]),
+        segments=tuple(drift["segments"]),
+        psi_threshold=float(drift["psi"]),
+        ks_threshold=float(drift["ks"]),
     )
 
 

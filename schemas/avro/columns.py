@@ -191,7 +191,12 @@ def cells_per_byte(schema: Schema) -> int:
 
 def is_affordable(schema: Schema, size: int) -> bool:
     """Whether this many bytes cannot make the native decoder fill more cells than a process has memory for."""
-    return size * cells_per_byte(schema) <= _NATIVE_CELLS
+    return size <= affordable_bytes(schema)
+
+
+def affordable_bytes(schema: Schema) -> int:
+    """How many bytes that holds for."""
+    return int(_NATIVE_CELLS // cells_per_byte(schema))
 
 
 def _width(node: Node) -> int:

@@ -15,7 +15,7 @@ import fastavro
 import pyarrow as pa
 import pyruhvro
 
-from schemas.avro.columns import finished, is_affordable, native_schema, of_values
+from schemas.avro.columns import affordable_bytes, finished, is_affordable, native_schema, of_values
 from schemas.avro.schema import Node, Schema, vetted
 from schemas.avro.values import DamagedDatum, Faults, leaf_of, read_path, read_record
 from schemas.formats.arrow_columns import column_at
@@ -114,8 +114,8 @@ def decode_block(data: bytes, count: int, schema: str, names: Collection[str] = 
     whole = vetted(schema)
     native = _native_schema(schema)
     paths = {name: tuple(name.split(".")) for name in names if "." in name and name not in whole.root.names}
-    if native is not None and is_affordable(whole, len(data)):
-        found = _decode_natively(data, count, whole, native)
+    if native is not None and affordable_bytes(whole) >= _WORTH_CUTTING:
+        found = _decode_in_pieces(data, count, whole, native)
         if found is not None:
             within = {name: column for name in paths if (column := column_at(found.rows, name)) is not None}
             return found._replace(rows=_with(found.rows, within)) if within else found
@@ -129,6 +129,42 @@ def _with(rows: pa.RecordBatch, columns: Mapping[str, pa.Array]) -> pa.RecordBat
 @lru_cache(maxsize=256)
 def _native_schema(schema: str) -> str | None:
     return native_schema(vetted(schema))
+
+
+def _decode_in_pieces(data: bytes, count: int, schema: Schema, native: str) -> DecodedRows | None:
+    """As `_decode_natively`, of as many records at once as a process has memory for: where a record ends in a larger
+    block is found one by one, which takes longer than decoding does."""
+    if is_affordable(schema, len(data)):
+        return _decode_natively(data, count, schema, native)
+    found = list[DecodedRows]()
+    for start, end, records in _pieces(data, count, schema):
+        piece = _decode_natively(data[start:end], records, schema, native)
+        if piece is None:
+            return None
+        found.append(piece)
+    if not found:
+        return None
+    rows = pa.concat_batches([each.rows for each in found])
+    return DecodedRows(rows, pa.concat_arrays([each.payloads for each in found]), ())
+
+
+def _pieces(data: bytes, count: int, schema: Schema) -> Sequence[tuple[int, int, int]]:
+    """Where each piece starts and ends, and its records; none where a record may be bad."""
+    pieces, most = list[tuple[int, int, int]](), affordable_bytes(schema)
+    start = end = records = 0
+    for _ in range(count):
+        faults, before = Faults(), end
+        try:
+            _, end = read_record(schema.root, data, before, faults)
+        except DamagedDatum:
+            return ()
+        if faults.first:
+            return ()
+        if records and end - start > most:
+            pieces.append((start, before, records))
+            start, records = before, 0
+        records += 1
+    return [*pieces, (start, end, records)] if end == len(data) else ()
 
 
 def _decode_natively(data: bytes, count: int, schema: Schema, native: str) -> DecodedRows | None:
@@ -151,6 +187,8 @@ def _decode_natively(data: bytes, count: int, schema: Schema, native: str) -> De
     return None
 
 
+# Of schemas that let fewer bytes fill all the memory, each value is read by itself.
+_WORTH_CUTTING = 1024 * 1024
 # A panic of Rust code is no `Exception`, and its class cannot be imported.
 _PANIC = "PanicException"
 

@@ -11,6 +11,7 @@ import pyarrow as pa
 from backports import zstd
 
 from schemas.avro.block_codecs import MAX_INFLATED_BYTES, inflate
+from schemas.avro.columns import affordable_bytes
 from schemas.avro.datums import joined_bytes, zigzag_varint
 from schemas.avro.record_datums import encode_records
 from schemas.avro.schema import vetted
@@ -26,6 +27,10 @@ MAX_RECORDS = 4 * 1024 * 1024
 """Records that a container block may hold."""
 DAMAGE_BYTES = 16 * 1024 * 1024
 """How many bytes of a damaged stretch are kept for its dead letter."""
+
+
+BLOCK_BYTES = 16 * 1024 * 1024
+"""About how many bytes a block has at most that is written here: whoever decodes it needs memory for all of it."""
 
 
 class AvroBlocks(NamedTuple):
@@ -115,20 +120,32 @@ class ContainerReader:
 
     def _intact(self, window: ByteWindow, target: int) -> Iterator[AvroBlocks]:
         """Joined blocks up to this many records, and the damage after them if there is any."""
-        data, parts, count, size, start, why = list[bytes](), list[tuple[int, int]](), 0, 0, window.at, ""
+        found, count, size, why = list[tuple[int, int, bytes]](), 0, 0, ""
         while not why and count < target and size < _JOINED_BYTES and window.need(1):
+            start = window.at
             try:
                 records, datums = self._block(window)
             except _UNREADABLE as problem:
                 why = of_error(problem, most=_MOST_WORDS)
                 continue
-            data.append(datums)
-            parts.append((records, len(datums)))
+            found.append((start, records, datums))
             count, size = count + records, size + len(datums)
-        if count:
-            yield AvroBlocks(self._schema, count, b"".join(data), start, "", tuple(parts))
+        yield from self._joined(found)
         if why:
             yield self._damage(window, why)
+
+    def _joined(self, found: list[tuple[int, int, bytes]]) -> Iterator[AvroBlocks]:
+        """Blocks (offset, records, datums) end to end, but no more of them than can be decoded at once."""
+        most, at = affordable_bytes(vetted(self._schema)) if found else 0, 0
+        while at < len(found):
+            end, size = at + 1, len(found[at][2])
+            while end < len(found) and size + len(found[end][2]) <= most:
+                size += len(found[end][2])
+                end += 1
+            own, at = found[at:end], end
+            parts = tuple((records, len(datums)) for _, records, datums in own)
+            if count := sum(records for records, _ in parts):
+                yield AvroBlocks(self._schema, count, b"".join(each for *_, each in own), own[0][0], "", parts)
 
     def _block(self, window: ByteWindow) -> tuple[int, bytes]:
         """The number of records of the next block, and its datums; commits. Raises what is in `_UNREADABLE`."""
@@ -165,7 +182,8 @@ def _bounded(size: int, limit: int) -> int:
 
 
 class AvroFileWriter:
-    """Writes batches into an Avro container file, one zstandard block per batch.
+    """Writes batches into an Avro container file, as zstandard blocks: one for each batch, several for one of more than
+    `BLOCK_BYTES`.
 
     `schema` is the JSON of the record; batches must have its fields in its order. `metadata`: texts for the file's
     header, by names that do not begin with `avro.`.
@@ -187,11 +205,17 @@ class AvroFileWriter:
         stream.write(buffer.getvalue())
 
     def write(self, batch: pa.RecordBatch) -> None:
-        """Appends the batch as one block; an empty batch appends nothing."""
+        """Appends the batch as whole blocks; an empty batch appends nothing."""
         if batch.num_rows == 0:
             return
-        data = zstd.compress(joined_bytes(encode_records(batch, self._schema)), options=self._options)
-        self._stream.write(zigzag_varint(batch.num_rows) + zigzag_varint(len(data)))
+        datums = encode_records(batch, self._schema)
+        rows = -(-len(datums) // -(-joined_bytes(datums).size // BLOCK_BYTES))
+        for start in range(0, len(datums), rows):
+            self._append(datums.slice(start, rows))
+
+    def _append(self, datums: pa.Array) -> None:
+        data = zstd.compress(joined_bytes(datums), options=self._options)
+        self._stream.write(zigzag_varint(len(datums)) + zigzag_varint(len(data)))
         self._stream.write(data)
         self._stream.write(self._sync)
 

@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from schemas.avro.files import AvroFileWriter
+from schemas.avro.datums import decode_block, joined_bytes
+from schemas.avro.files import AvroFileWriter, read_blocks
 from schemas.avro.record_datums import encode_records
 from schemas.records import FEATURE_VALUE_TYPE, FEATURES_TYPE, avsc
 from schemas.vectors import from_bytes
@@ -104,3 +105,27 @@ def test_vectors_and_texts_beside_each_other_are_read_back(length: int) -> None:
 def bytes_of(value: Any) -> Any:
     """A vector's numbers, of a list or of its bytes."""
     return from_bytes(value).tolist() if isinstance(value, bytes) else value
+
+
+def test_features_of_more_bytes_than_can_be_decoded_at_once_stay_what_they_are() -> None:
+    # Receipts of many inputs, as large blocks of them: 100,000 with 14 inputs are as many bytes.
+    rows = [{"name": "x" * 20_000, "n": index} for index in range(3_000)]
+    batch = features_of(rows)
+    block = joined_bytes(encode_records(batch, SCHEMA)).to_pybytes()
+    assert len(block) > 45_000_000
+    found = decode_block(block, len(rows), SCHEMA)
+    assert found.rows.column("features").to_pylist() == batch.column("features").to_pylist()
+    assert found.payloads.equals(encode_records(batch, SCHEMA))
+
+
+def test_a_batch_of_many_bytes_is_written_as_several_blocks_and_read_in_pieces_that_can_be_decoded() -> None:
+    rows = [{"name": "x" * 20_000, "n": index} for index in range(3_000)]
+    stream = io.BytesIO()
+    AvroFileWriter(stream, SCHEMA).write(features_of(rows))
+    stream.seek(0)
+    blocks = list(read_blocks(stream))
+    assert all(len(block.data) < 45_000_000 and not block.error for block in blocks)
+    assert max(size for block in blocks for _, size in block.parts) < 17_000_000
+    assert sum(block.datums for block in blocks) == 3_000
+    decoded = [decode_block(block.data, block.datums, SCHEMA).rows for block in blocks]
+    assert [row["features"] for each in decoded for row in each.to_pylist()] == [list(row.items()) for row in rows]

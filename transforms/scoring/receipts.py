@@ -37,7 +37,7 @@ class ReceiptOrigin(NamedTuple):
 class Defined(NamedTuple):
     """What a version's features mean: the digest of their definitions, and the version of each table that they read."""
 
-    digest: str
+    digest: str | None
     tables: dict[str, str]
 
 

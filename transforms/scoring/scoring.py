@@ -30,22 +30,24 @@ _WHOLE, _NUMBER, _TEXT, _BYTES = 1, 2, 3, 4
 
 
 class Assigned(NamedTuple):
-    """Rows of a batch that one version scores in one role, by one release."""
+    """Rows of a batch that one version scores in one role, by one release. `again`: the role on the receipts of what is
+    scored again from receipts."""
 
     entry: AdmittedRelease
     version: str
     role: str
     rows: Ints
+    again: str | None = None
 
     @property
     def recorded_role(self) -> str:
         """The role in records; what a replay scores has one of its own."""
-        return REPLAY if self.entry.release.is_replay else self.role
+        return REPLAY if self.entry.release.is_replay or self.again is not None else self.role
 
     @property
     def role_in_id(self) -> str:
         """The role in the id of a score: a replay of the version that answered gives the same id."""
-        return CHAMPION if self.entry.release.is_replay else self.role
+        return self.again or (CHAMPION if self.entry.release.is_replay else self.role)
 
     @property
     def is_answer(self) -> bool:
@@ -147,7 +149,7 @@ def _bisected(
     return np.concatenate((left, right)), left_errors | right_errors
 
 
-def score_ids(event_ids: pa.Array, digest: str, role: str, definitions: str) -> pa.Array:
+def score_ids(event_ids: pa.Array, digest: str, role: str, definitions: str | None) -> pa.Array:
     """`schemas.score_ids.score_id` of each event.
 
     >>> score_ids(pa.array(["JFK-B6-725"]), "5edaaee0dfe6", "champion", "f7c3bc1d808e0473").to_pylist()

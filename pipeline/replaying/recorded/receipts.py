@@ -1,0 +1,148 @@
+"""The receipts of an audit as columns: who answered, and what a model would read of them."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from audit.files.audit import Audit, ReceiptFilter
+from models.bundles.manifest import Input
+from schemas.records import arrow_schema
+from transforms.scoring.recorded_inputs import RecordedInputs
+from transforms.scoring.scoring import CHALLENGER, CHAMPION, REPLAY
+
+KEPT = (
+    "score_id", "event_id", "event_time", "subject", "version", "release", "role", "score", "decision", "late",
+    "digest", "definitions", "run", "lookups",
+)  # fmt: skip
+HELD, INPUT, SEGMENT = "held", "in:", "segment:"
+Ints = npt.NDArray[np.int64]
+
+
+class ReadReceipts(NamedTuple):
+    """Receipts in memory, by the digest of the version that made them: the fields `KEPT`, `held` (whether a row has all
+    inputs that were asked for), a column `in:NAME` for each input and `segment:NAME` for each segment.
+
+    `lacking`: inputs that some receipt does not have.
+    """
+
+    by_digest: Mapping[str, pa.Table]
+    lacking: tuple[str, ...]
+
+    @property
+    def rows(self) -> int:
+        """How many there are."""
+        return sum(table.num_rows for table in self.by_digest.values())
+
+    def together(self) -> pa.Table:
+        """All of them; only where the same inputs were asked for of each version."""
+        return pa.concat_tables(list(self.by_digest.values())).combine_chunks()
+
+
+def read_receipts(
+    audit: Audit, wanted: ReceiptFilter, inputs_of: Callable[[str, str], Sequence[Input]], segments: Sequence[str] = ()
+) -> ReadReceipts:
+    """The receipts that are wanted, but for those of replays; what cannot be read is in `audit.broken`.
+
+    Args:
+        audit: where they lie.
+        wanted: which of them.
+        inputs_of: by version and digest of a receipt, the inputs that are asked for.
+        segments: features that are wanted as text, where receipts have them.
+
+    Raises:
+        StoreUnavailable: the store did not answer.
+    """
+    found = dict[str, list[pa.RecordBatch]]()
+    lacking = dict[str, None]()
+    for rows in audit.columns((*KEPT, "features"), wanted):
+        for version, digest, own in _by_digest(rows):
+            inputs = inputs_of(version, digest)
+            recorded = RecordedInputs(own.column("features"))
+            columns, held, lacked = recorded.take(inputs)
+            lacking |= dict.fromkeys(lacked)
+            arrays = [*(_plain(own.column(name), name) for name in KEPT), pa.array(held), *columns]
+            arrays += [recorded.texts(name) for name in segments]
+            named = [*KEPT, HELD, *(f"{INPUT}{each.name}" for each in inputs)]
+            named += [f"{SEGMENT}{name}" for name in segments]
+            found.setdefault(digest, []).append(pa.RecordBatch.from_arrays(arrays, named))
+    return ReadReceipts({digest: _table(batches) for digest, batches in found.items()}, tuple(lacking))
+
+
+def _by_digest(rows: pa.RecordBatch) -> Iterator[tuple[str, str, pa.RecordBatch]]:
+    """(version, digest, rows) of each version's receipts; what replays made is left out."""
+    of_replay = pc.equal(rows.column("role"), REPLAY)
+    if pc.any(of_replay).as_py():
+        rows = rows.filter(pc.invert(of_replay))
+    digests = rows.column("digest").unique().to_pylist()
+    for digest in digests:
+        own = rows if len(digests) == 1 else rows.filter(pc.equal(rows.column("digest"), digest))
+        yield own.column("version")[0].as_py(), digest, own
+
+
+def _plain(column: pa.Array, name: str) -> pa.Array:
+    return column.cast(arrow_schema("Receipt").field(name).type)
+
+
+def _table(batches: Sequence[pa.RecordBatch]) -> pa.Table:
+    """One table; a column that is null in all of a batch may have another type there."""
+    return pa.concat_tables([pa.Table.from_batches([batch]) for batch in batches], promote_options="permissive")
+
+
+class Chosen(NamedTuple):
+    """Rows of a table of receipts by event: `scored`, that from which the event is scored again (-1: none has all
+    inputs), and `answered`, that of the answer that left the job (-1: none is here); shape (events,)."""
+
+    scored: Ints
+    answered: Ints
+    repeated: int
+    contradicted: int
+
+
+def choose(rows: pa.Table, digest: str) -> Chosen:
+    """For each event the receipt of this very version, else that of the answer, else a shadow's, of those with all
+    inputs; and how many receipts repeat another one, and how many contradict one that is not late."""
+    events = _codes(rows["event_id"])
+    answering = pc.is_in(rows["role"], value_set=pa.array([CHAMPION, CHALLENGER])).to_numpy()
+    own, held = pc.equal(rows["digest"], digest).to_numpy(), rows[HELD].to_numpy()
+    scored = _first(events, held * 4 + own * 2 + answering)
+    scored[~held[scored]] = -1
+    answered = _first(events, answering.astype(np.int64))
+    answered[~answering[answered]] = -1
+    ids, scores, late = _codes(rows["score_id"]), rows["score"].to_numpy(), rows["late"].to_numpy()
+    first = _first(ids, (~late).astype(np.int64))
+    differs = (scores != scores[first][ids]) & ~late & ~late[first][ids]
+    return Chosen(scored, answered, len(ids) - len(first), int(differs.sum()))
+
+
+def kinds_of(rows: pa.Table, names: Sequence[str]) -> Iterator[tuple[Mapping[str, Any], pa.Table]]:
+    """The rows that agree in these columns, with what they agree in."""
+    if not rows.num_rows:
+        return
+    codes = np.zeros(rows.num_rows, np.int64)
+    for name in names:
+        found = _codes(rows[name])
+        codes = codes * (int(found.max()) + 1) + found
+    _, firsts, codes = np.unique(codes, return_index=True, return_inverse=True)
+    for code, first in enumerate(firsts.tolist()):
+        own = rows if len(firsts) == 1 else rows.filter(pa.array(codes == code))
+        yield {name: rows[name][first].as_py() for name in names}, own
+
+
+def _codes(texts: pa.ChunkedArray) -> Ints:
+    """Equal numbers for equal values, counted from 0 in the order in which they come; null is a value."""
+    whole = texts.combine_chunks()
+    whole = whole if isinstance(whole, pa.Array) else pa.concat_arrays(whole.chunks)
+    found = whole.dictionary_encode(null_encoding="encode").indices.to_numpy(zero_copy_only=False)
+    codes: Ints = found.astype(np.int64)
+    return codes
+
+
+def _first(codes: Ints, priority: Ints) -> Ints:
+    """By code the row of greatest priority, of several the first."""
+    order = np.lexsort((-priority, codes))
+    starts = np.flatnonzero(np.diff(codes[order], prepend=-1))
+    return order[starts]

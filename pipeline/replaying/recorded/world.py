@@ -1,0 +1,61 @@
+"""What a replay of receipts works on: the job's audit, its store, and the versions that it loads."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from audit.files.audit import Audit, ReceiptFilter
+from models.admission.admission import Admission
+from models.bundles.signing import read_public_key
+from models.serving.cache import LoadedModel, ModelCache, ModelHandle
+from models.store.store import ModelStore
+from pipeline.endpoints.uris import FILE_SCHEMES, beam_path, scheme_of
+from pipeline.replaying.refusal import CandidateRefused
+from pipeline.spec.job import drift_spec, model_spec
+from schemas.job import DriftSpec, ModelSpec
+from schemas.validation import MISSING, SpecError
+
+
+@dataclass(frozen=True, slots=True)
+class World:
+    """The job's name, where its receipts and versions are, which receipts are wanted, and how scores are compared."""
+
+    job: str
+    audit: Audit
+    wanted: ReceiptFilter
+    store: ModelStore
+    model: ModelSpec
+    drift: DriftSpec
+
+    def load(self, version: str) -> LoadedModel:
+        """A version of the store, loaded after every check that a job asks of it.
+
+        Raises:
+            CandidateRefused: it may not serve.
+            StoreError: the store does not answer.
+        """
+        key = None if self.model.trusted_key is None else read_public_key(self.model.trusted_key)
+        given = (self.store, None, self.model.allow_pickle, self.model.max_bundle_bytes, key)
+        timeout_s = self.model.admission_timeout_us / 1e6
+        verdict = Admission(*given, timeout_s=timeout_s, trust=self.model.trust).check_version(version)
+        if not verdict.admitted or verdict.digest is None:
+            raise CandidateRefused(f"not replayed: version {version!r}: {verdict.reason}: {verdict.detail}")
+        handle = ModelHandle(self.store.url, self.store.model, version, verdict.digest, self.model.allow_pickle)
+        return handle.load(ModelCache(log_loads=True))
+
+
+def world_of(document: Mapping[str, Any], wanted: ReceiptFilter) -> World:
+    """That of a valid job spec. Its source is not looked at.
+
+    Raises:
+        SpecError: receipts are not written to files.
+        NoAudit: there are none.
+        StoreError: the audit or the store cannot be opened.
+    """
+    uri = (document.get("sinks") or {}).get("audit")
+    if uri is None or scheme_of(uri) not in FILE_SCHEMES:
+        raise SpecError("sinks.audit", MISSING if uri is None else uri, "the folder of a job's receipts")
+    audit = Audit(beam_path(uri) if scheme_of(uri) == "file" else uri)
+    audit.check()
+    model = model_spec(document["model"])
+    return World(document["job"], audit, wanted, ModelStore(model.store, model.name), model, drift_spec(document))
