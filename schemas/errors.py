@@ -82,7 +82,8 @@
     ├── RunFailed                    a run did its work, and what came of it is a failure
     │   ├── CandidateRefused         a version that may not serve is not replayed either
     │   ├── CommittedMeanwhile       of two runs with --only_new one counts
-    │   └── CountsDoNotAdd
+    │   ├── CountsDoNotAdd
+    │   └── NotAsRecorded            receipts whose scores do not come out again, or that cannot be scored
     ├── Refused                      a verb did what it was asked, and the answer is no
     └── ContractBroken               a scorer does not do what the contract says
 

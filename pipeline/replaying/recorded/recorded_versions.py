@@ -33,7 +33,8 @@ class _Versions:
             try:
                 model = self._world.load(version)
                 if model.manifest.digest != digest:
-                    raise CandidateRefused(f"version {version!r} in the store has the digest {model.manifest.digest}")
+                    found = f"version {version!r} in the store has the digest {model.manifest.digest}"
+                    raise CandidateRefused(f"{found}; expected: {digest}")
                 self.loaded[digest] = model
             except (CandidateRefused, LoadFailed, BundleRefused, StoreError) as problem:
                 self.refused[digest] = str(problem)

@@ -119,7 +119,7 @@ def _check(told: dict[str, Any], as_recorded: bool) -> None:
     for file, why in told["broken_files"].items():
         note(f"{file}: {why}")
     if told["broken_files"]:
-        raise NotAsRecorded(f"{len(told['broken_files'])} files of the audit cannot be read, or not whole")
+        raise NotAsRecorded(f"{len(told['broken_files'])} files of the audit cannot be read whole; expected: all can")
     if not as_recorded:
         return
     wrong = dict.fromkeys(("beyond", "unscored", "ids_differ", "inputs_not_held", "refused"), 0)

@@ -3,7 +3,6 @@
 import json
 import math
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -184,7 +183,7 @@ def test_options_of_receipts_are_not_for_the_source(capsys: pytest.CaptureFixtur
 
 
 @pytest.fixture
-def altered(world: Path, tmp_path: Path) -> Iterator[tuple[Path, list[dict[str, Any]]]]:
+def altered(world: Path, tmp_path: Path) -> tuple[Path, list[dict[str, Any]]]:
     """The audit with ten late events, one receipt twice, and one whose score was changed."""
     audit = tmp_path / "altered"
     shutil.copytree(world / "audit" / "models", audit / "models")
@@ -198,8 +197,8 @@ def altered(world: Path, tmp_path: Path) -> Iterator[tuple[Path, list[dict[str, 
         row["late"] = True
     rows[20]["score"] += 0.25
     with (audit / "receipts" / file.name).open("wb") as stream:
-        fastavro.writer(stream, schema, [*rows, rows[30]])  # type: ignore[arg-type]  # as it was read
-    yield audit, rows
+        fastavro.writer(stream, schema, [*rows, rows[30]])
+    return audit, rows
 
 
 def test_late_events_are_told_apart_and_repeated_receipts_are_one(
