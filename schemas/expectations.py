@@ -5,6 +5,7 @@ import difflib
 import re
 from collections.abc import Iterable
 from functools import lru_cache
+from itertools import takewhile
 
 _HINT = re.compile(r"(; | \()(did you mean|next:|default).*$")
 _ITEM = r"(?:'[^']*'|\"[^\"]*\"|[^\s,;]+)"
@@ -71,6 +72,29 @@ def with_hint(message: str, hint: str) -> str:
     """
     said, advice, command = message.partition("; next: ")
     return f"{said}{hint}{advice}{command}"
+
+
+def likely(given: object, allowed: str) -> str:
+    """The end of a message about a value: the nearest of those that `allowed` lists, or begins with; empty where none
+    is near, where it lists none, or has a hint itself.
+
+    >>> likely("parqet", "csv, parquet or json"), likely("latst", "earliest, latest or an RFC 3339 time")
+    ('; did you mean parquet?', '; did you mean latest?')
+    >>> likely("parqet", "a path or URI"), likely(3, "1, 2")
+    ('', '')
+    """
+    if not isinstance(given, str) or "did you mean" in allowed:
+        return ""
+    return did_you_mean(given, _choices_in(allowed))
+
+
+def _choices_in(allowed: str) -> list[str]:
+    listed = _HINT.sub("", allowed)
+    if "://" in listed:
+        return []
+    items = re.split(_AND, re.sub(r"^(one|some) of ", "", listed.removesuffix(".")))
+    values = list(takewhile(re.compile(_ITEM).fullmatch, items))
+    return [each.strip("'\"") for each in values] if len(values) > 1 else []
 
 
 def did_you_mean(given: str, known: Iterable[str], quote: str = "") -> str:

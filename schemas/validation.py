@@ -17,7 +17,7 @@ from jsonschema import Draft202012Validator, validators
 from jsonschema.exceptions import ValidationError
 
 from schemas.errors import HalflifeError
-from schemas.expectations import QUOTE, did_you_mean, wants
+from schemas.expectations import QUOTE, did_you_mean, likely, wants, with_hint
 
 _SHOWN_CHARACTERS = 80
 _PATH_CHARACTERS = 400
@@ -60,7 +60,8 @@ class Located:
         path = _cut(self.path) or "document"
         if isinstance(self.value, Absent):
             return f"{path}: {self.value}; {wants(self.allowed)}"
-        return f"{path}: {_shown(self.value)} is not allowed; {wants(self.allowed)}"
+        wanted = with_hint(wants(self.allowed), likely(self.value, self.allowed))
+        return f"{path}: {_shown(self.value)} is not allowed; {wanted}"
 
 
 class SpecError(Located, HalflifeError, ValueError):

@@ -11,6 +11,7 @@ from models.bundles.manifest import Input, Value
 from models.profiles import SCORE
 from models.publishing.description import CannotPublish, Description, FoundInput
 from schemas.columns import KINDS, ColumnKind, kind_of
+from schemas.expectations import did_you_mean
 from schemas.times import MalformedTime, parse_time_us
 from schemas.vectors import MAX_LENGTH, PATTERN, vector_of
 
@@ -46,7 +47,9 @@ def parse_input(text: str) -> StatedInput:
     found = _FLAG.fullmatch(text)
     if not found or (found["type"] not in KINDS and vector_of(found["type"]) is None):
         types = "|".join((*KINDS, "vector[n]", "vector[n,float64]"))
-        raise ValueError(f"{text!r} is not allowed; expected: NAME:{types}[:nullable][=DEFAULT], n up to {MAX_LENGTH}")
+        hint = did_you_mean(text.partition(":")[2].partition(":")[0].partition("=")[0], KINDS)
+        form = f"NAME:{types}[:nullable][=DEFAULT], n up to {MAX_LENGTH}{hint}"
+        raise ValueError(f"{text!r} is not allowed; expected: {form}")
     kind: ColumnKind = found["type"]
     default = None if found["default"] is None else _value(found["default"], kind)
     return StatedInput(found["name"], kind, found["nullable"] is not None, default)

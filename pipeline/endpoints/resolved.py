@@ -90,7 +90,7 @@ def _endpoint(
 
 def _look_at_columns(document: dict[str, Any], problems: Problems) -> None:
     """What is wrong with the uses of columns, where the events can be read in spite of errors elsewhere."""
-    if not all(problems.sound(f"events.{key}") for key in ("uri", "format", "csv", "columns")):
+    if not all(problems.sound(f"events.{key}") for key in ("uri", "format", "csv", "envelope", "columns")):
         return
     events = document["events"]
     if "uri" not in events:  # misspelt

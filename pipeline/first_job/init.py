@@ -22,6 +22,7 @@ from pipeline.first_job.questions import NONE, JobDecisions, OpenQuestion
 from pipeline.first_job.spec_text import spec_text
 from pipeline.first_job.train_text import train_text
 from pipeline.reporting.printer import note, out, print_json, print_line
+from schemas.expectations import likely, wants
 from schemas.validation import SpecError
 
 _FILES = ("job.yaml", "train.py", "model.skops", "models", "out")
@@ -161,7 +162,8 @@ class _Asking:
             given = _answer(f"  {question.name} [{question.suggested or NONE}]: ") or question.suggested
             if not allowed or given in allowed:
                 return given
-            note(f"{given!r} is not allowed; allowed: {', '.join(allowed)}")
+            listed = ", ".join(allowed)
+            note(f"{given!r} is not allowed; {wants(listed)}{likely(given, listed)}")
 
 
 def _answer(prompt: str) -> str:

@@ -15,11 +15,12 @@ from typing import Any, TextIO
 from models.redaction import hide_secrets, hide_values
 from pipeline.reporting import log_form
 from pipeline.reporting.json_lines import OTHERS, is_json_line, json_line
-from schemas.expectations import did_you_mean, wants
+from schemas.expectations import likely, wants, with_hint
 from schemas.problems import SpecErrors
 from schemas.validation import SpecError
 
 _CHOICE = re.compile(r"invalid choice: (?P<value>.*?) \(choose from (?P<listed>.*)\)$")
+_VALUE = re.compile(r"(?P<value>'[^']*') is not allowed; (?P<wanted>.*)$")
 _ours: TextIO | None = None
 
 
@@ -94,8 +95,9 @@ def usage_error(message: str) -> str:
     found = _CHOICE.search(message)
     if found is not None:
         listed = found["listed"].replace("'", "")
-        hint = did_you_mean(found["value"].strip("'"), listed.split(", "))
-        message = f"{message[: found.start()]}{found['value']} is not allowed; {wants(listed)}{hint}"
+        message = f"{message[: found.start()]}{found['value']} is not allowed; {wants(listed)}"
+    if (found := _VALUE.search(message)) is not None:
+        message = with_hint(message, likely(found["value"].strip("'"), found["wanted"].partition(": ")[2]))
     for form, words in _ARGPARSE.items():
         message = re.sub(form, words, message)
     return shown(message)

@@ -18,8 +18,9 @@ from pipeline.spec.expressions import (
 from pipeline.spec.lookups import columns_of_tables, key_errors, lookup_errors, lookups_in, tables_in
 from schemas.batches import ROW_HASH
 from schemas.columns import VALUES
+from schemas.expectations import QUOTE, did_you_mean
 from schemas.formats.times.time_formats import DATE, DIRECTIVES, EPOCH, fault_of
-from schemas.formats.times.time_zones import is_zone
+from schemas.formats.times.time_zones import is_zone, meant_zone
 from schemas.times import MalformedTime, format_duration_us, parse_duration_us, parse_time_us
 from schemas.validation import MISSING, SpecError
 from transforms.features.added_aggregates import aggregate_of
@@ -123,8 +124,9 @@ def column_errors(
     yield from key_errors(document, columns, sound)
     for name, spec_path in needed_columns(document, sound).items():
         if name not in columns:
+            hint = did_you_mean(name, columns, QUOTE)
             why = "events.columns is there, so no other column is read off the input: state this one too, or none"
-            yield SpecError(spec_path, name, f"one of the event columns {', '.join(sorted(columns))} ({why})")
+            yield SpecError(spec_path, name, f"one of the event columns {', '.join(sorted(columns))} ({why}){hint}")
     if any(expression_errors(document, sound)):  # they are told already, and nothing can be computed
         yield from _grouping_errors(document, columns, sound)
         return
@@ -201,7 +203,8 @@ def _time_form_errors(section: str, stated: Mapping[str, Any], sound: Sound) -> 
         allowed = f"{DATE}, {EPOCH}, or a form with year, month and day in the directives {DIRECTIVES} ({why})"
         yield SpecError(f"{section}.time_format", form, allowed)
     if zone is not None and sound(f"{section}.time_zone") and not is_zone(zone):
-        yield SpecError(f"{section}.time_zone", zone, "the name of a time zone in IANA's list, such as Europe/Berlin")
+        allowed = f"the name of a time zone in IANA's list, such as Europe/Berlin{meant_zone(zone)}"
+        yield SpecError(f"{section}.time_zone", zone, allowed)
 
 
 def _csv_errors(stated: Mapping[str, Any], spec_path: str) -> Iterator[SpecError]:

@@ -5,6 +5,7 @@ from typing import Any
 
 from pipeline.spec.columns import columns_of_key
 from schemas.columns import VALUES
+from schemas.expectations import QUOTE, did_you_mean
 from schemas.validation import SpecError
 
 Sound = Callable[[str], bool]
@@ -70,8 +71,9 @@ def lookup_errors(
         if spec_path.endswith(".on"):
             yield SpecError(spec_path, name, f"an event column, and no column of {of_lookup}")
             continue
-        of = ", ".join(column for column in given if column.startswith(f"{name.partition('.')[0]}."))
-        yield SpecError(spec_path, name, f"one of {of}, the columns of {of_lookup}")
+        of = [column for column in given if column.startswith(f"{name.partition('.')[0]}.")]
+        hint = did_you_mean(name, of, QUOTE)
+        yield SpecError(spec_path, name, f"one of {', '.join(of)}, the columns of {of_lookup}{hint}")
 
 
 def key_errors(

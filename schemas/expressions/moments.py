@@ -7,9 +7,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from schemas import batches
-from schemas.expectations import QUOTE, did_you_mean
 from schemas.expressions.functions import Datum, Function, Shown, Takes, between, exactly
 from schemas.expressions.nodes import TIMESTAMP
+from schemas.formats.times.time_zones import meant_zone
 from schemas.times import INSTANT, MalformedTime, parse_time_us
 
 UTC = "UTC"
@@ -20,14 +20,8 @@ def _zone(name: Any) -> str | None:
     try:
         _local(pa.scalar(0, batches.TIME_TYPE), name)
     except pa.ArrowInvalid:
-        return f"a time zone such as 'Europe/Berlin', of the list of IANA{_meant(name)}"
+        return f"a time zone such as 'Europe/Berlin', of the list of IANA{meant_zone(name)}"
     return None
-
-
-def _meant(name: str) -> str:
-    from zoneinfo import available_timezones
-
-    return did_you_mean(name, sorted(available_timezones()), QUOTE)
 
 
 def _local(times: Datum, zone: str) -> Datum:

@@ -8,6 +8,7 @@ from typing import Any
 from urllib.parse import parse_qsl, urlsplit, urlunsplit
 
 from schemas.avro.schema import MalformedSchema, vetted
+from schemas.expectations import did_you_mean
 from schemas.times import MalformedTime, parse_duration_us, parse_time_us
 from schemas.validation import Absent, SpecError
 
@@ -93,7 +94,9 @@ def _with_option(address: KafkaAddress, name: str, value: str, spec_path: str) -
         field, parse = _FIELDS[name]
         return replace(address, **{field: parse(value, spec_path)})
     if "." not in name:
-        raise SpecError(spec_path, value, f"one of {', '.join([*_FIELDS, 'config'])}, or a dotted option of librdkafka")
+        known = [*_FIELDS, "config"]
+        allowed = f"one of {', '.join(known)}, or a dotted option of librdkafka{did_you_mean(name, known)}"
+        raise SpecError(spec_path, value, allowed)
     return replace(address, client=(*address.client, (name, _not_in_clear(name, value, spec_path))))
 
 

@@ -8,6 +8,7 @@ from urllib.parse import parse_qsl, urlsplit
 from models.errors import one_line
 from pipeline.endpoints.uris import GOOGLE_PROJECT, beam_path
 from schemas.avro.schema import MalformedSchema, vetted
+from schemas.expectations import did_you_mean
 from schemas.validation import Absent, SpecError
 
 SCHEME = "pubsub"
@@ -52,7 +53,7 @@ def source_address(uri: str, spec_path: str) -> PubsubAddress:
     options = dict(parse_qsl(urlsplit(uri).query, keep_blank_values=True))
     for name, value in options.items():
         if name not in _OPTIONS:
-            raise SpecError(f"{spec_path}?{name}", value, f"one of {', '.join(_OPTIONS)}")
+            raise SpecError(f"{spec_path}?{name}", value, f"one of {', '.join(_OPTIONS)}{did_you_mean(name, _OPTIONS)}")
     for name in ("timestamp_attribute", "id_attribute"):
         if name in options and not _ATTRIBUTE.fullmatch(options[name]):
             raise SpecError(f"{spec_path}?{name}", options[name], "the name of an attribute, at most 256 characters")

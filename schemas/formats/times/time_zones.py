@@ -10,6 +10,8 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from schemas.expectations import QUOTE, did_you_mean
+
 UTC = "UTC"
 REFUSE = "refuse"
 _LOCAL = pa.timestamp("us")
@@ -23,6 +25,13 @@ class Moments(NamedTuple):
 
     times: pa.Array
     refused: npt.NDArray[np.bool_] | None = None
+
+
+def meant_zone(name: str) -> str:
+    """The end of a message about a name that is no zone's: the nearest that is."""
+    import zoneinfo
+
+    return did_you_mean(name, sorted(zoneinfo.available_timezones()), QUOTE)
 
 
 def is_zone(name: str) -> bool:

@@ -1,8 +1,12 @@
 """Whatever name is misspelt, the message offers the known one that is nearest."""
 
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
 import pytest
 
 from schemas.expectations import did_you_mean, nearest
+from schemas.validation import SpecError, allowed_phrase, schema_of
 from tests.pipeline.commands.commands import halflife
 from tests.pipeline.commands.habits.conftest import Small
 
@@ -16,6 +20,25 @@ MISSPELT = {
     "option of a run": (("run", "--requireinput"), "did you mean --require_input?"),
     "option of Beam": (("run", "--streeming"), "did you mean --streaming?"),
     "runner": (("doctor", "--runner", "flnk"), "did you mean flink?"),
+    "runner of a run": (("run", "--runner", "DirctRunner"), "did you mean DirectRunner?"),
+    "what to do with sinks": (("run", "--sinks", "appendd"), "did you mean append?"),
+    "truth": (("run", "--only_new=ture"), "did you mean true?"),
+    "type of an input": (("models", "publish", "x", "--input", "delay:nummber"), "did you mean number?"),
+    "shell": (("completion", "fissh"), "did you mean fish?"),
+    "form of the log": (("models", "list", "--log_format", "jsn"), "did you mean json?"),
+}
+WINDOWED = "{name: m, key: carrier, column: delay, size: 1h, every: 1m, aggregate: medain}"
+VALUES = {
+    "events.format=parqet": "parquet",
+    f"features=[{WINDOWED}]": "median",
+    "events.time_ambiguous=earlyer": "earlier",
+    "events.envelope=debezum": "debezium",
+    "events.columns={delay: nummber}": "number",
+    "events.time_format=epohc": "epoch",
+    "events.time_zone=Europe/Berln": "'Europe/Berlin'",
+    "sinks.format=avor": "avro",
+    "model.allow_pickle=ture": "true",
+    "lookups=[{missing: refus}]": "refuse",
 }
 
 
@@ -25,6 +48,36 @@ def test_misspelt_word_of_a_command_line(kind: str) -> None:
     ran = halflife(*words)
     assert ran.code == 2
     assert hint in ran.err
+
+
+@pytest.mark.parametrize("setting", VALUES)
+def test_misspelt_value_of_a_spec(setting: str) -> None:
+    ran = halflife("run", "--set", setting)
+    assert ran.code == 2
+    assert f"; did you mean {VALUES[setting]}?" in ran.err
+
+
+@pytest.mark.parametrize("option", ["strat=latest", "start=latst"])
+def test_misspelt_option_of_a_topic(option: str) -> None:
+    ran = halflife("run", "--set", f"events.uri=kafka://h:1/t?{option}", "--set", "events.format=json")
+    assert (ran.code, f"did you mean {'start' if option.startswith('strat') else 'latest'}?" in ran.err) == (2, True)
+
+
+def enums(node: Any) -> Iterator[Mapping[str, Any]]:
+    """The parts of a schema that list what is allowed."""
+    inner: Iterable[Any] = node.values() if isinstance(node, Mapping) else node if isinstance(node, list) else ()
+    if isinstance(node, Mapping) and "enum" in node:
+        yield node
+    for each in inner:
+        yield from enums(each)
+
+
+@pytest.mark.parametrize("schema", ["job", "manifest", "release", "remote"])
+def test_every_listed_value_of_a_schema_is_offered_where_it_is_misspelt(schema: str) -> None:
+    for node in enums(schema_of(schema)):
+        for value in (each for each in node["enum"] if isinstance(each, str) and len(each) > 2):
+            error = SpecError("path", f"{value[0]}{value}", allowed_phrase(node))
+            assert str(error).endswith(f"; did you mean {value}?")
 
 
 @pytest.mark.parametrize("verb", ["show", "check", "withdraw"])
