@@ -92,7 +92,7 @@ def _table(batches: Sequence[pa.RecordBatch]) -> pa.Table:
     return pa.concat_tables([pa.Table.from_batches([batch]) for batch in batches], promote_options="permissive")
 
 
-class Chosen(NamedTuple):
+class ChosenReceipts(NamedTuple):
     """Rows of a table of receipts by event: `scored`, that from which the event is scored again (-1: none has all
     inputs), and `answered`, that of the answer that left the job (-1: none is here); shape (events,)."""
 
@@ -102,7 +102,7 @@ class Chosen(NamedTuple):
     contradicted: int
 
 
-def choose(rows: pa.Table, digest: str) -> Chosen:
+def choose(rows: pa.Table, digest: str) -> ChosenReceipts:
     """For each event the receipt of this very version, else that of the answer, else a shadow's, of those with all
     inputs; and how many receipts repeat another one, and how many contradict one that is not late."""
     events = _codes(rows["event_id"])
@@ -115,7 +115,7 @@ def choose(rows: pa.Table, digest: str) -> Chosen:
     ids, scores, late = _codes(rows["score_id"]), rows["score"].to_numpy(), rows["late"].to_numpy()
     first = _first(ids, (~late).astype(np.int64))
     differs = (scores != scores[first][ids]) & ~late & ~late[first][ids]
-    return Chosen(scored, answered, len(ids) - len(first), int(differs.sum()))
+    return ChosenReceipts(scored, answered, len(ids) - len(first), int(differs.sum()))
 
 
 def kinds_of(rows: pa.Table, names: Sequence[str]) -> Iterator[tuple[Mapping[str, Any], pa.Table]]:
