@@ -97,14 +97,14 @@ class Topic:
     def sample(self, names: Collection[str] = ()) -> Iterator[RawBlock]:
         from pipeline.endpoints.kafka.source import first_blocks
 
-        blocks = first_blocks(self.address, self.format)
+        blocks = first_blocks(self.address, self.format, self.envelope)
         return (block._replace(envelope=self.envelope) for block in blocks)
 
     def held(self) -> Iterator[RawBlock]:
         """All that it holds now from its start on, not decoded; read in this process."""
         from pipeline.endpoints.kafka.source import held_blocks
 
-        return held_blocks(self.address, self.format)
+        return held_blocks(self.address, self.format, self.envelope)
 
     def read(self, spec: EventsSpec) -> "beam.PTransform[Any, Any]":
         from pipeline.endpoints.kafka.source import ReadTopic
@@ -131,7 +131,7 @@ class Messages:
     def read(self, spec: EventsSpec) -> "beam.PTransform[Any, Any]":
         from pipeline.endpoints.pubsub.source import ReadMessages
 
-        return ReadMessages(self.address, spec.format)
+        return ReadMessages(self.address, spec.format, spec.envelope)
 
 
 def open_source(events: dict[str, Any]) -> EventSource:

@@ -71,7 +71,7 @@ def _kept(blocks: Iterable[RawBlock], seen: list[RawBlock]) -> Iterator[RawBlock
 
 def _in_headers(blocks: Sequence[RawBlock]) -> bool:
     names = {name for block in blocks for origin in block.origins for name, _ in origin.headers}
-    return f"{HEADERS}{VERSION}" in names
+    return any(f"{each}{VERSION}" in names for each in HEADERS)
 
 
 def _fields(rows: pa.RecordBatch, name: str) -> pa.RecordBatch:

@@ -11,6 +11,7 @@ from pipeline.endpoints.kafka.client import TopicUnreadable
 from pipeline.endpoints.kafka.held import HeldRecords, held_records
 from pipeline.endpoints.kafka.readers import Record
 from pipeline.endpoints.kafka.registry import FRAME_BYTES, SchemaUnknown, number_of, schema_of
+from schemas.formats.envelopes.kinds import CLOUDEVENTS, VERSION
 from schemas.formats.raw import RawBlock
 from schemas.formats.tf_examples import decode_examples
 from schemas.validation import Absent, SpecError
@@ -79,12 +80,18 @@ def _format(records: Sequence[Record], address: KafkaAddress) -> str:
     if len(framed) > _MOST * len(first):
         found = Absent("its values begin with the number of a schema")
         raise SpecError(f"DATA {address.public}", found, "registry=URL in its URI: the schema registry that has it")
-    if sum(value.lstrip().startswith(b"{") for value in first) >= _MOST * len(first):
+    if sum(map(_is_json, first)) >= _MOST * len(first):
         return "json"
     pieces = decode_examples(first, [], lists=None)
     if sum(piece.rows.num_rows for piece in pieces if piece.rows.num_columns) >= _MOST * len(first):
         return "tfexample"
     raise _unread(records[0], address)
+
+
+def _is_json(value: bytes) -> bool:
+    """Whether it is an object, or a batch of CloudEvents."""
+    start = value.lstrip()
+    return start.startswith(b"{") or (start.startswith(b"[") and f'"{VERSION}"'.encode() in start)
 
 
 def _of_registry(framed: Sequence[bytes], address: KafkaAddress) -> str:
@@ -114,4 +121,4 @@ def _unread(record: Record, address: KafkaAddress) -> NoInput:
 def _blocks(records: Sequence[Record], address: KafkaAddress, format_name: str) -> Iterator[RawBlock]:
     for partition in sorted({record.partition for record in records}):
         own = [record for record in records if record.partition == partition]
-        yield from filled_blocks(own, address, format_name)
+        yield from filled_blocks(own, address, format_name, CLOUDEVENTS)  # no other format has arrays as values

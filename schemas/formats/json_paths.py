@@ -61,7 +61,7 @@ class JsonPaths:
             try:
                 line = self._flat(bytes(text), each)
             except MalformedEnvelope as fault:
-                unreadable.append(Unreadable(bytes(text), type(fault).__name__, str(fault)))
+                unreadable.append(Unreadable(bytes(text), type(fault).__name__, str(fault), headers=tuple(each)))
                 continue
             if isinstance(line, SkippedRecord):
                 skipped[line.kind] += 1

@@ -11,7 +11,8 @@ class RecordOrigin(Protocol):
     """What a topic states about a record beside its value."""
 
     @property
-    def offset(self) -> int: ...
+    def offset(self) -> int | str:
+        """Its offset in Kafka, the id of its message in Pub/Sub."""
 
     @property
     def key(self) -> bytes | None: ...
@@ -67,12 +68,14 @@ class RawBlock(NamedTuple):
 
 
 class Unreadable(NamedTuple):
-    """One input record that could not be decoded: its original bytes and why; `number`: see `DecodedRows`."""
+    """One input record that could not be decoded: its original bytes and why; `number`: see `DecodedRows`; `headers`:
+    where these, and not its bytes alone, are what is wrong."""
 
     payload: bytes
     error: str
     detail: str
     number: int = 0
+    headers: tuple[tuple[str, bytes | None], ...] = ()
 
 
 class DecodedRows(NamedTuple):

@@ -11,6 +11,7 @@ from typing import Any
 
 import apache_beam as beam
 import pytest
+from apache_beam.io.gcp.pubsub import PubsubMessage
 from apache_beam.options.pipeline_options import PipelineOptions
 from google.api_core.exceptions import DeadlineExceeded
 from google.cloud.pubsub_v1 import PublisherClient, SubscriberClient
@@ -19,10 +20,14 @@ from models.serving.cache import ModelHandle, shared_cache
 from pipeline.command_line.options import RunOptions
 from pipeline.dag import build
 from pipeline.endpoints.outputs import write_outputs
+from pipeline.endpoints.pubsub.address import PubsubAddress
+from pipeline.endpoints.pubsub.source import blocks_of
 from pipeline.run import prepare
+from schemas.job import EventsSpec
 from tests.dataflow.doubles.emulators import PROJECT, PubsubServer
 from tests.pipeline.jobs.flows import Flow, json_lines, trip, trips
 from tests.transforms.beam.streams import OneTick, replaying_runner
+from transforms.decoding.decode_raw import decode_raw
 
 ROOT = f"projects/{PROJECT}"
 SINKS = ("scores", "audit.receipts", "audit.models", "letters")
@@ -118,6 +123,23 @@ def test_stream_of_messages_is_scored_into_topics_and_what_is_broken_becomes_a_l
     assert {score["late"] for score in scores} == {False}
     assert [message.attributes["score_id"] for message in found["scores"]] == [score["score_id"] for score in scores]
     assert sorted(json.loads(message.data)["payload"] for message in found["letters"]) == ["", "e2Jyb2tlbg=="]
+
+
+def test_cloudevents_that_the_server_delivers_are_read(pubsub: PubsubServer) -> None:
+    """As Beam's source makes messages of what it pulls; no Beam in between."""
+    topics = Topics("clouds")
+    attributes = {"ce-specversion": "1.0", "ce-source": "/trips", "ce-type": "trip", "ce-id": "binary"}
+    topics.publish("clouds", json.dumps({"at": 1_000_000, "delay": 0.5}).encode(), **attributes)
+    whole = {"specversion": "1.0", "source": "/trips", "type": "trip", "id": "batch", "data": {"at": 1, "delay": 2.0}}
+    topics.publish("clouds", json.dumps([whole]).encode(), **{"content-type": "application/cloudevents-batch+json"})
+    messages = [PubsubMessage._from_message(each) for each in topics.pull_until(clouds=2)["clouds"]]
+    topics.delete()
+    said = EventsSpec("", "json", "id", "at", None, 0, (("delay", "number"),), (0, 2**52), "us", envelope="cloudevents")
+    address = PubsubAddress(PROJECT, "subscriptions", "clouds", None, None, "")
+    (block,) = blocks_of(messages, address, "json", "cloudevents")
+    events, letters, _ = decode_raw(block, said, 0)
+    assert events is not None
+    assert (sorted(events.column("__event_id").to_pylist()), letters) == (["batch", "binary"], [])
 
 
 def test_bounded_job_publishes_what_it_scored(sinks: Topics, flow: Flow) -> None:

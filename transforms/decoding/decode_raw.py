@@ -130,7 +130,7 @@ def decode_raw(block: RawBlock, spec: EventsSpec, at_us: int) -> DecodedBlock:
         piece = _with_prefix(found, block.prefix)
         skipped.update(dict(piece.skipped))
         for bad in piece.unreadable:
-            where = locations.numbered(piece.unit, bad.number) if bad.number else locations.of(bad.payload)
+            where = locations.numbered(piece.unit, bad.number) if bad.number else locations.of(bad.payload, bad.headers)
             letters.append(DeadLetter(DECODE, bad.error, f"{where}: {bad.detail}", bad.payload, None, None, at_us))
         if piece.rows.num_rows:
             rows = _with_path(piece.rows, block, spec) if block.of_path else piece.rows

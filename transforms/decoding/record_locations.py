@@ -16,16 +16,18 @@ class RecordLocations:
         self._block = block
         self._origins: dict[bytes, list[RecordOrigin]] | None = None
 
-    def of(self, payload: bytes) -> str:
-        """The location of the next record with these bytes; of the block where it has no records of a topic."""
+    def of(self, payload: bytes, headers: tuple[tuple[str, bytes | None], ...] = ()) -> str:
+        """The location of the next record with these bytes, and these headers where there are any; of the block where
+        it has no records of a topic."""
         found = self._known().get(payload)
         if not found:
             return self._block.source
-        origin = found.pop(0)
+        alike = (index for index, origin in enumerate(found) if headers and origin.headers == headers)
+        origin = found.pop(next(alike, 0))
         source = f"{self._block.source.rpartition('@')[0]}@{origin.offset}"
         key = "" if origin.key is None else f" with key {_shown(origin.key)}"
-        headers = ", ".join(f"{name}={_shown(value)}" for name, value in origin.headers)
-        return f"{source}{key}{f' and headers {headers}' if headers else ''}"
+        shown = ", ".join(f"{name}={_shown(value)}" for name, value in origin.headers)
+        return f"{source}{key}{f' and headers {shown}' if shown else ''}"
 
     def numbered(self, unit: str, number: int) -> str:
         """The location of the line or row of this number."""

@@ -13,6 +13,7 @@ from pipeline.endpoints.kafka.damage import TopicDamage
 from pipeline.endpoints.kafka.readers import Record
 from pipeline.endpoints.kafka.registry import FRAME_BYTES, SchemaUnknown, number_of, schema_of
 from schemas import batches
+from schemas.formats.envelopes.event_batches import unbatched
 from schemas.formats.envelopes.kinds import DEBEZIUM, TOMBSTONES
 from schemas.formats.raw import DecodedBlock, RawBlock
 from schemas.job import EventsSpec
@@ -48,7 +49,7 @@ def blocks_of(records: Sequence[Record], address: KafkaAddress, spec: EventsSpec
         if not filled:
             continue
         times = _NO_TIMES
-        for block in filled_blocks(filled, address, spec.format):
+        for block in filled_blocks(filled, address, spec.format, spec.envelope):
             decoded = decode_raw(block, spec, at_us)
             blocks.append(block._replace(decoded=decoded))
             times = np.concatenate([times, event_times_us(block, decoded, spec, at_us)])
@@ -61,13 +62,15 @@ def blocks_of(records: Sequence[Record], address: KafkaAddress, spec: EventsSpec
     return PolledBlocks(blocks, int(together.min()) if len(together) else None, greatest, in_future)
 
 
-def filled_blocks(records: Sequence[Record], address: KafkaAddress, format_name: str) -> list[RawBlock]:
+def filled_blocks(
+    records: Sequence[Record], address: KafkaAddress, format_name: str, envelope: str | None = None
+) -> list[RawBlock]:
     """Records of one partition, none without a value: one block, or with a registry one for each schema.
 
-    Raises `RegistryUnreachable` and `TopicUnreadable`.
+    Of batches of CloudEvents each event is a record of the block. Raises `RegistryUnreachable` and `TopicUnreadable`.
     """
     if not address.registry:
-        return [_block(records, address, address.schema, format_name)]
+        return [_block(records, address, address.schema, format_name, envelope)]
     by_frame: dict[bytes, list[Record]] = {}
     for record in records:
         by_frame.setdefault((record.value or b"")[:FRAME_BYTES], []).append(record)
@@ -79,16 +82,22 @@ def filled_blocks(records: Sequence[Record], address: KafkaAddress, format_name:
         except SchemaUnknown as error:
             blocks += [_refused(record, address, str(error)) for record in own]
         else:
-            blocks.append(_block(own, address, schema, format_name, frame))
+            blocks.append(_block(own, address, schema, format_name, envelope, frame))
     return blocks
 
 
 def _block(
-    records: Sequence[Record], address: KafkaAddress, schema: str, format_name: str, frame: bytes = b""
+    records: Sequence[Record],
+    address: KafkaAddress,
+    schema: str,
+    format_name: str,
+    envelope: str | None,
+    frame: bytes = b"",
 ) -> RawBlock:
     values = [(record.value or b"")[len(frame) :] for record in records]
     source = _source(address, records[0].partition, records[0].offset)
-    return framed(values, source, schema, format_name, tuple(records))._replace(prefix=frame)
+    values, origins = unbatched(values, records, format_name, envelope)
+    return framed(values, source, schema, format_name, tuple(origins))._replace(prefix=frame)
 
 
 def event_times_us(block: RawBlock, decoded: DecodedBlock, spec: EventsSpec, at_us: int) -> npt.NDArray[np.int64]:

@@ -211,13 +211,13 @@ def check_readable(address: KafkaAddress) -> None:
         reader.partitions()
 
 
-def first_blocks(address: KafkaAddress, format_name: str) -> Iterator[RawBlock]:
+def first_blocks(address: KafkaAddress, format_name: str, envelope: str | None = None) -> Iterator[RawBlock]:
     """Records that the topic already holds, from the earliest on, poll by poll, from which column types are
     inferred."""
-    return held_blocks(replace(address, start=EARLIEST, bounded=True), format_name)
+    return held_blocks(replace(address, start=EARLIEST, bounded=True), format_name, envelope)
 
 
-def held_blocks(address: KafkaAddress, format_name: str) -> Iterator[RawBlock]:
+def held_blocks(address: KafkaAddress, format_name: str, envelope: str | None = None) -> Iterator[RawBlock]:
     """Records with a value that the topic holds now, from the address's start on, poll by poll; not decoded."""
     with shared_reader(address, {}) as reader:
         start = reader.start_offsets()
@@ -226,4 +226,4 @@ def held_blocks(address: KafkaAddress, format_name: str) -> Iterator[RawBlock]:
         while any(reader.position[partition] < end for partition, end in until.items()):
             filled = [record for record in reader.poll(_POLL_RECORDS, _POLL_SECONDS).records if record.value]
             if filled:
-                yield from filled_blocks(filled, address, format_name)
+                yield from filled_blocks(filled, address, format_name, envelope)

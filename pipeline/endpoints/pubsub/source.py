@@ -1,7 +1,7 @@
 """ReadMessages: a Pub/Sub subscription as raw blocks, one per bundle or 5,000 messages."""
 
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import apache_beam as beam
 from apache_beam.io.gcp.pubsub import PubsubMessage, ReadFromPubSub
@@ -14,6 +14,7 @@ from models.errors import one_line
 from pipeline.endpoints.errors import NoInput
 from pipeline.endpoints.framing import framed
 from pipeline.endpoints.pubsub.address import SUBSCRIPTIONS, PubsubAddress
+from schemas.formats.envelopes.event_batches import unbatched
 from schemas.formats.raw import RawBlock
 
 _MOST_MESSAGES = 5_000
@@ -25,14 +26,32 @@ class SubscriptionUnreadable(NoInput):
     """The service does not answer or refuses, or the subscription or topic is not there; the message names it."""
 
 
-def blocks_of(messages: Sequence[PubsubMessage], address: PubsubAddress, format_name: str) -> list[RawBlock]:
-    """The messages as one block, and one with `error` for each message without data."""
+class MessageOrigin(NamedTuple):
+    """Which message a record is of; its attributes as headers."""
+
+    offset: str
+    key: bytes | None
+    headers: tuple[tuple[str, bytes | None], ...]
+
+
+def blocks_of(
+    messages: Sequence[PubsubMessage], address: PubsubAddress, format_name: str, envelope: str | None = None
+) -> list[RawBlock]:
+    """The messages as one block, and one with `error` for each message without data; of batches of CloudEvents each
+    event is a record of the block."""
     filled = [message for message in messages if message.data]
     blocks = [_empty(message, address) for message in messages if not message.data]
     if filled:
         source = f"{address.public}@{filled[0].message_id}"
-        blocks.append(framed([message.data for message in filled], source, address.schema, format_name))
+        values = [message.data for message in filled]
+        values, origins = unbatched(values, list(map(_origin, filled)), format_name, envelope)
+        blocks.append(framed(values, source, address.schema, format_name, tuple(origins)))
     return blocks
+
+
+def _origin(message: PubsubMessage) -> MessageOrigin:
+    attributes = tuple((name, text.encode()) for name, text in (message.attributes or {}).items())
+    return MessageOrigin(str(message.message_id), None, attributes)
 
 
 def _empty(message: PubsubMessage, address: PubsubAddress) -> RawBlock:
@@ -44,8 +63,8 @@ class _BatchFn(beam.DoFn):
     """Gathers the messages of a bundle. The timestamp of a block is the earliest time among its messages, so that
     gathering makes none late."""
 
-    def __init__(self, address: PubsubAddress, format_name: str) -> None:
-        self._address, self._format = address, format_name
+    def __init__(self, address: PubsubAddress, format_name: str, envelope: str | None) -> None:
+        self._address, self._format, self._envelope = address, format_name, envelope
 
     def start_bundle(self) -> None:
         self._messages: list[PubsubMessage] = []
@@ -68,7 +87,7 @@ class _BatchFn(beam.DoFn):
     def _taken(self) -> list[RawBlock]:
         messages = self._messages
         self.start_bundle()
-        return blocks_of(messages, self._address, self._format)
+        return blocks_of(messages, self._address, self._format, self._envelope)
 
 
 class ReadMessages(beam.PTransform[beam.pvalue.PBegin, beam.PCollection[RawBlock]]):
@@ -80,9 +99,9 @@ class ReadMessages(beam.PTransform[beam.pvalue.PBegin, beam.PCollection[RawBlock
     other runners refuse the option. A message without data becomes a block with `error`.
     """
 
-    def __init__(self, address: PubsubAddress, format_name: str) -> None:
+    def __init__(self, address: PubsubAddress, format_name: str, envelope: str | None = None) -> None:
         super().__init__()
-        self._address, self._format = address, format_name
+        self._address, self._format, self._envelope = address, format_name, envelope
 
     def expand(self, begin: beam.pvalue.PBegin) -> beam.PCollection[RawBlock]:
         address = self._address
@@ -94,7 +113,7 @@ class ReadMessages(beam.PTransform[beam.pvalue.PBegin, beam.PCollection[RawBlock
             with_attributes=True,
             timestamp_attribute=address.timestamp_attribute,
         )
-        batch = beam.ParDo(_BatchFn(address, self._format)).with_output_types(RawBlock)
+        batch = beam.ParDo(_BatchFn(address, self._format, self._envelope)).with_output_types(RawBlock)
         blocks: beam.PCollection[RawBlock] = begin | "Messages" >> reading | "Batch" >> batch
         return blocks
 

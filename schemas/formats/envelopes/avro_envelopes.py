@@ -53,10 +53,11 @@ def opened_rows(
     whole = columns or {"__none": pa.nulls(count)}
     opened = pa.RecordBatch.from_arrays(list(whole.values()), list(whole))
     faults = tuple(
-        Unreadable(found.payloads[row].as_py(), MalformedEnvelope.__name__, each.fault)
+        Unreadable(found.payloads[row].as_py(), MalformedEnvelope.__name__, each.fault,
+                   headers=tuple(known[row]) if known else ())
         for row, each in enumerate(verdicts)
         if each.fault
-    )
+    )  # fmt: skip
     skipped = Counter(each.skipped for each in verdicts if each.skipped)
     if not good.all():
         opened = opened.filter(pa.array(good))

@@ -16,6 +16,7 @@ from schemas.expectations import wants
 from schemas.formats.envelopes.kinds import (
     CLOUDEVENTS,
     DEBEZIUM,
+    EMPTY_BATCHES,
     EXPECTED_OP,
     OPERATIONS,
     TOMBSTONES,
@@ -62,11 +63,13 @@ def _debezium(text: bytes, headers: Headers) -> Fields | SkippedRecord:
     return {**fields, **_object(fields, "after")}
 
 
-def _cloudevents(text: bytes, headers: Headers) -> Fields:
+def _cloudevents(text: bytes, headers: Headers) -> Fields | SkippedRecord:
     attributes = attributes_of(headers).texts
     if attributes is not None:
         own = {name: msgspec.Raw(msgspec.json.encode(value)) for name, value in attributes.items()}
         return {**own, **fields_of(text)}
+    if _is_empty_batch(text):
+        return SkippedRecord(EMPTY_BATCHES)
     fields = fields_of(text)
     if VERSION not in fields:
         raise MalformedEnvelope(f"{VERSION}: {_shown(None)} is not allowed; {wants('a CloudEvent, which has one')}")
@@ -74,6 +77,10 @@ def _cloudevents(text: bytes, headers: Headers) -> Fields:
         return {**fields, **_in_base64(fields["data_base64"])}
     has_data = "data" in fields and not _is_null(fields["data"])
     return {**fields, **(_object(fields, "data") if has_data else {})}
+
+
+def _is_empty_batch(text: bytes) -> bool:
+    return text[:1] in b"[ \t\r\n" and b"".join(text[:64].split()) == b"[]"
 
 
 _OPENERS: Mapping[str, Callable[[bytes, Headers], Fields | SkippedRecord]] = {

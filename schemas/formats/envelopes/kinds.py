@@ -15,8 +15,10 @@ TOMBSTONES = "tombstones"
 OPERATIONS: Mapping[str, str] = {"c": "", "r": "", "u": "", "d": "deletes", "t": "truncates", "m": "messages"}
 """Debezium's operations, and what those are called that are no events."""
 EXPECTED_OP = ", ".join(OPERATIONS)
-HEADERS = "ce_"
-"""How the names of Kafka headers begin that hold the attributes of a CloudEvent in binary mode."""
+EMPTY_BATCHES = "empty_batches"
+HEADERS = ("ce_", "ce-")
+"""How the names of headers in Kafka, and of attributes in Pub/Sub, begin that hold the attributes of a CloudEvent in
+binary mode."""
 VERSION = "specversion"
 
 Headers = Sequence[tuple[str, bytes | None]]
@@ -44,7 +46,7 @@ def attributes_of(headers: Headers) -> Attributes:
     for name, value in headers:
         if name.startswith(HEADERS) and value is not None:
             try:
-                found[name.removeprefix(HEADERS)] = value.decode()
+                found[name[len(HEADERS[0]) :]] = value.decode()
             except UnicodeDecodeError:
                 raise MalformedEnvelope(
                     f"header {name}: {value!r:.80} is not allowed; expected: a text in UTF-8"

@@ -69,6 +69,26 @@ def test_message_without_data_is_a_dead_letter_that_names_it() -> None:
     assert letter.detail.startswith("pubsub://my-project/subscriptions/trips@m7: a message without data, with the")
 
 
+CLOUD = {"specversion": "1.0", "source": "/trips", "type": "trip"}
+
+
+def test_cloudevents_of_every_mode_are_read() -> None:
+    columns = (("delay", "number"),)
+    spec = EventsSpec("", "json", "id", "at", None, 0, columns, (0, 2 * AT), "us", envelope="cloudevents")
+    bare = {"at": AT, "delay": 0.5}
+    attributes = {f"ce-{name}": text for name, text in CLOUD.items()} | {"ce-id": "binary"}
+    both = [{**CLOUD, "id": f"batch{number}", "data": bare} for number in range(2)]
+    messages = [PubsubMessage(json.dumps({**CLOUD, "id": "structured", "data": bare}).encode(), {}, "m0"),
+                PubsubMessage(json.dumps(bare).encode(), attributes, "m1"),
+                PubsubMessage(json.dumps(both).encode(), {"content-type": "application/cloudevents-batch+json"}, "m2"),
+                PubsubMessage(json.dumps(bare).encode(), {"kind": "other"}, "m3")]  # fmt: skip
+    (block,) = blocks_of(messages, ADDRESS, "json", "cloudevents")
+    events, (letter,), _ = decode_raw(block, spec, AT)
+    assert events is not None
+    assert events.column("__event_id").to_pylist() == ["structured", "binary", "batch0", "batch1"]
+    assert letter.detail.startswith("pubsub://my-project/subscriptions/trips@m3 and headers kind=b'other': specversion")
+
+
 def scores(**changes: Any) -> pa.RecordBatch:
     schema = arrow_schema("Score")
     row: dict[str, Any] = {"score_id": "s1", "event_id": "e1", "model": "m", "version": "v1", "role": "champion"}
