@@ -3,8 +3,8 @@
 from collections.abc import Iterable
 from typing import Any
 
+from audit.asking.moments import time_text
 from audit.asking.sources import AuditSources
-from schemas.times import format_time_us
 
 PERSONAL = {"score_id", "event_id", "subject"}
 """Details of entries that are about one person's records, and not about a version."""
@@ -19,7 +19,7 @@ def accessed_version(sources: AuditSources, model: str, version: str, digest: st
         and (entry.detail.get("version") == version or (digest and entry.detail.get("digest") == digest))
     ]
     told = [
-        {"at": format_time_us(event["at"]), "actor": event["actor"], "action": event["kind"], "reason": event["reason"]}
+        {"at": time_text(event["at"]), "actor": event["actor"], "action": event["kind"], "reason": event["reason"]}
         for event in sources.history_of(model).of("accessed", version=version)
     ]
     return by_time([*logged, *told])

@@ -4,8 +4,8 @@ import math
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
+from audit.asking.moments import time_text
 from audit.files.audit import FoundReceipt
-from schemas.times import format_time_us
 from schemas.vectors import from_bytes
 
 REPLAY = "replay"
@@ -76,7 +76,7 @@ def _same(one: Any, other: Any) -> bool:
 def document(receipt: Mapping[str, Any]) -> dict[str, Any]:
     """The receipt as JSON: times as RFC 3339, vectors as lists of numbers, numbers that JSON lacks as texts."""
     shown = {name: plain(value) for name, value in receipt.items()}
-    return shown | {name: format_time_us(receipt[name]) for name in _TIMES}
+    return shown | {name: time_text(receipt[name]) for name in _TIMES}
 
 
 def plain(value: Any) -> Any:

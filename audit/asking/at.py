@@ -4,10 +4,10 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from audit.asking.history import ModelHistory, Span, evidence_of
+from audit.asking.moments import time_text
 from audit.asking.sources import AuditSources, UnknownToAudit
 from audit.files.audit import ReceiptFilter
 from models.releases.release import Release, release_document
-from schemas.times import format_time_us
 
 _ANSWERING = ("champion", "challenger")
 
@@ -33,7 +33,7 @@ class ServingThen(NamedTuple):
         events = None if self.overtaken is None else {"count": len(self.overtaken), "event_ids": list(self.overtaken)}
         return {
             "model": self.model,
-            "at": format_time_us(self.at_us),
+            "at": time_text(self.at_us),
             "release": release_document(self.span.release),
             "since": span["from"],
             "until": span["until"],
@@ -74,9 +74,7 @@ def _version(history: ModelHistory, release: Release, version: str, role: str, s
         "role": role,
         "share": share,
         "digest": admitted[-1]["digest"] if admitted else None,
-        "admitted": [
-            {"at": format_time_us(event["at"]), "job": event["job"], **evidence_of(event)} for event in admitted
-        ],
+        "admitted": [{"at": time_text(event["at"]), "job": event["job"], **evidence_of(event)} for event in admitted],
     }
 
 
@@ -84,9 +82,9 @@ def _activated(event: Mapping[str, Any]) -> dict[str, Any]:
     told = evidence_of(event)
     first = told.get("first_event_time_us")
     return {
-        "at": format_time_us(event["at"]),
+        "at": time_text(event["at"]),
         "worker": event["actor"],
-        "first_event": format_time_us(first) if isinstance(first, int) else None,
+        "first_event": time_text(first) if isinstance(first, int) else None,
         "events_answered_by_another_release": told.get("events_answered_by_another_release"),
     }
 
@@ -102,10 +100,10 @@ def refusals(history: ModelHistory, until_us: int | None = None) -> tuple[dict[s
         found.append(
             {
                 "release": event["release"],
-                "effective_from": None if release is None else format_time_us(release.effective_from_us),
+                "effective_from": None if release is None else time_text(release.effective_from_us),
                 "released_by": None if release is None else release.by,
                 "version": event["version"],
-                "at": format_time_us(event["at"]),
+                "at": time_text(event["at"]),
                 "job": event["job"],
                 "reason": event["reason"],
                 "detail": evidence_of(event).get("detail"),

@@ -17,9 +17,10 @@ def event_answers(sources: AuditSources, event_id: str) -> list[OneScore]:
         raise UnknownToAudit(
             f"event {event_id!r} is in no receipt: {where}; next: look for it in the job's dead letters"
         )
-    for model in sorted({each.shown.receipt["model"] for each in found}):
-        subjects = {each.shown.receipt["subject"] for each in found}
-        sources.record_access(model, "event", event_id=event_id, subject=min(filter(None, subjects), default=None))
+    subject = min((each.shown.receipt["subject"] for each in found if each.shown.receipt["subject"]), default=None)
+    models = {each.shown.receipt["model"] for each in found}
+    allowed = sources.allowed(models, "event", event_id=event_id, subject=subject)
+    found = [each for each in found if each.shown.receipt["model"] in allowed]
     sources.take_findings(found)
     return sorted(found, key=_turn)
 

@@ -4,9 +4,9 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
+from audit.asking.moments import time_text
 from models.releases.release import Release
 from models.releases.timeline import roles_of, serving_order
-from schemas.times import format_time_us
 
 
 class Span(NamedTuple):
@@ -22,8 +22,8 @@ class Span(NamedTuple):
         return {
             "version": self.release.champion,
             "release": self.release.sequence,
-            "from": format_time_us(self.begins_us),
-            "until": None if self.ends_us is None else format_time_us(self.ends_us),
+            "from": time_text(self.begins_us),
+            "until": None if self.ends_us is None else time_text(self.ends_us),
         }
 
 
@@ -110,4 +110,4 @@ def evidence_of(event: Mapping[str, Any]) -> dict[str, Any]:
 
 def event_document(event: Mapping[str, Any]) -> dict[str, Any]:
     """A model event as JSON."""
-    return {**event, "at": format_time_us(event["at"]), "evidence": evidence_of(event)}
+    return {**event, "at": time_text(event["at"]), "evidence": evidence_of(event)}

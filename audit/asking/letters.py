@@ -5,10 +5,10 @@ import re
 from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
+from audit.asking.moments import time_text
 from audit.files.formats import plain_rows
 from audit.files.reading import PassedOver, ReadStretch, read_file
 from models.store.backends import Backend
-from schemas.times import format_time_us
 
 _LETTER = "DeadLetter"
 _WORD = re.compile(rb"[^\s,;|\t\"'\x00-\x1f]+")
@@ -81,5 +81,5 @@ def _document(letter: Mapping[str, Any], key: str) -> dict[str, Any]:
         payload = {"payload": letter["payload"].decode()}
     except UnicodeDecodeError:
         payload = {"payload_hex": letter["payload"].hex()}
-    times = {name: None if letter[name] is None else format_time_us(letter[name]) for name in ("event_time", "at")}
+    times = {name: None if letter[name] is None else time_text(letter[name]) for name in ("event_time", "at")}
     return {"file": key, **{name: value for name, value in letter.items() if name != "payload"}, **times, **payload}

@@ -7,8 +7,9 @@ from typing import Any
 from audit.asking.answers import OneScore
 from audit.asking.history import ModelHistory
 from audit.files.audit import Audit
-from models.errors import one_line
+from models.errors import StoreError, one_line
 from models.store.access_log import AccessEntry, Detail
+from models.store.backends import StoreUnavailable
 from models.store.store import ModelStore
 from schemas.errors import HalflifeError
 
@@ -75,11 +76,39 @@ class AuditSources:
             In both cases nothing may be shown.
         """
         store = self.store_of(model)
-        if model not in store.models():  # writing would make a store where none is
+        if not self.knows(model):  # writing would make a store where none is
             lacks = f"store {store.url} has no model {model!r}, whose access log must say who reads this"
             raise UnknownToAudit(f"{lacks}; expected: the store of the job that scored")
         said: dict[str, Any] = {"question": question, **detail}
         store.record_access(ACCESSED, self.actor, **said)
+
+    def knows(self, model: str) -> bool:
+        """Whether the store has a model of that name, which may be one that no model can have."""
+        try:
+            return model in self.store_of(model).models()
+        except StoreUnavailable:
+            raise
+        except StoreError:
+            return False
+
+    def allowed(self, models: Iterable[str], question: str, **detail: Detail) -> set[str]:
+        """The models whose records may be shown: those whose access log says now who sees them; another is a finding.
+
+        Raises:
+            UnknownToAudit: there is none.
+            StoreError: an access was not written; nothing may be shown then.
+        """
+        wanted = sorted(set(models))
+        known = [model for model in wanted if self.knows(model)]
+        for model in wanted:
+            if model not in known:
+                lacks = f"store {self.store_url} has no model {model!r}, whose access log must say who reads this"
+                self.findings.append(f"{lacks}; expected: the store of the job that scored")
+        if wanted and not known:
+            raise UnknownToAudit(self.findings.pop())
+        for model in known:
+            self.record_access(model, question, **detail)
+        return set(known)
 
     def take_findings(self, answered: Iterable[OneScore]) -> None:
         """Keeps the contradictions among answers."""

@@ -61,15 +61,15 @@ def subject_page(sources: AuditSources, subject: str, models: Sequence[str], dea
     found = answers(sources.audit.find("subject", subject))
     of = sorted({*models, *(each.shown.receipt["model"] for each in found)})
     named = {subject, *(each.shown.receipt["event_id"] for each in found)}
-    training = {model: trained_on(sources.store_of(model), named) for model in of}
+    training = {model: trained_on(sources.store_of(model), named) for model in of if sources.knows(model)}
     letters = None
     if dead_letters is not None:
         letters = tuple(letters_about(dead_letters, subject, named, sources.broken_elsewhere))
     if not found and not letters and not any(each.versions for each in training.values()):
         seen = f"looked through {sources.audit.looked_through} in {sources.audit.url}"
         raise UnknownToAudit(f"nothing is held on subject {subject!r}: {seen}; next: halflife audit event EVENT_ID")
-    for model in of:
-        sources.record_access(model, "subject", subject=subject)
+    allowed = sources.allowed(of, "subject", subject=subject)
+    found = [each for each in found if each.shown.receipt["model"] in allowed]
     sources.take_findings(found)
     return SubjectPage(subject, tuple(found), training, letters, tuple(_lacks(training, letters)))
 
@@ -111,7 +111,7 @@ def _csv(receipts: Sequence[Mapping[str, Any]]) -> str:
     writer = csv.writer(stream)
     writer.writerow([*_COLUMNS, *(_cell(f"feature {name}") for name in features), "reasons"])
     for one in receipts:
-        reasons = "; ".join(f"{each['feature']} {each['contribution']:+.6g}" for each in one["reasons"])
+        reasons = "; ".join(f"{each['feature']} {each['contribution']}" for each in one["reasons"])
         values = [*(one[name] for name in _COLUMNS), *(one["features"].get(name) for name in features)]
         writer.writerow([*map(_cell, values), reasons])
     return stream.getvalue()

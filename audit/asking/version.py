@@ -7,13 +7,13 @@ from typing import Any, NamedTuple
 from audit.asking.access import accessed_version
 from audit.asking.at import refusals
 from audit.asking.history import ModelHistory, Span, evidence_of
+from audit.asking.moments import time_text
 from audit.asking.sources import AuditSources, UnknownToAudit, missing
 from audit.files.audit import ReceiptFilter
 from models.bundles.manifest import Manifest
 from models.errors import BundleRefused
 from models.releases.timeline import roles_of
 from models.strict_json import parse_object
-from schemas.times import format_time_us
 
 
 class VersionPage(NamedTuple):
@@ -47,8 +47,8 @@ class VersionPage(NamedTuple):
             "refused": list(self.refused),
             "releases": [{"release": span.release.sequence, "role": role, **_times(span)} for span, role in self.spans],
             "scores": dict(self.scores),
-            "first_event": None if self.first_us is None else format_time_us(self.first_us),
-            "last_event": None if self.last_us is None else format_time_us(self.last_us),
+            "first_event": None if self.first_us is None else time_text(self.first_us),
+            "last_event": None if self.last_us is None else time_text(self.last_us),
             "accessed": list(self.accessed),
         }
 
@@ -73,7 +73,7 @@ def version_page(sources: AuditSources, model: str, version: str) -> VersionPage
         raise UnknownToAudit(f"version {version!r} of {model!r} is not known: {seen}; next: halflife models list")
     sources.record_access(model, "version", version=version)
     admitted = [
-        {"at": format_time_us(each["at"]), "release": each["release"], "job": each["job"], **evidence_of(each)}
+        {"at": time_text(each["at"]), "release": each["release"], "job": each["job"], **evidence_of(each)}
         for each in history.of("admitted", version=version)
     ]
     digest = None if manifest is None else manifest.digest

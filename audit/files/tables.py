@@ -99,7 +99,10 @@ def _readable(branch: pa.Array) -> pa.Array:
     """Vectors as lists of their numbers; all other values as they are."""
     if not pa.types.is_binary(branch.type):
         return branch
-    return pa.array([None if value is None or not value else from_bytes(value) for value in branch.to_pylist()])
+    try:
+        return pa.array([None if value is None or not value else from_bytes(value) for value in branch.to_pylist()])
+    except ValueError:  # no vectors: values that are encrypted
+        return branch
 
 
 def _holding(types: set[pa.DataType]) -> pa.DataType:

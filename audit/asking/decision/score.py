@@ -55,7 +55,7 @@ class ScorePage(NamedTuple):
             "before": None if self.before is None else self.before.document(),
             "after": None if self.after is None else self.after.document(),
             "accessed": list(self.accessed),
-            "reasons": list(self.reasons),
+            "reasons": plain(list(self.reasons)),
             "reasons_computed": self.reasons_computed,
             "verified": self.verification.verified,
             "verification": self.verification.document(),
@@ -92,6 +92,9 @@ def score_page(sources: AuditSources, answer: OneScore, verify: bool) -> ScorePa
     detail = {name: one[name] for name in ("score_id", "event_id", "subject", "version")}
     sources.record_access(one["model"], "score", **detail)
     lacks = list[str]()
+    if one["key_id"] is not None:
+        locked = f"the features are encrypted with key {one['key_id']!r}, which is not at hand"
+        lacks.append(f"{locked}; expected: the key store of the job, where the key still exists")
     manifest = _manifest(sources, one, lacks)
     history = sources.history_of(one["model"])
     release = next((each for each in history.serving if each.sequence == one["release"]), None)

@@ -6,9 +6,9 @@ from typing import Any, NamedTuple
 from audit.asking.answers import plain
 from audit.asking.decision.score import ScorePage
 from audit.asking.history import Span
+from audit.asking.moments import time_text
 from models.bundles.manifest import Manifest
 from models.releases.release import Release
-from schemas.times import format_time_us
 
 _TRAINING = ("trained_at", "code", "parameters", "hyperparameters", "decision", "records")
 
@@ -70,13 +70,13 @@ def _decision(page: ScorePage) -> list[tuple[Any, ...]]:
             ("threshold", None if output is None else output.threshold),
             ("what the score is", None if output is None else _meaning(page.manifest)),
             ("event", one["event_id"]),
-            ("event time", format_time_us(one["event_time"])),
+            ("event time", time_text(one["event_time"])),
             ("about", one["subject"]),
             ("model", f"{one['model']} {one['version']}"),
             ("digest", one["digest"]),
             ("role", one["role"]),
             ("late", one["late"]),
-            ("scored at", format_time_us(one["scored_at"])),
+            ("scored at", time_text(one["scored_at"])),
             ("by", one["worker"]),
             ("job", one["job"]),
             ("run", one["run"]),
@@ -157,12 +157,12 @@ def release_pairs(release: Release) -> list[tuple[str, Any]]:
     """What a release says, as names with values."""
     return [
         ("release", release.sequence),
-        ("in force from", format_time_us(release.effective_from_us)),
+        ("in force from", time_text(release.effective_from_us)),
         ("champion", release.champion),
         ("challengers", ", ".join(f"{each.version} {each.share:.4g}" for each in release.challengers)),
         ("shadows", ", ".join(release.shadows)),
         ("released by", release.by),
-        ("at", format_time_us(release.at_us)),
+        ("at", time_text(release.at_us)),
         ("because", release.reason),
         ("evidence", release.evidence),
     ]
@@ -171,8 +171,8 @@ def release_pairs(release: Release) -> list[tuple[str, Any]]:
 def _span(span: Span | None) -> str | None:
     if span is None:
         return None
-    until = "" if span.ends_us is None else f" to {format_time_us(span.ends_us)}"
-    return f"{span.release.champion}, release {span.release.sequence}, from {format_time_us(span.begins_us)}{until}"
+    until = "" if span.ends_us is None else f" to {time_text(span.ends_us)}"
+    return f"{span.release.champion}, release {span.release.sequence}, from {time_text(span.begins_us)}{until}"
 
 
 def access_row(entry: Mapping[str, Any]) -> tuple[Any, ...]:

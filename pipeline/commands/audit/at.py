@@ -5,12 +5,12 @@ from typing import Any
 
 from audit.asking.at import ServingThen, serving_at
 from audit.asking.decision.sections import Section, release_pairs, shown
+from audit.asking.moments import time_text
 from pipeline.command_line.parsing import Arguments, OneLineParser, moment
 from pipeline.commands.audit.location import add_audit_options, asked, model_of
 from pipeline.commands.audit.showing import print_sections
 from pipeline.commands.output import exit_code
 from pipeline.reporting.printer import print_json
-from schemas.times import format_time_us
 
 _SHOWN_IDS = 20
 
@@ -38,7 +38,7 @@ def _at(options: argparse.Namespace) -> None:
 
 
 def _sections(found: ServingThen) -> list[Section]:
-    until = "" if found.span.ends_us is None else f", until {format_time_us(found.span.ends_us)}"
+    until = "" if found.span.ends_us is None else f", until {time_text(found.span.ends_us)}"
     versions = [
         (each["version"], each["role"], each["share"], each["digest"], _admitted(each)) for each in found.versions
     ]
@@ -52,7 +52,7 @@ def _sections(found: ServingThen) -> list[Section]:
     ]
     parts = [
         Section(
-            f"{found.model}: in force for events of {format_time_us(found.at_us)}{until}",
+            f"{found.model}: in force for events of {time_text(found.at_us)}{until}",
             (),
             [(name, shown(value)) for name, value in release_pairs(found.span.release) if value not in (None, "")],
         ),

@@ -5,11 +5,11 @@ from collections.abc import Iterator
 from itertools import islice
 
 from audit.asking.answers import document
+from audit.asking.moments import time_text
 from audit.asking.sources import AuditSources
 from audit.files.audit import FoundReceipt, ReceiptFilter
 from pipeline.commands.output import print_table
 from pipeline.reporting.printer import note, print_json
-from schemas.times import format_time_us
 
 LIMIT = 100
 COLUMNS = ("event time", "score id", "event", "version", "role", "score", "decision")
@@ -24,11 +24,11 @@ def list_scores(sources: AuditSources, options: argparse.Namespace) -> None:
     wanted = ReceiptFilter(options.version, options.decision, options.first_us, options.last_us)
     limit = options.limit or LIMIT
     found = list(islice(_once(sources.audit.scan(wanted)), limit + 1))
-    shown = found[:limit]
-    for model in sorted({one.receipt["model"] for one in shown}):
-        said = {name: getattr(options, name) for name in ("version", "decision")}
-        times = {name: None if at is None else format_time_us(at) for name, at in _times(options)}
-        sources.record_access(model, "scores", scores=len(shown), **said, **times)
+    said = {name: getattr(options, name) for name in ("version", "decision")}
+    times = {name: None if at is None else time_text(at) for name, at in _times(options)}
+    models = {one.receipt["model"] for one in found[:limit]}
+    allowed = sources.allowed(models, "scores", scores=len(found[:limit]), **said, **times)
+    shown = [one for one in found[:limit] if one.receipt["model"] in allowed]
     if options.json:
         for one in shown:
             print_json(document(one.receipt))
@@ -55,7 +55,7 @@ def row_of(one: FoundReceipt) -> list[object]:
     """A receipt as a row of `COLUMNS`."""
     receipt = one.receipt
     return [
-        format_time_us(receipt["event_time"]),
+        time_text(receipt["event_time"]),
         *(receipt[name] for name in ("score_id", "event_id", "version", "role")),
         f"{receipt['score']:.6g}",
         receipt["decision"],

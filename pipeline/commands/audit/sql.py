@@ -7,7 +7,10 @@ from decimal import Decimal
 from itertools import islice
 from typing import Any
 
+import pyarrow as pa
+
 from audit.asking.answers import plain
+from audit.asking.moments import time_text
 from audit.asking.sql import QueryRefused, query
 from audit.files.audit import ReceiptFilter
 from pipeline.command_line.parsing import Arguments, OneLineParser, moment, positive
@@ -55,8 +58,17 @@ def _sql(options: argparse.Namespace) -> None:
             note(f"there are more than {options.limit} rows; next: --limit N")
 
 
-def _rows(batch: Any) -> Iterator[dict[str, Any]]:
-    return ({name: _plain(value) for name, value in row.items()} for row in batch.to_pylist())
+def _rows(batch: pa.RecordBatch) -> Iterator[dict[str, Any]]:
+    """The rows as JSON has them; times are formatted here, since some are of no calendar."""
+    zoned = {field.name for field in batch.schema if pa.types.is_timestamp(field.type) and field.type.tz}
+    columns = [
+        column.cast(pa.timestamp("us", "UTC"), safe=False).cast(pa.int64()) if name in zoned else column
+        for name, column in zip(batch.schema.names, batch.columns, strict=True)
+    ]
+    plain_rows = pa.RecordBatch.from_arrays(columns, batch.schema.names).to_pylist()
+    for row in plain_rows:
+        times = {name: None if row[name] is None else time_text(row[name]) for name in zoned}
+        yield {name: _plain(value) for name, value in row.items()} | times
 
 
 def _plain(value: Any) -> Any:

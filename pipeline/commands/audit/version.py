@@ -3,13 +3,13 @@
 import argparse
 
 from audit.asking.decision.sections import Section, access_row, model_pairs, shown
+from audit.asking.moments import time_text
 from audit.asking.version import VersionPage, version_page
 from pipeline.command_line.parsing import Arguments, OneLineParser
 from pipeline.commands.audit.location import add_audit_options, asked, model_of
 from pipeline.commands.audit.showing import print_sections
 from pipeline.commands.output import exit_code
 from pipeline.reporting.printer import print_json
-from schemas.times import format_time_us
 
 
 def version(arguments: Arguments) -> int:
@@ -37,7 +37,7 @@ def _sections(page: VersionPage) -> list[Section]:
         (
             span.release.sequence,
             role,
-            format_time_us(span.begins_us),
+            time_text(span.begins_us),
             _time(span.ends_us),
             span.release.by,
             span.release.reason,
@@ -59,4 +59,4 @@ def _sections(page: VersionPage) -> list[Section]:
 
 
 def _time(at_us: int | None) -> str | None:
-    return None if at_us is None else format_time_us(at_us)
+    return None if at_us is None else time_text(at_us)
