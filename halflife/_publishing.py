@@ -15,6 +15,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from halflife._trust import trusted_types
 from models.bundles.manifest import Decisions
 from models.outages import temporary_folder
 from models.releases.release import Challenger
@@ -83,6 +84,7 @@ def publish(
     trained_at: datetime | str | None = None,
     quality: Mapping[str, float] | None = None,
     job: Job | None = None,
+    trust: Sequence[str] = (),
     check: bool = True,
     by: str | None = None,
     **statements: Any,
@@ -108,6 +110,9 @@ def publish(
         trained_at: when it was trained; a text is an RFC 3339 time.
         quality: metrics of the trainer, such as `{"auc": 0.7}`.
         job: the spec of a job that the model must fit (a mapping or its file).
+        trust: full names of types that a scikit-learn model's file has objects of, beyond Halflife's own list, such as
+            `["xgboost.sklearn.XGBClassifier", "xgboost.core.Booster"]`; recorded in the manifest. A job opens
+            the version only if its `model.trust` lists them too, or its trusted key signed it.
         check: whether it is tried here first, with every check of admission.
         by: who publishes it; this process's user if left out.
         statements: further options of the command by their names: `code`, `parameters`, `hyperparameters`, `data`,
@@ -136,7 +141,7 @@ def publish(
         options.reasons = _words_file(reasons, folder / "reasons.yaml")
         options.settings_of_kind, options.quality = _pairs(settings), list((quality or {}).items())
         options.trained_at = None if trained_at is None else _read("trained_at", instant, _moment(trained_at))
-        options.no_check, options.by = not check, by or options.by
+        options.no_check, options.by, options.trust = not check, by or options.by, trusted_types(trust)
         done = published(options, lambda what: nullcontext())
     manifest, built = done.built.manifest, done.built
     return PublishedVersion(
@@ -165,6 +170,7 @@ def release(
     reason: str = "",
     evidence: str = "",
     job: Job | None = None,
+    trust: Sequence[str] = (),
     check: bool = True,
     accept_output_change: bool = False,
     allow_pickle: bool = False,
@@ -182,6 +188,7 @@ def release(
         split_on, salt: what events are split by between champion and challengers, and with what salt.
         reason, evidence: why, and a link or an id that supports it.
         job: the spec of the job that the versions must fit (a mapping or its file).
+        trust: full names of types besides Halflife's own list that this trial may make, as `model.trust` of `job`.
         check: whether the versions are tried here first.
         accept_output_change: release versions although their output or positive class differs.
         allow_pickle: open pickles, which can run any code, for that trial.
@@ -198,6 +205,7 @@ def release(
     options.shadows, options.split_on, options.salt = list(shadows), split_on, salt
     if effective_from is not None:
         options.effective_from = _read("effective_from", release_time, _moment(effective_from))
+    options.trust = trusted_types(trust)
     options.reason, options.evidence, options.by = reason, evidence, by or options.by
     options.no_check, options.accept_output_change, options.allow_pickle = not check, accept_output_change, allow_pickle
     with notes_to(_LOG.info):

@@ -1,7 +1,7 @@
 """Models in a notebook or a service: the code with which a job admits, loads and scores, without a job."""
 
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from os import PathLike
 from pathlib import Path
 
@@ -11,6 +11,7 @@ import pandas as pd
 import pyarrow as pa
 
 from halflife._frames import Columns, batch_of, check_names
+from halflife._trust import trusted_types
 from models.admission.admission import Admission, Verdict
 from models.bundles.folders import read_folder_manifest, refuse_links
 from models.bundles.manifest import MANIFEST, SIGNATURE
@@ -132,6 +133,7 @@ def load_model(
     version: str | None = None,
     *,
     allow_pickle: bool = False,
+    trust: Sequence[str] = (),
     trusted_key: str | PathLike[str] | None = None,
     max_bytes: int = DEFAULT_MAX_BUNDLE_BYTES,
 ) -> Model:
@@ -142,6 +144,7 @@ def load_model(
         name: the model's name.
         version: the version's name; None for the champion of the release that is in force now.
         allow_pickle: open pickles, which can run any code.
+        trust: full names of types besides Halflife's own list that may be made, as `model.trust` of a job.
         trusted_key: the file of the public key (PEM) that the bundle must be signed with; None asks for no signature.
         max_bytes: greatest size of the bundle's files together.
 
@@ -154,19 +157,24 @@ def load_model(
     chosen = version or _in_force(models)
     if not models.has_version(chosen):
         raise absent_model(models, "store", "name") or _unknown(models, chosen)
-    verdict = Admission(models, None, allow_pickle, max_bytes, _key(trusted_key)).check_version(chosen)
-    digest = _admitted(verdict)
+    admission = Admission(models, None, allow_pickle, max_bytes, _key(trusted_key), trust=trusted_types(trust))
+    digest = _admitted(admission.check_version(chosen))
     return Model(ModelHandle(models.url, name, chosen, digest, allow_pickle).load(ModelCache(log_loads=True)))
 
 
 def load_bundle(
-    folder: str | PathLike[str], *, allow_pickle: bool = False, trusted_key: str | PathLike[str] | None = None
+    folder: str | PathLike[str],
+    *,
+    allow_pickle: bool = False,
+    trust: Sequence[str] = (),
+    trusted_key: str | PathLike[str] | None = None,
 ) -> Model:
     """The bundle of a local folder, after every check that a job asks of it; the folder is copied first.
 
     Args:
         folder: it has the bundle's `manifest.json`.
         allow_pickle: open pickles, which can run any code.
+        trust: full names of types besides Halflife's own list that may be made, as `model.trust` of a job.
         trusted_key: the file of the public key (PEM) that the bundle must be signed with; None asks for no signature.
 
     Raises:
@@ -174,7 +182,7 @@ def load_bundle(
         LoadFailed: it may not serve; `reason` is one of admission's.
         StoreError: the local disk failed.
     """
-    source, key = Path(folder), _key(trusted_key)
+    source, key, types = Path(folder), _key(trusted_key), trusted_types(trust)
 
     def copied(into: Path) -> None:
         manifest = read_folder_manifest(source)
@@ -183,7 +191,7 @@ def load_bundle(
             if (source / path).is_file():
                 (into / path).parent.mkdir(parents=True, exist_ok=True)
                 shutil.copyfile(source / path, into / path)
-        _admitted(Admission(None, None, allow_pickle, trusted_key=key).check_folder(into))
+        _admitted(Admission(None, None, allow_pickle, trusted_key=key, trust=types).check_folder(into))
 
     return Model(load_folder(copied, allow_pickle))
 

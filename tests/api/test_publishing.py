@@ -19,6 +19,7 @@ from tests.pipeline.commands.commands import halflife as command
 RANDOM = np.random.default_rng(5)
 FRAME = pd.DataFrame({"delay": RANDOM.normal(size=80), "distance": RANDOM.integers(100, 900, 80)})
 LATE = (FRAME.delay > 0).astype(int)
+TYPES = ["xgboost.core.Booster", "xgboost.sklearn.XGBClassifier"]
 
 
 @pytest.fixture(scope="module")
@@ -50,6 +51,44 @@ def test_estimator_and_frame_become_a_version_that_scores(
     assert manifest.training["hyperparameters"] == {"C": 1.0, "solver": "lbfgs"}
     assert manifest.training["trained_at"].startswith("2026-01-02")
     assert manifest.quality == {"auc": 0.9}
+
+
+@pytest.fixture(scope="module")
+def boosted() -> Any:
+    """A pipeline of scikit-learn with an estimator of XGBoost."""
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import StandardScaler
+    from xgboost import XGBClassifier
+
+    return make_pipeline(StandardScaler(), XGBClassifier(n_estimators=3)).fit(FRAME, LATE)
+
+
+def test_types_of_another_library_are_published_by_naming_them(tmp_path: Path, boosted: Any) -> None:
+    halflife.publish(boosted, **where(tmp_path), version="1", sample=FRAME, trust=TYPES)
+    assert list(ModelStore(str(tmp_path / "store"), "late").read_manifest("1").trust) == TYPES
+    with pytest.raises(errors.LoadFailed, match="not trusted here"):
+        halflife.load_model(tmp_path / "store", "late", "1")
+    with pytest.raises(errors.LoadFailed, match="not trusted here"):
+        halflife.load_bundle(tmp_path / "store" / "late" / "versions" / "1", trust=TYPES[:1])
+    for model in (
+        halflife.load_model(tmp_path / "store", "late", "1", trust=TYPES),
+        halflife.load_bundle(tmp_path / "store" / "late" / "versions" / "1", trust=tuple(TYPES)),
+    ):
+        np.testing.assert_allclose(model.score(FRAME).score, boosted.predict_proba(FRAME)[:, 1], atol=1e-6)
+
+
+def test_release_tries_types_that_are_named(tmp_path: Path, boosted: Any) -> None:
+    halflife.publish(boosted, **where(tmp_path), version="1", sample=FRAME, trust=TYPES)
+    with pytest.raises(errors.Refused, match="not trusted here"):
+        halflife.release("1", **where(tmp_path), effective_from="2013-01-01")
+    assert halflife.release("1", **where(tmp_path), effective_from="2013-01-01", trust=TYPES).sequence == 1
+
+
+def test_types_that_nobody_names_are_refused_with_the_argument(tmp_path: Path, boosted: Any) -> None:
+    with pytest.raises(errors.Refused, match="untrusted types"):
+        halflife.publish(boosted, **where(tmp_path), version="1", sample=FRAME)
+    with pytest.raises(errors.SpecError, match="expected: a list of full names of types"):
+        halflife.publish(boosted, **where(tmp_path), version="1", sample=FRAME, trust=TYPES[0])
 
 
 def test_words_of_decisions_and_reasons_are_published(tmp_path: Path, estimator: LogisticRegression) -> None:
