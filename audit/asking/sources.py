@@ -15,6 +15,7 @@ from schemas.errors import HalflifeError
 
 ACCESSED = "accessed"
 """The action of the access log for what is read through the audit."""
+_THE_STORE = "the store of the job that scored"
 
 
 class UnknownToAudit(HalflifeError):
@@ -77,8 +78,7 @@ class AuditSources:
         """
         store = self.store_of(model)
         if not self.knows(model):  # writing would make a store where none is
-            lacks = f"store {store.url} has no model {model!r}, whose access log must say who reads this"
-            raise UnknownToAudit(f"{lacks}; expected: the store of the job that scored")
+            raise UnknownToAudit(f"{self._lacks(model)}; expected: {_THE_STORE}")
         said: dict[str, Any] = {"question": question, **detail}
         store.record_access(ACCESSED, self.actor, **said)
 
@@ -102,13 +102,16 @@ class AuditSources:
         known = [model for model in wanted if self.knows(model)]
         for model in wanted:
             if model not in known:
-                lacks = f"store {self.store_url} has no model {model!r}, whose access log must say who reads this"
-                self.findings.append(f"{lacks}; expected: the store of the job that scored")
+                self.findings.append(f"{self._lacks(model)}; expected: {_THE_STORE}")
         if wanted and not known:
-            raise UnknownToAudit(self.findings.pop())
+            self.findings.clear()
+            raise UnknownToAudit(f"{self._lacks(wanted[0])}; expected: {_THE_STORE}")
         for model in known:
             self.record_access(model, question, **detail)
         return set(known)
+
+    def _lacks(self, model: str) -> str:
+        return f"store {self.store_url} has no model {model!r}, whose access log must say who reads this"
 
     def take_findings(self, answered: Iterable[OneScore]) -> None:
         """Keeps the contradictions among answers."""
