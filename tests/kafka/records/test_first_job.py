@@ -21,7 +21,7 @@ from pipeline.first_job.proposal import Proposal, propose
 from pipeline.first_job.questions import JobDecisions
 from runners.flink.local.processes import free_port
 from runners.flink.local.registry import RegistryServer
-from tests.kafka.test_payloads import register
+from tests.kafka.records.test_payloads import register
 from tests.kafka.topics import Topics
 from tests.pipeline.commands.commands import halflife
 from tests.pipeline.first_job.test_init import InProcess

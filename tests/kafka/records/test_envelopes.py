@@ -21,8 +21,8 @@ from runners.flink.local.registry import RegistryServer
 from schemas.job import EventsSpec
 from schemas.records import DeadLetter
 from tests.kafka.reading import opened, read_until
+from tests.kafka.records.test_payloads import AT, FIRST, datum, register
 from tests.kafka.test_bounded import values as values_of
-from tests.kafka.test_payloads import AT, FIRST, datum, register
 from tests.kafka.topics import START_US, Topics, event
 from transforms.decoding.decode import DecodeEvents
 from transforms.decoding.decode_raw import decode_raw
