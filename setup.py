@@ -12,6 +12,7 @@ PACKAGES = ("schemas", "models", "audit", "transforms", "pipeline", "runners", "
 REQUIRES = [
     "apache-beam==2.77.*",
     "backports.zstd>=1.0",  # fastavro's zstandard codec needs this one, not `zstandard`
+    "cryptography>=44",  # signs checkpoints of the audit
     "fastavro>=1.13,<2",
     "google-crc32c>=1.5,<2",  # Beam checks TFRecords by it, also whether a file is one
     "grpcio>=1.71,<2",  # Beam's; its servers are put on loopback (runners/loopback.py)
@@ -64,7 +65,6 @@ EXTRAS = {
 }
 APART = {"examples", "sql"}  # what no worker needs
 DEV = [
-    "cryptography>=44",
     "hypothesis>=6",
     "moto[server]>=5",
     "mypy>=2",

@@ -22,6 +22,7 @@ _URL = re.compile(r"(?!file:)[a-z][a-z0-9+.-]*://", re.IGNORECASE)
 _AZURE = ("abfs", "abfss")
 _USER = re.compile(r"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]*)://(?P<user>[^\s/?#]*)@")
 _QUERY_OF_URL = re.compile(r"(?<=://)(?P<url>[^\s?#)]*)\?[^\s)]*")
+_PRIVATE_KEY = re.compile(r"PRIVATE\+KEY\+[^\s'\"]*")
 _QUERY = re.compile(r"\?(?=[\w.%-]+=)[^\s)]*")
 
 
@@ -71,7 +72,8 @@ def hide_secrets(text: str) -> str:
 
 
 def hide_values(text: str) -> str:
-    """The text without the user and password of any URL, and the values of secret variables; queries stay.
+    """The text without the user and password of any URL, keys of notes, and the values of secret variables; queries
+    stay.
 
     A value is found literally and as it is escaped in quotes, JSON, HTML and URLs.
 
@@ -81,7 +83,7 @@ def hide_values(text: str) -> str:
     for value in _secret_values().values():
         for form in _forms(value):
             text = form.sub("…", text)
-    return _USER.sub(_without_user, text)
+    return _USER.sub(_without_user, _PRIVATE_KEY.sub("PRIVATE+KEY+…", text))
 
 
 def _without_user(found: re.Match[str]) -> str:

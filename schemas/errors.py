@@ -5,15 +5,22 @@
     │   ├── PlugInBroken             a plug-in that a spec names cannot be used
     │   └── SpecErrors               several such errors of one document
     ├── UnusableData                 a text, bytes, a schema or a column that cannot be what they are taken for
+    │   ├── BlockTooLarge            of a segment that is to be built again
     │   ├── BrokenLedger             of runs with --only_new
+    │   ├── BrokenSource             a file of an audit that cannot be sealed
     │   ├── DamagedDatum             a datum that does not end where it should
     │   ├── MalformedEnvelope
     │   ├── MalformedExpression
     │   ├── MalformedSchema
     │   ├── MalformedTime
     │   ├── NotRecorded              features of a receipt that are not those of its version
+    │   ├── RecordsExpired           of a sealed segment
     │   ├── RepeatedRow              of a key and time in a table
     │   ├── UnfitComparison          of labels with a value of another kind
+    │   ├── UnusableIndex            of a sealed segment
+    │   ├── UnusableNote             a text that is no signed note, or no key of one
+    │   ├── UnusableProof            a file that is no exported decision
+    │   ├── UnusableSegment          what is said of a sealed segment, or what is in it
     │   ├── UnsupportedColumn        of no type that a profile can describe
     │   └── UnsupportedSchema        that no table of BigQuery can have
     ├── SchemaUnknown                a registry has no schema for a record
@@ -70,8 +77,11 @@
     │   ├── TableRefused             of a lookup: a row of it is wrong
     │   └── TopicUnreadable
     │       └── RegistryUnreachable
+    ├── BrokenChain                  the checkpoints of an audit do not follow from each other
     ├── NoAudit                      where an audit is said to be, there is none
     ├── QueryRefused                 a query of it does something else than ask
+    ├── SealedMeanwhile              another process sealed the same files first
+    ├── TooEarlyToExpire             receipts that audit.keep_at_least keeps
     ├── UnknownToAudit               it has nothing of the name that was asked for
     ├── SinkUnwritable               a sink cannot be written
     │   ├── RecordsGone              what an earlier run wrote is gone

@@ -11,6 +11,8 @@ import pyarrow.compute as pc
 
 from audit.files.formats import MODEL_EVENT, RECEIPT, plain_rows
 from audit.files.reading import Needles, ReadStretch, Undecoded, origin_of, read_file
+from audit.files.sealed import SealedFiles
+from audit.files.segments import KINDS, SEALED
 from models.store.backends import Backend
 from schemas.errors import HalflifeError
 from schemas.records import arrow_schema
@@ -130,11 +132,14 @@ class Audit:
         self.url = self._backend.url
         self.broken: dict[str, str] = {}
         self._read: dict[str, int] = {}
+        self._sealed = SealedFiles(self._backend)
+        self._numbers: dict[str, int] = {}
 
     @property
     def looked_through(self) -> LookedThrough:
         """What the questions so far read of the receipts, each file counted once."""
-        unreadable = sum(1 for key in self.broken if key.startswith(f"{FOLDERS[RECEIPT]}/"))
+        folders = (f"{FOLDERS[RECEIPT]}/", f"{SEALED}/")
+        unreadable = sum(1 for key in self.broken if key.startswith(folders))
         return LookedThrough(sum(self._read.values()), len(self._read), unreadable)
 
     def check(self) -> None:
@@ -144,13 +149,21 @@ class Audit:
             raise NoAudit(f"{self.url} holds no audit; expected: files of a job's `sinks.audit` in {folders}")
 
     def find(self, by: Name, value: str) -> list[FoundReceipt]:
-        """All receipts with this `score_id`, `event_id` or `subject`, retries and replays included, in the order of
-        the files' names.
+        """All receipts with this `score_id`, `event_id` or `subject`, retries and replays included: sealed ones by
+        their index, then those of other files in the order of the files' names.
 
         Raises:
+            BrokenChain: the checkpoints of sealed receipts do not follow from each other.
             StoreUnavailable: the store did not answer.
         """
-        return list(self._found((value.encode(),), lambda rows: pc.equal(rows.column(by), value)))
+        # What is sealed meanwhile is then found there.
+        loose = list(self._found((value.encode(),), lambda rows: pc.equal(rows.column(by), value), self._loose))
+        found = list[FoundReceipt]()
+        for segment, rows in self._sealed.find(by, value):
+            found += _receipts(rows, segment.file, segment.statement.number)
+        self._take_broken()
+        merged = self._sealed.merged()
+        return found + [each for each in loose if each.file not in merged]
 
     def scan(self, wanted: ReceiptFilter = EVERYTHING) -> Iterator[FoundReceipt]:
         """The receipts that are wanted, in the order of the files' names. Raises as `find`."""
@@ -185,26 +198,32 @@ class Audit:
 
         return self._each(MODEL_EVENT, (), taken)
 
-    def _found(self, needles: Needles, mask_of: Callable[[pa.RecordBatch], pa.Array]) -> Iterator[FoundReceipt]:
+    def _found(
+        self, needles: Needles, mask_of: Callable[[pa.RecordBatch], pa.Array], files: "ListFiles | None" = None
+    ) -> Iterator[FoundReceipt]:
         def taken(key: str, rows: ReadStretch) -> list[FoundReceipt]:
             mask = pc.fill_null(mask_of(rows.columns), False)
             indexes = pc.indices_nonzero(mask)
             if not len(indexes):
                 return []
-            receipts = plain_rows(rows.columns.filter(mask), RECEIPT)
-            datums = rows.datums.take(indexes).to_pylist()
-            together = zip(receipts, indexes.to_pylist(), datums, strict=True)
-            return [FoundReceipt(receipt, key, None, rows.first + index, datum) for receipt, index, datum in together]
+            chosen = ReadStretch(rows.columns.filter(mask), rows.datums.take(indexes), rows.first)
+            return _receipts(chosen, key, self._numbers.get(key), indexes.to_pylist())
 
-        return self._each(RECEIPT, needles, taken)
+        return self._each(RECEIPT, needles, taken, files)
 
-    def _each(self, record: str, needles: Needles, taken: Callable[[str, ReadStretch], Iterable[T]]) -> Iterator[T]:
+    def _each(
+        self,
+        record: str,
+        needles: Needles,
+        taken: Callable[[str, ReadStretch], Iterable[T]],
+        listed: "ListFiles | None" = None,
+    ) -> Iterator[T]:
         """What is taken of the files of a record, in the order of their names; several small ones are read at once."""
 
         def read(key: str) -> "_OfFile[T]":
             return _OfFile(key, self._backend, record, needles, taken)
 
-        files = iter(self._files(record))
+        files = iter((listed or self._files)(record))
         with ThreadPoolExecutor(_READERS) as readers:
             waiting = deque[tuple[_OfFile[T], Future[list[T]] | None]]()
             while True:
@@ -221,7 +240,21 @@ class Audit:
                     self._read[one.key] = one.records
 
     def _files(self, record: str) -> list[tuple[str, int]]:
-        """(key, bytes) of the files of a record; what is no file is broken. Hidden ones are not finished."""
+        """(key, bytes) of the files of a record, those of sealed segments first, without what these were made of."""
+        loose, found = self._loose(record), list[tuple[str, int]]()
+        for segment in self._sealed.refresh():
+            if KINDS[segment.statement.kind] == record and (size := self._backend.size(segment.file)) is not None:
+                self._numbers[segment.file] = segment.statement.number
+                found.append((segment.file, size))
+        merged = self._sealed.merged()
+        self._take_broken()
+        return found + [(key, size) for key, size in loose if key not in merged]
+
+    def _take_broken(self) -> None:
+        self.broken.update(self._sealed.broken)
+
+    def _loose(self, record: str) -> list[tuple[str, int]]:
+        """(key, bytes) of the files that are not sealed; what is no file is broken. Hidden ones are not finished."""
         listing = self._backend.scan(FOLDERS[record])
         for key, odd in listing.odd.items():
             if not _is_hidden(key):
@@ -236,6 +269,18 @@ def _selected(rows: pa.RecordBatch, names: Sequence[str]) -> pa.RecordBatch:
         for name in names
     ]
     return pa.RecordBatch.from_arrays(columns, list(names))
+
+
+ListFiles = Callable[[str], list[tuple[str, int]]]
+
+
+def _receipts(
+    rows: ReadStretch, key: str, segment: int | None, indexes: Sequence[int] | None = None
+) -> list[FoundReceipt]:
+    """Each row as a receipt; `indexes`: of each among those from `first` on, where not all are there."""
+    receipts, datums = plain_rows(rows.columns, RECEIPT), rows.datums.to_pylist()
+    together = zip(receipts, indexes if indexes is not None else range(len(receipts)), datums, strict=True)
+    return [FoundReceipt(receipt, key, segment, rows.first + index, datum) for receipt, index, datum in together]
 
 
 def _is_hidden(key: str) -> bool:

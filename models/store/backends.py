@@ -163,6 +163,20 @@ class Backend:
                 raise ObjectTooLarge(f"{self.url}: {key} has {found.meta['size']} bytes; allowed: at most {max_bytes}")
             return bytes(found.bytes())
 
+    def read_range(self, key: str, start: int, length: int) -> bytes:
+        """The bytes of an object from `start` on, at most `length`: fewer where it ends before.
+
+        Raises:
+            FileNotFoundError: there is no such object.
+        """
+        with self._errors(f"read {key}"), suppress(FileNotFoundError):
+            if self.root is not None:
+                return _local_range(f"{self.root}/{key}", start, length)
+            store = self._open(write=False)
+            if store is not None:
+                return bytes(obstore.get_range(store, key, start=start, length=length)) if length > 0 else b""
+        raise FileNotFoundError(key)
+
     def stream(self, key: str) -> Iterator[bytes]:
         """An object's bytes in chunks.
 
@@ -251,6 +265,14 @@ class Backend:
             said = one_line(error)
             hint = _NO_CREDENTIALS.get(self._scheme, "") if _METADATA in said else ""
             raise StoreUnavailable(f"{self.url}: cannot {action}: {said}{hint}") from None
+
+
+def _local_range(path: str, start: int, length: int) -> bytes:
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)  # the open of a pipe would wait for a writer
+    try:
+        return os.pread(descriptor, length, start)
+    finally:
+        os.close(descriptor)
 
 
 def _scheme(url: str) -> str:

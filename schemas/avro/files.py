@@ -211,11 +211,13 @@ class AvroFileWriter:
         datums = encode_records(batch, self._schema)
         rows = -(-len(datums) // -(-joined_bytes(datums).size // BLOCK_BYTES))
         for start in range(0, len(datums), rows):
-            self._append(datums.slice(start, rows))
+            part = datums.slice(start, rows)
+            self.write_datums(len(part), joined_bytes(part))
 
-    def _append(self, datums: pa.Array) -> None:
-        data = zstd.compress(joined_bytes(datums), options=self._options)
-        self._stream.write(zigzag_varint(len(datums)) + zigzag_varint(len(data)))
+    def write_datums(self, count: int, datums: bytes | pa.Buffer) -> None:
+        """Appends one block of records that are encoded already, back to back."""
+        data = zstd.compress(datums, options=self._options)
+        self._stream.write(zigzag_varint(count) + zigzag_varint(len(data)))
         self._stream.write(data)
         self._stream.write(self._sync)
 

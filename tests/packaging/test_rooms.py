@@ -16,7 +16,7 @@ ORDER = {
         *("bundles", "scorers", "profiles", "releases", "store", "admission", "serving", "explaining", "publishing"),
         "testing",
     ),
-    "audit": ("files", "asking"),
+    "audit": ("files", "sealing", "asking"),
     "transforms": ("flow", "lookups", "decoding", "labels", "features", "arrivals", "releases", "scoring", "drift"),
     "pipeline": (
         *("spec", "reporting", "command_line", "process", "profiles", "dag", "features", "endpoints"),

@@ -7,6 +7,7 @@ from typing import Any
 
 from audit.asking.sources import AuditSources, UnknownToAudit
 from audit.files.audit import Audit, NoAudit
+from audit.files.chain import BrokenChain
 from models.store.store import ModelStore
 from pipeline.command_line.parsing import add_actor_option, add_store_options
 from pipeline.commands.output import Refused
@@ -52,7 +53,7 @@ def find_sources(options: argparse.Namespace, known_at_us: int | None = None) ->
     """
     spec = read_job(options)
     model = with_defaults(spec, "model")
-    url, store = _audit_url(options, spec), options.store or model.get("store")
+    url, store = audit_url(options, spec), options.store or model.get("store")
     if store is None:
         expected = f"a value, or --job FILE to take it from, or {STORE} or {JOB} in the environment"
         raise SpecError("--store", MISSING, expected)
@@ -62,7 +63,12 @@ def find_sources(options: argparse.Namespace, known_at_us: int | None = None) ->
     return AuditSources(opened, str(store), options.by, pickles, known_at_us)
 
 
-def _audit_url(options: argparse.Namespace, spec: Mapping[str, Any]) -> str:
+def audit_url(options: argparse.Namespace, spec: Mapping[str, Any]) -> str:
+    """The URL of the audit.
+
+    Raises:
+        SpecError: it is not named, or is a topic.
+    """
     given = options.audit
     if given is None and not spec:
         raise SpecError("--audit", MISSING, f"{_FOLDER}, or --job FILE whose sinks.audit names it")
@@ -119,10 +125,12 @@ def asked(options: argparse.Namespace, known_at_us: int | None = None) -> Iterat
     """
     try:
         sources = find_sources(options, known_at_us)
-    except NoAudit as error:
+    except (NoAudit, BrokenChain) as error:
         raise Refused(str(error)) from None
     try:
         yield sources
+    except BrokenChain as error:
+        raise Refused(str(error)) from None
     except UnknownToAudit as error:
         _say(sources)
         raise Refused(str(error)) from None

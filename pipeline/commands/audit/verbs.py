@@ -16,6 +16,13 @@ _USAGE = """usage: halflife audit VERB [OPTION…]
   sql        ask receipts, scores and model events by SQL (DuckDB)
   at         what served events of a time, since when, by whose decision; what was refused
 
+  seal       merge what jobs wrote into sealed segments, with an index, a hash tree and a signed checkpoint
+  verify     walk what is sealed, and score receipts again: whatever was altered, added or removed is named
+  export     one decision with its proof, as a small file
+  check      prove such a file, offline, by the bundle and the public key
+  expire     drop the receipts of old segments; their roots stay
+  key        make the key that signs checkpoints
+
 The audit and the store are named by --job FILE, or by --audit URL and --store URL. What is about a person is shown
 only after the access log has an entry of it. halflife audit VERB --help says more."""
 
@@ -38,6 +45,12 @@ _VERBS: Mapping[str, Callable[[Arguments], int]] = {
     "version": _verb("version", "version"),
     "at": _verb("at", "at"),
     "sql": _verb("sql", "sql"),
+    "seal": _verb("proof.seal", "seal"),
+    "verify": _verb("proof.verify", "verify"),
+    "export": _verb("proof.export", "export"),
+    "check": _verb("proof.check", "check"),
+    "expire": _verb("proof.expire", "expire"),
+    "key": _verb("proof.key", "key"),
 }
 
 

@@ -1,0 +1,249 @@
+"""Sealed segments, read by their indexes: a look-up reads a few short ranges of each."""
+
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import cached_property
+from io import BytesIO
+from typing import NamedTuple
+
+import numpy as np
+
+from audit.files.chain import CheckpointChain, read_chain, read_merged, read_statement
+from audit.files.index import BlockLocation, SegmentIndex, UnusableIndex
+from audit.files.reading import ReadStretch
+from audit.files.segments import INDEX, RECEIPTS, SEALED, SOURCES, SegmentStatement, UnusableSegment
+from models.store.backends import Backend
+from schemas.avro.block_codecs import inflate
+from schemas.avro.datums import decode_block
+from schemas.avro.files import read_metadata
+from schemas.avro.values import DamagedDatum, read_long
+from schemas.errors import UnusableData
+
+_SYNC_BYTES = 16
+_READERS = 4
+_MANY_BLOCKS = 16
+_FRAMING = (ValueError, IndexError, EOFError, OverflowError, DamagedDatum)
+
+
+class RecordsExpired(UnusableData):
+    """The records of a segment were dropped by `halflife audit expire`; what it says of itself is kept."""
+
+
+class StoredBlock(NamedTuple):
+    """The records of a block back to back, and the offset at which each begins."""
+
+    data: bytes
+    location: BlockLocation
+
+    def datum(self, row: int) -> bytes:
+        """The bytes of a record by its index in the segment."""
+        index, offsets = row - self.location.first, self.location.offsets
+        end = int(offsets[index + 1]) if index + 1 < len(offsets) else len(self.data)
+        return self.data[int(offsets[index]) : end]
+
+
+class SealedSegment:
+    """A sealed segment; every method raises `StoreUnavailable` where the store does not answer.
+
+    Args:
+        backend: the audit.
+        folder: the segment's, below `sealed/`.
+        statement: what it says of itself; None: it is read.
+
+    Raises:
+        UnusableSegment: its statement is missing or cannot be read.
+    """
+
+    def __init__(self, backend: Backend, folder: str, statement: SegmentStatement | None = None) -> None:
+        self._backend, self.folder = backend, folder
+        self.statement = statement or read_statement(backend, folder)
+        self.file = f"{SEALED}/{folder}/{self.statement.container}"
+
+    def key(self, name: str) -> str:
+        """The key of one of its files."""
+        return f"{SEALED}/{self.folder}/{name}"
+
+    @cached_property
+    def index(self) -> SegmentIndex:
+        """Raises `UnusableIndex`, and `RecordsExpired` where the records were dropped."""
+        key = self.key(INDEX)
+
+        def read(start: int, length: int) -> bytes:
+            try:
+                return self._backend.read_range(key, start, length)
+            except FileNotFoundError:
+                raise self._absent(INDEX) from None
+
+        found = SegmentIndex(read)
+        if (found.rows, found.block_rows) != (self.statement.records, self.statement.block_rows):
+            raise UnusableIndex(f"it has {found.rows} records; expected: {self.statement.records}")
+        return found
+
+    @cached_property
+    def schema(self) -> str:
+        """The text of the container's schema. Raises `UnusableSegment`, and `RecordsExpired`."""
+        header = self._range(0, self.index.location(0).start)
+        try:
+            return read_metadata(BytesIO(header))[b"avro.schema"].decode()
+        except (ValueError, EOFError, OverflowError, KeyError) as error:
+            raise UnusableSegment(f"{self.file} has no header that can be read: {error}") from None
+
+    def find(self, name: str, value: str) -> list[ReadStretch]:
+        """The records with this value, each stretch of one record; `first` is its index in the segment.
+
+        Raises:
+            UnusableIndex, UnusableSegment: it is damaged where the records lie.
+            RecordsExpired: its records were dropped.
+        """
+        rows = self.index.find(name, value)
+        return [each for each in self.records(rows) if each.columns.column(name)[0].as_py() == value]
+
+    def records(self, rows: Sequence[int]) -> Iterator[ReadStretch]:
+        """The records of these indexes, one each. Raises as `find`."""
+        datums = self.datums(rows)
+        if not datums:
+            return
+        found = decode_block(b"".join(datums), len(datums), self.schema)
+        if found.unreadable or len(found.rows) != len(rows):
+            raise UnusableSegment(f"{self.file}: a record of it cannot be read; next: halflife audit verify")
+        for number, row in enumerate(rows):
+            yield ReadStretch(found.rows.slice(number, 1), found.payloads.slice(number, 1), row)
+
+    def datums(self, rows: Sequence[int]) -> list[bytes]:
+        """The stored bytes of the records of these indexes. Raises as `find`."""
+        by_block = defaultdict[int, list[int]](list)
+        for row in rows:
+            by_block[row // self.index.block_rows].append(row)
+        if len(by_block) > _MANY_BLOCKS:
+            self.index.hold()
+        with ThreadPoolExecutor(_READERS) as readers:
+            blocks = dict(zip(by_block, readers.map(self.block, by_block), strict=True))
+        return [blocks[row // self.index.block_rows].datum(row) for row in rows]
+
+    def block(self, block: int) -> StoredBlock:
+        """The records of a block by its index. Raises as `find`."""
+        return self._stored_block(block)[1]
+
+    def _stored_block(self, block: int) -> tuple[bytes, StoredBlock]:
+        location = self.index.location(block)
+        stored = self._range(location.start, location.size)
+        return stored, StoredBlock(self._inflated(stored, location), location)
+
+    def stored_blocks(self) -> Iterator[tuple[bytes, StoredBlock]]:
+        """All blocks in order, each also as it is stored; the next is read meanwhile. Raises as `find`."""
+        self.index.hold()
+        with ThreadPoolExecutor(1) as reader:
+            following = reader.submit(self._stored_block, 0) if self.index.blocks else None
+            for number in range(1, self.index.blocks + 1):
+                assert following is not None
+                found = following.result()
+                following = reader.submit(self._stored_block, number) if number < self.index.blocks else None
+                yield found
+
+    def blocks(self) -> Iterator[StoredBlock]:
+        """All blocks in order. Raises as `find`."""
+        for _, block in self.stored_blocks():
+            yield block
+
+    def stretches(self) -> Iterator[ReadStretch]:
+        """All records in order, decoded by blocks. Raises as `find`."""
+        for block in self.blocks():
+            found = decode_block(block.data, len(block.location.offsets), self.schema)
+            if found.unreadable:
+                raise UnusableSegment(f"{self.file}: a record of it cannot be read; next: halflife audit verify")
+            yield ReadStretch(found.rows, found.payloads, block.location.first)
+
+    def _inflated(self, stored: bytes, location: BlockLocation) -> bytes:
+        try:
+            count, at = read_long(stored, 0)
+            size, at = read_long(stored, at)
+            if count != len(location.offsets) or at + size + _SYNC_BYTES != len(stored):
+                raise ValueError(f"{count} records in {size} bytes; expected: {len(location.offsets)}")
+            data = inflate("zstandard", stored[at : at + size])
+            offsets = location.offsets
+            if len(offsets) and (
+                int(offsets[-1]) >= len(data) or offsets[0] or bool(np.any(offsets[1:] <= offsets[:-1]))
+            ):
+                raise ValueError("its index says other lengths")
+        except _FRAMING as error:
+            first, last = location.first, location.first + len(location.offsets) - 1
+            raise UnusableSegment(f"{self.file}: records {first} to {last} cannot be read: {error}") from None
+        return data
+
+    def _range(self, start: int, length: int) -> bytes:
+        try:
+            return self._backend.read_range(self.file, start, length)
+        except FileNotFoundError:
+            raise self._absent(self.statement.container) from None
+
+    def _absent(self, name: str) -> UnusableData:
+        if not any(self._backend.size(self.key(each)) for each in (INDEX, self.statement.container)):
+            return RecordsExpired(
+                f"segment {self.statement.number} has no records any more; expected: halflife audit expire"
+            )
+        return UnusableSegment(f"{self.key(name)} is missing; next: halflife audit verify")
+
+
+class SealedFiles:
+    """The sealed segments of an audit, as its checkpoints say. Nothing is verified; `broken`: why each segment cannot
+    be read, by its key; those whose records expired are none of them.
+
+    Args:
+        backend: the audit.
+    """
+
+    def __init__(self, backend: Backend) -> None:
+        self._backend = backend
+        self._chain = CheckpointChain()
+        self._segments: dict[str, SealedSegment] = {}
+        self.broken: dict[str, str] = {}
+
+    def refresh(self) -> list[SealedSegment]:
+        """The segments that are sealed by now, in order.
+
+        Raises:
+            BrokenChain: the checkpoints do not follow from each other.
+            StoreUnavailable: the store did not answer.
+        """
+        self._chain = read_chain(self._backend, self._chain)
+        new = [folder for folder in self._chain.folders if folder not in self._segments]
+        with ThreadPoolExecutor(_READERS) as readers:
+            for folder, found in zip(new, readers.map(self._opened, new), strict=True):
+                if isinstance(found, SealedSegment):
+                    self._segments[folder] = found
+                else:
+                    self.broken[f"{SEALED}/{folder}"] = str(found)
+        return [self._segments[folder] for folder in self._chain.folders if folder in self._segments]
+
+    def _opened(self, folder: str) -> SealedSegment | UnusableSegment:
+        try:
+            return SealedSegment(self._backend, folder)
+        except UnusableSegment as error:
+            return error
+
+    def find(self, name: str, value: str) -> Iterator[tuple[SealedSegment, ReadStretch]]:
+        """The receipts with this `score_id`, `event_id` or subject, each as a stretch of one. Raises as `refresh`."""
+        for segment in self.refresh():
+            if segment.statement.kind != RECEIPTS:
+                continue
+            try:
+                for stretch in segment.find(name, value):
+                    yield segment, stretch
+            except RecordsExpired:
+                continue
+            except UnusableData as error:
+                self.broken[segment.file] = str(error)
+
+    def merged(self) -> frozenset[str]:
+        """The keys of the files that the last segment was made of, which a killed sealing may have left: all earlier
+        ones were deleted before it was sealed. Raises as `refresh`."""
+        segments = self.refresh()
+        if not segments or segments[-1].folder != self._chain.folders[-1]:
+            return frozenset()
+        last = segments[-1]
+        try:
+            return frozenset(read_merged(self._backend, last.folder, last.statement))
+        except UnusableSegment as error:
+            self.broken[last.key(SOURCES)] = str(error)
+            return frozenset()

@@ -1,0 +1,187 @@
+"""A segment while it is built: records of many files, as they are stored, in one container with an index."""
+
+import os
+from collections.abc import Mapping
+from contextlib import suppress
+from hashlib import sha256
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from audit.files.index import NAMES, IndexParts, checks_of, prefixes, write_index
+from audit.files.merkle import root_of
+from audit.files.reading import ReadStretch
+from audit.files.segments import INDEX, MODELS, RECEIPTS, SOURCES, STATEMENT, SegmentStatement, fingerprint_of
+from audit.sealing.sources import ContainerForm
+from schemas.avro.datums import joined_bytes
+from schemas.avro.files import AvroFileWriter
+from schemas.errors import UnusableData
+
+_BLOCK_BYTES = 128 * 1024
+_MOST_ROWS = 1024
+_FULL_BYTES = 48 * 1024 * 1024
+_TIMES: Mapping[str, tuple[str | None, str]] = {RECEIPTS: ("event_time", "scored_at"), MODELS: (None, "at")}
+
+
+class BlockTooLarge(UnusableData):
+    """The records became so large that the segment needs blocks of at most `rows`; it is to be built again."""
+
+    def __init__(self, rows: int) -> None:
+        super().__init__(f"blocks are too large; allowed: at most {rows} records")
+        self.rows = rows
+
+
+class SegmentBuilder:
+    """Writes a segment's files into a folder. Its records share one form; memory: about 50 bytes for each."""
+
+    def __init__(self, folder: Path, kind: str, form: ContainerForm, most_rows: int = _MOST_ROWS) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        self._folder, self._kind, self._schema = folder, kind, form.schema
+        self._stream: IO[bytes] = (folder / f"{kind}.avro").open("wb")
+        self._writer = AvroFileWriter(self._stream, form.schema, metadata=dict(form.origin))
+        self._pending: list[pa.Array] = []
+        self._pending_rows = 0
+        self._block_rows, self._most_rows = 0, most_rows
+        self._starts, self._roots = [self._stream.tell()], list[bytes]()
+        self._offsets, self._checks = list[npt.NDArray[np.uint32]](), list[bytes]()
+        self._keys: dict[str, list[tuple[Any, Any]]] = {name: [] for name in NAMES} if kind == RECEIPTS else {}
+        self._spans: list[tuple[int, int] | None] = [None, None]
+        self._sources: list[str] = []
+        self.records = 0
+
+    def add(self, rows: ReadStretch) -> None:
+        """Adds records in order. Raises `BlockTooLarge`."""
+        if not rows.columns.num_rows:
+            return
+        if not self._block_rows:
+            self._block_rows = min(_rows_per_block(rows.datums), self._most_rows)
+        for name, found in self._keys.items():
+            found.append(prefixes(rows.columns.column(name)))
+        for index, of in enumerate(_TIMES[self._kind]):
+            if of is not None:
+                self._spans[index] = _widened(self._spans[index], rows.columns.column(of))
+        self.records += rows.columns.num_rows
+        self._pending.append(rows.datums)
+        self._pending_rows += rows.columns.num_rows
+        if self._pending_rows >= self._block_rows:
+            self._write_blocks(whole_only=True)
+
+    def end_source(self, name: str) -> None:
+        """All records of this file have been added."""
+        self._sources.append(name)
+
+    def end_records(self) -> None:
+        """All records have been added. Raises `BlockTooLarge`, as `add` does."""
+        self._write_blocks(whole_only=False)
+
+    def finish(self, number: int, sealed_at_us: int) -> SegmentStatement:
+        """Completes the files after `end_records`; what they hold is on the disk when this returns."""
+        _to_disk(self._stream)
+        parts = IndexParts(
+            self._block_rows or 1, self._starts, self._roots, np.concatenate([np.zeros(0, np.uint32), *self._offsets]),
+            b"".join(self._checks), {name: _joined(found) for name, found in self._keys.items()},
+        )  # fmt: skip
+        with (self._folder / INDEX).open("wb") as stream:
+            write_index(stream, parts)
+            _to_disk(stream)
+        with (self._folder / SOURCES).open("wb") as stream:
+            stream.write("".join(f"{name}\n" for name in self._sources).encode())
+            _to_disk(stream)
+        statement = self._statement(number, sealed_at_us)
+        with (self._folder / STATEMENT).open("wb") as stream:
+            stream.write(statement.stored())
+            _to_disk(stream)
+        return statement
+
+    def discard(self) -> None:
+        """Removes what was written."""
+        with suppress(OSError):
+            self._stream.close()
+        for name in (f"{self._kind}.avro", INDEX, SOURCES, STATEMENT):
+            (self._folder / name).unlink(missing_ok=True)
+        with suppress(OSError):
+            self._folder.rmdir()
+
+    def _statement(self, number: int, sealed_at_us: int) -> SegmentStatement:
+        names = (f"{self._kind}.avro", INDEX, SOURCES)
+        (first_event, last_event), (first_scored, last_scored) = (span or (None, None) for span in self._spans)
+        return SegmentStatement(
+            number=number,
+            kind=self._kind,
+            records=self.records,
+            block_rows=self._block_rows or 1,
+            root=root_of(self._roots).hex(),
+            files={name: _sha256_of(self._folder / name) for name in names},
+            merged=len(self._sources),
+            first_event_us=first_event,
+            last_event_us=last_event,
+            first_scored_us=first_scored,
+            last_scored_us=last_scored,
+            sealed_at_us=sealed_at_us,
+            schema=fingerprint_of(self._schema),
+        )
+
+    def _write_blocks(self, whole_only: bool) -> None:
+        joined = pa.concat_arrays(self._pending) if self._pending else pa.array([], pa.binary())
+        first = 0
+        while len(joined) - first >= self._block_rows or (not whole_only and first < len(joined)):
+            self._write_block(joined.slice(first, self._block_rows))
+            first += self._block_rows
+        rest = joined.slice(first)
+        self._pending, self._pending_rows = ([rest] if len(rest) else []), len(rest)
+
+    def _write_block(self, datums: pa.Array) -> None:
+        if joined_bytes(datums).size > _FULL_BYTES and self._block_rows > 1:
+            raise BlockTooLarge(self._block_rows // 2)
+        data = joined_bytes(datums).to_pybytes()
+        ends = np.cumsum(pc.binary_length(datums).to_numpy(zero_copy_only=False), dtype=np.uint64)
+        offsets = np.concatenate([np.zeros(1, np.uint64), ends[:-1]]).astype(np.uint32)
+        hashes = leaf_hashes(data, offsets)
+        self._writer.write_datums(len(datums), data)
+        self._starts.append(self._stream.tell())
+        self._roots.append(root_of(hashes))
+        self._offsets.append(offsets)
+        self._checks.append(checks_of(hashes))
+
+
+def leaf_hashes(data: bytes, offsets: npt.NDArray[np.uint32]) -> list[bytes]:
+    """The hash of each datum of a block as a leaf (`merkle.leaf_hash`, in one loop)."""
+    begins = offsets.tolist()
+    return [sha256(b"\0" + data[a:b]).digest() for a, b in zip(begins, [*begins[1:], len(data)], strict=True)]
+
+
+def _rows_per_block(datums: pa.Array) -> int:
+    """A power of two of records, about 128 KiB of those that come first."""
+    mean = max(int(joined_bytes(datums).size) // len(datums), 1)
+    return 1 << (min(max(_BLOCK_BYTES // mean, 1), _MOST_ROWS).bit_length() - 1)
+
+
+def _joined(found: list[tuple[Any, Any]]) -> tuple[Any, Any]:
+    keys = [np.zeros(0, np.uint64), *(keys for keys, _ in found)]
+    there = [np.zeros(0, np.bool_), *(there for _, there in found)]
+    return np.concatenate(keys), np.concatenate(there)
+
+
+def _widened(span: tuple[int, int] | None, times: pa.Array) -> tuple[int, int] | None:
+    found = pc.min_max(times.cast(pa.int64())).as_py()
+    if found["min"] is None:
+        return span
+    known = (found["min"], found["max"]) if span is None else span
+    return min(known[0], found["min"]), max(known[1], found["max"])
+
+
+def _sha256_of(path: Path) -> str:
+    import hashlib
+
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def _to_disk(stream: IO[bytes]) -> None:
+    stream.flush()
+    os.fsync(stream.fileno())
+    stream.close()

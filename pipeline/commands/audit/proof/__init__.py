@@ -1,0 +1,1 @@
+"""The verbs of `halflife audit` that seal, verify and prove."""

@@ -1,0 +1,203 @@
+"""Sealing keeps each record once, however it is killed and whoever else seals."""
+
+import shutil
+import signal
+import subprocess
+import sys
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from audit.files.audit import Audit
+from audit.files.chain import SealedMeanwhile, read_chain
+from audit.files.index import NAMES
+from audit.files.reading import ReadStretch, read_file
+from models.store.backends import Backend
+from tests.audit.containers import receipt, schema_of, write
+from tests.audit.sealing.sealed import NOW_US, events_of, file_name, seal, sealer, segments, written
+
+EVENTS = Counter(f"e{number}" for number in range(30))
+# Of each segment four files and its checkpoint are written, then what it was made of is deleted: all of the first, and
+# some of the others, of which the last deletes one file; 99: not killed.
+WRITES = (1, 2, 3, 4, 5, 6, 8, 12, 13, 21, 22, 99)
+
+
+def test_files_become_segments_with_all_records_in_order(tmp_path: Path) -> None:
+    written(tmp_path)
+    done = seal(tmp_path)
+    assert [(each.kind, each.records, each.merged) for each in done.segments] == [
+        ("receipts", 15, 3), ("receipts", 15, 3), ("models", 1, 1),
+    ]  # fmt: skip
+    assert list((tmp_path / "receipts").iterdir()) == list((tmp_path / "models").iterdir()) == []
+    numbers = [
+        e for s in segments(tmp_path)[:2] for part in s.stretches() for e in part.columns["event_id"].to_pylist()
+    ]
+    assert numbers == list(EVENTS)
+
+
+def test_datums_are_byte_for_byte_as_they_were_stored(tmp_path: Path) -> None:
+    (path,) = written(tmp_path, files=1)
+
+    pieces = read_file(Backend(str(tmp_path)), f"receipts/{path.name}", "Receipt")
+    before = [piece.datums.to_pylist() for piece in pieces if isinstance(piece, ReadStretch)]
+    seal(tmp_path)
+    assert [segments(tmp_path)[0].datums(range(5))] == before
+
+
+def test_each_receipt_is_found_by_each_of_its_names(tmp_path: Path) -> None:
+    written(tmp_path, files=40, each=30)
+    seal(tmp_path, size=700)
+    found = segments(tmp_path)[:2]
+    for number in (0, 17, 699, 1199):
+        said = receipt(number)
+        for name in NAMES[:2]:
+            rows = [each for segment in found for each in segment.find(name, said[name])]
+            assert [row.columns["event_id"][0].as_py() for row in rows] == [f"e{number}"]
+    of_subject = [each.columns["event_id"][0].as_py() for segment in found for each in segment.find("subject", "N3")]
+    assert of_subject == [f"e{number}" for number in range(1200) if number % 7 == 3]
+    assert [row for segment in found for row in segment.find("score_id", "nobody")] == []
+
+
+_KILLED = """
+import os, signal, sys
+from tests.audit.sealing.sealed import sealer
+
+for root in sys.argv[1:]:
+    number = int(root.rpartition("/")[2])
+    child = os.fork()
+    if not child:
+        left = [number]
+        def changed(key):
+            left[0] -= 1
+            if not left[0]:
+                os.kill(os.getpid(), signal.SIGKILL)
+        sealer(root, changed=changed).seal()
+        os._exit(0)
+    print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+"""
+
+
+def test_killed_after_any_write_nothing_is_lost_or_double(tmp_path: Path) -> None:
+    roots = [tmp_path / str(number) for number in WRITES]
+    for root in roots:
+        written(root)
+    command = [sys.executable, "-c", _KILLED, *map(str, roots)]
+    ended = subprocess.run(command, capture_output=True, text=True, check=True, timeout=300).stdout.split()
+    assert ended == [str(-signal.SIGKILL)] * (len(WRITES) - 1) + ["0"]
+    for root in roots:
+        assert events_of(root) == EVENTS
+        written(root, files=1, first=6)
+        seal(root)
+        assert events_of(root) == EVENTS + Counter(f"e{number}" for number in range(30, 35))
+        assert list((root / "receipts").iterdir()) == []
+        assert len(list((root / "sealed").iterdir())) == read_chain(Backend(str(root))).size
+
+
+def test_of_two_sealers_one_wins_and_the_other_says_so(tmp_path: Path) -> None:
+    written(tmp_path, files=2)
+    once = [True]
+
+    def meanwhile(key: str) -> None:
+        if once and key.endswith("segment.json"):
+            once.clear()
+            seal(tmp_path, size=100)
+
+    with pytest.raises(SealedMeanwhile, match=r"another process sealed segment 1 of .* first; nothing is lost; next: "):
+        seal(tmp_path, size=100, changed=meanwhile)
+    assert events_of(tmp_path) == Counter(f"e{number}" for number in range(10))
+    assert len(list((tmp_path / "sealed").iterdir())) == 2
+
+
+def test_a_file_that_cannot_be_sealed_is_left_and_named(tmp_path: Path) -> None:
+    _, second, third = written(tmp_path, files=3)
+    second.write_bytes(second.read_bytes()[:-20])
+    third.write_bytes(b"")
+    done = seal(tmp_path)
+    assert {key: why.partition(";")[0].partition(" at byte")[0] for key, why in done.broken.items()} == {
+        f"receipts/{second.name}": "block is truncated", f"receipts/{third.name}": "it is empty",
+    }  # fmt: skip
+    assert sorted((tmp_path / "receipts").iterdir()) == sorted([second, third])
+    assert [each.records for each in done.segments] == [5, 1]
+
+
+def test_records_of_two_schemas_are_in_two_segments(tmp_path: Path) -> None:
+    written(tmp_path, files=2)
+    earlier = schema_of("Receipt", 1)
+    names = [field["name"] for field in earlier["fields"]]
+    row = receipt(99)
+    write(tmp_path / "receipts" / file_name(0, "old"), [{name: row.get(name) for name in names}], earlier)
+    done = seal(tmp_path)
+    assert [each.records for each in done.segments] == [10, 1, 1]
+    assert len({each.schema for each in done.segments}) == 3
+
+
+def test_with_an_age_a_segment_waits_until_its_oldest_file_is_that_old(tmp_path: Path) -> None:
+    written(tmp_path, files=2)
+    one = sealer(tmp_path, size=1000, age_us=NOW_US - 1_350_000_000_000_000 + 10)
+    assert one.seal().segments == []
+    later = sealer(tmp_path, size=1000, age_us=NOW_US - 1_350_000_000_000_000)
+    assert [each.records for each in later.seal().segments] == [10, 1]
+
+
+def test_an_object_store_is_sealed_as_a_folder_is(tmp_path: Path) -> None:
+    backend = Backend("memory://sealing")
+    for path in written(tmp_path, files=4):
+        backend.create(f"receipts/{path.name}", path)
+    done = seal("memory://sealing", size=10)
+    assert [each.records for each in done.segments] == [10, 10]
+    assert backend.list("receipts") == []
+    assert segments("memory://sealing")[1].find("event_id", "e13")[0].first == 3
+
+
+def test_what_is_in_a_block_may_vary_in_size(tmp_path: Path) -> None:
+    """The first records decide how many are in a block; blocks of much larger ones can be read all the same."""
+    written(tmp_path, files=1)
+    large = [receipt(number, features={"text": "x" * 200_000 + str(number)}) for number in range(100, 400)]
+    write(tmp_path / "receipts" / file_name(9), large)
+    done = seal(tmp_path, size=1000)
+    assert (done.segments[0].records, done.segments[0].block_rows) == (305, 256)
+    assert segments(tmp_path)[0].find("event_id", "e399")[0].first == 304
+
+
+def test_an_audit_finds_what_is_sealed_and_what_is_not(tmp_path: Path) -> None:
+    """Files that a killed sealing left beside their segment count once."""
+    paths = written(tmp_path, files=4)
+    before = {path: path.read_bytes() for path in paths}
+    seal(tmp_path, size=10)
+    written(tmp_path, files=2, first=4)
+    paths[3].write_bytes(before[paths[3]])
+    # The first segment of receipts that was sealed last has this file; the segment of model events came after it.
+    for kind in ("checkpoints/00000003", f"sealed/{segments(tmp_path)[2].folder}"):
+        where = tmp_path / kind
+        shutil.rmtree(where) if where.is_dir() else where.unlink()
+    opened = Audit(str(tmp_path))
+    assert [each.receipt["event_id"] for each in opened.scan()] == list(EVENTS)
+    (sealed,), (loose,) = opened.find("event_id", "e17"), opened.find("event_id", "e27")
+    assert (sealed.segment, sealed.row, loose.segment) == (2, 7, None)
+    of_subject = [each.receipt["event_id"] for each in opened.find("subject", "N3")]
+    assert of_subject == [f"e{number}" for number in range(30) if number % 7 == 3]
+    assert opened.broken == {}
+
+
+def test_model_events_that_are_sealed_name_their_run(tmp_path: Path) -> None:
+    written(tmp_path, files=1, metadata={"halflife.job": "flights", "halflife.run": "r1"})
+    for path in (tmp_path / "models").iterdir():
+        event = {"at": NOW_US, "kind": "loaded", "model": "delays", "actor": "x", "reason": "", "evidence": "{}"}
+        nothing = dict.fromkeys(("version", "digest", "release"))
+        write(
+            path, [event | nothing], schema_of("ModelEvent"), metadata={"halflife.job": "flights", "halflife.run": "r1"}
+        )
+    seal(tmp_path)
+    (found,) = Audit(str(tmp_path)).model_events()
+    assert (found["kind"], found["job"], found["run"]) == ("loaded", "flights", "r1")
+
+
+def test_a_damaged_index_is_named_and_other_segments_are_searched(tmp_path: Path) -> None:
+    written(tmp_path, files=4)
+    seal(tmp_path, size=10)
+    index = tmp_path / "sealed" / segments(tmp_path)[0].folder / "index"
+    index.write_bytes(index.read_bytes()[:4100])
+    opened = Audit(str(tmp_path))
+    assert (opened.find("event_id", "e3"), len(opened.find("event_id", "e13"))) == ([], 1)
+    assert list(opened.broken) == [f"sealed/{segments(tmp_path)[0].folder}/receipts.avro"]
