@@ -15,7 +15,7 @@ SEED ?=
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help docs demo demo-loans demo-flink soak test test-dataflow dataflow-template lint typecheck bench bench-swap bench-stream bench-idle bench-slow bench-startup bench-large bench-waiting bench-features bench-lookups bench-vectors lock clean .venv
+.PHONY: help docs demo demo-loans demo-flink soak test test-dataflow dataflow-template lint typecheck bench bench-swap bench-stream bench-idle bench-slow bench-startup bench-large bench-waiting bench-features bench-lookups bench-vectors bench-audit lock clean .venv
 
 help: ## Show this list
 	@echo "Usage: make TARGET"
@@ -67,6 +67,9 @@ bench: .venv ## Compare this job, Beam's RunInference and a bare loop; writes be
 
 bench-vectors: .venv ## Score vectors of 784 numbers beside onnxruntime alone; writes benchmarks/VECTORS.md
 	@$(RUN) -m benchmarks.vectors
+
+bench-audit: .venv ## Seal, look up and verify ten million receipts; writes benchmarks/AUDIT.md
+	@$(RUN) -m benchmarks.audit
 
 bench-swap: .venv ## Measure a swap to a slow model and a second shadow; writes benchmarks/SWAP.md and SHADOWS.md
 	@$(RUN) -m benchmarks.swap

@@ -1,0 +1,1 @@
+"""The audit at size: sealing, looking up, verifying."""
