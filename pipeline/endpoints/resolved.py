@@ -18,8 +18,8 @@ from pipeline.endpoints.uris import FILE_SCHEMES, STDOUT, absolute, check_scheme
 from pipeline.spec.checks import column_errors, identity_columns, needed_columns
 from pipeline.spec.columns import kinds_of
 from pipeline.spec.expansion import section_of
-from pipeline.spec.lookups import tables_in
 from pipeline.spec.reading import read_spec
+from pipeline.spec.tables import tables_in
 from schemas.problems import Problems
 from schemas.validation import Absent, SpecError
 

@@ -15,7 +15,8 @@ from pipeline.spec.expressions import (
     named_columns,
     stated,
 )
-from pipeline.spec.lookups import columns_of_tables, key_errors, lookup_errors, lookups_in, tables_in
+from pipeline.spec.lookups import columns_of_tables, key_errors, lookup_errors, lookups_in
+from pipeline.spec.tables import tables_in
 from schemas.batches import ROW_HASH
 from schemas.columns import VALUES
 from schemas.expectations import QUOTE, did_you_mean

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import PurePath
 from typing import Any
 
-from pipeline.spec.lookups import tables_in
+from pipeline.spec.tables import tables_in
 from schemas.problems import Problems
 from schemas.validation import SpecError
 

@@ -4,12 +4,12 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from pipeline.spec.columns import columns_of_key
+from pipeline.spec.tables import LOOKUPS
 from schemas.columns import VALUES
 from schemas.expectations import QUOTE, did_you_mean
 from schemas.validation import SpecError
 
 Sound = Callable[[str], bool]
-LOOKUPS = "lookups"
 
 
 def lookups_in(document: Mapping[str, Any], sound: Sound = lambda _: True) -> Iterator[tuple[str, Mapping[str, Any]]]:
@@ -18,14 +18,6 @@ def lookups_in(document: Mapping[str, Any], sound: Sound = lambda _: True) -> It
     for index, lookup in enumerate(found if isinstance(found, list) else ()):
         if isinstance(lookup, Mapping) and sound(f"{LOOKUPS}[{index}]"):
             yield f"{LOOKUPS}[{index}]", lookup
-
-
-def tables_in(document: Mapping[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
-    """The tables of all lookups, each with its path, whatever else is wrong with these."""
-    found = document.get(LOOKUPS)
-    for index, lookup in enumerate(found if isinstance(found, list) else ()):
-        if isinstance(lookup, Mapping) and isinstance(lookup.get("table"), dict):
-            yield f"{LOOKUPS}[{index}].table", lookup["table"]
 
 
 def columns_of_tables(document: Mapping[str, Any], sound: Sound = lambda _: True) -> dict[str, str]:
