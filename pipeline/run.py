@@ -25,6 +25,7 @@ from pipeline.endpoints.lookups.open_lookups import open_lookups
 from pipeline.endpoints.lookups.table_files import FileTables
 from pipeline.endpoints.matching import NoRecords
 from pipeline.endpoints.only_new.committing import OnlyNew, check_only_new, only_new
+from pipeline.endpoints.only_new.earlier_records import LetterChoice
 from pipeline.endpoints.outputs import (
     sink_folders,
     wanted_sinks,
@@ -303,7 +304,8 @@ def run_job(
     prepared = _checked(prepare_run(options), options)
     if options.only_new:
         check_only_new(prepared.job, prepared.source, options.sinks)
-        with only_new(prepared.job, str(ULID()).lower(), options.retry_dead_letters) as begun:
+        choice = None if options.letters is None else LetterChoice(*options.letters)
+        with only_new(prepared.job, str(ULID()).lower(), options.retry_dead_letters, choice) as begun:
             summary, remark = _run_prepared(replace(prepared, only_new=begun), options, began, tell)
             begun.commit(summary)
             return summary, remark

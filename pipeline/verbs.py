@@ -12,6 +12,8 @@ from pipeline.commands.dispatch import dispatch
 from pipeline.commands.models.verbs import _VERBS as _VERBS_OF_MODELS
 from pipeline.commands.models.verbs import models
 from pipeline.commands.version import version_line
+from pipeline.replaying.letters.verbs import VERBS as _VERBS_OF_LETTERS
+from pipeline.replaying.letters.verbs import dead_letters
 from pipeline.reporting import log_form
 from pipeline.reporting.printer import as_json_line, print_line
 
@@ -23,6 +25,7 @@ _USAGE = """usage: halflife VERB [OPTION…]
   doctor     examine a job and its runner before they cost anything
   features   write a point-in-time training set with the job's own transforms
   replay     score a job's history by candidate versions and compare them
+  dead-letters list what became no score, and feed it again after a fix
   init       make a job of your data, train a first model, and score with it
   convert    write a pickled model as a file that runs no code when it is opened
   completion print what makes bash, zsh or fish complete verbs and options
@@ -86,7 +89,7 @@ def _convert(arguments: Sequence[str]) -> int:
 def _completion(arguments: Sequence[str]) -> int:
     from pipeline.commands.completion import completion
 
-    below = {"models": _VERBS_OF_MODELS, "audit": _VERBS_OF_AUDIT}
+    below = {"models": _VERBS_OF_MODELS, "audit": _VERBS_OF_AUDIT, "dead-letters": _VERBS_OF_LETTERS}
     return completion(arguments, {name: below.get(name) for name in _VERBS}, _VERBS)
 
 
@@ -97,6 +100,7 @@ _VERBS: dict[str, Callable[[Sequence[str]], int]] = {
     "doctor": _doctor,
     "features": _features,
     "replay": _replay,
+    "dead-letters": dead_letters,
     "init": _init,
     "convert": _convert,
     "completion": _completion,

@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, NoReturn, get_args
 
 from pipeline.command_line.parsing import PlainParser, add_log_option, moment
 from pipeline.command_line.sink_policy import SinkPolicy
@@ -14,6 +14,7 @@ from pipeline.reporting.limits import NO_LIMITS, Limits, parse_max_letters
 from pipeline.reporting.printer import usage_error
 from pipeline.spec.documents import settings_of
 from pipeline.spec.environment import JOB, from_environment
+from schemas.dead_letter_stages import Stage
 from schemas.expectations import did_you_mean
 from schemas.validation import Absent, SpecError
 
@@ -23,7 +24,8 @@ _EXAMINED = {"direct": "DirectRunner", "flink": "FlinkRunner", "dataflow": "Data
 
 @dataclass(frozen=True, slots=True)
 class RunOptions:
-    """Parsed once; `beam` holds the arguments that Beam parses. `job`: a file, or the document itself."""
+    """Parsed once; `beam` holds the arguments that Beam parses. `job`: a file, or the document itself. `letters`: stage
+    and error of the dead letters that alone are fed again."""
 
     job: Path | str | Mapping[str, Any] | None
     settings: tuple[str, ...]
@@ -36,6 +38,7 @@ class RunOptions:
     sinks: SinkPolicy = SinkPolicy.APPEND
     only_new: bool = False
     retry_dead_letters: bool = False
+    letters: tuple[str | None, str | None] | None = None
     labels: bool = False
     split_at_us: int | None = None
 
@@ -142,6 +145,24 @@ def parse_run_options(arguments: list[str], prog: str, with_out: bool = False) -
     if known.retry_dead_letters and not known.only_new:
         parser.error("argument --retry_dead_letters is not allowed alone; expected: --only_new beside it")
     return replace(options, only_new=known.only_new, retry_dead_letters=known.retry_dead_letters)
+
+
+def parse_letters_options(arguments: list[str], prog: str) -> RunOptions:
+    """The options of feeding dead letters again, as those of a run. Exits with 2 and a message on bad usage."""
+    parser = _RunParser(prog, "Feed dead letters again, each by the release in force at its event's time")
+    add_letter_choice(parser)
+    known, given = parser.parse_known_args(arguments)
+    rest = tuple(_checked_beam_arguments(parser, given))
+    return RunOptions(
+        known.job, _all_settings(parser, known), known.summary, known.json, known.verbose, None, rest,
+        _limits(parser, known), known.sinks, only_new=True, retry_dead_letters=True, letters=(known.stage, known.error),
+    )  # fmt: skip
+
+
+def add_letter_choice(parser: argparse.ArgumentParser) -> None:
+    """The options that choose among dead letters."""
+    parser.add_argument("--stage", choices=get_args(Stage), help="only letters of this stage")
+    parser.add_argument("--error", metavar="ERROR", help="only letters with this error, such as MissingInput")
 
 
 def checked_beam_options(options: Sequence[str]) -> tuple[str, ...]:

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple, Protocol
 
 import apache_beam as beam
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 from apache_beam.typehints.native_type_compatibility import convert_to_beam_type
@@ -34,10 +35,21 @@ class Earlier(Protocol):
     def letters(self) -> Iterable[tuple[str, bytes]]:
         """Stage and payload of each dead letter."""
 
+    def chosen(self) -> tuple[pa.Array, pa.Array] | None:
+        """The payloads, and the ids of events, of the dead letters that alone are fed again; None: all is scored."""
+
 
 class _Known(NamedTuple):
     ids: tuple[SeenRun, ...]
     letters: dict[bytes, int]
+    chosen: tuple[tuple[SeenRun, ...], tuple[SeenRun, ...]] | None
+
+    def undone(self, ids: pa.Array, payloads: pa.Array) -> npt.NDArray[np.bool_]:
+        """Which of the records are to be scored."""
+        left = ~contains(self.ids, ids)
+        if self.chosen is not None:
+            left &= contains(self.chosen[0], payloads) | contains(self.chosen[1], ids)
+        return left
 
 
 def _known(earlier: Earlier) -> _Known:
@@ -51,8 +63,12 @@ def _read(earlier: Earlier) -> _Known:
     for stage, payload in earlier.letters():
         key = letter_key(stage, payload)
         letters[key] = letters.get(key, 0) + 1
-    runs = (run_of(ids, np.zeros(len(ids), np.int64)),) if len(ids) else ()
-    return _Known(runs, letters)
+    chosen = earlier.chosen()
+    return _Known(_runs(ids), letters, None if chosen is None else (_runs(chosen[0]), _runs(chosen[1])))
+
+
+def _runs(ids: pa.Array) -> tuple[SeenRun, ...]:
+    return (run_of(ids, np.zeros(len(ids), np.int64)),) if len(ids) else ()
 
 
 def letter_key(stage: str, payload: bytes) -> bytes:
@@ -66,12 +82,12 @@ def letter_key(stage: str, payload: bytes) -> bytes:
 
 def events_to_score(events: pa.RecordBatch, earlier: Earlier) -> pa.RecordBatch:
     """The events that no earlier run has done, in order; the others are counted."""
-    runs = _known(earlier).ids
-    if not runs or not events.num_rows:
+    known = _known(earlier)
+    if not (known.ids or known.chosen) or not events.num_rows:
         return events
-    done = contains(runs, events.column(batches.EVENT_ID))
-    metrics.counter(metrics.EVENTS_DONE_BEFORE).inc(int(done.sum()))
-    return batches.take_rows(events, ~done)
+    left = known.undone(events.column(batches.EVENT_ID), events.column(batches.PAYLOAD))
+    metrics.counter(metrics.EVENTS_DONE_BEFORE).inc(int((~left).sum()))
+    return batches.take_rows(events, left)
 
 
 class _ToldFn(beam.DoFn):
@@ -81,7 +97,7 @@ class _ToldFn(beam.DoFn):
         self._earlier = earlier
 
     def process(self, letters: pa.RecordBatch) -> Iterator[Any]:
-        letters, known = self._of_undone(letters), _known(self._earlier).letters
+        letters, known = self._of_chosen(self._of_undone(letters)), _known(self._earlier).letters
         pairs = zip(letters.column("stage").to_pylist(), letters.column("payload").to_pylist(), strict=True)
         keys = [letter_key(stage, payload) for stage, payload in pairs] if known else [b""] * letters.num_rows
         told = np.array([key in known for key in keys], np.bool_)
@@ -89,6 +105,18 @@ class _ToldFn(beam.DoFn):
             yield batches.take_rows(letters, ~told)
         for index in np.flatnonzero(told).tolist():
             yield beam.pvalue.TaggedOutput("told", (keys[index], letters.slice(index, 1)))
+
+    def _of_chosen(self, letters: pa.RecordBatch) -> pa.RecordBatch:
+        """Without those of records that are not fed again; they are counted as told before."""
+        chosen = _known(self._earlier).chosen
+        if chosen is None or not letters.num_rows:
+            return letters
+        own = contains(chosen[0], letters.column("payload"))
+        own |= contains(chosen[1], pc.fill_null(letters.column("event_id"), ""))
+        left_out = letters.select(["stage", "error"]).filter(pa.array(~own)).to_pylist()
+        for each in left_out:
+            metrics.letters_before(each["stage"], each["error"]).inc()
+        return batches.take_rows(letters, own)
 
     def _of_undone(self, letters: pa.RecordBatch) -> pa.RecordBatch:
         """Without those of events that are done and have no row of a table any more: each event ends as one thing."""

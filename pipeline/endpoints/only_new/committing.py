@@ -15,7 +15,7 @@ from models.store.backends import InvalidStoreUrl
 from pipeline.command_line.sink_policy import SinkPolicy
 from pipeline.endpoints.errors import SinkUnwritable
 from pipeline.endpoints.files.found import files_in, with_origins
-from pipeline.endpoints.only_new.earlier_records import EarlierRecords
+from pipeline.endpoints.only_new.earlier_records import EarlierRecords, LetterChoice
 from pipeline.endpoints.only_new.held_files import discard, held_in, is_of_dead_process, show
 from pipeline.endpoints.only_new.ledger import Entry, Ledger, all_files
 from pipeline.endpoints.outputs import SinkFolder, sink_folders
@@ -88,14 +88,15 @@ def check_only_new(job: Job, source: EventSource, policy: SinkPolicy) -> None:
 
 
 @contextmanager
-def only_new(job: Job, run: str, retries: bool) -> Iterator[OnlyNew]:
-    """Finishes what earlier runs left, and yields the new run; a run that fails leaves nothing.
+def only_new(job: Job, run: str, retries: bool, choice: LetterChoice | None = None) -> Iterator[OnlyNew]:
+    """Finishes what earlier runs left, and yields the new run; a run that fails leaves nothing. `choice`: only the
+    events of these dead letters are scored.
 
     Raises:
         RecordsGone: what an earlier run scored is not known any more.
         BrokenLedger, OSError, StoreError: the ledger or a folder cannot be read or written.
     """
-    begun = begin(job, run, retries)
+    begun = begin(job, run, retries, choice)
     try:
         yield begun
     except BaseException:
@@ -103,7 +104,7 @@ def only_new(job: Job, run: str, retries: bool) -> Iterator[OnlyNew]:
         raise
 
 
-def begin(job: Job, run: str, retries: bool) -> OnlyNew:
+def begin(job: Job, run: str, retries: bool, choice: LetterChoice | None = None) -> OnlyNew:
     """As `only_new`, without the care for a failure."""
     folders = sink_folders(job)
     ledger = _ledger(job)
@@ -118,7 +119,7 @@ def begin(job: Job, run: str, retries: bool) -> OnlyNew:
             note(f"{each.held} is of a run that has not ended, or of another machine; delete it if none runs there")
     _check_there(ledger, entries)
     of_record = {folder.record: _own_files(folder, job.name) for folder in folders if folder.record in _KNOWN_BY}
-    earlier = EarlierRecords(of_record["Score"], of_record["DeadLetter"], retries)
+    earlier = EarlierRecords(of_record["Score"], of_record["DeadLetter"], retries, choice)
     return OnlyNew(run, earlier, ledger, len(entries) + 1, folders)
 
 

@@ -2,19 +2,40 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from pipeline.endpoints.files.record_columns import read_columns
 
 
+class LetterChoice(NamedTuple):
+    """Which dead letters: those of this stage and this error; None: of any."""
+
+    stage: str | None = None
+    error: str | None = None
+
+    def of(self, letters: pa.Table) -> pa.Table:
+        """Those of the letters."""
+        for name, value in self._asdict().items():
+            if value is not None:
+                letters = letters.filter(pc.equal(letters[name], value))
+        return letters
+
+
+def _one(column: pa.Array | pa.ChunkedArray) -> pa.Array:
+    return pa.concat_arrays(column.chunks) if isinstance(column, pa.ChunkedArray) else column
+
+
 @dataclass(frozen=True, slots=True)
 class EarlierRecords:
-    """The files of earlier runs; `retries`: events of dead letters are to be scored again."""
+    """The files of earlier runs; `retries`: events of dead letters are to be scored again; `choice`: only these."""
 
     scores: tuple[str, ...]
     dead_letters: tuple[str, ...]
     retries: bool = False
+    choice: LetterChoice | None = None
 
     def event_ids(self) -> pa.Array:
         """The ids of events that are scored, and, unless they are to be tried again, of those that are dead letters."""
@@ -23,6 +44,14 @@ class EarlierRecords:
             ids.append(read_columns(self.dead_letters, "DeadLetter", ["event_id"])["event_id"].combine_chunks())
         chunks = [chunk for each in ids for chunk in (each.chunks if isinstance(each, pa.ChunkedArray) else [each])]
         return pa.concat_arrays([chunk.cast(pa.string()) for chunk in chunks]).drop_null()
+
+    def chosen(self) -> tuple[pa.Array, pa.Array] | None:
+        """Payloads and ids of the events of the letters that alone are fed again."""
+        if self.choice is None:
+            return None
+        rows = self.choice.of(read_columns(self.dead_letters, "DeadLetter", ["stage", "error", "payload", "event_id"]))
+        payloads, ids = (rows[name].combine_chunks() for name in ("payload", "event_id"))
+        return _one(payloads), _one(ids).drop_null()
 
     def letters(self) -> Iterator[tuple[str, bytes]]:
         """Stage and payload of each dead letter, file by file: payloads may be large."""

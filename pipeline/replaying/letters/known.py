@@ -1,0 +1,42 @@
+"""The dead letters that runs of a job wrote, and which of their events have a score meanwhile."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from pipeline.endpoints.files.found import files_in, with_origins
+from pipeline.endpoints.files.record_columns import read_columns
+from pipeline.endpoints.outputs import SinkFolder
+from pipeline.endpoints.uris import FILE_SCHEMES, scheme_of
+from schemas.validation import MISSING, SpecError
+
+_FIELDS = ("stage", "error", "detail", "payload", "event_id", "event_time", "at")
+
+
+def known_letters(document: Mapping[str, Any]) -> pa.Table:
+    """The letters of a job in order of their writing: fields of the record, and `scored`, whether an event of that id
+    has a score (null where the letter has no id).
+
+    Raises:
+        SpecError: the job's letters, or scores, are not written to files.
+        OSError: a file cannot be read.
+    """
+    letters = _records(document, "dead_letters", "DeadLetter", _FIELDS)
+    scores = _records(document, "scores", "Score", ("event_id",))["event_id"]
+    scored = pc.is_in(letters["event_id"], value_set=scores.unique())
+    scored = pc.if_else(letters["event_id"].is_valid(), scored, pa.scalar(None, pa.bool_()))
+    return letters.append_column("scored", scored).sort_by([("at", "ascending")])
+
+
+def _records(document: Mapping[str, Any], sink: str, record: str, names: tuple[str, ...]) -> pa.Table:
+    sinks = document.get("sinks") or {}
+    uri = sinks.get(sink)
+    if uri is None or scheme_of(uri) not in FILE_SCHEMES:
+        expected = f"a folder, whose records {record} are read"
+        raise SpecError(f"sinks.{sink}", MISSING if uri is None else uri, expected)
+    form = sinks.get("format", "avro") if sink == "scores" else "avro"
+    folder = SinkFolder(f"sinks.{sink}", uri, f".{form}", record)
+    files = with_origins(files_in(folder, must_list=False))
+    return read_columns([each.path for each in files if each.is_of(document["job"])], record, names)
