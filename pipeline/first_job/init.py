@@ -135,7 +135,8 @@ def _few(value: str) -> str:
 
 def _run(command: Sequence[str], quietly: bool) -> None:
     """Runs one of the commands by this Python. Raises `Refused` where it fails."""
-    words = {"python": [sys.executable], "halflife": [sys.executable, "-m", "pipeline.cli"]}[command[0]]
+    # Without the working directory on the path: a folder there may have the name of one of our packages.
+    words = {"python": [sys.executable], "halflife": [sys.executable, "-P", "-m", "halflife"]}[command[0]]
     if not quietly:
         print_line(f"$ {shlex.join(command)}")
     out().flush()

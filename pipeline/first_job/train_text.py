@@ -23,7 +23,7 @@ LABEL = {label}
 
 
 def halflife(*words):
-    code = subprocess.run([sys.executable, "-m", "pipeline.cli", *words, "--job", "job.yaml"]).returncode
+    code = subprocess.run([sys.executable, "-P", "-m", "halflife", *words, "--job", "job.yaml"]).returncode
     if code:  # the command has said why
         sys.exit(code)
 

@@ -16,7 +16,8 @@ def refuse_if_shadowed() -> None:
         if found is not None and found.parent != ours:
             print(
                 f"halflife: {found} hides Halflife's own package {room!r} ({ours / room}); expected: no folder or "
-                f"module of that name on Python's path; next: run `halflife run` in another folder, or rename it",
+                f"module of that name on Python's path; next: take its folder off PYTHONPATH, or call `halflife run` "
+                "where `python -m` looked in the working directory first",
                 file=sys.stderr,
             )
             sys.exit(2)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+ROOMS = ("schemas", "models", "audit", "transforms", "runners")
 CONSOLE = "from pipeline.console import console; console()"
 
 
@@ -18,7 +19,7 @@ def said(folder: Path, root: Path, *words: str) -> subprocess.CompletedProcess[s
     )
 
 
-@pytest.mark.parametrize("name", ["models", "schemas", "transforms", "runners"])
+@pytest.mark.parametrize("name", ["models", "schemas", "audit", "transforms", "runners"])
 @pytest.mark.parametrize("words", [("-m", "pipeline", "--help"), ("-c", CONSOLE, "models", "list")])
 def test_a_package_of_the_user_that_hides_ours_is_named(
     root: Path, tmp_path: Path, name: str, words: tuple[str, ...]
@@ -31,6 +32,22 @@ def test_a_package_of_the_user_that_hides_ours_is_named(
     (line,) = done.stderr.splitlines()
     assert line.startswith(f"halflife: {tmp_path / name} hides Halflife's own package '{name}'")
     assert "halflife run" in line
+
+
+@pytest.mark.parametrize("words", [("-m", "halflife"), ("-P", "-m", "halflife"), ("bin/halflife",)])
+def test_packages_in_the_working_directory_hide_nothing_from_halflife(
+    root: Path, tmp_path: Path, words: tuple[str, ...]
+) -> None:
+    (tmp_path / "bin").mkdir()
+    (tmp_path / "bin" / "halflife").write_text(CONSOLE)  # as an installer writes it
+    for name in ("pipeline", *ROOMS, *(("halflife",) if words[0] != "-m" else ())):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "__init__.py").write_text("raise RuntimeError('not ours')")
+    environment = os.environ | {"PYTHONPATH": str(root)}
+    command = [sys.executable, *words, "models", "list", "--store", str(tmp_path), "--model", "m"]
+    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith("halflife: --store: ")
 
 
 def test_a_module_of_the_user_that_hides_ours_is_named(root: Path, tmp_path: Path) -> None:

@@ -147,7 +147,8 @@ class InProcess:
             script = Path("train.py").read_text("utf-8")
             exec(compile(script, "train.py", "exec"), {"__name__": "__main__"})
             return subprocess.CompletedProcess(words, 0)
-        code = main(list(words[3:]))
+        assert list(words[1:4]) == ["-P", "-m", "halflife"]
+        code = main(list(words[4:]))
         assert code == 0, words
         return subprocess.CompletedProcess(words, code)
 
@@ -180,10 +181,14 @@ def test_one_command_scores_the_data(name: str, folder: Path, monkeypatch: pytes
 
 
 def test_commands_are_three_and_leave_a_scored_job(folder: Path) -> None:
-    """Orders of Berlin's time, by the commands as they are typed; their hour that occurred twice is the earlier one."""
+    """Orders of Berlin's time, where packages of one's own are called as ours are. Their hour that occurred twice is
+    the earlier one."""
+    for name in ("pipeline", "schemas", "runners", "transforms"):  # packages of the user's own
+        (folder / name).mkdir()
+        (folder / name / "__init__.py").write_text("")
     path = SETS["orders"](folder)
     words = ["init", path.name, "--yes", "--time_zone", "Europe/Berlin"]
-    command, env = [sys.executable, "-m", "pipeline.cli", *words], {**os.environ, "PYTHONPATH": str(ROOT)}
+    command, env = [sys.executable, "-m", "halflife", *words], {**os.environ, "PYTHONPATH": str(ROOT)}
     done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False, env=env)
     assert done.returncode == 0, done.stderr
     typed = [line for line in done.stdout.splitlines() if line.startswith("$ ")]
