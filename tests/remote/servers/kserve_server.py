@@ -1,4 +1,5 @@
-"""Runs in KServe's environment: its model server with a model that halves the third feature, and one of every type."""
+"""Runs in KServe's environment: its model server with a model that halves the third feature, one of every
+type, and one of vectors."""
 
 import sys
 from typing import Any
@@ -57,6 +58,32 @@ class Strain(Model):  # type: ignore[misc]  # has no types here
         return InferResponse(response_id=payload.id or "", model_name=self.name, infer_outputs=outputs)
 
 
+class Bits(Model):  # type: ignore[misc]  # has no types here
+    """The model of vectors of tests/remote/servers/late.py."""
+
+    TYPES = {"pixels": "FP32", "embedding": "FP64", "age": "INT64"}  # noqa: RUF012  # as KServe's
+
+    def load(self) -> bool:
+        """Nothing to load."""
+        self.ready = True
+        return True
+
+    async def get_input_types(self) -> list[dict[str, Any]]:
+        """For the metadata."""
+        sizes = {"pixels": [-1, 12], "embedding": [-1, 4], "age": [-1]}
+        return [{"name": name, "datatype": kind, "shape": sizes[name]} for name, kind in self.TYPES.items()]
+
+    def predict(self, payload: InferRequest, headers: Any = None, response_headers: Any = None) -> InferResponse:
+        """Tensors of shape (n, 12), (n, 4) and (n) in, one of shape (n) out."""
+        columns = {each.name: np.ascontiguousarray(each.as_numpy()) for each in payload.inputs}
+        singles = columns["pixels"].view(np.int32).astype(np.int64) * np.arange(1, 13)
+        doubles = columns["embedding"].view(np.int64) % 1_000_003 * np.arange(1, 5)
+        mixed = singles.sum(1) + doubles.sum(1) + columns["age"] % 1_000_003
+        score = InferOutput(name="score", shape=[len(mixed)], datatype="FP64")
+        score.set_data_from_numpy(mixed % 1_000_003 / 2**20, binary_data=False)
+        return InferResponse(response_id=payload.id or "", model_name=self.name, infer_outputs=[score])
+
+
 def listen_on_loopback() -> None:
     """KServe's servers listen on all interfaces and take no address: theirs is replaced."""
     config: Any = uvicorn.Config
@@ -74,7 +101,7 @@ def listen_on_loopback() -> None:
 
 if __name__ == "__main__":
     listen_on_loopback()
-    models: list[Any] = [Late("late"), Strain("strain")]
+    models: list[Any] = [Late("late"), Strain("strain"), Bits("bits")]
     for model in models:
         model.load()
     ModelServer(http_port=int(sys.argv[1]), grpc_port=int(sys.argv[2]), workers=1).start(models)

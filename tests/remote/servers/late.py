@@ -10,6 +10,7 @@ CARRIERS = {"AA": 0.7, "DL": -0.9}
 BIAS = -0.2
 # A record with such a delay makes the whole request fail, as an assertion in a graph does.
 POISON_DELAY = 1e6
+PRIME, SCALE = 1_000_003, 2**20
 
 
 def expected(batch: pa.RecordBatch) -> npt.NDArray[np.float64]:
@@ -23,3 +24,14 @@ def expected(batch: pa.RecordBatch) -> npt.NDArray[np.float64]:
     ]
     probabilities: npt.NDArray[np.float64] = 1 / (1 + np.exp(-np.array(logits)))
     return probabilities
+
+
+def bits(
+    pixels: npt.NDArray[np.float32], embedding: npt.NDArray[np.float64], age: npt.NDArray[np.int64]
+) -> list[float]:
+    """What the model of vectors answers to (n, 12) singles, (n, 4) doubles and n whole numbers: every bit counts."""
+    singles = pixels.view(np.int32).astype(np.int64) * np.arange(1, 13)
+    doubles = embedding.view(np.int64) % PRIME * np.arange(1, 5)
+    mixed = singles.sum(1) + doubles.sum(1) + age % PRIME
+    found: list[float] = (mixed % PRIME / SCALE).tolist()
+    return found
