@@ -2,7 +2,7 @@
 
 import random
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import pyarrow as pa
@@ -41,16 +41,12 @@ class Rescorer:
 
     def take(self, stretch: ReadStretch) -> None:
         """Scores the receipts of a stretch. Raises `StoreUnavailable` where the store does not answer."""
-        columns = [stretch.columns.column(name) for name in ("model", "version", "digest")]
-        rows = defaultdict[_Version, list[int]](list)
-        for row, (model, version, digest) in enumerate(zip(*(each.to_pylist() for each in columns), strict=True)):
-            rows[model, version, digest].append(row)
-        for which, chosen in rows.items():
+        for which, receipts in _by_version(stretch.columns):
             loaded = self._model(which)
             if loaded is not None:
-                self._score(stretch.columns.take(pa.array(chosen)), loaded)
+                self._score(receipts, loaded)
             elif which[1] + " " + which[2] not in self._found.not_rescored:
-                self._found.mismatches += stretch.columns.column("score_id").take(pa.array(chosen)).to_pylist()
+                self._found.mismatches += receipts.column("score_id").to_pylist()
 
     def _model(self, which: _Version) -> LoadedModel | None:
         """The version; None where the store's is another one, or there is none now, which `not_rescored` says."""
@@ -70,7 +66,7 @@ class Rescorer:
     def _score(self, receipts: pa.RecordBatch, model: LoadedModel) -> None:
         golden = model.manifest.golden
         tolerance = TOLERANCE if golden is None else golden.tolerance
-        ids = np.array(receipts.column("score_id").to_pylist(), object)
+        ids = receipts.column("score_id")
         said = receipts.column("score").to_numpy()
         try:
             answers = ask(model.scorer, inputs_of(receipts.column("features"), model.manifest.inputs))
@@ -79,11 +75,25 @@ class Rescorer:
                 for row in range(len(ids)):
                     self._score(receipts.slice(row, 1), model)
                 return
-            self._found.mismatches += [f"{ids[0]}: {one_line(error)}"]
+            self._found.mismatches += [f"{ids[0].as_py()}: {one_line(error)}"]
             return
         same = (answers == said) | (np.abs(answers - said) <= tolerance)
         self._found.verified += int(same.sum())
-        self._found.mismatches += ids[~same].tolist()
+        if not same.all():
+            self._found.mismatches += ids.filter(pa.array(~same)).to_pylist()
+
+
+def _by_version(receipts: pa.RecordBatch) -> Iterator[tuple[_Version, pa.RecordBatch]]:
+    """The receipts of each version; nothing is copied where all are of one."""
+    columns = [receipts.column(name) for name in ("model", "version", "digest")]
+    if receipts.num_rows and all(len(each.unique()) == 1 for each in columns):
+        yield (columns[0][0].as_py(), columns[1][0].as_py(), columns[2][0].as_py()), receipts
+        return
+    rows = defaultdict[_Version, list[int]](list)
+    for row, (model, version, digest) in enumerate(zip(*(each.to_pylist() for each in columns), strict=True)):
+        rows[model, version, digest].append(row)
+    for which, chosen in rows.items():
+        yield which, receipts.take(pa.array(chosen))
 
 
 def inputs_of(features: pa.MapArray, inputs: Sequence[Input]) -> pa.RecordBatch:

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shlex
 import shutil
 import stat
 import subprocess
@@ -12,10 +13,12 @@ from typing import Any, NamedTuple
 
 import fastavro
 import pytest
+import yaml
 
 from audit.files.audit import Audit
 from tests.audit.containers import schema_of, write
 from tests.audit.world import ROOT, FlightsAudit, records
+from tests.docs.blocks import blocks_of
 from tests.pipeline.commands.commands import Ran, halflife
 
 
@@ -288,3 +291,18 @@ def test_a_key_in_a_variable_signs(sealed: SealedRun, tmp_path: Path, monkeypatc
     monkeypatch.setenv("AUDIT_KEY", sealed.key.read_text())
     assert other.ask("seal", "--set", "audit.key=${AUDIT_KEY}").code == 0
     assert other.verified("--sample", 0)["signature"] == "signed"
+
+
+def test_the_commands_of_the_page_succeed(flown: FlightsAudit, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In order, in a folder with the job and the bundle of the version that scored."""
+    monkeypatch.chdir(tmp_path)
+    receipt = flown.receipts[3]
+    spec = yaml.safe_load(flown.job.read_text(encoding="utf-8"))
+    spec["sinks"]["audit"] = str(shutil.copytree(flown.audit, tmp_path / "audit"))
+    (tmp_path / "job.yaml").write_text(yaml.safe_dump(spec), encoding="utf-8")
+    shutil.copytree(flown.folder / "store" / "delays" / "versions" / receipt["version"], tmp_path / "bundle")
+    blocks = blocks_of(ROOT / "docs" / "audit-proof.md")
+    lines = [shlex.split(line, comments=True) for block in blocks for line in block.text.splitlines()]
+    asked = [[receipt["score_id"] if word == "SCORE_ID" else word for word in line[1:]] for line in lines]
+    assert [words[1] for words in asked] == ["key", "seal", "verify", "export", "check"]
+    assert [(words, done.err) for words in asked if (done := halflife(*words)).code] == []

@@ -1,5 +1,7 @@
 """Sealing keeps each record once, however it is killed and whoever else seals."""
 
+import json
+import re
 import shutil
 import signal
 import subprocess
@@ -126,7 +128,7 @@ def test_records_of_two_schemas_are_in_two_segments(tmp_path: Path) -> None:
     earlier = schema_of("Receipt", 1)
     names = [field["name"] for field in earlier["fields"]]
     row = receipt(99)
-    write(tmp_path / "receipts" / file_name(0, "old"), [{name: row.get(name) for name in names}], earlier)
+    write(tmp_path / "receipts" / file_name(5, "old"), [{name: row.get(name) for name in names}], earlier)
     done = seal(tmp_path)
     assert [each.records for each in done.segments] == [10, 1, 1]
     assert len({each.schema for each in done.segments}) == 3
@@ -201,3 +203,37 @@ def test_a_damaged_index_is_named_and_other_segments_are_searched(tmp_path: Path
     opened = Audit(str(tmp_path))
     assert (opened.find("event_id", "e3"), len(opened.find("event_id", "e13"))) == ([], 1)
     assert list(opened.broken) == [f"sealed/{segments(tmp_path)[0].folder}/receipts.avro"]
+
+
+def test_no_damaged_index_raises_or_invents_a_receipt(tmp_path: Path) -> None:
+    written(tmp_path, files=4, each=40)
+    seal(tmp_path, size=200)
+    path = tmp_path / "sealed" / segments(tmp_path)[0].folder / "index"
+    intact = path.read_bytes()
+    offsets = [*range(0, 140, 3), *range(4096, len(intact), 97)]
+    for at in offsets:
+        for byte in (0, 255):
+            path.write_bytes(intact[:at] + bytes([byte]) + intact[at + 1 :])
+            opened = Audit(str(tmp_path))
+            found = [each.receipt["event_id"] for each in opened.find("event_id", "e17")]
+            assert found in ([], ["e17"])
+    for size in range(0, len(intact), 331):
+        path.write_bytes(intact[:size])
+        assert len(Audit(str(tmp_path)).find("event_id", "e17")) <= 1
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"format": 2}, {"number": -1}, {"records": 2**70}, {"kind": "scores"}, {"files": {}}, {"root": "x"}, {"more": 1}],
+    ids=str,
+)
+def test_a_statement_that_cannot_be_is_named(tmp_path: Path, change: dict[str, object]) -> None:
+    written(tmp_path, files=2)
+    seal(tmp_path)
+    folder = segments(tmp_path)[0].folder
+    path = tmp_path / "sealed" / folder / "segment.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | change))
+    opened = Audit(str(tmp_path))
+    assert opened.find("event_id", "e3") == []
+    assert [key for key in opened.broken if folder in key] == [f"sealed/{folder}"]
+    assert re.search(r"; (expected|allowed): ", opened.broken[f"sealed/{folder}"])
