@@ -3,6 +3,7 @@
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from functools import partial
 from itertools import islice
 from typing import Any, Generic, Literal, NamedTuple, TypeVar
 
@@ -11,7 +12,7 @@ import pyarrow.compute as pc
 
 from audit.files.formats import MODEL_EVENT, RECEIPT, plain_rows
 from audit.files.reading import Needles, ReadStretch, Undecoded, origin_of, read_file
-from audit.files.sealed import SealedFiles
+from audit.files.sealed import SealedFiles, SealedSegment
 from audit.files.segments import KINDS, SEALED
 from models.store.backends import Backend
 from schemas.errors import HalflifeError
@@ -41,14 +42,17 @@ class FoundReceipt(NamedTuple):
 
 
 class LookedThrough(NamedTuple):
-    """What was looked through for an answer: receipts, files, and how many of these could not be read, or not all."""
+    """What was looked through for an answer: receipts, files, and how many of these could not be read, or not all;
+    `expired`: sealed segments whose records were dropped."""
 
     receipts: int
     files: int
     unreadable: int
+    expired: int = 0
 
     def __str__(self) -> str:
-        return f"{self.receipts} receipts in {self.files} files, of which {self.unreadable} unreadable"
+        gone = f" ({self.expired} sealed segments have expired)" if self.expired else ""
+        return f"{self.receipts} receipts in {self.files} files, of which {self.unreadable} unreadable{gone}"
 
 
 class ReceiptFilter(NamedTuple):
@@ -67,6 +71,11 @@ class ReceiptFilter(NamedTuple):
         if self.event_ids is not None:
             return tuple(each.encode() for each in self.event_ids) or (b"\xff" * 16,)
         return (named.encode(),) if named else ()
+
+    def may_be_within(self, first_us: int | None, last_us: int | None) -> bool:
+        """Whether events from one time to another, None where that is not known, may be of the time that is wanted."""
+        too_early = self.since_us is not None and last_us is not None and last_us < self.since_us
+        return not too_early and not (self.until_us is not None and first_us is not None and first_us >= self.until_us)
 
     def mask(self, rows: pa.RecordBatch) -> pa.Array:
         """True for each row that is wanted."""
@@ -134,13 +143,14 @@ class Audit:
         self._read: dict[str, int] = {}
         self._sealed = SealedFiles(self._backend)
         self._numbers: dict[str, int] = {}
+        self._expired: set[str] = set()
 
     @property
     def looked_through(self) -> LookedThrough:
         """What the questions so far read of the receipts, each file counted once."""
         folders = (f"{FOLDERS[RECEIPT]}/", f"{SEALED}/")
         unreadable = sum(1 for key in self.broken if key.startswith(folders))
-        return LookedThrough(sum(self._read.values()), len(self._read), unreadable)
+        return LookedThrough(sum(self._read.values()), len(self._read), unreadable, len(self._expired))
 
     def check(self) -> None:
         """Raises `NoAudit` where there are no receipts and no model events at all."""
@@ -161,13 +171,13 @@ class Audit:
         found = list[FoundReceipt]()
         for segment, rows in self._sealed.find(by, value):
             found += _receipts(rows, segment.file, segment.statement.number)
-        self._take_broken()
+        self._segments(RECEIPT)
         merged = self._sealed.merged()
         return found + [each for each in loose if each.file not in merged]
 
     def scan(self, wanted: ReceiptFilter = EVERYTHING) -> Iterator[FoundReceipt]:
         """The receipts that are wanted, in the order of the files' names. Raises as `find`."""
-        return self._found(wanted.needles(), wanted.mask)
+        return self._found(wanted.needles(), wanted.mask, partial(self._files, wanted=wanted))
 
     def columns(self, names: Sequence[str], wanted: ReceiptFilter = EVERYTHING) -> Iterator[pa.RecordBatch]:
         """As `scan`, but only these fields, as columns; one that an earlier schema does not have is null."""
@@ -176,7 +186,7 @@ class Audit:
             chosen = _selected(rows.columns, names)
             return [chosen if wanted == EVERYTHING else chosen.filter(wanted.mask(rows.columns))]
 
-        return self._each(RECEIPT, wanted.needles(), taken)
+        return self._each(RECEIPT, wanted.needles(), taken, partial(self._files, wanted=wanted))
 
     def whole_columns(self, wanted: ReceiptFilter = EVERYTHING) -> Iterator[pa.RecordBatch]:
         """As `columns`, with all fields that the schema of each file has."""
@@ -185,7 +195,7 @@ class Audit:
             mask = wanted.mask(rows.columns)
             return [rows.columns if pc.all(mask).as_py() else rows.columns.filter(mask)]
 
-        return self._each(RECEIPT, wanted.needles(), taken)
+        return self._each(RECEIPT, wanted.needles(), taken, partial(self._files, wanted=wanted))
 
     def model_events(self) -> Iterator[Mapping[str, Any]]:
         """All model events, with every field of today's record (`at` in microseconds since 1970) and the `job` and
@@ -239,19 +249,35 @@ class Audit:
                 if record == RECEIPT:
                     self._read[one.key] = one.records
 
-    def _files(self, record: str) -> list[tuple[str, int]]:
-        """(key, bytes) of the files of a record, those of sealed segments first, without what these were made of."""
-        loose, found = self._loose(record), list[tuple[str, int]]()
-        for segment in self._sealed.refresh():
-            if KINDS[segment.statement.kind] == record and (size := self._backend.size(segment.file)) is not None:
-                self._numbers[segment.file] = segment.statement.number
-                found.append((segment.file, size))
+    def _files(self, record: str, wanted: ReceiptFilter = EVERYTHING) -> list[tuple[str, int]]:
+        """(key, bytes) of the files of a record, those of sealed segments first, without what these were made of. What
+        is said of a segment shows whether it has events of the time that is wanted."""
+        loose = self._loose(record)
+        found = [
+            (segment.file, size)
+            for segment, size in self._segments(record)
+            if wanted.may_be_within(segment.statement.first_event_us, segment.statement.last_event_us)
+        ]
         merged = self._sealed.merged()
-        self._take_broken()
         return found + [(key, size) for key, size in loose if key not in merged]
 
-    def _take_broken(self) -> None:
+    def _segments(self, record: str) -> list[tuple[SealedSegment, int]]:
+        """The sealed segments of a record that have not expired, with the bytes of their records; each counts as looked
+        through."""
+        found = list[tuple[SealedSegment, int]]()
+        for segment in self._sealed.refresh():
+            if KINDS[segment.statement.kind] != record:
+                continue
+            size = self._backend.size(segment.file)
+            if size is None:
+                self._expired.add(segment.file)
+            else:
+                self._numbers[segment.file] = segment.statement.number
+                found.append((segment, size))
+                if record == RECEIPT:
+                    self._read.setdefault(segment.file, segment.statement.records)
         self.broken.update(self._sealed.broken)
+        return found
 
     def _loose(self, record: str) -> list[tuple[str, int]]:
         """(key, bytes) of the files that are not sealed; what is no file is broken. Hidden ones are not finished."""
