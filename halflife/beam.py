@@ -90,7 +90,7 @@ class AsEvents(beam.PTransform[beam.PCollection[Any], JobEvents]):
     def expand(self, elements: beam.PCollection[Any]):  # type: ignore[no-untyped-def]  # Beam warns on NamedTuple hints
         spec, features = self._job.events, self._job.features
         blocks = elements | "GatherElements" >> GatherElements(spec)
-        decoded = blocks | "DecodeEvents" >> DecodeEvents(spec, FileTables())
+        decoded = blocks | "DecodeEvents" >> DecodeEvents(spec, FileTables(), self._job.model.poll_us)
         tracked = decoded.good | "TrackArrivals" >> TrackArrivals(spec, features)
         letters = (decoded.dead_letters, tracked.dead_letters) | "DeadLetters" >> beam.Flatten()
         return JobEvents(tracked.good, letters)

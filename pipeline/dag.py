@@ -48,14 +48,15 @@ def build(  # type: ignore[no-untyped-def]  # Beam warns on NamedTuple hints
     `serves`: the timeline of the store, or the candidates of a replay. `earlier`: what earlier runs did, whose events
     are read for their features and not scored. `tables`: reads those of the job's lookups.
     """
-    decoded = raw | "DecodeEvents" >> DecodeEvents(job.events, tables)
+    decoded = raw | "DecodeEvents" >> DecodeEvents(job.events, tables, job.model.poll_us)
     tracked = decoded.good | "TrackArrivals" >> TrackArrivals(job.events, job.features)
     featured = tracked.good | "WindowFeatures" >> WindowFeatures(job.features)
     releases = raw.pipeline | "WatchReleases" >> serves(job, raw.is_bounded, start)
     scored = featured | "ScoreEvents" >> ScoreEvents(job, AsIter(releases.admitted), start.run, earlier)
     profiles = StoredProfiles(job.model)
     drift = scored.scored | "MeasureDrift" >> MeasureDrift(job.drift, profiles, job.model.name, start.run)
-    model_events = (releases.model_events, scored.model_events) | "ModelEvents" >> beam.Flatten()
+    told = (releases.model_events, scored.model_events, *decoded.table_events)
+    model_events = told | "ModelEvents" >> beam.Flatten()
     letters = (decoded.dead_letters, tracked.dead_letters, scored.dead_letters)
     dead_letters = letters | "DeadLetters" >> beam.Flatten()
     return Outputs(scored.scores, scored.receipts, model_events, drift, dead_letters)

@@ -81,7 +81,7 @@ def build_features(
     `labels`: raw stretches of their input, bounded as `raw` must be then, and how they are read. `tables`: reads those
     of the job's lookups.
     """
-    decoded = raw | "DecodeEvents" >> DecodeEvents(job.events, tables)
+    decoded = raw | "DecodeEvents" >> DecodeEvents(job.events, tables, job.model.poll_us)
     tracked = decoded.good | "TrackArrivals" >> TrackArrivals(job.events, job.features)
     featured = tracked.good | "WindowFeatures" >> WindowFeatures(job.features)
     letters = [decoded.dead_letters, tracked.dead_letters]

@@ -68,6 +68,7 @@ from transforms.flow import metrics
 from transforms.flow.coders import batches_kept
 from transforms.flow.examples import forget_examples, kept_examples
 from transforms.lookups.as_of import AsOfTable
+from transforms.lookups.timed_table import TimedTable
 from transforms.releases.watch_releases import WatchReleases
 
 # Options that a runner gets in addition to those of the command line.
@@ -96,7 +97,7 @@ class Prepared:
     only_new: OnlyNew | None = None
     remark: str = ""
     range_stated: bool = False
-    tables: tuple[AsOfTable, ...] = ()
+    tables: tuple[AsOfTable | TimedTable, ...] = ()
 
 
 def prepare(options: RunOptions) -> Prepared:

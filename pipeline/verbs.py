@@ -11,6 +11,7 @@ from pipeline.commands.audit.verbs import audit
 from pipeline.commands.dispatch import dispatch
 from pipeline.commands.models.verbs import _VERBS as _VERBS_OF_MODELS
 from pipeline.commands.models.verbs import models
+from pipeline.commands.tables.verbs import VERBS_OF_TABLES, tables
 from pipeline.commands.version import version_line
 from pipeline.replaying.letters.verbs import VERBS as _VERBS_OF_LETTERS
 from pipeline.replaying.letters.verbs import dead_letters
@@ -22,6 +23,7 @@ _USAGE = """usage: halflife VERB [OPTION…]
   run        run a job (the same as python -m pipeline)
   models     publish, release, roll back, withdraw, list, show and check model versions
   audit      say of a score, an event or a time what happened, and prove it
+  tables     publish, release and list versions of the tables that lookups join
   doctor     examine a job and its runner before they cost anything
   features   write a point-in-time training set with the job's own transforms
   replay     score a job's history by candidate versions and compare them
@@ -89,7 +91,10 @@ def _convert(arguments: Sequence[str]) -> int:
 def _completion(arguments: Sequence[str]) -> int:
     from pipeline.commands.completion import completion
 
-    below = {"models": _VERBS_OF_MODELS, "audit": _VERBS_OF_AUDIT, "dead-letters": _VERBS_OF_LETTERS}
+    below = {
+        **{"models": _VERBS_OF_MODELS, "tables": VERBS_OF_TABLES},
+        **{"audit": _VERBS_OF_AUDIT, "dead-letters": _VERBS_OF_LETTERS},
+    }
     return completion(arguments, {name: below.get(name) for name in _VERBS}, _VERBS)
 
 
@@ -97,6 +102,7 @@ _VERBS: dict[str, Callable[[Sequence[str]], int]] = {
     "run": run_job,
     "models": models,
     "audit": audit,
+    "tables": tables,
     "doctor": _doctor,
     "features": _features,
     "replay": _replay,

@@ -27,6 +27,7 @@
     ├── BundleRefused                a bundle may not serve; its `reason` is a fixed word
     │   ├── BadOutput
     │   ├── BadSignature
+    │   ├── BadTable                 the rows of a version of a table
     │   ├── GoldenMismatch
     │   ├── InvalidManifest
     │   │   └── PathOutside

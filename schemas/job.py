@@ -48,6 +48,40 @@ class DerivedSpec:
 
 
 @dataclass(frozen=True, slots=True)
+class TableRelease:
+    """From a time on (microseconds since 1970) a version of a table holds; `digest` is that of its manifest."""
+
+    sequence: int
+    effective_from_us: int
+    version: str
+    digest: str
+    by: str = ""
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class TableRefusal:
+    """A release of a table that changes nothing; `version` is None where the release itself cannot be read."""
+
+    sequence: int
+    version: str | None
+    reason: str
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class StoredTable:
+    """A table in a store: its releases as the job found them when it started, those that it refused, and the sequence
+    of the last valid one."""
+
+    store: str
+    table: str
+    releases: tuple[TableRelease, ...] = ()
+    refused: tuple[TableRefusal, ...] = ()
+    last: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class LookupSpec:
     """A table that is joined to events by key as of event time (docs/lookups.md).
 
@@ -55,7 +89,8 @@ class LookupSpec:
     values together are it; `key`: those of the table, as many. `columns`: of the table, with their kinds. `valid_from`:
     the column with the time from which on a row holds, None where each holds always. `refuses`: an event without a row
     is not scored. `version` says which content of the table this is: another content is another version. `records`: how
-    the files at `paths` are read, as those of events are.
+    the files at `paths` are read, as those of events are. Of a table in a store, `stored`, there are no files, and each
+    of its versions has the key, the time and the version that it states.
     """
 
     name: str
@@ -66,8 +101,15 @@ class LookupSpec:
     refuses: bool
     max_rows: int
     version: str
-    records: "EventsSpec"
+    records: "EventsSpec | None"
     paths: tuple[str, ...]
+    stored: StoredTable | None = None
+
+    @property
+    def files(self) -> "EventsSpec":
+        """How the files are read, of a table that has some."""
+        assert self.records is not None
+        return self.records
 
     @property
     def kinds(self) -> dict[str, ColumnKind]:

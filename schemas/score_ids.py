@@ -6,20 +6,24 @@ runner give the same ones. docs/records.md says how to compute them.
 
 import hashlib
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from schemas.job import DerivedSpec, FeatureSpec, FeaturesSpec, LookupSpec
 
+Answered = Mapping[str, str | None]
+"""The version that answered an event, by lookup, of tables in a store; None where no version was in force."""
 
-def definitions_text(features: FeaturesSpec, names: Iterable[str]) -> str:
+
+def definitions_text(features: FeaturesSpec, names: Iterable[str], answered: Answered | None = None) -> str:
     """The definitions of those of the names that are windowed features or expressions, in order, as canonical JSON.
 
     Each has the keys that its spec states, `size`, `every` and `half_life` in whole microseconds, expressions in their
     one text; a `size` that is `all` stays so.
     `reads`, where there are any, has those of the other features that these name, by name; `events_where`, where a
     windowed feature is among all these, the condition of the job's events; `lookups`, where any of the names or of all
-    these reads a table, each such table with its version and the columns that are read.
+    these reads a table, each such table with its version and the columns that are read. The version of a table in a
+    store is the one that answered the event; without `answered` there is none of it.
 
     >>> mean = FeatureSpec("mean_delay", "origin", "dep_delay", "mean", size_us=3_600_000_000, every_us=300_000_000)
     >>> definitions_text(FeaturesSpec(("distance",), (mean,), 0, 16, 1000), ["distance", "mean_delay"])[:73]
@@ -37,27 +41,38 @@ def definitions_text(features: FeaturesSpec, names: Iterable[str]) -> str:
         document["reads"] = [_stated(by_name[name]) for name in others]
     if features.events_where and any(isinstance(by_name[name], FeatureSpec) for name in (*chosen, *others)):
         document["events_where"] = features.events_where
-    if tables := [_stated_lookup(lookup, needed) for lookup in features.lookups if needed & set(lookup.kinds)]:
+    read = [lookup for lookup in features.lookups if needed & set(lookup.kinds)]
+    if tables := [_stated_lookup(lookup, needed, answered or {}) for lookup in read]:
         document["lookups"] = tables
     return json.dumps(document, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
 
 
-def tables_read(features: FeaturesSpec, names: Iterable[str]) -> dict[str, str]:
-    """The version of each table that the names read, themselves or through features, by the name of the lookup."""
+def tables_read(
+    features: FeaturesSpec, names: Iterable[str], answered: Answered | None = None
+) -> dict[str, str]:
+    """The version of each table that the names read, themselves or through features, by the name of the lookup; those
+    that no version in force answered are left out."""
     needed = needed_for(features, names)
-    return {lookup.name: lookup.version for lookup in features.lookups if needed & set(lookup.kinds)}
+    versions = {each.name: each.version if each.stored is None else (answered or {}).get(each.name)
+                for each in features.lookups if needed & set(each.kinds)}  # fmt: skip
+    return {name: version for name, version in versions.items() if version is not None}
 
 
-def _stated_lookup(lookup: LookupSpec, needed: set[str]) -> dict[str, Any]:
+def stored_read(features: FeaturesSpec, names: Iterable[str]) -> tuple[str, ...]:
+    """The lookups of tables in a store that the names read, themselves or through features."""
+    needed = needed_for(features, names) if any(each.stored for each in features.lookups) else set()
+    return tuple(each.name for each in features.lookups if each.stored is not None and needed & set(each.kinds))
+
+
+def _stated_lookup(lookup: LookupSpec, needed: set[str], answered: Answered) -> dict[str, Any]:
     """A lookup as definitions state it: what its values of an event depend on."""
-    records = lookup.records
-    stated: dict[str, Any] = {
-        "name": lookup.name,
-        "version": lookup.version,
-        "on": lookup.on,
-        "key": lookup.key,
-        "columns": {column: kind for column, kind in lookup.columns if f"{lookup.name}.{column}" in needed},
-    }
+    columns = {column: kind for column, kind in lookup.columns if f"{lookup.name}.{column}" in needed}
+    stated: dict[str, Any] = {"name": lookup.name, "on": lookup.on, "columns": columns}
+    if lookup.stored is not None:
+        version = {"version": answered[lookup.name]} if lookup.name in answered else {}
+        return {**stated, "table": lookup.stored.table, **version}
+    stated |= {"version": lookup.version, "key": lookup.key}
+    records = lookup.files
     if lookup.valid_from is not None:
         times = {"time_format": records.time_format, "time_unit": records.time_unit, "time_zone": records.time_zone}
         stated["valid_from"] = {"column": lookup.valid_from, **times, "time_ambiguous": records.time_ambiguous}

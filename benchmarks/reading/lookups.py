@@ -114,7 +114,7 @@ def measured(rows: int, events: int, rounds: int, folder: Path) -> str:
             for name, s in opening.items()
         ),
     ]
-    return _page(rows, events, rounds, lookups.tables[0].nbytes / MIB, lines)
+    return _page(rows, events, rounds, lookups.of_files[0].nbytes / MIB, lines)
 
 
 def _page(rows: int, events: int, rounds: int, held_mib: float, lines: Sequence[tuple[str, str, str]]) -> str:

@@ -41,10 +41,10 @@ class ReleaseLog:
     number. An entry whose number is out of reach of the last valid one is unreadable.
     """
 
-    def __init__(self, backend: Backend, model: str) -> None:
+    def __init__(self, backend: Backend, model: str, folder: str | None = None) -> None:
         self._backend = backend
         self._model = model
-        self._folder = f"{model}/releases"
+        self._folder = f"{folder or model}/releases"  # a table is released as a model is, below the folder of tables
 
     def check_folder(self) -> None:
         """Raises `StoreError` where the path of the releases is something other than a folder."""

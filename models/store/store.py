@@ -27,7 +27,7 @@ from models.store.access_log import AccessLog, AccessScan, Detail, entry_of
 from models.store.backends import Backend, ObjectTooLarge
 from models.store.local_files import Odd
 from models.store.release_log import ReleaseLog, ReleaseScan, checked_document
-from models.store.version_names import checked_name, versions_in
+from models.store.version_names import TABLES, checked_model, checked_name, versions_in
 from models.store.withdrawals import Withdrawal, Withdrawals
 from schemas import times
 
@@ -60,7 +60,7 @@ class ModelStore:
     """
 
     def __init__(self, url: str, model: str) -> None:
-        self.model = checked_name(model, "model")
+        self.model = checked_model(model)
         self._backend = Backend(url)
         self._releases = ReleaseLog(self._backend, model)
         self._accesses = AccessLog(self._backend, model)
@@ -292,7 +292,7 @@ class ModelStore:
 
     def models(self) -> list[str]:
         """The names of the models in this store, this one among them if it is there."""
-        return [name for name in self._backend.folders() if _OF_A_MODEL & set(self._backend.folders(name))]
+        return [n for n in self._backend.folders() if n != TABLES and _OF_A_MODEL & set(self._backend.folders(n))]
 
     def releases(self, after: int = 0) -> list[Release]:
         """The valid releases with a sequence greater than `after`, in order; costs what is new."""

@@ -10,6 +10,8 @@ from schemas.expectations import wants
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
 _ALLOWED = "1 to 128 of A-Z a-z 0-9 . _ -, no sign first"
+TABLES = "tables"
+"""The folder of a store that holds its tables; no model has this name."""
 _NO_VERSION, _NO_FOLDER = Odd("a name that no version has", _ALLOWED), Odd("a file", "the folder of a version")
 
 
@@ -18,6 +20,13 @@ def checked_name(name: str, what: str) -> str:
     if not NAME.fullmatch(name):
         raise StoreError(f"{what} {name!r} is not allowed; {wants(_ALLOWED)}")
     return name
+
+
+def checked_model(name: str) -> str:
+    """As `checked_name`, for the name of a model."""
+    if name == TABLES:
+        raise StoreError(f"model {name!r} is not allowed; expected: another name, since {TABLES}/ holds lookup tables")
+    return checked_name(name, "model")
 
 
 def versions_in(listing: Listing, folder: str) -> tuple[list[str], Mapping[str, Odd]]:

@@ -103,7 +103,7 @@ def spec_errors(document: Mapping[str, Any], sound: Sound = lambda _: True) -> I
         yield from _time_range_errors(section_of(document, "events").get("time_range", ()))
     records = [(section, section_of(document, section)) for section in ("events", "labels")]
     for section, form in (*records, *tables_in(document)):
-        yield from _time_form_errors(section, form, sound)
+        yield from time_form_errors(section, form, sound)
         if sound(f"{section}.csv"):
             yield from _csv_errors(section_of(form, "csv"), f"{section}.csv")
     if sound("events.columns"):
@@ -198,7 +198,10 @@ def _time_range_errors(texts: Any) -> Iterator[SpecError]:
         yield SpecError("events.time_range", list(texts), "a first time before the second")
 
 
-def _time_form_errors(section: str, stated: Mapping[str, Any], sound: Sound) -> Iterator[SpecError]:
+def time_form_errors(
+    section: str, stated: Mapping[str, Any], sound: Sound = lambda _: True
+) -> Iterator[SpecError]:
+    """What is wrong with the form of times, and the zone, that a section with records states."""
     form, zone = stated.get("time_format"), stated.get("time_zone")
     if form not in (None, EPOCH) and sound(f"{section}.time_format") and (why := fault_of(form)):
         allowed = f"{DATE}, {EPOCH}, or a form with year, month and day in the directives {DIRECTIVES} ({why})"

@@ -7,7 +7,7 @@ from pipeline.spec.columns import columns_of_key
 from pipeline.spec.tables import LOOKUPS
 from schemas.columns import VALUES
 from schemas.expectations import QUOTE, did_you_mean
-from schemas.validation import SpecError
+from schemas.validation import MISSING, SpecError
 
 Sound = Callable[[str], bool]
 
@@ -47,6 +47,10 @@ def lookup_errors(
         if lookup["name"] in names:
             yield SpecError(f"{path}.name", lookup["name"], f"a name that {names[lookup['name']]} does not have")
         names.setdefault(lookup["name"], path)
+        form = list(_form_errors(path, lookup["table"]))
+        yield from form
+        if form or "store" in lookup["table"]:
+            continue
         on, key = columns_of_key(lookup["on"]), columns_of_key(lookup["table"]["key"])
         if lookup["table"].get("valid_from") in key:
             valid_from = lookup["table"]["valid_from"]
@@ -66,6 +70,18 @@ def lookup_errors(
         of = [column for column in given if column.startswith(f"{name.partition('.')[0]}.")]
         hint = did_you_mean(name, of, QUOTE)
         yield SpecError(spec_path, name, f"one of {', '.join(of)}, the columns of {of_lookup}{hint}")
+
+
+def _form_errors(path: str, table: Mapping[str, Any]) -> Iterator[SpecError]:
+    """A table is in files, with a key, or in the store, whose versions state everything else."""
+    if "store" in table:
+        for name in table:
+            if name != "store":
+                yield SpecError(f"{path}.table.{name}", table[name], "store alone: versions in a store state the rest")
+        return
+    for name, what in (("uri", "the files with the table, or store: NAME"), ("key", "the column with the key")):
+        if name not in table:
+            yield SpecError(f"{path}.table.{name}", MISSING, what)
 
 
 def key_errors(

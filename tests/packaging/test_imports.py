@@ -39,7 +39,7 @@ WITHOUT_BEAM = ("schemas", "models", "audit")
 # What composes a job, and what examines one before it runs (docs/decisions/preflight.md).
 COMPOSERS = (
     *("pipeline.prepared", "pipeline.run", "pipeline.training_set", "pipeline.preflight", "pipeline.replaying"),
-    "pipeline.first_job",
+    *("pipeline.first_job", "pipeline.table_rows"),
 )
 
 

@@ -13,14 +13,14 @@ MOST_MODULES = 15
 ORDER = {
     "schemas": ("formats", "avro", "expressions"),
     "models": (
-        *("bundles", "scorers", "profiles", "releases", "store", "admission", "serving", "explaining", "publishing"),
-        "testing",
+        *("bundles", "scorers", "profiles", "releases", "store", "tables", "admission", "serving", "explaining"),
+        *("publishing", "testing"),
     ),
     "audit": ("files", "sealing", "asking"),
     "transforms": ("flow", "lookups", "decoding", "labels", "features", "arrivals", "releases", "scoring", "drift"),
     "pipeline": (
         *("spec", "reporting", "command_line", "process", "profiles", "dag", "features", "endpoints"),
-        *("prepared", "run", "training_set"),
+        *("prepared", "run", "training_set", "table_rows"),
         *("preflight", "commands", "replaying", "first_job", "verbs", "console", "cli", "bytecode", "__main__"),
     ),
 }

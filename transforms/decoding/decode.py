@@ -6,6 +6,7 @@ this step only counts them, puts them together and takes out the dead letters.
 """
 
 from collections.abc import Generator, Iterator
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import apache_beam as beam
@@ -17,28 +18,33 @@ from apache_beam.utils.timestamp import MAX_TIMESTAMP, Timestamp
 from apache_beam.utils.windowed_value import WindowedValue
 
 from schemas import batches
-from schemas.dead_letter_stages import DECODE, FEATURES
+from schemas.dead_letter_stages import DECODE
 from schemas.formats.raw import RawBlock
 from schemas.job import EventsSpec
 from schemas.records import record_batch
 from schemas.times import format_time_us, now_us
 from transforms.decoding.decode_raw import decode_raw
 from transforms.decoding.deriving import chosen, with_derived
+from transforms.decoding.join_tables import JoinTables, stored_lookups
 from transforms.flow import metrics
-from transforms.flow.dead_letters import DEAD_LETTERS, count_letters, letters_of
+from transforms.flow.dead_letters import DEAD_LETTERS, count_letters
 from transforms.flow.examples import keep_example
 from transforms.flow.gathering import WHOLE_ROWS
-from transforms.lookups.held_tables import NoTables, Tables, held_table
-from transforms.lookups.joining import NO_ROW_ERROR, with_lookups
+from transforms.lookups.held_tables import NoTables, Tables, answering_table
+from transforms.lookups.joining import joined_events
+from transforms.lookups.watch_tables import WatchTables
 
+_POLL_US = 10_000_000
 _YEAR_US = 365 * 86_400_000_000
 
 
 class Decoded(NamedTuple):
-    """`good`: batches of events; `dead_letters`: batches of DeadLetter."""
+    """`good`: batches of events; `dead_letters`: batches of DeadLetter; `table_events`: none, or one collection of
+    batches of ModelEvent, of the releases of tables that come while a stream runs."""
 
     good: beam.PCollection[pa.RecordBatch]
     dead_letters: beam.PCollection[pa.RecordBatch]
+    table_events: tuple[beam.PCollection[pa.RecordBatch], ...] = ()
 
 
 def _count_1970(events: pa.RecordBatch) -> None:
@@ -61,7 +67,7 @@ class _DecodeFn(beam.DoFn):
 
     def setup(self) -> None:
         self._began = False
-        self._tables = [held_table(lookup, self._source) for lookup in self._spec.lookups]
+        self._tables = [answering_table(lookup, self._source) for lookup in self._spec.lookups]
 
     def start_bundle(self) -> None:
         self._small: list[pa.RecordBatch] = []
@@ -99,13 +105,7 @@ class _DecodeFn(beam.DoFn):
             events = chosen(events, self._spec.where)
             metrics.counter(metrics.EVENTS_FILTERED).inc(decoded - events.num_rows)
         if self._tables:
-            events, without, refused = with_lookups(events, self._spec.lookups, self._tables)
-            for name, number in without.items():
-                metrics.counter(metrics.WITHOUT_ROW_PREFIX + name).inc(number)
-            for rows, details in refused:
-                count_letters(FEATURES, NO_ROW_ERROR, details)
-                letters = letters_of(FEATURES, NO_ROW_ERROR, pa.array(details), rows, now_us())
-                yield beam.pvalue.TaggedOutput(DEAD_LETTERS, letters)
+            events = yield from joined_events(events, self._spec.lookups, self._tables)
         return with_derived(events, self._spec.derived) if self._spec.derived else events
 
     def finish_bundle(self) -> Iterator[WindowedValue]:
@@ -132,16 +132,24 @@ class DecodeEvents(beam.PTransform[beam.PCollection[RawBlock], Decoded]):
     what is computed of each event, without the events for which `spec.where` is not true; `dead_letters`.
     Dead-lettered (stage decode): what cannot be framed or decoded, has a wrong type, no id or no time, a number that is
     not finite, or a time outside `spec.time_range_us`; (stage features): an event without a row that it needs. No
-    state.
+    state, but in a stream with tables in the store, whose new releases are looked for every `poll_us`: see
+    `WatchTables` and `JoinTables`.
     """
 
-    def __init__(self, spec: EventsSpec, tables: Tables | None = None) -> None:
+    def __init__(self, spec: EventsSpec, tables: Tables | None = None, poll_us: int = _POLL_US) -> None:
         super().__init__()
-        self._spec, self._tables = spec, NoTables() if tables is None else tables
+        self._spec, self._tables, self._poll_us = spec, NoTables() if tables is None else tables, poll_us
 
     def expand(self, raw: beam.PCollection[RawBlock]):  # type: ignore[no-untyped-def]  # Beam warns on NamedTuple hints
-        decoding = beam.ParDo(_DecodeFn(self._spec, self._tables))
+        stored = {} if raw.is_bounded else stored_lookups(self._spec)
+        spec = replace(self._spec, lookups=(), derived=()) if stored else self._spec
+        decoding = beam.ParDo(_DecodeFn(spec, self._tables))
         decoded = raw | "Decode" >> decoding.with_outputs(DEAD_LETTERS, main="good")
         decoded.good.element_type = pa.RecordBatch
         decoded[DEAD_LETTERS].element_type = pa.RecordBatch
-        return Decoded(decoded.good, decoded[DEAD_LETTERS])
+        if not stored:
+            return Decoded(decoded.good, decoded[DEAD_LETTERS])
+        watched = raw.pipeline | "WatchTables" >> WatchTables(stored, self._poll_us)
+        joined = decoded.good | "JoinTables" >> JoinTables(self._spec, self._tables, watched.released)
+        letters = (decoded[DEAD_LETTERS], joined[DEAD_LETTERS]) | "Letters" >> beam.Flatten()
+        return Decoded(joined.good, letters, (watched.events,))

@@ -64,6 +64,8 @@ WATCHER_SILENCES = "watcher_silences"  # times that three polls passed without a
 POLLS_FAILED = "store_polls_failed"
 RELEASES_ADMITTED = "releases_admitted"
 RELEASES_REFUSED = "releases_refused"
+TABLES_ADMITTED = "tables_admitted"  # releases of tables in the store, while a stream runs
+TABLES_REFUSED = "tables_refused"
 SCORE_BATCH_US = "score_batch_us"
 DECODE_BEGAN_MS = "decode_began_ms"
 LATEST_EVENT_S = "latest_event_s"  # of each batch, since the epoch, rounded down: sums must fit into an int64
@@ -99,6 +101,7 @@ OVER_LIMIT_PREFIX = "features_over_limit/"
 UNSEEN_PREFIX = "unseen_categories/"
 RECORDS_SKIPPED_PREFIX = "records_skipped/"  # which are no events, by what they are
 WITHOUT_ROW_PREFIX = "events_without_row/"  # of the table of a lookup
+FORMER_TABLE_PREFIX = "events_by_former_table/"  # that another version of it answered than the one in force
 RECORDS_DELETED_PREFIX = "kafka_records_deleted/"
 
 

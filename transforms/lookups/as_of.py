@@ -15,6 +15,7 @@ from schemas.batches import as_texts
 from schemas.errors import UnusableData
 from schemas.expectations import wants
 from schemas.times import format_time_us
+from transforms.lookups.answers import TableAnswer
 
 Ints = npt.NDArray[np.int64]
 Hashes = npt.NDArray[np.uint64]
@@ -120,6 +121,11 @@ class AsOfTable:
         # The hash of another text may be that of a key.
         same = pc.equal(self._texts.take(pa.array(codes)), texts).to_numpy(zero_copy_only=False)
         return np.where(same, codes, NO_ROW)
+
+    def answer(self, keys: pa.Array, times_us: Ints) -> TableAnswer:
+        """The columns of each event's row. `keys`, `times_us`: as of `rows_at`."""
+        rows = self.rows_at(keys, times_us)
+        return TableAnswer(self.take(rows), rows == NO_ROW)
 
     def take(self, rows: Ints) -> list[pa.Array]:
         """The columns of these rows; null for `NO_ROW`."""

@@ -5,7 +5,9 @@ from typing import Protocol
 from weakref import WeakValueDictionary
 
 from schemas.job import LookupSpec
+from transforms.lookups.answers import Answering
 from transforms.lookups.as_of import AsOfTable
+from transforms.lookups.timed_table import TimedTable
 
 
 class Tables(Protocol):
@@ -36,6 +38,17 @@ def held_table(lookup: LookupSpec, tables: Tables) -> AsOfTable:
         if found is None:
             found = _HELD[lookup] = tables.load(lookup)
         return found
+
+
+def answering_table(lookup: LookupSpec, tables: Tables) -> Answering:
+    """What answers events for a lookup: its table, or the versions of one in a store by their releases.
+
+    Raises:
+        whatever `tables` raises.
+    """
+    if lookup.stored is None:
+        return held_table(lookup, tables)
+    return TimedTable(lookup, lookup.stored.releases)
 
 
 def hold(lookup: LookupSpec, table: AsOfTable) -> None:

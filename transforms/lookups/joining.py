@@ -1,20 +1,28 @@
 """Batches of events with the columns of tables, and the events that have no row and need one."""
 
-from collections.abc import Sequence
-from typing import NamedTuple
+from collections.abc import Generator, Sequence
+from typing import Any, NamedTuple
 
+import apache_beam as beam
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 
 from schemas import batches
+from schemas.dead_letter_stages import FEATURES
 from schemas.job import LookupSpec
-from schemas.times import format_time_us
-from transforms.lookups.as_of import NO_ROW, AsOfTable
+from schemas.times import format_time_us, now_us
+from transforms.flow import metrics
+from transforms.flow.dead_letters import DEAD_LETTERS, count_letters, letters_of
+from transforms.lookups.answers import Answering, TableAnswer
 
 NO_ROW_ERROR = "NoRow"
 """The error of the dead letter of an event that needs a row and has none."""
 _SHOWN = 80
+
+
+ANSWERED = "__table."
+"""The beginning of the column that says which version of a table in a store answered an event, before the name of the
+lookup."""
 
 
 class Joined(NamedTuple):
@@ -26,8 +34,8 @@ class Joined(NamedTuple):
     refused: list[tuple[pa.RecordBatch, list[str]]]
 
 
-def with_lookups(events: pa.RecordBatch, lookups: Sequence[LookupSpec], tables: Sequence[AsOfTable]) -> Joined:
-    """Events joined to the table of each lookup.
+def with_lookups(events: pa.RecordBatch, lookups: Sequence[LookupSpec], tables: Sequence[Answering]) -> Joined:
+    """Events joined to the table of each lookup; of one in a store with the version that answered, as `ANSWERED`.
 
     Args:
         events: in `schemas.batches.event_schema`, with the columns `on` of each lookup.
@@ -35,35 +43,55 @@ def with_lookups(events: pa.RecordBatch, lookups: Sequence[LookupSpec], tables: 
     """
     without, refused = dict[str, int](), list[tuple[pa.RecordBatch, list[str]]]()
     for lookup, table in zip(lookups, tables, strict=True):
-        rows = table.rows_at(batches.keys_of(events, lookup.on), batches.times_us(events))
-        missing = rows == NO_ROW
-        number = int(np.count_nonzero(missing))
+        found = table.answer(batches.keys_of(events, lookup.on), batches.times_us(events))
+        number = int(np.count_nonzero(found.missing))
         if number:
             without[lookup.name] = number
         if number and lookup.refuses:
-            lost = batches.take_rows(events, missing)
-            refused.append((lost, _details(lost, lookup)))
-            events, rows = batches.take_rows(events, ~missing), rows[~missing]
-        events = _with_columns(events, lookup, table, rows)
+            lost = batches.take_rows(events, found.missing)
+            refused.append((lost, _details(lost, lookup, found.of(found.missing).versions)))
+            events, found = batches.take_rows(events, ~found.missing), found.of(~found.missing)
+        events = _with_columns(events, lookup, found)
     return Joined(events, without, refused)
 
 
-def _with_columns(
-    events: pa.RecordBatch, lookup: LookupSpec, table: AsOfTable, rows: npt.NDArray[np.int64]
-) -> pa.RecordBatch:
-    own = [pa.field(name, column.type) for name, column in zip(lookup.kinds, table.schema, strict=True)]
-    return pa.RecordBatch.from_arrays(
-        [*events.columns, *table.take(rows)], schema=pa.schema([*events.schema, *own], events.schema.metadata)
-    )
+def joined_events(
+    events: pa.RecordBatch, lookups: Sequence[LookupSpec], tables: Sequence[Answering]
+) -> Generator[Any, None, pa.RecordBatch]:
+    """Returns the events with the columns of tables; yields counted dead letters for those that lack a row."""
+    joined, without, refused = with_lookups(events, lookups, tables)
+    for name, number in without.items():
+        metrics.counter(metrics.WITHOUT_ROW_PREFIX + name).inc(number)
+    for rows, details in refused:
+        count_letters(FEATURES, NO_ROW_ERROR, details)
+        letters = letters_of(FEATURES, NO_ROW_ERROR, pa.array(details), rows, now_us())
+        yield beam.pvalue.TaggedOutput(DEAD_LETTERS, letters)
+    return joined
 
 
-def _details(events: pa.RecordBatch, lookup: LookupSpec) -> list[str]:
+def _with_columns(events: pa.RecordBatch, lookup: LookupSpec, found: TableAnswer) -> pa.RecordBatch:
+    own = [pa.field(name, column.type) for name, column in zip(lookup.kinds, found.columns, strict=True)]
+    columns = [*events.columns, *found.columns]
+    if found.versions is not None:
+        own.append(pa.field(f"{ANSWERED}{lookup.name}", pa.string()))
+        columns.append(found.versions)
+    return pa.RecordBatch.from_arrays(columns, schema=pa.schema([*events.schema, *own], events.schema.metadata))
+
+
+def _details(events: pa.RecordBatch, lookup: LookupSpec, versions: pa.Array | None) -> list[str]:
     keys, times = batches.keys_of(events, lookup.on).to_pylist(), batches.times_us(events).tolist()
-    beginning = f"lookup {lookup.name}: the table {lookup.version} has no row"
+    answered = [lookup.version] * len(keys) if versions is None else versions.to_pylist()
     on = lookup.on if isinstance(lookup.on, str) else "|".join(lookup.on)
     return [
-        f"{beginning} for {on} {key[:_SHOWN]!r} at {format_time_us(time)}"
-        if key is not None
-        else f"{beginning} for an event whose {on} is null"
-        for key, time in zip(keys, times, strict=True)
+        _detail(lookup.name, version, on, key, format_time_us(time))
+        for key, time, version in zip(keys, times, answered, strict=True)
     ]
+
+
+def _detail(lookup: str, version: str | None, on: str, key: str | None, at: str) -> str:
+    if version is None:
+        return f"lookup {lookup}: no version of the table is in force at {at}"
+    beginning = f"lookup {lookup}: the table {version} has no row"
+    return f"{beginning} for {on} {key[:_SHOWN]!r} at {at}" if key is not None else (
+        f"{beginning} for an event whose {on} is null"
+    )

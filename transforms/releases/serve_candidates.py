@@ -12,6 +12,7 @@ from models.releases.release import AdmittedRelease
 from schemas.job import Job, Start
 from schemas.records import ModelEvent, record_batch
 from schemas.times import now_us
+from transforms.lookups.table_events import known_at_start
 from transforms.releases.run_started import run_of, run_started
 from transforms.releases.watch_releases import MODEL_EVENTS, Watched
 
@@ -26,6 +27,7 @@ class _ServeFn(beam.DoFn):
         run, at_us = run_of(self._start, None), now_us()
         release = self._admitted.release
         events = [run_started(self._job, self._start, run, at_us, release.versions)]
+        events += known_at_start(self._job.events.lookups, at_us)
         for version, digest in self._admitted.digests.items():
             told = self._warnings.get(digest)
             evidence = json.dumps({"warnings": list(told)}) if told else "{}"

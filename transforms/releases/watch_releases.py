@@ -20,6 +20,7 @@ from schemas.times import now_us
 from transforms.flow import metrics
 from transforms.flow.examples import keep_example
 from transforms.flow.state import Plain, VersionedStateCoder
+from transforms.lookups.table_events import known_at_start
 from transforms.releases.guard_watcher import GuardWatcher
 from transforms.releases.offered_columns import columns_of
 from transforms.releases.release_forms import PROGRESS_VERSION, ProgressForm
@@ -64,8 +65,9 @@ class _WatchFn(beam.DoFn):
         run = run_of(self._start, known)
         if run != known:
             running.write(run)
-            event = run_started(self._job, self._start, run, started_us)
-            yield beam.pvalue.TaggedOutput(MODEL_EVENTS, record_batch("ModelEvent", [event]))
+            begun = [run_started(self._job, self._start, run, started_us)]
+            begun += known_at_start(self._job.events.lookups, started_us)
+            yield beam.pvalue.TaggedOutput(MODEL_EVENTS, record_batch("ModelEvent", begun))
         seen = progress.read() or Progress()
         polled = self._poll(seen)
         progress.write(polled.progress)

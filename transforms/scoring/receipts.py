@@ -4,6 +4,7 @@ from functools import lru_cache
 from typing import Any, NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 
 from models.bundles.manifest import Manifest
@@ -11,8 +12,9 @@ from models.serving.cache import LoadedModel
 from schemas import batches
 from schemas.job import ExplainSpec, FeaturesSpec
 from schemas.records import arrow_schema
-from schemas.score_ids import definitions_digest, definitions_text, tables_read
+from schemas.score_ids import definitions_digest, definitions_text, stored_read, tables_read
 from schemas.times import now_us
+from transforms.lookups.joining import ANSWERED
 from transforms.scoring import scoring
 
 
@@ -41,21 +43,52 @@ class Defined(NamedTuple):
     tables: dict[str, str]
 
 
+class Meanings(NamedTuple):
+    """What the features of events mean: all that occur, and the index among them of each event's, shape (n,); None
+    where one is that of all."""
+
+    each: list[Defined]
+    of_row: npt.NDArray[np.int64] | None = None
+
+
 class Definitions:
-    """What the features of each version mean in a job; computed once for each version."""
+    """What the features of each version mean in a job; computed once for each version, and for each combination of
+    versions of tables in a store that answered."""
 
     def __init__(self, features: FeaturesSpec) -> None:
         self._features = features
-        self._known: dict[str, Defined] = {}
+        self._known: dict[tuple[str, tuple[str | None, ...]], Defined] = {}
+        self._stored: dict[str, tuple[str, ...]] = {}
 
-    def of(self, manifest: Manifest) -> Defined:
-        """That of a version, which reads the features in the order of its inputs."""
-        found = self._known.get(manifest.digest)
+    def of_rows(self, manifest: Manifest, events: pa.RecordBatch) -> Meanings:
+        """Those of a version, which reads the features in the order of its inputs, for these events."""
+        stored = self._stored.get(manifest.digest)
+        if stored is None:
+            stored = self._stored[manifest.digest] = stored_read(self._features, self._names(manifest))
+        if not stored:
+            return Meanings([self._of(manifest, (), ())])
+        encoded = [events.column(f"{ANSWERED}{name}").dictionary_encode("encode") for name in stored]
+        codes = np.stack([each.indices.to_numpy(zero_copy_only=False) for each in encoded])
+        kinds, of_row = np.unique(codes, axis=1, return_inverse=True)
+        texts = [each.dictionary.to_pylist() for each in encoded]
+        found = [
+            self._of(manifest, stored, tuple(own[code] for own, code in zip(texts, kind, strict=True)))
+            for kind in kinds.T.tolist()
+        ]
+        return Meanings(found, None if len(found) == 1 else of_row.ravel())
+
+    def _of(self, manifest: Manifest, stored: tuple[str, ...], versions: tuple[str | None, ...]) -> Defined:
+        found = self._known.get((manifest.digest, versions))
         if found is None:
-            names = [entry.name for entry in manifest.inputs]
-            digest = definitions_digest(definitions_text(self._features, names))
-            found = self._known[manifest.digest] = Defined(digest, tables_read(self._features, names))
+            names, answered = self._names(manifest), dict(zip(stored, versions, strict=True))
+            digest = definitions_digest(definitions_text(self._features, names, answered))
+            found = Defined(digest, tables_read(self._features, names, answered))
+            self._known[(manifest.digest, versions)] = found
         return found
+
+    @staticmethod
+    def _names(manifest: Manifest) -> list[str]:
+        return [entry.name for entry in manifest.inputs]
 
 
 def _repeated(value: Any, kind: pa.DataType, count: int) -> pa.Array:
@@ -75,7 +108,7 @@ def receipts_of(
     outcome: scoring.Scored,
     by: scoring.Assigned,
     model: LoadedModel,
-    defined: Defined,
+    meanings: Meanings,
     origin: ReceiptOrigin,
 ) -> pa.RecordBatch:
     """Receipts of the rows of `events` that have a score; `events` are those rows, in the order of the scores.
@@ -85,7 +118,7 @@ def receipts_of(
     count, at_us = events.num_rows, now_us()
     manifest, release = model.manifest, by.entry.release
     columns: dict[str, pa.Array] = {
-        "score_id": scoring.score_ids(events.column(batches.EVENT_ID), manifest.digest, by.role_in_id, defined.digest),
+        "score_id": _score_ids(events.column(batches.EVENT_ID), manifest.digest, by.role_in_id, meanings),
         "event_id": events.column(batches.EVENT_ID),
         "event_time": events.column(batches.EVENT_TIME),
         "subject": events.column(batches.SUBJECT),
@@ -102,12 +135,16 @@ def receipts_of(
         "scored_at": at_us,
         "digest": manifest.digest,
         "latency_us": outcome.latency_us,
-        "definitions": defined.digest,
         **origin._asdict(),
     }
-    if defined.tables:
-        one = pa.array([list(defined.tables.items())], arrow_schema("Receipt").field("lookups").type)
-        columns["lookups"] = one.take(pa.array(np.zeros(count, np.int64)))
+    if meanings.of_row is None:
+        constants["definitions"] = meanings.each[0].digest
+    else:
+        columns["definitions"] = pa.array([each.digest for each in meanings.each]).take(pa.array(meanings.of_row))
+    if any(each.tables for each in meanings.each):
+        kinds = [list(each.tables.items()) or None for each in meanings.each]
+        of_row = np.zeros(count, np.int64) if meanings.of_row is None else meanings.of_row
+        columns["lookups"] = pa.array(kinds, arrow_schema("Receipt").field("lookups").type).take(pa.array(of_row))
     arrays = []
     for field in arrow_schema("Receipt"):
         if field.name == "reasons":  # empty lists, as the schema's default; what is explained replaces them
@@ -119,3 +156,16 @@ def receipts_of(
             # Fields that nothing fills yet are null.
             arrays.append(_repeated(constants.get(field.name), field.type, count))
     return pa.RecordBatch.from_arrays(arrays, schema=arrow_schema("Receipt"))
+
+
+def _score_ids(event_ids: pa.Array, digest: str, role: str, meanings: Meanings) -> pa.Array:
+    if meanings.of_row is None:
+        return scoring.score_ids(event_ids, digest, role, meanings.each[0].digest)
+    order = np.argsort(meanings.of_row, kind="stable")
+    ends = np.searchsorted(meanings.of_row[order], np.arange(len(meanings.each) + 1))
+    sorted_ids = event_ids.take(pa.array(order))
+    parts = [
+        scoring.score_ids(sorted_ids.slice(start, end - start), digest, role, each.digest)
+        for each, start, end in zip(meanings.each, ends[:-1].tolist(), ends[1:].tolist(), strict=True)
+    ]
+    return pa.concat_arrays(parts).take(pa.array(np.argsort(order)))

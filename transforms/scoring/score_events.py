@@ -113,7 +113,8 @@ class _ScoreFn(beam.DoFn):
                 self._serving.answered(by.entry, int(batches.times_us(good).min()))
             for name, number in unseen_in(model.scorer, outcome.inputs).items():
                 metrics.unseen_categories(by.version, name).inc(number)
-            receipts = receipts_of(good, outcome, by, model, self._definitions.of(model.manifest), origin)
+            meanings = self._definitions.of_rows(model.manifest, good)
+            receipts = receipts_of(good, outcome, by, model, meanings, origin)
             if self._explaining is not None:
                 receipts = self._explaining.with_reasons(receipts, outcome.inputs, model)
             yield from self._records(good, receipts, by, model)

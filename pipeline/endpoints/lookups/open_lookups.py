@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 from pipeline.endpoints.errors import NoInput
 from pipeline.endpoints.files.other_formats import fill_in
+from pipeline.endpoints.lookups.stored_tables import opened_stored
 from pipeline.endpoints.lookups.table_files import TableRefused, read_whole, version_of
 from pipeline.endpoints.matching import matching_files
 from pipeline.endpoints.sample import sampled_types
@@ -23,6 +24,7 @@ from schemas.problems import SpecErrors
 from schemas.validation import SpecError
 from transforms.lookups.as_of import AsOfTable
 from transforms.lookups.held_tables import hold
+from transforms.lookups.timed_table import TimedTable
 
 _FORM = ("uri", "format", "csv", "time_format", "time_unit", "time_zone", "time_ambiguous")
 # Keys of the spec in messages; a file may be called events.csv.
@@ -35,7 +37,12 @@ class OpenedLookups(NamedTuple):
     """Lookups whose tables are known to be sound, and the tables, which whoever holds this keeps in memory."""
 
     specs: tuple[LookupSpec, ...] = ()
-    tables: tuple[AsOfTable, ...] = ()
+    tables: tuple[AsOfTable | TimedTable, ...] = ()
+
+    @property
+    def of_files(self) -> tuple[AsOfTable, ...]:
+        """The tables that are in files."""
+        return tuple(each for each in self.tables if isinstance(each, AsOfTable))
 
 
 def open_lookups(document: Mapping[str, Any], columns: Mapping[str, str]) -> OpenedLookups:
@@ -47,11 +54,16 @@ def open_lookups(document: Mapping[str, Any], columns: Mapping[str, str]) -> Ope
     Raises:
         SpecError: a column does not exist, or a file is in no format that is read.
         TableRefused, NoInput, OSError: a table cannot be read, or not be joined.
+        StoreError: the store of a table does not answer.
     """
     used = used_columns(document)
-    found = [
-        _opened(path, lookup, _read(path, lookup, used), columns) for path, lookup in lookups_in(document)
-    ]
+    found: list[tuple[LookupSpec, AsOfTable | TimedTable]] = []
+    for path, lookup in lookups_in(document):
+        read = _read(path, lookup, used)
+        if "store" in lookup["table"]:
+            found.append(opened_stored(path, lookup, read, document["model"]["store"]))
+        else:
+            found.append(_opened(path, lookup, read, columns))
     return OpenedLookups(tuple(spec for spec, _ in found), tuple(table for _, table in found))
 
 
@@ -68,32 +80,43 @@ def _read(path: str, lookup: Mapping[str, Any], used: Mapping[str, str]) -> list
 def _opened(
     path: str, lookup: Mapping[str, Any], read: Sequence[str], of_events: Mapping[str, str]
 ) -> tuple[LookupSpec, AsOfTable]:
-    table = lookup["table"]
-    with _of_table(path):
-        # No id and no time of events is read: what must be named is the key.
-        records = {name: table[name] for name in _FORM if name in table}
-        records |= dict.fromkeys(("event_id", "event_time"), columns_of_key(table["key"])[0])
-        paths = tuple(matching_files(records["uri"]))
-        form = fill_in(records, paths, lambda text: note(_renamed(text, path)))
-        table |= {name: records[name] for name in ("format", "csv") if name in records}
-        kinds = _kinds(path, lookup, read, Files(records["uri"], records["format"], paths, form), of_events)
-        spec = LookupSpec(
-            name=lookup["name"],
-            on=key_of(lookup["on"]),
-            key=key_of(table["key"]),
-            valid_from=table.get("valid_from"),
-            columns=tuple((column, kinds[column]) for column in read),
-            refuses=lookup.get("missing", _DEFAULTS["lookups[].missing"]) == "refuse",
-            max_rows=lookup.get("max_rows", _DEFAULTS["lookups[].max_rows"]),
-            version=version_of(paths),
-            records=events_spec(records, kinds),
-            paths=paths,
-        )
+    with errors_of_table(path):
+        spec = spec_of_files(path, lookup, read, of_events)
         whole = read_whole(spec)
         if whole.keyless:
             note(f"lookup {spec.name}: rows without a key are left out of the table: {whole.keyless:,}")
         hold(spec, whole.table)
         return spec, whole.table
+
+
+def spec_of_files(
+    path: str, lookup: Mapping[str, Any], read: Sequence[str], of_events: Mapping[str, str]
+) -> LookupSpec:
+    """A lookup of files, before they are read whole. What it leaves to be guessed of them is stated in it then.
+
+    Raises:
+        SpecError, NoInput, OSError: as `open_lookups`.
+    """
+    table = lookup["table"]
+    # No id and no time of events is read: what must be named is the key.
+    records = {name: table[name] for name in _FORM if name in table}
+    records |= dict.fromkeys(("event_id", "event_time"), columns_of_key(table["key"])[0])
+    paths = tuple(matching_files(records["uri"]))
+    form = fill_in(records, paths, lambda text: note(_renamed(text, path)))
+    table |= {name: records[name] for name in ("format", "csv") if name in records}
+    kinds = _kinds(path, lookup, read, Files(records["uri"], records["format"], paths, form), of_events)
+    return LookupSpec(
+        name=lookup["name"],
+        on=key_of(lookup["on"]),
+        key=key_of(table["key"]),
+        valid_from=table.get("valid_from"),
+        columns=tuple((column, kinds[column]) for column in read),
+        refuses=lookup.get("missing", _DEFAULTS["lookups[].missing"]) == "refuse",
+        max_rows=lookup.get("max_rows", _DEFAULTS["lookups[].max_rows"]),
+        version=version_of(paths),
+        records=events_spec(records, kinds),
+        paths=paths,
+    )
 
 
 def _kinds(
@@ -121,7 +144,7 @@ def _kinds(
 
 
 @contextmanager
-def _of_table(path: str) -> Iterator[None]:
+def errors_of_table(path: str) -> Iterator[None]:
     """Errors of reading name the table's section, which is read as events are. A table without a record is an error,
     and no input that is merely empty."""
     try:

@@ -83,8 +83,30 @@ def _sha256(path: str) -> str:
     return found.hexdigest()
 
 
+class KeyedRows(NamedTuple):
+    """The rows of a table with a key, their keys as texts, and how many rows have none."""
+
+    rows: pa.RecordBatch
+    keys: pa.Array
+    keyless: int
+
+    def table(self, lookup: LookupSpec) -> AsOfTable:
+        """Raises `TableRefused` where a key and time have several rows."""
+        since = None if lookup.valid_from is None else self.rows.column(lookup.valid_from)
+        try:
+            return AsOfTable(self.keys, since, self.rows.select([name for name, _ in lookup.columns]))
+        except RepeatedRow as error:
+            raise TableRefused(f"lookup {lookup.name}: {lookup.files.uri}: {error}") from None
+
+
 def _as_it_is(lookup: LookupSpec) -> WholeTable:
-    schema = pa.schema([(name, ARROW_TYPES[kind]) for name, kind in lookup.records.columns])
+    found = read_rows(lookup)
+    return WholeTable(found.table(lookup), found.keyless)
+
+
+def read_rows(lookup: LookupSpec) -> KeyedRows:
+    """All rows of the files, in the kinds that the lookup reads. Raises as `read_whole`."""
+    schema = pa.schema([(name, ARROW_TYPES[kind]) for name, kind in lookup.files.columns])
     rows = pa.Table.from_batches(_pieces(lookup), schema)
     whole = rows.combine_chunks().to_batches(max_chunksize=max(rows.num_rows, 1))
     if len(whole) > 1:
@@ -93,19 +115,14 @@ def _as_it_is(lookup: LookupSpec) -> WholeTable:
     keys = keys_of(batch, lookup.key)
     if keys.null_count:
         batch, keys = batch.filter(keys.is_valid()), keys.drop_null()
-    since = None if lookup.valid_from is None else batch.column(lookup.valid_from)
-    try:
-        table = AsOfTable(keys, since, batch.select([name for name, _ in lookup.columns]))
-    except RepeatedRow as error:
-        raise TableRefused(f"lookup {lookup.name}: {lookup.records.uri}: {error}") from None
-    return WholeTable(table, rows.num_rows - batch.num_rows)
+    return KeyedRows(batch, keys, rows.num_rows - batch.num_rows)
 
 
 def _pieces(lookup: LookupSpec) -> Iterator[pa.RecordBatch]:
     """The rows in the kinds that the lookup reads."""
     number = 0
     for path in lookup.paths:
-        for block in read_file(path, lookup.records.format, form_of(lookup.records)):
+        for block in read_file(path, lookup.files.format, form_of(lookup.files)):
             for piece in _rows(block, lookup):
                 number += piece.num_rows
                 if number > lookup.max_rows:
@@ -118,7 +135,7 @@ def _rows(block: RawBlock, lookup: LookupSpec) -> Iterator[pa.RecordBatch]:
     locations = RecordLocations(block)
     if block.error:
         raise _refused(lookup, f"{locations.of(block.data)}: {block.error}", "files that can be read whole")
-    for piece in rows_of(block, lookup.records):
+    for piece in rows_of(block, lookup.files):
         for bad in piece.unreadable[:1]:
             where = locations.numbered(piece.unit, bad.number) if bad.number else locations.of(bad.payload)
             raise _refused(lookup, f"{where}: {bad.error}: {bad.detail}", "records that can all be read")
@@ -127,7 +144,7 @@ def _rows(block: RawBlock, lookup: LookupSpec) -> Iterator[pa.RecordBatch]:
 
 
 def _conformed(piece: DecodedRows, block: RawBlock, lookup: LookupSpec) -> pa.RecordBatch:
-    found = columns_as_stated(piece.rows, lookup.records)
+    found = columns_as_stated(piece.rows, lookup.files)
     for row, (error, detail) in found.refused.items():
         raise TableRefused(f"lookup {lookup.name}: {_location(piece, block, row)}: {error}: {detail}")
     rows = found.columns
@@ -147,4 +164,4 @@ def _location(piece: DecodedRows, block: RawBlock, row: int) -> str:
 
 
 def _refused(lookup: LookupSpec, said: str, allowed: str) -> TableRefused:
-    return TableRefused(f"lookup {lookup.name}: {lookup.records.uri}: {said}; {wants(allowed)}")
+    return TableRefused(f"lookup {lookup.name}: {lookup.files.uri}: {said}; {wants(allowed)}")

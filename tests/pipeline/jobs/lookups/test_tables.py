@@ -64,7 +64,7 @@ def opened(
 
 
 def found(tables: OpenedLookups, keys: list[Any], times: list[Any]) -> list[dict[str, Any]]:
-    [table], [spec] = tables.tables, tables.specs
+    [table], [spec] = tables.of_files, tables.specs
     columns = table.take(table.rows_at(pa.array(keys), np.array(times, np.int64)))
     return list(pa.table(columns, names=list(spec.kinds)).to_pylist())
 
@@ -95,8 +95,8 @@ def test_several_columns_together_are_a_key(tmp_path: Path) -> None:
     lookup = {"name": "route", "on": ["origin", "dest"], "columns": ["miles"], "table": table}
     tables = open_lookups({"features": ["route.miles"], "lookups": [lookup]}, {"origin": "string", "dest": "string"})
     events = pa.record_batch({"origin": ["1", "1|a", "2", "1"], "dest": ["a|b", "b", None, "b"]})
-    rows = tables.tables[0].rows_at(keys_of(events, tables.specs[0].on), np.zeros(4, np.int64))
-    assert tables.tables[0].take(rows)[0].to_pylist() == [5, 6, None, None]
+    rows = tables.of_files[0].rows_at(keys_of(events, tables.specs[0].on), np.zeros(4, np.int64))
+    assert tables.of_files[0].take(rows)[0].to_pylist() == [5, 6, None, None]
 
 
 def test_times_are_in_the_zone_and_form_that_the_table_states(tmp_path: Path) -> None:
@@ -164,9 +164,9 @@ def test_columns_that_nothing_reads_are_not_loaded(
 ) -> None:
     write(tmp_path / "planes.parquet", ROWS, "parquet")
     tables = opened(tmp_path / "planes.parquet", columns, used=["share"])
-    assert (tables.specs[0].kinds, tables.tables[0].schema.names) == ({"plane.share": "number"}, ["share"])
+    assert (tables.specs[0].kinds, tables.of_files[0].schema.names) == ({"plane.share": "number"}, ["share"])
     assert "names year, maker, so that nothing reads it" in capsys.readouterr().err
-    assert opened(tmp_path / "planes.parquet", columns, used=[]).tables[0].num_rows == 3
+    assert opened(tmp_path / "planes.parquet", columns, used=[]).of_files[0].num_rows == 3
     with pytest.raises(SpecError) as wrong:
         opened(tmp_path / "planes.parquet", ["yeer", "maker"], used=["maker"])
     assert wrong.value.path == "lookups[0].columns[0]"

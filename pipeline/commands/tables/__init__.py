@@ -1,0 +1,1 @@
+"""`halflife tables`: tables of lookups in the store, for people and machines."""
