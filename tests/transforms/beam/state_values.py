@@ -26,7 +26,7 @@ from models.releases.release import AdmittedRelease, Challenger, Release
 from pipeline.endpoints.kafka.address import kafka_address
 from pipeline.endpoints.kafka.progress import TopicStretch, TopicWatermark, TopicWatermarks
 from schemas import batches
-from schemas.job import FeatureSpec
+from schemas.job import FeatureSpec, TableRelease
 from transforms.arrivals.seen_ids import run_of
 from transforms.drift.drift_groups import GroupCounts
 from transforms.features.feature_state import Grains, Layout
@@ -36,6 +36,7 @@ from transforms.features.tile_tables import TileTables
 from transforms.features.tiles import fold, fold_grains
 from transforms.features.waiting import Waits
 from transforms.flow.coders import encode_batch
+from transforms.lookups.watch_tables import ReleasedTable, TableProgress
 
 MINUTE = 60_000_000
 AGGREGATES = (("mean", "x"), ("distinct", "x"), ("quantile", "x"), ("last", "t"), ("top", "t"), ("last", "b"))
@@ -83,6 +84,8 @@ VALUES: dict[str, Any] = {
     "run": RUN,
     "silences": 2,
     "releases": AdmittedRelease(RELEASE, {"v1": "d" * 64}, RUN),
+    "tables": ReleasedTable("plane", TableRelease(2, MINUTE, "v2", "d" * 64, "ann", "first")),
+    "tables_seen": TableProgress(3, (5, 7)),
     "seen": run_of(pa.array(["a", "b"]), np.array([1, 2])),
     "tiles": (Layout(MINUTE, 8), MINUTE, fold(plan(), ROWS, 100)),
     "grains": Grains(0, grains(ROWS)),
