@@ -13,6 +13,7 @@ from pipeline.spec.columns import kinds_of
 from pipeline.spec.job import parse_job
 from schemas.job import Job
 from transforms.lookups.as_of import AsOfTable
+from transforms.lookups.timed_table import TimedTable
 
 
 class TypedJob(NamedTuple):
@@ -22,7 +23,7 @@ class TypedJob(NamedTuple):
     job: Job
     source: EventSource
     remark: str = ""
-    tables: tuple[AsOfTable, ...] = ()
+    tables: tuple[AsOfTable | TimedTable, ...] = ()
 
 
 def typed_job(document: dict[str, Any], source: EventSource) -> TypedJob:

@@ -14,7 +14,7 @@ from models.serving.cache import LoadedModel
 from pipeline.replaying.recorded.receipts import INPUT
 from schemas import batches
 from schemas.records import arrow_schema
-from transforms.scoring.receipts import Defined, ReceiptOrigin, receipts_of
+from transforms.scoring.receipts import Defined, Meanings, ReceiptOrigin, receipts_of
 from transforms.scoring.scoring import Assigned, score_rows
 
 BATCH_ROWS = 65_536
@@ -82,8 +82,8 @@ def _by(again: Again) -> Assigned:
     return Assigned(entry, manifest.version, again.role, np.zeros(0, np.int64), again.role)
 
 
-def _defined(again: Again) -> Defined:
-    return Defined(again.definitions, {})
+def _defined(again: Again) -> Meanings:
+    return Meanings([Defined(again.definitions, {})])
 
 
 def _batches(rows: pa.Table, manifest: Manifest) -> Iterator[tuple[int, pa.RecordBatch]]:
