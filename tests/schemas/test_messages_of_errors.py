@@ -22,8 +22,11 @@ OURS = {"HalflifeError", "NoFlink", "CannotSubmit", "ClusterFailed", "PartMissin
 # Errors of a document add what is allowed by themselves; for a damaged datum or a broken contract nothing is expected
 # but the opposite of what the message says.
 SAID_BY_ITSELF = {"Located", "DamagedDatum", "ContractBroken", "PartlyScored", "LoadFailed", "MalformedExpression"}
+SAID_BY_ITSELF |= {"BlockTooLarge"}  # it says how many rows fit, and never leaves the sealing
 # The messages of these modules are made elsewhere, from those of other errors.
 PASSED_ON = {
+    "audit/sealing/sources.py": "which record cannot be read",
+    "pipeline/commands/audit/proof/check.py": "the verdict, and why",
     "models/bundles/signing.py": "which libraries are missing",
     "models/scorers/mlflow/pyfunc.py": "why the default of an input does not fit",
     "models/scorers/sklearn/skops_files.py": "each refused parameter with what is expected",

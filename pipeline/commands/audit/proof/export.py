@@ -32,7 +32,9 @@ def _export(options: argparse.Namespace) -> None:
         found = answers(sources.audit.find("score_id", options.score_id))
         if not found:
             looked = sources.audit.looked_through
-            raise UnknownToAudit(f"no receipt has the score_id {options.score_id!r}: of {looked}")
+            raise UnknownToAudit(
+                f"no receipt has the score_id {options.score_id!r}: of {looked}; next: halflife audit event EVENT_ID"
+            )
         sealed = [each for each in found[0].receipts if each.segment is not None]
         if not sealed:
             raise Refused(
