@@ -45,7 +45,7 @@ _OF_TEXTS = tuple(name for name, each in AGGREGATES.items() if each.of_texts)
 _COLUMNLESS = ", ".join(name for name, each in AGGREGATES.items() if each.columnless)
 _HAS_Q = ", ".join(name for name, each in AGGREGATES.items() if each.has_q)
 _DECAY = ", ".join(name for name, each in AGGREGATES.items() if each.has_half_life)
-_OF_ALL = ", ".join(name for name, each in AGGREGATES.items() if each.of_all is not None)
+_OF_ALL = ", ".join(name for name, each in AGGREGATES.items() if each.of_all)
 _MOST_HALF_LIVES = 1_000
 ALL = "all"
 """The size of windows that begin with the first event."""
@@ -269,7 +269,7 @@ def _windowed_errors(feature: Mapping[str, Any], spec_path: str) -> Iterator[Spe
         yield SpecError(f"{spec_path}.half_life", feature["half_life"], f"no half_life: only {_DECAY} have one")
     if aggregate.has_half_life and "half_life" not in feature:
         yield SpecError(f"{spec_path}.half_life", MISSING, "the time in which a value's weight halves, such as 7d")
-    if feature["size"] == ALL and aggregate.of_all is None:
+    if feature["size"] == ALL and not aggregate.of_all:
         yield SpecError(f"{spec_path}.size", ALL, f"a duration; of all that was before there are only {_OF_ALL}")
     durations = [key for key in ("size", "every", "half_life") if feature.get(key, ALL) != ALL]
     errors = [e for key in durations for e in _duration_errors(f"{spec_path}.{key}", feature[key], _LEAST_WINDOW_US)]

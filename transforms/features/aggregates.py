@@ -16,22 +16,12 @@ import pyarrow.compute as pc
 
 from schemas.columns import ARROW_TYPES, ColumnKind
 from schemas.job import FeatureSpec
-from transforms.features.exact_aggregates import (
-    decayed_count,
-    decayed_mean,
-    decayed_sum,
-    exact_mean,
-    exact_std,
-    exact_sum,
-    exact_variance,
-    trend,
-)
+from transforms.features.sums.exact_aggregates import decayed_count, decayed_mean, decayed_sum, trend
+from transforms.features.sums.moments import counts, mean, std, total, variance
 from transforms.features.tile_tables import ColumnTiles, Floats, Ints, Ranges, ValueCounts, hash_fraction
 
 # Expanding ranges into rows is bounded to this many rows at a time (about 100 MB with all temporaries).
 _CHUNK_ROWS = 1_000_000
-# Beyond this ratio of squares to spread the one-pass variance loses more than four of its sixteen digits.
-_ILL_CONDITIONED = 1e4
 
 
 def _reduce(ufunc: np.ufunc, values: npt.NDArray[np.float64], ranges: Ranges) -> Floats:
@@ -46,21 +36,8 @@ def _where_any(values: npt.NDArray[np.generic], ranges: Ranges) -> pa.Array:
     return pa.array(values, mask=ranges.high <= ranges.low)
 
 
-def _counts(table: ColumnTiles, ranges: Ranges) -> Ints:
-    running = np.concatenate(([0], np.cumsum(table.n)))
-    return running[ranges.high] - running[ranges.low]
-
-
 def _count(table: ColumnTiles, ranges: Ranges, feature: FeatureSpec) -> pa.Array:
-    return pa.array(_counts(table, ranges))
-
-
-def _sum(table: ColumnTiles, ranges: Ranges, feature: FeatureSpec) -> pa.Array:
-    return _where_any(_reduce(np.add, table.total, ranges), ranges)
-
-
-def _mean(table: ColumnTiles, ranges: Ranges, feature: FeatureSpec) -> pa.Array:
-    return _where_any(_reduce(np.add, table.total, ranges) / np.maximum(_counts(table, ranges), 1), ranges)
+    return pa.array(counts(table, ranges))
 
 
 def _min(table: ColumnTiles, ranges: Ranges, feature: FeatureSpec) -> pa.Array:
@@ -80,32 +57,12 @@ def _first(table: ColumnTiles, ranges: Ranges, feature: FeatureSpec) -> pa.Array
 
 
 def _rate(table: ColumnTiles, ranges: Ranges, feature: FeatureSpec) -> pa.Array:
-    return pa.array(_counts(table, ranges) / ((feature.size_us or 1) / 1e6))
+    return pa.array(counts(table, ranges) / ((feature.size_us or 1) / 1e6))
 
 
 def _last_us(table: ColumnTiles, ranges: Ranges, feature: FeatureSpec) -> pa.Array:
     """The time of the latest value."""
     return pa.array(table.last_us).take(pa.array(ranges.high - 1, mask=ranges.high <= ranges.low))
-
-
-def _std(table: ColumnTiles, ranges: Ranges, feature: FeatureSpec) -> pa.Array:
-    return pc.sqrt(_variance(table, ranges, feature))
-
-
-def _variance(table: ColumnTiles, ranges: Ranges, feature: FeatureSpec) -> pa.Array:
-    """Of a sample; null below two values. Combines tiles as Chan, Golub & LeVeque (1979)."""
-    n = _counts(table, ranges)
-    means = table.total / table.n
-    mean = _reduce(np.add, table.total, ranges) / np.maximum(n, 1)
-    squares = _reduce(np.add, table.n * means * means, ranges)
-    m2 = _reduce(np.add, table.m2, ranges) + squares - n * mean * mean
-    doubtful = np.flatnonzero((n > 1) & (squares > _ILL_CONDITIONED * np.maximum(m2, 0)))
-    for query, row, _ in _expanded(ranges._replace(low=ranges.low[doubtful], high=ranges.high[doubtful])):
-        spread = means[row] - mean[doubtful][query]
-        exact = np.bincount(query, table.m2[row] + table.n[row] * spread * spread, len(doubtful))
-        found = np.unique(query)
-        m2[doubtful[found]] = exact[found]
-    return pa.array(np.maximum(m2, 0) / np.maximum(n - 1, 1), mask=n < 2)
 
 
 def _expanded(ranges: Ranges):  # type: ignore[no-untyped-def]  # a generator of three arrays, described below
@@ -245,14 +202,6 @@ class Example(NamedTuple):
     half_life_us: int | None = None
 
 
-class OfAll(NamedTuple):
-    """What answers windows that begin with the first event, and from which tables: their old tiles become one, so that
-    no answer may depend on how values are grouped."""
-
-    of: Answer
-    form: Literal["tiles", "first", "sums", "powers"] = "tiles"
-
-
 @dataclass(frozen=True, slots=True)
 class Aggregate:
     """One aggregate.
@@ -262,7 +211,7 @@ class Aggregate:
     `exact_only`. `gives`: the kind of the answer, `own` for that of the column. `of_texts`: columns of texts have one.
     `columnless`: it may go without a column. `counts`: it is 0 where all others are null. `has_q`: it takes a `q`.
     `form`: which tables of `ColumnTiles` or exact sums it reads (`key_plans.Kept`). `has_half_life`: it takes one.
-    `of_all`: what it is where `size` is `all`; None where it needs windows with a beginning.
+    `of_all`: whether `size` may be `all`: then old tiles become one, and no answer depends on how values are grouped.
     `since`: `of` answers times in microseconds, and the feature is how long before the event's own time they are, in
     seconds.
     """
@@ -280,7 +229,7 @@ class Aggregate:
     since: bool = False
     form: Literal["tiles", "first", "sums"] = "tiles"
     has_half_life: bool = False
-    of_all: OfAll | None = None
+    of_all: bool = False
 
     def kind(self, column_kind: str | None) -> ColumnKind:
         """The kind of the feature, of a column of this kind; None stands for no column."""
@@ -304,32 +253,32 @@ AGGREGATES: Mapping[str, Aggregate] = {
     "count": Aggregate(
         _count, "integer", "how many values; without a column, how many events", Example(_NUMBERS, 4),
         of_texts=True, columnless=True, counts=True,
-        of_all=OfAll(_count),
+        of_all=True,
     ),
     "sum": Aggregate(
-        _sum, "number", "their sum", Example(_NUMBERS, 18.0),
-        of_all=OfAll(exact_sum, "powers"),
+        total, "number", "their sum", Example(_NUMBERS, 18.0),
+        of_all=True,
     ),
     "mean": Aggregate(
-        _mean, "number", "their mean", Example(_NUMBERS, 4.5),
-        of_all=OfAll(exact_mean, "powers"),
+        mean, "number", "their mean", Example(_NUMBERS, 4.5),
+        of_all=True,
     ),
     "min": Aggregate(
         _min, "number", "the smallest", Example(_NUMBERS, 1.0),
-        of_all=OfAll(_min),
+        of_all=True,
     ),
     "max": Aggregate(
         _max, "number", "the largest", Example(_NUMBERS, 9.0),
-        of_all=OfAll(_max),
+        of_all=True,
     ),
     "std": Aggregate(
-        _std, "number", "the standard deviation of a sample; null below two values", Example((2.0, 4.0, 6.0), 2.0),
-        of_all=OfAll(exact_std, "powers"),
+        std, "number", "the standard deviation of a sample; null below two values", Example((2.0, 4.0, 6.0), 2.0),
+        of_all=True,
     ),
     "last": Aggregate(
         _last, "own", "that of the latest event; of several at one time that of the greatest id",
         Example(_TEXTS, "DL"), of_texts=True,
-        of_all=OfAll(_last),
+        of_all=True,
     ),
     "distinct": Aggregate(
         _distinct, "integer", "how many different values", Example(_TEXTS, 3), of_texts=True, holistic=True
@@ -350,8 +299,8 @@ AGGREGATES: Mapping[str, Aggregate] = {
         of_texts=True, holistic=True, exact_only=True,
     ),
     "variance": Aggregate(
-        _variance, "number", "the variance of a sample; null below two values", Example((2.0, 4.0, 6.0), 4.0),
-        of_all=OfAll(exact_variance, "powers"),
+        variance, "number", "the variance of a sample; null below two values", Example((2.0, 4.0, 6.0), 4.0),
+        of_all=True,
     ),
     "rate": Aggregate(
         _rate, "number", "`count` divided by the size of the window in seconds", Example((1.0, 1.0, 1.0), 0.005),
@@ -360,17 +309,17 @@ AGGREGATES: Mapping[str, Aggregate] = {
     "time_since_last": Aggregate(
         _last_us, "number", "seconds from the latest in the window to the event's own time", Example(_NUMBERS, 420.0),
         of_texts=True, columnless=True, since=True,
-        of_all=OfAll(_last_us),
+        of_all=True,
     ),
     "first": Aggregate(
         _first, "own", "that of the earliest event; of several at one time that of the greatest id",
         Example(_TEXTS, "UA"), of_texts=True, form="first",
-        of_all=OfAll(_first, "first"),
+        of_all=True,
     ),
     "trend": Aggregate(
         trend, "number", "the slope of the least-squares line through values by time, per second; null where all are "
         "at one time", Example((1.0, 4.0, 7.0), 0.05), form="sums",
-        of_all=OfAll(trend, "sums"),
+        of_all=True,
     ),
     "decayed_count": Aggregate(
         decayed_count, "number", "`count` where each has halved with every `half_life` from its time to `T`",

@@ -12,7 +12,7 @@ from schemas import batches
 from schemas.expressions.evaluation import is_true
 from schemas.job import FeatureSpec
 from transforms.features.added_aggregates import aggregate_of
-from transforms.features.tile_tables import FIRST, LASTING, POWERS, SUMS
+from transforms.features.tile_tables import FIRST, LASTING, SUMS
 
 ALL_EVENTS = ""  # the pseudo column of `count` without a column
 KEY, VALUE = "key", "v:"  # columns of observations: the key, and the prefix of the values read
@@ -43,12 +43,12 @@ class Kept(NamedTuple):
     """A table of what is kept of a source.
 
     `tiles`: what most aggregates are made of. `first`: tiles whose last event is the earliest. `counts`: how often each
-    value occurs. `sums`: exact sums, of values and times or, with a half-life, of what has decayed. `powers`: those
-    of values and of their squares. `lasting`: nothing is dropped, for windows that begin with the first event.
+    value occurs. `sums`: exact sums, of values and times or, with a half-life, of what has decayed. `lasting`: nothing
+    is dropped, for windows that begin with the first event.
     """
 
     source: Source
-    form: Literal["tiles", "first", "counts", "sums", "powers"]
+    form: Literal["tiles", "first", "counts", "sums"]
     half_life_us: int | None = None
     lasting: bool = False
 
@@ -56,21 +56,20 @@ class Kept(NamedTuple):
     def name(self) -> str:
         """What the table is called in state."""
         decay = "" if self.half_life_us is None else f" {self.half_life_us}"
-        suffix = {"tiles": "", "counts": "", "first": FIRST, "sums": SUMS + decay, "powers": POWERS}[self.form]
+        suffix = {"tiles": "", "counts": "", "first": FIRST, "sums": SUMS + decay}[self.form]
         return f"{self.source.name}{LASTING if self.lasting else ''}{suffix}"
 
     @property
     def in_values(self) -> bool:
         """Whether it is among the `values` of tables, and not among their `tiles`."""
-        return self.form in ("counts", "sums", "powers")
+        return self.form in ("counts", "sums")
 
 
 def kept_for(feature: FeatureSpec) -> Kept:
     """The table that answers a feature."""
     aggregate = aggregate_of(feature.aggregate)
-    if feature.size_us is None and aggregate.of_all is not None:
-        return Kept(source_of(feature), aggregate.of_all.form, lasting=True)
-    return Kept(source_of(feature), "counts" if aggregate.holistic else aggregate.form, feature.half_life_us)
+    form = "counts" if aggregate.holistic else aggregate.form
+    return Kept(source_of(feature), form, feature.half_life_us, lasting=feature.size_us is None)
 
 
 @dataclass(frozen=True, slots=True)

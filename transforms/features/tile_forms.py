@@ -8,17 +8,18 @@ from collections.abc import Iterable, Iterator
 from typing import Any, TypeAlias
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 
 from transforms.features.feature_state import Grains, Layout
+from transforms.features.sums.totals import Totals
 from transforms.features.tile_tables import ColumnTiles, TileTables, ValueCounts
 from transforms.flow.coders import batch_of, stream_of
 from transforms.flow.state import Plain
 
-TILES_VERSION, GRAINS_VERSION = 4, 2
-_ARROW = ""  # stands for a number's type
-_TILE_TYPES = ("<i8", "<i8", "<i8", "<f8", "<f8", "<f8", "<f8", _ARROW, "<i8", _ARROW)
+TILES_VERSION, GRAINS_VERSION = 5, 3
+_ARROW, _TOTALS = "", "totals"  # stand for a number's type
+_TILE_TYPES = ("<i8", "<i8", "<i8", _TOTALS, _TOTALS, "<f8", "<f8", _ARROW, "<i8", _ARROW)
+_NUMBERS = {_TOTALS: "<i8"}
 _VALUE_TYPES = ("<i8", "<i8", _ARROW, "<i8", "<f8")
 
 _Table: TypeAlias = tuple[str, tuple[bytes, ...]]  # a column's name, and the numbers kept of it
@@ -66,8 +67,9 @@ def _numbers(table: Iterable[Any], types: tuple[str, ...], arrays: list[pa.Array
     for column, kind in zip(table, types, strict=True):
         if kind is _ARROW:
             arrays.append(column)
-        else:
-            found.append(column.astype(kind, copy=False).tobytes())
+            continue
+        own = (column.limbs, column.digits) if kind is _TOTALS else (column,)
+        found += [each.astype(_NUMBERS.get(kind, kind), copy=False).tobytes() for each in own]
     return found
 
 
@@ -81,12 +83,14 @@ def _unpacked(tiles: tuple[_Table, ...], values: tuple[_Table, ...], stream: byt
     )
 
 
-def _columns(
-    numbers: tuple[bytes, ...], types: tuple[str, ...], arrays: Iterator[pa.Array]
-) -> list[npt.NDArray[Any] | pa.Array]:
+def _columns(numbers: tuple[bytes, ...], types: tuple[str, ...], arrays: Iterator[pa.Array]) -> list[Any]:
     """A table's columns. Raises `ValueError` where some are missing or of another length."""
-    own = iter(numbers)
-    columns = [_next(arrays) if kind is _ARROW else np.frombuffer(_next(own), kind) for kind in types]
+    own, columns = iter(numbers), list[Any]()
+    for kind in types:
+        column = _next(arrays) if kind is _ARROW else np.frombuffer(_next(own), _NUMBERS.get(kind, kind))
+        if kind is _TOTALS:
+            column = Totals(column, np.frombuffer(_next(own), "<i8").reshape(len(column), len(columns[0])))
+        columns.append(column)
     if len({len(column) for column in columns}) != 1:
         raise ValueError(f"a table with columns of {', '.join(str(len(column)) for column in columns)} rows")
     return columns

@@ -1,6 +1,7 @@
 """Windowed features from tiles: the aggregate over `[T - size, T)` for many (key, T) at once (docs/design.md §7)."""
 
-from typing import NamedTuple
+from collections.abc import Callable, Hashable, Iterable
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 import pyarrow as pa
@@ -10,8 +11,10 @@ from schemas import batches
 from schemas.job import FeatureSpec
 from transforms.features.added_aggregates import aggregate_of
 from transforms.features.aggregates import is_sampled, over
-from transforms.features.key_plans import KEY, VALUE, KeyPlan, kept_for, source_of
+from transforms.features.key_plans import KEY, VALUE, Kept, KeyPlan, kept_for, source_of
 from transforms.features.tile_tables import ColumnTiles, Ints, Ranges, TileTables, ValueCounts
+
+_T = TypeVar("_T", bound=Hashable)
 
 
 def evaluate(
@@ -23,8 +26,22 @@ def evaluate(
     `first_tile` has no answer, since that one holds more.
     """
     codes, times_us = _codes(tables, rows), batches.times_us(rows)
-    queries = {every_us: _queries(codes, times_us, every_us) for every_us in {f.every_us for f in plan.features}}
-    return [_feature(plan, tables, each, queries[each.every_us], rows, first_tile) for each in plan.features]
+    found: dict[str, pa.Array] = {}
+    for every_us, stepping in _grouped(plan.features, lambda feature: feature.every_us):
+        queries = _queries(codes, times_us, every_us)
+        # Features of equal tables and windows share where those are: to look for them costs as much as most answers.
+        for (kept, _), alike in _grouped(stepping, lambda feature: (kept_for(feature), feature.size_us)):
+            found |= _answers(plan, tables, kept, alike, queries, rows, first_tile)
+    return [found[feature.name] for feature in plan.features]
+
+
+def _grouped(
+    features: Iterable[FeatureSpec], of: Callable[[FeatureSpec], _T]
+) -> Iterable[tuple[_T, list[FeatureSpec]]]:
+    groups: dict[_T, list[FeatureSpec]] = {}
+    for feature in features:
+        groups.setdefault(of(feature), []).append(feature)
+    return groups.items()
 
 
 def _codes(tables: TileTables | None, rows: pa.RecordBatch) -> Ints:
@@ -84,29 +101,40 @@ def _fit(codes: Ints, span: int) -> bool:
     return (int(codes.max(initial=0)) + 2) * span < 2**63
 
 
-def _feature(
+def _answers(
     plan: KeyPlan,
     tables: TileTables | None,
-    feature: FeatureSpec,
+    kept: Kept,
+    features: list[FeatureSpec],
     queries: Queries,
     rows: pa.RecordBatch,
     first_tile: int | None,
-) -> pa.Array:
-    source = source_of(feature).name
-    aggregate = aggregate_of(feature.aggregate)
-    kind = aggregate.arrow_type(None if feature.column is None else rows.schema.field(VALUE + source).type)
-    kept = kept_for(feature)
+) -> dict[str, pa.Array]:
+    """Features of one table whose windows are the same."""
+    types = {each.name: _type_of(each, rows) for each in features}
     table = None if tables is None else (tables.values if kept.in_values else tables.tiles)[kept.name]
     if table is None or not len(table.code):
-        return aggregate.of_none(len(queries.event), kind)
-    ranges = _own_ranges(plan, table, queries, feature, first_tile)
-    of = aggregate.of if feature.size_us is not None or aggregate.of_all is None else aggregate.of_all.of
-    answer = of(table, ranges, feature)
-    if feature.size_us is None and first_tile is not None:
-        answer = pc.if_else(pa.array(ranges.end_us >= first_tile * plan.tile_us), answer, pa.scalar(None, answer.type))
-    if aggregate.since:
-        return _seconds_since(answer.take(pa.array(queries.event)), batches.times_us(rows))
-    return answer.cast(kind).take(pa.array(queries.event))
+        number = len(queries.event)
+        return {each.name: aggregate_of(each.aggregate).of_none(number, types[each.name]) for each in features}
+    ranges = _own_ranges(plan, table, queries, features[0], first_tile)
+    event, known = pa.array(queries.event), None
+    if kept.lasting and first_tile is not None:
+        known = pa.array(ranges.end_us >= first_tile * plan.tile_us)
+    found = {}
+    for each in features:
+        aggregate = aggregate_of(each.aggregate)
+        answer = aggregate.of(table, ranges, each)
+        answer = answer if known is None else pc.if_else(known, answer, pa.scalar(None, answer.type))
+        if aggregate.since:
+            found[each.name] = _seconds_since(answer.take(event), batches.times_us(rows))
+        else:
+            found[each.name] = answer.cast(types[each.name]).take(event)
+    return found
+
+
+def _type_of(feature: FeatureSpec, rows: pa.RecordBatch) -> pa.DataType:
+    column = None if feature.column is None else rows.schema.field(VALUE + source_of(feature).name).type
+    return aggregate_of(feature.aggregate).arrow_type(column)
 
 
 def _seconds_since(moments_us: pa.Array, times_us: Ints) -> pa.Array:

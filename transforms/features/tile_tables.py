@@ -3,14 +3,14 @@
 from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 
+from transforms.features.sums.totals import Floats as Floats
+from transforms.features.sums.totals import Ints as Ints
+from transforms.features.sums.totals import Totals
 from transforms.flow.sharding import hash_values
 
-Ints = npt.NDArray[np.int64]
-Floats = npt.NDArray[np.float64]
-FIRST, SUMS, POWERS, LASTING = "\tfirst", "\tsums", "\tpowers", "\tall"
+FIRST, SUMS, LASTING = "\tfirst", "\tsums", "\tall"
 """What the names of tables end with whose last events are the earliest, and of tables of exact sums."""
 
 
@@ -26,16 +26,16 @@ class Ranges(NamedTuple):
 class ColumnTiles(NamedTuple):
     """Tiles of one column, sorted by (code, tile): one entry each, arrays of equal length.
 
-    `code` indexes the keys of the tables, `tile` is the tile's index in time, `n` counts non-null values, `total`,
-    `m2` (sum of squared distances from the mean), `low`, `high` are NaN-free numbers (zero for texts), `last` is the
-    value of the greatest (`last_us`, `last_id`).
+    `code` indexes the keys of the tables, `tile` is the tile's index in time, `n` counts non-null values, `total` and
+    `squares` are the exact sums of the values and of their squares (nothing where no answer needs them), `low`, `high`
+    are NaN-free numbers (zero for texts), `last` is the value of the greatest (`last_us`, `last_id`).
     """
 
     code: Ints
     tile: Ints
     n: Ints
-    total: Floats
-    m2: Floats
+    total: Totals
+    squares: Totals
     low: Floats
     high: Floats
     last: pa.Array
@@ -83,7 +83,7 @@ def is_sums(name: str) -> bool:
     """
     _, tab, last = name.rpartition("\t")
     word, _, decay = last.partition(" ")
-    return tab + word in (SUMS, POWERS) and (not decay or decay.isdigit())
+    return tab + word == SUMS and (not decay or decay.isdigit())
 
 
 def group_starts(*sorted_columns: Ints) -> Ints:

@@ -1,13 +1,13 @@
 """Tiles: partial aggregates of one key column's events, the state behind windowed features (docs/design.md §7).
 
 A tile covers `[index * tile_us, (index + 1) * tile_us)` of event time for one key value. Its partials combine in any
-grouping. Events are always summed in the order of (time, id), first into grains of a tile and then into the tile, so
-that equal sets of events give equal bits, while a stream need not keep the events of a tile until the tile is over.
+order and grouping, and equal sets of events give equal bits: so a stream need not keep the events of a tile until the
+tile is over, and one that comes late is added as if it had been in time.
 """
 
 from collections.abc import Callable, Iterable, Sequence
 from itertools import pairwise
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -15,9 +15,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from schemas import batches
-from transforms.features.exact_aggregates import terms_of
-from transforms.features.exact_sums import reduced_sums, sums_of
 from transforms.features.key_plans import ALL_EVENTS, KEY, VALUE, Kept, KeyPlan
+from transforms.features.sums.exact_aggregates import terms_of
+from transforms.features.sums.exact_sums import reduced_sums, sums_of
+from transforms.features.sums.totals import Totals, joined_totals, regrouped, totals_of
 from transforms.features.tile_tables import (
     FIRST,
     ColumnTiles,
@@ -33,17 +34,12 @@ from transforms.features.tile_tables import (
 
 def fold(plan: KeyPlan, rows: pa.RecordBatch, max_values: int) -> TileTables:
     """The tiles of `observations`; rows without a key belong to none."""
-    # Counts, unlike sums, do not depend on the grouping.
-    tables = _folded(plan, rows, plan.widths_us[0], plan.tile_us, max_values)
-    tiles = tables.tiles
-    for fine_us, coarse_us in pairwise(plan.widths_us):
-        tiles = {name: _coarser(name, table, coarse_us // fine_us) for name, table in tiles.items()}
-    return tables._replace(tiles=tiles)
+    return _folded(plan, rows, plan.tile_us, max_values)
 
 
 def fold_grains(plan: KeyPlan, rows: pa.RecordBatch, max_values: int) -> TileTables | None:
     """The finest grains of `observations`, as tiles of that width; None where no row has a key and a value."""
-    return _without_keys(_folded(plan, rows, plan.widths_us[0], plan.widths_us[0], max_values))
+    return _without_keys(_folded(plan, rows, plan.widths_us[0], max_values))
 
 
 def coarsen(tables: TileTables, parts: int, max_values: int) -> TileTables:
@@ -67,8 +63,19 @@ def _wider(name: str, wider: ColumnTiles) -> ColumnTiles:
     return _reduced(wider)
 
 
-def _folded(plan: KeyPlan, rows: pa.RecordBatch, tile_us: int, values_us: int, max_values: int) -> TileTables:
-    """Rows as tiles of `tile_us` and counts of values in tiles of `values_us`."""
+class _Single(NamedTuple):
+    """Values one by one, sorted by (code, tile, time, id); `numbers` are the values as numbers."""
+
+    code: Ints
+    tile: Ints
+    numbers: Floats
+    values: pa.Array
+    times_us: Ints
+    ids: pa.Array
+
+
+def _folded(plan: KeyPlan, rows: pa.RecordBatch, tile_us: int, max_values: int) -> TileTables:
+    """Rows as tiles of `tile_us`."""
     rows = batches.take_rows(rows, rows.column(KEY).is_valid().to_numpy(zero_copy_only=False))
     encoded = rows.column(KEY).dictionary_encode()
     keys, codes = _sorted_codes(encoded)
@@ -81,31 +88,46 @@ def _folded(plan: KeyPlan, rows: pa.RecordBatch, tile_us: int, values_us: int, m
     tiles, values, singles = {}, {}, {}
     for source in plan.sources:
         present = ids if source.name == ALL_EVENTS else rows.column(VALUE + source.name)
-        singles[source] = _singletons(codes, tile_of, times, ids, present)
+        singles[source] = _singles(codes, tile_of, times, ids, present)
     for kept in plan.kept:
         single = singles[kept.source]
         if kept.in_values:
-            values[kept.name] = _values_of(kept, single, values_us // tile_us, max_values)
+            values[kept.name] = _values_of(kept, single, max_values)
         else:
-            tiles[kept.name] = _reduced(single if kept.form == "tiles" else _backwards(single))
+            tiles[kept.name] = _tiles(single) if kept.form == "tiles" else _first_tiles(single)
     return TileTables(keys, tiles, values)
 
 
-def _backwards(single: ColumnTiles) -> ColumnTiles:
-    """Single values in such an order that the earliest of a tile is the last."""
-    order = np.lexsort((-single.last_us, single.tile, single.code))
-    turned: ColumnTiles = _taken(single._replace(last_us=-single.last_us), order)
-    return turned
+def _tiles(single: _Single) -> ColumnTiles:
+    starts = group_starts(single.code, single.tile)
+    ends = np.append(starts, len(single.code))[1:] - 1
+    rows, numbers = pa.array(ends), single.numbers
+    return ColumnTiles(
+        single.code[starts],
+        single.tile[starts],
+        np.diff(starts, append=len(single.code)),
+        *totals_of(numbers, starts),
+        _least(np.minimum, numbers, starts),
+        _least(np.maximum, numbers, starts),
+        single.values.take(rows),
+        single.times_us[ends],
+        single.ids.take(rows),
+    )
 
 
-def _values_of(kept: Kept, single: ColumnTiles, parts: int, max_values: int) -> ValueCounts:
-    """The counts or sums of single values, in tiles `parts` times as wide."""
-    tile = single.tile // parts
+def _first_tiles(single: _Single) -> ColumnTiles:
+    """Tiles in which the earliest value is the last; nothing else is asked of them."""
+    order = np.lexsort((-single.times_us, single.tile, single.code))
+    turned: _Single = _taken(single._replace(times_us=-single.times_us), order)
+    return _tiles(turned._replace(numbers=np.zeros(len(order))))
+
+
+def _values_of(kept: Kept, single: _Single, max_values: int) -> ValueCounts:
+    """The counts or sums of single values."""
     if kept.form != "counts":
-        terms = terms_of(kept.form == "powers", kept.half_life_us, single.total, single.last_us)
-        return sums_of(single.code, tile, terms)
+        return sums_of(single.code, single.tile, terms_of(kept.half_life_us, single.numbers, single.times_us))
     ones = np.ones(len(single.code), np.int64)
-    counts = ValueCounts(single.code, tile, single.last, ones, ones.astype(np.float64))
+    counts = ValueCounts(single.code, single.tile, single.values, ones, ones.astype(np.float64))
     return _reduced_values(kept.name, counts, max_values)
 
 
@@ -134,8 +156,8 @@ def _canonical_order(codes: Ints, times: Ints, ids: pa.Array) -> Ints:
     return order
 
 
-def _singletons(codes: Ints, tile: Ints, times: Ints, ids: pa.Array, values: pa.Array) -> ColumnTiles:
-    """Each non-null value as a tile of its own."""
+def _singles(codes: Ints, tile: Ints, times: Ints, ids: pa.Array, values: pa.Array) -> _Single:
+    """The values that are not null."""
     present = values.is_valid().to_numpy(zero_copy_only=False)
     if not present.all():
         rows = pa.array(np.flatnonzero(present))
@@ -143,9 +165,7 @@ def _singletons(codes: Ints, tile: Ints, times: Ints, ids: pa.Array, values: pa.
         ids, values = ids.take(rows), values.take(rows)
     if pa.types.is_floating(values.type):
         values = pc.add(values, 0.0)  # -0.0 becomes 0.0: they are one value, but Arrow's dictionaries keep them apart
-    numbers = _numbers(values)
-    ones, zeros = np.ones(len(codes), np.int64), np.zeros(len(codes))
-    return ColumnTiles(codes, tile, ones, numbers, zeros, numbers, numbers, values, times, ids)
+    return _Single(codes, tile, _numbers(values), values, times, ids)
 
 
 def _numbers(values: pa.Array) -> Floats:
@@ -156,24 +176,29 @@ def _numbers(values: pa.Array) -> Floats:
     return np.asarray(values.to_numpy(zero_copy_only=False), np.float64)
 
 
-def _reduced(entries: ColumnTiles) -> ColumnTiles:
-    """Entries sorted by (code, tile, last_us, last_id) with those of equal (code, tile) combined.
+def _least(ufunc: np.ufunc, numbers: Floats, starts: Ints) -> Floats:
+    found: Floats = ufunc.reduceat(numbers, starts) if len(starts) else numbers
+    return found
 
-    M2 combines as in Chan, Golub & LeVeque (1979): sum of M2 plus n_i * (mean_i - mean)^2.
-    """
+
+def _reduced(entries: ColumnTiles) -> ColumnTiles:
+    """Entries sorted by (code, tile, last_us, last_id) with those of equal (code, tile) combined."""
     starts = group_starts(entries.code, entries.tile)
     if len(starts) == len(entries.code):
         return entries
     ends = np.append(starts[1:], len(entries.code)) - 1
-    n = np.add.reduceat(entries.n, starts)
-    total = np.add.reduceat(entries.total, starts)
-    spread = entries.total / entries.n - np.repeat(total / n, np.diff(np.append(starts, len(entries.code))))
-    m2 = np.add.reduceat(entries.m2 + entries.n * spread * spread, starts)
-    low, high = np.minimum.reduceat(entries.low, starts), np.maximum.reduceat(entries.high, starts)
     rows = pa.array(ends)
-    last, last_id = entries.last.take(rows), entries.last_id.take(rows)
     return ColumnTiles(
-        entries.code[starts], entries.tile[starts], n, total, m2, low, high, last, entries.last_us[ends], last_id
+        entries.code[starts],
+        entries.tile[starts],
+        np.add.reduceat(entries.n, starts),
+        regrouped(entries.total, starts),
+        regrouped(entries.squares, starts),
+        np.minimum.reduceat(entries.low, starts),
+        np.maximum.reduceat(entries.high, starts),
+        entries.last.take(rows),
+        entries.last_us[ends],
+        entries.last_id.take(rows),
     )
 
 
@@ -246,8 +271,14 @@ def _joined(parts: Sequence[Any], remap: list[Ints], kind: Any) -> Any:
         pieces = [part[index] for part in parts]
         if name == "code":
             pieces = [codes[piece] for codes, piece in zip(remap, pieces, strict=True)]
-        columns.append(pa.concat_arrays(pieces) if isinstance(pieces[0], pa.Array) else np.concatenate(pieces))
+        columns.append(_end_to_end(pieces))
     return kind(*columns)
+
+
+def _end_to_end(pieces: list[Any]) -> Any:
+    if isinstance(pieces[0], Totals):
+        return joined_totals(pieces)
+    return pa.concat_arrays(pieces) if isinstance(pieces[0], pa.Array) else np.concatenate(pieces)
 
 
 def _taken(table: Any, rows: Ints) -> Any:

@@ -32,6 +32,7 @@ from transforms.drift.drift_groups import GroupCounts
 from transforms.features.feature_state import Grains, Layout
 from transforms.features.join_features import Joins
 from transforms.features.key_plans import KEY, KeyPlan, plan_key
+from transforms.features.sums.totals import Totals
 from transforms.features.tile_tables import TileTables
 from transforms.features.tiles import fold, fold_grains
 from transforms.features.waiting import Waits
@@ -115,6 +116,8 @@ def is_same(one: Any, other: Any) -> bool:
         return bool(one.dtype == other.dtype and one.tobytes() == other.tobytes())
     if isinstance(one, pa.Array):
         return bool(one.type == other.type and one.equals(other))
+    if isinstance(one, Totals) and isinstance(other, Totals):
+        return is_same((one.limbs, one.digits), (other.limbs, other.digits))
     if isinstance(one, tuple) and type(one) is type(other):
         return len(one) == len(other) and all(map(is_same, one, other))
     if isinstance(one, dict):

@@ -142,6 +142,13 @@ def test_late_event_is_scored_at_once_and_amends_its_tile() -> None:
     told(tale, ("a", False, 0, None), ("late", True, 1, 1.0), ("next", True, 2, 5.0), ("b", False, 1, 8.0))
 
 
+def test_late_event_changes_no_bit_of_a_sum_that_is_there_already() -> None:
+    tale = risen(story().add_elements([arriving(a=(6, 1.0), b=(8, 1e16))]), 12)
+    tale = tale.add_elements([arriving(late=(7, -1e16))]).add_elements([arriving(next=(11, 8.0))])
+    none = [("a", False, 0, None), ("b", False, 0, None), ("late", True, 0, None)]
+    told(tale, *none, ("next", True, 3, 1.0))
+
+
 def test_event_at_the_watermark_is_not_late() -> None:
     tale = risen(story().add_elements([arriving(a=(20, 1.0))]), 10)
     tale = tale.add_elements([arriving(on=(10, 1.0), behind=(9.99, 1.0))])
@@ -245,14 +252,14 @@ def test_rows_of_a_grain_that_is_over_become_its_partial_aggregates() -> None:
     assert cells["folds_at"] == at(5.5).micros + 5_000_000  # of the last row: after a leap, one call does the work
     assert cells.called("fold_reached", at(5.2)) == []
     assert (rows_in(cells, "open_rows"), len(cells["grains"]), cells["waits"]) == ([1], 1, None)
-    assert cells["grains"][0].tables.tiles["value"].total.tolist() == [3.0]
+    assert cells["grains"][0].tables.tiles["value"].total.digits.tolist() == [[3]]
     assert cells["folds_at"] == at(5.5).micros + 5_000_000
     before = list(cells["grains"])
     assert cells.called("fold_reached", at(5.7)) == []
     assert (rows_in(cells, "open_rows"), cells["grains"][:1], len(cells["grains"])) == ([0], before, 2)
     assert cells["folds_at"] is None
     cells.called("fold_reached", at(10))
-    assert (cells["grains"], cells["tables"][2].tiles["value"].total.tolist()) == ([], [7.0])
+    assert (cells["grains"], cells["tables"][2].tiles["value"].total.digits.tolist()) == ([], [[7]])
 
 
 # The last event is at minute 7: its tile ends at 10, and is kept for size and lateness, until 30.

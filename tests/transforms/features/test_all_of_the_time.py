@@ -23,7 +23,7 @@ from transforms.flow.state import StateFormatMismatch
 MINUTE = 60_000_000
 LATENESS = 10 * MINUTE
 COLUMNS = {"key": "string", "value": "number"}
-OF_ALL = [name for name, aggregate in AGGREGATES.items() if aggregate.of_all is not None]
+OF_ALL = [name for name, aggregate in AGGREGATES.items() if aggregate.of_all]
 FEATURES = [FeatureSpec(name, "key", "value", name, None, 5 * MINUTE) for name in OF_ALL]
 BESIDE = [FeatureSpec("hour", "key", "value", "sum", 60 * MINUTE, 15 * MINUTE)]
 Features = list[FeatureSpec]

@@ -15,11 +15,19 @@ from hypothesis import strategies as st
 from schemas import batches
 from schemas.job import FeatureSpec
 from tests.reference.frames import differences, events_batch, expected_feature
-from transforms.features import exact_sums
 from transforms.features.decay import weights
-from transforms.features.exact_sums import Terms, limbs_between, reduced_sums, rounded, span_of, sums_of, whole_numbers
 from transforms.features.feature_state import FeatureState, advance, features_of
 from transforms.features.key_plans import KeyPlan, observations, plan_key
+from transforms.features.sums import exact_sums
+from transforms.features.sums.exact_sums import (
+    Terms,
+    limbs_between,
+    reduced_sums,
+    rounded,
+    span_of,
+    sums_of,
+    whole_numbers,
+)
 from transforms.features.tile_tables import Ranges, ValueCounts
 from transforms.features.tiles import fold
 

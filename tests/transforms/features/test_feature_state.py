@@ -123,7 +123,7 @@ EXACT = [
 OF_ALL = [
     FeatureSpec(name, "key", "value", name, None, 30 * MINUTE)
     for name, aggregate in AGGREGATES.items()
-    if aggregate.of_all is not None
+    if aggregate.of_all
 ]
 moment = st.tuples(st.integers(0, 7 * 3_600), st.sampled_from("AB"), st.floats(-1e9, 1e9))
 

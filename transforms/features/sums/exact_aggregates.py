@@ -5,35 +5,22 @@ from collections.abc import Iterator
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from schemas.job import FeatureSpec
 from transforms.features.decay import weights
-from transforms.features.exact_sums import Scaled, Terms, limbs_between, rounded, span_of, whole_numbers
+from transforms.features.sums.exact_sums import Scaled, Terms, limbs_between, rounded, span_of, whole_numbers
 from transforms.features.tile_tables import Floats, Ints, Ranges, ValueCounts
 
-# The quantities of sums that decay, and of those of a line and of powers.
+# The quantities of sums that decay, and of those of a line.
 _WEIGHT, _WEIGHTED = 0, 1
-_N, _V, _T, _TT, _TV, _VV = range(6)
+_N, _V, _T, _TT, _TV = range(5)
 _HALF = 2**26  # a time is split into two numbers whose products with others are exact
 _MOST_QUERIES = 65_536  # at once, so that their limbs take some megabytes
 
 
-def terms_of(powers: bool, half_life_us: int | None, numbers: Floats, times_us: Ints) -> list[Terms]:
-    """The terms of values: of their powers, of what decays, or without a half-life those of a line."""
-    if powers:
-        return list(_of_powers(numbers))
+def terms_of(half_life_us: int | None, numbers: Floats, times_us: Ints) -> list[Terms]:
+    """The terms of values: of what decays, or without a half-life those of a line."""
     return list(_of_line(numbers, times_us) if half_life_us is None else _of_decay(half_life_us, numbers, times_us))
-
-
-def _of_powers(numbers: Floats) -> Iterator[Terms]:
-    """n, and the sums of v and v * v, in terms that are exact."""
-    fraction, exponent = np.frexp(numbers)
-    upper = np.ldexp(np.rint(fraction * 2.0**26), -26)
-    lower, bits = fraction - upper, 2 * exponent.astype(np.int64)
-    yield Terms(_N, np.ones(len(numbers)))
-    yield Terms(_V, numbers)
-    yield from (Terms(_VV, product, bits) for product in (upper * upper, 2 * upper * lower, lower * lower))
 
 
 def _of_decay(half_life_us: int, numbers: Floats, times_us: Ints) -> Iterator[Terms]:
@@ -64,8 +51,9 @@ def decayed_count(table: ValueCounts, ranges: Ranges, feature: FeatureSpec) -> p
 
 
 def decayed_sum(table: ValueCounts, ranges: Ranges, feature: FeatureSpec) -> pa.Array:
-    """The weighted values added; null where there are none."""
-    return pa.array(_decayed(table, ranges, feature, _WEIGHTED), mask=_empty(ranges))
+    """The weighted values added; null where there are none, and where no float holds the sum."""
+    found = _decayed(table, ranges, feature, _WEIGHTED)
+    return pa.array(found, mask=_empty(ranges) | ~np.isfinite(found))
 
 
 def decayed_mean(table: ValueCounts, ranges: Ranges, feature: FeatureSpec) -> pa.Array:
@@ -83,7 +71,8 @@ def _decayed(table: ValueCounts, ranges: Ranges, feature: FeatureSpec, quantity:
     for own, part in _parts(ranges):
         total = _scaled(table, part, feature, quantity)
         weight, exponents = weights(part.end_us, feature.half_life_us or 1)
-        found[own] = np.ldexp(total.numbers / weight, _within(total.exponents - exponents))
+        with np.errstate(over="ignore"):
+            found[own] = np.ldexp(total.numbers / weight, _within(total.exponents - exponents))
     return found
 
 
@@ -151,53 +140,3 @@ def _slope(n: int, v: int, t: int, tt: int, tv: int, bits: int) -> float | None:
         return above / below  # of whole numbers, which Python rounds once
     except OverflowError:
         return None
-
-
-def exact_sum(table: ValueCounts, ranges: Ranges, feature: FeatureSpec) -> pa.Array:
-    """The sum of powers' values; null where there are none."""
-    return pa.array(_total(table, ranges, _V), mask=_empty(ranges))
-
-
-def exact_mean(table: ValueCounts, ranges: Ranges, feature: FeatureSpec) -> pa.Array:
-    """Their mean; null where there are none."""
-    n = _total(table, ranges, _N)
-    return pa.array(_total(table, ranges, _V) / np.where(n == 0, 1, n), mask=_empty(ranges))
-
-
-def exact_std(table: ValueCounts, ranges: Ranges, feature: FeatureSpec) -> pa.Array:
-    """The root of their variance."""
-    return pc.sqrt(exact_variance(table, ranges, feature))
-
-
-def exact_variance(table: ValueCounts, ranges: Ranges, feature: FeatureSpec) -> pa.Array:
-    """The variance of a sample; null below two values."""
-    found: list[float | None] = []
-    for _, part in _parts(ranges):
-        (n, at_n), (v, at_v), (vv, at_vv) = (_whole(table, part, quantity) for quantity in (_N, _V, _VV))
-        lowest = min(2 * at_v, at_vv)
-        squares = [one << 32 * (at_vv - lowest) for one in vv]
-        of_sums = [one * one << 32 * (2 * at_v - lowest) for one in v]
-        counts = [_shifted(one, 32 * at_n) for one in n]
-        found += map(_spread, counts, of_sums, squares, [32 * lowest] * len(n))
-    return pa.array(found, pa.float64())
-
-
-def _spread(n: int, of_sum: int, squares: int, bits: int) -> float | None:
-    """Of the square of the sum and of the sum of squares, times 2^`bits`."""
-    if n < 2:
-        return None
-    above, below = n * squares - of_sum, n * (n - 1)
-    above, below = (above << bits, below) if bits >= 0 else (above, below << -bits)
-    try:
-        return above / below
-    except OverflowError:
-        return None
-
-
-def _total(table: ValueCounts, ranges: Ranges, quantity: int) -> Floats:
-    found = np.zeros(len(ranges.low))
-    for own, part in _parts(ranges):
-        least, limbs = _limbs(table, part, quantity)
-        total = rounded(limbs, np.full(len(limbs), least))
-        found[own] = np.ldexp(total.numbers, _within(total.exponents))
-    return found

@@ -1,0 +1,1 @@
+"""Sums without rounding, and the aggregates that are made of them."""
