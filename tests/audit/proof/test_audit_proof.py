@@ -4,6 +4,7 @@ import json
 import os
 import shlex
 import shutil
+import signal
 import stat
 import subprocess
 import sys
@@ -306,3 +307,21 @@ def test_the_commands_of_the_page_succeed(flown: FlightsAudit, tmp_path: Path, m
     asked = [[receipt["score_id"] if word == "SCORE_ID" else word for word in line[1:]] for line in lines]
     assert [words[1] for words in asked] == ["key", "seal", "verify", "export", "check"]
     assert [(words, done.err) for words in asked if (done := halflife(*words)).code] == []
+
+
+def test_following_seals_what_comes_until_it_is_interrupted(sealed: SealedRun, tmp_path: Path) -> None:
+    """The process says each segment on a line."""
+    audit, rows = tmp_path / "audit", sealed.flown.receipts
+    write(audit / "receipts" / "receipts-a.avro", rows[:3], schema_of("Receipt"))
+    words = ["audit", "seal", "--follow", "--every", "10ms", "--max_age", "0s", "--json", "--audit", str(audit)]
+    command = [sys.executable, "-m", "pipeline.cli", *words]
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        first = json.loads(process.stdout.readline())
+        later = write(tmp_path / "receipts-b.avro", rows[3:8], schema_of("Receipt"))
+        later.rename(audit / "receipts" / later.name)
+        second = json.loads(process.stdout.readline())
+        process.send_signal(signal.SIGINT)
+        assert (process.wait(60), "Traceback" in process.communicate()[1]) == (130, False)
+    assert [each["sealed"][0]["records"] for each in (first, second)] == [3, 5]
+    assert len(Audit(str(audit)).find("event_id", rows[4]["event_id"])) >= 1

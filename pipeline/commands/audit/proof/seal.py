@@ -12,7 +12,7 @@ from pipeline.command_line.parsing import Arguments, OneLineParser, add_output_o
 from pipeline.commands.audit.location import audit_url, read_job
 from pipeline.commands.audit.proof.keys import private_key
 from pipeline.commands.output import Refused, exit_code, print_table
-from pipeline.reporting.printer import note, print_json
+from pipeline.reporting.printer import note, out, print_json
 from pipeline.spec.environment import JOB, from_environment
 from pipeline.spec.job import with_defaults
 from schemas.times import format_time_us, now_us, parse_duration_us
@@ -87,6 +87,7 @@ def _say(done: Sealed, options: argparse.Namespace) -> None:
         print_table(columns, sealed)
     elif not options.follow:
         note("nothing is to be sealed")
+    out().flush()  # who follows reads it as it comes
     for key in done.removed:
         note(f"{key} is removed: a sealing that was killed had left it")
     for key, why in done.broken.items():
