@@ -16,7 +16,7 @@ import halflife
 from examples.loans.plan import APPROVED, BY, EXPORTED, MODEL, REJECTED, Training
 from examples.loans.prepare import OUTCOMES
 from models.bundles.folders import manifest_bytes
-from models.bundles.manifest import FORMAT, MANIFEST, Manifest
+from models.bundles.manifest import MANIFEST, Manifest
 from models.store.store import ModelStore
 
 INPUTS = (
@@ -32,6 +32,26 @@ _CATEGORIES = ("salary_range", "size_of_downpayment")
 _TREES: Mapping[str, Any] = {"n_estimators": 100, "num_leaves": 31, "learning_rate": 0.1, "random_state": 20180101}
 _HELD_OUT = 0.2
 _PAYLOAD = "model/model.txt"
+
+
+REASONS: Mapping[str, Mapping[str, Any]] = {
+    "car_value": {"code": "L1", "positive": "the value of the car", "negative": "the value of the car"},
+    "salary_range": {"code": "L2", "positive": "the salary", "negative": "the salary"},
+    "debt_to_income_ratio": {
+        "code": "L3",
+        "positive": "little debt for the income",
+        "negative": "much debt for the income",
+    },
+    "loan_length": {"code": "L4", "positive": "how long the loan runs", "negative": "how long the loan runs"},
+    "repaid_loan_on_prev_car": {
+        "code": "L5",
+        "positive": "the loan on the previous car was repaid",
+        "negative": "no loan on a previous car was repaid",
+    },
+    "size_of_downpayment": {"code": "L6", "positive": "the downpayment", "negative": "the downpayment"},
+    "driver_tenure": {"code": "L7", "positive": "years of driving", "negative": "years of driving"},
+}
+"""The words for reasons: what is said of an input that raised the score, and of one that lowered it."""
 
 
 class NothingToLearn(ValueError):
@@ -60,12 +80,14 @@ def publish_version(store: ModelStore, training: Training, rows: pd.DataFrame, d
         fit_on[["event_id", "subject"]].to_parquet(folder / "trained.parquet", index=False)
         published = halflife.publish(
             folder / "model.txt",
-            store=folder / "store",
+            store=store.url,
             name=MODEL,
             version=training.version,
             sample=fit_on[list(INPUTS)],
             output="probability",
             threshold=training.threshold,
+            decisions={"positive": APPROVED, "negative": REJECTED},
+            reasons=REASONS,
             trained_at=training.until,
             quality=_quality(held_out["label"].to_numpy(), scores, training.threshold),
             code="examples/loans/bundles.py",
@@ -76,8 +98,7 @@ def publish_version(store: ModelStore, training: Training, rows: pd.DataFrame, d
             created_by=BY,
             by=BY,
         )
-        bundle = ModelStore(str(folder / "store"), MODEL).fetch(published.version, folder / "bundle")
-        return _publish_ready(store, bundle, _with_decisions(_manifest_of(bundle)))
+    return store.read_manifest(published.version)
 
 
 def publish_exported(store: ModelStore, trees: str, golden: str) -> Manifest:
@@ -86,23 +107,11 @@ def publish_exported(store: ModelStore, trees: str, golden: str) -> Manifest:
     with tempfile.TemporaryDirectory(prefix="halflife-loans-") as name:
         wrong, folder = (store.fetch(version, Path(name) / version) for version in (trees, golden))
         (folder / _PAYLOAD).write_bytes((wrong / _PAYLOAD).read_bytes())
-        return _publish_ready(store, folder, _manifest_of(folder) | {"version": EXPORTED}, check=False)
-
-
-def _manifest_of(bundle: Path) -> dict[str, Any]:
-    found: dict[str, Any] = json.loads((bundle / MANIFEST).read_bytes())
-    return found
-
-
-def _publish_ready(store: ModelStore, bundle: Path, document: dict[str, Any], check: bool = True) -> Manifest:
-    (bundle / MANIFEST).unlink()
-    (bundle / MANIFEST).write_bytes(manifest_bytes(bundle, document))
-    return store.read_manifest(halflife.publish(bundle, store=store.url, name=MODEL, check=check, by=BY).version)
-
-
-def _with_decisions(document: dict[str, Any]) -> dict[str, Any]:
-    decisions = {"positive": APPROVED, "negative": REJECTED}
-    return document | {"format": FORMAT, "output": document["output"] | {"decisions": decisions}}
+        document = json.loads((folder / MANIFEST).read_bytes()) | {"version": EXPORTED}
+        (folder / MANIFEST).unlink()
+        (folder / MANIFEST).write_bytes(manifest_bytes(folder, document))
+        halflife.publish(folder, store=store.url, name=MODEL, check=False, by=BY)
+    return store.read_manifest(EXPORTED)
 
 
 def _split(rows: pd.DataFrame, until: str) -> tuple[pd.DataFrame, pd.DataFrame]:

@@ -4,6 +4,7 @@
 """
 
 import json
+import shlex
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +16,7 @@ from rich.table import Table
 from examples.loans.bundles import NothingToLearn
 from examples.loans.plan import MODEL
 from examples.loans.prepare import OUTCOMES, prepare
-from examples.loans.questions import answers, find_case
+from examples.loans.questions import KEY, Asked, answers, find_rejection
 from examples.loans.source import ANALYSIS
 from examples.loans.train import JOB, is_made, make_store, report
 from examples.packages import SourceUnavailable
@@ -41,6 +42,7 @@ class Paths:
             return []
         values = {"events.uri": self.data / ANALYSIS, "labels.uri": self.data / OUTCOMES, "model.store": self.store}
         values |= {f"sinks.{name}": self.out / name for name in ("scores", "audit", "drift", "dead_letters")}
+        values["audit.key"] = self.out / KEY
         return [argument for path, value in values.items() for argument in ("--set", f"{path}={value}")]
 
 
@@ -84,14 +86,15 @@ def _tell_run(console: Console, summary: dict[str, Any]) -> None:
 
 def _ask(console: Console, paths: Paths) -> None:
     """Asks about one rejected application."""
-    case = find_case(ModelStore(str(paths.store), MODEL), paths.out / "audit")
+    rejection = find_rejection(ModelStore(str(paths.store), MODEL), paths.out / "audit")
     console.print("\n[bold]The model rejected a loan application. After the lawsuit:[/bold]")
-    for answer in answers(case, paths.store):
+    asked = Asked(("--job", str(JOB), *paths.settings()), paths.store / MODEL, paths.out)
+    for answer in answers(rejection, asked):
         console.print(f"\n[bold]{answer.question}[/bold]")
+        console.print(f"  → .venv/bin/halflife {shlex.join(answer.command)}", markup=False, soft_wrap=True)
         for line in answer.lines:
-            console.print(f"  {line}", markup=False, soft_wrap=True)
-        if answer.command:
-            console.print(f"  → .venv/bin/halflife {answer.command}", markup=False, soft_wrap=True)
+            console.print(f"  {line}" if line else "", markup=False, soft_wrap=True)
+    console.print(f"\nThe page that a lawyer gets: {paths.out}/decision.html. More: docs/loans.md", markup=False)
 
 
 if __name__ == "__main__":

@@ -1,129 +1,101 @@
-"""What is asked about one rejected application after the lawsuit, answered from receipts, store and access log."""
+"""What is asked about one rejected application after the lawsuit, answered by the verbs of `halflife audit`."""
 
-import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import timedelta
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
-import halflife
-from examples.loans.plan import MODEL, TRAININGS
-from models.bundles.manifest import Manifest
-from models.releases.release import Release
+from audit.files.audit import Audit
+from examples.loans.plan import TRAININGS
+from examples.steps import command
 from models.store.store import ModelStore
-from schemas.times import format_time_us
 
+JOB = "examples/loans/job.yaml"
+KEY = "audit.key"
+_FIELDS = ("score_id", "event_id", "event_time", "subject", "version", "role", "digest", "score")
 _ANSWERS = ("champion", "challenger")
-_MOST_ACCESSES = 12
+# The page of a score answers several questions: each by the sections whose headings begin so.
+_WHY = ("The decision", "Why", "What the model read", "What one other value", "Checked again")
+_TRAINED, _RELEASED, _ACCESS = ("The model",), ("Who released it",), ("Who had access",)
 
 
 class Answer(NamedTuple):
-    """A question, its answer in lines, and the command that says more."""
+    """A question, the command that answers it, and the lines of its answer."""
 
     question: str
+    command: Sequence[str]
     lines: Sequence[str]
-    command: str
 
 
-class Case(NamedTuple):
-    """One application that was rejected: its receipt, all receipts of its subject, and the version that decided."""
+class Asked(NamedTuple):
+    """What is asked about: the options that name the job, the folder of its model, and where files of answers go."""
 
-    receipt: Mapping[str, Any]
-    of_subject: Sequence[Mapping[str, Any]]
-    manifest: Manifest
-    store: ModelStore
+    job: Sequence[str]
+    model: Path
+    out: Path
+
+    def verb(self, question: str, *words: str) -> Answer:
+        """The answer of a verb that takes a job."""
+        return Answer(question, (*words, "--job", JOB), command(*words, *self.job).splitlines())
 
 
-def find_case(store: ModelStore, audit: Path) -> Case:
-    """The application that the last version, while it answered, rejected most narrowly."""
-    receipts = halflife.read_receipts(str(audit))
+def find_rejection(store: ModelStore, audit: Path) -> Mapping[str, Any]:
+    """The receipt of the application that the last version, while it answered, rejected most narrowly."""
+    receipts = pa.Table.from_batches(Audit(str(audit)).columns(_FIELDS))
     manifest = store.read_manifest(TRAININGS[-1].version)
     answered = pc.is_in(receipts["role"], value_set=pa.array(_ANSWERS))
     decided = receipts.filter(pc.and_(answered, pc.equal(receipts["digest"], manifest.digest)))
     below = decided.filter(pc.less(decided["score"], manifest.output.threshold))
-    [receipt] = below.sort_by([("score", "descending"), ("event_id", "ascending")]).slice(0, 1).to_pylist()
-    own = receipts.filter(pc.equal(receipts["subject"], receipt["subject"])).to_pylist()
-    return Case(receipt, own, manifest, store)
+    found: list[Mapping[str, Any]] = below.sort_by([("score", "descending"), ("event_id", "ascending")])[:1].to_pylist()
+    return found[0]
 
 
-def answers(case: Case, store: Path) -> list[Answer]:
-    """The questions in their order, answered. `store`: as commands name it."""
-    location = f"--store {store} --model {MODEL}"
-    show = f"models show {case.manifest.version} {location}"
-    return [
-        Answer("Why was the application rejected?", _why(case), ""),
-        Answer("Which version was it?", _which(case), show),
-        Answer("How was it trained?", _trained(case.manifest), show),
-        Answer("When was it deployed, by whom and why?", _deployed(case), f"models timeline {location}"),
-        Answer("Which records trained it?", _records(case), ""),
-        Answer("Who had access?", _accessed(case), f"models access {location}"),
-        Answer("What is held on the customer, who may ask for deletion?", _held(case), ""),
-    ]
+def answers(rejection: Mapping[str, Any], asked: Asked) -> Iterator[Answer]:
+    """The questions in their order, each answered by one command.
+
+    Raises:
+        StepFailed: a command ended with an error.
+    """
+    at = rejection["event_time"]
+    page = asked.verb("", "audit", "score", rejection["score_id"], "--html", str(asked.out / "decision.html"))
+    sections = _sections(page.lines)
+    yield Answer("Why did the model reject that loan application?", page.command, _chosen(sections, _WHY))
+    yield Answer("Which version was it, and how was it trained?", page.command, _chosen(sections, _TRAINED))
+    yield Answer("When was it deployed, by whom and why?", page.command, _chosen(sections, _RELEASED))
+    yield asked.verb("What else was in force then, and what was refused?", "audit", "at", f"{at:%Y-%m-%dT%H:%M:%SZ}")
+    yield asked.verb("Which records trained it: is this one among them?", "audit", "record", rejection["event_id"])
+    yield Answer("Who had access?", page.command, _chosen(sections, _ACCESS))
+    yield asked.verb("What is held on the customer, who asks for it or for deletion?", "audit", "subject",
+                     rejection["subject"])  # fmt: skip
+    that_day = ("--from", f"{at:%Y-%m-%d}", "--to", f"{at + timedelta(days=1):%Y-%m-%d}")
+    yield asked.verb("Do the decisions of that day come out again?", "replay", "--receipts", "--as_recorded", *that_day,
+                     "--out", str(asked.out / "again"))  # fmt: skip
+    yield _proven(rejection, asked)
 
 
-def _why(case: Case) -> list[str]:
-    receipt, output = case.receipt, case.manifest.output
-    read = ", ".join(f"{name} {value}" for name, value in receipt["features"].items())
-    return [
-        f"application {receipt['event_id']} of {receipt['event_time']:%Y-%m-%d %H:%M:%S}: the score "
-        f"{receipt['score']:.6f} is below {output.threshold}, from where on version {case.manifest.version} approves",
-        f"read for it: {read}",
-        f"receipt {receipt['score_id']}, scored at {receipt['scored_at']:%Y-%m-%d %H:%M:%S} UTC",
-    ]
+def _proven(rejection: Mapping[str, Any], asked: Asked) -> Answer:
+    """Seals the audit, and checks the decision alone: with the bundle and the public key, without audit and store."""
+    key, decision = asked.out / KEY, asked.out / "decision.json"
+    if not key.exists():
+        command("audit", "key", "--out", str(key))
+    command("audit", "seal", *asked.job)
+    decision.unlink(missing_ok=True)
+    command("audit", "export", rejection["score_id"], "--out", str(decision), *asked.job)
+    bundle = asked.model / "versions" / rejection["version"]
+    words = ("audit", "check", str(decision), "--bundle", str(bundle), "--key", f"{key}.pub")
+    question = "Can that be proven to someone who trusts neither the operator nor Halflife?"
+    return Answer(question, words, command(*words).splitlines())
 
 
-def _which(case: Case) -> list[str]:
-    return [f"version {case.manifest.version} of {MODEL} ({case.manifest.scorer}), digest {case.manifest.digest}"]
+def _sections(lines: Sequence[str]) -> list[list[str]]:
+    """The parts of a page, each with its heading first."""
+    return [part.splitlines() for part in "\n".join(lines).strip().split("\n\n")]
 
 
-def _trained(manifest: Manifest) -> list[str]:
-    training, quality = manifest.training, manifest.quality
-    data = ", ".join(Path(each["uri"]).name for each in training["data"])
-    return [
-        f"at {training['trained_at']} by {training['code']} on {training['parameters']['rows']:,} rows of {data}",
-        "parameters: " + ", ".join(f"{name} {value}" for name, value in training["hyperparameters"].items()),
-        "on the last fifth: " + ", ".join(f"{name} {value:.4g}" for name, value in quality.items()),
-    ]
-
-
-def _deployed(case: Case) -> list[str]:
-    releases = sorted(case.store.releases(), key=lambda each: (each.effective_from_us, each.sequence))
-    own = next(at for at, each in enumerate(releases) if each.sequence == case.receipt["release"])
-    around = [("before it", releases[:own][-1:]), ("then", [releases[own]]), ("after it", releases[own + 1 :][:1])]
-    return [f"{when}: {_released(each)}" for when, found in around for each in found]
-
-
-def _released(release: Release) -> str:
-    since = format_time_us(release.effective_from_us)
-    return f"release {release.sequence}, version {release.champion} from {since}, by {release.by}: {release.reason}"
-
-
-def _records(case: Case) -> list[str]:
-    name = case.manifest.training["records"]
-    with tempfile.TemporaryDirectory(prefix="halflife-loans-") as folder:
-        bundle = case.store.fetch(case.manifest.version, Path(folder) / "bundle", case.manifest.digest)
-        records = pq.read_table(bundle / name)
-    own = pc.is_in(pa.scalar(case.receipt["event_id"]), value_set=records["event_id"]).as_py()
-    among = "is among them" if own else "is not among them"
-    return [f"the {records.num_rows:,} applications in its {name}; application {case.receipt['event_id']} {among}"]
-
-
-def _accessed(case: Case) -> list[str]:
-    """Who did what with this version; each run loads it anew, so only the latest entries are told."""
-    wanted = case.manifest.version
-    entries = [
-        each
-        for each in case.store.accesses().entries
-        if wanted in (each.detail.get("version"), *str(each.detail.get("versions", "")).split(","))
-    ]
-    left_out = [f"… and {len(entries) - _MOST_ACCESSES} earlier entries"] if len(entries) > _MOST_ACCESSES else []
-    told = [f"{format_time_us(each.at_us)} {each.actor}: {each.action}" for each in entries[-_MOST_ACCESSES:]]
-    return [*left_out, *told]
-
-
-def _held(case: Case) -> list[str]:
-    held = [f"receipt {each['score_id']} ({each['role']}, version {each['version']})" for each in case.of_subject]
-    return [f"subject {case.receipt['subject']}: {', '.join(held)}"]
+def _chosen(sections: Sequence[Sequence[str]], headings: Sequence[str]) -> list[str]:
+    """Those whose headings begin so, with a blank line between them."""
+    own = [section for section in sections if section[0].startswith(tuple(headings))]
+    return [line for index, section in enumerate(own) for line in (*([""] if index else []), *section)]

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-import halflife
+from audit.files.audit import Audit
 from examples.loans import demo
 from examples.loans.plan import EXPORTED, MODEL, TRAININGS
 from examples.loans.prepare import OUTCOMES, prepare
@@ -87,21 +87,27 @@ def test_a_version_learns_from_outcomes_that_were_known(told: tuple[demo.Paths, 
 
 def test_every_question_about_the_rejection_is_answered_from_what_was_written(told: tuple[demo.Paths, str]) -> None:
     paths, said = told
-    receipts = halflife.read_receipts(str(paths.out / "audit")).to_pandas()
+    receipts = pd.DataFrame([each.receipt for each in Audit(str(paths.out / "audit")).scan()])
     decided = receipts[(receipts["version"] == "2") & (receipts["role"] == "champion") & (receipts["score"] < 0.6)]
     rejection = decided.sort_values(["score", "event_id"], ascending=[False, True]).iloc[0]
     for words in (
-        f"application {rejection.event_id} of",
-        f"the score {rejection.score:.6f} is below 0.6",
-        f"car_value {rejection.features['car_value']}",
-        f"receipt {rejection.score_id}",
-        f"digest {rejection.digest}",
-        "then: release 4, version 2 from 2019-03-01T00:00:00Z, by examples.loans: of what version 2 approves",
-        "after it: release 5, version 1 from 2019-05-10T00:00:00Z",
-        f"application {rejection.event_id} is not among them",
-        "examples.loans: publish",
+        f"audit score {rejection.score_id} --html",
+        f"{rejection.score}",
+        "rejected",
+        f"{rejection.features['car_value']}",
+        "contribution",
+        rejection.digest,
+        "examples.loans",
+        "of what version 2 approves from 0.6 on, less is not repaid",
+        "2019-05-10T00:00:00Z",
+        f"audit subject {rejection.event_id} --job examples/loans/job.yaml",
+        "yes: the version gives the same score, to the bit",
+        "proven",
     ):
         assert words in said
+    assert rejection.decision == "rejected"
+    assert rejection.reasons is not None
+    assert (paths.out / "decision.html").read_text(encoding="utf-8").count(rejection.event_id) > 1
 
 
 def test_a_second_preparation_writes_nothing(told: tuple[demo.Paths, str]) -> None:
