@@ -64,6 +64,13 @@ class Explainer:
             self._say(f"not computed: {failures[min(failures)]}")
         return Explained(found, failures)
 
+    def prepare(self) -> None:
+        """Have the model make, once, what speeds up the contributions of many rows."""
+        try:
+            self._scorer.prepare_contributions()
+        except Exception as error:  # without it they are only slower
+            self._say(f"nothing was prepared for them: {one_line(error)}")
+
     def _by_sampling(self, batch: pa.RecordBatch, ids: Sequence[str]) -> tuple[Contributions, dict[int, str]]:
         rows = batch.num_rows
         base, margins, values = np.full(rows, np.nan), np.full(rows, np.nan), np.full((rows, batch.num_columns), np.nan)

@@ -18,6 +18,7 @@ TOP = 4
 """How many reasons a score has where nothing else is said: more than four tell a person less (Regulation B, 12 CFR
 1002.9(b)(2))."""
 _PLAIN = Reason()
+_MANY = 2_000  # rows, from which on it pays to make tables
 
 
 class NotExplained(HalflifeError):
@@ -64,7 +65,10 @@ def reasons_of(
     _check_digests(rows, loaded.manifest)
     batch = recorded_inputs([row["features"] for row in rows], loaded.manifest.inputs)
     ids = [str(row.get("score_id") or "") for row in rows]
-    contributions, failures = explainer_of(loaded).explain(batch, ids)
+    explainer = explainer_of(loaded)
+    if len(rows) >= _MANY:
+        explainer.prepare()
+    contributions, failures = explainer.explain(batch, ids)
     if failures:
         row = min(failures)
         said = f"score {ids[row]!r} of version {loaded.manifest.version!r}: {failures[row]}"

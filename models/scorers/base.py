@@ -147,6 +147,10 @@ class Scorer(ABC):
         """
         return None
 
+    def prepare_contributions(self) -> None:
+        """Called once before the contributions of many rows are asked for; a kind may make what speeds them up."""
+        return None
+
     def close(self) -> None:
         """Release what garbage collection does not (connections, processes).
 

@@ -100,6 +100,7 @@ class Explaining:
         with self._lock:
             if digest not in self._prepared:
                 began = time.thread_time()
+                explainer_of(model).prepare()
                 explainer_of(model).explain(row, [score_id])
                 self._budget.leave_out(time.thread_time() - began)
                 self._prepared.add(digest)

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from threading import Lock
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,7 @@ from models.scorers.base import Scorer, WillNotLoad, only_file, settings
 from models.scorers.categories import Categories, categories_of
 from models.scorers.columns import in_manifest_order, in_trained_order, strings_of, trained_matrix
 from models.scorers.contributions import Contributions, Scale
+from models.scorers.lightgbm.tables import LEAST_ROWS, LightgbmTables
 from models.scorers.lightgbm.text import ModelText, categories_by_input, read_model_text
 from models.scorers.outputs import chosen_output
 
@@ -51,6 +53,8 @@ class LightgbmScorer(Scorer):
         self._categories = _categories(model, self._names, manifest)
         self._answers = answers_of(manifest, classes)
         self._objective, *options = model.header.get("objective", "none").split(" ")
+        self._tables: LightgbmTables | None = None
+        self._prepared, self._preparing = False, Lock()
         self._averaged = "average_output" in model.header
         self._options = dict(option.partition(":")[::2] for option in options)
         width = int(model.header.get("num_class", "1"))
@@ -96,8 +100,11 @@ class LightgbmScorer(Scorer):
         """The library's own (`pred_contrib`, path-dependent TreeSHAP); of several classes those of the class that is
         asked for or that answered."""
         rows, width = self._rows(batch), len(self._names)
-        parts = self._booster.predict(rows, pred_contrib=True, num_threads=1)
-        parts = np.asarray(parts, np.float64).reshape(len(rows), -1, width + 1)
+        if self._tables is not None and len(rows) >= LEAST_ROWS:
+            parts = self._tables.contributions(rows)
+        else:
+            parts = np.asarray(self._booster.predict(rows, pred_contrib=True, num_threads=1), np.float64)
+        parts = parts.reshape(len(rows), -1, width + 1)
         raw = np.asarray(self._booster.predict(rows, raw_score=True, num_threads=1), np.float64).reshape(len(rows), -1)
         column, sign = chosen_margin(self._answers, raw, self._column)
         index = np.arange(len(rows))
@@ -109,6 +116,12 @@ class LightgbmScorer(Scorer):
         share = 1.0 / max(best if best > 0 else every, 1) if self._averaged else 1.0
         slope = float(self._options.get("sigmoid", 1.0)) if scale == "log_odds" else 1.0
         return found.times(sign * (slope * share))
+
+    def prepare_contributions(self) -> None:
+        """Make the tables that give the library's contributions many times faster."""
+        with self._preparing:
+            if not self._prepared:
+                self._prepared, self._tables = True, LightgbmTables.of_booster(self._booster)
 
     def _scale(self) -> Scale:
         if self._answers.kind == "class" or self._objective in _SEVERAL or "sqrt" in self._options:

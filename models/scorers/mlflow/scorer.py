@@ -117,6 +117,10 @@ class MlflowScorer(Scorer):
         """As the scorer of the flavour."""
         return self._scorer.contributions(batch)
 
+    def prepare_contributions(self) -> None:
+        """As the scorer of the flavour."""
+        self._scorer.prepare_contributions()
+
     def interrupt(self) -> None:
         """As the scorer of the flavour."""
         self._scorer.interrupt()
