@@ -15,7 +15,7 @@ SEED ?=
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help docs demo demo-loans demo-flink soak test test-dataflow dataflow-template lint typecheck bench bench-swap bench-stream bench-idle bench-slow bench-startup bench-large bench-waiting bench-features bench-lookups bench-vectors bench-audit lock clean .venv
+.PHONY: help docs demo demo-loans demo-flink soak test test-dataflow dataflow-template lint typecheck bench bench-swap bench-stream bench-idle bench-slow bench-startup bench-large bench-waiting bench-features bench-lookups bench-reasons bench-vectors bench-audit lock clean .venv
 
 help: ## Show this list
 	@echo "Usage: make TARGET"
@@ -98,6 +98,9 @@ bench-features: .venv ## Measure training sets of 10, 100 and 1,000 windowed fea
 
 bench-lookups: .venv ## Join events to a table of a million rows beside pandas.merge_asof; writes benchmarks/LOOKUPS.md
 	@$(RUN) -m benchmarks.reading.lookups
+
+bench-reasons: .venv ## Measure reasons by kind of model beside shap, and in the flights job; writes benchmarks/REASONS.md
+	@$(RUN) -m benchmarks.reasons
 
 lock: .venv/bin/uv ## Pin what setup.py resolves to, for here and for images of workers (UPGRADE=--upgrade takes newer)
 	@$(COMPILE) --extra all --extra dev $(UPGRADE) --output-file requirements.lock

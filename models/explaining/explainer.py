@@ -31,16 +31,21 @@ class Explained(NamedTuple):
 
 
 class Explainer:
-    """The contributions to one loaded model's scores, computed by the object that scored. Thread-safe."""
+    """The contributions to one loaded model's scores, computed by the object that scored. Thread-safe.
 
-    def __init__(self, model: LoadedModel) -> None:
+    `most_rows`: how many scores those of one score may cost where they are sampled; None for the kind's own limit.
+    """
+
+    def __init__(self, model: LoadedModel, most_rows: int | None = None) -> None:
         manifest = model.manifest
         self._scorer = model.scorer
         self._named = f"version {manifest.version!r} of model {manifest.model!r}"
         self._averages = Averages(manifest, model.profile, model.scorer)
         background = background_of(manifest, model.folder, model.profile)
         self._of_class = manifest.output.kind == "class"
-        self._sampled = None if background is None else SampledContributions(model.scorer, background, self._of_class)
+        self._sampled = (
+            None if background is None else SampledContributions(model.scorer, background, self._of_class, most_rows)
+        )
         self._said = False
 
     def explain(self, batch: pa.RecordBatch, ids: Sequence[str]) -> Explained:

@@ -23,10 +23,12 @@ MOST_ROWS, MOST_ASKED = 1024, 128
 class SampledContributions:
     """Shapley values by sampling, against `background` rows; the same for equal ids.
 
-    On the scale of the score. Of a class the share of the background that gets the same class is explained.
+    On the scale of the score; of a class the share of the background that gets the same class. `most_rows`:
+    how many scores each may cost.
     """
 
-    def __init__(self, scorer: Scorer, background: pa.RecordBatch, of_class: bool) -> None:
+    def __init__(self, scorer: Scorer, background: pa.RecordBatch, of_class: bool, most_rows: int | None) -> None:
+        self._most_rows = most_rows or (MOST_ASKED if scorer.asks_server else MOST_ROWS)
         self._scorer = scorer
         self._background = background
         self._of_class = of_class
@@ -55,9 +57,8 @@ class SampledContributions:
     def _orders(self, inputs: int, random: np.random.Generator) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
         """The ordinary row of each walk, and the order in which its inputs become the record's own; of shapes (walks,)
         and (walks, inputs)."""
-        most = MOST_ASKED if self._scorer.asks_server else MOST_ROWS
         ordinary = self._background.num_rows
-        pairs = max(most // (2 * (inputs + 1)), 1)
+        pairs = max(self._most_rows // (2 * (inputs + 1)), 1)
         pairs = pairs - pairs % ordinary if pairs >= ordinary else pairs
         chosen = np.resize(random.permutation(ordinary), pairs)
         forward = random.permuted(np.tile(np.arange(inputs), (pairs, 1)), axis=1)

@@ -10,7 +10,8 @@ from models.serving.cache import LoadedModel
 from models.testing.expectations import expect
 from models.testing.subject import Subject
 
-_ROWS = 6
+_ROWS = 4
+_SCORES = 48  # for each of these rows, where contributions are sampled: what holds, holds for few
 _ROUNDED = 1e-3  # of the log-odds of a float32, beside its size
 
 
@@ -50,6 +51,6 @@ def check_contributions_repeat(subject: Subject, scratch: Path) -> None:
 def _explained(subject: Subject, rows: int = _ROWS) -> tuple[Floats, Contributions]:
     batch = subject.batch(rows)
     model = LoadedModel(subject.manifest, subject.scorer, 0.0, 0, folder=subject.folder)
-    found, failures = Explainer(model).explain(batch, [f"score {row}" for row in range(rows)])
+    found, failures = Explainer(model, _SCORES).explain(batch, [f"score {row}" for row in range(rows)])
     expect(not failures, f"not explained: {failures.get(min(failures, default=0))}")
     return subject.scorer.score(batch), found
