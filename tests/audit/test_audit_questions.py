@@ -10,6 +10,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+import yaml
 
 from audit.asking.letters import names_one
 from audit.asking.trained_on import count_named
@@ -18,6 +19,7 @@ from schemas.times import format_time_us, parse_time_us
 from tests.audit.asking import altered, ask, one_of
 from tests.audit.containers import schema_of, write
 from tests.audit.world import RELEASES, TRAINED_ON, FlightsAudit
+from tests.pipeline.commands.commands import halflife
 
 
 def micros(receipt: dict[str, Any]) -> int:
@@ -171,6 +173,15 @@ def test_what_is_not_known_ends_with_1_and_says_where_it_was_looked_for(
     ran = ask(flown, *question)
     assert (ran.code, ran.out) == (1, "")
     assert f"looked through {len(flown.receipts)} receipts in" in ran.err
+
+
+def test_of_a_job_without_subjects_that_is_said(flown: FlightsAudit, tmp_path: Path) -> None:
+    spec = yaml.safe_load(flown.job.read_text("utf-8"))
+    del spec["events"]["subject"]
+    (tmp_path / "job.yaml").write_text(yaml.safe_dump(spec), encoding="utf-8")
+    ran = halflife("audit", "subject", "nobody", "--job", tmp_path / "job.yaml")
+    said = "; the job has no events.subject, so its receipts name no subject; next:"
+    assert (ran.code, said in ran.err) == (1, True), ran.err
 
 
 def test_each_question_is_logged_before_it_is_answered(flown: FlightsAudit) -> None:

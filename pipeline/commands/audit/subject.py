@@ -4,13 +4,15 @@ import argparse
 from pathlib import Path
 
 from audit.asking.decision.sections import Section
+from audit.asking.sources import UnknownToAudit
 from audit.asking.subject import SubjectPage, subject_page, write_files
 from pipeline.command_line.parsing import Arguments, OneLineParser
-from pipeline.commands.audit.location import add_audit_options, asked, letters_url, models_of
+from pipeline.commands.audit.location import add_audit_options, asked, letters_url, models_of, read_job
 from pipeline.commands.audit.scores import COLUMNS, row_of
 from pipeline.commands.audit.showing import print_sections
 from pipeline.commands.output import exit_code
 from pipeline.reporting.printer import note, print_json
+from schemas.expectations import with_hint
 from schemas.validation import SpecError
 
 
@@ -29,7 +31,14 @@ def _subject(options: argparse.Namespace) -> None:
     if folder is not None and folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise SpecError("--out", options.out, "a folder that is new or empty")
     with asked(options) as sources:
-        page = subject_page(sources, options.subject, models_of(options, sources), letters_url(options))
+        try:
+            page = subject_page(sources, options.subject, models_of(options, sources), letters_url(options))
+        except UnknownToAudit as unknown:
+            spec = read_job(options)
+            if not spec or spec["events"].get("subject"):
+                raise
+            why = "; the job has no events.subject, so its receipts name no subject"
+            raise UnknownToAudit(with_hint(str(unknown), why)) from None
         if folder is not None:
             written = ", ".join(path.name for path in write_files(page, folder))
             note(f"{folder} has {written}")
