@@ -209,7 +209,8 @@ class AvroFileWriter:
         if batch.num_rows == 0:
             return
         datums = encode_records(batch, self._schema)
-        rows = -(-len(datums) // -(-joined_bytes(datums).size // BLOCK_BYTES))
+        blocks = max(1, -(-joined_bytes(datums).size // BLOCK_BYTES))
+        rows = -(-len(datums) // blocks)
         for start in range(0, len(datums), rows):
             part = datums.slice(start, rows)
             self.write_datums(len(part), joined_bytes(part))

@@ -129,3 +129,11 @@ def test_a_batch_of_many_bytes_is_written_as_several_blocks_and_read_in_pieces_t
     assert sum(block.datums for block in blocks) == 3_000
     decoded = [decode_block(block.data, block.datums, SCHEMA).rows for block in blocks]
     assert [row["features"] for each in decoded for row in each.to_pylist()] == [list(row.items()) for row in rows]
+
+
+def test_records_without_bytes_are_one_block() -> None:
+    stream = io.BytesIO()
+    schema = json.dumps({"type": "record", "name": "R", "fields": [{"name": "none", "type": "null"}]})
+    AvroFileWriter(stream, schema).write(pa.RecordBatch.from_arrays([pa.nulls(3)], ["none"]))
+    stream.seek(0)
+    assert list(fastavro.reader(stream)) == [{"none": None}] * 3
