@@ -9,10 +9,14 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import pyarrow as pa
+from pyarrow import parquet
+
 from examples.flights import service
 from examples.flights.service import Event, Job, records
 from models.serving.cache import worker_name
 from models.store.store import ModelStore
+from models.tables.table_store import TableStore
 from runners.flink.local.broker import KafkaBroker
 from runners.flink.local.cluster import FlinkCluster
 from runners.flink.local.objects import S3Server
@@ -21,6 +25,8 @@ from schemas.times import parse_time_us
 from tests.transforms.beam import flights
 
 FIRST_EVENTS = 200
+TABLE = "carriers"
+CARRIERS = ["9E", "AA", "AS", "B6", "DL", "EV", "F9", "FL", "HA", "MQ", "OO", "UA", "US", "VX", "WN", "YV"]
 
 
 class Machines(NamedTuple):
@@ -148,8 +154,21 @@ def prepared_store(s3: S3Server, bucket: str, folder: Path) -> tuple[str, ModelS
     store = ModelStore(url, service.MODEL)
     for version, slope in (("v1", 0.03), ("v2", 0.06)):
         service.publish(store, version, slope, folder / "payload")
-    store.append_release(champion="v1", effective_from_us=parse_time_us("2013-01-01T00:00:00Z"), by="tests")
+    first_us = parse_time_us("2013-01-01T00:00:00Z")
+    store.append_release(champion="v1", effective_from_us=first_us, by="tests")
+    publish_table(TableStore(url, TABLE), "first", 1, folder).append_release(
+        version="first", effective_from_us=first_us, by="tests"
+    )
     return url, store
+
+
+def publish_table(table: TableStore, version: str, rank: int, folder: Path) -> TableStore:
+    """A version of the table in which every carrier has this rank; returns the table."""
+    path = folder / f"{version}.parquet"
+    parquet.write_table(pa.table({"carrier": CARRIERS, "rank": [rank] * len(CARRIERS)}), path)
+    told = {"version": version, "key": ["carrier"], "columns": {"rank": "integer"}, "rows": len(CARRIERS)}
+    table.publish(path, {**told, "created_by": "tests", "created_at": "now"})
+    return table
 
 
 def following(broker: KafkaBroker, url: str) -> list[str]:

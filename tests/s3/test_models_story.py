@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pytest
 from pyarrow import parquet
@@ -19,7 +20,8 @@ from models.releases.timeline import Timeline, roles_of
 from runners.flink.local.objects import S3Server
 from tests.models import bundle_folders as bundles
 from tests.models.bundle_folders import COLUMNS, document, flights, write_bundle
-from tests.pipeline.commands.commands import Models
+from tests.pipeline.commands.commands import Models, halflife
+from transforms.lookups.stored_versions import Version, load_version
 
 DAYS = [f"2013-0{month}-01T00:00:00Z" for month in range(1, 10)]
 
@@ -135,6 +137,22 @@ def test_broken_version_in_the_store_is_refused(models: Models, tmp_path: Path) 
     models.store._backend.create("late/versions/v3/manifest.json", b"{}")
     assert models("check", "v3", "--json").json["reason"] == "invalid_manifest"
     assert [each["version"] for each in models.json("list")["versions"]] == ["v1", "v2", "v3"]
+
+
+def test_a_table_is_published_released_and_joined(models: Models, tmp_path: Path) -> None:
+    (tmp_path / "planes.csv").write_text("code,year\n7,1990\nA,1991\n")
+    named, where = ("--name", "planes"), ("--store", models.url, "--json")
+    words = ("tables", "publish", tmp_path / "planes.csv", *named, "--key", "code", "--version", "v1", *where)
+    made = halflife(*words).json
+    assert ("is already published" in halflife(*words).err, made["rows"]) == (True, 2)
+    for day in DAYS[:2]:
+        assert halflife("tables", "release", *named, "--version", "v1", "--from", day, *where).code == 0
+    told = halflife("tables", "timeline", *named, "--at", DAYS[1], *where).json
+    assert (told["in_force"], [one["effective_from"] for one in told["releases"]]) == (2, DAYS[:2])
+    wanted = Version(models.url, "planes", "v1", made["digest"], (("year", "number"),), 1, 2)
+    table = load_version(wanted)
+    assert table.take(table.rows_at(pa.array([7, 8]), np.zeros(2, np.int64)))[0].to_pylist() == [1990, None]
+    assert models.store.models() == []
 
 
 def test_credentials_appear_in_no_output(s3: S3Server, monkeypatch: pytest.MonkeyPatch) -> None:
