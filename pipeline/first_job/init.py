@@ -16,7 +16,7 @@ from pipeline.commands.output import Refused, exit_code, print_table
 from pipeline.endpoints.errors import NoInput
 from pipeline.endpoints.kafka import address as kafka_address
 from pipeline.endpoints.uris import scheme_of
-from pipeline.first_job.looking import MOST_ROWS, Look, look_at
+from pipeline.first_job.looking import Look, look_at
 from pipeline.first_job.proposal import UNLEARNT, Proposal, propose
 from pipeline.first_job.questions import NONE, JobDecisions, OpenQuestion
 from pipeline.first_job.spec_text import spec_text
@@ -105,7 +105,7 @@ def _commands() -> list[list[str]]:
 
 
 def _tell(look: Look, made: Proposal, commands: Sequence[Sequence[str]]) -> None:
-    whole = "" if look.whole else f", the first {MOST_ROWS:,} of them"
+    whole = "" if look.whole else "; there are more, which were not looked at"
     files = "" if look.files == 1 else f" of {look.files:,} files" if look.files else " of the topic"
     print_line(f"{look.table.num_rows:,} records{files} with {look.table.num_columns} columns{whole}")
     if look.guessed:

@@ -16,6 +16,7 @@ import pytest
 import yaml
 
 from pipeline.endpoints.kafka import readers
+from pipeline.first_job import looking
 from pipeline.first_job.looking import look_at
 from pipeline.first_job.proposal import Proposal, propose
 from pipeline.first_job.questions import JobDecisions
@@ -152,6 +153,14 @@ def test_one_command_scores_what_a_topic_holds(
     assert job["events"]["uri"] == job["labels"]["uri"] == f"kafka://{topics.broker.bootstrap}/{topic}?until=latest"
     replayed = halflife("replay", "--job", "job.yaml", "--version", "1", "--out", folder / "again", "--json")
     assert (replayed.code, replayed.json["versions"]["1"]["quality"]["overall"]["n"]) == (0, ROWS), replayed
+
+
+def test_no_more_records_are_looked_at_than_are_needed(topics: Topics, monkeypatch: pytest.MonkeyPatch) -> None:
+    topic = topics.create()
+    topics.write(topic, texts(payments()))
+    monkeypatch.setattr(looking, "MOST_ROWS", 40)
+    look = look_at(f"kafka://{topics.broker.bootstrap}/{topic}?until=latest")
+    assert (look.table.num_rows, look.whole, look.files) == (40, False, 0)
 
 
 @pytest.fixture

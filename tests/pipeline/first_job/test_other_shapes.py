@@ -14,6 +14,7 @@ import pytest
 from pipeline.first_job.looking import look_at
 from pipeline.first_job.proposal import Proposal, propose
 from pipeline.first_job.questions import JobDecisions
+from pipeline.first_job.spec_text import spec_text
 from pipeline.first_job.train_text import train_text
 from schemas.validation import SpecError
 
@@ -40,6 +41,27 @@ def test_columns_within_objects_are_proposed_by_their_paths(tmp_path: Path, time
     made = proposed(path)
     assert (made.event_id, made.event_time, made.form.time_unit) == ("payment.id", time_name, "ms")
     assert {"payment.amount", "payment.at.shop"} <= set(made.chosen.columns)
+
+
+def test_envelopes_in_files_are_recognised(tmp_path: Path) -> None:
+    changes = [{"before": None, "after": each, "op": "c", "ts_ms": 1_800_000_000_000} for each in payments("created")]
+    deleted = {**changes[0], "op": "d", "before": changes[0]["after"], "after": None}
+    (tmp_path / "changes.json").write_text("".join(json.dumps(each) + "\n" for each in [deleted, *changes, deleted]))
+    attributes = {"specversion": "1.0", "source": "/p", "type": "paid"}
+    events = [{**attributes, "id": f"e{n}", "data": each} for n, each in enumerate(payments("created"))]
+    (tmp_path / "events.json").write_text(json.dumps(events, indent=1))
+    for name, envelope in (("changes", "debezium"), ("events", "cloudevents")):
+        made = proposed(tmp_path / f"{name}.json")
+        found = (made.look.events["envelope"], made.event_time, made.subject, made.look.table.num_rows)
+        assert found == (envelope, "created", "card", ROWS)
+        assert {"payment.amount", "payment.at.shop"} <= set(made.chosen.columns), made.chosen
+        assert f"envelope: {envelope}" in spec_text(made, "payments")
+
+
+def test_a_column_called_op_is_no_envelope(tmp_path: Path) -> None:
+    records = [{**each, "op": "buy", "after": 1.0} for each in payments("created")]
+    (tmp_path / "payments.json").write_text("".join(json.dumps(each) + "\n" for each in records))
+    assert "envelope" not in proposed(tmp_path / "payments.json").look.events
 
 
 def test_without_any_time_it_is_said_which_columns_there_are(tmp_path: Path) -> None:
