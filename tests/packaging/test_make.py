@@ -10,6 +10,7 @@ import pytest
 TARGETS = (
     *("help", "demo", "demo-flink", "test", "lint", "typecheck", "bench", "bench-stream", "bench-swap", "lock"),
     *("bench-features", "bench-vectors", "bench-idle", "bench-large", "bench-slow", "bench-startup", "bench-waiting"),
+    "bench-audit",
     "bench-lookups",
     "bench-reasons",
     "demo-loans",
