@@ -9,6 +9,8 @@ import pyarrow.parquet as pq
 from apache_beam.io.filesystem import CompressionTypes
 from apache_beam.io.filesystems import FileSystems
 
+from audit.files.audit import Audit
+from audit.files.segments import SEALED, STATEMENT
 from audit.files.tables import conformed, together
 from pipeline.endpoints.errors import NoInput
 from pipeline.endpoints.files.origin import origin_of
@@ -50,7 +52,7 @@ def read_receipts(path: str | PathLike[str], columns: Sequence[str] | None = Non
     """The receipts in files of a sink, one row for each `score_id`.
 
     Args:
-        path: as for `read_scores`; of `sinks.audit`, the folder `receipts` in it is read.
+        path: as for `read_scores`; of `sinks.audit`, the folder `receipts` in it is read, and what of it is sealed.
         columns: the fields wanted, of those of the record `Receipt`; None for all.
 
     Returns:
@@ -70,10 +72,30 @@ def _read(path: str | PathLike[str], record: str, columns: Sequence[str] | None,
             raise SpecError("columns", name, ", ".join(whole.names))
     names = list(whole.names if columns is None else columns)
     schema = pa.schema([whole.field(name) for name in dict.fromkeys([_ID, *names])])
-    pieces = [piece for file in _files(fspath(path), below) for piece in _pieces(file, record, schema)]
+    if below and _is_sealed(fspath(path)):
+        pieces = list(_of_sealed(fspath(path), schema))
+    else:
+        pieces = [piece for file in _files(fspath(path), below) for piece in _pieces(file, record, schema)]
     table = together(pieces, schema)
     ids = table.column(_ID).to_pandas()
     return table.filter(pa.array(~ids.duplicated().to_numpy())).select(names)
+
+
+def _is_sealed(path: str) -> bool:
+    """Whether it is an audit of which receipts are sealed: then they no longer lie where jobs write them."""
+    try:
+        return bool(matching_files(f"{absolute(path).rstrip('/')}/{SEALED}/*/{STATEMENT}"))
+    except NoInput:
+        return False
+
+
+def _of_sealed(path: str, schema: pa.Schema) -> Iterator[pa.RecordBatch]:
+    """The receipts of sealed segments, and those that are not sealed yet."""
+    audit = Audit(path)
+    for rows in audit.whole_columns():
+        yield conformed(rows, schema)
+    for file, why in audit.broken.items():
+        raise UnusableData(f"{path}/{file} is damaged: {why}; expected: an audit that can be read whole")
 
 
 def _files(path: str, below: str) -> list[str]:

@@ -1,6 +1,7 @@
 """`read_scores` and `read_receipts`: what jobs wrote to files, one row for each id, in types that pandas knows."""
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import pytest
 
 import halflife
 from halflife import errors
+from pipeline.verbs import main
 from schemas.records import arrow_schema
 from schemas.vectors import of_rows, to_bytes
 from tests.api import flights
@@ -76,6 +78,15 @@ def test_receipts_score_again_to_the_bit(written: Path, version: str) -> None:
     model = halflife.load_model(written / "store", flights.MODEL, version)
     inputs = rows[list(model.inputs)]
     assert model.score(inputs).score.tolist() == rows.score.tolist()
+
+
+def test_receipts_of_a_sealed_audit_are_those_before(written: Path, tmp_path: Path) -> None:
+    shutil.copytree(written / "audit", tmp_path / "audit")
+    before = halflife.read_receipts(tmp_path / "audit")
+    assert main(["audit", "seal", "--audit", str(tmp_path / "audit")]) == 0
+    assert list((tmp_path / "audit" / "receipts").glob("*.avro")) == []
+    found = halflife.read_receipts(tmp_path / "audit", before.schema.names)
+    assert plain(found.to_pylist()) == plain(before.to_pylist())
 
 
 def test_receipts_of_an_older_schema_are_read(tmp_path: Path) -> None:
