@@ -26,6 +26,8 @@ _PATH = "publish"
 # The section of a spec in messages, as the options of the verb.
 _OPTIONS = (
     (re.compile(rf"{_PATH}\.table\.uri|(?<![\w/.])events\.uri"), "FILE"),
+    (re.compile(r"(?<![\w/.])events\.csv\."), "CSV "),
+    (re.compile(r"(?<![\w/.])events\.(\w+)"), r"--\1"),
     (re.compile(rf"{_PATH}\.table\.(\w+)"), r"--\1"),
     (re.compile(rf"{_PATH}\.columns(\[\d+\]|\.[^\s:]+)?"), "--columns"),
     (re.compile(r"lookups\[\]\.max_rows"), "--max_rows"),
@@ -68,7 +70,8 @@ def read_for_store(
     own = {**table, "uri": absolute(table["uri"])}
     keys = [own["key"]] if isinstance(own["key"], str) else list(own["key"])
     with _said_as_options(), errors_of_table(_PATH):
-        wanted = _all_columns(own, keys) if columns is None else columns
+        files = _files(own, keys[0])
+        wanted = _all_columns(files, keys, own.get("valid_from")) if columns is None else columns
         lookup = {"name": name, "table": own, "on": own["key"], "columns": wanted, "max_rows": max_rows}
         # In CSV a key is the text that it is; events' keys are compared as texts, numbers too.
         spec = spec_of_files(_PATH, lookup, list(wanted), dict.fromkeys(keys, "string"))
@@ -79,17 +82,22 @@ def read_for_store(
         return PublishedRows(found.rows, spec, found.keyless)
 
 
-def _all_columns(table: dict[str, Any], keys: list[str]) -> list[str]:
-    """The columns of the files' first records, without key and time."""
+def _files(table: dict[str, Any], key: str) -> Files:
+    """The files of a table; what it leaves to be guessed of them is stated in it then, and noted."""
     records: dict[str, Any] = {name: table[name] for name in ("uri", "format", "csv") if name in table}
-    records |= dict.fromkeys(("event_id", "event_time"), keys[0])
+    records |= dict.fromkeys(("event_id", "event_time"), key)
     paths = tuple(matching_files(records["uri"]))
-    form = fill_in(records, paths, lambda _: None)
-    files = Files(records["uri"], records["format"], paths, form)
-    _, rows = next(stretches(files.sample([]), files.format, []), ("", None))
+    form = fill_in(records, paths, lambda text: note(_as_options(text)))
+    table |= {name: records[name] for name in ("format", "csv") if name in records}
+    return Files(records["uri"], records["format"], paths, form)
+
+
+def _all_columns(files: Files, keys: list[str], valid_from: str | None) -> list[str]:
+    """The columns of the files' first records, without key and time."""
+    _, rows = next(stretches(files.sample(keys), files.format, keys), ("", None))
     if rows is None:
-        raise TableRefused(f"{records['uri']}: no record in it can be read; expected: rows of a table")
-    return [name for name in rows.schema.names if name not in (*keys, table.get("valid_from"))]
+        raise TableRefused(f"{files.uri}: no record in it can be read; expected: rows of a table")
+    return [name for name in rows.schema.names if name not in (*keys, valid_from)]
 
 
 @contextmanager

@@ -15,6 +15,7 @@ import pytest
 from pipeline.endpoints.errors import NoInput
 from pipeline.endpoints.lookups.open_lookups import OpenedLookups, open_lookups
 from pipeline.endpoints.lookups.table_files import FileTables, TableRefused
+from pipeline.table_rows import read_for_store
 from schemas.batches import keys_of
 from schemas.validation import SpecError
 
@@ -170,3 +171,20 @@ def test_columns_that_nothing_reads_are_not_loaded(
     with pytest.raises(SpecError) as wrong:
         opened(tmp_path / "planes.parquet", ["yeer", "maker"], used=["maker"])
     assert wrong.value.path == "lookups[0].columns[0]"
+
+
+@pytest.mark.parametrize("kind", ["csv", "json", "parquet", "arrow", "avro"])
+def test_files_of_each_format_are_published_with_all_their_columns(
+    tmp_path: Path, kind: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write(tmp_path / f"planes.{kind}", ROWS, kind)
+    table = {"uri": str(tmp_path / f"planes.{kind}"), "key": "code", "valid_from": "since"}
+    made = read_for_store("planes", table, None, 3)
+    assert made.rows.num_rows == 3
+    assert sorted(made.rows.schema.names) == ["code", "maker", "share", "since", "year"]
+    kinds = made.manifest()["columns"]
+    assert (sorted(kinds), kinds["share"], kinds["maker"]) == (["maker", "share", "year"], "number", "string")
+    assert "events" not in (said := capsys.readouterr().err), said
+    assert "publish." not in said, said
+    with pytest.raises(TableRefused, match="at most max_rows, 2; next: a greater --max_rows"):
+        read_for_store("planes", table, None, 2)
