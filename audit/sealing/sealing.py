@@ -120,6 +120,7 @@ class Sealer:
             statement = builder.finish(self._chain.size + 1, self._now_us())
             self._store(folder, name, statement)
         except FileNotFoundError:  # only a sealing that went faster deletes what this one reads or writes
+            self._remove(name)
             what = (
                 f"another process sealed segment {self._chain.size + 1} of {self._backend.url} first; nothing is lost"
             )
