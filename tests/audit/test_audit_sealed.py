@@ -53,6 +53,8 @@ def plain(text: str) -> list[Any]:
     for document in documents:
         for name in ("files", "accessed", "missing", "dead_letters"):
             document.pop(name, None)
+        if isinstance(document.get("scores"), list):  # in the order of files, which are others when they are sealed
+            document["scores"].sort(key=json.dumps)
     return sorted(documents, key=json.dumps)
 
 
