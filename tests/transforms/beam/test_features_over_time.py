@@ -143,8 +143,8 @@ def test_late_event_is_scored_at_once_and_amends_its_tile() -> None:
 
 
 def test_late_event_changes_no_bit_of_a_sum_that_is_there_already() -> None:
-    tale = risen(story().add_elements([arriving(a=(6, 1.0), b=(8, 1e16))]), 12)
-    tale = tale.add_elements([arriving(late=(7, -1e16))]).add_elements([arriving(next=(11, 8.0))])
+    tale = risen(story().add_elements([arriving(a=(6, 1e16), b=(8, -1e16))]), 12)
+    tale = tale.add_elements([arriving(late=(7, 1.0))]).add_elements([arriving(next=(11, 8.0))])
     none = [("a", False, 0, None), ("b", False, 0, None), ("late", True, 0, None)]
     told(tale, *none, ("next", True, 3, 1.0))
 
