@@ -1,4 +1,4 @@
-"""`make bench-features`: a training set of 10, 100 and 1,000 windowed features; writes benchmarks/FEATURES.md.
+"""`make bench-features`: 10, 100 and 1,000 windowed features, beside pandas; writes benchmarks/FEATURES.md.
 
     python -m benchmarks.many_features --events 50000
 """
@@ -6,12 +6,13 @@
 import argparse
 import itertools
 import json
-import resource
+import os
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Sequence
+from importlib.metadata import version
 from pathlib import Path
 from random import Random
 from typing import Any, NamedTuple
@@ -26,13 +27,22 @@ COLUMNS = ("amount", "fee", "distance", "age", "items")
 AGGREGATES = ("count", "sum", "mean", "min", "max", "std", "last", "first", "rate", "time_since_last")
 SIZES = ("10m", "1h", "6h", "1d", "7d")
 START_US, SPAN_US = 1_767_225_600_000_000, 30 * 86_400_000_000
-HEADER = ["features", "events", "wall s", "CPU s", "events/s", "events per CPU s", "values per CPU s", "peak MiB"]
+JOB, PANDAS = "halflife features", "pandas"
+RATES = ["events/s", "events per CPU s", "values per CPU s"]
+HEADER = ["features", "way", "events", "wall s", "CPU s", *RATES, "peak MiB"]
 METHOD = """\
-Each row is one process of `halflife features` over the same JSON lines, from its start to its end: reading, decoding,
-windows, Parquet. Events are made up: 30 days, 5 columns of numbers, 4 keys (2,000, 300, 30 and 5 values). The 1,000
-features are every combination of the keys, the columns, ten aggregates and five windows from 10 minutes to 7 days, all
-every 10 minutes; 100 and 10 of them are evenly spread. Features of equal keys and columns share their tiles: what each
-costs more is its query. Wall time has what else the machine does in it; the time of the processors has not."""
+Each row is one process over the same JSON lines, from its start to its end: reading, decoding, windows, Parquet.
+Events are made up: 30 days, 5 columns of numbers, 4 keys (2,000, 300, 30 and 5 values). The 1,000 features are every
+combination of the keys, the columns, ten aggregates and five windows from 10 minutes to 7 days, all every 10 minutes;
+100 and 10 of them are evenly spread. Features of equal keys and columns share their tiles, and those of equal windows
+the search for them: what each costs more is its answer. Wall time has what else the machine does in it, and these rows
+were measured beside other work; the time of the processors has not.
+
+**pandas** (`benchmarks/peers/pandas_features.py`) computes the same features point in time, as one writes them in a
+notebook: a `groupby` and `rolling` for each key and size, whose windows leave out their end, of times rounded down to
+the step. Its columns are the job's, but for the last digits (a test compares them): its sums are floats that enter and
+leave a running total. It has the whole input in memory and keeps no tiles and no state, so that an event more, a late
+one or a stream need the whole run again; and it checks nothing: no id twice, no wrong type, no dead letter."""
 
 
 class Run(NamedTuple):
@@ -74,23 +84,36 @@ def measured(work: Path, number: int) -> Run:
         "sinks": {},
     }
     (work / "job.yaml").write_text(json.dumps(spec))  # JSON is YAML
-    words = ["-m", "pipeline.cli", "features", "--job", str(work / "job.yaml"), "--out", str(work / str(number))]
-    before, began = resource.getrusage(resource.RUSAGE_CHILDREN), time.monotonic()
-    subprocess.run([sys.executable, *words], cwd=ROOT, check=True, capture_output=True)
-    wall_s, after = time.monotonic() - began, resource.getrusage(resource.RUSAGE_CHILDREN)
-    cpu_s = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-    return Run(wall_s, cpu_s, after.ru_maxrss * 1024)  # the greatest of all so far: numbers are measured in order
+    return _run("-m", "pipeline.cli", "features", "--job", str(work / "job.yaml"), "--out", str(work / str(number)))
+
+
+def measured_peer(work: Path, number: int) -> Run:
+    """The same features by pandas. Raises `CalledProcessError` if it fails."""
+    (work / "features.json").write_text(json.dumps(features(number)))
+    files = [str(work / name) for name in ("events.json", "features.json", f"pandas-{number}.parquet")]
+    return _run("-m", "benchmarks.peers.pandas_features", *files)
+
+
+def _run(*words: str) -> Run:
+    began = time.monotonic()
+    with subprocess.Popen([sys.executable, *words], cwd=ROOT, stdout=subprocess.DEVNULL) as process:
+        _, status, used = os.wait4(process.pid, 0)
+        process.returncode = os.waitstatus_to_exitcode(status)
+    if process.returncode:
+        raise subprocess.CalledProcessError(process.returncode, words)
+    return Run(time.monotonic() - began, used.ru_utime + used.ru_stime, used.ru_maxrss * 1024)
 
 
 def compared(events: int, numbers: Sequence[int], work: Path) -> list[list[str]]:
-    """A row for each number of features, smallest first."""
+    """Two rows for each number of features, the job's and the peer's."""
     write_events(work / "events.json", events)
     rows = []
     for number in numbers:
-        run = measured(work, number)
-        rates = events / run.wall_s, events / run.cpu_s, events * number / run.cpu_s
-        cells = [f"{run.wall_s:.1f}", f"{run.cpu_s:.1f}", *(f"{rate:,.0f}" for rate in rates)]
-        rows.append([f"{number:,}", f"{events:,}", *cells, f"{run.peak_bytes / MIB:,.0f}"])
+        for way, measure in ((JOB, measured), (PANDAS, measured_peer)):
+            run = measure(work, number)
+            rates = events / run.wall_s, events / run.cpu_s, events * number / run.cpu_s
+            cells = [f"{run.wall_s:.1f}", f"{run.cpu_s:.1f}", *(f"{rate:,.0f}" for rate in rates)]
+            rows.append([f"{number:,}", way, f"{events:,}", *cells, f"{run.peak_bytes / MIB:,.0f}"])
     return rows
 
 
@@ -103,7 +126,8 @@ def main() -> int:
     with tempfile.TemporaryDirectory(prefix="halflife-features-") as work:
         rows = compared(given.events, NUMBERS, Path(work))
     written = "Written by `python -m benchmarks.many_features`."
-    parts = ["# Many windowed features", written, machine(), METHOD, markdown(HEADER, rows)]
+    versions = f"{machine()}, pandas {version('pandas')}"
+    parts = ["# Many windowed features", written, versions, METHOD, markdown(HEADER, rows)]
     given.out.write_text("\n\n".join(parts) + "\n")
     return 0
 
