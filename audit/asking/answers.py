@@ -36,11 +36,16 @@ class OneScore(NamedTuple):
 
 
 def answers(found: Iterable[FoundReceipt]) -> list[OneScore]:
-    """The receipts by their score, in the order in which the scores were found."""
+    """The receipts by their score, in the order of event time, wherever they lie."""
     grouped: dict[str, list[FoundReceipt]] = {}
     for one in found:
         grouped.setdefault(one.receipt["score_id"], []).append(one)
-    return [_answer(each) for each in grouped.values()]
+    return sorted((_answer(each) for each in grouped.values()), key=_time)
+
+
+def _time(score: OneScore) -> tuple[int, str, str, str]:
+    one = score.shown.receipt
+    return one["event_time"], one["event_id"], one["role"], one["score_id"]
 
 
 def _answer(receipts: list[FoundReceipt]) -> OneScore:

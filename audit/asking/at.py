@@ -3,6 +3,9 @@
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
+import pyarrow as pa
+import pyarrow.compute as pc
+
 from audit.asking.history import ModelHistory, Span, evidence_of
 from audit.asking.moments import time_text
 from audit.asking.sources import AuditSources, UnknownToAudit
@@ -119,7 +122,9 @@ def _overtaken(sources: AuditSources, history: ModelHistory, model: str, span: S
     wanted = ReceiptFilter(since_us=None if first else span.begins_us, until_us=span.ends_us)
     found = set[str]()
     for rows in sources.audit.columns(("event_id", "model", "release", "role"), wanted):
-        for row in rows.to_pylist():
-            if row["release"] != span.release.sequence and row["role"] in _ANSWERING and row["model"] == model:
-                found.add(row["event_id"])
+        other = pc.and_(
+            pc.not_equal(rows.column("release"), span.release.sequence), pc.equal(rows.column("model"), model)
+        )
+        answered = pc.is_in(rows.column("role"), pa.array(_ANSWERING, pa.string()))
+        found.update(rows.column("event_id").filter(pc.and_(other, answered)).to_pylist())
     return tuple(sorted(found))

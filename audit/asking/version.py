@@ -1,8 +1,10 @@
 """`audit version V`: what a version is, who let it serve, where it served, and what it answered."""
 
-from collections import Counter
 from collections.abc import Mapping
 from typing import Any, NamedTuple
+
+import pyarrow as pa
+import pyarrow.compute as pc
 
 from audit.asking.access import accessed_version
 from audit.asking.at import refusals
@@ -107,18 +109,13 @@ class _Scores(NamedTuple):
 
 def _scores(sources: AuditSources, model: str, version: str) -> _Scores:
     """The scores of a version by role, each counted once, with the first and last event times."""
-    seen, counts = set[bytes](), Counter[str]()
-    first_us: int | None = None
-    last_us: int | None = None
+    ids, times = dict[str, list[pa.Array]](), list[int]()
     for rows in sources.audit.columns(("score_id", "model", "role", "event_time"), ReceiptFilter(version=version)):
-        times = rows.column("event_time").cast("int64").to_pylist()
-        columns = (rows.column(name).to_pylist() for name in ("score_id", "model", "role"))
-        for score_id, of_model, role, at_us in zip(*columns, times, strict=True):
-            key = score_id.encode()
-            if of_model != model or key in seen:
-                continue
-            seen.add(key)
-            counts[role] += 1
-            first_us = at_us if first_us is None else min(first_us, at_us)
-            last_us = at_us if last_us is None else max(last_us, at_us)
-    return _Scores(dict(sorted(counts.items())), first_us, last_us)
+        own = rows.filter(pc.equal(rows.column("model"), model))
+        if not own.num_rows:
+            continue
+        for role in own.column("role").unique().to_pylist():
+            ids.setdefault(role, []).append(own.column("score_id").filter(pc.equal(own.column("role"), role)))
+        times += pc.min_max(own.column("event_time").cast(pa.int64())).as_py().values()
+    counts = {role: pc.count_distinct(pa.chunked_array(found)).as_py() for role, found in sorted(ids.items())}
+    return _Scores(counts, min(times, default=None), max(times, default=None))
