@@ -31,7 +31,7 @@ def expire(arguments: Arguments) -> int:
 
 def _expire(options: argparse.Namespace) -> None:
     spec = read_job(options)
-    keep_us = parse_duration_us(with_defaults(spec, "audit").get("keep_at_least", "183d"))
+    keep_us = parse_duration_us(with_defaults(spec, "audit")["keep_at_least"])
     expiry, backend = Expiry(options.before, keep_us, options.by, spec.get("job")), Backend(audit_url(options, spec))
     store = _store(options, spec)
     try:

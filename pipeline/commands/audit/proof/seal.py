@@ -55,10 +55,10 @@ def sealer_of(options: argparse.Namespace) -> Sealer:
     last = read_chain(backend).last
     origin = last.said.origin if last else origin_of(str(spec.get("job", "audit")))
     key = private_key(said["key"]) if said.get("key") else None
-    size = options.max_rows or said.get("seal", {}).get("size", 1_000_000)
+    size = options.max_rows or said["seal"].get("size", said["seal.size"])
     age_us = options.max_age
     if age_us is None and options.follow:
-        age_us = parse_duration_us(said.get("seal", {}).get("age", "1h"))
+        age_us = parse_duration_us(said["seal"].get("age", said["seal.age"]))
     return Sealer(backend, origin, key, SealLimits(size, age_us), now_us)
 
 
