@@ -72,8 +72,8 @@ bench-audit: .venv ## Seal, look up and verify ten million receipts; writes benc
 	@$(RUN) -m benchmarks.audit
 
 bench-swap: .venv ## Measure a swap to a slow model and a second shadow; writes benchmarks/SWAP.md and SHADOWS.md
-	@$(RUN) -m benchmarks.swap
-	@$(RUN) -m benchmarks.swap_shadows
+	@$(RUN) -m benchmarks.swaps.swap
+	@$(RUN) -m benchmarks.swaps.shadows
 
 bench-stream: .venv ## Measure the service on Flink and Kafka beside a job that only copies; writes benchmarks/STREAM.md
 	@$(RUN) -m benchmarks.stream

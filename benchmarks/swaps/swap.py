@@ -1,4 +1,4 @@
-"""`python -m benchmarks.swap`: what a swap to a model that loads for ten seconds costs, here and in `RunInference`.
+"""`python -m benchmarks.swaps.swap`: what a swap to a model that loads for ten seconds costs, beside `RunInference`.
 
 Batches come at a steady pace, and each is given to this job's scoring step and to the DoFn of Beam's `RunInference` at
 the same time, both with the same trained model. In the middle of the stream a second version is released whose load
@@ -138,7 +138,7 @@ def batch_of(values: npt.NDArray[np.float64]) -> pa.RecordBatch:
 
 def measure(work: Path, poll_s: float, every_s: float, lead_s: float, tail_s: float) -> dict[str, Any]:
     """Run the stream; returns the latencies of both before and during the swap, in milliseconds."""
-    scorers.BUILT_IN["slow"] = "benchmarks.swap:SlowToLoad"
+    scorers.BUILT_IN["slow"] = "benchmarks.swaps.swap:SlowToLoad"
     store, inputs = prepared(work), RANDOM.normal(size=(ROWS, len(INPUTS)))
     release(store, "v1", 0)
     job, peer = JobSide(store.url, poll_s), _RunInferenceDoFn(SlowHandler(str(work / "v1.pkl")), time, None)
@@ -227,17 +227,17 @@ def page(found: dict[str, Any], poll_s: float, every_s: float) -> str:
         "Aims: during / before ≤ 1.5 ×; visible → first score ≤ 2 polls. Latency counts from when a batch was due, "
         "a release is visible once it is admitted."
     )
-    title, how = "# A swap to a model that loads for ten seconds", "Written by `python -m benchmarks.swap`."
+    title, how = "# A swap to a model that loads for ten seconds", "Written by `python -m benchmarks.swaps.swap`."
     method = __doc__.split("\n\n", 1)[1].strip()
     return "\n\n".join([title, how, machine(), method, markdown(header, rows), about, aims]) + "\n"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Measure and write the page."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.swap")
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.swaps.swap")
     parser.add_argument("--poll", type=float, default=10.0, metavar="S", help="seconds between polls")
     parser.add_argument("--every", type=float, default=0.1, metavar="S", help="seconds between batches")
-    parser.add_argument("--out", type=Path, default=Path(__file__).parent / "SWAP.md", help="the page to write")
+    parser.add_argument("--out", type=Path, default=Path(__file__).parents[1] / "SWAP.md", help="the page to write")
     given = parser.parse_args(arguments)
     with tempfile.TemporaryDirectory(prefix="halflife-swap-") as work:
         found = measure(Path(work), given.poll, given.every, lead_s=20.0, tail_s=3 * given.poll + 3 * LOAD_S)
@@ -249,6 +249,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 if __name__ == "__main__":
     # Beam and the scorers find this module by its name.
-    from benchmarks import swap
+    from benchmarks.swaps import swap
 
     sys.exit(swap.main())

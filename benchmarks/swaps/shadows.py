@@ -1,4 +1,4 @@
-"""`python -m benchmarks.swap_shadows`: what a second shadow of a cheap model costs the whole job's throughput."""
+"""`python -m benchmarks.swaps.shadows`: what a second shadow of a cheap model costs the whole job's throughput."""
 
 import argparse
 import json
@@ -51,10 +51,10 @@ def events_per_second(work: Path, events: str, shadows: int, run: int) -> float:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Measure one and two shadows in turn and write the page."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.swap_shadows")
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.swaps.shadows")
     parser.add_argument("--events", default=str(ROOT / "data" / "departures-*.avro"), help="files to score")
     parser.add_argument("--repeat", type=int, default=3, metavar="N", help="runs whose medians are given")
-    parser.add_argument("--out", type=Path, default=Path(__file__).parent / "SHADOWS.md", help="the page to write")
+    parser.add_argument("--out", type=Path, default=Path(__file__).parents[1] / "SHADOWS.md", help="the page to write")
     given = parser.parse_args(arguments)
     rates: dict[int, list[float]] = {1: [], 2: []}
     with tempfile.TemporaryDirectory(prefix="halflife-shadows-") as work:
@@ -72,7 +72,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         f"The flights job on {Path(given.events).name}, linear models, medians of {given.repeat} run(s) in turn. "
         f"Load average of the machine at the end: {os.getloadavg()[0]:.1f}. Aim: at most 25 %."
     )
-    title, how = "# What a second shadow costs", "Written by `python -m benchmarks.swap_shadows`."
+    title, how = "# What a second shadow costs", "Written by `python -m benchmarks.swaps.shadows`."
     text = "\n\n".join([title, how, machine(), table, about]) + "\n"
     given.out.write_text(text)
     print(text)
