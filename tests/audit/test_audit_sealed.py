@@ -96,3 +96,13 @@ def test_that_records_have_expired_is_said(flown: FlightsAudit, sealed: Path, tm
         (folder / name).unlink()
     ran = ask(flown, "score", gone["score_id"], audit=copy)
     assert (ran.code, ran.out, "(1 sealed segments have expired)" in ran.err) == (1, "", True), ran.err
+
+
+def test_scores_are_in_the_order_of_event_time_wherever_they_lie(flown: FlightsAudit, tmp_path: Path) -> None:
+    [(busiest, _)] = Counter(each["subject"] for each in flown.receipts if each["subject"]).most_common(1)
+    own = sorted((one for one in flown.receipts if one["subject"] == busiest), key=lambda one: one["event_time"])
+    write(tmp_path / "receipts" / "a.avro", own[::-1])
+    ran = halflife("audit", "subject", busiest, "--json", "--audit", tmp_path, "--store", flown.folder / "store")
+    times = {one["score_id"]: one["event_time"] for one in own}
+    found = [times[score_id] for score_id in ran.json["scores"]]
+    assert (len(found) > 2, found) == (True, sorted(found))
