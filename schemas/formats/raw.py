@@ -49,7 +49,8 @@ class RawBlock(NamedTuple):
     `prefix`: bytes before those of each record that belong to its original bytes. `rows`: the records as columns, where
     their format is read in columns (`csv`, `parquet`, `arrow`). `decoded`: the stretch as the job's events, where its
     reader had to decode it already. `of_path`: the columns that the path of its file states. `envelope`: what the
-    records of a sample are in.
+    records of a sample are in. `first`: the number in its file, from 1, of the first line of `data`, or of the first of
+    `records`; 0 where the file has no lines, or nobody knows how many the damage before it held.
     """
 
     source: str
@@ -65,6 +66,7 @@ class RawBlock(NamedTuple):
     decoded: DecodedBlock | None = None
     of_path: tuple[OfPath, ...] = ()
     envelope: str | None = None
+    first: int = 0
 
 
 class Unreadable(NamedTuple):
@@ -81,8 +83,8 @@ class Unreadable(NamedTuple):
 class DecodedRows(NamedTuple):
     """Rows in the columns of their format, the original bytes of each (binary array of equal length), and the rest.
 
-    `numbers`: the number of each row in its file, counted from 1 in `unit` (`line` or `row`); None where the file's
-    format counts none. `skipped`: how many records are no events, by what they are.
+    `numbers`: the number of each row in its file, counted from 1 in `unit` (`line` or `row`; `record`: in its
+    block); None where the file's format counts none. `skipped`: how many records are no events, by what they are.
     """
 
     rows: pa.RecordBatch

@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -18,18 +19,29 @@ from schemas.job import EventsSpec
 from schemas.records import DeadLetter
 from schemas.vectors import vector_of
 from transforms.decoding.conform import conform
-from transforms.decoding.record_locations import RecordLocations
+from transforms.decoding.record_locations import RECORD, RecordLocations
 
 
 def _decode_avro(block: RawBlock, spec: EventsSpec) -> list[DecodedRows]:
     names, headers = _wanted(spec), _headers(block)
     if spec.envelope is None:
-        return _avro_pieces(block, names)
+        pieces = _avro_pieces(block, names)
+        return pieces if block.origins else list(_numbered(pieces, block))
     pieces = _avro_pieces(block, names_within(names, spec.envelope))
     if len(pieces) == 1:
         return [opened_rows(pieces[0], names, spec.envelope, headers)]
     each = [[one] for one in headers] if len(headers) == len(pieces) else [()] * len(pieces)
     return [opened_rows(piece, names, spec.envelope, own) for piece, own in zip(pieces, each, strict=True)]
+
+
+def _numbered(pieces: Sequence[DecodedRows], block: RawBlock) -> Iterator[DecodedRows]:
+    """With the number of each record in the block; not for pieces with unreadable ones, which have not all rows."""
+    before = 0
+    counts = [datums for datums, _ in block.parts] if len(pieces) > 1 else [block.datums]
+    for piece, count in zip(pieces, counts, strict=True):
+        numbers = pa.array(np.arange(before + 1, before + 1 + piece.rows.num_rows), pa.int64())
+        yield piece if piece.unreadable else piece._replace(numbers=numbers, unit=RECORD)
+        before += count
 
 
 def _headers(block: RawBlock) -> list[tuple[tuple[str, bytes | None], ...]]:

@@ -1,4 +1,4 @@
-"""Where a record came from, as text for its dead letter: line or row in a file; offset, key and headers in a topic."""
+"""Where a record came from, in words for its dead letter: line, row or record of a file; offset and key in a topic."""
 
 from collections import defaultdict
 from itertools import accumulate
@@ -6,6 +6,8 @@ from itertools import accumulate
 from schemas.formats.raw import RawBlock, RecordOrigin
 from schemas.records import DeadLetter
 
+LINE, RECORD = "line", "record"
+_PARTS = ("row group ", "record batch ")  # of a file in columns, which a source may name
 _SHOWN = 200
 
 
@@ -15,13 +17,14 @@ class RecordLocations:
     def __init__(self, block: RawBlock) -> None:
         self._block = block
         self._origins: dict[bytes, list[RecordOrigin]] | None = None
+        self._numbers: dict[bytes, list[int]] | None = None
 
     def of(self, payload: bytes, headers: tuple[tuple[str, bytes | None], ...] = ()) -> str:
         """The location of the next record with these bytes, and these headers where there are any; of the block where
-        it has no records of a topic."""
+        it has neither records of a topic nor lines that are counted."""
         found = self._known().get(payload)
         if not found:
-            return self._block.source
+            return self._counted(payload)
         alike = (index for index, origin in enumerate(found) if headers and origin.headers == headers)
         origin = found.pop(next(alike, 0))
         source = f"{self._block.source.rpartition('@')[0]}@{origin.offset}"
@@ -30,8 +33,26 @@ class RecordLocations:
         return f"{source}{key}{f' and headers {shown}' if shown else ''}"
 
     def numbered(self, unit: str, number: int) -> str:
-        """The location of the line or row of this number."""
-        return f"{self._block.source.rpartition('@')[0] or self._block.source} {unit} {number}"
+        """The location of the line or row of this number; of a record of this number in the block."""
+        path, _, where = self._block.source.rpartition("@")
+        if unit == RECORD:
+            return f"{self._block.source} {unit} {number}"
+        within = f" {where}," if where.startswith(_PARTS) else ""
+        return f"{path or self._block.source}{within} {unit} {number}"
+
+    def _counted(self, payload: bytes) -> str:
+        """The location of the next line, or object, with these bytes by its number in the file."""
+        block = self._block
+        if not block.first:
+            return block.source
+        unit = RECORD if block.records else LINE
+        if self._numbers is None:  # built at the first use
+            self._numbers = defaultdict(list)
+            for number, value in enumerate(block.records or block.data.split(b"\n"), block.first):
+                self._numbers[value].append(number)
+        found = self._numbers.get(payload)
+        number = found.pop(0) if found else block.first
+        return f"{block.source.rpartition('@')[0] or block.source} {unit} {number}"
 
     def stated(self, letter: DeadLetter, unit: str = "", number: int | None = None) -> DeadLetter:
         """The letter with the location of its record before the error; in a file that counts none, of its block."""

@@ -139,8 +139,8 @@ def test_value_that_does_not_fit_is_one_letter_with_its_row(flow: Flow) -> None:
     letters = sorted(flow.letters(), key=lambda each: each["detail"])
     assert outcome.summary["scored"] == ROWS - 2
     assert letters[0]["error"] == "MissingValue"
-    assert "in.0 row 5: id: None is not allowed" in letters[0]["detail"]
-    assert "in.0 row 7: delay: inf is not allowed; expected: a finite number" in letters[1]["detail"]
+    assert "in.0 row group 1, row 5: id: None is not allowed" in letters[0]["detail"]
+    assert "in.0 row group 1, row 7: delay: inf is not allowed; expected: a finite number" in letters[1]["detail"]
     assert b'"id":"f"' in letters[1]["payload"]
 
 

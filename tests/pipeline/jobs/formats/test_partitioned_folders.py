@@ -203,4 +203,4 @@ def test_letter_of_a_json_record_names_its_file(flow: Flow) -> None:
     outcome = run(flow, uri=str(flow.root / "data" / "*" / "*.json"))
     assert outcome.summary["scored"] == 1
     (letter,) = flow.letters()
-    assert "/in.json@0: at: 'soon' is not allowed; expected: RFC 3339 text" in letter["detail"]
+    assert "/in.json line 2: at: 'soon' is not allowed; expected: RFC 3339 text" in letter["detail"]
