@@ -181,6 +181,9 @@ def _wrapped(node: Node) -> frozenset[int]:
     return frozenset(index for index, kind in enumerate(kinds) if kind not in named and kind in kinds[:index])
 
 
+_MOST_CELLS = 10_000  # of one value: of a schema that allows more, the native decoder reads nothing
+
+
 @lru_cache(maxsize=256)
 def cells_per_byte(schema: Schema) -> int:
     """The most cells that the native decoder fills for one byte of a schema that it can read."""
@@ -200,10 +203,14 @@ def affordable_bytes(schema: Schema) -> int:
 
 
 def _width(node: Node) -> int:
-    """Cells of one value: a null fills a cell in each column of its record."""
-    if node.kind in ("record", "union"):
-        return 1 + sum(_width(child) for child in node.children)
-    return 1
+    """Cells of one value: a null fills a cell in each column of its record. Counted without recursion, and no further
+    than `_MOST_CELLS`: a record may be nested deeper than Python's stack, and may contain itself."""
+    cells, waiting = 0, [node]
+    while waiting and cells < _MOST_CELLS:
+        each = waiting.pop()
+        cells += 1
+        waiting += each.children if each.kind in ("record", "union") else ()
+    return cells
 
 
 def finished(node: Node, values: pa.Array) -> pa.Array:
