@@ -39,7 +39,7 @@ EXTRAS = {
     "tensorflow": ["tensorflow==2.21.*"],
     "sklearn": ["joblib>=1.4,<2", "scikit-learn>=1.9,<2", "scipy>=1.13,<2", "skops>=0.16,<1"],
     "onnx": ["onnxruntime>=1.24,<2"],
-    "xgboost": ["xgboost>=3,<4"],
+    "xgboost": ["scipy>=1.13,<2", "xgboost>=3,<4"],
     "lightgbm": ["lightgbm>=4.6,<5", "scipy>=1.13,<2"],
     "explain": ["shap>=0.48,<1"],  # reasons of scikit-learn's trees; with numba it takes 250 MB
     "pmml": ["py4j>=0.10.9,<0.11", "pypmml>=1.5,<2"],  # pypmml starts its gateway without authentication: ours has it

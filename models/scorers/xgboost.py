@@ -3,6 +3,7 @@
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from threading import Lock
 from typing import Any
 
 import numpy as np
@@ -23,6 +24,7 @@ from models.scorers.columns import (
 )
 from models.scorers.contributions import Contributions, Scale
 from models.scorers.outputs import chosen_output
+from models.scorers.xgboost_tables import LEAST_ROWS, XgboostTables
 
 _PROBABILITIES = ("binary:logistic", "multi:softprob")
 _CLASSES = (*_PROBABILITIES, "binary:hinge", "multi:softmax")
@@ -61,6 +63,8 @@ class XgboostScorer(Scorer):
         self._objective: str = learner["objective"]["name"]
         self._rounds = (0, int(booster.attr("best_iteration") or -1) + 1)
         trained: Mapping[str, str] = learner["learner_model_param"]
+        self._tables: XgboostTables | None = None
+        self._prepared, self._preparing = False, Lock()
         self._target = chosen_output(manifest, max(int(trained.get("num_target", "1")), 1))
         self._check_objective(max(int(trained["num_class"]), 2))
 
@@ -88,7 +92,10 @@ class XgboostScorer(Scorer):
         named = {"feature_names": self._booster.feature_names, "feature_types": self._booster.feature_types}
         matrix = self._matrix(rows, enable_categorical=bool(self._categories), **named)
         rounds = {"iteration_range": self._rounds} if self._inplace else {}
-        parts = self._booster.predict(matrix, pred_contribs=True, **rounds).astype(np.float64)
+        if self._tables is not None and len(rows) >= LEAST_ROWS:
+            parts = self._tables.contributions(rows)
+        else:
+            parts = self._booster.predict(matrix, pred_contribs=True, **rounds).astype(np.float64)
         parts = parts.reshape(len(rows), -1, len(self._names) + 1)
         raw = self._booster.predict(matrix, output_margin=True, **rounds).astype(np.float64).reshape(len(rows), -1)
         column, sign = chosen_margin(self._answers, raw, self._target)
@@ -97,6 +104,12 @@ class XgboostScorer(Scorer):
         values = in_manifest_order(chosen[:, :-1], self._names, batch.schema.names)
         scale = "margin" if self._answers.kind == "class" else _SCALES.get(self._objective, "score")
         return Contributions(chosen[:, -1], values, raw[index, column], scale).times(sign)
+
+    def prepare_contributions(self) -> None:
+        """Make the tables that give the library's contributions many times faster."""
+        with self._preparing:
+            if not self._prepared:
+                self._prepared, self._tables = True, XgboostTables.of_booster(self._booster, self._rounds[1])
 
     def labels(self) -> Mapping[float, str]:
         """The labels that the trainer, or `parameters.classes`, gave the class indexes."""

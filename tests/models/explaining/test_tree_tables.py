@@ -13,8 +13,10 @@ from models.scorers.lightgbm import tables
 from models.scorers.lightgbm.scorer import LightgbmScorer
 from models.scorers.lightgbm.tables import LightgbmTables
 from models.scorers.tree_tables import Leaf, Split, table_of
+from models.scorers.xgboost import XgboostScorer
+from models.scorers.xgboost_tables import XgboostTables
 from models.testing.subject import write_bundle
-from tests.models.bundle_folders import INPUTS, document
+from tests.models.bundle_folders import INPUTS, NUMBERS, document
 from tests.models.scorers.samples import frame, late, prepared
 
 Floats = np.ndarray
@@ -78,6 +80,51 @@ def test_prepared_scorer_has_the_same_contributions(tmp_path: Path) -> None:
     np.testing.assert_allclose(after.base, before.base, rtol=0, atol=1e-10)
     few = scorer.contributions(batch.slice(0, 3))
     np.testing.assert_allclose(few.values, before.values[:3], rtol=0, atol=1e-10)
+
+
+@pytest.mark.parametrize(
+    ("settings", "output"),
+    [
+        ({"objective": "binary:logistic"}, {"kind": "probability"}),
+        ({"objective": "multi:softprob", "num_class": 3}, {"kind": "probability", "positive": "2"}),
+        ({"objective": "reg:squarederror", "num_parallel_tree": 3, "subsample": 0.6}, {"kind": "regression"}),
+        ({"objective": "binary:logistic", "early": True}, {"kind": "probability"}),
+    ],
+)
+def test_prepared_xgboost_has_the_same_contributions_in_doubles(
+    tmp_path: Path, settings: dict[str, Any], output: dict[str, Any]
+) -> None:
+    import xgboost
+
+    target = np.arange(300) % 3 if "num_class" in settings else late().astype(int)
+    matrix = xgboost.DMatrix(frame(strings=False), target)
+    early = settings.pop("early", False)
+    given = {"evals": [(xgboost.DMatrix(frame(strings=False), 1 - target), "e")], "early_stopping_rounds": 3}
+    booster = xgboost.train(
+        {"nthread": 1, "max_depth": 4, **settings}, matrix, 8, verbose_eval=False, **(given if early else {})
+    )
+    booster.save_model(tmp_path / "model.ubj")
+    made = document("xgboost", inputs=NUMBERS, output=output)
+    scorer = load_scorer("xgboost", tmp_path, write_bundle("xgboost", tmp_path, made))
+    assert isinstance(scorer, XgboostScorer)
+    batch = prepared(NUMBERS, 100)
+    before = scorer.contributions(batch)
+    scorer.prepare_contributions()
+    assert scorer._tables is not None
+    after = scorer.contributions(batch)
+    np.testing.assert_allclose(after.values, before.values, rtol=0, atol=1e-5)
+    np.testing.assert_allclose(after.base, before.base, rtol=0, atol=1e-5)
+    assert after.off().max() < 1e-5
+
+
+def test_xgboost_with_categories_or_dart_has_no_tables() -> None:
+    import xgboost
+
+    matrix = xgboost.DMatrix(frame(), late(), enable_categorical=True)
+    one_hot = {"max_cat_to_onehot": 1, "nthread": 1, "objective": "binary:logistic"}
+    assert XgboostTables.of_booster(xgboost.train(one_hot, matrix, 5), 0) is None
+    numbers = xgboost.DMatrix(frame(strings=False), late())
+    assert XgboostTables.of_booster(xgboost.train({"booster": "dart", "nthread": 1}, numbers, 3), 0) is None
 
 
 def test_a_tree_by_hand_has_the_shapley_values_of_every_ordering() -> None:
