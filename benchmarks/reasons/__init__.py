@@ -1,0 +1,1 @@
+"""What reasons cost, by kind of model and in a job."""
