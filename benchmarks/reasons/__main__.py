@@ -209,7 +209,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.reasons")
     parser.add_argument("--events", default=str(ROOT / "data" / "departures-*.avro"), help="files to score")
     parser.add_argument("--repeat", type=int, default=3, metavar="N", help="runs of the job, whose medians are given")
-    parser.add_argument("--out", type=Path, default=Path(__file__).parent.parent / "REASONS.md", help="the page to write")
+    parser.add_argument("--out", type=Path, default=ROOT / "benchmarks" / "REASONS.md", help="the page")
     given = parser.parse_args(arguments)
     events = bare_loop.read_events(sorted(glob(given.events))[:2])
     rows = np.asarray(bare_loop.features(events), np.float64)
