@@ -209,7 +209,8 @@ def run_to_end(pipeline: beam.Pipeline, source: EventSource, live: bool = True) 
     shown how far the run has come; `live`: nothing else is written to the terminal meanwhile."""
     kept = source.bounded and direct.is_one_process(pipeline.runner, pipeline.options)
     paths = source.paths if isinstance(source, Files) else ()
-    shown = progress_shown(paths, live) if source.bounded else nullcontext()
+    counted = direct.knows_counts(pipeline.runner, pipeline.options)
+    shown = progress_shown(paths, live, counted=counted) if source.bounded else nullcontext()
     with batches_kept() if kept else nullcontext(), shown:
         result = pipeline.run()
         result.wait_until_finish()

@@ -31,6 +31,12 @@ def is_one_process(runner: PipelineRunner, options: PipelineOptions) -> bool:
     return isinstance(runner, _BoundedRunner) and options.view_as(DirectOptions).direct_running_mode == "in_memory"
 
 
+def knows_counts(runner: PipelineRunner, options: PipelineOptions) -> bool:
+    """Whether this process sees what the workers of a run count, before it ends: they are its threads."""
+    mode = options.view_as(DirectOptions).direct_running_mode
+    return isinstance(runner, _BoundedRunner) and mode != "multi_processing"
+
+
 def is_one_worker(options: PipelineOptions) -> bool:
     """Whether a job with these options runs on DirectRunner with a single worker."""
     chosen, direct = options.view_as(StandardOptions).runner, options.view_as(DirectOptions)

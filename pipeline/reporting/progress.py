@@ -19,19 +19,22 @@ _ERASE = "\r\x1b[K"  # ECMA-48: to the end of the line
 
 
 class HowFar(NamedTuple):
-    """The counts of a run so far. `share`: of the input's bytes that are read, 0 to 1; None where their number is not
-    known. `release`: the sequence that answered last; None before any did."""
+    """The counts of a run so far, None where the workers are other processes. `share`: of the input's bytes that are
+    read, 0 to 1; None where their number is not known. `release`: the sequence that answered last; None before any did.
+    """
 
     seconds: float
     share: float | None
-    events: int
-    scored: int
-    dead_letters: int
+    events: int | None
+    scored: int | None
+    dead_letters: int | None
     release: int | None
 
     @property
-    def rate(self) -> float:
+    def rate(self) -> float | None:
         """Events per second."""
+        if self.events is None:
+            return None
         return self.events / self.seconds if self.seconds > 0 else 0.0
 
     def line(self) -> str:
@@ -39,11 +42,15 @@ class HowFar(NamedTuple):
 
         >>> HowFar(2.0, 0.5, 4000, 1200, 3, 2).line()
         '50% read, 4,000 events, 2,000/s, 1,200 scored, release 2, 3 dead letters, 2 s'
+        >>> HowFar(40.0, None, None, None, None, None).line()
+        'running, 40 s (counted in other processes: counts come at the end)'
         """
+        if self.events is None:
+            return f"running, {self.seconds:.0f} s (counted in other processes: counts come at the end)"
         parts = [
             "" if self.share is None else f"{self.share:.0%} read",
             f"{self.events:,} events",
-            f"{self.rate:,.0f}/s",
+            f"{self.rate or 0:,.0f}/s",
             f"{self.scored:,} scored" if self.scored else "",
             "" if self.release is None else f"release {self.release}",
             f"{self.dead_letters:,} dead letters" if self.dead_letters else "",
@@ -55,13 +62,16 @@ class HowFar(NamedTuple):
 class _Watched:
     """Reads the tally again and again; keeps what changed since the last look."""
 
-    def __init__(self, paths: Sequence[str]) -> None:
+    def __init__(self, paths: Sequence[str], counted: bool) -> None:
+        self._counted = counted
         self._began = time.monotonic()
         self._sizes = _sizes(paths)
         self._before: Mapping[str, int] = {}
         self._release: int | None = None
 
     def look(self) -> HowFar:
+        if not self._counted:
+            return HowFar(time.monotonic() - self._began, None, None, None, None, None)
         counts = tally.counted()
         answered = metrics.by_rest(metrics.RELEASE_PREFIX, counts)
         moved = [int(one) for one, n in answered.items() if n != self._before.get(one)]
@@ -87,16 +97,16 @@ def _sizes(paths: Sequence[str]) -> dict[str, int]:
 
 @contextmanager
 def progress_shown(
-    paths: Sequence[str] = (), live: bool = True, every_s: float | None = None
+    paths: Sequence[str] = (), live: bool = True, every_s: float | None = None, counted: bool = True
 ) -> Iterator[None]:
     """Shows how far the run in the block has come. `paths`: of the files that it reads; `live`: whether a terminal's
-    line may be written again; `every_s`: other than the usual."""
+    line may be written again; `every_s`: other than the usual; `counted`: whether this process knows the counts."""
     tally.forget_tally()
     show = _logged if log_form.wanted() else _redrawn if live and has_people() else None
     if show is None:
         yield
         return
-    watched, ended = _Watched(paths), threading.Event()
+    watched, ended = _Watched(paths, counted), threading.Event()
     pause = every_s or (_LOGGED_S if show is _logged else _REDRAWN_S)
 
     def work() -> None:
@@ -119,7 +129,8 @@ def progress_shown(
 
 def _logged(now: HowFar) -> None:
     if log_form.as_json():
-        counts = {**now._asdict(), "seconds": round(now.seconds, 1), "rate": round(now.rate, 1)}
+        rate = None if now.rate is None else round(now.rate, 1)
+        counts = {**now._asdict(), "seconds": round(now.seconds, 1), "rate": rate}
         log_document("info", now.line(), progress=counts)
     else:
         note(now.line())

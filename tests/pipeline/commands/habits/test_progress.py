@@ -10,10 +10,12 @@ import threading
 from pathlib import Path
 
 import pytest
+from apache_beam.options.pipeline_options import PipelineOptions
 
 from pipeline.reporting import log_form
 from pipeline.reporting.printer import as_json_line, note
 from pipeline.reporting.progress import progress_shown
+from runners import direct
 from schemas.dead_letter_stages import DECODE
 from tests.pipeline.commands.habits.conftest import Small
 from transforms.flow import metrics, tally
@@ -115,6 +117,25 @@ def test_counts_are_fields(capsys: pytest.CaptureFixture[str]) -> None:
     told = last["progress"]
     assert (told["events"], told["scored"], told["dead_letters"], told["release"]) == (4000, 3990, 10, 7)
     assert "3,990 scored, release 7, 10 dead letters" in last["message"]
+
+
+@pytest.mark.parametrize("mode", ["in_memory", "multi_threading", "multi_processing"])
+def test_counts_of_other_processes_are_not_known_before_the_end(mode: str) -> None:
+    options = PipelineOptions(["--direct_running_mode", mode, "--direct_num_workers", "2"])
+    assert direct.knows_counts(direct.bounded_runner(), options) == (mode != "multi_processing")
+
+
+def test_counts_that_are_not_known_are_null(capsys: pytest.CaptureFixture[str]) -> None:
+    waited, said = threading.Event(), ""
+    logged = log_form.logged(("--log_format", "json"), as_json_line)
+    with logged, progress_shown(["/proc/self/comm"], every_s=0.01, counted=False):
+        for _ in range(1000):
+            said += capsys.readouterr().err
+            if "running" in said:
+                break
+            waited.wait(0.01)
+    told = json.loads(said.splitlines()[0])["progress"]
+    assert (told["events"], told["share"], told["rate"]) == (None, None, None)
 
 
 def test_verbose_says_it_in_words(capsys: pytest.CaptureFixture[str]) -> None:
