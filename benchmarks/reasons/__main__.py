@@ -34,9 +34,9 @@ CPU time of the process, not wall time. `shap` is asked as its documentation say
 it calls the library's own `pred_contrib`), `LinearExplainer` with 100 rows, `PermutationExplainer` with the same
 20 background rows as ours. One call with all rows, after one call with a few, which imports and prepares; what is
 prepared once for each version is a column of its own. The difference is the greatest of any contribution, of trees
-only: linear models are compared with other averages. Aim for trees in batches of 1,000 and more: ten times `shap`, equal to
-1e-5. It is met by tables, which LightGBM's and XGBoost's models get; those of scikit-learn have none, and are missed: the
-tables of a forest of deep trees would need hundreds of megabytes.
+only: linear models are compared with other averages. Aim for trees in batches of 1,000 and more: ten times `shap`,
+equal to 1e-5. It is met by tables, which LightGBM's and XGBoost's models get. Models of scikit-learn have none and miss
+it: the tables of a forest of deep trees would need hundreds of megabytes.
 """
 
 
@@ -243,8 +243,9 @@ def page(costs: Sequence[Cost], jobs: list[list[str]], events: str, repeat: int)
         f"Load average of the machine at the end: {os.getloadavg()[0]:.1f}. Aim: at most 20 % more."
     )
     used = ", ".join(f"{name} {version(name)}" for name in ("lightgbm", "xgboost", "shap"))
-    return ["# What reasons cost", "Written by `python -m benchmarks.reasons`.", f"{machine()}, {used}", markdown(heads, lines),
-            ABOUT.strip(), "## In a job", markdown(job, jobs), about]  # fmt: skip
+    title, how = "# What reasons cost", "Written by `python -m benchmarks.reasons`."
+    found = [markdown(heads, lines), ABOUT.strip(), "## In a job", markdown(job, jobs), about]
+    return [title, how, f"{machine()}, {used}", *found]
 
 
 if __name__ == "__main__":
