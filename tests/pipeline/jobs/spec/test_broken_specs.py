@@ -112,7 +112,7 @@ TEXTS: list[tuple[str, tuple[str, ...]]] = [
     ),
     ("job: a\nmodel: {}\njob: b\n", ("job: given twice, in lines 1 and 3", "each key once")),
     ("job: &a [*a]\n", ("--job", "recursion")),
-    ("on: 1\njob: a\n", ("document: True", "put the key in quotes")),
+    ("true: 1\njob: a\n", ("document: True", "put the key in quotes")),
 ]
 ARGUMENTS: list[tuple[tuple[str, ...], tuple[str, ...]]] = [
     (("--set", "model.poll"), ("--set: 'model.poll'", "path=value")),
