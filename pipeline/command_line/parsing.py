@@ -99,11 +99,16 @@ def add_store_options(parser: argparse.ArgumentParser) -> None:
         "--job", metavar="FILE",
         help=f"take both, and the poll interval, from this job spec (default: {JOB}, unless both are given)",
     )  # fmt: skip
+    add_settings_option(parser)
+    add_output_options(parser)
+
+
+def add_settings_option(parser: argparse.ArgumentParser) -> None:
+    """`--set`, beside a `--job`."""
     parser.add_argument(
         "--set", action="append", default=[], metavar="PATH=VALUE", dest="settings",
         help="override one value of the job spec",
     )  # fmt: skip
-    add_output_options(parser)
 
 
 def add_output_options(parser: argparse.ArgumentParser) -> None:

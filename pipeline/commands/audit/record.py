@@ -8,9 +8,8 @@ from audit.asking.record import RecordPage, record_page
 from pipeline.command_line.parsing import Arguments, OneLineParser
 from pipeline.commands.audit.location import add_audit_options, asked, model_of
 from pipeline.commands.audit.scores import COLUMNS, row_of
-from pipeline.commands.audit.showing import print_sections
+from pipeline.commands.audit.showing import print_page
 from pipeline.commands.output import exit_code
-from pipeline.reporting.printer import print_json
 
 
 def record(arguments: Arguments) -> int:
@@ -27,10 +26,7 @@ def record(arguments: Arguments) -> int:
 def _record(options: argparse.Namespace) -> None:
     with asked(options) as sources:
         page = record_page(sources, model_of(options, sources), options.record)
-        if options.json:
-            print_json(page.document())
-        else:
-            print_sections(_sections(page))
+        print_page(page, _sections, options.json)
 
 
 def _sections(page: RecordPage) -> list[Section]:

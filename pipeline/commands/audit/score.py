@@ -9,9 +9,9 @@ from audit.asking.decision.sections import sections
 from pipeline.command_line.parsing import Arguments, OneLineParser, moment, positive
 from pipeline.commands.audit.location import add_audit_options, asked
 from pipeline.commands.audit.scores import list_scores
-from pipeline.commands.audit.showing import print_sections
+from pipeline.commands.audit.showing import print_page
 from pipeline.commands.output import exit_code
-from pipeline.reporting.printer import note, print_json
+from pipeline.reporting.printer import note
 from schemas.times import format_time_us, now_us
 from schemas.validation import SpecError
 
@@ -52,10 +52,7 @@ def _score(options: argparse.Namespace) -> None:
         page = score_page(sources, answer, verify=not options.no_verify)
         if options.html:
             _write(Path(options.html), page, sources.actor)
-        if options.json:
-            print_json(page.document())
-        else:
-            print_sections(sections(page))
+        print_page(page, sections, options.json)
 
 
 def _write(path: Path, page: ScorePage, actor: str) -> None:

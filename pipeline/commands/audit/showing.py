@@ -1,10 +1,28 @@
 """Titled tables on a terminal."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, Protocol, TypeVar
 
 from audit.asking.decision.sections import Section
 from pipeline.commands.output import print_pairs, print_table
-from pipeline.reporting.printer import print_line
+from pipeline.reporting.printer import print_json, print_line
+
+
+class Page(Protocol):
+    """An answer of the audit that is a document, too."""
+
+    def document(self) -> Mapping[str, Any]: ...
+
+
+AnyPage = TypeVar("AnyPage", bound=Page)
+
+
+def print_page(page: AnyPage, sections: Callable[[AnyPage], Iterable[Section]], as_json: bool) -> None:
+    """The page as a document, or as its sections."""
+    if as_json:
+        print_json(page.document())
+    else:
+        print_sections(sections(page))
 
 
 def print_sections(parts: Iterable[Section]) -> None:

@@ -7,9 +7,8 @@ from audit.asking.moments import time_text
 from audit.asking.version import VersionPage, version_page
 from pipeline.command_line.parsing import Arguments, OneLineParser
 from pipeline.commands.audit.location import add_audit_options, asked, model_of
-from pipeline.commands.audit.showing import print_sections
+from pipeline.commands.audit.showing import print_page
 from pipeline.commands.output import exit_code
-from pipeline.reporting.printer import print_json
 
 
 def version(arguments: Arguments) -> int:
@@ -24,10 +23,7 @@ def version(arguments: Arguments) -> int:
 def _version(options: argparse.Namespace) -> None:
     with asked(options) as sources:
         page = version_page(sources, model_of(options, sources), options.version)
-        if options.json:
-            print_json(page.document())
-        else:
-            print_sections(_sections(page))
+        print_page(page, _sections, options.json)
 
 
 def _sections(page: VersionPage) -> list[Section]:

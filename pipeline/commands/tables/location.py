@@ -7,7 +7,7 @@ from typing import Any
 from models.errors import StoreError
 from models.store.backends import InvalidStoreUrl
 from models.tables.table_store import TableStore, tables_in_store
-from pipeline.command_line.parsing import add_output_options
+from pipeline.command_line.parsing import add_output_options, add_settings_option
 from pipeline.spec.environment import JOB, STORE
 from pipeline.spec.job import with_defaults
 from pipeline.spec.reading import read_spec
@@ -27,10 +27,7 @@ def add_table_options(parser: argparse.ArgumentParser, name_required: bool = Tru
         "--job", metavar="FILE",
         help=f"take the store, and the poll interval, from this job spec (default: {JOB}, unless --store is given)",
     )  # fmt: skip
-    parser.add_argument(
-        "--set", action="append", default=[], metavar="PATH=VALUE", dest="settings",
-        help="override one value of the job spec",
-    )  # fmt: skip
+    add_settings_option(parser)
     parser.set_defaults(model="")  # no model is needed, so none is looked for in the environment's job
     add_output_options(parser)
 
