@@ -54,8 +54,9 @@ class SourcePlugIn(Protocol):
 
 
 class SinkPlugIn(Protocol):
-    """Records to elsewhere, by a URI. The record's name is `Score`, `Receipt`, `ModelEvent`, `DriftStatistic` or
-    `DeadLetter`; receipts and model events of `sinks.audit` go to URIs that end in `/receipts` and `/models`."""
+    """Records to elsewhere, by a URI. The record's name is `Score`, `Receipt`, `ModelEvent`, `DriftStatistic`,
+    `Quality` or `DeadLetter`; receipts and model events of `sinks.audit` go to URIs that end in `/receipts` and
+    `/models`."""
 
     def check(self) -> None:
         """Opens what is written to before the run, and creates what is absent. `ValueError` says what the URI allows;

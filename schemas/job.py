@@ -289,13 +289,15 @@ class ExplainSpec:
 
 @dataclass(frozen=True, slots=True)
 class SinksSpec:
-    """Sink URIs by branch; None where the branch is not written. `format` is that of scores and drift statistics."""
+    """Sink URIs by branch; None where the branch is not written. `format` is that of scores, drift
+    statistics and quality."""
 
     scores: str | None
     audit: str | None
     drift: str | None
     dead_letters: str | None
     format: Literal["avro", "parquet"] = "avro"
+    quality: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,7 @@
 """The records that leave the job: their Avro schemas (the truth) and typed forms of the rare ones.
 
-Scores, receipts and drift statistics exist only as columns; dead letters and model events are also written one at a
-time and have a typed form here.
+Scores, receipts, drift statistics and quality exist only as columns; dead letters and model events are also written
+one at a time and have a typed form here.
 """
 
 import json
@@ -14,7 +14,7 @@ import pyarrow as pa
 
 from schemas.batches import TIME_TYPE
 
-RECORDS = ("Score", "Receipt", "ModelEvent", "DriftStatistic", "DeadLetter")
+RECORDS = ("Score", "Receipt", "ModelEvent", "DriftStatistic", "Quality", "DeadLetter")
 MODEL_EVENT_KINDS = (
     "admitted",
     "refused",

@@ -59,6 +59,7 @@ def parse_job(
             drift=sinks.get("drift"),
             dead_letters=sinks.get("dead_letters"),
             format=sinks["format"],
+            quality=sinks.get("quality"),
         ),
         explain=_explain(document) if "explain" in document else None,
     )

@@ -29,6 +29,7 @@ SCORE = [
 ]
 LATER_IN_RECEIPTS = ["job", "run", "definitions", "release_digest", "lookups", "base_value", "key_id"]
 LATER_IN_DRIFT = ["run", "reference", "n_effective", "p_value", "effect", "importance"]
+LATER_OF_QUALITY = ["label_coverage", "at_training", "against", "variance", "n_effective", "run", "why"]
 FIELDS = {
     "Score": SCORE,
     "Receipt": [*SCORE, "digest", "features", "latency_us", "worker", *LATER_IN_RECEIPTS],
@@ -51,10 +52,26 @@ FIELDS = {
         "drifted",
         *LATER_IN_DRIFT,
     ],
+    "Quality": [
+        "window_start",
+        "window_end",
+        "pane",
+        "model",
+        "version",
+        "role",
+        "segment",
+        "metric",
+        "value",
+        "low",
+        "high",
+        "n",
+        "events",
+        *LATER_OF_QUALITY,
+    ],
     "DeadLetter": ["stage", "error", "detail", "payload", "event_id", "event_time", "at", "schema", "key_id"],
 }
 NULLABLE = {"subject", "decision", "version", "digest", "release", "segment", "event_id", "event_time"}
-NULLABLE |= {*LATER_IN_RECEIPTS, *LATER_IN_DRIFT, "schema"}
+NULLABLE |= {*LATER_IN_RECEIPTS, *LATER_IN_DRIFT, *LATER_OF_QUALITY, "schema"}
 TIMES = {"event_time", "scored_at", "at", "window_start", "window_end"}
 HISTORY = Path(__file__).resolve().parents[2] / "schemas" / "history"
 
@@ -69,10 +86,15 @@ def test_schema_has_the_fields_of_the_design_in_their_order(record: str) -> None
 def test_times_are_microseconds_in_utc_and_only_optional_fields_are_nullable(record: str) -> None:
     schema = arrow_schema(record)
     assert {field.name for field in schema if field.type == TIME_TYPE} == TIMES & set(FIELDS[record])
-    required = {"ModelEvent": set(), "DeadLetter": set(), "DriftStatistic": {"version"}}.get(
-        record, {"event_id", "event_time", "version", "digest", "release"}
-    )
-    assert {field.name for field in schema if field.nullable} == (NULLABLE - required) & set(FIELDS[record])
+    of_record = {
+        "ModelEvent": set(),
+        "DeadLetter": set(),
+        "DriftStatistic": {"version"},
+        "Quality": {"version", "segment"},
+    }
+    required = of_record.get(record, {"event_id", "event_time", "version", "digest", "release"})
+    optional = NULLABLE | ({"value", "low", "high"} if record == "Quality" else set())
+    assert {field.name for field in schema if field.nullable} == (optional - required) & set(FIELDS[record])
 
 
 @pytest.mark.parametrize(("record", "typed"), [("DeadLetter", DeadLetter), ("ModelEvent", ModelEvent)])

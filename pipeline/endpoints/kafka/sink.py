@@ -65,7 +65,7 @@ def _model_event_key(model: str, version: str | None, release: str | None, kind:
     return f"{model}|{version or ''}|{release or ''}|{kind}"
 
 
-def _drift_key(*parts: Any) -> str:
+def _joined_key(*parts: Any) -> str:
     return "|".join(map(str, parts))
 
 
@@ -86,12 +86,14 @@ class RecordKey(NamedTuple):
 
 
 _OF_DRIFT = ("window_start", "window_end", "model", "version", "role", "segment", "column", "statistic")
+_OF_QUALITY = ("window_start", "window_end", "model", "version", "role", "segment", "metric", "against")
 _SCORE = RecordKey(("score_id",), str)
 KEYS: Mapping[str, RecordKey] = {
     "Score": _SCORE,
     "Receipt": _SCORE,
     "ModelEvent": RecordKey(("model", "version", "release", "kind", "evidence"), _model_event_key),
-    "DriftStatistic": RecordKey(_OF_DRIFT, _drift_key),
+    "DriftStatistic": RecordKey(_OF_DRIFT, _joined_key),
+    "Quality": RecordKey(_OF_QUALITY, _joined_key),
     "DeadLetter": RecordKey(("payload", "detail"), _letter_key),
 }
 
