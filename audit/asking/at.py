@@ -48,17 +48,20 @@ class ServingThen(NamedTuple):
 
 
 def serving_at(sources: AuditSources, model: str, at_us: int, events: bool) -> ServingThen:
-    """What served events of that time; with `events` all receipts of the span are read.
+    """What served events of that time; with `events` all receipts of the span are read, and the ids of events may be
+    shown, so that the access log says first who asks.
 
     Raises:
-        UnknownToAudit: the model had no release.
-        StoreError: the store does not answer.
+        UnknownToAudit: the model had no release, or the store, which has no such model, has no access log.
+        StoreError: the store does not answer, or the access was not written; nothing may be shown then.
     """
     history = sources.history_of(model)
     span = history.span_at(at_us)
     if span is None:
         said = f"model {model!r} in {sources.store_url} has no release that a job admitted"
         raise UnknownToAudit(f"{said}; next: halflife models timeline")
+    if events:
+        sources.record_access(model, "at", event_time=time_text(at_us))
     release = span.release
     roles: list[tuple[str, str, float | None]] = [(release.champion, "champion", None)]
     roles += [(each.version, "challenger", each.share) for each in release.challengers]

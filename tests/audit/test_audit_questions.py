@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import shutil
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -193,6 +194,21 @@ def test_each_question_is_logged_before_it_is_answered(flown: FlightsAudit) -> N
         ("accessed", "subject"), ("accessed", "record"), ("accessed", "version"),
     ]  # fmt: skip
     assert entries[0].detail["subject"] == subject
+
+
+def test_who_asks_which_events_another_release_answered_is_logged(flown: FlightsAudit, tmp_path: Path) -> None:
+    noon = "2013-01-03T15:00:00Z"
+    for by, words in (("erin", ()), ("finn", ("--json",)), ("gus", ("--no_events",))):
+        assert ask(flown, "at", noon, *words, "--by", by).code == 0
+    entries = flown.store.accesses().entries
+    logged = {each.actor: dict(each.detail) for each in entries if each.actor in ("erin", "finn", "gus")}
+    assert logged == {by: {"question": "at", "event_time": noon} for by in ("erin", "finn")}
+    store = tmp_path / "store"
+    shutil.copytree(flown.folder / "store", store)
+    shutil.rmtree(store / "delays" / "access")
+    (store / "delays" / "access").write_text("no folder")
+    refused = halflife("audit", "at", noon, "--audit", flown.audit, "--store", store)
+    assert (refused.code, refused.out, "cannot write delays/access/" in refused.err) == (1, "", True)
 
 
 def _parquet() -> bytes:
