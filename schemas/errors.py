@@ -46,14 +46,21 @@
     │   ├── CannotAccept
     │   ├── CannotPublish
     │   ├── DiskFailed
+    │   ├── ErasureUnfinished        of a subject that should be held
     │   ├── InvalidRelease
     │   ├── InvalidStoreUrl
+    │   ├── KeysContended            others wrote first each time
+    │   ├── NotHeld                  a hold that should be released is none
     │   ├── NothingToWithdraw
     │   ├── ObjectTooLarge
     │   ├── StillReleased
     │   ├── StoreUnavailable
+    │   ├── SubjectHeld              one that should be erased
     │   ├── UnknownVersion
+    │   ├── UnusableEpoch            of hashes of subjects
     │   ├── UnusableKey
+    │   ├── UnusableKeyBlock         of keys of subjects
+    │   ├── UnusableRegister         of holds and erasures
     │   └── VersionExists
     ├── NotScored                    a model that serves gave no scores, or not all
     │   ├── CallFailed               of a model that a server answers for

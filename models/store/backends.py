@@ -217,6 +217,16 @@ class Backend:
                 return False
             return True
 
+    def destroy(self, key: str) -> None:
+        """Leave an object of no bytes in the place of what was there: its content is gone, and its name stays used up.
+
+        What a bucket with versioning, a backup or a disk keeps of it is not reached.
+        """
+        store = self._open(write=True)
+        assert store is not None
+        with self._errors(f"empty {key}"):
+            obstore.put(store, key, b"")
+
     def delete(self, key: str) -> None:
         """Remove an object, if it is there."""
         store = self._open(write=False)

@@ -13,7 +13,8 @@ MOST_MODULES = 15
 ORDER = {
     "schemas": ("formats", "avro", "expressions"),
     "models": (
-        *("bundles", "scorers", "profiles", "releases", "store", "tables", "admission", "serving", "explaining"),
+        *("bundles", "scorers", "profiles", "releases", "store", "privacy", "tables"),
+        *("admission", "serving", "explaining"),
         *("publishing", "testing"),
     ),
     "audit": ("files", "sealing", "asking"),

@@ -1,0 +1,61 @@
+"""Values under the key of a receipt: AES-256-GCM, with a key that HKDF derives of the subject's key and the
+`score_id`.
+
+Equal values of one receipt have equal ciphertexts, so that a retry still writes the same receipt and `verify` needs no
+key to see that two receipts of one score say the same. Therefore the nonce is no random number but a keyed hash
+(BLAKE2b, RFC 7693) of all that is encrypted: under one key a nonce is repeated only for the same bytes. No two scores
+have the same key.
+"""
+
+import hmac
+from collections.abc import Sequence
+from hashlib import blake2b
+
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+NONCE_BYTES = 12
+TAG_BYTES = 16
+_VALUE, _NONCE = b"halflife value 1\0", b"halflife nonce 1"
+
+
+def receipt_key(subject_key: bytes, score_id: str) -> bytes:
+    """The key of one receipt, 32 bytes: HKDF-Expand (RFC 5869) of the subject's key, which is uniformly random.
+
+    It opens that receipt alone: neither the subject's key nor that of another receipt follows from it.
+
+    >>> receipt_key(bytes(32), "4af1").hex()[:16]
+    '13ad1b5a5e05a4a0'
+    """
+    return hmac.digest(subject_key, _VALUE + score_id.encode() + b"\1", "sha256")
+
+
+def encrypt(
+    subject_keys: Sequence[bytes], score_ids: Sequence[str], label: bytes, plain: Sequence[bytes]
+) -> list[bytes]:
+    """Nonce, ciphertext and tag of each value, shape (n,), under the key of its receipt.
+
+    Args:
+        subject_keys: of each value.
+        score_ids: of each value's receipt; authenticated with it.
+        label: what the values are of their receipts; authenticated too. It has no zero byte.
+        plain: the values.
+    """
+    digest, before, sealed = hmac.digest, label + b"\0", list[bytes]()
+    for key, score_id, value in zip(subject_keys, score_ids, plain, strict=True):
+        identifier = score_id.encode()
+        bound = before + identifier
+        nonce = blake2b(bound + value, key=key, digest_size=NONCE_BYTES, person=_NONCE).digest()
+        own = AESGCM(digest(key, _VALUE + identifier + b"\1", "sha256"))
+        sealed.append(nonce + own.encrypt(nonce, value, bound))
+    return sealed
+
+
+def decrypt(key: bytes, score_id: str, label: bytes, sealed: bytes) -> bytes | None:
+    """The value that was encrypted under the key of a receipt; None where this key, id and label do not open it."""
+    if len(sealed) < NONCE_BYTES + TAG_BYTES:
+        return None
+    try:
+        return AESGCM(key).decrypt(sealed[:NONCE_BYTES], sealed[NONCE_BYTES:], label + b"\0" + score_id.encode())
+    except InvalidTag:
+        return None

@@ -1,0 +1,103 @@
+"""Who a record is about, as bytes, and the keyed hashes that stand for it in records, and in the register.
+
+An epoch is a time from which on another key hashes. The event's own time chooses it, so that a retry, a replay and a
+late event hash as the first answer did.
+"""
+
+import hmac
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+PSEUDONYM_BYTES = 16
+KEY_BYTES = 32
+FIRST_US = -(2**63)
+"""From when the first epoch holds, microseconds since 1970: always."""
+_NOBODY, _SUBJECT, _EVENT = b"\0", b"\1", b"\2"
+_IN_RECORDS, _IN_REGISTER = b"halflife pseudonym 1\0", b"halflife register 1\0"
+
+
+class Pseudonym(NamedTuple):
+    """What stands for an identity in records of an epoch: 16 bytes of an HMAC-SHA256."""
+
+    epoch: int
+    digest: bytes
+
+    def __str__(self) -> str:
+        return f"h{self.epoch}:{self.digest.hex()}"
+
+
+def identity_of_subject(subject: str | None) -> bytes:
+    """The bytes that are hashed for a subject. Events without one have an identity together.
+
+    >>> identity_of_subject("N14228"), identity_of_subject(""), identity_of_subject(None)
+    (b'\\x01N14228', b'\\x01', b'\\x00')
+    """
+    return _NOBODY if subject is None else _SUBJECT + subject.encode()
+
+
+def identity_of_event(event_id: str) -> bytes:
+    """The bytes that are hashed for an event's id, where ids are hidden: never those of a subject.
+
+    >>> identity_of_event("N14228")
+    b'\\x02N14228'
+    """
+    return _EVENT + event_id.encode()
+
+
+def register_name(key: bytes, identity: bytes) -> str:
+    """What stands for an identity in the register of holds and erasures, whatever the epoch: 32 hex digits.
+
+    >>> register_name(bytes(32), identity_of_subject("N14228"))
+    '55dde8e9d12e22ccca88b4c9d6bcbfd8'
+    """
+    return hmac.digest(key, _IN_REGISTER + identity, "sha256")[:PSEUDONYM_BYTES].hex()
+
+
+@dataclass(frozen=True, slots=True)
+class Epoch:
+    """The key that hashes identities of events from a time on (microseconds since 1970)."""
+
+    number: int
+    from_us: int
+    key: bytes = field(repr=False)
+
+    def pseudonym(self, identity: bytes) -> Pseudonym:
+        """What stands for an identity in this epoch."""
+        return next(self.pseudonyms([identity]))
+
+    def pseudonyms(self, identities: Iterable[bytes]) -> Iterator[Pseudonym]:
+        """What stands for each identity in this epoch."""
+        keyed = hmac.new(self.key, _IN_RECORDS, "sha256")
+        for identity in identities:
+            own = keyed.copy()
+            own.update(identity)
+            yield Pseudonym(self.number, own.digest()[:PSEUDONYM_BYTES])
+
+
+class Epochs:
+    """All epochs, ascending by number and time; there is at least one, and the first holds always."""
+
+    def __init__(self, epochs: Sequence[Epoch]) -> None:
+        self.all = tuple(epochs)
+        self._from = np.array([epoch.from_us for epoch in self.all], np.int64)
+
+    def at(self, times_us: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+        """The index in `all` of the epoch of each event time, shape (n,)."""
+        return np.searchsorted(self._from, times_us, side="right") - 1
+
+    def pseudonyms(self, identities: Sequence[bytes], times_us: npt.NDArray[np.int64]) -> list[Pseudonym]:
+        """What stands for the identity of each event at its time, shape (n,); each distinct one is hashed once."""
+        pairs = list(zip(self.at(times_us).tolist(), identities, strict=True))
+        known = dict[tuple[int, bytes], Pseudonym]()
+        for index in {index for index, _ in pairs}:
+            own = [pair for pair in dict.fromkeys(pairs) if pair[0] == index]
+            known.update(zip(own, self.all[index].pseudonyms(identity for _, identity in own), strict=True))
+        return [known[pair] for pair in pairs]
+
+    def of_all(self, identity: bytes) -> list[Pseudonym]:
+        """What stands for an identity in each epoch: what a look-up by subject has to look for."""
+        return [epoch.pseudonym(identity) for epoch in self.all]

@@ -1,0 +1,205 @@
+"""The key store: each subject's own key, made where there is none, and destroyed by an erasure."""
+
+import os
+import time
+from collections.abc import Callable, Iterable, Sequence
+from threading import Lock
+from typing import Literal, NamedTuple
+
+from models.errors import StoreError
+from models.privacy.epoch_log import EpochLog
+from models.privacy.identities import KEY_BYTES, Epochs, Pseudonym
+from models.privacy.key_blocks import DESTROYED, MOST_ROWS, KeyBlock, KeyBlocks, KeyRow
+from models.privacy.register import Asked, Register, Registered
+from models.store.backends import Backend
+
+FRESH_S = 60.0
+_MOST_ATTEMPTS = 1000
+_ROW_BITS = MOST_ROWS.bit_length() - 1
+
+
+class KeysContended(StoreError):
+    """Other writers were first each time."""
+
+
+class SubjectKey(NamedTuple):
+    """A key, and the id by which a record names it: its block's number and its row."""
+
+    key_id: str
+    key: bytes
+
+
+class Erasure(NamedTuple):
+    """What an erasure did: how many keys it destroyed, and what is between the two entries of the register."""
+
+    destroyed: int
+    begun: Registered
+    ended: Registered
+
+
+class KeyStore:
+    """The keys at a URL, kept in memory for `fresh_s` seconds; thread-safe.
+
+    A key that another process destroyed is used until then: what is encrypted with it in between nobody can read.
+    In memory are all keys, about 250 bytes for each subject.
+
+    Args:
+        backend: where they lie, apart from the store of models and all sinks.
+        fresh_s: for how long what was read counts, seconds.
+        clock: seconds that only grow.
+        random: makes bytes that nobody can guess.
+    """
+
+    def __init__(
+        self,
+        backend: Backend,
+        fresh_s: float = FRESH_S,
+        clock: Callable[[], float] = time.monotonic,
+        random: Callable[[int], bytes] = os.urandom,
+    ) -> None:
+        self._fresh_s, self._clock, self._random = fresh_s, clock, random
+        self.register = Register(backend, random)
+        self.epoch_log = EpochLog(backend, random)
+        self._files = KeyBlocks(backend)
+        self._lock = Lock()
+        self._read_at: float | None = None
+        self._blocks: dict[int, KeyBlock] = {}
+        self._rows: dict[bytes, int] = {}  # the last row of each pseudonym: its block's number and its index
+        self._epochs: Epochs | None = None
+        self._erased: set[str] | None = None
+
+    def epochs(self) -> Epochs:
+        """The epochs, as they were known at the last reading."""
+        with self._lock:
+            self._refresh_if_old()
+            if self._epochs is None:
+                self._epochs = self.epoch_log.read()
+            return self._epochs
+
+    def keys_for(self, pseudonyms: Sequence[Pseudonym]) -> list[SubjectKey]:
+        """The key of each, shape (n,); those that have none get one: all new ones in one object, 65,536 at most.
+
+        Raises:
+            StoreUnavailable: the store did not answer.
+            UnusableKeyBlock: a block is damaged or missing.
+        """
+        with self._lock:
+            self._refresh_if_old()
+            digests = [pseudonym.digest for pseudonym in pseudonyms]
+            found = {digest: self._living(digest) for digest in dict.fromkeys(digests)}
+            missing = [digest for digest, key in found.items() if key is None]
+            for _ in range(_MOST_ATTEMPTS):
+                if not missing:
+                    return [key for digest in digests if (key := found[digest]) is not None]
+                self._add(missing[:MOST_ROWS])
+                found.update((each, self._living(each)) for each in missing)
+                missing = [each for each in missing if found[each] is None]
+        raise KeysContended(
+            f"{len(missing)} new subjects got no keys: other workers were first each time; next: run it again"
+        )
+
+    def find(self, key_id: str) -> bytes | Literal["erased"] | None:
+        """The key of an id; `erased` where it was destroyed, None where there is none of this id."""
+        number, _, row = key_id.partition(".")
+        if not (number.isdecimal() and row.isdecimal()):
+            return None
+        with self._lock:
+            self._refresh_if_old()
+            if int(number) not in self._blocks:
+                self._refresh()
+            block = self._blocks.get(int(number))
+            if block is None or int(row) >= len(block):
+                return None
+            key = block.key(int(row))
+            return "erased" if key == DESTROYED else key
+
+    def erased(self, identities: Iterable[bytes]) -> list[bool]:
+        """Whether each was ever erased, whatever the epoch: for `privacy.after_erasure: refuse`."""
+        with self._lock:
+            self._refresh_if_old()
+            if self._erased is None:
+                self._erased = self.register.erased()
+            return [self.register.name_of(each) in self._erased for each in identities]
+
+    def held(self) -> set[Pseudonym]:
+        """What stands, in any epoch, for those under a hold: no expiry may drop their records."""
+        epochs = self.epoch_log.read()
+        return {pseudonym for identity in self.register.held() for pseudonym in epochs.of_all(identity)}
+
+    def erase(self, identity: bytes, asked: Asked) -> Erasure:
+        """Destroy the keys of an identity, one for each epoch in which it was seen.
+
+        It writes two entries of the register, and two objects for each such epoch. Killed between any two of them it is
+        ended by calling it again; what it did until then is in force.
+
+        Raises:
+            SubjectHeld: it is under a hold.
+        """
+        begun = self.register.begin(identity, asked)
+        with self._lock:
+            self._refresh()
+            digests = {pseudonym.digest for pseudonym in self.epoch_log.read().of_all(identity)}
+            rows = [row for digest in digests if (row := self._rows.get(digest)) is not None]
+            by_block: dict[int, list[int]] = {}
+            for row in rows:
+                by_block.setdefault(row >> _ROW_BITS, []).append(row & (MOST_ROWS - 1))
+            destroyed = sum(self._destroy(number, indexes) for number, indexes in by_block.items())
+            self._files.finish()
+            self._read_at = None
+        return Erasure(destroyed, begun, self.register.end(identity, asked))
+
+    def _destroy(self, number: int, indexes: list[int]) -> int:
+        """Destroy the keys of these rows of a block, whoever else writes it; how many there still were."""
+        for _ in range(_MOST_ATTEMPTS):
+            block = self._blocks[number]
+            living = [index for index in indexes if block.key(index) != DESTROYED]
+            if not living:
+                return 0
+            replaced = block.without(living)
+            if self._files.replace(replaced):
+                self._blocks[number] = replaced
+                return len(living)
+            self._refresh()
+        raise KeysContended(f"block {number} was not written: others were first each time; next: run it again")
+
+    def _living(self, digest: bytes) -> SubjectKey | None:
+        row = self._rows.get(digest)
+        if row is None:
+            return None
+        number, index = row >> _ROW_BITS, row & (MOST_ROWS - 1)
+        key = self._blocks[number].key(index)
+        return None if key == DESTROYED else SubjectKey(f"{number}.{index}", key)
+
+    def _add(self, digests: list[bytes]) -> None:
+        """Append new keys; where another writer took the number, read what he wrote instead."""
+        made = self._random(KEY_BYTES * len(digests))
+        rows = [KeyRow(each, made[at * KEY_BYTES : (at + 1) * KEY_BYTES]) for at, each in enumerate(digests)]
+        block = self._files.append(len(self._blocks) + 1, rows)
+        if block is None:
+            self._refresh()
+        else:
+            self._take(block)
+
+    def _take(self, block: KeyBlock) -> None:
+        if block.number not in self._blocks:
+            first = block.number << _ROW_BITS
+            self._rows.update(zip(block.pseudonyms(), range(first, first + len(block)), strict=True))
+        self._blocks[block.number] = block
+
+    def _refresh_if_old(self) -> None:
+        if self._read_at is None or self._clock() - self._read_at >= self._fresh_s:
+            self._refresh()
+
+    def _refresh(self) -> None:
+        """Read what is new; the blocks of others before those of ours, since the last row of a pseudonym is its own."""
+        for _ in range(_MOST_ATTEMPTS):
+            began = self._clock()
+            listed = self._files.listed().generations
+            known = {number: block.generation for number, block in self._blocks.items()}
+            found = self._files.read([each for each in sorted(listed.items()) if known.get(each[0]) != each[1]])
+            if found is not None:
+                for block in found:
+                    self._take(block)
+                self._read_at, self._epochs, self._erased = began, None, None
+                return
+        raise KeysContended("the blocks of keys were replaced each time that they were read; next: run it again")
