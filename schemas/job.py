@@ -288,6 +288,16 @@ class ExplainSpec:
 
 
 @dataclass(frozen=True, slots=True)
+class PrivacySpec:
+    """Where the keys of subjects lie, which columns are hidden beside the subject, and whether later events of an
+    erased subject are refused; else they get a new key."""
+
+    keys: str
+    hide: tuple[str, ...] = ()
+    refuses_erased: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class SinksSpec:
     """Sink URIs by branch; None where the branch is not written. `format` is that of scores, drift
     statistics and quality."""
@@ -302,7 +312,8 @@ class SinksSpec:
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """A whole job spec, resolved: absolute URIs, all defaults filled in. `explain`: None for scores without reasons."""
+    """A whole job spec, resolved: absolute URIs, all defaults filled in. `explain`: None for scores without reasons;
+    `privacy`: None where records are in plain."""
 
     name: str
     events: EventsSpec
@@ -311,6 +322,7 @@ class Job:
     drift: DriftSpec
     sinks: SinksSpec
     explain: ExplainSpec | None = None
+    privacy: PrivacySpec | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -52,7 +52,7 @@ def register_name(key: bytes, identity: bytes) -> str:
     """What stands for an identity in the register of holds and erasures, whatever the epoch: 32 hex digits.
 
     >>> register_name(bytes(32), identity_of_subject("N14228"))
-    '55dde8e9d12e22ccca88b4c9d6bcbfd8'
+    '20dfabb1faf987d82cb3417deaa6b647'
     """
     return hmac.digest(key, _IN_REGISTER + identity, "sha256")[:PSEUDONYM_BYTES].hex()
 

@@ -65,7 +65,10 @@ def _absolute_uris(document: dict[str, Any], problems: Problems) -> None:
                 table["uri"] = _endpoint(table["uri"], f"{section}.uri", FILE_SCHEMES)
     if problems.sound("model.store") and "store" in document["model"]:
         with problems.gathered():
-            document["model"]["store"] = _store_url(document["model"]["store"])
+            document["model"]["store"] = _store_url(document["model"]["store"], "model.store")
+    if problems.sound("privacy.keys") and "keys" in section_of(document, "privacy"):
+        with problems.gathered():
+            document["privacy"]["keys"] = _store_url(document["privacy"]["keys"], "privacy.keys")
     if problems.sound("model.trusted_key"):
         with problems.gathered():
             _read_trusted_key(document["model"])
@@ -104,11 +107,11 @@ def _look_at_columns(document: dict[str, Any], problems: Problems) -> None:
         problems.add(column_errors(document, kinds_of(events["columns"]), problems.sound))
 
 
-def _store_url(url: str) -> str:
+def _store_url(url: str, spec_path: str) -> str:
     try:
         return ModelStore(url, "check").url
     except StoreError as error:
-        raise _of_spec("model.store", error, "store ") from None
+        raise _of_spec(spec_path, error, "store ") from None
 
 
 def _of_spec(path: str, error: StoreError, named: str) -> SpecError:

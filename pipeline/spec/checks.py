@@ -16,6 +16,7 @@ from pipeline.spec.expressions import (
     stated,
 )
 from pipeline.spec.lookups import columns_of_tables, key_errors, lookup_errors, lookups_in
+from pipeline.spec.privacy import privacy_errors
 from pipeline.spec.tables import tables_in
 from schemas.batches import ROW_HASH
 from schemas.columns import VALUES
@@ -115,6 +116,7 @@ def spec_errors(document: Mapping[str, Any], sound: Sound = lambda _: True) -> I
     yield from lookup_errors(document, needed, sound)
     yield from _feature_errors(_features(document), {*needed, *columns_of_tables(document, sound)}, sound)
     yield from expression_errors(document, sound)
+    yield from privacy_errors(document, {*needed, *identity_columns(document, sound)}, sound)
 
 
 def column_errors(
@@ -198,9 +200,7 @@ def _time_range_errors(texts: Any) -> Iterator[SpecError]:
         yield SpecError("events.time_range", list(texts), "a first time before the second")
 
 
-def time_form_errors(
-    section: str, stated: Mapping[str, Any], sound: Sound = lambda _: True
-) -> Iterator[SpecError]:
+def time_form_errors(section: str, stated: Mapping[str, Any], sound: Sound = lambda _: True) -> Iterator[SpecError]:
     """What is wrong with the form of times, and the zone, that a section with records states."""
     form, zone = stated.get("time_format"), stated.get("time_zone")
     if form not in (None, EPOCH) and sound(f"{section}.time_format") and (why := fault_of(form)):

@@ -19,7 +19,9 @@ _FILE = re.compile(r"file:(//(localhost(?=/))?)?", re.IGNORECASE)
 _VARIABLE = re.compile(r"\$\{([^}]*)\}?")
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 # Where a spec holds a path, beside its sinks.
-_PATHS_AND_URIS = (("events", "uri"), ("labels", "uri"), ("model", "store"), ("model", "trusted_key"))
+_PATHS_AND_URIS = (
+    *(("events", "uri"), ("labels", "uri"), ("model", "store"), ("model", "trusted_key"), ("privacy", "keys")),
+)
 
 
 def scheme_of(uri: str) -> str:

@@ -7,6 +7,7 @@ from typing import Any
 from pipeline.spec.checks import ALL, column_errors, spec_errors
 from pipeline.spec.columns import key_of, texts_of, with_texts
 from pipeline.spec.expressions import condition_of, derived_of, features_read
+from pipeline.spec.privacy import privacy_of
 from schemas.job import (
     CsvSpec,
     DerivedSpec,
@@ -62,6 +63,7 @@ def parse_job(
             quality=sinks.get("quality"),
         ),
         explain=_explain(document) if "explain" in document else None,
+        privacy=privacy_of(document),
     )
 
 

@@ -22,9 +22,36 @@ def windowed(**changes: Any) -> Change:
     return lambda spec: spec["features"].append(feature)
 
 
+def private(keys: str | None = "keys", subject: str | None = "carrier", segments: Any = (), **others: Any) -> Change:
+    """Adds privacy, and what it needs."""
+
+    def change(spec: dict[str, Any]) -> None:
+        spec["privacy"] = {**({} if keys is None else {"keys": keys}), **others}
+        spec["events"] |= {} if subject is None else {"subject": subject}
+        spec["drift"] = {"segments": list(segments)}
+
+    return change
+
+
+def beside_scores(spec: dict[str, Any]) -> None:
+    private(keys=f"file://{spec['sinks']['scores']}/../scores/keys")(spec)
+
+
 # What is changed in a valid spec, and what the error must say.
 BROKEN: list[tuple[Change, tuple[str, ...]]] = [
     (lambda spec: spec.pop("job"), ("job: missing", "a name")),
+    (private(keys=None), ("privacy.keys: missing", "a path or URI")),
+    (private(kees="k"), ("privacy.kees: unknown key", "did you mean 'keys'?")),
+    (private(keys="kafka://h:1/t"), ("privacy.keys: 'kafka://h:1/t'", "a path, file:///path, s3://")),
+    (private(keys="s3://u:p@b/k"), ("privacy.keys: ", "with credentials in the environment")),
+    (private(keys="${HALFLIFE_NO_SUCH}/k"), ("privacy.keys: ", "next: export HALFLIFE_NO_SUCH=")),
+    (private(subject=None), ("events.subject: missing", "the column with the person")),
+    (private(hide=["ditance"]), ("privacy.hide[0]: 'ditance'", "event_id, or a column", "did you mean 'distance'?")),
+    (private(hide=["distance", "at"]), ("privacy.hide[1]: 'at'", "another column than that of the event time")),
+    (private(hide=["carrier"], segments=["carrier"]), ("privacy.hide[0]: 'carrier'", "drift.segments")),
+    (private(hide="carrier"), ("privacy.hide: 'carrier'", "a list")),
+    (private(after_erasure="forget"), ("privacy.after_erasure: 'forget'", "new_key, refuse")),
+    (beside_scores, ("privacy.keys: ", "a folder or bucket apart from sinks.scores")),
     (lambda spec: spec.pop("events"), ("events: missing", "a mapping")),
     (lambda spec: spec.update(job="9 lives"), ("job: '9 lives'", "a letter, then letters")),
     (lambda spec: spec.update(evnts={}), ("evnts: unknown key", "did you mean 'events'?")),

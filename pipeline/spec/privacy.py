@@ -1,0 +1,98 @@
+"""The privacy of a job spec: where keys lie, and what is hidden."""
+
+import os
+from collections.abc import Callable, Collection, Iterator, Mapping
+from typing import Any
+
+from pipeline.spec.expansion import local_path, scheme_of, section_of
+from schemas.expectations import QUOTE, did_you_mean
+from schemas.job import PrivacySpec
+from schemas.keys import defaults_of
+from schemas.validation import MISSING, SpecError
+
+Sound = Callable[[str], bool]
+
+_DEFAULTS = defaults_of("job")
+_EVENT_ID = "event_id"
+_SCHEMES = ("file", "s3", "s3a", "gs", "az", "azure", "abfs", "abfss", "adl", "memory")
+
+
+def privacy_of(document: Mapping[str, Any]) -> PrivacySpec | None:
+    """The privacy of a valid document; None where it has none. `event_id` stands for the column with the events' ids.
+
+    >>> privacy_of({"events": {"event_id": "loan"}, "privacy": {"keys": "/keys", "hide": ["event_id", "iban"]}})
+    PrivacySpec(keys='/keys', hide=('loan', 'iban'), refuses_erased=False)
+    """
+    if "privacy" not in document:
+        return None
+    section, own = document["privacy"], document["events"]["event_id"]
+    hidden = [own if column == _EVENT_ID else column for column in section.get("hide", ())]
+    after = section.get("after_erasure", _DEFAULTS["privacy.after_erasure"])
+    return PrivacySpec(section["keys"], tuple(dict.fromkeys(hidden)), after == "refuse")
+
+
+def privacy_errors(
+    document: Mapping[str, Any], columns: Collection[str], sound: Sound = lambda _: True
+) -> Iterator[SpecError]:
+    """What is wrong with the privacy of a document.
+
+    Args:
+        columns: the columns of events that the document uses.
+    """
+    section = section_of(document, "privacy")
+    if not section:
+        return
+    if sound("events.subject") and "subject" not in section_of(document, "events"):
+        wanted = "the column with the person that an event is about: privacy erases what is known of one subject"
+        yield SpecError("events.subject", MISSING, wanted)
+    if sound("privacy.keys") and isinstance(section.get("keys"), str):
+        yield from _keys_errors(document, section["keys"])
+    if sound("privacy.hide"):
+        yield from _hidden_errors(document, section.get("hide", ()), columns)
+
+
+def _keys_errors(document: Mapping[str, Any], keys: str) -> Iterator[SpecError]:
+    if scheme_of(keys) not in _SCHEMES:
+        allowed = "a path, file:///path, s3://bucket/path, gs://bucket/path or az://container/path"
+        yield SpecError("privacy.keys", keys, allowed)
+        return
+    others = {f"sinks.{name}": uri for name, uri in section_of(document, "sinks").items() if name != "format"}
+    for section, key in (("model", "store"), ("events", "uri")):
+        others[f"{section}.{key}"] = section_of(document, section).get(key)
+    for spec_path, uri in others.items():
+        if isinstance(uri, str) and _overlap(keys, uri):
+            wanted = f"a folder or bucket apart from {spec_path}: whoever copies the one would copy the other"
+            yield SpecError("privacy.keys", keys, wanted)
+            return
+
+
+def _overlap(one: str, other: str) -> bool:
+    """Whether one is the other, or lies in it.
+
+    >>> _overlap("out/keys", "./out/"), _overlap("s3://b/k", "s3://b/keys"), _overlap("file:///k", "/k/scores")
+    (True, False, True)
+    """
+    first, second = (f"{_normal(uri).rstrip('/')}/" for uri in (one, other))
+    return first.startswith(second) or second.startswith(first)
+
+
+def _normal(uri: str) -> str:
+    return os.path.abspath(local_path(uri)) if scheme_of(uri) == "file" else uri
+
+
+def _hidden_errors(document: Mapping[str, Any], hidden: Any, columns: Collection[str]) -> Iterator[SpecError]:
+    events, segments = section_of(document, "events"), section_of(document, "drift").get("segments", ())
+    for index, column in enumerate(hidden if isinstance(hidden, list) else ()):
+        spec_path = f"privacy.hide[{index}]"
+        if column == events.get("event_time"):
+            yield SpecError(
+                spec_path, column, "another column than that of the event time, which every record has in plain"
+            )
+        elif column in segments:
+            wanted = "a column that drift.segments does not have: drift statistics have its values in plain"
+            yield SpecError(spec_path, column, wanted)
+        elif column not in columns and column != _EVENT_ID:
+            hint = did_you_mean(column, columns, QUOTE)
+            yield SpecError(
+                spec_path, column, f"event_id, or a column that the job reads: {', '.join(sorted(columns))}{hint}"
+            )
