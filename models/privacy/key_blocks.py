@@ -10,12 +10,14 @@ never be created again, so that a writer that slept while others erased cannot b
 """
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from hashlib import sha256
 from pathlib import Path
 from typing import NamedTuple
+
+import numpy as np
 
 from models.errors import StoreError
 from models.privacy.identities import KEY_BYTES, PSEUDONYM_BYTES
@@ -63,6 +65,15 @@ class KeyBlock(NamedTuple):
         """The pseudonyms of all rows, in order."""
         rows = self.rows
         return (rows[start : start + PSEUDONYM_BYTES] for start in range(0, len(rows), _ROW))
+
+    def rows_of(self, pseudonyms: Iterable[bytes]) -> list[int]:
+        """The indexes of the rows of any of these pseudonyms, found without an index of all of them."""
+        rows = np.frombuffer(self.rows, np.dtype([("first", "<u8"), ("others", f"V{_ROW - 8}")]))
+        found = list[int]()
+        for pseudonym in pseudonyms:
+            likely = np.flatnonzero(rows["first"] == int.from_bytes(pseudonym[:8], "little")).tolist()
+            found += [index for index in likely if self.rows.startswith(pseudonym, index * _ROW)]
+        return found
 
     def without(self, indexes: Sequence[int]) -> "KeyBlock":
         """The next generation, in which the keys of these rows are destroyed."""

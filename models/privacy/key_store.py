@@ -10,7 +10,7 @@ from models.errors import StoreError
 from models.privacy.epoch_log import EpochLog
 from models.privacy.identities import KEY_BYTES, Epochs, Pseudonym
 from models.privacy.key_blocks import DESTROYED, MOST_ROWS, KeyBlock, KeyBlocks, KeyRow
-from models.privacy.register import Asked, Register, Registered
+from models.privacy.register import AskedBy, Register, Registered
 from models.store.backends import Backend
 
 FRESH_S = 60.0
@@ -63,8 +63,10 @@ class KeyStore:
         self._files = KeyBlocks(backend)
         self._lock = Lock()
         self._read_at: float | None = None
+        self._generations: dict[int, int] = {}
         self._blocks: dict[int, KeyBlock] = {}
         self._rows: dict[bytes, int] = {}  # the last row of each pseudonym: its block's number and its index
+        self._indexed = 0
         self._epochs: Epochs | None = None
         self._erased: set[str] | None = None
 
@@ -85,6 +87,7 @@ class KeyStore:
         """
         with self._lock:
             self._refresh_if_old()
+            self._index()
             digests = [pseudonym.digest for pseudonym in pseudonyms]
             found = {digest: self._living(digest) for digest in dict.fromkeys(digests)}
             missing = [digest for digest, key in found.items() if key is None]
@@ -105,8 +108,9 @@ class KeyStore:
             return None
         with self._lock:
             self._refresh_if_old()
-            if int(number) not in self._blocks:
+            if int(number) not in self._generations:
                 self._refresh()
+            self._load([int(number)])
             block = self._blocks.get(int(number))
             if block is None or int(row) >= len(block):
                 return None
@@ -126,7 +130,7 @@ class KeyStore:
         epochs = self.epoch_log.read()
         return {pseudonym for identity in self.register.held() for pseudonym in epochs.of_all(identity)}
 
-    def erase(self, identity: bytes, asked: Asked) -> Erasure:
+    def erase(self, identity: bytes, asked: AskedBy) -> Erasure:
         """Destroy the keys of an identity, one for each epoch in which it was seen.
 
         It writes two entries of the register, and two objects for each such epoch. Killed between any two of them it is
@@ -138,12 +142,10 @@ class KeyStore:
         begun = self.register.begin(identity, asked)
         with self._lock:
             self._refresh()
-            digests = {pseudonym.digest for pseudonym in self.epoch_log.read().of_all(identity)}
-            rows = [row for digest in digests if (row := self._rows.get(digest)) is not None]
-            by_block: dict[int, list[int]] = {}
-            for row in rows:
-                by_block.setdefault(row >> _ROW_BITS, []).append(row & (MOST_ROWS - 1))
-            destroyed = sum(self._destroy(number, indexes) for number, indexes in by_block.items())
+            self._load()
+            digests = [pseudonym.digest for pseudonym in self.epoch_log.read().of_all(identity)]
+            rows = {number: block.rows_of(digests) for number, block in self._blocks.items()}
+            destroyed = sum(self._destroy(number, indexes) for number, indexes in rows.items() if indexes)
             self._files.finish()
             self._read_at = None
         return Erasure(destroyed, begun, self.register.end(identity, asked))
@@ -160,6 +162,7 @@ class KeyStore:
                 self._blocks[number] = replaced
                 return len(living)
             self._refresh()
+            self._load([number])
         raise KeysContended(f"block {number} was not written: others were first each time; next: run it again")
 
     def _living(self, digest: bytes) -> SubjectKey | None:
@@ -174,32 +177,40 @@ class KeyStore:
         """Append new keys; where another writer took the number, read what he wrote instead."""
         made = self._random(KEY_BYTES * len(digests))
         rows = [KeyRow(each, made[at * KEY_BYTES : (at + 1) * KEY_BYTES]) for at, each in enumerate(digests)]
-        block = self._files.append(len(self._blocks) + 1, rows)
+        block = self._files.append(len(self._generations) + 1, rows)
         if block is None:
             self._refresh()
         else:
-            self._take(block)
-
-    def _take(self, block: KeyBlock) -> None:
-        if block.number not in self._blocks:
-            first = block.number << _ROW_BITS
-            self._rows.update(zip(block.pseudonyms(), range(first, first + len(block)), strict=True))
-        self._blocks[block.number] = block
+            self._generations[block.number], self._blocks[block.number] = block.generation, block
+        self._index()
 
     def _refresh_if_old(self) -> None:
         if self._read_at is None or self._clock() - self._read_at >= self._fresh_s:
             self._refresh()
 
     def _refresh(self) -> None:
-        """Read what is new; the blocks of others before those of ours, since the last row of a pseudonym is its own."""
+        """Look which blocks there are now."""
+        began = self._clock()
+        self._generations = self._files.listed().generations
+        self._read_at, self._epochs, self._erased = began, None, None
+
+    def _load(self, numbers: Iterable[int] | None = None) -> None:
+        """Read blocks of which another generation, or none, is known; all of them, or those of these numbers."""
         for _ in range(_MOST_ATTEMPTS):
-            began = self._clock()
-            listed = self._files.listed().generations
+            chosen = self._generations if numbers is None else self._generations.keys() & set(numbers)
             known = {number: block.generation for number, block in self._blocks.items()}
-            found = self._files.read([each for each in sorted(listed.items()) if known.get(each[0]) != each[1]])
+            wanted = [(each, self._generations[each]) for each in sorted(chosen)]
+            found = self._files.read([each for each in wanted if known.get(each[0]) != each[1]])
             if found is not None:
-                for block in found:
-                    self._take(block)
-                self._read_at, self._epochs, self._erased = began, None, None
+                self._blocks.update((block.number, block) for block in found)
                 return
+            self._refresh()
         raise KeysContended("the blocks of keys were replaced each time that they were read; next: run it again")
+
+    def _index(self) -> None:
+        """Know the row of every pseudonym; the last one, where it had others before."""
+        self._load()
+        for number in range(self._indexed + 1, len(self._generations) + 1):
+            block, first = self._blocks[number], number << _ROW_BITS
+            self._rows.update(zip(block.pseudonyms(), range(first, first + len(block)), strict=True))
+            self._indexed = number

@@ -46,7 +46,7 @@ class UnusableRegister(StoreError):
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class AskedBy:
     """Who asked for something, when (microseconds since 1970), and why."""
 
     by: str
@@ -61,7 +61,7 @@ class Registered:
 
     number: int
     action: str
-    asked: Asked
+    asked: AskedBy
     identity: bytes | None = None
 
 
@@ -78,7 +78,7 @@ class Register:
         folder = f"{_FOLDER}/{self._name(identity)}"
         return [self._entry(key) for key, _ in self._backend.list(folder) if _NAME.fullmatch(key)]
 
-    def hold(self, identity: bytes, asked: Asked) -> Registered:
+    def hold(self, identity: bytes, asked: AskedBy) -> Registered:
         """Forbid to erase an identity; one that is held already stays so.
 
         Raises:
@@ -95,7 +95,7 @@ class Register:
 
         return self._append(identity, asked, entry)
 
-    def release(self, identity: bytes, asked: Asked) -> Registered:
+    def release(self, identity: bytes, asked: AskedBy) -> Registered:
         """Allow again to erase an identity.
 
         Raises:
@@ -109,7 +109,7 @@ class Register:
 
         return self._append(identity, asked, entry)
 
-    def begin(self, identity: bytes, asked: Asked) -> Registered:
+    def begin(self, identity: bytes, asked: AskedBy) -> Registered:
         """Say that an identity is being erased: from now on a hold is refused, until `end`.
 
         Raises:
@@ -124,7 +124,7 @@ class Register:
 
         return self._append(identity, asked, entry)
 
-    def end(self, identity: bytes, asked: Asked) -> Registered:
+    def end(self, identity: bytes, asked: AskedBy) -> Registered:
         """Say that an erasure that began is done. What earlier holds kept of the identity is destroyed before."""
         for each in self.entries(identity):
             if each.identity is not None:
@@ -157,7 +157,9 @@ class Register:
         with ThreadPoolExecutor(_READERS) as readers:
             return dict(zip(keys, readers.map(lambda each: self._entry(max(each)), keys.values()), strict=True))
 
-    def _append(self, identity: bytes, asked: Asked, entry: Callable[[Registered | None], Action | None]) -> Registered:
+    def _append(
+        self, identity: bytes, asked: AskedBy, entry: Callable[[Registered | None], Action | None]
+    ) -> Registered:
         """Append what `entry` makes of the last one; where it makes nothing, the last one stands."""
         for _ in range(_MOST_ATTEMPTS):
             last = next(reversed(self.entries(identity)), None)
@@ -216,10 +218,10 @@ def _parsed(backend: Backend, key: str) -> Registered:
     try:
         raw = backend.read(key, _MOST_BYTES)
         if raw == b"":  # an erasure emptied it
-            return Registered(number, "", Asked("", 0))
+            return Registered(number, "", AskedBy("", 0))
         document = parse_object(raw or b"")
         identity = document.get("identity")
-        asked = Asked(document["by"], times.parse_instant_us(document["at"]), document["reason"])
+        asked = AskedBy(document["by"], times.parse_instant_us(document["at"]), document["reason"])
         return Registered(number, document["action"], asked, None if identity is None else bytes.fromhex(identity))
     except (SpecError, KeyError, TypeError, ValueError):
         raise UnusableRegister(f"{backend.url}: {key} cannot be read; expected: an entry as it was written") from None

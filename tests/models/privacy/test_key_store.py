@@ -10,12 +10,12 @@ import pytest
 from models.privacy.identities import identity_of_subject
 from models.privacy.key_blocks import UnusableKeyBlock
 from models.privacy.key_store import KeyStore, SubjectKey
-from models.privacy.register import Asked, ErasureUnfinished, NotHeld, SubjectHeld
+from models.privacy.register import AskedBy, ErasureUnfinished, NotHeld, SubjectHeld
 from models.store.backends import Backend
 from tests.models.privacy.killed import Killed, Mortal
 from tests.models.privacy.receipts import key_store, memory
 
-ASKED = Asked("dpo@example.com", 1_000_000, "letter of 3 May")
+ASKED = AskedBy("dpo@example.com", 1_000_000, "letter of 3 May")
 ANNA = identity_of_subject("Anna")
 
 
@@ -185,7 +185,7 @@ def test_what_was_read_counts_until_it_is_old() -> None:
 def test_hold_forbids_an_erasure_until_it_is_released() -> None:
     store = key_store()
     key = key_of(store, "Anna")
-    store.register.hold(ANNA, Asked("counsel", 2_000_000, "Smith v. Bank"))
+    store.register.hold(ANNA, AskedBy("counsel", 2_000_000, "Smith v. Bank"))
     assert store.register.hold(ANNA, ASKED).asked.by == "counsel"
     with pytest.raises(
         SubjectHeld, match=r"under a hold since 1970-01-01T00:00:02Z, by counsel: Smith v\. Bank; next: "

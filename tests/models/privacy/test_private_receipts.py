@@ -14,12 +14,12 @@ from models.privacy.ciphers import decrypt, encrypt, receipt_key
 from models.privacy.identities import identity_of_event, identity_of_subject
 from models.privacy.key_store import KeyStore
 from models.privacy.receipts import decrypt_receipts, encrypt_receipts, hashed_ids, open_receipts
-from models.privacy.register import Asked
+from models.privacy.register import AskedBy
 from schemas.avro.datums import decode_block
 from schemas.records import avsc
 from tests.models.privacy.receipts import datums, key_store, made_receipts
 
-ASKED = Asked("dpo@example.com", 1_000_000)
+ASKED = AskedBy("dpo@example.com", 1_000_000)
 
 
 def stored(store: KeyStore, receipts: pa.RecordBatch, hide: bool = False) -> pa.RecordBatch:
