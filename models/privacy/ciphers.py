@@ -10,6 +10,7 @@ have the same key.
 import hmac
 from collections.abc import Sequence
 from hashlib import blake2b
+from itertools import repeat
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
@@ -31,7 +32,11 @@ def receipt_key(subject_key: bytes, score_id: str) -> bytes:
 
 
 def encrypt(
-    subject_keys: Sequence[bytes], score_ids: Sequence[str], label: bytes, plain: Sequence[bytes]
+    subject_keys: Sequence[bytes],
+    score_ids: Sequence[str],
+    label: bytes,
+    plain: Sequence[bytes],
+    beside: Sequence[bytes] | None = None,
 ) -> list[bytes]:
     """Nonce, ciphertext and tag of each value, shape (n,), under the key of its receipt.
 
@@ -40,22 +45,26 @@ def encrypt(
         score_ids: of each value's receipt; authenticated with it.
         label: what the values are of their receipts; authenticated too. It has no zero byte.
         plain: the values.
+        beside: of each value 32 bytes that are authenticated with it, such as the digest of its names.
     """
     digest, before, sealed = hmac.digest, label + b"\0", list[bytes]()
-    for key, score_id, value in zip(subject_keys, score_ids, plain, strict=True):
+    others = repeat(b"", len(plain)) if beside is None else beside
+    for key, score_id, value, other in zip(subject_keys, score_ids, plain, others, strict=True):
         identifier = score_id.encode()
-        bound = before + identifier
+        bound = before + identifier + other
         nonce = blake2b(bound + value, key=key, digest_size=NONCE_BYTES, person=_NONCE).digest()
         own = AESGCM(digest(key, _VALUE + identifier + b"\1", "sha256"))
         sealed.append(nonce + own.encrypt(nonce, value, bound))
     return sealed
 
 
-def decrypt(key: bytes, score_id: str, label: bytes, sealed: bytes) -> bytes | None:
-    """The value that was encrypted under the key of a receipt; None where this key, id and label do not open it."""
+def decrypt(key: bytes, score_id: str, label: bytes, sealed: bytes, beside: bytes = b"") -> bytes | None:
+    """The value that was encrypted under the key of a receipt; None where this key and what was authenticated do not
+    open it."""
     if len(sealed) < NONCE_BYTES + TAG_BYTES:
         return None
     try:
-        return AESGCM(key).decrypt(sealed[:NONCE_BYTES], sealed[NONCE_BYTES:], label + b"\0" + score_id.encode())
+        bound = label + b"\0" + score_id.encode() + beside
+        return AESGCM(key).decrypt(sealed[:NONCE_BYTES], sealed[NONCE_BYTES:], bound)
     except InvalidTag:
         return None

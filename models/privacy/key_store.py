@@ -108,10 +108,7 @@ class KeyStore:
             return None
         with self._lock:
             self._refresh_if_old()
-            if int(number) not in self._generations:
-                self._refresh()
-            self._load([int(number)])
-            block = self._blocks.get(int(number))
+            block = self._known(int(number))
             if block is None or int(row) >= len(block):
                 return None
             key = block.key(int(row))
@@ -206,6 +203,15 @@ class KeyStore:
                 return
             self._refresh()
         raise KeysContended("the blocks of keys were replaced each time that they were read; next: run it again")
+
+    def _known(self, number: int) -> KeyBlock | None:
+        """A block as it was last listed; None where there is none."""
+        if number not in self._generations:
+            self._refresh()
+        block = self._blocks.get(number)
+        if block is None or block.generation != self._generations.get(number):
+            self._load([number])
+        return self._blocks.get(number)
 
     def _index(self) -> None:
         """Know the row of every pseudonym; the last one, where it had others before."""

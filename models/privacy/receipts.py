@@ -1,10 +1,10 @@
 """Receipts as they are stored with `privacy`: the subject as a keyed hash, values under the subject's key.
 
 A stored receipt keeps its schema. `subject`, and `event_id` where it is hidden, are `h<epoch>:<32 hex digits>`;
-`features` has one entry, without a name, whose bytes are the ciphertext of the true subject, event id and features as
-one Avro datum. Reasons and `base_value`, from which values could be computed, are one reason without a name, whose
-`code` is their ciphertext in base64: apart from the features, since a retry may leave them out. `key_id` names the
-subject's key.
+`features` begins with an entry without a name, whose bytes are the ciphertext of the true subject, event id and values
+as one Avro datum; then come the names, with no values. Reasons and `base_value`, from which values could be computed,
+are one reason without a name, whose `code` is their ciphertext in base64: apart from the features, since a retry may
+leave them out. `key_id` names the subject's key.
 """
 
 import json
@@ -19,15 +19,23 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from models.privacy.ciphers import decrypt, encrypt, receipt_key
+from models.privacy.hidden_features import (
+    UNNAMED,
+    is_compact,
+    name_digests,
+    sealed_values,
+    with_names,
+    without_names,
+    without_values,
+)
 from models.privacy.identities import Epochs, Pseudonym, identity_of_event, identity_of_subject
 from models.privacy.key_store import SubjectKey
 from schemas.avro.datums import decode_block
 from schemas.avro.record_datums import encode_records
-from schemas.records import FEATURES_TYPE, arrow_schema, avsc
+from schemas.records import arrow_schema, avsc
 
 FEATURES, REASONS = b"features", b"reasons"
 """The labels of the two ciphertexts of a receipt."""
-UNNAMED = ""
 Opening = Literal["plain", "opened", "erased", "unreadable"]
 """Of a receipt: nothing is encrypted; it is decrypted; its key was destroyed; its key is not there, or not its own."""
 KeysFor = Callable[[Sequence[Pseudonym]], Sequence[SubjectKey]]
@@ -49,15 +57,18 @@ def encrypt_receipts(
     `keys_for`: the key of each pseudonym. `hide_event_id`: ids of events name a person; `score_id`, which anyone can
     compute from an id that he guesses, must then be that of the hashed id (`hashed_ids`).
     """
+    receipts = receipts if is_compact(receipts.column("features")) else _as_written(receipts)
     times_us = receipts.column("event_time").cast(pa.int64()).to_numpy()
     subjects = [identity_of_subject(subject) for subject in receipts.column("subject").to_pylist()]
     pseudonyms = epochs.pseudonyms(subjects, times_us)
     keys, score_ids = keys_for(pseudonyms), receipts.column("score_id").to_pylist()
     secrets = [key.key for key in keys]
-    sealed = encrypt(secrets, score_ids, FEATURES, _plain_features(receipts, hide_event_id))
+    features = receipts.column("features")
+    plain = _plain_features(receipts, hide_event_id)
+    sealed = encrypt(secrets, score_ids, FEATURES, plain, name_digests(features))
     changed: dict[str, pa.Array] = {
         "subject": pa.array([str(pseudonym) for pseudonym in pseudonyms]),
-        "features": _features_of(sealed),
+        "features": without_values(features, sealed),
         "key_id": pa.array([key.key_id for key in keys]),
         **_hidden_reasons(receipts, secrets, score_ids),
     }
@@ -78,7 +89,9 @@ def decrypt_receipts(receipts: pa.RecordBatch, find: FindKey) -> OpenedReceipts:
 
     `find`: the key of a `key_id`, `erased`, or None.
     """
-    keys = [None if key_id is None else find(key_id) for key_id in receipts.column("key_id").to_pylist()]
+    key_ids = receipts.column("key_id").to_pylist()
+    known = {key_id: None if key_id is None else find(key_id) for key_id in dict.fromkeys(key_ids)}
+    keys = [known[key_id] for key_id in key_ids]
     ids = receipts.column("score_id").to_pylist()
     own = [receipt_key(key, one) if isinstance(key, bytes) else None for key, one in zip(keys, ids, strict=True)]
     return open_receipts(receipts, own, [key == "erased" for key in keys])
@@ -89,17 +102,25 @@ def open_receipts(
 ) -> OpenedReceipts:
     """As `decrypt_receipts`, with the key of each receipt alone, as an exported decision carries it."""
     receipts = _as_written(receipts)
-    ids, sealed = receipts.column("score_id").to_pylist(), _sealed_features(receipts.column("features"))
+    ids, (sealed, names) = receipts.column("score_id").to_pylist(), sealed_values(receipts.column("features"))
+    digests = name_digests(names)
     named, hidden = receipts.column("key_id").is_valid().to_pylist(), _sealed_reasons(receipts.column("reasons"))
     rows, states = list[_Opened | None](), list[Opening]()
     for row, key in enumerate(keys):
-        opened = None if key is None or not named[row] else _opened(key, ids[row], sealed[row], hidden[row])
-        closed: Opening = (
-            "plain" if not named[row] else "erased" if erased is not None and erased[row] else "unreadable"
-        )
+        value, closed = sealed[row], _closed(named[row], erased is not None and erased[row])
+        plain = None
+        if named[row] and key is not None and value is not None:
+            plain = decrypt(key, ids[row], FEATURES, value, digests[row])
+        opened = None if plain is None or key is None else _with_reasons(plain, key, ids[row], hidden[row])
         rows.append(opened)
         states.append(closed if opened is None else "opened")
-    return OpenedReceipts(_restored(receipts, rows), states)
+    return OpenedReceipts(_restored(receipts, rows, names), states)
+
+
+def _closed(encrypted: bool, erased: bool) -> Opening:
+    if not encrypted:
+        return "plain"
+    return "erased" if erased else "unreadable"
 
 
 class _Opened(NamedTuple):
@@ -109,13 +130,12 @@ class _Opened(NamedTuple):
     reasons: bytes | None
 
 
-def _opened(key: bytes, score_id: str, features: bytes | None, reasons: bytes | None) -> _Opened | None:
-    plain = None if features is None else decrypt(key, score_id, FEATURES, features)
-    told = None if reasons is None else decrypt(key, score_id, REASONS, reasons)
-    return None if plain is None or (reasons is not None and told is None) else _Opened(plain, told)
+def _with_reasons(features: bytes, key: bytes, score_id: str, sealed: bytes | None) -> _Opened | None:
+    told = None if sealed is None else decrypt(key, score_id, REASONS, sealed)
+    return None if sealed is not None and told is None else _Opened(features, told)
 
 
-def _restored(receipts: pa.RecordBatch, rows: Sequence[_Opened | None]) -> pa.RecordBatch:
+def _restored(receipts: pa.RecordBatch, rows: Sequence[_Opened | None], names: pa.MapArray) -> pa.RecordBatch:
     """The receipts with what was decrypted in its place."""
     opened = [(row, each) for row, each in enumerate(rows) if each is not None]
     if not opened:
@@ -123,18 +143,20 @@ def _restored(receipts: pa.RecordBatch, rows: Sequence[_Opened | None]) -> pa.Re
     values = _decoded([each.features for _, each in opened], _FEATURES_FIELDS)
     told = [(row, each.reasons) for row, each in opened if each.reasons is not None]
     reasons = _decoded([text for _, text in told], _REASONS_FIELDS)
-    changed = {name: _put(receipts.column(name), [row for row, _ in opened], values.column(name)) for name in _VALUES}
-    changed["event_id"] = pc.coalesce(
-        _put(pa.nulls(len(rows), pa.string()), [row for row, _ in opened], values.column("event_id")),
-        receipts.column("event_id"),
-    )
+    at = [row for row, _ in opened]
+    features = with_names(values.column("features"), names.take(pa.array(at)).keys)
+    ids = _put(pa.nulls(len(rows), pa.string()), at, values.column("event_id"))
+    changed = {
+        "subject": _put(receipts.column("subject"), at, values.column("subject")),
+        "event_id": pc.coalesce(ids, receipts.column("event_id")),
+        "features": _put(receipts.column("features"), at, features),
+        "key_id": _put(receipts.column("key_id"), at, pa.nulls(len(at), pa.string())),
+    }
     for name in _REASONS_FIELDS:
         changed[name] = _put(receipts.column(name), [row for row, _ in told], reasons.column(name))
-    changed["key_id"] = _put(receipts.column("key_id"), [row for row, _ in opened], pa.nulls(len(opened), pa.string()))
     return _with(receipts, changed)
 
 
-_VALUES = ("subject", "features")
 _FEATURES_FIELDS = ("subject", "event_id", "features")
 _REASONS_FIELDS = ("reasons", "base_value")
 
@@ -149,7 +171,7 @@ def _schema(names: tuple[str, ...]) -> str:
 
 def _plain_features(receipts: pa.RecordBatch, hide_event_id: bool) -> list[bytes]:
     ids = receipts.column("event_id") if hide_event_id else pa.nulls(receipts.num_rows, pa.string())
-    columns = [receipts.column("subject"), ids, receipts.column("features")]
+    columns = [receipts.column("subject"), ids, without_names(receipts.column("features"))]
     rows = pa.RecordBatch.from_arrays(columns, list(_FEATURES_FIELDS))
     found: list[bytes] = encode_records(rows, _schema(_FEATURES_FIELDS)).to_pylist()
     return found
@@ -177,31 +199,6 @@ def _hidden_reasons(receipts: pa.RecordBatch, keys: Sequence[bytes], score_ids: 
         "reasons": pa.ListArray.from_arrays(starts, each, type=reasons.type),
         "base_value": pa.nulls(receipts.num_rows, base.type),
     }
-
-
-def _features_of(sealed: Sequence[bytes]) -> pa.MapArray:
-    """A map for each, with the one entry that has no name."""
-    count, (*others, last) = len(sealed), FEATURES_TYPE.item_type
-    children = [pa.nulls(count, field.type) for field in others] + [pa.array(sealed, last.type)]
-    codes = pa.array(np.full(count, len(others), np.int8))
-    union = pa.UnionArray.from_sparse(codes, children, [field.name for field in FEATURES_TYPE.item_type])
-    starts = pa.array(np.arange(count + 1, dtype=np.int32))
-    return pa.MapArray.from_arrays(starts, pa.array([UNNAMED] * count, pa.string()), union, type=FEATURES_TYPE)
-
-
-def _sealed_features(features: pa.MapArray) -> list[bytes | None]:
-    """The bytes of each map that has only one entry, which has no name."""
-    starts, count = np.asarray(features.offsets), len(features)
-    last = len(FEATURES_TYPE.item_type) - 1
-    single = np.flatnonzero(np.diff(starts) == 1)
-    at = starts[single]
-    named = np.asarray(pc.equal(features.keys.take(pa.array(at)), UNNAMED), np.bool_)
-    whole = named & (np.asarray(features.items.type_codes)[at] == last)
-    values = features.items.field(last).take(pa.array(at[whole])).to_pylist()
-    found: list[bytes | None] = [None] * count
-    for row, value in zip(single[whole].tolist(), values, strict=True):
-        found[row] = value
-    return found
 
 
 def _sealed_reasons(reasons: pa.ListArray) -> list[bytes | None]:

@@ -65,7 +65,7 @@ def made_receipts(rows: int, seed: int, subjects: int = 5, features: int = 4) ->
         values += [own.choice(CHOICES) for _ in range(held)]
         starts.append(len(names))
     reasons = [
-        [{"feature": "a", "contribution": 0.25, "code": own.choice([None, "", "R1"])}] * own.randrange(1, 4)
+        [{"feature": "a", "contribution": 0.25, "code": own.choice([None, "", "LATE-DEPARTURE"])}] * own.randrange(1, 4)
     ] * rows
     columns: dict[str, Any] = {
         "score_id": [f"{own.getrandbits(128):032x}" for _ in range(rows)],

@@ -63,7 +63,7 @@ def test_racing_creators_agree_on_one_key_for_each(tmp_path: Path, local: bool) 
     def creator(seed: int) -> dict[str, SubjectKey]:
         store, own = key_store(backend), random.Random(seed)
         names = [f"subject {index}" for index in range(60)]
-        found = {}
+        found = dict[str, SubjectKey]()
         for _ in range(8):
             some = own.sample(names, 12)
             epoch = store.epochs().all[0]

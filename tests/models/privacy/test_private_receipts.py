@@ -49,6 +49,7 @@ def test_decrypted_receipts_are_those_that_were_encrypted_to_the_bit(seed: int) 
         assert set(opened.states) <= {"opened"}
     cut = decrypt_receipts(as_read(hidden).slice(seed, seed * 2), store.find)
     assert datums(cut.receipts) == datums(receipts)[seed : seed * 3]
+    assert datums(stored(store, receipts.slice(seed, seed * 2), seed % 2 == 0)) == datums(hidden)[seed : seed * 3]
 
 
 @pytest.mark.parametrize("size", [0, 1, 13, 5_000])
@@ -92,9 +93,13 @@ def test_retry_writes_the_same_receipt_and_reasons_that_it_leaves_out_contradict
 
 def test_nothing_of_a_person_is_in_the_stored_bytes() -> None:
     receipts, store = made_receipts(40, 3), key_store()
-    written = b"".join(datums(stored(store, receipts, hide=True)))
+    hidden = stored(store, receipts, hide=True)
+    written = b"".join(datums(hidden))
+    assert hidden.column("base_value").null_count == 40
     values = {
-        text for row in receipts.to_pylist() for text in (row["subject"], row["event_id"], "R1", "N14228", "x" * 9)
+        text
+        for row in receipts.to_pylist()
+        for text in (row["subject"], row["event_id"], "LATE-DEPARTURE", "N14228", "x" * 9)
     }
     assert [text for text in values if text and text.encode() in written] == []
     assert b"event 1" in b"".join(datums(receipts))
@@ -142,6 +147,21 @@ def test_values_of_another_receipt_do_not_open(name: str) -> None:
     # A receipt without reasons does not say that it had some: like any field in plain, the hash tree holds that.
     unseen = {row for row in range(30) if name == "reasons" and not swapped.column(name)[row].as_py()}
     assert wrong == {row for row in range(30) if moved[row]} - unseen
+
+
+def test_names_stay_in_plain_and_other_names_do_not_open() -> None:
+    receipts, store = made_receipts(30, 9), key_store()
+    hidden = stored(store, receipts)
+    for one, other in zip(receipts.to_pylist(), hidden.to_pylist(), strict=True):
+        assert [name for name, _ in other["features"]] == ["", *(name for name, _ in one["features"])]
+        assert [value for _, value in other["features"][1:]] == [None] * len(one["features"])
+    features = hidden.column("features")
+    names = [name.replace("delay", "income") for name in features.keys.to_pylist()]
+    renamed = pa.MapArray.from_arrays(features.offsets, pa.array(names), features.items, type=features.type)
+    states = decrypt_receipts(replaced(hidden, "features", renamed), store.find).states
+    own = [any("delay" in name for name, _ in each) for each in receipts.column("features").to_pylist()]
+    assert states == ["unreadable" if each else "opened" for each in own]
+    assert 0 < sum(own) < 30
 
 
 def test_key_of_one_receipt_opens_that_one_alone() -> None:
