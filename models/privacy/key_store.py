@@ -41,7 +41,7 @@ class KeyStore:
     """The keys at a URL, kept in memory for `fresh_s` seconds; thread-safe.
 
     A key that another process destroyed is used until then: what is encrypted with it in between nobody can read.
-    In memory are all keys, about 250 bytes for each subject.
+    In memory are all keys, about 190 bytes for each subject.
 
     Args:
         backend: where they lie, apart from the store of models and all sinks.

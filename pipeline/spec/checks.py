@@ -116,7 +116,9 @@ def spec_errors(document: Mapping[str, Any], sound: Sound = lambda _: True) -> I
     yield from lookup_errors(document, needed, sound)
     yield from _feature_errors(_features(document), {*needed, *columns_of_tables(document, sound)}, sound)
     yield from expression_errors(document, sound)
-    yield from privacy_errors(document, {*needed, *identity_columns(document, sound)}, sound)
+    if section_of(document, "privacy"):
+        identity = identity_columns(document, sound) if section_of(document, "events") else {}
+        yield from privacy_errors(document, {*needed, *identity}, sound)
 
 
 def column_errors(

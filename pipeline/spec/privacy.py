@@ -48,7 +48,7 @@ def privacy_errors(
     if sound("privacy.keys") and isinstance(section.get("keys"), str):
         yield from _keys_errors(document, section["keys"])
     if sound("privacy.hide"):
-        yield from _hidden_errors(document, section.get("hide", ()), columns)
+        yield from _hidden_errors(document, section.get("hide"), columns)
 
 
 def _keys_errors(document: Mapping[str, Any], keys: str) -> Iterator[SpecError]:
@@ -81,18 +81,19 @@ def _normal(uri: str) -> str:
 
 
 def _hidden_errors(document: Mapping[str, Any], hidden: Any, columns: Collection[str]) -> Iterator[SpecError]:
-    events, segments = section_of(document, "events"), section_of(document, "drift").get("segments", ())
+    events, segments = section_of(document, "events"), section_of(document, "drift").get("segments")
+    segmented = segments if isinstance(segments, list) else ()
     for index, column in enumerate(hidden if isinstance(hidden, list) else ()):
         spec_path = f"privacy.hide[{index}]"
+        if not isinstance(column, str):
+            continue
         if column == events.get("event_time"):
-            yield SpecError(
-                spec_path, column, "another column than that of the event time, which every record has in plain"
-            )
-        elif column in segments:
+            wanted = "another column than that of the event time, which every record has in plain"
+            yield SpecError(spec_path, column, wanted)
+        elif column in segmented:
             wanted = "a column that drift.segments does not have: drift statistics have its values in plain"
             yield SpecError(spec_path, column, wanted)
         elif column not in columns and column != _EVENT_ID:
             hint = did_you_mean(column, columns, QUOTE)
-            yield SpecError(
-                spec_path, column, f"event_id, or a column that the job reads: {', '.join(sorted(columns))}{hint}"
-            )
+            wanted = f"event_id, or a column that the job reads: {', '.join(sorted(columns))}{hint}"
+            yield SpecError(spec_path, column, wanted)
