@@ -52,7 +52,6 @@ BROKEN: list[tuple[Change, tuple[str, ...]]] = [
     (private(hide="carrier"), ("privacy.hide: 'carrier'", "a list")),
     (private(after_erasure="forget"), ("privacy.after_erasure: 'forget'", "new_key, refuse")),
     (lambda spec: spec.update(privacy=[]), ("privacy: []", "a mapping")),
-    (private(hide=[5, [], "carrier"]), ("privacy.hide[0]: 5", "privacy.hide[1]: []", "the name of an event column")),
     (beside_scores, ("privacy.keys: ", "a folder or bucket apart from sinks.scores")),
     (lambda spec: spec.pop("events"), ("events: missing", "a mapping")),
     (lambda spec: spec.update(job="9 lives"), ("job: '9 lives'", "a letter, then letters")),

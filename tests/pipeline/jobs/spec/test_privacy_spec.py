@@ -1,0 +1,53 @@
+"""The privacy of a spec: what a valid one says; no odd value in it ends in anything but a line for each fault."""
+
+from itertools import product
+from typing import Any
+
+import pytest
+
+from pipeline.spec.job import parse_job
+from pipeline.spec.privacy import privacy_errors
+from schemas.job import PrivacySpec
+
+VALID: dict[str, Any] = {
+    "job": "loans",
+    "events": {"uri": "/in", "format": "json", "event_id": "loan", "event_time": "at", "subject": "customer"},
+    "features": ["income", "iban"],
+    "model": {"name": "loans", "store": "/models"},
+}
+COLUMNS = {"income": "number", "iban": "string"}
+ODD: list[Any] = [None, 0, "", "x", [], {}, [[]], [None], {"a": 1}, True]
+
+
+@pytest.mark.parametrize(
+    ("section", "meant"),
+    [
+        ({"keys": "/keys"}, PrivacySpec("/keys", (), False)),
+        ({"keys": "s3://k/a", "hide": ["event_id", "iban", "loan"]}, PrivacySpec("s3://k/a", ("loan", "iban"), False)),
+        ({"keys": "/keys", "hide": ["customer"], "after_erasure": "refuse"}, PrivacySpec("/keys", ("customer",), True)),
+    ],
+)
+def test_valid_section_is_read(section: Any, meant: PrivacySpec) -> None:
+    assert parse_job({**VALID, "privacy": section}, COLUMNS).privacy == meant
+    assert parse_job(VALID, COLUMNS).privacy is None
+
+
+@pytest.mark.parametrize(
+    ("keys", "other"), [("/k", "/k"), ("/k", "/k/scores"), ("/out/k", "/out"), ("s3://b/k", "s3://b")]
+)
+def test_keys_beside_other_data_are_refused(keys: str, other: str) -> None:
+    for section, key in (("sinks", "audit"), ("model", "store"), ("events", "uri")):
+        document = {**VALID, "privacy": {"keys": keys}, section: {**VALID.get(section, {}), key: other}}
+        (found,) = privacy_errors(document, set(COLUMNS))
+        assert str(found).startswith(
+            f"privacy.keys: '{keys}' is not allowed; expected: a folder or bucket apart from {section}.{key}"
+        )
+    assert list(privacy_errors({**VALID, "privacy": {"keys": f"{other}eys"}, "sinks": {"audit": other}}, ())) == []
+
+
+def test_odd_values_are_left_to_the_schema() -> None:
+    for keys, hide, segments, events in product(ODD, repeat=4):
+        document = {"privacy": {"keys": keys, "hide": hide}, "drift": {"segments": segments}, "events": events}
+        assert {each.path.partition("[")[0] for each in privacy_errors(document, {"a"})} <= {
+            *("privacy.keys", "privacy.hide", "events.subject"),
+        }
