@@ -43,7 +43,7 @@ def key_store(backend: Backend | None = None, fresh_s: float = 0.0, **others: An
     return KeyStore(memory() if backend is None else backend, fresh_s=fresh_s, **others)
 
 
-def _union(values: list[Any]) -> pa.Array:
+def union_of(values: list[Any]) -> pa.Array:
     """The values as the union of a receipt's features."""
     kinds = [type(None), int, float, str, bytes]
     codes = [kinds.index(type(value)) for value in values]
@@ -80,7 +80,7 @@ def made_receipts(rows: int, seed: int, subjects: int = 5, features: int = 4) ->
         if field.name == "features":
             arrays.append(
                 pa.MapArray.from_arrays(
-                    pa.array(starts, pa.int32()), pa.array(names, pa.string()), _union(values), type=field.type
+                    pa.array(starts, pa.int32()), pa.array(names, pa.string()), union_of(values), type=field.type
                 )
             )
         elif field.name in columns:

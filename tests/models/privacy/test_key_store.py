@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from models.privacy.identities import identity_of_subject
-from models.privacy.key_blocks import UnusableKeyBlock
+from models.privacy.key_blocks import KeyBlock, UnusableKeyBlock
 from models.privacy.key_store import KeyStore, SubjectKey
 from models.privacy.register import AskedBy, ErasureUnfinished, NotHeld, SubjectHeld
 from models.store.backends import Backend
@@ -180,6 +180,21 @@ def test_what_was_read_counts_until_it_is_old() -> None:
     now[0] = 60.0
     assert key_of(worker, "Anna") != key
     assert worker.find(key.key_id) == "erased"
+
+
+def test_key_that_another_process_made_is_found_at_once() -> None:
+    backend = memory()
+    reader = key_store(backend, fresh_s=1e9)
+    assert reader.find("1.0") is None
+    key = key_of(key_store(backend), "Anna")
+    assert reader.find(key.key_id) == key.key
+
+
+def test_pseudonyms_that_begin_alike_are_told_apart() -> None:
+    alike = [b"8 bytes." + bytes([index]) * 8 for index in range(4)]
+    block = KeyBlock(1, 0, b"".join(each + bytes(32) for each in alike))
+    assert [block.rows_of([each]) for each in alike] == [[0], [1], [2], [3]]
+    assert block.rows_of([b"8 bytes.8 others", *alike[1:3]]) == [1, 2]
 
 
 def test_hold_forbids_an_erasure_until_it_is_released() -> None:
