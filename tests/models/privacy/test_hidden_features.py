@@ -49,7 +49,14 @@ def test_names_and_bytes_come_back_for_rows_of_any_names(widest: int) -> None:
 
 
 def test_bytes_are_only_those_of_a_first_entry_without_a_name() -> None:
-    rows = [[], [("", b"x")], [("a", b"x")], [("", "x")], [("a", 1), ("", b"x")], [("", None)]]
+    rows: list[list[tuple[str, Any]]] = [
+        [],
+        [("", b"x")],
+        [("a", b"x")],
+        [("", "x")],
+        [("a", 1), ("", b"x")],
+        [("", None)],
+    ]
     assert sealed_values(maps(rows))[0] == [None, b"x", None, None, None, None]
 
 
