@@ -55,6 +55,7 @@ from pipeline.reporting.summary import (
 )
 from pipeline.spec.checks import needed_columns
 from pipeline.spec.job import job_document, parse_job
+from pipeline.spec.privacy import refuse_privacy
 from runners import direct
 from runners.dataflow import settings as dataflow
 from runners.flink import settings as flink
@@ -132,6 +133,7 @@ def complete_or_empty(document: dict[str, Any], source: EventSource) -> Prepared
 def _opened(options: RunOptions) -> tuple[dict[str, Any], EventSource]:
     tell_file_systems(options.beam)
     document = resolve(options)
+    refuse_privacy(document)
     source = open_source(document["events"])
     if source.bounded and direct.is_one_worker(PipelineOptions(list(options.beam))):
         document["windows"] = {"shards": 1, **document.get("windows", {})}  # shards are for several workers

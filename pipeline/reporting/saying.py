@@ -21,7 +21,6 @@ from schemas.validation import SpecError
 
 _UNCONNECTED = {
     "labels": "a run does not act on it yet: halflife features --labels and halflife replay do",
-    "privacy": "a run does not act on it yet: records are in plain",
 }
 _UNCONNECTED_SINKS = {"quality": "this version does not act on it"}
 

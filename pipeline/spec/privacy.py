@@ -8,7 +8,7 @@ from pipeline.spec.expansion import local_path, scheme_of, section_of
 from schemas.expectations import QUOTE, did_you_mean
 from schemas.job import PrivacySpec
 from schemas.keys import defaults_of
-from schemas.validation import MISSING, SpecError
+from schemas.validation import MISSING, Absent, SpecError
 
 Sound = Callable[[str], bool]
 
@@ -29,6 +29,13 @@ def privacy_of(document: Mapping[str, Any]) -> PrivacySpec | None:
     hidden = [own if column == _EVENT_ID else column for column in section.get("hide", ())]
     after = section.get("after_erasure", _DEFAULTS["privacy.after_erasure"])
     return PrivacySpec(section["keys"], tuple(dict.fromkeys(hidden)), after == "refuse")
+
+
+def refuse_privacy(document: Mapping[str, Any]) -> None:
+    """Raises `SpecError` for a spec with `privacy` where something would write its records in plain."""
+    if "privacy" in document:
+        found = Absent("in the spec, but this version would write records in plain")
+        raise SpecError("privacy", found, "a spec without it; next: wait for a version that encrypts, or remove it")
 
 
 def privacy_errors(

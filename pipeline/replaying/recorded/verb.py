@@ -29,6 +29,7 @@ from pipeline.replaying.recorded.world import world_of
 from pipeline.reporting.outcomes import RunFailed
 from pipeline.reporting.printer import note, print_json
 from pipeline.reporting.saying import guarded, say
+from pipeline.spec.privacy import refuse_privacy
 from pipeline.spec.reading import read_spec
 from schemas.records import arrow_schema
 from transforms.scoring.receipts import ReceiptOrigin
@@ -50,6 +51,7 @@ def _replay(replayed: Replayed, options: RunOptions) -> None:
     begun = time.monotonic()
     document, problems = read_spec(options.job, options.settings)
     problems.check()
+    refuse_privacy(document)
     out = options.out or ""
     check_folder(document, out)
     world = world_of(document, ReceiptFilter(since_us=replayed.since_us, until_us=replayed.until_us))
