@@ -3,16 +3,12 @@
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-import pyarrow as pa
-import pyarrow.compute as pc
-
 from audit.asking.history import ModelHistory, Span, evidence_of
 from audit.asking.moments import time_text
 from audit.asking.sources import AuditSources, UnknownToAudit
+from audit.asking.tallies import answered_by_another
 from audit.files.audit import ReceiptFilter
 from models.releases.release import Release, release_document
-
-_ANSWERING = ("champion", "challenger")
 
 
 class ServingThen(NamedTuple):
@@ -48,8 +44,8 @@ class ServingThen(NamedTuple):
 
 
 def serving_at(sources: AuditSources, model: str, at_us: int, events: bool) -> ServingThen:
-    """What served events of that time; with `events` all receipts of the span are read, and the ids of events may be
-    shown, so that the access log says first who asks.
+    """What served events of that time; with `events` it is looked for those that another release answered, whose ids
+    may be shown, so that the access log says first who asks.
 
     Raises:
         UnknownToAudit: the model had no release, or the store, which has no such model, has no access log.
@@ -123,11 +119,4 @@ def _overtaken(sources: AuditSources, history: ModelHistory, model: str, span: S
     """The events of a span that another release answered, sorted by id."""
     first = span == history.spans[0]
     wanted = ReceiptFilter(since_us=None if first else span.begins_us, until_us=span.ends_us)
-    found = set[str]()
-    for rows in sources.audit.columns(("event_id", "model", "release", "role"), wanted):
-        other = pc.and_(
-            pc.not_equal(rows.column("release"), span.release.sequence), pc.equal(rows.column("model"), model)
-        )
-        answered = pc.is_in(rows.column("role"), pa.array(_ANSWERING, pa.string()))
-        found.update(rows.column("event_id").filter(pc.and_(other, answered)).to_pylist())
-    return tuple(sorted(found))
+    return answered_by_another(sources.audit, model, span.release.sequence, wanted)

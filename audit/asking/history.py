@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import pairwise
 from typing import Any, NamedTuple
 
 from audit.asking.moments import time_text
@@ -24,6 +25,32 @@ class Span(NamedTuple):
             "release": self.release.sequence,
             "from": time_text(self.begins_us),
             "until": None if self.ends_us is None else time_text(self.ends_us),
+        }
+
+
+class ReleasedVersion(NamedTuple):
+    """A release that names a version in a `role`. `span`: the event times that it serves; None where it serves none:
+    one that begins at the same time replaced it (`replaced_by`), or it was refused."""
+
+    release: Release
+    role: str
+    span: Span | None
+    replaced_by: Release | None
+
+    def document(self) -> dict[str, Any]:
+        """As JSON. What replaced a release ends it where it begins; when that was is `replaced_at`."""
+        begins = time_text(self.release.effective_from_us)
+        ends = begins if self.span is None else self.span.document()["until"]
+        return {
+            "release": self.release.sequence,
+            "role": self.role,
+            "from": begins,
+            "until": ends,
+            "by": self.release.by,
+            "reason": self.release.reason,
+            "refused": self.span is None and self.replaced_by is None,
+            "replaced_by": None if self.replaced_by is None else self.replaced_by.sequence,
+            "replaced_at": None if self.replaced_by is None else time_text(self.replaced_by.at_us),
         }
 
 
@@ -71,6 +98,17 @@ class ModelHistory:
         """What is in force at an event time; None without any release. The first serves earlier events too."""
         begun = [span for span in self.spans if span.begins_us <= at_us]
         return begun[-1] if begun else next(iter(self.spans), None)
+
+    def releases_of(self, version: str) -> tuple[ReleasedVersion, ...]:
+        """All releases that name a version, in the order in which they serve, or would."""
+        spans = {span.release.sequence: span for span in self.spans}
+        after = {one.sequence: other for one, other in pairwise(self.serving)}
+        found = list[ReleasedVersion]()
+        for release in serving_order([*self.serving, *self.refused]):
+            role, span = roles_of(release).get(version), spans.get(release.sequence)
+            if role is not None:
+                found.append(ReleasedVersion(release, role, span, None if span else after.get(release.sequence)))
+        return tuple(found)
 
     def around(self, sequence: int, version: str) -> tuple[Span | None, Span | None]:
         """The spans before and after the stretch of releases, with this one among them, that name a version in some

@@ -12,10 +12,10 @@ import pyarrow.compute as pc
 
 from audit.files.formats import MODEL_EVENT, RECEIPT, plain_rows
 from audit.files.reading import Needles, ReadStretch, Undecoded, origin_of, read_file
-from audit.files.sealed import SealedFiles, SealedSegment
-from audit.files.segments import KINDS, SEALED
+from audit.files.sealed import RecordsExpired, SealedFiles, SealedSegment
+from audit.files.segments import KINDS, SEALED, SUMMARY, UnusableSegment
 from models.store.backends import Backend
-from schemas.errors import HalflifeError
+from schemas.errors import HalflifeError, UnusableData
 from schemas.records import arrow_schema
 
 FOLDERS = {RECEIPT: "receipts", MODEL_EVENT: "models"}
@@ -98,6 +98,14 @@ class ReceiptFilter(NamedTuple):
 EVERYTHING = ReceiptFilter()
 
 
+class AuditParts(NamedTuple):
+    """The files of an audit's receipts: sealed segments of which a summary says what is in them, and the (key, bytes)
+    of all that must be read."""
+
+    summarised: tuple[SealedSegment, ...]
+    others: tuple[tuple[str, int], ...]
+
+
 class _OfFile(Generic[T]):
     """What is taken of one file: how many records it has, and what is wrong with it."""
 
@@ -143,6 +151,7 @@ class Audit:
         self._read: dict[str, int] = {}
         self._sealed = SealedFiles(self._backend)
         self._numbers: dict[str, int] = {}
+        self._read_whole: set[str] = set()
         self._expired: set[str] = set()
 
     @property
@@ -179,13 +188,42 @@ class Audit:
         """The receipts that are wanted, in the order of the files' names. Raises as `find`."""
         return self._found(wanted.needles(), wanted.mask, partial(self._files, wanted=wanted))
 
-    def columns(self, names: Sequence[str], wanted: ReceiptFilter = EVERYTHING) -> Iterator[pa.RecordBatch]:
-        """As `scan`, but only these fields, as columns; one that an earlier schema does not have is null."""
+    def parts(self, wanted: ReceiptFilter = EVERYTHING) -> AuditParts:
+        """The files that may have receipts of the time that is wanted, once each. A summary that cannot be read is
+        broken, and its segment is one of those to read. Raises as `find`."""
+        files = self._files(RECEIPT, wanted)
+        sealed = {each.file: each for each in self._sealed.refresh() if each.statement.summarised}
+        asked = [sealed[key] for key, _ in files if key in sealed and key not in self._read_whole]
+        with ThreadPoolExecutor(_READERS) as readers:
+            sound = dict(zip(asked, readers.map(self._summary_is_sound, asked), strict=True))
+        summarised = tuple(segment for segment in asked if sound[segment])
+        known = {segment.file for segment in summarised}
+        return AuditParts(summarised, tuple(each for each in files if each[0] not in known))
+
+    def _summary_is_sound(self, segment: SealedSegment) -> bool:
+        try:
+            return bool(segment.summary.num_rows)
+        except UnusableSegment as error:
+            self.broken[segment.key(SUMMARY)] = str(error)
+            return False
+
+    def read_whole(self, segment: SealedSegment, why: UnusableData) -> None:
+        """Says that a segment is damaged where its summary led to: from now on it is one of those to read."""
+        self._read_whole.add(segment.file)
+        if not isinstance(why, RecordsExpired):
+            self.broken.setdefault(segment.file, str(why))
+
+    def columns(
+        self, names: Sequence[str], wanted: ReceiptFilter = EVERYTHING, among: AuditParts | None = None
+    ) -> Iterator[pa.RecordBatch]:
+        """As `scan`, but only these fields, as columns; one that an earlier schema does not have is null. `among`: only
+        the files of these that must be read."""
 
         def taken(_: str, rows: ReadStretch) -> list[pa.RecordBatch]:
-            chosen = _selected(rows.columns, names)
-            return [chosen if wanted == EVERYTHING else chosen.filter(wanted.mask(rows.columns))]
+            return [columns_of(rows.columns, names, wanted)]
 
+        if among is not None:
+            return self._each(RECEIPT, wanted.needles(), taken, lambda _: list(among.others))
         return self._each(RECEIPT, wanted.needles(), taken, partial(self._files, wanted=wanted))
 
     def whole_columns(self, wanted: ReceiptFilter = EVERYTHING) -> Iterator[pa.RecordBatch]:
@@ -286,6 +324,12 @@ class Audit:
             if not _is_hidden(key):
                 self.broken.setdefault(key, str(odd))
         return [(key, size) for key, size in listing.files if not _is_hidden(key)]
+
+
+def columns_of(rows: pa.RecordBatch, names: Sequence[str], wanted: ReceiptFilter) -> pa.RecordBatch:
+    """These fields of the rows that are wanted; one that an earlier schema does not have is null."""
+    chosen = _selected(rows, names)
+    return chosen if wanted == EVERYTHING else chosen.filter(wanted.mask(rows))
 
 
 def _selected(rows: pa.RecordBatch, names: Sequence[str]) -> pa.RecordBatch:

@@ -187,13 +187,24 @@ class SegmentIndex:
         )
         return found
 
+    def ordered(self, name: str) -> npt.NDArray[np.uint64]:
+        """All prefixes of a name, ascending."""
+        if name not in self._tables:
+            return np.zeros(0, np.uint64)
+        at, rows, bits = self._tables[name]
+        found: npt.NDArray[np.uint64] = self._numbers(at + 4 * (2**bits + 1), rows, "<u8")
+        return found
+
     def keys(self, name: str) -> tuple[npt.NDArray[np.uint64], npt.NDArray[np.uint32]]:
         """All prefixes of a name, ascending, with the index of the receipt of each."""
         if name not in self._tables:
             return np.zeros(0, np.uint64), np.zeros(0, np.uint32)
         at, rows, bits = self._tables[name]
         at += 4 * (2**bits + 1)
-        return self._numbers(at, rows, "<u8"), self._numbers(at + 8 * rows, rows, "<u4")
+        found = self._numbers(at + 8 * rows, rows, "<u4")
+        if len(found) and int(found.max()) >= self.rows:
+            raise UnusableIndex(f"receipt {int(found.max())} of {self.rows}; expected: one that is there")
+        return self._numbers(at, rows, "<u8"), found
 
     def _numbers(self, at: int, count: int, kind: str) -> Any:
         width = np.dtype(kind).itemsize

@@ -8,11 +8,13 @@ from io import BytesIO
 from typing import NamedTuple
 
 import numpy as np
+import pyarrow as pa
 
 from audit.files.chain import CheckpointChain, read_chain, read_merged, read_statement
 from audit.files.index import BlockLocation, SegmentIndex, UnusableIndex
 from audit.files.reading import ReadStretch
-from audit.files.segments import INDEX, RECEIPTS, SEALED, SOURCES, SegmentStatement, UnusableSegment
+from audit.files.segments import INDEX, RECEIPTS, SEALED, SOURCES, SUMMARY, SegmentStatement, UnusableSegment
+from audit.files.summaries import parse_summary
 from models.store.backends import Backend
 from schemas.avro.block_codecs import inflate
 from schemas.avro.datums import decode_block
@@ -92,6 +94,15 @@ class SealedSegment:
         except (ValueError, EOFError, OverflowError, KeyError) as error:
             raise UnusableSegment(f"{self.file} has no header that can be read: {error}") from None
 
+    @cached_property
+    def summary(self) -> pa.Table:
+        """Its summary, where `statement.summarised`. Raises `UnusableSegment`."""
+        try:
+            data = b"".join(self._backend.stream(self.key(SUMMARY)))
+        except FileNotFoundError:
+            return parse_summary(None, self.statement)
+        return parse_summary(data, self.statement)
+
     def find(self, name: str, value: str) -> list[ReadStretch]:
         """The records with this value, each stretch of one record; `first` is its index in the segment.
 
@@ -152,10 +163,22 @@ class SealedSegment:
     def stretches(self) -> Iterator[ReadStretch]:
         """All records in order, decoded by blocks. Raises as `find`."""
         for block in self.blocks():
-            found = decode_block(block.data, len(block.location.offsets), self.schema)
-            if found.unreadable:
-                raise UnusableSegment(f"{self.file}: a record of it cannot be read; next: halflife audit verify")
-            yield ReadStretch(found.rows, found.payloads, block.location.first)
+            yield self._decoded(block)
+
+    def in_blocks(self, blocks: Sequence[int]) -> Iterator[ReadStretch]:
+        """The records of these blocks, by their indexes, decoded. Raises as `find`."""
+        if len(blocks) > _MANY_BLOCKS:
+            self.index.hold()
+        with ThreadPoolExecutor(_READERS) as readers:
+            for first in range(0, len(blocks), _MANY_BLOCKS):
+                for block in readers.map(self.block, blocks[first : first + _MANY_BLOCKS]):
+                    yield self._decoded(block)
+
+    def _decoded(self, block: StoredBlock) -> ReadStretch:
+        found = decode_block(block.data, len(block.location.offsets), self.schema)
+        if found.unreadable:
+            raise UnusableSegment(f"{self.file}: a record of it cannot be read; next: halflife audit verify")
+        return ReadStretch(found.rows, found.payloads, block.location.first)
 
     def _inflated(self, stored: bytes, location: BlockLocation) -> bytes:
         try:

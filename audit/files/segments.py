@@ -16,9 +16,9 @@ RECEIPTS, MODELS = "receipts", "models"
 KINDS = {RECEIPTS: "Receipt", MODELS: "ModelEvent"}
 """The kinds of segment, and the record that each holds."""
 SEALED, CHECKPOINTS = "sealed", "checkpoints"
-STATEMENT, INDEX, SOURCES = "segment.json", "index", "sources"
+STATEMENT, INDEX, SOURCES, SUMMARY = "segment.json", "index", "sources", "summary"
 MAX_STATEMENT = 64 * 1024
-_FORMAT = 1
+_FORMAT = 2  # 1 has no summary
 _HEX = re.compile(r"[0-9a-f]{64}")
 
 
@@ -56,6 +56,11 @@ class SegmentStatement:
     def container(self) -> str:
         """The name of the file with the records."""
         return f"{self.kind}.avro"
+
+    @property
+    def summarised(self) -> bool:
+        """Whether it has a summary: receipts have one, but for those that an earlier Halflife sealed."""
+        return SUMMARY in self.files
 
 
 def fingerprint_of(schema: str) -> str:
@@ -112,7 +117,8 @@ def _check(found: Mapping[str, Any]) -> None:
         and all(isinstance(each, str) and _HEX.fullmatch(each) for each in files.values()),
     }
     if sound["kind"] and sound["files"]:
-        sound["files"] = set(files) == {f"{found['kind']}.avro", INDEX, SOURCES}
+        beside = {f"{found['kind']}.avro", INDEX, SOURCES}
+        sound["files"] = set(files) in (beside, beside | ({SUMMARY} if found["kind"] == RECEIPTS else set()))
     wrong = [name for name, good in sound.items() if not good]
     if wrong:
         raise UnusableSegment(f"{STATEMENT}: {wrong[0]} {found[wrong[0]]!r:.80}; expected: what sealing writes there")

@@ -15,7 +15,17 @@ import pyarrow.compute as pc
 from audit.files.index import NAMES, IndexParts, checks_of, prefixes, write_index
 from audit.files.merkle import root_of
 from audit.files.reading import ReadStretch
-from audit.files.segments import INDEX, MODELS, RECEIPTS, SOURCES, STATEMENT, SegmentStatement, fingerprint_of
+from audit.files.segments import (
+    INDEX,
+    MODELS,
+    RECEIPTS,
+    SOURCES,
+    STATEMENT,
+    SUMMARY,
+    SegmentStatement,
+    fingerprint_of,
+)
+from audit.files.summaries import SummaryBuilder
 from audit.sealing.sources import ContainerForm
 from schemas.avro.datums import joined_bytes
 from schemas.avro.files import AvroFileWriter
@@ -49,6 +59,7 @@ class SegmentBuilder:
         self._starts, self._roots = [self._stream.tell()], list[bytes]()
         self._offsets, self._checks = list[npt.NDArray[np.uint32]](), list[bytes]()
         self._keys: dict[str, list[tuple[Any, Any]]] = {name: [] for name in NAMES} if kind == RECEIPTS else {}
+        self._summary = SummaryBuilder() if kind == RECEIPTS else None
         self._spans: list[tuple[int, int] | None] = [None, None]
         self._sources: list[str] = []
         self.records = 0
@@ -64,6 +75,8 @@ class SegmentBuilder:
         for index, of in enumerate(_TIMES[self._kind]):
             if of is not None:
                 self._spans[index] = _widened(self._spans[index], rows.columns.column(of))
+        if self._summary is not None:
+            self._summary.add(rows.columns, self.records, self._block_rows)
         self.records += rows.columns.num_rows
         self._pending.append(rows.datums)
         self._pending_rows += rows.columns.num_rows
@@ -91,6 +104,10 @@ class SegmentBuilder:
         with (self._folder / SOURCES).open("wb") as stream:
             stream.write("".join(f"{name}\n" for name in self._sources).encode())
             _to_disk(stream)
+        if self._summary is not None:
+            with (self._folder / SUMMARY).open("wb") as stream:
+                self._summary.write(stream)
+                _to_disk(stream)
         statement = self._statement(number, sealed_at_us)
         with (self._folder / STATEMENT).open("wb") as stream:
             stream.write(statement.stored())
@@ -101,13 +118,13 @@ class SegmentBuilder:
         """Removes what was written."""
         with suppress(OSError):
             self._stream.close()
-        for name in (f"{self._kind}.avro", INDEX, SOURCES, STATEMENT):
+        for name in (f"{self._kind}.avro", INDEX, SOURCES, SUMMARY, STATEMENT):
             (self._folder / name).unlink(missing_ok=True)
         with suppress(OSError):
             self._folder.rmdir()
 
     def _statement(self, number: int, sealed_at_us: int) -> SegmentStatement:
-        names = (f"{self._kind}.avro", INDEX, SOURCES)
+        names = (f"{self._kind}.avro", INDEX, SOURCES, *([SUMMARY] if self._summary is not None else []))
         (first_event, last_event), (first_scored, last_scored) = (span or (None, None) for span in self._spans)
         return SegmentStatement(
             number=number,

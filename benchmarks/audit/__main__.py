@@ -40,7 +40,7 @@ from schemas.times import now_us
 _ORIGIN = "halflife/flights"
 _NAIVE = 200_000
 _LOOKS = 200
-_WITHOUT = {"score": ", --no_verify", "at": ", --no_events"}
+_WITHOUT = {"score": ", --no_verify"}
 
 
 class Cost(NamedTuple):
@@ -136,11 +136,11 @@ def measured(folder: Path, receipts: int) -> list[Line]:
     rates = f"{receipts / cost.cpu_s:,.0f} ({receipts / cost.wall_s:,.0f}/s on the clock)"
     bytes_each = [
         sum(each.stat().st_size for each in (audit / "sealed").glob(f"*/{name}")) / receipts
-        for name in ("receipts.avro", "index")
+        for name in ("receipts.avro", "index", "summary")
     ]
     return [
         Line("sealing, receipts per second of CPU", rates, naive=naive),
-        Line("bytes a receipt: container, index", ", ".join(f"{each:.0f}" for each in bytes_each)),
+        Line("bytes a receipt: container, index, summary", ", ".join(f"{each:.3g}" for each in bytes_each)),
         *_looked_up(audit, last, len(done.segments)),
         *_commands(folder, audit, store.url, last),
         *_walked(audit, store.url, receipts, naive),
@@ -174,7 +174,8 @@ def _commands(folder: Path, audit: Path, store_url: str, last: dict[str, Any]) -
         "score": [score_id, "--no_verify"],
         "event": [event_id],
         "subject": [subject],
-        "at": ["2013-02-01", "--no_events"],
+        "at": ["2013-02-01"],
+        "version": ["v1"],
         "export": [score_id, "--out", out],
     }
     took = {verb: whole_command(job, verb, *words) for verb, words in asked.items()}

@@ -1,6 +1,8 @@
 """`halflife audit version V`: what a version is, where it served, and what it answered."""
 
 import argparse
+from collections.abc import Mapping
+from typing import Any
 
 from audit.asking.decision.sections import Section, access_row, model_pairs, shown
 from audit.asking.moments import time_text
@@ -29,16 +31,9 @@ def _version(options: argparse.Namespace) -> None:
 def _sections(page: VersionPage) -> list[Section]:
     refused = [(each["release"], each["at"], each["job"], each["reason"], each["detail"]) for each in page.refused]
     admitted = [(each["release"], each["at"], each["job"], shown(each.get("warnings"))) for each in page.admitted]
-    served = [
-        (
-            span.release.sequence,
-            role,
-            time_text(span.begins_us),
-            _time(span.ends_us),
-            span.release.by,
-            span.release.reason,
-        )
-        for span, role in page.spans
+    released = [
+        (each["release"], each["role"], each["from"], each["until"], each["by"], each["reason"], _state(each))
+        for each in (released.document() for released in page.releases)
     ]
     first, last = _time(page.first_us), _time(page.last_us)
     scores = [*page.scores.items(), *([("first event", first), ("last event", last)] if first else [])]
@@ -47,11 +42,18 @@ def _sections(page: VersionPage) -> list[Section]:
         Section("Not known", (), [("manifest", page.lacks)] if page.lacks else []),
         Section("Admitted", ("release", "at", "by job", "warnings"), admitted),
         Section("Refused", ("release", "at", "by job", "reason", "detail"), refused),
-        Section("Released", ("release", "role", "from", "until", "by", "because"), served),
+        Section("Released", ("release", "role", "from", "until", "by", "because", "no longer applies"), released),
         Section("Scores", (), list(scores)),
         Section("Who had access", ("at", "who", "did", "what"), [access_row(each) for each in page.accessed]),
     ]
     return [part for part in parts if part.rows]
+
+
+def _state(release: Mapping[str, Any]) -> str:
+    """Why a release serves no event time; empty for one that serves some."""
+    if release["replaced_by"] is None:
+        return "refused" if release["refused"] else ""
+    return f"replaced by release {release['replaced_by']} at {release['replaced_at']}"
 
 
 def _time(at_us: int | None) -> str | None:

@@ -89,7 +89,7 @@ def test_the_same_receipts_in_other_bytes_are_named(audit: Path) -> None:
     assert named(verified(audit)) == {"altered": [f"{key}: other bytes, which hold the same records"]}
 
 
-@pytest.mark.parametrize("name", ["receipts.avro", "index", "segment.json", "sources"])
+@pytest.mark.parametrize("name", ["receipts.avro", "index", "segment.json", "sources", "summary"])
 def test_any_flipped_bit_of_a_file_is_found(audit: Path, name: str) -> None:
     path = folder(audit, 2) / name
     intact = path.read_bytes()
@@ -108,7 +108,7 @@ def test_any_flipped_bit_of_a_checkpoint_is_found(audit: Path) -> None:
         assert any("checkpoints/00000003" in each for names in found.values() for each in names), (at, found)
 
 
-@pytest.mark.parametrize("name", ["receipts.avro", "index", "segment.json", "sources", ""])
+@pytest.mark.parametrize("name", ["receipts.avro", "index", "segment.json", "sources", "summary", ""])
 def test_a_removed_file_is_named(audit: Path, name: str) -> None:
     path = folder(audit, 2) / name if name else folder(audit, 2)
     shutil.rmtree(path) if path.is_dir() else path.unlink()

@@ -1,0 +1,93 @@
+"""The summary of a sealed segment: which versions answered in each of its blocks, so that few or none are read.
+
+An Arrow IPC file, sorted, with one row for each block (its index in the container) and each model, version, role and
+release in it: how many receipts, and their first and last event times in microseconds since 1970.
+"""
+
+from hashlib import sha256
+from typing import IO, Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from audit.files.segments import SUMMARY, SegmentStatement, UnusableSegment
+
+_KEYS = ("block", "model", "version", "role", "release")
+_SCHEMA = pa.schema(
+    [
+        ("block", pa.int32()),
+        ("model", pa.string()),
+        ("version", pa.string()),
+        ("role", pa.string()),
+        ("release", pa.int64()),
+        ("receipts", pa.int64()),
+        ("first_event_us", pa.int64()),
+        ("last_event_us", pa.int64()),
+    ]
+)
+_FOLD_ROWS = 65_536  # many small files are folded at once
+
+
+class SummaryBuilder:
+    """Gathers the summary of a segment while its receipts are added."""
+
+    def __init__(self) -> None:
+        self._pending: list[pa.RecordBatch] = []
+        self._pending_rows = 0
+        self._folded: list[pa.Table] = []
+
+    def add(self, rows: pa.RecordBatch, first: int, block_rows: int) -> None:
+        """Adds receipts in order; `first`: the index of the first in the segment."""
+        count = rows.num_rows
+        times = rows.column("event_time").cast(pa.int64())
+        named = [rows.column(name) for name in ("model", "version", "role")]
+        blocks = pc.divide(pa.array(range(first, first + count), pa.int64()), block_rows).cast(pa.int32())
+        columns = [blocks, *named, rows.column("release").cast(pa.int64()), pa.repeat(1, count), times, times]
+        self._pending.append(pa.record_batch(columns, schema=_SCHEMA))
+        self._pending_rows += count
+        if self._pending_rows >= _FOLD_ROWS:
+            self._fold()
+
+    def write(self, stream: IO[bytes]) -> None:
+        """Writes the summary of all that was added."""
+        self._fold()
+        found = _folded(pa.concat_tables([_SCHEMA.empty_table(), *self._folded]))
+        found = found.sort_by([(name, "ascending") for name in _KEYS])
+        with pa.ipc.new_file(stream, _SCHEMA, options=pa.ipc.IpcWriteOptions(compression="zstd")) as writer:
+            writer.write_table(found)
+
+    def _fold(self) -> None:
+        if self._pending:
+            self._folded.append(_folded(pa.Table.from_batches(self._pending)))
+        self._pending, self._pending_rows = [], 0
+
+
+def _folded(rows: pa.Table) -> pa.Table:
+    """One row for each block, model, version, role and release."""
+    sums = [("receipts", "sum"), ("first_event_us", "min"), ("last_event_us", "max")]
+    found = rows.group_by(list(_KEYS), use_threads=False).aggregate(sums)
+    return pa.table([found.column(name) for name in (*_KEYS, *(f"{of}_{how}" for of, how in sums))], schema=_SCHEMA)
+
+
+def parse_summary(data: bytes | None, statement: SegmentStatement) -> pa.Table:
+    """The summary of a segment as a table.
+
+    Raises:
+        UnusableSegment: it is missing, is not what was sealed, or contradicts the statement.
+    """
+    where = f"{SUMMARY} of segment {statement.number}"
+    if data is None or sha256(data).hexdigest() != statement.files[SUMMARY]:
+        what = "is missing" if data is None else "is not what was sealed"
+        raise UnusableSegment(f"{where} {what}; expected: the file of its sha256; next: halflife audit verify")
+    try:
+        found: Any = pa.ipc.open_file(pa.BufferReader(data)).read_all()
+        found.validate(full=True)
+    except (pa.ArrowException, OSError, ValueError) as error:
+        raise UnusableSegment(f"{where} cannot be read: {error}; expected: an Arrow file") from None
+    blocks = -(-statement.records // statement.block_rows)
+    if found.schema != _SCHEMA or not found.num_rows:
+        raise UnusableSegment(f"{where} has {', '.join(found.schema.names)}; expected: {', '.join(_SCHEMA.names)}")
+    span = pc.min_max(found.column("block")).as_py()
+    if pc.sum(found.column("receipts")).as_py() != statement.records or span["min"] != 0 or span["max"] != blocks - 1:
+        raise UnusableSegment(f"{where} has other receipts than the segment; expected: {statement.records} in {blocks}")
+    return found
