@@ -106,7 +106,7 @@ def _own(segment: SealedSegment, model: str, version: str) -> pa.Table:
 
 def _shared(sets: Sequence[Prefixes]) -> Prefixes:
     """The prefixes that are there more than once, ascending."""
-    together = np.sort(np.concatenate(sets))
+    together = np.sort(np.concatenate(sets), kind="stable")  # merges them, since each is sorted
     return np.unique(together[1:][together[1:] == together[:-1]])
 
 

@@ -7,6 +7,7 @@ release in it: how many receipts, and their first and last event times in micros
 from hashlib import sha256
 from typing import IO, Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -41,8 +42,8 @@ class SummaryBuilder:
         count = rows.num_rows
         times = rows.column("event_time").cast(pa.int64())
         named = [rows.column(name) for name in ("model", "version", "role")]
-        blocks = pc.divide(pa.array(range(first, first + count), pa.int64()), block_rows).cast(pa.int32())
-        columns = [blocks, *named, rows.column("release").cast(pa.int64()), pa.repeat(1, count), times, times]
+        blocks = pa.array(np.arange(first, first + count, dtype=np.int64) // block_rows, pa.int32())
+        columns = [blocks, *named, rows.column("release").cast(pa.int64()), pa.array(np.ones(count, np.int64)), times, times]
         self._pending.append(pa.record_batch(columns, schema=_SCHEMA))
         self._pending_rows += count
         if self._pending_rows >= _FOLD_ROWS:

@@ -224,7 +224,7 @@ def test_no_damaged_index_raises_or_invents_a_receipt(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     "change",
-    [{"format": 2}, {"number": -1}, {"records": 2**70}, {"kind": "scores"}, {"files": {}}, {"root": "x"}, {"more": 1}],
+    [{"format": 3}, {"number": -1}, {"records": 2**70}, {"kind": "scores"}, {"files": {}}, {"root": "x"}, {"more": 1}],
     ids=str,
 )
 def test_a_statement_that_cannot_be_is_named(tmp_path: Path, change: dict[str, object]) -> None:
