@@ -5,6 +5,7 @@ in the indexes, and only these are read.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
+from functools import reduce
 from typing import NamedTuple
 
 import numpy as np
@@ -17,10 +18,9 @@ from audit.files.index import prefixes
 from audit.files.sealed import SealedSegment
 from schemas.errors import UnusableData
 
-_ANSWERING = pa.array(("champion", "challenger"), pa.string())
+_ANSWERING = ("champion", "challenger")
 _AT_NAMES = ("event_id", "model", "release", "role")
 _SCORE_NAMES = ("score_id", "model", "role", "event_time")
-_READ_NAMES = (*_SCORE_NAMES, "version")
 Prefixes = npt.NDArray[np.uint64]
 
 
@@ -43,8 +43,8 @@ def answered_by_another(audit: Audit, model: str, release: int, wanted: ReceiptF
     parts, found = audit.parts(wanted), set[str]()
     for segment in parts.summarised:
         try:
-            for stretch in segment.in_blocks(_blocks_of_others(segment.summary, model, release, wanted)):
-                found |= _events_of_others(columns_of(stretch.columns, _AT_NAMES, wanted), model, release)
+            for rows in segment.in_blocks(_blocks_of_others(segment.summary, model, release, wanted)):
+                found |= _events_of_others(columns_of(rows, _AT_NAMES, wanted), model, release)
         except UnusableData as error:
             audit.read_whole(segment, error)
             return answered_by_another(audit, model, release, wanted)
@@ -55,7 +55,8 @@ def answered_by_another(audit: Audit, model: str, release: int, wanted: ReceiptF
 
 def _of_others(rows: pa.RecordBatch | pa.Table, model: str, release: int) -> pa.Array:
     other = pc.and_(pc.not_equal(rows.column("release"), release), pc.equal(rows.column("model"), model))
-    return pc.and_(other, pc.is_in(rows.column("role"), _ANSWERING))
+    answered = reduce(pc.or_, [pc.equal(rows.column("role"), role) for role in _ANSWERING])
+    return pc.and_(other, answered)
 
 
 def _events_of_others(rows: pa.RecordBatch, model: str, release: int) -> set[str]:
@@ -119,12 +120,10 @@ def _rows_of(
     if not counts.any():
         return
     within_ranges = np.arange(counts.sum()) - np.repeat(np.cumsum(counts) - counts, counts)
-    _, rows = segment.index.keys("score_id")
-    chosen = np.sort(rows[np.repeat(left, counts) + within_ranges])
-    for stretch in segment.in_blocks(np.unique(chosen // segment.index.block_rows).tolist()):
-        first, last = np.searchsorted(chosen, (stretch.first, stretch.first + stretch.columns.num_rows))
-        some = stretch.columns.select(_READ_NAMES).take(pa.array(chosen[first:last] - stretch.first))
-        yield columns_of(some, _SCORE_NAMES, wanted)
+    _, numbers = segment.index.keys("score_id")
+    chosen = np.sort(numbers[np.repeat(left, counts) + within_ranges])
+    for rows in segment.at_rows(chosen.tolist()):
+        yield columns_of(rows, _SCORE_NAMES, wanted)
 
 
 class _Tally:

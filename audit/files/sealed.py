@@ -21,6 +21,7 @@ from schemas.avro.datums import decode_block
 from schemas.avro.files import read_metadata
 from schemas.avro.values import DamagedDatum, read_long
 from schemas.errors import UnusableData
+from schemas.formats.raw import DecodedRows
 
 _SYNC_BYTES = 16
 _READERS = 4
@@ -118,9 +119,7 @@ class SealedSegment:
         datums = self.datums(rows)
         if not datums:
             return
-        found = decode_block(b"".join(datums), len(datums), self.schema)
-        if found.unreadable or len(found.rows) != len(rows):
-            raise UnusableSegment(f"{self.file}: a record of it cannot be read; next: halflife audit verify")
+        found = self._decoded(b"".join(datums), len(datums))
         for number, row in enumerate(rows):
             yield ReadStretch(found.rows.slice(number, 1), found.payloads.slice(number, 1), row)
 
@@ -163,22 +162,37 @@ class SealedSegment:
     def stretches(self) -> Iterator[ReadStretch]:
         """All records in order, decoded by blocks. Raises as `find`."""
         for block in self.blocks():
-            yield self._decoded(block)
+            found = self._decoded(block.data, len(block.location.offsets))
+            yield ReadStretch(found.rows, found.payloads, block.location.first)
 
-    def in_blocks(self, blocks: Sequence[int]) -> Iterator[ReadStretch]:
-        """The records of these blocks, by their indexes, decoded. Raises as `find`."""
+    def in_blocks(self, blocks: Sequence[int]) -> Iterator[pa.RecordBatch]:
+        """All records of these blocks, by their indexes. Raises as `find`."""
+        for some in self._some_at_once(blocks):
+            count = sum(len(block.location.offsets) for block in some)
+            yield self._decoded(b"".join([block.data for block in some]), count).rows
+
+    def at_rows(self, rows: Sequence[int]) -> Iterator[pa.RecordBatch]:
+        """The records of these indexes, ascending; as `records`, for many of them. Raises as `find`."""
+        by_block = defaultdict[int, list[int]](list)
+        for row in rows:
+            by_block[row // self.index.block_rows].append(row)
+        for some in self._some_at_once(list(by_block)):
+            wanted = [(block, by_block[block.location.first // self.index.block_rows]) for block in some]
+            datums = [block.datum(row) for block, within in wanted for row in within]
+            yield self._decoded(b"".join(datums), len(datums)).rows
+
+    def _some_at_once(self, blocks: Sequence[int]) -> Iterator[list[StoredBlock]]:
         if len(blocks) > _MANY_BLOCKS:
             self.index.hold()
         with ThreadPoolExecutor(_READERS) as readers:
             for first in range(0, len(blocks), _MANY_BLOCKS):
-                for block in readers.map(self.block, blocks[first : first + _MANY_BLOCKS]):
-                    yield self._decoded(block)
+                yield list(readers.map(self.block, blocks[first : first + _MANY_BLOCKS]))
 
-    def _decoded(self, block: StoredBlock) -> ReadStretch:
-        found = decode_block(block.data, len(block.location.offsets), self.schema)
-        if found.unreadable:
+    def _decoded(self, data: bytes, count: int) -> DecodedRows:
+        found = decode_block(data, count, self.schema)
+        if found.unreadable or len(found.rows) != count:
             raise UnusableSegment(f"{self.file}: a record of it cannot be read; next: halflife audit verify")
-        return ReadStretch(found.rows, found.payloads, block.location.first)
+        return found
 
     def _inflated(self, stored: bytes, location: BlockLocation) -> bytes:
         try:

@@ -43,7 +43,14 @@ class SummaryBuilder:
         times = rows.column("event_time").cast(pa.int64())
         named = [rows.column(name) for name in ("model", "version", "role")]
         blocks = pa.array(np.arange(first, first + count, dtype=np.int64) // block_rows, pa.int32())
-        columns = [blocks, *named, rows.column("release").cast(pa.int64()), pa.array(np.ones(count, np.int64)), times, times]
+        columns = [
+            blocks,
+            *named,
+            rows.column("release").cast(pa.int64()),
+            pa.array(np.ones(count, np.int64)),
+            times,
+            times,
+        ]
         self._pending.append(pa.record_batch(columns, schema=_SCHEMA))
         self._pending_rows += count
         if self._pending_rows >= _FOLD_ROWS:

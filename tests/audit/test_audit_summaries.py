@@ -11,6 +11,7 @@ import pytest
 
 from audit.asking.tallies import answered_by_another, scores_of
 from audit.files.audit import Audit, ReceiptFilter
+from models.store.backends import Backend
 from models.store.store import ModelStore
 from schemas.times import parse_time_us
 from tests.audit.asking import altered, ask
@@ -120,6 +121,23 @@ def test_events_that_another_release_answered_are_those_of_a_search_by_hand(tmp_
         counts.append(len(found))
     assert min(counts) > 0
     assert audit.broken == {}
+
+
+def test_summaries_in_an_object_store_are_read_as_in_a_folder(tmp_path: Path) -> None:
+    laid_out(tmp_path, drawn(5), "half sealed")
+    bucket = Backend("memory://summarised")
+    for path in (each for each in tmp_path.rglob("*") if each.is_file()):
+        bucket.create(str(path.relative_to(tmp_path)), path.read_bytes())
+    audit, local = Audit("memory://summarised"), Audit(str(tmp_path))
+    assert scores_of(audit, "delays", "v1") == scores_of(local, "delays", "v1")
+    assert answered_by_another(audit, "fares", 2, ReceiptFilter()) == answered_by_another(
+        local, "fares", 2, ReceiptFilter()
+    )
+    [lost, *_] = sorted((tmp_path / "sealed").glob("*/summary"))
+    bucket.delete(str(lost.relative_to(tmp_path)))
+    again = Audit("memory://summarised")
+    assert scores_of(again, "delays", "v1") == scores_of(local, "delays", "v1")
+    assert list(again.broken) == [str(lost.relative_to(tmp_path))]
 
 
 def emptied(root: Path) -> None:
