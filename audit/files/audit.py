@@ -11,9 +11,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from audit.files.formats import MODEL_EVENT, RECEIPT, plain_rows
+from audit.files.index import UnusableIndex
 from audit.files.reading import Needles, ReadStretch, Undecoded, origin_of, read_file
 from audit.files.sealed import RecordsExpired, SealedFiles, SealedSegment
-from audit.files.segments import KINDS, SEALED, SUMMARY, UnusableSegment
+from audit.files.segments import INDEX, KINDS, SEALED, SUMMARY, UnusableSegment
 from models.store.backends import Backend
 from schemas.errors import HalflifeError, UnusableData
 from schemas.records import arrow_schema
@@ -211,7 +212,7 @@ class Audit:
         """Says that a segment is damaged where its summary led to: from now on it is one of those to read."""
         self._read_whole.add(segment.file)
         if not isinstance(why, RecordsExpired):
-            self.broken.setdefault(segment.file, str(why))
+            self.broken.setdefault(segment.key(INDEX) if isinstance(why, UnusableIndex) else segment.file, str(why))
 
     def columns(
         self, names: Sequence[str], wanted: ReceiptFilter = EVERYTHING, among: AuditParts | None = None
