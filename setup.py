@@ -7,7 +7,7 @@ from setuptools import find_packages, setup
 
 README = Path(__file__).parent / "README.md"
 
-PACKAGES = ("schemas", "models", "audit", "transforms", "pipeline", "runners", "halflife")
+PACKAGES = ("schemas", "models", "audit", "gates", "transforms", "pipeline", "runners", "halflife")
 
 REQUIRES = [
     "apache-beam==2.77.*",

@@ -19,7 +19,7 @@ from typing import NamedTuple
 
 from pipeline.reporting.printer import complain, print_line
 
-_ROOMS = ("schemas", "models", "audit", "transforms", "pipeline", "runners")
+_ROOMS = ("schemas", "models", "audit", "gates", "transforms", "pipeline", "runners")
 # Libraries that our modules import only when they need them; those that are not installed are skipped.
 _LAZY = (
     *("tensorflow", "mlflow.pyfunc", "skops.io", "sklearn.ensemble", "sklearn.pipeline", "sklearn.linear_model"),

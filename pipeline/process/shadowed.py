@@ -5,7 +5,7 @@ import importlib.util
 import sys
 from pathlib import Path
 
-_ROOMS = ("schemas", "models", "audit", "transforms", "runners")
+_ROOMS = ("schemas", "models", "audit", "gates", "transforms", "runners")
 
 
 def refuse_if_shadowed() -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 ROOT = Path(__file__).resolve().parents[2]
-ROOMS = ("schemas", "models", "audit", "transforms", "pipeline", "runners", "halflife")
+ROOMS = ("schemas", "models", "audit", "gates", "transforms", "pipeline", "runners", "halflife")
 FOLDERS = (*ROOMS, "tests", "benchmarks", "examples")
 
 

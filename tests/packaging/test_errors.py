@@ -13,7 +13,7 @@ from schemas.errors import HalflifeError
 from schemas.validation import Located, SpecError
 from tests.packaging.sources import module_name, python_files
 
-ROOMS = ("schemas", "models", "audit", "transforms", "pipeline")
+ROOMS = ("schemas", "models", "audit", "gates", "transforms", "pipeline")
 _LINE = re.compile(r"^    ((?:[│ ]   )*)(?:[├└]── )?(\w+)(?:  .*)?$")
 
 

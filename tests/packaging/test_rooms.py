@@ -18,6 +18,7 @@ ORDER = {
         *("publishing", "testing"),
     ),
     "audit": ("files", "sealing", "asking"),
+    "gates": (),
     "transforms": ("flow", "lookups", "decoding", "labels", "features", "arrivals", "releases", "scoring", "drift"),
     "pipeline": (
         *("spec", "reporting", "command_line", "process", "profiles", "dag", "features", "endpoints"),

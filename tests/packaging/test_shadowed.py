@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-ROOMS = ("schemas", "models", "audit", "transforms", "runners")
+ROOMS = ("schemas", "models", "audit", "gates", "transforms", "runners")
 CONSOLE = "from pipeline.console import console; console()"
 
 
@@ -19,7 +19,7 @@ def said(folder: Path, root: Path, *words: str) -> subprocess.CompletedProcess[s
     )
 
 
-@pytest.mark.parametrize("name", ["models", "schemas", "audit", "transforms", "runners"])
+@pytest.mark.parametrize("name", ["models", "schemas", "audit", "gates", "transforms", "runners"])
 @pytest.mark.parametrize("words", [("-m", "pipeline", "--help"), ("-c", CONSOLE, "models", "list")])
 def test_a_package_of_the_user_that_hides_ours_is_named(
     root: Path, tmp_path: Path, name: str, words: tuple[str, ...]
@@ -64,7 +64,7 @@ def test_a_folder_that_is_no_package_hides_nothing(root: Path, tmp_path: Path) -
 
 
 def test_advice_names_the_distribution_that_is_ours(root: Path) -> None:
-    rooms = ("schemas", "models", "audit", "transforms", "pipeline", "runners", "docs")
+    rooms = ("schemas", "models", "audit", "gates", "transforms", "pipeline", "runners", "docs")
     texts = {path: path.read_text() for room in rooms for path in (root / room).rglob("*.[pm][yd]")}
     texts[root / "README.md"] = (root / "README.md").read_text()
     assert len(texts) > 100
