@@ -26,14 +26,11 @@ from pipeline.endpoints.lookups.table_files import FileTables
 from pipeline.endpoints.matching import NoRecords
 from pipeline.endpoints.only_new.committing import OnlyNew, check_only_new, only_new
 from pipeline.endpoints.only_new.earlier_records import LetterChoice
-from pipeline.endpoints.outputs import (
-    sink_folders,
-    wanted_sinks,
-    write_outputs,
-)
+from pipeline.endpoints.outputs import sink_folders, wanted_sinks, write_outputs
 from pipeline.endpoints.reading.stored import tell_file_systems
 from pipeline.endpoints.resolved import resolve
 from pipeline.endpoints.sample import unlike_format
+from pipeline.endpoints.sealing.at_end import check_sealing, sealed_at_end
 from pipeline.endpoints.sinks import check_all_writable
 from pipeline.endpoints.sources import EventSource, Files, open_source
 from pipeline.endpoints.uris import STDOUT
@@ -168,6 +165,7 @@ def check_runner(prepared: Prepared, beam_arguments: Sequence[str]) -> None:
 def check_world(prepared: Prepared) -> None:
     """Raises for a sink that cannot be written and a store that does not answer, before the run spends time."""
     sinks = wanted_sinks(prepared.job)
+    check_sealing(prepared.job, prepared.source.bounded)
     check_all_writable(sinks)
     for spec_path, uri, _ in sinks:
         say_leftovers(spec_path, uri)
@@ -306,6 +304,13 @@ def run_job(
             and `execute`.
     """
     prepared = _checked(prepare_run(options), options)
+    with sealed_at_end(prepared.job, prepared.source.bounded):
+        return _run_checked(prepared, options, began, tell)
+
+
+def _run_checked(
+    prepared: Prepared, options: RunOptions, began: float, tell: Callable[[Prepared, Mapping[str, Any]], None] | None
+) -> tuple[dict[str, Any], str]:
     if options.only_new:
         check_only_new(prepared.job, prepared.source, options.sinks)
         choice = None if options.letters is None else LetterChoice(*options.letters)

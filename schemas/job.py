@@ -311,9 +311,22 @@ class SinksSpec:
 
 
 @dataclass(frozen=True, slots=True)
+class SealingSpec:
+    """How a job seals its own audit: segments of `size` records, of fewer once one has waited for `age_us`.
+
+    `key`: the file with the private key, or `${NAME}` of a variable, read where it is sealed; None: unsigned. The key
+    itself is no part of a job.
+    """
+
+    key: str | None
+    size: int
+    age_us: int
+
+
+@dataclass(frozen=True, slots=True)
 class Job:
     """A whole job spec, resolved: absolute URIs, all defaults filled in. `explain`: None for scores without reasons;
-    `privacy`: None where records are in plain."""
+    `privacy`: None where records are in plain; `sealing`: None where the job does not seal its audit itself."""
 
     name: str
     events: EventsSpec
@@ -323,6 +336,7 @@ class Job:
     sinks: SinksSpec
     explain: ExplainSpec | None = None
     privacy: PrivacySpec | None = None
+    sealing: SealingSpec | None = None
 
 
 @dataclass(frozen=True, slots=True)

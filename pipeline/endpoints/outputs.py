@@ -8,6 +8,7 @@ import pyarrow as pa
 
 from pipeline.dag import Outputs
 from pipeline.endpoints.files.origin import RunOrigin
+from pipeline.endpoints.sealing.in_stream import SealAudit
 from pipeline.endpoints.sink_locations import audit_uris
 from pipeline.endpoints.sinks import ParquetFormat, WriteBatches, WriteRecords
 from pipeline.endpoints.uris import FILE_SCHEMES, scheme_of
@@ -88,6 +89,8 @@ def write_outputs(outputs: Outputs, job: Job, run_id: str, held: bool = False) -
             origin = RunOrigin(job.name, run_id)
             write = WriteRecords(branch.uri, branch.record, branch.prefix, origin, branch.format, held)
             _ = records | branch.label >> write
+    if job.sealing is not None and not outputs.model_events.is_bounded:  # of bounded input: at the end of the run
+        _ = outputs.model_events | "SealAudit" >> SealAudit(job)
 
 
 def write_training_set(rows: Mapping[str, Batches], letters: Batches, job: Job, folder: str, run_id: str) -> None:

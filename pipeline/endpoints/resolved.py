@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 from models.bundles.signing import read_public_key
@@ -15,6 +16,7 @@ from pipeline.endpoints.kafka import address as kafka_address
 from pipeline.endpoints.reading.stored import tell_file_systems
 from pipeline.endpoints.sample import sampled_types
 from pipeline.endpoints.uris import FILE_SCHEMES, STDOUT, absolute, check_scheme, scheme_of
+from pipeline.spec.audit_key import VARIABLE
 from pipeline.spec.checks import column_errors, identity_columns, needed_columns
 from pipeline.spec.columns import kinds_of
 from pipeline.spec.expansion import section_of
@@ -69,6 +71,8 @@ def _absolute_uris(document: dict[str, Any], problems: Problems) -> None:
     if problems.sound("privacy.keys") and "keys" in section_of(document, "privacy"):
         with problems.gathered():
             document["privacy"]["keys"] = _store_url(document["privacy"]["keys"], "privacy.keys")
+    if problems.sound("audit.key"):
+        _absolute_key(section_of(document, "audit"))
     if problems.sound("model.trusted_key"):
         with problems.gathered():
             _read_trusted_key(document["model"])
@@ -118,6 +122,12 @@ def _of_spec(path: str, error: StoreError, named: str) -> SpecError:
     """The store's message about a value as an error of the spec; `named`: its beginning, which the path repeats."""
     found, _, expected = str(error).partition("; expected: ")
     return SpecError(path, Absent(found.removeprefix(named)), expected or "one that can be used")
+
+
+def _absolute_key(audit: Any) -> None:
+    """The file of the private key is named as it is found from anywhere; the key itself stays there."""
+    if "key" in audit and not VARIABLE.fullmatch(audit["key"]):
+        audit["key"] = str(Path.cwd() / Path(audit["key"]).expanduser())
 
 
 def _read_trusted_key(model: dict[str, Any]) -> None:

@@ -9,9 +9,12 @@ from pipeline.endpoints.bigquery import address as bigquery
 from pipeline.endpoints.kafka import address as kafka
 from pipeline.endpoints.pubsub import address as pubsub
 from pipeline.endpoints.uris import FILE_SCHEMES, STDOUT, beam_path, check_scheme, location, scheme_of
+from pipeline.spec.expansion import section_of
 from schemas.validation import SpecError
 
 SCHEMES = (*FILE_SCHEMES, kafka.SCHEME, pubsub.SCHEME, bigquery.SCHEME)
+SEALED_IN = ("file", "s3", "gs", "az")
+"""Where an audit can be sealed: with a conditional create."""
 _AUDIT = "sinks.audit"
 # Of two in one folder the error names the one that comes later here.
 _ORDER = (_AUDIT, "sinks.scores", "sinks.drift", "sinks.quality", "sinks.dead_letters", "--out")
@@ -29,10 +32,26 @@ def audit_uris(audit: str | None) -> tuple[Any, Any]:
     return receipts, models
 
 
+def audit_folders(audit: str | None) -> tuple[str, ...]:
+    """Where audits are that can be sealed: in folders and object stores."""
+    return (audit,) if audit is not None and scheme_of(audit) in SEALED_IN else ()
+
+
 def sink_errors(document: Mapping[str, Any], sound: Callable[[str], bool]) -> Iterator[SpecError]:
     """What is wrong with the locations of the sinks in the sound parts of a document."""
     model = document["model"] if all(sound(f"model.{key}") for key in ("store", "name")) else {}
     yield from _location_errors({path: uri for path, uri in _sinks(document).items() if sound(path)}, model)
+    if sound("audit.seal.in_job") and sound(_AUDIT):
+        yield from _sealing_errors(document)
+
+
+def _sealing_errors(document: Mapping[str, Any]) -> Iterator[SpecError]:
+    """A job that seals its audit itself has one in files."""
+    seal = section_of(section_of(document, "audit"), "seal")
+    audit = section_of(document, "sinks").get("audit")
+    if seal.get("in_job") is True and not audit_folders(audit):
+        expected = f"sinks.audit in a folder or an object store ({', '.join(SEALED_IN)})"
+        yield SpecError("audit.seal.in_job", True, expected)
 
 
 def check_training_folder(document: Mapping[str, Any], out: str) -> None:

@@ -19,6 +19,7 @@ from schemas.job import (
     Job,
     LookupSpec,
     ModelSpec,
+    SealingSpec,
     SinksSpec,
 )
 from schemas.keys import defaults_of
@@ -64,7 +65,17 @@ def parse_job(
         ),
         explain=_explain(document) if "explain" in document else None,
         privacy=privacy_of(document),
+        sealing=_sealing(document),
     )
+
+
+def _sealing(document: Mapping[str, Any]) -> SealingSpec | None:
+    audit = with_defaults(document, "audit")
+    defaults = {key: audit[f"seal.{key}"] for key in ("size", "age", "in_job")}
+    seal = defaults | audit["seal"]
+    if not seal["in_job"]:
+        return None
+    return SealingSpec(audit.get("key"), seal["size"], parse_duration_us(seal["age"]))
 
 
 def _explain(document: Mapping[str, Any]) -> ExplainSpec:

@@ -99,6 +99,7 @@ VALUES: dict[str, Any] = {
     "stretch": TopicStretch({0: 17, 1: 4}, None),
     "estimator": TopicWatermark((5, {0: 6})).get_estimator_state(),
     "counts": GroupCounts(3, (("origin", "JFK"), ("origin", None)), np.array([0, 4]), np.array([7, 1])),
+    "looked_at": MINUTE,
     **dict.fromkeys(("folds_at", "watermark", "greatest", "pending", "numbered", "closed", "open"), MINUTE),
 }
 _SAME = {"seen_before": "seen", **{f"parts_{bag}": "parts" for bag in ("near", "middle", "far")}}

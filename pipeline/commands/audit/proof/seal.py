@@ -3,16 +3,15 @@
 import argparse
 import threading
 
-from audit.files.chain import BrokenChain, SealedMeanwhile, read_chain
-from audit.files.checkpoints import origin_of
+from audit.files.chain import BrokenChain, SealedMeanwhile
 from audit.files.segments import UnusableSegment
+from audit.sealing.opening import open_sealer
 from audit.sealing.sealing import Sealed, Sealer, SealLimits
-from models.store.backends import Backend
 from pipeline.command_line.parsing import Arguments, OneLineParser, add_output_options, duration, positive
 from pipeline.commands.audit.location import audit_url, read_job
-from pipeline.commands.audit.proof.keys import private_key
 from pipeline.commands.output import Refused, exit_code, print_table
 from pipeline.reporting.printer import note, out, print_json
+from pipeline.spec.audit_key import private_key
 from pipeline.spec.environment import JOB, from_environment
 from pipeline.spec.job import with_defaults
 from schemas.times import format_time_us, now_us, parse_duration_us
@@ -51,15 +50,12 @@ def sealer_of(options: argparse.Namespace) -> Sealer:
     """
     spec = read_job(options)
     said = with_defaults(spec, "audit")
-    backend = Backend(audit_url(options, spec))
-    last = read_chain(backend).last
-    origin = last.said.origin if last else origin_of(str(spec.get("job", "audit")))
     key = private_key(said["key"]) if said.get("key") else None
     size = options.max_rows or said["seal"].get("size", said["seal.size"])
     age_us = options.max_age
     if age_us is None and options.follow:
         age_us = parse_duration_us(said["seal"].get("age", said["seal.age"]))
-    return Sealer(backend, origin, key, SealLimits(size, age_us), now_us)
+    return open_sealer(audit_url(options, spec), str(spec.get("job", "audit")), key, SealLimits(size, age_us))
 
 
 def _seal(options: argparse.Namespace) -> None:
