@@ -66,7 +66,8 @@ class AsOfTable:
             of = f"the key {texts[row].as_py()[:_SHOWN]!r}"
             at = f" from {format_time_us(int(since_us[row]))} on" if timed else ""
             allowed = "one row for each key and time" if timed else "one row for each key, or valid_from: COLUMN"
-            raise RepeatedRow(f"{of} has several rows{at} ({len(twice):,} rows are repeated so); {wants(allowed)}")
+            more = f", and {len(twice) - 1:,} more rows repeat a key so" if len(twice) > 1 else ""
+            raise RepeatedRow(f"{of} has several rows{at}{more}; {wants(allowed)}")
 
     @property
     def schema(self) -> pa.Schema:
