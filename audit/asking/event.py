@@ -13,10 +13,10 @@ def event_answers(sources: AuditSources, event_id: str) -> list[OneScore]:
     """
     found = answers(sources.audit.find("event_id", event_id))
     if not found:
-        where = f"looked through {sources.audit.looked_through} in {sources.audit.url}"
-        raise UnknownToAudit(
-            f"event {event_id!r} is in no receipt: {where}; next: look for it in the job's dead letters"
-        )
+        seen = sources.audit.looked_through
+        advice = seen.advice("look for it in the job's dead letters")
+        where = f"looked through {seen} in {sources.audit.url}"
+        raise UnknownToAudit(f"event {event_id!r} is in no receipt: {where}; next: {advice}")
     subject = min((each.shown.receipt["subject"] for each in found if each.shown.receipt["subject"]), default=None)
     models = {each.shown.receipt["model"] for each in found}
     allowed = sources.allowed(models, "event", event_id=event_id, subject=subject)

@@ -66,8 +66,10 @@ def subject_page(sources: AuditSources, subject: str, models: Sequence[str], dea
     if dead_letters is not None:
         letters = tuple(letters_about(dead_letters, subject, named, sources.broken_elsewhere))
     if not found and not letters and not any(each.versions for each in training.values()):
-        seen = f"looked through {sources.audit.looked_through} in {sources.audit.url}"
-        raise UnknownToAudit(f"nothing is held on subject {subject!r}: {seen}; next: halflife audit event EVENT_ID")
+        seen = sources.audit.looked_through
+        advice = seen.advice("halflife audit event EVENT_ID")
+        where = f"looked through {seen} in {sources.audit.url}"
+        raise UnknownToAudit(f"nothing is held on subject {subject!r}: {where}; next: {advice}")
     allowed = sources.allowed(of, "subject", subject=subject)
     found = [each for each in found if each.shown.receipt["model"] in allowed]
     sources.take_findings(found)

@@ -37,7 +37,6 @@ def answered_by_another(audit: Audit, model: str, release: int, wanted: ReceiptF
     """The events of a time that another release of a model answered than the one that is given, sorted by id.
 
     Raises:
-        BrokenChain: the checkpoints of sealed receipts do not follow from each other.
         StoreUnavailable: the store did not answer.
     """
     parts, found = audit.parts(wanted), set[str]()

@@ -14,7 +14,7 @@ from audit.files.formats import MODEL_EVENT, RECEIPT, plain_rows
 from audit.files.index import UnusableIndex
 from audit.files.reading import Needles, ReadStretch, Undecoded, origin_of, read_file
 from audit.files.sealed import RecordsExpired, SealedFiles, SealedSegment
-from audit.files.segments import INDEX, KINDS, SEALED, SUMMARY, UnusableSegment
+from audit.files.segments import CHECKPOINTS, INDEX, KINDS, SEALED, SUMMARY, UnusableSegment
 from models.store.backends import Backend
 from schemas.errors import HalflifeError, UnusableData
 from schemas.records import arrow_schema
@@ -53,7 +53,13 @@ class LookedThrough(NamedTuple):
 
     def __str__(self) -> str:
         gone = f" ({self.expired} sealed segments have expired)" if self.expired else ""
-        return f"{self.receipts} receipts in {self.files} files, of which {self.unreadable} unreadable{gone}"
+        files = "1 file" if self.files == 1 else f"{self.files} files"
+        receipts = "1 receipt" if self.receipts == 1 else f"{self.receipts} receipts"
+        return f"{receipts} in {files}, of which {self.unreadable} unreadable{gone}"
+
+    def advice(self, otherwise: str) -> str:
+        """What to do next where what was asked for is not there."""
+        return "halflife audit verify" if self.unreadable else otherwise
 
 
 class ReceiptFilter(NamedTuple):
@@ -158,7 +164,7 @@ class Audit:
     @property
     def looked_through(self) -> LookedThrough:
         """What the questions so far read of the receipts, each file counted once."""
-        folders = (f"{FOLDERS[RECEIPT]}/", f"{SEALED}/")
+        folders = (f"{FOLDERS[RECEIPT]}/", f"{SEALED}/", f"{CHECKPOINTS}/")
         unreadable = sum(1 for key in self.broken if key.startswith(folders))
         return LookedThrough(sum(self._read.values()), len(self._read), unreadable, len(self._expired))
 
@@ -173,7 +179,6 @@ class Audit:
         their index, then those of other files in the order of the files' names.
 
         Raises:
-            BrokenChain: the checkpoints of sealed receipts do not follow from each other.
             StoreUnavailable: the store did not answer.
         """
         # What is sealed meanwhile is then found there.

@@ -1,10 +1,11 @@
 """The checkpoints of an audit, one for each sealed segment: each is committed by a conditional create."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from copy import deepcopy
 from dataclasses import dataclass, field
 from hashlib import sha256
+from itertools import islice
 
 from audit.files.checkpoints import MAX_BYTES, NONE_BEFORE, Checkpoint, StoredCheckpoint, parse_checkpoint
 from audit.files.merkle import GrowingTree
@@ -24,6 +25,7 @@ from models.store.backends import Backend
 from schemas.errors import HalflifeError
 
 _READERS = 16
+_HOLES = 64  # missing checkpoints that are named: one file with a great number must not make a question endless
 
 
 class BrokenChain(HalflifeError):
@@ -95,16 +97,49 @@ def read_chain(backend: Backend, known: CheckpointChain | None = None) -> Checkp
     return chain
 
 
-def read_checkpoint(backend: Backend, number: int) -> StoredCheckpoint:
-    """Raises `BrokenChain` for one that is missing or cannot be read, and `StoreUnavailable`."""
-    key = checkpoint_key(number)
-    data = backend.read(key, MAX_BYTES)
+def read_folders(backend: Backend, known: Mapping[int, str], broken: dict[str, str]) -> dict[int, str]:
+    """The folders of the checkpoints that are not known yet, by number, for those who ask: that each follows from those
+    before is for `read_chain`. `broken` is given why one cannot be read, by its key. Raises `StoreUnavailable`.
+    """
+    listed = checkpoint_numbers(backend)
+    # What lies before one that is there was there first, even if a listing meanwhile did not see it yet.
+    there = {*listed, *islice(_without(set(listed)), _HOLES)}
+    new = [each for each in sorted(there) if each not in known and checkpoint_key(each) not in broken]
+    folders: dict[int, str] = {}
+    with ThreadPoolExecutor(_READERS) as readers:
+        for number, found in zip(new, readers.map(lambda each: _tried(backend, each), new), strict=True):
+            if isinstance(found, str):
+                broken[checkpoint_key(number)] = found
+            else:
+                folders[number] = found.said.folder
+    return folders
+
+
+def _without(listed: set[int]) -> Iterator[int]:
+    """The numbers below the greatest that are not listed."""
+    return (number for number in range(1, max(listed, default=0)) if number not in listed)
+
+
+def _tried(backend: Backend, number: int) -> StoredCheckpoint | str:
+    """A checkpoint, or why it is none."""
+    data = backend.read(checkpoint_key(number), MAX_BYTES)
     try:
         if data is None:
             raise UnusableNote("it is missing; expected: a checkpoint for each segment")
-        return parse_checkpoint(data)
+        found = parse_checkpoint(data)
+        if found.said.size != number:
+            raise UnusableNote(f"it is of segment {found.said.size}; expected: of {number}")
     except UnusableNote as error:
-        raise BrokenChain(f"{key}: {error}; next: halflife audit verify") from None
+        return str(error)
+    return found
+
+
+def read_checkpoint(backend: Backend, number: int) -> StoredCheckpoint:
+    """Raises `BrokenChain` for one that is missing or cannot be read, and `StoreUnavailable`."""
+    found = _tried(backend, number)
+    if isinstance(found, str):
+        raise BrokenChain(f"{checkpoint_key(number)}: {found}; next: halflife audit verify")
+    return found
 
 
 def commit(backend: Backend, said: Checkpoint, key: PrivateKey | None) -> StoredCheckpoint:

@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 import pyarrow as pa
 
-from audit.files.chain import CheckpointChain, read_chain, read_merged, read_statement
+from audit.files.chain import read_folders, read_merged, read_statement
 from audit.files.index import BlockLocation, SegmentIndex, UnusableIndex
 from audit.files.reading import ReadStretch
 from audit.files.segments import INDEX, RECEIPTS, SEALED, SOURCES, SUMMARY, SegmentStatement, UnusableSegment
@@ -226,8 +226,8 @@ class SealedSegment:
 
 
 class SealedFiles:
-    """The sealed segments of an audit, as its checkpoints say. Nothing is verified; `broken`: why each segment cannot
-    be read, by its key; those whose records expired are none of them.
+    """The sealed segments of an audit, as its checkpoints say. Nothing is verified; `broken`: why each segment or
+    checkpoint cannot be read, by its key; those whose records expired are none of them.
 
     Args:
         backend: the audit.
@@ -235,26 +235,25 @@ class SealedFiles:
 
     def __init__(self, backend: Backend) -> None:
         self._backend = backend
-        self._chain = CheckpointChain()
-        self._segments: dict[str, SealedSegment] = {}
+        self._folders: dict[int, str] = {}
+        self._segments: dict[int, SealedSegment] = {}
         self.broken: dict[str, str] = {}
 
     def refresh(self) -> list[SealedSegment]:
-        """The segments that are sealed by now, in order.
+        """The segments that are sealed by now, in order. A checkpoint that cannot be read hides its own alone.
 
         Raises:
-            BrokenChain: the checkpoints do not follow from each other.
             StoreUnavailable: the store did not answer.
         """
-        self._chain = read_chain(self._backend, self._chain)
-        new = [folder for folder in self._chain.folders if folder not in self._segments]
+        new = read_folders(self._backend, self._folders, self.broken)
         with ThreadPoolExecutor(_READERS) as readers:
-            for folder, found in zip(new, readers.map(self._opened, new), strict=True):
+            for number, found in zip(new, readers.map(self._opened, new.values()), strict=True):
                 if isinstance(found, SealedSegment):
-                    self._segments[folder] = found
+                    self._segments[number] = found
                 else:
-                    self.broken[f"{SEALED}/{folder}"] = str(found)
-        return [self._segments[folder] for folder in self._chain.folders if folder in self._segments]
+                    self.broken[f"{SEALED}/{new[number]}"] = str(found)
+        self._folders |= new
+        return [self._segments[number] for number in sorted(self._segments)]
 
     def _opened(self, folder: str) -> SealedSegment | UnusableSegment:
         try:
@@ -278,10 +277,10 @@ class SealedFiles:
     def merged(self) -> frozenset[str]:
         """The keys of the files that the last segment was made of, which a killed sealing may have left: all earlier
         ones were deleted before it was sealed. Raises as `refresh`."""
-        segments = self.refresh()
-        if not segments or segments[-1].folder != self._chain.folders[-1]:
+        self.refresh()
+        last = self._segments.get(max(self._folders, default=0))
+        if last is None:
             return frozenset()
-        last = segments[-1]
         try:
             return frozenset(read_merged(self._backend, last.folder, last.statement))
         except UnusableSegment as error:

@@ -17,6 +17,7 @@ from schemas.expectations import wants
 TOP = 4
 """How many reasons a score has where nothing else is said: more than four tell a person less (Regulation B, 12 CFR
 1002.9(b)(2))."""
+_ROUNDING = 1e-6  # of the greatest contribution: some libraries add float32, which has seven digits
 _PLAIN = Reason()
 _MANY = 2_000  # rows, from which on it pays to make tables
 
@@ -79,11 +80,13 @@ def reasons_of(
 
 def greatest(contributions: Contributions, manifest: Manifest, top: int) -> np.ndarray:
     """The inputs with the greatest contributions of each row, by size: their indexes, shape (n, k) with k <= `top`; -1
-    where there are no more that are named and not 0. Of equal ones the first input comes first."""
+    where there are no more that are named and more than rounding. Of equal ones the first input comes first."""
     shown = [not manifest.reasons.get(entry.name, _PLAIN).suppress for entry in manifest.inputs]
-    size = np.where(np.array(shown, np.bool_), np.nan_to_num(np.abs(contributions.values)), 0.0)
+    every = np.nan_to_num(np.abs(contributions.values))
+    size = np.where(np.array(shown, np.bool_), every, 0.0)
     order = np.argsort(-size, axis=1, kind="stable")[:, :top]
-    return np.where(np.take_along_axis(size, order, axis=1) > 0, order, -1)
+    rounding = _ROUNDING * np.max(every, axis=1, initial=0.0)[:, np.newaxis]
+    return np.where(np.take_along_axis(size, order, axis=1) > rounding, order, -1)
 
 
 def words_of(manifest: Manifest, feature: str, contribution: float) -> tuple[str | None, str | None]:

@@ -139,6 +139,9 @@ def test_scores_are_listed_by_filters(flown: FlightsAudit) -> None:
     assert wanted == {json.loads(line)["score_id"] for line in lines}
     few = ask(flown, "score", "--limit", 2)
     assert (few.code, len(few.out.splitlines()), "there are more than 2" in few.err) == (0, 4, True)
+    none = ask(flown, "score", "--decision", "perhaps", "--from", "2013-01-01")
+    said = f"no score is of --decision perhaps --from 2013-01-01T00:00:00Z: looked through {len(flown.receipts)} rec"
+    assert (none.code, said in none.err) == (0, True), none.err
 
 
 @pytest.mark.parametrize("verb", ["score", "event"])
@@ -146,7 +149,8 @@ def test_of_an_unknown_id_it_is_said_what_was_looked_through(flown: FlightsAudit
     ran = ask(flown, verb, "nobody")
     files = len(list((flown.audit / "receipts").glob("*.avro")))
     assert (ran.code, ran.out) == (1, "")
-    assert f"looked through {len(flown.receipts)} receipts in {files} files, of which 0 unreadable" in ran.err
+    number = "1 file" if files == 1 else f"{files} files"
+    assert f"looked through {len(flown.receipts)} receipts in {number}, of which 0 unreadable" in ran.err
     assert len(ran.err.splitlines()) == 1
 
 

@@ -4,6 +4,7 @@ for."""
 import json
 import shutil
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -106,3 +107,30 @@ def test_scores_are_in_the_order_of_event_time_wherever_they_lie(flown: FlightsA
     times = {one["score_id"]: one["event_time"] for one in own}
     found = [times[score_id] for score_id in ran.json["scores"]]
     assert (len(found) > 2, found) == (True, sorted(found))
+
+
+@pytest.mark.parametrize("damage", [Path.unlink, lambda path: path.write_text("x\n")], ids=["gone", "junk"])
+@pytest.mark.parametrize("number", [1, 2])
+def test_a_checkpoint_that_cannot_be_read_hides_its_own_segment_alone(
+    flown: FlightsAudit, sealed: Path, tmp_path: Path, damage: Callable[[Path], Any], number: int
+) -> None:
+    copy = tmp_path / "audit"
+    shutil.copytree(sealed, copy)
+    checkpoint = copy / "checkpoints" / f"{number:08}"
+    damage(checkpoint)
+    last = flown.receipts[-1]
+    ran = ask(flown, "event", last["event_id"], audit=copy)
+    said = f"checkpoints/{number:08} is passed over" in ran.err
+    assert (ran.code, last["score_id"] in ran.out, said) == (1, True, True)
+    ran = ask(flown, "event", "nobody", audit=copy)
+    assert (ran.code, "of which 1 unreadable" in ran.err, "next: halflife audit verify" in ran.err) == (1, True, True)
+
+
+def test_a_great_number_of_a_checkpoint_is_no_long_search(flown: FlightsAudit, sealed: Path, tmp_path: Path) -> None:
+    copy = tmp_path / "audit"
+    shutil.copytree(sealed, copy)
+    shutil.copy(copy / "checkpoints" / "00000001", copy / "checkpoints" / "99999999")
+    last = flown.receipts[-1]
+    ran = ask(flown, "event", last["event_id"], audit=copy)
+    assert (ran.code, last["score_id"] in ran.out) == (1, True)
+    assert "checkpoints/99999999 is passed over: it is of segment 1; expected: of 99999999" in ran.err

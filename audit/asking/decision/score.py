@@ -76,8 +76,10 @@ def find_score(sources: AuditSources, score_id: str) -> OneScore:
     """
     found = answers(sources.audit.find("score_id", score_id))
     if not found:
-        where = f"looked through {sources.audit.looked_through} in {sources.audit.url}"
-        raise UnknownToAudit(f"score {score_id!r} is in no receipt: {where}; next: halflife audit event EVENT_ID")
+        seen = sources.audit.looked_through
+        advice = seen.advice("halflife audit event EVENT_ID")
+        where = f"looked through {seen} in {sources.audit.url}"
+        raise UnknownToAudit(f"score {score_id!r} is in no receipt: {where}; next: {advice}")
     sources.take_findings(found)
     return found[0]
 

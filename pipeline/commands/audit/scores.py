@@ -34,6 +34,10 @@ def list_scores(sources: AuditSources, options: argparse.Namespace) -> None:
             print_json(document(one.receipt))
     else:
         print_table(COLUMNS, [row_of(one) for one in shown], f"scores in {sources.audit.url}")
+    if not found:
+        asked = {"--version": options.version, "--decision": options.decision} | {f"--{k}": v for k, v in times.items()}
+        wants = " ".join(f"{name} {value}" for name, value in asked.items() if value is not None)
+        note(f"no score is of {wants or 'any event'}: looked through {sources.audit.looked_through}")
     if len(found) > limit:
         note(f"there are more than {limit}; next: --limit N, or narrower filters")
 

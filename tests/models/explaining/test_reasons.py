@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, ClassVar
 
 import numpy as np
@@ -10,7 +11,7 @@ import pytest
 
 from models.bundles.recorded import NotRecorded
 from models.explaining.explainer import explainer_of
-from models.explaining.reasons import NotExplained, reasons_of
+from models.explaining.reasons import NotExplained, greatest, reasons_of
 from models.profiles import build_profile
 from models.scorers import load_scorer
 from models.scorers.contributions import Contributions
@@ -175,3 +176,10 @@ def test_a_bundle_without_golden_records_and_profile_says_so(tmp_path: Path) -> 
         reasons_of(model, receipts())
     profiled = replace(model, profile=build_profile(flights(50), [entry["name"] for entry in INPUTS]))
     assert reasons_of(profiled, receipts())[0].contributions
+
+
+def test_what_is_only_rounding_is_no_reason() -> None:
+    manifest = SimpleNamespace(reasons={}, inputs=[SimpleNamespace(name=name) for name in "abc"])
+    values = np.array([[700.0, 1e-15, -2e-13], [0.0, 0.0, 0.0], [1e-15, 0.0, -2e-15]])
+    found = SimpleNamespace(values=values)
+    assert greatest(found, manifest, 3).tolist() == [[0, -1, -1], [-1, -1, -1], [2, 0, -1]]  # type: ignore[arg-type]
