@@ -1,20 +1,27 @@
 """`audit record ID`: the versions that were trained on a record, and the scores that they gave it."""
 
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from audit.asking.answers import OneScore, answers
 from audit.asking.sources import AuditSources, UnknownToAudit
-from audit.asking.trained_on import TrainingRecords, trained_on
+from audit.asking.tallies import VersionScores
+from audit.asking.training.scores_given import given_document, scores_given
+from audit.asking.training.trained_on import TrainingRecords, trained_on
 
 
 class RecordPage(NamedTuple):
-    """A record, the versions trained on it, the scores of it that they gave, and those that other versions gave."""
+    """A record, the versions trained on it, the scores of it that they gave, and those that other versions gave.
+
+    `given`: what the versions trained on it answered to whatever, by their names; None where that was not counted.
+    """
 
     model: str
     record: str
     training: TrainingRecords
     scores: tuple[OneScore, ...]
     others: tuple[OneScore, ...]
+    given: Mapping[str, VersionScores] | None = None
 
     def document(self) -> dict[str, Any]:
         """As JSON."""
@@ -26,11 +33,14 @@ class RecordPage(NamedTuple):
             "scores": [each.shown.receipt["score_id"] for each in self.scores],
             "other_scores": [each.shown.receipt["score_id"] for each in self.others],
             "unknown": dict(self.training.unknown),
+            "given": None if self.given is None else {name: given_document(each) for name, each in self.given.items()},
         }
 
 
-def record_page(sources: AuditSources, model: str, record: str) -> RecordPage:
+def record_page(sources: AuditSources, model: str, record: str, count_given: bool = False) -> RecordPage:
     """What was trained on a record of that id; that it is read is written to the access log first.
+
+    `count_given`: all receipts are read for what the versions trained on it answered to whatever.
 
     Raises:
         UnknownToAudit: nothing was trained on it, and it has no scores.
@@ -46,4 +56,6 @@ def record_page(sources: AuditSources, model: str, record: str) -> RecordPage:
     sources.take_findings(found)
     digests = {each.digest for each in training.versions}
     own = tuple(each for each in found if each.shown.receipt["digest"] in digests)
-    return RecordPage(model, record, training, own, tuple(each for each in found if each not in own))
+    others = tuple(each for each in found if each not in own)
+    given = scores_given(sources, model, training) if count_given else None
+    return RecordPage(model, record, training, own, others, given)

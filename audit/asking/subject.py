@@ -10,7 +10,9 @@ from typing import Any, NamedTuple
 from audit.asking.answers import OneScore, answers, document
 from audit.asking.letters import letters_about
 from audit.asking.sources import AuditSources, UnknownToAudit
-from audit.asking.trained_on import TrainingRecords, trained_on
+from audit.asking.tallies import VersionScores
+from audit.asking.training.scores_given import given_document, scores_given
+from audit.asking.training.trained_on import TrainingRecords, trained_on
 
 _COLUMNS = (
     "score_id", "event_id", "event_time", "subject", "model", "version", "release", "role", "score", "decision", "late",
@@ -28,6 +30,7 @@ class SubjectPage(NamedTuple):
     training: Mapping[str, TrainingRecords]
     letters: tuple[dict[str, Any], ...] | None
     missing: tuple[str, ...]
+    given: Mapping[str, Mapping[str, VersionScores]] | None = None
 
     @property
     def trained_versions(self) -> list[str]:
@@ -42,10 +45,17 @@ class SubjectPage(NamedTuple):
             "trained_versions": self.trained_versions,
             "dead_letters": None if self.letters is None else len(self.letters),
             "missing": list(self.missing),
+            "given": None if self.given is None else {model: _documents(of) for model, of in self.given.items()},
         }
 
 
-def subject_page(sources: AuditSources, subject: str, models: Sequence[str], dead_letters: str | None) -> SubjectPage:
+def _documents(given: Mapping[str, VersionScores]) -> dict[str, Any]:
+    return {version: given_document(each) for version, each in given.items()}
+
+
+def subject_page(
+    sources: AuditSources, subject: str, models: Sequence[str], dead_letters: str | None, count_given: bool = False
+) -> SubjectPage:
     """All that is held on a subject; that it is read is written to the access logs of the models first.
 
     Args:
@@ -53,6 +63,7 @@ def subject_page(sources: AuditSources, subject: str, models: Sequence[str], dea
         subject: the subject, as in receipts.
         models: the models whose training records are looked through beside those that scored it.
         dead_letters: the folder of the job's dead letters; None where it is not known.
+        count_given: whether all receipts are read for what the versions trained on it answered to whatever.
 
     Raises:
         UnknownToAudit: nothing is held on it.
@@ -73,7 +84,8 @@ def subject_page(sources: AuditSources, subject: str, models: Sequence[str], dea
     allowed = sources.allowed(of, "subject", subject=subject)
     found = [each for each in found if each.shown.receipt["model"] in allowed]
     sources.take_findings(found)
-    return SubjectPage(subject, tuple(found), training, letters, tuple(_lacks(training, letters)))
+    given = {of: scores_given(sources, of, training[of]) for of in training} if count_given else None
+    return SubjectPage(subject, tuple(found), training, letters, tuple(_lacks(training, letters)), given)
 
 
 def _lacks(training: Mapping[str, TrainingRecords], letters: Sequence[object] | None) -> Iterable[str]:

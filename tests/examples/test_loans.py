@@ -3,6 +3,7 @@
 import io
 import json
 import zipfile
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from examples.loans.prepare import OUTCOMES, prepare
 from examples.loans.source import ANALYSIS, REFERENCE, TARGET, files_of
 from examples.packages import SourceUnavailable
 from models.store.store import ModelStore
+from tests.pipeline.commands.commands import halflife
 
 _ROWS = 3_000
 
@@ -108,6 +110,25 @@ def test_every_question_about_the_rejection_is_answered_from_what_was_written(to
     assert rejection.decision == "rejected"
     assert rejection.reasons is not None
     assert (paths.out / "decision.html").read_text(encoding="utf-8").count(rejection.event_id) > 1
+
+
+@pytest.mark.parametrize("which", ["first", "last", "decided"])
+def test_lineage_of_a_record_is_what_its_files_say(told: tuple[demo.Paths, str], which: str) -> None:
+    paths = told[0]
+    receipts = pd.DataFrame([each.receipt for each in Audit(str(paths.out / "audit")).scan()])
+    store, named = ModelStore(str(paths.store), MODEL), dict[str, set[str]]()
+    for training in TRAININGS:
+        manifest = store.read_manifest(training.version)
+        raw = store.read_file(manifest, manifest.training["records"], 1_000_000)
+        named[training.version] = set(pd.read_parquet(io.BytesIO(raw))["event_id"])
+    ids = {"first": min(named["2"] - named["1"]), "last": max(named["1"]), "decided": receipts["event_id"].iloc[0]}
+    where = ("--audit", paths.out / "audit", "--store", paths.store, "--model", MODEL)
+    said = halflife("audit", "record", ids[which], "--scores", "--json", *where).json
+    trained = [version for version in sorted(named) if ids[which] in named[version]]
+    distinct = receipts.drop_duplicates("score_id")
+    by_role = {name: Counter(distinct.loc[distinct["version"] == name, "role"]) for name in trained}
+    assert [each for each in said["trained_versions"] if each in named] == trained
+    assert {name: said["given"][name]["scores"] for name in trained} == by_role
 
 
 def test_a_second_preparation_writes_nothing(told: tuple[demo.Paths, str]) -> None:

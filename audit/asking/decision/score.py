@@ -10,6 +10,7 @@ from audit.asking.decision.reverify import Verification, try_to_load, verificati
 from audit.asking.decision.wording import reasons_computed, reasons_kept
 from audit.asking.history import Span
 from audit.asking.sources import AuditSources, UnknownToAudit, missing
+from audit.asking.training.trained_on import NamedInTraining, named_in_training
 from models.bundles.manifest import Manifest
 from models.bundles.recorded import NotRecorded
 from models.errors import BundleRefused, NotScored, StoreError
@@ -18,13 +19,15 @@ from models.releases.release import Release, release_document
 from models.serving.cache import LoadFailed
 from models.store.access_log import AccessEntry
 from models.strict_json import parse_object
+from schemas.errors import UnusableData
 
 NOT_TRIED = Verification("not known", detail="not asked for")
 
 
 class ScorePage(NamedTuple):
     """What is known of one score; `manifest` and `release` are None where the store has none any more; `missing`: what
-    cannot be said, and why; `reasons_computed`: the receipt has no reasons, these were computed now."""
+    cannot be said, and why; `reasons_computed`: the receipt has no reasons, these were computed now; `trained_on`:
+    whether the version was trained on this event or its subject, None where that is not known."""
 
     answer: OneScore
     manifest: Manifest | None
@@ -38,6 +41,7 @@ class ScorePage(NamedTuple):
     no_change: str
     missing: tuple[str, ...]
     reasons_computed: bool = False
+    trained_on: NamedInTraining | None = None
 
     @property
     def receipt(self) -> Mapping[str, Any]:
@@ -63,6 +67,7 @@ class ScorePage(NamedTuple):
             "no_change": self.no_change,
             "files": [f"{one.file} record {one.row + 1}" for one in self.answer.receipts],
             "contradicts": list(self.answer.contradicts),
+            "trained_on": None if self.trained_on is None else self.trained_on.document(),
             "missing": list(self.missing),
         }
 
@@ -106,6 +111,7 @@ def score_page(sources: AuditSources, answer: OneScore, verify: bool) -> ScorePa
     page = ScorePage(
         answer, manifest, release, before, after, _accessed(sources, one),
         tuple(reasons_kept(one, manifest)), NOT_TRIED, (), "not asked for", (),
+        trained_on=None if manifest is None else _trained_on(sources, manifest, one, lacks),
     )  # fmt: skip
     if verify:
         page = _again(sources, page, lacks)
@@ -126,6 +132,17 @@ def _manifest(sources: AuditSources, receipt: Mapping[str, Any], lacks: list[str
         sources.findings.append(lacks[-1])
         return None
     return manifest
+
+
+def _trained_on(
+    sources: AuditSources, manifest: Manifest, receipt: Mapping[str, Any], lacks: list[str]
+) -> NamedInTraining | None:
+    store = sources.store_of(receipt["model"])
+    try:
+        return named_in_training(store, manifest, receipt["event_id"], receipt["subject"])
+    except (BundleRefused, UnusableData) as error:
+        lacks.append(f"whether {manifest.version!r} was trained on this event: {missing(error)}")
+        return None
 
 
 def _accessed(sources: AuditSources, receipt: Mapping[str, Any]) -> tuple[dict[str, Any], ...]:

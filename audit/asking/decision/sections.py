@@ -34,6 +34,7 @@ def sections(page: ScorePage) -> list[Section]:
         Section("What one other value would have decided", _CHANGE, _changes(page)),
         Section("Checked again now", (), _verification(page)),
         Section("The model", (), [] if page.manifest is None else model_pairs(page.manifest)),
+        Section("Whether it was trained on this", (), _trained_on(page)),
         Section("Who released it", (), _release(page)),
         Section("Who had access", ("at", "who", "did", "what"), [access_row(each) for each in page.accessed]),
         Section("Not known", (), [("", why) for why in page.missing]),
@@ -146,6 +147,19 @@ def model_pairs(manifest: Manifest) -> list[tuple[Any, ...]]:
             ("settings", manifest.parameters),
         ]
     )
+
+
+def _trained_on(page: ScorePage) -> list[tuple[Any, ...]]:
+    """How many training records of the version name the event and the subject."""
+    found = page.trained_on
+    if found is None:
+        return []
+    counts = [("this event", found.of_event), (f"subject {page.receipt['subject']}", found.of_subject)]
+    return [(name, _records(n, found.file)) for name, n in counts if n is not None]
+
+
+def _records(count: int, file: str) -> str:
+    return f"{count} {'record' if count == 1 else 'records'} of {file}" if count else f"no: not in {file}"
 
 
 def _release(page: ScorePage) -> list[tuple[Any, ...]]:

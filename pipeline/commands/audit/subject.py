@@ -7,6 +7,7 @@ from audit.asking.decision.sections import Section
 from audit.asking.sources import UnknownToAudit
 from audit.asking.subject import SubjectPage, subject_page, write_files
 from pipeline.command_line.parsing import Arguments, OneLineParser
+from pipeline.commands.audit.given import add_given_option, given_section
 from pipeline.commands.audit.location import add_audit_options, asked, letters_url, models_of, read_job
 from pipeline.commands.audit.scores import COLUMNS, row_of
 from pipeline.commands.audit.showing import print_sections
@@ -21,6 +22,7 @@ def subject(arguments: Arguments) -> int:
     parser = OneLineParser("halflife audit subject", "Show all that is held on one person, or write it into files.")
     parser.add_argument("subject", metavar="KEY", help="the subject, as the column events.subject has it")
     parser.add_argument("--out", metavar="FOLDER", help="write it as JSON and CSV into this new or empty folder")
+    add_given_option(parser)
     add_audit_options(parser)
     options = parser.parse_args(arguments)
     return exit_code(lambda: _subject(options), options.verbose)
@@ -32,7 +34,8 @@ def _subject(options: argparse.Namespace) -> None:
         raise SpecError("--out", options.out, "a folder that is new or empty")
     with asked(options) as sources:
         try:
-            page = subject_page(sources, options.subject, models_of(options, sources), letters_url(options))
+            models, letters = models_of(options, sources), letters_url(options)
+            page = subject_page(sources, options.subject, models, letters, options.scores)
         except UnknownToAudit as unknown:
             spec = read_job(options)
             if not spec or spec["events"].get("subject"):
@@ -58,6 +61,7 @@ def _sections(page: SubjectPage) -> list[Section]:
     parts = [
         Section(f"Scores of subject {page.subject}", COLUMNS, [tuple(row_of(each.shown)) for each in page.scores]),
         Section("Versions trained on it", ("model", "version", "records", "in"), trained),
+        given_section(list((page.given or {}).items())),
         Section("Dead letters that name it", ("at", "stage", "error", "detail", "file"), letters),
         Section("Not known", (), [("", why) for why in page.missing]),
     ]

@@ -2,30 +2,53 @@
 
 import argparse
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from audit.asking.decision.sections import Section, access_row, model_pairs, shown
 from audit.asking.moments import time_text
+from audit.asking.sources import AuditSources, UnknownToAudit
+from audit.asking.training.trained_on import read_records
 from audit.asking.version import VersionPage, version_page
 from pipeline.command_line.parsing import Arguments, OneLineParser
 from pipeline.commands.audit.location import add_audit_options, asked, model_of
 from pipeline.commands.audit.showing import print_page
 from pipeline.commands.output import exit_code
+from pipeline.reporting.printer import note
+from schemas.errors import UnusableData
+from schemas.validation import SpecError
 
 
 def version(arguments: Arguments) -> int:
     """`halflife audit version V`; returns the exit code."""
     parser = OneLineParser("halflife audit version", "Show what a version is, where it served, and what it answered.")
     parser.add_argument("version", metavar="VERSION", help="the version's name")
+    parser.add_argument("--records", metavar="FILE", help="write the file of its training records into this new file")
     add_audit_options(parser)
     options = parser.parse_args(arguments)
     return exit_code(lambda: _version(options), options.verbose)
 
 
 def _version(options: argparse.Namespace) -> None:
+    target = None if options.records is None else Path(options.records)
+    if target is not None and target.exists():
+        raise SpecError("--records", options.records, "a file that does not exist yet")
     with asked(options) as sources:
         page = version_page(sources, model_of(options, sources), options.version)
+        if target is not None:
+            _write_records(sources, page, target)
         print_page(page, _sections, options.json)
+
+
+def _write_records(sources: AuditSources, page: VersionPage, target: Path) -> None:
+    if page.manifest is None:
+        lacks = f"{page.version!r} has no training records any more: {page.lacks}"
+        raise UnknownToAudit(f"{lacks}; next: halflife models list")
+    try:
+        target.write_bytes(read_records(sources.store_of(page.model), page.manifest))
+    except UnusableData as error:
+        raise UnknownToAudit(f"{page.version!r}: {error}") from None
+    note(f"the training records of {page.version} are in {target}")
 
 
 def _sections(page: VersionPage) -> list[Section]:

@@ -1,0 +1,1 @@
+"""What versions were trained on, and what they answered."""
