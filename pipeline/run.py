@@ -53,6 +53,7 @@ from pipeline.reporting.summary import (
 from pipeline.spec.checks import needed_columns
 from pipeline.spec.job import job_document, parse_job
 from pipeline.spec.privacy import refuse_privacy
+from pipeline.spec.sinks import sink_uris
 from runners import direct
 from runners.dataflow import settings as dataflow
 from runners.flink import settings as flink
@@ -191,7 +192,7 @@ def execute(prepared: Prepared, beam_arguments: Sequence[str], started: float) -
         return summarise({}, seconds, seconds, prepared.document, run_id)
     pipeline = _built(prepared, beam_arguments, run_id)
     log_form.tell_of(job=prepared.job.name, run=run_id)
-    piped = STDOUT in prepared.document.get("sinks", {}).values()
+    piped = STDOUT in sink_uris(prepared.document).values()
     result = run_to_end(pipeline, prepared.source, live=not piped)
     startup = metrics.startup_us(result, int(started * 1e6)) / 1e6
     counts = metrics.counts_of(result)
@@ -374,7 +375,7 @@ def _stage(prepared: Prepared, options: RunOptions) -> None:
 
 def _tell(options: RunOptions, prepared: Prepared, summary: Mapping[str, Any]) -> None:
     # Where records go to standard output, nothing else may: a program reads it.
-    stream = sys.stderr if STDOUT in prepared.document.get("sinks", {}).values() else out()
+    stream = sys.stderr if STDOUT in sink_uris(prepared.document).values() else out()
     if options.json:
         print_json(summary, stream)
         return

@@ -303,7 +303,7 @@ class SinksSpec:
     statistics and quality."""
 
     scores: str | None
-    audit: str | None
+    audit: tuple[str, ...]
     drift: str | None
     dead_letters: str | None
     format: Literal["avro", "parquet"] = "avro"

@@ -21,14 +21,20 @@ _TRAINING_ROW = "TrainingRow"
 
 def wanted_sinks(job: Job) -> list[tuple[str, str, str]]:
     """The sinks that a job writes: path in the spec, URI and record (empty for a folder of several kinds of record)."""
-    sinks, (receipts, models) = job.sinks, audit_uris(job.sinks.audit)
-    wanted = [("scores", sinks.scores, "Score"), ("drift", sinks.drift, "DriftStatistic")]
-    if sinks.audit is not None and scheme_of(sinks.audit) in FILE_SCHEMES:
-        wanted.append(("audit", sinks.audit, ""))
-    else:
-        wanted += [("audit", receipts, "Receipt"), ("audit", models, "ModelEvent")]
-    wanted.append(("dead_letters", sinks.dead_letters, "DeadLetter"))
-    return [(f"sinks.{name}", uri, record) for name, uri, record in wanted if uri is not None]
+    sinks = job.sinks
+    wanted = [("sinks.scores", sinks.scores, "Score"), ("sinks.drift", sinks.drift, "DriftStatistic")]
+    for spec_path, audit in _audits(job):
+        receipts, models = audit_uris(audit)
+        whole = [(audit, "")] if scheme_of(audit) in FILE_SCHEMES else [(receipts, "Receipt"), (models, "ModelEvent")]
+        wanted += [(spec_path, uri, record) for uri, record in whole]
+    wanted.append((_LETTERS, sinks.dead_letters, "DeadLetter"))
+    return [(spec_path, uri, record) for spec_path, uri, record in wanted if uri is not None]
+
+
+def _audits(job: Job) -> list[tuple[str, str]]:
+    """The sinks of receipts and model events, each with its path in the spec."""
+    one = len(job.sinks.audit) == 1
+    return [(_AUDIT if one else f"{_AUDIT}[{n}]", audit) for n, audit in enumerate(job.sinks.audit)]
 
 
 class SinkFolder(NamedTuple):
@@ -43,6 +49,9 @@ class SinkFolder(NamedTuple):
 
 
 class _Branch(NamedTuple):
+    """`of`: which of the graph's outputs goes there; labels are part of the contract."""
+
+    of: str
     label: str
     spec_path: str
     uri: str | None
@@ -53,14 +62,22 @@ class _Branch(NamedTuple):
 
 
 def _branches(job: Job) -> list[_Branch]:
-    sinks, (receipts, models) = job.sinks, audit_uris(job.sinks.audit)
+    sinks, form = job.sinks, job.sinks.format
     return [
-        _Branch("WriteScores", "sinks.scores", sinks.scores, "Score", "scores", sinks.format, _FORMAT),
-        # Records that Halflife's own verbs read back are always Avro.
-        _Branch("WriteReceipts", _AUDIT, receipts, "Receipt", "receipts", "avro"),
-        _Branch("WriteModelEvents", _AUDIT, models, "ModelEvent", "models", "avro"),
-        _Branch("WriteDrift", "sinks.drift", sinks.drift, "DriftStatistic", "drift", sinks.format, _FORMAT),
-        _Branch("WriteDeadLetters", _LETTERS, sinks.dead_letters, "DeadLetter", "dead_letters", "avro"),
+        _Branch("scores", "WriteScores", "sinks.scores", sinks.scores, "Score", "scores", form, _FORMAT),
+        *(branch for number, audit in enumerate(_audits(job)) for branch in _of_audit(number, *audit)),
+        _Branch("drift", "WriteDrift", "sinks.drift", sinks.drift, "DriftStatistic", "drift", form, _FORMAT),
+        _Branch("dead_letters", "WriteDeadLetters", _LETTERS, sinks.dead_letters, "DeadLetter", "dead_letters", "avro"),
+    ]
+
+
+def _of_audit(number: int, spec_path: str, audit: str) -> list[_Branch]:
+    """Those of one audit; the steps of the first are named as where it is the only one."""
+    (receipts, models), also = audit_uris(audit), str(number + 1) if number else ""
+    # Records that Halflife's own verbs read back are always Avro.
+    return [
+        _Branch("receipts", f"WriteReceipts{also}", spec_path, receipts, "Receipt", "receipts", "avro"),
+        _Branch("model_events", f"WriteModelEvents{also}", spec_path, models, "ModelEvent", "models", "avro"),
     ]
 
 
@@ -83,12 +100,11 @@ def training_folders(job: Job, out: str, parts: Iterable[str] = ()) -> list[Sink
 def write_outputs(outputs: Outputs, job: Job, run_id: str, held: bool = False) -> None:
     """Connects each branch to its sink; a branch without a sink is computed and not written. `held`: as in
     `WriteBatches`."""
-    batches = (outputs.scores, outputs.receipts, outputs.model_events, outputs.drift, outputs.dead_letters)
-    for branch, records in zip(_branches(job), batches, strict=True):
+    origin = RunOrigin(job.name, run_id)
+    for branch in _branches(job):
         if branch.uri is not None:
-            origin = RunOrigin(job.name, run_id)
             write = WriteRecords(branch.uri, branch.record, branch.prefix, origin, branch.format, held)
-            _ = records | branch.label >> write
+            _ = getattr(outputs, branch.of) | branch.label >> write
     if job.sealing is not None and not outputs.model_events.is_bounded:  # of bounded input: at the end of the run
         _ = outputs.model_events | "SealAudit" >> SealAudit(job)
 

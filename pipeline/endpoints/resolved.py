@@ -16,11 +16,12 @@ from pipeline.endpoints.kafka import address as kafka_address
 from pipeline.endpoints.reading.stored import tell_file_systems
 from pipeline.endpoints.sample import sampled_types
 from pipeline.endpoints.uris import FILE_SCHEMES, STDOUT, absolute, check_scheme, scheme_of
-from pipeline.spec.audit_key import VARIABLE
+from pipeline.process.audit_key import VARIABLE
 from pipeline.spec.checks import column_errors, identity_columns, needed_columns
 from pipeline.spec.columns import kinds_of
 from pipeline.spec.expansion import section_of
 from pipeline.spec.reading import read_spec
+from pipeline.spec.sinks import sink_holders
 from pipeline.spec.tables import tables_in
 from schemas.problems import Problems
 from schemas.validation import Absent, SpecError
@@ -54,10 +55,10 @@ def _absolute_uris(document: dict[str, Any], problems: Problems) -> None:
     if problems.sound("events.uri") and "uri" in document["events"]:
         with problems.gathered():
             document["events"]["uri"] = _endpoint(document["events"]["uri"], "events.uri", sources.SCHEMES, SOURCES)
-    for name in (name for name in document.get("sinks") or () if name != "format" and problems.sound(f"sinks.{name}")):
-        with problems.gathered():
-            uri = document["sinks"][name]
-            document["sinks"][name] = _endpoint(uri, f"sinks.{name}", sink_locations.SCHEMES, SINKS, (STDOUT,))
+    for spec_path, holder, key in sink_holders(document):
+        if problems.sound(spec_path):
+            with problems.gathered():
+                holder[key] = _endpoint(holder[key], spec_path, sink_locations.SCHEMES, SINKS, (STDOUT,))
     if problems.sound("labels.uri") and "uri" in document.get("labels", {}):
         with problems.gathered():
             document["labels"]["uri"] = _endpoint(document["labels"]["uri"], "labels.uri", _OF_LABELS)

@@ -25,6 +25,7 @@ from pipeline.preflight.tables import check_lookups
 from pipeline.run import Prepared, check_reads, complete_or_empty, translate, with_profile
 from pipeline.spec.job import model_spec
 from pipeline.spec.privacy import refuse_privacy
+from pipeline.spec.sinks import sink_uris
 from runners import direct_preflight
 from runners.dataflow import preflight as dataflow_preflight
 from runners.dataflow.buckets import Buckets
@@ -174,7 +175,7 @@ def _runner(known: _Known, options: RunOptions, runner: str) -> Iterator[Finding
 
 def _facts(known: _Known, graph: bytes | None) -> Facts:
     document = known.document
-    sinks = {f"sinks.{name}": uri for name, uri in document.get("sinks", {}).items() if name != "format"}
+    sinks = sink_uris(document)
     return Facts(
         job=document["job"],
         streaming=known.streaming,

@@ -85,7 +85,7 @@ def _replay(versions: Sequence[str], options: RunOptions, begun: float) -> None:
 
 def _locations(job: Job) -> dict[str, str]:
     sinks = job.sinks
-    named = {"scores": sinks.scores, "audit": sinks.audit, "drift": sinks.drift, "dead_letters": sinks.dead_letters}
+    named = {"scores": sinks.scores, "audit": sinks.audit[0], "drift": sinks.drift, "dead_letters": sinks.dead_letters}
     return {**{name: uri for name, uri in named.items() if uri is not None}, "format": sinks.format}
 
 

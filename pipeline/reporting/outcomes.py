@@ -6,6 +6,7 @@ from typing import Any
 
 from models.releases.release import Release
 from pipeline.reporting.limits import Limits
+from pipeline.spec.sinks import uris_of
 from schemas import times
 from schemas.dead_letter_stages import UNSERVED
 from schemas.errors import HalflifeError
@@ -74,7 +75,7 @@ def unreached(summary: Mapping[str, Any], releases: Sequence[Release], latest_us
 def outcome_lines(summary: Mapping[str, Any], examples: Examples) -> list[str]:
     """A line for each release that was decided, and one for each kind of dead letter."""
     sinks = summary["job"].get("sinks", {})
-    audit, letters = sinks.get("audit"), sinks.get("dead_letters")
+    audit, letters = " or ".join(uris_of(sinks.get("audit"))), sinks.get("dead_letters")
     lines = []
     for sequence, said in summary["release_outcomes"].items():
         detail = said["detail"] or (f"see {audit}" if said["reason"] and audit else "")

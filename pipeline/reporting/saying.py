@@ -16,6 +16,7 @@ from pipeline.reporting.printer import (
     print_line,
     print_traceback,
 )
+from pipeline.spec.sinks import uris_of
 from schemas.job import Job
 from schemas.validation import SpecError
 
@@ -80,6 +81,5 @@ def beginning_of(job: Job) -> str:
 def say_where(job: Job, stream: TextIO) -> None:
     """Prints where the records of a run are."""
     for name in ("scores", "audit", "drift", "dead_letters"):
-        uri = getattr(job.sinks, name)
-        if uri is not None:
+        for uri in uris_of(getattr(job.sinks, name)):
             print_line(f"  {name.replace('_', ' '):<12}  {uri}", stream)

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import PurePath
 from typing import Any
 
+from pipeline.spec.sinks import sink_holders
 from pipeline.spec.tables import tables_in
 from schemas.problems import Problems
 from schemas.validation import SpecError
@@ -47,12 +48,12 @@ def expand_paths(document: Mapping[str, Any], problems: Problems) -> None:
                 holder[key] = expanded(holder[key], spec_path)
 
 
-def _paths(document: Mapping[str, Any]) -> Iterator[tuple[str, dict[str, Any], str]]:
-    """Where paths are: their path in the document, the mapping that holds them, and their key in it."""
-    sinks = (("sinks", name) for name in section_of(document, "sinks") if name != "format")
-    for section, key in (*_PATHS_AND_URIS, *sinks):
+def _paths(document: Mapping[str, Any]) -> Iterator[tuple[str, Any, Any]]:
+    """Where paths are: their path in the document, the mapping or list that holds them, and their key in it."""
+    for section, key in _PATHS_AND_URIS:
         if isinstance(section_of(document, section).get(key), str):
             yield f"{section}.{key}", document[section], key
+    yield from sink_holders(document)
     for section, table in tables_in(document):
         if isinstance(table.get("uri"), str):
             yield f"{section}.uri", table, "uri"

@@ -8,6 +8,7 @@ from pipeline.spec.checks import ALL, column_errors, spec_errors
 from pipeline.spec.columns import key_of, texts_of, with_texts
 from pipeline.spec.expressions import condition_of, derived_of, features_read
 from pipeline.spec.privacy import privacy_of
+from pipeline.spec.sinks import uris_of
 from schemas.job import (
     CsvSpec,
     DerivedSpec,
@@ -57,7 +58,7 @@ def parse_job(
         drift=drift_spec(document),
         sinks=SinksSpec(
             scores=sinks.get("scores"),
-            audit=sinks.get("audit"),
+            audit=uris_of(sinks.get("audit")),
             drift=sinks.get("drift"),
             dead_letters=sinks.get("dead_letters"),
             format=sinks["format"],

@@ -5,6 +5,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping
 from typing import Any
 
 from pipeline.spec.expansion import local_path, scheme_of, section_of
+from pipeline.spec.sinks import sink_uris
 from schemas.expectations import QUOTE, did_you_mean
 from schemas.job import PrivacySpec
 from schemas.keys import defaults_of
@@ -63,7 +64,7 @@ def _keys_errors(document: Mapping[str, Any], keys: str) -> Iterator[SpecError]:
         allowed = "a path, file:///path, s3://bucket/path, gs://bucket/path or az://container/path"
         yield SpecError("privacy.keys", keys, allowed)
         return
-    others = {f"sinks.{name}": uri for name, uri in section_of(document, "sinks").items() if name != "format"}
+    others: dict[str, Any] = {**sink_uris(document)}
     for section, key in (("model", "store"), ("events", "uri")):
         others[f"{section}.{key}"] = section_of(document, section).get(key)
     for spec_path, uri in others.items():

@@ -15,6 +15,7 @@ from pipeline.reporting.printer import note
 from pipeline.spec.environment import JOB, STORE
 from pipeline.spec.job import with_defaults
 from pipeline.spec.reading import read_spec
+from pipeline.spec.sinks import uris_of
 from schemas.validation import MISSING, SpecError
 
 _FOLDER = "a folder, or an s3://, gs:// or az:// URL"
@@ -64,7 +65,7 @@ def find_sources(options: argparse.Namespace, known_at_us: int | None = None) ->
 
 
 def audit_url(options: argparse.Namespace, spec: Mapping[str, Any]) -> str:
-    """The URL of the audit.
+    """The URL of the audit; of several the first that is of files.
 
     Raises:
         SpecError: it is not named, or is a topic.
@@ -73,13 +74,14 @@ def audit_url(options: argparse.Namespace, spec: Mapping[str, Any]) -> str:
     if given is None and not spec:
         raise SpecError("--audit", MISSING, f"{_FOLDER}, or --job FILE whose sinks.audit names it")
     name, found = ("--audit", given) if given else ("sinks.audit", (spec.get("sinks") or {}).get("audit"))
+    of_files = [each for each in uris_of(found) if not each.startswith(_TOPICS)]
     if found is None:
         kept = f"{_FOLDER}; a job without it keeps no receipts, and nobody can say later how it scored"
         raise SpecError(name, MISSING, kept)
-    if str(found).startswith(_TOPICS):
+    if not of_files:
         expected = f"{_FOLDER}, since audit reads files; next: --audit URL of the folder that the topic is copied to"
         raise SpecError(name, found, expected)
-    return str(found)
+    return of_files[0]
 
 
 def model_of(options: argparse.Namespace, sources: AuditSources) -> str:

@@ -13,7 +13,7 @@ from typing import NamedTuple
 from models.errors import one_line
 from pipeline.command_line.sink_policy import SinkPolicy
 from pipeline.endpoints.errors import SinkUnwritable
-from pipeline.endpoints.files.found import AUDIT_RECORDS, FoundFile, files_in, with_origins
+from pipeline.endpoints.files.found import AUDIT_RECORDS, FoundFile, files_in, is_sealed, with_origins
 from pipeline.endpoints.files.partial_files import remove_leftovers
 from pipeline.endpoints.outputs import SinkFolder
 from pipeline.endpoints.uris import FILE_SCHEMES, STDOUT, beam_path, scheme_of
@@ -49,8 +49,8 @@ def check_earlier_runs(folders: Sequence[SinkFolder], policy: SinkPolicy, job: s
     of_files = [folder for folder in folders if scheme_of(folder.uri) in FILE_SCHEMES]
     # Whoever may write to a folder need not be allowed to list it.
     found = [each for folder in of_files for each in files_in(folder, must_list=policy != SinkPolicy.APPEND)]
-    if found and policy == SinkPolicy.NEW:
-        raise SinksInUse(_in_use(found))
+    if policy == SinkPolicy.NEW:
+        _check_new(found, of_files)
     if policy == SinkPolicy.REPLACE:
         found = with_origins(found)
     files = [each for each in found if each.is_replaceable(job)]  # none of which nothing was read
@@ -58,6 +58,17 @@ def check_earlier_runs(folders: Sequence[SinkFolder], policy: SinkPolicy, job: s
     _check_formats(others, policy, job)
     services = [folder for folder in folders if folder not in of_files and folder.uri != STDOUT]
     return Replaced(files, others, [*_not_looked_into(services, policy), *_remarks(others, policy, job)])
+
+
+def _check_new(found: Sequence[FoundFile], folders: Sequence[SinkFolder]) -> None:
+    """Raises `SinksInUse` where there are records: in files of runs, or in sealed segments of an audit."""
+    if found:
+        raise SinksInUse(_in_use(found))
+    for folder in folders:
+        if folder.record in AUDIT_RECORDS and is_sealed(folder):
+            audit = folder.uri.rpartition("/")[0]
+            held = f"{folder.spec_path}: {audit} is not new: it holds sealed segments of earlier runs"
+            raise SinksInUse(f"{held}; expected: none (--sinks new); next: name another folder, or use --sinks append")
 
 
 def say_earlier_runs(replaced: Replaced) -> None:

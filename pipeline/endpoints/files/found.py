@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 from apache_beam.io.filesystems import FileSystems
 
+from audit.files.segments import CHECKPOINTS
 from models.errors import one_line
 from pipeline.endpoints.files.origin import RunOrigin, origin_of
 from pipeline.endpoints.outputs import SinkFolder
@@ -66,6 +67,15 @@ def files_in(folder: SinkFolder, must_list: bool) -> list[FoundFile]:
             of_run = _RUN_FILE.fullmatch(name)
             found.append(FoundFile(folder, each, of_run[1] if of_run else ""))
     return found
+
+
+def is_sealed(folder: SinkFolder) -> bool:
+    """Whether the audit that a folder is of has sealed segments. Raises `OSError` where it cannot be listed."""
+    audit = folder.uri.rpartition("/")[0]
+    try:
+        return bool(_listed(folder._replace(uri=f"{audit}/{CHECKPOINTS}")))
+    except ValueError as error:
+        raise OSError(f"{folder.spec_path}: {audit} cannot be listed: {one_line(error)}") from None
 
 
 def with_origins(found: Sequence[FoundFile]) -> list[FoundFile]:

@@ -4,10 +4,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from pipeline.endpoints.sealing.job_sealer import JobSealer
+from pipeline.process.audit_key import private_key
 from pipeline.reporting.outcomes import RunFailed
 from pipeline.reporting.printer import note
 from pipeline.reporting.saying import say
-from pipeline.spec.audit_key import private_key
 from schemas.job import Job
 
 _NAMED = 3

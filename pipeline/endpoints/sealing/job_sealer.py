@@ -9,7 +9,7 @@ from audit.sealing.sealing import Sealed, Sealer, SealLimits
 from models.errors import one_line
 from pipeline.endpoints.sink_locations import audit_folders
 from pipeline.endpoints.uris import beam_path, scheme_of
-from pipeline.spec.audit_key import private_key
+from pipeline.process.audit_key import private_key
 from schemas.job import Job, SealingSpec
 
 

@@ -12,6 +12,7 @@ from models.store.store import ModelStore
 from pipeline.endpoints.uris import FILE_SCHEMES, beam_path, scheme_of
 from pipeline.replaying.refusal import CandidateRefused
 from pipeline.spec.job import drift_spec, model_spec
+from pipeline.spec.sinks import uris_of
 from schemas.job import DriftSpec, ModelSpec
 from schemas.validation import MISSING, SpecError
 
@@ -52,9 +53,10 @@ def world_of(document: Mapping[str, Any], wanted: ReceiptFilter) -> World:
         NoAudit: there are none.
         StoreError: the audit or the store cannot be opened.
     """
-    uri = (document.get("sinks") or {}).get("audit")
-    if uri is None or scheme_of(uri) not in FILE_SCHEMES:
-        raise SpecError("sinks.audit", MISSING if uri is None else uri, "the folder of a job's receipts")
+    named = (document.get("sinks") or {}).get("audit")
+    uri = next((each for each in uris_of(named) if scheme_of(each) in FILE_SCHEMES), None)
+    if uri is None:
+        raise SpecError("sinks.audit", MISSING if named is None else named, "the folder of a job's receipts")
     audit = Audit(beam_path(uri) if scheme_of(uri) == "file" else uri)
     audit.check()
     model = model_spec(document["model"])

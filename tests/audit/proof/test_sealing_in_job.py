@@ -77,6 +77,14 @@ def test_a_second_run_seals_what_it_adds_and_one_without_it_seals_nothing(own: O
     assert set(events_of(own.audit).values()) == {3 * times for times in (1, 2)}
 
 
+def test_an_audit_that_is_sealed_is_not_new(own: Own) -> None:
+    assert (own.run(*IN_JOB, "--sinks", "new").code, files(own.audit)) == (0, [])
+    ran = own.run(*IN_JOB, "--sinks", "new")
+    assert ran.code == 1
+    assert f"{own.audit} is not new: it holds sealed segments" in ran.err
+    assert own.run("--sinks", "append").code == 0
+
+
 def test_a_run_that_fails_by_its_outcome_seals_its_receipts_too(own: Own) -> None:
     later = "events.time_range=[2013-01-02T00:00:00Z, 2014-01-01T00:00:00Z]"
     ran = own.run(*IN_JOB, "--max_dead_letters", "0", "--set", later)

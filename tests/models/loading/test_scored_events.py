@@ -39,7 +39,7 @@ def job_on(store: ModelStore) -> Job:
     columns, limits = (("delay", "number"),), (0, 2**62)
     spec = EventsSpec("x.avro", "avro", "id", "at", None, 30 * SECOND, columns, limits, "us")
     features, drift = FeaturesSpec(("delay",), (), 0, 1, 1000), DriftSpec(SECOND, 0, (), 0.2, 0.1)
-    return Job("test", spec, features, spec_of(store), drift, SinksSpec(None, None, None, None))
+    return Job("test", spec, features, spec_of(store), drift, SinksSpec(None, (), None, None))
 
 
 def digests_of(store: ModelStore, folder: Path, *versions: str) -> dict[str, str]:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from audit.files.notes import PublicKey, UnusableNote, parse_public_key
-from pipeline.spec.audit_key import read_key
+from pipeline.process.audit_key import read_key
 from schemas.validation import SpecError
 
 

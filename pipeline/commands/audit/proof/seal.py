@@ -10,8 +10,8 @@ from audit.sealing.sealing import Sealed, Sealer, SealLimits
 from pipeline.command_line.parsing import Arguments, OneLineParser, add_output_options, duration, positive
 from pipeline.commands.audit.location import audit_url, read_job
 from pipeline.commands.output import Refused, exit_code, print_table
+from pipeline.process.audit_key import private_key
 from pipeline.reporting.printer import note, out, print_json
-from pipeline.spec.audit_key import private_key
 from pipeline.spec.environment import JOB, from_environment
 from pipeline.spec.job import with_defaults
 from schemas.times import format_time_us, now_us, parse_duration_us
