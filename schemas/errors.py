@@ -50,6 +50,7 @@
     │   ├── InvalidRelease
     │   ├── InvalidStoreUrl
     │   ├── KeysContended            others wrote first each time
+    │   ├── NoKeyStore               a key store without any keys
     │   ├── NotHeld                  a hold that should be released is none
     │   ├── NothingToWithdraw
     │   ├── ObjectTooLarge
@@ -90,6 +91,7 @@
     ├── QueryRefused                 a query of it does something else than ask
     ├── SealedMeanwhile              another process sealed the same files first
     ├── TooEarlyToExpire             receipts that audit.keep_at_least keeps
+    ├── UnknownSubject               one that should be erased and never had a key
     ├── UnknownToAudit               it has nothing of the name that was asked for
     ├── SinkUnwritable               a sink cannot be written
     │   ├── RecordsGone              what an earlier run wrote is gone

@@ -1,7 +1,7 @@
 """An audit that can be asked: the receipts and model events that jobs wrote to a folder or an object store."""
 
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
 from itertools import islice
@@ -251,6 +251,38 @@ class Audit:
             return [event | origin for event in plain_rows(rows.columns, MODEL_EVENT)]
 
         return self._each(MODEL_EVENT, (), taken)
+
+    def last_events(self, model: str, versions: Collection[str], excepted: str) -> dict[str, int]:
+        """The latest event time (microseconds since 1970) that each version of a model has a receipt of, in any role
+        except one; versions without receipts are not there. Files that are not sealed are read, and of the sealed
+        segments, the latest first, only those that may have a later event. Raises as `find`."""
+        sealed = [segment for segment, _ in self._segments(RECEIPT)]
+        spans = sorted(((each.statement.last_event_us or 0, each.file) for each in sealed), reverse=True)
+        merged, last = self._sealed.merged(), dict[str, int]()
+        loose = [(key, size) for key, size in self._loose(RECEIPT) if key not in merged]
+        for until_us, files in [(None, loose), *((until_us, [(key, 0)]) for until_us, key in spans)]:
+            wanted = [each for each in versions if until_us is None or last.get(each, until_us - 1) < until_us]
+            if not wanted:
+                break
+            for key, time_us in self._last_events(files, model, wanted, excepted):
+                last[key] = max(time_us, last.get(key, time_us))
+        return last
+
+    def _last_events(
+        self, files: list[tuple[str, int]], model: str, versions: Collection[str], excepted: str
+    ) -> Iterator[tuple[str, int]]:
+        """A version and its latest event time in each stretch of these files."""
+
+        def taken(_: str, rows: ReadStretch) -> list[tuple[str, int]]:
+            found = rows.columns
+            is_wanted = pc.and_(pc.equal(found.column("model"), model), pc.not_equal(found.column("role"), excepted))
+            own = found.filter(is_wanted)
+            times = pa.table({"version": own.column("version"), "time": own.column("event_time").cast(pa.int64())})
+            latest = times.group_by("version").aggregate([("time", "max")])
+            pairs = zip(latest.column("version").to_pylist(), latest.column("time_max").to_pylist(), strict=True)
+            return [pair for pair in pairs if pair[0] in versions]
+
+        return self._each(RECEIPT, tuple(each.encode() for each in versions), taken, lambda _: files)
 
     def _found(
         self, needles: Needles, mask_of: Callable[[pa.RecordBatch], pa.Array], files: "ListFiles | None" = None

@@ -1,14 +1,15 @@
 """Expiry: the receipts of old segments are dropped; what the segments say of themselves, and so all roots, is kept."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 
 from audit.files.appending import append_model_event
 from audit.files.chain import read_chain
-from audit.files.sealed import SealedSegment
+from audit.files.sealed import RecordsExpired, SealedSegment, StoredBlock
 from audit.files.segments import INDEX, RECEIPTS, SegmentStatement
 from models.store.backends import Backend
+from schemas.avro.datums import decode_block
 from schemas.errors import HalflifeError
 from schemas.records import ModelEvent
 from schemas.times import format_time_us
@@ -55,6 +56,34 @@ def _is_due(statement: SegmentStatement, expiry: Expiry) -> bool:
 
 def _is_there(backend: Backend, segment: SealedSegment) -> bool:
     return any(backend.size(key) is not None for key in (segment.file, segment.key(INDEX)))
+
+
+def kept_for(segment: SealedSegment, held: Collection[str]) -> list[str]:
+    """Which of these subjects, as records name them, a segment has receipts of: these may not be dropped.
+
+    Raises:
+        UnusableIndex, UnusableSegment: that cannot be said.
+        StoreUnavailable: the store did not answer.
+    """
+    try:
+        return [name for name in held if segment.find("subject", name)]
+    except RecordsExpired:  # a part of it was dropped already
+        return []
+
+
+def is_encrypted(segment: SealedSegment) -> bool:
+    """Whether the first or the last block of a segment has a receipt that names a key. Raises as `kept_for`."""
+    try:
+        blocks = [segment.block(number) for number in sorted({0, segment.index.blocks - 1})]
+    except RecordsExpired:
+        return False
+    return any(_names_key(block, segment.schema) for block in blocks)
+
+
+def _names_key(block: StoredBlock, schema: str) -> bool:
+    receipts = decode_block(block.data, len(block.location.offsets), schema).rows
+    at = receipts.schema.get_field_index("key_id")
+    return at >= 0 and bool(receipts.column(at).null_count < receipts.num_rows)
 
 
 def drop_receipts(

@@ -101,6 +101,15 @@ class Reason:
 
 
 @dataclass(frozen=True, slots=True)
+class PublishedPrivacy:
+    """What a bundle that was published with `privacy` leaves out: in which epoch its training records are hashed, and
+    the columns whose values are in no profile and in no golden record."""
+
+    epoch: int
+    hidden: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class LinearTerms:
     """Coefficients of the `linear` scorer, per input name.
 
@@ -148,6 +157,7 @@ class Manifest:
     importance: Mapping[str, float] = field(default_factory=dict)
     explainer: str | None = None
     trust: tuple[str, ...] = ()
+    privacy: PublishedPrivacy | None = None
 
     def __hash__(self) -> int:
         return hash(self.digest)
@@ -210,7 +220,7 @@ def _halflife_version() -> str:
 
 
 def _manifest(document: dict[str, Any], raw: bytes) -> Manifest:
-    golden, explainer = document.get("golden"), document.get("explainer")
+    golden, explainer, private = (document.get(name) for name in ("golden", "explainer", "privacy"))
     return Manifest(
         model=document["model"],
         version=document["version"],
@@ -237,6 +247,7 @@ def _manifest(document: dict[str, Any], raw: bytes) -> Manifest:
         importance=document.get("importance", {}),
         explainer=None if explainer is None else explainer["file"],
         trust=tuple(document.get("trust", ())),
+        privacy=None if private is None else PublishedPrivacy(private["epoch"], tuple(private.get("hidden", ()))),
     )
 
 

@@ -39,6 +39,15 @@ def identity_of_subject(subject: str | None) -> bytes:
     return _NOBODY if subject is None else _SUBJECT + subject.encode()
 
 
+def subject_of(identity: bytes) -> str | None:
+    """The subject whose bytes these are; None for those of an event, or of nobody.
+
+    >>> subject_of(identity_of_subject("N14228")), subject_of(identity_of_subject(None))
+    ('N14228', None)
+    """
+    return identity[1:].decode() if identity.startswith(_SUBJECT) else None
+
+
 def identity_of_event(event_id: str) -> bytes:
     """The bytes that are hashed for an event's id, where ids are hidden: never those of a subject.
 

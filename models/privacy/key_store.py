@@ -127,6 +127,15 @@ class KeyStore:
         epochs = self.epoch_log.read()
         return {pseudonym for identity in self.register.held() for pseudonym in epochs.of_all(identity)}
 
+    def seen(self, identity: bytes) -> int:
+        """In how many rows an identity has, or had, a key: one for each epoch in which it was seen, and one more after
+        each erasure."""
+        with self._lock:
+            self._refresh_if_old()
+            self._load()
+            digests = [pseudonym.digest for pseudonym in self.epoch_log.read().of_all(identity)]
+            return sum(len(block.rows_of(digests)) for block in self._blocks.values())
+
     def erase(self, identity: bytes, asked: AskedBy) -> Erasure:
         """Destroy the keys of an identity, one for each epoch in which it was seen.
 

@@ -119,7 +119,7 @@ class Register:
         def entry(last: Registered | None) -> Action:
             if last is not None and last.action == "hold":
                 since = f"since {times.format_time_us(last.asked.at_us)}, by {last.asked.by}: {last.asked.reason}"
-                raise SubjectHeld(f"the subject is under a hold {since}; next: release the hold first")
+                raise SubjectHeld(f"the subject is under a hold {since}; next: halflife audit hold --release ends it")
             return "erase"
 
         return self._append(identity, asked, entry)

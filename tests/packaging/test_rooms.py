@@ -17,7 +17,7 @@ ORDER = {
         *("admission", "serving", "explaining"),
         *("publishing", "testing"),
     ),
-    "audit": ("files", "sealing", "asking"),
+    "audit": ("files", "sealing", "asking", "erasing"),
     "gates": (),
     "transforms": ("flow", "lookups", "decoding", "labels", "features", "arrivals", "releases", "scoring", "drift"),
     "pipeline": (

@@ -19,7 +19,7 @@ from pipeline.spec.sinks import uris_of
 from schemas.validation import MISSING, SpecError
 
 _FOLDER = "a folder, or an s3://, gs:// or az:// URL"
-_TOPICS = ("kafka://", "pubsub://", "bigquery://", "stdout:")
+TOPICS = ("kafka://", "pubsub://", "bigquery://", "stdout:")
 
 
 def add_audit_options(parser: argparse.ArgumentParser) -> None:
@@ -74,7 +74,7 @@ def audit_url(options: argparse.Namespace, spec: Mapping[str, Any]) -> str:
     if given is None and not spec:
         raise SpecError("--audit", MISSING, f"{_FOLDER}, or --job FILE whose sinks.audit names it")
     name, found = ("--audit", given) if given else ("sinks.audit", (spec.get("sinks") or {}).get("audit"))
-    of_files = [each for each in uris_of(found) if not each.startswith(_TOPICS)]
+    of_files = [each for each in uris_of(found) if not each.startswith(TOPICS)]
     if found is None:
         kept = f"{_FOLDER}; a job without it keeps no receipts, and nobody can say later how it scored"
         raise SpecError(name, MISSING, kept)
@@ -114,7 +114,7 @@ def models_of(options: argparse.Namespace, sources: AuditSources) -> list[str]:
 def letters_url(options: argparse.Namespace) -> str | None:
     """The folder of the job's dead letters; None without a job, or where they go elsewhere."""
     found = (read_job(options).get("sinks") or {}).get("dead_letters")
-    return None if found is None or str(found).startswith(_TOPICS) else str(found)
+    return None if found is None or str(found).startswith(TOPICS) else str(found)
 
 
 @contextmanager

@@ -23,6 +23,9 @@ _USAGE = """usage: halflife audit VERB [OPTION…]
   expire     drop the receipts of old segments; their roots stay
   key        make the key that signs checkpoints
 
+  erase      destroy the keys of one person or thing: its values are gone, and the proof stays
+  hold       forbid to erase or expire what is held on one person or thing, or allow it again
+
 The audit and the store are named by --job FILE, or by --audit URL and --store URL. What is about a person is shown
 only after the access log has an entry of it. halflife audit VERB --help says more."""
 
@@ -51,6 +54,8 @@ _VERBS: Mapping[str, Callable[[Arguments], int]] = {
     "check": _verb("proof.check", "check"),
     "expire": _verb("proof.expire", "expire"),
     "key": _verb("proof.key", "key"),
+    "erase": _verb("privacy.erase", "erase"),
+    "hold": _verb("privacy.hold", "hold"),
 }
 
 
