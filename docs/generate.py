@@ -16,7 +16,7 @@ from docs.record_fields import record_region
 from schemas.validation import schema_of
 
 ROOT = Path(__file__).resolve().parents[1]
-PAGES = tuple(ROOT / "docs" / name for name in ("expressions.md", "features.md", "job.md", "records.md"))
+PAGES = tuple(ROOT / "docs" / name for name in ("expressions.md", "features.md", "job.md", "records.md", "rollout.md"))
 SCHEMA = ROOT / "schemas" / "json" / "job.schema.json"
 _REGION = re.compile(r"(<!-- made by make docs of (\S+) -->\n).*?(<!-- end -->)", re.DOTALL)
 _MADE_OF: dict[str, Callable[[Path], str]] = {".json": job_region, ".avsc": record_region, ".py": aggregates_region}

@@ -24,9 +24,11 @@ def _parts(name: str) -> Iterator[str]:
     yield f"```yaml\n{yaml.safe_dump(root['examples'][0], sort_keys=False, width=140)}```\n"
     top = [key for key in keys if key.path in root["properties"]]
     yield "## Sections\n"
-    yield table(("key", "is", "meaning"), [_section_row(key) for key in top]) + "\n"
+    prefixes = {key.path: (f"{key.path}.", f"{key.path}[]") for key in top}
+    below = {path: [each for each in keys if each.path.startswith(own)] for path, own in prefixes.items()}
+    yield table(("key", "is", "meaning"), [_section_row(key, bool(below[key.path])) for key in top]) + "\n"
     for section in top:
-        inner = [key for key in keys if key.path.startswith((f"{section.path}.", f"{section.path}[]"))]
+        inner = below[section.path]
         if inner:
             yield f"## `{section.path}`\n\n{linked(section.schema['description'])}\n"
             yield table(_HEADER, [_row(key, section.path) for key in inner]) + "\n"
@@ -34,8 +36,7 @@ def _parts(name: str) -> Iterator[str]:
     yield table(("kind", "allowed", "meaning", "example"), _kinds(root["$defs"])) + "\n"
 
 
-def _section_row(key: DocumentKey) -> tuple[str, str, str]:
-    inner = key.schema.get("type") in ("object", "array")
+def _section_row(key: DocumentKey, inner: bool) -> tuple[str, str, str]:
     name = f"[`{key.path}`](#{key.path})" if inner else f"`{key.path}`"
     meaning = linked(key.schema["description"])
     if not inner:

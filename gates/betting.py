@@ -10,10 +10,16 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import numpy.typing as npt
 
+from schemas.errors import UnusableData
+
 Floats = npt.NDArray[np.float64]
 _MOST_STAKED = 0.5
 """Of what could be lost at once: the bets' truncation."""
 _HALVINGS = 40
+
+
+class OutOfBounds(UnusableData):
+    """Values outside of the bounds that a policy states."""
 
 
 def plug_in_bets(values: Floats, error_rate: float) -> Floats:
@@ -40,7 +46,7 @@ def betting_interval(
         low, high: the bounds of every value.
 
     Raises:
-        ValueError: a value is outside the bounds.
+        OutOfBounds: a value is outside the bounds.
 
     >>> betting_interval([], 0.05)
     (0.0, 1.0)
@@ -49,7 +55,7 @@ def betting_interval(
     """
     scaled = (np.asarray(values, np.float64) - low) / (high - low)
     if len(scaled) and not (scaled.min() >= 0 and scaled.max() <= 1):
-        raise ValueError(f"values from {min(values)} to {max(values)}; allowed: {low} to {high}")
+        raise OutOfBounds(f"values from {min(values)} to {max(values)}; allowed: {low} to {high}")
     stakes, most = plug_in_bets(scaled, error_rate), math.log(2 / error_rate)
 
     def above(m: float) -> bool:

@@ -26,6 +26,7 @@ _USAGE = """usage: halflife VERB [OPTION…]
   tables     publish, release and list versions of the tables that lookups join
   doctor     examine a job and its runner before they cost anything
   features   write a point-in-time training set with the job's own transforms
+  rollout    make a version champion step by step, as its quality allows
   replay     score a job's history by candidate versions and compare them
   dead-letters list what became no score, and feed it again after a fix
   init       make a job of your data, train a first model, and score with it
@@ -82,6 +83,12 @@ def _replay(arguments: Sequence[str]) -> int:
     return replay_parsed(replayed.versions, options)
 
 
+def _rollout(arguments: Sequence[str]) -> int:
+    from pipeline.commands.rollout.verb import rollout
+
+    return rollout(arguments)
+
+
 def _convert(arguments: Sequence[str]) -> int:
     from pipeline.commands.convert import convert
 
@@ -105,6 +112,7 @@ _VERBS: dict[str, Callable[[Sequence[str]], int]] = {
     "tables": tables,
     "doctor": _doctor,
     "features": _features,
+    "rollout": _rollout,
     "replay": _replay,
     "dead-letters": dead_letters,
     "init": _init,

@@ -14,6 +14,7 @@
     │   ├── MalformedSchema
     │   ├── MalformedTime
     │   ├── NotRecorded              features of a receipt that are not those of its version
+    │   ├── OutOfBounds              of what a policy says that an event can contribute
     │   ├── RecordsExpired           of a sealed segment
     │   ├── RepeatedRow              of a key and time in a table
     │   ├── UnfitComparison          of labels with a value of another kind
@@ -54,6 +55,7 @@
     │   ├── NotHeld                  a hold that should be released is none
     │   ├── NothingToWithdraw
     │   ├── ObjectTooLarge
+    │   ├── ReleasedMeanwhile        by another writer than the one who decided
     │   ├── StillReleased
     │   ├── StoreUnavailable
     │   ├── SubjectHeld              one that should be erased

@@ -23,6 +23,10 @@ _MAX_RELEASE_BYTES = 1024 * 1024
 _MAX_RELEASE_ATTEMPTS = 1000
 
 
+class ReleasedMeanwhile(StoreError):
+    """Another writer released first: what was decided from earlier releases may not hold any more."""
+
+
 @dataclass(frozen=True, slots=True)
 class ReleaseScan:
     """What one listing found: valid releases, errors of unreadable ones by sequence, the last valid sequence, and what
@@ -52,17 +56,22 @@ class ReleaseLog:
         if problem is not None:
             raise StoreError(f"{self._backend.url}: {self._folder} is {problem}")
 
-    def append(self, draft: Release) -> Release:
+    def append(self, draft: Release, after: int | None = None) -> Release:
         """Append the draft under the next free sequence; if another writer takes it, under the one after it.
+
+        `after`: only right after this release, the last valid one that the writer knows (0: the first).
 
         Raises:
             InvalidRelease: before anything is written.
+            ReleasedMeanwhile: another release follows `after`; nothing is written.
             StoreError: other writers took the sequence every time, or unreadable files take all numbers within reach.
         """
         document = checked_document(draft)
         self.check_folder()
         taken = self._numbers(self._listing(0))
         sequence = last = self._last(taken)
+        if after is not None and last != after:
+            raise self._meanwhile(last, after)
         for _ in range(_MAX_RELEASE_ATTEMPTS):
             sequence = next(number for number in count(sequence + 1) if number not in taken)
             self._check_reach(sequence, last)
@@ -70,11 +79,17 @@ class ReleaseLog:
             written = parse_release(document)
             if self._backend.create(self._key(sequence), json.dumps(document, indent=2, ensure_ascii=False).encode()):
                 return written
+            if after is not None:
+                raise self._meanwhile(sequence, after)
             last = sequence  # of another writer, whose release is as valid as ours
         raise StoreError(
             f"{self._backend.url}: no release of {self._model!r} written: others took its number "
             f"{_MAX_RELEASE_ATTEMPTS} times; next: run it again"
         )
+
+    def _meanwhile(self, last: int, after: int) -> ReleasedMeanwhile:
+        found = f"{self._backend.url}: release {last} of {self._model!r} was written meanwhile; nothing was released"
+        return ReleasedMeanwhile(f"{found}; expected: release {after} as the last one")
 
     def stored_at_us(self, sequence: int) -> int | None:
         """When a release was written, by the store's own clock, microseconds since 1970; None if there is none."""

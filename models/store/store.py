@@ -278,13 +278,13 @@ class ModelStore:
                 raise UnknownVersion(f"{self._where(version)} does not exist; expected: a published version")
         return draft
 
-    def append(self, draft: Release) -> Release:
-        """Append a draft as the next release by conditional create; if another writer takes the sequence, the next.
+    def append(self, draft: Release, after: int | None = None) -> Release:
+        """Append a draft as the next release by conditional create, as `ReleaseLog.append`.
 
         Raises:
-            InvalidRelease: it has a value that is not allowed.
+            InvalidRelease, ReleasedMeanwhile: nothing is written.
         """
-        return self._releases.append(draft)
+        return self._releases.append(draft, after)
 
     def append_release(self, **said: Any) -> Release:
         """`draft_release` and `append` in one."""

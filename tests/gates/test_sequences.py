@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from gates.betting import betting_interval
+from gates.betting import OutOfBounds, betting_interval
 from gates.mixtures import bounded_deviation, mixture_width, tuned_rho
 
 ORACLES: dict[str, Any] = json.loads((Path(__file__).parent / "oracles.json").read_text("utf-8"))
@@ -30,7 +30,7 @@ def test_mixture_is_the_limit_of_savvis_t_test(size: str, within: float) -> None
 
 
 def test_betting_keeps_values_outside_of_its_bounds_out() -> None:
-    with pytest.raises(ValueError, match=r"values from -0.5 to 1.5; allowed: 0.0 to 1.0"):
+    with pytest.raises(OutOfBounds, match=r"values from -0.5 to 1.5; allowed: 0.0 to 1.0"):
         betting_interval([0.5, -0.5, 1.5], 0.05)
     scaled = [2 * bound - 1 for bound in betting_interval([0.25, 0.75] * 40, 0.05)]
     assert betting_interval([-0.5, 0.5] * 40, 0.05, -1, 1) == pytest.approx(scaled)

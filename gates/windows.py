@@ -1,0 +1,168 @@
+"""Windows of quality as differences between two versions, and what all of them say together."""
+
+import math
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
+
+from gates.records import QualityRow
+
+CHAMPION = "champion"
+ERROR, LOSS_DIFFERENCE = "error", "loss_difference"
+OF_PAIRS = frozenset({"difference", "flips_to_positive", "flips_to_negative", "latency_difference"})
+"""Metrics that only a pair of versions on the same events has."""
+UNLABELLED = OF_PAIRS | {"selection_rate"}
+"""Metrics that need no labels, so that all windows count."""
+_FEWEST_TO_COMPARE = 8  # windows, from which on their differences among each other say something
+
+
+class WindowDifference(NamedTuple):
+    """How much worse the version was than the champion in a window.
+
+    `value`: the mean difference, more than 0 is worse; `weight`: events of a paired comparison that are worth as much;
+    `variance`: of the value, `independent`: the same if all events were independent; `n`: labelled events of the
+    version, or pairs; `events`: those that it scored; `arms`: whether other events are compared than its own.
+    """
+
+    start_us: int
+    end_us: int
+    value: float
+    weight: float
+    variance: float
+    independent: float
+    n: int
+    events: int
+    coverage: float
+    arms: bool
+
+
+class PooledDifference(NamedTuple):
+    """What windows say together: the mean difference `value`, the variance of this mean, and how many independent
+    events of which variance (`spread`) would say as much (`size`)."""
+
+    value: float
+    variance: float
+    size: float
+    n: int
+    windows: int
+    first_us: int
+    last_us: int
+
+    @property
+    def spread(self) -> float:
+        """The variance of one of these events."""
+        return self.variance * self.size
+
+
+def window_differences(
+    rows: Iterable[QualityRow], metric: str, sign: int, version: str, champion: str
+) -> list[WindowDifference]:
+    """The windows in which both versions were measured, in order of time. Those of pairs take precedence.
+
+    Args:
+        rows: of one model.
+        metric: a metric of the record's that is a mean; `error` is `loss_difference` where there are pairs.
+        sign: 1 where lower values are better, -1 where higher ones are.
+        version: that is compared.
+        champion: with which.
+    """
+    found = dict[tuple[int, int], WindowDifference]()
+    sides: dict[tuple[int, int], dict[bool, QualityRow]] = {}
+    paired = LOSS_DIFFERENCE if metric == ERROR else metric
+    for row in rows:
+        window = row.window_start, row.window_end
+        if row.version == version and row.against == champion and row.metric == paired:
+            difference = _of_pairs(row, sign)
+            if difference is not None:
+                found[window] = _larger(found.get(window), difference)
+        elif row.metric == metric and _is_side(row, version, champion):
+            both = sides.setdefault(window, {})
+            known = both.get(row.version == version)
+            if known is None or row.n >= known.n:  # where a step began within the window it has two roles
+                both[row.version == version] = row
+    for window, both in sides.items():
+        if window not in found and len(both) == 2:
+            compared = _of_arms(both[True], both[False], sign)
+            if compared is not None:
+                found[window] = compared
+    return [found[window] for window in sorted(found)]
+
+
+def _is_side(row: QualityRow, version: str, champion: str) -> bool:
+    named = row.against is None and row.version in (version, champion)
+    return named and (row.role == CHAMPION) == (row.version == champion)
+
+
+def _larger(one: WindowDifference | None, other: WindowDifference) -> WindowDifference:
+    return other if one is None or other.n >= one.n else one
+
+
+def _of_pairs(row: QualityRow, sign: int) -> WindowDifference | None:
+    value, variance = row.value, row.variance
+    if row.metric in ("flips_to_positive", "flips_to_negative") and value is not None and variance is None:
+        variance = value * (1 - value)
+    if value is None or variance is None or row.n < 1:
+        return None
+    mean_variance = variance / (row.n_effective or row.n)
+    return WindowDifference(
+        row.window_start, row.window_end, sign * value, row.n, mean_variance, variance / row.n, row.n, row.events,
+        _coverage(row), False,
+    )  # fmt: skip
+
+
+def _of_arms(own: QualityRow, other: QualityRow, sign: int) -> WindowDifference | None:
+    """The difference of two means of different events."""
+    if own.value is None or other.value is None or own.n < 1 or other.n < 1:
+        return None
+    spreads = _spread(own), _spread(other)
+    if spreads[0] is None or spreads[1] is None:
+        return None
+    variance = spreads[0] / (own.n_effective or own.n) + spreads[1] / (other.n_effective or other.n)
+    independent = spreads[0] / own.n + spreads[1] / other.n
+    return WindowDifference(
+        own.window_start, own.window_end, sign * (own.value - other.value), own.n * other.n / (own.n + other.n),
+        variance, independent, own.n, own.events, min(_coverage(own), _coverage(other)), True,
+    )  # fmt: skip
+
+
+def _spread(row: QualityRow) -> float | None:
+    """The variance of one event's contribution: of shares it follows from the value."""
+    if row.variance is None and row.metric in ("accuracy", "selection_rate") and row.value is not None:
+        return row.value * (1 - row.value)
+    return row.variance
+
+
+def _coverage(row: QualityRow) -> float:
+    return 1.0 if row.label_coverage is None or row.metric in UNLABELLED else row.label_coverage
+
+
+def pool(windows: Sequence[WindowDifference], recurring: bool = False) -> PooledDifference | None:
+    """What windows say together; None where they say nothing: there is none, or nothing in them varies.
+
+    Windows are compared one by one and then averaged, by their weights: so a version that answered more in bad weeks is
+    not held to be bad. The variance of the mean is the greater of what the windows state and of what their differences
+    among each other show, which sees what the events of a window share. `recurring`: the same clusters of events come
+    back in every window, so that what dependence costs within each adds up.
+    """
+    whole = math.fsum(each.weight for each in windows)
+    if not windows or whole <= 0:
+        return None
+    value = math.fsum(each.weight * each.value for each in windows) / whole
+    parts = [(each.weight / whole) ** 2 for each in windows]
+    independent = math.fsum(part * each.independent for part, each in zip(parts, windows, strict=True))
+    stated = math.fsum(part * each.variance for part, each in zip(parts, windows, strict=True))
+    if recurring:
+        stated = independent * (1 + math.fsum(_excess(each) for each in windows))
+    shown = 0.0
+    if len(windows) >= _FEWEST_TO_COMPARE:
+        squares = (part * (each.value - value) ** 2 for part, each in zip(parts, windows, strict=True))
+        shown = math.fsum(squares) * len(windows) / (len(windows) - 1)
+    variance = max(stated, shown)
+    if not (independent > 0 and variance > 0):
+        return None
+    n, first, last = sum(each.n for each in windows), windows[0].start_us, windows[-1].end_us
+    return PooledDifference(value, variance, whole * independent / variance, n, len(windows), first, last)
+
+
+def _excess(window: WindowDifference) -> float:
+    """By how much dependence multiplies the variance of a window's value, beyond 1."""
+    return max(window.variance / window.independent - 1, 0.0) if window.independent > 0 else 0.0

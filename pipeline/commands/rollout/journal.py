@@ -1,0 +1,39 @@
+"""The audit of a job as the journal of gates."""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from audit.files.appending import append_model_event
+from audit.files.audit import Audit
+from gates.acting import KIND
+from models.store.backends import Backend
+from schemas.records import ModelEvent
+
+
+class AuditJournal:
+    """Reads `gate` events of an audit once, and appends its own as separate files.
+
+    Args:
+        url: of the audit: a folder or an object store.
+        job: the job's name, for the header of the files.
+
+    Raises:
+        InvalidStoreUrl: no object store can be opened with it.
+    """
+
+    def __init__(self, url: str, job: str | None) -> None:
+        self._audit, self._backend, self._job = Audit(url), Backend(url), job
+        self._known: list[Mapping[str, Any]] | None = None
+
+    def known(self) -> Iterable[Mapping[str, Any]]:
+        """As `gates.acting.Journal`. Raises `BrokenChain`, `StoreUnavailable`."""
+        if self._known is None:
+            found = [each for each in self._audit.model_events() if each["kind"] == KIND]
+            self._known = sorted(found, key=lambda each: int(each["at"]))
+        return self._known
+
+    def append(self, event: ModelEvent) -> None:
+        """As `gates.acting.Journal`. Raises `StoreUnavailable`."""
+        known = [*self.known()]
+        append_model_event(self._backend, event, self._job)
+        self._known = [*known, event._asdict()]
