@@ -204,14 +204,15 @@ class Resumable:
     """A service that can be submitted again from where it was; `given` are the options of its job."""
 
     def __init__(self, stack: ExitStack, live: Running, pool: WorkerPool, given: Sequence[str], folder: Path) -> None:
-        self.live, self._stack, self._pool, self._given, self._folder = live, stack, pool, given, folder
+        self.live, self.pool, self.folder = live, pool, folder
+        self._stack, self._given = stack, given
 
     def resume(self, savepoint: str, *options: str, change: str = "") -> None:
         """Submits the job again from a savepoint or checkpoint, with later options and a changed setting."""
         self.live.job.let_go()
         given = [*self._given, *(("--set", change) if change else ())]
-        chosen = [*self._pool.arguments, f"--savepoint_path={savepoint}", *options]
-        job = self._stack.enter_context(service.submitted(self.live.cluster, given, self._folder, chosen))
+        chosen = [*self.pool.arguments, f"--savepoint_path={savepoint}", *options]
+        job = self._stack.enter_context(service.submitted(self.live.cluster, given, self.folder, chosen))
         self.live = self.live._replace(job=job)
 
 

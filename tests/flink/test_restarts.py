@@ -1,12 +1,15 @@
 """The job continues from a savepoint or a checkpoint: with another parallelism, another feature, another job manager.
 
 One stream of events through four submissions, in the order of this file; the oracle is that of `test_failures.py`.
+Receipts go to a topic and to files, which the job seals itself; at the end the files are asked.
 """
 
 import json
 import re
+import shutil
 from collections.abc import Iterator
 from contextlib import ExitStack
+from datetime import datetime
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -15,8 +18,11 @@ import pytest
 from examples.flights import service
 from examples.flights.service import Event, records
 from runners.flink.local.cluster import FlinkCluster
+from schemas.times import format_time_us
+from tests.flink.left_behind import LeftBehind, answers, once, repeated, rows
 from tests.flink.running import Machines, Resumable, answers_of, following, running, undisturbed
 from tests.flink.trained import late_departures
+from tests.pipeline.commands.commands import halflife
 from tests.servers import needs
 
 HOUR_US = 3_600_000_000
@@ -43,9 +49,23 @@ def resumable(
     machines: Machines, month: list[Event], tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Resumable]:
     folder = tmp_path_factory.mktemp("job")
+    assert halflife("audit", "key", "--out", folder / "audit.key").code == 0
+    audit = f"sinks.audit=[kafka://{machines.broker.bootstrap}/audit, {folder}/audit]"
+    seal = f"audit={{key: {folder}/audit.key, seal: {{in_job: true, age: 10s}}}}"
     with ExitStack() as stack:
-        live = stack.enter_context(running(machines, month, folder))
-        yield Resumable(stack, live, machines.pool, following(machines.broker, live.store.url), folder)
+        live = stack.enter_context(running(machines, month, folder, [audit, seal]))
+        given = [*following(machines.broker, live.store.url), "--set", audit, "--set", seal]
+        yield Resumable(stack, live, machines.pool, given, folder)
+
+
+@pytest.fixture(scope="module")
+def left(resumable: Resumable, cluster: FlinkCluster, tmp_path_factory: pytest.TempPathFactory) -> LeftBehind:
+    """The audit in files once the job is cancelled and its workers are killed; not all of it is sealed."""
+    live, folder = resumable.live, tmp_path_factory.mktemp("left")
+    cluster.cancel(live.job_id)
+    resumable.pool.kill_workers()
+    shutil.copytree(resumable.folder / "audit", folder / "audit")
+    return LeftBehind(folder / "audit", live.store, resumable.folder / "audit.key")
 
 
 def test_job_continues_from_its_savepoint_with_another_parallelism(resumable: Resumable, cluster: FlinkCluster) -> None:
@@ -87,6 +107,17 @@ def test_changed_job_continues_from_its_savepoint_and_serves_a_new_scorer_of_the
     resumable.live.wait_until_all_scored("a savepoint and a changed job")
 
 
+def test_killed_workers_leave_no_gap_and_the_job_seals_on(resumable: Resumable) -> None:
+    live, checkpoints = resumable.live, resumable.folder / "audit" / "checkpoints"
+    live.wait_until(lambda: any(checkpoints.glob("*")), 60, "the first segment that the job seals itself")
+    live.send_until_some_are_scored(200)
+    before = len(list(checkpoints.glob("*")))
+    assert resumable.pool.kill_workers()
+    live.send(100)
+    live.wait_until_all_scored("kill -9 of the workers")
+    live.wait_until(lambda: len(list(checkpoints.glob("*"))) > before, 60, "a segment that a new worker seals")
+
+
 def test_answers_and_features_are_those_of_an_undisturbed_run_of_the_changed_job(
     resumable: Resumable, tmp_path: Path
 ) -> None:
@@ -102,3 +133,71 @@ def test_each_submission_is_a_run_of_its_own(resumable: Resumable) -> None:
     runs = {json.loads(event["evidence"])["run"] for event in events}
     assert len(runs) == 4
     assert {receipt["run"] for receipt in records(live.broker, "audit.receipts")} == runs
+
+
+def test_the_files_hold_what_the_topic_holds(resumable: Resumable, left: LeftBehind) -> None:
+    assert answers_of(left.read()) == answers_of(records(resumable.live.broker, "audit.receipts"))
+
+
+def test_what_was_left_is_sealed_and_verifies(left: LeftBehind) -> None:
+    before, files = left.read(), [*left.files("receipts"), *left.files("models")]
+    sealed = left.seal()
+    assert (sealed.code, [path for path in files if path.exists()]) == (0, []), sealed.err
+    after = left.read()
+    assert answers(after) == answers(before)
+    code, findings, said = left.verify()
+    assert (code, findings, said["unsealed"], said["receipts"]) == (0, {}, 0, len(after))
+    assert said["duplicated"] == len(after) - len(once(after))
+    print(f"left behind: {len(after)} receipts in {said['segments']} segments, {said['duplicated']} written twice")
+
+
+def test_questions_are_answered_as_a_reading_of_the_files_answers_them(left: LeftBehind) -> None:
+    receipts = left.read()
+    known = once(receipts)
+    for score_id in [*repeated(receipts)[:2], *list(known)[:1], *list(known)[-1:]]:
+        said = left.answer("score", score_id)
+        assert (said["score"], said["verified"]) == (known[score_id]["score"], True)
+        assert said["receipt"]["features"] == known[score_id]["features"]
+        event = known[score_id]["event_id"]
+        scores = {each["score_id"] for each in left.answer("event", event)["scores"]}
+        assert scores == {one["score_id"] for one in known.values() if one["event_id"] == event}
+        subject = known[score_id]["subject"]
+        scores = set(left.answer("subject", subject)["scores"])
+        assert scores == {one["score_id"] for one in known.values() if one["subject"] == subject}
+
+
+def test_what_served_then_is_what_the_files_and_releases_say(left: LeftBehind) -> None:
+    first, last = left.store.releases()
+    cut_over = datetime.fromisoformat(format_time_us(last.effective_from_us))
+    for release in (first, last):
+        said = left.answer("at", format_time_us(release.effective_from_us))
+        assert (said["release"]["sequence"], said["release"]["champion"]) == (release.sequence, release.champion)
+        of_span = [one for one in left.read() if (one["event_time"] >= cut_over) == (release is last)]
+        others = {one["event_id"] for one in of_span if one["release"] != release.sequence}
+        assert said["answered_by_another_release"] == {"count": len(others), "event_ids": sorted(others)}
+
+
+def test_one_decision_of_each_version_is_proven_alone(left: LeftBehind, tmp_path: Path) -> None:
+    for version, one in {one["version"]: one for one in left.read()}.items():
+        file, bundle = tmp_path / f"{version}.json", left.store.fetch(version, tmp_path / version)
+        assert left.ask("export", one["score_id"], "--out", file).code == 0
+        ran = halflife("audit", "check", file, "--bundle", bundle, "--key", f"{left.key}.pub", "--json")
+        assert (ran.code, ran.json["verdict"], ran.json["score"]) == (0, "proven", one["score"]), ran
+
+
+def test_receipts_scored_again_are_those_that_were_left(left: LeftBehind, tmp_path: Path) -> None:
+    ran = left.replay(tmp_path / "again", CHANGE)
+    assert ran.code == 0, ran.err
+    again = [row for path in (tmp_path / "again" / "audit" / "receipts").glob("*.avro") for row in rows(path)]
+    assert set(answers(again)) == set(answers(left.read()))
+
+
+def test_one_flipped_bit_is_named(left: LeftBehind, tmp_path: Path) -> None:
+    copy = left._replace(audit=Path(shutil.copytree(left.audit, tmp_path / "copy")))
+    container = max(copy.audit.glob("sealed/*/receipts.avro"), key=lambda path: path.stat().st_size)
+    data = bytearray(container.read_bytes())
+    data[len(data) // 2] ^= 1
+    container.write_bytes(data)
+    code, findings, _ = copy.verify()
+    assert code == 1
+    assert str(container.relative_to(copy.audit)) in json.dumps(findings)
