@@ -25,7 +25,6 @@ from pipeline.profiles import StoredProfiles
 from pipeline.run import prepare
 from pipeline.spec.columns import kinds_of
 from pipeline.spec.job import parse_job
-from pipeline.spec.privacy import refuse_privacy
 from schemas.job import Job
 from schemas.validation import MISSING, SpecError
 from transforms.arrivals.track_arrivals import TrackArrivals
@@ -59,7 +58,6 @@ def job_of(
         return prepare(spec_options(spec, settings)).job
     events = {"uri": "events", "format": "json", **(spec.get("events") or {})}
     document = resolve(spec_options({**spec, "events": events}, settings))
-    refuse_privacy(document)
     if "columns" not in document["events"]:
         raise SpecError("events.columns", MISSING, "the type of each column, where no events.uri is stated")
     columns = kinds_of(document["events"]["columns"])

@@ -75,6 +75,8 @@ _PROFILES: Mapping[str | None, Callable[[Sequence[str], str, bool], list[str]]] 
     dataflow.NAME: dataflow.with_profile,
     flink.NAME: flink.with_profile,
 }
+_OF_PLAIN = "tells what earlier runs did by ids and bytes in plain"
+_WITHOUT_ONLY_NEW = "run without --only_new: an event that is scored again has the same score_id"
 EXPECTED = (RunFailed, NoInput, SinkUnwritable, SummaryUnwritable, StoreError, CannotSubmit, OSError)
 
 
@@ -131,7 +133,6 @@ def complete_or_empty(document: dict[str, Any], source: EventSource) -> Prepared
 def _opened(options: RunOptions) -> tuple[dict[str, Any], EventSource]:
     tell_file_systems(options.beam)
     document = resolve(options)
-    refuse_privacy(document)
     source = open_source(document["events"])
     if source.bounded and direct.is_one_worker(PipelineOptions(list(options.beam))):
         document["windows"] = {"shards": 1, **document.get("windows", {})}  # shards are for several workers
@@ -314,6 +315,7 @@ def _run_checked(
 ) -> tuple[dict[str, Any], str]:
     if options.only_new:
         check_only_new(prepared.job, prepared.source, options.sinks)
+        refuse_privacy(prepared.document, "--only_new", _OF_PLAIN, _WITHOUT_ONLY_NEW)
         choice = None if options.letters is None else LetterChoice(*options.letters)
         with only_new(prepared.job, str(ULID()).lower(), options.retry_dead_letters, choice) as begun:
             summary, remark = _run_prepared(replace(prepared, only_new=begun), options, began, tell)

@@ -22,10 +22,14 @@ from pipeline.reporting.saying import guarded
 from pipeline.reporting.summary import check_summary, write_summary
 from pipeline.reporting.training_counts import Asked, feature_counts, feature_lines
 from pipeline.run import EXPECTED, Prepared, check_runner, prepare_run, run_to_end, say_of_input, source_of
+from pipeline.spec.privacy import refuse_privacy
 from schemas.validation import SpecError
 from transforms.flow import metrics
 from transforms.flow.examples import forget_examples, kept_examples
 from transforms.labels.time_split import TEST, TRAIN, SplitRule
+
+_IN_PLAIN = "writes rows in plain, which halflife audit erase does not reach"
+_ELSEWHERE = "name a spec without privacy, and delete the rows when the version is trained"
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +72,7 @@ def _write_features(options: RunOptions) -> None:
     if options.summary:
         check_summary(options.summary)
     check_training_folder(prepared.document, out)
+    refuse_privacy(prepared.document, "halflife features", _IN_PLAIN, _ELSEWHERE)
     plan = TrainingPlan(prepared, absolute(out), _labels(prepared, options), options.split_at_us)
     _check_writable(plan)  # here too: a run that is refused says nothing of earlier ones
     replaced = check_earlier_runs(plan.folders, options.sinks, prepared.job.name)

@@ -118,6 +118,16 @@ class LookupSpec:
 
 
 @dataclass(frozen=True, slots=True)
+class PrivacySpec:
+    """Where the keys of subjects lie, which columns are hidden beside the subject, and whether later events of an
+    erased subject are refused; else they get a new key."""
+
+    keys: str
+    hide: tuple[str, ...] = ()
+    refuses_erased: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class EventsSpec:
     """Where events come from and which of their columns carry identity and time.
 
@@ -130,6 +140,7 @@ class EventsSpec:
     show; `time_ambiguous` says what a time is that they show twice or never. `texts`: the vectors that are written as
     one text, each with the sign between its numbers. `envelope`: what each record is in, of
     `schemas.formats.envelopes.kinds.ENVELOPES`. `lookups`: the tables that are joined to the events that are scored.
+    `privacy`: that of the job.
     """
 
     uri: str
@@ -150,6 +161,12 @@ class EventsSpec:
     texts: tuple[tuple[str, str], ...] = ()
     envelope: str | None = None
     lookups: tuple[LookupSpec, ...] = ()
+    privacy: PrivacySpec | None = None
+
+    @property
+    def hides_ids(self) -> bool:
+        """Whether the ids of events name a person, and are keyed hashes in records."""
+        return self.privacy is not None and self.event_id in self.privacy.hide
 
     @property
     def of_event(self) -> dict[str, ColumnKind]:
@@ -285,16 +302,6 @@ class ExplainSpec:
     sample: float = 1.0
     top: int = 4
     budget: float = 0.2
-
-
-@dataclass(frozen=True, slots=True)
-class PrivacySpec:
-    """Where the keys of subjects lie, which columns are hidden beside the subject, and whether later events of an
-    erased subject are refused; else they get a new key."""
-
-    keys: str
-    hide: tuple[str, ...] = ()
-    refuses_erased: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
 from audit.asking.moments import time_text
-from audit.files.audit import FoundReceipt
+from audit.files.found.receipts import FoundReceipt
 from schemas.vectors import from_bytes
 
 REPLAY = "replay"
@@ -51,7 +51,8 @@ def _time(score: OneScore) -> tuple[int, str, str, str]:
 def _answer(receipts: list[FoundReceipt]) -> OneScore:
     shown = min(receipts, key=_turn)
     # The features of a late event depend on when it came, and a replay is no answer: neither contradicts.
-    binding = [one.receipt for one in receipts if not one.receipt["late"] and one.receipt["role"] != REPLAY]
+    answered = (one for one in receipts if not one.receipt["late"] and one.receipt["role"] != REPLAY)
+    binding = [{**one.receipt, **(one.stored or {})} for one in answered]
     first = binding[0] if binding else None
     differs = {name for other in binding[1:] if first is not None for name in _differences(first, other)}
     return OneScore(shown, tuple(receipts), tuple(sorted(differs)))
@@ -78,9 +79,11 @@ def _same(one: Any, other: Any) -> bool:
     return both_nan or bool(one == other)
 
 
-def document(receipt: Mapping[str, Any]) -> dict[str, Any]:
-    """The receipt as JSON: times as RFC 3339, vectors as lists of numbers, numbers that JSON lacks as texts."""
-    shown = {name: plain(value) for name, value in receipt.items()}
+def document(one: FoundReceipt) -> dict[str, Any]:
+    """The receipt as JSON: times as RFC 3339, vectors as lists of numbers, numbers that JSON lacks as texts; `locked`,
+    where its features cannot be read: why."""
+    receipt = one.receipt
+    shown = {name: plain(value) for name, value in receipt.items()} | ({"locked": one.locked} if one.locked else {})
     return shown | {name: time_text(receipt[name]) for name in _TIMES}
 
 

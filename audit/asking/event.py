@@ -17,9 +17,9 @@ def event_answers(sources: AuditSources, event_id: str) -> list[OneScore]:
         advice = seen.advice("look for it in the job's dead letters")
         where = f"looked through {seen} in {sources.audit.url}"
         raise UnknownToAudit(f"event {event_id!r} is in no receipt: {where}; next: {advice}")
-    subject = min((each.shown.receipt["subject"] for each in found if each.shown.receipt["subject"]), default=None)
+    subject = min((name for each in found if (name := each.shown.named("subject"))), default=None)
     models = {each.shown.receipt["model"] for each in found}
-    allowed = sources.allowed(models, "event", event_id=event_id, subject=subject)
+    allowed = sources.allowed(models, "event", event_id=found[0].shown.named("event_id"), subject=subject)
     found = [each for each in found if each.shown.receipt["model"] in allowed]
     sources.take_findings(found)
     return sorted(found, key=_turn)

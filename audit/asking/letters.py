@@ -6,6 +6,7 @@ from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
 from audit.asking.moments import time_text
+from audit.asking.sources import AuditSources
 from audit.files.formats import plain_rows
 from audit.files.reading import PassedOver, ReadStretch, read_file
 from models.store.backends import Backend
@@ -15,17 +16,19 @@ _WORD = re.compile(rb"[^\s,;|\t\"'\x00-\x1f]+")
 
 
 def letters_about(
-    url: str, subject: str, event_ids: Collection[str], broken: dict[str, str]
+    url: str, subject: str, names: Collection[str], sources: AuditSources
 ) -> Iterator[dict[str, Any]]:
-    """The letters in a folder of Avro files whose event is one of these, or whose payload names the subject.
+    """The letters in a folder of Avro files whose event is one of these, or whose payload names the subject, or one of
+    these.
 
-    A payload of JSON names it by a whole value; another one by a whole word, or by a text in Avro's encoding. What
-    cannot be read is added to `broken`, by its key.
+    A payload of JSON names it by a whole value; another one by a whole word, or by a text in Avro's encoding. One that
+    is encrypted is about the subject whose key it has. What cannot be read is added to `sources.broken_elsewhere`, by
+    its key.
 
     Raises:
         StoreUnavailable: the store does not answer.
     """
-    backend, named = Backend(url), {subject, *event_ids}
+    backend, named, broken = Backend(url), {subject, *names}, sources.broken_elsewhere
     for key, _ in backend.scan("").files:
         if not key.endswith(".avro") or any(part.startswith(".") for part in key.split("/")):
             continue
@@ -34,7 +37,22 @@ def letters_about(
                 broken.setdefault(f"{backend.url}/{key}", piece.why)
             if isinstance(piece, ReadStretch):
                 rows = plain_rows(piece.columns, _LETTER)
-                yield from (_document(row, key) for row in rows if _is_about(row, named))
+                for row in rows:
+                    letter, about = _opened(row, subject, sources)
+                    if about or _is_about(letter, named):
+                        yield _document(letter, key)
+
+
+def _opened(letter: Mapping[str, Any], subject: str, sources: AuditSources) -> tuple[Mapping[str, Any], bool]:
+    """A letter as it was before it was encrypted, and whether it is known to be about the subject."""
+    keys = sources.audit.keys
+    if letter["key_id"] is None or keys is None:
+        return letter, False
+    found = keys.letter(letter["key_id"], letter["stage"], letter["error"], letter["payload"])
+    if isinstance(found, str):
+        return {**letter, "detail": found}, False
+    original = {"payload": found.payload, "detail": found.detail, "event_id": found.event_id, "key_id": None}
+    return {**letter, **original}, keys.is_of(found, subject)
 
 
 def _is_about(letter: Mapping[str, Any], named: Collection[str]) -> bool:

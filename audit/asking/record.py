@@ -46,13 +46,13 @@ def record_page(sources: AuditSources, model: str, record: str, count_given: boo
         UnknownToAudit: nothing was trained on it, and it has no scores.
         StoreError: the access could not be written; nothing may be shown then.
     """
-    training = trained_on(sources.store_of(model), {record})
+    training = trained_on(sources.store_of(model), set(sources.audit.stored_names("event_id", record)))
     found = [each for each in answers(sources.audit.find("event_id", record)) if each.shown.receipt["model"] == model]
     if not training.versions and not found:
         seen = f"looked through {sources.audit.looked_through} in {sources.audit.url}"
         told = f"and the training records of {model!r} in {sources.store_url} ({len(training.unknown)} without any)"
         raise UnknownToAudit(f"record {record!r} is not known: {seen}, {told}; next: halflife models publish --records")
-    sources.record_access(model, "record", event_id=record)
+    sources.record_access(model, "record", event_id=sources.logged("event_id", record))
     sources.take_findings(found)
     digests = {each.digest for each in training.versions}
     own = tuple(each for each in found if each.shown.receipt["digest"] in digests)

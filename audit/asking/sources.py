@@ -6,7 +6,7 @@ from typing import Any
 
 from audit.asking.answers import OneScore
 from audit.asking.history import ModelHistory
-from audit.files.audit import Audit
+from audit.files.audit import Audit, Name
 from models.errors import StoreError, one_line
 from models.store.access_log import AccessEntry, Detail
 from models.store.backends import StoreUnavailable
@@ -81,6 +81,10 @@ class AuditSources:
             raise UnknownToAudit(f"{self._lacks(model)}; expected: {_THE_STORE}")
         said: dict[str, Any] = {"question": question, **detail}
         store.record_access(ACCESSED, self.actor, **said)
+
+    def logged(self, by: Name, value: str) -> str:
+        """A subject, or an event's id, as the access log names it: with keys by its hash in the last epoch."""
+        return self.audit.stored_names(by, value)[-1]
 
     def knows(self, model: str) -> bool:
         """Whether the store has a model of that name, which may be one that no model can have."""

@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -71,26 +72,32 @@ def subject_page(
     """
     found = answers(sources.audit.find("subject", subject))
     of = sorted({*models, *(each.shown.receipt["model"] for each in found)})
-    named = {subject, *(each.shown.receipt["event_id"] for each in found)}
+    names = sources.audit.stored_names("subject", subject)
+    ids = {name for each in found for name in (each.shown.receipt["event_id"], each.shown.named("event_id")) if name}
+    named = {*names, *ids}
     training = {model: trained_on(sources.store_of(model), named) for model in of if sources.knows(model)}
     letters = None
     if dead_letters is not None:
-        letters = tuple(letters_about(dead_letters, subject, named, sources.broken_elsewhere))
+        letters = tuple(letters_about(dead_letters, subject, named, sources))
     if not found and not letters and not any(each.versions for each in training.values()):
         seen = sources.audit.looked_through
         advice = seen.advice("halflife audit event EVENT_ID")
         where = f"looked through {seen} in {sources.audit.url}"
         raise UnknownToAudit(f"nothing is held on subject {subject!r}: {where}; next: {advice}")
-    allowed = sources.allowed(of, "subject", subject=subject)
+    allowed = sources.allowed(of, "subject", subject=sources.logged("subject", subject))
     found = [each for each in found if each.shown.receipt["model"] in allowed]
     sources.take_findings(found)
     given = {of: scores_given(sources, of, training[of]) for of in training} if count_given else None
-    return SubjectPage(subject, tuple(found), training, letters, tuple(_lacks(training, letters)), given)
+    return SubjectPage(subject, tuple(found), training, letters, tuple(_lacks(found, training, letters)), given)
 
 
-def _lacks(training: Mapping[str, TrainingRecords], letters: Sequence[object] | None) -> Iterable[str]:
-    for model, found in training.items():
-        for version, why in found.unknown.items():
+def _lacks(
+    found: Sequence[OneScore], training: Mapping[str, TrainingRecords], letters: Sequence[object] | None
+) -> Iterable[str]:
+    locked = Counter(each.shown.locked for each in found if each.shown.locked)
+    yield from (f"the features of {number} receipts: {why}" for why, number in locked.items())
+    for model, known in training.items():
+        for version, why in known.unknown.items():
             yield f"whether version {version!r} of {model!r} was trained on it: {why}"
     if letters is None:
         yield "whether dead letters name it: name the job, whose sinks.dead_letters keeps them, by --job"
@@ -102,7 +109,7 @@ def write_files(page: SubjectPage, folder: Path) -> list[Path]:
     A text in the CSV that a spreadsheet would run as a formula has an apostrophe before it; the JSON is exact.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    receipts = [document(each.shown.receipt) for each in page.scores]
+    receipts = [document(each.shown) for each in page.scores]
     trained = {model: [each.document() for each in found.versions] for model, found in page.training.items()}
     contents = {
         "summary.json": _json({**page.document(), "trained": trained}),

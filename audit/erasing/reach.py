@@ -9,7 +9,8 @@ from audit.asking.moments import time_text
 from audit.asking.sources import missing
 from audit.asking.training.trained_on import TrainedOn, TrainingRecords, trained_on
 from audit.erasing.asking import AskedSubject
-from audit.files.audit import Audit, FoundReceipt
+from audit.files.audit import Audit
+from audit.files.found.receipts import FoundReceipt
 from models.bundles.manifest import Manifest
 from models.errors import BundleRefused
 from models.privacy.identities import Epoch, identity_of_event

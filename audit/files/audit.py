@@ -5,12 +5,13 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, S
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
 from itertools import islice
-from typing import Any, Generic, Literal, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, Literal, NamedTuple, TypeVar
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from audit.files.formats import MODEL_EVENT, RECEIPT, plain_rows
+from audit.files.found.receipts import FoundReceipt, found_receipts
 from audit.files.index import UnusableIndex
 from audit.files.reading import Needles, ReadStretch, Undecoded, origin_of, read_file
 from audit.files.sealed import RecordsExpired, SealedFiles, SealedSegment
@@ -18,6 +19,9 @@ from audit.files.segments import CHECKPOINTS, INDEX, KINDS, SEALED, SUMMARY, Unu
 from models.store.backends import Backend
 from schemas.errors import HalflifeError, UnusableData
 from schemas.records import arrow_schema
+
+if TYPE_CHECKING:
+    from audit.files.found.receipt_keys import ReceiptKeys
 
 FOLDERS = {RECEIPT: "receipts", MODEL_EVENT: "models"}
 Name = Literal["score_id", "event_id", "subject"]
@@ -29,17 +33,6 @@ _AT_ONCE_BYTES = 32 * 1024 * 1024  # a larger file is looked at while it is read
 
 class NoAudit(HalflifeError):
     """There is nothing of an audit where one is said to be."""
-
-
-class FoundReceipt(NamedTuple):
-    """A receipt with every field of today's record (times as microseconds since 1970), the key of the file it lies
-    in, the number of the sealed segment (None: not sealed) and its index in the file; `datum`: as it is stored."""
-
-    receipt: Mapping[str, Any]
-    file: str
-    segment: int | None
-    row: int
-    datum: bytes
 
 
 class LookedThrough(NamedTuple):
@@ -146,12 +139,14 @@ class Audit:
 
     Args:
         url: a path, or a `file://`, `s3://`, `gs://` or `az://` URL.
+        keys: of receipts that are encrypted; None where there are none at hand.
 
     Raises:
         InvalidStoreUrl: no object store can be opened with it.
     """
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, keys: "ReceiptKeys | None" = None) -> None:
+        self.keys = keys
         self._backend = Backend(url)
         self.url = self._backend.url
         self.broken: dict[str, str] = {}
@@ -176,19 +171,29 @@ class Audit:
 
     def find(self, by: Name, value: str) -> list[FoundReceipt]:
         """All receipts with this `score_id`, `event_id` or `subject`, retries and replays included: sealed ones by
-        their index, then those of other files in the order of the files' names.
+        their index, then those of other files in the order of the files' names. With keys those too that have a hash
+        in place of the value.
 
         Raises:
             StoreUnavailable: the store did not answer.
         """
         # What is sealed meanwhile is then found there.
-        loose = list(self._found((value.encode(),), lambda rows: pc.equal(rows.column(by), value), self._loose))
+        values = self.stored_names(by, value)
+        needles, among = tuple(each.encode() for each in values), pa.array(values, pa.string())
+        loose = list(self._found(needles, lambda rows: pc.is_in(rows.column(by), among), self._loose))
         found = list[FoundReceipt]()
-        for segment, rows in self._sealed.find(by, value):
-            found += _receipts(rows, segment.file, segment.statement.number)
+        for each in values:
+            for segment, rows in self._sealed.find(by, each):
+                found += found_receipts(rows, segment.file, segment.statement.number, self.keys)
         self._segments(RECEIPT)
         merged = self._sealed.merged()
         return found + [each for each in loose if each.file not in merged]
+
+    def stored_names(self, by: Name, value: str) -> Sequence[str]:
+        """By what a record is found: the value, and with keys what stands for it in each epoch."""
+        if self.keys is None or by == "score_id":
+            return [value]
+        return [value, *self.keys.stored(by, value)]
 
     def scan(self, wanted: ReceiptFilter = EVERYTHING) -> Iterator[FoundReceipt]:
         """The receipts that are wanted, in the order of the files' names. Raises as `find`."""
@@ -293,7 +298,7 @@ class Audit:
             if not len(indexes):
                 return []
             chosen = ReadStretch(rows.columns.filter(mask), rows.datums.take(indexes), rows.first)
-            return _receipts(chosen, key, self._numbers.get(key), indexes.to_pylist())
+            return found_receipts(chosen, key, self._numbers.get(key), self.keys, indexes.to_pylist())
 
         return self._each(RECEIPT, needles, taken, files)
 
@@ -380,15 +385,6 @@ def _selected(rows: pa.RecordBatch, names: Sequence[str]) -> pa.RecordBatch:
 
 
 ListFiles = Callable[[str], list[tuple[str, int]]]
-
-
-def _receipts(
-    rows: ReadStretch, key: str, segment: int | None, indexes: Sequence[int] | None = None
-) -> list[FoundReceipt]:
-    """Each row as a receipt; `indexes`: of each among those from `first` on, where not all are there."""
-    receipts, datums = plain_rows(rows.columns, RECEIPT), rows.datums.to_pylist()
-    together = zip(receipts, indexes if indexes is not None else range(len(receipts)), datums, strict=True)
-    return [FoundReceipt(receipt, key, segment, rows.first + index, datum) for receipt, index, datum in together]
 
 
 def _is_hidden(key: str) -> bool:

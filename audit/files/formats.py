@@ -15,6 +15,8 @@ from schemas.reasons import of_error
 from schemas.records import avsc
 
 RECEIPT, MODEL_EVENT = "Receipt", "ModelEvent"
+NO_KEYS = "unreadable: no key store given"
+"""Why an encrypted receipt cannot be read where no keys are at hand."""
 
 
 @lru_cache(maxsize=256)
@@ -43,6 +45,11 @@ def _known(record: str) -> frozenset[str]:
     earlier = resources.files("schemas").joinpath("history", record).iterdir()
     texts = [avsc(record), *(file.read_text(encoding="utf-8") for file in earlier if file.name.endswith(".avsc"))]
     return frozenset(_canonical(text) for text in texts)
+
+
+def is_encrypted(receipts: pa.RecordBatch) -> bool:
+    """Whether any of these receipts is encrypted; those of early schemas are not."""
+    return "key_id" in receipts.schema.names and receipts.column("key_id").null_count < receipts.num_rows
 
 
 def plain_rows(rows: pa.RecordBatch, record: str) -> list[dict[str, Any]]:

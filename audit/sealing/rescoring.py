@@ -1,13 +1,15 @@
 """Receipts scored again by the versions that they name: what a verification of scores is made of."""
 
 import random
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from audit.files.formats import is_encrypted
 from audit.files.reading import ReadStretch
 from audit.files.sealed import SealedSegment
 from audit.sealing.findings import AuditFindings
@@ -18,6 +20,9 @@ from models.scorers.asking import ask
 from models.serving.cache import LoadedModel, LoadFailed, ModelCache, ModelHandle
 from schemas.columns import read_type
 from schemas.vectors import vector_of
+
+if TYPE_CHECKING:
+    from audit.files.found.receipt_keys import ReceiptKeys
 
 TOLERANCE = 1e-6
 _WRONG_DIGEST = "wrong_digest"
@@ -30,12 +35,16 @@ class Rescorer:
 
     Args:
         store_url: of the versions.
+        keys: of receipts that are encrypted; None where there are none at hand.
         allow_pickle: open pickles, which can run any code.
         found: gets the counts and the mismatches.
     """
 
-    def __init__(self, store_url: str, allow_pickle: bool, found: AuditFindings) -> None:
-        self._store_url, self._allow_pickle, self._found = store_url, allow_pickle, found
+    def __init__(
+        self, store_url: str, allow_pickle: bool, found: AuditFindings, keys: "ReceiptKeys | None" = None
+    ) -> None:
+        self._store_url, self._allow_pickle, self._found, self._keys = store_url, allow_pickle, found, keys
+        self._locked = Counter[tuple[str, str]]()
         self._cache = ModelCache()
         self._models: dict[_Version, LoadedModel | None] = {}
 
@@ -44,9 +53,23 @@ class Rescorer:
         for which, receipts in _by_version(stretch.columns):
             loaded = self._model(which)
             if loaded is not None:
-                self._score(receipts, loaded)
+                readable = self._readable(receipts, f"{which[1]} {which[2]}")
+                if readable.num_rows:
+                    self._score(readable, loaded)
             elif which[1] + " " + which[2] not in self._found.not_rescored:
                 self._found.mismatches += receipts.column("score_id").to_pylist()
+
+    def _readable(self, receipts: pa.RecordBatch, which: str) -> pa.RecordBatch:
+        """The receipts whose features can be read; of the others `not_rescored` says how many, and why."""
+        if not is_encrypted(receipts):
+            return receipts
+        from audit.files.found.receipt_keys import opened_receipts  # few audits are encrypted
+
+        opened, locked = opened_receipts(receipts, self._keys)
+        for why, number in Counter(filter(None, locked)).items():
+            self._locked[which, why] += number
+            self._found.not_rescored[f"{which}, {why}"] = f"{self._locked[which, why]} receipts"
+        return opened if not any(locked) else opened.filter(pa.array([not why for why in locked]))
 
     def _model(self, which: _Version) -> LoadedModel | None:
         """The version; None where the store's is another one, or there is none now, which `not_rescored` says."""

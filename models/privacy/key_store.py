@@ -156,6 +156,11 @@ class KeyStore:
             self._read_at = None
         return Erasure(destroyed, begun, self.register.end(identity, asked))
 
+    def look_again(self) -> None:
+        """Read anew before the next answer, however fresh what is known is."""
+        with self._lock:
+            self._read_at = None
+
     def _destroy(self, number: int, indexes: list[int]) -> int:
         """Destroy the keys of these rows of a block, whoever else writes it; how many there still were."""
         for _ in range(_MOST_ATTEMPTS):

@@ -24,7 +24,6 @@ from pipeline.preflight.serving import ServingChecks
 from pipeline.preflight.tables import check_lookups
 from pipeline.run import Prepared, check_reads, complete_or_empty, translate, with_profile
 from pipeline.spec.job import model_spec
-from pipeline.spec.privacy import refuse_privacy
 from pipeline.spec.sinks import sink_uris
 from runners import direct_preflight
 from runners.dataflow import preflight as dataflow_preflight
@@ -73,7 +72,6 @@ def examine(options: RunOptions, runner: str) -> Iterator[Finding]:
     """
     tell_file_systems(options.beam)
     known = _Known(resolve(options))
-    refuse_privacy(known.document)
     yield ok("spec", f"{options.job or 'the embedded job'} is valid: job {known.document['job']}")
     yield from check_environment()
     known.no_buckets = _no_buckets(known.document, runner)

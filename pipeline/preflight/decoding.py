@@ -44,7 +44,8 @@ def check_decoding(source: EventSource, spec: EventsSpec) -> Finding:
             passed += chosen(decoded.events, spec.where).num_rows
         errors.update(letter.error for letter in decoded.letters)
         for letter in decoded.letters:
-            examples.setdefault(letter.error, _with_location(letter.detail, block))
+            detail = letter.detail if spec.privacy is None else "a value that privacy hides"
+            examples.setdefault(letter.error, _with_location(detail, block))
     read = events + errors.total()
     if not read:
         return unchecked(check, "no record is there to decode")

@@ -35,6 +35,7 @@ from pipeline.reporting.outcomes import RunFailed, check_outcome
 from pipeline.reporting.printer import note, print_json
 from pipeline.reporting.saying import guarded, say
 from pipeline.run import check_runner, check_world, execute, prepare_run
+from pipeline.spec.privacy import refuse_privacy
 from schemas.job import Job, Start
 from schemas.validation import SpecError
 from transforms.flow.examples import kept_examples
@@ -42,6 +43,7 @@ from transforms.releases.offered_columns import columns_of
 from transforms.releases.serve_candidates import ServeCandidates
 
 _EXPECTED = (RunFailed, NoInput, SinkUnwritable, StoreError, OSError)
+_BY_ID = "are joined to scores by the event's id, which scores have hashed"
 _READ = ("event_id", "event_time", "version", "score", "decision")
 
 
@@ -64,6 +66,8 @@ def _replay(versions: Sequence[str], options: RunOptions, begun: float) -> None:
         raise SpecError("events.uri", uri, "input that ends: files, or a topic with until=latest")
     check_runner(prepared, options.beam)
     serves = _candidates(prepared.job, versions)
+    if prepared.job.events.hides_ids and prepared.document.get("labels"):
+        refuse_privacy(prepared.document, "labels", _BY_ID, "replay with --set labels=null, or do not hide event_id")
     source = open_labels(prepared.document, "replay") if prepared.document.get("labels") else None
     apart = replayed(prepared.job, out)
     document = {**prepared.document, "sinks": _locations(apart)}

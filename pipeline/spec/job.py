@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from pipeline.spec.checks import ALL, column_errors, spec_errors
@@ -49,10 +50,11 @@ def parse_job(
     problems.add(column_errors(document, known, typed=typed))
     problems.check()
     derived = derived_of(document, known, typed=typed).specs
+    privacy = privacy_of(document)
     windows, sinks = (with_defaults(document, section) for section in ("windows", "sinks"))
     return Job(
         name=document["job"],
-        events=events_spec(document["events"], columns, derived, lookups),
+        events=replace(events_spec(document["events"], columns, derived, lookups), privacy=privacy),
         features=_features(document, windows, derived, lookups),
         model=model_spec(document["model"]),
         drift=drift_spec(document),
@@ -65,7 +67,7 @@ def parse_job(
             quality=sinks.get("quality"),
         ),
         explain=_explain(document) if "explain" in document else None,
-        privacy=privacy_of(document),
+        privacy=privacy,
         sealing=_sealing(document),
     )
 

@@ -15,6 +15,8 @@ Sound = Callable[[str], bool]
 
 _DEFAULTS = defaults_of("job")
 _EVENT_ID = "event_id"
+_IN_SEGMENTS = "a column that drift.segments does not have"
+_NO_SEGMENT = "another column than that of the subject: drift statistics have its values in plain"
 _SCHEMES = ("file", "s3", "s3a", "gs", "az", "azure", "abfs", "abfss", "adl", "memory")
 
 
@@ -32,11 +34,15 @@ def privacy_of(document: Mapping[str, Any]) -> PrivacySpec | None:
     return PrivacySpec(section["keys"], tuple(dict.fromkeys(hidden)), after == "refuse")
 
 
-def refuse_privacy(document: Mapping[str, Any]) -> None:
-    """Raises `SpecError` for a spec with `privacy` where something would write its records in plain."""
+def refuse_privacy(document: Mapping[str, Any], verb: str, why: str, instead: str) -> None:
+    """Raises `SpecError` for a spec with `privacy` where a verb cannot do what the section says.
+
+    Args:
+        why: what it would do.
+        instead: what one can do now.
+    """
     if "privacy" in document:
-        found = Absent("in the spec, but this version would write records in plain")
-        raise SpecError("privacy", found, "a spec without it; next: wait for a version that encrypts, or remove it")
+        raise SpecError("privacy", Absent(f"in the spec, and {verb} {why}"), f"a spec without it; next: {instead}")
 
 
 def privacy_errors(
@@ -91,6 +97,10 @@ def _normal(uri: str) -> str:
 def _hidden_errors(document: Mapping[str, Any], hidden: Any, columns: Collection[str]) -> Iterator[SpecError]:
     events, segments = section_of(document, "events"), section_of(document, "drift").get("segments")
     segmented = segments if isinstance(segments, list) else ()
+    for index, column in enumerate(segmented):
+        hides = isinstance(hidden, list) and column in hidden
+        if isinstance(column, str) and column == events.get("subject") and not hides:
+            yield SpecError(f"drift.segments[{index}]", column, _NO_SEGMENT)
     for index, column in enumerate(hidden if isinstance(hidden, list) else ()):
         spec_path = f"privacy.hide[{index}]"
         if not isinstance(column, str):
@@ -99,7 +109,7 @@ def _hidden_errors(document: Mapping[str, Any], hidden: Any, columns: Collection
             wanted = "another column than that of the event time, which every record has in plain"
             yield SpecError(spec_path, column, wanted)
         elif column in segmented:
-            wanted = "a column that drift.segments does not have: drift statistics have its values in plain"
+            wanted = f"{_IN_SEGMENTS}: drift statistics have its values in plain"
             yield SpecError(spec_path, column, wanted)
         elif column not in columns and column != _EVENT_ID:
             hint = did_you_mean(column, columns, QUOTE)

@@ -22,12 +22,14 @@ class RecordOrigin(Protocol):
 
 
 class DecodedBlock(NamedTuple):
-    """The events of a stretch of input (None: it has none), a dead letter for each record that cannot be one, and how
-    many records are none by what they are (`deletes`)."""
+    """The events of a stretch of input (None: it has none), a dead letter for each record that cannot be one, how many
+    records are none by what they are (`deletes`), and whom each letter is about as far as that could be read (empty:
+    of none)."""
 
     events: pa.RecordBatch | None
     letters: list[DeadLetter]
     skipped: tuple[tuple[str, int], ...] = ()
+    subjects: tuple[str | None, ...] = ()
 
 
 class OfPath(NamedTuple):

@@ -137,7 +137,7 @@ def test_cloudevents_that_the_server_delivers_are_read(pubsub: PubsubServer) -> 
     said = EventsSpec("", "json", "id", "at", None, 0, (("delay", "number"),), (0, 2**52), "us", envelope="cloudevents")
     address = PubsubAddress(PROJECT, "subscriptions", "clouds", None, None, "")
     (block,) = blocks_of(messages, address, "json", "cloudevents")
-    events, letters, _ = decode_raw(block, said, 0)
+    events, letters, *_ = decode_raw(block, said, 0)
     assert events is not None
     assert (sorted(events.column("__event_id").to_pylist()), letters) == (["batch", "binary"], [])
 

@@ -27,7 +27,7 @@ class _TellFn(beam.DoFn):
         self._spec = spec
 
     def process(self, block: RawBlock) -> Iterator[pa.RecordBatch]:
-        events, letters, _ = decode_raw(block, self._spec, now_us())
+        events, letters, *_ = decode_raw(block, self._spec, now_us())
         ids = [] if events is None else events.column("__event_id").to_pylist()
         told = [DeadLetter("event", "", "", one.encode(), one, None, now_us()) for one in ids]
         yield record_batch("DeadLetter", [*told, *letters])

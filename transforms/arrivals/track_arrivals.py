@@ -20,6 +20,7 @@ from transforms.arrivals import seen_ids
 from transforms.features.join_features import EMIT_ROWS, Sharded, stamped
 from transforms.flow import metrics
 from transforms.flow.dead_letters import DEAD_LETTERS, of_rows
+from transforms.flow.hiding import Hides, hiding_of
 from transforms.flow.sharding import hash_ids, split_by_shard
 from transforms.flow.state import VersionedStateCoder
 from transforms.flow.timers import at_or_after, last_whole_ms
@@ -40,14 +41,15 @@ class Tracked(NamedTuple):
     dead_letters: beam.PCollection[pa.RecordBatch]
 
 
-def _repeated(events: pa.RecordBatch, repeats: npt.NDArray[np.bool_]) -> Iterator[Any]:
+def _repeated(events: pa.RecordBatch, repeats: npt.NDArray[np.bool_], hides: Hides | None) -> Iterator[Any]:
     """A dead letter for each marked event."""
     if repeats.any():
-        yield _repeats(batches.take_rows(events, repeats))
+        yield _repeats(batches.take_rows(events, repeats), hides)
 
 
-def _repeats(rows: pa.RecordBatch) -> Any:
-    return of_rows(FEATURES, "DuplicateEvent", "an event with this id came before it; ids are unique", rows, now_us())
+def _repeats(rows: pa.RecordBatch, hides: Hides | None) -> Any:
+    detail = "an event with this id came before it; ids are unique"
+    return of_rows(FEATURES, "DuplicateEvent", detail, rows, now_us(), hides)
 
 
 class _ShardFn(beam.DoFn):
@@ -95,8 +97,11 @@ def numbered(events: pa.RecordBatch, first: int, shard: int, shards: int) -> pa.
 
 
 class _WholeShardFn(beam.DoFn):
-    def __init__(self, shards: int) -> None:
-        self._shards = shards
+    def __init__(self, spec: EventsSpec, shards: int) -> None:
+        self._spec, self._shards = spec, shards
+
+    def setup(self) -> None:
+        self._hides = hiding_of(self._spec)
 
     def process(self, element: tuple[int, Iterable[pa.RecordBatch]]) -> Iterator[Any]:
         groups = [batches.concat_batches(group) for group in batches.grouped(list(element[1]))]
@@ -106,7 +111,7 @@ class _WholeShardFn(beam.DoFn):
             first += unique.num_rows
             yield from map(stamped, batches.slices(unique, EMIT_ROWS))
             for repeated in batches.slices(batches.take_rows(events, ~chosen), EMIT_ROWS):
-                yield _repeats(repeated)
+                yield _repeats(repeated, self._hides)
 
 
 class _ArrivingFn(beam.DoFn):
@@ -125,7 +130,10 @@ class _ArrivingFn(beam.DoFn):
 
     def __init__(self, spec: EventsSpec, lateness_us: int, shards: int) -> None:
         self._disorder_us, self._end_us = spec.max_out_of_orderness_us, spec.time_range_us[1]
-        self._lateness_us, self._shards = lateness_us, shards
+        self._lateness_us, self._shards, self._spec = lateness_us, shards, spec
+
+    def setup(self) -> None:
+        self._hides = hiding_of(self._spec)
 
     def process(  # type: ignore[no-untyped-def]  # Beam passes state and timers through defaults
         self,
@@ -155,7 +163,7 @@ class _ArrivingFn(beam.DoFn):
         cells = [(cell, list(cell.read())) for cell in (seen, seen_before)]
         runs = [run for _, held in cells for run in held]
         chosen = seen_ids.first_of_each(events) & ~seen_ids.contains(runs, events.column(batches.EVENT_ID))
-        yield from _repeated(events, ~chosen)
+        yield from _repeated(events, ~chosen, self._hides)
         fresh = batches.take_rows(events, chosen)
         if fresh.num_rows == 0:
             return
@@ -236,7 +244,8 @@ class TrackArrivals(beam.PTransform[beam.PCollection[pa.RecordBatch], Tracked]):
     def expand(self, events: beam.PCollection[pa.RecordBatch]):  # type: ignore[no-untyped-def]  # Beam warns on NamedTuple hints
         if events.is_bounded:
             sharded = events | "Shard" >> beam.ParDo(_ShardFn(self._shards)).with_output_types(Sharded)
-            arrived, tracking = sharded | "Group" >> beam.GroupByKey(), beam.ParDo(_WholeShardFn(self._shards))
+            arrived = sharded | "Group" >> beam.GroupByKey()
+            tracking = beam.ParDo(_WholeShardFn(self._events, self._shards))
         else:
             arrived = events | "Shard" >> beam.ParDo(_AnnounceFn(self._shards)).with_output_types(Arrival)
             tracking = beam.ParDo(_ArrivingFn(self._events, self._lateness_us, self._shards))

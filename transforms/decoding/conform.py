@@ -34,11 +34,12 @@ IDENTITY = "a text, a whole number, a decimal or bytes"
 
 class Conformed(NamedTuple):
     """Events in the job's columns (`__late` false), and a dead letter for every row that does not fit, with the index
-    of each of these rows."""
+    of each of these rows, and whom each is about where that could be read."""
 
     events: pa.RecordBatch
     dead_letters: list[DeadLetter]
     refused: tuple[int, ...] = ()
+    subjects: tuple[str | None, ...] = ()
 
 
 class ReadColumns(NamedTuple):
@@ -87,7 +88,9 @@ def conform(
         return Conformed(pa.RecordBatch.from_arrays(arrays, schema=schema), [])
     loose = pa.RecordBatch.from_arrays(arrays, names=schema.names)
     events = batches.take_rows(loose, good).cast(schema)
-    return Conformed(events, _dead_letters(rows, loose, verdicts, at_us), tuple(np.flatnonzero(~good).tolist()))
+    letters, refused = _dead_letters(rows, loose, verdicts, at_us), np.flatnonzero(~good)
+    about = loose.column(batches.SUBJECT).take(pa.array(refused)).to_pylist()
+    return Conformed(events, letters, tuple(refused.tolist()), tuple(about))
 
 
 def read_columns(rows: pa.RecordBatch, columns: Sequence[tuple[str, str]]) -> ReadColumns:

@@ -5,7 +5,7 @@ records are decoded where they are read, since the watermark needs the event tim
 this step only counts them, puts them together and takes out the dead letters.
 """
 
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterator, Sequence
 from dataclasses import replace
 from typing import Any, NamedTuple
 
@@ -18,18 +18,20 @@ from apache_beam.utils.timestamp import MAX_TIMESTAMP, Timestamp
 from apache_beam.utils.windowed_value import WindowedValue
 
 from schemas import batches
-from schemas.dead_letter_stages import DECODE
+from schemas.dead_letter_stages import DECODE, FEATURES
 from schemas.formats.raw import RawBlock
 from schemas.job import EventsSpec
-from schemas.records import record_batch
+from schemas.records import DeadLetter, record_batch
 from schemas.times import format_time_us, now_us
 from transforms.decoding.decode_raw import decode_raw
 from transforms.decoding.deriving import chosen, with_derived
 from transforms.decoding.join_tables import JoinTables, stored_lookups
+from transforms.decoding.letter_subjects import subject_within
 from transforms.flow import metrics
-from transforms.flow.dead_letters import DEAD_LETTERS, count_letters
+from transforms.flow.dead_letters import DEAD_LETTERS, count_letters, counted, letters_of
 from transforms.flow.examples import keep_example
 from transforms.flow.gathering import WHOLE_ROWS
+from transforms.flow.hiding import Hides, hiding_of
 from transforms.lookups.held_tables import NoTables, Tables, answering_table
 from transforms.lookups.joining import joined_events
 from transforms.lookups.watch_tables import WatchTables
@@ -47,15 +49,17 @@ class Decoded(NamedTuple):
     table_events: tuple[beam.PCollection[pa.RecordBatch], ...] = ()
 
 
-def _count_1970(events: pa.RecordBatch) -> None:
-    """Counts events of 1970, which times in another unit than the job's look like, and keeps one as an example."""
+def _count_1970(events: pa.RecordBatch, named: bool) -> None:
+    """Counts events of 1970, which times in another unit than the job's look like, and keeps one as an example, with
+    its id where it may be `named`."""
     times = events.column(batches.EVENT_TIME).cast(pa.int64())
     found = np.flatnonzero(pc.and_(pc.greater_equal(times, 0), pc.less(times, _YEAR_US)))
     if len(found):
         metrics.counter(metrics.EVENTS_IN_1970).inc(len(found))
         one = events.slice(int(found[0]), 1)
         name, at_us = one.column(batches.EVENT_ID)[0].as_py(), times[int(found[0])].as_py()
-        keep_example((metrics.EVENTS_IN_1970,), f"{name!r:.80} at {format_time_us(at_us)}")
+        who = f"{name!r:.80}" if named else "one"
+        keep_example((metrics.EVENTS_IN_1970,), f"{who} at {format_time_us(at_us)}")
 
 
 class _DecodeFn(beam.DoFn):
@@ -66,7 +70,7 @@ class _DecodeFn(beam.DoFn):
         self._spec, self._source = spec, tables
 
     def setup(self) -> None:
-        self._began = False
+        self._began, self._hides = False, hiding_of(self._spec)
         self._tables = [answering_table(lookup, self._source) for lookup in self._spec.lookups]
 
     def start_bundle(self) -> None:
@@ -77,7 +81,7 @@ class _DecodeFn(beam.DoFn):
         if not self._began:
             self._began = True
             metrics.distribution(metrics.DECODE_BEGAN_MS).update(now_us() // 1000)
-        events, letters, skipped = decode_raw(block, self._spec, now_us())
+        events, letters, skipped, subjects = decode_raw(block, self._spec, now_us())
         good = 0 if events is None else events.num_rows
         metrics.counter(metrics.RECORDS_READ).inc(good + len(letters) + sum(number for _, number in skipped))
         for kind, number in skipped:
@@ -93,9 +97,20 @@ class _DecodeFn(beam.DoFn):
         if self._rows >= WHOLE_ROWS or self._bytes >= batches.WHOLE_BYTES:
             yield TimestampedValue(*self._together())
         if letters:
-            for error in {letter.error for letter in letters}:
-                count_letters(DECODE, error, [letter.detail for letter in letters if letter.error == error])
-            yield beam.pvalue.TaggedOutput(DEAD_LETTERS, record_batch("DeadLetter", letters))
+            yield beam.pvalue.TaggedOutput(DEAD_LETTERS, self._counted(letters, subjects))
+
+    def _counted(self, letters: Sequence[DeadLetter], subjects: Sequence[str | None]) -> pa.RecordBatch:
+        found = record_batch("DeadLetter", letters)
+        if self._hides is not None:
+            known = subjects or [None] * len(letters)
+            pairs = zip(known, letters, strict=True)
+            about = [subject or subject_within(letter.payload, self._spec) for subject, letter in pairs]
+            found = self._hides.letters(found, about)
+        details = found.column("detail").to_pylist()
+        for error in {letter.error for letter in letters}:
+            own = [detail for letter, detail in zip(letters, details, strict=True) if letter.error == error]
+            count_letters(DECODE, error, own)
+        return found
 
     def _chosen(self, events: pa.RecordBatch) -> Generator[Any, None, pa.RecordBatch]:
         """Returns the events that are scored, with the columns of tables and what is computed of each; yields dead
@@ -104,8 +119,10 @@ class _DecodeFn(beam.DoFn):
             decoded = events.num_rows
             events = chosen(events, self._spec.where)
             metrics.counter(metrics.EVENTS_FILTERED).inc(decoded - events.num_rows)
+        if self._hides is not None:
+            events = yield from _of_known(events, self._hides)
         if self._tables:
-            events = yield from joined_events(events, self._spec.lookups, self._tables)
+            events = yield from joined_events(events, self._spec.lookups, self._tables, self._hides)
         return with_derived(events, self._spec.derived) if self._spec.derived else events
 
     def finish_bundle(self) -> Iterator[WindowedValue]:
@@ -118,10 +135,21 @@ class _DecodeFn(beam.DoFn):
         times = pc.min_max(whole.column(batches.EVENT_TIME))
         latest_us = times["max"].value
         if times["min"].value < _YEAR_US:
-            _count_1970(whole)
+            _count_1970(whole, named=not self._spec.hides_ids)
         metrics.distribution(metrics.LATEST_EVENT_S).update(latest_us // 1_000_000)
         self.start_bundle()
         return whole, at
+
+
+def _of_known(events: pa.RecordBatch, hides: Hides) -> Generator[Any, None, pa.RecordBatch]:
+    """Returns the events but for those of erased subjects that are refused; yields letters of these, without bytes."""
+    erased = hides.erased(events)
+    if not erased.any():
+        return events
+    rows, why = batches.take_rows(events, erased), "its subject was erased, and privacy.after_erasure is refuse"
+    letters = letters_of(FEATURES, "SubjectErased", pa.repeat(pa.scalar(why), rows.num_rows), rows, now_us())
+    yield counted(hides.emptied(letters))
+    return batches.take_rows(events, ~erased)
 
 
 class DecodeEvents(beam.PTransform[beam.PCollection[RawBlock], Decoded]):
@@ -131,7 +159,8 @@ class DecodeEvents(beam.PTransform[beam.PCollection[RawBlock], Decoded]):
     `schemas.batches.event_schema`, then the columns of `spec.lookups`, whose tables each process reads by `tables`, and
     what is computed of each event, without the events for which `spec.where` is not true; `dead_letters`.
     Dead-lettered (stage decode): what cannot be framed or decoded, has a wrong type, no id or no time, a number that is
-    not finite, or a time outside `spec.time_range_us`; (stage features): an event without a row that it needs. No
+    not finite, or a time outside `spec.time_range_us`; (stage features): an event without a row that it needs, or of an
+    erased subject that is refused. No
     state, but in a stream with tables in the store, whose new releases are looked for every `poll_us`: see
     `WatchTables` and `JoinTables`.
     """

@@ -136,6 +136,7 @@ def decode_raw(block: RawBlock, spec: EventsSpec, at_us: int) -> DecodedBlock:
         return DecodedBlock(None, [DeadLetter(DECODE, "UnreadableInput", detail, block.data, None, None, at_us)])
     events: list[pa.RecordBatch] = []
     letters: list[DeadLetter] = []
+    subjects: list[str | None] = []
     skipped = Counter[str]()
     of_path = "".join(f"{name}={text}/" for name, text, _ in block.of_path).encode("utf-8", "replace")
     for found in block.rows or FORMATS[spec.format](block, spec):
@@ -144,11 +145,14 @@ def decode_raw(block: RawBlock, spec: EventsSpec, at_us: int) -> DecodedBlock:
         for bad in piece.unreadable:
             where = locations.numbered(piece.unit, bad.number) if bad.number else locations.of(bad.payload, bad.headers)
             letters.append(DeadLetter(DECODE, bad.error, f"{where}: {bad.detail}", bad.payload, None, None, at_us))
+            subjects.append(None)
         if piece.rows.num_rows:
             rows = _with_path(piece.rows, block, spec) if block.of_path else piece.rows
             conformed = conform(rows, piece.payloads, spec, at_us, of_path)
             events.append(conformed.events)
+            subjects += conformed.subjects
             for letter, row in zip(conformed.dead_letters, conformed.refused, strict=True):
                 number = None if piece.numbers is None else piece.numbers[row].as_py()
                 letters.append(locations.stated(letter, piece.unit, number))
-    return DecodedBlock(batches.concat_batches(events) if events else None, letters, tuple(skipped.items()))
+    whole = batches.concat_batches(events) if events else None
+    return DecodedBlock(whole, letters, tuple(skipped.items()), tuple(subjects))

@@ -22,6 +22,7 @@ from transforms.decoding.deriving import with_derived
 from transforms.flow.coders import decode_batch, encode_batch
 from transforms.flow.dead_letters import DEAD_LETTERS
 from transforms.flow.gathering import GatheringFn
+from transforms.flow.hiding import hiding_of
 from transforms.flow.state import Plain, VersionedStateCoder
 from transforms.lookups.answers import Answering
 from transforms.lookups.following import FollowedTable
@@ -65,7 +66,7 @@ class _JoinFn(beam.DoFn):
         self._spec, self._source = spec, tables
 
     def setup(self) -> None:
-        horizon_us = self._spec.max_out_of_orderness_us
+        horizon_us, self._hides = self._spec.max_out_of_orderness_us, hiding_of(self._spec)
         self._tables: dict[str, Answering] = {
             lookup.name: answering_table(lookup, self._source)
             if lookup.stored is None
@@ -84,7 +85,8 @@ class _JoinFn(beam.DoFn):
             self._hear(arrived)
             return
         self._hear(tables.read())
-        events = yield from joined_events(decode_batch(content), self._spec.lookups, list(self._tables.values()))
+        tables = list(self._tables.values())
+        events = yield from joined_events(decode_batch(content), self._spec.lookups, tables, self._hides)
         if events.num_rows:
             events = with_derived(events, self._spec.derived) if self._spec.derived else events
             yield TimestampedValue(events, Timestamp(micros=int(np.min(batches.times_us(events)))))

@@ -10,12 +10,16 @@ from schemas.dead_letter_stages import Stage
 from schemas.records import arrow_schema
 from transforms.flow import metrics
 from transforms.flow.examples import keep_example
+from transforms.flow.hiding import Hides
 
 DEAD_LETTERS = "dead_letters"
 
 
-def letters_of(stage: Stage, error: str, details: pa.Array, rows: pa.RecordBatch, at_us: int) -> pa.RecordBatch:
-    """A DeadLetter for each row of a batch of events; `details` has one text per row."""
+def letters_of(
+    stage: Stage, error: str, details: pa.Array, rows: pa.RecordBatch, at_us: int, hides: Hides | None = None
+) -> pa.RecordBatch:
+    """A DeadLetter for each row of a batch of events; `details` has one text per row. `hides`: of a job with
+    privacy."""
     count = rows.num_rows
     arrays = [
         pa.repeat(pa.scalar(stage), count),
@@ -28,7 +32,15 @@ def letters_of(stage: Stage, error: str, details: pa.Array, rows: pa.RecordBatch
         pa.nulls(count, pa.string()),
         pa.nulls(count, pa.string()),
     ]
-    return pa.RecordBatch.from_arrays(arrays, schema=arrow_schema("DeadLetter"))
+    letters = pa.RecordBatch.from_arrays(arrays, schema=arrow_schema("DeadLetter"))
+    return letters if hides is None else hides.letters(letters, rows.column(batches.SUBJECT).to_pylist())
+
+
+def counted(letters: pa.RecordBatch) -> beam.pvalue.TaggedOutput[str, pa.RecordBatch]:
+    """Letters of one stage and error, one or more, as they are stored: counted, and ready to be yielded by a DoFn."""
+    stage, error = letters.column("stage")[0].as_py(), letters.column("error")[0].as_py()
+    count_letters(stage, error, [letters.column("detail")[0].as_py()], letters.num_rows)
+    return beam.pvalue.TaggedOutput(DEAD_LETTERS, letters)
 
 
 def count_letters(stage: Stage, error: str, details: Sequence[str], count: int | None = None) -> None:
@@ -41,9 +53,8 @@ def count_letters(stage: Stage, error: str, details: Sequence[str], count: int |
 
 
 def of_rows(
-    stage: Stage, error: str, detail: str, rows: pa.RecordBatch, at_us: int
+    stage: Stage, error: str, detail: str, rows: pa.RecordBatch, at_us: int, hides: Hides | None = None
 ) -> beam.pvalue.TaggedOutput[str, pa.RecordBatch]:
-    """The rows as counted dead letters with one detail, ready to be yielded by a DoFn."""
-    count_letters(stage, error, [detail], rows.num_rows)
+    """The rows, one or more, as counted dead letters with one detail, ready to be yielded by a DoFn."""
     details = pa.repeat(pa.scalar(detail), rows.num_rows)
-    return beam.pvalue.TaggedOutput(DEAD_LETTERS, letters_of(stage, error, details, rows, at_us))
+    return counted(letters_of(stage, error, details, rows, at_us, hides))

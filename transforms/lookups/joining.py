@@ -3,7 +3,6 @@
 from collections.abc import Generator, Sequence
 from typing import Any, NamedTuple
 
-import apache_beam as beam
 import numpy as np
 import pyarrow as pa
 
@@ -12,7 +11,8 @@ from schemas.dead_letter_stages import FEATURES
 from schemas.job import LookupSpec
 from schemas.times import format_time_us, now_us
 from transforms.flow import metrics
-from transforms.flow.dead_letters import DEAD_LETTERS, count_letters, letters_of
+from transforms.flow.dead_letters import counted, letters_of
+from transforms.flow.hiding import Hides
 from transforms.lookups.answers import Answering, TableAnswer
 
 NO_ROW_ERROR = "NoRow"
@@ -56,16 +56,18 @@ def with_lookups(events: pa.RecordBatch, lookups: Sequence[LookupSpec], tables: 
 
 
 def joined_events(
-    events: pa.RecordBatch, lookups: Sequence[LookupSpec], tables: Sequence[Answering]
+    events: pa.RecordBatch,
+    lookups: Sequence[LookupSpec],
+    tables: Sequence[Answering],
+    hides: Hides | None = None,
 ) -> Generator[Any, None, pa.RecordBatch]:
-    """Returns the events with the columns of tables; yields counted dead letters for those that lack a row."""
+    """Returns the events with the columns of tables; yields counted dead letters for those that lack a row. `hides`: of
+    a job with privacy."""
     joined, without, refused = with_lookups(events, lookups, tables)
     for name, number in without.items():
         metrics.counter(metrics.WITHOUT_ROW_PREFIX + name).inc(number)
     for rows, details in refused:
-        count_letters(FEATURES, NO_ROW_ERROR, details)
-        letters = letters_of(FEATURES, NO_ROW_ERROR, pa.array(details), rows, now_us())
-        yield beam.pvalue.TaggedOutput(DEAD_LETTERS, letters)
+        yield counted(letters_of(FEATURES, NO_ROW_ERROR, pa.array(details), rows, now_us(), hides))
     return joined
 
 

@@ -16,6 +16,7 @@ from models.explaining.explainer import Explained, explainer_of
 from models.explaining.reasons import greatest
 from models.serving.cache import LoadedModel
 from schemas.job import ExplainSpec
+from schemas.reasons import in_words
 from schemas.records import arrow_schema
 from transforms.flow import metrics
 from transforms.scoring.budget import budget_of
@@ -40,10 +41,11 @@ class Explaining:
     Args:
         spec: which scores get reasons, how many, and their budget.
         job: names the job in this process: its parts share one budget.
+        quotes: the log may have the words of what failed, in which values may be.
     """
 
-    def __init__(self, spec: ExplainSpec, job: str) -> None:
-        self._spec = spec
+    def __init__(self, spec: ExplainSpec, job: str, quotes: bool = True) -> None:
+        self._spec, self._quotes = spec, quotes
         self._budget = budget_of(job, spec.budget)
         self._prepared, self._said = set[str](), set[str]()
         self._lock = threading.Lock()
@@ -57,7 +59,7 @@ class Explaining:
         try:
             found = self._explained(receipts, inputs, model, rows)
         except Exception as error:  # a fault of explaining, whosever it is, must not cost the score
-            self._say(model, one_line(error))
+            self._say(model, one_line(error) if self._quotes else in_words(type(error).__name__))
             metrics.counter(metrics.REASONS_FAILED).inc(len(rows))
             return receipts
         return _with(receipts, found)

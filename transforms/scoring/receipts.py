@@ -10,7 +10,7 @@ import pyarrow as pa
 from models.bundles.manifest import Manifest
 from models.serving.cache import LoadedModel
 from schemas import batches
-from schemas.job import ExplainSpec, FeaturesSpec
+from schemas.job import EventsSpec, ExplainSpec, FeaturesSpec
 from schemas.records import arrow_schema
 from schemas.score_ids import definitions_digest, definitions_text, stored_read, tables_read
 from schemas.times import now_us
@@ -20,12 +20,13 @@ from transforms.scoring import scoring
 
 class Stamp(NamedTuple):
     """What is known of a job's receipts before it runs; `run` is None where each start makes its own, `explain` where
-    there are no reasons."""
+    there are no reasons; `events` says what of them is hidden, None: nothing."""
 
     job: str
     run: str | None
     features: FeaturesSpec
     explain: ExplainSpec | None = None
+    events: EventsSpec | None = None
 
 
 class ReceiptOrigin(NamedTuple):
@@ -110,15 +111,19 @@ def receipts_of(
     model: LoadedModel,
     meanings: Meanings,
     origin: ReceiptOrigin,
+    ids: pa.Array | None = None,
 ) -> pa.RecordBatch:
     """Receipts of the rows of `events` that have a score; `events` are those rows, in the order of the scores.
 
-    Version and digest are those of the model that scored, not those that were requested.
+    Version and digest are those of the model that scored, not those that were requested. `ids`: what `score_id`s are
+    made of in place of the events' ids.
     """
     count, at_us = events.num_rows, now_us()
     manifest, release = model.manifest, by.entry.release
     columns: dict[str, pa.Array] = {
-        "score_id": _score_ids(events.column(batches.EVENT_ID), manifest.digest, by.role_in_id, meanings),
+        "score_id": _score_ids(
+            events.column(batches.EVENT_ID) if ids is None else ids, manifest.digest, by.role_in_id, meanings
+        ),
         "event_id": events.column(batches.EVENT_ID),
         "event_time": events.column(batches.EVENT_TIME),
         "subject": events.column(batches.SUBJECT),

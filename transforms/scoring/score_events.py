@@ -25,7 +25,8 @@ from schemas.times import now_us
 from transforms.arrivals.done_before import Earlier, events_to_score
 from transforms.features.join_features import stamped
 from transforms.flow import metrics
-from transforms.flow.dead_letters import DEAD_LETTERS, count_letters, letters_of, of_rows
+from transforms.flow.dead_letters import DEAD_LETTERS, counted, letters_of, of_rows
+from transforms.flow.hiding import hiding_of
 from transforms.releases.spread_releases import ADMITTED, EventsOrReleases, SpreadReleases, decoded
 from transforms.releases.watch_releases import MODEL_EVENTS
 from transforms.scoring import scoring
@@ -67,7 +68,9 @@ class _ScoreFn(beam.DoFn):
 
     def setup(self) -> None:
         self._worker = worker_name()
-        self._explaining = None if self._stamp.explain is None else Explaining(self._stamp.explain, self._job)
+        self._hides = hiding_of(self._stamp.events)
+        explain, quotes = self._stamp.explain, self._hides is None
+        self._explaining = None if explain is None else Explaining(explain, self._job, quotes)
         self._serving = serving_of(self._job, self._source)
 
     def process(self, batch: pa.RecordBatch, timeline: Iterable[AdmittedRelease]) -> Iterator[Any]:
@@ -78,7 +81,7 @@ class _ScoreFn(beam.DoFn):
         entries = Timeline(timeline)
         if not len(entries):
             detail = f"model {self._spec.name!r} has no admitted release in {self._spec.store}"
-            yield of_rows(UNSERVED, "NoRelease", detail, batch, now_us())
+            yield of_rows(UNSERVED, "NoRelease", detail, batch, now_us(), self._hides)
             return
         plan = self._serving.plan(entries, batches.times_us(batch))
         origin = ReceiptOrigin(self._stamp.job, self._stamp.run or entries.run, self._worker)
@@ -114,7 +117,8 @@ class _ScoreFn(beam.DoFn):
             for name, number in unseen_in(model.scorer, outcome.inputs).items():
                 metrics.unseen_categories(by.version, name).inc(number)
             meanings = self._definitions.of_rows(model.manifest, good)
-            receipts = receipts_of(good, outcome, by, model, meanings, origin)
+            ids = None if self._hides is None else self._hides.event_ids(good)
+            receipts = receipts_of(good, outcome, by, model, meanings, origin, ids)
             if self._explaining is not None:
                 receipts = self._explaining.with_reasons(receipts, outcome.inputs, model)
             yield from self._records(good, receipts, by, model)
@@ -133,7 +137,7 @@ class _ScoreFn(beam.DoFn):
         if failure is not None and failure.store_silent and not self._source.waits:
             raise StoreSilent(f"{events.num_rows} events wait: {failure}")
         detail = str(failure) if failure else f"version {by.version!r} was not loaded, nor any other"
-        yield of_rows(UNSERVED, "LoadFailed", detail, events, now_us())
+        yield of_rows(UNSERVED, "LoadFailed", detail, events, now_us(), self._hides)
 
     def _records(
         self, events: pa.RecordBatch, receipts: pa.RecordBatch, by: scoring.Assigned, model: LoadedModel
@@ -141,12 +145,16 @@ class _ScoreFn(beam.DoFn):
         count = events.num_rows
         metrics.counter(metrics.RECEIPTS_WRITTEN).inc(count)
         metrics.scores(model.manifest.version, by.role).inc(count)
-        yield beam.pvalue.TaggedOutput(RECEIPTS, receipts)
+        stored = receipts if self._hides is None else self._hides.receipts(receipts)
+        yield beam.pvalue.TaggedOutput(RECEIPTS, stored)
         if by.role != scoring.SHADOW:
             metrics.counter(metrics.EVENTS_SCORED).inc(count)
             metrics.answers_by(by.entry.release.sequence).inc(count)
         if by.is_answer:
-            yield beam.pvalue.TaggedOutput(SCORES, receipts.select(arrow_schema("Score").names))
+            plain = receipts.select(arrow_schema("Score").names)
+            yield beam.pvalue.TaggedOutput(
+                SCORES, plain if self._hides is None else self._hides.scores(plain, stored)
+            )
         scored = events.drop_columns([batches.PAYLOAD])
         manifest = model.manifest
         for name, value in ((VERSION, manifest.version), (ROLE, by.recorded_role), (DIGEST, manifest.digest)):
@@ -164,9 +172,8 @@ class _ScoreFn(beam.DoFn):
         for error in sorted({error for error, _ in outcome.failures}):
             indexes = np.array([index for index, failure in enumerate(outcome.failures) if failure[0] == error])
             details = [outcome.failures[index][1] for index in indexes]
-            count_letters(SCORE, error, details)
-            letters = letters_of(SCORE, error, pa.array(details), batches.take_rows(failed, indexes), now_us())
-            yield beam.pvalue.TaggedOutput(DEAD_LETTERS, letters)
+            own = batches.take_rows(failed, indexes)
+            yield counted(letters_of(SCORE, error, pa.array(details), own, now_us(), self._hides))
 
 
 class _FollowFn(_ScoreFn):
@@ -220,7 +227,7 @@ class ScoreEvents(beam.PTransform[beam.PCollection[pa.RecordBatch], ScoredEvents
 
     def expand(self, events: beam.PCollection[pa.RecordBatch]):  # type: ignore[no-untyped-def]  # Beam warns on NamedTuple hints
         tags = (SCORES, RECEIPTS, MODEL_EVENTS, DEAD_LETTERS)
-        stamp = Stamp(self._job.name, self._run, self._job.features, self._job.explain)
+        stamp = Stamp(self._job.name, self._run, self._job.features, self._job.explain, self._job.events)
         using = (self._job.model, source_of(self._job, waits=events.is_bounded), stamp)
         if events.is_bounded:
             scoring_fn = _ScoreFn(*using, self._earlier)

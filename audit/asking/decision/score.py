@@ -11,6 +11,8 @@ from audit.asking.decision.wording import reasons_computed, reasons_kept
 from audit.asking.history import Span
 from audit.asking.sources import AuditSources, UnknownToAudit, missing
 from audit.asking.training.trained_on import NamedInTraining, named_in_training
+from audit.files.formats import NO_KEYS
+from audit.files.found.receipts import FoundReceipt
 from models.bundles.manifest import Manifest
 from models.bundles.recorded import NotRecorded
 from models.errors import BundleRefused, NotScored, StoreError
@@ -53,7 +55,7 @@ class ScorePage(NamedTuple):
         manifest = None if self.manifest is None else parse_object(self.manifest.raw)
         return {
             "score": plain(self.receipt["score"]),
-            "receipt": document(self.receipt),
+            "receipt": document(self.answer.shown),
             "manifest": manifest,
             "release": None if self.release is None else release_document(self.release),
             "before": None if self.before is None else self.before.document(),
@@ -96,12 +98,11 @@ def score_page(sources: AuditSources, answer: OneScore, verify: bool) -> ScorePa
         StoreError: the access could not be written; nothing may be shown then.
     """
     one = answer.shown.receipt
-    detail = {name: one[name] for name in ("score_id", "event_id", "subject", "version")}
+    detail = {name: answer.shown.named(name) for name in ("score_id", "event_id", "subject", "version")}
     sources.record_access(one["model"], "score", **detail)
     lacks = list[str]()
-    if one["key_id"] is not None:
-        locked = f"the features are encrypted with key {one['key_id']!r}, which is not at hand"
-        lacks.append(f"{locked}; expected: the key store of the job, where the key still exists")
+    if answer.shown.locked:
+        lacks.append(f"the features and reasons: {answer.shown.locked}{_hint(answer.shown.locked)}")
     manifest = _manifest(sources, one, lacks)
     history = sources.history_of(one["model"])
     release = next((each for each in history.serving if each.sequence == one["release"]), None)
@@ -109,9 +110,9 @@ def score_page(sources: AuditSources, answer: OneScore, verify: bool) -> ScorePa
         lacks.append(f"release {one['release']} is not in the store {sources.store_url} any more, or was refused")
     before, after = history.around(one["release"], one["version"])
     page = ScorePage(
-        answer, manifest, release, before, after, _accessed(sources, one),
+        answer, manifest, release, before, after, _accessed(sources, answer.shown),
         tuple(reasons_kept(one, manifest)), NOT_TRIED, (), "not asked for", (),
-        trained_on=None if manifest is None else _trained_on(sources, manifest, one, lacks),
+        trained_on=None if manifest is None else _trained_on(sources, manifest, answer.shown, lacks),
     )  # fmt: skip
     if verify:
         page = _again(sources, page, lacks)
@@ -135,19 +136,27 @@ def _manifest(sources: AuditSources, receipt: Mapping[str, Any], lacks: list[str
 
 
 def _trained_on(
-    sources: AuditSources, manifest: Manifest, receipt: Mapping[str, Any], lacks: list[str]
+    sources: AuditSources, manifest: Manifest, shown: FoundReceipt, lacks: list[str]
 ) -> NamedInTraining | None:
-    store = sources.store_of(receipt["model"])
+    store = sources.store_of(shown.receipt["model"])
+    event_id, subject = shown.receipt["event_id"], shown.receipt["subject"]
+    if manifest.privacy is not None:  # its training records have hashes
+        event_id, subject = str(shown.named("event_id")), shown.named("subject")
     try:
-        return named_in_training(store, manifest, receipt["event_id"], receipt["subject"])
+        return named_in_training(store, manifest, event_id, subject)
     except (BundleRefused, UnusableData) as error:
         lacks.append(f"whether {manifest.version!r} was trained on this event: {missing(error)}")
         return None
 
 
-def _accessed(sources: AuditSources, receipt: Mapping[str, Any]) -> tuple[dict[str, Any], ...]:
+def _hint(locked: str) -> str:
+    return "; next: name the job, whose privacy.keys has them, by --job" if locked == NO_KEYS else ""
+
+
+def _accessed(sources: AuditSources, shown: FoundReceipt) -> tuple[dict[str, Any], ...]:
     """Who read this score, and who did anything with its version or release."""
-    about = {name: receipt[name] for name in PERSONAL if receipt[name] is not None}
+    receipt = shown.receipt
+    about = {name: value for name in PERSONAL if (value := shown.named(name)) is not None}
     found = [
         entry.document()
         for entry in sources.accesses_of(receipt["model"])
@@ -164,7 +173,11 @@ def _is_of_release(entry: AccessEntry, receipt: Mapping[str, Any]) -> bool:
 
 def _again(sources: AuditSources, page: ScorePage, lacks: list[str]) -> ScorePage:
     """The page with what the version answers today, and what another value of a feature would have changed."""
-    one = page.receipt
+    one, locked = page.receipt, page.answer.shown.locked
+    if locked:
+        sources.findings.append(f"score {one['score_id']} is not verified: its features are {locked}")
+        unknown = Verification("not known", detail=f"the features are {locked}")
+        return page._replace(verification=unknown, no_change=f"the features are {locked}")
     model = try_to_load(sources.store_of(one["model"]), one, sources.allow_pickle)
     checked = verification(one, model)
     if checked.verified is not True:

@@ -30,7 +30,7 @@ def sections(page: ScorePage) -> list[Section]:
             ("reason", "feature", "value", "contribution", "code"),
             _reasons(page),
         ),
-        Section("What the model read", ("feature", "value"), _features(page.receipt["features"])),
+        Section("What the model read", ("feature", "value"), _features(page)),
         Section("What one other value would have decided", _CHANGE, _changes(page)),
         Section("Checked again now", (), _verification(page)),
         Section("The model", (), [] if page.manifest is None else model_pairs(page.manifest)),
@@ -96,8 +96,9 @@ def _meaning(manifest: Manifest | None) -> str:
     return f"{output.kind} of {output.positive}" if output.positive else output.kind
 
 
-def _features(features: Mapping[str, Any]) -> list[tuple[Any, ...]]:
-    return [(name, shown(plain(features[name]))) for name in sorted(features)]
+def _features(page: ScorePage) -> list[tuple[Any, ...]]:
+    features, locked = page.receipt["features"], page.answer.shown.locked.partition(":")[0]
+    return [(name, locked or shown(plain(features[name]))) for name in sorted(features)]
 
 
 def _reasons(page: ScorePage) -> list[tuple[Any, ...]]:

@@ -33,7 +33,7 @@ def _event(options: argparse.Namespace) -> None:
 
 def _document(answer: OneScore) -> dict[str, Any]:
     counted = {"receipts": len(answer.receipts), "contradicts": list(answer.contradicts)}
-    return document(answer.shown.receipt) | counted
+    return document(answer.shown) | counted
 
 
 def _lateness(answer: OneScore) -> str:

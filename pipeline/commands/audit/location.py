@@ -3,7 +3,7 @@
 import argparse
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from audit.asking.sources import AuditSources, UnknownToAudit
 from audit.files.audit import Audit, NoAudit
@@ -17,6 +17,9 @@ from pipeline.spec.job import with_defaults
 from pipeline.spec.reading import read_spec
 from pipeline.spec.sinks import uris_of
 from schemas.validation import MISSING, SpecError
+
+if TYPE_CHECKING:
+    from audit.files.found.receipt_keys import ReceiptKeys
 
 _FOLDER = "a folder, or an s3://, gs:// or az:// URL"
 TOPICS = ("kafka://", "pubsub://", "bigquery://", "stdout:")
@@ -58,10 +61,23 @@ def find_sources(options: argparse.Namespace, known_at_us: int | None = None) ->
     if store is None:
         expected = f"a value, or --job FILE to take it from, or {STORE} or {JOB} in the environment"
         raise SpecError("--store", MISSING, expected)
-    opened = Audit(url)
+    opened = Audit(url, keys_of(spec))
     opened.check()
     pickles = bool(getattr(options, "allow_pickle", False) or model["allow_pickle"])
     return AuditSources(opened, str(store), options.by, pickles, known_at_us)
+
+
+def keys_of(spec: Mapping[str, Any]) -> "ReceiptKeys | None":
+    """The keys of a job with privacy; None for another one.
+
+    Raises:
+        StoreError: their URL is not allowed.
+    """
+    if not spec.get("privacy"):
+        return None
+    from audit.files.found.receipt_keys import ReceiptKeys  # few jobs have keys, and it takes a while to import
+
+    return ReceiptKeys(str(spec["privacy"]["keys"]))
 
 
 def audit_url(options: argparse.Namespace, spec: Mapping[str, Any]) -> str:

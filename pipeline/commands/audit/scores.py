@@ -7,7 +7,8 @@ from itertools import islice
 from audit.asking.answers import document
 from audit.asking.moments import time_text
 from audit.asking.sources import AuditSources
-from audit.files.audit import FoundReceipt, ReceiptFilter
+from audit.files.audit import ReceiptFilter
+from audit.files.found.receipts import FoundReceipt
 from pipeline.commands.output import print_table
 from pipeline.reporting.printer import note, print_json
 
@@ -31,7 +32,7 @@ def list_scores(sources: AuditSources, options: argparse.Namespace) -> None:
     shown = [one for one in found[:limit] if one.receipt["model"] in allowed]
     if options.json:
         for one in shown:
-            print_json(document(one.receipt))
+            print_json(document(one))
     else:
         print_table(COLUMNS, [row_of(one) for one in shown], f"scores in {sources.audit.url}")
     if not found:

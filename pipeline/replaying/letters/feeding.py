@@ -28,6 +28,7 @@ from pipeline.reporting.outcomes import RunFailed
 from pipeline.reporting.printer import note, print_json, print_line
 from pipeline.reporting.saying import guarded
 from pipeline.run import EXPECTED, run_job
+from pipeline.spec.privacy import refuse_privacy
 from pipeline.spec.reading import read_spec
 
 _LINES = ("json", "parquet", "arrow")
@@ -48,6 +49,7 @@ def replay_letters(options: RunOptions) -> int:
 def _replay(options: RunOptions, begun: float) -> None:
     document, problems = read_spec(options.job, options.settings)
     problems.check()
+    refuse_privacy(document, "dead-letters replay", "tells letters by bytes in plain", "run the job again")
     choice = LetterChoice(*(options.letters or ()))
     letters = choice.of(known_letters(document))
     left = letters.filter(pc.invert(pc.fill_null(letters["scored"], False)))

@@ -12,7 +12,7 @@ from pipeline.endpoints.outputs import SinkFolder
 from pipeline.endpoints.uris import FILE_SCHEMES, scheme_of
 from schemas.validation import MISSING, SpecError
 
-_FIELDS = ("stage", "error", "detail", "payload", "event_id", "event_time", "at")
+_FIELDS = ("stage", "error", "detail", "payload", "event_id", "event_time", "at", "key_id")
 
 
 def known_letters(document: Mapping[str, Any]) -> pa.Table:
@@ -27,7 +27,25 @@ def known_letters(document: Mapping[str, Any]) -> pa.Table:
     scores = _records(document, "scores", "Score", ("event_id",))["event_id"]
     scored = pc.is_in(letters["event_id"], value_set=scores.unique())
     scored = pc.if_else(letters["event_id"].is_valid(), scored, pa.scalar(None, pa.bool_()))
-    return letters.append_column("scored", scored).sort_by([("at", "ascending")])
+    letters = letters.append_column("scored", scored).sort_by([("at", "ascending")])
+    privacy = document.get("privacy")
+    return _opened(letters, str(privacy["keys"])) if privacy else letters
+
+
+def _opened(letters: pa.Table, keys_url: str) -> pa.Table:
+    """The letters as they were before they were encrypted; the detail of one that cannot be read says why."""
+    from audit.files.found.receipt_keys import ReceiptKeys  # few jobs have keys, and it takes a while to import
+
+    keys, rows = ReceiptKeys(keys_url), letters.to_pylist()
+    for row in rows:
+        if row["key_id"] is None:
+            continue
+        found = keys.letter(row["key_id"], row["stage"], row["error"], row["payload"])
+        if isinstance(found, str):
+            row["detail"], row["payload"] = found, b""
+        else:
+            row.update(detail=found.detail, payload=found.payload, event_id=found.event_id)
+    return pa.Table.from_pylist(rows, schema=letters.schema)
 
 
 def _records(document: Mapping[str, Any], sink: str, record: str, names: tuple[str, ...]) -> pa.Table:

@@ -51,7 +51,7 @@ def _replay(replayed: Replayed, options: RunOptions) -> None:
     begun = time.monotonic()
     document, problems = read_spec(options.job, options.settings)
     problems.check()
-    refuse_privacy(document)
+    refuse_privacy(document, "replay --receipts", "would write what it reads in plain", "replay without --receipts")
     out = options.out or ""
     check_folder(document, out)
     world = world_of(document, ReceiptFilter(since_us=replayed.since_us, until_us=replayed.until_us))

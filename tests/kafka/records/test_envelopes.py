@@ -45,7 +45,7 @@ def decoded(address: KafkaAddress, said: EventsSpec, counts: Mapping[int, int]) 
         records = read_until(reader, counts).records
     delays, letters, skipped = dict[str, float](), list[DeadLetter](), dict[str, int]()
     for block in blocks_of(records, address, said, AT).blocks:
-        events, bad, gone = decode_raw(block, said, AT)
+        events, bad, gone, *_ = decode_raw(block, said, AT)
         letters += bad
         for kind, number in gone:
             skipped[kind] = skipped.get(kind, 0) + number

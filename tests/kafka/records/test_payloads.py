@@ -59,7 +59,7 @@ def decoded(address: KafkaAddress, count: int, format_name: str) -> Found:
     delays: dict[str, float] = {}
     letters: list[DeadLetter] = []
     for block in blocks_of(records, address, spec(format_name), AT).blocks:
-        events, bad, _ = decode_raw(block, spec(format_name), AT)
+        events, bad, *_ = decode_raw(block, spec(format_name), AT)
         letters += bad
         if events is not None:
             delays |= zip(events.column("__event_id").to_pylist(), events.column("delay").to_pylist(), strict=True)

@@ -10,7 +10,7 @@ import pytest
 
 from schemas import batches
 from schemas.avro.files import read_blocks
-from schemas.formats.raw import RawBlock
+from schemas.formats.raw import DecodedBlock, RawBlock
 from schemas.job import EventsSpec
 from transforms.decoding.decode_raw import FORMATS, decode_raw
 
@@ -69,7 +69,7 @@ def spec_of(name: str) -> EventsSpec:
 
 @pytest.mark.parametrize("name", FORMATS)
 def test_every_format_gives_the_same_events_and_a_letter_for_the_misfit(name: str) -> None:
-    events, letters, _ = decode_raw(BLOCKS[name](GIVEN), spec_of(name), 7)
+    events, letters, *_ = decode_raw(BLOCKS[name](GIVEN), spec_of(name), 7)
     assert events is not None
     assert events.schema == batches.event_schema(COLUMNS)
     assert events.column(batches.EVENT_ID).to_pylist() == ["a", "b"]
@@ -83,7 +83,7 @@ def test_every_format_gives_the_same_events_and_a_letter_for_the_misfit(name: st
 @pytest.mark.parametrize("name", FORMATS)
 def test_payloads_are_the_original_bytes_from_which_the_event_can_be_decoded_again(name: str) -> None:
     block = BLOCKS[name](GIVEN)
-    events, (letter,), _ = decode_raw(block, spec_of(name), 7)
+    events, (letter,), *_ = decode_raw(block, spec_of(name), 7)
     assert events is not None
     originals = {
         "avro": [avro([row]).data for row in GIVEN],
@@ -95,7 +95,7 @@ def test_payloads_are_the_original_bytes_from_which_the_event_can_be_decoded_aga
 
 @pytest.mark.parametrize("name", FORMATS)
 def test_stretch_that_was_not_framed_is_one_dead_letter_with_its_bytes(name: str) -> None:
-    events, letters, _ = decode_raw(RawBlock("f@9", data=b"\x00rest", error="block is damaged"), spec_of(name), 7)
+    events, letters, *_ = decode_raw(RawBlock("f@9", data=b"\x00rest", error="block is damaged"), spec_of(name), 7)
     assert events is None
     assert [(letter.error, letter.detail, letter.payload) for letter in letters] == [
         ("UnreadableInput", "f@9: block is damaged", b"\x00rest")
@@ -105,7 +105,7 @@ def test_stretch_that_was_not_framed_is_one_dead_letter_with_its_bytes(name: str
 @pytest.mark.parametrize("name", FORMATS)
 def test_stretch_without_records_has_neither_events_nor_letters(name: str) -> None:
     empty = BLOCKS[name](GIVEN)._replace(datums=0, data=b"", parts=(), records=())
-    assert decode_raw(empty, spec_of(name), 7) == (None, [], ())
+    assert decode_raw(empty, spec_of(name), 7) == DecodedBlock(None, [])
 
 
 def test_damage_in_one_avro_block_costs_no_record_of_another() -> None:
@@ -113,7 +113,7 @@ def test_damage_in_one_avro_block_costs_no_record_of_another() -> None:
     first = whole.parts[0][1]
     # The length of the second block's id now reaches beyond the end of the block.
     damaged = whole._replace(data=whole.data[:first] + b"\x7e" + whole.data[first + 1 :])
-    events, letters, _ = decode_raw(damaged, spec_of("avro"), 7)
+    events, letters, *_ = decode_raw(damaged, spec_of("avro"), 7)
     assert events is not None
     assert events.column(batches.EVENT_ID).to_pylist() == ["a", "d"]
     assert [letter.payload for letter in letters] == [damaged.data[first : first + whole.parts[1][1]]]
@@ -122,7 +122,7 @@ def test_damage_in_one_avro_block_costs_no_record_of_another() -> None:
 
 def test_line_that_is_no_json_is_a_letter_and_its_neighbours_are_events() -> None:
     block = RawBlock("f", data=json_lines(GIVEN[:1]).data + b"{nonsense\n" + json_lines(GIVEN[1:2]).data)
-    events, letters, _ = decode_raw(block, spec_of("json"), 7)
+    events, letters, *_ = decode_raw(block, spec_of("json"), 7)
     assert events is not None
     assert events.column(batches.EVENT_ID).to_pylist() == ["a", "b"]
     assert [(letter.error, letter.payload) for letter in letters] == [("MalformedJson", b"{nonsense")]
@@ -130,7 +130,7 @@ def test_line_that_is_no_json_is_a_letter_and_its_neighbours_are_events() -> Non
 
 def test_record_that_is_no_example_is_a_letter_and_its_neighbours_are_events() -> None:
     first, second = examples(GIVEN[:2]).records
-    events, letters, _ = decode_raw(RawBlock("f", records=(first, b"\xff\xff", second)), spec_of("tfexample"), 7)
+    events, letters, *_ = decode_raw(RawBlock("f", records=(first, b"\xff\xff", second)), spec_of("tfexample"), 7)
     assert events is not None
     assert events.column(batches.EVENT_ID).to_pylist() == ["a", "b"]
     assert [(letter.error, letter.payload) for letter in letters] == [("MalformedExample", b"\xff\xff")]

@@ -5,9 +5,9 @@ from pathlib import Path
 from typing import Any
 
 from audit.asking.answers import answers
-from audit.files.audit import FoundReceipt
 from audit.files.checkpoints import MAX_BYTES, StoredCheckpoint, origin_of, parse_checkpoint
 from audit.files.formats import RECEIPT, plain_rows
+from audit.files.found.receipts import FoundReceipt
 from audit.files.notes import UnusableNote
 from audit.sealing.duplicates import Duplicates, LocatedReceipt
 from audit.sealing.findings import UNSIGNED, AuditFindings
@@ -16,7 +16,7 @@ from audit.sealing.verifying import AuditTrust, unsealed_stretches, verify_segme
 from models.errors import one_line
 from models.store.backends import Backend
 from pipeline.command_line.parsing import Arguments, OneLineParser
-from pipeline.commands.audit.location import add_audit_options, audit_url, read_job
+from pipeline.commands.audit.location import add_audit_options, audit_url, keys_of, read_job
 from pipeline.commands.audit.proof.keys import public_keys
 from pipeline.commands.output import Refused, exit_code, print_pairs
 from pipeline.reporting.printer import note, print_json
@@ -83,7 +83,10 @@ def verified_audit(backend: Backend, options: argparse.Namespace, spec: Any) -> 
     segments = [each for each in verify_segments(backend, trust, found) if each.statement.kind == "receipts"]
     model = with_defaults(spec, "model")
     store = options.store or model.get("store")
-    rescorer = None if store is None or options.sample == 0 else _rescorer(str(store), options, model, found)
+    rescorer = None
+    if store is not None and options.sample != 0:
+        pickles = bool(options.allow_pickle or model["allow_pickle"])
+        rescorer = Rescorer(str(store), pickles, found, keys_of(spec))
     duplicates = Duplicates(backend, contradicts)
     for file, stretch in unsealed_stretches(backend, found):
         found.unsealed += stretch.columns.num_rows
@@ -95,10 +98,6 @@ def verified_audit(backend: Backend, options: argparse.Namespace, spec: Any) -> 
     if rescorer is not None:
         rescore_segments(segments, rescorer, options.sample)
     return found
-
-
-def _rescorer(store: str, options: argparse.Namespace, model: Any, found: AuditFindings) -> Rescorer:
-    return Rescorer(store, bool(options.allow_pickle or model["allow_pickle"]), found)
 
 
 def contradicts(receipts: list[LocatedReceipt]) -> bool:

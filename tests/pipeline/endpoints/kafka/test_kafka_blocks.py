@@ -42,7 +42,7 @@ def test_each_partition_has_a_block_and_its_greatest_event_time() -> None:
 def test_object_over_several_lines_is_one_event() -> None:
     pretty = json.dumps(event(1), indent=2).encode()
     polled = blocks_of([record(0, pretty), record(1, b"  "), record(2, event(2))], ADDRESS, spec(), AT)
-    events, letters, _ = decode_raw(polled.blocks[0], spec(), AT)
+    events, letters, *_ = decode_raw(polled.blocks[0], spec(), AT)
     assert events is not None
     assert events.column("__event_id").to_pylist() == ["e1", "e2"]
     assert [(letter.error, letter.payload) for letter in letters] == [("MalformedJson", b"  ")]
@@ -79,7 +79,7 @@ def test_damaged_avro_datum_costs_only_itself() -> None:
     records = [record(n, datum(schema, n)) for n in range(3)]
     records[1] = record(1, b"\x0a")
     polled = blocks_of(records, address, spec("avro"), AT)
-    events, letters, _ = decode_raw(polled.blocks[0], spec("avro"), AT)
+    events, letters, *_ = decode_raw(polled.blocks[0], spec("avro"), AT)
     assert events is not None
     assert events.column("__event_id").to_pylist() == ["e0", "e2"]
     assert [(letter.error, letter.payload) for letter in letters] == [("MalformedAvro", b"\x0a")]

@@ -55,7 +55,7 @@ def test_messages_of_each_format_are_one_block_and_damage_costs_its_own_message(
     data = [encode(1), broken, encode(2)]
     blocks = blocks_of([PubsubMessage(one, {}, f"m{number}") for number, one in enumerate(data)], ADDRESS, format_name)
     assert [block.source for block in blocks] == ["pubsub://my-project/subscriptions/trips@m0"]
-    events, letters, _ = decode_raw(blocks[0], spec, AT)
+    events, letters, *_ = decode_raw(blocks[0], spec, AT)
     assert events is not None
     assert events.column("__event_id").to_pylist() == ["e1", "e2"]
     assert [letter.payload for letter in letters] == [broken]
@@ -83,7 +83,7 @@ def test_cloudevents_of_every_mode_are_read() -> None:
                 PubsubMessage(json.dumps(both).encode(), {"content-type": "application/cloudevents-batch+json"}, "m2"),
                 PubsubMessage(json.dumps(bare).encode(), {"kind": "other"}, "m3")]  # fmt: skip
     (block,) = blocks_of(messages, ADDRESS, "json", "cloudevents")
-    events, (letter,), _ = decode_raw(block, spec, AT)
+    events, (letter,), *_ = decode_raw(block, spec, AT)
     assert events is not None
     assert events.column("__event_id").to_pylist() == ["structured", "binary", "batch0", "batch1"]
     assert letter.detail.startswith("pubsub://my-project/subscriptions/trips@m3 and headers kind=b'other': specversion")

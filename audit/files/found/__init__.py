@@ -1,0 +1,1 @@
+"""Receipts that were found: as mappings, decrypted where the keys are there."""
