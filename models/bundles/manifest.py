@@ -23,6 +23,9 @@ Value: TypeAlias = float | int | bool | str
 FORMAT = 2
 """The newest format of manifests that is read here; 1 is read too."""
 
+DATA_OF_FORMAT_1 = frozenset({"uri", "sha256", "rows", "from", "to"})
+"""What format 1 says of a data set; the rest is of format 2."""
+
 MANIFEST = "manifest.json"
 SIGNATURE = "model.sig"
 MAX_MANIFEST_BYTES = 8 * 1024 * 1024

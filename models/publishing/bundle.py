@@ -10,8 +10,9 @@ from typing import Any, NamedTuple
 import pyarrow as pa
 
 from models.admission.libraries import accept, check_libraries, libraries_of
-from models.bundles.folders import file_sha256, manifest_bytes, read_folder_manifest, refuse_links
+from models.bundles.folders import manifest_bytes, read_folder_manifest, refuse_links
 from models.bundles.manifest import (
+    DATA_OF_FORMAT_1,
     FORMAT,
     MANIFEST,
     SIGNATURE,
@@ -27,8 +28,9 @@ from models.publishing.classes import check_positive, labels_of, resolve_output
 from models.publishing.description import CannotPublish, FoundModel
 from models.publishing.inputs import StatedInput, resolve_inputs
 from models.publishing.trainer import trainer_lines
+from models.publishing.training_data.stated import stated_data
 from models.publishing.trial import SampleTrial, try_on_sample
-from models.redaction import holds_credentials, public_uri, secrets_in
+from models.redaction import secrets_in
 from models.scorers import load_scorer
 from schemas.expectations import QUOTE, did_you_mean
 from schemas.times import format_time_us
@@ -129,6 +131,8 @@ def build_bundle(
     if said.records is not None:
         _link_or_copy({f"{RECORDS}/{said.records.name}": said.records}, into)
     document = _document(found, said, rows.shown, notes)
+    if any(each.keys() - DATA_OF_FORMAT_1 for each in document["training"].get("data", ())):
+        document["format"] = FORMAT
     if said.trust:
         document |= {"trust": sorted(set(said.trust)), "format": FORMAT}
     _add_words(document, said)
@@ -250,19 +254,11 @@ def _training(found: FoundModel, said: Statement, notes: list[str]) -> dict[str,
             "code": said.code or known.code,
             "parameters": {**known.parameters, **said.parameters} or None,
             "hyperparameters": {**known.hyperparameters, **said.hyperparameters} or None,
-            "data": [*known.data, *(_data(uri, notes) for uri in said.data)] or None,
+            "data": [*known.data, *(stated_data(str(text), notes) for text in said.data)] or None,
             "records": None if said.records is None else f"{RECORDS}/{said.records.name}",
             "decision": said.decision,
         }
     )
-
-
-def _data(uri: str, notes: list[str]) -> dict[str, Any]:
-    """A data set by its URI, with the sha256 where it is a local file."""
-    if holds_credentials(uri):
-        notes.append(f"data {public_uri(uri)}: user, query and fragment were left out")
-    local = Path(uri.removeprefix("file://"))
-    return {"uri": public_uri(uri)} | ({"sha256": file_sha256(local)} if local.is_file() else {})
 
 
 def _input(each: Input) -> dict[str, Any]:

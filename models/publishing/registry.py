@@ -1,6 +1,5 @@
 """A model in an MLflow registry, downloaded with its run's information about the training."""
 
-import json
 import math
 import re
 from collections.abc import Mapping
@@ -10,6 +9,7 @@ from typing import Any
 from models.distribution import installing
 from models.errors import one_line
 from models.publishing.description import CannotPublish, Provenance
+from models.publishing.training_data.mlflow_datasets import CONTEXT, dataset_entry
 from models.redaction import public_uri
 from schemas.times import format_time_us
 
@@ -71,22 +71,13 @@ def _provenance(run: Any, exact: str) -> Provenance:
         code=":".join(part for part in (source and public_uri(source), commit) if part) or None,
         parameters={"mlflow_model": exact, "mlflow_run": run.info.run_id},
         hyperparameters=dict(run.data.params),
-        data=tuple(_data(each.dataset) for each in inputs),
+        data=tuple(_data(each) for each in inputs),
         quality={name: value for name, value in metrics.items() if name != "by_segment"},
     )
 
 
-def _data(dataset: Any) -> Mapping[str, Any]:
-    """A dataset as the manifest names it; MLflow's digest is not a sha256, so none is claimed."""
-    source, profile = _json(dataset.source), _json(dataset.profile)
-    uri = source.get("uri") or source.get("url") or source.get("path") or f"mlflow-dataset:{dataset.name}"
-    rows = profile.get("num_rows")
-    return {"uri": public_uri(str(uri))} | ({"rows": rows} if isinstance(rows, int) else {})
-
-
-def _json(text: str | None) -> dict[str, Any]:
-    try:
-        found = json.loads(text or "{}")
-    except ValueError:
-        return {}
-    return found if isinstance(found, dict) else {}
+def _data(given: Any) -> Mapping[str, Any]:
+    """A data set that a run logged, as the manifest names it."""
+    dataset, contexts = given.dataset, [tag.value for tag in given.tags or () if tag.key == CONTEXT]
+    said = {name: getattr(dataset, name, None) for name in ("name", "digest", "source", "source_type", "profile")}
+    return dataset_entry(said, context=next(iter(contexts), None))

@@ -4,6 +4,7 @@ subject → the versions trained on it → the scores that they gave."""
 import csv
 import io
 import json
+import shutil
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,8 @@ import pytest
 
 from audit.asking.training.trained_on import count_named
 from tests.audit.asking import altered, ask, one_of
-from tests.audit.world import TRAINED_ON, FlightsAudit
+from tests.audit.world import ROOT, TRAINED_ON, FlightsAudit
+from tests.pipeline.commands.commands import halflife
 
 
 def trained(flown: FlightsAudit) -> dict[str, list[dict[str, str]]]:
@@ -123,3 +125,16 @@ def test_lines_of_text_are_counted_as_a_reader_of_csv_does(raw: bytes, values: s
     text = raw.decode("utf-8", "replace")
     rows = csv.reader(io.StringIO(text), delimiter=";" if ";" in text else ",")
     assert count_named(raw, "records.csv", values) == sum(any(cell.strip() in values for cell in row) for row in rows)
+
+
+def test_what_dvc_says_of_the_training_data_is_on_the_pages(flown: FlightsAudit, tmp_path: Path) -> None:
+    tracked = shutil.copytree(ROOT / "tests" / "data" / "tracked" / "dvc", tmp_path / "dvc")
+    store = ("--store", shutil.copytree(flown.folder / "store", tmp_path / "store"), "--model", "delays")
+    (tmp_path / "a.txt").write_bytes(b"x")
+    done = halflife("models", "publish", tmp_path / "a.txt", "--version", "tracked", "--data",
+                    f"{tracked}/dvc.lock:out/train.csv", "--no_check", "--scorer", "sklearn", "--output", "regression",
+                    "--input", "x:number", *store)  # fmt: skip
+    assert done.code == 0, done.err
+    asked = ("audit", "version", "tracked", "--audit", flown.audit, *store)
+    assert "md5=269eb77b41b74a0dda1e98d8c4ccfd9d, size=6, path=out/train.csv, stage=split" in halflife(*asked).out
+    assert halflife(*asked, "--json").json["manifest"]["training"]["data"][0]["size"] == 6

@@ -147,6 +147,8 @@ def test_registered_model_brings_its_run_along(tmp_path: Path, root: Path) -> No
     assert done.returncode == 0, done.stderr
     found = ModelStore(str(tmp_path / "store"), "late").read_manifest("m1")
     assert (found.quality, found.training["hyperparameters"]) == ({"auc": 0.9}, {"C": "1.0"})
-    assert found.training["data"] == [{"uri": "s3://bucket/train.parquet", "rows": 4}]
+    data = found.training["data"][0]
+    assert {key: data[key] for key in ("uri", "rows", "name", "source_type")} == {
+        "uri": "s3://bucket/train.parquet", "rows": 4, "name": "dataset", "source_type": "s3"}  # fmt: skip
     assert found.training["parameters"]["mlflow_model"] == "models:/late/1"
     assert "hush" not in found.raw.decode() + done.stdout
