@@ -19,7 +19,16 @@ from audit.files.merkle import leaf_hash
 from audit.files.notes import PrivateKey
 from audit.files.segments import KINDS, SEALED, STATEMENT, SegmentStatement, checkpoint_key
 from audit.sealing.building import BlockTooLarge, SegmentBuilder
-from audit.sealing.sources import BrokenSource, ContainerForm, UnsealedFile, list_sources, parts_of, read_sources
+from audit.sealing.gathering import Gathered, gathered
+from audit.sealing.sources import (
+    BrokenSource,
+    ContainerForm,
+    FilePart,
+    UnsealedFile,
+    list_sources,
+    parts_of,
+    read_sources,
+)
 from models.store.backends import Backend
 
 DEFAULT_SIZE = 1_000_000
@@ -157,13 +166,9 @@ class Sealer:
             self._broken[attempt.broken[0]] = attempt.broken[1]
 
     def _fill(self, attempt: "_Attempt", due: Sequence[UnsealedFile]) -> None:
-        for source, held in read_sources(self._backend, due):
-            try:
-                attempt.take(self._backend, source, held)
-            except BrokenSource as error:
-                attempt.broken = source.key, str(error)
-                return
-            if attempt.builder is not None and attempt.builder.records >= self._limits.size:
+        for group in gathered(read_sources(self._backend, due), lambda: self._limits.size - attempt.records):
+            attempt.take(self._backend, group)
+            if attempt.broken is not None or attempt.records >= self._limits.size:
                 return
 
     def _store(self, folder: Path, name: str, statement: SegmentStatement) -> None:
@@ -234,20 +239,47 @@ class _Attempt:
         self.merged: list[UnsealedFile] = []
         self.broken: tuple[str, str] | None = None
 
-    def take(self, backend: Backend, source: UnsealedFile, held: bytes | None) -> None:
-        """Adds a file of the segment's form; one of another is left for a later segment."""
-        for part in parts_of(backend, source, held):
-            if self.builder is None:
-                self.builder = SegmentBuilder(self._folder, self._kind, part.form, self._most_rows)
-                self._form = part.form
-            if part.form != self._form and not part.rows.first:
+    @property
+    def records(self) -> int:
+        """How many are in the segment so far."""
+        return 0 if self.builder is None else self.builder.records
+
+    def take(self, backend: Backend, group: Gathered) -> None:
+        """Adds files of the segment's form; those of another are left for a later segment."""
+        if group.part is not None:
+            if self._takes(group.part):
+                self._end([source for source, _ in group.files])
+            return
+        for source, held in group.files:
+            try:
+                if all(self._takes(part) for part in parts_of(backend, source, held)):
+                    self._end([source])
+            except BrokenSource as error:
+                self.broken = source.key, str(error)
                 return
-            if part.form != self._form:
+
+    def _takes(self, part: FilePart) -> bool:
+        """Adds records; False where they are of another form.
+
+        Raises:
+            BrokenSource: the form changes within a file.
+        """
+        if self.builder is None:
+            self.builder = SegmentBuilder(self._folder, self._kind, part.form, self._most_rows)
+            self._form = part.form
+        if part.form != self._form:
+            if part.rows.first:
                 raise BrokenSource("its schema changes within it; expected: one for all of a file")
-            self.builder.add(part.rows)
+            return False
+        self.builder.add(part.rows)
+        return True
+
+    def _end(self, sources: Sequence[UnsealedFile]) -> None:
+        """All records of these files have been added."""
         if self.builder is not None:
-            self.builder.end_source(source.name)
-            self.merged.append(source)
+            for source in sources:
+                self.builder.end_source(source.name)
+            self.merged += sources
 
     def discard(self) -> None:
         if self.builder is not None:

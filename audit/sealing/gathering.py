@@ -1,0 +1,110 @@
+"""Many small files read as one: a stream leaves a few records in each, and decoding a file costs as much as decoding
+hundreds of records."""
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from io import BytesIO
+from typing import NamedTuple
+
+from audit.files.formats import problem_of
+from audit.files.reading import ReadStretch
+from audit.files.segments import KINDS
+from audit.sealing.sources import ContainerForm, FilePart, UnsealedFile, origin_of
+from schemas.avro.datums import decode_block
+from schemas.avro.files import read_blocks
+from schemas.avro.schema import vetted
+
+_SMALL_BYTES = 256 * 1024
+_MOST_BYTES = 1024 * 1024
+_MOST_RECORDS = 1024
+
+Held = tuple[UnsealedFile, bytes | None]
+
+
+class Gathered(NamedTuple):
+    """Consecutive files, with what was read of each that is small; `part`: the records of all of them, None where they
+    have to be read one by one."""
+
+    files: list[Held]
+    part: FilePart | None = None
+
+
+class _Raw(NamedTuple):
+    """A small file without a fault so far: its form, its records back to back, and how many they are."""
+
+    form: ContainerForm
+    data: bytes
+    records: int
+
+
+@dataclass
+class _Group:
+    files: list[Held] = field(default_factory=list)
+    form: ContainerForm | None = None
+    data: list[bytes] = field(default_factory=list)
+    size: int = 0
+    records: int = 0
+
+    def takes(self, raw: _Raw) -> bool:
+        fits = self.size + len(raw.data) <= _MOST_BYTES and self.records + raw.records <= _MOST_RECORDS
+        return self.form is None or (self.form == raw.form and fits)
+
+    def add(self, held: Held, raw: _Raw) -> None:
+        self.files.append(held)
+        self.form = raw.form
+        self.data.append(raw.data)
+        self.size += len(raw.data)
+        self.records += raw.records
+
+    def ended(self) -> Iterator[Gathered]:
+        """What was gathered; nothing of an empty group."""
+        if self.form is not None:
+            yield Gathered(self.files, _decoded(self.form, b"".join(self.data), self.records))
+
+
+def gathered(read: Iterable[Held], wanted: Callable[[], int]) -> Iterator[Gathered]:
+    """All files in order, those that are small and of one form together.
+
+    Args:
+        read: the files, with the bytes of those that are small.
+        wanted: how many records are wanted yet: a group ends with the file that reaches it.
+    """
+    group = _Group()
+    for held in read:
+        raw = _raw_of(*held)
+        if raw is None or not group.takes(raw):
+            yield from group.ended()
+            group = _Group()
+        if raw is None:
+            yield Gathered([held])
+            continue
+        group.add(held, raw)
+        if group.records >= min(wanted(), _MOST_RECORDS):
+            yield from group.ended()
+            group = _Group()
+    yield from group.ended()
+
+
+def _raw_of(source: UnsealedFile, held: bytes | None) -> _Raw | None:
+    """A file that may be read with others; None where it is large, or something about it has to be said."""
+    if not held or len(held) > _SMALL_BYTES:
+        return None
+    record = KINDS[source.key.partition("/")[0]]
+    blocks = list(read_blocks(BytesIO(held)))
+    schemas = {block.schema for block in blocks}
+    if len(schemas) != 1 or any(block.error for block in blocks):
+        return None
+    [schema] = schemas
+    if problem_of(schema, record):
+        return None
+    # Of records that say which run they are of, the header says nothing more.
+    origin = () if "run" in vetted(schema).root.names else origin_of(BytesIO(held))
+    data = b"".join(block.data for block in blocks)
+    return _Raw(ContainerForm(schema, origin), data, sum(block.datums for block in blocks))
+
+
+def _decoded(form: ContainerForm, data: bytes, records: int) -> FilePart | None:
+    found = decode_block(data, records, form.schema)
+    if found.unreadable or len(found.rows) != records:
+        return None
+    return FilePart(form, ReadStretch(found.rows, found.payloads, 0))
