@@ -32,16 +32,19 @@ from audit.sealing.sources import (
 from models.store.backends import Backend
 
 DEFAULT_SIZE = 1_000_000
+MOST_FILES = 10_000
+"""So many unsealed files may wait: a question reads each of them."""
 _MOST_ROWS = 1024
 
 
 @dataclass(frozen=True, slots=True)
 class SealLimits:
     """A segment ends with the file that makes it `size` records. With `age_us`, fewer are sealed only once the oldest
-    of them has waited so long, in microseconds; None: all that is there is sealed."""
+    of them has waited so long, in microseconds, or there are `files` of them; None: all that is there is sealed."""
 
     size: int = DEFAULT_SIZE
     age_us: int | None = None
+    files: int = MOST_FILES
 
 
 @dataclass(slots=True)
@@ -113,6 +116,7 @@ class Sealer:
         }
         waited_us = now_us - min(_written_us(each, self._seen[each.key]) for each in found)
         many = sum(each.size for each in found) >= self._limits.size * self._bytes_each
+        many = many or len(found) >= self._limits.files
         return found if many or waited_us >= self._limits.age_us else []
 
     def _seal_one(self, kind: str, due: Sequence[UnsealedFile]) -> SegmentStatement | None:

@@ -15,9 +15,10 @@ from audit.files.audit import Audit
 from audit.files.chain import SealedMeanwhile, read_chain
 from audit.files.index import NAMES
 from audit.files.reading import ReadStretch, read_file
+from audit.sealing.sealing import Sealer, SealLimits
 from models.store.backends import Backend
 from tests.audit.containers import receipt, schema_of, write
-from tests.audit.sealing.sealed import NOW_US, events_of, file_name, seal, sealer, segments, written
+from tests.audit.sealing.sealed import NOW_US, ORIGIN, events_of, file_name, seal, sealer, segments, written
 
 EVENTS = Counter(f"e{number}" for number in range(30))
 # Of each segment four files and its checkpoint are written, then what it was made of is deleted: all of the first, and
@@ -140,6 +141,42 @@ def test_with_an_age_a_segment_waits_until_its_oldest_file_is_that_old(tmp_path:
     assert one.seal().segments == []
     later = sealer(tmp_path, size=1000, age_us=NOW_US - 1_350_000_000_000_000)
     assert [each.records for each in later.seal().segments] == [10, 1]
+
+
+def test_many_files_are_sealed_whatever_their_age(tmp_path: Path) -> None:
+    written(tmp_path, files=6)
+    waiting = SealLimits(1000, 10**18, files=7)
+    assert sealed_with(tmp_path, waiting) == []
+    written(tmp_path, files=1, first=6)
+    assert sealed_with(tmp_path, waiting) == [35]
+    assert events_of(tmp_path) == {f"e{n}": 1 for n in range(35)}
+
+
+def sealed_with(root: Path, limits: SealLimits) -> list[int]:
+    """The records of each segment of receipts that is made now."""
+    done = Sealer(Backend(str(root)), ORIGIN, None, limits, lambda: NOW_US).seal()
+    return [each.records for each in done.segments if each.kind == "receipts"]
+
+
+@pytest.mark.parametrize("size", [1, 7, 12, 100])
+def test_files_read_together_are_sealed_as_files_read_one_by_one(tmp_path: Path, size: int) -> None:
+    """Of another form, of several blocks, without records, and damaged ones among them."""
+    paths = written(tmp_path / "a", files=9)
+    write(paths[2], [receipt(n) for n in range(900, 907)], sync_interval=1)
+    write(paths[4], [])
+    paths[6].write_bytes(paths[6].read_bytes()[:-20])
+    shutil.copytree(tmp_path / "a", tmp_path / "b")
+    one = sealed_alone(tmp_path / "b", size)
+    together = seal(tmp_path / "a", size)
+    assert [(each.records, each.merged, each.root) for each in together.segments] == one
+    assert list(together.broken) == [f"receipts/{paths[6].name}"]
+
+
+def sealed_alone(root: Path, size: int) -> list[tuple[int, int, str]]:
+    """Seals with every file read by itself."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("audit.sealing.gathering._SMALL_BYTES", 0)
+        return [(each.records, each.merged, each.root) for each in seal(root, size).segments]
 
 
 def test_an_object_store_is_sealed_as_a_folder_is(tmp_path: Path) -> None:
