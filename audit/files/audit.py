@@ -116,12 +116,14 @@ class _OfFile(Generic[T]):
         record: str,
         needles: Needles,
         taken: Callable[[str, ReadStretch], Iterable[T]],
+        datums: bool,
     ) -> None:
         self.key, self.records, self.problem = key, 0, ""
         self._backend, self._record, self._needles, self._taken = backend, record, needles, taken
+        self._datums = datums
 
     def items(self) -> Iterator[T]:
-        for piece in read_file(self._backend, self.key, self._record, self._needles):
+        for piece in read_file(self._backend, self.key, self._record, self._needles, self._datums):
             if isinstance(piece, ReadStretch):
                 self.records += piece.columns.num_rows
                 yield from self._taken(self.key, piece)
@@ -300,7 +302,7 @@ class Audit:
             chosen = ReadStretch(rows.columns.filter(mask), rows.datums.take(indexes), rows.first)
             return found_receipts(chosen, key, self._numbers.get(key), self.keys, indexes.to_pylist())
 
-        return self._each(RECEIPT, needles, taken, files)
+        return self._each(RECEIPT, needles, taken, files, datums=True)
 
     def _each(
         self,
@@ -308,11 +310,12 @@ class Audit:
         needles: Needles,
         taken: Callable[[str, ReadStretch], Iterable[T]],
         listed: "ListFiles | None" = None,
+        datums: bool = False,
     ) -> Iterator[T]:
         """What is taken of the files of a record, in the order of their names; several small ones are read at once."""
 
         def read(key: str) -> "_OfFile[T]":
-            return _OfFile(key, self._backend, record, needles, taken)
+            return _OfFile(key, self._backend, record, needles, taken, datums)
 
         files = iter((listed or self._files)(record))
         with ThreadPoolExecutor(_READERS) as readers:

@@ -23,7 +23,7 @@ class PassedOver(NamedTuple):
 
 class ReadStretch(NamedTuple):
     """Consecutive records of a file as columns in the schema of the file; `first`: the index of the first in the
-    file; `datums`: each record as it is stored."""
+    file; `datums`: each record as it is stored, none where they were not asked for."""
 
     columns: pa.RecordBatch
     datums: pa.Array
@@ -36,6 +36,7 @@ class Undecoded(NamedTuple):
     records: int
 
 
+_AT_ONCE = 8_192  # records: more of them are more memory, whose first use takes longer than decoding does
 Needles = tuple[bytes, ...]
 Piece = ReadStretch | Undecoded | PassedOver
 
@@ -66,7 +67,9 @@ def _opened(backend: Backend, key: str) -> Iterator[Readable]:
         yield stream
 
 
-def read_file(backend: Backend, key: str, record: str, needles: Needles = ()) -> Iterator[Piece]:
+def read_file(
+    backend: Backend, key: str, record: str, needles: Needles = (), datums: bool = True
+) -> Iterator[Piece]:
     """The records of a file in order; what is damaged, cut off or of another format is an `PassedOver` each.
 
     Args:
@@ -74,6 +77,7 @@ def read_file(backend: Backend, key: str, record: str, needles: Needles = ()) ->
         key: of the file.
         record: `Receipt` or `ModelEvent`.
         needles: blocks that hold none of these byte strings are not decoded; where none is given, all are.
+        datums: whether each record is wanted as it is stored, too.
 
     Raises:
         StoreUnavailable: the object store did not answer.
@@ -81,9 +85,9 @@ def read_file(backend: Backend, key: str, record: str, needles: Needles = ()) ->
     first, empty = 0, True
     try:
         with _opened(backend, key) as stream:
-            for block in read_blocks(stream):
+            for block in read_blocks(stream, _AT_ONCE):
                 empty = False
-                for piece in _decoded(block, record, needles, first):
+                for piece in _decoded(block, record, needles, first, datums):
                     yield piece
                     first += _records(piece)
         if empty and not backend.size(key):
@@ -116,7 +120,7 @@ def _records(piece: Piece) -> int:
     return piece.records if isinstance(piece, Undecoded) else piece.columns.num_rows
 
 
-def _decoded(block: AvroBlocks, record: str, needles: Needles, first: int) -> Iterator[Piece]:
+def _decoded(block: AvroBlocks, record: str, needles: Needles, first: int, datums: bool) -> Iterator[Piece]:
     problem = block.error or problem_of(block.schema, record)
     if problem:
         yield PassedOver(problem)
@@ -125,7 +129,7 @@ def _decoded(block: AvroBlocks, record: str, needles: Needles, first: int) -> It
         yield Undecoded(block.datums)
         return
     try:
-        found = decode_block(block.data, block.datums, block.schema)
+        found = decode_block(block.data, block.datums, block.schema, payloads=datums)
     except UnusableData as error:
         yield PassedOver(str(error))
         return

@@ -119,7 +119,7 @@ class SealedSegment:
         datums = self.datums(rows)
         if not datums:
             return
-        found = self._decoded(b"".join(datums), len(datums))
+        found = self._decoded(b"".join(datums), len(datums), datums=True)
         for number, row in enumerate(rows):
             yield ReadStretch(found.rows.slice(number, 1), found.payloads.slice(number, 1), row)
 
@@ -160,7 +160,7 @@ class SealedSegment:
             yield block
 
     def stretches(self) -> Iterator[ReadStretch]:
-        """All records in order, decoded by blocks. Raises as `find`."""
+        """All records in order as columns, without their datums. Raises as `find`."""
         for block in self.blocks():
             found = self._decoded(block.data, len(block.location.offsets))
             yield ReadStretch(found.rows, found.payloads, block.location.first)
@@ -188,8 +188,8 @@ class SealedSegment:
             for first in range(0, len(blocks), _MANY_BLOCKS):
                 yield list(readers.map(self.block, blocks[first : first + _MANY_BLOCKS]))
 
-    def _decoded(self, data: bytes, count: int) -> DecodedRows:
-        found = decode_block(data, count, self.schema)
+    def _decoded(self, data: bytes, count: int, datums: bool = False) -> DecodedRows:
+        found = decode_block(data, count, self.schema, payloads=datums)
         if found.unreadable or len(found.rows) != count:
             raise UnusableSegment(f"{self.file}: a record of it cannot be read; next: halflife audit verify")
         return found

@@ -31,11 +31,12 @@ from audit.sealing.rescoring import Rescorer, rescore_segments
 from audit.sealing.sealing import Sealer, SealLimits
 from audit.sealing.verifying import AuditTrust, verify_segments
 from benchmarks.arguments import positive_whole
-from benchmarks.audit.receipts import publish, write_receipts
+from benchmarks.audit.receipts import START_US, publish, write_receipts
+from benchmarks.audit.replaying import MOST, naively, replayed
 from benchmarks.table import machine, markdown
 from benchmarks.workload import ROOT
 from models.store.backends import Backend
-from schemas.times import now_us
+from schemas.times import format_time_us, now_us
 
 _ORIGIN = "halflife/flights"
 _NAIVE = 200_000
@@ -131,6 +132,7 @@ def measured(folder: Path, receipts: int) -> list[Line]:
     with paths[-1].open("rb") as stream:
         last: dict[str, Any] = next(row for row in fastavro.reader(stream) if isinstance(row, dict))
     naive = f"{naive_merge(paths, _NAIVE):,.0f} (fastavro, one by one)"
+    naive_replay = naively(paths[0], store.read_manifest("v1"), folder, _NAIVE)
     sealer = Sealer(Backend(str(audit)), _ORIGIN, new_key(_ORIGIN), SealLimits(1_000_000), now_us)
     done, cost = timed(sealer.seal)
     rates = f"{receipts / cost.cpu_s:,.0f} ({receipts / cost.wall_s:,.0f}/s on the clock)"
@@ -143,6 +145,7 @@ def measured(folder: Path, receipts: int) -> list[Line]:
         Line("bytes a receipt: container, index, summary", ", ".join(f"{each:.3g}" for each in bytes_each)),
         *_looked_up(audit, last, len(done.segments)),
         *_commands(folder, audit, store.url, last),
+        *_replayed(folder, f"{naive_replay:,.0f} (fastavro, one by one)"),
         *_walked(audit, store.url, receipts, naive),
     ]
 
@@ -192,6 +195,16 @@ def _commands(folder: Path, audit: Path, store_url: str, last: dict[str, Any]) -
     return [*lines, Line("an exported decision beyond its receipt", f"{beyond:,} bytes", "4,096 bytes")]
 
 
+def _replayed(folder: Path, naive: str) -> list[Line]:
+    lines = []
+    until = format_time_us(START_US + MOST * 3_000_000)
+    for which, words in (("as recorded", ["--as_recorded"]), ("by a version", ["--version", "v1"])):
+        count, cpu_s, wall_s = replayed(folder / "job.yaml", folder / which, until, words)
+        rate = f"{count / cpu_s:,.0f} ({count / wall_s:,.0f}/s on the clock)"
+        lines.append(Line(f"replay of {count:,} receipts {which}, receipts per second of CPU", rate, "200,000", naive))
+    return lines
+
+
 def _walked(audit: Path, store_url: str, receipts: int, naive: str) -> list[Line]:
     findings = AuditFindings()
     segments, cost = timed(lambda: verify_segments(Backend(str(audit)), AuditTrust(), findings))
@@ -227,11 +240,13 @@ def page(lines: Sequence[Line], receipts: int, load: float) -> str:
 {receipts:,} receipts of a linear model with 6 inputs, of 4,000 subjects, in files of 500,000, sealed into segments of
 about a million with a signed checkpoint each. Rates are per second of CPU of one process, since the machine is shared:
 its load was {load:.1f} on {os.cpu_count()} cores while this ran. Look-ups and commands are on the clock, the latter
-with their CPU, which is what they take where nothing else runs."""
+with their CPU, which is what they take where nothing else runs. A replay is `halflife replay --receipts` with all that
+it does: it reads the receipts, scores them, makes their ids, compares the scores, and writes new scores and receipts.
+Its CPU is that of all its threads, without the start of the program."""
     ways = f"""\
-The naive way of sealing and verifying reads each record with `fastavro`, hashes it and writes it again; it was given
-the first {_NAIVE:,} receipts. How it is done: [proof](../docs/audit-proof.md); why so:
-[decision](../docs/decisions/audit-files.md)."""
+The naive way of sealing and verifying reads each record with `fastavro`, hashes it and writes it again; that of a
+replay scores it by a loop over its inputs meanwhile. It was given the first {_NAIVE:,} receipts. How it is done:
+[proof](../docs/audit-proof.md); why so: [decision](../docs/decisions/audit-files.md)."""
     table = markdown(["what", "measured", "bound", "naive way"], [list(each) for each in lines])
     parts = ("# The audit at size", "Written by `make bench-audit`.", machine(), how, table, ways)
     return "\n\n".join(parts) + "\n"

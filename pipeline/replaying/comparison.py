@@ -19,6 +19,7 @@ from transforms.drift.thresholds import drifted, threshold_of
 
 _QUANTILES = (0.5, 0.9, 0.99)
 _MOST_FLIPS = 20
+_ORDER = [("event_time", "ascending"), ("event_id", "ascending")]
 Floats = npt.NDArray[np.float64]
 
 
@@ -57,13 +58,26 @@ def compare(first: pa.Table, second: pa.Table, spec: DriftSpec) -> dict[str, Any
 
 def _joined(first: pa.Table, second: pa.Table) -> pa.Table:
     """The events that either scored, in order of time and id: `in_1`, `in_2`, and scores and decisions of both."""
+    if first["event_id"].equals(second["event_id"]):
+        return _in_order(first, second)
     ids = pa.concat_arrays([_whole(first["event_id"]), _whole(second["event_id"])]).unique()
     at_1, at_2 = (pc.index_in(ids, value_set=_whole(table["event_id"])) for table in (first, second))
     times = [_whole(table["event_time"]).take(at) for table, at in ((first, at_1), (second, at_2))]
     columns = {"event_id": ids, "event_time": pc.coalesce(*times), "in_1": at_1.is_valid(), "in_2": at_2.is_valid()}
     for name in ("score", "decision"):
         columns |= {f"{name}_1": _whole(first[name]).take(at_1), f"{name}_2": _whole(second[name]).take(at_2)}
-    return pa.table(columns).sort_by([("event_time", "ascending"), ("event_id", "ascending")])
+    return pa.table(columns).sort_by(_ORDER)
+
+
+def _in_order(first: pa.Table, second: pa.Table) -> pa.Table:
+    """As `_joined`, of tables that have the same events in the same rows."""
+    columns = {"event_id": first["event_id"], "event_time": first["event_time"]}
+    columns |= {name: pa.repeat(True, first.num_rows) for name in ("in_1", "in_2")}
+    for name in ("score", "decision"):
+        columns |= {f"{name}_1": first[name], f"{name}_2": second[name]}
+    joined = pa.table(columns)
+    times = joined["event_time"].cast(pa.int64()).to_numpy()
+    return joined if (times[1:] > times[:-1]).all() else joined.sort_by(_ORDER)
 
 
 def _whole(column: pa.ChunkedArray) -> pa.Array:
@@ -74,8 +88,13 @@ def _whole(column: pa.ChunkedArray) -> pa.Array:
 def windows_of(rows: pa.Table, spec: DriftSpec) -> list[tuple[int, pa.Table]]:
     """The rows of each window of event time that has any, by its start in microseconds since 1970."""
     times = _whole(rows["event_time"]).cast(pa.int64()).to_numpy(zero_copy_only=False)
-    starts = np.floor_divide(times, spec.window_us) * spec.window_us
-    return [(start, rows.take(pa.array(np.flatnonzero(starts == start)))) for start in np.unique(starts).tolist()]
+    if not (times[1:] >= times[:-1]).all():
+        order = np.argsort(times, kind="stable")
+        rows, times = rows.take(pa.array(order)), times[order]
+    numbers = np.floor_divide(times, spec.window_us)
+    found, firsts = np.unique(numbers, return_index=True)
+    spans = zip(found.tolist(), firsts.tolist(), np.diff(firsts, append=len(times)).tolist(), strict=True)
+    return [(number * spec.window_us, rows.slice(first, count)) for number, first, count in spans]
 
 
 def span_of(start_us: int, spec: DriftSpec) -> dict[str, str]:
@@ -93,7 +112,8 @@ def _described(rows: pa.Table) -> dict[str, Any]:
 
 def _compared(rows: pa.Table, spec: DriftSpec) -> dict[str, Any]:
     in_1, in_2 = (rows[name].to_numpy() for name in ("in_1", "in_2"))
-    both = rows.filter(pa.array(in_1 & in_2))
+    in_both = in_1 & in_2
+    both = rows if in_both.all() else rows.filter(pa.array(in_both))
     first, second = both["score_1"].to_numpy(), both["score_2"].to_numpy()
     apart = np.abs(second - first)
     difference = {"mean": _mean(second - first), **_quantiles(apart), "max": _extreme(apart, np.max)}
@@ -110,10 +130,10 @@ def _compared(rows: pa.Table, spec: DriftSpec) -> dict[str, Any]:
 
 def _flips(both: pa.Table) -> dict[str, Any]:
     """How many events the versions decide differently, and from what to what."""
-    decided = both.filter(pc.and_(both["decision_1"].is_valid(), both["decision_2"].is_valid()))
-    if not decided.num_rows:
+    different = pc.not_equal(both["decision_1"], both["decision_2"])  # null where one does not decide
+    if different.null_count == both.num_rows:
         return {"flips": None, "flipped": []}
-    changed = decided.filter(pc.not_equal(decided["decision_1"], decided["decision_2"]))
+    changed = both.filter(different)
     tallied = changed.group_by(["decision_1", "decision_2"]).aggregate([("event_id", "count")])
     kinds = sorted(_rows(tallied), key=lambda kind: (-kind[2], kind))
     named = [{"from": one, "to": other, "events": number} for one, other, number in kinds[:_MOST_FLIPS]]
@@ -154,4 +174,5 @@ def _extreme(values: Floats, which: Any) -> float | None:
 def _quantiles(values: Floats) -> dict[str, float | None]:
     if not len(values):
         return {f"p{round(q * 100)}": None for q in _QUANTILES}
-    return {f"p{round(q * 100)}": float(np.quantile(values, q)) for q in _QUANTILES}
+    found = np.quantile(values, _QUANTILES).tolist()
+    return {f"p{round(q * 100)}": value for q, value in zip(_QUANTILES, found, strict=True)}

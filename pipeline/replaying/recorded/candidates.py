@@ -15,7 +15,7 @@ from models.serving.cache import LoadedModel
 from pipeline.commands.models.location import check_version_known
 from pipeline.replaying.comparison import compare, describe
 from pipeline.replaying.recorded.definitions import RecordedDefinitions
-from pipeline.replaying.recorded.receipts import SEGMENT, ReadReceipts, choose, kinds_of, read_receipts
+from pipeline.replaying.recorded.receipts import SEGMENT, ReadReceipts, choose, kinds_of, read_receipts, taken, where
 from pipeline.replaying.recorded.rescoring import Again, Write, rescore
 from pipeline.replaying.recorded.world import World
 from schemas.job import DriftSpec
@@ -83,11 +83,11 @@ def _answered(
     found = read_receipts(world.audit, world.wanted, lambda version, digest: manifest.inputs, segments)
     rows = _whole(found, manifest)
     chosen = choose(rows, manifest.digest)
-    own = rows.take(pa.array(chosen.scored[chosen.scored >= 0]))
+    own = taken(rows, chosen.scored)
     if not own.num_rows:
         raise SpecError("--version", manifest.version, _source_instead(found.lacking))
     scores, left_out, errors = _scored(own, model, definitions, origin, write)
-    recorded = rows.take(pa.array(chosen.answered[chosen.answered >= 0]))
+    recorded = taken(rows, chosen.answered)
     lacking = int((chosen.scored < 0).sum())
     out = {"inputs_not_held": lacking, **left_out}
     read = {"read": rows.num_rows, "repeated": chosen.repeated, "contradicted": chosen.contradicted}
@@ -124,9 +124,9 @@ def _scored(
         errors.update(done.errors)
         for name, column in (("score", pa.array(done.scores)), ("decision", done.decisions)):
             own = own.set_column(own.schema.get_field_index(name), name, column)
-        parts.append(own.filter(pa.array(~np.isnan(done.scores))))
+        parts.append(where(own, ~np.isnan(done.scores)))
     scored = pa.concat_tables(parts) if parts else rows.slice(0, 0)
-    return scored.combine_chunks(), {"definitions_unknown": unknown}, errors
+    return scored, {"definitions_unknown": unknown}, errors
 
 
 def _groups(
@@ -144,8 +144,9 @@ def _groups(
 
 def _compared(first: pa.Table, second: pa.Table, spec: DriftSpec) -> dict[str, Any]:
     """As `comparison.compare` of the events in time, with segments; those that were late apart."""
-    in_time = [table.filter(pc.invert(table["late"])) for table in (first, second)]
-    late = [table.filter(table["late"]) for table in (first, second)]
+    is_late = [table["late"].to_numpy() for table in (first, second)]
+    in_time = [where(table, ~own) for table, own in zip((first, second), is_late, strict=True)]
+    late = [where(table, own) for table, own in zip((first, second), is_late, strict=True)]
     found = compare(in_time[0].select(_COMPARED), in_time[1].select(_COMPARED), spec)
     by_segment = {name: _by_value(name, in_time[0], in_time[1], spec) for name in spec.segments}
     apart = compare(late[0].select(_COMPARED), late[1].select(_COMPARED), spec)["overall"]

@@ -20,6 +20,10 @@ KEPT = (
 )  # fmt: skip
 HELD, INPUT, SEGMENT = "held", "in:", "segment:"
 Ints = npt.NDArray[np.int64]
+_SMALL = 2_048  # rows of a batch
+_LONG = 64  # bytes
+_ODD = np.uint64(0x9E3779B97F4A7C15)
+_MASKS = np.array([(1 << (8 * size)) - 1 for size in range(9)], np.uint64)
 
 
 class ReadReceipts(NamedTuple):
@@ -39,7 +43,7 @@ class ReadReceipts(NamedTuple):
 
     def together(self) -> pa.Table:
         """All of them; only where the same inputs were asked for of each version."""
-        return pa.concat_tables(list(self.by_digest.values())).combine_chunks()
+        return pa.concat_tables(list(self.by_digest.values()))
 
 
 def read_receipts(
@@ -88,8 +92,10 @@ def _plain(column: pa.Array, name: str) -> pa.Array:
 
 
 def _table(batches: Sequence[pa.RecordBatch]) -> pa.Table:
-    """One table; a column that is null in all of a batch may have another type there."""
-    return pa.concat_tables([pa.Table.from_batches([batch]) for batch in batches], promote_options="permissive")
+    """One table, in pieces as they were read unless these are small: a copy of all would be memory that is used for the
+    first time, which is slow. A column that is null in all of a batch may have another type there."""
+    whole = pa.concat_tables([pa.Table.from_batches([batch]) for batch in batches], promote_options="permissive")
+    return whole.combine_chunks() if whole.num_rows < _SMALL * len(batches) else whole
 
 
 class ChosenReceipts(NamedTuple):
@@ -105,17 +111,70 @@ class ChosenReceipts(NamedTuple):
 def choose(rows: pa.Table, digest: str) -> ChosenReceipts:
     """For each event the receipt of this very version, else that of the answer, else a shadow's, of those with all
     inputs; and how many receipts repeat another one, and how many contradict one that is not late."""
-    events = _codes(rows["event_id"])
+    alone = all_differ(rows["event_id"])
+    events = np.arange(rows.num_rows) if alone else _codes(rows["event_id"])
     answering = pc.is_in(rows["role"], value_set=pa.array([CHAMPION, CHALLENGER])).to_numpy()
     own, held = pc.equal(rows["digest"], digest).to_numpy(), rows[HELD].to_numpy()
     scored = _first(events, held * 4 + own * 2 + answering)
     scored[~held[scored]] = -1
     answered = _first(events, answering.astype(np.int64))
     answered[~answering[answered]] = -1
+    repeated, contradicted = _repetitions(rows)
+    return ChosenReceipts(scored, answered, repeated, contradicted)
+
+
+def _repetitions(rows: pa.Table) -> tuple[int, int]:
+    if all_differ(rows["score_id"]):
+        return 0, 0
     ids, scores, late = _codes(rows["score_id"]), rows["score"].to_numpy(), rows["late"].to_numpy()
     first = _first(ids, (~late).astype(np.int64))
     differs = (scores != scores[first][ids]) & ~late & ~late[first][ids]
-    return ChosenReceipts(scored, answered, len(ids) - len(first), int(differs.sum()))
+    return len(ids) - len(first), int(differs.sum())
+
+
+def taken(rows: pa.Table, indexes: Ints) -> pa.Table:
+    """The rows of these indexes; those that are negative stand for none. Where they are all rows in order, nothing is
+    copied: most audits hold one receipt of an event, and memory that is used for the first time is slow."""
+    if np.array_equal(indexes, np.arange(rows.num_rows)):
+        return rows
+    return rows.take(pa.array(indexes[indexes >= 0]))
+
+
+def where(rows: pa.Table, chosen: npt.NDArray[np.bool_]) -> pa.Table:
+    """The rows that are chosen; where all are, nothing is copied."""
+    return rows if chosen.all() else rows.filter(pa.array(chosen))
+
+
+def all_differ(texts: pa.ChunkedArray) -> bool:
+    """Whether no text is there twice; by numbers made of them where these differ, which is found sooner."""
+    numbers = [_numbers_of(chunk) for chunk in texts.chunks]
+    found = [each for each in numbers if each is not None]
+    if found and len(found) == len(numbers):
+        ordered = np.sort(np.concatenate(found))
+        if (ordered[1:] != ordered[:-1]).all():
+            return True
+    return bool(pc.count_distinct(texts, mode="all").as_py() == len(texts))
+
+
+def _numbers_of(texts: pa.StringArray) -> npt.NDArray[np.uint64] | None:
+    """A number for each text, the same for the same text, and hardly ever for another one; None of long texts."""
+    _, offsets, data = texts.buffers()
+    ends = np.frombuffer(offsets, np.int32)[texts.offset : texts.offset + len(texts) + 1].astype(np.int64)
+    lengths = np.diff(ends)
+    found = lengths.astype(np.uint64)
+    longest = int(lengths.max()) if len(texts) else 0
+    if texts.null_count or longest > _LONG:
+        return None
+    given = np.zeros(ends[-1] - ends[0] + 8, np.uint8)
+    given[:-8] = np.frombuffer(data or b"", np.uint8)[ends[0] : ends[-1]]
+    words = np.ndarray(len(given) - 7, "<u8", given, strides=(1,))  # the eight bytes from each byte on
+    starts = ends[:-1] - ends[0]
+    for word in range(-(-longest // 8)):
+        left = np.clip(lengths - 8 * word, 0, 8)
+        own = words[np.minimum(starts + 8 * word, len(words) - 1)] & _MASKS[left]
+        found = (found ^ own) * _ODD
+        found ^= found >> np.uint64(29)
+    return found
 
 
 def kinds_of(rows: pa.Table, names: Sequence[str]) -> Iterator[tuple[Mapping[str, Any], pa.Table]]:
@@ -143,6 +202,8 @@ def _codes(texts: pa.ChunkedArray) -> Ints:
 
 def _first(codes: Ints, priority: Ints) -> Ints:
     """By code the row of greatest priority, of several the first."""
+    if not len(codes) or codes.max() == len(codes) - 1:  # each row is of its own
+        return np.arange(len(codes))
     order = np.lexsort((-priority, codes))
     starts = np.flatnonzero(np.diff(codes[order], prepend=-1))
     return order[starts]

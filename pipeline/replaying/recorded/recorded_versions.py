@@ -9,7 +9,7 @@ import pyarrow.compute as pc
 from models.bundles.manifest import Input
 from models.errors import BundleRefused, StoreError
 from models.serving.cache import LoadedModel, LoadFailed
-from pipeline.replaying.recorded.receipts import HELD, kinds_of, read_receipts
+from pipeline.replaying.recorded.receipts import HELD, all_differ, kinds_of, read_receipts, where
 from pipeline.replaying.recorded.rescoring import Again, Rescored, Write, rescore
 from pipeline.replaying.recorded.world import World
 from pipeline.replaying.refusal import CandidateRefused
@@ -64,18 +64,17 @@ def replay_as_recorded(world: World, origin: ReceiptOrigin, write: Write) -> dic
 
 def _once(rows: pa.Table) -> pa.Table:
     """One row for each score: a retry wrote the same again. What contradicts itself stays, to be found."""
-    whole = rows.group_by(["score_id", "score"], use_threads=False).aggregate([("event_id", "count")])
-    if whole.num_rows == rows.num_rows:
-        return rows.combine_chunks()
+    if all_differ(rows["score_id"]):
+        return rows
     numbered = rows.append_column("row", pa.array(np.arange(rows.num_rows)))
     firsts = numbered.group_by(["score_id", "score"], use_threads=False).aggregate([("row", "min")])["row_min"]
-    return rows.take(firsts.combine_chunks()).combine_chunks()
+    return rows if len(firsts) == rows.num_rows else rows.take(firsts.combine_chunks())
 
 
 def _of_version(
     rows: pa.Table, model: LoadedModel, origin: ReceiptOrigin, write: Write, beyond: list[str]
 ) -> dict[str, Any]:
-    held = rows.filter(rows[HELD])
+    held = where(rows, rows[HELD].to_numpy())
     golden = model.manifest.golden
     tolerance = _DEFAULT_TOLERANCE if golden is None else golden.tolerance
     total = {"equal": 0, "within": 0, "beyond": 0, "unscored": 0, "ids_differ": 0}
@@ -97,7 +96,7 @@ def _tally(
         near = ~equal & (np.abs(recorded - done.scores) <= tolerance)
     missing = np.isnan(done.scores)
     far = ~equal & ~near & ~missing
-    ids = pc.fill_null(pc.not_equal(rows["score_id"].combine_chunks(), done.ids), False).to_numpy(zero_copy_only=False)
+    ids = pc.fill_null(pc.not_equal(rows["score_id"], done.ids), False).to_numpy()
     found = {"equal": equal, "within": near, "beyond": far, "unscored": missing, "ids_differ": ids}
     for name, mask in found.items():
         counts[name] += int((mask & chosen).sum())

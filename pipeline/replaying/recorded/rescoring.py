@@ -36,8 +36,8 @@ class Rescored(NamedTuple):
     errors of those without a score."""
 
     scores: npt.NDArray[np.float64]
-    ids: pa.Array
-    decisions: pa.Array
+    ids: pa.ChunkedArray
+    decisions: pa.ChunkedArray
     errors: Counter[str]
 
 
@@ -60,19 +60,20 @@ def rescore(rows: pa.Table, again: Again, origin: ReceiptOrigin, write: Write) -
         errors.update(error for error, _ in outcome.failures)
         if len(outcome.rows):
             made = receipts_of(
-                batches.take_rows(batch, outcome.rows), outcome, _by(again), again.model, _defined(again), origin
+                batches.keep_rows(batch, outcome.rows), outcome, _by(again), again.model, _defined(again), origin
             )
-            made = _with_tables(made, rows, start + outcome.rows, again)
+            made = _with_tables(made, rows.slice(start, batch.num_rows), outcome.rows, again)
             write(made)
             scores[start + outcome.rows] = outcome.scores
             parts.append((made.column("score_id"), made.column("decision")))
             done.append(start + outcome.rows)
-    at = np.full(rows.num_rows, -1, np.int64)
-    if done:
-        at[np.concatenate(done)] = np.arange(sum(map(len, done)))
-    taken = pa.array(at, mask=at < 0)
-    columns = [pa.concat_arrays([pa.nulls(0, pa.string()), *(part[index] for part in parts)]) for index in (0, 1)]
-    return Rescored(scores, columns[0].take(taken), columns[1].take(taken), errors)
+    ids, decisions = (pa.chunked_array([part[index] for part in parts], pa.string()) for index in (0, 1))
+    scored = np.concatenate([np.zeros(0, np.int64), *done])
+    if len(scored) < rows.num_rows:
+        at = np.full(rows.num_rows, -1, np.int64)
+        at[scored] = np.arange(len(scored))
+        ids, decisions = (column.take(pa.array(at, mask=at < 0)) for column in (ids, decisions))
+    return Rescored(scores, ids, decisions, errors)
 
 
 def _by(again: Again) -> Assigned:
@@ -96,13 +97,13 @@ def _batches(rows: pa.Table, manifest: Manifest) -> Iterator[tuple[int, pa.Recor
         **{entry.name: f"{INPUT}{entry.name}" for entry in manifest.inputs},
     }
     start, events = 0, rows.select(list(named.values())).rename_columns(list(named))
-    for batch in events.combine_chunks().to_batches(max_chunksize=BATCH_ROWS):
+    for batch in events.to_batches(max_chunksize=BATCH_ROWS):
         yield start, batch
         start += batch.num_rows
 
 
 def _with_tables(made: pa.RecordBatch, rows: pa.Table, taken: npt.NDArray[np.int64], again: Again) -> pa.RecordBatch:
-    """The versions of the tables that were looked up, where the same version read the same values."""
+    """The versions of the tables that were looked up, where the same version read the same values; of these rows."""
     if rows["digest"][0].as_py() != again.model.manifest.digest or rows["lookups"].null_count == rows.num_rows:
         return made
     column = rows["lookups"].combine_chunks().take(pa.array(taken))
