@@ -179,7 +179,8 @@ def _decode_natively(data: bytes, count: int, schema: Schema, native: str, paylo
     end = os.urandom(16).hex()
     payloads = payloads or data[-1:] >= b"\x80"  # a last byte that could begin the 0 that follows, as a number of two
     try:
-        framed = b"".join((zigzag_varint(count), data, b"\0", zigzag_varint(len(end)), end.encode()))
+        of_rows = zigzag_varint(count) + data if count else data  # no records are an array's end alone
+        framed = b"".join((of_rows, b"\0", zigzag_varint(len(end)), end.encode()))
         wrapped = pyruhvro.deserialize_array([framed], _block_schema(native))
         found = pa.RecordBatch.from_struct_array(wrapped.column(0).values)
         columns = [finished(node, column) for node, column in zip(schema.root.children, found.columns, strict=True)]

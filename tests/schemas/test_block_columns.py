@@ -109,6 +109,17 @@ def test_bytes_beyond_the_last_record_or_too_few_are_found_as_with_the_bytes_of_
         assert without.rows.equals(with_bytes.rows)
 
 
+@pytest.mark.parametrize("payloads", [True, False])
+def test_a_block_of_no_records_has_the_types_of_any_other(payloads: bool) -> None:
+    [datum] = encoded([receipt(1)], schema_of("Receipt"))
+    some = decode_block(datum, 1, avsc("Receipt"), payloads=payloads)
+    none = decode_block(b"", 0, avsc("Receipt"), payloads=payloads)
+    assert (none.rows.schema, none.rows.num_rows, none.unreadable) == (some.rows.schema, 0, ())
+    for junk in (b"\0", b"\x02", datum):
+        [unreadable] = decode_block(junk, 0, avsc("Receipt"), payloads=payloads).unreadable
+        assert unreadable.payload == junk
+
+
 def in_two_blocks(sized: bool) -> bytes:
     """Receipt e5 whose map of two features is in two blocks, as Avro allows and other writers do."""
     schema = schema_of("Receipt")
