@@ -6,16 +6,11 @@ from dataclasses import replace
 from typing import Any, NamedTuple
 
 from audit.files.appending import append_model_event
-from models.errors import StoreError
 from models.privacy.identities import identity_of_subject, subject_of
 from models.privacy.key_store import KeyStore
 from models.privacy.register import AskedBy
 from models.store.backends import Backend
 from schemas.records import ModelEvent
-
-
-class NoKeyStore(StoreError):
-    """A key store that has no keys and no epochs: nothing was ever encrypted with it."""
 
 
 class AskedSubject(NamedTuple):
@@ -47,18 +42,6 @@ def without_subject(text: str, subject: str, instead: str) -> str:
     'h1:0a asked on 3 March'
     """
     return re.sub(rf"(?<!\w){re.escape(subject)}(?!\w)", instead, text) if subject else text
-
-
-def opened_keys(backend: Backend, keys: KeyStore) -> KeyStore:
-    """The key store, where it has anything.
-
-    Raises:
-        NoKeyStore: there is nothing; opening it would begin a new one.
-        StoreUnavailable: it does not answer.
-    """
-    if not backend.list("epochs"):
-        raise NoKeyStore(f"{backend.url} holds no keys; expected: what privacy.keys of the job names, after it has run")
-    return keys
 
 
 def names_held(keys: KeyStore) -> dict[str, str]:

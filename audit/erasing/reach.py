@@ -11,7 +11,6 @@ from audit.asking.training.trained_on import TrainedOn, TrainingRecords, trained
 from audit.erasing.asking import AskedSubject
 from audit.files.audit import Audit
 from audit.files.found.receipts import FoundReceipt
-from models.bundles.manifest import Manifest
 from models.errors import BundleRefused
 from models.privacy.identities import Epoch, identity_of_event
 from models.redaction import public_uri
@@ -103,18 +102,13 @@ def plain_bundles(store: ModelStore) -> Iterator[Unreached]:
         except BundleRefused as error:
             yield Unreached("bundle", f"{store.url}/{store.model}/versions/{version}", missing(error))
             continue
-        if holds_rows(manifest) and manifest.privacy is None:
+        if manifest.holds_rows and manifest.privacy is None:
             plain.append(version)
     if plain:
         more = f" and {len(plain) - _MOST_NAMED} more" if len(plain) > _MOST_NAMED else ""
         named = ", ".join(islice(plain, _MOST_NAMED)) + more
         why = "published without privacy: training records, golden records and profiles are in plain"
         yield Unreached("bundles", f"{store.url}/{store.model}: {named}", why)
-
-
-def holds_rows(manifest: Manifest) -> bool:
-    """Whether a bundle has anything that was made of rows: training or golden records, or a profile."""
-    return bool(manifest.training.get("records") or manifest.golden or manifest.profile)
 
 
 def plain_receipts(audit: Audit, receipts: Sequence[FoundReceipt]) -> Iterator[Unreached]:

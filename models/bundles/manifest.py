@@ -162,6 +162,11 @@ class Manifest:
     trust: tuple[str, ...] = ()
     privacy: PublishedPrivacy | None = None
 
+    @property
+    def holds_rows(self) -> bool:
+        """Whether the bundle has anything that was made of rows: training or golden records, or a profile."""
+        return bool(self.training.get("records") or self.golden or self.profile)
+
     def __hash__(self) -> int:
         return hash(self.digest)
 

@@ -12,8 +12,8 @@ from models.strict_json import parse_object
 from schemas.times import format_time_us
 from schemas.validation import SpecError
 
-_FOLDER = "epochs"
-_NAME = re.compile(rf"{_FOLDER}/([0-9]{{4}})\.json")
+EPOCHS = "epochs"
+_NAME = re.compile(rf"{EPOCHS}/([0-9]{{4}})\.json")
 _MOST_BYTES = 4096
 
 
@@ -58,14 +58,14 @@ class EpochLog:
 
     def _create(self, number: int, from_us: int) -> bool:
         document = {"from_us": from_us, "key": self._random(KEY_BYTES).hex()}
-        return self._backend.create(f"{_FOLDER}/{number:04d}.json", json.dumps(document).encode())
+        return self._backend.create(f"{EPOCHS}/{number:04d}.json", json.dumps(document).encode())
 
     def _found(self) -> list[Epoch]:
-        keys = [key for key, _ in self._backend.list(_FOLDER) if _NAME.fullmatch(key)]
+        keys = [key for key, _ in self._backend.list(EPOCHS) if _NAME.fullmatch(key)]
         epochs = [self._epoch(key, number) for number, key in enumerate(keys, 1)]
         if any(later.from_us <= earlier.from_us for earlier, later in itertools.pairwise(epochs)):
             raise UnusableEpoch(
-                f"{self._backend.url}: {_FOLDER} are not in order; expected: each later than the one before"
+                f"{self._backend.url}: {EPOCHS} are not in order; expected: each later than the one before"
             )
         return epochs
 

@@ -7,7 +7,7 @@ from threading import Lock
 from typing import Literal, NamedTuple
 
 from models.errors import StoreError
-from models.privacy.epoch_log import EpochLog
+from models.privacy.epoch_log import EPOCHS, EpochLog
 from models.privacy.identities import KEY_BYTES, Epochs, Pseudonym
 from models.privacy.key_blocks import DESTROYED, MOST_ROWS, KeyBlock, KeyBlocks, KeyRow
 from models.privacy.register import AskedBy, Register, Registered
@@ -20,6 +20,10 @@ _ROW_BITS = MOST_ROWS.bit_length() - 1
 
 class KeysContended(StoreError):
     """Other writers were first each time."""
+
+
+class NoKeyStore(StoreError):
+    """A key store that has no keys and no epochs: nothing was ever encrypted with it."""
 
 
 class SubjectKey(NamedTuple):
@@ -234,3 +238,15 @@ class KeyStore:
             block, first = self._blocks[number], number << _ROW_BITS
             self._rows.update(zip(block.pseudonyms(), range(first, first + len(block)), strict=True))
             self._indexed = number
+
+
+def opened_keys(backend: Backend) -> KeyStore:
+    """The key store, where it has anything.
+
+    Raises:
+        NoKeyStore: there is nothing; opening it would begin a new one.
+        StoreUnavailable: it does not answer.
+    """
+    if not backend.list(EPOCHS):
+        raise NoKeyStore(f"{backend.url} holds no keys; expected: what privacy.keys of the job names, after it has run")
+    return KeyStore(backend)

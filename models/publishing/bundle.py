@@ -26,6 +26,7 @@ from models.bundles.manifest import (
 )
 from models.publishing.classes import check_positive, labels_of, resolve_output
 from models.publishing.description import CannotPublish, FoundModel
+from models.publishing.hiding import HASHED_RECORDS, Hiding, hashed_records
 from models.publishing.inputs import StatedInput, resolve_inputs
 from models.publishing.trainer import trainer_lines
 from models.publishing.training_data.stated import stated_data
@@ -47,6 +48,7 @@ class Statement:
     `decisions`: texts of the two that the threshold makes; `reasons`: by input `{code, positive, negative, suppress}`.
     `trust`: types besides Halflife's own list that the model's file has objects of.
     `accepted`: libraries whose version here may serve the model although another one made it, and the version stated.
+    `hiding`: what of persons may not be in the bundle, of a job with `privacy`.
     """
 
     model: str
@@ -70,6 +72,7 @@ class Statement:
     trust: Sequence[str] = ()
     decisions: Decisions | None = None
     reasons: Mapping[str, Any] = field(default_factory=dict)
+    hiding: Hiding | None = None
 
 
 class Rows(NamedTuple):
@@ -128,8 +131,7 @@ def build_bundle(
     """
     notes: list[str] = []
     _link_or_copy(found.files, into)
-    if said.records is not None:
-        _link_or_copy({f"{RECORDS}/{said.records.name}": said.records}, into)
+    _write_records(said, into)
     document = _document(found, said, rows.shown, notes)
     if any(each.keys() - DATA_OF_FORMAT_1 for each in document["training"].get("data", ())):
         document["format"] = FORMAT
@@ -142,7 +144,9 @@ def build_bundle(
     trial = None if rows.sample is None else _try(document, said, rows.sample, into, allow_pickle)
     if trial is None:
         notes.append(NO_SAMPLE if rows.trainer is None else NO_PROFILE)
-    elif trial.unprofiled:
+    elif said.hiding is not None:
+        _note_hidden(said.hiding, trial, rows, notes)
+    if trial is not None and trial.unprofiled:
         notes.append(f"no drift is measured of {', '.join(trial.unprofiled)}: vectors and times have no profile")
     raw = manifest_bytes(into, document)
     secret = secrets_in(raw.decode())
@@ -153,6 +157,15 @@ def build_bundle(
     golden_rows = 0 if trial is None else trial.golden_rows
     golden_rows = golden_rows if rows.trainer is None else rows.trainer.num_rows
     return Built(into, manifest, golden_rows, 0 if trial is None else trial.rows, tuple(notes))
+
+
+def _note_hidden(hiding: Hiding, trial: SampleTrial, rows: Rows, notes: list[str]) -> None:
+    """Says what the bundle does not have, and has instead."""
+    if hiding.hidden:
+        notes.append(f"the profile and golden records have no values of {', '.join(hiding.hidden)}")
+    if rows.trainer is None:
+        none = "there are no golden records: the model does not score made up rows"
+        notes.append("golden records are made up rows: no person has one" if trial.golden else none)
 
 
 def _add_words(document: dict[str, Any], said: Statement) -> None:
@@ -172,8 +185,30 @@ def _add_words(document: dict[str, Any], said: Statement) -> None:
         document["format"] = FORMAT
 
 
+def _records_path(said: Statement) -> str | None:
+    """Where training records are in the bundle; a name may tell of whom they are."""
+    if said.records is None:
+        return None
+    return f"{RECORDS}/{said.records.name if said.hiding is None else HASHED_RECORDS}"
+
+
+def _write_records(said: Statement, into: Path) -> None:
+    path = _records_path(said)
+    if path is None or said.records is None:
+        return
+    if said.hiding is None:
+        _link_or_copy({path: said.records}, into)
+        return
+    (into / path).parent.mkdir()
+    (into / path).write_bytes(hashed_records(said.records, said.hiding))
+
+
 def _write_trainer(document: dict[str, Any], said: Statement, trainer: pa.Table, into: Path) -> None:
     draft = parse_manifest(manifest_bytes(into, document))
+    shown = [] if said.hiding is None else [each.name for each in draft.inputs if each.name in said.hiding.hidden]
+    if shown:
+        said_of = f"--golden has {', '.join(shown)}, which privacy hides"
+        raise CannotPublish(f"{said_of}; next: --sample instead, of which golden records are made up")
     (into / GOLDEN).write_bytes(trainer_lines(trainer, draft.inputs))
     document["golden"] = _golden(said, "trainer")
     document["format"] = FORMAT
@@ -204,10 +239,10 @@ def _try(document: dict[str, Any], said: Statement, sample: pa.Table, into: Path
     try:
         if draft.output.kind != "regression":
             check_positive(tuple(scorer.labels().values()), draft.output.positive)
-        trial = try_on_sample(scorer, draft.inputs, draft.output, sample)
+        trial = try_on_sample(scorer, draft.inputs, draft.output, sample, said.hiding)
     finally:
         scorer.close()
-    if "golden" not in document:
+    if "golden" not in document and trial.golden:
         (into / GOLDEN).write_bytes(trial.golden)
         document["golden"] = _golden(said, "publish")
     (into / PROFILE).write_bytes(trial.profile)
@@ -236,6 +271,7 @@ def _document(found: FoundModel, said: Statement, sample: pa.Table | None, notes
         "quality": {**found.provenance.quality, **said.quality},
         "created_by": said.created_by,
         **({"parameters": settings} if settings else {}),
+        **({} if said.hiding is None else {"privacy": said.hiding.document(), "format": FORMAT}),
     }
 
 
@@ -255,7 +291,7 @@ def _training(found: FoundModel, said: Statement, notes: list[str]) -> dict[str,
             "parameters": {**known.parameters, **said.parameters} or None,
             "hyperparameters": {**known.hyperparameters, **said.hyperparameters} or None,
             "data": [*known.data, *(stated_data(str(text), notes) for text in said.data)] or None,
-            "records": None if said.records is None else f"{RECORDS}/{said.records.name}",
+            "records": _records_path(said),
             "decision": said.decision,
         }
     )

@@ -8,12 +8,13 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from models.admission.proving import check_output
+from models.admission.proving import BadOutput, check_output
 from models.bundles.inputs import prepare_inputs
 from models.bundles.manifest import Input, Output
 from models.errors import one_line
 from models.profiles import SCORE, build_profile, serialise_profile
 from models.publishing.description import CannotPublish
+from models.publishing.hiding import Hiding, made_up_rows
 from models.scorers import Scorer
 from schemas.columns import VALUES
 
@@ -33,7 +34,9 @@ class SampleTrial:
     unprofiled: tuple[str, ...] = ()
 
 
-def try_on_sample(scorer: Scorer, inputs: Sequence[Input], output: Output, sample: pa.Table) -> SampleTrial:
+def try_on_sample(
+    scorer: Scorer, inputs: Sequence[Input], output: Output, sample: pa.Table, hiding: Hiding | None = None
+) -> SampleTrial:
     """Score all of a sample.
 
     Args:
@@ -41,6 +44,8 @@ def try_on_sample(scorer: Scorer, inputs: Sequence[Input], output: Output, sampl
         inputs: its inputs, all of which must be columns of the sample.
         output: what its scores must be.
         sample: n rows, n > 0. Golden records are up to `GOLDEN_ROWS` of them, evenly spaced.
+        hiding: what may not be in the bundle. Golden records are then made up, and there are none where the model does
+            not score them.
 
     Raises:
         CannotPublish: a column is missing, an input that is not nullable is null, or the model fails on the sample.
@@ -64,15 +69,32 @@ def try_on_sample(scorer: Scorer, inputs: Sequence[Input], output: Output, sampl
     profiled = prepared.append_column(SCORE, pa.array(scores))
     # A vector has no distribution of values that a person could look at, and times only go on.
     apart = tuple(each.name for each in inputs if each.type not in VALUES)
-    profile = build_profile(profiled, [name for name in profiled.schema.names if name not in apart])
+    left_out = {*apart, *(() if hiding is None else hiding.hidden)}
+    profile = build_profile(profiled, [name for name in profiled.schema.names if name not in left_out])
+    # Scored again as a batch of their own: float32 models round slightly differently in batches of other sizes.
+    golden = (
+        golden_lines(raw.take(rows), _scored(scorer, prepared.take(rows), output))
+        if hiding is None
+        else _made_up_lines(scorer, inputs, output, made_up_rows(raw.take(rows), hiding.hidden))
+    )
     return SampleTrial(
-        # Scored again as a batch of their own: float32 models round slightly differently in batches of other sizes.
-        golden=golden_lines(raw.take(rows), _scored(scorer, prepared.take(rows), output)),
-        golden_rows=len(picked),
+        golden=golden,
+        golden_rows=len(picked) if golden else 0,
         profile=serialise_profile(profile),
         rows=raw.num_rows,
         unprofiled=apart,
     )
+
+
+def _made_up_lines(scorer: Scorer, inputs: Sequence[Input], output: Output, rows: pa.RecordBatch) -> bytes:
+    """Golden records of made up rows; empty where the model does not answer to them all."""
+    prepared, unreadable = prepare_inputs(rows, inputs)
+    if unreadable.any():
+        return b""
+    try:
+        return golden_lines(rows, _scored(scorer, prepared, output))
+    except (CannotPublish, BadOutput):
+        return b""
 
 
 def typed_inputs(sample: pa.Table, inputs: Sequence[Input], what: str) -> pa.RecordBatch:

@@ -5,8 +5,10 @@ from collections.abc import Callable, Collection, Iterator, Mapping
 from typing import Any
 
 from pipeline.spec.expansion import local_path, scheme_of, section_of
+from pipeline.spec.expressions import mappings, read_or_none, stated
 from pipeline.spec.sinks import sink_uris
 from schemas.expectations import QUOTE, did_you_mean
+from schemas.expressions.nodes import names_in
 from schemas.job import PrivacySpec
 from schemas.keys import defaults_of
 from schemas.validation import MISSING, Absent, SpecError
@@ -63,6 +65,35 @@ def privacy_errors(
         yield from _keys_errors(document, section["keys"])
     if sound("privacy.hide"):
         yield from _hidden_errors(document, section.get("hide"), columns)
+
+
+def hidden_columns(document: Mapping[str, Any], hidden: tuple[str, ...]) -> tuple[str, ...]:
+    """The hidden columns, the subject, and the features whose value follows from one of them, of a valid document.
+
+    >>> mean = {"name": "mean", "key": "iban", "column": "income", "aggregate": "mean", "size": "1h", "every": "1h"}
+    >>> twice = {"name": "twice", "expression": "2 * mean"}
+    >>> hidden_columns({"events": {"subject": "who"}, "features": [mean, twice, "age"]}, ("income", "iban"))
+    ('income', 'iban', 'who', 'mean', 'twice')
+    """
+    subject = document["events"].get("subject")
+    known = dict.fromkeys([*hidden, *([] if subject is None else [subject])])
+    reads = _reads(document)
+    while new := [name for name, read in reads.items() if name not in known and read & known.keys()]:
+        known |= dict.fromkeys(new)
+    return tuple(known)
+
+
+def _reads(document: Mapping[str, Any]) -> dict[str, set[str]]:
+    """What the value of each feature is computed of: a key only chooses events."""
+    reads = {
+        feature["name"]: {feature["column"]} if isinstance(feature.get("column"), str) else set[str]()
+        for _, feature in mappings(document)
+    }
+    for one in stated(document):
+        node = read_or_none(one.text)
+        if one.feature is not None and node is not None and one.derives:
+            reads[one.feature["name"]] |= {name.name for name in names_in(node)}
+    return reads
 
 
 def _keys_errors(document: Mapping[str, Any], keys: str) -> Iterator[SpecError]:

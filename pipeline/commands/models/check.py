@@ -2,7 +2,7 @@
 
 import argparse
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,12 +16,14 @@ from pipeline.command_line.parsing import (
     add_admission_options,
     add_store_options,
 )
+from pipeline.command_line.private_bundles import privacy_text
 from pipeline.command_line.reason_texts import coverage_of
 from pipeline.commands.models.location import (
     StatedJob,
     admission_at,
     find_location,
     folder_admission,
+    read_job_spec,
     refuse_absent,
 )
 from pipeline.commands.output import Refused, exit_code
@@ -45,19 +47,31 @@ def check(arguments: Arguments) -> int:
 
 def _check(options: argparse.Namespace) -> None:
     verdict, manifest = _verdict(options, StatedJob(options).columns)
+    verdict = replace(verdict, warnings=(*verdict.warnings, *_in_plain(options, manifest)))
     if options.json:
         found = {"admitted": verdict.admitted, "reason": verdict.reason, "detail": verdict.detail}
         words = {"reason_texts": coverage_of(manifest)} if manifest is not None and manifest.reasons else {}
-        print_json(found | words | ({"warnings": list(verdict.warnings)} if verdict.warnings else {}))
+        private = {} if manifest is None or manifest.privacy is None else {"privacy": asdict(manifest.privacy)}
+        print_json(found | words | private | ({"warnings": list(verdict.warnings)} if verdict.warnings else {}))
     elif manifest is not None:
         print_line(f"admitted: {verdict.version} with digest {verdict.digest}")
         print_line(_coverage(coverage_of(manifest)))
+        if (hides := privacy_text(manifest)) is not None:
+            print_line(f"privacy: {hides}")
         for warning in verdict.warnings:
             note(f"warning: {warning}")
     else:
         raise Refused(f"refused: {verdict.reason}: {verdict.detail}")
     if not verdict.admitted:
         raise Refused
+
+
+def _in_plain(options: argparse.Namespace, manifest: Manifest | None) -> tuple[str, ...]:
+    """A warning of a bundle that may hold values of persons, where the job has privacy."""
+    has_privacy = manifest is not None and "privacy" in read_job_spec(options)
+    if manifest is None or not has_privacy or manifest.privacy is not None or not manifest.holds_rows:
+        return ()
+    return ("it was published without privacy: training records, golden records and profile are in plain",)
 
 
 def _coverage(words: Mapping[str, Any]) -> str:

@@ -15,6 +15,7 @@ from models.store.store import ModelStore
 from models.store.withdrawals import Withdrawal
 from models.strict_json import parse_object
 from pipeline.command_line.parsing import Arguments, OneLineParser, add_actor_option, add_store_options, instant
+from pipeline.command_line.private_bundles import privacy_text
 from pipeline.commands.models.location import find_location, refuse_absent, versions_meant
 from pipeline.commands.output import exit_code, print_pairs, print_table
 from pipeline.reporting.printer import note, print_json
@@ -188,6 +189,7 @@ def _show(options: argparse.Namespace) -> None:
             ("made by", " ".join(f"{name} {found}" for name, found in manifest.libraries.items())),
             ("accepted here", " ".join(f"{name} {found}" for name, found in manifest.accepted_libraries.items())),
             ("golden records", f"{manifest.golden.file} by {manifest.golden.by}" if manifest.golden else "none"),
+            ("privacy", privacy_text(manifest)),
             ("files", len(manifest.files)),
         ]
     )

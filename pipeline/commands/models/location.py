@@ -38,7 +38,8 @@ class ModelLocation:
     trust: tuple[str, ...] = ()
 
 
-def _spec(options: argparse.Namespace) -> Mapping[str, Any]:
+def read_job_spec(options: argparse.Namespace) -> Mapping[str, Any]:
+    """The spec of `--job`; empty without one. Raises `SpecError`."""
     if options.job is None:
         if options.settings:
             raise SpecError("--set", options.settings[0], "only together with --job")
@@ -92,7 +93,7 @@ def find_location(options: argparse.Namespace) -> ModelLocation:
         SpecError: neither is given, or the job spec is wrong.
         StoreError: the URL, the name or the trusted key is not allowed.
     """
-    spec = _spec(options)
+    spec = read_job_spec(options)
     model = with_defaults(spec, "model")
     store, name = options.store or model.get("store"), options.model or model.get("name")
     for option, value, variables in (("--store", store, f"{STORE} or {JOB}"), ("--model", name, JOB)):
@@ -130,7 +131,7 @@ def admission_at(location: ModelLocation, columns: dict[str, str] | None) -> Adm
 
 def folder_admission(options: argparse.Namespace, columns: dict[str, str] | None) -> Admission:
     """The admission of a folder; no store is needed for it."""
-    model = with_defaults(_spec(options), "model")
+    model = with_defaults(read_job_spec(options), "model")
     key = options.trusted_key or model.get("trusted_key")
     return Admission(
         None,

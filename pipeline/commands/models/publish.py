@@ -3,7 +3,7 @@
 import argparse
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import NamedTuple, NoReturn
 
@@ -21,8 +21,9 @@ from models.publishing.samples import read_sample
 from models.publishing.trainer import read_trainer
 from models.scorers import WillNotLoad
 from pipeline.command_line.parsing import Arguments
+from pipeline.command_line.private_bundles import hiding_of, privacy_text, refuse_plain
 from pipeline.command_line.reason_texts import read_reason_texts
-from pipeline.commands.models.location import ModelLocation, StatedJob, admission_at, find_location
+from pipeline.commands.models.location import ModelLocation, StatedJob, admission_at, find_location, read_job_spec
 from pipeline.commands.models.publish_options import SAID, PublishParser, values
 from pipeline.commands.output import Refused, exit_code, print_pairs, refusal_as_json
 from pipeline.reporting.printer import note, print_json
@@ -111,6 +112,8 @@ def _ready(options: argparse.Namespace, bundle: Path) -> Built:
         if getattr(options, name) not in (None, []):
             raise CannotPublish(f"--{name} cannot be given: {options.path} has a {MANIFEST}; expected: change it there")
     built = copy_bundle(Path(options.path), bundle)
+    if hiding_of(options, read_job_spec(options)) is not None:
+        refuse_plain(built.manifest)
     if options.version not in (None, built.manifest.version):
         wanted = f"{built.manifest.version!r}, which the bundle's manifest has, or no --version"
         raise CannotPublish(f"--version {options.version!r} is not allowed; expected: {wanted}")
@@ -169,6 +172,7 @@ def _statement(options: argparse.Namespace, location: ModelLocation) -> Statemen
         accepted=options.accept_library,
         decisions=options.decisions,
         reasons={} if options.reasons is None else read_reason_texts(options.reasons),
+        hiding=hiding_of(options, read_job_spec(options)),
     )
 
 
@@ -187,6 +191,7 @@ def _report(options: argparse.Namespace, done: Published) -> None:
                 "golden_records": built.golden_rows,
                 "profile_rows": built.profile_rows,
                 "signed": done.signed,
+                "privacy": None if manifest.privacy is None else asdict(manifest.privacy),
                 "checked": not options.no_check,
                 "notes": list(built.notes),
             }
@@ -199,6 +204,7 @@ def _report(options: argparse.Namespace, done: Published) -> None:
             ("golden records", built.golden_rows or None),
             ("profile of", f"{built.profile_rows} rows" if built.profile_rows else None),
             ("signed", "yes" if done.signed else "no"),
+            ("privacy", privacy_text(manifest)),
             ("checked", "no: --no_check" if options.no_check else "admitted here"),
         ]
     )

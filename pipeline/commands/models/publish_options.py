@@ -8,6 +8,7 @@ from typing import Any
 
 from models.admission.libraries import parse_accepted
 from models.publishing.inputs import StatedInput, parse_input
+from pipeline.command_line.key_stores import add_keys_option
 from pipeline.command_line.parsing import (
     OneLineParser,
     actor,
@@ -109,6 +110,11 @@ def _add_training_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--records", type=Path, metavar="FILE", help="file of the event ids and subjects it was trained on"
     )
+    add_keys_option(parser)
+    parser.add_argument(
+        "--hide", action="append", default=[], metavar="COLUMN",
+        help="with --keys: no value of this column may be in the bundle (default: privacy.hide of the job); repeatable",
+    )  # fmt: skip
     parser.add_argument("--decision", metavar="ID", help="the retraining advice that caused it")
     parser.add_argument("--created_by", metavar="WHO", help=f"who made it (default: {actor()})")
     parser.add_argument("--tracking_uri", metavar="URI", help="MLflow's server (default: MLFLOW_TRACKING_URI)")

@@ -4,18 +4,16 @@ import argparse
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from audit.erasing.asking import opened_keys
 from models.privacy.key_store import KeyStore
 from models.redaction import public_uri
-from models.store.backends import Backend, InvalidStoreUrl
+from models.store.backends import Backend
 from models.store.store import ModelStore
+from pipeline.command_line.key_stores import KEY_STORE, add_keys_option, key_store_at, keys_url
 from pipeline.command_line.parsing import OneLineParser, add_actor_option, add_store_options
 from pipeline.commands.audit.location import TOPICS, audit_url, read_job
 from pipeline.spec.job import with_defaults
 from pipeline.spec.sinks import uris_of
 from schemas.validation import MISSING, SpecError
-
-_URL = "a folder, or an s3://, gs:// or az:// URL"
 
 
 class KeyLocation(NamedTuple):
@@ -48,40 +46,15 @@ class KeyLocation(NamedTuple):
         return None if self.audit is None else Backend(self.audit)
 
 
-def add_keys_option(parser: argparse.ArgumentParser) -> None:
-    """`--keys`: the key store."""
-    parser.add_argument("--keys", metavar="URL", help=f"the key store: {_URL} (default: privacy.keys of the job)")
-
-
 def subject_parser(verb: str, description: str) -> OneLineParser:
     """The options that `erase` and `hold` share."""
     parser = OneLineParser(f"halflife audit {verb}", description)
     parser.add_argument("subject", metavar="SUBJECT", help="the subject, as the column events.subject has it")
     add_keys_option(parser)
-    parser.add_argument("--audit", metavar="URL", help=f"the audit: {_URL} (default: sinks.audit of the job)")
+    parser.add_argument("--audit", metavar="URL", help=f"the audit: {KEY_STORE} (default: sinks.audit of the job)")
     add_actor_option(parser)
     add_store_options(parser)
     return parser
-
-
-def keys_url(options: argparse.Namespace, spec: Mapping[str, Any]) -> str | None:
-    """The URL of the key store that `--keys` or the job names; None where neither does."""
-    found = options.keys or (spec.get("privacy") or {}).get("keys")
-    return None if found is None else str(found)
-
-
-def key_store_at(url: str) -> KeyStore:
-    """The key store at a URL, where it has anything.
-
-    Raises:
-        NoKeyStore: nothing is there.
-        InvalidStoreUrl: it is none that lasts.
-        StoreUnavailable: it does not answer.
-    """
-    if url.startswith("memory:"):
-        raise InvalidStoreUrl(f"key store {url!r} ends with this process; expected: {_URL}")
-    backend = Backend(url)
-    return opened_keys(backend, KeyStore(backend))
 
 
 def find_keys(options: argparse.Namespace) -> KeyLocation:
@@ -95,7 +68,7 @@ def find_keys(options: argparse.Namespace) -> KeyLocation:
     url = keys_url(options, spec)
     if url is None:
         job = f"privacy.keys in {options.job}" if options.job else "--job FILE with privacy.keys"
-        raise SpecError("--keys", MISSING, f"{_URL}, or {job}")
+        raise SpecError("--keys", MISSING, f"{KEY_STORE}, or {job}")
     audit, no_audit = _audit(options, spec)
     keys = key_store_at(url)
     return KeyLocation(keys, public_uri(url), spec, audit, no_audit, _stores(options, spec))

@@ -11,9 +11,9 @@ from audit.sealing.expiring import Expiry, TooEarlyToExpire, drop_receipts, due_
 from models.privacy.key_store import KeyStore
 from models.store.backends import Backend
 from models.store.store import ModelStore
+from pipeline.command_line.key_stores import add_keys_option, key_store_at, keys_url
 from pipeline.command_line.parsing import Arguments, OneLineParser, moment
 from pipeline.commands.audit.location import add_audit_options, audit_url, read_job
-from pipeline.commands.audit.privacy.keys import add_keys_option, key_store_at, keys_url
 from pipeline.commands.output import Refused, exit_code, print_table
 from pipeline.reporting.printer import note, print_json
 from pipeline.spec.environment import STORE
