@@ -7,6 +7,7 @@ import pyarrow as pa
 from apache_beam.pvalue import AsIter
 
 from pipeline.profiles import StoredProfiles
+from pipeline.quality import quality_of
 from schemas.formats.raw import RawBlock
 from schemas.job import UNNAMED, Job, Start
 from transforms.arrivals.done_before import Earlier
@@ -20,13 +21,15 @@ from transforms.scoring.score_events import ScoreEvents
 
 
 class Outputs(NamedTuple):
-    """What leaves the job: batches of Score, Receipt, ModelEvent, DriftStatistic and DeadLetter."""
+    """What leaves the job: batches of Score, Receipt, ModelEvent, DriftStatistic and DeadLetter, and of Quality
+    where labels are read."""
 
     scores: beam.PCollection[pa.RecordBatch]
     receipts: beam.PCollection[pa.RecordBatch]
     model_events: beam.PCollection[pa.RecordBatch]
     drift: beam.PCollection[pa.RecordBatch]
     dead_letters: beam.PCollection[pa.RecordBatch]
+    quality: beam.PCollection[pa.RecordBatch] | None = None
 
 
 class Serves(Protocol):
@@ -42,11 +45,13 @@ def build(  # type: ignore[no-untyped-def]  # Beam warns on NamedTuple hints
     serves: Serves = WatchReleases,
     earlier: Earlier | None = None,
     tables: Tables | None = None,
+    labels: beam.PCollection[RawBlock] | None = None,
 ):
     """The job's graph over raw input, on any runner; the labels are API (savepoints, job update).
 
     `serves`: the timeline of the store, or the candidates of a replay. `earlier`: what earlier runs did, whose events
     are read for their features and not scored. `tables`: reads those of the job's lookups.
+    `labels`: raw stretches of the input of `job.labels`.
     """
     decoded = raw | "DecodeEvents" >> DecodeEvents(job.events, tables, job.model.poll_us)
     tracked = decoded.good | "TrackArrivals" >> TrackArrivals(job.events, job.features)
@@ -55,8 +60,9 @@ def build(  # type: ignore[no-untyped-def]  # Beam warns on NamedTuple hints
     scored = featured | "ScoreEvents" >> ScoreEvents(job, AsIter(releases.admitted), start.run, earlier)
     profiles = StoredProfiles(job.model)
     drift = scored.scored | "MeasureDrift" >> MeasureDrift(job.drift, profiles, job.model.name, start.run)
+    quality = quality_of(scored.scored, labels, job, start.run)
     told = (releases.model_events, scored.model_events, *decoded.table_events)
     model_events = told | "ModelEvents" >> beam.Flatten()
-    letters = (decoded.dead_letters, tracked.dead_letters, scored.dead_letters)
+    letters = (decoded.dead_letters, tracked.dead_letters, scored.dead_letters, *quality.dead_letters)
     dead_letters = letters | "DeadLetters" >> beam.Flatten()
-    return Outputs(scored.scores, scored.receipts, model_events, drift, dead_letters)
+    return Outputs(scored.scores, scored.receipts, model_events, drift, dead_letters, quality.records)

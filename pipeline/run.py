@@ -21,6 +21,8 @@ from pipeline.dag import Serves, build
 from pipeline.endpoints.epochs import in_1970
 from pipeline.endpoints.errors import NoInput, SinkUnwritable
 from pipeline.endpoints.files.earlier_runs import check_earlier_runs, replacing, say_earlier_runs, say_leftovers
+from pipeline.endpoints.labels.label_source import LabelSource
+from pipeline.endpoints.labels.measured_labels import labels_to_measure
 from pipeline.endpoints.lookups.open_lookups import open_lookups
 from pipeline.endpoints.lookups.table_files import FileTables
 from pipeline.endpoints.matching import NoRecords
@@ -87,7 +89,7 @@ class Prepared:
     `empty`: the input is bounded and holds no record, so nothing shows the types of its columns. `serves`: the releases
     of the store, or the candidates of a replay. `only_new`: the run scores what no earlier one has. `remark`: what its
     first records show that is not an error. `range_stated`: the spec itself says which times events may have. `tables`:
-    those of its lookups, kept in memory for the steps of this process.
+    those of its lookups, kept in memory for the steps of this process. `labels`: those by which quality is measured.
     """
 
     job: Job
@@ -99,6 +101,7 @@ class Prepared:
     remark: str = ""
     range_stated: bool = False
     tables: tuple[AsOfTable | TimedTable, ...] = ()
+    labels: LabelSource | None = None
 
 
 def prepare(options: RunOptions) -> Prepared:
@@ -266,7 +269,8 @@ def _built(
     start = start_of(prepared.document, run_id)
     # Files of several starts from one template differ in the ids at the end of their names.
     earlier = None if prepared.only_new is None else prepared.only_new.earlier
-    outputs = build(raw, prepared.job, start, prepared.serves, earlier, FileTables())
+    labels = None if prepared.labels is None else pipeline | "ReadLabels" >> prepared.labels.read()
+    outputs = build(raw, prepared.job, start, prepared.serves, earlier, FileTables(), labels)
     if earlier is not None:
         outputs = outputs._replace(dead_letters=outputs.dead_letters | "NewLetters" >> NewLetters(earlier))
     write_outputs(outputs, prepared.job, run_id or str(ULID()).lower(), held=earlier is not None)
@@ -348,8 +352,16 @@ def _run(options: RunOptions, begun: float) -> None:
         note(remark)
 
 
+def measuring(prepared: Prepared) -> Prepared:
+    """The job with the labels by which quality is measured. Raises as `labels_to_measure`."""
+    labels = None if prepared.empty else labels_to_measure(prepared.document, prepared.source.bounded)
+    spec = None if labels is None else labels.spec
+    return replace(prepared, job=replace(prepared.job, labels=spec), labels=labels)
+
+
 def _checked(prepared: Prepared, options: RunOptions) -> Prepared:
     """The job itself, once its runner, sinks and store are known to work."""
+    prepared = measuring(prepared)
     check_runner(prepared, options.beam)
     if options.summary:
         check_summary(options.summary)

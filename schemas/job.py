@@ -333,7 +333,8 @@ class SealingSpec:
 @dataclass(frozen=True, slots=True)
 class Job:
     """A whole job spec, resolved: absolute URIs, all defaults filled in. `explain`: None for scores without reasons;
-    `privacy`: None where records are in plain; `sealing`: None where the job does not seal its audit itself."""
+    `privacy`: None where records are in plain; `sealing`: None where the job does not seal its audit itself; `labels`:
+    None where no quality is measured."""
 
     name: str
     events: EventsSpec
@@ -344,6 +345,7 @@ class Job:
     explain: ExplainSpec | None = None
     privacy: PrivacySpec | None = None
     sealing: SealingSpec | None = None
+    labels: LabelsSpec | None = None
 
 
 @dataclass(frozen=True, slots=True)

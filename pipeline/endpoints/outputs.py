@@ -22,7 +22,11 @@ _TRAINING_ROW = "TrainingRow"
 def wanted_sinks(job: Job) -> list[tuple[str, str, str]]:
     """The sinks that a job writes: path in the spec, URI and record (empty for a folder of several kinds of record)."""
     sinks = job.sinks
-    wanted = [("sinks.scores", sinks.scores, "Score"), ("sinks.drift", sinks.drift, "DriftStatistic")]
+    wanted: list[tuple[str, str | None, str]] = [
+        ("sinks.scores", sinks.scores, "Score"),
+        ("sinks.drift", sinks.drift, "DriftStatistic"),
+        ("sinks.quality", _quality_sink(job), "Quality"),
+    ]
     for spec_path, audit in _audits(job):
         receipts, models = audit_uris(audit)
         whole = [(audit, "")] if scheme_of(audit) in FILE_SCHEMES else [(receipts, "Receipt"), (models, "ModelEvent")]
@@ -68,6 +72,7 @@ def _branches(job: Job) -> list[_Branch]:
         *(branch for number, audit in enumerate(_audits(job)) for branch in _of_audit(number, *audit)),
         _Branch("drift", "WriteDrift", "sinks.drift", sinks.drift, "DriftStatistic", "drift", form, _FORMAT),
         _Branch("dead_letters", "WriteDeadLetters", _LETTERS, sinks.dead_letters, "DeadLetter", "dead_letters", "avro"),
+        _Branch("quality", "WriteQuality", "sinks.quality", _quality_sink(job), "Quality", "quality", form, _FORMAT),
     ]
 
 
@@ -79,6 +84,11 @@ def _of_audit(number: int, spec_path: str, audit: str) -> list[_Branch]:
         _Branch("receipts", f"WriteReceipts{also}", spec_path, receipts, "Receipt", "receipts", "avro"),
         _Branch("model_events", f"WriteModelEvents{also}", spec_path, models, "ModelEvent", "models", "avro"),
     ]
+
+
+def _quality_sink(job: Job) -> str | None:
+    """None where nothing is measured."""
+    return None if job.labels is None else job.sinks.quality
 
 
 def sink_folders(job: Job) -> list[SinkFolder]:
@@ -102,9 +112,10 @@ def write_outputs(outputs: Outputs, job: Job, run_id: str, held: bool = False) -
     `WriteBatches`."""
     origin = RunOrigin(job.name, run_id)
     for branch in _branches(job):
-        if branch.uri is not None:
+        records = getattr(outputs, branch.of)
+        if branch.uri is not None and records is not None:
             write = WriteRecords(branch.uri, branch.record, branch.prefix, origin, branch.format, held)
-            _ = getattr(outputs, branch.of) | branch.label >> write
+            _ = records | branch.label >> write
     if job.sealing is not None and not outputs.model_events.is_bounded:  # of bounded input: at the end of the run
         _ = outputs.model_events | "SealAudit" >> SealAudit(job)
 

@@ -8,7 +8,7 @@ from models.releases.release import Release
 from pipeline.reporting.limits import Limits
 from pipeline.spec.sinks import uris_of
 from schemas import times
-from schemas.dead_letter_stages import UNSERVED
+from schemas.dead_letter_stages import LABELS, UNSERVED
 from schemas.errors import HalflifeError
 from transforms.flow import metrics
 from transforms.flow.dead_letters import DEAD_LETTERS
@@ -144,8 +144,8 @@ def check_rows(counts: Mapping[str, Any], uri: str, limits: Limits, examples: Ex
 
 
 def _check_letters(read: int, by_stage: Mapping[str, int], limits: Limits) -> None:
-    """Raises `RunFailed` for more dead letters than allowed."""
-    letters = sum(by_stage.values())
+    """Raises `RunFailed` for more dead letters than allowed; those of labels are of another input."""
+    letters = sum(number for stage, number in by_stage.items() if stage != LABELS)
     most = math.floor(limits.share * read) if limits.share is not None else limits.letters
     if most is not None and letters > most:
         allowed = f"expected: at most {most:,} (--max_dead_letters)"

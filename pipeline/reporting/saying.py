@@ -20,11 +20,6 @@ from pipeline.spec.sinks import uris_of
 from schemas.job import Job
 from schemas.validation import SpecError
 
-_UNCONNECTED = {
-    "labels": "a run does not act on it yet: halflife features --labels and halflife replay do",
-}
-_UNCONNECTED_SINKS = {"quality": "this version does not act on it"}
-
 
 def guarded(
     work: Callable[[], None], verbose: bool, expected: tuple[type[Exception], ...], as_json: bool = False
@@ -62,11 +57,11 @@ def say(text: str) -> None:
 
 
 def say_unconnected(document: Mapping[str, Any]) -> None:
-    """Prints, in a pipe too, what the spec requests but this version does not do: silence would mislead."""
-    sections = {section: why for section, why in _UNCONNECTED.items() if section in document}
-    sections |= {f"sinks.{name}": why for name, why in _UNCONNECTED_SINKS.items() if name in document.get("sinks", {})}
-    for unconnected, why in sections.items():
-        note(f"note: {unconnected} is in the spec, but {why}")
+    """Prints, in a pipe too, that quality is not measured where the spec has one half of what that needs."""
+    has_labels, has_sink = bool(document.get("labels")), "quality" in document.get("sinks", {})
+    if has_labels != has_sink:
+        there, lacking = ("labels", "sinks.quality") if has_labels else ("sinks.quality", "labels")
+        note(f"note: {there} is in the spec, but {lacking} is not: this run measures no quality")
 
 
 def beginning_of(job: Job) -> str:
@@ -80,6 +75,7 @@ def beginning_of(job: Job) -> str:
 
 def say_where(job: Job, stream: TextIO) -> None:
     """Prints where the records of a run are."""
-    for name in ("scores", "audit", "drift", "dead_letters"):
-        for uri in uris_of(getattr(job.sinks, name)):
+    for name in ("scores", "audit", "drift", "quality", "dead_letters"):
+        unmeasured = name == "quality" and job.labels is None
+        for uri in () if unmeasured else uris_of(getattr(job.sinks, name)):
             print_line(f"  {name.replace('_', ' '):<12}  {uri}", stream)

@@ -8,6 +8,7 @@ from typing import Any
 from pipeline.reporting import durable
 from pipeline.reporting.outcomes import Examples, RunFailed, release_outcomes
 from pipeline.reporting.printer import print_line
+from pipeline.reporting.quality_counts import quality_counts, quality_rows
 from schemas.dead_letter_stages import DECODE, OF_EVENTS, STAGES, Stage
 from schemas.errors import HalflifeError
 from transforms.flow import metrics
@@ -58,6 +59,7 @@ def summarise(
         "releases_refused": counts.get(metrics.RELEASES_REFUSED, 0),
         "release_outcomes": release_outcomes(counts, examples or {}),
         "dead_letter_errors": metrics.by_names(metrics.LETTER_ERRORS_PREFIX, counts),
+        "quality": quality_counts(counts),
         "reasons": {
             "computed": counts.get(metrics.REASONS_COMPUTED, 0),
             "dropped": counts.get(metrics.REASONS_DROPPED, 0),
@@ -170,6 +172,7 @@ def print_summary(summary: Mapping[str, Any], stream: Any = None) -> None:
         rows += [(f"version {version}, {role}", f"{n:,}") for role, n in roles.items()]
     for version, inputs in summary["unseen_categories"].items():
         rows += [(f"{name} of a category that {version} never saw", f"{n:,}") for name, n in inputs.items()]
+    rows += quality_rows(summary["quality"])
     if any(summary["reasons"].values()):
         rows.append(("scores with reasons", f"{summary['reasons']['computed']:,}"))
         missed = [("dropped by explain.budget", "dropped"), ("failed", "failed")]

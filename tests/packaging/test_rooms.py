@@ -19,9 +19,11 @@ ORDER = {
     ),
     "audit": ("files", "sealing", "asking", "erasing"),
     "gates": (),
-    "transforms": ("flow", "lookups", "decoding", "labels", "features", "arrivals", "releases", "scoring", "drift"),
+    "transforms": (
+        *("flow", "lookups", "decoding", "labels", "features", "arrivals", "releases", "scoring", "drift", "quality"),
+    ),
     "pipeline": (
-        *("spec", "reporting", "command_line", "process", "profiles", "dag", "features", "endpoints"),
+        *("spec", "reporting", "command_line", "process", "profiles", "quality", "dag", "features", "endpoints"),
         *("prepared", "run", "training_set", "table_rows"),
         *("preflight", "commands", "replaying", "first_job", "verbs", "console", "cli", "bytecode", "__main__"),
     ),

@@ -66,6 +66,7 @@ class _DecodeLabelsFn(beam.DoFn):
         labels, letters, pending = decode_labels(block, self._spec, now_us())
         metrics.counter(metrics.LABELS_READ).inc((0 if labels is None else labels.num_rows) + len(letters) + pending)
         metrics.counter(metrics.LABELS_PENDING).inc(pending)
+        metrics.counter(metrics.LABELS_UNREADABLE).inc(len(letters))
         if letters:
             for error in {letter.error for letter in letters}:
                 count_letters(LABELS, error, [letter.detail for letter in letters if letter.error == error])

@@ -4,6 +4,8 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -71,3 +73,21 @@ def _operand(text: str, kind: str) -> Any:
     fitting = {"boolean": "true or false", "integer": "a whole number", "number": "a number"}[kind]
     allowed = f"a comparison with {fitting}, since the column is of type {kind}"
     raise UnfitComparison(f"{text!r} is not allowed; {wants(allowed)}", allowed)
+
+
+def truths_by_class(labels: pa.Array, positive: str | None) -> npt.NDArray[np.float64]:
+    """Which labels are of the positive class (1) and which are not (0), shape (n,); NaN where that cannot be told.
+
+    True and 1 are positive, False and 0 are not; of texts the manifest's positive class is.
+
+    >>> truths_by_class(pa.array([1, 0, 7]), None).tolist()
+    [1.0, 0.0, nan]
+    >>> truths_by_class(pa.array(["paid", "late"]), "late").tolist()
+    [0.0, 1.0]
+    """
+    if pa.types.is_string(labels.type):
+        known = pa.nulls(len(labels), pa.float64()) if positive is None else pc.equal(labels, positive)
+    else:
+        known = labels
+    numbers: npt.NDArray[np.float64] = known.cast(pa.float64()).to_numpy(zero_copy_only=False)
+    return np.where(np.isin(numbers, (0.0, 1.0)), numbers, np.nan)

@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
@@ -27,6 +27,9 @@ from schemas.times import parse_duration_us
 from schemas.validation import MISSING, SpecError
 from transforms.labels.truth import UnfitComparison, truth_of
 
+if TYPE_CHECKING:
+    import apache_beam as beam
+
 # What the records of events are like, which labels in the same files share.
 _FORM = ("format", "csv", "envelope", "time_format", "time_unit", "time_zone", "time_ambiguous")
 _OF_LABELS = ("uri", *_FORM, "event_id", "event_time")
@@ -42,6 +45,10 @@ class LabelSource:
     source: Files | Topic
     empty: bool = False
 
+    def read(self) -> "beam.PTransform[Any, Any]":
+        """A step of a graph that reads them."""
+        return self.source.read(self.spec.records)
+
     def blocks(self) -> Iterator[RawBlock]:
         """All of them, read in this process; of a topic what it holds now. Raises `OSError`, `TopicUnreadable`."""
         if isinstance(self.source, Topic):
@@ -51,11 +58,12 @@ class LabelSource:
             yield from read_file(path, self.source.format, form_of(self.spec.records))
 
 
-def open_labels(document: Mapping[str, Any], asked_by: str) -> LabelSource:
+def open_labels(document: Mapping[str, Any], asked_by: str, *, endless: bool = False) -> LabelSource:
     """The labels of a resolved spec whose events are opened.
 
     Args:
         asked_by: the option that needs them.
+        endless: whether a topic may be read without end.
 
     Raises:
         SpecError: there is no section `labels`, or it has a value that is not allowed.
@@ -65,14 +73,14 @@ def open_labels(document: Mapping[str, Any], asked_by: str) -> LabelSource:
     if not stated:
         raise SpecError("labels", MISSING, f"a section that says where the truth about events is, for {asked_by}")
     with _of_labels():
-        return _opened(document["events"], stated)
+        return _opened(document["events"], stated, endless)
 
 
-def _opened(events: Mapping[str, Any], stated: Mapping[str, Any]) -> LabelSource:
+def _opened(events: Mapping[str, Any], stated: Mapping[str, Any], endless: bool) -> LabelSource:
     shared = ("time_range", *(_FORM if stated["uri"] == events["uri"] else ()))
     records = {name: events[name] for name in shared if name in events}
     records |= {name: stated[name] for name in _OF_LABELS if name in stated}
-    source = _files(records) if scheme_of(records["uri"]) in FILE_SCHEMES else _topic(records)
+    source = _files(records) if scheme_of(records["uri"]) in FILE_SCHEMES else _topic(records, endless)
     kind, empty = _kind(source, records, stated["column"])
     if kind not in VALUES:
         raise SpecError("labels.column", f"{stated['column']} of type {kind}", "a column of numbers, booleans or texts")
@@ -91,10 +99,11 @@ def _files(records: dict[str, Any]) -> Files:
     return Files(records["uri"], records["format"], paths, form, envelope=records.get("envelope"))
 
 
-def _topic(records: dict[str, Any]) -> Topic:
+def _topic(records: dict[str, Any], endless: bool) -> Topic:
     source = open_source(records)
-    if not isinstance(source, Topic) or not source.bounded:
-        raise SpecError("events.uri", records["uri"].partition("?")[0], "files, or a topic with until=latest")
+    if not isinstance(source, Topic) or not (source.bounded or endless):
+        allowed = "files, or a topic" if endless else "files, or a topic with until=latest"
+        raise SpecError("events.uri", records["uri"].partition("?")[0], allowed)
     return source
 
 

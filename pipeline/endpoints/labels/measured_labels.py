@@ -1,0 +1,30 @@
+"""The labels by which a run measures quality: opened where the spec has them and a sink for what is measured."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from pipeline.endpoints.errors import NoInput
+from pipeline.endpoints.labels.label_source import LabelSource, open_labels
+from pipeline.reporting.printer import note
+from schemas.validation import MISSING, SpecError
+
+
+def labels_to_measure(document: Mapping[str, Any], bounded: bool) -> LabelSource | None:
+    """The labels of a resolved spec whose events are opened; None where quality is not measured, and where no label is
+    there yet, which is noted: it is no reason not to score. `bounded`: whether the events end.
+
+    Raises:
+        SpecError: a value that is not allowed, for a stream also a horizon that is not stated.
+        OSError: the labels cannot be read.
+    """
+    stated = document.get("labels")
+    if not stated or "quality" not in document.get("sinks", {}):
+        return None
+    if not bounded and "horizon" not in stated:
+        why = "a stream holds each answer so long for its label"
+        raise SpecError("labels.horizon", MISSING, f"a duration, such as 30d ({why})")
+    try:
+        return open_labels(document, "sinks.quality", endless=not bounded)
+    except NoInput as error:
+        note(f"note: {error}; no quality is measured")
+        return None

@@ -1,0 +1,56 @@
+"""The branch of the graph that measures quality, where a job has labels and a sink for it."""
+
+from typing import NamedTuple
+
+import apache_beam as beam
+import pyarrow as pa
+
+from models.bundles.folders import WrongDigest
+from models.bundles.manifest import Manifest
+from models.store.store import ModelStore
+from schemas.formats.raw import RawBlock
+from schemas.job import Job, ModelSpec
+from transforms.labels.join_labels import DecodeLabels
+from transforms.quality.measure_quality import MeasureQuality
+
+Batches = beam.PCollection[pa.RecordBatch]
+
+
+class MeasuredQuality(NamedTuple):
+    """`records`: batches of Quality, None where nothing is measured; `dead_letters`: of labels, several collections."""
+
+    records: Batches | None = None
+    dead_letters: tuple[Batches, ...] = ()
+
+
+class StoredManifests:
+    """Reads a version's manifest from the store; picklable."""
+
+    def __init__(self, spec: ModelSpec) -> None:
+        self._spec = spec
+
+    def load(self, version: str, digest: str) -> Manifest:
+        """The manifest with that digest.
+
+        Raises:
+            StoreError, BundleRefused: the store does not answer or the bundle is not that one.
+        """
+        store = ModelStore(self._spec.store, self._spec.name)
+        manifest = store.read_manifest(version)
+        if manifest.digest != digest:
+            raise WrongDigest(f"{store.url}: version {version!r} has the digest {manifest.digest}; expected: {digest}")
+        return manifest
+
+
+def quality_of(
+    scored: Batches, labels: beam.PCollection[RawBlock] | None, job: Job, run: str | None
+) -> MeasuredQuality:
+    """The quality of scored events by raw stretches of labels; nothing without these."""
+    if labels is None or job.labels is None:
+        return MeasuredQuality()
+    known = labels | "DecodeLabels" >> DecodeLabels(job.labels)
+    measuring = MeasureQuality(
+        job.drift, job.labels, job.features.shards, StoredManifests(job.model), job.model.name, run
+    )
+    measured = (scored, known.good) | "MeasureQuality" >> measuring
+    return MeasuredQuality(measured.quality, (known.dead_letters, measured.dead_letters))

@@ -1,0 +1,53 @@
+"""What came of a run's labels and of the quality that they measure, in the summary."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from schemas.dead_letter_stages import LABELS
+from transforms.flow import metrics
+from transforms.labels.label_join import OUTCOMES
+
+
+def quality_counts(counts: Mapping[str, int]) -> dict[str, Any]:
+    """The labels that were read, what came of the events that were answered, and how many records there are.
+
+    `unmeasured`: answers that are in no metric, since they came after the first pane of their window, were there twice,
+    or were of a version whose manifest could not be read.
+    """
+    outcomes = metrics.by_rest(metrics.LABEL_OUTCOMES_PREFIX, counts)
+    labels = {
+        "read": metrics.LABELS_READ,
+        "pending": metrics.LABELS_PENDING,
+        "unreadable": metrics.LABELS_UNREADABLE,
+        "without_event": metrics.LABELS_WITHOUT_EVENT,
+        "events_with_several": metrics.LABELS_REPEATED,
+        "events_with_contradictions": metrics.LABELS_CONTRADICTED,
+    }
+    unmeasured = {
+        "too_late": metrics.QUALITY_ANSWERS_TOO_LATE,
+        "repeated": metrics.QUALITY_ANSWERS_REPEATED,
+        "manifest_unavailable": metrics.QUALITY_ROWS_UNAVAILABLE,
+    }
+    return {
+        "labels": {name: counts.get(metric, 0) for name, metric in labels.items()},
+        "events": {name: outcomes.get(name, 0) for name in OUTCOMES},
+        "unmeasured": {name: counts.get(metric, 0) for name, metric in unmeasured.items()},
+        "panes": counts.get(metrics.QUALITY_PANES_MEASURED, 0),
+        "records": counts.get(metrics.QUALITY_RECORDS_EMITTED, 0),
+    }
+
+
+def quality_rows(quality: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """The same for people: nothing where no label was read."""
+    labels, events = quality["labels"], quality["events"]
+    if not labels["read"]:
+        return []
+    told = {
+        "labels read": labels["read"],
+        "events with a label": events["labelled"],
+        "events without one": sum(number for name, number in events.items() if name != "labelled"),
+        "labels of no event": labels["without_event"],
+        "events with contradicting labels": labels["events_with_contradictions"],
+        f"labels unreadable (dead letters, {LABELS})": labels["unreadable"],
+    }
+    return [(name, f"{number:,}") for name, number in told.items() if number]

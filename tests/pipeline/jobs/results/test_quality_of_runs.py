@@ -1,0 +1,102 @@
+"""A run with labels writes how good each version was, by window, role and segment; what comes of labels is counted."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+from sklearn.metrics import f1_score, log_loss, precision_score, recall_score, roc_auc_score
+
+from tests.pipeline.jobs.flows import MANIFEST, SECOND_US, Flow, Outcome, json_lines, read_avro, trip, trips
+
+OUTPUT = {"kind": "probability", "threshold": 0.9, "positive": "late"}
+LABELS = {"format": "json", "event_id": "of", "event_time": "known", "column": "late_by", "positive": "> 15"}
+HOUR_US = 3600 * SECOND_US
+
+
+def put(flow: Flow, version: str, slope: float, **changes: Any) -> None:
+    linear = {**MANIFEST["linear"], "coefficients": {"delay": slope}}
+    (flow.root / "payload").mkdir(exist_ok=True)
+    manifest = {**MANIFEST, "output": OUTPUT, "version": version, "linear": linear, "quality": {"auc": 0.8}, **changes}
+    flow.store.publish(flow.root / "payload", manifest)
+
+
+def truth(number: int, after_us: int = 60) -> dict[str, Any]:
+    late = number >= 60 and number % 3 == 0
+    return {"of": f"t{number}", "known": trip(number)["at"] + after_us, "late_by": 30.0 if late else 1.0}
+
+
+@pytest.fixture
+def labelled(flow: Flow) -> Flow:
+    """200 trips over four hours, a champion with a shadow, and labels of all but the last ten, of which five are
+    late."""
+    put(flow, "v2", 0.1)
+    put(flow, "v3", -0.05)
+    flow.store.append_release(champion="v2", shadows=("v3",), effective_from_us=0, by="tests")
+    flow.feed(json_lines(trips(200)))
+    late = [truth(number, 2 * HOUR_US) for number in range(190, 195)]
+    other = {**truth(0), "of": "t999"}
+    flow.feed(json_lines([*(truth(number) for number in range(190)), *late, other]), "truth.json")
+    return flow
+
+
+def run(flow: Flow, *arguments: str, **stated: Any) -> Outcome:
+    labels = {"uri": str(flow.root / "truth.json"), **LABELS, "horizon": "1h", **stated}
+    spec = flow.spec() | {"labels": labels, "drift": {"window": "1h", "segments": ["carrier"]}}
+    spec["sinks"]["quality"] = str(flow.root / "quality")
+    return flow.run(spec, *arguments)
+
+
+def test_metrics_of_each_window_are_those_of_scikit_learn(labelled: Flow) -> None:
+    outcome = run(labelled)
+    assert outcome.code == 0, outcome.err
+    assert "does not act on it" not in outcome.err
+    records = read_avro(labelled.root / "quality")
+    scores = {(each["event_id"], each["version"]): each for each in read_avro(labelled.root / "audit" / "receipts")}
+    assert {(each["version"], each["role"]) for each in records} == {("v2", "champion"), ("v3", "shadow")}
+    for version in ("v2", "v3"):
+        own = [each for (_, name), each in scores.items() if name == version]
+        window = [each for each in own if each["event_time"].hour == own[0]["event_time"].hour + 1]
+        known = [(each["score"], truth(int(each["event_id"][1:]))["late_by"] > 15) for each in window]
+        p, y = np.array([each[0] for each in known]), np.array([each[1] for each in known])
+        start = min(each["event_time"] for each in window).replace(minute=0, second=0, microsecond=0)
+        found = {each["metric"]: each for each in records
+                 if (each["window_start"], each["version"], each["segment"]) == (start, version, "")}  # fmt: skip
+        wanted = {"auc": roc_auc_score(y, p), "log_loss": log_loss(y, p), "brier": np.mean((p - y) ** 2),
+                  "accuracy": np.mean((p >= 0.9) == y), "recall": recall_score(y, p >= 0.9),
+                  "f1": f1_score(y, p >= 0.9), "selection_rate": np.mean(p >= 0.9)}  # fmt: skip
+        assert {name: found[name]["value"] for name in wanted} == pytest.approx(wanted)
+        if (p >= 0.9).any():
+            assert found["precision"]["value"] == pytest.approx(precision_score(y, p >= 0.9))
+        assert found["auc"]["at_training"] == 0.8
+        assert (found["auc"]["n"], found["auc"]["events"], found["auc"]["label_coverage"]) == (len(y), len(y), 1.0)
+        assert all(each["low"] <= each["value"] <= each["high"] for each in found.values() if each["value"] is not None)
+
+
+def test_what_comes_of_labels_is_counted_and_a_label_beyond_the_horizon_is_a_dead_letter(labelled: Flow) -> None:
+    outcome = run(labelled)
+    assert outcome.code == 0, outcome.err
+    quality = outcome.summary["quality"]
+    several = {"events_with_several": 0, "events_with_contradictions": 0}
+    assert quality["labels"] == {"read": 196, "pending": 0, "unreadable": 0, "without_event": 1, **several}  # fmt: skip
+    assert quality["events"] == {"labelled": 190, "no_label": 5, "null_label": 0, "before_event": 0, "after_horizon": 5}
+    assert outcome.summary["dead_letters"]["labels"] == 5
+    assert {(letter["stage"], letter["error"]) for letter in labelled.letters()} == {("labels", "BeyondHorizon")}
+    assert sorted(letter["event_id"] for letter in labelled.letters()) == [f"t{number}" for number in range(190, 195)]
+    assert b'"late_by"' not in labelled.letters()[0]["payload"]
+    strict = run(labelled, "--max_dead_letters", "0", "--sinks", "append")
+    assert strict.code == 0, strict.err
+
+
+def test_labels_that_cannot_be_read_or_are_not_there_stop_no_answer(labelled: Flow) -> None:
+    (labelled.root / "truth.json").unlink()
+    outcome = run(labelled)
+    assert outcome.code == 0, outcome.err
+    assert (outcome.summary["scored"], "no quality is measured" in outcome.err) == (200, True)
+
+
+def test_a_window_without_labels_says_why_it_has_no_metric(labelled: Flow) -> None:
+    run(labelled, horizon="0s")
+    records = read_avro(labelled.root / "quality")
+    first = [each for each in records if each["metric"] == "auc" and each["segment"] == ""]
+    assert {(each["value"], each["why"]) for each in first} == {(None, "no labelled event")}
+    assert all(each["value"] is not None for each in records if each["metric"] == "selection_rate")

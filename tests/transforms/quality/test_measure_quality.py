@@ -1,0 +1,158 @@
+"""MeasureQuality on runners: a stream emits panes as labels come, and the last one is that of bounded input."""
+
+import json
+from collections.abc import Callable, Iterable
+from typing import Any, NamedTuple
+
+import apache_beam as beam
+import pyarrow as pa
+import pytest
+from apache_beam.options.pipeline_options import PipelineOptions
+from apache_beam.testing.test_stream import TestStream as Story  # pytest would collect a class named Test…
+from apache_beam.testing.util import assert_that
+from apache_beam.utils.timestamp import Timestamp
+
+from models.bundles.manifest import Manifest, parse_manifest
+from models.store.backends import StoreUnavailable
+from schemas import batches
+from schemas.job import DriftSpec, EventsSpec, LabelsSpec
+from tests.models.bundle_folders import document
+from tests.transforms.beam.streams import replaying_runner
+from transforms.flow import metrics
+from transforms.quality.measure_quality import MeasureQuality
+
+SECOND = 1_000_000
+SPEC = DriftSpec(100 * SECOND, 20 * SECOND, ("origin",), psi_threshold=0.2, ks_threshold=0.1)
+EVENTS = EventsSpec("", "json", "of", "known", None, 0, (("late_by", "number"),), (0, 2**60), "us")
+LABELS = LabelsSpec(EVENTS, positive="> 15", horizon_us=80 * SECOND)
+OUTPUT = {"kind": "probability", "threshold": 0.5, "positive": "late"}
+
+
+class Stored(NamedTuple):
+    """A loader of manifests in memory; of other digests the store is silent."""
+
+    def load(self, version: str, digest: str) -> Manifest:
+        if digest != "known":
+            raise StoreUnavailable("the store is silent")
+        return parse_manifest(json.dumps({"files": {}, **document(version=version, output=OUTPUT)}).encode())
+
+
+def scored(*events: tuple[str, float, float], role: str = "champion", digest: str = "known") -> pa.RecordBatch:
+    """Events as (id, seconds, score)."""
+    rows = len(events)
+    return pa.record_batch(
+        {
+            batches.EVENT_ID: [each[0] for each in events],
+            batches.EVENT_TIME: pa.array([int(each[1] * SECOND) for each in events]).cast(batches.TIME_TYPE),
+            "__version": ["v1"] * rows,
+            "__role": [role] * rows,
+            "__digest": [digest] * rows,
+            "score": [each[2] for each in events],
+            "origin": pa.array(["JFK"] * rows, pa.string()),
+        }
+    )
+
+
+def labels(*known: tuple[str, float, bool]) -> pa.RecordBatch:
+    times = pa.array([int(each[1] * SECOND) for each in known]).cast(batches.TIME_TYPE)
+    return pa.record_batch({"event_id": [each[0] for each in known], "label": [each[2] for each in known],
+                            "label_time": times})  # fmt: skip
+
+
+def at(seconds: float) -> Timestamp:
+    return Timestamp(micros=int(seconds * SECOND))
+
+
+ANSWERS = scored(("a", 1, 0.9), ("b", 2, 0.2), ("c", 3, 0.4), ("d", 120, 0.7))
+KNOWN = (labels(("a", 30, True), ("b", 40, False)), labels(("c", 82, True), ("d", 300, True)))
+
+
+class Seen(NamedTuple):
+    start: int
+    pane: int
+    n: int
+    events: int
+    accuracy: float | None
+
+
+def rows_of(found: Iterable[pa.RecordBatch]) -> list[Seen]:
+    rows = [row for batch in found for row in batch.to_pylist()]
+    chosen = [row for row in rows if row["metric"] == "accuracy" and row["segment"] == ""]
+    return sorted(
+        Seen(int(row["window_start"].timestamp()), row["pane"], row["n"], row["events"], row["value"]) for row in chosen
+    )
+
+
+def measure(pipeline: Any, answers: Any, known: Any, shards: int = 1) -> Any:
+    measuring = MeasureQuality(SPEC, LABELS, shards, Stored(), "m", "r")
+    return (answers, known) | "MeasureQuality" >> measuring
+
+
+def letters_of(found: Iterable[pa.RecordBatch]) -> list[tuple[Any, ...]]:
+    return [(row["stage"], row["error"], row["event_id"]) for batch in found for row in batch.to_pylist()]
+
+
+LAST = [Seen(0, 0, 3, 3, 2 / 3), Seen(100, 0, 0, 1, None)]
+
+
+@pytest.mark.parametrize("shards", [1, 3])
+def test_bounded_input_has_one_pane_of_all_labels_within_the_horizon(shards: int) -> None:
+    def check(found: Iterable[pa.RecordBatch]) -> None:
+        assert rows_of(found) == LAST
+
+    def check_letters(found: Iterable[pa.RecordBatch]) -> None:
+        assert letters_of(found) == [("labels", "BeyondHorizon", "d")]
+
+    with beam.Pipeline() as pipeline:
+        answers = pipeline | "A" >> beam.Create([ANSWERS])
+        found = measure(pipeline, answers, pipeline | "L" >> beam.Create(list(KNOWN)), shards)
+        assert_that(found.quality, check, label="Quality")
+        assert_that(found.dead_letters, check_letters, label="Letters")
+
+
+@pytest.mark.parametrize("shards", [1, 3])
+def test_a_stream_emits_a_pane_when_labels_have_come_and_its_last_one_is_that_of_bounded_input(shards: int) -> None:
+    """Panes of the first window are due at 120, 130, 140, 160 and 200 s, of the second 100 s later."""
+    story = Story().add_elements([KNOWN[0], ANSWERS]).advance_watermark_to(at(125)).add_elements([KNOWN[1]])
+    for seconds in (135, 150, 190, 250, 310, 400):
+        story = story.advance_watermark_to(at(seconds))
+    played(story, _panes_follow_labels, shards)
+
+
+def _panes_follow_labels(result: list[Seen]) -> None:
+    first = [each for each in result if each.start == 0]
+    assert [each.n for each in first] == [2, 3, 3, 3, 3]
+    assert [each.pane for each in first] == [0, 1, 2, 3, 4]
+    assert result[-1].pane == 4
+    assert [each._replace(pane=0) for each in (first[-1], result[-1])] == LAST
+
+
+def played(story: Story, check: Callable[[list[Seen]], None], shards: int = 1) -> None:
+    with beam.Pipeline(runner=replaying_runner(), options=PipelineOptions(["--streaming"])) as pipeline:
+        given = pipeline | story.advance_watermark_to_infinity()
+        answers, known = (
+            given | label >> beam.Filter(_has, column).with_output_types(pa.RecordBatch)
+            for label, column in (("Answers", batches.EVENT_ID), ("Labels", "label"))
+        )
+        found = measure(pipeline, answers, known, shards)
+        assert_that(found.quality, lambda rows: check(rows_of(rows)), label="Quality")
+
+
+def _has(batch: pa.RecordBatch, column: str) -> bool:
+    return column in batch.schema.names
+
+
+def test_answers_after_their_first_pane_and_of_unreadable_manifests_are_counted() -> None:
+    """They stop nothing: the rest is measured."""
+    late, unread = scored(("z", 5, 0.5)), scored(("y", 6, 0.5), digest="lost")
+    with beam.Pipeline() as pipeline:
+        answers = pipeline | "A" >> beam.Create([ANSWERS, unread])
+        found = measure(pipeline, answers, pipeline | "L" >> beam.Create(list(KNOWN)))
+        assert_that(found.quality, lambda rows: _same(rows_of(rows), LAST), label="Quality")
+    assert metrics.counts_of(pipeline.result)[metrics.QUALITY_ROWS_UNAVAILABLE] == 1
+    story = Story().add_elements([ANSWERS]).advance_watermark_to(at(125)).add_elements([late])
+    played(story, lambda found: _same({each.events for each in found if each.start == 0}, {3}))
+
+
+def _same(found: Any, wanted: Any) -> None:
+    assert found == wanted

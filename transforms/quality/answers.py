@@ -1,0 +1,114 @@
+"""Answers as quality needs them: of each an id, a time, segments and a score, and once for all rows of a batch who gave
+them and what they mean.
+
+A batch is of one version in one role; what is the same for all its rows is a text in the batch's schema, which Arrow
+keeps through slices, selections and its stream format. So a row is about 50 bytes in memory and in state.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+
+import msgspec
+import pyarrow as pa
+
+from models.bundles.manifest import Manifest, Output
+from schemas import batches
+
+DECIDED = "decided"
+"""The label that the model decides on, of classes without a threshold."""
+_SEGMENT = "segment:"
+_KEY = b"halflife:scored_by"
+
+
+class ScoredBy(msgspec.Struct, frozen=True):
+    """Who gave answers, and what these mean: `kind`, `threshold` and `positive` as in the manifest, whose `quality` is
+    what training measured; `decisions`: the texts of the positive and the negative decision."""
+
+    version: str
+    role: str
+    digest: str
+    kind: str
+    threshold: float | None = None
+    positive: str | None = None
+    decisions: tuple[str, str] = ("positive", "not positive")
+    quality: tuple[tuple[str, float], ...] = ()
+
+    @property
+    def decides(self) -> bool:
+        """Whether scores become decisions by a threshold."""
+        return self.threshold is not None
+
+    @property
+    def of_classes(self) -> bool:
+        """Whether an answer is one of several classes, right or wrong, and not a number that can be near the truth."""
+        return self.kind == "class" and not self.decides
+
+    def text(self) -> str:
+        """All of it as one text, by which it is a key."""
+        return msgspec.json.encode(self).decode()
+
+
+def scored_by(manifest: Manifest, role: str) -> ScoredBy:
+    """What a manifest says of the answers of its version in a role."""
+    output = manifest.output
+    texts = tuple(sorted(_numbers(manifest.quality).items()))
+    decisions = _decisions(output)
+    return ScoredBy(
+        manifest.version, role, manifest.digest, output.kind, output.threshold, output.positive, decisions, texts
+    )
+
+
+def _decisions(output: Output) -> tuple[str, str]:
+    positive = output.positive or "positive"
+    return (positive, f"not {positive}") if output.decisions is None else (
+        output.decisions.positive, output.decisions.negative)  # fmt: skip
+
+
+def _numbers(quality: Mapping[str, object]) -> dict[str, float]:
+    """The metrics of a manifest; those of a segment under `metric|column=value`."""
+    found = {name: value for name, value in quality.items() if name != "by_segment"}
+    by_segment = quality.get("by_segment")
+    for column, values in (by_segment if isinstance(by_segment, Mapping) else {}).items():
+        for value, metrics in values.items():
+            found |= {f"{name}|{column}={value}": number for name, number in metrics.items()}
+    return {name: float(n) for name, n in found.items() if isinstance(n, int | float) and math.isfinite(n)}
+
+
+def answers_of(
+    scored: pa.RecordBatch, by: ScoredBy, segments: Sequence[str], decided: pa.Array | None = None
+) -> pa.RecordBatch:
+    """The rows of a batch of `ScoreEvents.scored`, all of one version and role, as answers."""
+    names = [batches.EVENT_ID, batches.EVENT_TIME, batches.SCORE]
+    columns = {name: scored.column(name) for name in names}
+    for segment in segments:
+        columns[_SEGMENT + segment] = batches.as_texts(scored.column(_column_of(segment, scored)))
+    if by.of_classes:
+        columns[DECIDED] = pa.nulls(scored.num_rows, pa.string()) if decided is None else decided
+    return stamped_with(pa.RecordBatch.from_pydict(columns), by)
+
+
+def _column_of(segment: str, rows: pa.RecordBatch) -> str:
+    """The event's own column: after the scoring step, `score` is the model's."""
+    own = segment == batches.SCORE and batches.SCORE_OF_EVENT in rows.schema.names
+    return batches.SCORE_OF_EVENT if own else segment
+
+
+def stamped_with(rows: pa.RecordBatch, by: ScoredBy) -> pa.RecordBatch:
+    """The rows as answers of a version and role."""
+    return rows.replace_schema_metadata({_KEY: by.text()})
+
+
+def is_answers(batch: pa.RecordBatch) -> bool:
+    """Whether a batch is one of answers; others beside them are of labels."""
+    return _KEY in (batch.schema.metadata or {})
+
+
+def read_by(batch: pa.RecordBatch) -> ScoredBy:
+    """Who gave the answers of a batch."""
+    return msgspec.json.decode(batch.schema.metadata[_KEY], type=ScoredBy)
+
+
+def segments_in(batch: pa.RecordBatch) -> dict[str, pa.Array]:
+    """The values of the segments of each row, as texts, by the segment's column."""
+    names = [name for name in batch.schema.names if name.startswith(_SEGMENT)]
+    return {name.removeprefix(_SEGMENT): batch.column(name) for name in names}

@@ -1,0 +1,125 @@
+"""ArrivingFn: a shard of answers and labels of a stream, held in state until their windows are over."""
+
+from collections.abc import Iterable, Iterator
+from typing import Any, NamedTuple
+
+import apache_beam as beam
+import pyarrow as pa
+from apache_beam.coders import VarIntCoder
+from apache_beam.transforms.timeutil import TimeDomain
+from apache_beam.transforms.userstate import BagStateSpec, ReadModifyWriteStateSpec, TimerSpec, on_timer
+from apache_beam.utils.timestamp import Timestamp
+
+from schemas.dead_letter_stages import LABELS
+from schemas.records import record_batch
+from schemas.times import now_us
+from transforms.flow import metrics
+from transforms.flow.cells import taking
+from transforms.flow.dead_letters import DEAD_LETTERS, count_letters
+from transforms.flow.state import Plain, VersionedStateCoder
+from transforms.flow.timers import at_or_after
+from transforms.labels.label_join import JoinedLabels
+from transforms.quality import held as of
+from transforms.quality.answers import is_answers
+from transforms.quality.held import Held, Reached
+from transforms.quality.joining import BEYOND_HORIZON
+from transforms.quality.panes import Schedule
+from transforms.quality.quality_forms import ANSWERS_VERSION, LABELS_VERSION, WINDOWS_VERSION, BatchForm
+
+_NEVER_US = 2**62
+_MAX_BATCHES = 64  # of answers in one bag, before they are put together
+_DUE = TimerSpec("due", TimeDomain.WATERMARK)
+
+
+def _bag(name: str, version: int) -> Any:
+    return beam.DoFn.StateParam(BagStateSpec(name, VersionedStateCoder(f"quality_{name}", version, BatchForm())))
+
+
+def _value(name: str, coder: Any) -> Any:
+    return beam.DoFn.StateParam(ReadModifyWriteStateSpec(name, coder))
+
+
+class _Cells(NamedTuple):
+    """What a shard keeps; `panes`: of each window that is held, the next pane that is due. `pending`: when the timer
+    fires: if it were set again while it waits, answers that arrive all the time would postpone it for ever."""
+
+    answers: Any = _bag("answers", ANSWERS_VERSION)
+    labels: Any = _bag("labels", LABELS_VERSION)
+    panes: Any = _value("panes", VersionedStateCoder("quality_windows", WINDOWS_VERSION, Plain(dict[int, int])))
+    known: Any = _value("known", VarIntCoder())
+    pending: Any = _value("pending", VarIntCoder())
+    due: Any = beam.DoFn.TimerParam(_DUE)
+
+
+class ArrivingFn(beam.DoFn):
+    """Takes (shard, batch of answers or labels), in any order; hands on the panes of a shard when they are due."""
+
+    def __init__(self, schedule: Schedule, kind: pa.DataType) -> None:
+        self._schedule, self._kind = schedule, kind
+
+    @taking(_Cells)
+    def process(self, element: tuple[int, pa.RecordBatch], cells: _Cells) -> None:
+        batch, known = element[1], cells.known.read()
+        known_us = -_NEVER_US if known is None else known
+        if not is_answers(batch):
+            cells.labels.add(batch)
+            self._wait(of.expires_us(batch, self._schedule, known_us), cells)
+            return
+        held = Held(panes=cells.panes.read() or {})
+        kept = of.in_time(batch, held, self._schedule, known_us)
+        metrics.counter(metrics.QUALITY_ANSWERS_TOO_LATE).inc(batch.num_rows - kept.num_rows)
+        if kept.num_rows:
+            cells.answers.add(kept)
+            cells.panes.write(held.panes)
+            self._wait(of.next_due_us(held, self._schedule), cells)
+
+    def _wait(self, due_us: int, cells: _Cells) -> None:
+        pending = cells.pending.read()
+        if due_us < _NEVER_US and (pending is None or due_us < pending):
+            cells.pending.write(due_us)
+            cells.due.set(at_or_after(due_us))
+
+    @on_timer(_DUE)
+    @taking(_Cells, beam.DoFn.TimestampParam)
+    def reached(self, fired: Timestamp, cells: _Cells) -> Iterator[Any]:
+        cells.pending.clear()
+        cells.known.write(int(fired.micros))
+        held = Held(list(cells.answers.read()), list(cells.labels.read()), cells.panes.read() or {})
+        answers, before = held.answers, dict(held.panes)
+        found = of.reached(held, self._schedule, self._kind, int(fired.micros), now_us())
+        if len(before) != len(held.panes) or len(answers) > _MAX_BATCHES:
+            _rewrite(cells.answers, held.answers)
+        _rewrite(cells.labels, held.labels)
+        cells.panes.write(held.panes) if held.panes else cells.panes.clear()
+        # Labels that an answer has go with its window: only what may still expire is waited for.
+        labels = [of.expires_us(batch, self._schedule, int(fired.micros)) for batch in held.labels]
+        panes = of.next_due_us(held, self._schedule)
+        self._wait(min([panes, *(each for each in labels if each < panes)]), cells)
+        yield from handed_on(found)
+
+
+def _rewrite(cell: Any, values: Iterable[pa.RecordBatch]) -> None:
+    cell.clear()
+    for value in values:
+        cell.add(value)
+
+
+def handed_on(found: Reached) -> Iterator[Any]:
+    """What a shard hands on, after its counts."""
+    metrics.counter(metrics.QUALITY_ANSWERS_REPEATED).inc(found.repeated)
+    metrics.counter(metrics.LABELS_WITHOUT_EVENT).inc(found.without_event)
+    for joined in found.joined:
+        count_outcomes(joined)
+    for each in found.panes:
+        yield (each.by.text(), each.start_us), (each.pane, each.sums)
+    if found.letters:
+        count_letters(LABELS, BEYOND_HORIZON, [letter.detail for letter in found.letters])
+        yield beam.pvalue.TaggedOutput(DEAD_LETTERS, record_batch("DeadLetter", found.letters))
+
+
+def count_outcomes(joined: JoinedLabels) -> None:
+    """Counts what came of the events of windows that are over."""
+    for outcome, number in joined.counts().items():
+        metrics.counter(metrics.LABEL_OUTCOMES_PREFIX + outcome).inc(number)
+    metrics.counter(metrics.LABELS_REPEATED).inc(joined.repeated)
+    metrics.counter(metrics.LABELS_CONTRADICTED).inc(joined.contradicted)

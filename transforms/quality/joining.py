@@ -1,0 +1,143 @@
+"""Answers beside the labels that were known at a time: the join of `transforms.labels.label_join`, for all roles at
+once.
+
+What came of labels is counted once for each event: over the answers that left the job, one for each event, and not over
+those of shadows beside them.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import NamedTuple, TypeAlias
+
+import msgspec
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from schemas import batches
+from schemas.dead_letter_stages import LABELS
+from schemas.records import DeadLetter
+from schemas.times import format_duration_us, format_time_us
+from transforms.labels.label_join import LABEL_OF, LABEL_TIME, JoinedLabels, join_labels
+from transforms.quality.answers import DECIDED, ScoredBy, read_by, segments_in
+from transforms.quality.sums.group_sums import Beside
+from transforms.scoring.scoring import SHADOW
+
+BEYOND_HORIZON = "BeyondHorizon"
+"""The error of a label that was known too long after its event."""
+Answers: TypeAlias = Mapping[ScoredBy, pa.RecordBatch]
+
+
+class LabelledAnswers(NamedTuple):
+    """The answers of each version and role beside their labels, and of the events that were answered what the join
+    counted; `repeated`: answers that were there twice, which count once."""
+
+    beside: dict[ScoredBy, Beside]
+    joined: JoinedLabels
+    repeated: int
+
+
+def by_version(answers: Iterable[pa.RecordBatch]) -> dict[ScoredBy, pa.RecordBatch]:
+    """Batches of answers put together, one for each version and role, in their order."""
+    found: dict[bytes, list[pa.RecordBatch]] = {}
+    for batch in answers:
+        if batch.num_rows:
+            found.setdefault(read_by(batch).text().encode(), []).append(batch)
+    whole = [batches.concat_batches(parts) for parts in found.values()]
+    return dict(sorted(((read_by(batch), batch) for batch in whole), key=_who))
+
+
+def _who(found: tuple[ScoredBy, pa.RecordBatch]) -> str:
+    return found[0].text()
+
+
+def labelled_answers(answers: Answers, labels: pa.Table, horizon_us: int | None) -> LabelledAnswers:
+    """The join of answers, and of these no answer of one version in one role twice, with labels of the columns that
+    `join_labels` reads."""
+    unique = {by: unique_answers(rows) for by, rows in answers.items()}
+    repeated = sum(rows.num_rows for rows in answers.values()) - sum(rows.num_rows for rows in unique.values())
+    parts = [_joined(rows, labels, horizon_us) for rows in (_left_job(unique), _shadows(unique))]
+    return LabelledAnswers({**parts[0][0], **parts[1][0]}, parts[0][1], repeated)
+
+
+def _left_job(answers: Answers) -> Answers:
+    return {by: rows for by, rows in answers.items() if by.role != SHADOW}
+
+
+def _shadows(answers: Answers) -> Answers:
+    return {by: rows for by, rows in answers.items() if by.role == SHADOW}
+
+
+def unique_answers(rows: pa.RecordBatch) -> pa.RecordBatch:
+    """One row for each id, of several the one with the smallest time and score: a retried bundle may answer twice."""
+    ids = rows.column(batches.EVENT_ID)
+    if pc.count_distinct(ids).as_py() == rows.num_rows:
+        return rows
+    keys = pa.table([ids, rows.column(batches.EVENT_TIME), rows.column(batches.SCORE)], ["id", "time", "score"])
+    order = pc.sort_indices(keys, [(name, "ascending") for name in keys.column_names]).to_numpy()
+    codes = ids.take(pa.array(order)).dictionary_encode().indices.to_numpy()
+    first = np.concatenate(([True], codes[1:] != codes[:-1]))
+    return batches.take_rows(rows, np.sort(order[first]))
+
+
+def _joined(answers: Answers, labels: pa.Table, horizon_us: int | None) -> tuple[dict[ScoredBy, Beside], JoinedLabels]:
+    ids, times = (
+        pa.chunked_array([rows.column(name) for rows in answers.values()], kind)
+        for name, kind in ((batches.EVENT_ID, pa.string()), (batches.EVENT_TIME, batches.TIME_TYPE))
+    )
+    joined, found, start = join_labels(ids, times, labels, horizon_us), {}, 0
+    for by, rows in answers.items():
+        own = joined.values.slice(start, rows.num_rows)
+        scores = rows.column(batches.SCORE).to_numpy(zero_copy_only=False)
+        decided = rows.column(DECIDED) if DECIDED in rows.schema.names else None
+        found[by] = Beside(batches.times_us(rows), scores, own, segments_in(rows), decided)
+        start += rows.num_rows
+    return found, joined
+
+
+def answered_at(answers: Answers, ids: pa.Array) -> npt.NDArray[np.int64]:
+    """When the event of each id happened (microseconds), as far as it was answered; -2^62 where it was not."""
+    own = _left_job(answers) or answers
+    known = pa.chunked_array([rows.column(batches.EVENT_ID) for rows in own.values()], pa.string()).combine_chunks()
+    times = np.concatenate([np.zeros(0, np.int64), *(batches.times_us(rows) for rows in own.values())])
+    found = pc.index_in(ids, value_set=known)
+    at = pc.fill_null(found, len(times)).to_numpy(zero_copy_only=False)
+    happened: npt.NDArray[np.int64] = np.append(times, -(2**62))[at]
+    return happened
+
+
+def beyond_horizon(answers: Answers, labels: pa.Table, horizon_us: int | None, at_us: int) -> list[DeadLetter]:
+    """A dead letter of each label that was known later than the horizon after its event."""
+    if horizon_us is None or not labels.num_rows or not answers:
+        return []
+    ids = labels[LABEL_OF].combine_chunks()
+    happened = answered_at(answers, ids)
+    known = labels[LABEL_TIME].combine_chunks().cast(pa.int64()).to_numpy(zero_copy_only=False)
+    late = np.flatnonzero((happened > -(2**62)) & (known - happened > horizon_us))
+    rows = labels.take(pa.array(late)).to_pylist() if len(late) else []
+    times = zip(happened[late].tolist(), known[late].tolist(), strict=True)
+    return [_letter(row, own, after, horizon_us, at_us) for row, (own, after) in zip(rows, times, strict=True)]
+
+
+def _letter(row: dict[str, object], happened: int, known: int, horizon_us: int, at_us: int) -> DeadLetter:
+    """The label as it was read, since its bytes are not kept for so long."""
+    payload = msgspec.json.encode({**row, LABEL_TIME: format_time_us(int(known))})
+    after = format_duration_us(int(known - happened))
+    detail = f"known {after} after its event; expected: at most labels.horizon, {format_duration_us(horizon_us)}"
+    return DeadLetter(LABELS, BEYOND_HORIZON, detail, payload, str(row[LABEL_OF]), int(happened), at_us)
+
+
+def known_by(labels: pa.Table, at_us: int) -> pa.Table:
+    """The labels that were known at a time."""
+    limit = pa.scalar(at_us, pa.int64()).cast(batches.TIME_TYPE)
+    return labels.filter(pc.less_equal(labels[LABEL_TIME], limit))
+
+
+def in_windows(answers: Answers, starts: Sequence[int], window_us: int) -> dict[ScoredBy, pa.RecordBatch]:
+    """The answers in windows that begin then; versions without any are left out."""
+    found = {}
+    for by, rows in answers.items():
+        own = np.isin(np.floor_divide(batches.times_us(rows), window_us) * window_us, starts)
+        if own.any():
+            found[by] = batches.take_rows(rows, own)
+    return found

@@ -1,0 +1,190 @@
+"""MeasureQuality: turns scored batches and labels into metrics per window, version, role and segment."""
+
+from collections.abc import Iterable, Iterator
+from typing import Any, NamedTuple, TypeAlias
+
+import apache_beam as beam
+import msgspec
+import numpy as np
+import pyarrow as pa
+from apache_beam.transforms.window import GlobalWindows, TimestampedValue
+from apache_beam.typehints.native_type_compatibility import convert_to_beam_type
+from apache_beam.utils.timestamp import Timestamp
+
+from models.bundles.manifest import Manifest
+from schemas import batches
+from schemas.columns import ARROW_TYPES
+from schemas.job import DriftSpec, LabelsSpec
+from schemas.times import now_us
+from transforms.drift.drift_groups import ROLE, split_by_version
+from transforms.flow import metrics
+from transforms.flow.dead_letters import DEAD_LETTERS
+from transforms.flow.sharding import hash_ids, split_by_shard
+from transforms.labels.label_join import LABEL_OF, labels_table
+from transforms.quality.answers import ScoredBy, answers_of, scored_by
+from transforms.quality.arriving import ArrivingFn, handed_on
+from transforms.quality.held import Reached
+from transforms.quality.joining import beyond_horizon, by_version, labelled_answers
+from transforms.quality.manifests import ManifestLoader, Manifests, decided_classes
+from transforms.quality.measuring.quality_records import QualityOrigin
+from transforms.quality.merge_panes import MergePanes, PaneKey, ShardPane, counted_records
+from transforms.quality.panes import Schedule
+from transforms.quality.sums.group_sums import GroupSums, sums_of
+from transforms.quality.sums.sums_coder import SumsFn
+
+Sharded: TypeAlias = tuple[int, pa.RecordBatch]
+_ROWS_TOGETHER = 16_384
+_WINDOWS_TOGETHER = 64  # of bounded input, that are added up and measured at once
+_ANSWERS, _LABELS = "answers", "labels"
+
+
+class QualityOutputs(NamedTuple):
+    """`quality`: batches of Quality; `dead_letters`: of labels that came too long after their events."""
+
+    quality: beam.PCollection[pa.RecordBatch]
+    dead_letters: beam.PCollection[pa.RecordBatch]
+
+
+class _AnswersFn(beam.DoFn):
+    """Takes from scored batches what quality needs, gathered over a bundle and cut by shard, before anything is
+    shuffled."""
+
+    def __init__(self, spec: DriftSpec, shards: int, loader: ManifestLoader) -> None:
+        self._spec, self._shards, self._loader = spec, shards, loader
+
+    def setup(self) -> None:
+        self._manifests = Manifests(self._loader)
+        self._known: dict[tuple[str, str], ScoredBy] = {}
+
+    def start_bundle(self) -> None:
+        self._held: dict[ScoredBy, list[pa.RecordBatch]] = {}
+        self._rows = 0
+
+    def process(self, batch: pa.RecordBatch) -> Iterator[Any]:
+        for version, digest, rows in split_by_version(batch):
+            manifest = self._manifests.of(version, digest)
+            if manifest is None:
+                metrics.counter(metrics.QUALITY_ROWS_UNAVAILABLE).inc(rows.num_rows)
+                continue
+            for role in rows.column(ROLE).unique().to_pylist():
+                self._take(manifest, role, rows)
+        if self._rows >= _ROWS_TOGETHER:
+            yield from self._hand_on(TimestampedValue)
+
+    def _take(self, manifest: Manifest, role: str, rows: pa.RecordBatch) -> None:
+        own = np.asarray(rows.column(ROLE).to_numpy(zero_copy_only=False) == role)
+        by = self._known.setdefault((manifest.digest, role), scored_by(manifest, role))
+        chosen = batches.take_rows(rows, own)
+        decided = decided_classes(manifest, chosen) if by.of_classes else None
+        self._held.setdefault(by, []).append(answers_of(chosen, by, self._spec.segments, decided))
+        self._rows += chosen.num_rows
+
+    def finish_bundle(self) -> Iterator[Any]:
+        return self._hand_on(GlobalWindows.windowed_value)
+
+    def _hand_on(self, stamp: Any) -> Iterator[Any]:
+        for answers in self._held.values():
+            whole = batches.concat_batches(answers)
+            for sharded in split_by_shard(whole, hash_ids(whole.column(batches.EVENT_ID)), self._shards):
+                yield stamp(sharded, Timestamp(micros=int(batches.times_us(sharded[1]).min())))
+        self.start_bundle()
+
+
+class _ShardLabelsFn(beam.DoFn):
+    def __init__(self, shards: int) -> None:
+        self._shards = shards
+
+    def process(self, batch: pa.RecordBatch) -> list[Sharded]:
+        return split_by_shard(batch, hash_ids(batch.column(LABEL_OF)), self._shards)
+
+
+class _WholeShardFn(beam.DoFn):
+    """All answers and labels of a shard at once: bounded input, whose windows have one pane, when all is known."""
+
+    def __init__(self, spec: DriftSpec, labels: LabelsSpec) -> None:
+        self._window_us, self._horizon_us = spec.window_us, labels.horizon_us
+        self._kind = label_type(labels)
+
+    def process(self, shard: tuple[int, dict[str, Iterable[pa.RecordBatch]]]) -> Iterator[Any]:
+        answers, labels = by_version(shard[1][_ANSWERS]), labels_table(list(shard[1][_LABELS]), self._kind)
+        found = labelled_answers(answers, labels, self._horizon_us)
+        letters = beyond_horizon(answers, labels, self._horizon_us, now_us())
+        yield from handed_on(Reached([], [found.joined], letters, found.joined.without_event, found.repeated))
+        for by, beside in found.beside.items():
+            chunk = np.floor_divide(beside.times_us, self._window_us * _WINDOWS_TOGETHER)
+            for each in np.unique(chunk).tolist():
+                yield (by.text(), int(each)), sums_of(beside.chosen(chunk == each), by, self._window_us)
+
+
+class _RecordsFn(beam.DoFn):
+    def __init__(self, spec: DriftSpec, model: str, run: str | None) -> None:
+        self._origin = QualityOrigin(spec.window_us, 0, model, run)
+
+    def process(self, element: tuple[PaneKey, GroupSums]) -> Iterator[TimestampedValue[pa.RecordBatch]]:
+        (by_text, _), sums = element
+        by = msgspec.json.decode(by_text, type=ScoredBy)
+        earliest = min(start for start, _ in sums.groups)
+        yield TimestampedValue(counted_records(sums, by, self._origin), Timestamp(micros=earliest))
+
+
+def label_type(labels: LabelsSpec) -> pa.DataType:
+    """The Arrow type of labels."""
+    return pa.bool_() if labels.positive else ARROW_TYPES[labels.column[1]]
+
+
+class MeasureQuality(beam.PTransform[Any, QualityOutputs]):
+    """Measures how good each version's answers are, per fixed window, as labels come.
+
+    Input: batches of scored events as `MeasureDrift` reads them, and batches of labels as `DecodeLabels` makes them,
+    both in the global window. Outputs: `quality`, `dead_letters` (stage labels, error `BeyondHorizon`). Bounded input
+    has one pane for each window, by all labels within the horizon. A stream needs a horizon; its panes are due when
+    `transforms.quality.panes` says, each by the labels that were known then, so that the last one equals that of
+    bounded input. Nothing stops or waits: answers of versions whose manifest cannot be read are counted in
+    `quality_rows_unavailable`, those that come after the first pane of their window in `quality_answers_too_late`.
+    State, of streams, per shard of ids: about 50 bytes for each answer of each role until its window, the lateness
+    and the horizon have passed, labels as long as answers may have them; per version, role and window the sums of the
+    latest pane.
+    """
+
+    def __init__(
+        self,
+        spec: DriftSpec,
+        labels: LabelsSpec,
+        shards: int,
+        loader: ManifestLoader,
+        model: str,
+        run: str | None = None,
+    ) -> None:
+        super().__init__()
+        self._spec, self._labels, self._shards, self._loader = spec, labels, shards, loader
+        self._model, self._run = model, run
+
+    def expand(self, inputs: tuple[beam.PCollection[pa.RecordBatch], beam.PCollection[pa.RecordBatch]]):  # type: ignore[no-untyped-def]  # Beam warns on NamedTuple hints
+        scored, labels = inputs
+        taking = beam.ParDo(_AnswersFn(self._spec, self._shards, self._loader)).with_output_types(Sharded)
+        answers = scored | "Answers" >> taking
+        known = labels | "ShardLabels" >> beam.ParDo(_ShardLabelsFn(self._shards)).with_output_types(Sharded)
+        if scored.is_bounded and labels.is_bounded:
+            return self._of_whole(answers, known)
+        return self._of_stream(answers, known)
+
+    def _of_whole(self, answers: Any, labels: Any) -> QualityOutputs:
+        together = {_ANSWERS: answers, _LABELS: labels} | "Group" >> beam.CoGroupByKey()
+        joining = beam.ParDo(_WholeShardFn(self._spec, self._labels)).with_outputs(DEAD_LETTERS, main="sums")
+        joined = together | "Join" >> joining
+        joined.sums.element_type = convert_to_beam_type(tuple[PaneKey, GroupSums])
+        joined[DEAD_LETTERS].element_type = pa.RecordBatch
+        added = joined.sums | "AddUp" >> beam.CombinePerKey(SumsFn())  # type: ignore[no-untyped-call]  # CombineFn has no types
+        measuring = beam.ParDo(_RecordsFn(self._spec, self._model, self._run)).with_output_types(pa.RecordBatch)
+        return QualityOutputs(added | "Measure" >> measuring, joined[DEAD_LETTERS])
+
+    def _of_stream(self, answers: Any, labels: Any) -> QualityOutputs:
+        assert self._labels.horizon_us is not None, "the spec of a stream states it"
+        schedule = Schedule(self._spec.window_us, self._spec.allowed_lateness_us, self._labels.horizon_us)
+        together = (answers, labels) | "Together" >> beam.Flatten().with_output_types(Sharded)
+        arriving = beam.ParDo(ArrivingFn(schedule, label_type(self._labels))).with_outputs(DEAD_LETTERS, main="panes")
+        joined = together | "Arrive" >> arriving
+        joined.panes.element_type = convert_to_beam_type(ShardPane)
+        joined[DEAD_LETTERS].element_type = pa.RecordBatch
+        measured = joined.panes | "MergePanes" >> MergePanes(schedule, self._model, self._run)
+        return QualityOutputs(measured, joined[DEAD_LETTERS])

@@ -1,0 +1,1 @@
+"""What answers and labels add up to, exact and mergeable."""

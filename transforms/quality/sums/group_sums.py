@@ -1,0 +1,255 @@
+"""What answers and their labels add up to per group: numbers from which every metric is computed, and mergeable.
+
+A group is (start of the window, segment): the segment is empty for all rows, else `column=value` or `column is null`.
+Counts are whole numbers and sums are exact, so partial results of any order and grouping give the same.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from transforms.labels.truth import truths_by_class
+from transforms.quality.answers import ScoredBy
+from transforms.quality.sums.exact_sums import ExactSums, Floats, Ints, Split, added, split
+from transforms.quality.sums.score_tables import ScoreTable, in_order, merged, score_keys, score_table
+
+Group: TypeAlias = tuple[int, str]
+SPANS = 24
+"""Parts of a window, by whose losses the dependence of events in time is measured."""
+BINS = 10
+"""Bins of equal width of probabilities, for the calibration error (Naeini, Cooper and Hauskrecht 2015)."""
+
+EVENTS, LABELLED, UNUSABLE, POSITIVES, RIGHT_POSITIVES, WRONG_POSITIVES, DECIDED, RIGHT = range(8)
+COUNTS = 8
+"""Events; of these those with a label, with one that is no truth, of the positive class; decided as positive and
+right, and wrong; decided as positive at all, labelled or not; answered right."""
+LOSS, LOSS_2 = 0, 1
+BRIER, BRIER_2 = 2, 3
+ERROR_4, TRUTH, TRUTH_2, TRUTH_3, TRUTH_4, ERROR_2_TRUTH, ERROR_2_TRUTH_2 = range(2, 9)
+_SMALLEST = float(np.finfo(np.float64).eps)  # as in scikit-learn: a certain answer that is wrong is not infinitely bad
+
+
+class Beside(NamedTuple):
+    """Answers beside their labels: `labels` null where there is none; all of the same length. `decided` as in
+    answers."""
+
+    times_us: Ints
+    scores: Floats
+    labels: pa.Array
+    segments: Mapping[str, pa.Array]
+    decided: pa.Array | None = None
+
+    def chosen(self, rows: npt.NDArray[np.bool_]) -> "Beside":
+        """Some of the rows."""
+        if rows.all():
+            return self
+        at = np.flatnonzero(rows)
+        taken = pa.array(at)
+        segments = {name: values.take(taken) for name, values in self.segments.items()}
+        decided = None if self.decided is None else self.decided.take(taken)
+        return Beside(self.times_us[at], self.scores[at], self.labels.take(taken), segments, decided)
+
+
+class GroupSums(NamedTuple):
+    """Of each of the sorted `groups`: `counts` (groups, COUNTS); `sums` (quantities, groups) of the labelled rows;
+    `in_span` (groups, SPANS), how many of them there are in each part of the window, and the sum of their `losses`
+    (1, groups * SPANS); of probabilities `in_bin` (groups, BINS, 2), how many and how many of them positive, the sum
+    of their scores `in_bins` (1, groups * BINS), and the `table` of scores."""
+
+    groups: tuple[Group, ...]
+    counts: Ints
+    sums: ExactSums
+    in_span: Ints
+    losses: ExactSums
+    in_bin: Ints
+    in_bins: ExactSums
+    table: ScoreTable
+
+    def chosen(self, rows: Sequence[int]) -> "GroupSums":
+        """The groups at these indexes, ascending."""
+        if len(rows) == len(self.groups):
+            return self
+        at = np.array(rows, np.int64)
+        spans, bins = ((at[:, None] * each + np.arange(each)).ravel() for each in (SPANS, BINS))
+        return GroupSums(
+            tuple(self.groups[row] for row in rows),
+            self.counts[at],
+            ExactSums(self.sums.low, self.sums.digits[:, :, at]),
+            self.in_span[at],
+            ExactSums(self.losses.low, self.losses.digits[:, :, spans]),
+            self.in_bin[at],
+            ExactSums(self.in_bins.low, self.in_bins.digits[:, :, bins]),
+            self.table.chosen(at),
+        )
+
+
+class _Truths(NamedTuple):
+    """Of the labelled rows with a truth, at the indexes `rows`: the truth, terms of each quantity, `positive`, and
+    whether the answer was `right`; the others are `unusable`."""
+
+    rows: Ints
+    terms: list[Floats]
+    positive: npt.NDArray[np.bool_]
+    right: npt.NDArray[np.bool_]
+    unusable: Ints
+
+
+def sums_of(beside: Beside, by: ScoredBy, window_us: int) -> GroupSums:
+    """The sums of one version's answers in one role, at least one row."""
+    truths = _truths(beside, by)
+    windows, window = np.unique(np.floor_divide(beside.times_us, window_us), return_inverse=True)
+    parts, terms = [], split(truths.terms)
+    for segment, values in ({"": None} | dict(beside.segments)).items():
+        texts, codes = _codes(segment, values, len(window))
+        named = [(start * window_us, text) for start in windows.tolist() for text in texts]
+        parts.append(_grouped(beside, by, truths, terms, window * len(texts) + codes, named, window_us))
+    return added_sums(parts)
+
+
+def _codes(segment: str, values: pa.Array | None, rows: int) -> tuple[list[str], Ints]:
+    """The names of the groups of a segment, and each row's index among them."""
+    if values is None:
+        return [""], np.zeros(rows, np.int64)
+    encoded = values.dictionary_encode("encode")
+    texts = [f"{segment} is null" if text is None else f"{segment}={text}" for text in encoded.dictionary.to_pylist()]
+    return texts, encoded.indices.to_numpy(zero_copy_only=False).astype(np.int64)
+
+
+def _truths(beside: Beside, by: ScoredBy) -> _Truths:
+    labelled = np.flatnonzero(beside.labels.is_valid().to_numpy(zero_copy_only=False))
+    labels, scores = beside.labels.take(pa.array(labelled)), beside.scores[labelled]
+    if by.of_classes:
+        return _of_classes(beside, labels, labelled)
+    numbers = _numbers(labels) if by.kind == "regression" else truths_by_class(labels, by.positive)
+    usable = np.isfinite(numbers)
+    own, truth, score = labelled[usable], numbers[usable], scores[usable]
+    none = np.zeros(len(own), np.bool_)
+    if by.kind == "regression":
+        return _Truths(own, _regression_terms(score, truth), none, none, labelled[~usable])
+    positive = truth > 0
+    given = np.clip(np.where(positive, score, 1 - score), _SMALLEST, 1 - _SMALLEST)
+    loss, brier = -np.log(given), (score - truth) ** 2
+    right = none if by.threshold is None else (score >= by.threshold) == positive
+    return _Truths(own, [loss, loss**2, brier, brier**2], positive, right, labelled[~usable])
+
+
+def _regression_terms(score: Floats, truth: Floats) -> list[Floats]:
+    error = score - truth
+    squares, truths = error**2, truth**2
+    return [np.abs(error), squares, squares**2, truth, truths, truths * truth, truths**2, squares * truth,
+            squares * truths]  # fmt: skip
+
+
+def _of_classes(beside: Beside, labels: pa.Array, labelled: Ints) -> _Truths:
+    """By the label that the model decides on, else by the number of the class."""
+    if pa.types.is_string(labels.type):
+        decided = (
+            beside.decided.take(pa.array(labelled))
+            if beside.decided is not None
+            else pa.nulls(len(labels), labels.type)
+        )
+        right = pc.fill_null(pc.equal(decided, labels), False).to_numpy(zero_copy_only=False)
+    else:
+        right = beside.scores[labelled] == labels.cast(pa.float64()).to_numpy(zero_copy_only=False)
+    wrong = (~right).astype(np.float64)
+    return _Truths(labelled, [wrong, wrong], np.zeros(len(right), np.bool_), right, np.zeros(0, np.int64))
+
+
+def _numbers(labels: pa.Array) -> Floats:
+    if pa.types.is_floating(labels.type) or pa.types.is_integer(labels.type):
+        found: Floats = labels.cast(pa.float64()).to_numpy(zero_copy_only=False)
+        return found
+    return np.full(len(labels), np.nan)
+
+
+def _grouped(
+    beside: Beside, by: ScoredBy, truths: _Truths, terms: Split, of_row: Ints, named: list[Group], window_us: int
+) -> GroupSums:
+    present = np.flatnonzero(np.bincount(of_row))
+    group = np.zeros(len(named), np.int64)
+    group[present] = np.arange(len(present))
+    group, groups = group[of_row], len(present)
+    own = group[truths.rows]
+    span = beside.times_us[truths.rows] % window_us * SPANS // window_us
+    cells = _Cells(own * SPANS + span)
+    sums = terms.sums(cells.order, cells.starts)
+    probability = by.kind != "regression" and not by.of_classes
+    scores = beside.scores[truths.rows] if probability else np.zeros(0)
+    members = own if probability else own[:0]
+    bins = _Cells(members * BINS + np.clip((scores * BINS).astype(np.int64), 0, BINS - 1))
+    in_bin = np.stack(
+        [bins.counted(groups * BINS), bins.counted(groups * BINS, truths.positive[: len(scores)])], axis=1
+    )
+    return GroupSums(
+        tuple(named[at] for at in present.tolist()),
+        _counts(beside, by, truths, group, groups),
+        added([(sums, cells.found // SPANS)], groups, len(truths.terms)),
+        cells.counted(groups * SPANS).reshape(groups, SPANS),
+        added([(ExactSums(sums.low, sums.digits[:, :1]), cells.found)], groups * SPANS, 1),
+        in_bin.reshape(groups, BINS, 2),
+        added([(split([scores]).sums(bins.order, bins.starts), bins.found)], groups * BINS, 1),
+        score_table(members, score_keys(scores), truths.positive[: len(scores)], groups),
+    )
+
+
+class _Cells:
+    """Rows in the order of their cells: where each cell of `found` starts."""
+
+    def __init__(self, cell: Ints) -> None:
+        self._cell = cell
+        self.order = in_order(cell)
+        ordered = cell[self.order]
+        self.starts = np.flatnonzero(np.concatenate(([True], ordered[1:] != ordered[:-1]))[: len(cell)])
+        self.found = ordered[self.starts]
+
+    def counted(self, cells: int, only: npt.NDArray[np.bool_] | None = None) -> Ints:
+        """How many rows each cell has."""
+        return np.bincount(self._cell if only is None else self._cell[only], minlength=cells).astype(np.int64)
+
+
+def _counts(beside: Beside, by: ScoredBy, truths: _Truths, group: Ints, groups: int) -> Ints:
+    own, none = group[truths.rows], np.zeros(0, np.int64)
+    decided = beside.scores >= by.threshold if by.threshold is not None else np.zeros(len(group), np.bool_)
+    positive_decision = decided[truths.rows]
+    members = {
+        EVENTS: group,
+        LABELLED: own,
+        UNUSABLE: group[truths.unusable],
+        POSITIVES: own[truths.positive],
+        RIGHT_POSITIVES: own[truths.positive & positive_decision],
+        WRONG_POSITIVES: own[~truths.positive & positive_decision],
+        DECIDED: group[decided],
+        RIGHT: own[truths.right],
+    }
+    return np.stack([np.bincount(members.get(name, none), minlength=groups) for name in range(COUNTS)], axis=1)
+
+
+def added_sums(parts: Sequence[GroupSums]) -> GroupSums:
+    """Several sums of one version and role as one; at least one."""
+    if len(parts) == 1 and list(parts[0].groups) == sorted(parts[0].groups):
+        return parts[0]
+    groups = sorted({group for part in parts for group in part.groups})
+    at = {group: index for index, group in enumerate(groups)}
+    rows = [np.array([at[group] for group in part.groups], np.int64) for part in parts]
+    number, quantities = len(groups), parts[0].sums.digits.shape[1]
+
+    def total(field: str) -> Ints:
+        first = getattr(parts[0], field)
+        found = np.zeros((number, *first.shape[1:]), np.int64)
+        for part, own in zip(parts, rows, strict=True):
+            np.add.at(found, own, getattr(part, field))
+        return found
+
+    def within(field: str, cells: int) -> ExactSums:
+        each = [(own[:, None] * cells + np.arange(cells)).ravel() for own in rows]
+        pieces = [(getattr(part, field), own) for part, own in zip(parts, each, strict=True)]
+        return added(pieces, number * cells, 1)
+
+    sums = added([(part.sums, own) for part, own in zip(parts, rows, strict=True)], number, quantities)
+    table = merged([(part.table, own) for part, own in zip(parts, rows, strict=True)], number)
+    return GroupSums(tuple(groups), total("counts"), sums, total("in_span"), within("losses", SPANS), total("in_bin"),
+                     within("in_bins", BINS), table)  # fmt: skip
