@@ -21,7 +21,7 @@ from transforms.flow.timers import at_or_after
 from transforms.labels.label_join import JoinedLabels
 from transforms.quality import held as of
 from transforms.quality.answers import is_answers
-from transforms.quality.held import Held, Reached
+from transforms.quality.held import HeldShard, Reached
 from transforms.quality.joining import BEYOND_HORIZON
 from transforms.quality.panes import Schedule
 from transforms.quality.quality_forms import ANSWERS_VERSION, LABELS_VERSION, WINDOWS_VERSION, BatchForm
@@ -65,7 +65,7 @@ class ArrivingFn(beam.DoFn):
             cells.labels.add(batch)
             self._wait(of.expires_us(batch, self._schedule, known_us), cells)
             return
-        held = Held(panes=cells.panes.read() or {})
+        held = HeldShard(panes=cells.panes.read() or {})
         kept = of.in_time(batch, held, self._schedule, known_us)
         metrics.counter(metrics.QUALITY_ANSWERS_TOO_LATE).inc(batch.num_rows - kept.num_rows)
         if kept.num_rows:
@@ -84,7 +84,7 @@ class ArrivingFn(beam.DoFn):
     def reached(self, fired: Timestamp, cells: _Cells) -> Iterator[Any]:
         cells.pending.clear()
         cells.known.write(int(fired.micros))
-        held = Held(list(cells.answers.read()), list(cells.labels.read()), cells.panes.read() or {})
+        held = HeldShard(list(cells.answers.read()), list(cells.labels.read()), cells.panes.read() or {})
         answers, before = held.answers, dict(held.panes)
         found = of.reached(held, self._schedule, self._kind, int(fired.micros), now_us())
         if len(before) != len(held.panes) or len(answers) > _MAX_BATCHES:

@@ -31,7 +31,7 @@ _NEVER_US = 2**62
 
 
 @dataclass(slots=True)
-class Held:
+class HeldShard:
     """State of one shard; `panes`: by the start of a window, the next pane that is due of it."""
 
     answers: list[pa.RecordBatch] = field(default_factory=list)
@@ -59,7 +59,7 @@ class Reached(NamedTuple):
     repeated: int
 
 
-def in_time(rows: pa.RecordBatch, held: Held, schedule: Schedule, known_us: int) -> pa.RecordBatch:
+def in_time(rows: pa.RecordBatch, held: HeldShard, schedule: Schedule, known_us: int) -> pa.RecordBatch:
     """The answers whose windows have had no pane yet; the windows of these are held from now on."""
     starts = schedule.window_of(batches.times_us(rows))
     late = [
@@ -73,7 +73,7 @@ def in_time(rows: pa.RecordBatch, held: Held, schedule: Schedule, known_us: int)
     return kept
 
 
-def next_due_us(held: Held, schedule: Schedule) -> int:
+def next_due_us(held: HeldShard, schedule: Schedule) -> int:
     """When the next pane is due; 2^62 where none is."""
     return min((schedule.due_us(start, pane) for start, pane in held.panes.items()), default=_NEVER_US)
 
@@ -87,7 +87,7 @@ def expires_us(labels: pa.RecordBatch, schedule: Schedule, known_us: int) -> int
     return int(later.min()) if len(later) else known_us + schedule.window_us if len(times) else _NEVER_US
 
 
-def reached(held: Held, schedule: Schedule, kind: pa.DataType, reached_us: int, at_us: int) -> Reached:
+def reached(held: HeldShard, schedule: Schedule, kind: pa.DataType, reached_us: int, at_us: int) -> Reached:
     """Brings a shard to a watermark. `kind`: the type of labels; `at_us`: the clock, for dead letters."""
     answers, labels = by_version(held.answers), labels_table(held.labels, kind)
     found = Reached([], [], [], 0, 0)
@@ -105,7 +105,7 @@ def reached(held: Held, schedule: Schedule, kind: pa.DataType, reached_us: int, 
     return found
 
 
-def _due_times(held: Held, schedule: Schedule, reached_us: int) -> list[int]:
+def _due_times(held: HeldShard, schedule: Schedule, reached_us: int) -> list[int]:
     times = {
         schedule.due_us(start, pane)
         for start, first in held.panes.items()
@@ -114,7 +114,7 @@ def _due_times(held: Held, schedule: Schedule, reached_us: int) -> list[int]:
     return sorted(times)
 
 
-def _at(held: Held, answers: Answers, labels: pa.Table, schedule: Schedule, due_us: int, at_us: int) -> Reached:
+def _at(held: HeldShard, answers: Answers, labels: pa.Table, schedule: Schedule, due_us: int, at_us: int) -> Reached:
     """The panes that are due at a time, by the labels known then."""
     due = {start: pane for start, pane in held.panes.items() if schedule.due_us(start, pane) <= due_us}
     own = in_windows(answers, list(due), schedule.window_us)

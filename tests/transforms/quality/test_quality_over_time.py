@@ -19,7 +19,7 @@ from tests.transforms.quality.worlds import (
     world,
 )
 from transforms.flow.sharding import hash_ids, split_by_shard
-from transforms.quality.held import Held, Reached, in_time, next_due_us, reached
+from transforms.quality.held import HeldShard, Reached, in_time, next_due_us, reached
 from transforms.quality.panes import PANES
 
 _BOOLEAN = pa.bool_()
@@ -28,7 +28,7 @@ EVENT = (batches.EVENT_ID, batches.EVENT_TIME)
 LABEL = ("event_id", "label_time")
 
 
-def lived(held: Held, batch: pa.RecordBatch) -> None:
+def lived(held: HeldShard, batch: pa.RecordBatch) -> None:
     if batch.schema.names[0] == LABEL[0]:
         held.labels.append(batch)
     else:
@@ -45,7 +45,7 @@ def story(seed: int, shards: int, parts: int) -> list[Reached]:
                       for one in ((whole[0], part) for part in _cut(rng, whole[1], parts))):  # fmt: skip
             pieces.append((int(batches.times_us(piece[1], at).min()) + rng.randrange(15 * SECOND), *piece))
     pieces.sort(key=lambda each: each[0])
-    states = {shard: Held() for shard in range(shards)}
+    states = {shard: HeldShard() for shard in range(shards)}
     found, watermark = [], 0
     for arrival, shard, batch in pieces:
         while watermark < arrival:
@@ -62,7 +62,7 @@ def _cut(rng: random.Random, batch: pa.RecordBatch, parts: int) -> list[pa.Recor
     return [part for _, part in split_by_shard(batch, code.astype("uint64"), 2**31)]
 
 
-def _step(state: Held, watermark: int) -> Reached:
+def _step(state: HeldShard, watermark: int) -> Reached:
     return reached(state, SCHEDULE, _BOOLEAN, watermark, 0)
 
 
@@ -94,7 +94,7 @@ def test_each_label_beyond_the_horizon_is_a_letter_or_came_after_its_answer_was_
 
 
 def test_a_pane_counts_the_labels_that_were_known_when_it_was_due_and_no_others() -> None:
-    held = Held()
+    held = HeldShard()
     lived(held, answers(CHAMPION, ["a", "b", "c"], [SECOND, 2 * SECOND, 3 * SECOND], [0.9, 0.1, 0.7]))
     # The first pane is due at 120 s, the others 10, 20, 40 and 80 s later.
     lived(held, labels(["a", "b", "a"], [5 * SECOND, 75 * SECOND, 81 * SECOND], [True, False, False]))
@@ -107,7 +107,7 @@ def test_a_pane_counts_the_labels_that_were_known_when_it_was_due_and_no_others(
 
 
 def test_answers_after_the_first_pane_of_their_window_are_in_no_other() -> None:
-    held = Held()
+    held = HeldShard()
     lived(held, answers(CHAMPION, ["a"], [SECOND], [0.9]))
     _step(held, 121 * SECOND)
     assert in_time(answers(CHAMPION, ["b"], [2 * SECOND], [0.5]), held, SCHEDULE, 121 * SECOND).num_rows == 0
@@ -116,7 +116,7 @@ def test_answers_after_the_first_pane_of_their_window_are_in_no_other() -> None:
 
 
 def test_labels_that_no_answer_can_have_any_more_are_dropped_and_others_are_held() -> None:
-    held = Held()
+    held = HeldShard()
     lived(held, labels(["x", "y"], [10 * SECOND, 110 * SECOND], [True, True]))
     assert (_step(held, 119 * SECOND).without_event, len(held.labels)) == (0, 1)
     assert (_step(held, 120 * SECOND).without_event, held.labels[0].num_rows) == (1, 1)

@@ -43,7 +43,7 @@ class ExactSums(NamedTuple):
         return np.array(found, np.float64)
 
 
-class Split(NamedTuple):
+class Limbs(NamedTuple):
     """Terms split into limbs, from the limb `low` on: `digits` of each, shape (quantities, terms)."""
 
     low: int
@@ -59,7 +59,7 @@ class Split(NamedTuple):
         return ExactSums(self.low, found)
 
 
-def split(quantities: Sequence[Floats]) -> Split:
+def split(quantities: Sequence[Floats]) -> Limbs:
     """Finite terms of several quantities, each of shape (n,), in limbs.
 
     >>> parts = split([np.array([0.1, 0.2, 1e30]), np.array([1.0, 2.0, 3.0])])
@@ -78,7 +78,7 @@ def split(quantities: Sequence[Floats]) -> Split:
         digits.append(whole)
         limb -= 1
     digits.reverse()
-    return Split(limb + 1, len(rest), digits)
+    return Limbs(limb + 1, len(rest), digits)
 
 
 def added(parts: Sequence[tuple[ExactSums, Ints]], groups: int, quantities: int) -> ExactSums:

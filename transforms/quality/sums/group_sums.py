@@ -14,7 +14,7 @@ import pyarrow.compute as pc
 
 from transforms.labels.truth import truths_by_class
 from transforms.quality.answers import ScoredBy
-from transforms.quality.sums.exact_sums import ExactSums, Floats, Ints, Split, added, split
+from transforms.quality.sums.exact_sums import ExactSums, Floats, Ints, Limbs, added, split
 from transforms.quality.sums.score_tables import ScoreTable, in_order, merged, score_keys, score_table
 
 Group: TypeAlias = tuple[int, str]
@@ -167,7 +167,7 @@ def _numbers(labels: pa.Array) -> Floats:
 
 
 def _grouped(
-    beside: Beside, by: ScoredBy, truths: _Truths, terms: Split, of_row: Ints, named: list[Group], window_us: int
+    beside: Beside, by: ScoredBy, truths: _Truths, terms: Limbs, of_row: Ints, named: list[Group], window_us: int
 ) -> GroupSums:
     present = np.flatnonzero(np.bincount(of_row))
     group = np.zeros(len(named), np.int64)
