@@ -141,7 +141,8 @@ def pool(windows: Sequence[WindowDifference], recurring: bool = False) -> Pooled
     Windows are compared one by one and then averaged, by their weights: so a version that answered more in bad weeks is
     not held to be bad. The variance of the mean is the greater of what the windows state and of what their differences
     among each other show, which sees what the events of a window share. `recurring`: the same clusters of events come
-    back in every window, so that what dependence costs within each adds up.
+    back in every window, so that what dependence costs within each adds up. An event of a cluster of m depends on m − 1
+    others in its own window, and on m in each other one: at most twice as many, where there is any.
     """
     whole = math.fsum(each.weight for each in windows)
     if not windows or whole <= 0:
@@ -151,7 +152,8 @@ def pool(windows: Sequence[WindowDifference], recurring: bool = False) -> Pooled
     independent = math.fsum(part * each.independent for part, each in zip(parts, windows, strict=True))
     stated = math.fsum(part * each.variance for part, each in zip(parts, windows, strict=True))
     if recurring:
-        stated = independent * (1 + math.fsum(_excess(each) for each in windows))
+        excess = [_excess(each) for each in windows]
+        stated = independent * (1 + 2 * math.fsum(excess) - max(excess))
     shown = 0.0
     if len(windows) >= _FEWEST_TO_COMPARE:
         squares = (part * (each.value - value) ** 2 for part, each in zip(parts, windows, strict=True))

@@ -10,10 +10,12 @@ import pytest
 
 from gates.acting import Acted, ActingRollout, Said
 from gates.policy import read_policy
-from gates.records import QualityRecords
+from gates.records import QualityRecords, QualityRow
 from gates.stages import written_by
+from models.store.backends import Backend
 from models.store.release_log import ReleasedMeanwhile
 from models.store.store import ModelStore
+from pipeline.commands.rollout.journal import AuditJournal
 from schemas.records import ModelEvent
 from tests.gates.written import DAY_US, FIRST_US, row, write
 from tests.pipeline.commands.commands import Models
@@ -40,6 +42,17 @@ class Written:
         return [json.loads(each.evidence).get(name) for each in self.events]
 
 
+class _Until(QualityRecords):
+    """The records that are there on a day."""
+
+    def __init__(self, url: str, day: int) -> None:
+        super().__init__(url, "late")
+        self._day = day
+
+    def latest(self) -> list[QualityRow]:
+        return [each for each in super().latest() if each.window_end <= FIRST_US + self._day * DAY_US]
+
+
 class World:
     """A store whose champion is v1, records of quality, and rollouts of v2."""
 
@@ -61,6 +74,12 @@ class World:
         rows = [row(day, value=value + 0.01 * (-1) ** day, **fields) for day in range(first, last)]
         write(self.folder / "q", rows, f"quality-{self._files}.avro")
         self._files += 1
+
+    def audited(self, until: int) -> ActingRollout:
+        """A rollout in a process of its own, with an audit in files, which knows the records before this day."""
+        policy = read_policy(POLICY, "v2")
+        journal = AuditJournal(str(self.folder / "a"), None)
+        return ActingRollout(policy, self.store, _Until(str(self.folder / "q"), until), journal)
 
     def act(self, day: int, rollout: ActingRollout | None = None, **how: Any) -> Acted:
         return (rollout or self.rollout()).act(at(day), **how)
@@ -140,6 +159,35 @@ def test_what_a_kill_kept_out_of_the_audit_is_added(world: World, at_release: in
     world.act(11)
     assert [each.release for each in world.journal.events if each.release] == list(range(2, len(world.roles()) + 1))
     assert world.journal.events[at_release - 2].at_us == world.store.releases()[at_release - 1].at_us
+
+
+@pytest.mark.parametrize("done", [True, False], ids=["after", "before"])
+def test_killed_at_any_write_it_goes_on_as_if_nothing_had_happened(
+    world: World, monkeypatch: pytest.MonkeyPatch, done: bool
+) -> None:
+    """Every object that it writes is once the last one: written, or just not."""
+    create, killed = Backend.create, set[str]()
+
+    def dying(backend: Backend, key: str, content: Any) -> bool:
+        kind = f"{key.split('/')[-2]} {len(world.roles())} {len(list(world.folder.glob('a/models/*')))}"
+        if kind in killed:
+            return create(backend, key, content)
+        killed.add(kind)
+        if done:
+            create(backend, key, content)
+        raise Killed
+
+    for first in range(0, 40, 10):
+        world.measure(first, first + 10, -0.3)
+    with monkeypatch.context() as patched:
+        patched.setattr(Backend, "create", dying)
+        for day in sorted([0, 10, 20, 30] * 6):
+            with suppress(Killed):
+                world.act(day, world.audited(day))
+    assert len(killed) >= 8
+    assert [each[:2] for each in world.roles()] == [("v1", 0), ("v1", 0), ("v1", 0.05), ("v1", 0.25), ("v2", 0)]
+    said = [each for each in AuditJournal(str(world.folder / "a"), None).known() if each["release"]]
+    assert sorted(each["release"] for each in said) == [2, 3, 4, 5]
 
 
 def test_of_two_that_look_at_once_one_is_first(world: World) -> None:

@@ -129,7 +129,7 @@ def test_dependent_events_count_for_less() -> None:
     alone, together = judged(days(10, 0.03)), judged(days(10, 0.03, n_effective=10.0))
     assert together.evidence["n_effective"] == pytest.approx(alone.evidence["n_effective"] / 10)
     again = judged(days(10, 0.03, n_effective=10.0), clusters="recurring")
-    assert again.evidence["n_effective"] == pytest.approx(alone.evidence["n_effective"] / 91)
+    assert again.evidence["n_effective"] == pytest.approx(alone.evidence["n_effective"] / (1 + 2 * 90 - 9))
 
 
 def test_what_the_events_of_a_window_share_is_seen_in_its_differences() -> None:
