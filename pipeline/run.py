@@ -39,7 +39,7 @@ from pipeline.endpoints.uris import STDOUT
 from pipeline.prepared import typed_job
 from pipeline.process.starting import start_of
 from pipeline.reporting import log_form
-from pipeline.reporting.model_presence import check_model, say_unreached
+from pipeline.reporting.model_presence import check_keys, check_model, say_unreached
 from pipeline.reporting.outcomes import RunFailed, check_outcome, outcome_lines
 from pipeline.reporting.printer import note, out, print_json, print_line
 from pipeline.reporting.progress import progress_shown
@@ -174,6 +174,7 @@ def check_world(prepared: Prepared) -> None:
     check_all_writable(sinks)
     for spec_path, uri, _ in sinks:
         say_leftovers(spec_path, uri)
+    check_keys(prepared.job.privacy)
     check_model(prepared.job.model, prepared.source.bounded)
 
 

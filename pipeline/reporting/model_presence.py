@@ -1,15 +1,29 @@
-"""Whether a job's store has its model and releases of it."""
+"""Whether a job's store has its model and releases of it, and whether its key store answers."""
 
 from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any
 
 from models.errors import StoreError
+from models.store.backends import Backend
 from models.store.store import ModelStore
 from pipeline.reporting.printer import note
 from schemas.expectations import did_you_mean
-from schemas.job import ModelSpec
+from schemas.job import ModelSpec, PrivacySpec
 from schemas.validation import SpecError
+
+
+def check_keys(privacy: PrivacySpec | None) -> None:
+    """Opens the key store of a job with privacy, and begins its first epoch where there is none.
+
+    Raises:
+        StoreError: it cannot be read or written, or is damaged.
+    """
+    if privacy is None:
+        return
+    from models.privacy.key_store import KeyStore  # few jobs have keys, and it takes a while to import
+
+    KeyStore(Backend(privacy.keys)).epochs()
 
 
 def check_model(spec: ModelSpec, bounded: bool) -> None:

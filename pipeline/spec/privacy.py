@@ -1,6 +1,7 @@
 """The privacy of a job spec: where keys lie, and what is hidden."""
 
 import os
+import re
 from collections.abc import Callable, Collection, Iterator, Mapping
 from typing import Any
 
@@ -17,8 +18,8 @@ Sound = Callable[[str], bool]
 
 _DEFAULTS = defaults_of("job")
 _EVENT_ID = "event_id"
-_IN_SEGMENTS = "a column that drift.segments does not have"
-_NO_SEGMENT = "another column than that of the subject: drift statistics have its values in plain"
+_IN_PLAIN = "drift statistics have its values in plain"
+_WORD = re.compile(r"[A-Za-z_][\w.]*")
 _SCHEMES = ("file", "s3", "s3a", "gs", "az", "azure", "abfs", "abfss", "adl", "memory")
 
 
@@ -125,13 +126,40 @@ def _normal(uri: str) -> str:
     return os.path.abspath(local_path(uri)) if scheme_of(uri) == "file" else uri
 
 
+def _segment_errors(document: Mapping[str, Any], hidden: Any) -> Iterator[SpecError]:
+    """Segments that have values of the subject, or are computed of a hidden column."""
+    subject, segments = section_of(document, "events").get("subject"), section_of(document, "drift").get("segments")
+    stated = [column for column in hidden if isinstance(column, str)] if isinstance(hidden, list) else []
+    secret = {column: column for column in (subject, *stated) if isinstance(column, str)}
+    computed = _computed_of(document, secret)
+    for index, column in enumerate(segments if isinstance(segments, list) else ()):
+        if isinstance(column, str) and column in computed:
+            wanted = f"a column that does not follow from {computed[column]}: {_IN_PLAIN}"
+            yield SpecError(f"drift.segments[{index}]", column, wanted)
+        elif isinstance(column, str) and column == subject and column not in stated:
+            yield SpecError(f"drift.segments[{index}]", column, f"another column than that of the subject: {_IN_PLAIN}")
+
+
+def _computed_of(document: Mapping[str, Any], secret: Mapping[str, str]) -> dict[str, str]:
+    """The computed features that read one of these columns, or another such feature, each with the column."""
+    features, found = document.get("features"), dict(secret)
+    stated = [each for each in features if isinstance(each, Mapping)] if isinstance(features, list) else []
+    words = {
+        each["name"]: _WORD.findall(str(each["expression"]))
+        for each in stated
+        if isinstance(each.get("name"), str) and "expression" in each
+    }
+    for _ in words:  # no chain is longer
+        for name, named in words.items():
+            of = next((found[word] for word in named if word in found), None)
+            found |= {} if of is None or name in found else {name: of}
+    return {name: column for name, column in found.items() if name in words}
+
+
 def _hidden_errors(document: Mapping[str, Any], hidden: Any, columns: Collection[str]) -> Iterator[SpecError]:
     events, segments = section_of(document, "events"), section_of(document, "drift").get("segments")
     segmented = segments if isinstance(segments, list) else ()
-    for index, column in enumerate(segmented):
-        hides = isinstance(hidden, list) and column in hidden
-        if isinstance(column, str) and column == events.get("subject") and not hides:
-            yield SpecError(f"drift.segments[{index}]", column, _NO_SEGMENT)
+    yield from _segment_errors(document, hidden)
     for index, column in enumerate(hidden if isinstance(hidden, list) else ()):
         spec_path = f"privacy.hide[{index}]"
         if not isinstance(column, str):
@@ -140,7 +168,7 @@ def _hidden_errors(document: Mapping[str, Any], hidden: Any, columns: Collection
             wanted = "another column than that of the event time, which every record has in plain"
             yield SpecError(spec_path, column, wanted)
         elif column in segmented:
-            wanted = f"{_IN_SEGMENTS}: drift statistics have its values in plain"
+            wanted = f"a column that drift.segments does not have: {_IN_PLAIN}"
             yield SpecError(spec_path, column, wanted)
         elif column not in columns and column != _EVENT_ID:
             hint = did_you_mean(column, columns, QUOTE)

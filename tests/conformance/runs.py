@@ -9,6 +9,8 @@ from typing import Any
 
 import pyarrow as pa
 
+from audit.files.audit import Audit
+from audit.files.found.receipt_keys import ReceiptKeys
 from examples.flights import service
 from pipeline.command_line.options import parse_run_options
 from pipeline.run import prepare
@@ -31,17 +33,24 @@ _FIRST_EVENTS, _FEW = 100, 10
 
 def on_direct(scenario: Scenario) -> set[Answer]:
     """The events' file on DirectRunner."""
-    return _from_files(scenario, "direct", [])
+    return answers_of(flights.records(_from_files(scenario, "direct", []) / "receipts"))
 
 
 def on_flink_bounded(scenario: Scenario, master: str) -> set[Answer]:
-    """The events' file on Flink, with two subtasks for each step."""
+    """The events' file on Flink, with two subtasks for each step, by a job that encrypts what it writes; the answers
+    are those that the keys open."""
     jar = parts.job_server_jar()
     options = ["--runner=FlinkRunner", f"--flink_master={master}", f"--flink_job_server_jar={jar}", "--parallelism=2"]
-    return _from_files(scenario, "flink-bounded", [*options, "--environment_type=LOOPBACK"])
+    keys = scenario.folder / "keys"
+    private = scenario._replace(document=scenario.document | {"privacy": {"keys": str(keys)}})
+    audit = _from_files(private, "flink-bounded", [*options, "--environment_type=LOOPBACK"])
+    opened = list(Audit(str(audit), ReceiptKeys(str(keys))).scan())
+    assert ({one.locked for one in opened}, {str(one.named("subject"))[:3] for one in opened}) == ({""}, {"h1:"})
+    return answers_of(one.receipt for one in opened)
 
 
-def _from_files(scenario: Scenario, name: str, options: Sequence[str]) -> set[Answer]:
+def _from_files(scenario: Scenario, name: str, options: Sequence[str]) -> Path:
+    """The audit of a job over the events' file."""
     out = scenario.folder / name
     sinks = {sink: str(out / sink) for sink in ("audit", "dead_letters")}
     spec = scenario.spec(name, str(scenario.folder / "events.avro"), sinks)
@@ -49,7 +58,7 @@ def _from_files(scenario: Scenario, name: str, options: Sequence[str]) -> set[An
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=_SECONDS)
     assert done.returncode == 0, done.stderr[-3000:]
     assert flights.records(out / "dead_letters") == []
-    return answers_of(flights.records(out / "audit" / "receipts"))
+    return out / "audit"
 
 
 def in_a_story(scenario: Scenario) -> set[Answer]:

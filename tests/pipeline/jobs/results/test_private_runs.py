@@ -218,3 +218,12 @@ def test_dead_letters_are_read_with_the_keys(flow: Flow) -> None:
     assert (shown["DuplicateEvent"]["event_id"], BROKEN[0] in shown["WrongType"]["payload"]) == (IDS[7], True)
     _, answer = asked(flow, spec, "subject", SUBJECTS[3])
     assert answer["dead_letters"] == 1
+
+
+def test_a_key_store_that_cannot_be_read_ends_the_run_before_it_begins(flow: Flow) -> None:
+    (flow.root / "keys" / "epochs").mkdir(parents=True)
+    (flow.root / "keys" / "epochs" / "0001.json").write_text("{}")
+    outcome = flow.run(spec_of(flow, private=True))
+    assert (outcome.code, len(outcome.err.splitlines())) == (1, 1)
+    assert "epochs/0001.json cannot be read; expected: an epoch as it was written" in outcome.err
+    assert not list((flow.root / "scores").glob("*"))

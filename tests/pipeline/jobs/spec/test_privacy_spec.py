@@ -51,3 +51,20 @@ def test_odd_values_are_left_to_the_schema() -> None:
         assert {each.path.partition("[")[0] for each in privacy_errors(document, {"a"})} <= {
             *("privacy.keys", "privacy.hide", "events.subject"),
         }
+
+
+@pytest.mark.parametrize(
+    ("segment", "expression", "said"),
+    [
+        ("customer", None, "drift.segments[0]: 'customer' is not allowed; expected: another column than that of the"),
+        ("bank", "substr(iban, 0, 4)", "expected: a column that does not follow from iban: drift statistics have its"),
+        ("rich", "bank2 = 'x'", "expected: a column that does not follow from iban: drift statistics have its values"),
+        ("income", None, ""),
+    ],
+)
+def test_no_segment_has_values_of_a_person(segment: str, expression: str | None, said: str) -> None:
+    computed = [{"name": segment, "expression": expression}] if expression else []
+    others = [{"name": "bank2", "expression": "lower(iban)"}]
+    privacy, drift = {"keys": "/keys", "hide": ["iban"]}, {"segments": [segment]}
+    document = {**VALID, "features": [*computed, *others, "income"], "privacy": privacy, "drift": drift}
+    assert [said in str(each) for each in privacy_errors(document, set(COLUMNS))] == ([True] if said else [])
