@@ -74,7 +74,8 @@ def subject_page(
     of = sorted({*models, *(each.shown.receipt["model"] for each in found)})
     names = sources.audit.stored_names("subject", subject)
     ids = {name for each in found for name in (each.shown.receipt["event_id"], each.shown.named("event_id")) if name}
-    named = {*names, *ids}
+    hashed = (name for each in ids for name in sources.audit.stored_names("event_id", each))
+    named = {*names, *ids, *hashed}
     training = {model: trained_on(sources.store_of(model), named) for model in of if sources.knows(model)}
     letters = None
     if dead_letters is not None:

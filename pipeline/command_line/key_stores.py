@@ -12,12 +12,13 @@ KEY_STORE = "a folder, or an s3://, gs:// or az:// URL"
 
 def add_keys_option(parser: argparse.ArgumentParser) -> None:
     """`--keys`: the key store."""
-    parser.add_argument("--keys", metavar="URL", help=f"the key store: {KEY_STORE} (default: privacy.keys of the job)")
+    said = f"the key store: {KEY_STORE} (default: privacy.keys of the job)"
+    parser.add_argument("--keys", metavar="URL", dest="key_store", help=said)
 
 
 def keys_url(options: argparse.Namespace, spec: Mapping[str, Any]) -> str | None:
     """The URL of the key store that `--keys` or the job names; None where neither does."""
-    found = options.keys or (spec.get("privacy") or {}).get("keys")
+    found = options.key_store or (spec.get("privacy") or {}).get("keys")
     return None if found is None else str(found)
 
 

@@ -25,7 +25,7 @@ def hiding_of(options: argparse.Namespace, spec: Mapping[str, Any]) -> Hiding | 
         if options.hide:
             raise SpecError("--hide", options.hide[0], "only together with --keys, or --job with privacy")
         return None
-    keys = key_store_at(url, begin=options.keys is None)
+    keys = key_store_at(url, begin=options.key_store is None)
     epochs = keys.epochs().all
     now = now_us()
     epoch = next(each for each in reversed(epochs) if each.from_us <= now)

@@ -1,7 +1,7 @@
 """`audit score ID`: one decision with everything that led to it, and everything that followed."""
 
-from collections.abc import Mapping
-from typing import Any, NamedTuple
+from collections.abc import Iterator, Mapping
+from typing import Any, Literal, NamedTuple
 
 from audit.asking.access import PERSONAL, accessed_version, by_time
 from audit.asking.answers import OneScore, answers, document, plain
@@ -139,14 +139,18 @@ def _trained_on(
     sources: AuditSources, manifest: Manifest, shown: FoundReceipt, lacks: list[str]
 ) -> NamedInTraining | None:
     store = sources.store_of(shown.receipt["model"])
-    event_id, subject = shown.receipt["event_id"], shown.receipt["subject"]
-    if manifest.privacy is not None:  # its training records have hashes
-        event_id, subject = str(shown.named("event_id")), shown.named("subject")
+    # In plain where it was published without privacy; else hashed, by the key of the epoch in which it was.
+    events, subjects = (set(_names(sources, shown, field)) for field in ("event_id", "subject"))
     try:
-        return named_in_training(store, manifest, event_id, subject)
+        return named_in_training(store, manifest, events, None if shown.receipt["subject"] is None else subjects)
     except (BundleRefused, UnusableData) as error:
         lacks.append(f"whether {manifest.version!r} was trained on this event: {missing(error)}")
         return None
+
+
+def _names(sources: AuditSources, shown: FoundReceipt, field: Literal["event_id", "subject"]) -> Iterator[str]:
+    for name in filter(None, (shown.receipt[field], shown.named(field))):
+        yield from sources.audit.stored_names(field, name)
 
 
 def _hint(locked: str) -> str:

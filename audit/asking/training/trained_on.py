@@ -80,8 +80,10 @@ def trained_on(store: ModelStore, values: Collection[str]) -> TrainingRecords:
     return TrainingRecords(tuple(found), unknown)
 
 
-def named_in_training(store: ModelStore, manifest: Manifest, event_id: str, subject: str | None) -> NamedInTraining:
-    """Whether a version was trained on an event, and on its subject.
+def named_in_training(
+    store: ModelStore, manifest: Manifest, event: Collection[str], subject: Collection[str] | None
+) -> NamedInTraining:
+    """Whether a version was trained on an event, and on its subject, each by all its names: in plain and hashed.
 
     Raises:
         UnusableData: its training records are not kept, or cannot be read.
@@ -89,8 +91,8 @@ def named_in_training(store: ModelStore, manifest: Manifest, event_id: str, subj
         StoreUnavailable: the store does not answer.
     """
     path, raw = records_file(manifest), read_records(store, manifest)
-    of_subject = None if subject is None else count_named(raw, path, {subject})
-    return NamedInTraining(path, count_named(raw, path, {event_id}), of_subject)
+    of_subject = None if subject is None else count_named(raw, path, subject)
+    return NamedInTraining(path, count_named(raw, path, event), of_subject)
 
 
 def records_file(manifest: Manifest) -> str:

@@ -9,6 +9,7 @@ from audit.asking.sources import AuditSources, UnknownToAudit
 from audit.files.audit import Audit, NoAudit
 from audit.files.chain import BrokenChain
 from models.store.store import ModelStore
+from pipeline.command_line.key_stores import add_keys_option, keys_url
 from pipeline.command_line.parsing import add_actor_option, add_store_options
 from pipeline.commands.output import Refused
 from pipeline.reporting.printer import note
@@ -26,8 +27,9 @@ TOPICS = ("kafka://", "pubsub://", "bigquery://", "stdout:")
 
 
 def add_audit_options(parser: argparse.ArgumentParser) -> None:
-    """Where the audit and the store are: `--job`, or `--audit` and `--store`; and who asks."""
+    """Where audit, store and key store are: `--job`, or `--audit`, `--store` and `--keys`; and who asks."""
     parser.add_argument("--audit", metavar="URL", help=f"the audit: {_FOLDER} (default: sinks.audit of the job)")
+    add_keys_option(parser)
     add_actor_option(parser)
     add_store_options(parser)
 
@@ -61,23 +63,24 @@ def find_sources(options: argparse.Namespace, known_at_us: int | None = None) ->
     if store is None:
         expected = f"a value, or --job FILE to take it from, or {STORE} or {JOB} in the environment"
         raise SpecError("--store", MISSING, expected)
-    opened = Audit(url, keys_of(spec))
+    opened = Audit(url, keys_of(options, spec))
     opened.check()
     pickles = bool(getattr(options, "allow_pickle", False) or model["allow_pickle"])
     return AuditSources(opened, str(store), options.by, pickles, known_at_us)
 
 
-def keys_of(spec: Mapping[str, Any]) -> "ReceiptKeys | None":
-    """The keys of a job with privacy; None for another one.
+def keys_of(options: argparse.Namespace, spec: Mapping[str, Any]) -> "ReceiptKeys | None":
+    """The keys of `--keys`, or of a job with privacy; None without either.
 
     Raises:
         StoreError: their URL is not allowed.
     """
-    if not spec.get("privacy"):
+    url = keys_url(options, spec)
+    if url is None:
         return None
     from audit.files.found.receipt_keys import ReceiptKeys  # few jobs have keys, and it takes a while to import
 
-    return ReceiptKeys(str(spec["privacy"]["keys"]))
+    return ReceiptKeys(url)
 
 
 def audit_url(options: argparse.Namespace, spec: Mapping[str, Any]) -> str:

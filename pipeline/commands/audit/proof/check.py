@@ -65,6 +65,8 @@ def _checked(decision: ProvenDecision, keys: list[PublicKey], options: argparse.
     if decision.problem:
         return CheckedDecision("refuted", decision.problem, None, None)
     key = decision.signed_by(keys)
+    if decision.locked:
+        return CheckedDecision("unproven", decision.locked, key, None)
     rescored, differs, missing = None, "", "no bundle was given; expected: --bundle FOLDER"
     if options.bundle is not None:
         rescored, differs = _rescored(decision.receipt, Path(options.bundle), options.allow_pickle)

@@ -11,7 +11,7 @@ from audit.sealing.expiring import Expiry, TooEarlyToExpire, drop_receipts, due_
 from models.privacy.key_store import KeyStore
 from models.store.backends import Backend
 from models.store.store import ModelStore
-from pipeline.command_line.key_stores import add_keys_option, key_store_at, keys_url
+from pipeline.command_line.key_stores import key_store_at, keys_url
 from pipeline.command_line.parsing import Arguments, OneLineParser, moment
 from pipeline.commands.audit.location import add_audit_options, audit_url, read_job
 from pipeline.commands.output import Refused, exit_code, print_table
@@ -30,7 +30,6 @@ def expire(arguments: Arguments) -> int:
     )
     parser.add_argument("--before", required=True, type=moment, metavar="DATE", help="a day, or an RFC 3339 time")
     parser.add_argument("--dry_run", action="store_true", help="only show what would be dropped")
-    add_keys_option(parser)
     add_audit_options(parser)
     options = parser.parse_args(arguments)
     return exit_code(lambda: _expire(options), options.verbose)

@@ -7,7 +7,7 @@ from audit.asking.answers import answers
 from audit.asking.sources import UnknownToAudit
 from audit.files.chain import read_chain
 from audit.files.sealed import SealedSegment
-from audit.sealing.proofs import export_decision
+from audit.sealing.proofs import export_decision, receipt_key_at
 from models.errors import one_line
 from models.store.backends import Backend
 from pipeline.command_line.parsing import Arguments, OneLineParser
@@ -44,12 +44,18 @@ def _export(options: argparse.Namespace) -> None:
         sources.record_access(str(chosen.receipt["model"]), "export", score_id=options.score_id)
         backend = Backend(sources.audit.url)
         try:
-            proof = export_decision(SealedSegment(backend, chosen.file.split("/")[1]), chosen.row, read_chain(backend))
+            segment, keys = SealedSegment(backend, chosen.file.split("/")[1]), sources.audit.keys
+            key = None if keys is None or chosen.locked else receipt_key_at(segment, chosen.row, keys.key)
+            proof = export_decision(segment, chosen.row, read_chain(backend), key)
         except UnusableData as error:
             raise Refused(str(error)) from None
         _write(Path(options.out), proof)
+    if chosen.locked:
+        lacks = f"{options.out} proves that the receipt stands, but not the score"
+        note(f"{lacks}: its features are {chosen.locked}", "warning")
     if options.json:
-        print_json({"score_id": options.score_id, "file": options.out, "bytes": len(proof), "segment": chosen.segment})
+        said = {"score_id": options.score_id, "file": options.out, "bytes": len(proof), "segment": chosen.segment}
+        print_json(said | {"with_key": key is not None, "locked": chosen.locked or None})
     else:
         next_command = f"halflife audit check {options.out} --bundle FOLDER --key PUBLIC"
         note(f"{options.out} has {len(proof)} bytes; next: {next_command}")

@@ -86,7 +86,7 @@ def verified_audit(backend: Backend, options: argparse.Namespace, spec: Any) -> 
     rescorer = None
     if store is not None and options.sample != 0:
         pickles = bool(options.allow_pickle or model["allow_pickle"])
-        rescorer = Rescorer(str(store), pickles, found, keys_of(spec))
+        rescorer = Rescorer(str(store), pickles, found, keys_of(options, spec))
     duplicates = Duplicates(backend, contradicts)
     for file, stretch in unsealed_stretches(backend, found):
         found.unsealed += stretch.columns.num_rows
