@@ -22,11 +22,11 @@ from pipeline.endpoints.epochs import in_1970
 from pipeline.endpoints.errors import NoInput, SinkUnwritable
 from pipeline.endpoints.files.earlier_runs import check_earlier_runs, replacing, say_earlier_runs, say_leftovers
 from pipeline.endpoints.labels.label_source import LabelSource
-from pipeline.endpoints.labels.measured_labels import labels_to_measure
+from pipeline.endpoints.labels.measured_labels import hidden_as, labels_to_measure
 from pipeline.endpoints.lookups.open_lookups import open_lookups
 from pipeline.endpoints.lookups.table_files import FileTables
 from pipeline.endpoints.matching import NoRecords
-from pipeline.endpoints.only_new.committing import OnlyNew, check_only_new, only_new
+from pipeline.endpoints.only_new.committing import OnlyNew, check_only_new, only_new, refuse_private
 from pipeline.endpoints.only_new.earlier_records import LetterChoice
 from pipeline.endpoints.outputs import sink_folders, wanted_sinks, write_outputs
 from pipeline.endpoints.reading.stored import tell_file_systems
@@ -54,7 +54,6 @@ from pipeline.reporting.summary import (
 )
 from pipeline.spec.checks import needed_columns
 from pipeline.spec.job import job_document, parse_job
-from pipeline.spec.privacy import refuse_privacy
 from pipeline.spec.sinks import sink_uris
 from runners import direct
 from runners.dataflow import settings as dataflow
@@ -77,8 +76,6 @@ _PROFILES: Mapping[str | None, Callable[[Sequence[str], str, bool], list[str]]] 
     dataflow.NAME: dataflow.with_profile,
     flink.NAME: flink.with_profile,
 }
-_OF_PLAIN = "tells what earlier runs did by ids and bytes in plain"
-_WITHOUT_ONLY_NEW = "run without --only_new: an event that is scored again has the same score_id"
 EXPECTED = (RunFailed, NoInput, SinkUnwritable, SummaryUnwritable, StoreError, CannotSubmit, OSError)
 
 
@@ -310,7 +307,10 @@ def run_job(
         SpecError, NoInput, SinkUnwritable, SummaryUnwritable, StoreError, OSError, and the runner's own: as `prepare`
             and `execute`.
     """
-    prepared = _checked(prepare_run(options), options)
+    prepared = prepare_run(options)
+    if options.only_new:
+        refuse_private(prepared.document)
+    prepared = _checked(prepared, options)
     with sealed_at_end(prepared.job, prepared.source.bounded):
         return _run_checked(prepared, options, began, tell)
 
@@ -320,7 +320,6 @@ def _run_checked(
 ) -> tuple[dict[str, Any], str]:
     if options.only_new:
         check_only_new(prepared.job, prepared.source, options.sinks)
-        refuse_privacy(prepared.document, "--only_new", _OF_PLAIN, _WITHOUT_ONLY_NEW)
         choice = None if options.letters is None else LetterChoice(*options.letters)
         with only_new(prepared.job, str(ULID()).lower(), options.retry_dead_letters, choice) as begun:
             summary, remark = _run_prepared(replace(prepared, only_new=begun), options, began, tell)
@@ -356,7 +355,7 @@ def _run(options: RunOptions, begun: float) -> None:
 def measuring(prepared: Prepared) -> Prepared:
     """The job with the labels by which quality is measured. Raises as `labels_to_measure`."""
     labels = None if prepared.empty else labels_to_measure(prepared.document, prepared.source.bounded)
-    spec = None if labels is None else labels.spec
+    spec = None if labels is None else hidden_as(labels.spec, prepared.job.events)
     return replace(prepared, job=replace(prepared.job, labels=spec), labels=labels)
 
 

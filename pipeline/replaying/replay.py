@@ -67,7 +67,7 @@ def _replay(versions: Sequence[str], options: RunOptions, begun: float) -> None:
     check_runner(prepared, options.beam)
     serves = _candidates(prepared.job, versions)
     if prepared.job.events.hides_ids and prepared.document.get("labels"):
-        refuse_privacy(prepared.document, "labels", _BY_ID, "replay with --set labels=null, or do not hide event_id")
+        refuse_privacy(prepared.document, "labels", _BY_ID, "replay a spec without labels")
     source = open_labels(prepared.document, "replay") if prepared.document.get("labels") else None
     apart = replayed(prepared.job, out)
     document = {**prepared.document, "sinks": _locations(apart)}

@@ -18,17 +18,17 @@ from apache_beam.utils.timestamp import MAX_TIMESTAMP, Timestamp
 from apache_beam.utils.windowed_value import WindowedValue
 
 from schemas import batches
-from schemas.dead_letter_stages import DECODE, FEATURES
+from schemas.dead_letter_stages import FEATURES
 from schemas.formats.raw import RawBlock
 from schemas.job import EventsSpec
-from schemas.records import DeadLetter, record_batch
+from schemas.records import DeadLetter
 from schemas.times import format_time_us, now_us
 from transforms.decoding.decode_raw import decode_raw
 from transforms.decoding.deriving import chosen, with_derived
 from transforms.decoding.join_tables import JoinTables, stored_lookups
 from transforms.decoding.letter_subjects import subject_within
 from transforms.flow import metrics
-from transforms.flow.dead_letters import DEAD_LETTERS, count_letters, counted, letters_of
+from transforms.flow.dead_letters import DEAD_LETTERS, counted, counted_batch, letters_of
 from transforms.flow.examples import keep_example
 from transforms.flow.gathering import WHOLE_ROWS
 from transforms.flow.hiding import Hides, hiding_of
@@ -97,20 +97,14 @@ class _DecodeFn(beam.DoFn):
         if self._rows >= WHOLE_ROWS or self._bytes >= batches.WHOLE_BYTES:
             yield TimestampedValue(*self._together())
         if letters:
-            yield beam.pvalue.TaggedOutput(DEAD_LETTERS, self._counted(letters, subjects))
+            yield beam.pvalue.TaggedOutput(DEAD_LETTERS, self._stored(letters, subjects))
 
-    def _counted(self, letters: Sequence[DeadLetter], subjects: Sequence[str | None]) -> pa.RecordBatch:
-        found = record_batch("DeadLetter", letters)
-        if self._hides is not None:
-            known = subjects or [None] * len(letters)
-            pairs = zip(known, letters, strict=True)
-            about = [subject or subject_within(letter.payload, self._spec) for subject, letter in pairs]
-            found = self._hides.letters(found, about)
-        details = found.column("detail").to_pylist()
-        for error in {letter.error for letter in letters}:
-            own = [detail for letter, detail in zip(letters, details, strict=True) if letter.error == error]
-            count_letters(DECODE, error, own)
-        return found
+    def _stored(self, letters: Sequence[DeadLetter], subjects: Sequence[str | None]) -> pa.RecordBatch:
+        if self._hides is None:
+            return counted_batch(letters)
+        pairs = zip(subjects or [None] * len(letters), letters, strict=True)
+        about = [subject or subject_within(letter.payload, self._spec) for subject, letter in pairs]
+        return counted_batch(letters, about, self._hides)
 
     def _chosen(self, events: pa.RecordBatch) -> Generator[Any, None, pa.RecordBatch]:
         """Returns the events that are scored, with the columns of tables and what is computed of each; yields dead

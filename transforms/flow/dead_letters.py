@@ -1,13 +1,14 @@
 """Dead letters of decoded rows: made from columns, and counted where they are made."""
 
 from collections.abc import Sequence
+from typing import cast
 
 import apache_beam as beam
 import pyarrow as pa
 
 from schemas import batches
 from schemas.dead_letter_stages import Stage
-from schemas.records import arrow_schema
+from schemas.records import DeadLetter, arrow_schema, record_batch
 from transforms.flow import metrics
 from transforms.flow.examples import keep_example
 from transforms.flow.hiding import Hides
@@ -50,6 +51,20 @@ def count_letters(stage: Stage, error: str, details: Sequence[str], count: int |
         metrics.dead_letters(stage).inc(number)
         metrics.letters_by_error(stage, error).inc(number)
         keep_example((DEAD_LETTERS, stage, error), details[0])
+
+
+def counted_batch(
+    letters: Sequence[DeadLetter], subjects: Sequence[str | None] = (), hides: Hides | None = None
+) -> pa.RecordBatch:
+    """Letters of one stage as they are stored, counted. `subjects`: whom each is about (empty: nobody knows)."""
+    found = record_batch("DeadLetter", letters)
+    if hides is not None:
+        found = hides.letters(found, list(subjects) or [None] * len(letters))
+    details = found.column("detail").to_pylist()
+    for error in {letter.error for letter in letters}:
+        own = [detail for letter, detail in zip(letters, details, strict=True) if letter.error == error]
+        count_letters(cast("Stage", letters[0].stage), error, own)
+    return found
 
 
 def of_rows(

@@ -11,12 +11,13 @@ from schemas.columns import ARROW_TYPES
 from schemas.dead_letter_stages import LABELS
 from schemas.formats.raw import RawBlock
 from schemas.job import LabelsSpec
-from schemas.records import DeadLetter, record_batch
+from schemas.records import DeadLetter
 from schemas.times import now_us
 from transforms.decoding.decode import Decoded
 from transforms.decoding.decode_raw import decode_raw
 from transforms.flow import metrics
-from transforms.flow.dead_letters import DEAD_LETTERS, count_letters
+from transforms.flow.dead_letters import DEAD_LETTERS, counted_batch
+from transforms.flow.hiding import hiding_of
 from transforms.flow.sharding import hash_ids, split_by_shard
 from transforms.labels.label_join import LABEL, LABEL_OF, LABEL_TIME, JoinedLabels, join_labels, labels_table
 from transforms.labels.time_split import OF_ROW, OF_ROW_TIME
@@ -62,15 +63,16 @@ class _DecodeLabelsFn(beam.DoFn):
     def __init__(self, spec: LabelsSpec) -> None:
         self._spec = spec
 
+    def setup(self) -> None:
+        self._hides = hiding_of(self._spec.records)
+
     def process(self, block: RawBlock) -> Iterator[Any]:
         labels, letters, pending = decode_labels(block, self._spec, now_us())
         metrics.counter(metrics.LABELS_READ).inc((0 if labels is None else labels.num_rows) + len(letters) + pending)
         metrics.counter(metrics.LABELS_PENDING).inc(pending)
         metrics.counter(metrics.LABELS_UNREADABLE).inc(len(letters))
         if letters:
-            for error in {letter.error for letter in letters}:
-                count_letters(LABELS, error, [letter.detail for letter in letters if letter.error == error])
-            yield beam.pvalue.TaggedOutput(DEAD_LETTERS, record_batch("DeadLetter", letters))
+            yield beam.pvalue.TaggedOutput(DEAD_LETTERS, counted_batch(letters, hides=self._hides))
         if labels is not None:
             yield labels
 

@@ -1,11 +1,13 @@
 """The labels by which a run measures quality: opened where the spec has them and a sink for what is measured."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from pipeline.endpoints.errors import NoInput
 from pipeline.endpoints.labels.label_source import LabelSource, open_labels
 from pipeline.reporting.printer import note
+from schemas.job import EventsSpec, LabelsSpec
 from schemas.validation import MISSING, SpecError
 
 
@@ -28,3 +30,12 @@ def labels_to_measure(document: Mapping[str, Any], bounded: bool) -> LabelSource
     except NoInput as error:
         note(f"note: {error}; no quality is measured")
         return None
+
+
+def hidden_as(labels: LabelsSpec, events: EventsSpec) -> LabelsSpec:
+    """Labels whose dead letters are hidden as those of a job's events are."""
+    privacy = events.privacy
+    if privacy is None:
+        return labels
+    own = replace(privacy, hide=(*privacy.hide, labels.records.event_id)) if events.hides_ids else privacy
+    return replace(labels, records=replace(labels.records, privacy=own))

@@ -23,6 +23,7 @@ from pipeline.endpoints.sources import EventSource, Files
 from pipeline.endpoints.uris import FILE_SCHEMES, beam_path, scheme_of
 from pipeline.reporting.outcomes import RunFailed
 from pipeline.reporting.printer import note
+from pipeline.spec.privacy import refuse_privacy
 from schemas.job import Job
 from schemas.validation import MISSING, Absent, SpecError
 
@@ -85,6 +86,13 @@ def check_only_new(job: Job, source: EventSource, policy: SinkPolicy) -> None:
         if scheme_of(folder.uri) not in FILE_SCHEMES:
             allowed = "a folder with --only_new: what a topic, table or pipe has taken cannot be taken back"
             raise SpecError(folder.spec_path, folder.uri.partition("?")[0], allowed)
+
+
+def refuse_private(document: Mapping[str, Any]) -> None:
+    """Raises `SpecError` for a job with privacy."""
+    why = "tells what earlier runs did by ids and bytes in plain"
+    advice = "run without --only_new: an event that is scored again has the same score_id"
+    refuse_privacy(document, "--only_new", why, advice)
 
 
 @contextmanager

@@ -31,9 +31,9 @@ SUBJECTS = [f"PERSON-7Q1X-{number}" for number in range(5)]
 HIDDEN = ["IBAN-9K3W-0", "IBAN-9K3W-1"]
 DELAYS = [771234.5625 + number for number in range(40)]
 DISTANCES = [880012345 + number for number in range(40)]
-SINKS = ("scores", "audit", "drift", "dead_letters")
+SINKS = ("scores", "audit", "drift", "dead_letters", "quality")
 FAILING = 880012345 + 39
-BROKEN = ["SLOW-5T6U", "CUTOFF-4R3E", "PERSON-ONCE-2W1Q"]
+BROKEN = ["SLOW-5T6U", "CUTOFF-4R3E", "PERSON-ONCE-2W1Q", "LABEL-1E9D", "MAYBE-8C7B"]
 ALL: list[str | int | float] = [*IDS, *SUBJECTS, *HIDDEN, *DELAYS, *DISTANCES, *BROKEN]
 INPUTS = [
     *MANIFEST["inputs"],
@@ -64,6 +64,9 @@ def spec_of(flow: Flow, private: bool) -> dict[str, Any]:
     spec = flow.spec(subject="person")
     own = {"features": [*spec["features"], "iban"], "explain": {"when": "all", "budget": 1e6}}
     privacy = {"keys": str(flow.root / "keys"), "hide": ["event_id", "iban"]}
+    read = {"event_id": "id", "event_time": "known_at", "column": "late", "positive": "> 0", "horizon": "1d"}
+    own["labels"] = {"uri": str(flow.root / "labels.json"), "format": "json", **read}
+    spec["sinks"]["quality"] = str(flow.root / "quality")
     return {**spec, **own, **({"privacy": privacy} if private else {})}
 
 
@@ -74,6 +77,8 @@ def flow(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest
     (tmp_path / "payload").mkdir()
     made.store.publish(tmp_path / "payload", {**MANIFEST, "inputs": INPUTS, "linear": LINEAR})
     made.store.append_release(champion="v1", effective_from_us=0, by="tests")
+    labels = [{"id": one, "known_at": START_US, "late": 1} for one in IDS] + [{"id": BROKEN[3], "late": BROKEN[4]}]
+    (tmp_path / "labels.json").write_bytes(json_lines(labels))
     made.feed(json_lines(EVENTS) + b'{"id": "' + BROKEN[1].encode() + b"\n")
     scored = LinearScorer.score
 
@@ -106,7 +111,8 @@ def test_no_value_of_a_person_is_in_anything_that_a_run_leaves(flow: Flow) -> No
     assert (outcome.summary["scored"], outcome.summary["receipts"]) == (39, 39)
     assert outcome.summary["dead_letters"] == plain.summary["dead_letters"]
     assert outcome.summary["reasons"] == {"computed": 39, "dropped": 0, "failed": 0}
-    again = flow.run(spec_of(flow, private=True), "--version", "v1", "--out", str(flow.root / "again"), verb=replay)
+    unlabelled = {name: section for name, section in spec_of(flow, private=True).items() if name != "labels"}
+    again = flow.run(unlabelled, "--version", "v1", "--out", str(flow.root / "again"), verb=replay)
     assert again.code == 0, again.err
     assert found_in(left_by(flow, again), ALL) == set()
     assert len(read_avro(flow.root / "again" / "scores")) == 39
@@ -207,7 +213,7 @@ def test_dead_letters_are_read_with_the_keys(flow: Flow) -> None:
     keys = ReceiptKeys(str(flow.root / "keys"))
     letters = read_avro(flow.root / "dead_letters")
     opened = [keys.letter(row["key_id"], row["stage"], row["error"], row["payload"]) for row in letters]
-    assert len(opened) == 5
+    assert len(opened) == 6  # one of them a label
     assert {type(each) for each in opened} == {OpenedLetter}
     payloads = {each.payload: each for each in opened if isinstance(each, OpenedLetter)}
     assert {json_lines([EVENTS[40]]).strip(), json_lines([EVENTS[41]]).strip()} <= set(payloads)
