@@ -8,7 +8,7 @@ from gates.betting import OutOfBounds
 from gates.intervals import DifferenceInterval, PlannedLook, interval_of, planned_looks
 from gates.policy import Guarded, Policy, PolicyStep
 from gates.records import QualityRow
-from gates.windows import UNLABELLED, WindowDifference, window_differences
+from gates.windows import UNLABELLED, WindowDifference, pool, window_differences
 from schemas.times import format_duration_us, format_time_us
 
 PROMOTE, HOLD, STOP = "promote", "hold", "stop"
@@ -74,18 +74,17 @@ def _count(policy: Policy, served: StepServed, rows: Sequence[QualityRow], guard
 
 def _is_worse(policy: Policy, counted: _Counted) -> bool:
     interval = counted.interval
-    if interval is None or interval.pooled.n < policy.least_n_of_stop:
+    if interval is None or interval.pooled.worth < policy.least_n_of_stop:
         return False
     return interval.low > counted.guarded.margin
 
 
 def _judged(policy: Policy, served: StepServed, counted: _Counted, now_us: int) -> GateVerdict:
     step = served.step
-    n = sum(each.n for each in counted.windows if each.start_us >= served.step_began_us)
     silent = _labels_stopped(policy, counted, served.began_us, now_us)
     if silent:
         return GateVerdict(HOLD, "labels", silent)
-    waits = _too_early(step, n, now_us - served.step_began_us, counted)
+    waits = _too_early(step, _of_step(policy, served, counted), now_us - served.step_began_us, counted)
     enough = _maximum(policy, counted, now_us - served.began_us)
     if not waits and _is_good(policy, counted, step.margin):
         return GateVerdict(
@@ -111,11 +110,22 @@ def _labels_stopped(policy: Policy, counted: _Counted, began_us: int, now_us: in
     return f"{until} {format_duration_us(policy.wait_us)} ago or more have {found}; expected: {policy.coverage:g}"
 
 
-def _too_early(step: PolicyStep, n: int, served_us: int, counted: _Counted) -> str:
+def _of_step(policy: Policy, served: StepServed, counted: _Counted) -> tuple[int, float]:
+    """The labelled events of the step, and what they are worth."""
+    windows = [each for each in counted.windows if each.start_us >= served.step_began_us]
+    pooled = pool(windows, policy.recurring)
+    return sum(each.n for each in windows), pooled.worth if pooled else 0.0
+
+
+def _too_early(step: PolicyStep, found: tuple[int, float], served_us: int, counted: _Counted) -> str:
+    """Why the step may not be left yet. Dependent events count for what they are worth: few clusters show neither what
+    is to be expected nor how much it varies."""
+    n, worth = found
     what = "events" if counted.guarded.metric in UNLABELLED else "labelled events"
-    if n < step.least_n:
+    if worth < step.least_n:
         until = f"; the last of them before {format_time_us(counted.windows[-1].end_us)}" if counted.windows else ""
-        return f"{n} of {step.least_n} {what} in this step{until}"
+        depend = f" ({n}, which depend on each other)" if worth < 0.9 * n else ""
+        return f"{worth:.0f} of {step.least_n} {what} in this step{depend}{until}"
     if served_us < step.least_us:
         served = f"{format_duration_us(max(served_us, 0))} of {format_duration_us(step.least_us)}"
         return f"this step has served {served}"
@@ -160,12 +170,14 @@ def _evidence(policy: Policy, served: StepServed, counted: Sequence[_Counted], n
     covered = [each for each in (*first.windows, *first.uncovered) if each.events]
     events = sum(each.events for each in covered)
     coverage = sum(each.coverage * each.events for each in covered) / events if events else None
+    of_step = _of_step(policy, served, first)
     said = {
         **_numbers(policy, first),
         "champion": served.champion,
         "share": served.step.share,
         "promote_margin": served.step.margin,
-        "n_of_step": sum(each.n for each in first.windows if each.start_us >= served.step_began_us),
+        "n_of_step": of_step[0],
+        "n_effective_of_step": of_step[1],
         "label_coverage": coverage,
         "events": events,
         "until": format_time_us(now_us),
@@ -186,7 +198,7 @@ def _numbers(policy: Policy, counted: _Counted) -> dict[str, Any]:
     low, high, pooled = counted.interval
     return {
         **stated,
-        **{"value": pooled.value, "low": low, "high": high, "n": pooled.n, "n_effective": pooled.size},
+        **{"value": pooled.value, "low": low, "high": high, "n": pooled.n, "n_effective": pooled.worth},
         **{"windows": pooled.windows, "first_window": format_time_us(pooled.first_us)},
         "last_window_end": format_time_us(pooled.last_us),
     }

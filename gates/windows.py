@@ -37,12 +37,14 @@ class WindowDifference(NamedTuple):
 
 class PooledDifference(NamedTuple):
     """What windows say together: the mean difference `value`, the variance of this mean, and how many independent
-    events of which variance (`spread`) would say as much (`size`)."""
+    events of which variance (`spread`) would say as much (`size`); `n`: labelled events of the version, `worth`: how
+    many independent ones these are worth."""
 
     value: float
     variance: float
     size: float
     n: int
+    worth: float
     windows: int
     first_us: int
     last_us: int
@@ -162,7 +164,8 @@ def pool(windows: Sequence[WindowDifference], recurring: bool = False) -> Pooled
     if not (independent > 0 and variance > 0):
         return None
     n, first, last = sum(each.n for each in windows), windows[0].start_us, windows[-1].end_us
-    return PooledDifference(value, variance, whole * independent / variance, n, len(windows), first, last)
+    share = independent / variance
+    return PooledDifference(value, variance, whole * share, n, n * min(share, 1.0), len(windows), first, last)
 
 
 def _excess(window: WindowDifference) -> float:

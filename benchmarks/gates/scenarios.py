@@ -8,14 +8,14 @@ from benchmarks.gates.runs import Scenario
 
 _PLAIN: Mapping[str, Any] = {"minimum": {"n": 200}}
 _PLANNED = {"by": "group_sequential", "looks": 5}
-_EQUAL = Losses(own=40, other=760, windows=50)
-_CLUSTERED = Losses(own=40, other=760, windows=50, cluster=5, differ=0.5)
-_RETURNING = Losses(own=100, other=1900, windows=50, cluster=5, differ=0.5, recurring=True)
-_BETTER = Losses(own=40, other=760, windows=50, worse=-0.08)
+_EQUAL = Losses(own=80, other=1520, windows=25)
+_CLUSTERED = Losses(own=80, other=1520, windows=25, cluster=5, differ=0.5)
+_RETURNING = Losses(own=100, other=1900, windows=25, cluster=5, differ=0.5, recurring=True)
+_BETTER = Losses(own=80, other=1520, windows=25, worse=-0.08)
 
 WORSE, EQUAL = "20 % worse", "equal"
 SCENARIOS = (
-    Scenario(WORSE, Losses(own=20, other=380, windows=150, worse=0.2), _PLAIN, times=3),
+    Scenario(WORSE, Losses(own=20, other=380, windows=150, worse=0.2), _PLAIN, times=2),
     Scenario(EQUAL, _EQUAL, _PLAIN),
     Scenario("equal, clusters", _CLUSTERED, {**_PLAIN, "split_on": "subject"}),
     Scenario("equal, returning clusters, undeclared", _RETURNING, {**_PLAIN, "split_on": "subject"}),
@@ -24,7 +24,7 @@ SCENARIOS = (
     Scenario("8 % better, planned looks", _BETTER, {**_PLAIN, "maximum": {"n": 2000}, "promote": _PLANNED}),
     Scenario(
         "as bad as the margin",
-        Losses(own=40, other=760, windows=50, worse=0.2),
+        Losses(own=80, other=1520, windows=25, worse=0.2),
         {**_PLAIN, "margin": 0.09, "stop": {"margin": 0.09}},
     ),
 )

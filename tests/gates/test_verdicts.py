@@ -132,6 +132,15 @@ def test_dependent_events_count_for_less() -> None:
     assert again.evidence["n_effective"] == pytest.approx(alone.evidence["n_effective"] / (1 + 2 * 90 - 9))
 
 
+@pytest.mark.parametrize("value", [-0.9, 0.9])
+def test_minima_count_what_events_are_worth(value: float) -> None:
+    """Ten windows of 100 events, which are worth 9 each: neither 500 for a step nor 100 for a stop are there."""
+    found = judged(days(10, value, n_effective=9.0))
+    assert (found.action, found.reason) == ("hold", "waits")
+    assert "90 of 500 labelled events in this step (1000, which depend on each other)" in found.why
+    assert judged(days(20, value, n_effective=60.0)).action in ("promote", "stop")
+
+
 def test_what_the_events_of_a_window_share_is_seen_in_its_differences() -> None:
     swinging = [row(day, value=0.5 * (-1) ** day, variance=0.01) for day in range(10)]
     found = judged(swinging)
