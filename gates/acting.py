@@ -161,7 +161,7 @@ class ActingRollout:
 
     def _own(self) -> list[tuple[Mapping[str, Any], Mapping[str, Any]]]:
         """The events of this rollout, each with its evidence."""
-        found = [(each, json.loads(each["evidence"])) for each in self._journal.known() if each["kind"] == KIND]
+        found = [(each, _evidence(each)) for each in self._journal.known() if each["kind"] == KIND]
         return [(each, said) for each, said in found if said.get("rollout") == self.policy.id]
 
     def _catch_up(self, history: Sequence[Release]) -> None:
@@ -209,3 +209,12 @@ class ActingRollout:
         }
         stated = json.dumps(evidence, ensure_ascii=False)
         return ModelEvent(at_us, KIND, self._store.model, self.policy.version, None, release, by, reason, stated)
+
+
+def _evidence(event: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The evidence of an event; empty where somebody else wrote something else into it."""
+    try:
+        found = json.loads(event["evidence"])
+    except ValueError:
+        return {}
+    return found if isinstance(found, dict) else {}

@@ -17,6 +17,7 @@ from models.strict_json import parse_object
 class VersionPage(NamedTuple):
     """What is known of a version; `manifest` is None where the store has none any more, for the reason `lacks`.
 
+    `gates`: what gates decided about it, with their evidence;
     `releases`: all that name it, with its role and the event times that they serve; `scores`: scores by role;
     `first_us`, `last_us`: the event times of the first and last score, microseconds since 1970.
     """
@@ -27,6 +28,7 @@ class VersionPage(NamedTuple):
     lacks: str
     admitted: tuple[dict[str, Any], ...]
     refused: tuple[dict[str, Any], ...]
+    gates: tuple[dict[str, Any], ...]
     releases: tuple[ReleasedVersion, ...]
     scores: Mapping[str, int]
     first_us: int | None
@@ -43,6 +45,7 @@ class VersionPage(NamedTuple):
             "lacks": self.lacks,
             "admitted": list(self.admitted),
             "refused": list(self.refused),
+            "gates": list(self.gates),
             "releases": [each.document() for each in self.releases],
             "scores": dict(self.scores),
             "first_event": None if self.first_us is None else time_text(self.first_us),
@@ -71,7 +74,8 @@ def version_page(sources: AuditSources, model: str, version: str) -> VersionPage
     ]
     digest = None if manifest is None else manifest.digest
     return VersionPage(
-        model, version, manifest, lacks, tuple(admitted), _refused(history, version), history.releases_of(version),
+        model, version, manifest, lacks, tuple(admitted), _refused(history, version), _gates(history, version),
+        history.releases_of(version),
         scores.counts, scores.first_us, scores.last_us, accessed_version(sources, model, version, digest),
     )  # fmt: skip
 
@@ -81,6 +85,16 @@ def _manifest(sources: AuditSources, model: str, version: str) -> tuple[Manifest
         return sources.store_of(model).read_manifest(version), ""
     except BundleRefused as error:
         return None, missing(error)
+
+
+def _gates(history: ModelHistory, version: str) -> tuple[dict[str, Any], ...]:
+    return tuple(
+        {
+            **{"at": time_text(each["at"]), "release": each["release"], "by": each["actor"], "reason": each["reason"]},
+            "evidence": evidence_of(each),
+        }
+        for each in history.of("gate", version=version)
+    )
 
 
 def _refused(history: ModelHistory, version: str) -> tuple[dict[str, Any], ...]:

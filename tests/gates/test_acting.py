@@ -136,6 +136,13 @@ def test_nothing_is_done_twice(world: World) -> None:
     assert [len(world.store.releases()), world.journal.said()] == [3, ["begin", "promote", "hold"]]
 
 
+@pytest.mark.parametrize("evidence", ["no JSON", "[]", ""])
+def test_gate_events_of_others_do_no_harm(world: World, evidence: str) -> None:
+    world.journal.append(ModelEvent(0, "gate", "late", "v2", None, None, "ann", "by hand", evidence))
+    assert world.act(0).written is not None
+    assert [each.release for each in world.journal.events] == [None, 2]
+
+
 class Killed(BaseException):
     pass
 

@@ -58,6 +58,10 @@ def _sections(page: VersionPage) -> list[Section]:
         (each["release"], each["role"], each["from"], each["until"], each["by"], each["reason"], _state(each))
         for each in (released.document() for released in page.releases)
     ]
+    gates = [
+        (each["at"], each["evidence"].get("decision"), each["evidence"].get("step"), each["release"], each["reason"])
+        for each in page.gates
+    ]
     first, last = _time(page.first_us), _time(page.last_us)
     scores = [*page.scores.items(), *([("first event", first), ("last event", last)] if first else [])]
     parts = [
@@ -65,6 +69,7 @@ def _sections(page: VersionPage) -> list[Section]:
         Section("Not known", (), [("manifest", page.lacks)] if page.lacks else []),
         Section("Admitted", ("release", "at", "by job", "warnings"), admitted),
         Section("Refused", ("release", "at", "by job", "reason", "detail"), refused),
+        Section("Gates", ("at", "decided", "step", "release", "because"), gates),
         Section("Released", ("release", "role", "from", "until", "by", "because", "no longer applies"), released),
         Section("Scores", (), list(scores)),
         Section("Who had access", ("at", "who", "did", "what"), [access_row(each) for each in page.accessed]),

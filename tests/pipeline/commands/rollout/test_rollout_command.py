@@ -83,7 +83,9 @@ def test_a_rollout_from_its_first_step_to_the_champion(job: Job) -> None:
     assert [each["reason"].split(": ")[1] for each in job.events()] == ["begin", "promote"]
     assert [(each["version"], each["release"]) for each in job.events()] == [("v2", 2), ("v2", 3)]
     assert json.loads(job.events()[1]["evidence"])["n"] == 1000
-    assert [each.action for each in job.store.accesses().entries] == ["rollout", "rollout"]
+    told = halflife("audit", "version", "v2", "--job", job.folder / "job.yaml", "--json").json["gates"]
+    assert [(each["release"], each["evidence"]["decision"]) for each in told] == [(2, "begin"), (3, "promote")]
+    assert [each.action for each in job.store.accesses().entries] == ["rollout", "rollout", "accessed"]
 
 
 def test_a_stop_is_told_to_people(job: Job) -> None:
