@@ -4,7 +4,8 @@ These classes hold no parsing: `pipeline.spec.job` reads YAML, validates it agai
 Durations are microseconds (suffix `_us`), times are microseconds since 1970-01-01T00:00:00Z.
 """
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Literal
 
 from schemas.columns import TIMESTAMP, ColumnKind
@@ -281,13 +282,22 @@ class ModelSpec:
 
 @dataclass(frozen=True, slots=True)
 class DriftSpec:
-    """Windows and limits of the drift statistics; above its threshold a statistic counts as drifted."""
+    """Windows and limits of the drift statistics; above its threshold a statistic may count as drifted.
+
+    `thresholds`: of statistics beside PSI and KS. What has a threshold is measured.
+    """
 
     window_us: int
     allowed_lateness_us: int
     segments: tuple[str, ...]
     psi_threshold: float
     ks_threshold: float
+    thresholds: Mapping[str, float] = field(default_factory=dict)
+
+    @property
+    def limits(self) -> Mapping[str, float]:
+        """The threshold of each statistic that is measured."""
+        return {"psi": self.psi_threshold, "ks": self.ks_threshold} | dict(self.thresholds)
 
 
 @dataclass(frozen=True, slots=True)

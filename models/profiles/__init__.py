@@ -9,7 +9,7 @@ from models.profiles.columns import (
     UnsupportedColumn,
 )
 from models.profiles.documents import MAX_PROFILE_BYTES, InvalidProfile, parse_profile, serialise_profile
-from models.profiles.observed import GroupCells, observe, observe_groups
+from models.profiles.observed import GroupCells, cells_of_rows, observe, observe_groups, tally_groups
 from models.profiles.reference import Profile, build_profile
 
 __all__ = [
@@ -24,8 +24,10 @@ __all__ = [
     "Profile",
     "UnsupportedColumn",
     "build_profile",
+    "cells_of_rows",
     "observe",
     "observe_groups",
     "parse_profile",
     "serialise_profile",
+    "tally_groups",
 ]

@@ -152,7 +152,7 @@ def _edges(ordered: Floats) -> Floats:
 
     Up to `MAX_BINS` distinct values get a bin each, with an empty bin below the least and one above the
     greatest, so that a constant that changes is seen. Otherwise the edges are the 1/64 quantiles; a value
-    that is several of them at once gets a bin of its own.
+    that is several of them at once gets a bin of its own, and what is out of the range has two more.
     """
     distinct = np.unique(ordered)
     if len(distinct) <= MAX_BINS:
@@ -160,7 +160,8 @@ def _edges(ordered: Floats) -> Floats:
     ranks = np.arange(1, MAX_BINS) / MAX_BINS
     quantiles = np.quantile(ordered, ranks, method="inverted_cdf")
     values, times = np.unique(quantiles, return_counts=True)
-    return np.union1d(values, _next(values[times > 1]))
+    outer = np.append(distinct[:1], _next(distinct[-1:]))
+    return np.union1d(np.union1d(values, _next(values[times > 1])), outer)
 
 
 def _next(values: Floats) -> Floats:

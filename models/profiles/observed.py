@@ -44,11 +44,19 @@ def observe_groups(profile: Profile, batch: pa.RecordBatch, groupings: list[Ints
 
     Each value's cell is looked up once, however many groups its row is in.
     """
-    cells = len(profile.reference)
-    found = [
+    return tally_groups(cells_of_rows(profile, batch), len(profile.reference), groupings, groups)
+
+
+def cells_of_rows(profile: Profile, batch: pa.RecordBatch) -> list[Ints]:
+    """The cell of each row, shape (n,), for each column of the profile that can be observed in the batch."""
+    return [
         profile.spans[column.name].start + column.cells_of(batch.column(column.name))
         for column in profile.observable(batch.schema)
     ]
+
+
+def tally_groups(found: list[Ints], cells: int, groupings: list[Ints], groups: int) -> GroupCells:
+    """How often each of `cells` was `found` in each group; `groupings` as in `observe_groups`."""
     keys = [group * cells + cell for group in groupings for cell in found]
     if not keys:
         return GroupCells(np.zeros(0, np.int64), np.zeros(0, np.int64))

@@ -7,6 +7,7 @@ from functools import cached_property
 import numpy as np
 import pyarrow as pa
 
+from models.profiles.classes import Classes, classes_of
 from models.profiles.columns import Column, Ints, UnsupportedColumn, describe_column
 from schemas.expectations import wants
 
@@ -27,6 +28,11 @@ class Profile:
         """Where each column's cells are in `reference` and in observed counts."""
         ends = np.cumsum([0, *(len(column.cells) for column in self.columns)]).tolist()
         return {column.name: slice(ends[i], ends[i + 1]) for i, column in enumerate(self.columns)}
+
+    @cached_property
+    def classes(self) -> Classes:
+        """Few classes of the cells, for counts by block of a window."""
+        return classes_of(self.columns)
 
     def observable(self, schema: pa.Schema) -> tuple[Column, ...]:
         """The profile's columns that batches of this schema have, in a type that fits."""

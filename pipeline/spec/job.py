@@ -110,12 +110,14 @@ def model_spec(section: Mapping[str, Any]) -> ModelSpec:
 def drift_spec(document: Mapping[str, Any]) -> DriftSpec:
     """The `drift` section of a valid document."""
     drift = with_defaults(document, "drift")
+    thresholds = with_defaults({"drift.thresholds": drift.get("thresholds")}, "drift.thresholds")
     return DriftSpec(
         window_us=parse_duration_us(drift["window"]),
         allowed_lateness_us=parse_duration_us(drift["allowed_lateness"]),
         segments=tuple(drift["segments"]),
-        psi_threshold=float(drift["psi"]),
-        ks_threshold=float(drift["ks"]),
+        psi_threshold=float(thresholds.pop("psi", drift["psi"])),
+        ks_threshold=float(thresholds.pop("ks", drift["ks"])),
+        thresholds={name: float(value) for name, value in sorted(thresholds.items())},
     )
 
 
@@ -125,7 +127,8 @@ def with_defaults(document: Mapping[str, Any], section: str) -> dict[str, Any]:
     >>> with_defaults({"windows": {"shards": 2}}, "windows")
     {'allowed_lateness': '2h', 'shards': 2, 'max_values_per_tile': 16384}
     """
-    unstated = {path.partition(".")[2]: value for path, value in _DEFAULTS.items() if path.startswith(f"{section}.")}
+    prefix = f"{section}."
+    unstated = {path.removeprefix(prefix): value for path, value in _DEFAULTS.items() if path.startswith(prefix)}
     return unstated | (document.get(section) or {})
 
 

@@ -1,41 +1,58 @@
 """Batches of scores taken apart into the groups that drift is measured on, and the counts of each group.
 
-A group is (role, segment): the segment is None for all rows, else `column=value` or `column is null`.
+A group is (role, segment): the segment is None for all rows, else `column=value` or `column is null`. Of all rows of a
+role
+few classes of each column are also counted by block, a 32nd of the window: that tells how much events depend on those
+before them, and adds up as the other counts do, whatever part of the rows each partial count saw.
 """
 
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple, TypeAlias
 
-import msgspec
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from models.profiles import Profile, observe_groups
+from models.profiles import Profile, cells_of_rows, tally_groups
 from schemas import batches
-from schemas.expectations import wants
 
 VERSION = "__version"
 ROLE = "__role"
 DIGEST = "__digest"
-FORMAT_VERSION = 1
+BLOCKS = 32
+FORMAT_VERSION = 2
 
 Ints: TypeAlias = npt.NDArray[np.int64]
 Group: TypeAlias = tuple[str, str | None]
+
+
+_NONE: Ints = np.zeros(0, np.int64)
+
+
+class BlockCounts(NamedTuple):
+    """Counts of the groups without a segment by block and class, without the zeros.
+
+    `keys` are sorted and unique, `(index in groups * BLOCKS + block) * classes + class` of each of the `counts`.
+    """
+
+    classes: int = 0
+    keys: Ints = _NONE
+    counts: Ints = _NONE
 
 
 class GroupCounts(NamedTuple):
     """Counts of groups on a profile's `cells`, without the zeros.
 
     `keys` are sorted and unique, `index in groups * cells + cell` of each of the `counts`; both of shape
-    (k,).
+    (k,). Counts that an earlier version of Halflife kept have no `blocks`.
     """
 
     cells: int
     groups: tuple[Group, ...]
     keys: Ints
     counts: Ints
+    blocks: BlockCounts = BlockCounts()
 
 
 class WindowCounts(NamedTuple):
@@ -73,14 +90,20 @@ def count_windows(
     labels, codes = _labelled_groups(rows, segments)
     groupings = [window * len(labels) + code for code in codes]
     present, group = np.unique(np.concatenate(groupings), return_inverse=True)
-    found = observe_groups(profile, rows, np.split(group, len(codes)), len(present))
-    cells = len(profile.reference)
+    of_rows, cells = cells_of_rows(profile, rows), len(profile.reference)
+    grouped = np.split(group, len(codes))
+    found = tally_groups(of_rows, cells, grouped, len(present))
+    size, classes = profile.classes.size, [profile.classes.of_cell[cell] for cell in of_rows]
+    block = np.minimum((times - windows[window] * window_us) * BLOCKS // window_us, BLOCKS - 1)
+    blocks = tally_groups(classes, size, [grouped[0] * BLOCKS + block], len(present) * BLOCKS)
     firsts = np.searchsorted(present, np.arange(len(windows) + 1) * len(labels))
     cuts = np.searchsorted(found.keys, firsts * cells)
+    block_cuts = np.searchsorted(blocks.keys, firsts * BLOCKS * size)
     for index, start in enumerate(windows.tolist()):
         groups = tuple(labels[at % len(labels)] for at in present[firsts[index] : firsts[index + 1]].tolist())
-        inside = slice(cuts[index], cuts[index + 1])
-        counts = GroupCounts(cells, groups, found.keys[inside] - firsts[index] * cells, found.counts[inside])
+        inside, own = slice(cuts[index], cuts[index + 1]), slice(block_cuts[index], block_cuts[index + 1])
+        by_block = BlockCounts(size, blocks.keys[own] - firsts[index] * BLOCKS * size, blocks.counts[own])
+        counts = GroupCounts(cells, groups, found.keys[inside] - firsts[index] * cells, found.counts[inside], by_block)
         yield WindowCounts(start * window_us, int(latest[index]), int(sizes[index]), counts)
 
 
@@ -108,73 +131,3 @@ def _codes(values: pa.Array) -> tuple[Ints, list[str | None]]:
     """Each row's index among the distinct values, as texts; a null is a value like the others."""
     encoded = pc.dictionary_encode(batches.as_texts(values), null_encoding="encode")
     return encoded.indices.to_numpy(zero_copy_only=False).astype(np.int64), encoded.dictionary.to_pylist()
-
-
-class Tally:
-    """A growing sum of `GroupCounts` of one profile: one dense row of counts per group."""
-
-    def __init__(self) -> None:
-        self._rows: dict[Group, int] = {}
-        self._counts: Ints = np.zeros((0, 0), np.int64)
-
-    @property
-    def size(self) -> int:
-        """How many counts are held in memory, eight bytes each."""
-        return self._counts.size
-
-    def add(self, more: GroupCounts) -> None:
-        """Adds counts.
-
-        Raises:
-            ValueError: they were made on a profile with another number of cells.
-        """
-        if not more.groups:
-            return
-        if self._rows and more.cells != self._counts.shape[1]:
-            allowed = f"{self._counts.shape[1]}, as before"
-            raise ValueError(f"{more.cells} cells cannot be added; {wants(allowed)}")
-        rows = np.array([self._rows.setdefault(group, len(self._rows)) for group in more.groups], np.int64)
-        self._reserve(more.cells)
-        group, cell = np.divmod(more.keys, more.cells)
-        self._counts[rows[group], cell] += more.counts
-
-    def _reserve(self, cells: int) -> None:
-        held = len(self._counts)
-        if len(self._rows) > held:
-            room = np.zeros((max(len(self._rows) - held, held), cells), np.int64)
-            self._counts = np.concatenate((self._counts, room)) if held else room
-
-    def sums(self) -> GroupCounts:
-        """The sum of everything added, groups sorted by role and segment."""
-        groups = sorted(self._rows, key=lambda group: (group[0], group[1] or ""))
-        counts = self._counts[[self._rows[group] for group in groups]].reshape(-1)
-        keys = np.flatnonzero(counts)
-        return GroupCounts(self._counts.shape[1], tuple(groups), keys, counts[keys])
-
-
-def dense(counts: GroupCounts) -> Ints:
-    """The counts as a matrix of shape (groups, cells)."""
-    matrix = np.zeros(len(counts.groups) * counts.cells, np.int64)
-    matrix[counts.keys] = counts.counts
-    return matrix.reshape(len(counts.groups), counts.cells)
-
-
-def encode_counts(counts: GroupCounts) -> bytes:
-    """The counts as MessagePack, arrays as little-endian int64; the first item is the format's version."""
-    keys, values = (array.astype("<i8").tobytes() for array in (counts.keys, counts.counts))
-    return msgspec.msgpack.encode((FORMAT_VERSION, counts.cells, counts.groups, keys, values))
-
-
-_Encoded: TypeAlias = tuple[int, int, tuple[Group, ...], bytes, bytes]
-
-
-def decode_counts(encoded: bytes) -> GroupCounts:
-    """The inverse of `encode_counts`.
-
-    Raises:
-        ValueError: the bytes are corrupt or of another format version.
-    """
-    version, cells, groups, keys, values = msgspec.msgpack.decode(encoded, type=_Encoded)
-    if version != FORMAT_VERSION or len(keys) != len(values):
-        raise ValueError(f"drift counts of format {version} cannot be read; expected: format {FORMAT_VERSION}")
-    return GroupCounts(cells, groups, np.frombuffer(keys, "<i8"), np.frombuffer(values, "<i8"))

@@ -1,20 +1,24 @@
 """DriftStatistic records of one window's counts. Pure; all columns and groups at once."""
 
-from collections.abc import Callable, Sequence
-from typing import NamedTuple, TypeAlias
+from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
 
-from models.profiles import Column, NumericColumn, Profile
+from models.profiles import Profile
+from models.profiles.columns import Floats
+from models.profiles.measuring import Measured, effects_of, measure
 from schemas.batches import TIME_TYPE
 from schemas.job import DriftSpec
 from schemas.records import arrow_schema
-from transforms.drift.drift_groups import GroupCounts, dense
-from transforms.drift.drift_statistics import Ints, Statistic, ks, psi
-from transforms.drift.thresholds import drifted, threshold_of
+from transforms.drift.chance import accepted, chance_of
+from transforms.drift.dependence import Dependence, dependence_of, effective
+from transforms.drift.drift_groups import BLOCKS, GroupCounts, Ints
+from transforms.drift.drift_statistics import together
+from transforms.drift.drift_sums import dense, dense_blocks
 
-_Function: TypeAlias = Callable[[Ints, Ints, Ints], Statistic]
+_OF_NULLS = "missing_rate"
 
 
 class DriftOrigin(NamedTuple):
@@ -28,10 +32,6 @@ class DriftOrigin(NamedTuple):
     run: str | None = None
 
 
-# Fields of the record that no statistic fills yet.
-_UNMEASURED = ("reference", "n_effective", "p_value", "effect", "importance")
-
-
 class Pane(NamedTuple):
     """The counts of one version in one pane of a window."""
 
@@ -40,28 +40,75 @@ class Pane(NamedTuple):
 
 
 def drift_records(profile: Profile, panes: Sequence[Pane], spec: DriftSpec) -> pa.RecordBatch:
-    """A batch in the schema of DriftStatistic: PSI of each group and column, KS of those with numbers.
+    """A batch in the schema of DriftStatistic: each statistic that has a threshold, of each group and column.
 
     All panes (at least one) are of one version and are measured together: a call costs more than a group.
-    There is no record where a column has no rows to compare: in the reference or in the group it was absent, or for KS
-    all null.
+    There is no record where a column has no rows to compare: in the reference or in the group it was absent, or for
+    those
+    of values all null; nor a rate of what never happened on either side.
     """
     observed = np.concatenate([dense(pane.counts) for pane in panes])
-    groups = _of_groups(panes)
-    everything = _Cells(profile.columns, profile, without_nulls=False)
-    numbers = [column for column in profile.columns if isinstance(column, NumericColumn)]
-    tables = [_statistics("psi", psi, threshold_of(spec, "psi"), everything, profile, observed, groups)]
-    if numbers:
-        bins = _Cells(numbers, profile, without_nulls=True)
-        tables.append(_statistics("ks", ks, threshold_of(spec, "ks"), bins, profile, observed, groups))
+    groups, context = _of_groups(panes), _Context(profile, panes, effects_of(profile, observed))
+    tables = [
+        _statistics(name, threshold, found, context, groups)
+        for name, threshold in spec.limits.items()
+        if (found := measure(profile, observed, name)) is not None
+    ]
     table = pa.concat_tables(tables).combine_chunks()
+    passed = accepted(table["p_value"].to_numpy(), table["family"].to_numpy())
+    above = table["value"].to_numpy() > np.maximum(table["threshold"].to_numpy(), table["noise_floor"].to_numpy())
     schema = arrow_schema("DriftStatistic")
-    missing = {name: pa.nulls(len(table), schema.field(name).type) for name in _UNMEASURED}
+    table = table.append_column("drifted", pa.array(above & passed))
     arrays = [
-        missing[name] if name in missing else pa.concat_arrays(table[name].chunks or [pa.nulls(0, table[name].type)])
+        pa.concat_arrays(table[name].chunks or [pa.nulls(0, table[name].type)])
+        if name in table.schema.names
+        else pa.nulls(len(table), schema.field(name).type)
         for name in schema.names
     ]
     return pa.RecordBatch.from_arrays(arrays, schema=schema)
+
+
+class _Context:
+    """What all statistics of the panes' groups share: dependence, effects and the family of each group."""
+
+    def __init__(self, profile: Profile, panes: Sequence[Pane], effects: Floats) -> None:
+        self.effects = effects
+        self.at = {column.name: index for index, column in enumerate(profile.columns)}
+        sizes = [len(pane.counts.groups) for pane in panes]
+        self.family = np.repeat(np.arange(len(panes)), sizes)
+        whole, blocks = _wholes(profile, panes)
+        self._whole = np.array(whole, np.int64)
+        self._dependence: Dependence = dependence_of(profile, blocks)
+
+    def rows(self, name: str, found: Measured) -> tuple[Floats, Floats, Floats]:
+        """Effective rows of the groups, of both sides together, and how well they are known: (groups, columns) each."""
+        at = np.array([self.at[column] for column in found.names])
+        inflation = self._dependence.of_nulls if name == _OF_NULLS else self._dependence.inflation
+        own = inflation[self._whole][:, at]
+        known = self._dependence.known[self._whole]
+        rows, freedom = effective(found.n, own, known)
+        ratio = np.where(known[:, np.newaxis], own, 1.0)
+        return rows, together(rows, found.reference_n / ratio), freedom
+
+
+def _wholes(profile: Profile, panes: Sequence[Pane]) -> tuple[list[int], Ints]:
+    """The counts by block of all rows of each pane's roles, and which of them each group of the panes belongs to.
+
+    A segment's rows are taken to depend on each other as all rows of its role do.
+    """
+    size = profile.classes.size
+    indexes: dict[tuple[int, str], int] = {}
+    whole: list[int] = []
+    blocks: list[Ints] = []
+    for pane_index, pane in enumerate(panes):
+        for group_index, (role, segment) in enumerate(pane.counts.groups):
+            key = (pane_index, role)
+            if key not in indexes:
+                indexes[key] = len(blocks)
+                fits = segment is None and pane.counts.blocks.classes == size
+                blocks.append(dense_blocks(pane.counts, group_index) if fits else np.zeros((BLOCKS, size), np.int64))
+            whole.append(indexes[key])
+    return whole, np.stack(blocks)
 
 
 def _of_groups(panes: Sequence[Pane]) -> pa.Table:
@@ -84,38 +131,24 @@ def _of_groups(panes: Sequence[Pane]) -> pa.Table:
     return table.append_column("segment", pa.array([segment for _, segment in groups], pa.string()))
 
 
-class _Cells:
-    """The cells that a statistic reads: `names` of columns, and their `starts` among the `chosen` cells."""
-
-    def __init__(self, columns: Sequence[Column], profile: Profile, *, without_nulls: bool) -> None:
-        spans = [profile.spans[column.name] for column in columns]
-        parts = [np.arange(span.start, span.stop - without_nulls) for span in spans]
-        self.names = pa.array([column.name for column in columns], pa.string())
-        self.chosen: Ints = np.concatenate(parts)
-        self.starts: Ints = np.cumsum([0, *(len(part) for part in parts[:-1])])
-
-
-def _statistics(
-    name: str,
-    function: _Function,
-    threshold: float,
-    cells: _Cells,
-    profile: Profile,
-    observed: Ints,
-    groups: pa.Table,
-) -> pa.Table:
-    """The records of one statistic."""
-    result = function(profile.reference[cells.chosen], observed[:, cells.chosen], cells.starts)
-    group, column = np.nonzero((result.n > 0) & (result.reference_n > 0))
+def _statistics(name: str, threshold: float, found: Measured, context: _Context, groups: pa.Table) -> pa.Table:
+    """The records of one statistic, with the `family` of each: its pane."""
+    rows, both, freedom = context.rows(name, found)
+    chance = chance_of(name, found, both, freedom)
+    group, column = np.nonzero((found.n > 0) & (found.reference_n > 0))
+    at = np.array([context.at[each] for each in found.names])
     own = {
-        "column": cells.names.take(pa.array(column)),
+        "column": pa.array(found.names, pa.string()).take(pa.array(column)),
         "statistic": pa.repeat(pa.scalar(name), len(group)),
-        "value": result.value[group, column],
+        "value": found.value[group, column],
         "threshold": pa.repeat(pa.scalar(threshold, pa.float64()), len(group)),
-        "noise_floor": result.noise_floor[group, column],
-        "n": result.n[group, column],
-        "reference_n": result.reference_n[group, column],
-        "drifted": drifted(result, threshold)[group, column],
+        "noise_floor": chance.floor[group, column],
+        "n": found.n[group, column],
+        "reference_n": found.reference_n[group, column],
+        "n_effective": rows[group, column],
+        "p_value": chance.p_value[group, column],
+        "effect": context.effects[group, at[column]],
+        "family": context.family[group],
     }
     common = groups.take(pa.array(group))
     return pa.table(dict(zip(common.schema.names, common.columns, strict=True)) | own)

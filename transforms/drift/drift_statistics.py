@@ -1,21 +1,19 @@
-"""How far observed counts are from a reference: PSI and KS on the reference's cells, as pure functions.
-
-Each comes with its noise floor: the value that it stays below in 99 of 100 samples when nothing has drifted.
-Small samples deviate from their own distribution, so a statistic means something only above both its threshold and its
-floor.
+"""PSI and KS of independent rows, each with its noise floor: the value that it stays below in 99 of 100 samples when
+nothing has drifted. Small samples deviate from their own distribution, so a statistic means something only above both
+its
+threshold and its floor.
 """
 
 from statistics import NormalDist
-from typing import Any, NamedTuple, TypeAlias
+from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
-CONFIDENCE = 0.99
-_ADDED = 0.5
-
-Ints: TypeAlias = npt.NDArray[np.int64]
-Floats: TypeAlias = npt.NDArray[np.float64]
+from models.profiles import distances
+from models.profiles.columns import Floats, Ints
+from models.profiles.distances import rows_of, used_cells
+from models.profiles.measuring import Measured
+from transforms.drift.chance import chance_of
 
 
 class Statistic(NamedTuple):
@@ -28,18 +26,8 @@ class Statistic(NamedTuple):
 
 
 def psi(reference: Ints, observed: Ints, starts: Ints) -> Statistic:
-    """Population stability index per column: the sum over its cells of `(q - p) * ln(q / p)`.
-
-    `reference` counts have shape (cells,), `observed` (groups, cells); column c has the cells from
-    `starts[c]` to the next start; nulls are a cell like the others. Cells that are empty on both sides are
-    left out; half an observation is added to each of the others on both sides, so that an empty one does not
-    make the sum infinite (as Haldane and Anscombe do for log odds; with a small constant instead, the value would
-    depend on the constant's logarithm).
-
-    Noise floor: without drift PSI is distributed as `(1/n + 1/m) * chi2(cells - 1)` (B. Yurdakul and J.
-    Naranjo, "Statistical properties of the population stability index", Journal of Risk Model Validation
-    14(4), 2020). With many rare cells the floor is high rather than low. Source of the index: N. Siddiqi,
-    "Credit Risk Scorecards", Wiley 2006. Where either side has no rows the value is 0 and the floor infinite.
+    """`models.profiles.distances.psi` with its noise floor, `(1/n + 1/m) * chi2(cells - 1)`. With many rare cells the
+    floor is high rather than low. Where either side has no rows the value is 0 and the floor infinite.
 
     One column of two cells, 50 : 50 in the reference; the first group is the same, the second is 80 : 20:
 
@@ -53,28 +41,14 @@ def psi(reference: Ints, observed: Ints, starts: Ints) -> Statistic:
     >>> float(np.sum((q - p) * np.log(q / p)).round(4))
     0.4063
     """
-    used = (reference > 0) | (observed > 0)
-    cells = np.add.reduceat(used.astype(np.int64), starts, axis=1)
-    m, n = _rows(reference, observed, starts)
-    spread = _Spread(starts, len(reference))
-    p = (reference + _ADDED) / spread(m + _ADDED * cells)
-    q = (observed + _ADDED) / spread(n + _ADDED * cells)
-    terms = np.where(used, (q - p) * np.log(q / p), 0.0)
-    value = np.where((n > 0) & (m > 0), np.add.reduceat(terms, starts, axis=1), 0.0)
-    return Statistic(value, _inverse_rows(m, n) * chi2_quantile(CONFIDENCE, np.maximum(cells - 1, 1)), n, m)
+    return _independent("psi", distances.psi(reference, observed, starts), reference, observed, starts)
 
 
 def ks(reference: Ints, observed: Ints, starts: Ints) -> Statistic:
-    """Kolmogorov-Smirnov distance per column of numbers: the greatest difference of two CDFs.
-
-    Shapes as in `psi`; a column's cells are its bins in the order of values, without nulls. The exact
-    two-sample statistic needs the raw values; this is the greatest difference *at the edges of the
-    reference's bins*: never more than the exact one, and less by at most the share of the reference in its
-    fullest bin (equal to it where each distinct value has its own bin).
-
-    Noise floor: `c(0.01) * sqrt((n + m) / (n * m))` with `c(a) = sqrt(-ln(a / 2) / 2)`, the asymptotic
-    critical value (N. Smirnov, Annals of Mathematical Statistics 19, 1948); conservative for bins, ties and
-    small samples. Where either side has no rows the value is 0 and the floor infinite.
+    """`models.profiles.distances.ks` with its noise floor, `c(0.01) * sqrt((n + m) / (n * m))` with `c(a) = sqrt(-ln(a
+    / 2)
+    / 2)`: conservative for bins, ties and small samples. Where either side has no rows the value is 0 and the floor
+    infinite.
 
     The same counts as bins of one column of numbers: the CDFs differ most at the edge between them, by 0.8 - 0.5.
 
@@ -82,37 +56,24 @@ def ks(reference: Ints, observed: Ints, starts: Ints) -> Statistic:
     >>> found.value.round(4).tolist(), found.noise_floor.round(4).tolist()
     ([[0.0], [0.3]], [[0.2302], [0.2302]])
     """
-    m, n = _rows(reference, observed, starts)
-    spread = _Spread(starts, len(reference))
-    steps = observed / np.maximum(spread(n), 1) - reference / np.maximum(spread(m), 1)
-    difference = np.cumsum(steps, axis=1)
-    before = spread(np.take(np.pad(difference, ((0, 0), (1, 0))), starts, axis=1))
-    distance = np.maximum.reduceat(np.abs(difference - before), starts, axis=1)
-    value = np.where((n > 0) & (m > 0), distance, 0.0)
-    critical = np.sqrt(-np.log((1 - CONFIDENCE) / 2) / 2)
-    return Statistic(value, critical * np.sqrt(_inverse_rows(m, n)), n, m)
+    return _independent("ks", distances.ks(reference, observed, starts), reference, observed, starts)
 
 
-class _Spread:
-    """Repeats values per column, shape (groups, columns), over the columns' cells."""
-
-    def __init__(self, starts: Ints, cells: int) -> None:
-        self._lengths = np.diff(np.append(starts, cells))
-
-    def __call__(self, values: npt.NDArray[Any]) -> npt.NDArray[Any]:
-        return np.repeat(values, self._lengths, axis=1)
+def _independent(name: str, value: Floats, reference: Ints, observed: Ints, starts: Ints) -> Statistic:
+    m, n = rows_of(reference, observed, starts)
+    measured = Measured((), value, n, m, used_cells(reference, observed, starts), np.zeros(len(starts)))
+    chance = chance_of(name, measured, together(n, m), np.full(n.shape, 1e9))
+    return Statistic(value, chance.floor, n, m)
 
 
-def _rows(reference: Ints, observed: Ints, starts: Ints) -> tuple[Ints, Ints]:
-    """Rows of the reference and of each group, both of shape (groups, columns)."""
-    n: Ints = np.add.reduceat(observed, starts, axis=1)
-    return np.broadcast_to(np.add.reduceat(reference, starts), n.shape), n
+def together(n: Floats | Ints, m: Floats | Ints) -> Floats:
+    """Rows of both sides together, 1 / (1/n + 1/m), and 0 where one of them is 0.
 
-
-def _inverse_rows(m: Ints, n: Ints) -> Floats:
-    """1/n + 1/m, infinite where one of them is 0."""
-    with np.errstate(divide="ignore"):
-        return 1.0 / n + 1.0 / m
+    >>> together(np.array([[100, 0]]), np.array([[300, 5]])).tolist()
+    [[75.0, 0.0]]
+    """
+    product: Floats = n * np.asarray(m, np.float64) / np.maximum(np.asarray(n, np.float64) + m, 1e-300)
+    return product
 
 
 def chi2_quantile(probability: float, degrees: Ints) -> Floats:

@@ -6,7 +6,8 @@ from typing import Any
 import apache_beam as beam
 from apache_beam.coders import Coder, registry
 
-from transforms.drift.drift_groups import GroupCounts, Tally, decode_counts, encode_counts
+from transforms.drift.drift_groups import GroupCounts
+from transforms.drift.drift_sums import Tally, decode_counts, encode_counts
 
 
 class GroupCountsCoder(Coder):

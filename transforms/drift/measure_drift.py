@@ -16,9 +16,10 @@ from models.profiles import Profile
 from schemas import batches
 from schemas.job import DriftSpec
 from transforms.drift.count_too_late import CountTooLate, WindowRows
-from transforms.drift.drift_groups import GroupCounts, Tally, count_windows, split_by_version
+from transforms.drift.drift_groups import GroupCounts, count_windows, split_by_version
 from transforms.drift.drift_profiles import ProfileLoader, Profiles, VersionKey
 from transforms.drift.drift_records import DriftOrigin, Pane, drift_records
+from transforms.drift.drift_sums import Tally
 from transforms.drift.drift_tally import TallyFn
 from transforms.flow import metrics
 

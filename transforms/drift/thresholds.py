@@ -8,13 +8,13 @@ from transforms.drift.drift_statistics import Statistic
 
 
 def threshold_of(spec: DriftSpec, statistic: str) -> float:
-    """The job's threshold of a statistic, `drift.psi` or `drift.ks`.
+    """The job's threshold of a statistic that it measures, as `drift.psi`.
 
     >>> spec = DriftSpec(86_400_000_000, 0, (), psi_threshold=0.2, ks_threshold=0.1)
     >>> threshold_of(spec, "psi"), threshold_of(spec, "ks")
     (0.2, 0.1)
     """
-    return {"psi": spec.psi_threshold, "ks": spec.ks_threshold}[statistic]
+    return spec.limits[statistic]
 
 
 def drifted(found: Statistic, threshold: float) -> npt.NDArray[np.bool_]:

@@ -21,8 +21,9 @@ from schemas.records import arrow_schema
 from tests.transforms.beam.streams import replaying_runner
 from transforms.drift import measure_drift
 from transforms.drift.count_too_late import CountTooLate
-from transforms.drift.drift_groups import GroupCounts, Tally, count_windows, dense, split_by_version
+from transforms.drift.drift_groups import GroupCounts, count_windows, split_by_version
 from transforms.drift.drift_records import DriftOrigin, Pane, drift_records
+from transforms.drift.drift_sums import Tally, dense
 from transforms.drift.drift_tally import TallyFn
 from transforms.drift.measure_drift import MeasureDrift
 from transforms.flow import metrics

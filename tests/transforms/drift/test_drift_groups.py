@@ -3,20 +3,14 @@
 import pickle
 from collections import Counter
 
+import msgspec
 import numpy as np
 import pyarrow as pa
 import pytest
 
 from models.profiles import build_profile, observe
-from transforms.drift.drift_groups import (
-    GroupCounts,
-    Tally,
-    count_windows,
-    decode_counts,
-    dense,
-    encode_counts,
-    split_by_version,
-)
+from transforms.drift.drift_groups import BLOCKS, GroupCounts, count_windows, split_by_version
+from transforms.drift.drift_sums import Tally, decode_counts, dense, dense_blocks, encode_counts
 
 HOUR = 3_600_000_000
 FEATURES = ["carrier", "delay", "score"]
@@ -85,7 +79,9 @@ def added(parts: list[GroupCounts]) -> GroupCounts:
 
 
 def same(left: GroupCounts, right: GroupCounts) -> bool:
-    return left.groups == right.groups and np.array_equal(dense(left), dense(right))
+    blocks = [(counts.blocks.keys, counts.blocks.counts) for counts in (left, right)]
+    equal = all(np.array_equal(one, other) for one, other in zip(*blocks, strict=True))
+    return left.groups == right.groups and np.array_equal(dense(left), dense(right)) and equal
 
 
 def whole_day(batch: pa.RecordBatch) -> list[GroupCounts]:
@@ -119,6 +115,25 @@ def test_counts_survive_bytes_and_pickle() -> None:
 
 def test_corrupt_or_foreign_bytes_are_an_error() -> None:
     encoded = encode_counts(added(whole_day(BATCH)))
-    for corrupt in (b"", encoded[:-1], encoded.replace(b"\x95\x01", b"\x95\x02", 1)):
-        with pytest.raises(ValueError, match=r"truncated|format 2 cannot be read; expected: format 1"):
+    for corrupt in (b"", encoded[:-1], encoded.replace(b"\x98\x02", b"\x98\x03", 1)):
+        with pytest.raises(ValueError, match=r"truncated|format 3 cannot be read; expected: format 2 or 1"):
             decode_counts(corrupt)
+
+
+def test_counts_that_an_earlier_version_kept_are_read_and_added_to() -> None:
+    counts = added(whole_day(BATCH))
+    keys, values = (array.astype("<i8").tobytes() for array in (counts.keys, counts.counts))
+    earlier = decode_counts(msgspec.msgpack.encode((1, counts.cells, counts.groups, keys, values)))
+    assert not len(earlier.blocks.keys)
+    both = added([earlier, counts])
+    assert np.array_equal(dense(both), 2 * dense(counts))
+    assert np.array_equal(both.blocks.counts, counts.blocks.counts)
+
+
+def test_blocks_hold_the_classes_of_each_32nd_of_the_window() -> None:
+    counts, classes = added(whole_day(BATCH)), PROFILE.classes
+    whole = counts.groups.index(("champion", None))
+    blocks = dense_blocks(counts, whole)
+    by_class = np.bincount(classes.of_cell, weights=dense(counts)[whole], minlength=classes.size)
+    assert blocks.shape == (BLOCKS, classes.size)
+    assert blocks.sum(axis=0).tolist() == by_class.tolist()

@@ -8,7 +8,8 @@ import pytest
 from scipy import stats  # type: ignore[import-untyped]  # ships no types
 
 from models.profiles import build_profile, observe
-from transforms.drift.drift_statistics import Ints, Statistic, chi2_quantile, ks, psi
+from models.profiles.columns import Ints
+from transforms.drift.drift_statistics import Statistic, chi2_quantile, ks, psi
 from transforms.drift.thresholds import drifted
 
 ONE = np.zeros(1, np.int64)

@@ -74,8 +74,10 @@ def test_table_in_chunks_gives_the_same_profile() -> None:
 
 def test_continuous_column_has_quantile_bins_of_equal_mass() -> None:
     column = numeric(np.random.default_rng(0).random(6_400))
-    assert len(column.counts) == MAX_BINS
-    assert max(column.counts) - min(column.counts) <= 2
+    assert len(column.counts) == MAX_BINS + 2
+    below, *bins, above = column.counts
+    assert (below, above) == (0, 0)
+    assert max(bins) - min(bins) <= 2
 
 
 def test_frequent_value_has_a_bin_of_its_own() -> None:
@@ -98,7 +100,8 @@ def test_constant_column_sees_smaller_and_greater_values() -> None:
 
 def test_sixty_four_values_have_a_bin_each_and_sixty_five_have_quantiles() -> None:
     assert len(numeric(np.arange(64.0)).counts) == MAX_BINS + 2
-    assert len(numeric(np.arange(65.0)).counts) == MAX_BINS
+    assert len(numeric(np.arange(65.0)).counts) == MAX_BINS + 2
+    assert len(numeric(np.arange(65.0)).edges) < len(set(np.arange(65.0))) + 1
 
 
 def test_nan_and_infinities_count_as_nulls() -> None:

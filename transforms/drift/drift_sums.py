@@ -1,0 +1,137 @@
+"""Sums of the counts of groups: how they grow, and how they are written."""
+
+from typing import TypeAlias
+
+import msgspec
+import numpy as np
+
+from schemas.expectations import wants
+from transforms.drift.drift_groups import BLOCKS, FORMAT_VERSION, BlockCounts, Group, GroupCounts, Ints
+
+
+class _Rows:
+    """Dense rows of counts, of one width, that grow in number."""
+
+    def __init__(self) -> None:
+        self.counts: Ints = np.zeros((0, 0), np.int64)
+
+    def add(self, rows: int, width: int, row: Ints, column: Ints, counts: Ints) -> None:
+        held = len(self.counts)
+        if rows > held:
+            room = np.zeros((max(rows - held, held), width), np.int64)
+            self.counts = np.concatenate((self.counts, room)) if held else room
+        self.counts[row, column] += counts
+
+    def taken(self, rows: list[int]) -> tuple[Ints, Ints]:
+        """The chosen rows end to end: where they are not zero, and the counts there."""
+        flat = self.counts[rows].reshape(-1)
+        keys = np.flatnonzero(flat)
+        return keys, flat[keys]
+
+
+class Tally:
+    """A growing sum of `GroupCounts` of one profile: one dense row of counts per group, and one per group and block."""
+
+    def __init__(self) -> None:
+        self._rows: dict[Group, int] = {}
+        self._wholes: dict[Group, int] = {}
+        self._cells, self._classes = _Rows(), _Rows()
+
+    @property
+    def size(self) -> int:
+        """How many counts are held in memory, eight bytes each."""
+        return self._cells.counts.size + self._classes.counts.size
+
+    def add(self, more: GroupCounts) -> None:
+        """Adds counts.
+
+        Raises:
+            ValueError: they were made on a profile with another number of cells.
+        """
+        if not more.groups:
+            return
+        if self._rows and more.cells != self._cells.counts.shape[1]:
+            allowed = f"{self._cells.counts.shape[1]}, as before"
+            raise ValueError(f"{more.cells} cells cannot be added; {wants(allowed)}")
+        rows = np.array([self._rows.setdefault(group, len(self._rows)) for group in more.groups], np.int64)
+        group, cell = np.divmod(more.keys, more.cells)
+        self._cells.add(len(self._rows), more.cells, rows[group], cell, more.counts)
+        if len(more.blocks.keys):
+            self._add_blocks(more)
+
+    def _add_blocks(self, more: GroupCounts) -> None:
+        block, found = np.divmod(more.blocks.keys, more.blocks.classes)
+        group, block = np.divmod(block, BLOCKS)
+        rows = np.zeros(len(more.groups), np.int64)
+        for index in np.unique(group).tolist():
+            rows[index] = self._wholes.setdefault(more.groups[index], len(self._wholes))
+        at = block * more.blocks.classes + found
+        self._classes.add(len(self._wholes), BLOCKS * more.blocks.classes, rows[group], at, more.blocks.counts)
+
+    def sums(self) -> GroupCounts:
+        """The sum of everything added, groups sorted by role and segment."""
+        groups = sorted(self._rows, key=lambda group: (group[0], group[1] or ""))
+        keys, counts = self._cells.taken([self._rows[group] for group in groups])
+        return GroupCounts(self._cells.counts.shape[1], tuple(groups), keys, counts, self._blocks(groups))
+
+    def _blocks(self, groups: list[Group]) -> BlockCounts:
+        if not self._wholes:
+            return BlockCounts()
+        wholes = [(index, self._wholes[group]) for index, group in enumerate(groups) if group in self._wholes]
+        keys, counts = self._classes.taken([row for _, row in wholes])
+        width = self._classes.counts.shape[1]
+        row, column = np.divmod(keys, width)
+        indexes = np.array([index for index, _ in wholes], np.int64)
+        return BlockCounts(width // BLOCKS, indexes[row] * width + column, counts)
+
+
+def dense(counts: GroupCounts) -> Ints:
+    """The counts as a matrix of shape (groups, cells)."""
+    matrix = np.zeros(len(counts.groups) * counts.cells, np.int64)
+    matrix[counts.keys] = counts.counts
+    return matrix.reshape(len(counts.groups), counts.cells)
+
+
+def dense_blocks(counts: GroupCounts, group: int) -> Ints:
+    """The counts by block of one of the groups, shape (BLOCKS, classes)."""
+    width = BLOCKS * counts.blocks.classes
+    own = slice(*np.searchsorted(counts.blocks.keys, (group * width, (group + 1) * width)).tolist())
+    matrix = np.zeros(width, np.int64)
+    matrix[counts.blocks.keys[own] - group * width] = counts.blocks.counts[own]
+    return matrix.reshape(BLOCKS, counts.blocks.classes)
+
+
+def encode_counts(counts: GroupCounts) -> bytes:
+    """The counts as MessagePack, arrays as little-endian int64; the first item is the format's version."""
+    arrays = (counts.keys, counts.counts, counts.blocks.keys, counts.blocks.counts)
+    keys, values, block_keys, block_values = (array.astype("<i8").tobytes() for array in arrays)
+    own = (FORMAT_VERSION, counts.cells, counts.groups, keys, values)
+    return msgspec.msgpack.encode((*own, counts.blocks.classes, block_keys, block_values))
+
+
+_Encoded: TypeAlias = tuple[int, int, tuple[Group, ...], bytes, bytes, int, bytes, bytes]
+_WithoutBlocks: TypeAlias = tuple[int, int, tuple[Group, ...], bytes, bytes]
+
+
+def decode_counts(encoded: bytes) -> GroupCounts:
+    """The inverse of `encode_counts`; it also reads format 1, which had no counts by block.
+
+    Raises:
+        ValueError: the bytes are corrupt or of another format version.
+    """
+    if encoded[:2] == b"\x95\x01":
+        _, cells, groups, keys, values = msgspec.msgpack.decode(encoded, type=_WithoutBlocks)
+        return GroupCounts(cells, groups, *_pair(keys, values))
+    found = msgspec.msgpack.decode(encoded, type=_Encoded)
+    version, cells, groups, keys, values, classes, block_keys, block_values = found
+    if version != FORMAT_VERSION:
+        raise ValueError(f"drift counts of format {version} cannot be read; expected: format {FORMAT_VERSION} or 1")
+    return GroupCounts(cells, groups, *_pair(keys, values), BlockCounts(classes, *_pair(block_keys, block_values)))
+
+
+def _pair(keys: bytes, values: bytes) -> tuple[Ints, Ints]:
+    if len(keys) != len(values):
+        raise ValueError(
+            f"{len(keys)} bytes of keys and {len(values)} of counts are corrupt; expected: as many of both"
+        )
+    return np.frombuffer(keys, "<i8"), np.frombuffer(values, "<i8")
