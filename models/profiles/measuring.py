@@ -16,7 +16,7 @@ RATES = ("missing_rate", "new_category_rate", "out_of_range_rate")
 STATISTICS = (*SHARES, *NUMBERS, *RATES)
 
 
-class Cells(NamedTuple):
+class ColumnCells(NamedTuple):
     """Columns' cells: `names`, which cells are theirs among the profile's (`chosen`), their `reference` counts, and
     where
     each column `starts` among the chosen ones. Of numbers also each cell's `values` in standard deviations of the
@@ -47,12 +47,12 @@ def measure(profile: Profile, observed: Ints, statistic: str) -> Measured | None
     return _MEASURING[statistic](profile, observed, statistic)
 
 
-def cells_of_all(profile: Profile) -> Cells:
+def cells_of_all(profile: Profile) -> ColumnCells:
     """All columns with all their cells, nulls included."""
     return _cells(profile, profile.columns, without_nulls=False)
 
 
-def cells_of_numbers(profile: Profile) -> Cells | None:
+def cells_of_numbers(profile: Profile) -> ColumnCells | None:
     """The columns of numbers, without nulls, and with the values of their cells; None where there are none."""
     numbers = [column for column in profile.columns if isinstance(column, NumericColumn)]
     if not numbers:
@@ -61,12 +61,12 @@ def cells_of_numbers(profile: Profile) -> Cells | None:
     return cells._replace(values=np.concatenate([_values(column) for column in numbers]))
 
 
-def _cells(profile: Profile, columns: Sequence[Column], *, without_nulls: bool) -> Cells:
+def _cells(profile: Profile, columns: Sequence[Column], *, without_nulls: bool) -> ColumnCells:
     spans = [profile.spans[column.name] for column in columns]
     parts = [np.arange(span.start, span.stop - without_nulls) for span in spans]
     chosen = np.concatenate(parts)
     starts = np.cumsum([0, *(len(part) for part in parts[:-1])])
-    return Cells(tuple(column.name for column in columns), chosen, profile.reference[chosen], starts)
+    return ColumnCells(tuple(column.name for column in columns), chosen, profile.reference[chosen], starts)
 
 
 def _values(column: NumericColumn) -> Floats:
@@ -111,7 +111,7 @@ def _numbers(profile: Profile, observed: Ints, statistic: str) -> Measured | Non
     return Measured(cells.names, value, n, m, np.zeros_like(n), typical)
 
 
-def _typical_area(cells: Cells, values: Floats) -> Floats:
+def _typical_area(cells: ColumnCells, values: Floats) -> Floats:
     """√n times the mean of the Wasserstein distance without drift: the area of E|B(F)| of a Brownian bridge B (E. del
     Barrio, E. Giné and C. Matrán, Annals of Probability 27, 1999)."""
     below = np.cumsum(cells.reference).astype(np.float64)
