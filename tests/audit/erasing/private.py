@@ -25,9 +25,14 @@ FIRST_US = 1_357_000_000_000_000
 
 
 class Private(NamedTuple):
-    """A folder with job, audit, keys and store."""
+    """A folder with job, audit and store, and a key store, which is in the folder too unless its URL is given."""
 
     folder: Path
+    url: str = ""
+
+    @property
+    def keys_url(self) -> str:
+        return self.url or str(self.folder / "keys")
 
     @property
     def job(self) -> Path:
@@ -39,7 +44,7 @@ class Private(NamedTuple):
 
     @property
     def keys(self) -> KeyStore:
-        return KeyStore(Backend(str(self.folder / "keys")), fresh_s=0)
+        return KeyStore(Backend(self.keys_url), fresh_s=0)
 
     @property
     def store(self) -> ModelStore:
@@ -57,7 +62,7 @@ class Private(NamedTuple):
     def key_objects(self) -> dict[str, int]:
         """The sizes of all objects of the key store."""
         return {key: size for folder in ("blocks", "register", "epochs")
-                for key, size in Backend(str(self.folder / "keys")).list(folder)}  # fmt: skip
+                for key, size in Backend(self.keys_url).list(folder)}  # fmt: skip
 
     def add_receipts(self, number: int, rows: list[dict[str, Any]], encrypted: bool = True) -> None:
         """One more file of receipts, as a job with privacy leaves it, or one without."""
@@ -80,9 +85,9 @@ class Private(NamedTuple):
         self.store.publish(payload, document(model="delays", version=version, training=training))
 
 
-def private(folder: Path, epochs: int = 1) -> Private:
+def private(folder: Path, epochs: int = 1, url: str = "") -> Private:
     """Receipts of 40 events of seven subjects `N0` to `N6` by two versions, of which v1 was trained on `N1`."""
-    made = Private(folder)
+    made = Private(folder, url)
     for number in range(1, epochs):
         made.keys.epoch_log.begin(FIRST_US + number * 10_000_000, now_us=0, notice_us=0)
     for first in (0, 20):
@@ -91,11 +96,11 @@ def private(folder: Path, epochs: int = 1) -> Private:
     made.publish("v1", *made.hashes("N1"))
     made.publish("v2", "N2", "e33")
     made.store.append_release(champion="v1", effective_from_us=parse_time_us("2012-12-01T00:00:00Z"), by="ann")
-    made.job.write_text(yaml.safe_dump(_spec(folder)), encoding="utf-8")
+    made.job.write_text(yaml.safe_dump(_spec(folder, made.keys_url)), encoding="utf-8")
     return made
 
 
-def _spec(folder: Path) -> dict[str, Any]:
+def _spec(folder: Path, keys_url: str) -> dict[str, Any]:
     return {
         "job": "flights",
         "events": {
@@ -105,5 +110,5 @@ def _spec(folder: Path) -> dict[str, Any]:
         "features": ["dep_delay"],
         "model": {"name": "delays", "store": str(folder / "store")},
         "sinks": {name: str(folder / name) for name in ("scores", "audit", "dead_letters")},
-        "privacy": {"keys": str(folder / "keys")},
+        "privacy": {"keys": keys_url},
     }  # fmt: skip

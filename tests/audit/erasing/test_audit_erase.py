@@ -20,6 +20,7 @@ from tests.audit.containers import receipt
 from tests.audit.erasing.private import FIRST_US, Private, private
 from tests.audit.sealing.sealed import seal, segments
 from tests.pipeline.commands.commands import halflife
+from tests.pipeline.jobs.spelled import found_in, written
 
 ASKED = AskedBy("dpo@example.com", FIRST_US, "a case")
 
@@ -191,6 +192,24 @@ def test_sealed_receipts_verify_after_an_erasure_and_counts_add_up(made: Private
     assert {name: found[name] for name in names if found[name]} == {}
     assert (found["receipts"], found["unsealed"], found["duplicated"]) == (40, 0, 0)
     assert sum(each.statement.records for each in segments(made.audit) if each.statement.kind == "receipts") == 40
+
+
+def test_no_byte_of_an_erased_person_is_left_in_audit_store_and_keys(made: Private) -> None:
+    person, event, value = "anna.karenina@example.com", "e999", 771234.5625
+    made.add_receipts(
+        60, [receipt(60, subject=person, event_id=event, features={"income": value, "iban": "IBAN-9K3W"})]
+    )
+    told = [made.ask("hold", person, "--reason", f"the case of {person}, no. 12"), made.ask("subject", person),
+            made.ask("hold", person, "--release", "--reason", f"{person} agreed")]  # fmt: skip
+    assert [each.code for each in told] == [0, 0, 0], told
+    held = found_in(written(made.folder), [person, "IBAN-9K3W", value])
+    done = made.ask("erase", person, "--reason", f"{person} asked", "--json")
+    left = [*written(made.folder), ("out", done.out.encode()), ("err", done.err.encode())]
+    assert (done.code, done.json["receipts"]) == (0, 1)
+    assert held == {f"{person} in 000001.json"}  # the register keeps whom a hold is on, until the erasure
+    assert found_in(left, [person, "IBAN-9K3W", value]) == set()
+    assert person in told[1].out
+    assert made.ask("subject", person, "--json").json["missing"][0].endswith("erased: its key was destroyed")
 
 
 def test_keys_can_be_named_without_a_job(made: Private) -> None:
