@@ -220,8 +220,9 @@ def test_dead_letters_are_read_with_the_keys(flow: Flow) -> None:
     wrong = payloads[json_lines([EVENTS[41]]).strip()]
     assert (wrong.identity, BROKEN[0] in wrong.detail) == (identity_of_subject(SUBJECTS[3]), True)
     listed = flow.run(spec, "--json", verb=lambda rest: main(["dead-letters", "list", *rest]))
-    shown = {kind["error"]: kind["samples"][0] for kind in json.loads(listed.out)["kinds"]}
-    assert (shown["DuplicateEvent"]["event_id"], BROKEN[0] in shown["WrongType"]["payload"]) == (IDS[7], True)
+    kinds = {(kind["stage"], kind["error"]): kind["samples"][0] for kind in json.loads(listed.out)["kinds"]}
+    assert kinds["features", "DuplicateEvent"]["event_id"] == IDS[7]
+    assert BROKEN[0] in kinds["decode", "WrongType"]["payload"]
     _, answer = asked(flow, spec, "subject", SUBJECTS[3])
     assert answer["dead_letters"] == 1
 
