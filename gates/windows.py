@@ -1,7 +1,7 @@
 """Windows of quality as differences between two versions, and what all of them say together."""
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 from gates.records import QualityRow
@@ -86,7 +86,17 @@ def window_differences(
             compared = _of_arms(both[True], both[False], sign)
             if compared is not None:
                 found[window] = compared
-    return [found[window] for window in sorted(found)]
+    return _apart(found)
+
+
+def _apart(found: Mapping[tuple[int, int], WindowDifference]) -> list[WindowDifference]:
+    """In order of time and without those that overlap a longer or earlier one: events of a run with other windows
+    count once."""
+    kept = list[WindowDifference]()
+    for start, end in sorted(found, key=lambda window: (window[0], -window[1])):
+        if not kept or start >= kept[-1].end_us:
+            kept.append(found[start, end])
+    return kept
 
 
 def _is_side(row: QualityRow, version: str, champion: str) -> bool:
@@ -102,7 +112,7 @@ def _of_pairs(row: QualityRow, sign: int) -> WindowDifference | None:
     value, variance = row.value, row.variance
     if row.metric in ("flips_to_positive", "flips_to_negative") and value is not None and variance is None:
         variance = value * (1 - value)
-    if value is None or variance is None or row.n < 1:
+    if value is None or variance is None or row.n < 1 or not math.isfinite(value + variance):
         return None
     mean_variance = variance / (row.n_effective or row.n)
     return WindowDifference(
@@ -115,11 +125,11 @@ def _of_arms(own: QualityRow, other: QualityRow, sign: int) -> WindowDifference 
     """The difference of two means of different events."""
     if own.value is None or other.value is None or own.n < 1 or other.n < 1:
         return None
-    spreads = _spread(own), _spread(other)
-    if spreads[0] is None or spreads[1] is None:
+    spread, other_spread = _spread(own), _spread(other)
+    if spread is None or other_spread is None or not math.isfinite(own.value + other.value + spread + other_spread):
         return None
-    variance = spreads[0] / (own.n_effective or own.n) + spreads[1] / (other.n_effective or other.n)
-    independent = spreads[0] / own.n + spreads[1] / other.n
+    variance = spread / (own.n_effective or own.n) + other_spread / (other.n_effective or other.n)
+    independent = spread / own.n + other_spread / other.n
     return WindowDifference(
         own.window_start, own.window_end, sign * (own.value - other.value), own.n * other.n / (own.n + other.n),
         variance, independent, own.n, own.events, min(_coverage(own), _coverage(other)), True,

@@ -1,5 +1,6 @@
 """Verdicts from records of quality: what is compared, what counts, and what is said."""
 
+import math
 from typing import Any
 
 import pytest
@@ -171,6 +172,14 @@ def test_planned_looks_need_fewer_events() -> None:
     assert (planned.action, [look["n"] for look in planned.evidence["looks"]]) == ("promote", [600, 1200, 1800, 2400])
 
 
-@pytest.mark.parametrize("fields", [{"value": None}, {"variance": None}, {"n": 0}, {"variance": 0.0}])
+def test_events_of_a_run_with_other_windows_count_once() -> None:
+    hours = [each._replace(window_start=each.window_start + 3, window_end=each.window_start + 9) for each in days(10)]
+    assert judged([*days(10, -0.3), *hours]).evidence["n"] == 1000
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [{"value": None}, {"variance": None}, {"n": 0}, {"variance": 0.0}, {"value": math.inf}, {"variance": math.nan}],
+)
 def test_records_that_say_nothing_hold(fields: dict[str, Any]) -> None:
     assert judged([row(day, **{"value": 0.2, **fields}) for day in range(10)]).action == "hold"
