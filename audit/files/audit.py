@@ -1,19 +1,18 @@
 """An audit that can be asked: the receipts and model events that jobs wrote to a folder or an object store."""
 
-from collections import deque
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
-from itertools import islice
-from typing import TYPE_CHECKING, Any, Generic, Literal, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeVar
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from audit.files.formats import MODEL_EVENT, RECEIPT, plain_rows
+from audit.files.found.many_files import ManyFiles, Taken
 from audit.files.found.receipts import FoundReceipt, found_receipts
 from audit.files.index import UnusableIndex
-from audit.files.reading import Needles, ReadStretch, Undecoded, origin_of, read_file
+from audit.files.reading import Needles, ReadStretch, origin_of
 from audit.files.sealed import RecordsExpired, SealedFiles, SealedSegment
 from audit.files.segments import CHECKPOINTS, INDEX, KINDS, SEALED, SUMMARY, UnusableSegment
 from models.store.backends import Backend
@@ -27,8 +26,6 @@ FOLDERS = {RECEIPT: "receipts", MODEL_EVENT: "models"}
 Name = Literal["score_id", "event_id", "subject"]
 T = TypeVar("T")
 _READERS = 4
-_AHEAD = 8  # files that are read while one is looked at
-_AT_ONCE_BYTES = 32 * 1024 * 1024  # a larger file is looked at while it is read, block by block
 
 
 class NoAudit(HalflifeError):
@@ -104,33 +101,6 @@ class AuditParts(NamedTuple):
 
     summarised: tuple[SealedSegment, ...]
     others: tuple[tuple[str, int], ...]
-
-
-class _OfFile(Generic[T]):
-    """What is taken of one file: how many records it has, and what is wrong with it."""
-
-    def __init__(
-        self,
-        key: str,
-        backend: Backend,
-        record: str,
-        needles: Needles,
-        taken: Callable[[str, ReadStretch], Iterable[T]],
-        datums: bool,
-    ) -> None:
-        self.key, self.records, self.problem = key, 0, ""
-        self._backend, self._record, self._needles, self._taken = backend, record, needles, taken
-        self._datums = datums
-
-    def items(self) -> Iterator[T]:
-        for piece in read_file(self._backend, self.key, self._record, self._needles, self._datums):
-            if isinstance(piece, ReadStretch):
-                self.records += piece.columns.num_rows
-                yield from self._taken(self.key, piece)
-            elif isinstance(piece, Undecoded):
-                self.records += piece.records
-            else:
-                self.problem = self.problem or piece.why
 
 
 class Audit:
@@ -236,8 +206,8 @@ class Audit:
             return [columns_of(rows.columns, names, wanted)]
 
         if among is not None:
-            return self._each(RECEIPT, wanted.needles(), taken, lambda _: list(among.others))
-        return self._each(RECEIPT, wanted.needles(), taken, partial(self._files, wanted=wanted))
+            return self._each(RECEIPT, wanted.needles(), taken, lambda _: list(among.others), by_file=False)
+        return self._each(RECEIPT, wanted.needles(), taken, partial(self._files, wanted=wanted), by_file=False)
 
     def whole_columns(self, wanted: ReceiptFilter = EVERYTHING) -> Iterator[pa.RecordBatch]:
         """As `columns`, with all fields that the schema of each file has."""
@@ -246,7 +216,7 @@ class Audit:
             mask = wanted.mask(rows.columns)
             return [rows.columns if pc.all(mask).as_py() else rows.columns.filter(mask)]
 
-        return self._each(RECEIPT, wanted.needles(), taken, partial(self._files, wanted=wanted))
+        return self._each(RECEIPT, wanted.needles(), taken, partial(self._files, wanted=wanted), by_file=False)
 
     def model_events(self) -> Iterator[Mapping[str, Any]]:
         """All model events, with every field of today's record (`at` in microseconds since 1970) and the `job` and
@@ -289,7 +259,7 @@ class Audit:
             pairs = zip(latest.column("version").to_pylist(), latest.column("time_max").to_pylist(), strict=True)
             return [pair for pair in pairs if pair[0] in versions]
 
-        return self._each(RECEIPT, tuple(each.encode() for each in versions), taken, lambda _: files)
+        return self._each(RECEIPT, tuple(each.encode() for each in versions), taken, lambda _: files, by_file=False)
 
     def _found(
         self, needles: Needles, mask_of: Callable[[pa.RecordBatch], pa.Array], files: "ListFiles | None" = None
@@ -308,30 +278,18 @@ class Audit:
         self,
         record: str,
         needles: Needles,
-        taken: Callable[[str, ReadStretch], Iterable[T]],
+        taken: Taken[T],
         listed: "ListFiles | None" = None,
         datums: bool = False,
+        by_file: bool = True,
     ) -> Iterator[T]:
-        """What is taken of the files of a record, in the order of their names; several small ones are read at once."""
-
-        def read(key: str) -> "_OfFile[T]":
-            return _OfFile(key, self._backend, record, needles, taken, datums)
-
-        files = iter((listed or self._files)(record))
-        with ThreadPoolExecutor(_READERS) as readers:
-            waiting = deque[tuple[_OfFile[T], Future[list[T]] | None]]()
-            while True:
-                for key, size in islice(files, _AHEAD - len(waiting)):
-                    one = read(key)
-                    small = size <= _AT_ONCE_BYTES
-                    waiting.append((one, readers.submit(list, one.items()) if small else None))
-                if not waiting:
-                    return
-                one, begun = waiting.popleft()
-                yield from one.items() if begun is None else begun.result()
-                self.broken.update({one.key: one.problem} if one.problem else {})
-                if record == RECEIPT:
-                    self._read[one.key] = one.records
+        """What is taken of the files of a record, in the order of their names; the rest as for `ManyFiles`."""
+        many = ManyFiles(self._backend, record, needles, taken, datums, by_file)
+        for one, items in many.each((listed or self._files)(record)):
+            yield from items
+            self.broken.update({one.key: one.problem} if one.problem else {})
+            if record == RECEIPT:
+                self._read[one.key] = one.records
 
     def _files(self, record: str, wanted: ReceiptFilter = EVERYTHING) -> list[tuple[str, int]]:
         """(key, bytes) of the files of a record, those of sealed segments first, without what these were made of. What

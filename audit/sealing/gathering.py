@@ -6,15 +6,11 @@ from dataclasses import dataclass, field
 from io import BytesIO
 from typing import NamedTuple
 
-from audit.files.formats import problem_of
-from audit.files.reading import ReadStretch
+from audit.files.found.many_files import SMALL_BYTES, decoded, small_file
 from audit.files.segments import KINDS
 from audit.sealing.sources import ContainerForm, FilePart, UnsealedFile, origin_of
-from schemas.avro.datums import decode_block
-from schemas.avro.files import read_blocks
 from schemas.avro.schema import vetted
 
-_SMALL_BYTES = 256 * 1024
 _MOST_BYTES = 1024 * 1024
 _MOST_RECORDS = 1024
 
@@ -87,24 +83,16 @@ def gathered(read: Iterable[Held], wanted: Callable[[], int]) -> Iterator[Gather
 
 def _raw_of(source: UnsealedFile, held: bytes | None) -> _Raw | None:
     """A file that may be read with others; None where it is large, or something about it has to be said."""
-    if not held or len(held) > _SMALL_BYTES:
+    if not held or len(held) > SMALL_BYTES:
         return None
-    record = KINDS[source.key.partition("/")[0]]
-    blocks = list(read_blocks(BytesIO(held)))
-    schemas = {block.schema for block in blocks}
-    if len(schemas) != 1 or any(block.error for block in blocks):
-        return None
-    [schema] = schemas
-    if problem_of(schema, record):
+    small = small_file(held, KINDS[source.key.partition("/")[0]])
+    if small is None:
         return None
     # Of records that say which run they are of, the header says nothing more.
-    origin = () if "run" in vetted(schema).root.names else origin_of(BytesIO(held))
-    data = b"".join(block.data for block in blocks)
-    return _Raw(ContainerForm(schema, origin), data, sum(block.datums for block in blocks))
+    origin = () if "run" in vetted(small.schema).root.names else origin_of(BytesIO(held))
+    return _Raw(ContainerForm(small.schema, origin), small.data, small.records)
 
 
 def _decoded(form: ContainerForm, data: bytes, records: int) -> FilePart | None:
-    found = decode_block(data, records, form.schema)
-    if found.unreadable or len(found.rows) != records:
-        return None
-    return FilePart(form, ReadStretch(found.rows, found.payloads, 0))
+    rows = decoded(form.schema, data, records)
+    return None if rows is None else FilePart(form, rows)

@@ -1,8 +1,10 @@
 """An audit is read whatever version of Halflife wrote it; what cannot be read is named and passed over."""
 
 import os
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
 
 from audit.files.audit import Audit, NoAudit, ReceiptFilter
@@ -44,6 +46,54 @@ def test_a_scan_yields_what_is_wanted(folder: Path) -> None:
     assert [one.receipt["version"] for one in audit.scan(ReceiptFilter(event_ids=("e3", "e9")))] == ["v1", "v1", "v2"]
     assert len(list(audit.scan())) == 101
     assert sum(rows.num_rows for rows in audit.columns(["role"])) == 101
+
+
+@pytest.fixture(scope="module")
+def many(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """As a stream leaves them: 300 files of few receipts, of two schemas, some empty, damaged, cut off or large."""
+    root = tmp_path_factory.mktemp("many")
+    for number in range(300):
+        rows = [receipt(3 * number + n, version=f"v{number % 3}") for n in range(number % 4)]
+        write(root / "receipts" / f"{number:04}.avro", rows, sync_interval=1 if number % 50 == 7 else 16_000)
+    names = {field["name"] for field in schema_of("Receipt", 1)["fields"]}
+    for number in (40, 41, 200):
+        old = [{name: value for name, value in receipt(3 * number, version="v0").items() if name in names}]
+        write(root / "receipts" / f"{number:04}.avro", old, schema_of("Receipt", 1))
+    for number, kept in ((10, -5), (11, 300), (130, 0)):
+        path = root / "receipts" / f"{number:04}.avro"
+        path.write_bytes(path.read_bytes()[:kept] if kept else b"")
+    write(root / "receipts" / "0150.avro", map(receipt, range(2000, 6000)))
+    return root
+
+
+ASKED: dict[str, Callable[[Audit], object]] = {
+    "one": lambda audit: audit.find("event_id", "e602"),
+    "several": lambda audit: audit.find("subject", "N3"),
+    "none": lambda audit: audit.find("score_id", "0" * 31),
+    "all": lambda audit: list(audit.scan()),
+    "some": lambda audit: list(audit.scan(ReceiptFilter(version="v2"))),
+    "columns": lambda audit: sorted_rows(audit.columns(["event_id", "version", "late"])),
+    "columns of some": lambda audit: sorted_rows(audit.columns(["event_id"], ReceiptFilter(version="v1"))),
+    "whole columns": lambda audit: sum(rows.num_rows for rows in audit.whole_columns()),
+    "last events": lambda audit: audit.last_events("delays", ("v0", "v1", "none"), "shadow"),
+}
+
+
+def sorted_rows(batches: Iterable[pa.RecordBatch]) -> list[str]:
+    return [str(row) for batch in batches for row in batch.to_pylist()]
+
+
+@pytest.mark.parametrize("asked", ASKED)
+def test_files_read_together_answer_as_files_read_one_by_one(
+    many: Path, monkeypatch: pytest.MonkeyPatch, asked: str
+) -> None:
+    together = Audit(str(many))
+    answer = ASKED[asked](together)
+    monkeypatch.setattr("audit.files.found.many_files.SMALL_BYTES", 0)
+    alone = Audit(str(many))
+    assert answer == ASKED[asked](alone)
+    assert (together.broken, together.looked_through) == (alone.broken, alone.looked_through)
+    assert list(together.broken) == [f"receipts/{number:04}.avro" for number in (10, 11, 130)]
 
 
 @pytest.mark.parametrize("earlier", [1, 2])

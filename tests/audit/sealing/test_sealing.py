@@ -175,7 +175,7 @@ def test_files_read_together_are_sealed_as_files_read_one_by_one(tmp_path: Path,
 def sealed_alone(root: Path, size: int) -> list[tuple[int, int, str]]:
     """Seals with every file read by itself."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("audit.sealing.gathering._SMALL_BYTES", 0)
+        patch.setattr("audit.sealing.gathering.SMALL_BYTES", 0)
         return [(each.records, each.merged, each.root) for each in seal(root, size).segments]
 
 
