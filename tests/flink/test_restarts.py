@@ -19,7 +19,7 @@ from examples.flights import service
 from examples.flights.service import Event, records
 from runners.flink.local.cluster import FlinkCluster
 from schemas.times import format_time_us
-from tests.flink.left_behind import LeftBehind, answers, once, repeated, rows
+from tests.audit.left_behind import LeftBehind, answers, once, repeated, rows
 from tests.flink.running import Machines, Resumable, answers_of, following, running, undisturbed
 from tests.flink.trained import late_departures
 from tests.pipeline.commands.commands import halflife
