@@ -11,7 +11,7 @@ from models.store.store import ModelStore
 from schemas.formats.raw import RawBlock
 from schemas.job import Job, ModelSpec
 from transforms.labels.join_labels import DecodeLabels
-from transforms.quality.measure_quality import MeasureQuality
+from transforms.quality.measure_quality import MeasureQuality, QualitySpec
 
 Batches = beam.PCollection[pa.RecordBatch]
 
@@ -49,8 +49,7 @@ def quality_of(
     if labels is None or job.labels is None:
         return MeasuredQuality()
     known = labels | "DecodeLabels" >> DecodeLabels(job.labels)
-    measuring = MeasureQuality(
-        job.drift, job.labels, job.features.shards, StoredManifests(job.model), job.model.name, run
-    )
+    by, loader = QualitySpec(job.drift, job.labels, job.features.shards), StoredManifests(job.model)
+    measuring = MeasureQuality(by, loader, job.model.name, run)
     measured = (scored, known.good) | "MeasureQuality" >> measuring
     return MeasuredQuality(measured.quality, (known.dead_letters, measured.dead_letters))

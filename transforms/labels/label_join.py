@@ -27,7 +27,8 @@ class JoinedLabels(NamedTuple):
     """`values`, `times`: of each event's label, null where it has none; `outcomes`: indexes of `OUTCOMES`, shape (n,).
 
     `repeated`, `contradicted`: labelled events with several labels in the horizon, of one value and of several.
-    `without_event`: labels whose id no event has.
+    `without_event`: labels whose id no event has. `out_of_time`: whether a label may be known before its event or after
+    the horizon.
     """
 
     values: pa.Array
@@ -36,6 +37,7 @@ class JoinedLabels(NamedTuple):
     repeated: int
     contradicted: int
     without_event: int
+    out_of_time: bool = True
 
     def counts(self) -> dict[str, int]:
         """How many events there are of each outcome that occurs."""
@@ -61,13 +63,18 @@ def join_labels(
     >>> found.values.to_pylist(), [OUTCOMES[code] for code in found.outcomes], found.contradicted
     ([2, None, None, None], ['labelled', 'after_horizon', 'before_event', 'no_label'], 1)
     """
-    ids = _whole(labels[LABEL_OF]).unique()
-    present = labels.filter(labels[LABEL].is_valid())
+    encoded = _whole(labels[LABEL_OF]).dictionary_encode()
+    ids, present = encoded.dictionary, labels.filter(labels[LABEL].is_valid())
     # Arrow's indexes have 32 bits, which their product with the number of times exceeds.
-    codes = _whole(pc.index_in(present[LABEL_OF], value_set=ids)).to_numpy(zero_copy_only=False).astype(np.int64)
-    order = _order(codes, present)
-    known = _Known(codes[order], _us(present[LABEL_TIME])[order], _value_codes(present)[order])
+    of_ids = encoded.indices.to_numpy(zero_copy_only=False).astype(np.int64)
+    codes = of_ids[_whole(labels[LABEL].is_valid()).to_numpy(zero_copy_only=False)]
     asked = _whole(pc.index_in(event_ids, value_set=ids))
+    if len(ids) == labels.num_rows == len(present):  # one of each id, in order: nothing is searched for
+        order, times_us = np.arange(len(ids)), _us(present[LABEL_TIME])
+        known: _Known | _OneOfEach = _OneOfEach(times_us)
+    else:
+        order = _order(codes, present)
+        known = _Known(codes[order], _us(present[LABEL_TIME])[order], _value_codes(present)[order])
     first, end, outcomes = known.spans(asked, _us(event_times), horizon_us)
     chosen = pa.array(order[np.maximum(end - 1, 0)] if len(order) else np.zeros(len(end), np.int64), pa.int64())
     chosen = pc.if_else(pa.array(outcomes == 0), chosen, pa.scalar(None, pa.int64()))
@@ -75,10 +82,10 @@ def join_labels(
     differ = known.differ(first, end)
     used = np.zeros(len(ids), np.bool_)
     used[asked.drop_null().to_numpy(zero_copy_only=False)] = True
-    of_ids = _whole(pc.index_in(labels[LABEL_OF], value_set=ids)).to_numpy(zero_copy_only=False)
     values, known_at = (_whole(present[name]).take(chosen) for name in (LABEL, LABEL_TIME))
     counts = (int((several & ~differ).sum()), int((several & differ).sum()), int((~used[of_ids]).sum()))
-    return JoinedLabels(values, known_at, outcomes, *counts)
+    in_time = int((end - first).sum())
+    return JoinedLabels(values, known_at, outcomes, *counts, out_of_time=in_time < int(used[codes].sum()))
 
 
 class _Known:
@@ -121,6 +128,30 @@ class _Known:
             self._changes[np.clip(end - 1, 0, last)] != self._changes[np.clip(first, 0, last)]
         )
         return found
+
+
+class _OneOfEach:
+    """Labels that have a value, one of each event, which is at the index of the event's code."""
+
+    def __init__(self, times_us: Codes) -> None:
+        self._times = times_us
+
+    def spans(
+        self, asked: pa.Array, events_us: Codes, horizon_us: int | None
+    ) -> tuple[Codes, Codes, npt.NDArray[np.int8]]:
+        """As `_Known.spans`."""
+        has_any = asked.is_valid().to_numpy(zero_copy_only=False)
+        first = pc.fill_null(asked, 0).to_numpy(zero_copy_only=False).astype(np.int64)
+        times = self._times[first] if len(self._times) else np.zeros(len(first), np.int64)
+        before = times < events_us
+        after = np.zeros(len(first), np.bool_) if horizon_us is None else times > events_us + horizon_us
+        outcomes = np.where(before, _BEFORE, np.where(after, _AFTER, 0)).astype(np.int8)
+        outcomes[~has_any] = _NO_LABEL
+        return first, first + (outcomes == 0), outcomes
+
+    def differ(self, first: Codes, end: Codes) -> npt.NDArray[np.bool_]:
+        """As `_Known.differ`: one label has one value."""
+        return np.zeros(len(first), np.bool_)
 
 
 def _order(codes: Codes, labels: pa.Table) -> Codes:

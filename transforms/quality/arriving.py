@@ -10,19 +10,18 @@ from apache_beam.transforms.timeutil import TimeDomain
 from apache_beam.transforms.userstate import BagStateSpec, ReadModifyWriteStateSpec, TimerSpec, on_timer
 from apache_beam.utils.timestamp import Timestamp
 
-from schemas.dead_letter_stages import LABELS
-from schemas.records import record_batch
+from schemas.job import EventsSpec
 from schemas.times import now_us
 from transforms.flow import metrics
 from transforms.flow.cells import taking
-from transforms.flow.dead_letters import DEAD_LETTERS, count_letters
+from transforms.flow.dead_letters import DEAD_LETTERS, counted_batch
+from transforms.flow.hiding import Hides, hiding_of
 from transforms.flow.state import Plain, VersionedStateCoder
 from transforms.flow.timers import at_or_after
 from transforms.labels.label_join import JoinedLabels
 from transforms.quality import held as of
 from transforms.quality.answers import is_answers
 from transforms.quality.held import HeldShard, Reached
-from transforms.quality.joining import BEYOND_HORIZON
 from transforms.quality.panes import Schedule
 from transforms.quality.quality_forms import ANSWERS_VERSION, LABELS_VERSION, WINDOWS_VERSION, BatchForm
 
@@ -54,8 +53,11 @@ class _Cells(NamedTuple):
 class ArrivingFn(beam.DoFn):
     """Takes (shard, batch of answers or labels), in any order; hands on the panes of a shard when they are due."""
 
-    def __init__(self, schedule: Schedule, kind: pa.DataType) -> None:
-        self._schedule, self._kind = schedule, kind
+    def __init__(self, schedule: Schedule, kind: pa.DataType, records: EventsSpec) -> None:
+        self._schedule, self._kind, self._records = schedule, kind, records
+
+    def setup(self) -> None:
+        self._hides = hiding_of(self._records)
 
     @taking(_Cells)
     def process(self, element: tuple[int, pa.RecordBatch], cells: _Cells) -> None:
@@ -95,7 +97,7 @@ class ArrivingFn(beam.DoFn):
         labels = [of.expires_us(batch, self._schedule, int(fired.micros)) for batch in held.labels]
         panes = of.next_due_us(held, self._schedule)
         self._wait(min([panes, *(each for each in labels if each < panes)]), cells)
-        yield from handed_on(found)
+        yield from handed_on(found, self._hides)
 
 
 def _rewrite(cell: Any, values: Iterable[pa.RecordBatch]) -> None:
@@ -104,8 +106,8 @@ def _rewrite(cell: Any, values: Iterable[pa.RecordBatch]) -> None:
         cell.add(value)
 
 
-def handed_on(found: Reached) -> Iterator[Any]:
-    """What a shard hands on, after its counts."""
+def handed_on(found: Reached, hides: Hides | None) -> Iterator[Any]:
+    """What a shard hands on, after its counts; `hides`: of a job with privacy."""
     metrics.counter(metrics.QUALITY_ANSWERS_REPEATED).inc(found.repeated)
     metrics.counter(metrics.LABELS_WITHOUT_EVENT).inc(found.without_event)
     for joined in found.joined:
@@ -113,8 +115,7 @@ def handed_on(found: Reached) -> Iterator[Any]:
     for each in found.panes:
         yield (each.by.text(), each.start_us), (each.pane, each.sums)
     if found.letters:
-        count_letters(LABELS, BEYOND_HORIZON, [letter.detail for letter in found.letters])
-        yield beam.pvalue.TaggedOutput(DEAD_LETTERS, record_batch("DeadLetter", found.letters))
+        yield beam.pvalue.TaggedOutput(DEAD_LETTERS, counted_batch(found.letters, hides=hides))
 
 
 def count_outcomes(joined: JoinedLabels) -> None:

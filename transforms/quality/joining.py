@@ -51,10 +51,12 @@ def _who(found: tuple[ScoredBy, pa.RecordBatch]) -> str:
     return found[0].text()
 
 
-def labelled_answers(answers: Answers, labels: pa.Table, horizon_us: int | None) -> LabelledAnswers:
+def labelled_answers(
+    answers: Answers, labels: pa.Table, horizon_us: int | None, *, may_repeat: bool = True
+) -> LabelledAnswers:
     """The join of answers, and of these no answer of one version in one role twice, with labels of the columns that
-    `join_labels` reads."""
-    unique = {by: unique_answers(rows) for by, rows in answers.items()}
+    `join_labels` reads. `may_repeat`: of bounded input each answer is there once."""
+    unique = {by: unique_answers(rows) for by, rows in answers.items()} if may_repeat else dict(answers)
     repeated = sum(rows.num_rows for rows in answers.values()) - sum(rows.num_rows for rows in unique.values())
     parts = [_joined(rows, labels, horizon_us) for rows in (_left_job(unique), _shadows(unique))]
     return LabelledAnswers({**parts[0][0], **parts[1][0]}, parts[0][1], repeated)

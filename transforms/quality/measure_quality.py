@@ -16,9 +16,10 @@ from schemas import batches
 from schemas.columns import ARROW_TYPES
 from schemas.job import DriftSpec, LabelsSpec
 from schemas.times import now_us
-from transforms.drift.drift_groups import ROLE, split_by_version
+from transforms.drift.drift_groups import DIGEST, ROLE, VERSION, split_by_version
 from transforms.flow import metrics
 from transforms.flow.dead_letters import DEAD_LETTERS
+from transforms.flow.hiding import hiding_of
 from transforms.flow.sharding import hash_ids, split_by_shard
 from transforms.labels.label_join import LABEL_OF, labels_table
 from transforms.quality.answers import ScoredBy, answers_of, scored_by
@@ -36,6 +37,15 @@ Sharded: TypeAlias = tuple[int, pa.RecordBatch]
 _ROWS_TOGETHER = 16_384
 _WINDOWS_TOGETHER = 64  # of bounded input, that are added up and measured at once
 _ANSWERS, _LABELS = "answers", "labels"
+_COLUMNS = (batches.EVENT_ID, batches.EVENT_TIME, batches.SCORE, batches.SCORE_OF_EVENT, VERSION, ROLE, DIGEST)
+
+
+class QualitySpec(NamedTuple):
+    """Windows, lateness and segments; which labels; over how many shards of ids both are spread."""
+
+    drift: DriftSpec
+    labels: LabelsSpec
+    shards: int
 
 
 class QualityOutputs(NamedTuple):
@@ -51,6 +61,7 @@ class _AnswersFn(beam.DoFn):
 
     def __init__(self, spec: DriftSpec, shards: int, loader: ManifestLoader) -> None:
         self._spec, self._shards, self._loader = spec, shards, loader
+        self._names = [*_COLUMNS, *spec.segments]
 
     def setup(self) -> None:
         self._manifests = Manifests(self._loader)
@@ -58,18 +69,28 @@ class _AnswersFn(beam.DoFn):
 
     def start_bundle(self) -> None:
         self._held: dict[ScoredBy, list[pa.RecordBatch]] = {}
+        self._waiting: list[pa.RecordBatch] = []
         self._rows = 0
 
     def process(self, batch: pa.RecordBatch) -> Iterator[Any]:
-        for version, digest, rows in split_by_version(batch):
+        own = batch.select([name for name in dict.fromkeys(self._names) if name in batch.schema.names])
+        if self._waiting and own.schema != self._waiting[0].schema:
+            self._take_waiting()
+        self._waiting.append(own)
+        self._rows += own.num_rows
+        if self._rows >= _ROWS_TOGETHER:
+            yield from self._hand_on(TimestampedValue)
+
+    def _take_waiting(self) -> None:
+        """Several batches at once, because the cost is per call rather than per row."""
+        waiting, self._waiting = self._waiting, []
+        for version, digest, rows in split_by_version(batches.concat_batches(waiting)) if waiting else ():
             manifest = self._manifests.of(version, digest)
             if manifest is None:
                 metrics.counter(metrics.QUALITY_ROWS_UNAVAILABLE).inc(rows.num_rows)
                 continue
             for role in rows.column(ROLE).unique().to_pylist():
                 self._take(manifest, role, rows)
-        if self._rows >= _ROWS_TOGETHER:
-            yield from self._hand_on(TimestampedValue)
 
     def _take(self, manifest: Manifest, role: str, rows: pa.RecordBatch) -> None:
         own = np.asarray(rows.column(ROLE).to_numpy(zero_copy_only=False) == role)
@@ -77,17 +98,22 @@ class _AnswersFn(beam.DoFn):
         chosen = batches.take_rows(rows, own)
         decided = decided_classes(manifest, chosen) if by.of_classes else None
         self._held.setdefault(by, []).append(answers_of(chosen, by, self._spec.segments, decided))
-        self._rows += chosen.num_rows
 
     def finish_bundle(self) -> Iterator[Any]:
         return self._hand_on(GlobalWindows.windowed_value)
 
     def _hand_on(self, stamp: Any) -> Iterator[Any]:
+        self._take_waiting()
         for answers in self._held.values():
             whole = batches.concat_batches(answers)
-            for sharded in split_by_shard(whole, hash_ids(whole.column(batches.EVENT_ID)), self._shards):
+            for sharded in sharded_by(whole, batches.EVENT_ID, self._shards):
                 yield stamp(sharded, Timestamp(micros=int(batches.times_us(sharded[1]).min())))
         self.start_bundle()
+
+
+def sharded_by(batch: pa.RecordBatch, column: str, shards: int) -> list[Sharded]:
+    """A batch cut by the shard of the ids in a column."""
+    return [(0, batch)] if shards == 1 else split_by_shard(batch, hash_ids(batch.column(column)), shards)
 
 
 class _ShardLabelsFn(beam.DoFn):
@@ -95,21 +121,27 @@ class _ShardLabelsFn(beam.DoFn):
         self._shards = shards
 
     def process(self, batch: pa.RecordBatch) -> list[Sharded]:
-        return split_by_shard(batch, hash_ids(batch.column(LABEL_OF)), self._shards)
+        return sharded_by(batch, LABEL_OF, self._shards)
 
 
 class _WholeShardFn(beam.DoFn):
     """All answers and labels of a shard at once: bounded input, whose windows have one pane, when all is known."""
 
-    def __init__(self, spec: DriftSpec, labels: LabelsSpec) -> None:
-        self._window_us, self._horizon_us = spec.window_us, labels.horizon_us
-        self._kind = label_type(labels)
+    def __init__(self, spec: QualitySpec) -> None:
+        self._window_us, self._horizon_us = spec.drift.window_us, spec.labels.horizon_us
+        self._kind, self._records = label_type(spec.labels), spec.labels.records
+
+    def setup(self) -> None:
+        self._hides = hiding_of(self._records)
 
     def process(self, shard: tuple[int, dict[str, Iterable[pa.RecordBatch]]]) -> Iterator[Any]:
         answers, labels = by_version(shard[1][_ANSWERS]), labels_table(list(shard[1][_LABELS]), self._kind)
-        found = labelled_answers(answers, labels, self._horizon_us)
-        letters = beyond_horizon(answers, labels, self._horizon_us, now_us())
-        yield from handed_on(Reached([], [found.joined], letters, found.joined.without_event, found.repeated))
+        found = labelled_answers(answers, labels, self._horizon_us, may_repeat=False)
+        late = found.joined.out_of_time
+        letters = beyond_horizon(answers, labels, self._horizon_us, now_us()) if late else []
+        yield from handed_on(
+            Reached([], [found.joined], letters, found.joined.without_event, found.repeated), self._hides
+        )
         for by, beside in found.beside.items():
             chunk = np.floor_divide(beside.times_us, self._window_us * _WINDOWS_TOGETHER)
             for each in np.unique(chunk).tolist():
@@ -146,43 +178,37 @@ class MeasureQuality(beam.PTransform[Any, QualityOutputs]):
     latest pane.
     """
 
-    def __init__(
-        self,
-        spec: DriftSpec,
-        labels: LabelsSpec,
-        shards: int,
-        loader: ManifestLoader,
-        model: str,
-        run: str | None = None,
-    ) -> None:
+    def __init__(self, spec: QualitySpec, loader: ManifestLoader, model: str, run: str | None = None) -> None:
         super().__init__()
-        self._spec, self._labels, self._shards, self._loader = spec, labels, shards, loader
-        self._model, self._run = model, run
+        self._spec, self._loader, self._model, self._run = spec, loader, model, run
 
     def expand(self, inputs: tuple[beam.PCollection[pa.RecordBatch], beam.PCollection[pa.RecordBatch]]):  # type: ignore[no-untyped-def]  # Beam warns on NamedTuple hints
         scored, labels = inputs
-        taking = beam.ParDo(_AnswersFn(self._spec, self._shards, self._loader)).with_output_types(Sharded)
+        taking = beam.ParDo(_AnswersFn(self._spec.drift, self._spec.shards, self._loader)).with_output_types(Sharded)
         answers = scored | "Answers" >> taking
-        known = labels | "ShardLabels" >> beam.ParDo(_ShardLabelsFn(self._shards)).with_output_types(Sharded)
+        known = labels | "ShardLabels" >> beam.ParDo(_ShardLabelsFn(self._spec.shards)).with_output_types(Sharded)
         if scored.is_bounded and labels.is_bounded:
             return self._of_whole(answers, known)
         return self._of_stream(answers, known)
 
     def _of_whole(self, answers: Any, labels: Any) -> QualityOutputs:
         together = {_ANSWERS: answers, _LABELS: labels} | "Group" >> beam.CoGroupByKey()
-        joining = beam.ParDo(_WholeShardFn(self._spec, self._labels)).with_outputs(DEAD_LETTERS, main="sums")
+        joining = beam.ParDo(_WholeShardFn(self._spec)).with_outputs(DEAD_LETTERS, main="sums")
         joined = together | "Join" >> joining
         joined.sums.element_type = convert_to_beam_type(tuple[PaneKey, GroupSums])
         joined[DEAD_LETTERS].element_type = pa.RecordBatch
         added = joined.sums | "AddUp" >> beam.CombinePerKey(SumsFn())  # type: ignore[no-untyped-call]  # CombineFn has no types
-        measuring = beam.ParDo(_RecordsFn(self._spec, self._model, self._run)).with_output_types(pa.RecordBatch)
+        measuring = beam.ParDo(_RecordsFn(self._spec.drift, self._model, self._run)).with_output_types(pa.RecordBatch)
         return QualityOutputs(added | "Measure" >> measuring, joined[DEAD_LETTERS])
 
     def _of_stream(self, answers: Any, labels: Any) -> QualityOutputs:
-        assert self._labels.horizon_us is not None, "the spec of a stream states it"
-        schedule = Schedule(self._spec.window_us, self._spec.allowed_lateness_us, self._labels.horizon_us)
+        drift, labels_spec = self._spec.drift, self._spec.labels
+        assert labels_spec.horizon_us is not None, "the spec of a stream states it"
+        schedule = Schedule(drift.window_us, drift.allowed_lateness_us, labels_spec.horizon_us)
         together = (answers, labels) | "Together" >> beam.Flatten().with_output_types(Sharded)
-        arriving = beam.ParDo(ArrivingFn(schedule, label_type(self._labels))).with_outputs(DEAD_LETTERS, main="panes")
+        arriving = beam.ParDo(ArrivingFn(schedule, label_type(labels_spec), labels_spec.records)).with_outputs(
+            DEAD_LETTERS, main="panes"
+        )
         joined = together | "Arrive" >> arriving
         joined.panes.element_type = convert_to_beam_type(ShardPane)
         joined[DEAD_LETTERS].element_type = pa.RecordBatch

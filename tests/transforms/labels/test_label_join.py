@@ -78,3 +78,12 @@ def test_a_hundred_thousand_events_with_labels_at_as_many_times_are_labelled() -
     found = joined([(str(i), i) for i in range(n)], [(str(i), i, i + 5) for i in range(n)], 10, pa.int64())
     assert found.counts() == {"labelled": n}
     assert found.values.to_pylist() == list(range(n))
+
+
+def test_one_label_of_each_event_and_as_many_rows_with_repeats_and_nulls_are_told_apart() -> None:
+    """As many ids as labels that have a value, although one id has two of them and another has none."""
+    labels: list[Label] = [("a", True, 5), ("b", None, 5), ("a", False, 6)]
+    found = joined([("a", 1), ("b", 1)], labels, 10, pa.bool_())
+    assert (found.values.to_pylist(), found.contradicted) == ([False, None], 1)
+    alone = joined([("a", 1), ("b", 9), ("c", 1)], [("a", True, 5), ("b", False, 5)], 3, pa.bool_())
+    assert [OUTCOMES[code] for code in alone.outcomes] == ["after_horizon", "before_event", "no_label"]

@@ -19,7 +19,7 @@ from schemas.job import DriftSpec, EventsSpec, LabelsSpec
 from tests.models.bundle_folders import document
 from tests.transforms.beam.streams import replaying_runner
 from transforms.flow import metrics
-from transforms.quality.measure_quality import MeasureQuality
+from transforms.quality.measure_quality import MeasureQuality, QualitySpec
 
 SECOND = 1_000_000
 SPEC = DriftSpec(100 * SECOND, 20 * SECOND, ("origin",), psi_threshold=0.2, ks_threshold=0.1)
@@ -84,7 +84,7 @@ def rows_of(found: Iterable[pa.RecordBatch]) -> list[Seen]:
 
 
 def measure(pipeline: Any, answers: Any, known: Any, shards: int = 1) -> Any:
-    measuring = MeasureQuality(SPEC, LABELS, shards, Stored(), "m", "r")
+    measuring = MeasureQuality(QualitySpec(SPEC, LABELS, shards), Stored(), "m", "r")
     return (answers, known) | "MeasureQuality" >> measuring
 
 

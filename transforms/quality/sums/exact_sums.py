@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
-_BITS = 32
+_BITS, _MASK = 32, 2**32 - 1
 
 
 class ExactSums(NamedTuple):
@@ -25,22 +25,31 @@ class ExactSums(NamedTuple):
     low: int
     digits: Ints
 
-    def whole(self, quantity: int, group: int) -> int:
-        """A sum in units of 2^(32 * low)."""
-        total = 0
-        for digit in reversed(self.digits[:, quantity, group].tolist()):
-            total = (total << _BITS) + digit
-        return total
+    def floats(self, quantity: int) -> Floats:
+        """A quantity's sum of each group as a float: a function of the sum alone, within a few units of its last
+        digit."""
+        digits = _carried(self.digits[:, quantity])
+        negative = digits[-1] < 0 if len(digits) else np.zeros(digits.shape[1], np.bool_)
+        digits[:, negative] = _carried(-self.digits[:, quantity][:, negative])
+        total = np.zeros(digits.shape[1])
+        for limb, digit in enumerate(digits):
+            total += np.ldexp(digit.astype(np.float64), _BITS * (self.low + limb))
+        return np.where(negative, -total, total)
 
     def divided(self, quantity: int, by: Ints) -> Floats:
-        """A quantity's sum of each group divided by a number above 0, rounded once; NaN where that is 0."""
-        shift = _BITS * self.low
-        up, down = max(shift, 0), max(-shift, 0)
-        found = [
-            (self.whole(quantity, group) << up) / (number << down) if number else float("nan")
-            for group, number in enumerate(by.tolist())
-        ]
-        return np.array(found, np.float64)
+        """A quantity's sum of each group divided by a number; NaN where that is 0."""
+        with np.errstate(divide="ignore", invalid="ignore"):
+            return np.where(by > 0, self.floats(quantity) / by, np.nan)
+
+
+def _carried(digits: Ints) -> Ints:
+    """The same sums with digits from 0 to 2^32 - 1, but for the last ones, which have the sign."""
+    found, carry = np.empty((len(digits) + 1, digits.shape[1]), np.int64), np.zeros(digits.shape[1], np.int64)
+    for limb, own in enumerate(digits):
+        total = own + carry
+        found[limb], carry = total & _MASK, total >> _BITS
+    found[-1] = carry
+    return found
 
 
 class Limbs(NamedTuple):
@@ -59,10 +68,10 @@ class Limbs(NamedTuple):
         return ExactSums(self.low, found)
 
 
-def split(quantities: Sequence[Floats]) -> Limbs:
+def limbs_of(quantities: Sequence[Floats]) -> Limbs:
     """Finite terms of several quantities, each of shape (n,), in limbs.
 
-    >>> parts = split([np.array([0.1, 0.2, 1e30]), np.array([1.0, 2.0, 3.0])])
+    >>> parts = limbs_of([np.array([0.1, 0.2, 1e30]), np.array([1.0, 2.0, 3.0])])
     >>> sums = parts.sums(np.arange(3), np.array([0, 2]))
     >>> sums.divided(0, np.array([1, 1])).tolist(), sums.divided(1, np.array([2, 1])).tolist()
     ([0.30000000000000004, 1e+30], [1.5, 3.0])

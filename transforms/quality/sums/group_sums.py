@@ -14,7 +14,7 @@ import pyarrow.compute as pc
 
 from transforms.labels.truth import truths_by_class
 from transforms.quality.answers import ScoredBy
-from transforms.quality.sums.exact_sums import ExactSums, Floats, Ints, Limbs, added, split
+from transforms.quality.sums.exact_sums import ExactSums, Floats, Ints, Limbs, added, limbs_of
 from transforms.quality.sums.score_tables import ScoreTable, in_order, merged, score_keys, score_table
 
 Group: TypeAlias = tuple[int, str]
@@ -102,7 +102,7 @@ def sums_of(beside: Beside, by: ScoredBy, window_us: int) -> GroupSums:
     """The sums of one version's answers in one role, at least one row."""
     truths = _truths(beside, by)
     windows, window = np.unique(np.floor_divide(beside.times_us, window_us), return_inverse=True)
-    parts, terms = [], split(truths.terms)
+    parts, terms = [], limbs_of(truths.terms)
     for segment, values in ({"": None} | dict(beside.segments)).items():
         texts, codes = _codes(segment, values, len(window))
         named = [(start * window_us, text) for start in windows.tolist() for text in texts]
@@ -191,7 +191,7 @@ def _grouped(
         cells.counted(groups * SPANS).reshape(groups, SPANS),
         added([(ExactSums(sums.low, sums.digits[:, :1]), cells.found)], groups * SPANS, 1),
         in_bin.reshape(groups, BINS, 2),
-        added([(split([scores]).sums(bins.order, bins.starts), bins.found)], groups * BINS, 1),
+        added([(limbs_of([scores]).sums(bins.order, bins.starts), bins.found)], groups * BINS, 1),
         score_table(members, score_keys(scores), truths.positive[: len(scores)], groups),
     )
 
