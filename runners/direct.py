@@ -26,6 +26,11 @@ def bounded_runner() -> PipelineRunner:
     return _BoundedRunner()
 
 
+def is_named(runner: str | None) -> bool:
+    """Whether an option `--runner` (None: not given) means DirectRunner."""
+    return runner is None or runner in NAMES
+
+
 def is_one_process(runner: PipelineRunner, options: PipelineOptions) -> bool:
     """Whether all workers of a run are threads of this process."""
     return isinstance(runner, _BoundedRunner) and options.view_as(DirectOptions).direct_running_mode == "in_memory"
@@ -40,7 +45,7 @@ def knows_counts(runner: PipelineRunner, options: PipelineOptions) -> bool:
 def is_one_worker(options: PipelineOptions) -> bool:
     """Whether a job with these options runs on DirectRunner with a single worker."""
     chosen, direct = options.view_as(StandardOptions).runner, options.view_as(DirectOptions)
-    return (chosen is None or chosen in NAMES) and direct.direct_num_workers == 1
+    return is_named(chosen) and direct.direct_num_workers == 1
 
 
 class _BoundedRunner(FnApiRunner):

@@ -26,6 +26,7 @@ from pipeline.spec.tables import tables_in
 from schemas.problems import Problems
 from schemas.validation import Absent, SpecError
 
+_OF_LINEAGE = ("file", "http", "https")
 _OF_LABELS = (*FILE_SCHEMES, kafka_address.SCHEME)
 
 
@@ -72,6 +73,10 @@ def _absolute_uris(document: dict[str, Any], problems: Problems) -> None:
     if problems.sound("privacy.keys") and "keys" in section_of(document, "privacy"):
         with problems.gathered():
             document["privacy"]["keys"] = _store_url(document["privacy"]["keys"], "privacy.keys")
+    if problems.sound("openlineage.uri") and "uri" in section_of(document, "openlineage"):
+        with problems.gathered():
+            lineage = document["openlineage"]
+            lineage["uri"] = _endpoint(lineage["uri"], "openlineage.uri", _OF_LINEAGE)
     if problems.sound("audit.key"):
         _absolute_key(section_of(document, "audit"))
     if problems.sound("model.trusted_key"):

@@ -218,3 +218,9 @@ _OPENERS: Mapping[str, Callable[[dict[str, Any]], EventSource]] = {
     kafka_address.SCHEME: _topic,
     pubsub_address.SCHEME: _messages,
 }
+
+
+def check_reads(runner: str | None, source: EventSource, uri: str) -> None:
+    """Raises `SpecError` for events that the chosen runner does not read; `uri` is theirs."""
+    if source.only_on not in (None, runner):
+        raise SpecError("events.uri", uri, f"it with --runner={source.only_on}, which reads it")

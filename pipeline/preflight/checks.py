@@ -14,7 +14,7 @@ from pipeline.endpoints.lookups.table_files import TableRefused
 from pipeline.endpoints.outputs import sink_folders, wanted_sinks
 from pipeline.endpoints.reading.stored import tell_file_systems
 from pipeline.endpoints.resolved import resolve
-from pipeline.endpoints.sources import EventSource, open_source
+from pipeline.endpoints.sources import EventSource, check_reads, open_source
 from pipeline.endpoints.uris import FILE_SCHEMES, scheme_of
 from pipeline.preflight.advice import refused
 from pipeline.preflight.decoding import check_decoding
@@ -22,7 +22,7 @@ from pipeline.preflight.environment import check_environment
 from pipeline.preflight.probes import check_records_there, check_sink, check_source, count_events
 from pipeline.preflight.serving import ServingChecks
 from pipeline.preflight.tables import check_lookups
-from pipeline.run import Prepared, check_reads, complete_or_empty, translate, with_profile
+from pipeline.run import Prepared, complete_or_empty, translate, with_profile
 from pipeline.spec.job import model_spec
 from pipeline.spec.sinks import sink_uris
 from runners import direct_preflight

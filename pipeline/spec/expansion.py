@@ -22,6 +22,7 @@ _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 # Where a spec holds a path, beside its sinks.
 _PATHS_AND_URIS = (
     *(("events", "uri"), ("labels", "uri"), ("model", "store"), ("model", "trusted_key"), ("privacy", "keys")),
+    ("openlineage", "uri"),
 )
 
 

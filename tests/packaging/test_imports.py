@@ -40,7 +40,7 @@ WITHOUT_BEAM = ("schemas", "models", "audit", "gates")
 # What composes a job, and what examines one before it runs (docs/decisions/preflight.md).
 COMPOSERS = (
     *("pipeline.prepared", "pipeline.run", "pipeline.training_set", "pipeline.preflight", "pipeline.replaying"),
-    *("pipeline.first_job", "pipeline.table_rows"),
+    *("pipeline.first_job", "pipeline.table_rows", "pipeline.lineage"),
 )
 
 

@@ -24,7 +24,7 @@ ORDER = {
     ),
     "pipeline": (
         *("spec", "reporting", "command_line", "process", "profiles", "quality", "dag", "features", "endpoints"),
-        *("prepared", "run", "training_set", "table_rows"),
+        *("lineage", "prepared", "run", "training_set", "table_rows"),
         *("preflight", "commands", "replaying", "first_job", "verbs", "console", "cli", "bytecode", "__main__"),
     ),
 }

@@ -1,0 +1,1 @@
+"""What a run tells a catalogue of lineage, as events of OpenLineage."""
