@@ -96,6 +96,9 @@ def test_hold_refuses_the_erasure_and_says_who_held_and_why(made: Private) -> No
 def test_hold_twice_stays_the_first_and_none_cannot_be_released(made: Private) -> None:
     first, second = (made.ask("hold", "N4", "--by", by, "--reason", "a case", "--json") for by in ("ann", "bob"))
     assert (first.json["since"], "ann") == (second.json["since"], second.json["by"])
+    misspelt = made.ask("hold", "n4", "--reason", "a case", "--json")
+    assert (misspelt.code, first.json["known"], misspelt.json["known"]) == (0, True, False)
+    assert ("no key so far" in misspelt.err, "no key so far" in first.err) == (True, False)
     none = made.ask("hold", "N5", "--release")
     assert (none.code, "under no hold; expected" in none.err) == (1, True)
     missing = made.ask("hold", "N5")

@@ -42,16 +42,21 @@ def _hold(options: argparse.Namespace) -> None:
             note(f"no model event says so: {location.no_audit}; the register of the key store does", "warning")
         else:
             say_in_audit(audit, "held", asked, asked.asked.at_us, told, location.job)
-        _report(options, list(asked.hashes), entry)
+        known = location.keys.seen(asked.identity) > 0
+        if not known:
+            lacks = f"subject {asked.hashes[-1]} has no key so far: no record of it was encrypted"
+            note(f"{lacks}; expected: the subject as the column events.subject has it", "warning")
+        _report(options, list(asked.hashes), entry, known)
 
 
-def _report(options: argparse.Namespace, hashes: list[str], entry: Registered) -> None:
+def _report(options: argparse.Namespace, hashes: list[str], entry: Registered, known: bool) -> None:
     said: dict[str, Any] = {
         "held": entry.action == "hold",
         "subjects": hashes,
         "since": time_text(entry.asked.at_us),
         "by": entry.asked.by,
         "reason": entry.asked.reason,
+        "known": known,
     }
     if options.json:
         print_json(said)
