@@ -232,6 +232,22 @@ def test_a_release_right_after_another_only(world: World) -> None:
     assert world.store.append(draft, after=1).sequence == 2
 
 
+def test_who_creates_the_release_a_moment_later_has_not_released(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Both have listed the releases when the first one writes."""
+    create = Backend.create
+    drafts = [world.store.draft_release(champion=v, effective_from_us=1, by=v) for v in ("v2", "v3")]
+
+    def second(backend: Backend, key: str, content: Any) -> bool:
+        monkeypatch.setattr(Backend, "create", create)
+        world.store.append(drafts[0], after=1)
+        return create(backend, key, content)
+
+    monkeypatch.setattr(Backend, "create", second)
+    with pytest.raises(ReleasedMeanwhile, match="release 2 of 'late' was written meanwhile"):
+        world.store.append(drafts[1], after=1)
+    assert [each.champion for each in world.store.releases()] == ["v1", "v2"]
+
+
 def test_a_person_who_releases_ends_the_rollout(world: World) -> None:
     world.act(0)
     world.store.append_release(champion="v1", effective_from_us=FIRST_US, by="ann")
