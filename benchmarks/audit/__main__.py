@@ -31,6 +31,7 @@ from audit.sealing.rescoring import Rescorer, rescore_segments
 from audit.sealing.sealing import Sealer, SealLimits
 from audit.sealing.verifying import AuditTrust, verify_segments
 from benchmarks.arguments import positive_whole
+from benchmarks.audit.private import cost_rows, job_costs
 from benchmarks.audit.receipts import START_US, publish, write_receipts
 from benchmarks.audit.replaying import MOST, naively, replayed
 from benchmarks.table import machine, markdown
@@ -256,10 +257,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Measures, and writes the page."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.audit", description="Measure the audit at size.")
     parser.add_argument("--receipts", type=positive_whole, default=10_000_000)
+    parser.add_argument("--data", type=Path, help="a year of flights (make data): measure what it costs a job, too")
     parser.add_argument("--out", type=Path, default=ROOT / "benchmarks" / "AUDIT.md")
     options = parser.parse_args(arguments)
     with tempfile.TemporaryDirectory(prefix="halflife-bench-audit-") as folder:
         lines = measured(Path(folder), options.receipts)
+        if options.data is not None:
+            lines += [Line(*row) for row in cost_rows(job_costs(options.data, Path(folder)))]
     options.out.write_text(page(lines, options.receipts, os.getloadavg()[2]), encoding="utf-8")
     sys.stdout.write(options.out.read_text(encoding="utf-8"))
     return 0

@@ -1,0 +1,87 @@
+"""What an audit that can be proven, and of which persons can be erased, costs a job: a year of flights with receipts
+alone, and with index, chain and encryption too, also where every event is of another subject.
+
+    python -m benchmarks.audit.private DATA     prints the rows of benchmarks/AUDIT.md
+"""
+
+import json
+import shutil
+import statistics
+import sys
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import NamedTuple
+
+from benchmarks.measure import child, spawn
+from benchmarks.workload import ROOT
+
+_ROUNDS = 3
+_YEAR, _MONTH = 12, 1
+_ALONE = "receipts alone"
+WAYS: Mapping[str, tuple[str, ...]] = {
+    _ALONE: (),
+    "with index and chain": ("audit.seal.in_job=true",),
+    "with index, chain and encryption": ("audit.seal.in_job=true", "privacy.keys={keys}"),
+    "the same, as many subjects as events": ("audit.seal.in_job=true", "privacy.keys={keys}", "events.subject=id"),
+}
+_BOUND = dict.fromkeys(list(WAYS)[2:], "15 % more")
+
+
+class JobCost(NamedTuple):
+    """Of a way: CPU for each event in microseconds, the start left out, and events per second on the clock after it,
+    each the median of some rounds."""
+
+    cpu_us: float
+    rate: float
+
+
+def job_costs(data: Path, folder: Path, rounds: int = _ROUNDS) -> dict[str, JobCost]:
+    """What each way costs, in rounds of all ways, so that a machine that is busy meanwhile is so for all.
+
+    Args:
+        data: flights of 2013 as Avro files, one for each month (`make data`).
+        folder: for what the jobs write.
+    """
+    work = folder / "job"
+    spawn(child("prepare", str(data), str(work), str(_MONTH), str(_YEAR)), folder / "prepare.log")
+    events = {int(months): n for months, n in json.loads((work / "prepared.json").read_text())["events"].items()}
+    cpu: dict[str, list[float]] = {way: [] for way in WAYS}
+    rate: dict[str, list[float]] = {way: [] for way in WAYS}
+    for _ in range(rounds):
+        for way, settings in WAYS.items():
+            month, year = (_run(work, months, settings) for months in (_MONTH, _YEAR))
+            cpu[way].append((year[0] - month[0]) / (events[_YEAR] - events[_MONTH]) * 1e6)
+            rate[way].append(events[_YEAR] / year[1])
+    return {way: JobCost(statistics.median(cpu[way]), statistics.median(rate[way])) for way in WAYS}
+
+
+def cost_rows(found: Mapping[str, JobCost]) -> list[tuple[str, str, str]]:
+    """What, how much, and the bound of the design, for each way."""
+    alone = found[_ALONE].cpu_us
+    more = {way: "" if way == _ALONE else f", {cost.cpu_us / alone - 1:+.0%}" for way, cost in found.items()}
+    return [
+        (f"a year of flights, {way}", f"{cost.cpu_us:.1f} µs of CPU an event{more[way]}", _BOUND.get(way, ""))
+        for way, cost in found.items()
+    ]
+
+
+def _run(work: Path, months: int, settings: tuple[str, ...]) -> tuple[float, float]:
+    """Seconds of CPU of a whole run, and seconds on the clock after its start."""
+    out, summary = work / "out", work / "summary.json"
+    shutil.rmtree(out, ignore_errors=True)
+    out.mkdir()
+    sinks = {f"sinks.{name}": str(out / name) for name in ("scores", "audit", "dead_letters")}
+    given = {"events.uri": f"{work}/input-{months}/*.avro", "model.store": str(work / "store"), **sinks}
+    command = [sys.executable, "-m", "pipeline", "--job", str(ROOT / "benchmarks" / "flights.yaml")]
+    for setting in [*(f"{path}={value}" for path, value in given.items()), *settings]:
+        command += ["--set", setting.format(keys=work / "out" / "keys")]
+    usage = spawn([*command, "--summary", str(summary)], work / "run.log")
+    steady_s = float(json.loads(summary.read_text())["timing"]["steady_seconds"])
+    return usage.ru_utime + usage.ru_stime, steady_s
+
+
+if __name__ == "__main__":
+    with tempfile.TemporaryDirectory(prefix="halflife-bench-private-") as scratch:
+        for row in cost_rows(job_costs(Path(sys.argv[1]), Path(scratch))):
+            sys.stdout.write(" | ".join(row) + "\n")
