@@ -61,7 +61,7 @@ def build(  # type: ignore[no-untyped-def]  # Beam warns on NamedTuple hints
     profiles = StoredProfiles(job.model)
     drift = scored.scored | "MeasureDrift" >> MeasureDrift(job.drift, profiles, job.model.name, start.run)
     quality = quality_of(scored.scored, labels, job, start.run)
-    told = (releases.model_events, scored.model_events, *decoded.table_events)
+    told = (releases.model_events, scored.model_events, *decoded.model_events)
     model_events = told | "ModelEvents" >> beam.Flatten()
     letters = (decoded.dead_letters, tracked.dead_letters, scored.dead_letters, *quality.dead_letters)
     dead_letters = letters | "DeadLetters" >> beam.Flatten()

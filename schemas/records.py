@@ -29,6 +29,7 @@ MODEL_EVENT_KINDS = (
     "gate",
     "retraining_advised",
     "run_started",
+    "schema_read",
     "erased",
     "expired",
     "held",

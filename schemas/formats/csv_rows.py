@@ -4,6 +4,7 @@ Arrow reads every column as text first: a type that one value does not fit would
 then read as the kinds that the job wants, column by column.
 """
 
+import json
 from collections.abc import Collection, Mapping, Sequence
 from functools import lru_cache
 from typing import Any, NamedTuple
@@ -33,6 +34,22 @@ class CsvTable(NamedTuple):
     quote: str = '"'
     nulls: tuple[str, ...] | None = None
     encoding: str = "utf-8"
+
+
+def schema_of(table: CsvTable) -> str:
+    """The form as JSON text, by which a line alone can be read.
+
+    >>> table_of(schema_of(CsvTable(("id", "at"), ";"))) == CsvTable(("id", "at"), ";")
+    True
+    """
+    return json.dumps(table._asdict())
+
+
+def table_of(schema: str) -> CsvTable:
+    """The form that such a text says. Raises `ValueError`, `TypeError` or `KeyError` for another text."""
+    said = json.loads(schema)
+    nulls = said.pop("nulls")
+    return CsvTable(tuple(said.pop("names")), nulls=None if nulls is None else tuple(nulls), **said)
 
 
 class Wanted(NamedTuple):

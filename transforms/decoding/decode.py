@@ -27,6 +27,7 @@ from transforms.decoding.decode_raw import decode_raw
 from transforms.decoding.deriving import chosen, with_derived
 from transforms.decoding.join_tables import JoinTables, stored_lookups
 from transforms.decoding.letter_subjects import subject_within
+from transforms.decoding.written_schemas import MOST_TOLD, schema_event
 from transforms.flow import metrics
 from transforms.flow.dead_letters import DEAD_LETTERS, counted, counted_batch, letters_of
 from transforms.flow.examples import keep_example
@@ -37,16 +38,17 @@ from transforms.lookups.joining import joined_events
 from transforms.lookups.watch_tables import WatchTables
 
 _POLL_US = 10_000_000
+_SCHEMAS = "schemas"
 _YEAR_US = 365 * 86_400_000_000
 
 
 class Decoded(NamedTuple):
-    """`good`: batches of events; `dead_letters`: batches of DeadLetter; `table_events`: none, or one collection of
-    batches of ModelEvent, of the releases of tables that come while a stream runs."""
+    """`good`: batches of events; `dead_letters`: batches of DeadLetter; `model_events`: collections of batches of
+    ModelEvent: the schemas that records are written with, and the releases of tables that come while a stream runs."""
 
     good: beam.PCollection[pa.RecordBatch]
     dead_letters: beam.PCollection[pa.RecordBatch]
-    table_events: tuple[beam.PCollection[pa.RecordBatch], ...] = ()
+    model_events: tuple[beam.PCollection[pa.RecordBatch], ...] = ()
 
 
 def _count_1970(events: pa.RecordBatch, named: bool) -> None:
@@ -71,6 +73,7 @@ class _DecodeFn(beam.DoFn):
 
     def setup(self) -> None:
         self._began, self._hides = False, hiding_of(self._spec)
+        self._told = set[str]()
         self._tables = [answering_table(lookup, self._source) for lookup in self._spec.lookups]
 
     def start_bundle(self) -> None:
@@ -81,6 +84,9 @@ class _DecodeFn(beam.DoFn):
         if not self._began:
             self._began = True
             metrics.distribution(metrics.DECODE_BEGAN_MS).update(now_us() // 1000)
+        if block.schema and block.schema not in self._told and len(self._told) < MOST_TOLD:
+            self._told.add(block.schema)
+            yield beam.pvalue.TaggedOutput(_SCHEMAS, schema_event(block.schema, self._spec.format, now_us()))
         events, letters, skipped, subjects = decode_raw(block, self._spec, now_us())
         good = 0 if events is None else events.num_rows
         metrics.counter(metrics.RECORDS_READ).inc(good + len(letters) + sum(number for _, number in skipped))
@@ -151,7 +157,8 @@ class DecodeEvents(beam.PTransform[beam.PCollection[RawBlock], Decoded]):
 
     Input: `RawBlock` in the global window; those of a topic come decoded. Outputs: `good`, batches in
     `schemas.batches.event_schema`, then the columns of `spec.lookups`, whose tables each process reads by `tables`, and
-    what is computed of each event, without the events for which `spec.where` is not true; `dead_letters`.
+    what is computed of each event, without the events for which `spec.where` is not true; `dead_letters`;
+    `model_events`, with the text of each schema that a process reads records by, once.
     Dead-lettered (stage decode): what cannot be framed or decoded, has a wrong type, no id or no time, a number that is
     not finite, or a time outside `spec.time_range_us`; (stage features): an event without a row that it needs, or of an
     erased subject that is refused. No
@@ -167,12 +174,12 @@ class DecodeEvents(beam.PTransform[beam.PCollection[RawBlock], Decoded]):
         stored = {} if raw.is_bounded else stored_lookups(self._spec)
         spec = replace(self._spec, lookups=(), derived=()) if stored else self._spec
         decoding = beam.ParDo(_DecodeFn(spec, self._tables))
-        decoded = raw | "Decode" >> decoding.with_outputs(DEAD_LETTERS, main="good")
-        decoded.good.element_type = pa.RecordBatch
-        decoded[DEAD_LETTERS].element_type = pa.RecordBatch
+        decoded = raw | "Decode" >> decoding.with_outputs(DEAD_LETTERS, _SCHEMAS, main="good")
+        for each in (decoded.good, decoded[DEAD_LETTERS], decoded[_SCHEMAS]):
+            each.element_type = pa.RecordBatch
         if not stored:
-            return Decoded(decoded.good, decoded[DEAD_LETTERS])
+            return Decoded(decoded.good, decoded[DEAD_LETTERS], (decoded[_SCHEMAS],))
         watched = raw.pipeline | "WatchTables" >> WatchTables(stored, self._poll_us)
         joined = decoded.good | "JoinTables" >> JoinTables(self._spec, self._tables, watched.released)
         letters = (decoded[DEAD_LETTERS], joined[DEAD_LETTERS]) | "Letters" >> beam.Flatten()
-        return Decoded(joined.good, letters, (watched.events,))
+        return Decoded(joined.good, letters, (decoded[_SCHEMAS], watched.events))

@@ -20,6 +20,7 @@ from schemas.records import DeadLetter
 from schemas.vectors import vector_of
 from transforms.decoding.conform import conform
 from transforms.decoding.record_locations import RECORD, RecordLocations
+from transforms.decoding.written_schemas import fingerprint
 
 
 def _decode_avro(block: RawBlock, spec: EventsSpec) -> list[DecodedRows]:
@@ -138,13 +139,15 @@ def decode_raw(block: RawBlock, spec: EventsSpec, at_us: int) -> DecodedBlock:
     letters: list[DeadLetter] = []
     subjects: list[str | None] = []
     skipped = Counter[str]()
+    written = fingerprint(block.schema) if block.schema else None
     of_path = "".join(f"{name}={text}/" for name, text, _ in block.of_path).encode("utf-8", "replace")
     for found in block.rows or FORMATS[spec.format](block, spec):
         piece = _with_prefix(found, block.prefix)
         skipped.update(dict(piece.skipped))
         for bad in piece.unreadable:
             where = locations.numbered(piece.unit, bad.number) if bad.number else locations.of(bad.payload, bad.headers)
-            letters.append(DeadLetter(DECODE, bad.error, f"{where}: {bad.detail}", bad.payload, None, None, at_us))
+            detail = f"{where}: {bad.detail}"
+            letters.append(DeadLetter(DECODE, bad.error, detail, bad.payload, None, None, at_us, written))
             subjects.append(None)
         if piece.rows.num_rows:
             rows = _with_path(piece.rows, block, spec) if block.of_path else piece.rows
@@ -153,6 +156,6 @@ def decode_raw(block: RawBlock, spec: EventsSpec, at_us: int) -> DecodedBlock:
             subjects += conformed.subjects
             for letter, row in zip(conformed.dead_letters, conformed.refused, strict=True):
                 number = None if piece.numbers is None else piece.numbers[row].as_py()
-                letters.append(locations.stated(letter, piece.unit, number))
+                letters.append(locations.stated(letter, piece.unit, number)._replace(schema=written))
     whole = batches.concat_batches(events) if events else None
     return DecodedBlock(whole, letters, tuple(skipped.items()), tuple(subjects))

@@ -10,7 +10,7 @@ from pipeline.endpoints.files.json_files import Blocks, too_large
 from schemas.expectations import wants
 from schemas.formats.byte_windows import Readable
 from schemas.formats.csv_records import MAX_RECORD_BYTES, find_records
-from schemas.formats.csv_rows import LINE, CsvBlock, CsvTable, Wanted, decode_csv, repeated
+from schemas.formats.csv_rows import LINE, CsvBlock, CsvTable, Wanted, decode_csv, repeated, schema_of
 from schemas.formats.raw import RawBlock
 from schemas.job import CsvSpec
 
@@ -43,6 +43,7 @@ class CsvFile:
     def __init__(self, path: str, form: FileForm) -> None:
         self._path, self._form = path, form
         self._table: CsvTable | None = None
+        self._schema = ""
         self._at, self._line = 0, 1
         self._begun = self._torn_once = False  # behind damage nobody knows how many lines there were
         self._piece = _SAMPLE_BYTES if form.wanted.texts is None else _PIECE_BYTES
@@ -97,6 +98,7 @@ class CsvFile:
         self._table = CsvTable(
             names, delimiter, said.decimal or ".", quote, said.nulls, _byte_encoding(said.encoding or UTF_8)
         )
+        self._schema = schema_of(self._table)
         if said.header is not True:
             return data, None
         rest = end + next((len(each) for each in (b"\r\n", b"\n", b"\r") if data.startswith(each, end)), 0)
@@ -114,7 +116,7 @@ class CsvFile:
                 continue
             block = self._decoded(data, final=False)
             if block.rows.payloads or block.rows.unreadable:
-                yield RawBlock(f"{self._path}@{self._at}", rows=(block.rows,))
+                yield RawBlock(f"{self._path}@{self._at}", self._schema, rows=(block.rows,))
             self._at += block.rest
             self._line += block.lines
             more = source.read(self._piece)
@@ -139,7 +141,7 @@ class CsvFile:
         start, self._at = self._at, self._at + len(rest)
         rows = self._decoded(rest, final=True).rows
         self._line += rest.count(b"\n")
-        return RawBlock(f"{self._path}@{start}", data=rest, rows=(rows,))
+        return RawBlock(f"{self._path}@{start}", self._schema, data=rest, rows=(rows,))
 
     def _too_long(self, data: bytes, source: Readable) -> Generator[RawBlock, None, bytes]:
         """One block for a line that is too long; returns what follows."""

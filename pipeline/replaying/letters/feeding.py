@@ -5,18 +5,16 @@ and only the events of letters without a score are scored. Where it is gone, or 
 are fed, unless features need the history that is gone.
 """
 
+import json
 import time
 from collections import Counter
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from models.outages import temporary_folder
 from pipeline.command_line.options import RunOptions
 from pipeline.commands.output import print_table
 from pipeline.endpoints.errors import NoInput
@@ -24,6 +22,8 @@ from pipeline.endpoints.matching import matching_files
 from pipeline.endpoints.only_new.earlier_records import LetterChoice
 from pipeline.endpoints.uris import FILE_SCHEMES, scheme_of
 from pipeline.replaying.letters.known import known_letters
+from pipeline.replaying.letters.payloads import parts_of
+from pipeline.replaying.letters.written import Told, told_by_audit
 from pipeline.reporting.outcomes import RunFailed
 from pipeline.reporting.printer import note, print_json, print_line
 from pipeline.reporting.saying import guarded
@@ -31,13 +31,12 @@ from pipeline.run import EXPECTED, run_job
 from pipeline.spec.privacy import refuse_privacy
 from pipeline.spec.reading import read_spec
 
-_LINES = ("json", "parquet", "arrow")
-"""Formats of sources whose letters are lines of JSON: a row of Parquet or Arrow has no bytes of its own."""
+_UNTYPED = ("csv", "tfexample")  # formats whose bytes do not say the types of columns
 _NO_RECORD = "UnreadableInput"
-_HISTORY, _SCHEMA, _STRETCH = (
+_HISTORY, _STRETCH, _FORMAT = (
     "its source is gone, and windowed features need the history in it",
-    "its source is gone, and with it the schema, or header, that its payload is read by",
     "its payload is a stretch of a file, not a record",
+    "its source is gone, and neither events.format nor the audit says what its payload is",
 )
 
 
@@ -89,32 +88,35 @@ def _fed(
     stretches = pc.equal(left["error"], _NO_RECORD)
     kept = _because(left.filter(stretches), _STRETCH)
     records = left.filter(pc.invert(stretches))
-    reason = _not_alone(document)
-    if reason or not records.num_rows:
-        return [*kept, *_because(records, reason)], None, ""
-    with _lines(records) as file:
-        events = {"uri": str(file), "format": "json"}
-        words = tuple(f"events.{name}={value}" for name, value in events.items())
-        summary, remark = run_job(replace(options, settings=(*options.settings, *words)), begun)
-    return [*kept, *_kept(records, _ids_scored(document))], summary, remark
+    if not records.num_rows:
+        return kept, None, ""
+    if any(isinstance(each, Mapping) and "key" in each for each in document["features"]):
+        return [*kept, *_because(records, _HISTORY)], None, ""
+    told = told_by_audit(document)
+    form = document["events"].get("format") or told.events.get("format")
+    if form is None:
+        return [*kept, *_because(records, _FORMAT)], None, ""
+    stated = _columns(document, told) if form in _UNTYPED else ()
+    scored, remarks, fed = 0, [], list[pa.Table]()
+    for part in parts_of(records, form, document, told):
+        if part.why:
+            kept += _because(part.letters, part.why)
+            continue
+        fed.append(part.letters)
+        with part.written() as words:
+            summary, remark = run_job(replace(options, settings=(*options.settings, *stated, *words)), begun)
+        scored += summary["scored"] if summary else 0
+        remarks += [remark] if remark else []
+    if not fed:
+        return kept, None, ""
+    return [*kept, *_kept(pa.concat_tables(fed), _ids_scored(document))], {"scored": scored}, "; ".join(remarks)
 
 
-def _not_alone(document: Mapping[str, Any]) -> str:
-    """Why payloads alone are not enough; empty where they are."""
-    windowed = any(isinstance(each, Mapping) and "key" in each for each in document["features"])
-    if windowed:
-        return _HISTORY
-    return "" if document["events"].get("format") in _LINES else _SCHEMA
-
-
-@contextmanager
-def _lines(records: pa.Table) -> Iterator[Path]:
-    """The payloads as a file of lines; each record once."""
-    with temporary_folder("dead-letters") as folder:
-        file = folder / "letters.json"
-        payloads = dict.fromkeys(records["payload"].to_pylist())
-        file.write_bytes(b"".join(payload.replace(b"\n", b" ") + b"\n" for payload in payloads))
-        yield file
+def _columns(document: Mapping[str, Any], told: Told) -> tuple[str, ...]:
+    """The setting that states the columns as the last run had them, where the spec does not: a few letters, which did
+    not fit, are no sample of the input."""
+    known = told.events.get("columns")
+    return () if document["events"].get("columns") or not known else (f"events.columns={json.dumps(known)}",)
 
 
 def _ids_scored(document: Mapping[str, Any]) -> pa.Table:

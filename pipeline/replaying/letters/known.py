@@ -12,7 +12,7 @@ from pipeline.endpoints.outputs import SinkFolder
 from pipeline.endpoints.uris import FILE_SCHEMES, scheme_of
 from schemas.validation import MISSING, SpecError
 
-_FIELDS = ("stage", "error", "detail", "payload", "event_id", "event_time", "at", "key_id")
+_FIELDS = ("stage", "error", "detail", "payload", "event_id", "event_time", "at", "schema", "key_id")
 
 
 def known_letters(document: Mapping[str, Any]) -> pa.Table:
