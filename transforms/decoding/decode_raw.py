@@ -139,7 +139,8 @@ def decode_raw(block: RawBlock, spec: EventsSpec, at_us: int) -> DecodedBlock:
     letters: list[DeadLetter] = []
     subjects: list[str | None] = []
     skipped = Counter[str]()
-    written = fingerprint(block.schema) if block.schema and not block.prefix else None  # with it they are more than that
+    # With a prefix, bytes are more than what the schema reads.
+    written = fingerprint(block.schema) if block.schema and not block.prefix else None
     of_path = "".join(f"{name}={text}/" for name, text, _ in block.of_path).encode("utf-8", "replace")
     for found in block.rows or FORMATS[spec.format](block, spec):
         piece = _with_prefix(found, block.prefix)
