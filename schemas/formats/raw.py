@@ -45,7 +45,8 @@ class RawBlock(NamedTuple):
 
     `avro`: `data` holds `datums` records of `schema` (JSON) back to back. `csv`: `schema` (JSON) has the columns and
     the signs of the file. `json`: `data` holds whole lines, or, from a topic, `records` one object each. `tfexample`:
-    `records` holds one serialised `tf.train.Example` each. A stretch that could not be framed has `error` set and its bytes in `data`. `source` names where it came from, for people.
+    `records` holds one serialised `tf.train.Example` each. A stretch that could not be framed has `error` set and its
+    bytes in `data`. `source` names where it came from, for people.
     `parts`: the (datums, bytes) of each container block or record of a topic in `data`, in order, where there are
     several; damage in one costs no record of another. `origins`: where each record of a topic came from, in order.
     `prefix`: bytes before those of each record that belong to its original bytes. `rows`: the records as columns, where
