@@ -23,7 +23,7 @@ from pipeline.endpoints.only_new.earlier_records import LetterChoice
 from pipeline.endpoints.uris import FILE_SCHEMES, scheme_of
 from pipeline.replaying.letters.known import known_letters
 from pipeline.replaying.letters.payloads import parts_of
-from pipeline.replaying.letters.written import Told, told_by_audit
+from pipeline.replaying.letters.written import ToldOfInput, told_by_audit
 from pipeline.reporting.outcomes import RunFailed
 from pipeline.reporting.printer import note, print_json, print_line
 from pipeline.reporting.saying import guarded
@@ -112,7 +112,7 @@ def _fed(
     return [*kept, *_kept(pa.concat_tables(fed), _ids_scored(document))], {"scored": scored}, "; ".join(remarks)
 
 
-def _columns(document: Mapping[str, Any], told: Told) -> tuple[str, ...]:
+def _columns(document: Mapping[str, Any], told: ToldOfInput) -> tuple[str, ...]:
     """The setting that states the columns as the last run had them, where the spec does not: a few letters, which did
     not fit, are no sample of the input."""
     known = told.events.get("columns")

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import pyarrow as pa
 
 from models.outages import temporary_folder
-from pipeline.replaying.letters.written import Told, read_by
+from pipeline.replaying.letters.written import ToldOfInput, read_by
 from pipeline.spec.job import events_spec
 from schemas.avro.files import AvroFileWriter
 from schemas.formats.csv_rows import table_of
@@ -35,7 +35,7 @@ class Part(NamedTuple):
             yield [f"events.{name}={value}" for name, value in said.items()]
 
 
-def parts_of(records: pa.Table, form: str, document: Mapping[str, Any], told: Told) -> Iterator[Part]:
+def parts_of(records: pa.Table, form: str, document: Mapping[str, Any], told: ToldOfInput) -> Iterator[Part]:
     """The letters by what they are read by. A row of Parquet or Arrow has no bytes of its own: its letter is JSON."""
     if form not in ("avro", "csv"):
         yield Part(records, form)

@@ -27,7 +27,7 @@ SEVERAL = "its source is gone, and its payload is read by several schemas, or he
 TOO_LARGE = "its source is gone, and its schema was too large to be kept in the audit"
 
 
-class Told(NamedTuple):
+class ToldOfInput(NamedTuple):
     """What an audit says of a job's input: the `events` of its last run as they were resolved, nothing where it does
     not say; and the texts of schemas by fingerprint, None where one is not kept."""
 
@@ -35,7 +35,7 @@ class Told(NamedTuple):
     schemas: Mapping[str, str | None]
 
 
-def told_by_audit(document: Mapping[str, Any]) -> Told:
+def told_by_audit(document: Mapping[str, Any]) -> ToldOfInput:
     """What the job's audit holds; nothing where it has none in files that can be read."""
     schemas, events = dict[str, str | None](), dict[str, Any]()
     for kind, said in _evidence(document):
@@ -43,7 +43,7 @@ def told_by_audit(document: Mapping[str, Any]) -> Told:
             schemas[said["schema"]] = schemas.get(said["schema"]) or schema_of_event(said)
         if kind == "run_started" and said.get("job") == document["job"]:
             events = (said.get("spec") or {}).get("events") or events
-    return Told(events, schemas)
+    return ToldOfInput(events, schemas)
 
 
 def _evidence(document: Mapping[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
@@ -62,14 +62,14 @@ def _evidence(document: Mapping[str, Any]) -> Iterator[tuple[str, dict[str, Any]
         return
 
 
-class Readable(NamedTuple):
+class ReadableLetters(NamedTuple):
     """Letters with the fingerprint of what their payloads are read by, and those that none is known of, with why."""
 
     by_schema: Mapping[str, pa.Table]
     kept: Sequence[tuple[pa.Table, str]]
 
 
-def read_by(letters: pa.Table, told: Told, spec: EventsSpec) -> Readable:
+def read_by(letters: pa.Table, told: ToldOfInput, spec: EventsSpec) -> ReadableLetters:
     """Assigns letters to schemas. A letter of decoding names its own. One of a later stage, which has the id and the
     time of its event, is read by the schema that gives these, where all that do so give the same event."""
     own, kept = dict[str, list[int]](), dict[str, list[int]]()
@@ -80,13 +80,13 @@ def read_by(letters: pa.Table, told: Told, spec: EventsSpec) -> Readable:
         else:
             why = "" if told.schemas.get(named) else TOO_LARGE if named in told.schemas else OTHER
         (kept if why else own).setdefault(why or str(named), []).append(row)
-    return Readable(
+    return ReadableLetters(
         {schema: letters.take(pa.array(rows)) for schema, rows in own.items()},
         [(letters.take(pa.array(rows)), why) for why, rows in kept.items()],
     )
 
 
-def _found(letter: Mapping[str, Any], told: Told, spec: EventsSpec) -> tuple[str | None, str]:
+def _found(letter: Mapping[str, Any], told: ToldOfInput, spec: EventsSpec) -> tuple[str | None, str]:
     """The fingerprint of the schema that a payload is read by; else why none is."""
     fits, payload = dict[str, str](), letter["payload"]
     for name, schema in told.schemas.items():
