@@ -8,6 +8,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -35,6 +36,7 @@ DEFAULT_SIZE = 1_000_000
 MOST_FILES = 10_000
 """So many unsealed files may wait: a question reads each of them."""
 _MOST_ROWS = 1024
+_DELETERS = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,9 +203,14 @@ class Sealer:
         self._chain.add(stored)
 
     def _delete(self, keys: Sequence[str]) -> None:
-        for key in keys:
-            self._backend.delete(key)
-            self._changed(key)
+        if self._backend.root is not None:
+            for key in keys:
+                self._backend.delete(key)
+                self._changed(key)
+            return
+        with ThreadPoolExecutor(_DELETERS) as deleters:  # each is a request
+            for key, _ in zip(keys, deleters.map(self._backend.delete, keys), strict=True):
+                self._changed(key)
 
     def _tidy(self) -> list[str]:
         """Deletes what the last segment was made of, and the folders of segments that lost or were never committed."""
