@@ -22,6 +22,7 @@ from transforms.labels.label_join import JoinedLabels
 from transforms.quality import held as of
 from transforms.quality.answers import is_answers
 from transforms.quality.held import HeldShard, Reached
+from transforms.quality.merge_panes import keyed
 from transforms.quality.panes import Schedule
 from transforms.quality.quality_forms import ANSWERS_VERSION, LABELS_VERSION, WINDOWS_VERSION, BatchForm
 
@@ -113,7 +114,7 @@ def handed_on(found: Reached, hides: Hides | None) -> Iterator[Any]:
     for joined in found.joined:
         count_outcomes(joined)
     for each in found.panes:
-        yield (each.by.text(), each.start_us), (each.pane, each.sums)
+        yield keyed(each.by, each.start_us, each.pane, each.sums)
     if found.letters:
         yield beam.pvalue.TaggedOutput(DEAD_LETTERS, counted_batch(found.letters, hides=hides))
 

@@ -4,7 +4,6 @@ from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple, TypeAlias
 
 import apache_beam as beam
-import msgspec
 import numpy as np
 import pyarrow as pa
 from apache_beam.transforms.window import GlobalWindows, TimestampedValue
@@ -28,7 +27,7 @@ from transforms.quality.held import Reached
 from transforms.quality.joining import beyond_horizon, by_version, labelled_answers
 from transforms.quality.manifests import ManifestLoader, Manifests, decided_classes
 from transforms.quality.measuring.quality_records import QualityOrigin
-from transforms.quality.merge_panes import MergePanes, PaneKey, ShardPane, counted_records
+from transforms.quality.merge_panes import MergePanes, ShardPane, counted_records, pane_key, parts_of
 from transforms.quality.panes import Schedule
 from transforms.quality.sums.group_sums import GroupSums, sums_of
 from transforms.quality.sums.sums_coder import SumsFn
@@ -145,16 +144,16 @@ class _WholeShardFn(beam.DoFn):
         for by, beside in found.beside.items():
             chunk = np.floor_divide(beside.times_us, self._window_us * _WINDOWS_TOGETHER)
             for each in np.unique(chunk).tolist():
-                yield (by.text(), int(each)), sums_of(beside.chosen(chunk == each), by, self._window_us)
+                yield pane_key(by, int(each)), sums_of(beside.chosen(chunk == each), by, self._window_us)
 
 
 class _RecordsFn(beam.DoFn):
     def __init__(self, spec: DriftSpec, model: str, run: str | None) -> None:
         self._origin = QualityOrigin(spec.window_us, 0, model, run)
 
-    def process(self, element: tuple[PaneKey, GroupSums]) -> Iterator[TimestampedValue[pa.RecordBatch]]:
-        (by_text, _), sums = element
-        by = msgspec.json.decode(by_text, type=ScoredBy)
+    def process(self, element: tuple[str, GroupSums]) -> Iterator[TimestampedValue[pa.RecordBatch]]:
+        key, sums = element
+        by, _ = parts_of(key)
         earliest = min(start for start, _ in sums.groups)
         yield TimestampedValue(counted_records(sums, by, self._origin), Timestamp(micros=earliest))
 
@@ -195,7 +194,7 @@ class MeasureQuality(beam.PTransform[Any, QualityOutputs]):
         together = {_ANSWERS: answers, _LABELS: labels} | "Group" >> beam.CoGroupByKey()
         joining = beam.ParDo(_WholeShardFn(self._spec)).with_outputs(DEAD_LETTERS, main="sums")
         joined = together | "Join" >> joining
-        joined.sums.element_type = convert_to_beam_type(tuple[PaneKey, GroupSums])
+        joined.sums.element_type = convert_to_beam_type(tuple[str, GroupSums])
         joined[DEAD_LETTERS].element_type = pa.RecordBatch
         added = joined.sums | "AddUp" >> beam.CombinePerKey(SumsFn())  # type: ignore[no-untyped-call]  # CombineFn has no types
         measuring = beam.ParDo(_RecordsFn(self._spec.drift, self._model, self._run)).with_output_types(pa.RecordBatch)

@@ -1,5 +1,6 @@
 """MergePanes: the panes that shards hand on, put together and measured."""
 
+import hashlib
 from collections.abc import Iterator
 from typing import Any, NamedTuple, TypeAlias
 
@@ -22,10 +23,10 @@ from transforms.quality.quality_forms import PANES_VERSION, PaneForm
 from transforms.quality.sums.group_sums import GroupSums, added_sums
 from transforms.quality.sums.sums_coder import GroupSumsCoder
 
-PaneKey: TypeAlias = tuple[str, int]
-"""Who answered, as `ScoredBy.text`, and the start of the window."""
-ShardPane: TypeAlias = tuple[PaneKey, tuple[int, GroupSums]]
-_AFTER_US = 1_000  # all shards hand on a pane at one time: it is whole when the watermark has passed that
+OfShard: TypeAlias = tuple[str, int, GroupSums]
+"""What `pane_key` makes of who answered and the start of the window, the number of the pane, and a shard's sums."""
+ShardPane: TypeAlias = tuple[int, OfShard]
+_AFTER_US = 1_000
 
 
 class Emitted(NamedTuple):
@@ -38,7 +39,8 @@ class Emitted(NamedTuple):
 
 
 _NOTHING_EMITTED = Emitted(-1, -1, 0)
-_DUE = TimerSpec("due", TimeDomain.WATERMARK)
+# Another name than that of the step before: the FnApiRunner takes timers of one name for those of one step.
+_DUE = TimerSpec("whole", TimeDomain.WATERMARK)
 
 
 class _Cells(NamedTuple):
@@ -52,6 +54,24 @@ class _Cells(NamedTuple):
     due: Any = beam.DoFn.TimerParam(_DUE)
 
 
+def pane_key(by: ScoredBy, start: int) -> str:
+    """Who answered, and a number such as the start of a window, as one text."""
+    return f"{start} {by.text()}"
+
+
+def parts_of(key: str) -> tuple[ScoredBy, int]:
+    """The inverse of `pane_key`."""
+    start, _, text = key.partition(" ")
+    return msgspec.json.decode(text, type=ScoredBy), int(start)
+
+
+def keyed(by: ScoredBy, start: int, pane: int, sums: GroupSums) -> ShardPane:
+    """A shard's pane with a whole number as its key, the hash of that text, as the keys of other steps with state
+    are."""
+    text = pane_key(by, start)
+    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big") >> 1, (text, pane, sums)
+
+
 class _MergeFn(beam.DoFn):
     """One window of one version in one role. What shards hand on of a pane is held until the next one: should one be
     later than the others, the pane is emitted again with a greater number."""
@@ -61,49 +81,40 @@ class _MergeFn(beam.DoFn):
 
     @taking(_Cells)
     def process(self, element: ShardPane, cells: _Cells) -> None:
-        (_, start_us), (pane, sums) = element
-        cells.panes.add((pane, sums))
-        due_us, pending = self._schedule.due_us(start_us, pane) + _AFTER_US, cells.pending.read()
+        of_shard = element[1]
+        cells.panes.add(of_shard)
+        due_us, pending = self._whole_at_us(of_shard[0], of_shard[1]), cells.pending.read()
         if pending is None or due_us < pending:
             self._wait(due_us, cells)
+
+    def _whole_at_us(self, key: str, pane: int) -> int:
+        """All shards hand on a pane at one time: it is whole when the watermark has passed that."""
+        return self._schedule.due_us(parts_of(key)[1], pane) + _AFTER_US
 
     def _wait(self, due_us: int, cells: _Cells) -> None:
         cells.pending.write(due_us)
         cells.due.set(at_or_after(due_us))
 
     @on_timer(_DUE)
-    def whole(  # type: ignore[no-untyped-def]  # Beam passes state and timers through defaults
-        self,
-        key=beam.DoFn.KeyParam,
-        reached=beam.DoFn.TimestampParam,
-        panes=_Cells._field_defaults["panes"],
-        emitted=_Cells._field_defaults["emitted"],
-        pending=_Cells._field_defaults["pending"],
-        due=_Cells._field_defaults["due"],
-    ) -> Iterator[pa.RecordBatch]:
-        cells = _Cells(panes, emitted, pending, due)
-        pending.clear()
-        yield from self._reached(key, reached, cells)
-
-    def _reached(self, key: PaneKey, reached: Timestamp, cells: _Cells) -> Iterator[pa.RecordBatch]:
-        by_text, start_us = key
+    @taking(_Cells, beam.DoFn.TimestampParam)
+    def whole(self, reached: Timestamp, cells: _Cells) -> Iterator[pa.RecordBatch]:
+        cells.pending.clear()
         held = list(cells.panes.read())
-        whole = [pane for pane, _ in held if self._schedule.due_us(start_us, pane) <= reached.micros]
-        before = cells.emitted.read() or _NOTHING_EMITTED
-        latest = max(whole, default=-1)
-        parts = [sums for pane, sums in held if pane == latest]
+        found = [pane for key, pane, _ in held if self._whole_at_us(key, pane) <= reached.micros]
+        before, latest = cells.emitted.read() or _NOTHING_EMITTED, max(found, default=-1)
+        parts = [sums for _, pane, sums in held if pane == latest]
         if (latest, len(parts)) > (before.pane, before.parts):  # a runner may fire a timer twice
             number = max(latest, before.number + 1)
             origin = QualityOrigin(self._schedule.window_us, number, self._model, self._run)
-            yield counted_records(added_sums(parts), msgspec.json.decode(by_text, type=ScoredBy), origin)
+            yield counted_records(added_sums(parts), parts_of(held[0][0])[0], origin)
             cells.emitted.write(Emitted(number, latest, len(parts)))
-        left = [(pane, sums) for pane, sums in held if pane >= latest and latest < PANES - 1]
+        left = [each for each in held if each[1] >= latest and latest < PANES - 1]
         cells.panes.clear()
         for value in left:
             cells.panes.add(value)
-        later = [pane for pane, _ in left if pane > latest]
+        later = [self._whole_at_us(key, pane) for key, pane, _ in left if pane > latest]
         if later:
-            self._wait(self._schedule.due_us(start_us, min(later)) + _AFTER_US, cells)
+            self._wait(min(later), cells)
 
 
 def counted_records(sums: GroupSums, by: ScoredBy, origin: QualityOrigin) -> pa.RecordBatch:

@@ -26,13 +26,13 @@ class BatchForm:
 
 
 class PaneForm:
-    """The number of a pane and the sums of one shard in it."""
+    """Whose window it is, the number of a pane, and the sums of one shard in it."""
 
-    _plain = Plain(tuple[int, bytes])
+    _plain = Plain(tuple[str, int, bytes])
 
-    def encode(self, value: tuple[int, GroupSums]) -> bytes:
-        return self._plain.encode((value[0], encode_sums(value[1])))
+    def encode(self, value: tuple[str, int, GroupSums]) -> bytes:
+        return self._plain.encode((value[0], value[1], encode_sums(value[2])))
 
-    def decode(self, encoded: bytes) -> tuple[int, GroupSums]:
-        pane, sums = self._plain.decode(encoded)
-        return pane, decode_sums(sums)
+    def decode(self, encoded: bytes) -> tuple[str, int, GroupSums]:
+        key, pane, sums = self._plain.decode(encoded)
+        return key, pane, decode_sums(sums)

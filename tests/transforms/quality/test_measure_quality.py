@@ -8,6 +8,7 @@ import apache_beam as beam
 import pyarrow as pa
 import pytest
 from apache_beam.options.pipeline_options import PipelineOptions
+from apache_beam.runners.portability.fn_api_runner import FnApiRunner
 from apache_beam.testing.test_stream import TestStream as Story  # pytest would collect a class named Test…
 from apache_beam.testing.util import assert_that
 from apache_beam.utils.timestamp import Timestamp
@@ -125,6 +126,31 @@ def _panes_follow_labels(result: list[Seen]) -> None:
     assert [each.pane for each in first] == [0, 1, 2, 3, 4]
     assert result[-1].pane == 4
     assert [each._replace(pane=0) for each in (first[-1], result[-1])] == LAST
+
+
+@pytest.mark.parametrize("shards", [1, 3])
+def test_state_and_timers_of_a_portable_runner_give_the_same_last_panes(shards: int) -> None:
+    """As on Flink: state is encoded, timers come by name, and the watermark goes from the beginning to the end at
+    once."""
+
+    def check(found: Iterable[pa.RecordBatch]) -> None:
+        last = {each.start: each for each in rows_of(found)}
+        assert [each._replace(pane=0) for each in last.values()] == LAST
+        assert {each.pane for each in last.values()} == {4}
+
+    with beam.Pipeline(runner=FnApiRunner()) as pipeline:
+        answers = pipeline | "A" >> beam.Create([ANSWERS])
+        known = pipeline | "L" >> beam.Create(list(KNOWN))
+        measuring = AsStream(QualitySpec(SPEC, LABELS, shards), Stored(), "m", "r")
+        found = (answers, known) | "MeasureQuality" >> measuring
+        assert_that(found.quality, check, label="Quality")
+
+
+class AsStream(MeasureQuality):
+    """Input that ends, treated as if it did not."""
+
+    def _of_whole(self, answers: Any, labels: Any) -> Any:
+        return self._of_stream(answers, labels)
 
 
 def played(story: Story, check: Callable[[list[Seen]], None], shards: int = 1) -> None:
