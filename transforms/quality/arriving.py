@@ -45,7 +45,7 @@ class _Cells(NamedTuple):
 
     answers: Any = _bag("answers", ANSWERS_VERSION)
     labels: Any = _bag("labels", LABELS_VERSION)
-    panes: Any = _value("panes", VersionedStateCoder("quality_windows", WINDOWS_VERSION, Plain(dict[int, int])))
+    panes: Any = _value("windows", VersionedStateCoder("quality_windows", WINDOWS_VERSION, Plain(dict[int, int])))
     known: Any = _value("known", VarIntCoder())
     pending: Any = _value("pending", VarIntCoder())
     due: Any = beam.DoFn.TimerParam(_DUE)

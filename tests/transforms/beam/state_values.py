@@ -27,6 +27,7 @@ from pipeline.endpoints.kafka.address import kafka_address
 from pipeline.endpoints.kafka.progress import TopicStretch, TopicWatermark, TopicWatermarks
 from schemas import batches
 from schemas.job import FeatureSpec, TableRelease
+from tests.transforms.quality.worlds import CHAMPION, answers, labels
 from transforms.arrivals.seen_ids import run_of
 from transforms.drift.drift_groups import GroupCounts
 from transforms.features.feature_state import Grains, Layout
@@ -38,6 +39,8 @@ from transforms.features.tiles import fold, fold_grains
 from transforms.features.waiting import Waits
 from transforms.flow.coders import encode_batch
 from transforms.lookups.watch_tables import ReleasedTable, TableProgress
+from transforms.quality.merge_panes import Emitted
+from transforms.quality.sums.group_sums import Beside, sums_of
 
 MINUTE = 60_000_000
 AGGREGATES = (("mean", "x"), ("distinct", "x"), ("quantile", "x"), ("last", "t"), ("top", "t"), ("last", "b"))
@@ -80,6 +83,11 @@ def grains(rows: pa.RecordBatch) -> TileTables:
     return found
 
 
+SUMS = sums_of(
+    Beside(np.array([0, 1]), np.array([0.25, 0.75]), pa.array([True, None]), {"origin": pa.array(["JFK", None])}),
+    CHAMPION,
+    MINUTE,
+)
 VALUES: dict[str, Any] = {
     "progress": Progress(3, (RELEASE,), frozenset({2}), frozenset({4})),
     "run": RUN,
@@ -100,7 +108,12 @@ VALUES: dict[str, Any] = {
     "estimator": TopicWatermark((5, {0: 6})).get_estimator_state(),
     "counts": GroupCounts(3, (("origin", "JFK"), ("origin", None)), np.array([0, 4]), np.array([7, 1])),
     "looked_at": MINUTE,
-    **dict.fromkeys(("folds_at", "watermark", "greatest", "pending", "numbered", "closed", "open"), MINUTE),
+    "answers": answers(CHAMPION, ["e0", "e1"], [0, 1], [0.25, 0.75]),
+    "labels": labels(["e0", "e1"], [5, 6], [True, None]),
+    "windows": {0: 1, MINUTE: 0},
+    "panes": ("0 {}", 1, SUMS),
+    "emitted": Emitted(2, 1, 8),
+    **dict.fromkeys(("folds_at", "watermark", "greatest", "pending", "numbered", "closed", "open", "known"), MINUTE),
 }
 _SAME = {"seen_before": "seen", **{f"parts_{bag}": "parts" for bag in ("near", "middle", "far")}}
 _SAME |= {f"waiting_{bag}": "open_rows" for bag in ("near", "middle", "far")}
