@@ -1,5 +1,7 @@
 """Reference profiles of versions, read from their bundles in the model store."""
 
+from dataclasses import replace
+
 from models.bundles.folders import WrongDigest
 from models.profiles import MAX_PROFILE_BYTES, Profile, parse_profile
 from models.store.store import ModelStore
@@ -25,4 +27,5 @@ class StoredProfiles:
             raise WrongDigest(f"{store.url}: version {version!r} has the digest {manifest.digest}; expected: {digest}")
         if manifest.profile is None:
             return None
-        return parse_profile(store.read_file(manifest, manifest.profile, MAX_PROFILE_BYTES))
+        profile = parse_profile(store.read_file(manifest, manifest.profile, MAX_PROFILE_BYTES))
+        return replace(profile, importance=manifest.importance)

@@ -79,6 +79,7 @@ def _run(console: Console, paths: Paths) -> None:
 def _tables(
     paths: Paths, flights: dict[str, Any], summary: dict[str, Any], events: list[Mapping[str, Any]]
 ) -> list[Table]:
+    drift = findings.drift(paths.out, summary["run"])
     return [
         _counts(flights["counts"], summary),
         _table(
@@ -86,7 +87,10 @@ def _tables(
             findings.releases(paths.store, summary, events),
         ),
         _table(("version", "role", "scored"), findings.by_version(summary)),
-        _table(("drifted most", "on days", "first day", "PSI up to"), findings.drift(paths.out, summary["run"])),
+        _table(
+            (f"drifted: worst of {drift.drifted} days", "version", "answers moved", "columns, in deviations"),
+            drift.rows,
+        ),
     ]
 
 

@@ -3,20 +3,20 @@
 import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import fastavro
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from examples.flights.plan import MODEL
 from models.releases.timeline import serving_order
 from models.store.store import ModelStore
+from pipeline.reporting.drifted_windows import drifted_windows
 from schemas.avro.datums import decode_block
 from schemas.avro.files import read_blocks
 from schemas.times import format_time_us
 
-_MOST_DRIFTED = 5
+_MOST_DRIFTED = 30
 
 
 def model_events(out: Path, run: str) -> list[Mapping[str, Any]]:
@@ -67,26 +67,22 @@ def by_version(summary: Mapping[str, Any]) -> list[tuple[str, str, str]]:
     ]
 
 
-def drift(out: Path, run: str) -> list[tuple[str, str, str, str]]:
-    """The columns of answering versions that had drifted (PSI) on most days: days, the first of them, greatest PSI."""
+class Days(NamedTuple):
+    """Days on which a column of an answering version drifted, the most severe first: day, version, how far the answers
+    moved, the columns that moved most; and how many there are in all."""
+
+    rows: list[tuple[str, str, str, str]]
+    drifted: int
+
+
+def drift(out: Path, run: str) -> Days:
+    """The days that drifted, at most 30 of them."""
     batches = list(_drift_batches(out, run))
-    if not batches:
-        return []
-    table = pa.Table.from_batches(batches)
-    whole = pc.and_(pc.equal(table["statistic"], "psi"), table["segment"].is_null())
-    answering = pc.and_(whole, pc.not_equal(table["role"], "shadow"))
-    drifted = table.filter(pc.and_(answering, table["drifted"]))
-    grouped = drifted.group_by("column").aggregate(
-        [("window_start", "count_distinct"), ("window_start", "min"), ("value", "max")]
-    )
-    top = grouped.sort_by([("window_start_count_distinct", "descending"), ("column", "ascending")])
-    return [
-        (column, str(days), f"{first:%Y-%m-%d}", f"{greatest:.2f}")
-        for column, days, first, greatest in (
-            (row["column"], row["window_start_count_distinct"], row["window_start_min"], row["value_max"])
-            for row in top.slice(0, _MOST_DRIFTED).to_pylist()
-        )
-    ]
+    windows = drifted_windows(pa.Table.from_batches(batches)) if batches else []
+    worst = {window.start: window for window in reversed(windows)}
+    days = sorted(worst.values(), key=lambda window: (-window.severity, window.start))
+    rows = [(f"{day.start:%Y-%m-%d}", day.version, f"{day.severity:.2f}", ", ".join(day.columns)) for day in days]
+    return Days(rows[:_MOST_DRIFTED], len(rows))
 
 
 def _drift_batches(out: Path, run: str) -> Iterator[pa.RecordBatch]:

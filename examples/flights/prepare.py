@@ -147,9 +147,7 @@ def read_year(cache: Path) -> tuple[pd.DataFrame, dict[str, str]]:
     return flights, source.read_zones(sdist)
 
 
-def prepare(
-    out: Path, months: tuple[int, ...] = MONTHS, small: bool = False, cache: Path = CACHE
-) -> dict[str, Any]:
+def prepare(out: Path, months: tuple[int, ...] = MONTHS, small: bool = False, cache: Path = CACHE) -> dict[str, Any]:
     """Makes sure that `out` holds the files of `months` (only January's where `small`); returns the summary.
 
     Raises `SourceUnavailable` without the source archive, `UnexpectedData` where it holds something else than

@@ -50,9 +50,7 @@ def read_flights(sdist: Path) -> pd.DataFrame:
 def parse_flights(stream: io.BytesIO | Path, compression: Literal["zip"] | None = None) -> pd.DataFrame:
     """The rows of a `flights.csv` under its own column names; "NA" is null, `time_hour` a UTC instant."""
     text = dict.fromkeys(("carrier", "tailnum", "origin", "dest"), "str")
-    flights = pd.read_csv(
-        stream, compression=compression, na_values=["NA"], keep_default_na=False, dtype=text
-    )
+    flights = pd.read_csv(stream, compression=compression, na_values=["NA"], keep_default_na=False, dtype=text)
     flights["time_hour"] = pd.to_datetime(flights["time_hour"], format="%Y-%m-%dT%H:%M:%SZ", utc=True)
     return flights
 

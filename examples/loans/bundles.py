@@ -83,7 +83,7 @@ def publish_version(store: ModelStore, training: Training, rows: pd.DataFrame, d
             store=store.url,
             name=MODEL,
             version=training.version,
-            sample=fit_on[list(INPUTS)],
+            sample=fit_on[[*INPUTS, "event_time"]],
             output="probability",
             threshold=training.threshold,
             decisions={"positive": APPROVED, "negative": REJECTED},

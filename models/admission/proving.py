@@ -5,7 +5,7 @@ import math
 import reprlib
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -115,7 +115,7 @@ def read_profile(folder: Path, manifest: Manifest) -> Profile | None:
     path = folder / manifest.profile
     if path.stat().st_size > MAX_PROFILE_BYTES:
         raise InvalidProfile("profile", Absent(f"{path.stat().st_size} bytes"), f"at most {MAX_PROFILE_BYTES} bytes")
-    return parse_profile(path.read_bytes())
+    return replace(parse_profile(path.read_bytes()), importance=manifest.importance)
 
 
 def check_profile(profile: Profile | None, records: GoldenRecords) -> None:

@@ -11,6 +11,8 @@ from models.profiles.columns import (
 from models.profiles.documents import MAX_PROFILE_BYTES, InvalidProfile, parse_profile, serialise_profile
 from models.profiles.observed import GroupCells, cells_of_rows, observe, observe_groups, tally_groups
 from models.profiles.reference import Profile, build_profile
+from models.profiles.training_windows import with_training_windows
+from models.profiles.usual import TrainingWindows, windows_for
 
 __all__ = [
     "MAX_BINS",
@@ -22,6 +24,7 @@ __all__ = [
     "InvalidProfile",
     "NumericColumn",
     "Profile",
+    "TrainingWindows",
     "UnsupportedColumn",
     "build_profile",
     "cells_of_rows",
@@ -30,4 +33,6 @@ __all__ = [
     "parse_profile",
     "serialise_profile",
     "tally_groups",
+    "windows_for",
+    "with_training_windows",
 ]

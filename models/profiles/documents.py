@@ -8,7 +8,9 @@ import msgspec
 
 from models.errors import BundleRefused, one_line
 from models.profiles.columns import CategoricalColumn, Column, NumericColumn
+from models.profiles.measuring import STATISTICS
 from models.profiles.reference import Profile
+from models.profiles.usual import KINDS, TrainingWindows
 from schemas.validation import Absent, Located
 
 MAX_PROFILE_BYTES = 32 * 1024 * 1024
@@ -21,14 +23,17 @@ class InvalidProfile(Located, BundleRefused):
     reason: ClassVar[str] = "will_not_load"
 
 
-class _Document(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    format: Literal[1]
+class _Document(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    format: Literal[1, 2]
     columns: tuple[Column, ...]
+    windows: tuple[TrainingWindows, ...] = ()
 
 
 def serialise_profile(profile: Profile) -> bytes:
-    """The profile as UTF-8 JSON `{"format": 1, "columns": [...]}`; equal profiles give equal bytes."""
-    return msgspec.json.encode(_Document(1, profile.columns))
+    """The profile as UTF-8 JSON `{"format": 2, "columns": [...], "windows": [...]}`, or of format 1 where windows of
+    the
+    training data are not known; equal profiles give equal bytes."""
+    return msgspec.json.encode(_Document(2 if profile.windows else 1, profile.columns, profile.windows))
 
 
 def parse_profile(raw: bytes) -> Profile:
@@ -43,7 +48,7 @@ def parse_profile(raw: bytes) -> Profile:
     try:
         document = msgspec.json.decode(raw, type=_Document)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise InvalidProfile("profile", Absent(one_line(error)), "a profile as JSON, format 1") from error
+        raise InvalidProfile("profile", Absent(one_line(error)), "a profile as JSON, format 1 or 2") from error
     names = [column.name for column in document.columns]
     if len(names) > _MAX_COLUMNS:
         raise InvalidProfile("profile.columns", len(names), f"at most {_MAX_COLUMNS} columns")
@@ -53,7 +58,27 @@ def parse_profile(raw: bytes) -> Profile:
         raise InvalidProfile("profile.columns", names, "each column once, sorted by name")
     for index, column in enumerate(document.columns):
         _check(column, f"profile.columns[{index}]")
-    return Profile(document.columns)
+    for index, windows in enumerate(document.windows):
+        _check_windows(windows, set(names), f"profile.windows[{index}]")
+    lengths = [windows.length for windows in document.windows]
+    if len(set(lengths)) < len(lengths) or (lengths and document.format < 2):
+        raise InvalidProfile("profile.windows", lengths, "each length once, in format 2")
+    return Profile(document.columns, document.windows)
+
+
+def _check_windows(windows: TrainingWindows, names: set[str], path: str) -> None:
+    unknown = sorted((set(windows.usual) | set(windows.inflation)) - names)
+    if unknown:
+        raise InvalidProfile(f"{path}.usual", unknown[0], "columns of the profile")
+    if not all(map(math.isfinite, windows.inflation.values())):
+        raise InvalidProfile(f"{path}.inflation", windows.inflation, "finite numbers")
+    for column, statistics in windows.usual.items():
+        for statistic, values in statistics.items():
+            if statistic not in STATISTICS:
+                raise InvalidProfile(f"{path}.usual.{column}", statistic, ", ".join(STATISTICS))
+            if len(values) != KINDS[windows.by] or not all(map(math.isfinite, values)):
+                wanted = f"{KINDS[windows.by]} finite numbers"
+                raise InvalidProfile(f"{path}.usual.{column}.{statistic}", list(values), wanted)
 
 
 def _check(column: Column, path: str) -> None:

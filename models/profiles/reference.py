@@ -1,7 +1,7 @@
 """The reference profile of a bundle: how its columns were distributed in the model's training data."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 
 import numpy as np
@@ -9,14 +9,21 @@ import pyarrow as pa
 
 from models.profiles.classes import Classes, classes_of
 from models.profiles.columns import Column, Ints, UnsupportedColumn, describe_column
+from models.profiles.usual import TrainingWindows
 from schemas.expectations import wants
 
 
 @dataclass(frozen=True)
 class Profile:
-    """Reference distributions of columns, sorted by name; its cells are those of its columns end to end."""
+    """Reference distributions of columns, sorted by name; its cells are those of its columns end to end.
+
+    `windows`: how far windows of the training data were from the whole, where their times are known. `importance`: of
+    columns to the model, as the manifest says; not part of the profile's document.
+    """
 
     columns: tuple[Column, ...]
+    windows: tuple[TrainingWindows, ...] = ()
+    importance: Mapping[str, float] = field(default_factory=dict, compare=False)
 
     @cached_property
     def reference(self) -> Ints:

@@ -43,7 +43,9 @@ def try_on_sample(
         scorer: the loaded model.
         inputs: its inputs, all of which must be columns of the sample.
         output: what its scores must be.
-        sample: n rows, n > 0. Golden records are up to `GOLDEN_ROWS` of them, evenly spaced.
+        sample: n rows, n > 0. Golden records are up to `GOLDEN_ROWS` of them, evenly spaced. A column `event_time`
+        tells
+            how far its hours, days and weeks are from the whole.
         hiding: what may not be in the bundle. Golden records are then made up, and there are none where the model does
             not score them.
 

@@ -55,9 +55,7 @@ def check_model(spec: ModelSpec, bounded: bool) -> None:
     ))  # fmt: skip
 
 
-def absent_model(
-    store: ModelStore, of_store: str = "model.store", of_name: str = "model.name"
-) -> SpecError | None:
+def absent_model(store: ModelStore, of_store: str = "model.store", of_name: str = "model.name") -> SpecError | None:
     """What is wrong with a store or a model's name where the store has no such model. `of_store`, `of_name`: where the
     two were given."""
     known = store.models()

@@ -15,12 +15,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from models.profiles import Profile, cells_of_rows, tally_groups
+from models.profiles.dependence import BLOCKS
 from schemas import batches
 
 VERSION = "__version"
 ROLE = "__role"
 DIGEST = "__digest"
-BLOCKS = 32
 FORMAT_VERSION = 2
 
 Ints: TypeAlias = npt.NDArray[np.int64]

@@ -6,18 +6,21 @@ from typing import NamedTuple
 import numpy as np
 import pyarrow as pa
 
-from models.profiles import Profile
-from models.profiles.columns import Floats
+from models.profiles import SCORE, Profile, windows_for
+from models.profiles.columns import Floats, Ints
+from models.profiles.dependence import BLOCKS, EXACT, Dependence, dependence_of, effective
+from models.profiles.distances import Bools
 from models.profiles.measuring import Measured, effects_of, measure
+from models.profiles.usual import KINDS
 from schemas.batches import TIME_TYPE
 from schemas.job import DriftSpec
 from schemas.records import arrow_schema
 from transforms.drift.chance import accepted, chance_of
-from transforms.drift.dependence import Dependence, dependence_of, effective
-from transforms.drift.drift_groups import BLOCKS, GroupCounts, Ints
+from transforms.drift.drift_groups import GroupCounts
 from transforms.drift.drift_statistics import together
 from transforms.drift.drift_sums import dense, dense_blocks
 
+WHOLE = "whole"
 _OF_NULLS = "missing_rate"
 
 
@@ -48,7 +51,7 @@ def drift_records(profile: Profile, panes: Sequence[Pane], spec: DriftSpec) -> p
     of values all null; nor a rate of what never happened on either side.
     """
     observed = np.concatenate([dense(pane.counts) for pane in panes])
-    groups, context = _of_groups(panes), _Context(profile, panes, effects_of(profile, observed))
+    groups, context = _of_groups(panes), _Context(profile, panes, spec.window_us, effects_of(profile, observed))
     tables = [
         _statistics(name, threshold, found, context, groups)
         for name, threshold in spec.limits.items()
@@ -71,14 +74,30 @@ def drift_records(profile: Profile, panes: Sequence[Pane], spec: DriftSpec) -> p
 class _Context:
     """What all statistics of the panes' groups share: dependence, effects and the family of each group."""
 
-    def __init__(self, profile: Profile, panes: Sequence[Pane], effects: Floats) -> None:
+    def __init__(self, profile: Profile, panes: Sequence[Pane], window_us: int, effects: Floats) -> None:
         self.effects = effects
+        importance = profile.importance
+        self.importance = pa.array([importance.get(column.name) for column in profile.columns], pa.float64())
         self.at = {column.name: index for index, column in enumerate(profile.columns)}
         sizes = [len(pane.counts.groups) for pane in panes]
         self.family = np.repeat(np.arange(len(panes)), sizes)
         whole, blocks = _wholes(profile, panes)
         self._whole = np.array(whole, np.int64)
         self._dependence: Dependence = dependence_of(profile, blocks)
+        self._windows = windows_for(profile.windows, window_us)
+        self.reference = self._windows.name if self._windows else WHOLE
+        starts = np.array([pane.origin.window_start_us for pane in panes], np.int64)
+        kinds = self._windows.kinds_of(starts) if self._windows else np.zeros_like(starts)
+        self._kind = np.repeat(kinds, sizes)
+
+    def usual(self, name: str, found: Measured) -> Floats:
+        """What 99 of 100 windows of the training data stayed below, shape (groups, columns); 0 where that is not
+        known."""
+        if self._windows is None:
+            return np.zeros_like(found.value)
+        usual, unknown = self._windows.usual, (0.0,) * KINDS[self._windows.by]
+        by_column = [usual.get(column, {}).get(name, unknown) for column in found.names]
+        return np.array(by_column, np.float64).T[self._kind]
 
     def rows(self, name: str, found: Measured) -> tuple[Floats, Floats, Floats]:
         """Effective rows of the groups, of both sides together, and how well they are known: (groups, columns) each."""
@@ -86,9 +105,22 @@ class _Context:
         inflation = self._dependence.of_nulls if name == _OF_NULLS else self._dependence.inflation
         own = inflation[self._whole][:, at]
         known = self._dependence.known[self._whole]
+        if self._windows is not None:  # a shift within the window looks like dependence
+            usual = [self._windows.inflation.get(column, np.inf) for column in found.names]
+            own = np.minimum(own, np.array(usual, np.float64))
         rows, freedom = effective(found.n, own, known)
         ratio = np.where(known[:, np.newaxis], own, 1.0)
-        return rows, together(rows, found.reference_n / ratio), freedom
+        both = together(rows, found.reference_n / ratio)
+        by_windows = self.judged_by_windows(found.names)
+        both = np.where(by_windows, together(found.n, found.reference_n), both)
+        return rows, both, np.where(by_windows, EXACT, freedom)
+
+    def judged_by_windows(self, names: Sequence[str]) -> Bools:
+        """The model's own score, where windows of the training data say how far it usually is: shape (columns,).
+
+        It is what the inputs are there for, so it is judged alone, and the inputs as a family.
+        """
+        return np.array([name == SCORE and self._windows is not None for name in names])
 
 
 def _wholes(profile: Profile, panes: Sequence[Pane]) -> tuple[list[int], Ints]:
@@ -142,13 +174,15 @@ def _statistics(name: str, threshold: float, found: Measured, context: _Context,
         "statistic": pa.repeat(pa.scalar(name), len(group)),
         "value": found.value[group, column],
         "threshold": pa.repeat(pa.scalar(threshold, pa.float64()), len(group)),
-        "noise_floor": chance.floor[group, column],
+        "noise_floor": np.maximum(chance.floor, context.usual(name, found))[group, column],
         "n": found.n[group, column],
         "reference_n": found.reference_n[group, column],
         "n_effective": rows[group, column],
         "p_value": chance.p_value[group, column],
         "effect": context.effects[group, at[column]],
-        "family": context.family[group],
+        "reference": pa.repeat(pa.scalar(context.reference), len(group)),
+        "importance": context.importance.take(pa.array(at[column])),
+        "family": 2 * context.family[group] + context.judged_by_windows(found.names)[column],
     }
     common = groups.take(pa.array(group))
     return pa.table(dict(zip(common.schema.names, common.columns, strict=True)) | own)

@@ -5,8 +5,9 @@ from typing import TypeAlias
 import msgspec
 import numpy as np
 
+from models.profiles.dependence import BLOCKS
 from schemas.expectations import wants
-from transforms.drift.drift_groups import BLOCKS, FORMAT_VERSION, BlockCounts, Group, GroupCounts, Ints
+from transforms.drift.drift_groups import FORMAT_VERSION, BlockCounts, Group, GroupCounts, Ints
 
 
 class _Rows:

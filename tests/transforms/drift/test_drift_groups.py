@@ -9,7 +9,8 @@ import pyarrow as pa
 import pytest
 
 from models.profiles import build_profile, observe
-from transforms.drift.drift_groups import BLOCKS, GroupCounts, count_windows, split_by_version
+from models.profiles.dependence import BLOCKS
+from transforms.drift.drift_groups import GroupCounts, count_windows, split_by_version
 from transforms.drift.drift_sums import Tally, decode_counts, dense, dense_blocks, encode_counts
 
 HOUR = 3_600_000_000

@@ -71,7 +71,7 @@ def test_contradiction_is_named_with_its_path(raw: bytes, path: str) -> None:
         changed(TEXTS, type="bytes"),
         RAW.replace(b"1.0", b"NaN"),
         RAW.replace(b"1.0", b"1e999"),
-        altered(lambda document: document.update(format=2)),
+        altered(lambda document: document.update(format=3)),
         altered(lambda document: document.pop("columns")),
     ],
 )

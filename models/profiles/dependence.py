@@ -11,15 +11,17 @@ from typing import NamedTuple
 
 import numpy as np
 
-from models.profiles import Profile
 from models.profiles.classes import Classes
 from models.profiles.columns import Floats, Ints
 from models.profiles.distances import Spread
+from models.profiles.reference import Profile
 
+BLOCKS = 32
 FEWEST_BLOCKS = 8
 _MARGIN = 1.0  # standard errors, times the autocorrelation that they are added to
 _SHORT = 160.0  # rows; see `_inflation`
-_UNKNOWN = 1e9
+EXACT = 1e9
+"""Degrees of freedom of what is taken for known."""
 _FREEDOM = 64.0  # of several indicators of 32 blocks
 
 
@@ -69,7 +71,7 @@ def effective(n: Ints, inflation: Floats, known: Ints) -> tuple[Floats, Floats]:
     rows = np.where(told, np.maximum(n / inflation, np.minimum(n, 1)), n.astype(np.float64))
     few = n < FEWEST_BLOCKS
     rows = np.where(few, np.minimum(n, 1.0), rows)
-    freedom = np.where(told | few, np.clip(rows / 3 - 1, 1.0, _FREEDOM), _UNKNOWN)
+    freedom = np.where(told | few, np.clip(rows / 3 - 1, 1.0, _FREEDOM), EXACT)
     return rows, freedom
 
 

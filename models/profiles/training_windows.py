@@ -1,0 +1,115 @@
+"""How far windows of the training data were from the whole of it: what a job's windows are compared with."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Literal
+
+import numpy as np
+import pyarrow as pa
+
+from models.profiles.columns import Floats, Ints
+from models.profiles.dependence import BLOCKS, dependence_of
+from models.profiles.measuring import STATISTICS, measure
+from models.profiles.observed import cells_of_rows, observe_groups, tally_groups
+from models.profiles.reference import Profile
+from models.profiles.usual import KINDS, LENGTHS, TrainingWindows, Usual, kinds_of_windows
+
+_BY: Mapping[str, Literal["hour", "weekday"]] = {"1h": "hour", "1d": "weekday"}
+EVENT_TIME = "event_time"
+_SHARE = 0.99
+_TYPICAL = 0.75
+_SAMPLED = 200
+_FEWEST = 5  # windows of a length
+_FEWEST_OF_A_KIND = 20
+_EXPLAINED = 0.5  # of the variance of distances
+_FILLED = 0.25  # of the median rows of a window; emptier ones are at the edges of the sample
+_TOGETHER = 2_000
+
+
+def with_training_windows(profile: Profile, table: pa.Table | pa.RecordBatch, column: str = EVENT_TIME) -> Profile:
+    """The profile with how far windows of `table`, of which it was made, are from its whole: of one hour, one day and a
+    week, where there are five or more. Unchanged where the table has no times (timestamps, none null) in that
+    `column`."""
+    at = table.schema.get_field_index(column)
+    if at < 0 or not pa.types.is_timestamp(table.schema.field(at).type) or table.column(at).null_count:
+        return profile
+    rows = table.combine_chunks() if isinstance(table, pa.Table) else pa.Table.from_batches([table])
+    times = rows.column(column).cast(pa.timestamp("us"), safe=False).cast(pa.int64()).to_numpy()
+    names = [name for name in profile.spans if name in rows.schema.names]
+    batches = rows.select(names).to_batches()
+    found = (_of_length(profile, batches[0], times, length) for length in LENGTHS if batches)
+    return replace(profile, windows=tuple(each for each in found if each is not None))
+
+
+def _of_length(profile: Profile, rows: pa.RecordBatch, times_us: Ints, length: str) -> TrainingWindows | None:
+    starts, window = np.unique(np.floor_divide(times_us, LENGTHS[length]), return_inverse=True)
+    sizes = np.bincount(window, minlength=len(starts))
+    filled = np.flatnonzero(sizes >= _FILLED * np.median(sizes)) if len(starts) else np.zeros(0, np.int64)
+    if len(filled) < _FEWEST:
+        return None
+    distances = _distances(profile, rows, window, len(starts))
+    taken = {key: values[filled] for key, values in distances.items()}
+    by = _BY.get(length)
+    kinds = kinds_of_windows(by, starts[filled] * LENGTHS[length])
+    if by is None or not _explains(np.stack([taken[column, "psi"] for column in profile.spans], axis=1), kinds):
+        by, kinds = None, np.zeros(len(filled), np.int64)
+    usual: Usual = {}
+    for (column, statistic), values in taken.items():
+        usual.setdefault(column, {})[statistic] = _usual(values, kinds, KINDS[by])
+    sampled = filled[np.unique(np.linspace(0, len(filled) - 1, _SAMPLED).astype(np.int64))]
+    inflation = _inflation(profile, rows, times_us, window, LENGTHS[length], sampled)
+    return TrainingWindows(length, len(filled), by, usual, inflation)  # type: ignore[arg-type]  # a key of LENGTHS
+
+
+def _distances(profile: Profile, rows: pa.RecordBatch, window: Ints, windows: int) -> dict[tuple[str, str], Floats]:
+    """Each statistic of each window, shape (windows,), by column and statistic."""
+    cells, parts = len(profile.reference), dict[tuple[str, str], list[Floats]]()
+    counted = observe_groups(profile, rows, [window], windows)
+    for first in range(0, windows, _TOGETHER):
+        number = min(_TOGETHER, windows - first)
+        inside = slice(*np.searchsorted(counted.keys, (first * cells, (first + number) * cells)).tolist())
+        dense = np.zeros(number * cells, np.int64)
+        dense[counted.keys[inside] - first * cells] = counted.counts[inside]
+        for statistic in STATISTICS:
+            measured = measure(profile, dense.reshape(number, cells), statistic)
+            for index, column in enumerate(measured.names if measured else ()):
+                assert measured is not None
+                parts.setdefault((column, statistic), []).append(measured.value[:, index])
+    return {key: np.concatenate(values) for key, values in parts.items()}
+
+
+def _inflation(
+    profile: Profile, rows: pa.RecordBatch, times_us: Ints, window: Ints, length_us: int, sampled: Ints
+) -> dict[str, float]:
+    """How dependent rows usually are on those before them, by column, in a sample of the windows (sorted)."""
+    inside = np.isin(window, sampled)
+    own, of = rows.filter(pa.array(inside)), np.searchsorted(sampled, window[inside])
+    block = (times_us[inside] % length_us) * BLOCKS // length_us
+    classes, size = [profile.classes.of_cell[cell] for cell in cells_of_rows(profile, own)], profile.classes.size
+    counted = tally_groups(classes, size, [of * BLOCKS + block], len(sampled) * BLOCKS)
+    dense = np.zeros(len(sampled) * BLOCKS * size, np.int64)
+    dense[counted.keys] = counted.counts
+    found = dependence_of(profile, dense.reshape(len(sampled), BLOCKS, size)).inflation
+    return dict(zip(profile.spans, np.quantile(found, _TYPICAL, axis=0).tolist(), strict=True))
+
+
+def _explains(distances: Floats, kinds: Ints) -> bool:
+    """Whether windows' kinds explain half of the variance of their distances, shape (windows, columns), beyond
+    chance."""
+    present, index = np.unique(kinds, return_inverse=True)
+    rows = len(kinds)
+    if len(present) < 2 or rows < _FEWEST_OF_A_KIND * len(present):
+        return False
+    means = np.stack([distances[index == each].mean(axis=0) for each in range(len(present))])
+    total = ((distances - distances.mean(axis=0)) ** 2).sum(axis=0)
+    within = ((distances - means[index]) ** 2).sum(axis=0)
+    left = np.divide(within, total, out=np.ones_like(total), where=total > 0) * (rows - 1) / (rows - len(present))
+    return float(np.max(1 - left)) >= _EXPLAINED
+
+
+def _usual(values: Floats, kinds: Ints, number: int) -> tuple[float, ...]:
+    overall = float(np.quantile(values, _SHARE))
+    if number == 1:
+        return (overall,)
+    own = [values[kinds == kind] for kind in range(number)]
+    return tuple(float(np.quantile(each, _SHARE)) if len(each) >= _FEWEST_OF_A_KIND else overall for each in own)
