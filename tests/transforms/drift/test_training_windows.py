@@ -29,7 +29,8 @@ PER_DAY = 240
 
 
 def events(days: int, moved: float = 0.0, from_day: int = 0) -> pa.RecordBatch:
-    """Evenly spaced events: `x` differs from day to day, `y` is high in two hours of each day; `x` of `moved` events more from a
+    """Evenly spaced events: `x` differs from day to day, `y` is high in two hours of each day; `x` of `moved` events
+    more from a
     time."""
     rows = days * PER_DAY
     times = from_day * DAY + np.arange(rows) * DAY // PER_DAY
