@@ -32,7 +32,9 @@ _DUE = TimerSpec("due", TimeDomain.WATERMARK)
 
 
 def _bag(name: str, version: int) -> Any:
-    return beam.DoFn.StateParam(BagStateSpec(name, VersionedStateCoder(f"quality_{name}", version, BatchForm())))
+    return beam.DoFn.StateParam(
+        BagStateSpec(name, VersionedStateCoder(f"quality_{name}", version, BatchForm(answers=name == "answers")))
+    )
 
 
 def _value(name: str, coder: Any) -> Any:

@@ -4,6 +4,7 @@ import pyarrow as pa
 
 from transforms.flow.coders import batch_of, stream_of
 from transforms.flow.state import Plain
+from transforms.quality.answers import is_answers
 from transforms.quality.sums.group_sums import GroupSums
 from transforms.quality.sums.sums_coder import decode_sums, encode_sums
 
@@ -11,18 +12,25 @@ ANSWERS_VERSION = LABELS_VERSION = PANES_VERSION = WINDOWS_VERSION = 1
 
 
 class BatchForm:
-    """A batch as an Arrow stream, its schema with the text that says who answered."""
+    """A batch of answers, or of labels, as an Arrow stream; that of answers has in its schema who answered."""
+
+    _plain = Plain(bytes)
+
+    def __init__(self, *, answers: bool) -> None:
+        self._answers = answers
 
     def encode(self, value: pa.RecordBatch) -> bytes:
-        encoded: bytes = stream_of(value).to_pybytes()
-        return encoded
+        return self._plain.encode(stream_of(value).to_pybytes())
 
     def decode(self, encoded: bytes) -> pa.RecordBatch:
-        """Raises `ValueError` for bytes that are no such stream."""
+        """Raises `ValueError` for bytes that are no such stream, whole."""
         try:
-            return batch_of(encoded)
+            batch = batch_of(self._plain.decode(encoded))
         except (pa.ArrowInvalid, OSError, StopIteration) as error:
             raise ValueError(str(error)) from None
+        if is_answers(batch) != self._answers:
+            raise ValueError("a batch of the other input")
+        return batch
 
 
 class PaneForm:

@@ -29,6 +29,7 @@ def test_state_of_a_former_version_is_refused_with_what_to_do(commit: str, name:
 
 def test_every_cell_of_the_last_version_that_pickled_is_tried() -> None:
     later = {"seen_before", "tables", "tables_seen"}
+    later |= {"answers", "labels", "windows", "panes", "emitted", "looked_at"}
     assert {name for commit, name in FORMER if commit == "16ea549"} == {*VERSIONED} - later
 
 
@@ -55,6 +56,8 @@ def test_a_cell_reads_no_other_cells_state(name: str, other: str) -> None:
         return
     with pytest.raises(StateFormatMismatch, match="state was written as"):
         CODERS[name].decode(encoded)
+    if {name, other} == {"looked_at", "silences"}:  # of a whole number alone only the head says whose it is
+        return
     body = encoded.partition(b"\n")[2]
     head = f"halflife/{VERSIONED[name].format}\n".encode()
     with pytest.raises(StateFormatMismatch, match="but is something else"):
