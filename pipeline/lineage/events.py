@@ -87,7 +87,7 @@ class RunEvents:
 
 def producer() -> str:
     """Who makes these events, as a URI."""
-    return f"https://pypi.org/project/{DISTRIBUTION}/{installed_version(DISTRIBUTION) or ''}".rstrip("/")
+    return f"urn:{DISTRIBUTION}:{installed_version(DISTRIBUTION) or 'unknown'}"
 
 
 def _input(found: DataSet, **facets: Any) -> Any:
