@@ -133,3 +133,31 @@ def test_one_line_for_each_window_names_the_columns_that_moved_most() -> None:
     assert {line.start.day for line in lines} >= {3, 4}
     assert {line.columns[0][:3] for line in lines if line.start.day >= 3} == {"x +"}
     assert [line.severity for line in lines] == sorted((line.severity for line in lines), reverse=True)
+
+
+def steady(days: int, moved: float, from_day: int) -> pa.RecordBatch:
+    """`x` of independent rows; it moves after half of the days."""
+    rows = days * 100
+    times = from_day * DAY + np.arange(rows) * DAY // 100
+    x = RNG.normal(size=rows) + np.where(np.arange(rows) >= rows / 2, moved, 0.0)
+    return pa.record_batch({"event_time": pa.array(times, pa.timestamp("us", "UTC")), "x": x})
+
+
+def test_the_week_in_which_a_shift_begins_is_the_first_that_is_reported() -> None:
+    training = steady(210, 0.0, 0)
+    profile = with_training_windows(build_profile(training, ["x"]), training)
+    assert days_of(records(steady(56, 0.0, 210), 7 * DAY, profile), "x") == set()
+    found = days_of(records(steady(22, 1.5, 210), 7 * DAY, profile), "x")  # from 221 on, the week of 217 to 223
+    assert min(found) == datetime.fromtimestamp(217 * 86_400, UTC)
+
+
+def test_ten_thousand_segments_are_measured_each() -> None:
+    batch = events(84)
+    rows = batch.append_column("__event_time", pa.array([0] * batch.num_rows, pa.timestamp("us", "UTC")))
+    rows = rows.append_column("__role", pa.array(["champion"] * batch.num_rows))
+    rows = rows.append_column("who", pa.array([f"s{row % 10_000}" for row in range(batch.num_rows)]))
+    [piece] = count_windows(PROFILE, rows, ("who",), DAY)
+    spec = DriftSpec(DAY, 0, ("who",), psi_threshold=0.2, ks_threshold=0.1)
+    found = drift_records(PROFILE, [Pane(piece.counts, DriftOrigin(0, DAY, 0, "m", "1"))], spec)
+    assert found.num_rows == 10_001 * 6
+    assert not any(row["drifted"] for row in found.slice(0, 3_000).to_pylist() if row["segment"])
