@@ -42,6 +42,17 @@ class Timing(TypedDict):
     steady_events_per_second: float
 
 
+class QualityCounts(TypedDict):
+    """What came of labels and answers where `sinks.quality` is set: `labels` by what they were, `events` by what came
+    of their label, `unmeasured` answers by why, and how many panes and records there are."""
+
+    labels: dict[str, int]
+    events: dict[str, int]
+    unmeasured: dict[str, int]
+    panes: int
+    records: int
+
+
 class Summary(TypedDict):
     """The counts of a run, as `--summary` writes them.
 
@@ -73,6 +84,7 @@ class Summary(TypedDict):
     release_outcomes: dict[str, dict[str, str]]
     dead_letter_errors: dict[str, dict[str, int]]
     reasons: ReasonCounts
+    quality: QualityCounts
     shadow_scores_failed: int
     seconds: float
     events_per_second: float

@@ -59,6 +59,7 @@ class Tracking:
     def __init__(self, lateness_us: int) -> None:
         spec = EventsSpec("u", "avro", "id", "at", None, DISORDER, (), EVENTS.time_range_us, "us")
         self.fn, self.timers = track_arrivals._ArrivingFn(spec, lateness_us, 1), CoarseTimers()
+        self.fn.setup()
         self.seen, self.before = Cell([]), Cell([])
         self.numbers = [Cell() for _ in range(4)]  # watermark, greatest, pending, numbered
         self.sound, self.forgetting = self.timers.timer("sound"), self.timers.timer("forget")
