@@ -1,10 +1,11 @@
 """Receipts that have the `score_id` of another: how many, and which contradict each other."""
 
-from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
 
 from audit.files.index import prefixes
 from audit.files.reading import ReadStretch, read_file
@@ -16,14 +17,14 @@ from models.store.backends import Backend
 _AT_ONCE = 20_000
 
 
-class LocatedReceipt(NamedTuple):
-    """A receipt as one row, with the key of its file."""
+class LocatedReceipts(NamedTuple):
+    """Receipts of a file, in the schema of the file, with its key."""
 
-    stretch: ReadStretch
+    rows: pa.RecordBatch
     file: str
 
 
-Contradicts = Callable[[list[LocatedReceipt]], bool]
+Contradicting = Callable[[list[LocatedReceipts]], Iterable[str]]
 
 
 class Duplicates:
@@ -31,11 +32,11 @@ class Duplicates:
 
     Args:
         backend: the audit.
-        contradicts: whether receipts of one score contradict each other.
+        contradicting: the scores among receipts that contradict each other.
     """
 
-    def __init__(self, backend: Backend, contradicts: Contradicts) -> None:
-        self._backend, self._contradicts = backend, contradicts
+    def __init__(self, backend: Backend, contradicting: Contradicting) -> None:
+        self._backend, self._contradicting = backend, contradicting
         self._files: list[str] = []
         self._unsealed: list[tuple[int, int, Any]] = []
 
@@ -72,26 +73,34 @@ class Duplicates:
             self._compare(segments, where[first:last], row[first:last], found)
 
     def _compare(self, segments: Sequence[SealedSegment], where: Any, row: Any, found: AuditFindings) -> None:
-        by_id = defaultdict[str, list[LocatedReceipt]](list)
-        for number in np.unique(where).tolist():
-            for each in self._receipts(segments, number, row[where == number].tolist()):
-                by_id[each.stretch.columns.column("score_id")[0].as_py()].append(each)
-        for score_id, receipts in by_id.items():
-            found.duplicated += len(receipts) - 1
-            if len(receipts) > 1 and self._contradicts(receipts):
-                found.contradictions.append(score_id)
+        receipts = [
+            LocatedReceipts(rows, file)
+            for number in np.unique(where).tolist()
+            for rows, file in self._receipts(segments, number, np.sort(row[where == number]).tolist())
+        ]
+        ids = pa.chunked_array([each.rows.column("score_id").cast(pa.string()) for each in receipts], pa.string())
+        counts = pc.value_counts(ids)
+        several = counts.field("values").filter(pc.greater(counts.field("counts"), 1))
+        found.duplicated += len(ids) - len(counts)
+        same = [LocatedReceipts(_of(each.rows, several), each.file) for each in receipts]  # eight bytes may be of two
+        found.contradictions += self._contradicting([each for each in same if each.rows.num_rows])
 
-    def _receipts(self, segments: Sequence[SealedSegment], number: int, rows: list[int]) -> Iterator[LocatedReceipt]:
+    def _receipts(
+        self, segments: Sequence[SealedSegment], number: int, rows: list[int]
+    ) -> Iterator[tuple[pa.RecordBatch, str]]:
         if number >= 0:
-            for stretch in segments[number].records(rows):
-                yield LocatedReceipt(stretch, segments[number].file)
+            for batch in segments[number].at_rows(rows):
+                yield batch, segments[number].file
             return
-        file, wanted = self._files[-number - 1], set(rows)
+        file, wanted = self._files[-number - 1], np.array(rows)
         for piece in read_file(self._backend, file, KINDS[RECEIPTS]):
             if isinstance(piece, ReadStretch):
-                for row in sorted(wanted & set(range(piece.first, piece.first + len(piece.datums)))):
-                    at = row - piece.first
-                    yield LocatedReceipt(ReadStretch(piece.columns.slice(at, 1), piece.datums.slice(at, 1), row), file)
+                within = wanted[(wanted >= piece.first) & (wanted < piece.first + piece.columns.num_rows)] - piece.first
+                yield piece.columns.take(pa.array(within)), file
+
+
+def _of(rows: pa.RecordBatch, ids: pa.Array) -> pa.RecordBatch:
+    return rows.filter(pc.is_in(rows.column("score_id"), ids))
 
 
 def _spans(count: int, edges: list[int]) -> Iterator[tuple[int, int]]:

@@ -9,7 +9,7 @@ from audit.files.checkpoints import MAX_BYTES, StoredCheckpoint, origin_of, pars
 from audit.files.formats import RECEIPT, plain_rows
 from audit.files.found.receipts import FoundReceipt
 from audit.files.notes import UnusableNote
-from audit.sealing.duplicates import Duplicates, LocatedReceipt
+from audit.sealing.duplicates import Duplicates, LocatedReceipts
 from audit.sealing.findings import UNSIGNED, AuditFindings
 from audit.sealing.rescoring import Rescorer, rescore_segments
 from audit.sealing.verifying import AuditTrust, unsealed_stretches, verify_segments
@@ -87,7 +87,7 @@ def verified_audit(backend: Backend, options: argparse.Namespace, spec: Any) -> 
     if store is not None and options.sample != 0:
         pickles = bool(options.allow_pickle or model["allow_pickle"])
         rescorer = Rescorer(str(store), pickles, found, keys_of(options, spec))
-    duplicates = Duplicates(backend, contradicts)
+    duplicates = Duplicates(backend, contradicting)
     for file, stretch in unsealed_stretches(backend, found):
         found.unsealed += stretch.columns.num_rows
         duplicates.take_unsealed(file, stretch)
@@ -100,13 +100,14 @@ def verified_audit(backend: Backend, options: argparse.Namespace, spec: Any) -> 
     return found
 
 
-def contradicts(receipts: list[LocatedReceipt]) -> bool:
-    """Whether receipts of one score contradict each other, as `halflife audit score` sees it."""
+def contradicting(receipts: list[LocatedReceipts]) -> list[str]:
+    """The scores of receipts that contradict each other, as `halflife audit score` sees it."""
     plain = [
-        FoundReceipt(plain_rows(each.stretch.columns, RECEIPT)[0], each.file, None, each.stretch.first, b"")
+        FoundReceipt(receipt, each.file, None, row, b"")
         for each in receipts
+        for row, receipt in enumerate(plain_rows(each.rows, RECEIPT))
     ]
-    return any(answer.contradicts for answer in answers(plain))
+    return [answer.shown.receipt["score_id"] for answer in answers(plain) if answer.contradicts]
 
 
 def _kept(path: str | None) -> StoredCheckpoint | None:
