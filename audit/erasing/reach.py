@@ -137,7 +137,8 @@ def others(
         yield Unreached(f"sinks.{name}", uri, "whatever was written there before privacy, and copies of it")
     letters = (spec.get("sinks") or {}).get("dead_letters")
     if letters is not None:
-        yield Unreached("sinks.dead_letters", str(letters), "letters that were written before privacy")
+        why = "letters that were written before privacy, and those whose record does not say whom it is about"
+        yield Unreached("sinks.dead_letters", str(letters), why)
     for each in trained:
         yield Unreached("model", f"{each.model} {each.trained.version}", "what it has learned stays in its weights")
     yield Unreached("checkpoints", "of the runner", "they hold events in plain until newer ones replace them")
