@@ -68,7 +68,8 @@ class Rescorer:
         opened, locked = opened_receipts(receipts, self._keys)
         for why, number in Counter(filter(None, locked)).items():
             self._locked[which, why] += number
-            self._found.not_rescored[f"{which}, {why}"] = f"{self._locked[which, why]} receipts"
+            kind, _, cause = why.partition(": ")
+            self._found.not_rescored[f"{which} ({kind})"] = f"{self._locked[which, why]} receipts: {cause or kind}"
         return opened if not any(locked) else opened.filter(pa.array([not why for why in locked]))
 
     def _model(self, which: _Version) -> LoadedModel | None:

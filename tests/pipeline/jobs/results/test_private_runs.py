@@ -188,7 +188,7 @@ def test_what_is_sealed_verifies_with_keys_and_after_an_erasure(flow: Flow) -> N
     assert asked(flow, spec, "seal")[0] == 0
     code, found = asked(flow, spec, "verify")
     assert (code, found["receipts"], found["verified"], found["duplicated"]) == (0, 78, 70, 39), found
-    assert list(found["not_rescored"].values()) == ["8 receipts"]
+    assert list(found["not_rescored"].values()) == ["8 receipts: its key was destroyed"]
     assert len(asked(flow, spec, "event", IDS[6])[1]["scores"]) == 1
     assert found_in(written(flow.root / "audit"), ALL) == set()
 
