@@ -1,6 +1,7 @@
 """The records of quality that a job wrote to a folder or an object store, as far as gates need them."""
 
 import io
+import os
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
@@ -16,9 +17,11 @@ from schemas.errors import UnusableData
 
 _FIELDS = (
     *("window_start", "window_end", "pane", "version", "role", "metric", "value", "n", "events", "label_coverage"),
-    *("against", "variance", "n_effective"),
+    *("against", "variance", "n_effective", "why"),
 )
+_NEEDED = {"model", "version", "role", "segment", "window_start", "window_end", "metric", "value", "n"}
 _MOST_BYTES = 1024 * 1024 * 1024
+_MOST_NAMED = 8
 
 
 class QualityRow(NamedTuple):
@@ -37,6 +40,7 @@ class QualityRow(NamedTuple):
     against: str | None
     variance: float | None
     n_effective: float | None
+    why: str | None = None
 
     @property
     def key(self) -> tuple[object, ...]:
@@ -62,7 +66,26 @@ class QualityRecords:
         self.url, self._model = self._backend.url, model
         self.broken: dict[str, str] = {}
         self._read = set[tuple[str, int]]()
+        self._others, self._models = set[str](), set[str]()
         self._latest = dict[tuple[object, ...], QualityRow]()
+
+    @property
+    def is_there(self) -> bool:
+        """Whether the folder exists; of an object store nobody can say."""
+        return self._backend.root is None or os.path.isdir(self._backend.root)
+
+    def why_none(self) -> str:
+        """Why there is no record of the model in what was read so far; empty where there is one."""
+        if self._latest:
+            return ""
+        if not self._read:
+            return f"no file is in {self.url}"
+        if self._models:
+            named = ", ".join(sorted(self._models)[:_MOST_NAMED])
+            return f"the records in {self.url} are of {named}, none of {self._model}"
+        of_others = f": they hold {', '.join(sorted(self._others)[:_MOST_NAMED])}" if self._others else ""
+        expected = "expected: the files of sinks.quality of a job with labels"
+        return f"none of the {len(self._read)} file(s) in {self.url} has a record of quality{of_others}; {expected}"
 
     def latest(self) -> list[QualityRow]:
         """The records of all events (no segments), of each the one that counts the most: panes accumulate.
@@ -88,6 +111,10 @@ class QualityRecords:
             self.broken[key] = one_line(error)
             return
         for batch in batches:
+            if not set(batch.schema.names) >= _NEEDED:
+                self._others.add(f"records of {len(batch.schema)} fields such as {', '.join(batch.schema.names[:4])}")
+                continue
+            self._models |= set(pc.unique(batch["model"]).to_pylist())
             yield from _of_model(batch, self._model)
 
     def _avro(self, key: str, content: bytes) -> Iterator[pa.RecordBatch]:
@@ -108,8 +135,6 @@ def _turn(row: QualityRow) -> tuple[int, int, int]:
 
 
 def _of_model(batch: pa.RecordBatch, model: str) -> list[QualityRow]:
-    if not {"model", "segment", "window_start", "metric"} <= set(batch.schema.names):
-        return []
     whole = pc.and_(pc.equal(batch["model"], model), pc.equal(batch["segment"], ""))
     wanted = batch.filter(whole)
     columns = [_plain(wanted, name) for name in _FIELDS]

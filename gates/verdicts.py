@@ -6,9 +6,19 @@ from typing import Any, NamedTuple
 
 from gates.betting import OutOfBounds
 from gates.intervals import DifferenceInterval, PlannedLook, interval_of, planned_looks
+from gates.lacking import has_one_class, step_rows, why_no_records, why_unmeasured
 from gates.policy import Guarded, Policy, PolicyStep
 from gates.records import QualityRow
-from gates.windows import UNLABELLED, WindowDifference, pool, window_differences
+from gates.windows import (
+    CHALLENGER,
+    CHAMPION,
+    SHADOW,
+    UNLABELLED,
+    WindowDifference,
+    named_as,
+    pool,
+    window_differences,
+)
 from schemas.times import format_duration_us, format_time_us
 
 PROMOTE, HOLD, STOP = "promote", "hold", "stop"
@@ -19,7 +29,8 @@ class GateVerdict:
     """What is to happen, the reason (a fixed word) and why in words, and the numbers that it rests on.
 
     Reasons: of `promote` and `stop` the metric that decided, `maximum`, or `begin`; of `hold` `over, cannot_begin,
-    unusable, bounds, labels, waits, undecided, maximum, paused, approval, pause, resume`.
+    unusable, bounds, labels, one_class, unmeasured, waits, undecided, maximum, paused, approval, pause, resume,
+    not_paused, meanwhile`.
     """
 
     action: str
@@ -37,14 +48,26 @@ class StepServed(NamedTuple):
     step_began_us: int
     step: PolicyStep
 
+    @property
+    def role(self) -> str:
+        """In which the version serves; only what it does in this role counts for leaving the step."""
+        return SHADOW if self.step.share == 0 else CHALLENGER
+
 
 class _Counted(NamedTuple):
-    """A metric with the windows that count, those whose labels are awaited or never came, and the interval."""
+    """A metric with the windows that count, those of them in which the version served as this step says, those whose
+    labels are awaited or never came, and the interval. `lacks`: why no window of the step measures it; empty if one
+    does. `recorded`: whether a record of the version has it; `one_class`: whether the labels of all windows are of one
+    class, so that they say nothing."""
 
     guarded: Guarded
     windows: Sequence[WindowDifference]
+    of_step: Sequence[WindowDifference]
     uncovered: Sequence[WindowDifference]
     interval: DifferenceInterval | None
+    lacks: str
+    recorded: bool
+    one_class: bool
 
 
 def judge(policy: Policy, served: StepServed, rows: Sequence[QualityRow]) -> GateVerdict:
@@ -54,22 +77,37 @@ def judge(policy: Policy, served: StepServed, rows: Sequence[QualityRow]) -> Gat
     """
     since = [row for row in rows if row.window_start >= served.began_us]
     now_us = max((row.window_end for row in since if row.version == policy.version), default=served.began_us)
+    none = why_no_records(rows, policy.version, served.role, served.step_began_us)
     try:
-        counted = [_count(policy, served, since, each) for each in (policy.metric, *policy.guardrails)]
+        counted = [_count(policy, served, since, each, none) for each in (policy.metric, *policy.guardrails)]
     except OutOfBounds as error:
         return GateVerdict(HOLD, "bounds", f"the bounds of the policy are not those of the records: {error}")
     evidence = _evidence(policy, served, counted, now_us)
     for each in counted:
-        if _is_worse(policy, each):
+        if _is_worse(policy, each) and not each.one_class:
             return GateVerdict(STOP, each.guarded.metric, _why_stopped(policy, each), evidence)
-    return replace(_judged(policy, served, counted[0], now_us), evidence=evidence)
+    of_step = step_rows(since, policy.version, served.role, served.step_began_us)
+    served_us = max((row.window_end for row in of_step), default=served.step_began_us) - served.step_began_us
+    return replace(_judged(policy, served, counted, now_us, served_us), evidence=evidence)
 
 
-def _count(policy: Policy, served: StepServed, rows: Sequence[QualityRow], guarded: Guarded) -> _Counted:
-    windows = window_differences(rows, guarded.metric, guarded.sign, policy.version, served.champion)
+def _count(policy: Policy, served: StepServed, rows: Sequence[QualityRow], guarded: Guarded, none: str) -> _Counted:
+    """`none`: why there is no record of this step at all; empty if there is one."""
+    version, champion, role, since_us = policy.version, served.champion, served.role, served.step_began_us
+    windows = window_differences(rows, guarded.metric, guarded.sign, version, champion, role, since_us)
     covered = [each for each in windows if each.coverage >= policy.coverage]
     uncovered = [each for each in windows if each.coverage < policy.coverage]
-    return _Counted(guarded, covered, uncovered, interval_of(policy, covered, policy.rate_of_each))
+    of_step = [each for each in covered if each.role == role and each.start_us >= since_us]
+    lacks = "" if of_step else none
+    if not (of_step or none):
+        sides = step_rows(rows, version, role, since_us) + step_rows(rows, champion, CHAMPION, since_us)
+        awaited = any(each.role == role and each.start_us >= since_us for each in uncovered)
+        few = f"no window of this step has labels of {policy.coverage:g} of its events yet"
+        lacks = few if awaited else why_unmeasured(sides, guarded.metric, version, champion)
+    one_class = guarded.metric not in UNLABELLED and has_one_class(rows, version, covered)
+    recorded = any(row.version == version and row.metric in named_as(guarded.metric) for row in rows)
+    interval = interval_of(policy, covered, policy.rate_of_each)
+    return _Counted(guarded, covered, of_step, uncovered, interval, lacks, recorded, one_class)
 
 
 def _is_worse(policy: Policy, counted: _Counted) -> bool:
@@ -79,27 +117,47 @@ def _is_worse(policy: Policy, counted: _Counted) -> bool:
     return interval.low > counted.guarded.margin
 
 
-def _judged(policy: Policy, served: StepServed, counted: _Counted, now_us: int) -> GateVerdict:
-    step = served.step
+def _judged(
+    policy: Policy, served: StepServed, all_counted: Sequence[_Counted], now_us: int, served_us: int
+) -> GateVerdict:
+    """`served_us`: how long the step has served, as its records show."""
+    step, counted = served.step, all_counted[0]
     silent = _labels_stopped(policy, counted, served.began_us, now_us)
     if silent:
         return GateVerdict(HOLD, "labels", silent)
-    waits = _too_early(step, _of_step(policy, served, counted), now_us - served.step_began_us, counted)
+    if counted.one_class:
+        return GateVerdict(HOLD, "one_class", _why_one_class(counted))
+    waits = _too_early(step, _of_step(policy, counted), served_us, counted)
     enough = _maximum(policy, counted, now_us - served.began_us)
-    if not waits and _is_good(policy, counted, step.margin):
+    unmeasured = _unmeasured(all_counted)
+    if not waits and not unmeasured and _is_good(policy, counted, step.margin):
         return GateVerdict(
             PROMOTE, counted.guarded.metric, f"the difference is below {step.margin:g}: {_shown(policy, counted)}"
         )
-    if enough:
+    if enough and not (unmeasured and policy.at_most == PROMOTE):
         return GateVerdict(policy.at_most, "maximum", f"{enough}, and nothing is decided: {_shown(policy, counted)}")
-    if waits:
+    if waits and (served_us <= 0 or counted.recorded):
         return GateVerdict(HOLD, "waits", waits)
+    if unmeasured:
+        return GateVerdict(HOLD, "unmeasured", unmeasured)
     return GateVerdict(HOLD, "undecided", f"not decided yet: {_shown(policy, counted)}")
+
+
+def _unmeasured(all_counted: Sequence[_Counted]) -> str:
+    """Which metrics no window of the step measures, and why; a version is not promoted past them."""
+    said = [f"{each.guarded.metric} is not measured in this step: {each.lacks}" for each in all_counted if each.lacks]
+    return "; ".join(said)
+
+
+def _why_one_class(counted: _Counted) -> str:
+    since, until = format_time_us(counted.windows[0].start_us), format_time_us(counted.windows[-1].end_us)
+    found = f"all labels from {since} to {until} are of one class, of which {counted.guarded.metric} says nothing"
+    return f"{found}; expected: labels of both; next: see whether labels.positive of the job is right"
 
 
 def _labels_stopped(policy: Policy, counted: _Counted, began_us: int, now_us: int) -> str:
     """Why no later window counts, where its labels should be there by now."""
-    if counted.guarded.metric in UNLABELLED:
+    if counted.guarded.metric in UNLABELLED or not counted.recorded:
         return ""
     last_us = max((each.end_us for each in counted.windows), default=began_us)
     if now_us - policy.wait_us <= last_us:
@@ -110,11 +168,10 @@ def _labels_stopped(policy: Policy, counted: _Counted, began_us: int, now_us: in
     return f"{until} {format_duration_us(policy.wait_us)} ago or more have {found}; expected: {policy.coverage:g}"
 
 
-def _of_step(policy: Policy, served: StepServed, counted: _Counted) -> tuple[int, float]:
+def _of_step(policy: Policy, counted: _Counted) -> tuple[int, float]:
     """The labelled events of the step, and what they are worth."""
-    windows = [each for each in counted.windows if each.start_us >= served.step_began_us]
-    pooled = pool(windows, policy.recurring)
-    return sum(each.n for each in windows), pooled.worth if pooled else 0.0
+    pooled = pool(counted.of_step, policy.recurring)
+    return sum(each.n for each in counted.of_step), pooled.worth if pooled else 0.0
 
 
 def _too_early(step: PolicyStep, found: tuple[int, float], served_us: int, counted: _Counted) -> str:
@@ -123,9 +180,9 @@ def _too_early(step: PolicyStep, found: tuple[int, float], served_us: int, count
     n, worth = found
     what = "events" if counted.guarded.metric in UNLABELLED else "labelled events"
     if worth < step.least_n:
-        until = f"; the last of them before {format_time_us(counted.windows[-1].end_us)}" if counted.windows else ""
+        until = f"; the last of them before {format_time_us(counted.of_step[-1].end_us)}" if counted.of_step else ""
         depend = f" ({n}, which depend on each other)" if worth < 0.9 * n else ""
-        return f"{worth:.0f} of {step.least_n} {what} in this step{depend}{until}"
+        return f"{worth:.0f} of {step.least_n} {what} in this step{depend}{until or f'; {counted.lacks}'}"
     if served_us < step.least_us:
         served = f"{format_duration_us(max(served_us, 0))} of {format_duration_us(step.least_us)}"
         return f"this step has served {served}"
@@ -170,13 +227,12 @@ def _evidence(policy: Policy, served: StepServed, counted: Sequence[_Counted], n
     covered = [each for each in (*first.windows, *first.uncovered) if each.events]
     events = sum(each.events for each in covered)
     coverage = sum(each.coverage * each.events for each in covered) / events if events else None
-    of_step = _of_step(policy, served, first)
+    of_step = _of_step(policy, first)
     said = {
         **_numbers(policy, first),
         "champion": served.champion,
         "share": served.step.share,
         "promote_margin": served.step.margin,
-        "n_of_step": of_step[0],
         "n_effective_of_step": of_step[1],
         "label_coverage": coverage,
         "events": events,
@@ -193,6 +249,7 @@ def _evidence(policy: Policy, served: StepServed, counted: Sequence[_Counted], n
 def _numbers(policy: Policy, counted: _Counted) -> dict[str, Any]:
     """The numbers of a metric; its value is more than 0 where the version is worse."""
     stated = {"metric": counted.guarded.metric, "stop_margin": counted.guarded.margin}
+    stated |= {"n_of_step": sum(each.n for each in counted.of_step), "unmeasured": counted.lacks or None}
     if counted.interval is None:
         return {**stated, "value": None, "low": None, "high": None, "n": 0, "n_effective": None, "windows": 0}
     low, high, pooled = counted.interval

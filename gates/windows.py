@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from gates.records import QualityRow
 
-CHAMPION = "champion"
+CHAMPION, CHALLENGER, SHADOW = "champion", "challenger", "shadow"
 ERROR, LOSS_DIFFERENCE = "error", "loss_difference"
 OF_PAIRS = frozenset({"difference", "flips_to_positive", "flips_to_negative", "latency_difference"})
 """Metrics that only a pair of versions on the same events has."""
@@ -20,7 +20,8 @@ class WindowDifference(NamedTuple):
 
     `value`: the mean difference, more than 0 is worse; `weight`: events of a paired comparison that are worth as much;
     `variance`: of the value, `independent`: the same if all events were independent; `n`: labelled events of the
-    version, or pairs; `events`: those that it scored; `arms`: whether other events are compared than its own.
+    version, or pairs; `events`: those that it scored; `arms`: whether other events are compared than its own; `role`:
+    of the version in it.
     """
 
     start_us: int
@@ -33,6 +34,7 @@ class WindowDifference(NamedTuple):
     events: int
     coverage: float
     arms: bool
+    role: str
 
 
 class PooledDifference(NamedTuple):
@@ -56,7 +58,13 @@ class PooledDifference(NamedTuple):
 
 
 def window_differences(
-    rows: Iterable[QualityRow], metric: str, sign: int, version: str, champion: str
+    rows: Iterable[QualityRow],
+    metric: str,
+    sign: int,
+    version: str,
+    champion: str,
+    role: str = "",
+    since_us: int = 0,
 ) -> list[WindowDifference]:
     """The windows in which both versions were measured, in order of time. Those of pairs take precedence.
 
@@ -66,27 +74,49 @@ def window_differences(
         sign: 1 where lower values are better, -1 where higher ones are.
         version: that is compared.
         champion: with which.
+        role: in windows that begin at `since_us` or later, records of the version in this role take precedence over
+            all others: those of another role are of a run that did not know the release yet.
+        since_us: microseconds since 1970.
     """
+    measured = [row for row in rows if row.metric in named_as(metric)]
+    answers = dict[tuple[int, int], QualityRow]()
+    for row in measured:
+        if row.metric == metric and row.against is None and (row.version, row.role) == (champion, CHAMPION):
+            answers[row.window_start, row.window_end] = row
     found = dict[tuple[int, int], WindowDifference]()
-    sides: dict[tuple[int, int], dict[bool, QualityRow]] = {}
-    paired = LOSS_DIFFERENCE if metric == ERROR else metric
-    for row in rows:
+    for row in measured:
         window = row.window_start, row.window_end
-        if row.version == version and row.against == champion and row.metric == paired:
-            difference = _of_pairs(row, sign)
-            if difference is not None:
-                found[window] = _larger(found.get(window), difference)
-        elif row.metric == metric and _is_side(row, version, champion):
-            both = sides.setdefault(window, {})
-            known = both.get(row.version == version)
-            if known is None or row.n >= known.n:  # where a step began within the window it has two roles
-                both[row.version == version] = row
-    for window, both in sides.items():
-        if window not in found and len(both) == 2:
-            compared = _of_arms(both[True], both[False], sign)
-            if compared is not None:
-                found[window] = compared
+        difference = _difference(row, answers.get(window), metric, sign, (version, champion))
+        if difference is None:
+            continue
+        known = found.get(window)
+        if known is None or _turn(difference, role, since_us) >= _turn(known, role, since_us):
+            found[window] = difference
     return _apart(found)
+
+
+def named_as(metric: str) -> tuple[str, ...]:
+    """The metrics of records that say something of this one."""
+    return (ERROR, LOSS_DIFFERENCE) if metric == ERROR else (metric,)
+
+
+def _difference(
+    row: QualityRow, answer: QualityRow | None, metric: str, sign: int, versions: tuple[str, str]
+) -> WindowDifference | None:
+    """What a record says: one of the pair by itself, one of the version together with the champion's."""
+    version, champion = versions
+    if row.version != version or row.role == CHAMPION:
+        return None
+    if row.against == champion and row.metric == named_as(metric)[-1]:
+        return _of_pairs(row, sign)
+    if row.against is None and row.metric == metric and answer is not None:
+        return _of_arms(row, answer, sign)
+    return None
+
+
+def _turn(each: WindowDifference, role: str, since_us: int) -> tuple[bool, bool, int]:
+    """Of several differences of a window the greatest counts."""
+    return each.role == role and each.start_us >= since_us, not each.arms, each.n
 
 
 def _apart(found: Mapping[tuple[int, int], WindowDifference]) -> list[WindowDifference]:
@@ -99,15 +129,6 @@ def _apart(found: Mapping[tuple[int, int], WindowDifference]) -> list[WindowDiff
     return kept
 
 
-def _is_side(row: QualityRow, version: str, champion: str) -> bool:
-    named = row.against is None and row.version in (version, champion)
-    return named and (row.role == CHAMPION) == (row.version == champion)
-
-
-def _larger(one: WindowDifference | None, other: WindowDifference) -> WindowDifference:
-    return other if one is None or other.n >= one.n else one
-
-
 def _of_pairs(row: QualityRow, sign: int) -> WindowDifference | None:
     value, variance = row.value, row.variance
     if row.metric in ("flips_to_positive", "flips_to_negative") and value is not None and variance is None:
@@ -117,7 +138,7 @@ def _of_pairs(row: QualityRow, sign: int) -> WindowDifference | None:
     mean_variance = variance / (row.n_effective or row.n)
     return WindowDifference(
         row.window_start, row.window_end, sign * value, row.n, mean_variance, variance / row.n, row.n, row.events,
-        _coverage(row), False,
+        _coverage(row), False, row.role,
     )  # fmt: skip
 
 
@@ -132,7 +153,7 @@ def _of_arms(own: QualityRow, other: QualityRow, sign: int) -> WindowDifference 
     independent = spread / own.n + other_spread / other.n
     return WindowDifference(
         own.window_start, own.window_end, sign * (own.value - other.value), own.n * other.n / (own.n + other.n),
-        variance, independent, own.n, own.events, min(_coverage(own), _coverage(other)), True,
+        variance, independent, own.n, own.events, min(_coverage(own), _coverage(other)), True, own.role,
     )  # fmt: skip
 
 

@@ -19,10 +19,10 @@ def policy(**keys: Any) -> Policy:
     return read_policy({**stated, **keys}, "v2")
 
 
-def judged(rows: list[QualityRow], began: int = 0, step_began: int = 0, **keys: Any) -> GateVerdict:
+def judged(rows: list[QualityRow], began: int = 0, step_began: int = 0, step: int = 1, **keys: Any) -> GateVerdict:
     known = policy(**keys)
     since, of_step = (FIRST_US + day * DAY_US for day in (began, max(began, step_began)))
-    return judge(known, StepServed("v1", since, of_step, known.steps[0]), rows)
+    return judge(known, StepServed("v1", since, of_step, known.steps[step - 1]), rows)
 
 
 def days(count: int, value: float = 0.0, **fields: Any) -> list[QualityRow]:
@@ -183,3 +183,71 @@ def test_events_of_a_run_with_other_windows_count_once() -> None:
 )
 def test_records_that_say_nothing_hold(fields: dict[str, Any]) -> None:
     assert judged([row(day, **{"value": 0.2, **fields}) for day in range(10)]).action == "hold"
+
+
+SHADOW_FIRST = [{"share": "shadow"}, {"share": "20%"}, {"share": "100%"}]
+
+
+@pytest.mark.parametrize("minimum", [{"n": 500}, {"n": 1, "duration": "9d"}])
+def test_what_a_shadow_does_is_no_evidence_of_a_challenger(minimum: dict[str, Any]) -> None:
+    """Records of a run over the past, which knew only the release of the step before."""
+    rows, keys = days(30, -0.3, role="shadow"), {"steps": SHADOW_FIRST, "minimum": minimum}
+    held = judged(rows, step_began=10, step=2, **keys)
+    assert (held.action, held.reason, held.evidence["n_of_step"], held.evidence["n"]) == ("hold", "waits", 0, 3000)
+    assert "are of it as shadow, none as challenger; next: run the job" in held.why
+    again = [row(day, value=-0.3 + 0.01 * (-1) ** day, n=60) for day in range(10, 30)]
+    found = judged([*rows, *again], step_began=10, step=2, **keys)
+    assert (found.action, found.evidence["n_of_step"], found.evidence["n"]) == ("promote", 1200, 2200)
+
+
+def test_a_shadow_may_become_the_champion_at_once_where_the_policy_says_so() -> None:
+    steps = [{"share": "shadow"}, {"share": "100%"}]
+    assert judged(days(30, -0.3, role="shadow"), steps=steps).action == "promote"
+    assert judged(days(30, -0.3), steps=steps).reason == "waits"
+
+
+def test_a_shadow_that_is_worse_is_stopped_in_any_step() -> None:
+    found = judged(days(30, 0.3, role="shadow"), step_began=10, step=2, steps=SHADOW_FIRST)
+    assert found.action == "stop"
+
+
+def test_the_maximum_promotes_no_version_that_has_not_served() -> None:
+    keys: dict[str, Any] = {"maximum": {"n": 1000, "then": "promote"}, "steps": SHADOW_FIRST}
+    rows = days(30, 0.03, variance=4.0, role="shadow")
+    assert judged(rows, step_began=10, step=2, **keys).action == "hold"
+    assert judged(rows, **keys).reason == "maximum"
+
+
+@pytest.mark.parametrize("metric", ["latency_difference", "flips_to_positive", "flips_to_negative", "brier"])
+def test_a_guardrail_without_measurement_in_the_step_holds(metric: str) -> None:
+    guardrails = [{"metric": metric, "margin": 0.001}]
+    held = judged(days(30, -0.3), guardrails=guardrails)
+    assert (held.action, held.reason) == ("hold", "unmeasured")
+    assert held.why == f"{metric} is not measured in this step: {held.evidence['guardrails'][0]['unmeasured']}"
+    before = [row(day, metric, value=-1.0, variance=0.1) for day in range(10)]
+    assert judged([*days(30, -0.3), *before], step_began=10, guardrails=guardrails).reason == "unmeasured"
+    ever = [row(day, metric, value=-1.0 + 0.01 * day, variance=0.1) for day in range(30)]
+    assert judged([*days(30, -0.3), *ever], step_began=10, guardrails=guardrails).action == "promote"
+
+
+def test_flips_that_never_happen_are_measured() -> None:
+    flips = [row(day, "flips_to_positive", value=0.0, variance=None) for day in range(30)]
+    assert judged([*days(30, -0.3), *flips], guardrails=[{"metric": "flips_to_positive", "margin": 0.1}]).action == (
+        "promote"
+    )
+
+
+@pytest.mark.parametrize("metric", ["difference", "mae"])
+def test_a_main_metric_that_no_record_has_is_named(metric: str) -> None:
+    held = judged([each for day in range(10) for each in arms(day, 0.2, 0.4)], metric=metric)
+    assert (held.reason, f"{metric} is not measured in this step: no record " in held.why) == ("unmeasured", True)
+
+
+@pytest.mark.parametrize("value", [-0.3, 0.3])
+def test_labels_of_one_class_decide_nothing(value: float) -> None:
+    """What a wrong `positive` does: no label is true."""
+    none = [row(day, "auc", value=None, against=None, why="only one class among the labels") for day in range(30)]
+    held = judged([*days(30, value), *none])
+    assert (held.action, held.reason) == ("hold", "one_class")
+    assert "2019-01-01T00:00:00Z to 2019-01-31T00:00:00Z are of one class" in held.why
+    assert judged([*days(30, value), *none[:29]]).action in ("promote", "stop")
