@@ -7,13 +7,13 @@ a model one is first, and the others look again.
 
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple, Protocol
 
 from gates.policy import Policy
 from gates.records import QualityRecords
-from gates.rollout import Move, RolloutLook, look_at, pausing
-from gates.stages import evidence_text, numbers_in, written_by
+from gates.rollout import NOT_PAUSED, Move, RolloutLook, look_at, pausing
+from gates.stages import evidence_text, numbers_in, stage_of, written_by
 from gates.verdicts import HOLD, GateVerdict
 from models.releases.release import Release
 from models.store.release_log import ReleasedMeanwhile
@@ -44,11 +44,13 @@ class Acted(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Said:
-    """Who looks, and when: `at_us` by the clock, `effective_from_us` the event time from which a release serves."""
+    """Who looks, and when: `at_us` by the clock, `effective_from_us` the event time from which a release serves, None:
+    that of the release before. `reason`: what a person says to it."""
 
     by: str
     at_us: int
-    effective_from_us: int
+    effective_from_us: int | None
+    reason: str = ""
 
 
 class ActingRollout:
@@ -80,55 +82,87 @@ class ActingRollout:
         return self._look(history, last, approved)
 
     def act(self, said: Said, approved: bool = False) -> Acted:
-        """Looks, and does what follows.
+        """Looks, and does what follows. Where others released meanwhile nothing is decided again: that is for the next
+        look, since the release of the others is a step with a minimum of its own.
+
+        Raises:
+            StoreError: the store did not answer.
+        """
+        try:
+            return self._attempted(said, lambda history, last: self._look(history, last, approved))
+        except ReleasedMeanwhile as error:
+            return self._lost(error)
+
+    def pause(self, said: Said, resume: bool = False) -> Acted:
+        """Pauses promotions, or lets them go on, whoever else releases at the same time.
 
         Raises:
             StoreError: the store did not answer, or others released every time.
         """
-        return self._attempted(said, lambda history, last: self._look(history, last, approved))
-
-    def pause(self, said: Said, resume: bool = False) -> Acted:
-        """Pauses promotions, or lets them go on. Raises as `act`."""
-        return self._attempted(said, lambda history, last: pausing(self.policy, history, last, resume))
-
-    def _attempted(self, said: Said, look: Callable[[Sequence[Release], int], RolloutLook]) -> Acted:
         meanwhile = list[str]()
         while True:
-            history, last = self._timeline()
-            self._catch_up(history)
-            found = look(history, last)
-            if found.move is None:
-                self._hold(said, found)
-                return Acted(found, None, tuple(meanwhile))
             try:
-                written = self._write(said, found.verdict, found.move, history)
+                found = self._attempted(said, lambda history, last: pausing(self.policy, history, last, resume))
             except ReleasedMeanwhile as error:
                 meanwhile.append(str(error))
                 if len(meanwhile) == _ATTEMPTS:
                     raise
                 continue
-            except UnknownVersion as error:  # withdrawn since the look
-                gone = RolloutLook(found.stage, GateVerdict(HOLD, "unusable", str(error)), None)
-                self._hold(said, gone)
-                return Acted(gone, None, tuple(meanwhile))
-            self._journal.append(self._event_of(written))
-            versions = ",".join(written.versions)
-            self._store.record_access("rollout", said.by, release=written.sequence, versions=versions)
-            return Acted(found, written, tuple(meanwhile))
+            return found._replace(meanwhile=tuple(meanwhile))
+
+    def _lost(self, error: ReleasedMeanwhile) -> Acted:
+        """What another writer did first."""
+        history, last = self._timeline()
+        first = history[-1]
+        why = f"release {first.sequence} by {first.by} was first ({first.reason or 'no reason given'})"
+        verdict = GateVerdict(HOLD, "meanwhile", f"{why}; nothing is decided from what was there before it")
+        return Acted(RolloutLook(stage_of(self.policy, history, last), verdict, None), None, (str(error),))
+
+    def _attempted(self, said: Said, look: Callable[[Sequence[Release], int], RolloutLook]) -> Acted:
+        history, last = self._timeline()
+        self._catch_up(history)
+        found = look(history, last)
+        if found.move is None:
+            self._hold(said, found)
+            return Acted(found, None)
+        try:
+            written = self._write(said, found.verdict, found.move, history)
+        except UnknownVersion as error:  # withdrawn since the look
+            gone = RolloutLook(found.stage, GateVerdict(HOLD, "unusable", str(error)), None)
+            self._hold(said, gone)
+            return Acted(gone, None)
+        self._journal.append(self._event_of(written))
+        versions = ",".join(written.versions)
+        self._store.record_access("rollout", said.by, release=written.sequence, versions=versions)
+        return Acted(found, written)
 
     def _timeline(self) -> tuple[Sequence[Release], int]:
         scan = self._store.scan_releases()
         return scan.releases, scan.last
 
     def _look(self, history: Sequence[Release], last: int, approved: bool) -> RolloutLook:
-        begun = any((said := written_by(each)) and said.rollout == self.policy.id for each in history)
+        begun = self._has_begun(history)
         unusable = "" if begun else self._unusable(history)
         rows = self._records.latest() if begun else []
         found = look_at(self.policy, history, rows, last=last, unusable=unusable, approved=approved)
-        if found.move is None or begun:
+        if begun:
+            return found if rows else self._without_records(found)
+        if found.move is None:
             return found
         refused = self._refusal(self._draft(Said("trial", 0, 0), found.verdict, found.move, history))
         return look_at(self.policy, history, rows, last=last, unusable=refused) if refused else found
+
+    def _without_records(self, found: RolloutLook) -> RolloutLook:
+        verdict = replace(found.verdict, why=f"{found.verdict.why}; {self._records.why_none()}")
+        return found if found.stage.over or found.move is not None else found._replace(verdict=verdict)
+
+    @property
+    def begun(self) -> bool:
+        """Whether a release of this rollout is in the timeline."""
+        return self._has_begun(self._timeline()[0])
+
+    def _has_begun(self, history: Sequence[Release]) -> bool:
+        return any((said := written_by(each)) and said.rollout == self.policy.id for each in history)
 
     def _unusable(self, history: Sequence[Release]) -> str:
         version = self.policy.version
@@ -141,17 +175,19 @@ class ActingRollout:
 
     def _draft(self, said: Said, verdict: GateVerdict, move: Move, history: Sequence[Release]) -> Release:
         # An earlier beginning than that of what serves would never come to serve.
-        latest_us = max((each.effective_from_us for each in history), default=said.effective_from_us)
-        numbers = {"why": verdict.why, **verdict.evidence}
+        asked_us = said.effective_from_us
+        latest_us = max((each.effective_from_us for each in history), default=said.at_us)
+        numbers = {"why": verdict.why, "version": self.policy.version, **verdict.evidence}
+        reason = f"rollout {self.policy.name}: {move.decision}: {verdict.why}"
         return self._store.draft_release(
             champion=move.roles.champion,
             challengers=move.roles.challengers,
             shadows=move.roles.shadows,
-            effective_from_us=max(said.effective_from_us, latest_us),
+            effective_from_us=latest_us if asked_us is None else max(asked_us, latest_us),
             split_on=self.policy.split_on,
             salt=f"rollout-{self.policy.id}",  # the same in all steps: whom it answers it keeps
             by=said.by,
-            reason=f"rollout {self.policy.name}: {move.decision}: {verdict.why}",
+            reason=f"{reason}: {said.reason}" if said.reason else reason,
             evidence=evidence_text(self.policy, move.step, move.decision, numbers),
             now_us=said.at_us,
         )
@@ -180,7 +216,10 @@ class ActingRollout:
         )
 
     def _hold(self, said: Said, look: RolloutLook) -> None:
-        """Says that nothing happens, and why: once, until the reason changes."""
+        """Says that nothing happens, and why: once, until the reason changes. A pause that is not to be had says so to
+        who asks, and is nothing of the rollout's."""
+        if look.verdict.reason == NOT_PAUSED:
+            return
         own = self._own()
         latest = own[-1][1] if own else {}
         now = (HOLD, look.verdict.reason, look.stage.step)

@@ -9,6 +9,9 @@ from gates.stages import BEGIN, PAUSE, RESUME, Roles, Stage, roles_at, roles_sto
 from gates.verdicts import HOLD, PROMOTE, STOP, GateVerdict, StepServed, judge
 from models.releases.release import Release
 
+NOT_PAUSED = "not_paused"
+"""The reason of a look that was to pause or resume, where there is nothing to pause or resume."""
+
 
 class Move(NamedTuple):
     """A release that is to follow `after`: what is decided, the step that it begins or stays in, and the roles."""
@@ -86,16 +89,11 @@ def _promoting(policy: Policy, stage: Stage, serving: Release, verdict: GateVerd
 
 def pausing(policy: Policy, history: Sequence[Release], last: int, resume: bool = False) -> RolloutLook:
     """What a person's `--pause`, or `--resume`, writes: the same roles again, so that every rollout knows of it."""
-    stage = stage_of(policy, history, last)
-    if stage.release is None or stage.over:
-        said = stage.over or "the rollout has not begun: there is nothing to pause"
-        return RolloutLook(stage, GateVerdict(HOLD, "over" if stage.over else "cannot_begin", said), None)
-    if stage.paused is not resume:
-        said = "it is paused already" if stage.paused else "it is not paused"
-        return RolloutLook(stage, GateVerdict(HOLD, "paused", said), None)
+    stage, verb = stage_of(policy, history, last), RESUME if resume else PAUSE
+    if stage.release is None or stage.over or stage.paused is not resume:
+        begun = "it is paused already" if stage.paused else "it is not paused"
+        why = stage.over or (begun if stage.release else "the rollout has not begun")
+        return RolloutLook(stage, GateVerdict(HOLD, NOT_PAUSED, f"there is nothing to {verb}: {why}"), None)
     serving = stage.release
     roles = Roles(serving.champion, serving.challengers, serving.shadows)
-    decision = RESUME if resume else PAUSE
-    return RolloutLook(
-        stage, GateVerdict(HOLD, decision, f"{decision}d by a person"), Move(decision, stage.step, roles, last)
-    )
+    return RolloutLook(stage, GateVerdict(HOLD, verb, f"{verb}d by a person"), Move(verb, stage.step, roles, last))

@@ -16,6 +16,8 @@ from models.releases.timeline import serving_order
 BEGIN, PAUSE, RESUME = "begin", "pause", "resume"
 _WRITTEN = re.compile(r"^rollout:([0-9a-f]{16}); step:(\d{1,2})/(\d{1,2}); (begin|promote|stop|pause|resume)(?:; |$)")
 
+_POLICY_NAME = re.compile(r"^rollout ([^:]+): ")
+
 
 class WrittenByRollout(NamedTuple):
     """What the evidence of a release says of the rollout that wrote it."""
@@ -115,8 +117,9 @@ def why_not_begun(policy: Policy, history: Sequence[Release]) -> str:
     newest, serves_last = history[-1], ordered[-1]
     said = written_by(newest)
     if said is not None and not said.has_ended:
-        which = f"rollout {said.rollout} is at step {said.step} of {said.steps} (release {newest.sequence})"
-        return f"{which}; next: end it, or follow it with the policy that it was begun with"
+        which = f"{_named(newest, said)} is at step {said.step} of {said.steps} (release {newest.sequence})"
+        ends = f"end it by halflife models rollback --model {newest.model}"
+        return f"{which}; next: {ends}, or follow it with the policy that it was begun with"
     if serves_last.sequence != newest.sequence:
         return f"release {serves_last.sequence} is scheduled and would take over; next: halflife models rollback"
     others = [each.version for each in newest.challengers if each.version != policy.version]
@@ -125,6 +128,13 @@ def why_not_begun(policy: Policy, history: Sequence[Release]) -> str:
     if newest.champion == policy.version:
         return f"{policy.version} is the champion already (release {newest.sequence})"
     return ""
+
+
+def _named(release: Release, said: WrittenByRollout) -> str:
+    """`rollout weekly of v2 (4f0c6e2a9b1d7735)`, as far as the release says so."""
+    policy = _POLICY_NAME.match(release.reason)
+    name, version = policy[1] if policy else "", numbers_in(release).get("version")
+    return " ".join(filter(None, ["rollout", name, version and f"of {version}", f"({said.rollout})"]))
 
 
 class Roles(NamedTuple):

@@ -71,7 +71,9 @@ class World:
         return ActingRollout(policy, self.store, QualityRecords(str(self.folder / "q"), "late"), self.journal)
 
     def measure(self, first: int, last: int, value: float, **fields: Any) -> None:
-        rows = [row(day, value=value + 0.01 * (-1) ** day, **fields) for day in range(first, last)]
+        """A shadow in the first ten days, a challenger after them."""
+        served = [(day, {"role": "shadow" if day < 10 else "challenger", **fields}) for day in range(first, last)]
+        rows = [row(day, value=value + 0.01 * (-1) ** day, **each) for day, each in served]
         write(self.folder / "q", rows, f"quality-{self._files}.avro")
         self._files += 1
 
@@ -213,7 +215,9 @@ def test_of_two_that_look_at_once_one_is_first(world: World) -> None:
     acted = world.act(10, other)
     assert (late[0].written and late[0].written.sequence, acted.written) == (3, None)
     assert "release 3 of 'late' was written meanwhile; nothing was released" in acted.meanwhile[0]
-    assert [len(world.roles()), acted.look.stage.step, acted.look.verdict.reason] == [3, 2, "waits"]
+    assert [len(world.roles()), acted.look.stage.step, acted.look.verdict.reason] == [3, 2, "meanwhile"]
+    assert "release 3 by gate was first (rollout test: promote: the difference is below" in acted.look.verdict.why
+    assert world.act(11, other).look.verdict.reason == "waits"
 
 
 def test_two_that_begin_at_once_do_not_fight(world: World) -> None:
@@ -222,7 +226,8 @@ def test_two_that_begin_at_once_do_not_fight(world: World) -> None:
     second = world.act(0, other)
     assert first.written is not None
     assert (second.written, second.look.verdict.reason) == (None, "cannot_begin")
-    assert f"rollout {one.policy.id} is at step 1 of 4 (release 2)" in second.look.verdict.why
+    assert f"rollout test of v2 ({one.policy.id}) is at step 1 of 4 (release 2)" in second.look.verdict.why
+    assert "next: end it by halflife models rollback --model late, or follow it" in second.look.verdict.why
 
 
 def test_a_release_right_after_another_only(world: World) -> None:
