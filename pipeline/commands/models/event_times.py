@@ -51,10 +51,13 @@ def first_event_us(job: StatedJob) -> int:
     return found.first_us
 
 
-def passed_remark(job: StatedJob, written: Release, history: Sequence[Release]) -> str:
+def passed_remark(
+    job: StatedJob, written: Release, history: Sequence[Release], advice: str = f"--from {FIRST_EVENT}, or a time"
+) -> str:
     """A note where no event of the job is of the time that a release is for, so that a run would not use it.
 
-    Empty without a job, for the release that serves earlier events too, and where the events cannot be read.
+    `advice`: what is to be done about it. Empty without a job, for the release that serves earlier events too, and
+    where the events cannot be read.
     """
     if not job.stated or serving_order([*history, written])[0] == written:
         return ""
@@ -66,5 +69,5 @@ def passed_remark(job: StatedJob, written: Release, history: Sequence[Release]) 
             some = f"the first {found.looked_at} of " if found.looked_at < found.files else ""
             whose = f"events in {some}{found.files} file(s) of the job lie before it"
             last = f"the last is of {format_time_us(found.last_us)}"
-            return f"all {whose} ({last}), so a run over them does not use it; next: --from {FIRST_EVENT}, or a time"
+            return f"all {whose} ({last}), so a run over them does not use it; next: {advice}"
     return ""

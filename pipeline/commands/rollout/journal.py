@@ -10,6 +10,17 @@ from models.store.backends import Backend
 from schemas.records import ModelEvent
 
 
+class NoJournal:
+    """Of who only looks: nothing is known and nothing is written."""
+
+    def known(self) -> Iterable[Mapping[str, Any]]:
+        """Nothing."""
+        return ()
+
+    def append(self, event: ModelEvent) -> None:
+        """Drops it: it comes from no release."""
+
+
 class AuditJournal:
     """Reads `gate` events of an audit once, and appends its own as separate files.
 

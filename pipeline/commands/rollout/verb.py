@@ -8,6 +8,7 @@ from typing import Any
 from audit.files.chain import BrokenChain
 from gates.acting import Acted, ActingRollout, Said
 from gates.records import QualityRecords
+from gates.rollout import NOT_PAUSED
 from models.admission.admission import Admission, Refusal
 from models.releases.release import Release
 from models.releases.timeline import release_in_force
@@ -24,7 +25,8 @@ from pipeline.commands.audit.location import audit_url, read_job
 from pipeline.commands.models.location import ModelLocation, StatedJob, admission_at, find_location
 from pipeline.commands.models.output_change import output_change
 from pipeline.commands.output import Refused, exit_code
-from pipeline.commands.rollout.journal import AuditJournal
+from pipeline.commands.rollout.checks import check_version, remarks_on, say_missing_labels, why_no_folder
+from pipeline.commands.rollout.journal import AuditJournal, NoJournal
 from pipeline.commands.rollout.policy_file import read_policy_file
 from pipeline.commands.rollout.showing import document_of, show
 from pipeline.reporting.printer import note
@@ -33,6 +35,7 @@ from schemas.times import now_us
 from schemas.validation import MISSING, SpecError
 
 _TOPICS = ("kafka://", "pubsub://", "bigquery://", "stdout:")
+_LEAST_EVERY_US = 1_000_000
 _FOLDER = "a folder, or an s3://, gs:// or az:// URL"
 
 
@@ -56,12 +59,14 @@ def _parser() -> OneLineParser:
     how.add_argument("--resume", action="store_true", help="end a pause")
     how.add_argument("--status", action="store_true", help="only show what a look finds; write nothing")
     parser.add_argument(
-        "--every", type=duration, default=60_000_000, metavar="D", help="how often to look (default: 1m)"
+        "--every", type=_interval, default=60_000_000, metavar="D", help="how often to look: 1s or more (default: 1m)"
     )
     parser.add_argument(
         "--from", type=moment, metavar="TIME", dest="effective_from",
-        help="event time from which a release serves: a day, an RFC 3339 time or now (default: now + 2 polls)",
+        help="event time from which a release serves: a day, an RFC 3339 time or now (default: now + 2 polls; "
+        "of a pause that of the release before)",
     )  # fmt: skip
+    parser.add_argument("--reason", default="", metavar="TEXT", help="why, for the release and the audit")
     parser.add_argument("--quality", metavar="URL", help=f"the records: {_FOLDER} (default: sinks.quality of the job)")
     parser.add_argument("--audit", metavar="URL", help=f"the audit: {_FOLDER} (default: sinks.audit of the job)")
     parser.add_argument("--no_check", action="store_true", help="do not try the version here before its first step")
@@ -71,16 +76,26 @@ def _parser() -> OneLineParser:
     return parser
 
 
+def _interval(text: str) -> int:
+    """How often to look, as microseconds."""
+    every_us = duration(text)
+    if every_us < _LEAST_EVERY_US:
+        raise argparse.ArgumentTypeError(f"{text!r} is not allowed; expected: 1s or more")
+    return every_us
+
+
 def _rollout(options: argparse.Namespace) -> None:
     policy = read_policy_file(options.policy, options.version)
     if options.job is None:
         raise SpecError("--job", MISSING, f"FILE, or {JOB} in the environment: its sinks say where quality is")
     spec, location = read_job(options), find_location(options)
-    journal = AuditJournal(audit_url(options, spec), spec.get("job"))
     records = QualityRecords(_quality_url(options, spec), location.store.model)
-    acting = ActingRollout(policy, location.store, records, journal, _refusal(options, location))
+    acting = ActingRollout(policy, location.store, records, _journal(options, spec), _refusal(options, location))
+    check_version(acting, location.store)
+    if options.quality is None:
+        say_missing_labels(policy, spec)
     try:
-        _act(options, location, acting)
+        _act(options, location, acting, records)
     except BrokenChain as error:
         raise Refused(str(error)) from None
     for key, why in records.broken.items():
@@ -104,23 +119,52 @@ def _quality_url(options: argparse.Namespace, spec: Mapping[str, Any]) -> str:
     return str(found)
 
 
-def _act(options: argparse.Namespace, location: ModelLocation, acting: ActingRollout) -> None:
+def _journal(options: argparse.Namespace, spec: Mapping[str, Any]) -> AuditJournal | NoJournal:
+    return NoJournal() if options.status else AuditJournal(audit_url(options, spec), spec.get("job"))
+
+
+def _act(options: argparse.Namespace, location: ModelLocation, acting: ActingRollout, records: QualityRecords) -> None:
     policy, model = acting.policy, location.store.model
-    if options.status:
-        show(document_of(policy, model, acting.show()), options.json)
-        return
-    told: tuple[object, ...] = ()
+    absent, told = "", tuple[object, ...]()
     while True:
-        acted = _acted(options, acting, _said(options, location))
+        lost = "" if options.pause or options.resume else why_no_folder(acting, records, options.quality is not None)
+        if lost and not options.follow:
+            raise Refused(lost)
+        if lost != absent:
+            note(lost or f"{records.url} is there now")
+        absent = lost
+        if options.status:
+            show(document_of(policy, model, acting.show()), options.json)
+            return
+        said = _said(options, location)
+        acted = _acted(options, acting, said)
         document = document_of(policy, model, acted.look, acted)
         now = document["verdict"], document["reason"], document["step"], acted.written is not None
         if now != told:
-            show(document, options.json)
+            _tell(options, location, said, acted, document)
         told = now
         if not options.follow or acted.look.stage.over:
             return
         if acted.written is None:
             threading.Event().wait(options.every / 1e6)
+
+
+def _tell(
+    options: argparse.Namespace, location: ModelLocation, said: Said, acted: Acted, document: Mapping[str, Any]
+) -> None:
+    """Shows what a look did.
+
+    Raises:
+        Refused: a pause that was asked for is not to be had.
+    """
+    refused = acted.look.verdict.reason == NOT_PAUSED
+    if options.json or not refused:
+        show(document, options.json)
+    if refused:
+        raise Refused(f"{acted.look.verdict.why}; next: halflife rollout --status")
+    if acted.written is not None:
+        for line in remarks_on(acted.written, location.store, said, StatedJob(options)):
+            note(line)
 
 
 def _acted(options: argparse.Namespace, acting: ActingRollout, said: Said) -> Acted:
@@ -130,9 +174,10 @@ def _acted(options: argparse.Namespace, acting: ActingRollout, said: Said) -> Ac
 
 
 def _said(options: argparse.Namespace, location: ModelLocation) -> Said:
-    at_us = now_us()
-    begin_us = options.effective_from if options.effective_from is not None else at_us + 2 * location.poll_us
-    return Said(options.by, at_us, begin_us)
+    at_us, begin_us = now_us(), options.effective_from
+    if begin_us is None and not (options.pause or options.resume):
+        begin_us = at_us + 2 * location.poll_us
+    return Said(options.by, at_us, begin_us, options.reason)
 
 
 def _refusal(options: argparse.Namespace, location: ModelLocation) -> Callable[[Release], str]:

@@ -22,13 +22,17 @@ POLICY: dict[str, Any] = {
     "steps": [{"share": "5%"}, {"share": "100%"}],
 }  # fmt: skip
 
+LAST_EVENT = "2019-03-01T00:00:00Z"
+
 
 class Job:
     """A job with the champion v1 and a version v2."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        (folder / "events.json").write_text("".join(json.dumps({**EVENT, "id": f"e{n}"}) + "\n" for n in range(20)))
+        (folder / "events.json").write_text(
+            "".join(json.dumps({**EVENT, "id": f"e{n}", "t": LAST_EVENT}) + "\n" for n in range(20))
+        )
         for version in ("v1", "v2"):
             broken.good(folder / version)
             manifest = folder / version / "manifest.json"
@@ -41,6 +45,8 @@ class Job:
                        "columns": COLUMNS},
             "features": list(COLUMNS),
             "model": {"name": "late", "store": str(folder / "store")},
+            "labels": {"uri": str(folder / "labels.json"), "format": "json", "event_id": "id", "event_time": "known",
+                       "column": "y", "horizon": "10d"},
             "sinks": {name: str(folder / name) for name in ("scores", "audit", "quality")},
         }  # fmt: skip
 
@@ -48,8 +54,8 @@ class Job:
     def store(self) -> ModelStore:
         return ModelStore(str(self.folder / "store"), "late")
 
-    def measure(self, first: int, last: int, value: float) -> None:
-        rows = [row(day, value=value + 0.01 * (-1) ** day) for day in range(first, last)]
+    def measure(self, first: int, last: int, value: float, **fields: Any) -> None:
+        rows = [row(day, value=value + 0.01 * (-1) ** day, **fields) for day in range(first, last)]
         write(self.folder / "quality", rows, f"quality-{first}.avro")
 
     def __call__(self, *words: str, policy: Any = POLICY) -> Ran:
@@ -155,3 +161,115 @@ def test_a_job_is_needed(tmp_path: Path) -> None:
     (tmp_path / "policy.yaml").write_text(yaml.safe_dump({**schema_of("rollout")["examples"][0], "version": "v2"}))
     ran = halflife("rollout", "--policy", tmp_path / "policy.yaml", "--store", tmp_path, "--model", "late")
     assert (ran.code, ran.err.startswith("halflife: --job: missing; expected: FILE")) == (2, True)
+
+
+def test_a_guardrail_that_is_never_measured_holds_and_is_named(job: Job) -> None:
+    policy = {**POLICY, "guardrails": [{"metric": "latency_difference", "margin": -5000}]}
+    job("--from", "2019-01-01", "--no_check", policy=policy)
+    job.measure(0, 10, -0.3)
+    held = job("--status", policy=policy)
+    assert "guardrail   latency_difference is not measured in this step: no record compares v2 with v1" in held.out
+    found = job("--from", "2019-01-11", "--json", policy=policy).json
+    assert (found["verdict"], found["reason"], found["written"]) == ("hold", "unmeasured", None)
+    assert "next: a job that writes records of such pairs, or a policy with another metric" in found["why"]
+    assert found["evidence"]["guardrails"][0]["unmeasured"] in found["why"]
+
+
+def test_guardrails_that_are_measured_are_shown(job: Job) -> None:
+    policy = {**POLICY, "guardrails": [{"metric": "difference", "margin": 0.2}]}
+    job("--from", "2019-01-01", "--no_check", policy=policy)
+    job.measure(0, 10, -0.3)
+    write(job.folder / "quality", [row(day, "difference", value=0.01 * day) for day in range(10)], "quality-b.avro")
+    assert "guardrail   difference +0.045 (" in job("--status", policy=policy).out
+
+
+def test_an_earlier_time_than_that_of_the_last_release_is_moved_and_said(job: Job) -> None:
+    job("--from", "2019-01-05", "--no_check")
+    job.measure(4, 14, 0.5)
+    stopped = job("--from", "2019-01-02")
+    assert "release 3 serves from 2019-01-05T00:00:00Z, not 2019-01-02T00:00:00Z: before that release 2" in stopped.err
+    assert "released    3, from 2019-01-05" in stopped.out
+
+
+def test_a_release_after_all_events_is_remarked(job: Job) -> None:
+    assert "all events in 1 file(s) of the job lie before it" in job("--no_check").err
+    assert "lie before it" not in job("--status").err
+
+
+def test_a_pause_serves_from_the_time_of_the_release_before_and_resuming_is_no_pause(job: Job) -> None:
+    job("--from", "2019-01-05", "--no_check")
+    assert "paused    by a person" in job("--pause", "--reason", "holidays").out
+    resumed = job("--resume")
+    assert ("by a person" in resumed.out, "paused" in resumed.out) == (True, False)
+    assert {each.effective_from_us for each in job.store.releases()[1:]} == {parse_time_us("2019-01-05")}
+    assert job.store.releases()[2].reason == "rollout weekly: pause: paused by a person: holidays"
+
+
+@pytest.mark.parametrize("option", ["--pause", "--resume"])
+@pytest.mark.parametrize("begun", [True, False])
+def test_nothing_to_pause_is_refused_and_not_in_the_audit(job: Job, option: str, begun: bool) -> None:
+    if begun:
+        job("--from", "2019-01-01", "--no_check")
+        job("--pause" if option == "--pause" else "--status")
+    known = len(job.events()) if begun else 0
+    ran = job(option)
+    assert (ran.code, ran.out, f"there is nothing to {option[2:]}: " in ran.err) == (1, "", True)
+    assert ((job.folder / "audit").exists(), len(job.events()) if begun else 0) == (begun, known)
+
+
+def test_a_version_that_the_store_lacks_is_refused(job: Job) -> None:
+    ran = job("--version", "v22")
+    assert (ran.code, (job.folder / "audit").exists()) == (1, False)
+    assert "version 'v22' is not in the store; expected: a version of late in " in ran.err
+    assert "v1, v2; did you mean v2?" in ran.err
+
+
+@pytest.mark.parametrize("every", ["0s", "999ms"])
+def test_looks_are_a_second_apart_at_least(job: Job, every: str) -> None:
+    ran = job("--follow", "--every", every)
+    assert (ran.code, f"{every!r} is not allowed; expected: 1s or more" in ran.err) == (2, True)
+
+
+def test_status_needs_no_audit(job: Job) -> None:
+    del job.stated["sinks"]["audit"]
+    assert (job("--status").code, job().code) == (0, 2)
+
+
+def test_a_job_without_labels_is_told(job: Job) -> None:
+    del job.stated["labels"]
+    assert "the job states no labels, so it measures no error; expected: labels in the job" in job("--status").err
+    unlabelled = {**POLICY, "metric": "difference"}
+    assert "labels" not in job("--status", policy=unlabelled).err
+
+
+def test_a_folder_of_records_that_does_not_exist_is_refused(job: Job) -> None:
+    assert job("--from", "2019-01-01", "--no_check").code == 0  # a rollout begins before the job has measured
+    for words in ((), ("--status",), ("--quality", str(job.folder / "none"))):
+        ran = job(*words)
+        assert (ran.code, ran.out, "no such folder; expected: " in ran.err) == (1, "", True)
+
+
+@pytest.mark.parametrize(
+    ("model", "fields", "why"),
+    [
+        ("other", {}, "are of other, none of late"),
+        ("late", {"version": "v3"}, "no record is of v2: they are of v3"),
+        ("late", {"role": "shadow"}, "are of it as shadow, none as challenger; next: run the job"),
+    ],
+)
+def test_records_of_something_else_are_said(job: Job, model: str, fields: dict[str, Any], why: str) -> None:
+    job("--from", "2019-01-01", "--no_check")
+    write(job.folder / "quality", [row(day, value=-0.3, **fields) for day in range(9)], "quality-0.avro", model)
+    held = job("--json").json
+    assert (held["reason"], why in held["why"]) == ("waits", True), held["why"]
+
+
+def test_records_of_earlier_windows_or_of_another_kind_are_said(job: Job) -> None:
+    job("--from", "2019-01-20", "--no_check")
+    (job.folder / "quality").mkdir()
+    assert "no file is in " in job("--status").out
+    shown = job("--status", "--quality", str(job.folder / "audit")).out
+    assert "file(s) in " in shown
+    assert "has a record of quality: they hold records of 9 fields such as " in shown
+    job.measure(0, 10, -0.3)
+    assert "of a window from 2019-01-20T00:00:00Z on, when this step began: the last one ends" in job("--status").out
