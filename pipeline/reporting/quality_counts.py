@@ -12,7 +12,8 @@ def quality_counts(counts: Mapping[str, int]) -> dict[str, Any]:
     """The labels that were read, what came of the events that were answered, and how many records there are.
 
     `unmeasured`: answers that are in no metric, since they came after the first pane of their window, were there twice,
-    or were of a version whose manifest could not be read.
+    or were of a version whose manifest could not be read. `classes`: events by a label that is true or false, 0 where
+    labels are something else.
     """
     outcomes = metrics.by_rest(metrics.LABEL_OUTCOMES_PREFIX, counts)
     labels = {
@@ -31,6 +32,7 @@ def quality_counts(counts: Mapping[str, int]) -> dict[str, Any]:
     return {
         "labels": {name: counts.get(metric, 0) for name, metric in labels.items()},
         "events": {name: outcomes.get(name, 0) for name in OUTCOMES},
+        "classes": {"true": counts.get(metrics.LABELS_TRUE, 0), "false": counts.get(metrics.LABELS_FALSE, 0)},
         "unmeasured": {name: counts.get(metric, 0) for name, metric in unmeasured.items()},
         "panes": counts.get(metrics.QUALITY_PANES_MEASURED, 0),
         "records": counts.get(metrics.QUALITY_RECORDS_EMITTED, 0),
@@ -50,4 +52,14 @@ def quality_rows(quality: Mapping[str, Any]) -> list[tuple[str, str]]:
         "events with contradicting labels": labels["events_with_contradictions"],
         f"labels unreadable (dead letters, {LABELS})": labels["unreadable"],
     }
-    return [(name, f"{number:,}") for name, number in told.items() if number]
+    rows = [(name, f"{number:,}") for name, number in told.items() if number]
+    return [*rows, *_one_class(quality["classes"])]
+
+
+def _one_class(classes: Mapping[str, int]) -> list[tuple[str, str]]:
+    """That all labels are true, or false: most often `labels.positive` names a value that never comes."""
+    true, false = classes["true"], classes["false"]
+    if bool(true) == bool(false):
+        return []
+    is_so, other = ("true", "false") if true else ("false", "true")
+    return [(f"events whose label is {other}", f"none: all {true + false:,} are {is_so}; is labels.positive right?")]

@@ -191,7 +191,8 @@ SHADOW_FIRST = [{"share": "shadow"}, {"share": "20%"}, {"share": "100%"}]
 @pytest.mark.parametrize("minimum", [{"n": 500}, {"n": 1, "duration": "9d"}])
 def test_what_a_shadow_does_is_no_evidence_of_a_challenger(minimum: dict[str, Any]) -> None:
     """Records of a run over the past, which knew only the release of the step before."""
-    rows, keys = days(30, -0.3, role="shadow"), {"steps": SHADOW_FIRST, "minimum": minimum}
+    keys: dict[str, Any] = {"steps": SHADOW_FIRST, "minimum": minimum}
+    rows = days(30, -0.3, role="shadow")
     held = judged(rows, step_began=10, step=2, **keys)
     assert (held.action, held.reason, held.evidence["n_of_step"], held.evidence["n"]) == ("hold", "waits", 0, 3000)
     assert "are of it as shadow, none as challenger; next: run the job" in held.why

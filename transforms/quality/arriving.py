@@ -125,5 +125,8 @@ def count_outcomes(joined: JoinedLabels) -> None:
     """Counts what came of the events of windows that are over."""
     for outcome, number in joined.counts().items():
         metrics.counter(metrics.LABEL_OUTCOMES_PREFIX + outcome).inc(number)
+    if pa.types.is_boolean(joined.values.type):
+        metrics.counter(metrics.LABELS_TRUE).inc(joined.values.true_count)
+        metrics.counter(metrics.LABELS_FALSE).inc(joined.values.false_count)
     metrics.counter(metrics.LABELS_REPEATED).inc(joined.repeated)
     metrics.counter(metrics.LABELS_CONTRADICTED).inc(joined.contradicted)

@@ -79,6 +79,7 @@ def test_what_comes_of_labels_is_counted_and_a_label_beyond_the_horizon_is_a_dea
     several = {"events_with_several": 0, "events_with_contradictions": 0}
     assert quality["labels"] == {"read": 196, "pending": 0, "unreadable": 0, "without_event": 1, **several}  # fmt: skip
     assert quality["events"] == {"labelled": 190, "no_label": 5, "null_label": 0, "before_event": 0, "after_horizon": 5}
+    assert sum(quality["classes"].values()) == 190
     assert outcome.summary["dead_letters"]["labels"] == 5
     assert {(letter["stage"], letter["error"]) for letter in labelled.letters()} == {("labels", "BeyondHorizon")}
     assert sorted(letter["event_id"] for letter in labelled.letters()) == [f"t{number}" for number in range(190, 195)]
