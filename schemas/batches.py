@@ -23,6 +23,7 @@ ROW_HASH = "__row_hash"
 """In a spec in place of the column with the id: a hash of the record's bytes is the id."""
 SCORE = "score"  # after the scoring step: the model's answer
 SCORE_OF_EVENT = "__score"  # after it: the event's own column `score`, where it has one
+LATENCY = "__latency_us"  # after it: how long the version took for the batch that the event was in
 
 MAX_BYTES = 1024**3
 """The most bytes of batches that are concatenated: a column of texts or bytes cannot hold 2 GiB."""

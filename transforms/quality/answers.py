@@ -1,8 +1,8 @@
-"""Answers as quality needs them: of each an id, a time, segments and a score, and once for all rows of a batch who gave
-them and what they mean.
+"""Answers as quality needs them: of each an id, a time, segments, a score and a latency, and once for all rows of a
+batch who gave them and what they mean.
 
 A batch is of one version in one role; what is the same for all its rows is a text in the batch's schema, which Arrow
-keeps through slices, selections and its stream format. So a row is about 50 bytes in memory and in state.
+keeps through slices, selections and its stream format. So a row is about 60 bytes in memory and in state.
 """
 
 import math
@@ -18,6 +18,7 @@ DECIDED = "decided"
 """The label that the model decides on, of classes without a threshold."""
 _SEGMENT = "segment:"
 _KEY = b"halflife:scored_by"
+_PAIR = "pair "
 
 
 class ScoredBy(msgspec.Struct, frozen=True):
@@ -46,6 +47,50 @@ class ScoredBy(msgspec.Struct, frozen=True):
     def text(self) -> str:
         """All of it as one text, by which it is a key."""
         return msgspec.json.encode(self).decode()
+
+
+class PairedBy(msgspec.Struct, frozen=True):
+    """Two versions that scored the same events: differences are those of `version`, in its role, minus those of
+    `against`, in whatever role that scored them (here empty)."""
+
+    version: ScoredBy
+    against: ScoredBy
+
+    @property
+    def same_scale(self) -> bool:
+        """Whether the two scores are numbers of one kind, of one class."""
+        kinds = {(_is_number(by), by.positive) for by in (self.version, self.against)}
+        return len(kinds) == 1 and not self.version.of_classes and not self.against.of_classes
+
+    @property
+    def same_loss(self) -> bool:
+        """Whether the losses of the two are of one kind."""
+        return len({(_is_number(by), by.of_classes) for by in (self.version, self.against)}) == 1
+
+    @property
+    def decide(self) -> bool:
+        """Whether both turn scores into decisions on one class."""
+        return self.same_scale and self.version.decides and self.against.decides
+
+    def text(self) -> str:
+        """All of it as one text, by which it is a key."""
+        return _PAIR + msgspec.json.encode(self).decode()
+
+
+def _is_number(by: ScoredBy) -> bool:
+    return by.kind == "regression"
+
+
+def paired_by(version: ScoredBy, against: ScoredBy) -> PairedBy:
+    """The pair of two versions; what training measured is no matter of pairs."""
+    return PairedBy(msgspec.structs.replace(version, quality=()), msgspec.structs.replace(against, role="", quality=()))
+
+
+def whose(text: str) -> ScoredBy | PairedBy:
+    """The inverse of `text` of both."""
+    if text.startswith(_PAIR):
+        return msgspec.json.decode(text.removeprefix(_PAIR), type=PairedBy)
+    return msgspec.json.decode(text, type=ScoredBy)
 
 
 def scored_by(manifest: Manifest, role: str) -> ScoredBy:
@@ -80,6 +125,8 @@ def answers_of(
     """The rows of a batch of `ScoreEvents.scored`, all of one version and role, as answers."""
     names = [batches.EVENT_ID, batches.EVENT_TIME, batches.SCORE]
     columns = {name: scored.column(name) for name in names}
+    known = batches.LATENCY in scored.schema.names
+    columns[batches.LATENCY] = scored.column(batches.LATENCY) if known else pa.nulls(scored.num_rows, pa.int64())
     for segment in segments:
         columns[_SEGMENT + segment] = batches.as_texts(scored.column(_column_of(segment, scored)))
     if by.of_classes:

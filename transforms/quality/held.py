@@ -4,7 +4,7 @@ The watermark is known only through `reached`. Answers are held until the last p
 an answer that is in time may still come for them, or one that is held has them.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -14,9 +14,10 @@ import pyarrow as pa
 from schemas import batches
 from schemas.records import DeadLetter
 from transforms.labels.label_join import LABEL_OF, LABEL_TIME, JoinedLabels, labels_table
-from transforms.quality.answers import ScoredBy
+from transforms.quality.answers import PairedBy, ScoredBy
 from transforms.quality.joining import (
     Answers,
+    LabelledAnswers,
     answered_at,
     beyond_horizon,
     by_version,
@@ -24,8 +25,11 @@ from transforms.quality.joining import (
     known_by,
     labelled_answers,
 )
+from transforms.quality.pairing import pairs_of
 from transforms.quality.panes import PANES, Schedule
-from transforms.quality.sums.group_sums import GroupSums, sums_of
+from transforms.quality.sums.group_sums import sums_of
+from transforms.quality.sums.pair_sums import sums_of_pairs
+from transforms.quality.sums.sums_coder import AnySums
 
 _NEVER_US = 2**62
 
@@ -40,12 +44,12 @@ class HeldShard:
 
 
 class WindowPane(NamedTuple):
-    """A pane of a window, of one version in one role, of one shard."""
+    """A pane of a window, of one version in one role or of a pair, of one shard."""
 
-    by: ScoredBy
+    by: ScoredBy | PairedBy
     start_us: int
     pane: int
-    sums: GroupSums
+    sums: AnySums
 
 
 class Reached(NamedTuple):
@@ -122,8 +126,8 @@ def _at(held: HeldShard, answers: Answers, labels: pa.Table, schedule: Schedule,
     joined = labelled_answers(own, known, schedule.horizon_us)
     panes = [
         WindowPane(by, start, due[start], sums)
-        for by, beside in joined.beside.items()
-        for start, sums in by_window(sums_of(beside, by, schedule.window_us))
+        for by, whole in _all_sums(joined, schedule.window_us)
+        for start, sums in by_window(whole)
     ]
     held.panes |= {start: pane + 1 for start, pane in due.items()}
     over = [start for start, pane in due.items() if pane == PANES - 1]
@@ -135,7 +139,14 @@ def _at(held: HeldShard, answers: Answers, labels: pa.Table, schedule: Schedule,
     return Reached(panes, [counted.joined], letters, 0, counted.repeated)
 
 
-def by_window(sums: GroupSums) -> list[tuple[int, GroupSums]]:
+def _all_sums(found: LabelledAnswers, window_us: int) -> Iterator[tuple[ScoredBy | PairedBy, AnySums]]:
+    for by, beside in found.beside.items():
+        yield by, sums_of(beside, by, window_us)
+    for pair, paired in pairs_of(found):
+        yield pair, sums_of_pairs(paired, pair, window_us)
+
+
+def by_window(sums: AnySums) -> list[tuple[int, AnySums]]:
     """The sums of each window apart."""
     starts = sorted({start for start, _ in sums.groups})
     return [

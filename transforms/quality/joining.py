@@ -29,9 +29,10 @@ Answers: TypeAlias = Mapping[ScoredBy, pa.RecordBatch]
 
 
 class LabelledAnswers(NamedTuple):
-    """The answers of each version and role beside their labels, and of the events that were answered what the join
-    counted; `repeated`: answers that were there twice, which count once."""
+    """The answers of each version and role beside their labels, whose rows are those of `answers`, and of the events
+    that were answered what the join counted; `repeated`: answers that were there twice, which count once."""
 
+    answers: Answers
     beside: dict[ScoredBy, Beside]
     joined: JoinedLabels
     repeated: int
@@ -59,7 +60,7 @@ def labelled_answers(
     unique = {by: unique_answers(rows) for by, rows in answers.items()} if may_repeat else dict(answers)
     repeated = sum(rows.num_rows for rows in answers.values()) - sum(rows.num_rows for rows in unique.values())
     parts = [_joined(rows, labels, horizon_us) for rows in (_left_job(unique), _shadows(unique))]
-    return LabelledAnswers({**parts[0][0], **parts[1][0]}, parts[0][1], repeated)
+    return LabelledAnswers(unique, {**parts[0][0], **parts[1][0]}, parts[0][1], repeated)
 
 
 def _left_job(answers: Answers) -> Answers:
@@ -92,7 +93,8 @@ def _joined(answers: Answers, labels: pa.Table, horizon_us: int | None) -> tuple
         own = joined.values.slice(start, rows.num_rows)
         scores = rows.column(batches.SCORE).to_numpy(zero_copy_only=False)
         decided = rows.column(DECIDED) if DECIDED in rows.schema.names else None
-        found[by] = Beside(batches.times_us(rows), scores, own, segments_in(rows), decided)
+        latencies = rows.column(batches.LATENCY).to_numpy(zero_copy_only=False).astype(np.float64)
+        found[by] = Beside(batches.times_us(rows), scores, own, segments_in(rows), decided, latencies)
         start += rows.num_rows
     return found, joined
 

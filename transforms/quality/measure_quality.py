@@ -5,6 +5,7 @@ from typing import Any, NamedTuple, TypeAlias
 
 import apache_beam as beam
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 from apache_beam.transforms.window import GlobalWindows, TimestampedValue
 from apache_beam.typehints.native_type_compatibility import convert_to_beam_type
@@ -27,16 +28,27 @@ from transforms.quality.held import Reached
 from transforms.quality.joining import beyond_horizon, by_version, labelled_answers
 from transforms.quality.manifests import ManifestLoader, Manifests, decided_classes
 from transforms.quality.measuring.quality_records import QualityOrigin
-from transforms.quality.merge_panes import MergePanes, ShardPane, counted_records, pane_key, parts_of
+from transforms.quality.merge_panes import SHARD_PANE, MergePanes, counted_records, pane_key, parts_of
+from transforms.quality.pairing import pairs_of
 from transforms.quality.panes import Schedule
-from transforms.quality.sums.group_sums import GroupSums, sums_of
-from transforms.quality.sums.sums_coder import SumsFn
+from transforms.quality.sums.group_sums import sums_of
+from transforms.quality.sums.pair_sums import sums_of_pairs
+from transforms.quality.sums.sums_coder import AnySums, QualitySums, SumsFn
 
 Sharded: TypeAlias = tuple[int, pa.RecordBatch]
 _ROWS_TOGETHER = 16_384
 _WINDOWS_TOGETHER = 64  # of bounded input, that are added up and measured at once
 _ANSWERS, _LABELS = "answers", "labels"
-_COLUMNS = (batches.EVENT_ID, batches.EVENT_TIME, batches.SCORE, batches.SCORE_OF_EVENT, VERSION, ROLE, DIGEST)
+_COLUMNS = (
+    batches.EVENT_ID,
+    batches.EVENT_TIME,
+    batches.SCORE,
+    batches.SCORE_OF_EVENT,
+    batches.LATENCY,
+    VERSION,
+    ROLE,
+    DIGEST,
+)
 
 
 class QualitySpec(NamedTuple):
@@ -142,16 +154,24 @@ class _WholeShardFn(beam.DoFn):
             Reached([], [found.joined], letters, found.joined.without_event, found.repeated), self._hides
         )
         for by, beside in found.beside.items():
-            chunk = np.floor_divide(beside.times_us, self._window_us * _WINDOWS_TOGETHER)
-            for each in np.unique(chunk).tolist():
-                yield pane_key(by, int(each)), sums_of(beside.chosen(chunk == each), by, self._window_us)
+            for each, rows in self._chunks(beside.times_us):
+                yield pane_key(by, each), sums_of(beside.chosen(rows), by, self._window_us)
+        for pair, paired in pairs_of(found):
+            for each, rows in self._chunks(paired.own.times_us):
+                yield pane_key(pair, each), sums_of_pairs(paired.chosen(rows), pair, self._window_us)
+
+    def _chunks(self, times_us: npt.NDArray[np.int64]) -> Iterator[tuple[int, npt.NDArray[np.bool_]]]:
+        """Rows of windows that are added up together."""
+        chunk = np.floor_divide(times_us, self._window_us * _WINDOWS_TOGETHER)
+        for each in np.unique(chunk).tolist():
+            yield int(each), chunk == each
 
 
 class _RecordsFn(beam.DoFn):
     def __init__(self, spec: DriftSpec, model: str, run: str | None) -> None:
         self._origin = QualityOrigin(spec.window_us, 0, model, run)
 
-    def process(self, element: tuple[str, GroupSums]) -> Iterator[TimestampedValue[pa.RecordBatch]]:
+    def process(self, element: tuple[str, AnySums]) -> Iterator[TimestampedValue[pa.RecordBatch]]:
         key, sums = element
         by, _ = parts_of(key)
         earliest = min(start for start, _ in sums.groups)
@@ -172,7 +192,7 @@ class MeasureQuality(beam.PTransform[Any, QualityOutputs]):
     `transforms.quality.panes` says, each by the labels that were known then, so that the last one equals that of
     bounded input. Nothing stops or waits: answers of versions whose manifest cannot be read are counted in
     `quality_rows_unavailable`, those that come after the first pane of their window in `quality_answers_too_late`.
-    State, of streams, per shard of ids: about 50 bytes for each answer of each role until its window, the lateness
+    State, of streams, per shard of ids: about 60 bytes for each answer of each role until its window, the lateness
     and the horizon have passed, labels as long as answers may have them; per version, role and window the sums of the
     latest pane.
     """
@@ -194,7 +214,7 @@ class MeasureQuality(beam.PTransform[Any, QualityOutputs]):
         together = {_ANSWERS: answers, _LABELS: labels} | "Group" >> beam.CoGroupByKey()
         joining = beam.ParDo(_WholeShardFn(self._spec)).with_outputs(DEAD_LETTERS, main="sums")
         joined = together | "Join" >> joining
-        joined.sums.element_type = convert_to_beam_type(tuple[str, GroupSums])
+        joined.sums.element_type = convert_to_beam_type(tuple[str, QualitySums])
         joined[DEAD_LETTERS].element_type = pa.RecordBatch
         added = joined.sums | "AddUp" >> beam.CombinePerKey(SumsFn())  # type: ignore[no-untyped-call]  # CombineFn has no types
         measuring = beam.ParDo(_RecordsFn(self._spec.drift, self._model, self._run)).with_output_types(pa.RecordBatch)
@@ -209,7 +229,7 @@ class MeasureQuality(beam.PTransform[Any, QualityOutputs]):
             DEAD_LETTERS, main="panes"
         )
         joined = together | "Arrive" >> arriving
-        joined.panes.element_type = convert_to_beam_type(ShardPane)
+        joined.panes.element_type = SHARD_PANE
         joined[DEAD_LETTERS].element_type = pa.RecordBatch
         measured = joined.panes | "MergePanes" >> MergePanes(schedule, self._model, self._run)
         return QualityOutputs(measured, joined[DEAD_LETTERS])

@@ -5,27 +5,31 @@ from collections.abc import Iterator
 from typing import Any, NamedTuple, TypeAlias
 
 import apache_beam as beam
-import msgspec
 import pyarrow as pa
 from apache_beam.coders import VarIntCoder
 from apache_beam.transforms.timeutil import TimeDomain
 from apache_beam.transforms.userstate import BagStateSpec, ReadModifyWriteStateSpec, TimerSpec, on_timer
+from apache_beam.typehints.native_type_compatibility import convert_to_beam_type
 from apache_beam.utils.timestamp import Timestamp
 
 from transforms.flow import metrics
 from transforms.flow.cells import taking
 from transforms.flow.state import Plain, VersionedStateCoder
 from transforms.flow.timers import at_or_after
-from transforms.quality.answers import ScoredBy
+from transforms.quality.answers import PairedBy, ScoredBy, whose
+from transforms.quality.measuring.pair_records import pair_records
 from transforms.quality.measuring.quality_records import QualityOrigin, quality_records
 from transforms.quality.panes import PANES, Schedule
 from transforms.quality.quality_forms import PANES_VERSION, PaneForm
-from transforms.quality.sums.group_sums import GroupSums, added_sums
-from transforms.quality.sums.sums_coder import GroupSumsCoder
+from transforms.quality.sums.pair_sums import PairSums
+from transforms.quality.sums.sums_coder import AnySums, QualitySums, QualitySumsCoder, added_any
 
-OfShard: TypeAlias = tuple[str, int, GroupSums]
+Whose: TypeAlias = ScoredBy | PairedBy
+OfShard: TypeAlias = tuple[str, int, AnySums]
 """What `pane_key` makes of who answered and the start of the window, the number of the pane, and a shard's sums."""
 ShardPane: TypeAlias = tuple[int, OfShard]
+SHARD_PANE = convert_to_beam_type(tuple[int, tuple[str, int, QualitySums]])
+"""The same, as Beam's type hint."""
 _AFTER_US = 1_000
 
 
@@ -54,18 +58,18 @@ class _Cells(NamedTuple):
     due: Any = beam.DoFn.TimerParam(_DUE)
 
 
-def pane_key(by: ScoredBy, start: int) -> str:
+def pane_key(by: Whose, start: int) -> str:
     """Who answered, and a number such as the start of a window, as one text."""
     return f"{start} {by.text()}"
 
 
-def parts_of(key: str) -> tuple[ScoredBy, int]:
+def parts_of(key: str) -> tuple[Whose, int]:
     """The inverse of `pane_key`."""
     start, _, text = key.partition(" ")
-    return msgspec.json.decode(text, type=ScoredBy), int(start)
+    return whose(text), int(start)
 
 
-def keyed(by: ScoredBy, start: int, pane: int, sums: GroupSums) -> ShardPane:
+def keyed(by: Whose, start: int, pane: int, sums: AnySums) -> ShardPane:
     """A shard's pane with a whole number as its key, the hash of that text, as the keys of other steps with state
     are."""
     text = pane_key(by, start)
@@ -73,8 +77,8 @@ def keyed(by: ScoredBy, start: int, pane: int, sums: GroupSums) -> ShardPane:
 
 
 class _MergeFn(beam.DoFn):
-    """One window of one version in one role. What shards hand on of a pane is held until the next one: should one be
-    later than the others, the pane is emitted again with a greater number."""
+    """One window of one version in one role, or of a pair. What shards hand on of a pane is held until the next one:
+    should one be later than the others, the pane is emitted again with a greater number."""
 
     def __init__(self, schedule: Schedule, model: str, run: str | None) -> None:
         self._schedule, self._model, self._run = schedule, model, run
@@ -106,7 +110,7 @@ class _MergeFn(beam.DoFn):
         if (latest, len(parts)) > (before.pane, before.parts):  # a runner may fire a timer twice
             number = max(latest, before.number + 1)
             origin = QualityOrigin(self._schedule.window_us, number, self._model, self._run)
-            yield counted_records(added_sums(parts), parts_of(held[0][0])[0], origin)
+            yield counted_records(added_any(parts), parts_of(held[0][0])[0], origin)
             cells.emitted.write(Emitted(number, latest, len(parts)))
         left = [each for each in held if each[1] >= latest and latest < PANES - 1]
         cells.panes.clear()
@@ -117,30 +121,36 @@ class _MergeFn(beam.DoFn):
             self._wait(min(later), cells)
 
 
-def counted_records(sums: GroupSums, by: ScoredBy, origin: QualityOrigin) -> pa.RecordBatch:
-    """The records of one version in one role, which the job's metrics count."""
-    records = quality_records(sums, by, origin)
-    metrics.counter(metrics.QUALITY_PANES_MEASURED).inc(len({start for start, _ in sums.groups}))
+def counted_records(sums: AnySums, by: Whose, origin: QualityOrigin) -> pa.RecordBatch:
+    """The records of one version in one role, or of a pair, which the job's metrics count; panes of pairs are no
+    others."""
+    if isinstance(sums, PairSums):
+        assert isinstance(by, PairedBy), "the key of pairs names two versions"
+        records = pair_records(sums, by, origin)
+    else:
+        assert isinstance(by, ScoredBy), "the key of one version's answers"
+        records = quality_records(sums, by, origin)
+        metrics.counter(metrics.QUALITY_PANES_MEASURED).inc(len({start for start, _ in sums.groups}))
     metrics.counter(metrics.QUALITY_RECORDS_EMITTED).inc(records.num_rows)
     return records
 
 
-class MergePanes(beam.PTransform[beam.PCollection[ShardPane], beam.PCollection[pa.RecordBatch]]):
+class MergePanes(beam.PTransform[beam.PCollection[Any], beam.PCollection[pa.RecordBatch]]):
     """Puts together the panes of all shards and measures them.
 
     Input: `ShardPane` in the global window, each at the time when its pane is due. Output: batches of Quality, one for
-    each (version, role, window, pane). State for each of these keys: what shards handed on of the latest pane, cleared
-    with the last one.
+    each (version, role, window, pane), and for each pair of versions. State for each of these keys: what shards handed
+    on of the latest pane, cleared with the last one.
     """
 
     def __init__(self, schedule: Schedule, model: str, run: str | None) -> None:
         super().__init__()
         self._schedule, self._model, self._run = schedule, model, run
 
-    def expand(self, panes: beam.PCollection[ShardPane]) -> beam.PCollection[pa.RecordBatch]:
-        merging = beam.ParDo(_MergeFn(self._schedule, self._model, self._run)).with_output_types(pa.RecordBatch)
-        merged: beam.PCollection[pa.RecordBatch] = panes | "Merge" >> merging
+    def expand(self, panes: beam.PCollection[Any]) -> beam.PCollection[pa.RecordBatch]:
+        merging = beam.ParDo(_MergeFn(self._schedule, self._model, self._run)).with_input_types(SHARD_PANE)
+        merged: beam.PCollection[pa.RecordBatch] = panes | "Merge" >> merging.with_output_types(pa.RecordBatch)
         return merged
 
 
-GroupSumsCoder()  # registered on import: what shards hand on is encoded by it
+QualitySumsCoder()  # registered on import: what shards hand on is encoded by it

@@ -5,10 +5,11 @@ import pyarrow as pa
 from transforms.flow.coders import batch_of, stream_of
 from transforms.flow.state import Plain
 from transforms.quality.answers import is_answers
-from transforms.quality.sums.group_sums import GroupSums
-from transforms.quality.sums.sums_coder import decode_sums, encode_sums
+from transforms.quality.sums.sums_coder import AnySums, decode_sums, encode_sums
 
-ANSWERS_VERSION = LABELS_VERSION = PANES_VERSION = WINDOWS_VERSION = 1
+ANSWERS_VERSION = 2  # the first had no latencies
+PANES_VERSION = 2  # the first had no pairs
+LABELS_VERSION = WINDOWS_VERSION = 1
 
 
 class BatchForm:
@@ -38,9 +39,9 @@ class PaneForm:
 
     _plain = Plain(tuple[str, int, bytes])
 
-    def encode(self, value: tuple[str, int, GroupSums]) -> bytes:
+    def encode(self, value: tuple[str, int, AnySums]) -> bytes:
         return self._plain.encode((value[0], value[1], encode_sums(value[2])))
 
-    def decode(self, encoded: bytes) -> tuple[str, int, GroupSums]:
+    def decode(self, encoded: bytes) -> tuple[str, int, AnySums]:
         key, pane, sums = self._plain.decode(encoded)
         return key, pane, decode_sums(sums)

@@ -38,9 +38,9 @@ VERSION, ROLE, DIGEST = "__version", "__role", "__digest"
 
 
 class ScoredEvents(NamedTuple):
-    """`scored`: events with `__version`, `__role`, `__digest` and `score`, one row per (event, version), and the
-    event's own column of that name as `__score`; `scores`, `receipts`, `model_events`, `dead_letters`: batches of those
-    records."""
+    """`scored`: events with `__version`, `__role`, `__digest`, `__latency_us` and `score`, one row per (event,
+    version), and the event's own column of that name as `__score`; `scores`, `receipts`, `model_events`,
+    `dead_letters`: batches of those records."""
 
     scored: beam.PCollection[pa.RecordBatch]
     scores: beam.PCollection[pa.RecordBatch]
@@ -159,6 +159,7 @@ class _ScoreFn(beam.DoFn):
         manifest = model.manifest
         for name, value in ((VERSION, manifest.version), (ROLE, by.recorded_role), (DIGEST, manifest.digest)):
             scored = scored.append_column(name, pa.repeat(pa.scalar(value), count))
+        scored = scored.append_column(batches.LATENCY, receipts.column("latency_us"))
         yield stamped(batches.with_scores(scored, receipts.column(batches.SCORE)))
 
     def _failures(self, events: pa.RecordBatch, outcome: scoring.Scored, by: scoring.Assigned) -> Iterator[Any]:

@@ -11,19 +11,24 @@ from schemas import batches
 from transforms.labels.label_join import labels_table
 from transforms.quality.answers import ScoredBy, answers_of, stamped_with
 from transforms.quality.joining import by_version, labelled_answers
+from transforms.quality.measuring.pair_records import pair_records
 from transforms.quality.measuring.quality_records import QualityOrigin, quality_records
+from transforms.quality.pairing import pairs_of
 from transforms.quality.panes import Schedule
-from transforms.quality.sums.group_sums import added_sums, sums_of
+from transforms.quality.sums.group_sums import sums_of
+from transforms.quality.sums.pair_sums import PairSums, sums_of_pairs
+from transforms.quality.sums.sums_coder import added_any
 
 SECOND = 1_000_000
 SCHEDULE = Schedule(window_us=100 * SECOND, lateness_us=20 * SECOND, horizon_us=80 * SECOND)
 CHAMPION = ScoredBy("v1", "champion", "d1", "probability", 0.5, "late", quality=(("auc", 0.7),))
 SHADOW = ScoredBy("v2", "shadow", "d2", "probability", 0.4, "late")
+CHALLENGER = ScoredBy("v4", "challenger", "d4", "probability", 0.6, "late")
 NUMBERS = ScoredBy("v3", "champion", "d3", "regression")
 
 
 def answers(
-    by: ScoredBy, ids: Sequence[str], times_us: Sequence[int], scores: Any, origin: Any = None
+    by: ScoredBy, ids: Sequence[str], times_us: Sequence[int], scores: Any, origin: Any = None, latency: Any = None
 ) -> pa.RecordBatch:
     """Answers with the segment `origin`."""
     rows = pa.RecordBatch.from_pydict(
@@ -32,6 +37,7 @@ def answers(
             batches.EVENT_TIME: pa.array(times_us, pa.int64()).cast(batches.TIME_TYPE),
             batches.SCORE: pa.array(scores, pa.float64()),
             "origin": pa.array(["a"] * len(ids) if origin is None else origin, pa.string()),
+            batches.LATENCY: pa.array([None] * len(ids) if latency is None else latency, pa.int64()),
         }
     )
     return stamped_with(answers_of(rows, by, ["origin"]), by)
@@ -66,25 +72,31 @@ def records_of(given: Sequence[pa.RecordBatch], known: pa.RecordBatch, schedule:
     """The records of all windows by all labels, with the join that is made of whole inputs."""
     kind = known.schema.field("label").type
     found = labelled_answers(by_version(given), labels_table([known], kind), schedule.horizon_us)
-    return [
+    alone = [
         row
         for by, beside in found.beside.items()
         for row in quality_records(sums_of(beside, by, schedule.window_us), by, origin(schedule)).to_pylist()
     ]
+    parts: dict[Any, list[PairSums]] = {}
+    for pair, paired in pairs_of(found):
+        parts.setdefault(pair, []).append(sums_of_pairs(paired, pair, schedule.window_us))
+    return alone + [row for pair, sums in parts.items() for row in put_together(sums, pair)]
 
 
 def origin(schedule: Schedule = SCHEDULE, pane: int = 0) -> QualityOrigin:
     return QualityOrigin(schedule.window_us, pane, "m", "r")
 
 
-def put_together(parts: Sequence[Any], by: ScoredBy) -> list[Any]:
-    """The records of sums of several shards."""
-    found: list[Any] = quality_records(added_sums(parts), by, origin()).to_pylist()
-    return found
+def put_together(parts: Sequence[Any], by: Any) -> list[Any]:
+    """The records of sums of several shards, of a version or a pair."""
+    sums = added_any(parts)
+    found = pair_records(sums, by, origin()) if isinstance(sums, PairSums) else quality_records(sums, by, origin())
+    rows: list[Any] = found.to_pylist()
+    return rows
 
 
 def key(row: Any) -> tuple[Any, ...]:
-    return row["version"], row["window_start"], row["segment"], row["metric"]
+    return row["version"], row["role"], row["against"] or "", row["window_start"], row["segment"], row["metric"]
 
 
 def cut(rng: random.Random, batch: pa.RecordBatch, parts: int) -> list[pa.RecordBatch]:

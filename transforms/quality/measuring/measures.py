@@ -28,7 +28,7 @@ import numpy as np
 from transforms.quality.answers import ScoredBy
 from transforms.quality.measuring.intervals import Interval, of_auc, of_mean, of_share
 from transforms.quality.sums import group_sums as of
-from transforms.quality.sums.exact_sums import Floats
+from transforms.quality.sums.exact_sums import Floats, Ints
 from transforms.quality.sums.group_sums import GroupSums
 from transforms.quality.sums.score_tables import auc_of
 
@@ -68,52 +68,62 @@ def measures_of(sums: GroupSums, by: ScoredBy) -> dict[str, Measure]:
     return _of_probabilities(sums, by, deflation)
 
 
-class _Loss(NamedTuple):
+class Moments(NamedTuple):
+    """Mean and variance of one event's contribution, and how many there are, shape (groups,)."""
+
     mean: Floats
     variance: Floats
     n: Floats
 
 
-def _of_loss(sums: GroupSums, first: int = of.LOSS, second: int = of.LOSS_2) -> _Loss:
+def _of_loss(sums: GroupSums, first: int = of.LOSS, second: int = of.LOSS_2) -> Moments:
     """Mean and variance of a quantity whose square is another."""
     n = sums.counts[:, of.LABELLED]
     mean, squares = sums.sums.divided(first, n), sums.sums.divided(second, n)
     with np.errstate(divide="ignore", invalid="ignore"):
         variance = np.where(n > 1, np.maximum(squares - mean**2, 0.0) * n / (n - 1), np.nan)
-    return _Loss(mean, variance, n.astype(np.float64))
+    return Moments(mean, variance, n.astype(np.float64))
 
 
-def _deflation(sums: GroupSums, loss: _Loss) -> Floats:
-    """By how much n is greater than n_effective, at least 1; NaN where the window has too few parts with labels."""
+def _deflation(sums: GroupSums, loss: Moments) -> Floats:
     groups, spans = sums.in_span.shape
     of_span = sums.losses.divided(0, np.ones(groups * spans, np.int64)).reshape(groups, spans)
-    used = (sums.in_span > 0).sum(axis=1)
+    return deflation_of(of_span, sums.in_span, loss)
+
+
+def deflation_of(of_span: Floats, in_span: Ints, loss: Moments) -> Floats:
+    """By how much n is greater than n_effective, at least 1; NaN where too few parts of the window have any event.
+    `of_span`: the sum of what the mean is of, `in_span`: of how many terms, shape (groups, SPANS)."""
+    used = (in_span > 0).sum(axis=1)
     with np.errstate(divide="ignore", invalid="ignore"):
-        off = of_span - sums.in_span * np.where(loss.n > 0, loss.mean, 0.0)[:, None]
+        off = of_span - in_span * np.where(loss.n > 0, loss.mean, 0.0)[:, None]
         clustered = (off**2).sum(axis=1) * used / (used - 1) / loss.n**2
         found = clustered / (loss.variance / loss.n)
     return np.where((used >= _LEAST_SPANS) & (loss.variance > 0), np.maximum(found, 1.0), np.nan)
 
 
-def _worth(n: Floats, deflation: Floats) -> Floats:
+def worth_of(n: Floats, deflation: Floats) -> Floats:
+    """How many independent events n are worth, as far as that is known."""
     return n / np.where(np.isnan(deflation), 1.0, deflation)
 
 
-def _effective(n: Floats, deflation: Floats) -> Floats:
+def effective_of(n: Floats, deflation: Floats) -> Floats:
+    """The same; NaN where it is not known."""
     return np.where(np.isnan(deflation), np.nan, n / deflation)
 
 
 def _means(sums: GroupSums, first: int, second: int, deflation: Floats, why: str) -> Measure:
     found = _of_loss(sums, first, second)
-    interval = of_mean(found.mean, found.variance, _worth(found.n, deflation))
-    return Measure(found.mean, interval, found.n, why, found.variance, _effective(found.n, deflation))
+    interval = of_mean(found.mean, found.variance, worth_of(found.n, deflation))
+    return Measure(found.mean, interval, found.n, why, found.variance, effective_of(found.n, deflation))
 
 
-def _share(part: Floats, n: Floats, deflation: Floats, why: str, *, needs_labels: bool = True) -> Measure:
+def shares_of(part: Floats, n: Floats, deflation: Floats, why: str, *, needs_labels: bool = True) -> Measure:
+    """The share that `part` is of n events."""
     with np.errstate(divide="ignore", invalid="ignore"):
         value = np.where(n > 0, part / n, np.nan)
-    interval = of_share(value, _worth(n, deflation))
-    effective = _effective(n, deflation)
+    interval = of_share(value, worth_of(n, deflation))
+    effective = effective_of(n, deflation)
     return Measure(value, interval, n, why, value * (1 - value), effective, needs_labels)
 
 
@@ -123,7 +133,7 @@ def _column(sums: GroupSums, name: int) -> Floats:
 
 
 def _accuracy(sums: GroupSums, deflation: Floats) -> Measure:
-    return _share(_column(sums, of.RIGHT), _column(sums, of.LABELLED), deflation, NOTHING)
+    return shares_of(_column(sums, of.RIGHT), _column(sums, of.LABELLED), deflation, NOTHING)
 
 
 def _of_probabilities(sums: GroupSums, by: ScoredBy, deflation: Floats) -> dict[str, Measure]:
@@ -133,7 +143,7 @@ def _of_probabilities(sums: GroupSums, by: ScoredBy, deflation: Floats) -> dict[
     spread = of_auc(auc.value, auc.variance * worth, least / worth)
     interval = Interval(np.maximum(spread.low - auc.off_by, 0), np.minimum(spread.high + auc.off_by, 1))
     found = {
-        "auc": Measure(auc.value, interval, labelled, ONE_CLASS, None, _effective(labelled, deflation)),
+        "auc": Measure(auc.value, interval, labelled, ONE_CLASS, None, effective_of(labelled, deflation)),
         "log_loss": _means(sums, of.LOSS, of.LOSS_2, deflation, NOTHING),
         "brier": _means(sums, of.BRIER, of.BRIER_2, deflation, NOTHING),
         "calibration_error": _calibration(sums, deflation),
@@ -149,9 +159,9 @@ def _calibration(sums: GroupSums, deflation: Floats) -> Measure:
         value = np.where(labelled > 0, np.abs(sums.in_bin[:, :, 1] - scores).sum(axis=1) / labelled, np.nan)
     variance = np.maximum(sums.sums.divided(of.BRIER, labelled) - value**2, 0.0)
     n = labelled.astype(np.float64)
-    interval = of_mean(value, variance, _worth(n, deflation))
+    interval = of_mean(value, variance, worth_of(n, deflation))
     above = Interval(np.maximum(interval.low, 0.0), interval.high)
-    return Measure(value, above, n, NOTHING, None, _effective(n, deflation))
+    return Measure(value, above, n, NOTHING, None, effective_of(n, deflation))
 
 
 def _of_decisions(sums: GroupSums, by: ScoredBy, deflation: Floats) -> dict[str, Measure]:
@@ -165,14 +175,14 @@ def _of_decisions(sums: GroupSums, by: ScoredBy, deflation: Floats) -> dict[str,
         return dict.fromkeys(("accuracy", "precision", "recall", "f1"), nothing) | {
             "selection_rate": nothing._replace(n=events, needs_labels=False)
         }
-    common = _share(right, positive + wrong, deflation, NOTHING_POSITIVE)
+    common = shares_of(right, positive + wrong, deflation, NOTHING_POSITIVE)
     f1 = [2 * share / (1 + share) for share in (common.value, *common.interval)]
     return {
         "accuracy": _accuracy(sums, deflation),
-        "precision": _share(right, right + wrong, deflation, NO_DECISION),
-        "recall": _share(right, positive, deflation, NO_POSITIVE),
+        "precision": shares_of(right, right + wrong, deflation, NO_DECISION),
+        "recall": shares_of(right, positive, deflation, NO_POSITIVE),
         "f1": common._replace(value=f1[0], interval=Interval(f1[1], f1[2]), variance=None),
-        "selection_rate": _share(decided, events, deflation, "no event", needs_labels=False),
+        "selection_rate": shares_of(decided, events, deflation, "no event", needs_labels=False),
     }
 
 
@@ -205,10 +215,10 @@ def _r2(sums: GroupSums, deflation: Floats) -> Measure:
         together = s_y2 - 2 * m * s_y + m**2 * s
         variance = np.maximum(e4 - 2 * ratio * together + ratio**2 * fourth, 0.0) / v**2
         value = 1 - ratio
-    spread = of_mean(value, variance, _worth(n.astype(np.float64), deflation))
+    spread = of_mean(value, variance, worth_of(n.astype(np.float64), deflation))
     interval = Interval(spread.low, np.minimum(spread.high, 1.0))
     labelled = n.astype(np.float64)
-    return Measure(value, interval, labelled, ONE_VALUE, None, _effective(labelled, deflation))
+    return Measure(value, interval, labelled, ONE_VALUE, None, effective_of(labelled, deflation))
 
 
 def without_labels(sums: GroupSums, by: ScoredBy, measures: Mapping[str, Measure]) -> list[dict[str, str]]:

@@ -10,8 +10,8 @@ from schemas.records import arrow_schema
 from transforms.quality.answers import ScoredBy
 from transforms.quality.measuring.measures import Measure, measures_of, without_labels
 from transforms.quality.sums import group_sums as of
-from transforms.quality.sums.exact_sums import Floats
-from transforms.quality.sums.group_sums import GroupSums
+from transforms.quality.sums.exact_sums import Floats, Ints
+from transforms.quality.sums.group_sums import Group, GroupSums
 
 _BY_CHANCE = 1e-3
 _LOSSES = {"probability": "log_loss", "class": "log_loss", "regression": "mae"}
@@ -30,27 +30,50 @@ def quality_records(sums: GroupSums, by: ScoredBy, origin: QualityOrigin) -> pa.
     """A batch in the schema of Quality: each metric of each group, in order of groups."""
     measures = measures_of(sums, by)
     whys, selective = without_labels(sums, by, measures), selective_labels(sums, by)
-    groups, metrics = len(sums.groups), len(measures)
-    starts = np.array([start for start, _ in sums.groups], np.int64)
-    events, labelled = sums.counts[:, of.EVENTS], sums.counts[:, of.LABELLED]
+    values = np.stack([each.value for each in measures.values()], axis=1)
+    at_training = [_at_training(by, name, segment) for _, segment in sums.groups for name in measures]
+    described = Described(
+        sums.groups, sums.counts[:, of.EVENTS], sums.counts[:, of.LABELLED],
+        _reasons(measures, whys, selective, values), at_training,
+    )  # fmt: skip
+    return as_records(measures, described, by, origin)
+
+
+class Described(NamedTuple):
+    """Of each group: its name, how many events it has and how many of these a label, shape (groups,); of each metric of
+    each group, why it is null or what it is of, and the value of training."""
+
+    groups: tuple[Group, ...]
+    events: Ints
+    labelled: Ints
+    whys: list[str | None]
+    at_training: list[float | None]
+
+
+def as_records(
+    measures: dict[str, Measure], of_groups: Described, by: ScoredBy, origin: QualityOrigin, against: str | None = None
+) -> pa.RecordBatch:
+    """A batch in the schema of Quality; `against`: the other version, of a pair."""
+    groups, metrics = len(of_groups.groups), len(measures)
+    starts = np.array([start for start, _ in of_groups.groups], np.int64)
+    events, labelled = of_groups.events, of_groups.labelled
     fields = {name: _stacked(measures, name) for name in ("value", "n", "variance", "effective", "low", "high")}
     coverage = np.where([each.needs_labels for each in measures.values()], (labelled / events)[:, None], np.nan)
     values = fields["value"].ravel()
     whole = {
         "window_start": pa.array(np.repeat(starts, metrics)).cast(TIME_TYPE), "window_end": pa.array(np.repeat(starts
         + origin.window_us, metrics)).cast(TIME_TYPE), "segment": pa.array([segment for _, segment in
-        sums.groups]).take(pa.array(np.repeat(np.arange(groups), metrics))), "metric": pa.array(list(measures) *
+        of_groups.groups]).take(pa.array(np.repeat(np.arange(groups), metrics))), "metric": pa.array(list(measures) *
         groups, pa.string()), "value": _nullable(values), "low": _nullable(fields["low"].ravel()), "high":
         _nullable(fields["high"].ravel()), "n": pa.array(fields["n"].ravel().astype(np.int64)), "events":
         pa.array(np.repeat(events, metrics)), "label_coverage": _nullable(coverage.ravel()), "at_training":
-        pa.array([_at_training(by, name, segment) for _, segment in sums.groups for name in measures],
-                                pa.float64()),
+        pa.array(of_groups.at_training, pa.float64()),
         "variance": _nullable(fields["variance"].ravel()),
         "n_effective": _nullable(fields["effective"].ravel()),
-        "why": pa.array(_reasons(measures, whys, selective, values), pa.string()),
+        "why": pa.array(of_groups.whys, pa.string()),
     }  # fmt: skip
     constant = {"pane": origin.pane, "model": origin.model, "version": by.version, "role": by.role,
-                "against": None, "run": origin.run}  # fmt: skip
+                "against": against, "run": origin.run}  # fmt: skip
     schema = arrow_schema("Quality")
     arrays = [
         whole[field.name] if field.name in whole

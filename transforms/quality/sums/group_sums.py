@@ -35,23 +35,28 @@ _SMALLEST = float(np.finfo(np.float64).eps)  # as in scikit-learn: a certain ans
 
 class Beside(NamedTuple):
     """Answers beside their labels: `labels` null where there is none; all of the same length. `decided` as in
-    answers."""
+    answers; `latencies_us` NaN where it is not known."""
 
     times_us: Ints
     scores: Floats
     labels: pa.Array
     segments: Mapping[str, pa.Array]
     decided: pa.Array | None = None
+    latencies_us: Floats | None = None
 
     def chosen(self, rows: npt.NDArray[np.bool_]) -> "Beside":
         """Some of the rows."""
         if rows.all():
             return self
-        at = np.flatnonzero(rows)
-        taken = pa.array(at)
-        segments = {name: values.take(taken) for name, values in self.segments.items()}
-        decided = None if self.decided is None else self.decided.take(taken)
-        return Beside(self.times_us[at], self.scores[at], self.labels.take(taken), segments, decided)
+        return self.taken(np.flatnonzero(rows))
+
+    def taken(self, at: Ints) -> "Beside":
+        """The rows at these indexes, in their order."""
+        rows = pa.array(at)
+        segments = {name: values.take(rows) for name, values in self.segments.items()}
+        decided = None if self.decided is None else self.decided.take(rows)
+        latencies = None if self.latencies_us is None else self.latencies_us[at]
+        return Beside(self.times_us[at], self.scores[at], self.labels.take(rows), segments, decided, latencies)
 
 
 class GroupSums(NamedTuple):
@@ -104,13 +109,21 @@ def sums_of(beside: Beside, by: ScoredBy, window_us: int) -> GroupSums:
     windows, window = np.unique(np.floor_divide(beside.times_us, window_us), return_inverse=True)
     parts, terms = [], limbs_of(truths.terms)
     for segment, values in ({"": None} | dict(beside.segments)).items():
-        texts, codes = _codes(segment, values, len(window))
+        texts, codes = group_codes(segment, values, len(window))
         named = [(start * window_us, text) for start in windows.tolist() for text in texts]
         parts.append(_grouped(beside, by, truths, terms, window * len(texts) + codes, named, window_us))
     return added_sums(parts)
 
 
-def _codes(segment: str, values: pa.Array | None, rows: int) -> tuple[list[str], Ints]:
+def losses_of(beside: Beside, by: ScoredBy) -> Floats:
+    """The loss of each row: log loss, absolute error, or whether the class was wrong; NaN where no truth is known."""
+    truths = _truths(beside, by)
+    found = np.full(len(beside.scores), np.nan)
+    found[truths.rows] = truths.terms[LOSS]
+    return found
+
+
+def group_codes(segment: str, values: pa.Array | None, rows: int) -> tuple[list[str], Ints]:
     """The names of the groups of a segment, and each row's index among them."""
     if values is None:
         return [""], np.zeros(rows, np.int64)
@@ -175,12 +188,12 @@ def _grouped(
     group, groups = group[of_row], len(present)
     own = group[truths.rows]
     span = beside.times_us[truths.rows] % window_us * SPANS // window_us
-    cells = _Cells(own * SPANS + span)
+    cells = RowCells(own * SPANS + span)
     sums = terms.sums(cells.order, cells.starts)
     probability = by.kind != "regression" and not by.of_classes
     scores = beside.scores[truths.rows] if probability else np.zeros(0)
     members = own if probability else own[:0]
-    bins = _Cells(members * BINS + np.clip((scores * BINS).astype(np.int64), 0, BINS - 1))
+    bins = RowCells(members * BINS + np.clip((scores * BINS).astype(np.int64), 0, BINS - 1))
     in_bin = np.stack(
         [bins.counted(groups * BINS), bins.counted(groups * BINS, truths.positive[: len(scores)])], axis=1
     )
@@ -196,7 +209,7 @@ def _grouped(
     )
 
 
-class _Cells:
+class RowCells:
     """Rows in the order of their cells: where each cell of `found` starts."""
 
     def __init__(self, cell: Ints) -> None:

@@ -51,6 +51,13 @@ def score_keys(scores: Floats) -> Ints:
     return keys
 
 
+def scores_of(table: ScoreTable, edge: float) -> Floats:
+    """The score of each row; of a row that lost digits, from its least (`edge` 0) to its greatest score (1)."""
+    lost = table.lost[table.group]
+    key = (table.key << lost) + (edge * ((np.int64(1) << lost) - 1)).astype(np.int64)
+    return np.where(key < 0, key ^ np.int64(0x7FFF_FFFF_FFFF_FFFF), key).view(np.float64)
+
+
 def score_table(group: Ints, keys: Ints, truths: Truths, groups: int, limit: int = MAX_SCORES) -> ScoreTable:
     """The table of labelled rows, each of a group below `groups`."""
     lost = np.zeros(groups, np.int64)

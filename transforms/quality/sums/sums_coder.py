@@ -1,6 +1,6 @@
 """How sums of quality are added and encoded in Beam: a CombineFn, and coders that write the format's version first."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any, TypeAlias
 
 import apache_beam as beam
@@ -11,36 +11,69 @@ from apache_beam.coders import Coder, registry
 from schemas.expectations import wants
 from transforms.quality.sums.exact_sums import ExactSums, Ints
 from transforms.quality.sums.group_sums import GroupSums, added_sums
+from transforms.quality.sums.joint_tables import JointTable
+from transforms.quality.sums.pair_sums import PairSums, added_pairs
 from transforms.quality.sums.score_tables import ScoreTable
 
 FORMAT_VERSION = 1
+_PAIRS = "pairs"
+AnySums: TypeAlias = GroupSums | PairSums
+"""Sums of one version's answers, or of two versions' answers to the same events; never mixed under one key."""
 _Array: TypeAlias = tuple[tuple[int, ...], bytes]
 _Sums: TypeAlias = tuple[int, _Array]
 _Encoded: TypeAlias = tuple[
     int, tuple[tuple[int, str], ...], _Array, _Sums, _Array, _Sums, _Array, _Sums,
     tuple[_Array, _Array, _Array, _Array, _Array]
 ]  # fmt: skip
+_EncodedPairs: TypeAlias = tuple[
+    str, int, tuple[tuple[int, str], ...], _Array, _Sums, _Sums,
+    tuple[_Array, _Array, _Array, _Array, _Array], tuple[_Array, _Array, _Array, _Array, _Array]
+]  # fmt: skip
 
 
-def encode_sums(sums: GroupSums) -> bytes:
-    """The sums as MessagePack, arrays as little-endian int64; the first item is the format's version."""
+def encode_sums(sums: AnySums) -> bytes:
+    """The sums as MessagePack, arrays as little-endian int64; the format's version first, before that of pairs a
+    word."""
+    if isinstance(sums, PairSums):
+        fields = (_array_of(sums.in_span), _sums_of(sums.sums), _sums_of(sums.squares))
+        tables = (tuple(map(_array_of, sums.differences)), tuple(map(_array_of, sums.joint)))
+        return msgspec.msgpack.encode((_PAIRS, FORMAT_VERSION, sums.groups, *fields, *tables))
+    return _encoded_group(sums)
+
+
+def _encoded_group(sums: GroupSums) -> bytes:
     fields = [_sums_of(each) if isinstance(each, ExactSums) else _array_of(each) for each in sums[1:7]]
     return msgspec.msgpack.encode((FORMAT_VERSION, sums.groups, *fields, tuple(map(_array_of, sums.table))))
 
 
-def decode_sums(encoded: bytes) -> GroupSums:
+def decode_sums(encoded: bytes) -> AnySums:
     """The inverse of `encode_sums`.
 
     Raises:
         ValueError: the bytes are corrupt or of another format version.
     """
     found = msgspec.msgpack.decode(encoded)
-    if not found or found[0] != FORMAT_VERSION:
-        version = found[0] if found else None
+    of_pairs = bool(found) and found[0] == _PAIRS
+    version = (found[1:] if of_pairs else found or [None])[0]
+    if version != FORMAT_VERSION:
         raise ValueError(f"sums of quality of format {version} cannot be read; {wants(f'format {FORMAT_VERSION}')}")
+    if of_pairs:
+        return _decoded_pairs(msgspec.convert(found, _EncodedPairs))
     _, groups, counts, sums, in_span, losses, in_bin, in_bins, table = msgspec.convert(found, _Encoded)
     return GroupSums(groups, _read(counts), _read_sums(sums), _read(in_span), _read_sums(losses), _read(in_bin),
                      _read_sums(in_bins), ScoreTable(*map(_read, table)))  # fmt: skip
+
+
+def _decoded_pairs(found: _EncodedPairs) -> PairSums:
+    _, _, groups, in_span, sums, squares, differences, joint = found
+    tables = ScoreTable(*map(_read, differences)), JointTable(*map(_read, joint))
+    return PairSums(groups, _read(in_span), _read_sums(sums), _read_sums(squares), *tables)
+
+
+def added_any(parts: Sequence[AnySums]) -> AnySums:
+    """Several sums of one kind and key as one; at least one."""
+    of_pairs = [part for part in parts if isinstance(part, PairSums)]
+    return added_pairs(of_pairs) if of_pairs else added_sums([part for part in parts if isinstance(part, GroupSums)])
 
 
 def _array_of(array: Ints) -> _Array:
@@ -60,20 +93,24 @@ def _read_sums(sums: _Sums) -> ExactSums:
     return ExactSums(sums[0], _read(sums[1]))
 
 
-class GroupSumsCoder(Coder):
-    """`GroupSums` as `encode_sums` writes them. Not deterministic: never a key."""
+class QualitySums:
+    """The type hint in Beam of `AnySums`, whose coder tells the two apart; of no value."""
 
-    def encode(self, value: GroupSums) -> bytes:
+
+class QualitySumsCoder(Coder):
+    """`AnySums` as `encode_sums` writes them. Not deterministic: never a key."""
+
+    def encode(self, value: AnySums) -> bytes:
         return encode_sums(value)
 
-    def decode(self, encoded: bytes) -> GroupSums:
+    def decode(self, encoded: bytes) -> AnySums:
         return decode_sums(encoded)
 
     def is_deterministic(self) -> bool:
         return False
 
     def to_type_hint(self) -> type:
-        return GroupSums
+        return QualitySums
 
     def __eq__(self, other: object) -> bool:
         return type(self) is type(other)
@@ -86,7 +123,7 @@ class _PartsCoder(Coder):
     """The accumulator: at most one sum, in a list."""
 
     def encode(self, value: Any) -> bytes:
-        return encode_sums(added_sums(value)) if value else b""
+        return encode_sums(added_any(value)) if value else b""
 
     def decode(self, encoded: bytes) -> Any:
         return [decode_sums(encoded)] if encoded else []
@@ -95,23 +132,23 @@ class _PartsCoder(Coder):
         return False
 
 
-registry.register_coder(GroupSums, GroupSumsCoder)
+registry.register_coder(QualitySums, QualitySumsCoder)
 
 
 class SumsFn(beam.CombineFn):
-    """Adds `GroupSums` of one version and role: associative and commutative, exact."""
+    """Adds `AnySums` of one key: associative and commutative, exact."""
 
-    def create_accumulator(self) -> list[GroupSums]:
+    def create_accumulator(self) -> list[AnySums]:
         return []
 
-    def add_input(self, accumulator: list[GroupSums], element: GroupSums) -> list[GroupSums]:
-        return [*accumulator, element] if len(accumulator) < 8 else [added_sums([*accumulator, element])]
+    def add_input(self, accumulator: list[AnySums], element: AnySums) -> list[AnySums]:
+        return [*accumulator, element] if len(accumulator) < 8 else [added_any([*accumulator, element])]
 
-    def merge_accumulators(self, accumulators: Iterable[list[GroupSums]]) -> list[GroupSums]:
+    def merge_accumulators(self, accumulators: Iterable[list[AnySums]]) -> list[AnySums]:
         return [sums for accumulator in accumulators for sums in accumulator]
 
-    def extract_output(self, accumulator: list[GroupSums]) -> GroupSums:
-        return added_sums(accumulator)
+    def extract_output(self, accumulator: list[AnySums]) -> AnySums:
+        return added_any(accumulator)
 
     def get_accumulator_coder(self) -> Coder:
         return _PartsCoder()

@@ -1,0 +1,166 @@
+"""What two versions' answers to the same events add up to per group: all that their comparison needs, and mergeable.
+
+Groups are those of `group_sums`. Counts are whole numbers, sums are exact, and tables do not depend on the order of
+rows, so partial results of any order and grouping give the same.
+"""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from transforms.quality.answers import PairedBy, ScoredBy
+from transforms.quality.sums.exact_sums import ExactSums, Floats, Ints, added, limbs_of
+from transforms.quality.sums.group_sums import SPANS, Beside, Group, RowCells, group_codes, losses_of
+from transforms.quality.sums.joint_tables import JointTable, joint_table, merged_joint
+from transforms.quality.sums.score_tables import ScoreTable, merged, score_keys, score_table
+
+PAIRS, TO_POSITIVE, TO_NEGATIVE, TIMED, LABELLED, UNUSABLE = range(6)
+COUNTS = 6
+"""Pairs; of these those that only the version decides as positive, or only the other; whose latencies are known; both
+of whose losses are known; with a label that is no truth."""
+DIFFERENCE, LATENCY, LOSS = range(3)
+QUANTITIES = 3
+MAX_DIFFERENCES = 8_192
+"""Different differences of scores of a group that are told apart: 256 KiB."""
+
+
+class Paired(NamedTuple):
+    """Two versions' answers to the same events, row by row."""
+
+    own: Beside
+    other: Beside
+
+    def chosen(self, rows: npt.NDArray[np.bool_]) -> "Paired":
+        """Some of the rows."""
+        return Paired(self.own.chosen(rows), self.other.chosen(rows))
+
+
+class PairSums(NamedTuple):
+    """Of each of the sorted `groups`: `in_span` (groups, SPANS, COUNTS) of each part of the window; the `sums`
+    (QUANTITIES, groups * SPANS) of differences, and of their `squares` (QUANTITIES, groups); how often each difference
+    of scores occurs, as the positives of a table; and each pair of scores."""
+
+    groups: tuple[Group, ...]
+    in_span: Ints
+    sums: ExactSums
+    squares: ExactSums
+    differences: ScoreTable
+    joint: JointTable
+
+    @property
+    def counts(self) -> Ints:
+        """Shape (groups, COUNTS)."""
+        found: Ints = self.in_span.sum(axis=1)
+        return found
+
+    def chosen(self, rows: Sequence[int]) -> "PairSums":
+        """The groups at these indexes, ascending."""
+        if len(rows) == len(self.groups):
+            return self
+        at = np.array(rows, np.int64)
+        return PairSums(
+            tuple(self.groups[row] for row in rows),
+            self.in_span[at],
+            ExactSums(self.sums.low, self.sums.digits[:, :, _spans_of(at)]),
+            ExactSums(self.squares.low, self.squares.digits[:, :, at]),
+            self.differences.chosen(at),
+            self.joint.chosen(at),
+        )
+
+
+def _spans_of(groups: Ints) -> Ints:
+    found: Ints = (groups[:, None] * SPANS + np.arange(SPANS)).ravel()
+    return found
+
+
+class _Rows(NamedTuple):
+    """Terms of each row, shape (n,): differences 0 where they are not known; whether each of COUNTS has it."""
+
+    terms: list[Floats]
+    has: list[npt.NDArray[np.bool_]]
+
+
+def sums_of_pairs(paired: Paired, by: PairedBy, window_us: int) -> PairSums:
+    """The sums of a pair of versions, at least one row."""
+    own, rows = paired.own, _rows(paired, by)
+    windows, window = np.unique(np.floor_divide(own.times_us, window_us), return_inverse=True)
+    span = own.times_us % window_us * SPANS // window_us
+    parts = []
+    for segment, values in ({"": None} | dict(own.segments)).items():
+        texts, codes = group_codes(segment, values, len(window))
+        named = [(start * window_us, text) for start in windows.tolist() for text in texts]
+        parts.append(_grouped(paired, by, rows, window * len(texts) + codes, span, named))
+    return added_pairs(parts)
+
+
+def _rows(paired: Paired, by: PairedBy) -> _Rows:
+    own, other = paired
+    difference = own.scores - other.scores if by.same_scale else np.zeros(len(own.scores))
+    latency = _latencies(own) - _latencies(other)
+    loss = np.full(len(own.scores), np.nan)
+    if by.same_loss:
+        loss = losses_of(own, by.version) - losses_of(other, by.against)
+    every = np.ones(len(difference), np.bool_)
+    to_positive = to_negative = ~every
+    if by.decide:
+        positive, positive_other = _positive(own, by.version), _positive(other, by.against)
+        to_positive, to_negative = positive & ~positive_other, ~positive & positive_other
+    timed, known = np.isfinite(latency), np.isfinite(loss)
+    unusable = own.labels.is_valid().to_numpy(zero_copy_only=False) & ~known
+    terms = [difference, np.where(timed, latency, 0.0), np.where(known, loss, 0.0)]
+    return _Rows(terms, [every, to_positive, to_negative, timed, known, unusable])
+
+
+def _positive(beside: Beside, by: ScoredBy) -> npt.NDArray[np.bool_]:
+    return np.asarray(beside.scores >= (np.inf if by.threshold is None else by.threshold))
+
+
+def _latencies(beside: Beside) -> Floats:
+    return np.full(len(beside.scores), np.nan) if beside.latencies_us is None else beside.latencies_us
+
+
+def _grouped(paired: Paired, by: PairedBy, rows: _Rows, of_row: Ints, span: Ints, named: list[Group]) -> PairSums:
+    present = np.flatnonzero(np.bincount(of_row))
+    group = np.zeros(len(named), np.int64)
+    group[present] = np.arange(len(present))
+    group, groups = group[of_row], len(present)
+    cells = RowCells(group * SPANS + span)
+    sums, squares = (
+        limbs_of(terms).sums(cells.order, cells.starts) for terms in (rows.terms, [each**2 for each in rows.terms])
+    )
+    in_span = np.stack([cells.counted(groups * SPANS, has) for has in rows.has], axis=1)
+    scores = (paired.own.scores, paired.other.scores) if by.same_scale else (np.zeros(0), np.zeros(0))
+    members = group[: len(scores[0])]
+    every = np.ones(len(members), np.bool_)
+    keys = score_keys(rows.terms[DIFFERENCE][: len(members)])
+    return PairSums(
+        tuple(named[at] for at in present.tolist()),
+        in_span.reshape(groups, SPANS, COUNTS),
+        added([(sums, cells.found)], groups * SPANS, QUANTITIES),
+        added([(squares, cells.found // SPANS)], groups, QUANTITIES),
+        score_table(members, keys, every, groups, MAX_DIFFERENCES),
+        joint_table(members, score_keys(scores[0]), score_keys(scores[1]), groups),
+    )
+
+
+def added_pairs(parts: Sequence[PairSums]) -> PairSums:
+    """Several sums of one pair of versions as one; at least one."""
+    if len(parts) == 1 and list(parts[0].groups) == sorted(parts[0].groups):
+        return parts[0]
+    groups = sorted({group for part in parts for group in part.groups})
+    at = {group: index for index, group in enumerate(groups)}
+    rows = [np.array([at[group] for group in part.groups], np.int64) for part in parts]
+    in_span = np.zeros((len(groups), SPANS, COUNTS), np.int64)
+    for part, own in zip(parts, rows, strict=True):
+        np.add.at(in_span, own, part.in_span)
+    sums = [(part.sums, _spans_of(own)) for part, own in zip(parts, rows, strict=True)]
+    return PairSums(
+        tuple(groups),
+        in_span,
+        added(sums, len(groups) * SPANS, QUANTITIES),
+        added([(part.squares, own) for part, own in zip(parts, rows, strict=True)], len(groups), QUANTITIES),
+        merged([(part.differences, own) for part, own in zip(parts, rows, strict=True)], len(groups), MAX_DIFFERENCES),
+        merged_joint([(part.joint, own) for part, own in zip(parts, rows, strict=True)], len(groups)),
+    )
