@@ -15,6 +15,7 @@ import pyarrow.compute as pc
 from schemas import batches
 from transforms.quality.answers import PairedBy, ScoredBy, paired_by
 from transforms.quality.joining import LabelledAnswers
+from transforms.quality.sums.group_sums import Beside
 from transforms.quality.sums.pair_sums import Paired
 from transforms.scoring.scoring import CHALLENGER, SHADOW
 
@@ -31,7 +32,7 @@ def pairs_of(found: LabelledAnswers) -> Iterator[tuple[PairedBy, Paired]]:
             at, at_other = _same_events(found.answers[own], found.answers[other])
             if len(at):
                 beside = found.beside[other]._replace(segments={})
-                yield paired_by(own, other), Paired(found.beside[own].taken(at), beside.taken(at_other))
+                yield paired_by(own, other), Paired(_at(found.beside[own], at), _at(beside, at_other))
 
 
 def _compared(own: ScoredBy, other: ScoredBy) -> bool:
@@ -40,6 +41,13 @@ def _compared(own: ScoredBy, other: ScoredBy) -> bool:
     if own.role == SHADOW:
         return other.role != SHADOW or own.version > other.version
     return own.role == CHALLENGER and other.role == SHADOW
+
+
+def _at(beside: Beside, rows: Ints) -> Beside:
+    """The rows at these indexes; nothing is copied where they are all, in their order."""
+    if len(rows) == len(beside.scores) and np.array_equal(rows, np.arange(len(rows))):
+        return beside
+    return beside.taken(rows)
 
 
 def _same_events(own: pa.RecordBatch, other: pa.RecordBatch) -> tuple[Ints, Ints]:

@@ -13,9 +13,9 @@ from transforms.quality.measuring.intervals import of_share
 from transforms.quality.measuring.measures import measures_of
 from transforms.quality.measuring.quality_records import selective_labels
 from transforms.quality.sums.exact_sums import added, limbs_of
-from transforms.quality.sums.group_sums import Beside, added_sums, sums_of
+from transforms.quality.sums.group_sums import Beside, sums_of
 from transforms.quality.sums.score_tables import auc_of, merged, score_keys, score_table
-from transforms.quality.sums.sums_coder import decode_sums, encode_sums
+from transforms.quality.sums.sums_coder import added_any, decode_sums, encode_sums
 
 WINDOW = 1_000_000
 
@@ -114,7 +114,7 @@ def test_sums_do_not_depend_on_order_or_grouping_and_keep_small_terms() -> None:
 def test_sums_survive_their_encoding_and_another_format_is_refused() -> None:
     sums = sums_of(beside([0.1, 0.9], [False, True]), CHAMPION, WINDOW)
     again = decode_sums(encode_sums(sums))
-    assert encode_sums(added_sums([again])) == encode_sums(sums)
+    assert encode_sums(added_any([again])) == encode_sums(sums)
     with pytest.raises(ValueError, match="expected: format 1"):
         decode_sums(encode_sums(sums).replace(b"\x99\x01", b"\x99\x07", 1))
 

@@ -120,13 +120,15 @@ def selective_labels(sums: GroupSums, by: ScoredBy) -> list[str | None]:
     """
     if not by.decides:
         return [None] * len(sums.groups)
-    names = (of.EVENTS, of.DECIDED, of.LABELLED, of.RIGHT_POSITIVES, of.WRONG_POSITIVES)
+    names = (of.EVENTS, of.DECIDED, of.LABELLED)
     columns = [sums.counts[:, name].tolist() for name in names]
-    return [_selective(by, *numbers) for numbers in zip(*columns, strict=True)]
+    columns.append((sums.counts[:, of.RIGHT_POSITIVES] + sums.counts[:, of.WRONG_POSITIVES]).tolist())
+    return [selective(by, *numbers) for numbers in zip(*columns, strict=True)]
 
 
-def _selective(by: ScoredBy, events: int, decided: int, labelled: int, right: int, wrong: int) -> str | None:
-    of_decision = ((decided, right + wrong), (events - decided, labelled - right - wrong))
+def selective(by: ScoredBy, events: int, decided: int, labelled: int, labelled_decided: int) -> str | None:
+    """The same of one group. `decided`: as positive, `labelled_decided`: of these those with a label."""
+    of_decision = ((decided, labelled_decided), (events - decided, labelled - labelled_decided))
     for text, (own, some), (other, none) in zip(by.decisions, of_decision, of_decision[::-1], strict=True):
         if some and not none and other and (1 - some / own) ** other < _BY_CHANCE:
             share = f"{100 * own / events:.3g} % of the events"

@@ -12,8 +12,8 @@ import numpy as np
 from transforms.quality.sums.exact_sums import Floats, Ints
 from transforms.quality.sums.score_tables import in_order
 
-MAX_CELLS = 8_192
-"""Different pairs of scores of a group that are told apart: 256 KiB."""
+MAX_CELLS = 32_768
+"""Different pairs of scores of a group that are told apart: 1.25 MiB."""
 
 
 class JointTable(NamedTuple):

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from transforms.quality.answers import PairedBy, ScoredBy
-from transforms.quality.sums.exact_sums import ExactSums, Floats, Ints, added, limbs_of
+from transforms.quality.sums.exact_sums import ExactSums, Floats, Ints, Limbs, added, limbs_of
 from transforms.quality.sums.group_sums import SPANS, Beside, Group, RowCells, group_codes, losses_of
 from transforms.quality.sums.joint_tables import JointTable, joint_table, merged_joint
 from transforms.quality.sums.score_tables import ScoreTable, merged, score_keys, score_table
@@ -22,8 +22,9 @@ COUNTS = 6
 of whose losses are known; with a label that is no truth."""
 DIFFERENCE, LATENCY, LOSS = range(3)
 QUANTITIES = 3
+_NONE: Ints = np.zeros(0, np.int64)
 MAX_DIFFERENCES = 8_192
-"""Different differences of scores of a group that are told apart: 256 KiB."""
+"""Different differences of scores of a group that are told apart: 320 KiB."""
 
 
 class Paired(NamedTuple):
@@ -38,12 +39,14 @@ class Paired(NamedTuple):
 
 
 class PairSums(NamedTuple):
-    """Of each of the sorted `groups`: `in_span` (groups, SPANS, COUNTS) of each part of the window; the `sums`
-    (QUANTITIES, groups * SPANS) of differences, and of their `squares` (QUANTITIES, groups); how often each difference
-    of scores occurs, as the positives of a table; and each pair of scores."""
+    """Of each of the sorted `groups`: `in_span` (groups, SPANS, COUNTS) of each part of the window; `decided` (groups,
+    2, 2), how many events the version, and the other one, decide as positive, and how many of these have a label; the
+    `sums` (QUANTITIES, groups * SPANS) of differences, and of their `squares` (QUANTITIES, groups); how often each
+    difference of scores occurs, as the positives of a table; and each pair of scores."""
 
     groups: tuple[Group, ...]
     in_span: Ints
+    decided: Ints
     sums: ExactSums
     squares: ExactSums
     differences: ScoreTable
@@ -63,6 +66,7 @@ class PairSums(NamedTuple):
         return PairSums(
             tuple(self.groups[row] for row in rows),
             self.in_span[at],
+            self.decided[at],
             ExactSums(self.sums.low, self.sums.digits[:, :, _spans_of(at)]),
             ExactSums(self.squares.low, self.squares.digits[:, :, at]),
             self.differences.chosen(at),
@@ -76,41 +80,52 @@ def _spans_of(groups: Ints) -> Ints:
 
 
 class _Rows(NamedTuple):
-    """Terms of each row, shape (n,): differences 0 where they are not known; whether each of COUNTS has it."""
+    """Of each row, shape (n,): in which part of the window it is, and whether each of COUNTS, and of `decided`, has it;
+    terms of the quantities, 0 where they are not known, and their squares, in limbs; and of scores of one scale the
+    keys of the difference and both scores."""
 
-    terms: list[Floats]
+    span: Ints
     has: list[npt.NDArray[np.bool_]]
+    decided: list[npt.NDArray[np.bool_]]
+    terms: Limbs
+    squares: Limbs
+    keys: list[Ints]
 
 
 def sums_of_pairs(paired: Paired, by: PairedBy, window_us: int) -> PairSums:
     """The sums of a pair of versions, at least one row."""
-    own, rows = paired.own, _rows(paired, by)
+    own, rows = paired.own, _rows(paired, by, window_us)
     windows, window = np.unique(np.floor_divide(own.times_us, window_us), return_inverse=True)
-    span = own.times_us % window_us * SPANS // window_us
     parts = []
     for segment, values in ({"": None} | dict(own.segments)).items():
         texts, codes = group_codes(segment, values, len(window))
         named = [(start * window_us, text) for start in windows.tolist() for text in texts]
-        parts.append(_grouped(paired, by, rows, window * len(texts) + codes, span, named))
+        parts.append(_grouped(rows, window * len(texts) + codes, named))
     return added_pairs(parts)
 
 
-def _rows(paired: Paired, by: PairedBy) -> _Rows:
+def _rows(paired: Paired, by: PairedBy, window_us: int) -> _Rows:
     own, other = paired
+    span = own.times_us % window_us * SPANS // window_us
     difference = own.scores - other.scores if by.same_scale else np.zeros(len(own.scores))
     latency = _latencies(own) - _latencies(other)
     loss = np.full(len(own.scores), np.nan)
     if by.same_loss:
         loss = losses_of(own, by.version) - losses_of(other, by.against)
     every = np.ones(len(difference), np.bool_)
-    to_positive = to_negative = ~every
-    if by.decide:
-        positive, positive_other = _positive(own, by.version), _positive(other, by.against)
-        to_positive, to_negative = positive & ~positive_other, ~positive & positive_other
+    positive, positive_other = _positive(own, by.version), _positive(other, by.against)
+    flips = [positive & ~positive_other, ~positive & positive_other] if by.decide else [~every, ~every]
     timed, known = np.isfinite(latency), np.isfinite(loss)
     unusable = own.labels.is_valid().to_numpy(zero_copy_only=False) & ~known
     terms = [difference, np.where(timed, latency, 0.0), np.where(known, loss, 0.0)]
-    return _Rows(terms, [every, to_positive, to_negative, timed, known, unusable])
+    return _Rows(
+        span,
+        [every, *flips, timed, known, unusable],
+        [positive, positive & known, positive_other, positive_other & known],
+        limbs_of(terms),
+        limbs_of([each**2 for each in terms]),
+        [score_keys(each) for each in (difference, own.scores, other.scores)] if by.same_scale else [_NONE] * 3,
+    )
 
 
 def _positive(beside: Beside, by: ScoredBy) -> npt.NDArray[np.bool_]:
@@ -121,27 +136,26 @@ def _latencies(beside: Beside) -> Floats:
     return np.full(len(beside.scores), np.nan) if beside.latencies_us is None else beside.latencies_us
 
 
-def _grouped(paired: Paired, by: PairedBy, rows: _Rows, of_row: Ints, span: Ints, named: list[Group]) -> PairSums:
+def _grouped(rows: _Rows, of_row: Ints, named: list[Group]) -> PairSums:
     present = np.flatnonzero(np.bincount(of_row))
     group = np.zeros(len(named), np.int64)
     group[present] = np.arange(len(present))
     group, groups = group[of_row], len(present)
-    cells = RowCells(group * SPANS + span)
-    sums, squares = (
-        limbs_of(terms).sums(cells.order, cells.starts) for terms in (rows.terms, [each**2 for each in rows.terms])
-    )
+    cells = RowCells(group * SPANS + rows.span)
+    sums, squares = (terms.sums(cells.order, cells.starts) for terms in (rows.terms, rows.squares))
     in_span = np.stack([cells.counted(groups * SPANS, has) for has in rows.has], axis=1)
-    scores = (paired.own.scores, paired.other.scores) if by.same_scale else (np.zeros(0), np.zeros(0))
-    members = group[: len(scores[0])]
+    decided = np.stack([np.bincount(group[has], minlength=groups) for has in rows.decided], axis=1)
+    difference, own, other = rows.keys
+    members = group[: len(own)]
     every = np.ones(len(members), np.bool_)
-    keys = score_keys(rows.terms[DIFFERENCE][: len(members)])
     return PairSums(
         tuple(named[at] for at in present.tolist()),
         in_span.reshape(groups, SPANS, COUNTS),
+        decided.reshape(groups, 2, 2),
         added([(sums, cells.found)], groups * SPANS, QUANTITIES),
         added([(squares, cells.found // SPANS)], groups, QUANTITIES),
-        score_table(members, keys, every, groups, MAX_DIFFERENCES),
-        joint_table(members, score_keys(scores[0]), score_keys(scores[1]), groups),
+        score_table(members, difference, every, groups, MAX_DIFFERENCES),
+        joint_table(members, own, other, groups),
     )
 
 
@@ -152,13 +166,15 @@ def added_pairs(parts: Sequence[PairSums]) -> PairSums:
     groups = sorted({group for part in parts for group in part.groups})
     at = {group: index for index, group in enumerate(groups)}
     rows = [np.array([at[group] for group in part.groups], np.int64) for part in parts]
-    in_span = np.zeros((len(groups), SPANS, COUNTS), np.int64)
+    in_span, decided = np.zeros((len(groups), SPANS, COUNTS), np.int64), np.zeros((len(groups), 2, 2), np.int64)
     for part, own in zip(parts, rows, strict=True):
         np.add.at(in_span, own, part.in_span)
+        np.add.at(decided, own, part.decided)
     sums = [(part.sums, _spans_of(own)) for part, own in zip(parts, rows, strict=True)]
     return PairSums(
         tuple(groups),
         in_span,
+        decided,
         added(sums, len(groups) * SPANS, QUANTITIES),
         added([(part.squares, own) for part, own in zip(parts, rows, strict=True)], len(groups), QUANTITIES),
         merged([(part.differences, own) for part, own in zip(parts, rows, strict=True)], len(groups), MAX_DIFFERENCES),

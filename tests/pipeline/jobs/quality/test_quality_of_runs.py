@@ -1,11 +1,18 @@
 """A run with labels writes how good each version was, by window, role and segment; what comes of labels is counted."""
 
+import json
 from typing import Any
 
 import numpy as np
 import pytest
+import yaml
 from sklearn.metrics import f1_score, log_loss, precision_score, recall_score, roc_auc_score
 
+from gates.policy import read_policy
+from gates.records import QualityRecords
+from gates.rollout import look_at
+from gates.windows import window_differences
+from tests.pipeline.commands.commands import halflife
 from tests.pipeline.jobs.flows import MANIFEST, SECOND_US, Flow, Outcome, json_lines, read_avro, trip, trips
 
 OUTPUT = {"kind": "probability", "threshold": 0.9, "positive": "late"}
@@ -39,18 +46,22 @@ def labelled(flow: Flow) -> Flow:
     return flow
 
 
-def run(flow: Flow, *arguments: str, **stated: Any) -> Outcome:
+def spec_of(flow: Flow, **stated: Any) -> dict[str, Any]:
     labels = {"uri": str(flow.root / "truth.json"), **LABELS, "horizon": "1h", **stated}
     spec = flow.spec() | {"labels": labels, "drift": {"window": "1h", "segments": ["carrier"]}}
     spec["sinks"]["quality"] = str(flow.root / "quality")
-    return flow.run(spec, *arguments)
+    return spec
+
+
+def run(flow: Flow, *arguments: str, **stated: Any) -> Outcome:
+    return flow.run(spec_of(flow, **stated), *arguments)
 
 
 def test_metrics_of_each_window_are_those_of_scikit_learn(labelled: Flow) -> None:
     outcome = run(labelled)
     assert outcome.code == 0, outcome.err
     assert "does not act on it" not in outcome.err
-    records = read_avro(labelled.root / "quality")
+    records = [each for each in read_avro(labelled.root / "quality") if each["against"] is None]
     scores = {(each["event_id"], each["version"]): each for each in read_avro(labelled.root / "audit" / "receipts")}
     assert {(each["version"], each["role"]) for each in records} == {("v2", "champion"), ("v3", "shadow")}
     for version in ("v2", "v3"):
@@ -101,3 +112,53 @@ def test_a_window_without_labels_says_why_it_has_no_metric(labelled: Flow) -> No
     first = [each for each in records if each["metric"] == "auc" and each["segment"] == ""]
     assert {(each["value"], each["why"]) for each in first} == {(None, "no labelled event")}
     assert all(each["value"] is not None for each in records if each["metric"] == "selection_rate")
+
+
+def test_a_shadow_is_compared_with_the_champion_on_the_same_events(labelled: Flow) -> None:
+    outcome = run(labelled)
+    assert outcome.code == 0, outcome.err
+    receipts = read_avro(labelled.root / "audit" / "receipts")
+    first = min(each["event_time"] for each in receipts).replace(minute=0, second=0, microsecond=0)
+    by = {name: {each["event_id"]: each for each in receipts if each["version"] == name
+                 and each["event_time"].hour == first.hour} for name in ("v2", "v3")}  # fmt: skip
+    both = [(by["v3"][name], other, truth(int(name[1:]))["late_by"] > 15) for name, other in by["v2"].items()]
+    losses = [[-np.log(each["score"] if label else 1 - each["score"]) for each in pair] for *pair, label in both]
+    wanted = {
+        "difference": np.mean([own["score"] - other["score"] for own, other, _ in both]),
+        "flips_to_negative": np.mean([own["score"] < 0.9 <= other["score"] for own, other, _ in both]),
+        "latency_difference": np.mean([own["latency_us"] - other["latency_us"] for own, other, _ in both]),
+        "loss_difference": np.mean([own - other for own, other in losses]),
+    }
+    found = {each["metric"]: each for each in read_avro(labelled.root / "quality") if each["against"]
+             and each["window_start"] == first and each["segment"] == ""}  # fmt: skip
+    assert {name: found[name]["value"] for name in wanted} == pytest.approx(wanted)
+    assert {(each["version"], each["role"], each["against"], each["n"]) for each in found.values()} == {
+        ("v3", "shadow", "v2", len(both))
+    }
+    assert found["rank_agreement"]["value"] == pytest.approx(-1.0)
+
+
+def test_a_rollout_decides_by_pairs_what_two_means_leave_open(flow: Flow) -> None:
+    """A shadow that is a little worse on nearly every event: no mean of so few events shows it."""
+    put(flow, "v2", 0.01)
+    put(flow, "v3", 0.011)
+    flow.store.append_release(champion="v2", effective_from_us=0, by="tests")
+    flow.feed(json_lines([trip(number, delay=20.0 * (number % 10)) for number in range(200)]))
+    flow.feed(json_lines([{**truth(number), "late_by": 1.0} for number in range(200)]), "truth.json")
+    policy = {"rollout": "weekly", "version": "v3", "minimum": {"n": 50}, "stop": {"n": 50},
+              "steps": [{"share": "shadow"}, {"share": "100%"}]}  # fmt: skip
+    path = flow.root / "policy.yaml"
+    path.write_text(yaml.safe_dump(policy))
+    job = flow.write_spec(spec_of(flow))
+    rollout = ("rollout", "--policy", path, "--job", job, "--no_check", "--json")
+    assert halflife(*rollout, "--from", "2013-01-01").json["written"]["shadows"] == ["v3"]
+    assert run(flow).code == 0
+    looked = halflife(*rollout, "--from", "2013-01-02").json
+    assert (looked["verdict"], looked["reason"]) == ("stop", "error"), looked
+    rows = QualityRecords(str(flow.root / "quality"), "trips").latest()
+    assert [each.arms for each in window_differences(rows, "error", 1, "v3", "v2")] == [False] * 4
+    stated = looked["written"]["evidence"].split("; ", 3)[-1]
+    before, means = flow.store.releases()[:-1], [row for row in rows if row.against is None]
+    look = look_at(read_policy(policy), before, means, last=before[-1].sequence)
+    assert (look.verdict.action, look.verdict.reason) == ("hold", "undecided")
+    assert look.verdict.evidence["value"] == pytest.approx(json.loads(stated)["value"])
