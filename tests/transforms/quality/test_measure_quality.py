@@ -1,6 +1,7 @@
 """MeasureQuality on runners: a stream emits panes as labels come, and the last one is that of bounded input."""
 
 import json
+import math
 from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
 
@@ -30,22 +31,24 @@ OUTPUT = {"kind": "probability", "threshold": 0.5, "positive": "late"}
 
 
 class Stored(NamedTuple):
-    """A loader of manifests in memory; of other digests the store is silent."""
+    """A loader of manifests in memory; of the digest `lost` the store is silent."""
 
     def load(self, version: str, digest: str) -> Manifest:
-        if digest != "known":
+        if digest == "lost":
             raise StoreUnavailable("the store is silent")
         return parse_manifest(json.dumps({"files": {}, **document(version=version, output=OUTPUT)}).encode())
 
 
-def scored(*events: tuple[str, float, float], role: str = "champion", digest: str = "known") -> pa.RecordBatch:
+def scored(
+    *events: tuple[str, float, float], role: str = "champion", digest: str = "known", version: str = "v1"
+) -> pa.RecordBatch:
     """Events as (id, seconds, score)."""
     rows = len(events)
     return pa.record_batch(
         {
             batches.EVENT_ID: [each[0] for each in events],
             batches.EVENT_TIME: pa.array([int(each[1] * SECOND) for each in events]).cast(batches.TIME_TYPE),
-            "__version": ["v1"] * rows,
+            "__version": [version] * rows,
             "__role": [role] * rows,
             "__digest": [digest] * rows,
             "score": [each[2] for each in events],
@@ -65,6 +68,7 @@ def at(seconds: float) -> Timestamp:
 
 
 ANSWERS = scored(("a", 1, 0.9), ("b", 2, 0.2), ("c", 3, 0.4), ("d", 120, 0.7))
+SHADOWED = scored(("d", 120, 0.8), ("b", 2, 0.6), ("a", 1, 0.7), role="shadow", version="v2", digest="other")
 KNOWN = (labels(("a", 30, True), ("b", 40, False)), labels(("c", 82, True), ("d", 300, True)))
 
 
@@ -78,10 +82,26 @@ class Seen(NamedTuple):
 
 def rows_of(found: Iterable[pa.RecordBatch]) -> list[Seen]:
     rows = [row for batch in found for row in batch.to_pylist()]
-    chosen = [row for row in rows if row["metric"] == "accuracy" and row["segment"] == ""]
+    chosen = [row for row in rows if row["metric"] == "accuracy" and row["segment"] == "" and row["version"] == "v1"]
     return sorted(
         Seen(int(row["window_start"].timestamp()), row["pane"], row["n"], row["events"], row["value"]) for row in chosen
     )
+
+
+class SeenPair(NamedTuple):
+    start: int
+    n: int
+    events: int
+    value: float | None
+
+
+def last_pairs(found: Iterable[pa.RecordBatch]) -> list[SeenPair]:
+    """The differences of losses of the last pane of each window."""
+    rows = sorted((row for batch in found for row in batch.to_pylist()), key=lambda row: row["pane"])
+    chosen = [row for row in rows if row["metric"] == "loss_difference" and row["segment"] == ""]
+    assert {(row["version"], row["role"], row["against"]) for row in chosen} == {("v2", "shadow", "v1")}
+    last = {int(row["window_start"].timestamp()): row for row in chosen}
+    return [SeenPair(start, row["n"], row["events"], row["value"]) for start, row in sorted(last.items())]
 
 
 def measure(pipeline: Any, answers: Any, known: Any, shards: int = 1) -> Any:
@@ -94,18 +114,21 @@ def letters_of(found: Iterable[pa.RecordBatch]) -> list[tuple[Any, ...]]:
 
 
 LAST = [Seen(0, 0, 3, 3, 2 / 3), Seen(100, 0, 0, 1, None)]
+LAST_PAIRS = [SeenPair(0, 2, 2, pytest.approx((math.log(0.9 / 0.7) + math.log(0.8 / 0.4)) / 2)),
+              SeenPair(100, 0, 1, None)]  # fmt: skip
 
 
 @pytest.mark.parametrize("shards", [1, 3])
 def test_bounded_input_has_one_pane_of_all_labels_within_the_horizon(shards: int) -> None:
     def check(found: Iterable[pa.RecordBatch]) -> None:
         assert rows_of(found) == LAST
+        assert last_pairs(found) == LAST_PAIRS
 
     def check_letters(found: Iterable[pa.RecordBatch]) -> None:
         assert letters_of(found) == [("labels", "BeyondHorizon", "d")]
 
     with beam.Pipeline() as pipeline:
-        answers = pipeline | "A" >> beam.Create([ANSWERS])
+        answers = pipeline | "A" >> beam.Create([ANSWERS, SHADOWED])
         found = measure(pipeline, answers, pipeline | "L" >> beam.Create(list(KNOWN)), shards)
         assert_that(found.quality, check, label="Quality")
         assert_that(found.dead_letters, check_letters, label="Letters")
@@ -114,7 +137,7 @@ def test_bounded_input_has_one_pane_of_all_labels_within_the_horizon(shards: int
 @pytest.mark.parametrize("shards", [1, 3])
 def test_a_stream_emits_a_pane_when_labels_have_come_and_its_last_one_is_that_of_bounded_input(shards: int) -> None:
     """Panes of the first window are due at 120, 130, 140, 160 and 200 s, of the second 100 s later."""
-    story = Story().add_elements([KNOWN[0], ANSWERS]).advance_watermark_to(at(125)).add_elements([KNOWN[1]])
+    story = Story().add_elements([KNOWN[0], ANSWERS, SHADOWED]).advance_watermark_to(at(125)).add_elements([KNOWN[1]])
     for seconds in (135, 150, 190, 250, 310, 400):
         story = story.advance_watermark_to(at(seconds))
     played(story, _panes_follow_labels, shards)
@@ -137,9 +160,10 @@ def test_state_and_timers_of_a_portable_runner_give_the_same_last_panes(shards: 
         last = {each.start: each for each in rows_of(found)}
         assert [each._replace(pane=0) for each in last.values()] == LAST
         assert {each.pane for each in last.values()} == {4}
+        assert last_pairs(found) == LAST_PAIRS
 
     with beam.Pipeline(runner=FnApiRunner()) as pipeline:
-        answers = pipeline | "A" >> beam.Create([ANSWERS])
+        answers = pipeline | "A" >> beam.Create([ANSWERS, SHADOWED])
         known = pipeline | "L" >> beam.Create(list(KNOWN))
         measuring = AsStream(QualitySpec(SPEC, LABELS, shards), Stored(), "m", "r")
         found = (answers, known) | "MeasureQuality" >> measuring
