@@ -68,7 +68,7 @@ def measures_of(sums: GroupSums, by: ScoredBy) -> dict[str, Measure]:
     return _of_probabilities(sums, by, deflation)
 
 
-class Moments(NamedTuple):
+class MeanVariance(NamedTuple):
     """Mean and variance of one event's contribution, and how many there are, shape (groups,)."""
 
     mean: Floats
@@ -76,22 +76,22 @@ class Moments(NamedTuple):
     n: Floats
 
 
-def _of_loss(sums: GroupSums, first: int = of.LOSS, second: int = of.LOSS_2) -> Moments:
+def _of_loss(sums: GroupSums, first: int = of.LOSS, second: int = of.LOSS_2) -> MeanVariance:
     """Mean and variance of a quantity whose square is another."""
     n = sums.counts[:, of.LABELLED]
     mean, squares = sums.sums.divided(first, n), sums.sums.divided(second, n)
     with np.errstate(divide="ignore", invalid="ignore"):
         variance = np.where(n > 1, np.maximum(squares - mean**2, 0.0) * n / (n - 1), np.nan)
-    return Moments(mean, variance, n.astype(np.float64))
+    return MeanVariance(mean, variance, n.astype(np.float64))
 
 
-def _deflation(sums: GroupSums, loss: Moments) -> Floats:
+def _deflation(sums: GroupSums, loss: MeanVariance) -> Floats:
     groups, spans = sums.in_span.shape
     of_span = sums.losses.divided(0, np.ones(groups * spans, np.int64)).reshape(groups, spans)
     return deflation_of(of_span, sums.in_span, loss)
 
 
-def deflation_of(of_span: Floats, in_span: Ints, loss: Moments) -> Floats:
+def deflation_of(of_span: Floats, in_span: Ints, loss: MeanVariance) -> Floats:
     """By how much n is greater than n_effective, at least 1; NaN where too few parts of the window have any event.
     `of_span`: the sum of what the mean is of, `in_span`: of how many terms, shape (groups, SPANS)."""
     used = (in_span > 0).sum(axis=1)

@@ -18,7 +18,7 @@ import numpy as np
 
 from transforms.quality.answers import PairedBy
 from transforms.quality.measuring.intervals import Interval, Z, of_mean
-from transforms.quality.measuring.measures import Measure, Moments, deflation_of, effective_of, shares_of, worth_of
+from transforms.quality.measuring.measures import MeanVariance, Measure, deflation_of, effective_of, shares_of, worth_of
 from transforms.quality.sums import pair_sums as of
 from transforms.quality.sums.exact_sums import Floats, Ints
 from transforms.quality.sums.group_sums import SPANS
@@ -68,13 +68,13 @@ def _of_spans(sums: PairSums, quantity: int) -> Floats:
     return sums.sums.divided(quantity, every).reshape(len(sums.groups), SPANS)
 
 
-def _moments(sums: PairSums, quantity: int, column: int) -> Moments:
+def _moments(sums: PairSums, quantity: int, column: int) -> MeanVariance:
     n = sums.counts[:, column]
     total = sums.sums.of_groups(SPANS)
     mean, squares = total.divided(quantity, n), sums.squares.divided(quantity, n)
     with np.errstate(divide="ignore", invalid="ignore"):
         variance = np.where(n > 1, np.maximum(squares - mean**2, 0.0) * n / (n - 1), np.nan)
-    return Moments(mean, variance, n.astype(np.float64))
+    return MeanVariance(mean, variance, n.astype(np.float64))
 
 
 def _deflation(sums: PairSums, quantity: int, column: int) -> Floats:
@@ -90,7 +90,7 @@ def _mean(sums: PairSums, quantity: int, column: int, why: str) -> Measure:
 def _flips(sums: PairSums, column: int) -> Measure:
     counts, pairs = sums.counts[:, column].astype(np.float64), sums.counts[:, of.PAIRS].astype(np.float64)
     share = counts / pairs
-    moments = Moments(share, share * (1 - share) * pairs / np.maximum(pairs - 1, 1), pairs)
+    moments = MeanVariance(share, share * (1 - share) * pairs / np.maximum(pairs - 1, 1), pairs)
     factor = deflation_of(sums.in_span[:, :, column].astype(np.float64), sums.in_span[:, :, of.PAIRS], moments)
     return shares_of(counts, pairs, factor, NO_THRESHOLDS, needs_labels=False)
 
