@@ -114,7 +114,8 @@ class WindowFeatures(beam.PTransform[Batches, Batches]):
 
 class ScoredOutputs(NamedTuple):
     """Batches: `scores`, `receipts`, `model_events` and `dead_letters` of those records; `scored`: the events with
-    `__version`, `__role`, `__digest` and `score`, a row for each (event, version), for `MeasureDrift`."""
+    `__version`, `__role`, `__digest`, `__latency_us` and `score`, a row for each (event, version), for
+    `MeasureDrift`."""
 
     scored: Batches
     scores: Batches
