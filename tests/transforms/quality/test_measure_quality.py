@@ -92,7 +92,7 @@ class SeenPair(NamedTuple):
     start: int
     n: int
     events: int
-    value: float | None
+    value: Any
 
 
 def last_pairs(found: Iterable[pa.RecordBatch]) -> list[SeenPair]:

@@ -208,6 +208,19 @@ def test_equal_scores_one_pair_and_no_labels_have_defined_results() -> None:
     )
 
 
+def test_numbers_near_the_end_of_what_floats_hold_are_in_no_metric_and_stop_nothing() -> None:
+    shadow = msgspec.structs.replace(NUMBERS, version="v9", role="shadow")
+    some = [
+        answers(by, list("abc"), [SECOND] * 3, [sign * 1e308, 1.0, 3.0]) for by, sign in ((NUMBERS, 1), (shadow, -1))
+    ]
+    found = records_of(some, labels(list("abc"), [2 * SECOND] * 3, [1.0, 1e80, 2.5], pa.float64()))
+    mae = next(row for row in found if row["metric"] == "mae")
+    both = paired(found)
+    assert (mae["value"], mae["n"]) == (0.5, 1)
+    assert (both["loss_difference"]["value"], both["loss_difference"]["n"]) == (0.0, 1)
+    assert (both["difference_p50"]["value"], both["difference"]["value"]) == (0.0, pytest.approx(-1e75 / 3))
+
+
 def test_where_only_accepted_events_get_labels_losses_are_said_to_be_of_those() -> None:
     ids, champion = [f"e{number}" for number in range(200)], [0.1, 0.9] * 100
     some = [answers(CHAMPION, ids, [SECOND] * 200, champion), answers(SHADOW, ids, [SECOND] * 200, [0.3, 0.8] * 100)]

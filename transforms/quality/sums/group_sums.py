@@ -30,6 +30,8 @@ right, and wrong; decided as positive at all, labelled or not; answered right.""
 LOSS, LOSS_2 = 0, 1
 BRIER, BRIER_2 = 2, 3
 ERROR_4, TRUTH, TRUTH_2, TRUTH_3, TRUTH_4, ERROR_2_TRUTH, ERROR_2_TRUTH_2 = range(2, 9)
+GREATEST = 1e75
+"""Numbers and answers that are farther from 0 are in no metric: sums of fourth powers would not be finite."""
 _SMALLEST = float(np.finfo(np.float64).eps)  # as in scikit-learn: a certain answer that is wrong is not infinitely bad
 
 
@@ -139,6 +141,8 @@ def _truths(beside: Beside, by: ScoredBy) -> _Truths:
         return _of_classes(beside, labels, labelled)
     numbers = _numbers(labels) if by.kind == "regression" else truths_by_class(labels, by.positive)
     usable = np.isfinite(numbers)
+    if by.kind == "regression":
+        usable &= (np.abs(numbers) <= GREATEST) & (np.abs(scores) <= GREATEST)
     own, truth, score = labelled[usable], numbers[usable], scores[usable]
     none = np.zeros(len(own), np.bool_)
     if by.kind == "regression":

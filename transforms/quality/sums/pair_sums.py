@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from transforms.quality.answers import PairedBy, ScoredBy
 from transforms.quality.sums.exact_sums import ExactSums, Floats, Ints, Limbs, added, limbs_of
-from transforms.quality.sums.group_sums import SPANS, Beside, Group, RowCells, group_codes, losses_of
+from transforms.quality.sums.group_sums import GREATEST, SPANS, Beside, Group, RowCells, group_codes, losses_of
 from transforms.quality.sums.joint_tables import JointTable, joint_table, merged_joint
 from transforms.quality.sums.score_tables import ScoreTable, merged, score_keys, score_table
 
@@ -107,7 +107,7 @@ def sums_of_pairs(paired: Paired, by: PairedBy, window_us: int) -> PairSums:
 def _rows(paired: Paired, by: PairedBy, window_us: int) -> _Rows:
     own, other = paired
     span = own.times_us % window_us * SPANS // window_us
-    difference = own.scores - other.scores if by.same_scale else np.zeros(len(own.scores))
+    difference = _differences(own.scores, other.scores) if by.same_scale else np.zeros(len(own.scores))
     latency = _latencies(own) - _latencies(other)
     loss = np.full(len(own.scores), np.nan)
     if by.same_loss:
@@ -126,6 +126,11 @@ def _rows(paired: Paired, by: PairedBy, window_us: int) -> _Rows:
         limbs_of([each**2 for each in terms]),
         [score_keys(each) for each in (difference, own.scores, other.scores)] if by.same_scale else [_NONE] * 3,
     )
+
+
+def _differences(own: Floats, other: Floats) -> Floats:
+    with np.errstate(over="ignore"):
+        return np.clip(own - other, -GREATEST, GREATEST)
 
 
 def _positive(beside: Beside, by: ScoredBy) -> npt.NDArray[np.bool_]:
