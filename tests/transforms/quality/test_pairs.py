@@ -136,6 +136,14 @@ def test_any_order_and_sharding_gives_the_same_bits(shards: int, parts: int) -> 
     }
 
 
+def test_ten_thousand_segments_of_an_event_each_are_small() -> None:
+    ids, rng = [f"e{number}" for number in range(10_000)], np.random.default_rng(6)
+    some = [answers(by, ids, [SECOND] * len(ids), rng.random(len(ids)), ids) for by in (CHAMPION, SHADOW)]
+    (sums,) = all_sums(some, labels([], [], [], pa.bool_())).values()
+    assert len(sums.groups) == 10_001
+    assert len(encode_sums(sums)) < 4_000_000
+
+
 def _sharded(batch: pa.RecordBatch, column: str, shards: int) -> list[tuple[int, pa.RecordBatch]]:
     return split_by_shard(batch, hash_ids(batch.column(column)), shards)
 

@@ -21,7 +21,6 @@ from transforms.quality.measuring.intervals import Interval, Z, of_mean
 from transforms.quality.measuring.measures import MeanVariance, Measure, deflation_of, effective_of, shares_of, worth_of
 from transforms.quality.sums import pair_sums as of
 from transforms.quality.sums.exact_sums import Floats, Ints
-from transforms.quality.sums.group_sums import SPANS
 from transforms.quality.sums.joint_tables import rank_correlation
 from transforms.quality.sums.pair_sums import PairSums
 from transforms.quality.sums.score_tables import ScoreTable, scores_of
@@ -63,22 +62,16 @@ def _unknown(measure: Measure) -> Measure:
     return Measure(none, Interval(none, none), measure.n, why, needs_labels=False)
 
 
-def _of_spans(sums: PairSums, quantity: int) -> Floats:
-    every = np.ones(len(sums.groups) * SPANS, np.int64)
-    return sums.sums.divided(quantity, every).reshape(len(sums.groups), SPANS)
-
-
 def _moments(sums: PairSums, quantity: int, column: int) -> MeanVariance:
     n = sums.counts[:, column]
-    total = sums.sums.of_groups(SPANS)
-    mean, squares = total.divided(quantity, n), sums.squares.divided(quantity, n)
+    mean, squares = sums.totals.divided(quantity, n), sums.squares.divided(quantity, n)
     with np.errstate(divide="ignore", invalid="ignore"):
         variance = np.where(n > 1, np.maximum(squares - mean**2, 0.0) * n / (n - 1), np.nan)
     return MeanVariance(mean, variance, n.astype(np.float64))
 
 
 def _deflation(sums: PairSums, quantity: int, column: int) -> Floats:
-    return deflation_of(_of_spans(sums, quantity), sums.in_span[:, :, column], _moments(sums, quantity, column))
+    return deflation_of(sums.of_span(quantity), sums.in_span(column), _moments(sums, quantity, column))
 
 
 def _mean(sums: PairSums, quantity: int, column: int, why: str) -> Measure:
@@ -91,7 +84,7 @@ def _flips(sums: PairSums, column: int) -> Measure:
     counts, pairs = sums.counts[:, column].astype(np.float64), sums.counts[:, of.PAIRS].astype(np.float64)
     share = counts / pairs
     moments = MeanVariance(share, share * (1 - share) * pairs / np.maximum(pairs - 1, 1), pairs)
-    factor = deflation_of(sums.in_span[:, :, column].astype(np.float64), sums.in_span[:, :, of.PAIRS], moments)
+    factor = deflation_of(sums.in_span(column).astype(np.float64), sums.in_span(of.PAIRS), moments)
     return shares_of(counts, pairs, factor, NO_THRESHOLDS, needs_labels=False)
 
 

@@ -36,11 +36,6 @@ class ExactSums(NamedTuple):
             total += np.ldexp(digit.astype(np.float64), _BITS * (self.low + limb))
         return np.where(negative, -total, total)
 
-    def of_groups(self, cells: int) -> "ExactSums":
-        """The sums of each group's cells, which are `cells` in a row."""
-        limbs, quantities, width = self.digits.shape
-        return ExactSums(self.low, self.digits.reshape(limbs, quantities, width // cells, cells).sum(axis=3))
-
     def divided(self, quantity: int, by: Ints) -> Floats:
         """A quantity's sum of each group divided by a number; NaN where that is 0."""
         with np.errstate(divide="ignore", invalid="ignore"):

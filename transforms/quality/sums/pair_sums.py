@@ -39,13 +39,15 @@ class Paired(NamedTuple):
 
 
 class PairSums(NamedTuple):
-    """Of each of the sorted `groups`: `in_span` (groups, SPANS, COUNTS) of each part of the window; `decided` (groups,
-    2, 2), how many events the version, and the other one, decide as positive, and how many of these have a label; the
-    `sums` (QUANTITIES, groups * SPANS) of differences, and of their `squares` (QUANTITIES, groups); how often each
+    """Of the sorted `groups`; a cell, `group * SPANS + part of the window`, is there where it has pairs, so that many
+    small segments need little: the sorted `cells`, `in_cell` (cells, COUNTS), and the `sums` of differences
+    (QUANTITIES, cells). Of each group `decided` (groups, 2, 2), how many events the version, and the other one, decide
+    as positive, and how many of these have a label; the `squares` of differences (QUANTITIES, groups); how often each
     difference of scores occurs, as the positives of a table; and each pair of scores."""
 
     groups: tuple[Group, ...]
-    in_span: Ints
+    cells: Ints
+    in_cell: Ints
     decided: Ints
     sums: ExactSums
     squares: ExactSums
@@ -55,28 +57,43 @@ class PairSums(NamedTuple):
     @property
     def counts(self) -> Ints:
         """Shape (groups, COUNTS)."""
-        found: Ints = self.in_span.sum(axis=1)
+        found = np.zeros((len(self.groups), COUNTS), np.int64)
+        np.add.at(found, self.cells // SPANS, self.in_cell)
         return found
+
+    @property
+    def totals(self) -> ExactSums:
+        """The sums of whole groups, shape (QUANTITIES, groups)."""
+        return added([(self.sums, self.cells // SPANS)], len(self.groups), QUANTITIES)
+
+    def in_span(self, column: int) -> Ints:
+        """One of COUNTS in each part of the window, shape (groups, SPANS)."""
+        found = np.zeros(len(self.groups) * SPANS, np.int64)
+        found[self.cells] = self.in_cell[:, column]
+        return found.reshape(len(self.groups), SPANS)
+
+    def of_span(self, quantity: int) -> Floats:
+        """The sum of a quantity in each part of the window, shape (groups, SPANS)."""
+        found = np.zeros(len(self.groups) * SPANS)
+        found[self.cells] = self.sums.floats(quantity)
+        return found.reshape(len(self.groups), SPANS)
 
     def chosen(self, rows: Sequence[int]) -> "PairSums":
         """The groups at these indexes, ascending."""
         if len(rows) == len(self.groups):
             return self
-        at = np.array(rows, np.int64)
+        at, group = np.array(rows, np.int64), self.cells // SPANS
+        own = np.isin(group, at)
         return PairSums(
             tuple(self.groups[row] for row in rows),
-            self.in_span[at],
+            np.searchsorted(at, group[own]) * SPANS + self.cells[own] % SPANS,
+            self.in_cell[own],
             self.decided[at],
-            ExactSums(self.sums.low, self.sums.digits[:, :, _spans_of(at)]),
+            ExactSums(self.sums.low, self.sums.digits[:, :, own]),
             ExactSums(self.squares.low, self.squares.digits[:, :, at]),
             self.differences.chosen(at),
             self.joint.chosen(at),
         )
-
-
-def _spans_of(groups: Ints) -> Ints:
-    found: Ints = (groups[:, None] * SPANS + np.arange(SPANS)).ravel()
-    return found
 
 
 class _Rows(NamedTuple):
@@ -148,16 +165,17 @@ def _grouped(rows: _Rows, of_row: Ints, named: list[Group]) -> PairSums:
     group, groups = group[of_row], len(present)
     cells = RowCells(group * SPANS + rows.span)
     sums, squares = (terms.sums(cells.order, cells.starts) for terms in (rows.terms, rows.squares))
-    in_span = np.stack([cells.counted(groups * SPANS, has) for has in rows.has], axis=1)
+    in_cell = [np.add.reduceat(has[cells.order].astype(np.int64), cells.starts) for has in rows.has]
     decided = np.stack([np.bincount(group[has], minlength=groups) for has in rows.decided], axis=1)
     difference, own, other = rows.keys
     members = group[: len(own)]
     every = np.ones(len(members), np.bool_)
     return PairSums(
         tuple(named[at] for at in present.tolist()),
-        in_span.reshape(groups, SPANS, COUNTS),
+        cells.found,
+        np.stack(in_cell, axis=1),
         decided.reshape(groups, 2, 2),
-        added([(sums, cells.found)], groups * SPANS, QUANTITIES),
+        sums,
         added([(squares, cells.found // SPANS)], groups, QUANTITIES),
         score_table(members, difference, every, groups, MAX_DIFFERENCES),
         joint_table(members, own, other, groups),
@@ -171,16 +189,19 @@ def added_pairs(parts: Sequence[PairSums]) -> PairSums:
     groups = sorted({group for part in parts for group in part.groups})
     at = {group: index for index, group in enumerate(groups)}
     rows = [np.array([at[group] for group in part.groups], np.int64) for part in parts]
-    in_span, decided = np.zeros((len(groups), SPANS, COUNTS), np.int64), np.zeros((len(groups), 2, 2), np.int64)
-    for part, own in zip(parts, rows, strict=True):
-        np.add.at(in_span, own, part.in_span)
+    of_parts = [own[part.cells // SPANS] * SPANS + part.cells % SPANS for part, own in zip(parts, rows, strict=True)]
+    cells = np.unique(np.concatenate(of_parts))
+    where = [np.searchsorted(cells, each) for each in of_parts]
+    in_cell, decided = np.zeros((len(cells), COUNTS), np.int64), np.zeros((len(groups), 2, 2), np.int64)
+    for part, own, index in zip(parts, rows, where, strict=True):
+        np.add.at(in_cell, index, part.in_cell)
         np.add.at(decided, own, part.decided)
-    sums = [(part.sums, _spans_of(own)) for part, own in zip(parts, rows, strict=True)]
     return PairSums(
         tuple(groups),
-        in_span,
+        cells,
+        in_cell,
         decided,
-        added(sums, len(groups) * SPANS, QUANTITIES),
+        added([(part.sums, index) for part, index in zip(parts, where, strict=True)], len(cells), QUANTITIES),
         added([(part.squares, own) for part, own in zip(parts, rows, strict=True)], len(groups), QUANTITIES),
         merged([(part.differences, own) for part, own in zip(parts, rows, strict=True)], len(groups), MAX_DIFFERENCES),
         merged_joint([(part.joint, own) for part, own in zip(parts, rows, strict=True)], len(groups)),

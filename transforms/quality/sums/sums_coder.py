@@ -26,7 +26,7 @@ _Encoded: TypeAlias = tuple[
     tuple[_Array, _Array, _Array, _Array, _Array]
 ]  # fmt: skip
 _EncodedPairs: TypeAlias = tuple[
-    str, int, tuple[tuple[int, str], ...], _Array, _Array, _Sums, _Sums,
+    str, int, tuple[tuple[int, str], ...], _Array, _Array, _Array, _Sums, _Sums,
     tuple[_Array, _Array, _Array, _Array, _Array], tuple[_Array, _Array, _Array, _Array, _Array]
 ]  # fmt: skip
 
@@ -35,7 +35,8 @@ def encode_sums(sums: AnySums) -> bytes:
     """The sums as MessagePack, arrays as little-endian int64; the format's version first, before that of pairs a
     word."""
     if isinstance(sums, PairSums):
-        fields = (_array_of(sums.in_span), _array_of(sums.decided), _sums_of(sums.sums), _sums_of(sums.squares))
+        arrays = (_array_of(sums.cells), _array_of(sums.in_cell), _array_of(sums.decided))
+        fields = (*arrays, _sums_of(sums.sums), _sums_of(sums.squares))
         tables = (tuple(map(_array_of, sums.differences)), tuple(map(_array_of, sums.joint)))
         return msgspec.msgpack.encode((_PAIRS, FORMAT_VERSION, sums.groups, *fields, *tables))
     return _encoded_group(sums)
@@ -65,9 +66,11 @@ def decode_sums(encoded: bytes) -> AnySums:
 
 
 def _decoded_pairs(found: _EncodedPairs) -> PairSums:
-    _, _, groups, in_span, decided, sums, squares, differences, joint = found
+    _, _, groups, cells, in_cell, decided, sums, squares, differences, joint = found
     tables = ScoreTable(*map(_read, differences)), JointTable(*map(_read, joint))
-    return PairSums(groups, _read(in_span), _read(decided), _read_sums(sums), _read_sums(squares), *tables)
+    return PairSums(
+        groups, _read(cells), _read(in_cell), _read(decided), _read_sums(sums), _read_sums(squares), *tables
+    )
 
 
 def added_any(parts: Sequence[AnySums]) -> AnySums:
