@@ -184,7 +184,8 @@ def label_type(labels: LabelsSpec) -> pa.DataType:
 
 
 class MeasureQuality(beam.PTransform[Any, QualityOutputs]):
-    """Measures how good each version's answers are, per fixed window, as labels come.
+    """Measures how good each version's answers are, per fixed window, as labels come, and how two versions' answers to
+    the same events differ.
 
     Input: batches of scored events as `MeasureDrift` reads them, and batches of labels as `DecodeLabels` makes them,
     both in the global window. Outputs: `quality`, `dead_letters` (stage labels, error `BeyondHorizon`). Bounded input
