@@ -44,7 +44,7 @@ def scored(tmp_path_factory: pytest.TempPathFactory) -> Path:
         store = flights.publish(root, kind, root / "payloads" / kind, manifest)
     store.append_release(champion="linear", shadows=[*KINDS][1:], effective_from_us=0, by="tests")
     summary = halflife.run(flights.spec(root, allow_pickle=True))
-    assert set(summary["versions"]) == set(KINDS)
+    assert set(summary["versions"]) == set(KINDS), summary
     return root
 
 
