@@ -29,11 +29,11 @@ def check_version(acting: ActingRollout, store: ModelStore) -> None:
 
 
 def why_no_folder(acting: ActingRollout, records: QualityRecords, named: bool) -> str:
-    """That the folder of records does not exist; empty where it does, or where none is needed yet: a rollout begins
+    """That there is no folder of records; empty where there is one, or where none is needed yet: a rollout begins
     without records, and the job may not have run. `named`: by a person, not by the job."""
     if records.is_there or not (named or acting.begun):
         return ""
-    return f"{records.url}: no such folder; expected: the folder that the job writes sinks.quality to"
+    return f"{records.url}: no such folder"
 
 
 def say_missing_labels(policy: Policy, spec: Mapping[str, Any]) -> None:

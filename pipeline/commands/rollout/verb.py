@@ -36,6 +36,7 @@ from schemas.validation import MISSING, SpecError
 
 _TOPICS = ("kafka://", "pubsub://", "bigquery://", "stdout:")
 _LEAST_EVERY_US = 1_000_000
+_EXPECTED = "the folder that the job writes sinks.quality to"
 _FOLDER = "a folder, or an s3://, gs:// or az:// URL"
 
 
@@ -129,9 +130,9 @@ def _act(options: argparse.Namespace, location: ModelLocation, acting: ActingRol
     while True:
         lost = "" if options.pause or options.resume else why_no_folder(acting, records, options.quality is not None)
         if lost and not options.follow:
-            raise Refused(lost)
+            raise Refused(f"{lost}; expected: {_EXPECTED}")
         if lost != absent:
-            note(lost or f"{records.url} is there now")
+            note(f"{lost}; expected: {_EXPECTED}" if lost else f"{records.url} is there now")
         absent = lost
         if options.status:
             show(document_of(policy, model, acting.show()), options.json)
