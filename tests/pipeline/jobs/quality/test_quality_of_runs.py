@@ -144,7 +144,8 @@ def test_a_rollout_decides_by_pairs_what_two_means_leave_open(flow: Flow) -> Non
     put(flow, "v3", 0.011)
     flow.store.append_release(champion="v2", effective_from_us=0, by="tests")
     flow.feed(json_lines([trip(number, delay=20.0 * (number % 10)) for number in range(200)]))
-    flow.feed(json_lines([{**truth(number), "late_by": 60.0 * (number % 50 == 25)} for number in range(200)]), "truth.json")
+    late = [{**truth(number), "late_by": 60.0 * (number % 50 == 25)} for number in range(200)]
+    flow.feed(json_lines(late), "truth.json")
     policy = {"rollout": "weekly", "version": "v3", "minimum": {"n": 50}, "stop": {"n": 50},
               "steps": [{"share": "shadow"}, {"share": "100%"}]}  # fmt: skip
     path = flow.root / "policy.yaml"
