@@ -124,8 +124,8 @@ def _closing(console: Console, paths: Paths) -> None:
     here = ".venv/bin/"
     model, out = f"--store {paths.store} --model {MODEL}", paths.out
     console.print(
-        f"\nWritten: {out}/scores, {out}/audit (receipts, models), {out}/drift, {out}/dead_letters;"
-        f" counts in {paths.summary}"
+        f"\nWritten: {out}/scores, {out}/audit (receipts, models), {out}/drift, {out}/quality,"
+        f" {out}/dead_letters; counts in {paths.summary}"
         "\n\nTry next:"
         f"\n  {here}halflife models timeline {model}"
         f"\n  {here}halflife models show 3 {model}"
