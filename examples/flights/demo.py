@@ -39,8 +39,10 @@ class Paths:
         """The embedded job's arguments for these paths; none for the default ones."""
         if self == Paths():
             return []
-        values = {"events.uri": f"{self.data}/departures-*.avro", "model.store": str(self.store)}
-        values |= {f"sinks.{name}": f"{self.out}/{name}" for name in ("scores", "audit", "drift", "dead_letters")}
+        values = {"events.uri": f"{self.data}/departures-*.avro", "labels.uri": f"{self.data}/arrivals-*.avro"}
+        values |= {"model.store": str(self.store)}
+        sinks = ("scores", "audit", "drift", "quality", "dead_letters")
+        values |= {f"sinks.{name}": f"{self.out}/{name}" for name in sinks}
         return [argument for path, value in values.items() for argument in ("--set", f"{path}={value}")]
 
 
