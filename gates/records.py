@@ -1,26 +1,18 @@
 """The records of quality that a job wrote to a folder or an object store, as far as gates need them."""
 
-import io
-import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from typing import NamedTuple
 
 import pyarrow as pa
 import pyarrow.compute as pc
-from pyarrow import parquet
 
-from models.errors import one_line
-from models.store.backends import Backend
-from schemas.avro.datums import decode_block
-from schemas.avro.files import read_blocks
-from schemas.errors import UnusableData
+from gates.record_files import RecordFiles, plain_column
 
 _FIELDS = (
     *("window_start", "window_end", "pane", "version", "role", "metric", "value", "n", "events", "label_coverage"),
-    *("against", "variance", "n_effective", "why"),
+    *("against", "variance", "n_effective", "at_training", "why"),
 )
 _NEEDED = {"model", "version", "role", "segment", "window_start", "window_end", "metric", "value", "n"}
-_MOST_BYTES = 1024 * 1024 * 1024
 _MOST_NAMED = 8
 
 
@@ -40,6 +32,7 @@ class QualityRow(NamedTuple):
     against: str | None
     variance: float | None
     n_effective: float | None
+    at_training: float | None = None
     why: str | None = None
 
     @property
@@ -62,30 +55,29 @@ class QualityRecords:
     """
 
     def __init__(self, url: str, model: str) -> None:
-        self._backend = Backend(url)
-        self.url, self._model = self._backend.url, model
-        self.broken: dict[str, str] = {}
-        self._read = set[tuple[str, int]]()
+        self._files = RecordFiles(url)
+        self.url, self._model = self._files.url, model
+        self.broken = self._files.broken
         self._others, self._models = set[str](), set[str]()
         self._latest = dict[tuple[object, ...], QualityRow]()
 
     @property
     def is_there(self) -> bool:
         """Whether the folder exists; of an object store nobody can say."""
-        return self._backend.root is None or os.path.isdir(self._backend.root)
+        return self._files.is_there
 
     def why_none(self) -> str:
         """Why there is no record of the model in what was read so far; empty where there is one."""
         if self._latest:
             return ""
-        if not self._read:
+        if not self._files.files:
             return f"no file is in {self.url}"
         if self._models:
             named = ", ".join(sorted(self._models)[:_MOST_NAMED])
             return f"the records in {self.url} are of {named}, none of {self._model}"
         of_others = f": they hold {', '.join(sorted(self._others)[:_MOST_NAMED])}" if self._others else ""
         expected = "expected: the files of sinks.quality of a job with labels"
-        return f"none of the {len(self._read)} file(s) in {self.url} has a record of quality{of_others}; {expected}"
+        return f"none of the {self._files.files} file(s) in {self.url} has a record of quality{of_others}; {expected}"
 
     def latest(self) -> list[QualityRow]:
         """The records of all events (no segments), of each the one that counts the most: panes accumulate.
@@ -93,41 +85,19 @@ class QualityRecords:
         Raises:
             StoreUnavailable: the store did not answer.
         """
-        for key, size in self._backend.list(""):
-            if (key, size) in self._read or any(part.startswith(".") for part in key.split("/")):
-                continue
-            for row in self._rows_of(key):
+        for batch in self._files.unread():
+            for row in self._rows_of(batch):
                 known = self._latest.get(row.key)
                 if known is None or _turn(row) >= _turn(known):
                     self._latest[row.key] = row
-            self._read.add((key, size))
         return list(self._latest.values())
 
-    def _rows_of(self, key: str) -> Iterator[QualityRow]:
-        content = self._backend.read(key, _MOST_BYTES) or b""
-        try:
-            batches = list(_of_parquet(content) if key.endswith(".parquet") else self._avro(key, content))
-        except (UnusableData, pa.ArrowException) as error:
-            self.broken[key] = one_line(error)
+    def _rows_of(self, batch: pa.RecordBatch) -> Iterator[QualityRow]:
+        if not set(batch.schema.names) >= _NEEDED:
+            self._others.add(f"records of {len(batch.schema)} fields such as {', '.join(batch.schema.names[:4])}")
             return
-        for batch in batches:
-            if not set(batch.schema.names) >= _NEEDED:
-                self._others.add(f"records of {len(batch.schema)} fields such as {', '.join(batch.schema.names[:4])}")
-                continue
-            self._models |= set(pc.unique(batch["model"]).to_pylist())
-            yield from _of_model(batch, self._model)
-
-    def _avro(self, key: str, content: bytes) -> Iterator[pa.RecordBatch]:
-        for block in read_blocks(io.BytesIO(content)):
-            if block.error:
-                self.broken[key] = block.error
-            else:
-                yield decode_block(block.data, block.datums, block.schema).rows
-
-
-def _of_parquet(content: bytes) -> Iterable[pa.RecordBatch]:
-    batches: Iterable[pa.RecordBatch] = parquet.ParquetFile(pa.BufferReader(content)).iter_batches()
-    return batches
+        self._models |= set(pc.unique(batch["model"]).to_pylist())
+        yield from _of_model(batch, self._model)
 
 
 def _turn(row: QualityRow) -> tuple[int, int, int]:
@@ -137,13 +107,5 @@ def _turn(row: QualityRow) -> tuple[int, int, int]:
 def _of_model(batch: pa.RecordBatch, model: str) -> list[QualityRow]:
     whole = pc.and_(pc.equal(batch["model"], model), pc.equal(batch["segment"], ""))
     wanted = batch.filter(whole)
-    columns = [_plain(wanted, name) for name in _FIELDS]
+    columns = [plain_column(wanted, name) for name in _FIELDS]
     return [QualityRow(*row) for row in zip(*columns, strict=True)]
-
-
-def _plain(batch: pa.RecordBatch, name: str) -> list[object]:
-    if name not in batch.schema.names:
-        return [None] * batch.num_rows
-    column = batch.column(name)
-    plain: list[object] = (column.cast(pa.int64()) if pa.types.is_timestamp(column.type) else column).to_pylist()
-    return plain

@@ -2,10 +2,11 @@
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 from gates.records import QualityRow
 
+W = TypeVar("W")
 CHAMPION, CHALLENGER, SHADOW = "champion", "challenger", "shadow"
 ERROR, LOSS_DIFFERENCE = "error", "loss_difference"
 OF_PAIRS = frozenset({"difference", "flips_to_positive", "flips_to_negative", "latency_difference"})
@@ -92,7 +93,7 @@ def window_differences(
         known = found.get(window)
         if known is None or _turn(difference, role, since_us) >= _turn(known, role, since_us):
             found[window] = difference
-    return _apart(found)
+    return apart(found)
 
 
 def named_as(metric: str) -> tuple[str, ...]:
@@ -119,13 +120,14 @@ def _turn(each: WindowDifference, role: str, since_us: int) -> tuple[bool, bool,
     return each.role == role and each.start_us >= since_us, not each.arms, each.n
 
 
-def _apart(found: Mapping[tuple[int, int], WindowDifference]) -> list[WindowDifference]:
+def apart(found: Mapping[tuple[int, int], W]) -> list[W]:
     """In order of time and without those that overlap a longer or earlier one: events of a run with other windows
-    count once."""
-    kept = list[WindowDifference]()
+    count once. By the start and end of each."""
+    kept, ended = list[W](), -math.inf
     for start, end in sorted(found, key=lambda window: (window[0], -window[1])):
-        if not kept or start >= kept[-1].end_us:
+        if start >= ended:
             kept.append(found[start, end])
+            ended = end
     return kept
 
 

@@ -27,6 +27,7 @@ _USAGE = """usage: halflife VERB [OPTION…]
   doctor     examine a job and its runner before they cost anything
   features   write a point-in-time training set with the job's own transforms
   rollout    make a version champion step by step, as its quality allows
+  advise     say whether retraining a model pays, and tell a hook
   replay     score a job's history by candidate versions and compare them
   dead-letters list what became no score, and feed it again after a fix
   init       make a job of your data, train a first model, and score with it
@@ -89,6 +90,12 @@ def _rollout(arguments: Sequence[str]) -> int:
     return rollout(arguments)
 
 
+def _advise(arguments: Sequence[str]) -> int:
+    from pipeline.commands.advise.verb import advise_verb
+
+    return advise_verb(arguments)
+
+
 def _convert(arguments: Sequence[str]) -> int:
     from pipeline.commands.convert import convert
 
@@ -113,6 +120,7 @@ _VERBS: dict[str, Callable[[Sequence[str]], int]] = {
     "doctor": _doctor,
     "features": _features,
     "rollout": _rollout,
+    "advise": _advise,
     "replay": _replay,
     "dead-letters": dead_letters,
     "init": _init,

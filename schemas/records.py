@@ -28,6 +28,7 @@ MODEL_EVENT_KINDS = (
     "heartbeat",
     "gate",
     "retraining_advised",
+    "notified",
     "run_started",
     "schema_read",
     "erased",

@@ -6,12 +6,13 @@ from typing import Any
 
 from models.redaction import hide_secrets, hide_values
 from pipeline.command_line.parsing import actor
+from pipeline.spec.retraining import without_secrets_of_hook
 from schemas.job import Start
 
 
 def start_of(document: Mapping[str, Any], run: str | None) -> Start:
     """The start of a job with that resolved spec; without `run` each start from the built graph makes its own id."""
-    return Start(run, actor(), json.dumps(public_document(document), ensure_ascii=False))
+    return Start(run, actor(), json.dumps(public_document(without_secrets_of_hook(document)), ensure_ascii=False))
 
 
 def public_document(value: Any) -> Any:

@@ -17,6 +17,7 @@ from pipeline.spec.expressions import (
 )
 from pipeline.spec.lookups import columns_of_tables, key_errors, lookup_errors, lookups_in
 from pipeline.spec.privacy import privacy_errors
+from pipeline.spec.retraining import retraining_errors
 from pipeline.spec.tables import tables_in
 from schemas.batches import ROW_HASH
 from schemas.columns import VALUES
@@ -112,6 +113,7 @@ def spec_errors(document: Mapping[str, Any], sound: Sound = lambda _: True) -> I
     window = section_of(document, "drift").get("window")
     if window is not None and sound("drift.window"):
         yield from _window_errors(window)
+    yield from retraining_errors(document, sound)
     needed = needed_columns(document, sound)
     yield from lookup_errors(document, needed, sound)
     yield from _feature_errors(_features(document), {*needed, *columns_of_tables(document, sound)}, sound)

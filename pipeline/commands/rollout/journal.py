@@ -1,6 +1,6 @@
-"""The audit of a job as the journal of gates."""
+"""The audit of a job as the journal of what decides about its versions: gates, advice, calls of a hook."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 from audit.files.appending import append_model_event
@@ -22,24 +22,25 @@ class NoJournal:
 
 
 class AuditJournal:
-    """Reads `gate` events of an audit once, and appends its own as separate files.
+    """Reads the `gate` events of an audit, or those of other kinds, once, and appends its own as separate files.
 
     Args:
         url: of the audit: a folder or an object store.
         job: the job's name, for the header of the files.
+        kinds: of the events that are read.
 
     Raises:
         InvalidStoreUrl: no object store can be opened with it.
     """
 
-    def __init__(self, url: str, job: str | None) -> None:
-        self._audit, self._backend, self._job = Audit(url), Backend(url), job
+    def __init__(self, url: str, job: str | None, kinds: Collection[str] = (KIND,)) -> None:
+        self.audit, self._backend, self._job, self._kinds = Audit(url), Backend(url), job, kinds
         self._known: list[Mapping[str, Any]] | None = None
 
     def known(self) -> Iterable[Mapping[str, Any]]:
         """As `gates.acting.Journal`. Raises `BrokenChain`, `StoreUnavailable`."""
         if self._known is None:
-            found = [each for each in self._audit.model_events() if each["kind"] == KIND]
+            found = [each for each in self.audit.model_events() if each["kind"] in self._kinds]
             self._known = sorted(found, key=lambda each: int(each["at"]))
         return self._known
 

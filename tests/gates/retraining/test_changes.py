@@ -1,0 +1,45 @@
+"""Changes of the level of windows: found where they are, and hardly ever where there are none."""
+
+import random
+
+import pytest
+
+from gates.retraining.changes import LevelWindow, level_changes
+
+
+def levels(*stretches: tuple[int, float], seed: int = 1, variance: float = 1.0) -> list[LevelWindow]:
+    chance = random.Random(seed)
+    return [LevelWindow(chance.gauss(mean, 1), variance) for n, mean in stretches for _ in range(n)]
+
+
+@pytest.mark.parametrize(("shift", "within"), [(2.0, 3), (3.0, 2), (6.0, 1)])
+def test_a_change_is_found_near_where_it_is(shift: float, within: int) -> None:
+    found = [level_changes(levels((60, 0), (30, shift), seed=seed)) for seed in range(50)]
+    near = [each for each in found if each and abs(each[-1].begins - 60) <= within and each[-1].rises]
+    assert len(near) >= 45
+
+
+def test_each_of_several_changes_is_found_up_and_down() -> None:
+    found = level_changes(levels((40, 0), (30, 5), (30, 1)))
+    assert [(round(each.begins, -1), each.rises) for each in found] == [(40, True), (70, False)]
+
+
+def test_a_level_without_changes_raises_hardly_any_alarm() -> None:
+    """Once in 19,000 windows to each side, by Siegmund: 0.04 in a year of days."""
+    alarms = sum(len(level_changes(levels((365, 5), seed=seed))) for seed in range(100))
+    assert alarms <= 10
+
+
+def test_windows_that_differ_by_more_than_they_state_are_no_changes() -> None:
+    alarms = sum(len(level_changes(levels((100, 5), seed=seed, variance=1e-6))) for seed in range(100))
+    assert alarms <= 10
+
+
+@pytest.mark.parametrize("windows", [[], [LevelWindow(1.0, 0.0)], [LevelWindow(0.1, 0.0)] * 50])
+def test_nothing_and_what_never_varies_have_no_change(windows: list[LevelWindow]) -> None:
+    assert level_changes(windows) == []
+
+
+def test_a_constant_that_changes_has_one() -> None:
+    found = level_changes([LevelWindow(0.1, 0.0)] * 20 + [LevelWindow(0.2, 0.0)] * 3)
+    assert [tuple(each) for each in found] == [(20, True, 20)]
