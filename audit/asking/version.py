@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from audit.asking.access import accessed_version
+from audit.asking.advice import advice_about, advice_behind
 from audit.asking.at import refusals
 from audit.asking.history import ModelHistory, ReleasedVersion, evidence_of
 from audit.asking.moments import time_text
@@ -17,6 +18,7 @@ from models.strict_json import parse_object
 class VersionPage(NamedTuple):
     """What is known of a version; `manifest` is None where the store has none any more, for the reason `lacks`.
 
+    `advice`: that it was trained on, None where its manifest names none; `advised`: what was advised about it;
     `gates`: what gates decided about it, with their evidence;
     `releases`: all that name it, with its role and the event times that they serve; `scores`: scores by role;
     `first_us`, `last_us`: the event times of the first and last score, microseconds since 1970.
@@ -28,6 +30,8 @@ class VersionPage(NamedTuple):
     lacks: str
     admitted: tuple[dict[str, Any], ...]
     refused: tuple[dict[str, Any], ...]
+    advice: dict[str, Any] | None
+    advised: tuple[dict[str, Any], ...]
     gates: tuple[dict[str, Any], ...]
     releases: tuple[ReleasedVersion, ...]
     scores: Mapping[str, int]
@@ -45,6 +49,8 @@ class VersionPage(NamedTuple):
             "lacks": self.lacks,
             "admitted": list(self.admitted),
             "refused": list(self.refused),
+            "advice": self.advice,
+            "advised": list(self.advised),
             "gates": list(self.gates),
             "releases": [each.document() for each in self.releases],
             "scores": dict(self.scores),
@@ -74,9 +80,10 @@ def version_page(sources: AuditSources, model: str, version: str) -> VersionPage
     ]
     digest = None if manifest is None else manifest.digest
     return VersionPage(
-        model, version, manifest, lacks, tuple(admitted), _refused(history, version), _gates(history, version),
-        history.releases_of(version),
-        scores.counts, scores.first_us, scores.last_us, accessed_version(sources, model, version, digest),
+        model, version, manifest, lacks, tuple(admitted), _refused(history, version),
+        advice_behind(history, manifest), advice_about(history, version), _gates(history, version),
+        history.releases_of(version), scores.counts, scores.first_us, scores.last_us,
+        accessed_version(sources, model, version, digest),
     )  # fmt: skip
 
 

@@ -1,9 +1,9 @@
 """Since when a loss is what it is now: changes of the level of windows, by a self-starting CUSUM.
 
-Sources: E. Page, Continuous inspection schemes (Biometrika 41, 1954); D. Hawkins, Self-starting CUSUM charts for location
-and scale (The Statistician 36, 1987), of a level that nobody states; D. Hinkley, Inference about the change-point in a
-sequence of random variables (Biometrika 57, 1970), of where a change is; D. Siegmund, Sequential Analysis (1985), of how
-often it is wrong.
+Sources: E. Page, Continuous inspection schemes (Biometrika 41, 1954); D. Hawkins, Self-starting CUSUM charts for
+location and scale (The Statistician 36, 1987), of a level that nobody states; D. Hinkley, Inference about the
+change-point in a sequence of random variables (Biometrika 57, 1970), of where it is; D. Siegmund, Sequential Analysis
+(1985), of how often it is wrong.
 """
 
 import math

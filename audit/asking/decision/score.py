@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Literal, NamedTuple
 
 from audit.asking.access import PERSONAL, accessed_version, by_time
+from audit.asking.advice import advice_behind
 from audit.asking.answers import OneScore, answers, document, plain
 from audit.asking.decision.nearest_change import Change, changes
 from audit.asking.decision.reverify import Verification, try_to_load, verification
@@ -29,7 +30,8 @@ NOT_TRIED = Verification("not known", detail="not asked for")
 class ScorePage(NamedTuple):
     """What is known of one score; `manifest` and `release` are None where the store has none any more; `missing`: what
     cannot be said, and why; `reasons_computed`: the receipt has no reasons, these were computed now; `trained_on`:
-    whether the version was trained on this event or its subject, None where that is not known."""
+    whether the version was trained on this event or its subject, None where that is not known; `advice`: to retrain,
+    which the version was trained on, None where its manifest names none."""
 
     answer: OneScore
     manifest: Manifest | None
@@ -44,6 +46,7 @@ class ScorePage(NamedTuple):
     missing: tuple[str, ...]
     reasons_computed: bool = False
     trained_on: NamedInTraining | None = None
+    advice: dict[str, Any] | None = None
 
     @property
     def receipt(self) -> Mapping[str, Any]:
@@ -70,6 +73,7 @@ class ScorePage(NamedTuple):
             "files": [f"{one.file} record {one.row + 1}" for one in self.answer.receipts],
             "contradicts": list(self.answer.contradicts),
             "trained_on": None if self.trained_on is None else self.trained_on.document(),
+            "advice": self.advice,
             "missing": list(self.missing),
         }
 
@@ -113,6 +117,7 @@ def score_page(sources: AuditSources, answer: OneScore, verify: bool) -> ScorePa
         answer, manifest, release, before, after, _accessed(sources, answer.shown),
         tuple(reasons_kept(one, manifest)), NOT_TRIED, (), "not asked for", (),
         trained_on=None if manifest is None else _trained_on(sources, manifest, answer.shown, lacks),
+        advice=advice_behind(history, manifest),
     )  # fmt: skip
     if verify:
         page = _again(sources, page, lacks)

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
+from audit.asking.advice import advice_pairs
 from audit.asking.answers import plain
 from audit.asking.decision.score import ScorePage
 from audit.asking.history import Span
@@ -34,6 +35,7 @@ def sections(page: ScorePage) -> list[Section]:
         Section("What one other value would have decided", _CHANGE, _changes(page)),
         Section("Checked again now", (), _verification(page)),
         Section("The model", (), [] if page.manifest is None else model_pairs(page.manifest)),
+        Section("The advice it was trained on", (), _told(advice_pairs(page.advice))),
         Section("Whether it was trained on this", (), _trained_on(page)),
         Section("Who released it", (), _release(page)),
         Section("Who had access", ("at", "who", "did", "what"), [access_row(each) for each in page.accessed]),

@@ -10,7 +10,7 @@ from gates.acting import KIND as GATE
 from gates.acting import Journal
 from gates.retraining.advice import RetrainingAdvice
 from gates.retraining.drifts import DriftWindow
-from gates.retraining.telling import DueCall, Happening, HookCall, HookSettings, due_calls
+from gates.retraining.telling import Due, DueCall, Happening, HookCall, HookSettings, due_calls
 from gates.verdicts import STOP
 from models.errors import StoreError, one_line
 from models.redaction import hide_values
@@ -39,10 +39,21 @@ class HookTeller:
     def __init__(self, hook: HookSettings, journal: Journal, job: str | None, model: str, by: str) -> None:
         self._hook, self._journal, self._job, self._model, self._by = hook, journal, job, model, by
 
+    def tell_stops(self, now_us: int) -> None:
+        """Tells of versions that gates stopped, and of nothing else."""
+        events = self._events()
+        self._tell(due_calls(self._hook, _stopped(events), _calls(events), now_us), now_us)
+
     def tell(self, alarms: Sequence[Happening], now_us: int) -> dict[str, Any]:
         """Makes the calls that are due; returns what was called, and what was not and why."""
-        events = [each for each in self._journal.known() if each["model"] == self._model]
-        due = due_calls(self._hook, [*_advised(events), *_stopped(events), *alarms], _calls(events), now_us)
+        events = self._events()
+        happened = [*_advised(events), *_stopped(events), *alarms]
+        return self._tell(due_calls(self._hook, happened, _calls(events), now_us), now_us)
+
+    def _events(self) -> list[Mapping[str, Any]]:
+        return [each for each in self._journal.known() if each["model"] == self._model]
+
+    def _tell(self, due: Due, now_us: int) -> dict[str, Any]:
         for kind, why in due.silent.items():
             note(f"the hook is not called for {kind}: {why}")
         called = [self._call(each, now_us) for each in due.calls]

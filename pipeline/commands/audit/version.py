@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from audit.asking.advice import advice_pairs
 from audit.asking.decision.sections import Section, access_row, model_pairs, shown
 from audit.asking.moments import time_text
 from audit.asking.sources import AuditSources, UnknownToAudit
@@ -62,6 +63,7 @@ def _sections(page: VersionPage) -> list[Section]:
         (each["at"], each["evidence"].get("decision"), each["evidence"].get("step"), each["release"], each["reason"])
         for each in page.gates
     ]
+    advised = [(each["at"], each["id"], each["by"], each["reason"]) for each in page.advised]
     first, last = _time(page.first_us), _time(page.last_us)
     scores = [*page.scores.items(), *([("first event", first), ("last event", last)] if first else [])]
     parts = [
@@ -69,6 +71,8 @@ def _sections(page: VersionPage) -> list[Section]:
         Section("Not known", (), [("manifest", page.lacks)] if page.lacks else []),
         Section("Admitted", ("release", "at", "by job", "warnings"), admitted),
         Section("Refused", ("release", "at", "by job", "reason", "detail"), refused),
+        Section("The advice it was trained on", (), [(name, each) for name, each in advice_pairs(page.advice) if each]),
+        Section("Advice about it", ("at", "id", "by", "advice"), advised),
         Section("Gates", ("at", "decided", "step", "release", "because"), gates),
         Section("Released", ("release", "role", "from", "until", "by", "because", "no longer applies"), released),
         Section("Scores", (), list(scores)),

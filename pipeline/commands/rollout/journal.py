@@ -48,4 +48,5 @@ class AuditJournal:
         """As `gates.acting.Journal`. Raises `StoreUnavailable`."""
         known = [*self.known()]
         append_model_event(self._backend, event, self._job)
-        self._known = [*known, event._asdict()]
+        # As the audit reads it: there the field of its time is `at`.
+        self._known = [*known, {**event._asdict(), "at": event.at_us}]

@@ -8,7 +8,10 @@ from typing import Any
 from audit.files.chain import BrokenChain
 from gates.acting import Acted, ActingRollout, Said
 from gates.records import QualityRecords
+from gates.retraining.policy import SECTION as RETRAINING
+from gates.retraining.telling import hook_settings
 from gates.rollout import NOT_PAUSED
+from gates.verdicts import STOP
 from models.admission.admission import Admission, Refusal
 from models.releases.release import Release
 from models.releases.timeline import release_in_force
@@ -21,6 +24,7 @@ from pipeline.command_line.parsing import (
     duration,
     moment,
 )
+from pipeline.commands.advise.telling import KINDS, HookTeller
 from pipeline.commands.audit.location import audit_url, read_job
 from pipeline.commands.models.location import ModelLocation, StatedJob, admission_at, find_location
 from pipeline.commands.models.output_change import output_change
@@ -91,12 +95,14 @@ def _rollout(options: argparse.Namespace) -> None:
         raise SpecError("--job", MISSING, f"FILE, or {JOB} in the environment: its sinks say where quality is")
     spec, location = read_job(options), find_location(options)
     records = QualityRecords(_quality_url(options, spec), location.store.model)
-    acting = ActingRollout(policy, location.store, records, _journal(options, spec), _refusal(options, location))
+    journal, hook = _journal(options, spec), hook_settings(spec.get(RETRAINING))
+    teller = None if hook is None else HookTeller(hook, journal, spec.get("job"), location.store.model, options.by)
+    acting = ActingRollout(policy, location.store, records, journal, _refusal(options, location))
     check_version(acting, location.store)
     if options.quality is None:
         say_missing_labels(policy, spec)
     try:
-        _act(options, location, acting, records)
+        _act(options, location, acting, records, teller)
     except BrokenChain as error:
         raise Refused(str(error)) from None
     for key, why in records.broken.items():
@@ -121,10 +127,16 @@ def _quality_url(options: argparse.Namespace, spec: Mapping[str, Any]) -> str:
 
 
 def _journal(options: argparse.Namespace, spec: Mapping[str, Any]) -> AuditJournal | NoJournal:
-    return NoJournal() if options.status else AuditJournal(audit_url(options, spec), spec.get("job"))
+    return NoJournal() if options.status else AuditJournal(audit_url(options, spec), spec.get("job"), KINDS)
 
 
-def _act(options: argparse.Namespace, location: ModelLocation, acting: ActingRollout, records: QualityRecords) -> None:
+def _act(
+    options: argparse.Namespace,
+    location: ModelLocation,
+    acting: ActingRollout,
+    records: QualityRecords,
+    teller: HookTeller | None,
+) -> None:
     policy, model = acting.policy, location.store.model
     absent, told = "", tuple[object, ...]()
     while True:
@@ -139,6 +151,8 @@ def _act(options: argparse.Namespace, location: ModelLocation, acting: ActingRol
             return
         said = _said(options, location)
         acted = _acted(options, acting, said)
+        if teller is not None and acted.written is not None and acted.look.verdict.action == STOP:
+            teller.tell_stops(now_us())
         document = document_of(policy, model, acted.look, acted)
         now = document["verdict"], document["reason"], document["step"], acted.written is not None
         if now != told:

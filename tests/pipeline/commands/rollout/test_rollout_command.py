@@ -1,6 +1,7 @@
 """`halflife rollout` on a job whose records of quality are written by hand."""
 
 import json
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -102,6 +103,21 @@ def test_a_stop_is_told_to_people(job: Job) -> None:
     last = job.store.releases()[-1]
     assert (last.champion, last.challengers, last.by) == ("v1", (), "gate")
     assert last.effective_from_us == parse_time_us("2019-01-11")
+
+
+def test_a_hook_is_told_of_a_stop_and_its_failure_stops_nothing(job: Job) -> None:
+    told = job.folder / "told"
+    copy = "import sys; open(sys.argv[1], 'w').write(sys.stdin.read()); raise SystemExit(1)"
+    job.stated["retraining"] = {"hook": {"command": [sys.executable, "-c", copy, str(told)]}}
+    job("--from", "2019-01-01", "--no_check")
+    assert not told.exists()
+    job.measure(0, 10, 0.5)
+    ran = job("--from", "2019-01-11")
+    assert (ran.code, "failed for stop" in ran.err) == (0, True), ran.err
+    document = json.loads(told.read_text())
+    assert [document[key] for key in ("about", "version", "release")] == ["stop", "v2", 3]
+    noted = [each for each in Audit(str(job.folder / "audit")).model_events() if each["kind"] == "notified"]
+    assert [json.loads(each["evidence"])["failures"] for each in noted] == [1]
 
 
 def test_pause_resume_and_approval_are_releases(job: Job) -> None:
