@@ -23,6 +23,8 @@ from gates.retraining.waiting import LossOfWaiting, TrainingSpan, loss_of_waitin
 from schemas.times import format_duration_us
 
 RETRAIN, LOOK, WAIT = "retrain", "look", "wait"
+DRIFT = "drift"
+"""The reason of an advice that rests on drift alone."""
 
 
 class Lacking(NamedTuple):
@@ -72,12 +74,12 @@ class RetrainingAdvice:
         return hashlib.sha256(json.dumps(stated, sort_keys=True).encode()).hexdigest()[:16]
 
     @property
-    def span_us(self) -> tuple[int, int] | None:
-        """The event times of the windows that led to it, the end not included; None where there are none."""
+    def windows_us(self) -> tuple[tuple[int, int], ...]:
+        """Start and end of the windows that led to it, in order: those that drifted, or those of the loss."""
         windows: Sequence[LossWindow | DriftWindow] = self.drifted
-        if self.worn is not None and self.stretches is not None:
+        if self.reason != DRIFT and self.stretches is not None:
             windows = self.stretches.now
-        return None if not windows else (windows[0].start_us, windows[-1].end_us)
+        return tuple((each.start_us, each.end_us) for each in windows)
 
 
 def advise(
@@ -190,7 +192,7 @@ def _look_or_wait(start: RetrainingAdvice, reason: str, why: str) -> RetrainingA
     named = ", ".join(list(columns)[:3])
     windows = f"{len(start.drifted)} window{'' if len(start.drifted) == 1 else 's'}"
     said = f"{windows} drifted ({named}) whose labels are not there; {why}"
-    return replace(start, verdict=LOOK, reason="drift", why=said)
+    return replace(start, verdict=LOOK, reason=DRIFT, why=said)
 
 
 def _lacks(start: RetrainingAdvice, what: str, setting: str) -> RetrainingAdvice:

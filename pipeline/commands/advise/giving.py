@@ -46,14 +46,15 @@ class GivingAdvice:
             StoreError: the access could not be written; nothing is read then.
         """
         earlier = self._earlier(advice)
-        if advice.verdict == WAIT or earlier is not None or advice.span_us is None:
+        windows = advice.windows_us
+        if advice.verdict == WAIT or earlier is not None or not windows:
             return GivenAdvice(self._document(advice, None, earlier), None)
-        first, last = (format_time_us(each) for each in advice.span_us)
+        first, last = format_time_us(windows[0][0]), format_time_us(windows[-1][1])
         self._store.record_access(
             "advise", self._by, version=advice.version, advice=advice.id, first=first, last=last
         )
         most = advice.policy.most_ids
-        scores = scores_of_windows(self._journal.audit, advice.model, advice.version, advice.span_us, most)._asdict()
+        scores = scores_of_windows(self._journal.audit, advice.model, advice.version, windows, most)._asdict()
         evidence = {**advice_document(advice), "span": {"from": first, "to": last}, "score_ids": scores}
         reason = f"{advice.verdict}: {advice.why}"
         event = ModelEvent(
@@ -71,15 +72,16 @@ class GivingAdvice:
 
     def _earlier(self, advice: RetrainingAdvice) -> str | None:
         """When the same was said: by the same evidence, or by windows that end less than `again` earlier."""
-        if advice.verdict == WAIT or advice.span_us is None:
+        if advice.verdict == WAIT or not advice.windows_us:
             return None
+        ends = advice.windows_us[-1][1]
         for event in reversed([*self._journal.known()]):
             said = evidence_of(event)
             if event["kind"] != ADVISED or (event["model"], event["version"]) != (advice.model, advice.version):
                 continue
             same = [said.get(key) for key in ("digest", "policy", "verdict", "reason")]
             means = same == [advice.digest, advice.policy.id, advice.verdict, advice.reason]
-            if said.get("advice") == advice.id or (means and advice.span_us[1] < _ended(said) + advice.policy.again_us):
+            if said.get("advice") == advice.id or (means and ends < _ended(said) + advice.policy.again_us):
                 return f"{format_time_us(event['at'])} as {said.get('advice')}"
         return None
 

@@ -1,15 +1,17 @@
 """The scores that an advice rests on: those that a version gave as champion in the windows that led to it."""
 
 import heapq
+from collections.abc import Sequence
 from typing import NamedTuple
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from audit.files.audit import Audit, ReceiptFilter
 from gates.windows import CHAMPION
 
-_FIELDS = ("score_id", "model", "role")
+_FIELDS = ("score_id", "event_time", "model", "role")
 
 
 class ScoresOfWindows(NamedTuple):
@@ -21,19 +23,29 @@ class ScoresOfWindows(NamedTuple):
     looked_through: str
 
 
-def scores_of_windows(audit: Audit, model: str, version: str, span_us: tuple[int, int], most: int) -> ScoresOfWindows:
-    """Reads the receipts of these event times, the end not included. Retries of a score count once.
+def scores_of_windows(
+    audit: Audit, model: str, version: str, windows_us: Sequence[tuple[int, int]], most: int
+) -> ScoresOfWindows:
+    """Reads the receipts of these windows. Retries of a score count once.
+
+    Args:
+        windows_us: starts and ends, not included, in order and apart; microseconds since 1970.
+        most: ids that are returned.
 
     Raises:
         StoreUnavailable, BrokenChain: the audit cannot be read.
     """
-    wanted = ReceiptFilter(version=version, since_us=span_us[0], until_us=span_us[1])
-    chunks = [_of(batch, model) for batch in audit.columns(_FIELDS, wanted)]
+    wanted = ReceiptFilter(version=version, since_us=windows_us[0][0], until_us=windows_us[-1][1])
+    starts, ends = (np.array(each, np.int64) for each in zip(*windows_us, strict=True))
+    chunks = [_of(batch, model, starts, ends) for batch in audit.columns(_FIELDS, wanted)]
     ids = pc.unique(pa.chunked_array([each for each in chunks if len(each)], pa.string()))
     least = heapq.nsmallest(most, ids.to_pylist()) if most else []
     return ScoresOfWindows(len(ids), least, str(audit.looked_through))
 
 
-def _of(batch: pa.RecordBatch, model: str) -> pa.Array:
+def _of(batch: pa.RecordBatch, model: str, starts: np.ndarray, ends: np.ndarray) -> pa.Array:
+    times = batch.column("event_time").cast(pa.int64()).to_numpy(zero_copy_only=False)
+    begun = np.searchsorted(starts, times, side="right") - 1
+    within = pa.array((begun >= 0) & (times < ends[np.maximum(begun, 0)]))
     own = pc.and_(pc.equal(batch.column("model"), model), pc.equal(batch.column("role"), CHAMPION))
-    return batch.column("score_id").filter(own)
+    return batch.column("score_id").filter(pc.and_(own, within))

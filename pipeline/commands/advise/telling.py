@@ -38,6 +38,7 @@ class HookTeller:
 
     def __init__(self, hook: HookSettings, journal: Journal, job: str | None, model: str, by: str) -> None:
         self._hook, self._journal, self._job, self._model, self._by = hook, journal, job, model, by
+        self._said: dict[str, str] = {}
 
     def tell_stops(self, now_us: int) -> None:
         """Tells of versions that gates stopped, and of nothing else."""
@@ -55,7 +56,9 @@ class HookTeller:
 
     def _tell(self, due: Due, now_us: int) -> dict[str, Any]:
         for kind, why in due.silent.items():
-            note(f"the hook is not called for {kind}: {why}")
+            if self._said.get(kind) != why:
+                note(f"the hook is not called for {kind}: {why}")
+        self._said = due.silent
         called = [self._call(each, now_us) for each in due.calls]
         return {"hook": hook_name(self._hook), "called": called, "not_called": due.silent}
 

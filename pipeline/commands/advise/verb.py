@@ -137,16 +137,18 @@ def _advise(options: argparse.Namespace) -> None:
     hook = hook_settings(spec.get(SECTION))
     teller = None if hook is None else HookTeller(hook, journal, spec.get("job"), location.store.model, options.by)
     try:
-        _look(options, looking, GivingAdvice(journal, location.store, options.by), teller)
+        _look(options, looking, journal, teller)
     except BrokenChain as error:
         raise Refused(str(error)) from None
 
 
 def _look(
-    options: argparse.Namespace, looking: _Looking, giving: GivingAdvice, teller: HookTeller | None
+    options: argparse.Namespace, looking: _Looking, journal: AuditJournal, teller: HookTeller | None
 ) -> None:
     told: tuple[object, ...] = ()
+    giving = GivingAdvice(journal, looking.store, options.by)
     while True:
+        journal.forget()
         advice, drift = looking.look(options.version)
         if options.status:
             show({**giving.show(advice).document, "hook": None}, options.json)

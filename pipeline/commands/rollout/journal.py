@@ -44,6 +44,10 @@ class AuditJournal:
             self._known = sorted(found, key=lambda each: int(each["at"]))
         return self._known
 
+    def forget(self) -> None:
+        """Lets the next question read the audit again: others write to it too."""
+        self._known = None
+
     def append(self, event: ModelEvent) -> None:
         """As `gates.acting.Journal`. Raises `StoreUnavailable`."""
         known = [*self.known()]

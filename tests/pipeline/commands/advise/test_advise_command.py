@@ -124,14 +124,15 @@ def test_what_a_job_does_not_say_is_said(worn: AdvisedJob, without: tuple[str, .
 
 
 def test_drift_without_labels_advises_to_look_and_shows_no_price(job: AdvisedJob) -> None:
-    job.drift(3, 4)
+    job.drift(3, 4, 6)
+    job.drift(5, drifted=False)
     job.receive(range(10))
     given = job("--json").json
     assert [given[key] for key in ("verdict", "reason", "data", "waiting")] == ["look", "drift", None, None]
     assert given["price"]["total"] is None
     (event,) = job.events("retraining_advised")
-    assert event["reason"].startswith("look: 2 windows drifted (x)")
-    assert event["evidence"]["score_ids"]["total"] == 10
+    assert event["reason"].startswith("look: 3 windows drifted (x)")
+    assert event["evidence"]["score_ids"]["total"] == 15  # those of day 5 are not among them
 
 
 def test_nothing_at_all_waits(job: AdvisedJob) -> None:
