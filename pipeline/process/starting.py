@@ -6,7 +6,7 @@ from typing import Any
 
 from models.redaction import hide_secrets, hide_values
 from pipeline.command_line.parsing import actor
-from pipeline.spec.retraining import without_secrets_of_hook
+from pipeline.spec.sections.retraining import without_secrets_of_hook
 from schemas.job import Start
 
 

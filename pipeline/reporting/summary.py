@@ -9,7 +9,7 @@ from pipeline.reporting import durable
 from pipeline.reporting.outcomes import Examples, RunFailed, release_outcomes
 from pipeline.reporting.printer import print_line
 from pipeline.reporting.quality_counts import quality_counts, quality_rows
-from pipeline.spec.retraining import without_secrets_of_hook
+from pipeline.spec.sections.retraining import without_secrets_of_hook
 from schemas.dead_letter_stages import DECODE, OF_EVENTS, STAGES, Stage
 from schemas.errors import HalflifeError
 from transforms.flow import metrics

@@ -17,7 +17,7 @@ from pipeline.spec.expressions import (
 )
 from pipeline.spec.lookups import columns_of_tables, key_errors, lookup_errors, lookups_in
 from pipeline.spec.privacy import privacy_errors
-from pipeline.spec.retraining import retraining_errors
+from pipeline.spec.sections.retraining import retraining_errors
 from pipeline.spec.tables import tables_in
 from schemas.batches import ROW_HASH
 from schemas.columns import VALUES

@@ -18,7 +18,7 @@ ORDER = {
         *("publishing", "testing"),
     ),
     "audit": ("files", "sealing", "asking", "erasing"),
-    "gates": (),
+    "gates": ("retraining",),
     "transforms": (
         *("flow", "lookups", "decoding", "labels", "features", "arrivals", "releases", "scoring", "drift", "quality"),
     ),

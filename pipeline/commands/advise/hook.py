@@ -89,8 +89,10 @@ def _posted(url: str, text: bytes, seconds: float) -> str:
             url, text, headers=headers, timeout=seconds, allow_redirects=False, stream=True
         ) as answer:
             return "" if 200 <= answer.status_code < 300 else f"{_host(url)} answered {answer.status_code}"
-    except (requests.RequestException, ValueError) as error:  # its text has the whole URL
-        return f"{_host(url)} was not reached: {type(error).__name__}"
+    except requests.Timeout:
+        return f"{_host(url)} took longer than {seconds:g} s"
+    except (requests.RequestException, ValueError):  # their texts have the whole URL
+        return f"{_host(url)} was not reached"
 
 
 def _host(url: str) -> str:

@@ -1,0 +1,1 @@
+"""Sections of a job spec that verbs read and a run does not."""
