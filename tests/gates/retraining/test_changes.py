@@ -1,6 +1,9 @@
 """Changes of the level of windows: found where they are, and hardly ever where there are none."""
 
+import json
 import random
+from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -43,3 +46,17 @@ def test_nothing_and_what_never_varies_have_no_change(windows: list[LevelWindow]
 def test_a_constant_that_changes_has_one() -> None:
     found = level_changes([LevelWindow(0.1, 0.0)] * 20 + [LevelWindow(0.2, 0.0)] * 3)
     assert [tuple(each) for each in found] == [(20, True, 20)]
+
+
+RIVER: dict[str, Any] = json.loads((Path(__file__).parent / "river.json").read_text("utf-8"))
+
+
+@pytest.mark.parametrize("stated", RIVER["streams"], ids=lambda each: f"{each['shift']}-{each['seed']}")
+def test_a_change_is_seen_when_rivers_page_hinkley_sees_it(stated: dict[str, Any]) -> None:
+    """As benchmarks/gates/river_changes.py has computed it; river's level has
+    the newest value in it, and our deviation may be a little above 1."""
+    chance, begins = random.Random(stated["seed"]), RIVER["begins"]
+    values = [chance.gauss(stated["shift"] if at >= begins else 0.0, 1.0) for at in range(RIVER["length"])]
+    found = [each.seen for each in level_changes([LevelWindow(value, 1.0) for value in values])][:1]
+    assert (found == []) == (stated["seen"] is None)
+    assert all(abs(one - stated["seen"]) <= 2 for one in found)
