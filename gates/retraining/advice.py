@@ -142,7 +142,7 @@ def _without_losses(start: RetrainingAdvice, found: LossWindows, rows: Sequence[
         there = f"records are of {', '.join(others)}" if others else f"there are others, none of {metric} as champion"
         lacks = _lacks(start, f"{metric} of {start.version} as champion: {there}", "retraining.metric, --version")
         return _look_or_wait(lacks, "no_records", "nothing measured the version's loss")
-    lacks = start if start.lacking else _lacks(start, "records of quality: the job has not written any", "labels")
+    lacks = start if start.lacking else _lacks(start, "records of quality: no run has written any", "a run with labels")
     return _look_or_wait(lacks, "no_records", "nothing measured the version's loss")
 
 

@@ -2,10 +2,11 @@
 
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 from audit.asking.history import evidence_of
-from gates.retraining.advice import WAIT, RetrainingAdvice
+from gates.retraining.advice import WAIT, Lacking, RetrainingAdvice
 from gates.retraining.evidence import advice_document
 from models.store.store import ModelStore
 from pipeline.commands.advise.score_ids import scores_of_windows
@@ -54,15 +55,20 @@ class GivingAdvice:
             "advise", self._by, version=advice.version, advice=advice.id, first=first, last=last
         )
         most = advice.policy.most_ids
-        scores = scores_of_windows(self._journal.audit, advice.model, advice.version, windows, most)._asdict()
-        evidence = {**advice_document(advice), "span": {"from": first, "to": last}, "score_ids": scores}
+        scores = scores_of_windows(self._journal.audit, advice.model, advice.version, windows, most)
+        if not scores.total:
+            what = f"the scores of these windows: looked through {scores.looked_through}"
+            absent = Lacking(what, "the sinks.audit of the runs that scored")
+            advice = replace(advice, lacking=(*advice.lacking, absent))
+        said = scores._asdict()
+        evidence = {**advice_document(advice), "span": {"from": first, "to": last}, "score_ids": said}
         reason = f"{advice.verdict}: {advice.why}"
         event = ModelEvent(
             now_us, ADVISED, advice.model, advice.version, advice.digest, None, self._by, reason,
             json.dumps(evidence, ensure_ascii=False),
         )  # fmt: skip
         self._journal.append(event)
-        return GivenAdvice(self._document(advice, scores, None, now_us), event)
+        return GivenAdvice(self._document(advice, said, None, now_us), event)
 
     def _document(
         self, advice: RetrainingAdvice, scores: Mapping[str, Any] | None, earlier: str | None, at_us: int | None = None

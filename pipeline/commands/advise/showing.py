@@ -14,7 +14,7 @@ def show(document: Mapping[str, Any], as_json: bool) -> None:
     else:
         print_pairs(_pairs(document))
         for each in document["lacking"]:
-            note(f"not known: {each['what']}; next: set {each['setting']}")
+            note(f"not known: {each['what']}; expected: {each['setting']}")
     out().flush()  # who follows reads it as it comes
 
 

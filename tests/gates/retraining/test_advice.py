@@ -105,7 +105,7 @@ def test_data_that_cost_more_than_they_save_are_left_out() -> None:
 @pytest.mark.parametrize(
     ("rows", "policy", "reason", "setting"),
     [
-        ([], {}, "no_records", "labels"),
+        ([], {}, "no_records", "a run with labels"),
         (days(0, 9, 0.3, version="v0"), {}, "no_records", "retraining.metric, --version"),
         (days(0, 9, 0.3, metric="auc"), {}, "no_records", "retraining.metric, --version"),
         (days(0, 9, 0.3, value=None, n=0, why="no labels"), {}, "no_labels", "labels"),

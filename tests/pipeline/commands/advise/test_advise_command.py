@@ -57,6 +57,13 @@ def test_equal_evidence_gives_an_advice_once(worn: AdvisedJob) -> None:
     assert len(worn.events("retraining_advised")) == 2
 
 
+def test_scores_that_the_audit_does_not_have_are_said(job: AdvisedJob) -> None:
+    job.measure(WORN)
+    ran = job()
+    assert (ran.code, len(job.events("retraining_advised"))) == (0, 1)
+    assert "not known: the scores of these windows: looked through 0 receipts in 0 files" in ran.err
+
+
 def test_status_writes_nothing(worn: AdvisedJob) -> None:
     worn.stated["retraining"]["hook"] = {"command": ["false"]}
     shown = worn("--status")
@@ -119,7 +126,7 @@ def test_what_a_job_does_not_say_is_said(worn: AdvisedJob, without: tuple[str, .
     del holder[without[-1]]
     ran = worn()
     assert ran.code == 0
-    assert f"next: set {setting}\n" in ran.err
+    assert f"; expected: {setting}\n" in ran.err
     assert setting in [each["setting"] for each in worn("--json").json["lacking"]]
 
 
