@@ -60,7 +60,9 @@ def loss_windows(rows: Iterable[QualityRow], policy: RetrainingPolicy, version: 
 
 
 def _window(row: QualityRow) -> LossWindow | None:
-    if row.value is None or row.variance is None or row.n < 1 or not math.isfinite(row.value + row.variance):
+    if row.value is None or row.variance is None or row.n < 1 or row.window_end <= row.window_start:
+        return None
+    if not math.isfinite(row.value + row.variance):
         return None
     coverage = 1.0 if row.label_coverage is None else row.label_coverage
     return LossWindow(
@@ -96,7 +98,8 @@ def fresh_loss(policy: RetrainingPolicy, now: Sequence[LossWindow], before: Sequ
     last change. Not the best windows so far: the least of many is low by chance alone."""
     if policy.reference is not None:
         return FreshLoss(policy.reference, STATED)
-    at_training = next((each.at_training for each in reversed(now) if each.at_training is not None), None)
+    stated = [each.at_training for each in reversed(now) if each.at_training is not None]
+    at_training = next((each for each in stated if math.isfinite(each)), None)
     if at_training is not None:
         return FreshLoss(at_training, TRAINING)
     pooled = pool([_level(each) for each in before])

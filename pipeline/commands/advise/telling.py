@@ -108,8 +108,9 @@ def _happening(kind: str, name: str, event: Mapping[str, Any], said: Mapping[str
 def _calls(events: Iterable[Mapping[str, Any]]) -> list[HookCall]:
     found = [(each, evidence_of(each)) for each in events if each["kind"] == NOTIFIED]
     return [
-        HookCall(str(said.get("about")), each["at"], tuple(map(str, said.get("ids", ()))), each["reason"] == _DELIVERED)
+        HookCall(str(said.get("about")), each["at"], tuple(map(str, said["ids"])), each["reason"] == _DELIVERED)
         for each, said in found
+        if isinstance(said.get("ids"), list)  # else somebody else wrote it
     ]
 
 

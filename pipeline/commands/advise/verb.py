@@ -155,10 +155,9 @@ def _look(
             return
         given = giving.give(advice, now_us())
         hook = None if teller is None else teller.tell(alarms_of(advice, drift), now_us())
-        document = {**given.document, "hook": hook}
-        now = advice.version, advice.verdict, advice.reason, document["written"], bool(hook and hook["called"])
-        if now != told:
-            show(document, options.json)
+        now = advice.version, advice.verdict, advice.reason
+        if now != told or given.event is not None:
+            show({**given.document, "hook": hook}, options.json)
         told = now
         if not options.follow:
             return

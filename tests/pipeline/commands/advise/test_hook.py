@@ -146,6 +146,16 @@ def test_a_stop_of_a_gate_is_told(worn: AdvisedJob) -> None:
     assert document["evidence"]["why"] == "worse"
 
 
+@pytest.mark.parametrize("evidence", ["no JSON", "[]", "", '{"ids": 7, "about": "advice"}', '{"advice": null}'])
+def test_events_of_others_do_no_harm(worn: AdvisedJob, evidence: str) -> None:
+    told = hook(worn)
+    for kind in ("notified", "retraining_advised", "gate"):
+        event = ModelEvent(0, kind, "late", "v1", None, None, "ann", "by hand", evidence)
+        append_model_event(Backend(str(worn.folder / "audit")), event, "late")
+    ran = worn("--json")
+    assert (ran.code, ran.json["written"], documents(told)[-1]["id"]) == (0, True, ran.json["advice"])
+
+
 @contextmanager
 def server(status: int, headers: dict[str, str] | None = None) -> Iterator[tuple[str, list[tuple[str, Any]]]]:
     """A server on loopback that answers with a status; its URL, and what was posted to which path."""
