@@ -1,6 +1,5 @@
 """The scores that an advice rests on: those that a version gave as champion in the windows that led to it."""
 
-import heapq
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -39,8 +38,15 @@ def scores_of_windows(
     starts, ends = (np.array(each, np.int64) for each in zip(*windows_us, strict=True))
     chunks = [_of(batch, model, starts, ends) for batch in audit.columns(_FIELDS, wanted)]
     ids = pc.unique(pa.chunked_array([each for each in chunks if len(each)], pa.string()))
-    least = heapq.nsmallest(most, ids.to_pylist()) if most else []
-    return ScoresOfWindows(len(ids), least, str(audit.looked_through))
+    return ScoresOfWindows(len(ids), _least(ids, most), str(audit.looked_through))
+
+
+def _least(ids: pa.Array, most: int) -> list[str]:
+    if not most or not len(ids):
+        return []
+    by_text = [("", "ascending")]  # an array's one key needs no name
+    found: list[str] = ids.take(pc.select_k_unstable(ids, k=most, sort_keys=by_text)).to_pylist()
+    return found
 
 
 def _of(batch: pa.RecordBatch, model: str, starts: np.ndarray, ends: np.ndarray) -> pa.Array:
