@@ -2,12 +2,14 @@
 
 import json
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any, NamedTuple
 
 from audit.asking.history import evidence_of
 from gates.retraining.advice import WAIT, Lacking, RetrainingAdvice
 from gates.retraining.evidence import advice_document
+from models.errors import BundleRefused
 from models.store.store import ModelStore
 from pipeline.commands.advise.score_ids import scores_of_windows
 from pipeline.commands.advise.telling import ADVISED
@@ -74,17 +76,37 @@ class GivingAdvice:
         self, advice: RetrainingAdvice, scores: Mapping[str, Any] | None, earlier: str | None, at_us: int | None = None
     ) -> dict[str, Any]:
         given = earlier if at_us is None else format_time_us(at_us)
-        return {**advice_document(advice), "score_ids": scores, "given": given, "written": at_us is not None}
+        return {
+            **advice_document(advice),
+            "score_ids": scores,
+            "given": given,
+            "written": at_us is not None,
+            "trained": self._trained(advice),
+        }
+
+    def _trained(self, advice: RetrainingAdvice) -> list[str]:
+        """The versions that were trained on advice about this version: they may wait for a release."""
+        ids = {evidence_of(each).get("advice") for each in self._about(advice)} - {None}
+        found = list[str]()
+        for version in self._store.versions() if ids else ():
+            with suppress(BundleRefused):  # what cannot be read says nothing
+                if self._store.read_manifest(version).training.get("decision") in ids:
+                    found.append(version)
+        return found
+
+    def _about(self, advice: RetrainingAdvice) -> list[Mapping[str, Any]]:
+        """The events of advice about its version, oldest first."""
+        about = advice.model, advice.version
+        known = self._journal.known()
+        return [each for each in known if each["kind"] == ADVISED and (each["model"], each["version"]) == about]
 
     def _earlier(self, advice: RetrainingAdvice) -> str | None:
         """When the same was said: by the same evidence, or by windows that end less than `again` earlier."""
         if advice.verdict == WAIT or not advice.windows_us:
             return None
         ends = advice.windows_us[-1][1]
-        for event in reversed([*self._journal.known()]):
+        for event in reversed(self._about(advice)):
             said = evidence_of(event)
-            if event["kind"] != ADVISED or (event["model"], event["version"]) != (advice.model, advice.version):
-                continue
             same = [said.get(key) for key in ("digest", "policy", "verdict", "reason")]
             means = same == [advice.digest, advice.policy.id, advice.verdict, advice.reason]
             if said.get("advice") == advice.id or (means and ends < _ended(said) + advice.policy.again_us):

@@ -32,6 +32,7 @@ def _pairs(document: Mapping[str, Any]) -> list[tuple[str, Any]]:
         ("scores", _scores(document["score_ids"])),
         ("id", document["advice"] if document["verdict"] != "wait" else None),
         ("given", document["given"]),
+        ("trained on it", ", ".join(document["trained"])),
         ("hook", _hook(document["hook"])),
     ]
 

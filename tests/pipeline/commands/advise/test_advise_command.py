@@ -82,6 +82,8 @@ def test_the_version_trained_on_an_advice_says_so(worn: AdvisedJob) -> None:
     told = halflife("audit", "version", "v2", "--job", worn.file()).out
     assert "The advice it was trained on" in told
     assert f"advice     {advice}" in told
+    again = worn("--json").json
+    assert (again["trained"], again["written"]) == (["v2"], False)
     about = halflife("audit", "version", "v1", "--job", worn.file(), "--json").json
     assert ([each["id"] for each in about["advised"]], about["advice"]) == ([advice], None)
 
