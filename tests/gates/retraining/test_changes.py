@@ -60,3 +60,15 @@ def test_a_change_is_seen_when_rivers_page_hinkley_sees_it(stated: dict[str, Any
     found = [each.seen for each in level_changes([LevelWindow(value, 1.0) for value in values])][:1]
     assert (found == []) == (stated["seen"] is None)
     assert all(abs(one - stated["seen"]) <= 2 for one in found)
+
+
+@pytest.mark.parametrize("apart", [2, 5, 10])
+def test_weekends_that_differ_are_no_changes(apart: float) -> None:
+    """With the median of the steps of neighbours, which are small within a week, each weekend is two changes."""
+    chance = random.Random(apart)
+    days = [LevelWindow(apart * (day % 7 > 4) + chance.gauss(0, 1), 1e-6) for day in range(180)]
+    assert level_changes(days) == []
+    worn = days[:120] + [each._replace(value=each.value + 3 * apart) for each in days[120:]]
+    found = level_changes(worn)
+    assert {each.rises for each in found} == {True}
+    assert abs(found[-1].begins - 120) <= 3
