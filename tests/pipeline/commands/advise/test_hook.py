@@ -1,6 +1,7 @@
 """The hook: a program or a URL that is told of advice, stops and alarms, and that can stop nothing."""
 
 import json
+import socket
 import sys
 import threading
 from collections.abc import Iterator
@@ -203,6 +204,14 @@ def test_a_server_that_refuses_is_counted_and_gets_nothing_twice(
     assert (ran.code, len(posted)) == (0, 1)
     assert f"{url.removeprefix('http://')}{why}" in ran.err
     assert "xyzzy" not in ran.err + json.dumps(worn.events("notified"), default=str)
+
+
+def test_a_server_that_never_answers_is_waited_for_as_long_as_stated(worn: AdvisedJob) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        port = listening.getsockname()[1]
+        worn.stated["retraining"]["hook"] |= {"url": f"http://127.0.0.1:{port}/xyzzy", "timeout": "200ms"}
+        ran = worn()
+    assert (ran.code, f"1 in a row: 127.0.0.1:{port} took longer than 0.2 s" in ran.err) == (0, True), ran.err
 
 
 @pytest.mark.parametrize(
