@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from typing import Any, NamedTuple, Protocol
 
 from gates.policy import Policy
-from gates.records import QualityRecords
+from gates.records import OF_QUALITY, QualityRecords
 from gates.rollout import NOT_PAUSED, Move, RolloutLook, look_at, pausing
 from gates.stages import evidence_text, numbers_in, stage_of, written_by
 from gates.verdicts import HOLD, GateVerdict
@@ -153,7 +153,8 @@ class ActingRollout:
         return look_at(self.policy, history, rows, last=last, unusable=refused) if refused else found
 
     def _without_records(self, found: RolloutLook) -> RolloutLook:
-        verdict = replace(found.verdict, why=f"{found.verdict.why}; {self._records.why_none()}")
+        why = f"{found.verdict.why}; {self._records.why_none()}; expected: {OF_QUALITY}"
+        verdict = replace(found.verdict, why=why)
         return found if found.stage.over or found.move is not None else found._replace(verdict=verdict)
 
     @property

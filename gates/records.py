@@ -13,6 +13,8 @@ _FIELDS = (
     *("against", "variance", "n_effective", "at_training", "why"),
 )
 _NEEDED = {"model", "version", "role", "segment", "window_start", "window_end", "metric", "value", "n"}
+OF_QUALITY = "the files of sinks.quality of a job with labels"
+"""What is expected where there are no records."""
 _MOST_NAMED = 8
 
 
@@ -76,8 +78,7 @@ class QualityRecords:
             named = ", ".join(sorted(self._models)[:_MOST_NAMED])
             return f"the records in {self.url} are of {named}, none of {self._model}"
         of_others = f": they hold {', '.join(sorted(self._others)[:_MOST_NAMED])}" if self._others else ""
-        expected = "expected: the files of sinks.quality of a job with labels"
-        return f"none of the {self._files.files} file(s) in {self.url} has a record of quality{of_others}; {expected}"
+        return f"none of the {self._files.files} file(s) in {self.url} has a record of quality{of_others}"
 
     def latest(self) -> list[QualityRow]:
         """The records of all events (no segments), of each the one that counts the most: panes accumulate.

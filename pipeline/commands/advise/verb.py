@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from audit.files.chain import BrokenChain
-from gates.records import QualityRecords
+from gates.records import OF_QUALITY, QualityRecords
 from gates.retraining.advice import Lacking, RetrainingAdvice, advise
 from gates.retraining.drifts import DriftRecords, DriftWindow
 from gates.retraining.policy import SECTION, retraining_policy
@@ -83,7 +83,14 @@ class _Looking:
         drift = [] if self._drift is None else self._drift.latest()
         self._say_broken()
         about_version = self.store.model, named, _digest(self.store, named)
-        return advise(self.policy, about_version, rows, drift, self._lacking), drift
+        lacking = (*self._lacking, *self._unrecorded())
+        return advise(self.policy, about_version, rows, drift, lacking), drift
+
+    def _unrecorded(self) -> Iterator[Lacking]:
+        """Why nothing was read of quality: the folder may be a wrong one."""
+        why = "" if self._quality is None else self._quality.why_none()
+        if why:
+            yield Lacking(f"records of quality: {why}", OF_QUALITY)
 
     def _say_broken(self) -> None:
         for records in (self._quality, self._drift):

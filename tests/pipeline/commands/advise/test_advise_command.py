@@ -7,6 +7,7 @@ import pytest
 
 from tests.audit import containers
 from tests.gates.retraining.test_advice import WORN, days
+from tests.gates.written import write
 from tests.pipeline.commands.advise.advising import AdvisedJob
 from tests.pipeline.commands.commands import halflife
 
@@ -142,6 +143,23 @@ def test_drift_without_labels_advises_to_look_and_shows_no_price(job: AdvisedJob
     (event,) = job.events("retraining_advised")
     assert event["reason"].startswith("look: 3 windows drifted (x)")
     assert event["evidence"]["score_ids"]["total"] == 15  # those of day 5 are not among them
+
+
+@pytest.mark.parametrize(
+    ("folder", "why"),
+    [
+        ("absent", "no file is in "),
+        ("quality", " are of other, none of late"),
+        ("drift", "none of the 1 file(s) in "),
+    ],
+)
+def test_a_wrong_folder_of_quality_is_named(job: AdvisedJob, folder: str, why: str) -> None:
+    job.drift(0, drifted=False)
+    write(job.folder / "quality", WORN, model="other")
+    ran = job("--quality", job.folder / folder)
+    assert ran.code == 0
+    assert why in ran.err
+    assert ran.err.strip().endswith("; expected: the files of sinks.quality of a job with labels")
 
 
 def test_nothing_at_all_waits(job: AdvisedJob) -> None:
