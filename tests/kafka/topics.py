@@ -74,8 +74,13 @@ class Topics:
     def write(
         self, topic: str, values: Iterable[bytes | None], partition: int = 0, compression: str = "none", **options: Any
     ) -> None:
-        """Values as records of one partition, in order and in one batch; `options` are those of `Producer.produce`."""
+        """Values as records of one partition, in order and in one batch; `options` are those of `Producer.produce`.
+
+        A batch is sent once it holds all of them: a flush sends what is there, which can be the first record alone.
+        """
+        values = list(values)
         settings = {"message.max.bytes": 64_000_000, "compression.type": compression, "linger.ms": 1000}
+        settings |= {"batch.num.messages": max(1, len(values))}
         producer = Producer({"bootstrap.servers": self.broker.bootstrap} | settings)
         failed: list[str] = []
 
@@ -86,7 +91,10 @@ class Topics:
         for value in values:
             producer.produce(topic, value, partition=partition, on_delivery=told, **options)
             producer.poll(0)
-        assert producer.flush(30) == 0
+        until = time.monotonic() + 30
+        while len(producer):
+            assert time.monotonic() < until, f"{len(producer)} of {len(values)} records are not in {topic}"
+            producer.poll(0.1)
         assert failed == []
 
     def address(self, topic: str, query: str = "", protocol: str | None = None) -> KafkaAddress:
