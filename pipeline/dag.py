@@ -7,10 +7,9 @@ import pyarrow as pa
 from apache_beam.pvalue import AsIter
 
 from pipeline.profiles import StoredProfiles
-from pipeline.quality import quality_of
+from pipeline.quality import EarlierRuns, quality_of
 from schemas.formats.raw import RawBlock
 from schemas.job import UNNAMED, Job, Start
-from transforms.arrivals.done_before import Earlier
 from transforms.arrivals.track_arrivals import TrackArrivals
 from transforms.decoding.decode import DecodeEvents
 from transforms.drift.measure_drift import MeasureDrift
@@ -43,14 +42,14 @@ def build(  # type: ignore[no-untyped-def]  # Beam warns on NamedTuple hints
     job: Job,
     start: Start = UNNAMED,
     serves: Serves = WatchReleases,
-    earlier: Earlier | None = None,
+    earlier: EarlierRuns | None = None,
     tables: Tables | None = None,
     labels: beam.PCollection[RawBlock] | None = None,
 ):
     """The job's graph over raw input, on any runner; the labels are API (savepoints, job update).
 
     `serves`: the timeline of the store, or the candidates of a replay. `earlier`: what earlier runs did, whose events
-    are read for their features and not scored. `tables`: reads those of the job's lookups.
+    are read for their features, not scored, and measured again. `tables`: reads those of the job's lookups.
     `labels`: raw stretches of the input of `job.labels`.
     """
     decoded = raw | "DecodeEvents" >> DecodeEvents(job.events, tables, job.model.poll_us)
@@ -60,7 +59,7 @@ def build(  # type: ignore[no-untyped-def]  # Beam warns on NamedTuple hints
     scored = featured | "ScoreEvents" >> ScoreEvents(job, AsIter(releases.admitted), start.run, earlier)
     profiles = StoredProfiles(job.model)
     drift = scored.scored | "MeasureDrift" >> MeasureDrift(job.drift, profiles, job.model.name, start.run)
-    quality = quality_of(scored.scored, labels, job, start.run)
+    quality = quality_of(scored.scored, labels, job, start.run, featured, earlier)
     told = (releases.model_events, scored.model_events, *decoded.model_events)
     model_events = told | "ModelEvents" >> beam.Flatten()
     letters = (decoded.dead_letters, tracked.dead_letters, scored.dead_letters, *quality.dead_letters)

@@ -1,6 +1,6 @@
 """The branch of the graph that measures quality, where a job has labels and a sink for it."""
 
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 import apache_beam as beam
 import pyarrow as pa
@@ -10,10 +10,16 @@ from models.bundles.manifest import Manifest
 from models.store.store import ModelStore
 from schemas.formats.raw import RawBlock
 from schemas.job import Job, ModelSpec
+from transforms.arrivals.done_before import Earlier
 from transforms.labels.join_labels import DecodeLabels
+from transforms.quality.earlier_answers import EarlierAnswers, EarlierMeasured, NewPanes
 from transforms.quality.measure_quality import MeasureQuality, QualitySpec
 
 Batches = beam.PCollection[pa.RecordBatch]
+
+
+class EarlierRuns(Earlier, EarlierMeasured, Protocol):
+    """Reads what earlier runs of a job did."""
 
 
 class MeasuredQuality(NamedTuple):
@@ -43,13 +49,25 @@ class StoredManifests:
 
 
 def quality_of(
-    scored: Batches, labels: beam.PCollection[RawBlock] | None, job: Job, run: str | None
+    scored: Batches,
+    labels: beam.PCollection[RawBlock] | None,
+    job: Job,
+    run: str | None,
+    events: Batches | None = None,
+    earlier: EarlierRuns | None = None,
 ) -> MeasuredQuality:
-    """The quality of scored events by raw stretches of labels; nothing without these."""
+    """The quality of scored events by raw stretches of labels; nothing without these. `earlier`: what earlier runs
+    answered to some of the `events`, which is measured with what was scored now."""
     if labels is None or job.labels is None:
         return MeasuredQuality()
     known = labels | "DecodeLabels" >> DecodeLabels(job.labels)
     by, loader = QualitySpec(job.drift, job.labels, job.features.shards), StoredManifests(job.model)
     measuring = MeasureQuality(by, loader, job.model.name, run)
-    measured = (scored, known.good) | "MeasureQuality" >> measuring
-    return MeasuredQuality(measured.quality, (known.dead_letters, measured.dead_letters))
+    if events is None or earlier is None:
+        measured = (scored, known.good) | "MeasureQuality" >> measuring
+        return MeasuredQuality(measured.quality, (known.dead_letters, measured.dead_letters))
+    before = events | "EarlierAnswers" >> EarlierAnswers(earlier, job.drift.segments)
+    answers = (scored, before) | "AllAnswers" >> beam.Flatten()
+    measured = (answers, known.good) | "MeasureQuality" >> measuring
+    records = measured.quality | "NewPanes" >> NewPanes(earlier)
+    return MeasuredQuality(records, (known.dead_letters, measured.dead_letters))

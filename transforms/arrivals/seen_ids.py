@@ -44,7 +44,7 @@ class SeenForm:
         return run
 
 
-def _hashes(ids: pa.Array) -> tuple[Hashes, Hashes]:
+def two_hashes(ids: pa.Array) -> tuple[Hashes, Hashes]:
     """Two independent hashes of each id."""
     texts = ids.to_numpy(zero_copy_only=False)
     first = pd.util.hash_array(texts, categorize=False)
@@ -53,14 +53,14 @@ def _hashes(ids: pa.Array) -> tuple[Hashes, Hashes]:
 
 def run_of(ids: pa.Array, times_us: npt.NDArray[np.int64]) -> SeenRun:
     """The ids as a sorted run."""
-    first, second = _hashes(ids)
+    first, second = two_hashes(ids)
     order = np.argsort(first, kind="stable")
     return SeenRun(first[order], second[order], times_us[order])
 
 
 def contains(runs: Sequence[SeenRun], ids: pa.Array) -> npt.NDArray[np.bool_]:
     """Which of the ids are in one of the runs, shape (n,)."""
-    first, second = _hashes(ids)
+    first, second = two_hashes(ids)
     found = np.zeros(len(first), np.bool_)
     for run in runs:
         index = np.minimum(np.searchsorted(run.first, first), len(run.first) - 1)

@@ -29,6 +29,7 @@ from schemas.validation import MISSING, Absent, SpecError
 
 _COUNTED = ("records_read", "decoded", "scored", "receipts", "dead_letters")
 _KNOWN_BY = frozenset({"Score", "DeadLetter"})
+_READ = _KNOWN_BY | {"Quality"}
 
 
 class CommittedMeanwhile(RunFailed):
@@ -126,8 +127,12 @@ def begin(job: Job, run: str, retries: bool, choice: LetterChoice | None = None)
         else:
             note(f"{each.held} is of a run that has not ended, or of another machine; delete it if none runs there")
     _check_there(ledger, entries)
-    of_record = {folder.record: _own_files(folder, job.name) for folder in folders if folder.record in _KNOWN_BY}
-    earlier = EarlierRecords(of_record["Score"], of_record["DeadLetter"], retries, choice)
+    of_record = {folder.record: _own_files(folder, job.name) for folder in folders if folder.record in _READ}
+    audit = job.sinks.audit[0] if job.sinks.audit else None
+    of_quality = of_record.get("Quality", ())
+    earlier = EarlierRecords(
+        of_record["Score"], of_record["DeadLetter"], retries, choice, job.name, audit, of_quality
+    )
     return OnlyNew(run, earlier, ledger, len(entries) + 1, folders)
 
 

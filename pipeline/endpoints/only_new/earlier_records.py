@@ -7,7 +7,15 @@ from typing import NamedTuple
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from audit.files.audit import Audit
 from pipeline.endpoints.files.record_columns import read_columns
+from schemas.records import arrow_schema
+
+_ANSWER = ("event_id", "version", "role", "digest", "score", "latency_us", "job")
+_QUALITY = (
+    *("window_start", "window_end", "pane", "version", "role", "segment", "metric", "value", "n", "events"),
+    *("label_coverage", "against"),
+)
 
 
 class LetterChoice(NamedTuple):
@@ -30,12 +38,28 @@ def _one(column: pa.Array | pa.ChunkedArray) -> pa.Array:
 
 @dataclass(frozen=True, slots=True)
 class EarlierRecords:
-    """The files of earlier runs; `retries`: events of dead letters are to be scored again; `choice`: only these."""
+    """The files of earlier runs of a job; `retries`: events of dead letters are to be scored again; `choice`: only
+    these; `audit`: where its receipts are, None where it keeps none."""
 
     scores: tuple[str, ...]
     dead_letters: tuple[str, ...]
     retries: bool = False
     choice: LetterChoice | None = None
+    job: str = ""
+    audit: str | None = None
+    of_quality: tuple[str, ...] = ()
+
+    def answers(self) -> pa.Table:
+        """The answers of the receipts of the job, sealed or not: `_ANSWER` without `job`."""
+        whole = pa.schema([arrow_schema("Receipt").field(name) for name in _ANSWER])
+        rows = [] if self.audit is None else list(Audit(self.audit).columns(_ANSWER))
+        found = pa.concat_tables([whole.empty_table(), *(pa.Table.from_batches([each]).cast(whole) for each in rows)])
+        own = pc.fill_null(pc.equal(found["job"], self.job), True)  # earlier schemas did not say it
+        return found.filter(own).drop_columns("job")
+
+    def quality(self) -> pa.Table:
+        """The records of quality, without their intervals."""
+        return read_columns(self.of_quality, "Quality", _QUALITY)
 
     def event_ids(self) -> pa.Array:
         """The ids of events that are scored, and, unless they are to be tried again, of those that are dead letters."""
