@@ -14,7 +14,7 @@ import pytest
 import yaml
 
 from audit.asking.letters import names_one
-from audit.asking.training.trained_on import count_named
+from audit.asking.training.counting import count_named
 from schemas.errors import UnusableData
 from schemas.times import format_time_us, parse_time_us
 from tests.audit.asking import altered, ask, one_of

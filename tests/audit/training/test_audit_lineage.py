@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from audit.asking.training.trained_on import count_named
+from audit.asking.training.counting import count_named
 from tests.audit.asking import altered, ask, one_of
 from tests.audit.world import ROOT, TRAINED_ON, FlightsAudit
 from tests.pipeline.commands.commands import halflife
