@@ -66,7 +66,7 @@ def quality_of(
     if events is None or earlier is None:
         measured = (scored, known.good) | "MeasureQuality" >> measuring
         return MeasuredQuality(measured.quality, (known.dead_letters, measured.dead_letters))
-    before = events | "EarlierAnswers" >> EarlierAnswers(earlier, job.drift.segments)
+    before = events | "EarlierAnswers" >> EarlierAnswers(earlier, job.drift.segments, job.events)
     answers = (scored, before) | "AllAnswers" >> beam.Flatten()
     measured = (answers, known.good) | "MeasureQuality" >> measuring
     records = measured.quality | "NewPanes" >> NewPanes(earlier)

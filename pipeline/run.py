@@ -26,7 +26,7 @@ from pipeline.endpoints.labels.measured_labels import hidden_as, labels_to_measu
 from pipeline.endpoints.lookups.open_lookups import open_lookups
 from pipeline.endpoints.lookups.table_files import FileTables
 from pipeline.endpoints.matching import NoRecords
-from pipeline.endpoints.only_new.committing import OnlyNew, check_only_new, only_new, refuse_private
+from pipeline.endpoints.only_new.committing import OnlyNew, check_only_new, only_new
 from pipeline.endpoints.only_new.earlier_records import LetterChoice
 from pipeline.endpoints.outputs import sink_folders, wanted_sinks, write_outputs
 from pipeline.endpoints.reading.stored import tell_file_systems
@@ -304,10 +304,7 @@ def run_job(
         SpecError, NoInput, SinkUnwritable, SummaryUnwritable, StoreError, OSError, and the runner's own: as `prepare`
             and `execute`.
     """
-    prepared = prepare_run(options)
-    if options.only_new:
-        refuse_private(prepared.document)
-    prepared = _checked(prepared, options)
+    prepared = _checked(prepare_run(options), options)
     with sealed_at_end(prepared.job, prepared.source.bounded):
         return _run_checked(prepared, options, began, tell)
 

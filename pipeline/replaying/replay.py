@@ -29,13 +29,12 @@ from pipeline.replaying.comparison import compare, describe
 from pipeline.replaying.locations import check_folder, replayed
 from pipeline.replaying.refusal import CandidateRefused
 from pipeline.replaying.report import print_replay
-from pipeline.replaying.truth import KnownLabels, label_counts, measured, read_labels
+from pipeline.replaying.truth import KnownLabels, label_counts, measured, read_labels, with_ids
 from pipeline.reporting.limits import NO_LIMITS
 from pipeline.reporting.outcomes import RunFailed, check_outcome
 from pipeline.reporting.printer import note, print_json
 from pipeline.reporting.saying import guarded, say
 from pipeline.run import check_runner, check_world, execute, prepare_run
-from pipeline.spec.privacy import refuse_privacy
 from schemas.job import Job, Start
 from schemas.validation import SpecError
 from transforms.flow.examples import kept_examples
@@ -43,7 +42,6 @@ from transforms.releases.offered_columns import columns_of
 from transforms.releases.serve_candidates import ServeCandidates
 
 _EXPECTED = (RunFailed, NoInput, SinkUnwritable, StoreError, OSError)
-_BY_ID = "are joined to scores by the event's id, which scores have hashed"
 _READ = ("event_id", "event_time", "version", "score", "decision")
 
 
@@ -66,8 +64,6 @@ def _replay(versions: Sequence[str], options: RunOptions, begun: float) -> None:
         raise SpecError("events.uri", uri, "input that ends: files, or a topic with until=latest")
     check_runner(prepared, options.beam)
     serves = _candidates(prepared.job, versions)
-    if prepared.job.events.hides_ids and prepared.document.get("labels"):
-        refuse_privacy(prepared.document, "labels", _BY_ID, "replay a spec without labels")
     source = open_labels(prepared.document, "replay") if prepared.document.get("labels") else None
     apart = replayed(prepared.job, out)
     document = {**prepared.document, "sinks": _locations(apart)}
@@ -130,7 +126,8 @@ def _report(
     described = {version: describe(rows, job.drift) for version, rows in by_version.items()}
     if labels is not None:
         store = ModelStore(job.model.store, job.model.name)
-        for version, rows in by_version.items():
+        labelled = {version: with_ids(rows, labels, job.events) for version, rows in by_version.items()}
+        for version, rows in labelled.items():
             output = store.read_manifest(version).output
             described[version]["quality"] = measured(rows, labels, output, job.drift)
     unanswered = {version: summary["decoded"] - by_version[version].num_rows for version in versions}
@@ -145,7 +142,7 @@ def _report(
         "versions": {version: {**described[version], "unscored": unanswered[version]} for version in versions},
     }
     if labels is not None:
-        report["labels"] = label_counts(labels, by_version)
+        report["labels"] = label_counts(labels, labelled)
     if len(versions) > 1:
         found = compare(by_version[versions[0]], by_version[versions[1]], job.drift)
         overall = found["overall"]

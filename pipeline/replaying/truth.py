@@ -11,7 +11,7 @@ from models.bundles.manifest import Output
 from pipeline.endpoints.labels.label_source import LabelSource
 from pipeline.replaying.comparison import span_of, windows_of
 from schemas.columns import ARROW_TYPES
-from schemas.job import DriftSpec
+from schemas.job import DriftSpec, EventsSpec
 from schemas.times import now_us
 from transforms.labels.join_labels import decode_labels
 from transforms.labels.label_join import JoinedLabels, join_labels, labels_table
@@ -48,6 +48,27 @@ def read_labels(source: LabelSource) -> KnownLabels:
     unreadable, pending = sum(len(each.letters) for each in decoded), sum(each.pending for each in decoded)
     kind = pa.bool_() if spec.positive else ARROW_TYPES[spec.column[1]]
     return KnownLabels(labels_table(found, kind), unreadable, pending, spec.horizon_us)
+
+
+def with_ids(scores: pa.Table, labels: KnownLabels, events: EventsSpec) -> pa.Table:
+    """The scores with the ids that their labels have, where they are hidden; those without one stay hashed.
+
+    Raises `StoreError` where the key store cannot be read.
+    """
+    if not events.hides_ids or events.privacy is None:
+        return scores
+    from models.privacy.identities import identity_of_event  # few jobs have keys, and it takes a while to import
+    from models.privacy.key_store import KeyStore
+    from models.store.backends import Backend
+
+    known = labels.table["event_id"].unique().cast(pa.string())
+    identities = [identity_of_event(each) for each in known.to_pylist()]
+    epochs = KeyStore(Backend(events.privacy.keys)).epochs().all
+    hashed = pa.array([str(each) for epoch in epochs for each in epoch.pseudonyms(identities)], pa.string())
+    found = pc.index_in(scores["event_id"], value_set=hashed).to_pandas().to_numpy()
+    rows = pa.array(np.where(np.isnan(found), 0, found) % max(len(known), 1), pa.int64(), mask=np.isnan(found))
+    plain = pc.coalesce(known.take(rows), scores["event_id"].combine_chunks())
+    return scores.set_column(scores.schema.get_field_index("event_id"), "event_id", plain)
 
 
 def measured(scores: pa.Table, labels: KnownLabels, output: Output, spec: DriftSpec) -> dict[str, Any]:

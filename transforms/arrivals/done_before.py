@@ -1,6 +1,7 @@
 """What earlier runs of a job have done: events that are not scored again, and dead letters that are not repeated.
 
-Events are told by two 64-bit hashes of their id, dead letters by stage and payload. Both are read once in each process.
+Events are told by two 64-bit hashes of their id as records have it, dead letters by stage and payload, which with
+`privacy` is that before it was encrypted. Both are read once in each process.
 """
 
 import hashlib
@@ -19,9 +20,11 @@ from apache_beam.typehints.native_type_compatibility import convert_to_beam_type
 from schemas import batches
 from transforms.arrivals.seen_ids import SeenRun, contains, run_of
 from transforms.flow import metrics
+from transforms.flow.hiding import Hides
 from transforms.lookups.joining import NO_ROW_ERROR
 
 _LOCK = threading.Lock()
+_OPENED = "opened"
 
 
 class Earlier(Protocol):
@@ -30,10 +33,13 @@ class Earlier(Protocol):
     def __hash__(self) -> int: ...
 
     def event_ids(self) -> pa.Array:
-        """The ids of the events that are not scored again."""
+        """The ids of the events that are not scored again, as records have them."""
 
     def letters(self) -> Iterable[tuple[str, bytes]]:
-        """Stage and payload of each dead letter."""
+        """Stage of each dead letter, and by what it is `told`."""
+
+    def opened(self, letters: pa.RecordBatch) -> pa.Array:
+        """The original bytes of letters of this run, as they are stored."""
 
     def chosen(self) -> tuple[pa.Array, pa.Array] | None:
         """The payloads, and the ids of events, of the dead letters that alone are fed again; None: all is scored."""
@@ -71,6 +77,15 @@ def _runs(ids: pa.Array) -> tuple[SeenRun, ...]:
     return (run_of(ids, np.zeros(len(ids), np.int64)),) if len(ids) else ()
 
 
+def told(payload: bytes, event_id: str | None) -> bytes:
+    """By what a dead letter is told: its original bytes; where nobody has these any more, its event.
+
+    >>> told(b"{", "t1"), told(b"", "t1")
+    (b'{', b'\\x00t1')
+    """
+    return payload or b"\0" + (event_id or "").encode()
+
+
 def letter_key(stage: str, payload: bytes) -> bytes:
     """What tells one dead letter from another: sha256 of its stage and its original bytes.
 
@@ -80,12 +95,13 @@ def letter_key(stage: str, payload: bytes) -> bytes:
     return hashlib.sha256(stage.encode() + b"\0" + payload).digest()
 
 
-def events_to_score(events: pa.RecordBatch, earlier: Earlier) -> pa.RecordBatch:
-    """The events that no earlier run has done, in order; the others are counted."""
+def events_to_score(events: pa.RecordBatch, earlier: Earlier, hides: Hides | None = None) -> pa.RecordBatch:
+    """The events that no earlier run has done, in order; the others are counted. `hides`: of a job with privacy."""
     known = _known(earlier)
     if not (known.ids or known.chosen) or not events.num_rows:
         return events
-    left = known.undone(events.column(batches.EVENT_ID), events.column(batches.PAYLOAD))
+    ids = events.column(batches.EVENT_ID) if hides is None else hides.event_ids(events)
+    left = known.undone(ids, events.column(batches.PAYLOAD))
     metrics.counter(metrics.EVENTS_DONE_BEFORE).inc(int((~left).sum()))
     return batches.take_rows(events, left)
 
@@ -97,21 +113,32 @@ class _ToldFn(beam.DoFn):
         self._earlier = earlier
 
     def process(self, letters: pa.RecordBatch) -> Iterator[Any]:
-        letters, known = self._of_chosen(self._of_undone(letters)), _known(self._earlier).letters
-        pairs = zip(letters.column("stage").to_pylist(), letters.column("payload").to_pylist(), strict=True)
-        keys = [letter_key(stage, payload) for stage, payload in pairs] if known else [b""] * letters.num_rows
-        told = np.array([key in known for key in keys], np.bool_)
-        if not told.all():
-            yield batches.take_rows(letters, ~told)
-        for index in np.flatnonzero(told).tolist():
+        opened = letters.append_column(_OPENED, self._earlier.opened(letters))
+        opened = self._of_chosen(self._of_undone(opened))
+        keys, letters = self._keys(opened), opened.drop_columns([_OPENED])
+        known = np.array([bool(key) for key in keys], np.bool_)
+        if not known.all():
+            yield batches.take_rows(letters, ~known)
+        for index in np.flatnonzero(known).tolist():
             yield beam.pvalue.TaggedOutput("told", (keys[index], letters.slice(index, 1)))
+
+    def _keys(self, letters: pa.RecordBatch) -> list[bytes]:
+        """The key of each letter that earlier runs told; empty of the others."""
+        known = _known(self._earlier).letters
+        if not known:
+            return [b""] * letters.num_rows
+        rows = zip(*(letters.column(name).to_pylist() for name in ("stage", _OPENED, "event_id")), strict=True)
+        keys = [
+            (letter_key(stage, told(payload, own)), letter_key(stage, told(b"", own))) for stage, payload, own in rows
+        ]
+        return [next((key for key in each if key in known), b"") for each in keys]
 
     def _of_chosen(self, letters: pa.RecordBatch) -> pa.RecordBatch:
         """Without those of records that are not fed again; they are counted as told before."""
         chosen = _known(self._earlier).chosen
         if chosen is None or not letters.num_rows:
             return letters
-        own = contains(chosen[0], letters.column("payload"))
+        own = contains(chosen[0], letters.column(_OPENED))
         own |= contains(chosen[1], pc.fill_null(letters.column("event_id"), ""))
         left_out = letters.select(["stage", "error"]).filter(pa.array(~own)).to_pylist()
         for each in left_out:

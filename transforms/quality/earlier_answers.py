@@ -17,10 +17,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from schemas import batches
+from schemas.job import EventsSpec
 from transforms.arrivals.seen_ids import two_hashes
 from transforms.drift.drift_groups import DIGEST, ROLE, VERSION
 from transforms.features.join_features import stamped
 from transforms.flow import metrics
+from transforms.flow.hiding import hiding_of
 
 _LOCK = threading.Lock()
 _BY = ("version", "role", "digest")
@@ -86,13 +88,18 @@ def _read_answers(earlier: EarlierMeasured) -> _Answers:
 
 
 class _AnsweredFn(beam.DoFn):
-    def __init__(self, earlier: EarlierMeasured, columns: Sequence[str]) -> None:
+    def __init__(self, earlier: EarlierMeasured, columns: Sequence[str], events: EventsSpec | None) -> None:
         self._earlier, self._columns = earlier, [batches.EVENT_ID, batches.EVENT_TIME, *columns]
+        self._events = events
+
+    def setup(self) -> None:
+        self._hides = hiding_of(self._events)
 
     def process(self, batch: pa.RecordBatch) -> Iterator[Any]:
         answers = _answers_of(self._earlier)
         own = batch.select([name for name in dict.fromkeys(self._columns) if name in batch.schema.names])
-        rows, events = answers.of(batch.column(batches.EVENT_ID))
+        ids = batch.column(batches.EVENT_ID) if self._hides is None else self._hides.event_ids(batch)
+        rows, events = answers.of(ids)
         for code in np.unique(answers.by[rows]).tolist():
             chosen = answers.by[rows] == code
             at = rows[chosen]
@@ -106,17 +113,18 @@ class _AnsweredFn(beam.DoFn):
 class EarlierAnswers(beam.PTransform[beam.PCollection[pa.RecordBatch], beam.PCollection[pa.RecordBatch]]):
     """The answers that earlier runs gave to events, as `ScoreEvents.scored`, with the columns that quality needs.
 
-    Input: batches of events, bounded, in the global window; `columns`: those of segments. Output: batches of scored
+    Input: batches of events, bounded, in the global window; `columns`: those of segments; `spec`: of the events, whose
+    ids may be hidden in receipts. Output: batches of scored
     events, each of one version and role; events without an earlier answer are left out. No state; each process holds
     some 40 bytes for each earlier answer.
     """
 
-    def __init__(self, earlier: EarlierMeasured, columns: Sequence[str]) -> None:
+    def __init__(self, earlier: EarlierMeasured, columns: Sequence[str], spec: EventsSpec | None = None) -> None:
         super().__init__()
-        self._earlier, self._columns = earlier, columns
+        self._earlier, self._columns, self._spec = earlier, columns, spec
 
     def expand(self, events: beam.PCollection[pa.RecordBatch]) -> beam.PCollection[pa.RecordBatch]:
-        answering = beam.ParDo(_AnsweredFn(self._earlier, self._columns)).with_output_types(pa.RecordBatch)
+        answering = beam.ParDo(_AnsweredFn(self._earlier, self._columns, self._spec)).with_output_types(pa.RecordBatch)
         answered: beam.PCollection[pa.RecordBatch] = events | "Answered" >> answering
         return answered
 

@@ -75,7 +75,7 @@ class _ScoreFn(beam.DoFn):
 
     def process(self, batch: pa.RecordBatch, timeline: Iterable[AdmittedRelease]) -> Iterator[Any]:
         if self._earlier is not None:
-            batch = events_to_score(batch, self._earlier)
+            batch = events_to_score(batch, self._earlier, self._hides)
         if batch.num_rows == 0:
             return
         entries = Timeline(timeline)

@@ -23,7 +23,6 @@ from pipeline.endpoints.sources import EventSource, Files
 from pipeline.endpoints.uris import FILE_SCHEMES, beam_path, scheme_of
 from pipeline.reporting.outcomes import RunFailed
 from pipeline.reporting.printer import note
-from pipeline.spec.privacy import refuse_privacy
 from schemas.job import Job
 from schemas.validation import MISSING, Absent, SpecError
 
@@ -89,13 +88,6 @@ def check_only_new(job: Job, source: EventSource, policy: SinkPolicy) -> None:
             raise SpecError(folder.spec_path, folder.uri.partition("?")[0], allowed)
 
 
-def refuse_private(document: Mapping[str, Any]) -> None:
-    """Raises `SpecError` for a job with privacy."""
-    why = "tells what earlier runs did by ids and bytes in plain"
-    advice = "run without --only_new: an event that is scored again has the same score_id"
-    refuse_privacy(document, "--only_new", why, advice)
-
-
 @contextmanager
 def only_new(job: Job, run: str, retries: bool, choice: LetterChoice | None = None) -> Iterator[OnlyNew]:
     """Finishes what earlier runs left, and yields the new run; a run that fails leaves nothing. `choice`: only the
@@ -129,9 +121,10 @@ def begin(job: Job, run: str, retries: bool, choice: LetterChoice | None = None)
     _check_there(ledger, entries)
     of_record = {folder.record: _own_files(folder, job.name) for folder in folders if folder.record in _READ}
     audit = job.sinks.audit[0] if job.sinks.audit else None
+    keys = None if job.events.privacy is None else job.events.privacy.keys
     of_quality = of_record.get("Quality", ())
     earlier = EarlierRecords(
-        of_record["Score"], of_record["DeadLetter"], retries, choice, job.name, audit, of_quality
+        of_record["Score"], of_record["DeadLetter"], retries, choice, job.name, audit, of_quality, keys
     )
     return OnlyNew(run, earlier, ledger, len(entries) + 1, folders)
 

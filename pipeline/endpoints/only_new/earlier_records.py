@@ -1,7 +1,8 @@
 """What earlier runs of a job have done, read from the scores and dead letters that they wrote."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import NamedTuple
 
 import pyarrow as pa
@@ -10,7 +11,9 @@ import pyarrow.compute as pc
 from audit.files.audit import Audit
 from pipeline.endpoints.files.record_columns import read_columns
 from schemas.records import arrow_schema
+from transforms.arrivals.done_before import told
 
+_FIELDS = ("stage", "error", "payload", "event_id", "key_id")
 _ANSWER = ("event_id", "version", "role", "digest", "score", "latency_us", "job")
 _QUALITY = (
     *("window_start", "window_end", "pane", "version", "role", "segment", "metric", "value", "n", "events"),
@@ -39,7 +42,8 @@ def _one(column: pa.Array | pa.ChunkedArray) -> pa.Array:
 @dataclass(frozen=True, slots=True)
 class EarlierRecords:
     """The files of earlier runs of a job; `retries`: events of dead letters are to be scored again; `choice`: only
-    these; `audit`: where its receipts are, None where it keeps none."""
+    these; `audit`: where its receipts are, None where it keeps none; `keys`: the key store of a job with privacy. Ids
+    are as records have them, payloads as they were."""
 
     scores: tuple[str, ...]
     dead_letters: tuple[str, ...]
@@ -48,6 +52,7 @@ class EarlierRecords:
     job: str = ""
     audit: str | None = None
     of_quality: tuple[str, ...] = ()
+    keys: str | None = None
 
     def answers(self) -> pa.Table:
         """The answers of the receipts of the job, sealed or not: `_ANSWER` without `job`."""
@@ -70,15 +75,42 @@ class EarlierRecords:
         return pa.concat_arrays([chunk.cast(pa.string()) for chunk in chunks]).drop_null()
 
     def chosen(self) -> tuple[pa.Array, pa.Array] | None:
-        """Payloads and ids of the events of the letters that alone are fed again."""
+        """Payloads and ids of the events of the letters that alone are fed again: of those that can be read."""
         if self.choice is None:
             return None
-        rows = self.choice.of(read_columns(self.dead_letters, "DeadLetter", ["stage", "error", "payload", "event_id"]))
-        payloads, ids = (rows[name].combine_chunks() for name in ("payload", "event_id"))
-        return _one(payloads), _one(ids).drop_null()
+        rows = self.choice.of(read_columns(self.dead_letters, "DeadLetter", _FIELDS))
+        payloads = self.opened(rows)
+        readable = payloads.is_valid()
+        return payloads.drop_null(), _one(rows["event_id"].filter(readable)).drop_null()
 
     def letters(self) -> Iterator[tuple[str, bytes]]:
-        """Stage and payload of each dead letter, file by file: payloads may be large."""
+        """Stage of each dead letter, and by what it is told, file by file: payloads may be large."""
         for path in self.dead_letters:
-            rows = read_columns([path], "DeadLetter", ["stage", "payload"])
-            yield from zip(rows["stage"].to_pylist(), rows["payload"].to_pylist(), strict=True)
+            rows = read_columns([path], "DeadLetter", _FIELDS)
+            payloads = [payload or b"" for payload in self.opened(rows).to_pylist()]
+            by = map(told, payloads, rows["event_id"].to_pylist())
+            yield from zip(rows["stage"].to_pylist(), by, strict=True)
+
+    def opened(self, letters: pa.RecordBatch | pa.Table) -> pa.Array:
+        """The original bytes of letters; null where they are encrypted with a key that is not there any more."""
+        payloads = _one(letters["payload"])
+        if self.keys is None or letters["key_id"].null_count == letters.num_rows:
+            return payloads
+        named = [letters[name].to_pylist() for name in ("key_id", "stage", "error")]
+        return pa.array(map(_reader(self.keys), *named, payloads.to_pylist()), pa.binary())
+
+
+@lru_cache(maxsize=2)
+def _reader(url: str) -> Callable[[str | None, str, str, bytes], bytes | None]:
+    """What opens a letter by the keys at a URL."""
+    from audit.files.found.receipt_keys import ReceiptKeys  # few jobs have keys, and it takes a while to import
+
+    keys = ReceiptKeys(url)
+
+    def opened(key_id: str | None, stage: str, error: str, payload: bytes) -> bytes | None:
+        if key_id is None:
+            return payload
+        found = keys.letter(key_id, stage, error, payload)
+        return None if isinstance(found, str) else found.payload
+
+    return opened

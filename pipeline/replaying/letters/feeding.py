@@ -28,14 +28,15 @@ from pipeline.reporting.outcomes import RunFailed
 from pipeline.reporting.printer import note, print_json, print_line
 from pipeline.reporting.saying import guarded
 from pipeline.run import EXPECTED, run_job
-from pipeline.spec.privacy import refuse_privacy
 from pipeline.spec.reading import read_spec
 
 _UNTYPED = ("csv", "tfexample")  # formats whose bytes do not say the types of columns
-_NO_RECORD = "UnreadableInput"
-_HISTORY, _STRETCH, _FORMAT = (
+_NO_RECORD, _EMPTIED = "UnreadableInput", "SubjectErased"
+_LOCKED = ("stage", "error", "locked")
+_HISTORY, _STRETCH, _NO_BYTES, _FORMAT = (
     "its source is gone, and windowed features need the history in it",
     "its payload is a stretch of a file, not a record",
+    "its source is gone, and no bytes of it are kept: its subject was erased when it came",
     "its source is gone, and neither events.format nor the audit says what its payload is",
 )
 
@@ -48,13 +49,14 @@ def replay_letters(options: RunOptions) -> int:
 def _replay(options: RunOptions, begun: float) -> None:
     document, problems = read_spec(options.job, options.settings)
     problems.check()
-    refuse_privacy(document, "dead-letters replay", "tells letters by bytes in plain", "run the job again")
     choice = LetterChoice(*(options.letters or ()))
     letters = choice.of(known_letters(document))
     left = letters.filter(pc.invert(pc.fill_null(letters["scored"], False)))
     report: dict[str, Any] = {"job": document["job"], "letters": letters.num_rows, "open": left.num_rows}
+    locked, left = _parted(left)
     if not left.num_rows:
-        _tell(options, {**report, "scored": 0, "kept": [], "read": "nothing"})
+        _tell(options, {**report, "scored": 0, "kept": _counted(_locked(locked)), "read": "nothing"})
+        _check_readable(locked)
         return
     summary: dict[str, Any] | None
     if _has_source(document):
@@ -64,11 +66,28 @@ def _replay(options: RunOptions, begun: float) -> None:
         kept, summary, remark = _fed(options, document, left, begun)
         read = "the letters' payloads"
     scored = summary["scored"] if summary else 0
-    _tell(options, {**report, "scored": scored, "kept": _counted(kept), "read": read})
+    _tell(options, {**report, "scored": scored, "kept": _counted([*_locked(locked), *kept]), "read": read})
     if remark:
         note(remark)
+    _check_readable(locked)
     if not scored:
         raise RunFailed(f"none of {left.num_rows:,} dead letters is scored; expected: one or more after a fix")
+
+
+def _parted(letters: pa.Table) -> tuple[pa.Table, pa.Table]:
+    """The letters that are encrypted and cannot be read, and the others."""
+    return letters.filter(letters["locked"].is_valid()), letters.filter(letters["locked"].is_null())
+
+
+def _locked(letters: pa.Table) -> list[tuple[str, str, str]]:
+    return [(row["stage"], row["error"], row["locked"]) for row in letters.select(_LOCKED).to_pylist()]
+
+
+def _check_readable(locked: pa.Table) -> None:
+    """Raises `RunFailed` where letters have no key: what an erasure destroyed is gone on purpose."""
+    without = [why for _, _, why in _locked(locked) if not why.startswith("erased")]
+    if without:
+        raise RunFailed(f"{len(without):,} dead letters stay closed: {without[0]}; next: look at privacy.keys")
 
 
 def _has_source(document: Mapping[str, Any]) -> bool:
@@ -85,9 +104,9 @@ def _fed(
     options: RunOptions, document: Mapping[str, Any], left: pa.Table, begun: float
 ) -> tuple[list[tuple[str, str, str]], dict[str, Any] | None, str]:
     """Feeds the payloads of those letters that can be fed; what is kept, with its reason."""
-    stretches = pc.equal(left["error"], _NO_RECORD)
-    kept = _because(left.filter(stretches), _STRETCH)
-    records = left.filter(pc.invert(stretches))
+    stretches, emptied = pc.equal(left["error"], _NO_RECORD), pc.equal(left["error"], _EMPTIED)
+    kept = [*_because(left.filter(stretches), _STRETCH), *_because(left.filter(emptied), _NO_BYTES)]
+    records = left.filter(pc.invert(pc.or_(stretches, emptied)))
     if not records.num_rows:
         return kept, None, ""
     if any(isinstance(each, Mapping) and "key" in each for each in document["features"]):
@@ -126,6 +145,7 @@ def _ids_scored(document: Mapping[str, Any]) -> pa.Table:
 def _kept(left: pa.Table, now: pa.Table) -> list[tuple[str, str, str]]:
     """Of the letters that were open those that still are, with stage, error and what was said of them."""
     still = now.filter(pc.invert(pc.fill_null(now["scored"], False)))
+    still = _parted(still)[1]
     own = left.filter(pc.is_in(left["payload"], value_set=still["payload"].combine_chunks()))
     return [(row["stage"], row["error"], row["detail"]) for row in own.select(["stage", "error", "detail"]).to_pylist()]
 

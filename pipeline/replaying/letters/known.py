@@ -17,7 +17,8 @@ _FIELDS = ("stage", "error", "detail", "payload", "event_id", "event_time", "at"
 
 def known_letters(document: Mapping[str, Any]) -> pa.Table:
     """The letters of a job in order of their writing: fields of the record, and `scored`, whether an event of that id
-    has a score (null where the letter has no id).
+    has a score (null where the letter has no id); with privacy as they were before they were encrypted, and `locked`
+    has why one cannot be read (null: it can).
 
     Raises:
         SpecError: the job's letters, or scores, are not written to files.
@@ -28,12 +29,14 @@ def known_letters(document: Mapping[str, Any]) -> pa.Table:
     scored = pc.is_in(letters["event_id"], value_set=scores.unique())
     scored = pc.if_else(letters["event_id"].is_valid(), scored, pa.scalar(None, pa.bool_()))
     letters = letters.append_column("scored", scored).sort_by([("at", "ascending")])
+    letters = letters.append_column("locked", pa.nulls(letters.num_rows, pa.string()))
     privacy = document.get("privacy")
-    return _opened(letters, str(privacy["keys"])) if privacy else letters
+    return _opened(letters, str(privacy["keys"]), set(scores.unique().to_pylist())) if privacy else letters
 
 
-def _opened(letters: pa.Table, keys_url: str) -> pa.Table:
-    """The letters as they were before they were encrypted; the detail of one that cannot be read says why."""
+def _opened(letters: pa.Table, keys_url: str, scored: set[str]) -> pa.Table:
+    """The letters as they were before they were encrypted; the detail of one that cannot be read says why. `scored`:
+    the ids of events with a score, as records have them."""
     from audit.files.found.receipt_keys import ReceiptKeys  # few jobs have keys, and it takes a while to import
 
     keys, rows = ReceiptKeys(keys_url), letters.to_pylist()
@@ -42,9 +45,11 @@ def _opened(letters: pa.Table, keys_url: str) -> pa.Table:
             continue
         found = keys.letter(row["key_id"], row["stage"], row["error"], row["payload"])
         if isinstance(found, str):
-            row["detail"], row["payload"] = found, b""
-        else:
-            row.update(detail=found.detail, payload=found.payload, event_id=found.event_id)
+            row.update(detail=found, locked=found, payload=b"")
+            continue
+        row.update(detail=found.detail, payload=found.payload, event_id=found.event_id)
+        if row["event_time"] is None and found.event_id is not None:  # its hash is of another time than its score's
+            row["scored"] = bool(scored & {found.event_id, *keys.stored("event_id", found.event_id)})
     return pa.Table.from_pylist(rows, schema=letters.schema)
 
 

@@ -18,6 +18,7 @@ from pipeline.spec.reading import read_spec
 from schemas.times import format_time_us
 
 _SHOWN_BYTES = 200
+_CLOSED = ("erased", "unreadable")
 
 
 def list_letters(arguments: Sequence[str]) -> int:
@@ -44,8 +45,9 @@ def _list(options: Any) -> None:
     if not kinds:
         print_line(f"no dead letters of job {document['job']} in {document['sinks']['dead_letters']}")
         return
-    names = ("stage", "error", "letters", "open", "first", "last")
-    print_table((*names[:4], "first event", "last event"), [[_cell(each[name]) for name in names] for each in kinds])
+    closed = [name for name in _CLOSED if any(each[name] for each in kinds)]
+    names = ("stage", "error", "letters", "open", *closed, "first", "last")
+    print_table((*names[:-2], "first event", "last event"), [[_cell(each[name]) for name in names] for each in kinds])
     for each in kinds:
         for sample in each["samples"]:
             print_line(f"  {each['stage']} {each['error']}: {sample['detail']}")
@@ -54,7 +56,9 @@ def _list(options: Any) -> None:
 
 def grouped(letters: pa.Table, samples: int) -> list[dict[str, Any]]:
     """By stage and error, most letters first: how many there are, how many are `open` (their event has no score), the
-    first and the last time of their events, and samples."""
+    first and the last time of their events, and samples; with privacy how many cannot be read, since their key is
+    destroyed (`erased`) or not there (`unreadable`).
+    """
     found = []
     for kind in letters.group_by(["stage", "error"], use_threads=False).aggregate([]).to_pylist():
         own = LetterChoice(kind["stage"], kind["error"]).of(letters)
@@ -62,9 +66,14 @@ def grouped(letters: pa.Table, samples: int) -> list[dict[str, Any]]:
         first, last = (format_time_us(bound(times).as_py()) if len(times) else None for bound in (pc.min, pc.max))
         is_open = pc.sum(pc.invert(pc.fill_null(own["scored"], False))).as_py()
         shown = [_sample(row) for row in own.slice(0, samples).to_pylist()]
-        counts = {"letters": own.num_rows, "open": is_open or 0, "first": first, "last": last}
+        counts = {"letters": own.num_rows, "open": is_open or 0, "first": first, "last": last, **_closed(own)}
         found.append({**kind, **counts, "samples": shown})
     return sorted(found, key=lambda each: (-each["letters"], each["stage"], each["error"]))
+
+
+def _closed(letters: pa.Table) -> dict[str, int]:
+    why = letters["locked"].drop_null().to_pylist()
+    return {kind: sum(said.startswith(kind) for said in why) for kind in _CLOSED}
 
 
 def _sample(row: Mapping[str, Any]) -> dict[str, Any]:

@@ -40,6 +40,7 @@ class _Answered(NamedTuple):
     left_out: Mapping[str, int]
     errors: Counter[str]
     read: Mapping[str, int]
+    locked: Mapping[str, Sequence[str]]
 
 
 def replay_candidates(world: World, versions: Sequence[str], origin: ReceiptOrigin, write: Write) -> dict[str, Any]:
@@ -58,6 +59,7 @@ def replay_candidates(world: World, versions: Sequence[str], origin: ReceiptOrig
     }
     first = answered[versions[0]]
     report: dict[str, Any] = {"receipts": dict(first.read), "events": first.events, "versions": {}}
+    report |= first.locked
     for version, each in answered.items():
         said = describe(each.scores.select(_COMPARED), world.drift)
         report["versions"][version] = {
@@ -91,14 +93,19 @@ def _answered(
     lacking = int((chosen.scored < 0).sum())
     out = {"inputs_not_held": lacking, **left_out}
     read = {"read": rows.num_rows, "repeated": chosen.repeated, "contradicted": chosen.contradicted}
+    read |= found.locked.told()
     named = [*_COMPARED, "late", *(f"{SEGMENT}{name}" for name in segments)]
     kept = {name: number for name, number in out.items() if number}
-    return _Answered(scores.select(named), recorded.select(named), len(chosen.scored), kept, errors, read)
+    both = scores.select(named), recorded.select(named)
+    return _Answered(*both, len(chosen.scored), kept, errors, read, found.locked.named)
 
 
 def _whole(found: ReadReceipts, manifest: Manifest) -> pa.Table:
     if not found.by_digest:
         allowed = "a time with receipts: the audit has none there; next: look at sinks.audit, --from and --to"
+        if closed := found.locked.told():
+            said = ", ".join(f"{number:,} are {name}" for name, number in closed.items())
+            allowed = f"a time with receipts that can be read: {said}; next: look at privacy.keys, --from and --to"
         raise SpecError("--version", manifest.version, allowed)
     return found.together()
 

@@ -51,6 +51,9 @@ def _print_counts(report: Mapping[str, Any]) -> None:
     for version, each in report["versions"].items():
         pairs += [(f"{name.replace('_', ' ')}, {version}", f"{n:,}") for name, n in each.get("left_out", {}).items()]
     pairs += [(record, uri) for record, uri in report["out"].items()]
+    for kind in ("erased", "unreadable"):
+        if report.get(kind):
+            pairs.append((f"{kind}, for example", ", ".join(report[kind])))
     print_pairs([*pairs, ("seconds", f"{report['seconds']:.1f}")])
 
 

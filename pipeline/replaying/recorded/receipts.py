@@ -19,6 +19,10 @@ KEPT = (
     "digest", "definitions", "run", "lookups",
 )  # fmt: skip
 HELD, INPUT, SEGMENT = "held", "in:", "segment:"
+STORED_ID = "stored_id"
+"""Of an audit with keys: the event's id as the receipt has it, of which `score_id` is made."""
+_ENCRYPTED = ("reasons", "base_value", "key_id")
+_MOST_NAMED = 20
 Ints = npt.NDArray[np.int64]
 _SMALL = 2_048  # rows of a batch
 _LONG = 64  # bytes
@@ -28,13 +32,15 @@ _MASKS = np.array([(1 << (8 * size)) - 1 for size in range(9)], np.uint64)
 
 class ReadReceipts(NamedTuple):
     """Receipts in memory, by the digest of the version that made them: the fields `KEPT`, `held` (whether a row has all
-    inputs that were asked for), a column `in:NAME` for each input and `segment:NAME` for each segment.
+    inputs that were asked for), a column `in:NAME` for each input and `segment:NAME` for each segment; where the audit
+    has keys also `stored_id`.
 
-    `lacking`: inputs that some receipt does not have.
+    `lacking`: inputs that some receipt does not have. `locked`: what is not here because it cannot be read.
     """
 
     by_digest: Mapping[str, pa.Table]
     lacking: tuple[str, ...]
+    locked: "LockedReceipts"
 
     @property
     def rows(self) -> int:
@@ -49,7 +55,8 @@ class ReadReceipts(NamedTuple):
 def read_receipts(
     audit: Audit, wanted: ReceiptFilter, inputs_of: Callable[[str, str], Sequence[Input]], segments: Sequence[str] = ()
 ) -> ReadReceipts:
-    """The receipts that are wanted, but for those of replays; what cannot be read is in `audit.broken`.
+    """The receipts that are wanted, but for those of replays, decrypted where the audit has keys; files that cannot be
+    read are in `audit.broken`.
 
     Args:
         audit: where they lie.
@@ -61,19 +68,58 @@ def read_receipts(
         StoreUnavailable: the store did not answer.
     """
     found = dict[str, list[pa.RecordBatch]]()
-    lacking = dict[str, None]()
-    for rows in audit.columns((*KEPT, "features"), wanted):
+    lacking, locked = dict[str, None](), LockedReceipts()
+    kept = KEPT if audit.keys is None else (*KEPT, STORED_ID)
+    for rows in _opened(audit, wanted, locked):
         for version, digest, own in _by_digest(rows):
             inputs = inputs_of(version, digest)
             recorded = RecordedInputs(own.column("features"))
             columns, held, lacked = recorded.take(inputs)
             lacking |= dict.fromkeys(lacked)
-            arrays = [*(_plain(own.column(name), name) for name in KEPT), pa.array(held), *columns]
+            arrays = [*(_plain(own.column(name), name) for name in kept), pa.array(held), *columns]
             arrays += [recorded.texts(name) for name in segments]
-            named = [*KEPT, HELD, *(f"{INPUT}{each.name}" for each in inputs)]
+            named = [*kept, HELD, *(f"{INPUT}{each.name}" for each in inputs)]
             named += [f"{SEGMENT}{name}" for name in segments]
             found.setdefault(digest, []).append(pa.RecordBatch.from_arrays(arrays, named))
-    return ReadReceipts({digest: _table(batches) for digest, batches in found.items()}, tuple(lacking))
+    tables = {digest: _table(batches) for digest, batches in found.items()}
+    return ReadReceipts(tables, tuple(lacking), locked)
+
+
+class LockedReceipts:
+    """Receipts that cannot be decrypted: how many of whose key was destroyed, how many for another reason, each with
+    the `score_id`s of the first ones."""
+
+    def __init__(self) -> None:
+        self.counts = {"erased": 0, "unreadable": 0}
+        self.named: dict[str, list[str]] = {"erased": [], "unreadable": []}
+
+    def add(self, receipts: pa.RecordBatch, why: Sequence[str]) -> None:
+        """Counts those with a reason."""
+        for score_id, said in zip(receipts.column("score_id").to_pylist(), why, strict=True):
+            if said:
+                kind = said.partition(":")[0]
+                self.counts[kind] += 1
+                if len(self.named[kind]) < _MOST_NAMED:
+                    self.named[kind].append(score_id)
+
+    def told(self) -> dict[str, Any]:
+        """The counts as a report has them; nothing where all could be read."""
+        return {name: number for name, number in self.counts.items() if number}
+
+
+def _opened(audit: Audit, wanted: ReceiptFilter, locked: LockedReceipts) -> Iterator[pa.RecordBatch]:
+    """The receipts that are wanted; those that cannot be decrypted are counted instead."""
+    if audit.keys is None:
+        yield from audit.columns((*KEPT, "features"), wanted)
+        return
+    from audit.files.found.receipt_keys import opened_receipts
+
+    for stored in audit.columns((*KEPT, "features", *_ENCRYPTED), wanted):
+        own = stored.filter(pc.not_equal(stored.column("role"), REPLAY))
+        opened, why = opened_receipts(own, audit.keys)
+        locked.add(own, why)
+        rows = opened.append_column(STORED_ID, own.column("event_id").cast(pa.string()))
+        yield rows.filter(pa.array([not said for said in why], pa.bool_())) if any(why) else rows
 
 
 def _by_digest(rows: pa.RecordBatch) -> Iterator[tuple[str, str, pa.RecordBatch]]:
@@ -88,7 +134,7 @@ def _by_digest(rows: pa.RecordBatch) -> Iterator[tuple[str, str, pa.RecordBatch]
 
 
 def _plain(column: pa.Array, name: str) -> pa.Array:
-    return column.cast(arrow_schema("Receipt").field(name).type)
+    return column if name == STORED_ID else column.cast(arrow_schema("Receipt").field(name).type)
 
 
 def _table(batches: Sequence[pa.RecordBatch]) -> pa.Table:

@@ -59,7 +59,8 @@ def replay_as_recorded(world: World, origin: ReceiptOrigin, write: Write) -> dic
             told[name] = {"receipts": rows.num_rows, "refused": versions.refused[digest]}
             continue
         told[name] = _of_version(rows, versions.loaded[digest], origin, write, beyond)
-    return {"receipts": {"read": found.rows}, "versions": told, "beyond": beyond[:_MOST_NAMED]}
+    read = {"read": found.rows, **found.locked.told()}
+    return {"receipts": read, "versions": told, "beyond": beyond[:_MOST_NAMED], **found.locked.named}
 
 
 def _once(rows: pa.Table) -> pa.Table:

@@ -11,7 +11,7 @@ import pyarrow as pa
 from models.bundles.manifest import Manifest
 from models.releases.release import AdmittedRelease, Release
 from models.serving.cache import LoadedModel
-from pipeline.replaying.recorded.receipts import INPUT
+from pipeline.replaying.recorded.receipts import INPUT, STORED_ID
 from schemas import batches
 from schemas.records import arrow_schema
 from transforms.scoring.receipts import Defined, Meanings, ReceiptOrigin, receipts_of
@@ -59,10 +59,10 @@ def rescore(rows: pa.Table, again: Again, origin: ReceiptOrigin, write: Write) -
         outcome = score_rows(again.model, batch)
         errors.update(error for error, _ in outcome.failures)
         if len(outcome.rows):
-            made = receipts_of(
-                batches.keep_rows(batch, outcome.rows), outcome, _by(again), again.model, _defined(again), origin
-            )
-            made = _with_tables(made, rows.slice(start, batch.num_rows), outcome.rows, again)
+            own, good = rows.slice(start, batch.num_rows), batches.keep_rows(batch, outcome.rows)
+            ids = _ids(own, outcome.rows)
+            made = receipts_of(good, outcome, _by(again), again.model, _defined(again), origin, ids)
+            made = _with_tables(made, own, outcome.rows, again)
             write(made)
             scores[start + outcome.rows] = outcome.scores
             parts.append((made.column("score_id"), made.column("decision")))
@@ -74,6 +74,13 @@ def rescore(rows: pa.Table, again: Again, origin: ReceiptOrigin, write: Write) -
         at[scored] = np.arange(len(scored))
         ids, decisions = (column.take(pa.array(at, mask=at < 0)) for column in (ids, decisions))
     return Rescored(scores, ids, decisions, errors)
+
+
+def _ids(rows: pa.Table, taken: npt.NDArray[np.int64]) -> pa.Array | None:
+    """What ids of scores are made of, where that is not the event's id: with `privacy` it may be its hash."""
+    if STORED_ID not in rows.schema.names:
+        return None
+    return pa.concat_arrays(rows[STORED_ID].chunks).take(pa.array(taken))
 
 
 def _by(again: Again) -> Assigned:

@@ -25,13 +25,13 @@ from pipeline.replaying.recorded.candidates import replay_candidates
 from pipeline.replaying.recorded.printing import print_as_recorded, print_candidates
 from pipeline.replaying.recorded.recorded_versions import replay_as_recorded
 from pipeline.replaying.recorded.rescoring import Write
-from pipeline.replaying.recorded.world import world_of
+from pipeline.replaying.recorded.world import World, world_of
 from pipeline.reporting.outcomes import RunFailed
 from pipeline.reporting.printer import note, print_json
 from pipeline.reporting.saying import guarded, say
-from pipeline.spec.privacy import refuse_privacy
 from pipeline.spec.reading import read_spec
 from schemas.records import arrow_schema
+from transforms.flow.hiding import Hides
 from transforms.scoring.receipts import ReceiptOrigin
 
 _EXPECTED = (RunFailed, SinkUnwritable, StoreError, LoadFailed, NoAudit, OSError)
@@ -51,7 +51,6 @@ def _replay(replayed: Replayed, options: RunOptions) -> None:
     begun = time.monotonic()
     document, problems = read_spec(options.job, options.settings)
     problems.check()
-    refuse_privacy(document, "replay --receipts", "would write what it reads in plain", "replay without --receipts")
     out = options.out or ""
     check_folder(document, out)
     world = world_of(document, ReceiptFilter(since_us=replayed.since_us, until_us=replayed.until_us))
@@ -64,7 +63,7 @@ def _replay(replayed: Replayed, options: RunOptions) -> None:
     by = "the versions that they name" if replayed.as_recorded else " and ".join(replayed.versions)
     say(f"replay of receipts of job {world.job} by {by}: {world.audit.url}")
     with replacing(replaced, bounded=True):
-        with _written(folders, world.job, run) as write:
+        with _written(folders, world, run) as write:
             if replayed.as_recorded:
                 report = replay_as_recorded(world, origin, write)
             else:
@@ -81,9 +80,9 @@ def _replay(replayed: Replayed, options: RunOptions) -> None:
 
 
 @contextmanager
-def _written(folders: list[SinkFolder], job: str, run: str) -> Iterator[Write]:
-    """Writes new receipts, and the scores in them, while the next ones are computed. The files are begun with the first
-    receipts and appear at the end."""
+def _written(folders: list[SinkFolder], world: World, run: str) -> Iterator[Write]:
+    """Writes new receipts, and the scores in them, hidden as those of the job are, while the next ones are computed.
+    The files are begun with the first receipts and appear at the end."""
     with ExitStack() as stack:
         thread = stack.enter_context(ThreadPoolExecutor(1, "write-replay"))
         writers: list[BatchWriter] = []
@@ -91,9 +90,9 @@ def _written(folders: list[SinkFolder], job: str, run: str) -> Iterator[Write]:
 
         def write(receipts: pa.RecordBatch) -> None:
             if not writers:
-                writers.extend(_opened(stack, folders, job, run))
+                writers.extend(_opened(stack, folders, world.job, run))
             _await(waiting)  # at most one batch waits: memory stays bounded
-            waiting.append(thread.submit(_write, writers, receipts))
+            waiting.append(thread.submit(_write, writers, receipts, world.hides))
 
         yield write
         _await(waiting)
@@ -111,9 +110,14 @@ def _await(waiting: list[Future[None]]) -> None:
         waiting.pop().result()
 
 
-def _write(writers: list[BatchWriter], receipts: pa.RecordBatch) -> None:
+def _write(writers: list[BatchWriter], receipts: pa.RecordBatch, hides: Hides | None) -> None:
+    scores = receipts.select(arrow_schema("Score").names)
+    if hides is not None:
+        stored = hides.receipts(receipts)
+        scores, receipts = hides.scores(scores, stored), stored
+    by_record = {"Score": scores, "Receipt": receipts}
     for writer, (_, record, _prefix) in zip(writers, _FILES, strict=True):
-        writer.write(receipts.select(arrow_schema(record).names))
+        writer.write(by_record[record])
 
 
 def _check(told: dict[str, Any], as_recorded: bool) -> None:
@@ -122,6 +126,9 @@ def _check(told: dict[str, Any], as_recorded: bool) -> None:
         note(f"{file}: {why}")
     if told["broken_files"]:
         raise NotAsRecorded(f"{len(told['broken_files'])} files of the audit cannot be read whole; expected: all can")
+    if number := told["receipts"].get("unreadable"):
+        found = f"{number:,} receipts cannot be decrypted: privacy.keys has no key that opens them"
+        raise NotAsRecorded(f"{found}; expected: the key store of the job that wrote them; next: halflife audit verify")
     if not as_recorded:
         return
     wrong = dict.fromkeys(("beyond", "unscored", "ids_differ", "inputs_not_held", "refused"), 0)

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from audit.files.audit import Audit, ReceiptFilter
 from models.admission.admission import Admission
@@ -12,14 +12,20 @@ from models.store.store import ModelStore
 from pipeline.endpoints.uris import FILE_SCHEMES, beam_path, scheme_of
 from pipeline.replaying.refusal import CandidateRefused
 from pipeline.spec.job import drift_spec, model_spec
+from pipeline.spec.privacy import privacy_of
 from pipeline.spec.sinks import uris_of
 from schemas.job import DriftSpec, ModelSpec
 from schemas.validation import MISSING, SpecError
+from transforms.flow.hiding import Hides
+
+if TYPE_CHECKING:
+    from audit.files.found.receipt_keys import ReceiptKeys
 
 
 @dataclass(frozen=True, slots=True)
 class World:
-    """The job's name, where its receipts and versions are, which receipts are wanted, and how scores are compared."""
+    """The job's name, where its receipts and versions are, which receipts are wanted, how scores are compared, and what
+    hides its records; None where these are in plain."""
 
     job: str
     audit: Audit
@@ -27,6 +33,7 @@ class World:
     store: ModelStore
     model: ModelSpec
     drift: DriftSpec
+    hides: Hides | None = None
 
     def load(self, version: str) -> LoadedModel:
         """A version of the store, loaded after every check that a job asks of it.
@@ -57,7 +64,27 @@ def world_of(document: Mapping[str, Any], wanted: ReceiptFilter) -> World:
     uri = next((each for each in uris_of(named) if scheme_of(each) in FILE_SCHEMES), None)
     if uri is None:
         raise SpecError("sinks.audit", MISSING if named is None else named, "the folder of a job's receipts")
-    audit = Audit(beam_path(uri) if scheme_of(uri) == "file" else uri)
+    keys, hides = _privacy_of(document)
+    audit = Audit(beam_path(uri) if scheme_of(uri) == "file" else uri, keys)
     audit.check()
-    model = model_spec(document["model"])
-    return World(document["job"], audit, wanted, ModelStore(model.store, model.name), model, drift_spec(document))
+    model, store = model_spec(document["model"]), ModelStore(document["model"]["store"], document["model"]["name"])
+    return World(document["job"], audit, wanted, store, model, drift_spec(document), hides)
+
+
+def _privacy_of(document: Mapping[str, Any]) -> "tuple[ReceiptKeys | None, Hides | None]":
+    """What opens a job's records, and what hides new ones as the job does; None where they are in plain.
+
+    Raises:
+        NoKeyStore, StoreError: the key store has nothing, or cannot be read.
+    """
+    privacy = privacy_of(document)
+    if privacy is None:
+        return None, None
+    from audit.files.found.receipt_keys import ReceiptKeys  # few jobs have keys, and it takes a while to import
+    from models.privacy.key_store import opened_keys
+    from models.store.backends import Backend
+    from transforms.flow.private_records import PrivateRecords
+
+    opened_keys(Backend(privacy.keys)).epochs()
+    hides_ids = document["events"]["event_id"] in privacy.hide
+    return ReceiptKeys(privacy.keys), PrivateRecords(privacy, hides_ids)
