@@ -168,7 +168,8 @@ def _worn(start: RetrainingAdvice, worn: WornBy, stretches: LossStretches) -> Re
     days = format_duration_us(policy.pays_us)
     unit = f" {policy.unit}" if policy.unit else ""
     value, low, high = waiting.within
-    priced = f"waiting {days} loses {value:.4g}{unit} ({low:.4g} to {high:.4g}), a retraining costs {data.price:.4g}"
+    priced = f"waiting {days} loses {amount(value)}{unit} ({amount(low)} to {amount(high)}), "
+    priced += f"a retraining costs {amount(data.price)}"
     if data.n < policy.least_n:
         why = f"{said}, but since then only {data.n} events have labels, of {policy.least_n} that a training needs"
         return replace(start, reason="little_data", why=why)
@@ -176,6 +177,15 @@ def _worn(start: RetrainingAdvice, worn: WornBy, stretches: LossStretches) -> Re
         return replace(start, verdict=RETRAIN, reason="pays", why=f"{said}; {priced}")
     reason = "undecided" if high >= data.price else "does_not_pay"
     return replace(start, reason=reason, why=f"{said}; {priced}: not shown to pay")
+
+
+def amount(value: float) -> str:
+    """A sum of money or a number of events, for people: four digits, and from a thousand on whole.
+
+    >>> amount(10482.7), amount(-1234.5), amount(349.31), amount(0.012345)
+    ('10,483', '-1,234', '349.3', '0.01235')
+    """
+    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.4g}"
 
 
 def _worn_text(start: RetrainingAdvice, worn: WornBy) -> str:

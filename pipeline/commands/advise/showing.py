@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
+from gates.retraining.advice import amount
 from pipeline.commands.output import print_pairs
 from pipeline.reporting.printer import note, out, print_json
 
@@ -23,11 +24,11 @@ def _pairs(document: Mapping[str, Any]) -> list[tuple[str, Any]]:
     return [
         ("advice", document["verdict"]),
         ("because", document["why"]),
-        ("version", f"{document['version']} of {document['model']}"),
+        ("version", None if document["version"] is None else f"{document['version']} of {document['model']}"),
         ("loss", _loss(document["loss"], document["metric"])),
         ("since", _since(document["change"])),
         ("waiting", _waiting(document["waiting"], unit)),
-        ("retraining", None if document["price"]["total"] is None else f"{document['price']['total']:.4g} {unit}"),
+        ("retraining", None if document["price"]["total"] is None else f"{amount(document['price']['total'])} {unit}"),
         ("data", _data(document["data"])),
         ("scores", _scores(document["score_ids"])),
         ("id", document["advice"] if document["verdict"] != "wait" else None),
@@ -55,8 +56,9 @@ def _waiting(waiting: Mapping[str, Any] | None, unit: str) -> str | None:
     if waiting is None:
         return None
     day, within = waiting["per_day"], waiting["loses"]
-    loses = f"{within['value']:.4g} ({within['low']:.4g} to {within['high']:.4g}) {unit}".rstrip()
-    return f"loses {loses} in {waiting['within']}, {day['value']:.4g} a day at {waiting['events_per_day']:.4g} events"
+    loses = f"{amount(within['value'])} ({amount(within['low'])} to {amount(within['high'])}) {unit}".rstrip()
+    each_day = f"{amount(day['value'])} a day at {amount(waiting['events_per_day'])} events"
+    return f"loses {loses} in {waiting['within']}, {each_day}"
 
 
 def _data(data: Mapping[str, Any] | None) -> str | None:

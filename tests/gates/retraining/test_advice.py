@@ -69,7 +69,7 @@ def test_a_loss_that_costs_less_than_the_retraining_waits() -> None:
     found = advice(WORN, price=1000)
     assert (found.verdict, found.reason) == ("wait", "does_not_pay")
     assert "EUR (" in found.why
-    assert "a retraining costs 1000" in found.why
+    assert "a retraining costs 1,000" in found.why
     assert advice(WORN, price=150).reason == "undecided"
 
 
