@@ -149,6 +149,17 @@ def _found(options: argparse.Namespace, location: ModelLocation, temporary: Path
     return FoundModel(found.scorer, found.files, found.description, provenance)
 
 
+def _one_file(path: Path | None) -> Path | None:
+    """The file of training records: in a folder, as `halflife features` writes one, its only file."""
+    if path is None or not path.is_dir():
+        return path
+    files = sorted(each for each in path.iterdir() if each.is_file() and not each.name.startswith("."))
+    if len(files) != 1:
+        named = f": {', '.join(each.name for each in files[:3])}" if files else ""
+        raise CannotPublish(f"--records {path} has {len(files)} files{named}; expected: a file, or a folder with one")
+    return files[0]
+
+
 def _statement(options: argparse.Namespace, location: ModelLocation) -> Statement:
     return Statement(
         model=location.store.model,
@@ -166,7 +177,7 @@ def _statement(options: argparse.Namespace, location: ModelLocation) -> Statemen
         hyperparameters=values(options.hyperparameters),
         data=options.data,
         quality=dict(options.quality),
-        records=options.records,
+        records=_one_file(options.records),
         tolerance=options.tolerance,
         settings=values(options.settings_of_kind),
         accepted=options.accept_library,

@@ -104,12 +104,13 @@ def _add_training_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--quality", **repeatable, type=metric, help="a metric, such as auc=0.7; repeatable")
     parser.add_argument(
         "--data", action="append", default=[], metavar="URI",
-        help="what it was trained on: a URI, a local file (hashed), a .dvc file, dvc.lock#STAGE or :PATH, a run of a "
-        "local mlruns (#NAME of several data sets), or the JSON of an MLflow data set; repeatable",
+        help="what it was trained on: a URI, a local file or folder (hashed), a .dvc file, dvc.lock#STAGE or :PATH, a "
+        "run of a local mlruns (#NAME of several data sets), or the JSON of an MLflow data set; repeatable",
     )  # fmt: skip
     parser.add_argument(
-        "--records", type=Path, metavar="FILE", help="file of the event ids and subjects it was trained on"
-    )
+        "--records", type=Path, metavar="FILE",
+        help="file of the event ids and subjects it was trained on, or the folder of `halflife features` with it",
+    )  # fmt: skip
     add_keys_option(parser)
     parser.add_argument(
         "--hide", action="append", default=[], metavar="COLUMN",

@@ -168,3 +168,21 @@ def test_publish_records_them_and_show_tells_them(tracked: Path, tmp_path: Path)
     shown = models("show", "v1").out
     assert all(f"{key}={dvc[key]}" in shown for key in ("md5", "size", "path", "stage", "dvc"))
     assert f"digest={mlflow['digest']}" in shown
+
+
+def test_a_folder_is_hashed_as_sha256sum_lists_its_files(tmp_path: Path) -> None:
+    folder = tmp_path / "train"
+    for name, text in (("b.csv", "2"), ("part/a.csv", "1")):
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text(text)
+    ask = "find . -type f | LC_ALL=C sort | xargs sha256sum | sha256sum"
+    listed = subprocess.run(ask, shell=True, cwd=folder, capture_output=True, text=True, check=True).stdout.split()[0]
+    assert stated_data(str(folder), []) == {"uri": str(folder), "sha256": listed, "files": 2, "size": 2}
+
+
+def test_data_that_is_not_there_is_said_to_have_no_hash(tmp_path: Path) -> None:
+    notes = list[str]()
+    assert stated_data(f"{tmp_path}/none.csv", notes) == {"uri": f"{tmp_path}/none.csv"}
+    assert "none.csv: nothing is there, so its sha256 is not recorded" in notes[0]
+    assert stated_data("s3://bucket/none.csv", notes) == {"uri": "s3://bucket/none.csv"}
+    assert len(notes) == 1

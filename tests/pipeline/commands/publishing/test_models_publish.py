@@ -115,6 +115,20 @@ def test_everything_that_is_stated_is_in_the_manifest(models: Models, skops: Pat
     assert found["inputs"][3] == {"name": "carrier", "type": "string", "nullable": True, "default": "AA"}
 
 
+def test_the_folder_of_a_training_set_is_taken_as_records_if_it_has_one_file(
+    models: Models, skops: Path, tmp_path: Path
+) -> None:
+    folder = tmp_path / "train"
+    folder.mkdir()
+    (folder / "features-1.csv").write_text("event_id\ne1\n")
+    assert models("publish", skops, "--version", "n1", "--records", folder).code == 0
+    assert manifest(models)["training"]["records"] == "records/features-1.csv"
+    (folder / "features-2.csv").write_text("event_id\ne1\n")
+    ran = models("publish", skops, "--version", "n2", "--records", folder)
+    assert ran.code == 1
+    assert "has 2 files: features-1.csv, features-2.csv; expected: a file, or a folder with one" in ran.err
+
+
 def write_csv(folder: Path, rows: pa.RecordBatch) -> Path:
     csv.write_csv(rows, folder / "sample.csv")
     return folder / "sample.csv"
