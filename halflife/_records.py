@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from os import PathLike, fspath
-from typing import IO
+from typing import IO, TYPE_CHECKING
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -10,6 +10,7 @@ from apache_beam.io.filesystem import CompressionTypes
 from apache_beam.io.filesystems import FileSystems
 
 from audit.files.audit import Audit
+from audit.files.formats import is_encrypted
 from audit.files.segments import SEALED, STATEMENT
 from audit.files.tables import conformed, together
 from pipeline.endpoints.errors import NoInput
@@ -23,7 +24,10 @@ from schemas.expectations import wants
 from schemas.records import arrow_schema
 from schemas.validation import SpecError
 
-_ID, _FEATURES = "score_id", "features"
+if TYPE_CHECKING:
+    from audit.files.found.receipt_keys import ReceiptKeys
+
+_ID, _LOCKED = "score_id", "locked"
 _SUFFIXES = (".avro", ".parquet")
 
 
@@ -48,24 +52,45 @@ def read_scores(path: str | PathLike[str], columns: Sequence[str] | None = None)
     return _read(path, "Score", columns, "")
 
 
-def read_receipts(path: str | PathLike[str], columns: Sequence[str] | None = None) -> pa.Table:
+def read_receipts(
+    path: str | PathLike[str], columns: Sequence[str] | None = None, keys: str | PathLike[str] | None = None
+) -> pa.Table:
     """The receipts in files of a sink, one row for each `score_id`.
 
     Args:
         path: as for `read_scores`; of `sinks.audit`, the folder `receipts` in it is read, and what of it is sealed.
         columns: the fields wanted, of those of the record `Receipt`; None for all.
+        keys: of a job with `privacy` the key store, to decrypt them; None where they are in plain, or to read them
+            without values.
 
     Returns:
-        n rows with the fields of the record. `features` is a struct with a field for each input that any version read,
-        null where the row's version did not; `.flatten()` makes columns `features.NAME` of it. Whole numbers, times (in
-        microseconds) and booleans are int64, numbers double, texts string, vectors lists of float or double.
+        n rows with the fields of the record, and where any is encrypted `locked` (string): why its features and reasons
+        cannot be read, `erased: …` or `unreadable: …`; null where they can. `features` is a struct with a field for
+        each input that any version read, null where the row's version did not; `.flatten()` makes columns
+        `features.NAME` of it. Whole numbers, times (in microseconds) and booleans are int64, numbers double, texts
+        string, vectors lists of float or double.
 
-    Raises: as `read_scores`.
+    Raises: as `read_scores`; `NoKeyStore` where `keys` has none, `StoreError` where it cannot be read.
     """
-    return _read(path, "Receipt", columns, "/receipts")
+    return _read(path, "Receipt", columns, "/receipts", None if keys is None else _keys_at(fspath(keys)))
 
 
-def _read(path: str | PathLike[str], record: str, columns: Sequence[str] | None, below: str) -> pa.Table:
+def _keys_at(url: str) -> "ReceiptKeys":
+    from audit.files.found.receipt_keys import ReceiptKeys  # few jobs have keys, and it takes a while to import
+    from models.privacy.key_store import opened_keys
+    from models.store.backends import Backend
+
+    opened_keys(Backend(url))
+    return ReceiptKeys(url)
+
+
+def _read(
+    path: str | PathLike[str],
+    record: str,
+    columns: Sequence[str] | None,
+    below: str,
+    keys: "ReceiptKeys | None" = None,
+) -> pa.Table:
     whole = arrow_schema(record)
     for name in columns or ():
         if name not in whole.names:
@@ -73,12 +98,30 @@ def _read(path: str | PathLike[str], record: str, columns: Sequence[str] | None,
     names = list(whole.names if columns is None else columns)
     schema = pa.schema([whole.field(name) for name in dict.fromkeys([_ID, *names])])
     if below and _is_sealed(fspath(path)):
-        pieces = list(_of_sealed(fspath(path), schema))
+        stored = _of_sealed(fspath(path))
     else:
-        pieces = [piece for file in _files(fspath(path), below) for piece in _pieces(file, record, schema)]
+        stored = (rows for file in _files(fspath(path), below) for rows in _pieces(file, record))
+    pieces, locked, encrypted = list[pa.RecordBatch](), list[str](), False
+    for rows in stored:
+        encrypted |= bool(below) and is_encrypted(rows)
+        rows, why = _readable(rows, keys) if below else (rows, [""] * rows.num_rows)
+        pieces.append(conformed(rows, schema))
+        locked += why
     table = together(pieces, schema)
+    if encrypted:
+        table = table.append_column(_LOCKED, pa.array([why or None for why in locked], pa.string()))
+        names.append(_LOCKED)
     ids = table.column(_ID).to_pandas()
     return table.filter(pa.array(~ids.duplicated().to_numpy())).select(names)
+
+
+def _readable(rows: pa.RecordBatch, keys: "ReceiptKeys | None") -> tuple[pa.RecordBatch, list[str]]:
+    """Receipts decrypted where that can be, and of each why it cannot; empty where it can."""
+    if not is_encrypted(rows):
+        return rows, [""] * rows.num_rows
+    from audit.files.found.receipt_keys import readable_receipts
+
+    return readable_receipts(rows, keys)
 
 
 def _is_sealed(path: str) -> bool:
@@ -89,11 +132,10 @@ def _is_sealed(path: str) -> bool:
         return False
 
 
-def _of_sealed(path: str, schema: pa.Schema) -> Iterator[pa.RecordBatch]:
+def _of_sealed(path: str) -> Iterator[pa.RecordBatch]:
     """The receipts of sealed segments, and those that are not sealed yet."""
     audit = Audit(path)
-    for rows in audit.whole_columns():
-        yield conformed(rows, schema)
+    yield from audit.whole_columns()
     for file, why in audit.broken.items():
         raise UnusableData(f"{path}/{file} is damaged: {why}; expected: an audit that can be read whole")
 
@@ -115,7 +157,7 @@ def _records_among(files: Sequence[str], uri: str) -> list[str]:
     return found
 
 
-def _pieces(path: str, record: str, schema: pa.Schema) -> Iterator[pa.RecordBatch]:
+def _pieces(path: str, record: str) -> Iterator[pa.RecordBatch]:
     origin = origin_of(path)
     if origin is not None and origin.record not in ("", record):
         raise UnusableData(f"{path} has records {origin.record}; expected: {record}")
@@ -124,7 +166,7 @@ def _pieces(path: str, record: str, schema: pa.Schema) -> Iterator[pa.RecordBatc
         for rows in found:
             if _ID not in rows.schema.names:
                 raise UnusableData(f"{path} has no {_ID}; expected: records {record}")
-            yield conformed(rows, schema)
+            yield rows
 
 
 def _parquet(path: str, stream: IO[bytes]) -> Iterator[pa.RecordBatch]:

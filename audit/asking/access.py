@@ -9,6 +9,9 @@ from audit.asking.sources import AuditSources
 PERSONAL = {"score_id", "event_id", "subject"}
 """Details of entries that are about one person's records, and not about a version."""
 
+OF_ALL = "subjects"
+"""A detail of entries: of how many persons records were read together, too many to name each."""
+
 
 def accessed_version(sources: AuditSources, model: str, version: str, digest: str | None) -> tuple[dict[str, Any], ...]:
     """Who did anything with a version, by time: from the access log and the model events."""

@@ -19,6 +19,7 @@ from pipeline.endpoints.uris import FILE_SCHEMES, scheme_of
 from pipeline.preflight.advice import refused
 from pipeline.preflight.decoding import check_decoding
 from pipeline.preflight.environment import check_environment
+from pipeline.preflight.keys import CHECK, check_key_store
 from pipeline.preflight.probes import check_records_there, check_sink, check_source, count_events
 from pipeline.preflight.serving import ServingChecks
 from pipeline.preflight.tables import check_lookups
@@ -75,7 +76,9 @@ def examine(options: RunOptions, runner: str) -> Iterator[Finding]:
     yield ok("spec", f"{options.job or 'the embedded job'} is valid: job {known.document['job']}")
     yield from check_environment()
     known.no_buckets = _no_buckets(known.document, runner)
+    keys = known.document.get("privacy", {}).get("keys")
     for check, work in (
+        *([(CHECK, partial(check_key_store, keys))] if keys else ()),
         ("events.uri", lambda: _events(known, runner)),
         ("sinks", lambda: _sinks(known, options.sinks, runner)),
         ("model.store", lambda: _serving(known)),

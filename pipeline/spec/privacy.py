@@ -2,11 +2,13 @@
 
 import os
 import re
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import Any
 
+from pipeline.spec.columns import columns_of_key
 from pipeline.spec.expansion import local_path, scheme_of, section_of
 from pipeline.spec.expressions import mappings, read_or_none, stated
+from pipeline.spec.lookups import lookups_in
 from pipeline.spec.sinks import sink_uris
 from schemas.expectations import QUOTE, did_you_mean
 from schemas.expressions.nodes import names_in
@@ -65,7 +67,9 @@ def privacy_errors(
     if sound("privacy.keys") and isinstance(section.get("keys"), str):
         yield from _keys_errors(document, section["keys"])
     if sound("privacy.hide"):
-        yield from _hidden_errors(document, section.get("hide"), columns)
+        tables = _of_tables(document, sound)
+        yield from _segment_errors(document, section.get("hide"), tables)
+        yield from _hidden_errors(document, section.get("hide"), {*columns, *tables})
 
 
 def hidden_columns(document: Mapping[str, Any], hidden: tuple[str, ...]) -> tuple[str, ...]:
@@ -126,14 +130,28 @@ def _normal(uri: str) -> str:
     return os.path.abspath(local_path(uri)) if scheme_of(uri) == "file" else uri
 
 
-def _segment_errors(document: Mapping[str, Any], hidden: Any) -> Iterator[SpecError]:
-    """Segments that have values of the subject, or are computed of a hidden column."""
+def _of_tables(document: Mapping[str, Any], sound: Sound) -> dict[str, tuple[str, ...]]:
+    """The columns that lookups give to events, each with the event columns by which it is looked up."""
+    return {
+        f"{lookup['name']}.{column}": tuple(columns_of_key(lookup["on"]))
+        for _, lookup in lookups_in(document, sound)
+        for column in lookup["columns"]
+    }
+
+
+def _segment_errors(
+    document: Mapping[str, Any], hidden: Any, tables: Mapping[str, Sequence[str]]
+) -> Iterator[SpecError]:
+    """Segments that have values of the subject, are computed of a hidden column, or are looked up by one."""
     subject, segments = section_of(document, "events").get("subject"), section_of(document, "drift").get("segments")
     stated = [column for column in hidden if isinstance(column, str)] if isinstance(hidden, list) else []
     secret = {column: column for column in (subject, *stated) if isinstance(column, str)}
-    computed = _computed_of(document, secret)
+    secret |= {
+        column: key for column, on in tables.items() if (key := next((each for each in on if each in stated), None))
+    }
+    computed = _computed_of(document, secret) | {column: of for column, of in secret.items() if column in tables}
     for index, column in enumerate(segments if isinstance(segments, list) else ()):
-        if isinstance(column, str) and column in computed:
+        if isinstance(column, str) and column in computed and column not in stated:
             wanted = f"a column that does not follow from {computed[column]}: {_IN_PLAIN}"
             yield SpecError(f"drift.segments[{index}]", column, wanted)
         elif isinstance(column, str) and column == subject and column not in stated:
@@ -159,7 +177,6 @@ def _computed_of(document: Mapping[str, Any], secret: Mapping[str, str]) -> dict
 def _hidden_errors(document: Mapping[str, Any], hidden: Any, columns: Collection[str]) -> Iterator[SpecError]:
     events, segments = section_of(document, "events"), section_of(document, "drift").get("segments")
     segmented = segments if isinstance(segments, list) else ()
-    yield from _segment_errors(document, hidden)
     for index, column in enumerate(hidden if isinstance(hidden, list) else ()):
         spec_path = f"privacy.hide[{index}]"
         if not isinstance(column, str):

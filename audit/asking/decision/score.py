@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 from typing import Any, Literal, NamedTuple
 
-from audit.asking.access import PERSONAL, accessed_version, by_time
+from audit.asking.access import OF_ALL, PERSONAL, accessed_version, by_time
 from audit.asking.advice import advice_behind
 from audit.asking.answers import OneScore, answers, document, plain
 from audit.asking.decision.nearest_change import Change, changes
@@ -170,6 +170,7 @@ def _accessed(sources: AuditSources, shown: FoundReceipt) -> tuple[dict[str, Any
         entry.document()
         for entry in sources.accesses_of(receipt["model"])
         if any(entry.detail.get(name) == value for name, value in about.items())
+        or OF_ALL in entry.detail
         or (_is_of_release(entry, receipt) and not PERSONAL & entry.detail.keys())
     ]
     of_version = accessed_version(sources, receipt["model"], receipt["version"], receipt["digest"])

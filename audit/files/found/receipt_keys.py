@@ -6,6 +6,7 @@ from typing import Any, Literal, NamedTuple
 import pyarrow as pa
 
 from audit.files.formats import NO_KEYS, RECEIPT, is_encrypted, plain_rows
+from models.privacy.hidden_features import sealed_values
 from models.privacy.identities import Epochs, identity_of_event, identity_of_subject
 from models.privacy.key_store import KeyStore
 from models.privacy.letters import OpenedLetter, decrypt_letter
@@ -84,6 +85,20 @@ def shown_receipts(columns: pa.RecordBatch, keys: ReceiptKeys | None) -> ShownRe
             row[_FEATURES] = {name: None for name in row[_FEATURES] if name}
             row[_REASONS] = []
     return ShownReceipts(rows, locked)
+
+
+def readable_receipts(columns: pa.RecordBatch, keys: ReceiptKeys | None) -> tuple[pa.RecordBatch, list[str]]:
+    """As `opened_receipts`; of those that cannot be read the features have their names and nulls, and there are no
+    reasons."""
+    if not is_encrypted(columns):
+        return columns, [""] * columns.num_rows
+    opened, locked = opened_receipts(columns, keys)
+    if not any(locked):
+        return opened, locked
+    rows = pa.array([None if why else row for row, why in enumerate(locked)], pa.int64())
+    changed = {_FEATURES: sealed_values(opened.column(_FEATURES))[1], _REASONS: opened.column(_REASONS).take(rows)}
+    arrays = [changed.get(name, opened.column(name)) for name in opened.schema.names]
+    return pa.RecordBatch.from_arrays(arrays, opened.schema.names), locked
 
 
 def opened_receipts(columns: pa.RecordBatch, keys: ReceiptKeys | None) -> tuple[pa.RecordBatch, list[str]]:

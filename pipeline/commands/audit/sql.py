@@ -9,9 +9,11 @@ from typing import Any
 
 import pyarrow as pa
 
+from audit.asking.access import OF_ALL
 from audit.asking.answers import plain
 from audit.asking.moments import time_text
-from audit.asking.sql import QueryRefused, query
+from audit.asking.sources import AuditSources
+from audit.asking.sql import Answered, QueryRefused, query
 from audit.files.audit import ReceiptFilter
 from pipeline.command_line.parsing import Arguments, OneLineParser, moment, positive
 from pipeline.commands.audit.location import add_audit_options, asked, models_of
@@ -21,6 +23,7 @@ from schemas.times import format_time_us
 
 _LIMIT = 1000
 _LOGGED = 4000
+_MOST_NAMED = 50
 
 
 def sql(arguments: Arguments) -> int:
@@ -42,11 +45,12 @@ def _sql(options: argparse.Namespace) -> None:
     wanted = ReceiptFilter(version=options.version, since_us=options.first_us, until_us=options.last_us)
     with asked(options) as sources:
         try:
-            reader = query(sources, options.query, wanted)
+            answered = query(sources, options.query, wanted)
         except QueryRefused as refused:
             raise Refused(str(refused)) from None
         for model in models_of(options, sources):
-            sources.record_access(model, "sql", query=options.query[:_LOGGED])
+            _log(sources, model, answered)
+        reader = answered.rows
         rows = (list(row.values()) for batch in reader for row in _rows(batch))
         shown = list(islice(rows, options.limit))
         if options.json:
@@ -56,6 +60,22 @@ def _sql(options: argparse.Namespace) -> None:
             print_table(reader.schema.names, shown)
         if next(rows, None) is not None:
             note(f"there are more than {options.limit} rows; next: --limit N")
+
+
+def _log(sources: AuditSources, model: str, answered: Answered) -> None:
+    """Writes who asks what, and whose receipts were decrypted for it: each subject by its hash, so that its answers
+    show it; of very many only their number, which the answers of all of them show.
+
+    Raises `StoreError` where it was not written: nothing may be shown then.
+    """
+    said, read = answered.said[:_LOGGED], answered.read.get(model, ())
+    if not read:
+        sources.record_access(model, "sql", query=said)
+    elif len(read) > _MOST_NAMED:
+        sources.record_access(model, "sql", query=said, **{OF_ALL: len(read)})
+    else:
+        for subject in sorted(read):
+            sources.record_access(model, "sql", query=said, subject=subject)
 
 
 def _rows(batch: pa.RecordBatch) -> Iterator[dict[str, Any]]:

@@ -17,7 +17,6 @@ from models.privacy.key_store import KeyStore
 from models.privacy.receipts import hashed_ids
 from models.store.backends import Backend
 from pipeline.replaying.truth import KnownLabels, with_ids
-from pipeline.run import run
 from pipeline.spec.job import events_spec
 from pipeline.verbs import main
 from schemas.job import PrivacySpec
@@ -33,7 +32,6 @@ from tests.pipeline.jobs.private_flows import (
     erase,
     event,
     left_by,
-    private_flow,
     spec_of,
 )
 from tests.pipeline.jobs.spelled import found_in, written
@@ -42,21 +40,10 @@ _LINEAR = {**LINEAR, "intercept": -1.0}
 _AS_THEY_WERE = ("score_id", "event_id", "subject", "features", "score", "event_time")
 
 
-@pytest.fixture(scope="module")
-def scored(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder of a job that ran once; its model failed on one event."""
-    made = Flow(tmp_path_factory.mktemp("private"), None)  # type: ignore[arg-type]  # it is only prepared
-    with pytest.MonkeyPatch.context() as patch:
-        private_flow(made, patch)
-        assert run(["--job", str(made.write_spec(spec_of(made, private=True)))]) == 0
-    return made.root
-
-
 @pytest.fixture
-def flow(scored: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Flow:
-    """A copy of that, with a model that does not fail any more."""
-    shutil.copytree(scored, tmp_path / "own")
-    return Flow(tmp_path / "own", capsys)
+def flow(private: Flow) -> Flow:
+    """A job that ran once, with a model that does not fail any more."""
+    return private
 
 
 def again(flow: Flow, *words: str) -> Outcome:

@@ -68,3 +68,23 @@ def test_no_segment_has_values_of_a_person(segment: str, expression: str | None,
     privacy, drift = {"keys": "/keys", "hide": ["iban"]}, {"segments": [segment]}
     document = {**VALID, "features": [*computed, *others, "income"], "privacy": privacy, "drift": drift}
     assert [said in str(each) for each in privacy_errors(document, set(COLUMNS))] == ([True] if said else [])
+
+
+@pytest.mark.parametrize(
+    ("hide", "on", "segment", "said"),
+    [
+        (["bank.owner"], "iban", "bank.owner", "privacy.hide[0]: 'bank.owner' is not allowed; expected: a column that"),
+        (["iban"], "iban", "bank.owner", "drift.segments[0]: 'bank.owner' is not allowed; expected: a column that"),
+        (["iban"], ["income", "iban"], "first", "expected: a column that does not follow from iban: drift statistics"),
+        (["bank.owner"], "income", "first", "expected: a column that does not follow from bank.owner: drift"),
+        (["bank.owner"], "income", "bank.country", ""),
+        (["iban"], "income", "first", ""),
+        (["bank.name"], "income", "bank.country", "'bank.name' is not allowed; expected: event_id, or a column that"),
+    ],
+)
+def test_columns_of_tables_are_hidden_and_no_segment_has_them(hide: Any, on: Any, segment: str, said: str) -> None:
+    bank = {"name": "bank", "table": {"uri": "/banks", "key": "iban"}, "on": on, "columns": ["owner", "country"]}
+    first = {"name": "first", "expression": "substr(bank.owner, 0, 4)"}
+    document = {**VALID, "features": [first, "income"], "lookups": [bank], "drift": {"segments": [segment]}}
+    errors = privacy_errors({**document, "privacy": {"keys": "/keys", "hide": hide}}, set(COLUMNS))
+    assert [said in str(each) for each in errors] == ([True] if said else [])
