@@ -16,6 +16,7 @@ from audit.files.reading import Needles, ReadStretch, origin_of
 from audit.files.sealed import RecordsExpired, SealedFiles, SealedSegment
 from audit.files.segments import CHECKPOINTS, INDEX, KINDS, SEALED, SUMMARY, UnusableSegment
 from models.store.backends import Backend
+from models.store.local_files import Listing
 from schemas.errors import HalflifeError, UnusableData
 from schemas.records import arrow_schema
 
@@ -26,6 +27,7 @@ FOLDERS = {RECEIPT: "receipts", MODEL_EVENT: "models"}
 Name = Literal["score_id", "event_id", "subject"]
 T = TypeVar("T")
 _READERS = 4
+_MANY_UNSEALED = 2_000
 
 
 class NoAudit(HalflifeError):
@@ -34,12 +36,13 @@ class NoAudit(HalflifeError):
 
 class LookedThrough(NamedTuple):
     """What was looked through for an answer: receipts, files, and how many of these could not be read, or not all;
-    `expired`: sealed segments whose records were dropped."""
+    `expired`: sealed segments whose records were dropped; `unsealed`: files that no index says anything of."""
 
     receipts: int
     files: int
     unreadable: int
     expired: int = 0
+    unsealed: int = 0
 
     def __str__(self) -> str:
         gone = f" ({self.expired} sealed segments have expired)" if self.expired else ""
@@ -50,6 +53,14 @@ class LookedThrough(NamedTuple):
     def advice(self, otherwise: str) -> str:
         """What to do next where what was asked for is not there."""
         return "halflife audit verify" if self.unreadable else otherwise
+
+    @property
+    def delay(self) -> str:
+        """What made the answer slow, and what makes the next one fast; empty where nothing did."""
+        if self.unsealed < _MANY_UNSEALED:
+            return ""
+        seal = "halflife audit seal --job FILE, or audit.seal.in_job in the job's spec"
+        return f"{self.unsealed} files of receipts are not sealed, and were searched one by one; next: {seal}"
 
 
 class ReceiptFilter(NamedTuple):
@@ -127,17 +138,21 @@ class Audit:
         self._numbers: dict[str, int] = {}
         self._read_whole: set[str] = set()
         self._expired: set[str] = set()
+        self._listed: dict[str, Listing] = {}
 
     @property
     def looked_through(self) -> LookedThrough:
         """What the questions so far read of the receipts, each file counted once."""
         folders = (f"{FOLDERS[RECEIPT]}/", f"{SEALED}/", f"{CHECKPOINTS}/")
         unreadable = sum(1 for key in self.broken if key.startswith(folders))
-        return LookedThrough(sum(self._read.values()), len(self._read), unreadable, len(self._expired))
+        loose = sum(1 for key in self._read if key.startswith(folders[0]))
+        return LookedThrough(sum(self._read.values()), len(self._read), unreadable, len(self._expired), loose)
 
     def check(self) -> None:
         """Raises `NoAudit` where there are no receipts and no model events at all."""
-        if not any(self._files(record) for record in FOLDERS):
+        self._listed = {record: self._backend.scan(FOLDERS[record]) for record in FOLDERS}
+        loose = (key for listing in self._listed.values() for key, _ in listing.files if not _is_hidden(key))
+        if not any(loose) and not any(map(self._segments, FOLDERS)):
             folders = " or ".join(f"{folder}/" for folder in FOLDERS.values())
             raise NoAudit(f"{self.url} holds no audit; expected: files of a job's `sinks.audit` in {folders}")
 
@@ -323,7 +338,7 @@ class Audit:
 
     def _loose(self, record: str) -> list[tuple[str, int]]:
         """(key, bytes) of the files that are not sealed; what is no file is broken. Hidden ones are not finished."""
-        listing = self._backend.scan(FOLDERS[record])
+        listing = self._listed.pop(record, None) or self._backend.scan(FOLDERS[record])  # that of `check` is of now
         for key, odd in listing.odd.items():
             if not _is_hidden(key):
                 self.broken.setdefault(key, str(odd))
@@ -349,4 +364,4 @@ ListFiles = Callable[[str], list[tuple[str, int]]]
 
 
 def _is_hidden(key: str) -> bool:
-    return any(part.startswith(".") for part in key.split("/"))
+    return key.startswith(".") or "/." in key

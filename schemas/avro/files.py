@@ -58,6 +58,23 @@ def read_blocks(stream: Readable, target_records: int = 65_536) -> Iterator[Avro
     return ContainerReader().blocks(stream, target_records)
 
 
+class ContainerHeader(NamedTuple):
+    """The schema (JSON) and the codec of a container, and how many bytes come before its sync marker."""
+
+    schema: str
+    codec: str
+    length: int
+
+
+def read_header(held: bytes) -> ContainerHeader | None:
+    """The header of a container; None where it cannot be read."""
+    reader, window = ContainerReader(), ByteWindow(io.BytesIO(held))
+    try:
+        return reader.header(window)
+    except _UNREADABLE:
+        return None
+
+
 def read_metadata(stream: Readable) -> dict[bytes, bytes]:
     """The metadata in the header of a container file; its schema is not parsed.
 
@@ -94,7 +111,7 @@ class ContainerReader:
             return
         if not self._sync or window.peek(len(_MAGIC)) == _MAGIC:
             try:
-                self._read_header(window)
+                self.header(window)
             except _UNREADABLE as problem:
                 skipped = window.skip_past(self._sync, DAMAGE_BYTES) if self._sync else window.skip(_ALL, DAMAGE_BYTES)
                 why = of_error(problem, most=_MOST_WORDS)
@@ -108,7 +125,7 @@ class ContainerReader:
             yield from self._intact(window, target_records)
         self._at = window.at
 
-    def _read_header(self, window: ByteWindow) -> None:
+    def header(self, window: ByteWindow) -> ContainerHeader:
         """Commits if all of it is valid. Raises the errors in `_UNREADABLE`."""
         metadata = _metadata(window)
         sync = window.take(_SYNC_SIZE)
@@ -117,6 +134,7 @@ class ContainerReader:
         self._schema, self._codec = schema, metadata.get(b"avro.codec", b"null").decode() or "null"
         self._sync = sync
         window.commit()
+        return ContainerHeader(self._schema, self._codec, window.at - _SYNC_SIZE)
 
     def _intact(self, window: ByteWindow, target: int) -> Iterator[AvroBlocks]:
         """Joined blocks up to this many records, and the damage after them if there is any."""

@@ -8,7 +8,9 @@ import pyarrow as pa
 import pytest
 
 from audit.files.audit import Audit, NoAudit, ReceiptFilter
+from benchmarks.audit.receipts import publish
 from tests.audit.containers import receipt, schema_of, write
+from tests.pipeline.commands.commands import halflife
 
 
 @pytest.fixture
@@ -176,3 +178,17 @@ def test_unfinished_files_are_no_part_of_an_audit(folder: Path) -> None:
 def test_where_no_audit_is_that_is_said(tmp_path: Path) -> None:
     with pytest.raises(NoAudit, match="holds no audit; expected: files of a job's"):
         Audit(str(tmp_path / "nothing")).check()
+
+
+@pytest.mark.parametrize("verb", [("event", "e42"), ("event", "none"), ("score", f"{42:032x}", "--no_verify")])
+def test_who_asks_many_files_that_are_not_sealed_learns_how_to_make_it_fast(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, verb: tuple[str, ...]
+) -> None:
+    said = "2 files of receipts are not sealed, and were searched one by one; next: halflife audit seal --job FILE"
+    publish(str(folder / "store"), folder / "payload")
+    where = ("--audit", folder, "--store", folder / "store")
+    assert "not sealed" not in halflife("audit", *verb, *where).err
+    monkeypatch.setattr("audit.files.audit._MANY_UNSEALED", 2)
+    assert said in halflife("audit", *verb, *where).err
+    assert halflife("audit", "seal", "--audit", folder).code == 0
+    assert "not sealed" not in halflife("audit", *verb, *where).err

@@ -6,43 +6,29 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
-from io import BytesIO
 from itertools import islice
-from typing import Generic, NamedTuple, TypeVar
+from typing import Generic, TypeVar
 
 from audit.files.formats import problem_of
 from audit.files.reading import Needles, ReadStretch, Undecoded, read_file
 from models.store.backends import Backend
 from schemas.avro.datums import decode_block
-from schemas.avro.files import read_blocks
+from schemas.avro.whole_files import WholeFile, whole_file
 
 T = TypeVar("T")
 Taken = Callable[[str, ReadStretch], Iterable[T]]
-_READERS = 4
-_AHEAD = 8  # files, or groups of them, that are read while one is looked at
+_READERS, _READERS_AFAR = 4, 32  # an object store takes its time for each file, whatever its size
+_AHEAD = 2  # for each reader, files or groups of them that are read while one is looked at
 _AT_ONCE_BYTES = 32 * 1024 * 1024  # a larger file is looked at while it is read, block by block
 SMALL_BYTES = 256 * 1024
 """Files of at most so many bytes are read with others."""
-_GROUP = 128
+_GROUP, _GROUP_BYTES = 128, 4 * 1024 * 1024
 
 
-class SmallFile(NamedTuple):
-    """A small file without a fault so far: the text of its schema, and its records back to back."""
-
-    schema: str
-    data: bytes
-    records: int
-
-
-def small_file(held: bytes, record: str) -> SmallFile | None:
+def small_file(held: bytes, record: str) -> WholeFile | None:
     """What the bytes of a container hold; None where something about it has to be said, which `read_file` does."""
-    blocks = list(read_blocks(BytesIO(held)))
-    if not blocks or any(block.error or block.schema != blocks[0].schema for block in blocks):
-        return None
-    if problem_of(blocks[0].schema, record):
-        return None
-    data = b"".join(block.data for block in blocks)
-    return SmallFile(blocks[0].schema, data, sum(block.datums for block in blocks))
+    found = whole_file(held)
+    return None if found is None or problem_of(found.schema, record) else found
 
 
 def decoded(schema: str, data: bytes, records: int, datums: bool = True) -> ReadStretch | None:
@@ -96,11 +82,11 @@ class ManyFiles(Generic[T]):
 
     def each(self, files: Iterable[tuple[str, int]]) -> Iterator[tuple[TakenFile[T], Iterable[T]]]:
         """Each of the files (key, bytes) in order, with what is taken of it. Raises `StoreUnavailable`."""
-        groups = _groups(files)
-        with ThreadPoolExecutor(_READERS) as readers:
+        groups, count = _groups(files), _READERS if self.backend.root is not None else _READERS_AFAR
+        with ThreadPoolExecutor(count) as readers:
             waiting = deque[tuple[str, Future[Read[T]] | None]]()
             while True:
-                for group in islice(groups, _AHEAD - len(waiting)):
+                for group in islice(groups, _AHEAD * count - len(waiting)):
                     at_once = sum(size for _, size in group) <= _AT_ONCE_BYTES
                     waiting.append((group[0][0], readers.submit(self._read, group) if at_once else None))
                 if not waiting:
@@ -115,7 +101,7 @@ class ManyFiles(Generic[T]):
     def _read(self, group: Sequence[tuple[str, int]]) -> Read[T]:
         if len(group) == 1:
             return [self._alone(group[0][0])]
-        done, alike = Read[T](), list[tuple[str, SmallFile]]()
+        done, alike = Read[T](), list[tuple[str, WholeFile]]()
         for key, size in group:
             small = self._small(key, size)
             if small is None or (alike and alike[0][1].schema != small.schema):
@@ -127,7 +113,7 @@ class ManyFiles(Generic[T]):
                 alike.append((key, small))
         return done + self._together(alike)
 
-    def _together(self, alike: Sequence[tuple[str, SmallFile]]) -> Read[T]:
+    def _together(self, alike: Sequence[tuple[str, WholeFile]]) -> Read[T]:
         """What is taken of files of one schema, of those that may have what is looked for."""
         chosen = [small for _, small in alike if self._may_have(small)]
         if self.by_file:
@@ -141,10 +127,10 @@ class ManyFiles(Generic[T]):
             read[0][1].extend(self.taken(read[0][0].key, stretch))
         return read
 
-    def _may_have(self, small: SmallFile) -> bool:
+    def _may_have(self, small: WholeFile) -> bool:
         return not self.needles or any(needle in small.data for needle in self.needles)
 
-    def _passed(self, key: str, small: SmallFile) -> tuple[TakenFile[T], list[T]]:
+    def _passed(self, key: str, small: WholeFile) -> tuple[TakenFile[T], list[T]]:
         one = TakenFile(key, self)
         one.records = small.records
         return one, []
@@ -153,7 +139,7 @@ class ManyFiles(Generic[T]):
         one = TakenFile(key, self)
         return one, list(one.items())
 
-    def _small(self, key: str, size: int) -> SmallFile | None:
+    def _small(self, key: str, size: int) -> WholeFile | None:
         with suppress(OSError):
             return small_file(self.backend.read_range(key, 0, size), self.record)
         return None
@@ -161,14 +147,15 @@ class ManyFiles(Generic[T]):
 
 def _groups(files: Iterable[tuple[str, int]]) -> Iterator[list[tuple[str, int]]]:
     """Consecutive small files together, each other one by itself."""
-    group: list[tuple[str, int]] = []
+    group, held = list[tuple[str, int]](), 0
     for key, size in files:
         small = 0 < size <= SMALL_BYTES
-        if group and (not small or len(group) == _GROUP):
+        if group and (not small or len(group) == _GROUP or held + size > _GROUP_BYTES):
             yield group
-            group = []
+            group, held = [], 0
         if small:
             group.append((key, size))
+            held += size
         else:
             yield [(key, size)]
     if group:

@@ -163,4 +163,6 @@ def _say(sources: AuditSources) -> bool:
     findings = sources.closing_findings()
     for finding in findings:
         note(finding, "error")
+    if delay := sources.audit.looked_through.delay:
+        note(delay)
     return bool(findings)
