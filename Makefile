@@ -133,7 +133,7 @@ clean: ## Remove the environment, caches and build output (data/ and out/ stay)
 
 # The stamp names the lock, the package description and the folder, since an environment cannot be moved.
 .venv:
-	@key="$$(cat requirements.lock setup.py | cksum) $(CURDIR)"; \
+	@key="$$(cat requirements.lock setup.py $(wildcard schemas/native/*.c schemas/native/*.h) | cksum) $(CURDIR)"; \
 	if [ "$$(cat .venv/stamp 2>/dev/null)" = "$$key" ] && $(RUN) -c '' 2>/dev/null; then exit 0; fi; \
 	if ! .venv/bin/uv --version >/dev/null 2>&1 || ! $(RUN) -c '' 2>/dev/null; then \
 		rm -rf .venv; $(MAKE) --no-print-directory .venv/bin/uv || exit 1; \

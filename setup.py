@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from pathlib import Path
 
-from setuptools import find_packages, setup
+from setuptools import Extension, find_packages, setup
 
 README = Path(__file__).parent / "README.md"
 
@@ -30,6 +30,15 @@ REQUIRES = [
     "pyyaml>=6,<7",
     "rich>=15,<16",
 ]
+
+# Hashes and ciphers of whole batches (docs/decisions/compiled-batches.md). Where it cannot be built, Python does it.
+COMPILED = Extension(
+    "schemas.native._each",
+    ["schemas/native/_each.c", "schemas/native/_skim.c"],
+    depends=["schemas/native/_native.h"],
+    libraries=["crypto"],
+    optional=True,
+)
 
 # For scorers that ask a server over HTTP or gRPC (docs/remote-scorers.md).
 REMOTE = ["grpcio>=1.71,<2", "protobuf>=5.26,<7", "tenacity>=9,<10", "urllib3>=2.6,<3"]
@@ -104,9 +113,10 @@ setup(
     license_files=["LICENSE"],
     python_requires=">=3.11,<3.12",
     packages=find_packages(include=[pattern for name in PACKAGES for pattern in (name, f"{name}.*")]),
+    ext_modules=[COMPILED],
     package_data={
         "halflife": ["py.typed"],
-        "schemas": ["avsc/*.avsc", "history/**/*.avsc", "json/*.json"],
+        "schemas": ["avsc/*.avsc", "history/**/*.avsc", "json/*.json", "native/*.c", "native/*.h", "native/*.pyi"],
         "pipeline": ["**/*.yaml", "**/*.html"],
         "runners": ["**/*.yaml", "**/*.json", "**/pom.xml", "**/*.java", "**/Dockerfile"],
     },

@@ -8,7 +8,7 @@ among these the values begin whose first `bits` bits are 0, 1, … (u32). A look
 """
 
 import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from hashlib import sha256
 from typing import IO, Any, NamedTuple
 
@@ -19,6 +19,7 @@ import pyarrow as pa
 from audit.files.merkle import HASH_BYTES
 from models.strict_json import parse_object
 from schemas.errors import UnusableData
+from schemas.native.hashing import bytes_and_offsets, sha256_each
 
 NAMES = ("score_id", "event_id", "subject")
 _MAGIC = b"HLAUDIT1"
@@ -54,13 +55,10 @@ def prefix_of(value: str) -> int:
 
 
 def prefixes(column: pa.Array) -> tuple[npt.NDArray[np.uint64], npt.NDArray[np.bool_]]:
-    """The prefix of each text of a column, and which are there: each distinct one is hashed once."""
-    encoded = column.dictionary_encode()
-    texts = encoded.dictionary.cast(pa.binary()).to_pylist()
-    hashed = np.frombuffer(b"".join([sha256(text).digest()[:8] for text in texts]), ">u8").astype(np.uint64)
-    there = np.asarray(encoded.indices.is_valid())
-    indices = encoded.indices.fill_null(0).to_numpy(zero_copy_only=False)
-    return (hashed[indices] if len(hashed) else np.zeros(len(column), np.uint64)), there
+    """The prefix of each text of a column, and which are there."""
+    hashes = sha256_each(b"", *bytes_and_offsets(column))
+    found = np.frombuffer(hashes, ">u8").reshape(-1, HASH_BYTES // 8)[:, 0].astype(np.uint64)
+    return found, np.asarray(column.is_valid())
 
 
 class IndexParts(NamedTuple):
@@ -223,6 +221,6 @@ def _whole(value: object, least: int) -> int:
     return value
 
 
-def checks_of(hashes: Iterable[bytes]) -> bytes:
-    """What an index keeps of the hashes of leaves."""
-    return b"".join([each[:4] for each in hashes])
+def checks_of(hashes: bytes) -> bytes:
+    """What an index keeps of the hashes of leaves, which are back to back."""
+    return np.frombuffer(hashes, f"V{HASH_BYTES}").view("V4").reshape(-1, HASH_BYTES // 4)[:, 0].tobytes()

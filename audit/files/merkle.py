@@ -7,6 +7,9 @@ block, and one of the block among the blocks, are together the proof in the whol
 from collections.abc import Sequence
 from hashlib import sha256
 
+from schemas.native import compiled
+from schemas.native.hashing import each_of
+
 HASH_BYTES = 32
 _MAX_HEIGHT = 64
 
@@ -35,6 +38,17 @@ def root_of(hashes: Sequence[bytes]) -> bytes:
     while len(level) > 1:
         level = _above(level)
     return level[0] if level else sha256(b"").digest()
+
+
+def root_of_all(hashes: bytes) -> bytes:
+    """As `root_of`, of hashes back to back.
+
+    >>> root_of_all(leaf_hash(b"a") + leaf_hash(b"b")) == node_hash(leaf_hash(b"a"), leaf_hash(b"b"))
+    True
+    """
+    if compiled.EACH is not None:
+        return bytes(compiled.EACH.tree_root(hashes))
+    return root_of(each_of(hashes))
 
 
 class GrowingTree:

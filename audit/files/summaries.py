@@ -13,7 +13,9 @@ import pyarrow.compute as pc
 
 from audit.files.segments import SUMMARY, SegmentStatement, UnusableSegment
 
-_KEYS = ("block", "model", "version", "role", "release")
+SUMMARISED = ("model", "version", "role", "release")
+"""The columns of receipts that a summary counts by, besides `event_time`."""
+_KEYS = ("block", *SUMMARISED)
 _SCHEMA = pa.schema(
     [
         ("block", pa.int32()),

@@ -3,7 +3,6 @@
 import os
 from collections.abc import Mapping
 from contextlib import suppress
-from hashlib import sha256
 from pathlib import Path
 from typing import IO, Any
 
@@ -13,7 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from audit.files.index import NAMES, IndexParts, checks_of, prefixes, write_index
-from audit.files.merkle import root_of
+from audit.files.merkle import root_of, root_of_all
 from audit.files.reading import ReadStretch
 from audit.files.segments import (
     INDEX,
@@ -30,6 +29,7 @@ from audit.sealing.sources import ContainerForm
 from schemas.avro.datums import joined_bytes
 from schemas.avro.files import AvroFileWriter
 from schemas.errors import UnusableData
+from schemas.native.hashing import sha256_each
 
 _BLOCK_BYTES = 128 * 1024
 _MOST_ROWS = 1024
@@ -78,10 +78,7 @@ class SegmentBuilder:
         if self._summary is not None:
             self._summary.add(rows.columns, self.records, self._block_rows)
         self.records += rows.columns.num_rows
-        self._pending.append(rows.datums)
-        self._pending_rows += rows.columns.num_rows
-        if self._pending_rows >= self._block_rows:
-            self._write_blocks(whole_only=True)
+        self._take(rows.datums)
 
     def end_source(self, name: str) -> None:
         """All records of this file have been added."""
@@ -89,7 +86,9 @@ class SegmentBuilder:
 
     def end_records(self) -> None:
         """All records have been added. Raises `BlockTooLarge`, as `add` does."""
-        self._write_blocks(whole_only=False)
+        if self._pending:
+            self._write_block(pa.concat_arrays(self._pending))
+            self._pending, self._pending_rows = [], 0
 
     def finish(self, number: int, sealed_at_us: int) -> SegmentStatement:
         """Completes the files after `end_records`; what they hold is on the disk when this returns."""
@@ -142,33 +141,43 @@ class SegmentBuilder:
             schema=fingerprint_of(self._schema),
         )
 
-    def _write_blocks(self, whole_only: bool) -> None:
-        joined = pa.concat_arrays(self._pending) if self._pending else pa.array([], pa.binary())
+    def _take(self, datums: pa.Array) -> None:
+        """Writes whole blocks; only what spans two pieces is copied."""
         first = 0
-        while len(joined) - first >= self._block_rows or (not whole_only and first < len(joined)):
-            self._write_block(joined.slice(first, self._block_rows))
+        if self._pending:
+            first = min(self._block_rows - self._pending_rows, len(datums))
+            self._pending.append(datums.slice(0, first))
+            self._pending_rows += first
+            if self._pending_rows < self._block_rows:
+                return
+            self._write_block(pa.concat_arrays(self._pending))
+        while len(datums) - first >= self._block_rows:
+            self._write_block(datums.slice(first, self._block_rows))
             first += self._block_rows
-        rest = joined.slice(first)
-        self._pending, self._pending_rows = ([rest] if len(rest) else []), len(rest)
+        self._pending_rows = len(datums) - first
+        # A copy: a few records must not keep the memory of all.
+        rest = datums.slice(first).take(pa.array(np.arange(self._pending_rows)))
+        self._pending = [rest] if self._pending_rows else []
 
     def _write_block(self, datums: pa.Array) -> None:
         if joined_bytes(datums).size > _FULL_BYTES and self._block_rows > 1:
             raise BlockTooLarge(self._block_rows // 2)
-        data = joined_bytes(datums).to_pybytes()
+        data = joined_bytes(datums)
         ends = np.cumsum(pc.binary_length(datums).to_numpy(zero_copy_only=False), dtype=np.uint64)
         offsets = np.concatenate([np.zeros(1, np.uint64), ends[:-1]]).astype(np.uint32)
         hashes = leaf_hashes(data, offsets)
         self._writer.write_datums(len(datums), data)
         self._starts.append(self._stream.tell())
-        self._roots.append(root_of(hashes))
+        self._roots.append(root_of_all(hashes))
         self._offsets.append(offsets)
         self._checks.append(checks_of(hashes))
 
 
-def leaf_hashes(data: bytes, offsets: npt.NDArray[np.uint32]) -> list[bytes]:
-    """The hash of each datum of a block as a leaf (`merkle.leaf_hash`, in one loop)."""
-    begins = offsets.tolist()
-    return [sha256(b"\0" + data[a:b]).digest() for a, b in zip(begins, [*begins[1:], len(data)], strict=True)]
+def leaf_hashes(data: Any, offsets: npt.NDArray[np.uint32]) -> bytes:
+    """The hash of each datum of a block as a leaf (`merkle.leaf_hash`), back to back; of offsets that no index has been
+    written with, hashes of no leaves."""
+    ends = np.append(offsets.astype(np.int64), len(data))
+    return sha256_each(b"\0", data, np.minimum(np.maximum.accumulate(ends), len(data)))
 
 
 def _rows_per_block(datums: pa.Array) -> int:

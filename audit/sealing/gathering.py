@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from audit.files.found.many_files import SMALL_BYTES, decoded, small_file
 from audit.files.segments import KINDS
-from audit.sealing.sources import ContainerForm, FilePart, UnsealedFile, origin_of
+from audit.sealing.sources import ContainerForm, FilePart, UnsealedFile, origin_of, stretch_of
 from schemas.avro.schema import vetted
 
 _MOST_BYTES = 1024 * 1024
@@ -94,5 +94,5 @@ def _raw_of(source: UnsealedFile, held: bytes | None) -> _Raw | None:
 
 
 def _decoded(form: ContainerForm, data: bytes, records: int) -> FilePart | None:
-    rows = decoded(form.schema, data, records)
+    rows = stretch_of(data, records, form.schema) or decoded(form.schema, data, records)
     return None if rows is None else FilePart(form, rows)

@@ -19,6 +19,7 @@ from audit.files.segments import SegmentStatement, fingerprint_of, parse_stateme
 from models.strict_json import parse_object
 from schemas.avro.datums import decode_block
 from schemas.errors import UnusableData
+from schemas.native.hashing import each_of
 from schemas.records import avsc
 from schemas.validation import SpecError
 
@@ -77,7 +78,7 @@ def export_decision(segment: SealedSegment, row: int, chain: CheckpointChain, ke
     assert chain.last is not None
     index, said = segment.index, segment.statement
     block = segment.block(row // index.block_rows)
-    within = path(leaf_hashes(block.data, block.location.offsets), row % index.block_rows)
+    within = path(each_of(leaf_hashes(block.data, block.location.offsets)), row % index.block_rows)
     proof = {
         "format": 1 if key is None else _FORMAT,
         "receipt": _base64(block.datum(row)),

@@ -9,17 +9,23 @@ from tempfile import TemporaryFile
 from typing import BinaryIO, NamedTuple, cast
 
 from audit.files.formats import problem_of
+from audit.files.index import NAMES
 from audit.files.reading import ReadStretch
 from audit.files.segments import KINDS
+from audit.files.summaries import SUMMARISED
 from models.store.backends import Backend
 from schemas.avro.datums import decode_block
-from schemas.avro.files import read_blocks, read_metadata
+from schemas.avro.files import AvroBlocks, read_blocks, read_metadata
+from schemas.avro.schema import vetted
 from schemas.errors import UnusableData
+from schemas.native.skimming import skimmed
 
 _AT_ONCE_BYTES = 4 * 1024 * 1024
+_AT_ONCE_RECORDS = 8_192  # larger pieces are joined by copying them
 _READERS = 8
 _ULID = 26
 _OURS = "halflife."
+_COLUMNS = (*NAMES, *SUMMARISED, "event_time", "scored_at", "at")
 
 
 class BrokenSource(UnusableData):
@@ -128,13 +134,23 @@ def origin_of(stream: BinaryIO) -> tuple[tuple[str, str], ...]:
 def _parts(stream: BinaryIO, source: UnsealedFile) -> Iterator[FilePart]:
     record, first = KINDS[source.key.partition("/")[0]], 0
     origin = origin_of(stream)
-    for block in read_blocks(stream):
+    for block in read_blocks(stream, _AT_ONCE_RECORDS):
         problem = block.error or problem_of(block.schema, record)
         if problem:
             raise BrokenSource(problem)
-        found = decode_block(block.data, block.datums, block.schema)
-        if found.unreadable or len(found.rows) != block.datums:
-            raise BrokenSource(found.unreadable[0].detail if found.unreadable else "a record of it cannot be read")
-        form = ContainerForm(block.schema, () if "run" in found.rows.schema.names else origin)
-        yield FilePart(form, ReadStretch(found.rows, found.payloads, first))
+        form = ContainerForm(block.schema, () if "run" in vetted(block.schema).root.names else origin)
+        yield FilePart(form, stretch_of(block.data, block.datums, block.schema, first) or _decoded(block, first))
         first += block.datums
+
+
+def _decoded(block: AvroBlocks, first: int) -> ReadStretch:
+    found = decode_block(block.data, block.datums, block.schema)
+    if found.unreadable or len(found.rows) != block.datums:
+        raise BrokenSource(found.unreadable[0].detail if found.unreadable else "a record of it cannot be read")
+    return ReadStretch(found.rows, found.payloads, first)
+
+
+def stretch_of(data: bytes, records: int, schema: str, first: int = 0) -> ReadStretch | None:
+    """Records back to back with the columns that sealing looks at; None where they are to be decoded to know more."""
+    found = skimmed(data, records, schema, _COLUMNS)
+    return None if found is None else ReadStretch(found.rows, found.datums, first)

@@ -7,7 +7,7 @@ from hashlib import sha256
 
 from audit.files.chain import checkpoint_numbers
 from audit.files.checkpoints import MAX_BYTES, NONE_BEFORE, StoredCheckpoint, parse_checkpoint
-from audit.files.merkle import GrowingTree, leaf_hash, root_of
+from audit.files.merkle import GrowingTree, leaf_hash, root_of, root_of_all
 from audit.files.notes import PublicKey, UnusableNote
 from audit.files.reading import PassedOver, ReadStretch, read_file
 from audit.files.sealed import SealedSegment
@@ -184,7 +184,7 @@ def _is_whole(backend: Backend, segment: SealedSegment) -> bool:
         hashed.update(backend.read_range(segment.file, 0, segment.index.location(0).start))
         for stored, block in segment.stored_blocks():
             hashed.update(stored)
-            roots.append(root_of(leaf_hashes(block.data, block.location.offsets)))
+            roots.append(root_of_all(leaf_hashes(block.data, block.location.offsets)))
     except UnusableData:
         return False
     whole = hashed.hexdigest() == segment.statement.files[segment.statement.container]

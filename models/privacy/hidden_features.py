@@ -2,7 +2,6 @@
 almost nothing, a ciphertext not at all; and an erased receipt still says what was read."""
 
 import itertools
-from collections.abc import Sequence
 from functools import lru_cache
 from hashlib import sha256
 
@@ -11,6 +10,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from schemas.native.hashing import HASH_BYTES, each_of
 from schemas.records import FEATURES_TYPE
 
 UNNAMED = ""
@@ -24,14 +24,20 @@ def is_compact(features: pa.MapArray) -> bool:
 
 def name_digests(features: pa.MapArray) -> list[bytes]:
     """The sha256 of the names of each map, in order, shape (n,)."""
+    digests = joined_digests(features)
+    return [digests] * len(features) if len(digests) == HASH_BYTES else each_of(digests)
+
+
+def joined_digests(features: pa.MapArray) -> bytes:
+    """As `name_digests`, back to back; one where all maps have the same names."""
     starts, names = np.asarray(features.offsets), features.keys
     sizes = np.diff(starts)
     if len(sizes) and sizes[0] and np.all(sizes == sizes[0]):
         codes = np.asarray(names.dictionary_encode().indices).reshape(len(sizes), -1)
         if np.all(codes == codes[0]):
-            return [_digest(tuple(names[: int(sizes[0])].to_pylist()))] * len(sizes)
+            return _digest(tuple(names[: int(sizes[0])].to_pylist()))
     texts, ends = names.to_pylist(), starts.tolist()
-    return [_digest(tuple(texts[start:end])) for start, end in itertools.pairwise(ends)]
+    return b"".join([_digest(tuple(texts[start:end])) for start, end in itertools.pairwise(ends)])
 
 
 @lru_cache(maxsize=4096)
@@ -50,7 +56,7 @@ def with_names(features: pa.MapArray, names: pa.Array) -> pa.MapArray:
     return pa.MapArray.from_arrays(features.offsets, names, features.items, type=FEATURES_TYPE)
 
 
-def without_values(features: pa.MapArray, sealed: Sequence[bytes]) -> pa.MapArray:
+def without_values(features: pa.MapArray, sealed: pa.Array) -> pa.MapArray:
     """Maps that begin with an entry without a name, which has the bytes, before the names with no values."""
     starts = np.asarray(features.offsets)
     rows, count = len(sealed), len(sealed) + len(features.keys)
@@ -62,7 +68,7 @@ def without_values(features: pa.MapArray, sealed: Sequence[bytes]) -> pa.MapArra
     order[:], order[first] = -1, np.arange(rows)
     codes = np.where(order >= 0, _BYTES, _NULL).astype(np.int8)
     children = [pa.nulls(count, field.type) for field in FEATURES_TYPE.item_type]
-    children[_BYTES] = pa.array(sealed, pa.binary()).take(_indexes(order))
+    children[_BYTES] = sealed.take(_indexes(order))
     union = pa.UnionArray.from_sparse(pa.array(codes), children, [field.name for field in FEATURES_TYPE.item_type])
     ends = pa.array((starts + np.arange(rows + 1)).astype(np.int32))
     return pa.MapArray.from_arrays(ends, names, union, type=FEATURES_TYPE)

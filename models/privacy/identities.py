@@ -11,12 +11,17 @@ from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from schemas.native.hashing import HASH_BYTES, bytes_and_offsets, hmac_each
 
 PSEUDONYM_BYTES = 16
 KEY_BYTES = 32
 FIRST_US = -(2**63)
 """From when the first epoch holds, microseconds since 1970: always."""
 _NOBODY, _SUBJECT, _EVENT = b"\0", b"\1", b"\2"
+_HEX = np.frombuffer(bytes(range(256)).hex().encode(), np.uint8).reshape(256, 2)
 _IN_RECORDS, _IN_REGISTER = b"halflife pseudonym 1\0", b"halflife register 1\0"
 
 
@@ -66,6 +71,29 @@ def register_name(key: bytes, identity: bytes) -> str:
     return hmac.digest(key, _IN_REGISTER + identity, "sha256")[:PSEUDONYM_BYTES].hex()
 
 
+class Pseudonyms(NamedTuple):
+    """What stands for many identities: of each the number of its epoch, shape (n,), and its 16 bytes, shape (n, 16)."""
+
+    epochs: npt.NDArray[np.int64]
+    digests: npt.NDArray[np.uint8]
+
+    def texts(self) -> pa.Array:
+        """Each as records have it."""
+        digits = _HEX[self.digests].reshape(-1, 2 * PSEUDONYM_BYTES)
+        written = pa.Array.from_buffers(
+            pa.binary(2 * PSEUDONYM_BYTES), len(digits), [None, pa.py_buffer(digits.tobytes())]
+        )
+        numbers = pa.array(self.epochs).cast(pa.string())
+        return pc.binary_join_element_wise("h", numbers, ":", written.cast(pa.binary()).cast(pa.string()), "")
+
+
+class NamedSubjects(NamedTuple):
+    """The pseudonyms of a batch's subjects, each once, and the index among them of each row's, shape (n,)."""
+
+    pseudonyms: Pseudonyms
+    of_row: npt.NDArray[np.int32]
+
+
 @dataclass(frozen=True, slots=True)
 class Epoch:
     """The key that hashes identities of events from a time on (microseconds since 1970)."""
@@ -106,6 +134,35 @@ class Epochs:
             own = [pair for pair in dict.fromkeys(pairs) if pair[0] == index]
             known.update(zip(own, self.all[index].pseudonyms(identity for _, identity in own), strict=True))
         return [known[pair] for pair in pairs]
+
+    def of_subjects(self, subjects: pa.Array, times_us: npt.NDArray[np.int64]) -> NamedSubjects:
+        """As `pseudonyms`, of a column of subjects, texts or null: each distinct one is hashed once in an epoch."""
+        encoded = subjects.dictionary_encode("encode")
+        codes = encoded.indices.to_numpy(zero_copy_only=False).astype(np.int64)
+        if len(self.all) == 1:
+            every = np.zeros(len(encoded.dictionary), np.int64)
+            return NamedSubjects(self._hashed(encoded.dictionary, every, _SUBJECT), codes.astype(np.int32))
+        pairs, of_row = np.unique(codes * len(self.all) + self.at(times_us), return_inverse=True)
+        distinct, epochs = np.divmod(pairs, len(self.all))
+        found = self._hashed(encoded.dictionary.take(pa.array(distinct)), epochs, _SUBJECT)
+        return NamedSubjects(found, of_row.astype(np.int32))
+
+    def of_events(self, event_ids: pa.Array, times_us: npt.NDArray[np.int64]) -> Pseudonyms:
+        """What stands for the id of each event, texts without nulls."""
+        return self._hashed(event_ids, self.at(times_us), _EVENT)
+
+    def _hashed(self, texts: pa.Array, epochs: npt.NDArray[np.int64], kind: bytes) -> Pseudonyms:
+        """`epochs`: the index in `all` of that of each text."""
+        digests = np.zeros((len(texts), PSEUDONYM_BYTES), np.uint8)
+        for index in np.unique(epochs).tolist():
+            epoch, rows = self.all[index], np.flatnonzero(epochs == index)
+            own = texts if len(rows) == len(texts) else texts.take(pa.array(rows))
+            hashes = hmac_each(epoch.key, _IN_RECORDS + kind, *bytes_and_offsets(own))
+            found = np.frombuffer(hashes, np.uint8).reshape(-1, HASH_BYTES)[:, :PSEUDONYM_BYTES].copy()
+            if own.null_count:
+                found[np.asarray(own.is_null())] = np.frombuffer(epoch.pseudonym(_NOBODY).digest, np.uint8)
+            digests[rows] = found
+        return Pseudonyms(np.array([epoch.number for epoch in self.all], np.int64)[epochs], digests)
 
     def of_all(self, identity: bytes) -> list[Pseudonym]:
         """What stands for an identity in each epoch: what a look-up by subject has to look for."""

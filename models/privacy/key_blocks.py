@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 
 from models.errors import StoreError
 from models.privacy.identities import KEY_BYTES, PSEUDONYM_BYTES
@@ -39,15 +40,9 @@ class UnusableKeyBlock(StoreError):
     """A block of keys that is damaged, or missing between others: nothing may be encrypted without it."""
 
 
-class KeyRow(NamedTuple):
-    """A pseudonym's 16 bytes and its key; a destroyed one is `DESTROYED`."""
-
-    pseudonym: bytes
-    key: bytes
-
-
 class KeyBlock(NamedTuple):
-    """The rows of a block in one generation, as bytes."""
+    """The rows of a block in one generation, as bytes: of each a pseudonym's 16 and a key's 32; a destroyed key is
+    `DESTROYED`."""
 
     number: int
     generation: int
@@ -60,6 +55,10 @@ class KeyBlock(NamedTuple):
         """The key of a row by its index."""
         end = (index + 1) * _ROW
         return self.rows[end - KEY_BYTES : end]
+
+    def keys(self) -> npt.NDArray[np.uint8]:
+        """The keys of all rows, shape (n, 32). Nothing is copied."""
+        return np.frombuffer(self.rows, np.uint8).reshape(-1, _ROW)[:, PSEUDONYM_BYTES:]
 
     def pseudonyms(self) -> Iterator[bytes]:
         """The pseudonyms of all rows, in order."""
@@ -143,9 +142,9 @@ class KeyBlocks:
             )
         return KeyBlock(number, generation, rows)
 
-    def append(self, number: int, rows: Sequence[KeyRow]) -> KeyBlock | None:
+    def append(self, number: int, rows: bytes) -> KeyBlock | None:
         """Create a block; None where another writer took the number."""
-        block = KeyBlock(number, 0, b"".join(pseudonym + key for pseudonym, key in rows))
+        block = KeyBlock(number, 0, rows)
         return block if self._create(block) else None
 
     def replace(self, block: KeyBlock) -> bool:

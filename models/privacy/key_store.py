@@ -3,13 +3,19 @@
 import os
 import time
 from collections.abc import Callable, Iterable, Sequence
+from itertools import repeat
 from threading import Lock
 from typing import Literal, NamedTuple
 
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
 from models.errors import StoreError
 from models.privacy.epoch_log import EPOCHS, EpochLog
-from models.privacy.identities import KEY_BYTES, Epochs, Pseudonym
-from models.privacy.key_blocks import DESTROYED, MOST_ROWS, KeyBlock, KeyBlocks, KeyRow
+from models.privacy.identities import KEY_BYTES, PSEUDONYM_BYTES, Epochs, Pseudonym
+from models.privacy.key_blocks import DESTROYED, MOST_ROWS, KeyBlock, KeyBlocks
 from models.privacy.register import AskedBy, Register, Registered
 from models.store.backends import Backend
 
@@ -31,6 +37,19 @@ class SubjectKey(NamedTuple):
 
     key_id: str
     key: bytes
+
+
+class SubjectKeys(NamedTuple):
+    """Keys of many, shape (n, 32), and where each lies: its block's number and its row, shape (n,)."""
+
+    keys: npt.NDArray[np.uint8]
+    blocks: npt.NDArray[np.int64]
+    rows: npt.NDArray[np.int64]
+
+    def ids(self) -> pa.Array:
+        """The ids by which records name them."""
+        numbers = [pa.array(each).cast(pa.string()) for each in (self.blocks, self.rows)]
+        return pc.binary_join_element_wise(*numbers, ".")
 
 
 class Erasure(NamedTuple):
@@ -83,24 +102,35 @@ class KeyStore:
             return self._epochs
 
     def keys_for(self, pseudonyms: Sequence[Pseudonym]) -> list[SubjectKey]:
-        """The key of each, shape (n,); those that have none get one: all new ones in one object, 65,536 at most.
+        """The key of each, shape (n,). Raises as `keys_of`."""
+        digests = [pseudonym.digest for pseudonym in pseudonyms]
+        distinct = list(dict.fromkeys(digests))
+        found = self.keys_of(np.frombuffer(b"".join(distinct), np.uint8).reshape(-1, PSEUDONYM_BYTES))
+        keys = [SubjectKey(*each) for each in zip(found.ids().to_pylist(), map(bytes, found.keys), strict=True)]
+        known = dict(zip(distinct, keys, strict=True))
+        return [known[digest] for digest in digests]
+
+    def keys_of(self, digests: npt.NDArray[np.uint8]) -> SubjectKeys:
+        """The key of each pseudonym, of which none comes twice, by its bytes, shape (n, 16); those that have none get
+        one: all new ones in one object, 65,536 at most.
 
         Raises:
             StoreUnavailable: the store did not answer.
             UnusableKeyBlock: a block is damaged or missing.
         """
+        each = digests.tobytes()
+        names = [each[start : start + PSEUDONYM_BYTES] for start in range(0, len(each), PSEUDONYM_BYTES)]
         with self._lock:
             self._refresh_if_old()
             self._index()
-            digests = [pseudonym.digest for pseudonym in pseudonyms]
-            found = {digest: self._living(digest) for digest in dict.fromkeys(digests)}
-            missing = [digest for digest, key in found.items() if key is None]
+            found = self._living(names)
             for _ in range(_MOST_ATTEMPTS):
-                if not missing:
-                    return [key for digest in digests if (key := found[digest]) is not None]
-                self._add(missing[:MOST_ROWS])
-                found.update((each, self._living(each)) for each in missing)
-                missing = [each for each in missing if found[each] is None]
+                missing = np.flatnonzero(found.blocks < 0)
+                if not len(missing):
+                    return found
+                self._add(digests[missing[:MOST_ROWS]])
+                new = self._living([names[row] for row in missing])
+                found.keys[missing], found.blocks[missing], found.rows[missing] = new
         raise KeysContended(
             f"{len(missing)} new subjects got no keys: other workers were first each time; next: run it again"
         )
@@ -180,19 +210,19 @@ class KeyStore:
             self._load([number])
         raise KeysContended(f"block {number} was not written: others were first each time; next: run it again")
 
-    def _living(self, digest: bytes) -> SubjectKey | None:
-        row = self._rows.get(digest)
-        if row is None:
-            return None
-        number, index = row >> _ROW_BITS, row & (MOST_ROWS - 1)
-        key = self._blocks[number].key(index)
-        return None if key == DESTROYED else SubjectKey(f"{number}.{index}", key)
+    def _living(self, digests: Sequence[bytes]) -> SubjectKeys:
+        """The last key of each; a block of -1 where there is none, or it was destroyed."""
+        at = np.fromiter(map(self._rows.get, digests, repeat(-1)), np.int64, len(digests))
+        keys, blocks = np.zeros((len(at), KEY_BYTES), np.uint8), at >> _ROW_BITS
+        for number in np.unique(blocks[at >= 0]).tolist():
+            chosen = np.flatnonzero(blocks == number)
+            keys[chosen] = self._blocks[number].keys()[at[chosen] & (MOST_ROWS - 1)]
+        return SubjectKeys(keys, np.where(keys.any(axis=1), blocks, -1), at & (MOST_ROWS - 1))
 
-    def _add(self, digests: list[bytes]) -> None:
+    def _add(self, digests: npt.NDArray[np.uint8]) -> None:
         """Append new keys; where another writer took the number, read what he wrote instead."""
-        made = self._random(KEY_BYTES * len(digests))
-        rows = [KeyRow(each, made[at * KEY_BYTES : (at + 1) * KEY_BYTES]) for at, each in enumerate(digests)]
-        block = self._files.append(len(self._generations) + 1, rows)
+        made = np.frombuffer(self._random(KEY_BYTES * len(digests)), np.uint8).reshape(-1, KEY_BYTES)
+        block = self._files.append(len(self._generations) + 1, np.hstack([digests, made]).tobytes())
         if block is None:
             self._refresh()
         else:

@@ -15,21 +15,23 @@ from functools import cache
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from models.privacy.ciphers import decrypt, encrypt, receipt_key
+from models.privacy.ciphers import decrypt, encrypt_column, receipt_key
 from models.privacy.hidden_features import (
     UNNAMED,
     is_compact,
+    joined_digests,
     name_digests,
     sealed_values,
     with_names,
     without_names,
     without_values,
 )
-from models.privacy.identities import Epochs, Pseudonym, identity_of_event, identity_of_subject
-from models.privacy.key_store import SubjectKey
+from models.privacy.identities import Epochs
+from models.privacy.key_store import SubjectKeys
 from schemas.avro.datums import decode_block
 from schemas.avro.record_datums import encode_records
 from schemas.records import arrow_schema, avsc
@@ -38,7 +40,7 @@ FEATURES, REASONS = b"features", b"reasons"
 """The labels of the two ciphertexts of a receipt."""
 Opening = Literal["plain", "opened", "erased", "unreadable"]
 """Of a receipt: nothing is encrypted; it is decrypted; its key was destroyed; its key is not there, or not its own."""
-KeysFor = Callable[[Sequence[Pseudonym]], Sequence[SubjectKey]]
+KeysOf = Callable[[npt.NDArray[np.uint8]], SubjectKeys]
 FindKey = Callable[[str], bytes | Literal["erased"] | None]
 
 
@@ -50,27 +52,25 @@ class OpenedReceipts(NamedTuple):
 
 
 def encrypt_receipts(
-    receipts: pa.RecordBatch, epochs: Epochs, keys_for: KeysFor, hide_event_id: bool
+    receipts: pa.RecordBatch, epochs: Epochs, keys_of: KeysOf, hide_event_id: bool
 ) -> pa.RecordBatch:
     """The receipts as they are stored, in the same order.
 
-    `keys_for`: the key of each pseudonym. `hide_event_id`: ids of events name a person; `score_id`, which anyone can
-    compute from an id that he guesses, must then be that of the hashed id (`hashed_ids`).
+    `keys_of`: the keys of pseudonyms by their bytes (`KeyStore.keys_of`). `hide_event_id`: ids of events name a person;
+    `score_id`, which anyone can compute from an id that he guesses, must then be that of the hashed id (`hashed_ids`).
     """
     receipts = receipts if is_compact(receipts.column("features")) else _as_written(receipts)
     times_us = receipts.column("event_time").cast(pa.int64()).to_numpy()
-    subjects = [identity_of_subject(subject) for subject in receipts.column("subject").to_pylist()]
-    pseudonyms = epochs.pseudonyms(subjects, times_us)
-    keys, score_ids = keys_for(pseudonyms), receipts.column("score_id").to_pylist()
-    secrets = [key.key for key in keys]
-    features = receipts.column("features")
+    names, of_row = epochs.of_subjects(receipts.column("subject"), times_us)
+    keys, score_ids = keys_of(names.digests), receipts.column("score_id")
+    features, rows = receipts.column("features"), pa.array(of_row)
     plain = _plain_features(receipts, hide_event_id)
-    sealed = encrypt(secrets, score_ids, FEATURES, plain, name_digests(features))
+    sealed = encrypt_column(keys.keys, of_row, score_ids, FEATURES, plain, joined_digests(features))
     changed: dict[str, pa.Array] = {
-        "subject": pa.array([str(pseudonym) for pseudonym in pseudonyms]),
+        "subject": names.texts().take(rows),
         "features": without_values(features, sealed),
-        "key_id": pa.array([key.key_id for key in keys]),
-        **_hidden_reasons(receipts, secrets, score_ids),
+        "key_id": keys.ids().take(rows),
+        **_hidden_reasons(receipts, keys.keys, of_row),
     }
     if hide_event_id:
         changed["event_id"] = hashed_ids(receipts.column("event_id"), epochs, receipts.column("event_time"))
@@ -79,8 +79,7 @@ def encrypt_receipts(
 
 def hashed_ids(event_ids: pa.Array, epochs: Epochs, event_times: pa.Array) -> pa.Array:
     """What stands for ids of events at their times, as text."""
-    identities = [identity_of_event(event_id) for event_id in event_ids.to_pylist()]
-    return pa.array([str(each) for each in epochs.pseudonyms(identities, event_times.cast(pa.int64()).to_numpy())])
+    return epochs.of_events(event_ids, event_times.cast(pa.int64()).to_numpy()).texts()
 
 
 def decrypt_receipts(receipts: pa.RecordBatch, find: FindKey) -> OpenedReceipts:
@@ -169,29 +168,30 @@ def _schema(names: tuple[str, ...]) -> str:
     return json.dumps({"type": "record", "name": "Hidden", "fields": chosen})
 
 
-def _plain_features(receipts: pa.RecordBatch, hide_event_id: bool) -> list[bytes]:
+def _plain_features(receipts: pa.RecordBatch, hide_event_id: bool) -> pa.Array:
     ids = receipts.column("event_id") if hide_event_id else pa.nulls(receipts.num_rows, pa.string())
     columns = [receipts.column("subject"), ids, without_names(receipts.column("features"))]
     rows = pa.RecordBatch.from_arrays(columns, list(_FEATURES_FIELDS))
-    found: list[bytes] = encode_records(rows, _schema(_FEATURES_FIELDS)).to_pylist()
-    return found
+    return encode_records(rows, _schema(_FEATURES_FIELDS))
 
 
-def _hidden_reasons(receipts: pa.RecordBatch, keys: Sequence[bytes], score_ids: Sequence[str]) -> dict[str, pa.Array]:
+def _hidden_reasons(
+    receipts: pa.RecordBatch, keys: npt.NDArray[np.uint8], of_row: npt.NDArray[np.int32]
+) -> dict[str, pa.Array]:
     """The reasons of those receipts that have some, or a base value, as one unnamed reason each."""
     reasons, base = receipts.column("reasons"), receipts.column("base_value")
     has = np.asarray(pc.or_(pc.greater(pc.list_value_length(reasons), 0), base.is_valid()))
-    rows = np.flatnonzero(has).tolist()
-    if not rows:
+    rows = np.flatnonzero(has)
+    if not len(rows):
         return {}
     told = pa.RecordBatch.from_arrays([reasons, base], list(_REASONS_FIELDS)).take(pa.array(rows))
-    plain = encode_records(told, _schema(_REASONS_FIELDS)).to_pylist()
-    sealed = encrypt([keys[row] for row in rows], [score_ids[row] for row in rows], REASONS, plain)
+    plain, ids = encode_records(told, _schema(_REASONS_FIELDS)), receipts.column("score_id").take(pa.array(rows))
+    sealed = encrypt_column(keys, of_row[rows], ids, REASONS, plain)
     kind = reasons.type.value_type
     values: dict[str, pa.Array] = {
         "feature": pa.array([UNNAMED] * len(rows)),
         "contribution": pa.array(np.zeros(len(rows))),
-        "code": pa.array([b64encode(each).decode() for each in sealed]),
+        "code": pa.array([b64encode(each).decode() for each in sealed.to_pylist()]),
     }
     each = pa.StructArray.from_arrays([values[field.name] for field in kind], fields=list(kind))
     starts = pa.array(np.concatenate([[0], np.cumsum(has)]).astype(np.int32))

@@ -11,7 +11,7 @@ MOST_MODULES = 15
 # Each comes after those that it may import; a name is a folder with all its modules, or one module of the package
 # itself.
 ORDER = {
-    "schemas": ("formats", "avro", "expressions"),
+    "schemas": ("formats", "avro", "native", "expressions"),
     "models": (
         *("bundles", "scorers", "profiles", "releases", "store", "privacy", "tables"),
         *("admission", "serving", "explaining"),

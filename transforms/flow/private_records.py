@@ -44,7 +44,7 @@ class PrivateRecords:
 
     def receipts(self, receipts: pa.RecordBatch) -> pa.RecordBatch:
         """As `transforms.flow.hiding.Hides`."""
-        return encrypt_receipts(receipts, self._store.epochs(), self._store.keys_for, self._hides_ids)
+        return encrypt_receipts(receipts, self._store.epochs(), self._store.keys_of, self._hides_ids)
 
     def scores(self, receipts: pa.RecordBatch, stored: pa.RecordBatch) -> pa.RecordBatch:
         """The scores of receipts: reasons keep their names and codes; what each contributed, from which values could be

@@ -72,7 +72,7 @@ class Private(NamedTuple):
         [block] = list(read_blocks(BytesIO(path.read_bytes())))
         plain = open_receipts(decode_block(block.data, block.datums, block.schema).rows, [None] * block.datums).receipts
         keys = self.keys
-        hidden = encrypt_receipts(plain, keys.epochs(), keys.keys_for, hide_event_id=False)
+        hidden = encrypt_receipts(plain, keys.epochs(), keys.keys_of, hide_event_id=False)
         with path.open("wb") as stream:
             AvroFileWriter(stream, avsc("Receipt")).write(hidden)
 

@@ -40,7 +40,7 @@ def test_names_and_bytes_come_back_for_rows_of_any_names(widest: int) -> None:
         features, sealed = maps(rows), [own.randbytes(own.randrange(4)) for _ in rows]
         assert name_digests(features) == [digest([name for name, _ in row]) for row in rows]
         assert without_names(features).to_pylist() == [[("", value) for _, value in row] for row in rows]
-        stored = without_values(features, sealed)
+        stored = without_values(features, pa.array(sealed, pa.binary()))
         expected = [[("", each), *((name, None) for name, _ in row)] for each, row in zip(sealed, rows, strict=True)]
         assert stored.to_pylist() == expected
         found, names = sealed_values(stored)
@@ -65,7 +65,7 @@ def test_slices_of_receipts_with_the_same_names_are_encrypted_as_the_whole() -> 
     index = receipts.schema.get_field_index("features")
     same = maps([[("a", row), ("b", "x")] for row in range(20)])
     receipts = receipts.set_column(index, receipts.schema.field(index), same)
-    whole = encrypt_receipts(receipts, store.epochs(), store.keys_for, False)
-    part = encrypt_receipts(receipts.slice(5, 9), store.epochs(), store.keys_for, False)
+    whole = encrypt_receipts(receipts, store.epochs(), store.keys_of, False)
+    part = encrypt_receipts(receipts.slice(5, 9), store.epochs(), store.keys_of, False)
     assert datums(part) == datums(whole)[5:14]
     assert datums(decrypt_receipts(whole.slice(5, 9), store.find).receipts) == datums(receipts)[5:14]

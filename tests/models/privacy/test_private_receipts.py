@@ -23,7 +23,7 @@ ASKED = AskedBy("dpo@example.com", 1_000_000)
 
 
 def stored(store: KeyStore, receipts: pa.RecordBatch, hide: bool = False) -> pa.RecordBatch:
-    return encrypt_receipts(receipts, store.epochs(), store.keys_for, hide)
+    return encrypt_receipts(receipts, store.epochs(), store.keys_of, hide)
 
 
 def as_read(receipts: pa.RecordBatch) -> pa.RecordBatch:
@@ -179,7 +179,7 @@ def test_hashes_are_those_of_the_epoch_of_the_event_time() -> None:
     receipts, store = made_receipts(80, 8), key_store()
     store.epoch_log.begin(1_000_000, now_us=0, notice_us=0)
     epochs = store.epoch_log.read()
-    hidden = stored(key_store(), receipts).num_rows and encrypt_receipts(receipts, epochs, store.keys_for, True)
+    hidden = stored(key_store(), receipts).num_rows and encrypt_receipts(receipts, epochs, store.keys_of, True)
     for row, out in zip(receipts.to_pylist(), hidden.to_pylist(), strict=True):
         time_us = row["event_time"].second * 1_000_000 + row["event_time"].microsecond
         epoch = epochs.all[int(time_us >= 1_000_000)]
