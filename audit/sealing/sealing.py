@@ -7,7 +7,7 @@ it, then the deletion of what it was made of, which the next sealing completes b
 import os
 import shutil
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -37,6 +37,7 @@ MOST_FILES = 10_000
 """So many unsealed files may wait: a question reads each of them."""
 _MOST_ROWS = 1024
 _DELETERS = 16
+_CHANGES = "its schema changes within it; expected: one for all of a file"
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,9 +153,9 @@ class Sealer:
         self, folder: Path, kind: str, due: Sequence[UnsealedFile]
     ) -> tuple[SegmentBuilder, list[UnsealedFile]] | None:
         """The segment's files but for what `finish` writes; built again without what cannot be sealed."""
-        most_rows = _MOST_ROWS
+        most_rows, careful = _MOST_ROWS, False
         while True:
-            attempt = _Attempt(folder, kind, most_rows)
+            attempt = _Attempt(folder, kind, most_rows, careful, self._broken)
             try:
                 self._fill(attempt, [each for each in due if each.key not in self._broken])
                 if attempt.builder is not None:
@@ -166,15 +167,15 @@ class Sealer:
             except BaseException:
                 attempt.discard()
                 raise
-            if attempt.broken is None:
+            if not attempt.spoiled:
                 return None if attempt.builder is None else (attempt.builder, attempt.merged)
             attempt.discard()
-            self._broken[attempt.broken[0]] = attempt.broken[1]
+            careful = True
 
     def _fill(self, attempt: "_Attempt", due: Sequence[UnsealedFile]) -> None:
         for group in gathered(read_sources(self._backend, due), lambda: self._limits.size - attempt.records):
             attempt.take(self._backend, group)
-            if attempt.broken is not None or attempt.records >= self._limits.size:
+            if attempt.spoiled or attempt.records >= self._limits.size:
                 return
 
     def _store(self, folder: Path, name: str, statement: SegmentStatement) -> None:
@@ -241,14 +242,16 @@ class Sealer:
 
 
 class _Attempt:
-    """A segment that is being filled; `broken`: the key of a file that cannot be sealed, and why."""
+    """A segment that is being filled; `broken` takes why files cannot be sealed, by their keys; `spoiled`: it has
+    records of such a file. Once that happened, a `careful` one reads each large file before it adds any of it."""
 
-    def __init__(self, folder: Path, kind: str, most_rows: int) -> None:
+    def __init__(self, folder: Path, kind: str, most_rows: int, careful: bool, broken: dict[str, str]) -> None:
         self._folder, self._kind, self._most_rows = folder, kind, most_rows
+        self._careful, self._broken = careful, broken
         self.builder: SegmentBuilder | None = None
         self._form = ContainerForm("")
         self.merged: list[UnsealedFile] = []
-        self.broken: tuple[str, str] | None = None
+        self.spoiled = False
 
     @property
     def records(self) -> int:
@@ -262,12 +265,23 @@ class _Attempt:
                 self._end([source for source, _ in group.files])
             return
         for source, held in group.files:
+            before = self.records
             try:
-                if all(self._takes(part) for part in parts_of(backend, source, held)):
+                if all(self._takes(part) for part in self._parts(backend, source, held)):
                     self._end([source])
             except BrokenSource as error:
-                self.broken = source.key, str(error)
-                return
+                self._broken[source.key] = str(error)
+                self.spoiled = self.records > before
+                if self.spoiled:
+                    return
+
+    def _parts(self, backend: Backend, source: UnsealedFile, held: bytes | None) -> Iterable[FilePart]:
+        """The records of a file: all of a small one, of a large one as it is read. Raises `BrokenSource`."""
+        if held is not None:
+            return _of_one_form(parts_of(backend, source, held))
+        if self._careful and len({part.form for part in parts_of(backend, source, held)}) > 1:
+            raise BrokenSource(_CHANGES)
+        return parts_of(backend, source, held)
 
     def _takes(self, part: FilePart) -> bool:
         """Adds records; False where they are of another form.
@@ -280,7 +294,7 @@ class _Attempt:
             self._form = part.form
         if part.form != self._form:
             if part.rows.first:
-                raise BrokenSource("its schema changes within it; expected: one for all of a file")
+                raise BrokenSource(_CHANGES)
             return False
         self.builder.add(part.rows)
         return True
@@ -295,6 +309,14 @@ class _Attempt:
     def discard(self) -> None:
         if self.builder is not None:
             self.builder.discard()
+
+
+def _of_one_form(parts: Iterable[FilePart]) -> list[FilePart]:
+    """Raises `BrokenSource`."""
+    found = list(parts)
+    if any(each.form != found[0].form for each in found):
+        raise BrokenSource(_CHANGES)
+    return found
 
 
 def _written_us(source: UnsealedFile, seen_us: int) -> int:

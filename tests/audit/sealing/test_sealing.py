@@ -15,7 +15,9 @@ from audit.files.audit import Audit
 from audit.files.chain import SealedMeanwhile, read_chain
 from audit.files.index import NAMES
 from audit.files.reading import ReadStretch, read_file
+from audit.sealing.building import SegmentBuilder
 from audit.sealing.sealing import Sealer, SealLimits
+from audit.sealing.sources import ContainerForm
 from models.store.backends import Backend
 from tests.audit.containers import receipt, schema_of, write
 from tests.audit.sealing.sealed import NOW_US, ORIGIN, events_of, file_name, seal, sealer, segments, written
@@ -122,6 +124,28 @@ def test_a_file_that_cannot_be_sealed_is_left_and_named(tmp_path: Path) -> None:
     }  # fmt: skip
     assert sorted((tmp_path / "receipts").iterdir()) == sorted([second, third])
     assert [each.records for each in done.segments] == [5, 1]
+
+
+@pytest.mark.parametrize(("large", "most"), [(False, 1), (True, 2)], ids=["small", "large"])
+def test_no_file_that_cannot_be_sealed_makes_a_segment_begin_anew(tmp_path: Path, large: bool, most: int) -> None:
+    begun = list[str]()
+
+    class Counted(SegmentBuilder):
+        def __init__(self, folder: Path, kind: str, form: ContainerForm, most_rows: int) -> None:
+            begun.append(kind)
+            super().__init__(folder, kind, form, most_rows)
+
+    paths = written(tmp_path, files=24, sync_interval=1)
+    for path in paths[1::2]:
+        path.write_bytes(path.read_bytes()[:-20])
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("audit.sealing.sealing.SegmentBuilder", Counted)
+        if large:
+            patch.setattr("audit.sealing.sources._AT_ONCE_BYTES", 0)
+            patch.setattr("audit.sealing.sources._AT_ONCE_RECORDS", 2)
+        done = seal(tmp_path, size=1000)
+    assert ([each.records for each in done.segments], len(done.broken)) == ([60, 1], 12)
+    assert begun.count("receipts") <= most
 
 
 def test_records_of_two_schemas_are_in_two_segments(tmp_path: Path) -> None:
