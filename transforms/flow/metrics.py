@@ -87,6 +87,7 @@ QUALITY_ANSWERS_TOO_LATE = "quality_answers_too_late"  # after the first pane of
 QUALITY_ANSWERS_REPEATED = "quality_answers_repeated"
 QUALITY_PANES_MEASURED = "quality_panes_measured"
 QUALITY_RECORDS_EMITTED = "quality_records_emitted"
+CHANGES_SEEN_PREFIX = "changes_seen/"  # of errors, by the detector
 KAFKA_OFFSETS_SKIPPED = "kafka_offsets_skipped"
 KAFKA_RECORDS_LOST = "kafka_records_lost"  # in damaged batches
 RECORDS_IN_FUTURE = "records_in_future"

@@ -18,7 +18,7 @@ DECIDED = "decided"
 """The label that the model decides on, of classes without a threshold."""
 _SEGMENT = "segment:"
 _KEY = b"halflife:scored_by"
-_PAIR = "pair "
+_PAIR, _ERRORS = "pair ", "errors "
 
 
 class ScoredBy(msgspec.Struct, frozen=True):
@@ -77,6 +77,26 @@ class PairedBy(msgspec.Struct, frozen=True):
         return _PAIR + msgspec.json.encode(self).decode()
 
 
+class ErrorsBy(msgspec.Struct, frozen=True):
+    """The errors of the answers of a version in a role, which detectors of changes read in order of time."""
+
+    by: ScoredBy
+
+    @property
+    def are_shares(self) -> bool:
+        """Whether an error is 0 or 1: of a decision or a class, right or wrong."""
+        return self.by.of_classes or (self.by.decides and not _is_number(self.by))
+
+    def text(self) -> str:
+        """All of it as one text, by which it is a key."""
+        return _ERRORS + self.by.text()
+
+    @staticmethod
+    def of(text: str) -> "ErrorsBy":
+        """The inverse of `text`."""
+        return ErrorsBy(msgspec.json.decode(text.removeprefix(_ERRORS), type=ScoredBy))
+
+
 def _is_number(by: ScoredBy) -> bool:
     return by.kind == "regression"
 
@@ -86,8 +106,10 @@ def paired_by(version: ScoredBy, against: ScoredBy) -> PairedBy:
     return PairedBy(msgspec.structs.replace(version, quality=()), msgspec.structs.replace(against, role="", quality=()))
 
 
-def whose(text: str) -> ScoredBy | PairedBy:
-    """The inverse of `text` of both."""
+def whose(text: str) -> ScoredBy | PairedBy | ErrorsBy:
+    """The inverse of `text` of all three."""
+    if text.startswith(_ERRORS):
+        return ErrorsBy.of(text)
     if text.startswith(_PAIR):
         return msgspec.json.decode(text.removeprefix(_PAIR), type=PairedBy)
     return msgspec.json.decode(text, type=ScoredBy)

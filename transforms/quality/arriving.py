@@ -54,10 +54,11 @@ class _Cells(NamedTuple):
 
 
 class ArrivingFn(beam.DoFn):
-    """Takes (shard, batch of answers or labels), in any order; hands on the panes of a shard when they are due."""
+    """Takes (shard, batch of answers or labels), in any order; hands on the panes of a shard when they are due.
+    `errors`: also those of errors, which detectors of changes read."""
 
-    def __init__(self, schedule: Schedule, kind: pa.DataType, records: EventsSpec) -> None:
-        self._schedule, self._kind, self._records = schedule, kind, records
+    def __init__(self, schedule: Schedule, kind: pa.DataType, records: EventsSpec, *, errors: bool = False) -> None:
+        self._schedule, self._kind, self._records, self._errors = schedule, kind, records, errors
 
     def setup(self) -> None:
         self._hides = hiding_of(self._records)
@@ -91,7 +92,8 @@ class ArrivingFn(beam.DoFn):
         cells.known.write(int(fired.micros))
         held = HeldShard(list(cells.answers.read()), list(cells.labels.read()), cells.panes.read() or {})
         answers, before = held.answers, dict(held.panes)
-        found = of.reached(held, self._schedule, self._kind, int(fired.micros), now_us())
+        at_us = int(fired.micros)
+        found = of.reached(held, self._schedule, self._kind, at_us, now_us(), errors=self._errors)
         if len(before) != len(held.panes) or len(answers) > _MAX_BATCHES:
             _rewrite(cells.answers, held.answers)
         _rewrite(cells.labels, held.labels)

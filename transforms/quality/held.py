@@ -14,7 +14,7 @@ import pyarrow as pa
 from schemas import batches
 from schemas.records import DeadLetter
 from transforms.labels.label_join import LABEL_OF, LABEL_TIME, JoinedLabels, labels_table
-from transforms.quality.answers import PairedBy, ScoredBy
+from transforms.quality.answers import ErrorsBy, PairedBy, ScoredBy
 from transforms.quality.joining import (
     Answers,
     LabelledAnswers,
@@ -27,6 +27,7 @@ from transforms.quality.joining import (
 )
 from transforms.quality.pairing import pairs_of
 from transforms.quality.panes import PANES, Schedule
+from transforms.quality.sums.error_sums import sums_of_errors
 from transforms.quality.sums.group_sums import sums_of
 from transforms.quality.sums.pair_sums import sums_of_pairs
 from transforms.quality.sums.sums_coder import AnySums
@@ -44,9 +45,9 @@ class HeldShard:
 
 
 class WindowPane(NamedTuple):
-    """A pane of a window, of one version in one role or of a pair, of one shard."""
+    """A pane of a window, of one version in one role, of a pair or of errors, of one shard."""
 
-    by: ScoredBy | PairedBy
+    by: ScoredBy | PairedBy | ErrorsBy
     start_us: int
     pane: int
     sums: AnySums
@@ -91,12 +92,15 @@ def expires_us(labels: pa.RecordBatch, schedule: Schedule, known_us: int) -> int
     return int(later.min()) if len(later) else known_us + schedule.window_us if len(times) else _NEVER_US
 
 
-def reached(held: HeldShard, schedule: Schedule, kind: pa.DataType, reached_us: int, at_us: int) -> Reached:
-    """Brings a shard to a watermark. `kind`: the type of labels; `at_us`: the clock, for dead letters."""
+def reached(
+    held: HeldShard, schedule: Schedule, kind: pa.DataType, reached_us: int, at_us: int, *, errors: bool = False
+) -> Reached:
+    """Brings a shard to a watermark. `kind`: the type of labels; `at_us`: the clock, for dead letters; `errors`:
+    whether panes of errors are needed too."""
     answers, labels = by_version(held.answers), labels_table(held.labels, kind)
     found = Reached([], [], [], 0, 0)
     for due_us in _due_times(held, schedule, reached_us):
-        found = _added(found, _at(held, answers, labels, schedule, due_us, at_us))
+        found = _added(found, _at(held, answers, labels, schedule, due_us, at_us, errors))
     over = [start for start, pane in held.panes.items() if pane >= PANES]
     known = answered_at(answers, labels[LABEL_OF].combine_chunks()) if labels.num_rows else np.zeros(0, np.int64)
     kept = _kept_labels(labels, known, over, schedule, reached_us)
@@ -118,7 +122,9 @@ def _due_times(held: HeldShard, schedule: Schedule, reached_us: int) -> list[int
     return sorted(times)
 
 
-def _at(held: HeldShard, answers: Answers, labels: pa.Table, schedule: Schedule, due_us: int, at_us: int) -> Reached:
+def _at(
+    held: HeldShard, answers: Answers, labels: pa.Table, schedule: Schedule, due_us: int, at_us: int, errors: bool
+) -> Reached:
     """The panes that are due at a time, by the labels known then."""
     due = {start: pane for start, pane in held.panes.items() if schedule.due_us(start, pane) <= due_us}
     own = in_windows(answers, list(due), schedule.window_us)
@@ -126,7 +132,7 @@ def _at(held: HeldShard, answers: Answers, labels: pa.Table, schedule: Schedule,
     joined = labelled_answers(own, known, schedule.horizon_us)
     panes = [
         WindowPane(by, start, due[start], sums)
-        for by, whole in _all_sums(joined, schedule.window_us)
+        for by, whole in _all_sums(joined, schedule.window_us, errors)
         for start, sums in by_window(whole)
     ]
     held.panes |= {start: pane + 1 for start, pane in due.items()}
@@ -139,9 +145,13 @@ def _at(held: HeldShard, answers: Answers, labels: pa.Table, schedule: Schedule,
     return Reached(panes, [counted.joined], letters, 0, counted.repeated)
 
 
-def _all_sums(found: LabelledAnswers, window_us: int) -> Iterator[tuple[ScoredBy | PairedBy, AnySums]]:
+def _all_sums(
+    found: LabelledAnswers, window_us: int, errors: bool
+) -> Iterator[tuple[ScoredBy | PairedBy | ErrorsBy, AnySums]]:
     for by, beside in found.beside.items():
         yield by, sums_of(beside, by, window_us)
+        if errors:
+            yield ErrorsBy(by), sums_of_errors(beside, by, window_us)
     for pair, paired in pairs_of(found):
         yield pair, sums_of_pairs(paired, pair, window_us)
 

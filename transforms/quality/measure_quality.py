@@ -22,7 +22,7 @@ from transforms.flow.dead_letters import DEAD_LETTERS
 from transforms.flow.hiding import hiding_of
 from transforms.flow.sharding import hash_ids, split_by_shard
 from transforms.labels.label_join import LABEL_OF, labels_table
-from transforms.quality.answers import ScoredBy, answers_of, scored_by
+from transforms.quality.answers import ErrorsBy, ScoredBy, answers_of, scored_by
 from transforms.quality.arriving import ArrivingFn, handed_on
 from transforms.quality.held import Reached
 from transforms.quality.joining import beyond_horizon, by_version, labelled_answers
@@ -31,6 +31,7 @@ from transforms.quality.measuring.quality_records import QualityOrigin
 from transforms.quality.merge_panes import SHARD_PANE, MergePanes, counted_records, pane_key, parts_of
 from transforms.quality.pairing import pairs_of
 from transforms.quality.panes import Schedule
+from transforms.quality.sums.error_sums import sums_of_errors
 from transforms.quality.sums.group_sums import sums_of
 from transforms.quality.sums.pair_sums import sums_of_pairs
 from transforms.quality.sums.sums_coder import AnySums, QualitySums, SumsFn
@@ -141,6 +142,7 @@ class _WholeShardFn(beam.DoFn):
     def __init__(self, spec: QualitySpec) -> None:
         self._window_us, self._horizon_us = spec.drift.window_us, spec.labels.horizon_us
         self._kind, self._records = label_type(spec.labels), spec.labels.records
+        self._errors = spec.labels.concept_drift is not None
 
     def setup(self) -> None:
         self._hides = hiding_of(self._records)
@@ -156,6 +158,8 @@ class _WholeShardFn(beam.DoFn):
         for by, beside in found.beside.items():
             for each, rows in self._chunks(beside.times_us):
                 yield pane_key(by, each), sums_of(beside.chosen(rows), by, self._window_us)
+            if self._errors:  # those of all windows together, since detectors read one after the other
+                yield pane_key(ErrorsBy(by), 0), sums_of_errors(beside, by, self._window_us)
         for pair, paired in pairs_of(found):
             for each, rows in self._chunks(paired.own.times_us):
                 yield pane_key(pair, each), sums_of_pairs(paired.chosen(rows), pair, self._window_us)
@@ -168,14 +172,14 @@ class _WholeShardFn(beam.DoFn):
 
 
 class _RecordsFn(beam.DoFn):
-    def __init__(self, spec: DriftSpec, model: str, run: str | None) -> None:
-        self._origin = QualityOrigin(spec.window_us, 0, model, run)
+    def __init__(self, spec: QualitySpec, model: str, run: str | None) -> None:
+        self._origin, self._changes = QualityOrigin(spec.drift.window_us, 0, model, run), spec.labels.concept_drift
 
     def process(self, element: tuple[str, AnySums]) -> Iterator[TimestampedValue[pa.RecordBatch]]:
         key, sums = element
         by, _ = parts_of(key)
         earliest = min(start for start, _ in sums.groups)
-        yield TimestampedValue(counted_records(sums, by, self._origin), Timestamp(micros=earliest))
+        yield TimestampedValue(counted_records(sums, by, self._origin, self._changes), Timestamp(micros=earliest))
 
 
 def label_type(labels: LabelsSpec) -> pa.DataType:
@@ -185,7 +189,7 @@ def label_type(labels: LabelsSpec) -> pa.DataType:
 
 class MeasureQuality(beam.PTransform[Any, QualityOutputs]):
     """Measures how good each version's answers are, per fixed window, as labels come, and how two versions' answers to
-    the same events differ.
+    the same events differ; with `labels.concept_drift` also when a version's errors changed.
 
     Input: batches of scored events as `MeasureDrift` reads them, and batches of labels as `DecodeLabels` makes them,
     both in the global window. Outputs: `quality`, `dead_letters` (stage labels, error `BeyondHorizon`). Bounded input
@@ -218,7 +222,7 @@ class MeasureQuality(beam.PTransform[Any, QualityOutputs]):
         joined.sums.element_type = convert_to_beam_type(tuple[str, QualitySums])
         joined[DEAD_LETTERS].element_type = pa.RecordBatch
         added = joined.sums | "AddUp" >> beam.CombinePerKey(SumsFn())  # type: ignore[no-untyped-call]  # CombineFn has no types
-        measuring = beam.ParDo(_RecordsFn(self._spec.drift, self._model, self._run)).with_output_types(pa.RecordBatch)
+        measuring = beam.ParDo(_RecordsFn(self._spec, self._model, self._run)).with_output_types(pa.RecordBatch)
         return QualityOutputs(added | "Measure" >> measuring, joined[DEAD_LETTERS])
 
     def _of_stream(self, answers: Any, labels: Any) -> QualityOutputs:
@@ -226,11 +230,10 @@ class MeasureQuality(beam.PTransform[Any, QualityOutputs]):
         assert labels_spec.horizon_us is not None, "the spec of a stream states it"
         schedule = Schedule(drift.window_us, drift.allowed_lateness_us, labels_spec.horizon_us)
         together = (answers, labels) | "Together" >> beam.Flatten().with_output_types(Sharded)
-        arriving = beam.ParDo(ArrivingFn(schedule, label_type(labels_spec), labels_spec.records)).with_outputs(
-            DEAD_LETTERS, main="panes"
-        )
-        joined = together | "Arrive" >> arriving
+        changes = labels_spec.concept_drift
+        arriving = ArrivingFn(schedule, label_type(labels_spec), labels_spec.records, errors=changes is not None)
+        joined = together | "Arrive" >> beam.ParDo(arriving).with_outputs(DEAD_LETTERS, main="panes")
         joined.panes.element_type = SHARD_PANE
         joined[DEAD_LETTERS].element_type = pa.RecordBatch
-        measured = joined.panes | "MergePanes" >> MergePanes(schedule, self._model, self._run)
+        measured = joined.panes | "MergePanes" >> MergePanes(schedule, self._model, self._run, changes)
         return QualityOutputs(measured, joined[DEAD_LETTERS])

@@ -12,24 +12,30 @@ from apache_beam.transforms.userstate import BagStateSpec, ReadModifyWriteStateS
 from apache_beam.typehints.native_type_compatibility import convert_to_beam_type
 from apache_beam.utils.timestamp import Timestamp
 
+from schemas.job import ConceptDriftSpec
 from transforms.flow import metrics
 from transforms.flow.cells import taking
 from transforms.flow.state import Plain, VersionedStateCoder
 from transforms.flow.timers import at_or_after
-from transforms.quality.answers import PairedBy, ScoredBy, whose
+from transforms.quality.answers import ErrorsBy, PairedBy, ScoredBy, whose
+from transforms.quality.changes.detect_changes import DetectChanges, ErrorPane, changes_of_whole, error_panes
 from transforms.quality.measuring.pair_records import pair_records
 from transforms.quality.measuring.quality_records import QualityOrigin, quality_records
 from transforms.quality.panes import PANES, Schedule
 from transforms.quality.quality_forms import PANES_VERSION, PaneForm
+from transforms.quality.sums.error_sums import ErrorSums
 from transforms.quality.sums.pair_sums import PairSums
 from transforms.quality.sums.sums_coder import AnySums, QualitySums, QualitySumsCoder, added_any
 
-Whose: TypeAlias = ScoredBy | PairedBy
+Whose: TypeAlias = ScoredBy | PairedBy | ErrorsBy
+ERRORS = "errors"
+"""The output with panes of errors, which detectors of changes read."""
 OfShard: TypeAlias = tuple[str, int, AnySums]
 """What `pane_key` makes of who answered and the start of the window, the number of the pane, and a shard's sums."""
 ShardPane: TypeAlias = tuple[int, OfShard]
 SHARD_PANE = convert_to_beam_type(tuple[int, tuple[str, int, QualitySums]])
 """The same, as Beam's type hint."""
+ERROR_PANE = convert_to_beam_type(tuple[int, tuple[str, ErrorPane]])
 _AFTER_US = 1_000
 
 
@@ -73,7 +79,11 @@ def keyed(by: Whose, start: int, pane: int, sums: AnySums) -> ShardPane:
     """A shard's pane with a whole number as its key, the hash of that text, as the keys of other steps with state
     are."""
     text = pane_key(by, start)
-    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big") >> 1, (text, pane, sums)
+    return _hashed(text), (text, pane, sums)
+
+
+def _hashed(text: str) -> int:
+    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big") >> 1
 
 
 class _MergeFn(beam.DoFn):
@@ -109,8 +119,7 @@ class _MergeFn(beam.DoFn):
         parts = [sums for _, pane, sums in held if pane == latest]
         if (latest, len(parts)) > (before.pane, before.parts):  # a runner may fire a timer twice
             number = max(latest, before.number + 1)
-            origin = QualityOrigin(self._schedule.window_us, number, self._model, self._run)
-            yield counted_records(added_any(parts), parts_of(held[0][0])[0], origin)
+            yield from self._measured(added_any(parts), parts_of(held[0][0])[0], number)
             cells.emitted.write(Emitted(number, latest, len(parts)))
         left = [each for each in held if each[1] >= latest and latest < PANES - 1]
         cells.panes.clear()
@@ -120,10 +129,23 @@ class _MergeFn(beam.DoFn):
         if later:
             self._wait(min(later), cells)
 
+    def _measured(self, sums: AnySums, by: Whose, number: int) -> Iterator[Any]:
+        if not isinstance(sums, ErrorSums):
+            yield counted_records(sums, by, QualityOrigin(self._schedule.window_us, number, self._model, self._run))
+            return
+        for pane in error_panes(sums, number):
+            yield beam.pvalue.TaggedOutput(ERRORS, (_hashed(by.text()), (by.text(), pane)))
 
-def counted_records(sums: AnySums, by: Whose, origin: QualityOrigin) -> pa.RecordBatch:
-    """The records of one version in one role, or of a pair, which the job's metrics count; panes of pairs are no
-    others."""
+
+def counted_records(
+    sums: AnySums, by: Whose, origin: QualityOrigin, changes: ConceptDriftSpec | None = None
+) -> pa.RecordBatch:
+    """The records of one version in one role, of a pair, or of a version's errors by the detectors of `changes`, which
+    the job's metrics count; panes of pairs are no others."""
+    if isinstance(sums, ErrorSums):
+        assert isinstance(by, ErrorsBy), "the key of errors"
+        assert changes is not None, "errors are there where detectors read them"
+        return changes_of_whole(sums, by, changes, origin)
     if isinstance(sums, PairSums):
         assert isinstance(by, PairedBy), "the key of pairs names two versions"
         records = pair_records(sums, by, origin)
@@ -140,17 +162,29 @@ class MergePanes(beam.PTransform[beam.PCollection[Any], beam.PCollection[pa.Reco
 
     Input: `ShardPane` in the global window, each at the time when its pane is due. Output: batches of Quality, one for
     each (version, role, window, pane), and for each pair of versions. State for each of these keys: what shards handed
-    on of the latest pane, cleared with the last one.
+    on of the latest pane, cleared with the last one. With `changes`, detectors
+    read the panes of errors (`DetectChanges`).
     """
 
-    def __init__(self, schedule: Schedule, model: str, run: str | None) -> None:
+    def __init__(
+        self, schedule: Schedule, model: str, run: str | None, changes: ConceptDriftSpec | None = None
+    ) -> None:
         super().__init__()
-        self._schedule, self._model, self._run = schedule, model, run
+        self._schedule, self._model, self._run, self._changes = schedule, model, run, changes
 
     def expand(self, panes: beam.PCollection[Any]) -> beam.PCollection[pa.RecordBatch]:
         merging = beam.ParDo(_MergeFn(self._schedule, self._model, self._run)).with_input_types(SHARD_PANE)
-        merged: beam.PCollection[pa.RecordBatch] = panes | "Merge" >> merging.with_output_types(pa.RecordBatch)
-        return merged
+        if self._changes is None:
+            merged: beam.PCollection[pa.RecordBatch] = panes | "Merge" >> merging.with_output_types(pa.RecordBatch)
+            return merged
+        both = panes | "Merge" >> merging.with_outputs(ERRORS, main="records")
+        both.records.element_type = pa.RecordBatch
+        both[ERRORS].element_type = ERROR_PANE
+        detecting = DetectChanges(self._schedule, self._changes, self._model, self._run)
+        records: beam.PCollection[pa.RecordBatch] = (
+            both.records, both[ERRORS] | "DetectChanges" >> detecting
+        ) | "Records" >> beam.Flatten()  # fmt: skip
+        return records
 
 
 QualitySumsCoder()  # registered on import: what shards hand on is encoded by it

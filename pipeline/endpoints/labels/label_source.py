@@ -18,6 +18,7 @@ from pipeline.endpoints.sources import Files, Topic, open_source
 from pipeline.endpoints.uris import FILE_SCHEMES, scheme_of
 from pipeline.reporting.printer import note
 from pipeline.spec.job import events_spec
+from pipeline.spec.sections.concept_drift import concept_drift_of
 from schemas.batches import ROW_HASH
 from schemas.columns import ARROW_TYPES, VALUES
 from schemas.formats.raw import RawBlock
@@ -89,7 +90,7 @@ def _opened(events: Mapping[str, Any], stated: Mapping[str, Any], endless: bool)
     spec = events_spec(records, {stated["column"]: kind})
     horizon = stated.get("horizon")
     horizon_us = None if horizon is None else parse_duration_us(horizon)
-    return LabelSource(LabelsSpec(spec, stated.get("positive"), horizon_us), source, empty)
+    return LabelSource(LabelsSpec(spec, stated.get("positive"), horizon_us, concept_drift_of(stated)), source, empty)
 
 
 def _files(records: dict[str, Any]) -> Files:
@@ -154,4 +155,3 @@ def _say(text: str) -> None:
 
 def _nothing(text: str) -> None:
     """The events' files are these, and were spoken of."""
-

@@ -7,6 +7,7 @@ from typing import Any
 from pipeline.endpoints.errors import NoInput
 from pipeline.endpoints.labels.label_source import LabelSource, open_labels
 from pipeline.reporting.printer import note
+from pipeline.spec.sections.concept_drift import check_detectors
 from schemas.job import EventsSpec, LabelsSpec
 from schemas.validation import MISSING, SpecError
 
@@ -16,7 +17,8 @@ def labels_to_measure(document: Mapping[str, Any], bounded: bool) -> LabelSource
     there yet, which is noted: it is no reason not to score. `bounded`: whether the events end.
 
     Raises:
-        SpecError: a value that is not allowed, for a stream also a horizon that is not stated.
+        SpecError: a value that is not allowed, for a stream also a horizon that is not stated; or
+            the library of detectors that it names is not installed.
         OSError: the labels cannot be read.
     """
     stated = document.get("labels")
@@ -25,6 +27,7 @@ def labels_to_measure(document: Mapping[str, Any], bounded: bool) -> LabelSource
     if not bounded and "horizon" not in stated:
         why = "a stream holds each answer so long for its label"
         raise SpecError("labels.horizon", MISSING, f"a duration, such as 30d ({why})")
+    check_detectors(document)
     try:
         return open_labels(document, "sinks.quality", endless=not bounded)
     except NoInput as error:

@@ -77,7 +77,7 @@ def as_records(
     schema = arrow_schema("Quality")
     arrays = [
         whole[field.name] if field.name in whole
-        else pa.repeat(pa.scalar(constant[field.name], field.type), groups * metrics)
+        else pa.repeat(pa.scalar(constant.get(field.name), field.type), groups * metrics)
         for field in schema
     ]  # fmt: skip
     return pa.RecordBatch.from_arrays(arrays, schema=schema)

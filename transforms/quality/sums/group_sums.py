@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from transforms.labels.truth import truths_by_class
-from transforms.quality.answers import ScoredBy
+from transforms.quality.answers import ErrorsBy, ScoredBy
 from transforms.quality.sums.exact_sums import ExactSums, Floats, Ints, Limbs, added, limbs_of
 from transforms.quality.sums.score_tables import ScoreTable, in_order, merged, score_keys, score_table
 
@@ -122,6 +122,18 @@ def losses_of(beside: Beside, by: ScoredBy) -> Floats:
     truths = _truths(beside, by)
     found = np.full(len(beside.scores), np.nan)
     found[truths.rows] = truths.terms[LOSS]
+    return found
+
+
+def errors_of(beside: Beside, by: ScoredBy) -> Floats:
+    """The error of each row: whether its decision, or its class, was wrong (0 or 1); of probabilities that decide
+    nothing the square of probability minus truth; of numbers the absolute error. NaN where no truth is known."""
+    truths = _truths(beside, by)
+    found = np.full(len(beside.scores), np.nan)
+    if ErrorsBy(by).are_shares:
+        found[truths.rows] = ~truths.right
+    else:
+        found[truths.rows] = truths.terms[LOSS if by.kind == "regression" else BRIER]
     return found
 
 

@@ -9,6 +9,7 @@ import numpy as np
 from apache_beam.coders import Coder, registry
 
 from schemas.expectations import wants
+from transforms.quality.sums.error_sums import ErrorSums, added_errors
 from transforms.quality.sums.exact_sums import ExactSums, Ints
 from transforms.quality.sums.group_sums import GroupSums, added_sums
 from transforms.quality.sums.joint_tables import JointTable
@@ -16,9 +17,10 @@ from transforms.quality.sums.pair_sums import PairSums, added_pairs
 from transforms.quality.sums.score_tables import ScoreTable
 
 FORMAT_VERSION = 1
-_PAIRS = "pairs"
-AnySums: TypeAlias = GroupSums | PairSums
-"""Sums of one version's answers, or of two versions' answers to the same events; never mixed under one key."""
+_PAIRS, _ERRORS = "pairs", "errors"
+AnySums: TypeAlias = GroupSums | PairSums | ErrorSums
+"""Sums of one version's answers, of two versions' answers to the same events, or of one version's errors in order of
+time; never mixed under one key."""
 _Array: TypeAlias = tuple[tuple[int, ...], bytes]
 _Sums: TypeAlias = tuple[int, _Array]
 _Encoded: TypeAlias = tuple[
@@ -30,15 +32,20 @@ _EncodedPairs: TypeAlias = tuple[
     tuple[_Array, _Array, _Array, _Array, _Array], tuple[_Array, _Array, _Array, _Array, _Array]
 ]  # fmt: skip
 
+_EncodedErrors: TypeAlias = tuple[str, int, _Array, _Array, _Array, _Sums]
+
 
 def encode_sums(sums: AnySums) -> bytes:
-    """The sums as MessagePack, arrays as little-endian int64; the format's version first, before that of pairs a
-    word."""
+    """The sums as MessagePack, arrays as little-endian int64; the format's version first, before that of pairs
+    and errors a word."""
+    if isinstance(sums, ErrorSums):
+        fields = (_array_of(sums.starts), _array_of(sums.events), _array_of(sums.in_part))
+        return msgspec.msgpack.encode((_ERRORS, FORMAT_VERSION, *fields, _sums_of(sums.errors)))
     if isinstance(sums, PairSums):
         arrays = (_array_of(sums.cells), _array_of(sums.in_cell), _array_of(sums.decided))
-        fields = (*arrays, _sums_of(sums.sums), _sums_of(sums.squares))
+        kept = (*arrays, _sums_of(sums.sums), _sums_of(sums.squares))
         tables = (tuple(map(_array_of, sums.differences)), tuple(map(_array_of, sums.joint)))
-        return msgspec.msgpack.encode((_PAIRS, FORMAT_VERSION, sums.groups, *fields, *tables))
+        return msgspec.msgpack.encode((_PAIRS, FORMAT_VERSION, sums.groups, *kept, *tables))
     return _encoded_group(sums)
 
 
@@ -54,11 +61,14 @@ def decode_sums(encoded: bytes) -> AnySums:
         ValueError: the bytes are corrupt or of another format version.
     """
     found = msgspec.msgpack.decode(encoded)
-    of_pairs = bool(found) and found[0] == _PAIRS
-    version = (found[1:] if of_pairs else found or [None])[0]
+    word = found[0] if found and isinstance(found[0], str) else ""
+    version = (found[1:] if word else found or [None])[0]
     if version != FORMAT_VERSION:
         raise ValueError(f"sums of quality of format {version} cannot be read; {wants(f'format {FORMAT_VERSION}')}")
-    if of_pairs:
+    if word == _ERRORS:
+        _, _, starts, events, in_part, errors = msgspec.convert(found, _EncodedErrors)
+        return ErrorSums(_read(starts), _read(events), _read(in_part), _read_sums(errors))
+    if word:
         return _decoded_pairs(msgspec.convert(found, _EncodedPairs))
     _, groups, counts, sums, in_span, losses, in_bin, in_bins, table = msgspec.convert(found, _Encoded)
     return GroupSums(groups, _read(counts), _read_sums(sums), _read(in_span), _read_sums(losses), _read(in_bin),
@@ -75,6 +85,9 @@ def _decoded_pairs(found: _EncodedPairs) -> PairSums:
 
 def added_any(parts: Sequence[AnySums]) -> AnySums:
     """Several sums of one kind and key as one; at least one."""
+    of_errors = [part for part in parts if isinstance(part, ErrorSums)]
+    if of_errors:
+        return added_errors(of_errors)
     of_pairs = [part for part in parts if isinstance(part, PairSums)]
     return added_pairs(of_pairs) if of_pairs else added_sums([part for part in parts if isinstance(part, GroupSums)])
 
