@@ -23,11 +23,15 @@ from transforms.drift.drift_groups import DIGEST, ROLE, VERSION
 from transforms.features.join_features import stamped
 from transforms.flow import metrics
 from transforms.flow.hiding import hiding_of
+from transforms.quality.changes.change_records import CHANGE, TOO_FEW
 
 _LOCK = threading.Lock()
 _BY = ("version", "role", "digest")
 _OF_WINDOW = ["window_start", "window_end", "version", "role", "against"]
 _CONTENT = ["segment", "metric", "value", "n", "events", "label_coverage"]
+_CHANGES = "changes"
+_TOGETHER = [*_OF_WINDOW, _CHANGES]
+"""Whose records are compared as one: what detectors say is a batch of its own."""
 
 
 class EarlierMeasured(Protocol):
@@ -145,7 +149,7 @@ def _known_of(earlier: EarlierMeasured) -> dict[tuple[Any, ...], _Known]:
 @lru_cache(maxsize=2)
 def _read_quality(earlier: EarlierMeasured) -> dict[tuple[Any, ...], _Known]:
     frame = _framed(earlier.quality())
-    latest = frame.groupby(_OF_WINDOW, sort=False)["pane"].transform("max")
+    latest = frame.groupby(_TOGETHER, sort=False)["pane"].transform("max")
     return {} if frame.empty else _grouped(frame[frame["pane"] == latest])
 
 
@@ -155,12 +159,15 @@ def _framed(records: pa.RecordBatch | pa.Table) -> pd.DataFrame:
     times = {name: columns[name].cast(pa.int64()) for name in ("window_start", "window_end")}
     texts = {"against": pc.fill_null(columns["against"], "")}
     frame: pd.DataFrame = pa.table(columns | times | texts).to_pandas()
+    frame[_CHANGES] = frame["metric"].str.startswith(CHANGE)
+    # What detectors say depends on how far back a run reads: it is new where labels of the window itself have come.
+    frame.loc[frame[_CHANGES], "value"] = np.nan
     frame["content"] = pd.util.hash_pandas_object(frame[_CONTENT], index=False)
     return frame
 
 
 def _grouped(frame: pd.DataFrame) -> dict[tuple[Any, ...], _Known]:
-    groups = frame.groupby(_OF_WINDOW, sort=False)
+    groups = frame.groupby(_TOGETHER, sort=False)
     found = groups.agg(pane=("pane", "max"), content=("content", "sum"), events=("events", "max"))
     rows = zip(*(found[name].tolist() for name in _Known._fields), strict=True)
     return {key: _Known(*row) for key, row in zip(found.index, rows, strict=True)}
@@ -176,13 +183,21 @@ class _NewPanesFn(beam.DoFn):
             yield records
             return
         panes = {key: _pane_after(known.get(key), now) for key, now in _grouped(frame).items()}
-        of_rows = np.array([panes[key] for key in frame[_OF_WINDOW].itertuples(index=False, name=None)], np.int64)
+        short = {key for key, _ in frame[_too_few(records)].groupby(_TOGETHER, sort=False)}
+        panes |= {key: -1 for key in short if key in known}
+        of_rows = np.array([panes[key] for key in frame[_TOGETHER].itertuples(index=False, name=None)], np.int64)
         told = int((of_rows < 0).sum())
         metrics.counter(metrics.QUALITY_RECORDS_EMITTED).inc(-told)
         if told < records.num_rows:
             index = records.schema.get_field_index("pane")
             numbered = records.set_column(index, records.schema.field(index), pa.array(of_rows))
             yield batches.take_rows(numbered, of_rows >= 0)
+
+
+def _too_few(records: pa.RecordBatch) -> npt.NDArray[np.bool_]:
+    """Of which records a detector read too little to say anything, as of the first windows that a run reads again."""
+    short = pc.fill_null(pc.starts_with(records.column("why"), TOO_FEW), False)
+    return np.asarray(short.to_numpy(zero_copy_only=False), np.bool_)
 
 
 def _pane_after(before: _Known | None, now: _Known) -> int:
@@ -195,7 +210,8 @@ def _pane_after(before: _Known | None, now: _Known) -> int:
 class NewPanes(beam.PTransform[beam.PCollection[pa.RecordBatch], beam.PCollection[pa.RecordBatch]]):
     """The records of quality that say something else than those of earlier runs, as the next pane of their window.
 
-    Input: batches of Quality, each with all records of its windows and version, or pair. Output: the same without
+    Input: batches of Quality, each with all records of its windows and version, or pair, or all of its detectors.
+    Output: the same without
     windows of which nothing is new, or of which fewer events were read than an earlier run counted. No state.
     """
 

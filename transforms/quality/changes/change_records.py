@@ -27,7 +27,7 @@ CHANGE = "change_"
 """Before the name of a detector, the metric of its records."""
 EPOCH = 512
 """Windows from whose beginning on detectors begin anew, the epoch before included: they read at most twice as many."""
-NO_CHANGE = "no change was seen"
+NO_CHANGE, TOO_FEW = "no change was seen", "too few labelled events"
 NO_LIBRARY = "river is not installed where this was measured"
 
 
@@ -105,7 +105,7 @@ def _why(window: WindowErrors, blocks: int) -> str:
         return NO_CHANGE
     if not blocks and not window.in_part.any():
         return NOTHING
-    return f"too few labelled events: {blocks} blocks; expected: more than {FEWEST}"
+    return f"{TOO_FEW}: {blocks} blocks; expected: more than {FEWEST}"
 
 
 def change_records(found: Sequence[WindowReading], by: ErrorsBy, origin: QualityOrigin) -> pa.RecordBatch:

@@ -93,3 +93,20 @@ def test_a_window_that_is_read_in_part_keeps_what_was_measured(shadowed: Flow) -
     (shadowed.root / "in.0").unlink()  # history that is no longer needed for features
     feed(shadowed, range(60, 70), range(60, 70))
     assert quality(shadowed)[0, "v1", "champion", "", "error", None]["n"] == 60
+
+
+def test_what_detectors_said_of_a_window_is_said_again_only_where_its_labels_came(shadowed: Flow) -> None:
+    whole = spec(shadowed)
+    whole["labels"]["concept_drift"] = {"block": 2, "parts": 24}
+
+    def day(events: range, labelled: range) -> dict[Any, Any]:
+        shadowed.feed(json_lines(trip(each) for each in events), f"in.{events.start}")
+        (shadowed.root / f"labels{events.start}.json").write_bytes(json_lines(label(each) for each in labelled))
+        assert shadowed.run(whole, "--only_new").code == 0
+        return {key: each for key, each in quality(shadowed).items() if key[4] == "change_page_hinkley"}
+
+    first = day(range(240), range(200))
+    second = day(range(240, 300), range(200, 240))
+    again = {key[0]: each["pane"] for key, each in second.items() if key[1] == "v1"}
+    assert again == {0: 0, 1: 0, 2: 0, 3: 1, 4: 0}
+    assert [each for key, each in second.items() if key[0] < 3] == [each for key, each in first.items() if key[0] < 3]
