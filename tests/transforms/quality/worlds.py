@@ -15,6 +15,7 @@ from transforms.quality.measuring.pair_records import pair_records
 from transforms.quality.measuring.quality_records import QualityOrigin, quality_records
 from transforms.quality.pairing import pairs_of
 from transforms.quality.panes import Schedule
+from transforms.quality.sums.error_sums import ErrorSums
 from transforms.quality.sums.group_sums import sums_of
 from transforms.quality.sums.pair_sums import PairSums, sums_of_pairs
 from transforms.quality.sums.sums_coder import added_any
@@ -90,6 +91,7 @@ def origin(schedule: Schedule = SCHEDULE, pane: int = 0) -> QualityOrigin:
 def put_together(parts: Sequence[Any], by: Any) -> list[Any]:
     """The records of sums of several shards, of a version or a pair."""
     sums = added_any(parts)
+    assert not isinstance(sums, ErrorSums), "no detector reads here"
     found = pair_records(sums, by, origin()) if isinstance(sums, PairSums) else quality_records(sums, by, origin())
     rows: list[Any] = found.to_pylist()
     return rows
