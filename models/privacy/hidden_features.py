@@ -75,7 +75,7 @@ def without_values(features: pa.MapArray, sealed: pa.Array) -> pa.MapArray:
 
 
 def sealed_values(features: pa.MapArray) -> tuple[list[bytes | None], pa.MapArray]:
-    """The bytes of each map that `without_values` made, None for others; and the maps without their first entries."""
+    """The bytes of each map that `without_values` made, None for others; and the maps without unnamed entries."""
     starts = np.asarray(features.offsets)
     filled = np.flatnonzero(np.diff(starts) > 0)
     at = starts[filled]
@@ -86,7 +86,7 @@ def sealed_values(features: pa.MapArray) -> tuple[list[bytes | None], pa.MapArra
     for row, value in zip(filled[whole].tolist(), values, strict=True):
         found[row] = value
     kept = np.ones(len(features.keys), np.bool_)
-    kept[at] = False
+    kept[at[~named]] = False
     before = np.concatenate([[0], np.cumsum(kept)])
     ends = pa.array(before[starts].astype(np.int32))
     chosen = pa.array(np.flatnonzero(kept))

@@ -69,7 +69,10 @@ def test_receipts_are_read_with_the_keys_as_they_were(private: Flow) -> None:
     assert (set(table["event_id"].to_pylist()), set(table["subject"].to_pylist())) == (set(IDS[:39]), set(SUBJECTS))
     assert set(table["features"].combine_chunks().field("iban").to_pylist()) == set(HIDDEN)
     assert table["locked"].null_count == 39
+    before = {row["event_id"]: row["features"] for row in table.to_pylist() if row["subject"] != SUBJECTS[4]}
     erase(private, SUBJECTS[4])
+    after = halflife.read_receipts(audit, keys=keys).to_pylist()
+    assert {row["event_id"]: row["features"] for row in after if row["locked"] is None} == before
     table = halflife.read_receipts(audit, ["score", "features"], keys)
     assert set(table["locked"].to_pylist()) == {None, "erased: its key was destroyed"}
     assert table["features"].combine_chunks().field("iban").null_count == table.num_rows - 32 == 7
