@@ -8,6 +8,7 @@ of this distribution (`schemas`, `models`, `transforms`, `pipeline`, `runners`),
 | `publish`, `release`        | put a model into a store, and decide from when on it serves       |
 | `read_scores`               | the scores that jobs wrote to files, as an Arrow table            |
 | `read_receipts`             | their receipts, with what each version read                       |
+| `read_training`             | a training set that `halflife features` wrote                     |
 | `beam`                      | the steps of a job as transforms of one's own Beam pipeline       |
 | `plug_ins`                  | what sources, sinks and aggregates of other distributions are     |
 | `errors`                    | the families of errors that these raise                           |
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from halflife._records import read_receipts, read_scores
     from halflife._running import Summary, run
     from halflife._scoring import Model, load_bundle, load_model
+    from halflife._training import read_training
 
 __all__ = [
     "Model",
@@ -41,6 +43,7 @@ __all__ = [
     "publish",
     "read_receipts",
     "read_scores",
+    "read_training",
     "release",
     "run",
 ]
@@ -58,6 +61,7 @@ _MODULES = {
     "publish": "halflife._publishing",
     "read_receipts": "halflife._records",
     "read_scores": "halflife._records",
+    "read_training": "halflife._training",
     "release": "halflife._publishing",
     "run": "halflife._running",
 }

@@ -72,10 +72,11 @@ def read_receipts(
 
     Raises: as `read_scores`; `NoKeyStore` where `keys` has none, `StoreError` where it cannot be read.
     """
-    return _read(path, "Receipt", columns, "/receipts", None if keys is None else _keys_at(fspath(keys)))
+    return _read(path, "Receipt", columns, "/receipts", None if keys is None else keys_at(fspath(keys)))
 
 
-def _keys_at(url: str) -> "ReceiptKeys":
+def keys_at(url: str) -> "ReceiptKeys":
+    """The key store at a URL. Raises `NoKeyStore` where there is none, `StoreError` where it cannot be read."""
     from audit.files.found.receipt_keys import ReceiptKeys  # few jobs have keys, and it takes a while to import
     from models.privacy.key_store import opened_keys
     from models.store.backends import Backend
@@ -100,7 +101,7 @@ def _read(
     if below and _is_sealed(fspath(path)):
         stored = _of_sealed(fspath(path))
     else:
-        stored = (rows for file in _files(fspath(path), below) for rows in _pieces(file, record))
+        stored = (rows for file in record_files(fspath(path), below) for rows in _pieces(file, record))
     pieces, locked, encrypted = list[pa.RecordBatch](), list[str](), False
     for rows in stored:
         encrypted |= bool(below) and is_encrypted(rows)
@@ -140,7 +141,8 @@ def _of_sealed(path: str) -> Iterator[pa.RecordBatch]:
         raise UnusableData(f"{path}/{file} is damaged: {why}; expected: an audit that can be read whole")
 
 
-def _files(path: str, below: str) -> list[str]:
+def record_files(path: str, below: str = "") -> list[str]:
+    """The files of records in a folder, or below it; a file or a pattern is itself. Raises `NoInput`."""
     uri = absolute(path)
     if below:
         try:
@@ -162,14 +164,20 @@ def _pieces(path: str, record: str) -> Iterator[pa.RecordBatch]:
     if origin is not None and origin.record not in ("", record):
         raise UnusableData(f"{path} has records {origin.record}; expected: {record}")
     with FileSystems.open(path, compression_type=CompressionTypes.UNCOMPRESSED) as stream:
-        found = _parquet(path, stream) if path.endswith(".parquet") else _avro(path, stream)
+        found = _of_parquet(path, stream) if path.endswith(".parquet") else _avro(path, stream)
         for rows in found:
             if _ID not in rows.schema.names:
                 raise UnusableData(f"{path} has no {_ID}; expected: records {record}")
             yield rows
 
 
-def _parquet(path: str, stream: IO[bytes]) -> Iterator[pa.RecordBatch]:
+def parquet_rows(path: str) -> list[pa.RecordBatch]:
+    """The rows of a Parquet file. Raises `UnusableData` where it is damaged."""
+    with FileSystems.open(path, compression_type=CompressionTypes.UNCOMPRESSED) as stream:
+        return list(_of_parquet(path, stream))
+
+
+def _of_parquet(path: str, stream: IO[bytes]) -> Iterator[pa.RecordBatch]:
     try:
         yield from pq.read_table(stream).to_batches()
     except pa.ArrowException as error:

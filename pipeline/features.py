@@ -14,6 +14,7 @@ from transforms.arrivals.track_arrivals import TrackArrivals
 from transforms.decoding.decode import DecodeEvents
 from transforms.features.window_features import WindowFeatures
 from transforms.flow import metrics
+from transforms.flow.hiding import hiding_of
 from transforms.labels.join_labels import DecodeLabels, JoinLabels
 from transforms.labels.time_split import CROSSES_SPLIT, OF_ROW, OF_ROW_TIME, TEST, TRAIN, SplitRule
 from transforms.lookups.held_tables import Tables
@@ -47,6 +48,9 @@ class _RowsFn(beam.DoFn):
     def __init__(self, job: Job, labelled: bool, split: SplitRule | None) -> None:
         self._job, self._labelled, self._split = job, labelled, split
 
+    def setup(self) -> None:
+        self._hides = hiding_of(self._job.events)
+
     def process(self, events: pa.RecordBatch) -> Iterator[Any]:
         if self._labelled:
             events = events.filter(pc.is_valid(events.column(OF_ROW)))
@@ -56,6 +60,8 @@ class _RowsFn(beam.DoFn):
                 metrics.counter(metrics.TRAINING_PARTS_PREFIX + part).inc(rows.num_rows)
             if rows.num_rows and part != CROSSES_SPLIT:
                 made = training_rows(rows, self._job)
+                if self._hides is not None:
+                    made = self._hides.training_rows(made, rows)
                 yield beam.pvalue.TaggedOutput(part, made) if part == TEST else made
 
 

@@ -9,6 +9,7 @@ from ulid import ULID
 from pipeline.command_line.options import RunOptions, parse_run_options
 from pipeline.endpoints.files.earlier_runs import check_earlier_runs, replacing, say_earlier_runs
 from pipeline.endpoints.labels.label_source import LabelSource, open_labels
+from pipeline.endpoints.labels.measured_labels import hidden_as
 from pipeline.endpoints.lookups.table_files import FileTables
 from pipeline.endpoints.outputs import SinkFolder, training_folders, write_training_set
 from pipeline.endpoints.sink_locations import check_training_folder
@@ -16,20 +17,17 @@ from pipeline.endpoints.sinks import check_all_writable
 from pipeline.endpoints.uris import absolute
 from pipeline.features import build_features
 from pipeline.reporting import log_form
+from pipeline.reporting.model_presence import check_keys
 from pipeline.reporting.outcomes import check_rows, letter_lines
 from pipeline.reporting.printer import note, print_json, print_line
 from pipeline.reporting.saying import guarded
 from pipeline.reporting.summary import check_summary, write_summary
 from pipeline.reporting.training_counts import Asked, feature_counts, feature_lines
 from pipeline.run import EXPECTED, Prepared, check_runner, prepare_run, run_to_end, say_of_input, source_of
-from pipeline.spec.privacy import refuse_privacy
 from schemas.validation import SpecError
 from transforms.flow import metrics
 from transforms.flow.examples import forget_examples, kept_examples
 from transforms.labels.time_split import TEST, TRAIN, SplitRule
-
-_IN_PLAIN = "writes rows in plain, which halflife audit erase does not reach"
-_ELSEWHERE = "name a spec without privacy, and delete the rows when the version is trained"
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +70,7 @@ def _write_features(options: RunOptions) -> None:
     if options.summary:
         check_summary(options.summary)
     check_training_folder(prepared.document, out)
-    refuse_privacy(prepared.document, "halflife features", _IN_PLAIN, _ELSEWHERE)
+    check_keys(prepared.job.privacy)
     plan = TrainingPlan(prepared, absolute(out), _labels(prepared, options), options.split_at_us)
     _check_writable(plan)  # here too: a run that is refused says nothing of earlier ones
     replaced = check_earlier_runs(plan.folders, options.sinks, prepared.job.name)
@@ -102,6 +100,8 @@ def _write_and_tell(plan: TrainingPlan, options: RunOptions) -> None:
             print_line(line)
         for line in letter_lines(counts["dead_letter_errors"], prepared.job.sinks.dead_letters, kept_examples()):
             print_line(f"  {line}")
+        if prepared.job.privacy is not None:
+            print_line("  rows are encrypted; next: halflife.read_training(FOLDER, keys=URL) in Python")
     uri = prepared.document["events"]["uri"]
     if prepared.source.bounded and (remark := check_rows(counts, uri, options.limits, kept_examples())):
         note(remark)
@@ -131,7 +131,8 @@ def _write(plan: TrainingPlan, beam_arguments: Sequence[str]) -> dict[str, Any]:
     pipeline, raw = source_of(prepared, beam_arguments)
     labels = None
     if plan.labels is not None:
-        labels = (pipeline | "ReadLabels" >> plan.labels.source.read(plan.labels.spec.records), plan.labels.spec)
+        spec = hidden_as(plan.labels.spec, prepared.job.events)
+        labels = (pipeline | "ReadLabels" >> plan.labels.source.read(spec.records), spec)
     made = build_features(raw, prepared.job, labels, plan.split, FileTables())
     write_training_set(made.rows, made.dead_letters, prepared.job, plan.folder, run_id)
     log_form.tell_of(job=prepared.job.name, run=run_id)

@@ -2,6 +2,7 @@
 
 import csv
 import io
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +23,7 @@ _TABLES = (".parquet", ".avro", ".json", ".jsonl", ".ndjson", ".arrow", ".arrows
 _DAY_US = 86_400_000_000
 _FIRST_DAY_US = 946_684_800_000_000  # 2000-01-01
 _SEPARATORS = ",;\t|"
+_HASH = re.compile(r"h[0-9]+:[0-9a-f]{32}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +46,8 @@ class Hiding:
 
 def hashed_records(path: Path, hiding: Hiding) -> bytes:
     """Training records as CSV of hashes, a line for each record. Of columns that are named as those of ids or subjects
-    only these are kept; where none is, each value is hashed as an id and as a subject.
+    only these are kept; where none is, each value is hashed as an id and as a subject. What is a hash already, as in an
+    encrypted training set, stays.
 
     Raises:
         CannotPublish: the file cannot be read.
@@ -72,8 +75,10 @@ def _hashed(rows: Iterator[list[str]], hiding: Hiding) -> Iterator[list[str]]:
 
 
 def _hashes(row: Sequence[str], kinds: Sequence[str], epoch: Epoch) -> list[str]:
-    identities = [make(cell) for cell, kind in zip(row, kinds, strict=True) if cell for make in _MAKES[kind]]
-    return [str(each) for each in epoch.pseudonyms(identities)]
+    kept = [(cell, kind) for cell, kind in zip(row, kinds, strict=True) if cell and kind]
+    identities = [make(cell) for cell, kind in kept if not _HASH.fullmatch(cell) for make in _MAKES[kind]]
+    hashed = [cell for cell, _ in kept if _HASH.fullmatch(cell)]
+    return [*hashed, *(str(each) for each in epoch.pseudonyms(identities))]
 
 
 _MAKES: Mapping[str, tuple[Callable[[str], bytes], ...]] = {

@@ -14,7 +14,7 @@ from schemas.expectations import QUOTE, did_you_mean
 from schemas.expressions.nodes import names_in
 from schemas.job import PrivacySpec
 from schemas.keys import defaults_of
-from schemas.validation import MISSING, Absent, SpecError
+from schemas.validation import MISSING, SpecError
 
 Sound = Callable[[str], bool]
 
@@ -37,17 +37,6 @@ def privacy_of(document: Mapping[str, Any]) -> PrivacySpec | None:
     hidden = [own if column == _EVENT_ID else column for column in section.get("hide", ())]
     after = section.get("after_erasure", _DEFAULTS["privacy.after_erasure"])
     return PrivacySpec(section["keys"], tuple(dict.fromkeys(hidden)), after == "refuse")
-
-
-def refuse_privacy(document: Mapping[str, Any], verb: str, why: str, instead: str) -> None:
-    """Raises `SpecError` for a spec with `privacy` where a verb cannot do what the section says.
-
-    Args:
-        why: what it would do.
-        instead: what one can do now.
-    """
-    if "privacy" in document:
-        raise SpecError("privacy", Absent(f"in the spec, and {verb} {why}"), f"a spec without it; next: {instead}")
 
 
 def privacy_errors(

@@ -25,6 +25,9 @@ class Hides(Protocol):
     def letters(self, letters: pa.RecordBatch, subjects: list[str | None]) -> pa.RecordBatch:
         """Dead letters as they are stored, with whom each is about."""
 
+    def training_rows(self, rows: pa.RecordBatch, events: pa.RecordBatch) -> pa.RecordBatch:
+        """Rows of a training set as they are stored, each of the event in the same row."""
+
     def erased(self, events: pa.RecordBatch) -> npt.NDArray[np.bool_]:
         """Which events are of subjects that were erased, and are refused therefore."""
 

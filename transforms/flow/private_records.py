@@ -10,6 +10,7 @@ from models.privacy.identities import identity_of_subject
 from models.privacy.key_store import KeyStore
 from models.privacy.letters import encrypt_letters, without_content
 from models.privacy.receipts import encrypt_receipts, hashed_ids
+from models.privacy.training import RowOrigin, encrypt_rows
 from models.store.backends import Backend
 from schemas import batches
 from schemas.job import PrivacySpec
@@ -62,6 +63,11 @@ class PrivateRecords:
     def letters(self, letters: pa.RecordBatch, subjects: list[str | None]) -> pa.RecordBatch:
         """As `transforms.flow.hiding.Hides`."""
         return encrypt_letters(letters, subjects, self._store.epochs(), self._store.keys_for, self._hides_ids)
+
+    def training_rows(self, rows: pa.RecordBatch, events: pa.RecordBatch) -> pa.RecordBatch:
+        """As `transforms.flow.hiding.Hides`."""
+        origin = RowOrigin(*(events.column(name) for name in (batches.EVENT_ID, batches.EVENT_TIME, batches.SUBJECT)))
+        return encrypt_rows(rows, origin, self._store.epochs(), self._store.keys_for, self._hides_ids)
 
     def erased(self, events: pa.RecordBatch) -> npt.NDArray[np.bool_]:
         """As `transforms.flow.hiding.Hides`."""
