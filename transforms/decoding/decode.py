@@ -103,15 +103,18 @@ class _DecodeFn(beam.DoFn):
         if self._rows >= WHOLE_ROWS or self._bytes >= batches.WHOLE_BYTES:
             yield TimestampedValue(*self._together())
         if letters:
-            yield beam.pvalue.TaggedOutput(DEAD_LETTERS, self._stored(letters, subjects, block.schema))
+            yield beam.pvalue.TaggedOutput(DEAD_LETTERS, self._stored(letters, subjects, block))
 
     def _stored(
-        self, letters: Sequence[DeadLetter], subjects: Sequence[str | None], schema: str
+        self, letters: Sequence[DeadLetter], subjects: Sequence[str | None], block: RawBlock
     ) -> pa.RecordBatch:
         if self._hides is None:
             return counted_batch(letters)
         pairs = zip(subjects or [None] * len(letters), letters, strict=True)
-        about = [subject or subject_within(letter.payload, self._spec, schema) for subject, letter in pairs]
+        about = [
+            subject or subject_within(letter.payload.removeprefix(block.prefix), self._spec, block.schema)
+            for subject, letter in pairs
+        ]
         return counted_batch(letters, about, self._hides)
 
     def _chosen(self, events: pa.RecordBatch) -> Generator[Any, None, pa.RecordBatch]:
