@@ -53,8 +53,27 @@ def _row_by_row(segment: SealedSegment, sealed: Checks, actual: _Actual, found: 
 
 
 def _missing(segment: SealedSegment, sealed: Checks, actual: _Actual, found: AuditFindings) -> None:
+    """Receipts that stood one after another are one finding. Whole blocks of a damaged file were not removed: they
+    cannot be read."""
     rows = np.flatnonzero(_surplus(sealed, actual.checks))
-    found.removed += [f"{segment.file}: receipt {row} of {len(sealed)}" for row in rows]
+    broken, block = segment.file in found.broken_files, segment.index.block_rows
+    for first, last in _runs(rows):
+        which = f"receipt {first}" if first == last else f"receipts {first} to {last}"
+        is_block = first % block == 0 and ((last + 1) % block == 0 or last + 1 == len(sealed))
+        if broken and is_block:
+            found.altered.append(f"{segment.file}: {which} of {len(sealed)} cannot be read")
+        else:
+            found.removed.append(f"{segment.file}: {which} of {len(sealed)}")
+
+
+def _runs(rows: npt.NDArray[np.int64]) -> list[tuple[int, int]]:
+    """The first and the last of each run of consecutive numbers.
+
+    >>> _runs(np.array([1, 2, 3, 7, 9]))
+    [(1, 3), (7, 7), (9, 9)]
+    """
+    runs = np.split(rows, np.flatnonzero(np.diff(rows) != 1) + 1)
+    return [(int(run[0]), int(run[-1])) for run in runs if len(run)]
 
 
 def _surplus(one: Checks, other: Checks) -> npt.NDArray[np.bool_]:

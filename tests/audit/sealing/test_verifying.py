@@ -2,7 +2,7 @@
 
 import json
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import fastavro
@@ -33,6 +33,15 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def audit(whole: Path, tmp_path: Path) -> Path:
     return Path(shutil.copytree(whole, tmp_path / "audit"))
+
+
+@pytest.fixture
+def in_blocks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """As `audit`, in blocks of 16 receipts."""
+    monkeypatch.setattr("audit.sealing.sealing._MOST_ROWS", 16)
+    written(tmp_path, files=30, each=10)
+    seal(tmp_path, size=100, key=KEY)
+    return tmp_path
 
 
 def verified(root: Path, **trust: object) -> AuditFindings:
@@ -72,6 +81,42 @@ def test_a_changed_score_is_named_by_its_receipt(audit: Path) -> None:
 def test_a_removed_receipt_is_named(audit: Path) -> None:
     key = rewritten(audit, lambda rows: rows[:17] + rows[18:])
     assert named(verified(audit)) == {"removed": [f"{key}: receipt 17 of 100"]}
+
+
+@pytest.mark.parametrize(
+    ("gone", "said"),
+    [
+        (range(17, 60), ["receipts 17 to 59 of 100"]),
+        ([0, 1, 50, 98, 99], ["receipts 0 to 1 of 100", "receipt 50 of 100", "receipts 98 to 99 of 100"]),
+        (range(16, 32), ["receipts 16 to 31 of 100"]),
+    ],
+    ids=["one after another", "here and there", "a whole block"],
+)
+def test_removed_receipts_that_stood_together_are_one_finding(
+    in_blocks: Path, gone: Sequence[int], said: list[str]
+) -> None:
+    key = rewritten(in_blocks, lambda rows: [row for number, row in enumerate(rows) if number not in gone])
+    assert named(verified(in_blocks)) == {"removed": [f"{key}: {each}" for each in said]}
+
+
+@pytest.mark.parametrize(("block", "said"), [(0, "0 to 15"), (2, "32 to 47"), (6, "96 to 99")])
+def test_a_block_that_cannot_be_read_is_one_finding_and_not_removed(in_blocks: Path, block: int, said: str) -> None:
+    segment = segments(in_blocks)[1]
+    path = in_blocks / segment.file
+    at = segment.index.location(block).start + 40
+    data = bytearray(path.read_bytes())
+    data[at] ^= 8
+    path.write_bytes(data)
+    found = named(verified(in_blocks))
+    assert found.pop("broken_files")[0].startswith(f"{segment.file}: block is ")
+    assert found == {"altered": [f"{segment.file}: receipts {said} of 100 cannot be read"]}
+
+
+def test_a_container_that_is_cut_off_is_named_by_the_receipts_that_are_gone(in_blocks: Path) -> None:
+    segment = segments(in_blocks)[1]
+    path = in_blocks / segment.file
+    path.write_bytes(path.read_bytes()[: segment.index.location(3).start + 30])
+    assert named(verified(in_blocks))["altered"] == [f"{segment.file}: receipts 48 to 99 of 100 cannot be read"]
 
 
 def test_an_added_receipt_is_named(audit: Path) -> None:
