@@ -23,7 +23,7 @@ from pipeline.endpoints.errors import NoInput, SinkUnwritable
 from pipeline.endpoints.files.earlier_runs import check_earlier_runs, replacing, say_earlier_runs
 from pipeline.endpoints.files.found import files_in
 from pipeline.endpoints.files.record_columns import read_columns
-from pipeline.endpoints.labels.label_source import open_labels
+from pipeline.endpoints.labels.measured_labels import labels_of_replay
 from pipeline.endpoints.outputs import sink_folders
 from pipeline.replaying.comparison import compare, describe
 from pipeline.replaying.locations import check_folder, replayed
@@ -64,7 +64,7 @@ def _replay(versions: Sequence[str], options: RunOptions, begun: float) -> None:
         raise SpecError("events.uri", uri, "input that ends: files, or a topic with until=latest")
     check_runner(prepared, options.beam)
     serves = _candidates(prepared.job, versions)
-    source = open_labels(prepared.document, "replay") if prepared.document.get("labels") else None
+    source = labels_of_replay(prepared.document)
     apart = replayed(prepared.job, out)
     document = {**prepared.document, "sinks": _locations(apart)}
     prepared = replace(prepared, job=apart, document=document, serves=serves)

@@ -1,4 +1,4 @@
-"""The labels by which a run measures quality: opened where the spec has them and a sink for what is measured."""
+"""The labels by which a run, or a replay, measures quality: opened where the spec has them and they are needed."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -28,8 +28,18 @@ def labels_to_measure(document: Mapping[str, Any], bounded: bool) -> LabelSource
         why = "a stream holds each answer so long for its label"
         raise SpecError("labels.horizon", MISSING, f"a duration, such as 30d ({why})")
     check_detectors(document)
+    return _opened(document, "sinks.quality", endless=not bounded)
+
+
+def labels_of_replay(document: Mapping[str, Any]) -> LabelSource | None:
+    """The labels that a replay compares its scores with; None where the spec has none, and where none is there, which
+    is noted. Raises as `labels_to_measure`."""
+    return _opened(document, "replay", endless=False) if document.get("labels") else None
+
+
+def _opened(document: Mapping[str, Any], asked_by: str, endless: bool) -> LabelSource | None:
     try:
-        return open_labels(document, "sinks.quality", endless=not bounded)
+        return open_labels(document, asked_by, endless=endless)
     except NoInput as error:
         note(f"note: {error}; no quality is measured")
         return None

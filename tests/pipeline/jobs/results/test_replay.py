@@ -84,6 +84,17 @@ def test_replay_needs_no_release_and_compares_two_versions(history: Flow) -> Non
     assert history.store.releases()[0].champion == "v1"  # nothing was released
 
 
+@pytest.mark.parametrize("name", ["arrivals-*.csv", "arrivals.csv", "none/*.avro"])
+def test_a_replay_does_not_need_labels_that_are_not_there(history: Flow, name: str) -> None:
+    labels = f"labels={{uri: {history.root}/{name}, event_id: id, event_time: at, column: late}}"
+    outcome = replayed(history, "--version", "v1", "--json", "--set", labels)
+    assert outcome.code == 0, outcome.err
+    assert name in outcome.err
+    assert "no quality is measured" in outcome.err
+    report = json.loads(outcome.out)
+    assert ("labels" in report, "quality" in report["versions"]["v1"], report["events"]) == (False, False, 301)
+
+
 def test_a_version_compared_with_its_own_copy_differs_in_nothing(history: Flow) -> None:
     put(history, "copy", 0.1)
     report = json.loads(replayed(history, "--version", "v2", "--version", "copy", "--json").out)
