@@ -16,15 +16,16 @@ ANSWER = ("score_id", "event_id", "version", "release", "score", "decision", "fe
 
 
 class LeftBehind(NamedTuple):
-    """An audit in files, the store of its models, and the file of its private key."""
+    """An audit, the folder with its objects, the store of its models, and the file of its private key."""
 
+    url: str
     audit: Path
     store: ModelStore
     key: Path
 
     def ask(self, *words: object) -> Ran:
         """One question to it."""
-        return halflife("audit", *words, "--audit", self.audit, "--store", self.store.url)
+        return halflife("audit", *words, "--audit", self.url, "--store", self.store.url)
 
     def answer(self, *words: object) -> Any:
         """The JSON of a question that must be answered."""
@@ -47,7 +48,7 @@ class LeftBehind(NamedTuple):
         return halflife("replay", *words, "--job", EMBEDDED, *self._settings(*settings))
 
     def _settings(self, *more: str) -> list[str]:
-        values = (f"sinks.audit={self.audit}", f"model.store={self.store.url}", f"audit.key={self.key}", *more)
+        values = (f"sinks.audit={self.url}", f"model.store={self.store.url}", f"audit.key={self.key}", *more)
         return [word for value in values for word in ("--set", value)]
 
     def files(self, kind: str) -> list[Path]:

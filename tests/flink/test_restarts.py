@@ -1,7 +1,7 @@
 """The job continues from a savepoint or a checkpoint: with another parallelism, another feature, another job manager.
 
 One stream of events through four submissions, in the order of this file; the oracle is that of `test_failures.py`.
-Receipts go to a topic and to files, which the job seals itself; at the end the files are asked.
+Receipts go to a topic and to a bucket, where the job seals them itself; at the end the bucket is asked.
 """
 
 import json
@@ -18,6 +18,7 @@ import pytest
 from examples.flights import service
 from examples.flights.service import Event, records
 from runners.flink.local.cluster import FlinkCluster
+from runners.flink.local.objects import S3Server
 from schemas.times import format_time_us
 from tests.audit.left_behind import LeftBehind, answers, once, repeated, rows
 from tests.flink.running import Machines, Resumable, answers_of, following, running, undisturbed
@@ -50,7 +51,8 @@ def resumable(
 ) -> Iterator[Resumable]:
     folder = tmp_path_factory.mktemp("job")
     assert halflife("audit", "key", "--out", folder / "audit.key").code == 0
-    audit = f"sinks.audit=[kafka://{machines.broker.bootstrap}/audit, {folder}/audit]"
+    bucket = machines.s3.create_bucket("sealed")
+    audit = f"sinks.audit=[kafka://{machines.broker.bootstrap}/audit, {bucket}/audit]"
     seal = f"audit={{key: {folder}/audit.key, seal: {{in_job: true, age: 10s}}}}"
     with ExitStack() as stack:
         live = stack.enter_context(running(machines, month, folder, [audit, seal]))
@@ -59,13 +61,20 @@ def resumable(
 
 
 @pytest.fixture(scope="module")
-def left(resumable: Resumable, cluster: FlinkCluster, tmp_path_factory: pytest.TempPathFactory) -> LeftBehind:
-    """The audit in files once the job is cancelled and its workers are killed; not all of it is sealed."""
-    live, folder = resumable.live, tmp_path_factory.mktemp("left")
+def bucket(resumable: Resumable, s3: S3Server) -> Path:
+    """The folder in which the server keeps the objects of the audit."""
+    return s3.folder / "buckets" / "sealed" / "audit"
+
+
+@pytest.fixture(scope="module")
+def left(resumable: Resumable, cluster: FlinkCluster, s3: S3Server, bucket: Path) -> LeftBehind:
+    """A copy of the audit once the job is cancelled and its workers are killed; not all of it is sealed."""
+    live = resumable.live
     cluster.cancel(live.job_id)
     resumable.pool.kill_workers()
-    shutil.copytree(resumable.folder / "audit", folder / "audit")
-    return LeftBehind(folder / "audit", live.store, resumable.folder / "audit.key")
+    url = s3.create_bucket("left")
+    copy = shutil.copytree(bucket, s3.folder / "buckets" / "left" / "audit")
+    return LeftBehind(f"{url}/audit", copy, live.store, resumable.folder / "audit.key")
 
 
 def test_job_continues_from_its_savepoint_with_another_parallelism(resumable: Resumable, cluster: FlinkCluster) -> None:
@@ -107,8 +116,8 @@ def test_changed_job_continues_from_its_savepoint_and_serves_a_new_scorer_of_the
     resumable.live.wait_until_all_scored("a savepoint and a changed job")
 
 
-def test_killed_workers_leave_no_gap_and_the_job_seals_on(resumable: Resumable) -> None:
-    live, checkpoints = resumable.live, resumable.folder / "audit" / "checkpoints"
+def test_killed_workers_leave_no_gap_and_the_job_seals_on(resumable: Resumable, bucket: Path) -> None:
+    live, checkpoints = resumable.live, bucket / "checkpoints"
     live.wait_until(lambda: any(checkpoints.glob("*")), 60, "the first segment that the job seals itself")
     live.send_until_some_are_scored(200)
     before = len(list(checkpoints.glob("*")))
@@ -193,7 +202,8 @@ def test_receipts_scored_again_are_those_that_were_left(left: LeftBehind, tmp_pa
 
 
 def test_one_flipped_bit_is_named(left: LeftBehind, tmp_path: Path) -> None:
-    copy = left._replace(audit=Path(shutil.copytree(left.audit, tmp_path / "copy")))
+    folder = Path(shutil.copytree(left.audit, tmp_path / "copy"))
+    copy = left._replace(url=str(folder), audit=folder)
     container = max(copy.audit.glob("sealed/*/receipts.avro"), key=lambda path: path.stat().st_size)
     data = bytearray(container.read_bytes())
     data[len(data) // 2] ^= 1
