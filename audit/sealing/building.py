@@ -1,8 +1,10 @@
 """A segment while it is built: records of many files, as they are stored, in one container with an index."""
 
 import os
-from collections.abc import Mapping
-from contextlib import suppress
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
+from itertools import chain, pairwise
 from pathlib import Path
 from typing import IO, Any
 
@@ -27,12 +29,14 @@ from audit.files.segments import (
 from audit.files.summaries import SummaryBuilder
 from audit.sealing.sources import ContainerForm
 from schemas.avro.datums import joined_bytes
-from schemas.avro.files import AvroFileWriter
+from schemas.avro.files import AvroFileWriter, compress_blocks
 from schemas.errors import UnusableData
-from schemas.native.hashing import sha256_each
+from schemas.native.hashing import HASH_BYTES, bytes_and_offsets, sha256_each
 
 _BLOCK_BYTES = 128 * 1024
 _MOST_ROWS = 1024
+_FEW_BLOCKS = 8
+_COMPRESSORS = 2
 _FULL_BYTES = 48 * 1024 * 1024
 _TIMES: Mapping[str, tuple[str | None, str]] = {RECEIPTS: ("event_time", "scored_at"), MODELS: (None, "at")}
 
@@ -87,7 +91,7 @@ class SegmentBuilder:
     def end_records(self) -> None:
         """All records have been added. Raises `BlockTooLarge`, as `add` does."""
         if self._pending:
-            self._write_block(pa.concat_arrays(self._pending))
+            self._write(pa.concat_arrays(self._pending))
             self._pending, self._pending_rows = [], 0
 
     def finish(self, number: int, sealed_at_us: int) -> SegmentStatement:
@@ -150,27 +154,43 @@ class SegmentBuilder:
             self._pending_rows += first
             if self._pending_rows < self._block_rows:
                 return
-            self._write_block(pa.concat_arrays(self._pending))
-        while len(datums) - first >= self._block_rows:
-            self._write_block(datums.slice(first, self._block_rows))
-            first += self._block_rows
-        self._pending_rows = len(datums) - first
+            self._write(pa.concat_arrays(self._pending))
+        whole = (len(datums) - first) // self._block_rows * self._block_rows
+        self._write(datums.slice(first, whole))
+        self._pending_rows = len(datums) - first - whole
         # A copy: a few records must not keep the memory of all.
-        rest = datums.slice(first).take(pa.array(np.arange(self._pending_rows)))
+        rest = datums.slice(first + whole).take(pa.array(np.arange(self._pending_rows)))
         self._pending = [rest] if self._pending_rows else []
 
-    def _write_block(self, datums: pa.Array) -> None:
-        if joined_bytes(datums).size > _FULL_BYTES and self._block_rows > 1:
-            raise BlockTooLarge(self._block_rows // 2)
-        data = joined_bytes(datums)
-        ends = np.cumsum(pc.binary_length(datums).to_numpy(zero_copy_only=False), dtype=np.uint64)
-        offsets = np.concatenate([np.zeros(1, np.uint64), ends[:-1]]).astype(np.uint32)
-        hashes = leaf_hashes(data, offsets)
-        self._writer.write_datums(len(datums), data)
-        self._starts.append(self._stream.tell())
-        self._roots.append(root_of_all(hashes))
-        self._offsets.append(offsets)
+    def _write(self, datums: pa.Array) -> None:
+        """Writes blocks, of which only the last may have fewer records than the others."""
+        rows = self._block_rows
+        data, ends = bytes_and_offsets(datums)
+        begins = np.append(ends[:-1:rows], ends[-1])
+        if len(datums) and np.diff(begins).max() > _FULL_BYTES and rows > 1:
+            raise BlockTooLarge(rows // 2)
+        blocks = [data.slice(start, end - start) for start, end in pairwise(begins.tolist())]
+        with _compressing(blocks) as compressed:
+            hashes = sha256_each(b"\0", data, ends)
+            for first, block in zip(range(0, len(datums), rows), compressed, strict=True):
+                count = min(rows, len(datums) - first)
+                self._writer.write_compressed(count, block)
+                self._starts.append(self._stream.tell())
+                self._roots.append(root_of_all(hashes[HASH_BYTES * first : HASH_BYTES * (first + count)]))
+        self._offsets.append((ends[:-1] - np.repeat(begins[:-1], rows)[: len(datums)]).astype(np.uint32))
         self._checks.append(checks_of(hashes))
+
+
+@contextmanager
+def _compressing(blocks: Sequence[pa.Buffer]) -> Iterator[Iterable[bytes]]:
+    """The blocks compressed, many in threads while the caller works."""
+    if len(blocks) < _FEW_BLOCKS:
+        yield compress_blocks(blocks)
+        return
+    size = -(-len(blocks) // _COMPRESSORS)
+    parts = [blocks[first : first + size] for first in range(0, len(blocks), size)]
+    with ThreadPoolExecutor(_COMPRESSORS, "seal-compress") as compressors:
+        yield chain.from_iterable(compressors.map(compress_blocks, parts))
 
 
 def leaf_hashes(data: Any, offsets: npt.NDArray[np.uint32]) -> bytes:

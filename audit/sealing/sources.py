@@ -103,8 +103,12 @@ def parts_of(backend: Backend, source: UnsealedFile, held: bytes | None) -> Iter
     if held is not None:
         yield from _parts(BytesIO(held), source)
         return
-    with _opened(backend, source.key) as stream:
-        yield from _parts(stream, source)
+    with _opened(backend, source.key) as stream, ThreadPoolExecutor(1, "seal-read") as reader:
+        parts = _parts(stream, source)
+        following = reader.submit(next, parts, None)
+        while (part := following.result()) is not None:
+            following = reader.submit(next, parts, None)  # while what was read is hashed and written
+            yield part
 
 
 @contextmanager

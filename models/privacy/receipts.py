@@ -25,6 +25,7 @@ from models.privacy.hidden_features import (
     is_compact,
     joined_digests,
     name_digests,
+    names_of_all,
     sealed_values,
     with_names,
     without_names,
@@ -64,11 +65,12 @@ def encrypt_receipts(
     names, of_row = epochs.of_subjects(receipts.column("subject"), times_us)
     keys, score_ids = keys_of(names.digests), receipts.column("score_id")
     features, rows = receipts.column("features"), pa.array(of_row)
+    alike = names_of_all(features)
     plain = _plain_features(receipts, hide_event_id)
-    sealed = encrypt_column(keys.keys, of_row, score_ids, FEATURES, plain, joined_digests(features))
+    sealed = encrypt_column(keys.keys, of_row, score_ids, FEATURES, plain, joined_digests(features, alike))
     changed: dict[str, pa.Array] = {
         "subject": names.texts().take(rows),
-        "features": without_values(features, sealed),
+        "features": without_values(features, sealed, alike),
         "key_id": keys.ids().take(rows),
         **_hidden_reasons(receipts, keys.keys, of_row),
     }

@@ -3,7 +3,7 @@
 import io
 import json
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import IO, Any, NamedTuple
 
 import fastavro
@@ -199,6 +199,19 @@ def _bounded(size: int, limit: int) -> int:
     return size
 
 
+def _compressor(level: int) -> zstd.ZstdCompressor:
+    """For many blocks, one after the other."""
+    # Avro's zstandard codec has no checksum of its own, so damage would not be noticed without zstd's.
+    parameter = zstd.CompressionParameter
+    return zstd.ZstdCompressor(options={parameter.compression_level: level, parameter.checksum_flag: 1})
+
+
+def compress_blocks(blocks: Sequence[pa.Buffer], level: int = 1) -> list[bytes]:
+    """Blocks as `AvroFileWriter` compresses them, for `write_compressed`: several threads may."""
+    compressor = _compressor(level)
+    return [compressor.compress(block, zstd.ZstdCompressor.FLUSH_FRAME) for block in blocks]
+
+
 class AvroFileWriter:
     """Writes batches into an Avro container file, as zstandard blocks: one for each batch, several for one of more than
     `BLOCK_BYTES`.
@@ -211,12 +224,7 @@ class AvroFileWriter:
         self, stream: IO[bytes], schema: str, level: int = 1, metadata: Mapping[str, str] | None = None
     ) -> None:
         self._stream, self._schema = stream, schema
-        self._sync = os.urandom(_SYNC_SIZE)
-        # Avro's zstandard codec has no checksum of its own, so damage would not be noticed without zstd's.
-        self._options: dict[int, int] = {
-            zstd.CompressionParameter.compression_level: level,
-            zstd.CompressionParameter.checksum_flag: 1,
-        }
+        self._sync, self._compressor = os.urandom(_SYNC_SIZE), _compressor(level)
         header: dict[str, Any] = {"sync_marker": self._sync, "codec": "zstandard", "metadata": dict(metadata or {})}
         buffer = io.BytesIO()
         fastavro.writer(buffer, json.loads(schema), [], **header)
@@ -235,10 +243,11 @@ class AvroFileWriter:
 
     def write_datums(self, count: int, datums: bytes | pa.Buffer) -> None:
         """Appends one block of records that are encoded already, back to back."""
-        data = zstd.compress(datums, options=self._options)
-        self._stream.write(zigzag_varint(count) + zigzag_varint(len(data)))
-        self._stream.write(data)
-        self._stream.write(self._sync)
+        self.write_compressed(count, self._compressor.compress(datums, zstd.ZstdCompressor.FLUSH_FRAME))
+
+    def write_compressed(self, count: int, data: bytes) -> None:
+        """Appends one block that `compress_blocks` made of so many records."""
+        self._stream.write(b"".join((zigzag_varint(count), zigzag_varint(len(data)), data, self._sync)))
 
     def close(self) -> None:
         """Does nothing: every batch has been written as a whole block. The stream stays open."""

@@ -7,7 +7,7 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from models.privacy.hidden_features import name_digests, sealed_values, without_names, without_values
+from models.privacy.hidden_features import name_digests, names_of_all, sealed_values, without_names, without_values
 from models.privacy.receipts import decrypt_receipts, encrypt_receipts
 from schemas.records import FEATURES_TYPE
 from tests.models.privacy.receipts import datums, key_store, made_receipts, union_of
@@ -40,7 +40,7 @@ def test_names_and_bytes_come_back_for_rows_of_any_names(widest: int) -> None:
         features, sealed = maps(rows), [own.randbytes(own.randrange(4)) for _ in rows]
         assert name_digests(features) == [digest([name for name, _ in row]) for row in rows]
         assert without_names(features).to_pylist() == [[("", value) for _, value in row] for row in rows]
-        stored = without_values(features, pa.array(sealed, pa.binary()))
+        stored = without_values(features, pa.array(sealed, pa.binary()), names_of_all(features))
         expected = [[("", each), *((name, None) for name, _ in row)] for each, row in zip(sealed, rows, strict=True)]
         assert stored.to_pylist() == expected
         found, names = sealed_values(stored)
