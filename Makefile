@@ -15,7 +15,7 @@ SEED ?=
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help docs demo demo-loans demo-flink soak test test-dataflow dataflow-template lint typecheck bench bench-swap bench-stream bench-idle bench-slow bench-startup bench-large bench-waiting bench-features bench-lookups bench-reasons bench-vectors bench-audit bench-gates lock clean .venv
+.PHONY: help docs demo demo-loans demo-flink soak test test-dataflow dataflow-template lint typecheck bench bench-swap bench-stream bench-idle bench-slow bench-startup bench-large bench-waiting bench-features bench-lookups bench-reasons bench-vectors bench-audit bench-fairness bench-gates lock clean .venv
 
 help: ## Show this list
 	@echo "Usage: make TARGET"
@@ -70,6 +70,9 @@ bench-vectors: .venv ## Score vectors of 784 numbers beside onnxruntime alone; w
 
 bench-audit: .venv ## Seal, look up and verify ten million receipts; writes benchmarks/AUDIT.md
 	@$(RUN) -m benchmarks.audit
+
+bench-fairness: .venv ## Simulate how often intervals of fairness hold the true value; writes benchmarks/FAIRNESS.md
+	@$(RUN) -m benchmarks.fairness
 
 bench-gates: .venv ## Simulate rollouts: how often they act wrongly, what a bad version costs; writes benchmarks/GATES.md
 	@$(RUN) -m benchmarks.gates

@@ -76,6 +76,7 @@ EXTRAS = {
 }
 APART = {"examples", "openlineage", "sql"}  # what no worker needs
 DEV = [
+    "fairlearn>=0.15,<1",
     "hypothesis>=6",
     "moto[server]>=5",
     "mypy>=2",

@@ -61,12 +61,12 @@ def quality_of(
     if labels is None or job.labels is None:
         return MeasuredQuality()
     known = labels | "DecodeLabels" >> DecodeLabels(job.labels)
-    by, loader = QualitySpec(job.drift, job.labels, job.features.shards), StoredManifests(job.model)
+    by, loader = QualitySpec(job.drift, job.labels, job.features.shards, job.fairness), StoredManifests(job.model)
     measuring = MeasureQuality(by, loader, job.model.name, run)
     if events is None or earlier is None:
         measured = (scored, known.good) | "MeasureQuality" >> measuring
         return MeasuredQuality(measured.quality, (known.dead_letters, measured.dead_letters))
-    before = events | "EarlierAnswers" >> EarlierAnswers(earlier, job.drift.segments, job.events)
+    before = events | "EarlierAnswers" >> EarlierAnswers(earlier, by.columns, job.events)
     answers = (scored, before) | "AllAnswers" >> beam.Flatten()
     measured = (answers, known.good) | "MeasureQuality" >> measuring
     records = measured.quality | "NewPanes" >> NewPanes(earlier)

@@ -16,7 +16,8 @@ them to this module.
 """
 
 from collections.abc import Callable, Collection, Mapping, Sequence
-from typing import Any, Literal, TypeAlias, TypeVar, get_args
+from dataclasses import dataclass
+from typing import Any, ClassVar, Literal, TypeAlias, TypeVar, get_args
 
 import pyarrow as pa
 
@@ -157,3 +158,25 @@ def kind_of(found: pa.DataType) -> ColumnKind | None:
         return vector.kind
     plain = found.value_type if pa.types.is_dictionary(found) else found
     return next((kind for fits, kind in _ARROW_KINDS if fits(plain)), None)
+
+
+@dataclass(frozen=True, slots=True)
+class Grouping:
+    """How the values of a column make groups: by ascending `edges` of bins of numbers, or by `named` lists of values as
+    texts; without both, each value is one. `OTHER`: the group of values that no list has."""
+
+    OTHER: ClassVar[str] = "other"
+    edges: tuple[float, ...] = ()
+    named: tuple[tuple[str, tuple[str, ...]], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class FairnessSpec:
+    """Protected `columns`, several of which are protected together; `groupings` of single ones. A rate of fewer than
+    `min_n` events is not told, and where the job `withholds`, neither is that there are so few."""
+
+    columns: tuple[tuple[str, ...], ...]
+    groupings: tuple[tuple[str, Grouping], ...]
+    max_groups: int
+    min_n: int
+    withholds: bool = False

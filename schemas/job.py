@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
-from schemas.columns import TIMESTAMP, ColumnKind
+from schemas.columns import TIMESTAMP, ColumnKind, FairnessSpec
 from schemas.keys import defaults_of
 from schemas.times import parse_duration_us
 
@@ -362,7 +362,7 @@ class SealingSpec:
 class Job:
     """A whole job spec, resolved: absolute URIs, all defaults filled in. `explain`: None for scores without reasons;
     `privacy`: None where records are in plain; `sealing`: None where the job does not seal its audit itself; `labels`:
-    None where no quality is measured."""
+    None where no quality is measured; `fairness`: None where nothing is compared between groups of people."""
 
     name: str
     events: EventsSpec
@@ -374,6 +374,7 @@ class Job:
     privacy: PrivacySpec | None = None
     sealing: SealingSpec | None = None
     labels: LabelsSpec | None = None
+    fairness: FairnessSpec | None = None
 
 
 @dataclass(frozen=True, slots=True)

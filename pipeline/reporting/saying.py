@@ -62,6 +62,8 @@ def say_unconnected(document: Mapping[str, Any]) -> None:
     if has_labels != has_sink:
         there, lacking = ("labels", "sinks.quality") if has_labels else ("sinks.quality", "labels")
         note(f"note: {there} is in the spec, but {lacking} is not: this run measures no quality")
+    if "fairness" in document and not (has_labels and has_sink):
+        note("note: fairness is in the spec, but not both labels and sinks.quality: this run compares no groups")
 
 
 def beginning_of(job: Job) -> str:

@@ -17,6 +17,7 @@ from pipeline.spec.expressions import (
 )
 from pipeline.spec.lookups import columns_of_tables, key_errors, lookup_errors, lookups_in
 from pipeline.spec.privacy import privacy_errors
+from pipeline.spec.sections.fairness import fairness_errors, grouping_errors, protected_columns
 from pipeline.spec.sections.retraining import retraining_errors
 from pipeline.spec.tables import tables_in
 from schemas.batches import ROW_HASH
@@ -64,8 +65,8 @@ def needed_columns(document: Mapping[str, Any], sound: Sound = lambda _: True) -
 
 
 def used_columns(document: Mapping[str, Any], sound: Sound = lambda _: True) -> dict[str, str]:
-    """As `needed_columns`, with the columns of tables that features, keys, expressions and segments name, and without
-    those that lookups are joined on."""
+    """As `needed_columns`, with the columns of tables that features, keys, expressions, segments and fairness name,
+    and without those that lookups are joined on."""
     needed: dict[str, str] = {}
     derived, windowed = feature_names(document, sound)
     for index, feature in enumerate(_features(document)):
@@ -85,6 +86,8 @@ def used_columns(document: Mapping[str, Any], sound: Sound = lambda _: True) -> 
     for index, segment in enumerate(segments if isinstance(segments, list) else ()):
         if sound(f"drift.segments[{index}]"):
             needed.setdefault(segment, f"drift.segments[{index}]")
+    for spec_path, column in protected_columns(document, sound):
+        needed.setdefault(column, spec_path)
     return {name: spec_path for name, spec_path in needed.items() if name not in derived}
 
 
@@ -118,6 +121,7 @@ def spec_errors(document: Mapping[str, Any], sound: Sound = lambda _: True) -> I
     yield from lookup_errors(document, needed, sound)
     yield from _feature_errors(_features(document), {*needed, *columns_of_tables(document, sound)}, sound)
     yield from expression_errors(document, sound)
+    yield from fairness_errors(document, sound)
     if section_of(document, "privacy"):
         identity = identity_columns(document, sound) if section_of(document, "events") else {}
         yield from privacy_errors(document, {*needed, *identity}, sound)
@@ -140,6 +144,8 @@ def column_errors(
     computed = derived_of(document, columns, sound, typed)
     yield from computed.errors
     yield from _grouping_errors(document, computed.kinds, sound)
+    if typed:
+        yield from grouping_errors(document, computed.kinds, sound)
     allowed = ", ".join(_OF_TEXTS)
     for spec_path, feature in mappings(document, sound):
         if feature["name"] in columns:
@@ -159,6 +165,8 @@ def _grouping_errors(document: Mapping[str, Any], columns: Mapping[str, str], so
     segments = section_of(document, "drift").get("segments", ())
     for index, segment in enumerate(segments if isinstance(segments, list) else ()):
         yield from _of_values(f"drift.segments[{index}]", segment, columns)
+    for spec_path, column in protected_columns(document, sound):
+        yield from _of_values(spec_path, column, columns)
 
 
 def _of_values(spec_path: str, name: Any, columns: Mapping[str, str]) -> Iterator[SpecError]:

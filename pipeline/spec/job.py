@@ -9,6 +9,7 @@ from pipeline.spec.checks import ALL, column_errors, spec_errors
 from pipeline.spec.columns import key_of, texts_of, with_texts
 from pipeline.spec.expressions import condition_of, derived_of, features_read
 from pipeline.spec.privacy import privacy_of
+from pipeline.spec.sections.fairness import fairness_of
 from pipeline.spec.sinks import uris_of
 from schemas.job import (
     CsvSpec,
@@ -69,6 +70,7 @@ def parse_job(
         explain=_explain(document) if "explain" in document else None,
         privacy=privacy,
         sealing=_sealing(document),
+        fairness=fairness_of(document),
     )
 
 

@@ -9,6 +9,7 @@ from pipeline.spec.columns import columns_of_key
 from pipeline.spec.expansion import local_path, scheme_of, section_of
 from pipeline.spec.expressions import mappings, read_or_none, stated
 from pipeline.spec.lookups import lookups_in
+from pipeline.spec.sections.fairness import hidden_protected_errors
 from pipeline.spec.sinks import sink_uris
 from schemas.expectations import QUOTE, did_you_mean
 from schemas.expressions.nodes import names_in
@@ -59,6 +60,8 @@ def privacy_errors(
         tables = _of_tables(document, sound)
         yield from _segment_errors(document, section.get("hide"), tables)
         yield from _hidden_errors(document, section.get("hide"), {*columns, *tables})
+        secret = _secret(document, section.get("hide"), tables)
+        yield from hidden_protected_errors(document, secret | _computed_of(document, secret), sound)
 
 
 def hidden_columns(document: Mapping[str, Any], hidden: tuple[str, ...]) -> tuple[str, ...]:
@@ -133,11 +136,7 @@ def _segment_errors(
 ) -> Iterator[SpecError]:
     """Segments that have values of the subject, are computed of a hidden column, or are looked up by one."""
     subject, segments = section_of(document, "events").get("subject"), section_of(document, "drift").get("segments")
-    stated = [column for column in hidden if isinstance(column, str)] if isinstance(hidden, list) else []
-    secret = {column: column for column in (subject, *stated) if isinstance(column, str)}
-    secret |= {
-        column: key for column, on in tables.items() if (key := next((each for each in on if each in stated), None))
-    }
+    stated, secret = _stated(hidden), _secret(document, hidden, tables)
     computed = _computed_of(document, secret) | {column: of for column, of in secret.items() if column in tables}
     for index, column in enumerate(segments if isinstance(segments, list) else ()):
         if isinstance(column, str) and column in computed and column not in stated:
@@ -145,6 +144,20 @@ def _segment_errors(
             yield SpecError(f"drift.segments[{index}]", column, wanted)
         elif isinstance(column, str) and column == subject and column not in stated:
             yield SpecError(f"drift.segments[{index}]", column, f"another column than that of the subject: {_IN_PLAIN}")
+
+
+def _stated(hidden: Any) -> list[str]:
+    return [column for column in hidden if isinstance(column, str)] if isinstance(hidden, list) else []
+
+
+def _secret(document: Mapping[str, Any], hidden: Any, tables: Mapping[str, Sequence[str]]) -> dict[str, str]:
+    """The subject and hidden columns, each with itself, and the columns that are looked up by one, with that one."""
+    events, stated = section_of(document, "events"), _stated(hidden)
+    own = events.get("event_id") if _EVENT_ID in stated else None
+    secret = {column: column for column in (events.get("subject"), own, *stated) if isinstance(column, str)}
+    return secret | {
+        column: key for column, on in tables.items() if (key := next((each for each in on if each in stated), None))
+    }
 
 
 def _computed_of(document: Mapping[str, Any], secret: Mapping[str, str]) -> dict[str, str]:

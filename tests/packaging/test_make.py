@@ -11,6 +11,7 @@ TARGETS = (
     *("help", "demo", "demo-flink", "test", "lint", "typecheck", "bench", "bench-stream", "bench-swap", "lock"),
     *("bench-features", "bench-vectors", "bench-idle", "bench-large", "bench-slow", "bench-startup", "bench-waiting"),
     "bench-audit",
+    "bench-fairness",
     "bench-gates",
     "bench-lookups",
     "bench-reasons",

@@ -7,6 +7,7 @@ keeps through slices, selections and its stream format. So a row is about 60 byt
 
 import math
 from collections.abc import Mapping, Sequence
+from typing import TypeAlias
 
 import msgspec
 import pyarrow as pa
@@ -18,7 +19,8 @@ DECIDED = "decided"
 """The label that the model decides on, of classes without a threshold."""
 _SEGMENT = "segment:"
 _KEY = b"halflife:scored_by"
-_PAIR, _ERRORS = "pair ", "errors "
+_PROTECTED = "protected:"
+_PAIR, _ERRORS, _FAIRNESS = "pair ", "errors ", "fairness "
 
 
 class ScoredBy(msgspec.Struct, frozen=True):
@@ -97,6 +99,22 @@ class ErrorsBy(msgspec.Struct, frozen=True):
         return ErrorsBy(msgspec.json.decode(text.removeprefix(_ERRORS), type=ScoredBy))
 
 
+class FairnessBy(msgspec.Struct, frozen=True):
+    """Whose answers are compared between groups of protected columns, and by which rules of `fairness`: how many groups
+    of a column are told apart, the least n of a rate, whether smaller groups have no record, and the columns whose
+    groups quality measures as its segments."""
+
+    of: ScoredBy
+    max_groups: int
+    min_n: int
+    withholds: bool = False
+    segments: tuple[str, ...] = ()
+
+    def text(self) -> str:
+        """All of it as one text, by which it is a key."""
+        return _FAIRNESS + msgspec.json.encode(self).decode()
+
+
 def _is_number(by: ScoredBy) -> bool:
     return by.kind == "regression"
 
@@ -106,8 +124,13 @@ def paired_by(version: ScoredBy, against: ScoredBy) -> PairedBy:
     return PairedBy(msgspec.structs.replace(version, quality=()), msgspec.structs.replace(against, role="", quality=()))
 
 
-def whose(text: str) -> ScoredBy | PairedBy | ErrorsBy:
-    """The inverse of `text` of all three."""
+Whose: TypeAlias = ScoredBy | PairedBy | ErrorsBy | FairnessBy
+
+
+def whose(text: str) -> Whose:
+    """The inverse of `text` of all four."""
+    if text.startswith(_FAIRNESS):
+        return msgspec.json.decode(text.removeprefix(_FAIRNESS), type=FairnessBy)
     if text.startswith(_ERRORS):
         return ErrorsBy.of(text)
     if text.startswith(_PAIR):
@@ -142,22 +165,28 @@ def _numbers(quality: Mapping[str, object]) -> dict[str, float]:
 
 
 def answers_of(
-    scored: pa.RecordBatch, by: ScoredBy, segments: Sequence[str], decided: pa.Array | None = None
+    scored: pa.RecordBatch,
+    by: ScoredBy,
+    segments: Sequence[str],
+    decided: pa.Array | None = None,
+    protected: Mapping[str, pa.Array] | None = None,
 ) -> pa.RecordBatch:
-    """The rows of a batch of `ScoreEvents.scored`, all of one version and role, as answers."""
+    """The rows of a batch of `ScoreEvents.scored`, all of one version and role, as answers. `protected`: the group of
+    each row, by the name of the protected columns; null where one of their values is."""
     names = [batches.EVENT_ID, batches.EVENT_TIME, batches.SCORE]
     columns = {name: scored.column(name) for name in names}
     known = batches.LATENCY in scored.schema.names
     columns[batches.LATENCY] = scored.column(batches.LATENCY) if known else pa.nulls(scored.num_rows, pa.int64())
     for segment in segments:
-        columns[_SEGMENT + segment] = batches.as_texts(scored.column(_column_of(segment, scored)))
+        columns[_SEGMENT + segment] = batches.as_texts(scored.column(column_of_event(segment, scored)))
+    columns |= {_PROTECTED + name: groups for name, groups in (protected or {}).items()}
     if by.of_classes:
         columns[DECIDED] = pa.nulls(scored.num_rows, pa.string()) if decided is None else decided
     return stamped_with(pa.RecordBatch.from_pydict(columns), by)
 
 
-def _column_of(segment: str, rows: pa.RecordBatch) -> str:
-    """The event's own column: after the scoring step, `score` is the model's."""
+def column_of_event(segment: str, rows: pa.RecordBatch) -> str:
+    """The name of an event's own column: after the scoring step, `score` is the model's."""
     own = segment == batches.SCORE and batches.SCORE_OF_EVENT in rows.schema.names
     return batches.SCORE_OF_EVENT if own else segment
 
@@ -179,5 +208,14 @@ def read_by(batch: pa.RecordBatch) -> ScoredBy:
 
 def segments_in(batch: pa.RecordBatch) -> dict[str, pa.Array]:
     """The values of the segments of each row, as texts, by the segment's column."""
-    names = [name for name in batch.schema.names if name.startswith(_SEGMENT)]
-    return {name.removeprefix(_SEGMENT): batch.column(name) for name in names}
+    return _named(batch, _SEGMENT)
+
+
+def protected_in(batch: pa.RecordBatch) -> dict[str, pa.Array]:
+    """The group of each row, by the name of the protected columns."""
+    return _named(batch, _PROTECTED)
+
+
+def _named(batch: pa.RecordBatch, prefix: str) -> dict[str, pa.Array]:
+    names = [name for name in batch.schema.names if name.startswith(prefix)]
+    return {name.removeprefix(prefix): batch.column(name) for name in names}

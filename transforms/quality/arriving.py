@@ -21,7 +21,7 @@ from transforms.flow.timers import at_or_after
 from transforms.labels.label_join import JoinedLabels
 from transforms.quality import held as of
 from transforms.quality.answers import is_answers
-from transforms.quality.held import HeldShard, Reached
+from transforms.quality.held import ALONE, Also, HeldShard, Reached
 from transforms.quality.merge_panes import keyed
 from transforms.quality.panes import Schedule
 from transforms.quality.quality_forms import ANSWERS_VERSION, LABELS_VERSION, WINDOWS_VERSION, BatchForm
@@ -55,10 +55,10 @@ class _Cells(NamedTuple):
 
 class ArrivingFn(beam.DoFn):
     """Takes (shard, batch of answers or labels), in any order; hands on the panes of a shard when they are due.
-    `errors`: also those of errors, which detectors of changes read."""
+    `also`: what these have beside quality."""
 
-    def __init__(self, schedule: Schedule, kind: pa.DataType, records: EventsSpec, *, errors: bool = False) -> None:
-        self._schedule, self._kind, self._records, self._errors = schedule, kind, records, errors
+    def __init__(self, schedule: Schedule, kind: pa.DataType, records: EventsSpec, also: Also = ALONE) -> None:
+        self._schedule, self._kind, self._records, self._also = schedule, kind, records, also
 
     def setup(self) -> None:
         self._hides = hiding_of(self._records)
@@ -93,7 +93,7 @@ class ArrivingFn(beam.DoFn):
         held = HeldShard(list(cells.answers.read()), list(cells.labels.read()), cells.panes.read() or {})
         answers, before = held.answers, dict(held.panes)
         at_us = int(fired.micros)
-        found = of.reached(held, self._schedule, self._kind, at_us, now_us(), errors=self._errors)
+        found = of.reached(held, self._schedule, self._kind, at_us, now_us(), self._also)
         if len(before) != len(held.panes) or len(answers) > _MAX_BATCHES:
             _rewrite(cells.answers, held.answers)
         _rewrite(cells.labels, held.labels)

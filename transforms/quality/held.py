@@ -14,7 +14,7 @@ import pyarrow as pa
 from schemas import batches
 from schemas.records import DeadLetter
 from transforms.labels.label_join import LABEL_OF, LABEL_TIME, JoinedLabels, labels_table
-from transforms.quality.answers import ErrorsBy, PairedBy, ScoredBy
+from transforms.quality.answers import ErrorsBy, ScoredBy, Whose
 from transforms.quality.joining import (
     Answers,
     LabelledAnswers,
@@ -27,12 +27,25 @@ from transforms.quality.joining import (
 )
 from transforms.quality.pairing import pairs_of
 from transforms.quality.panes import PANES, Schedule
+from transforms.quality.protected import FairnessRules
 from transforms.quality.sums.error_sums import sums_of_errors
-from transforms.quality.sums.group_sums import sums_of
+from transforms.quality.sums.fair_sums import sums_with_fairness
+from transforms.quality.sums.group_sums import Beside, sums_of
 from transforms.quality.sums.pair_sums import sums_of_pairs
 from transforms.quality.sums.sums_coder import AnySums
 
 _NEVER_US = 2**62
+
+
+class Also(NamedTuple):
+    """What the panes of a job have beside quality: those of errors, which detectors of changes read; and what is
+    compared between groups of people."""
+
+    errors: bool = False
+    fairness: FairnessRules | None = None
+
+
+ALONE = Also()
 
 
 @dataclass(slots=True)
@@ -47,7 +60,7 @@ class HeldShard:
 class WindowPane(NamedTuple):
     """A pane of a window, of one version in one role, of a pair or of errors, of one shard."""
 
-    by: ScoredBy | PairedBy | ErrorsBy
+    by: Whose
     start_us: int
     pane: int
     sums: AnySums
@@ -93,14 +106,14 @@ def expires_us(labels: pa.RecordBatch, schedule: Schedule, known_us: int) -> int
 
 
 def reached(
-    held: HeldShard, schedule: Schedule, kind: pa.DataType, reached_us: int, at_us: int, *, errors: bool = False
+    held: HeldShard, schedule: Schedule, kind: pa.DataType, reached_us: int, at_us: int, also: Also = ALONE
 ) -> Reached:
-    """Brings a shard to a watermark. `kind`: the type of labels; `at_us`: the clock, for dead letters; `errors`:
-    whether panes of errors are needed too."""
+    """Brings a shard to a watermark. `kind`: the type of labels; `at_us`: the clock, for dead letters; `also`: what
+    panes have beside quality."""
     answers, labels = by_version(held.answers), labels_table(held.labels, kind)
     found = Reached([], [], [], 0, 0)
     for due_us in _due_times(held, schedule, reached_us):
-        found = _added(found, _at(held, answers, labels, schedule, due_us, at_us, errors))
+        found = _added(found, _at(held, answers, labels, schedule, due_us, at_us, also))
     over = [start for start, pane in held.panes.items() if pane >= PANES]
     known = answered_at(answers, labels[LABEL_OF].combine_chunks()) if labels.num_rows else np.zeros(0, np.int64)
     kept = _kept_labels(labels, known, over, schedule, reached_us)
@@ -123,7 +136,7 @@ def _due_times(held: HeldShard, schedule: Schedule, reached_us: int) -> list[int
 
 
 def _at(
-    held: HeldShard, answers: Answers, labels: pa.Table, schedule: Schedule, due_us: int, at_us: int, errors: bool
+    held: HeldShard, answers: Answers, labels: pa.Table, schedule: Schedule, due_us: int, at_us: int, also: Also
 ) -> Reached:
     """The panes that are due at a time, by the labels known then."""
     due = {start: pane for start, pane in held.panes.items() if schedule.due_us(start, pane) <= due_us}
@@ -132,7 +145,7 @@ def _at(
     joined = labelled_answers(own, known, schedule.horizon_us)
     panes = [
         WindowPane(by, start, due[start], sums)
-        for by, whole in _all_sums(joined, schedule.window_us, errors)
+        for by, whole in _all_sums(joined, schedule.window_us, also)
         for start, sums in by_window(whole)
     ]
     held.panes |= {start: pane + 1 for start, pane in due.items()}
@@ -145,15 +158,21 @@ def _at(
     return Reached(panes, [counted.joined], letters, 0, counted.repeated)
 
 
-def _all_sums(
-    found: LabelledAnswers, window_us: int, errors: bool
-) -> Iterator[tuple[ScoredBy | PairedBy | ErrorsBy, AnySums]]:
+def _all_sums(found: LabelledAnswers, window_us: int, also: Also) -> Iterator[tuple[Whose, AnySums]]:
     for by, beside in found.beside.items():
-        yield by, sums_of(beside, by, window_us)
-        if errors:
+        yield sums_by(beside, by, window_us, also.fairness)
+        if also.errors:
             yield ErrorsBy(by), sums_of_errors(beside, by, window_us)
     for pair, paired in pairs_of(found):
         yield pair, sums_of_pairs(paired, pair, window_us)
+
+
+def sums_by(beside: Beside, by: ScoredBy, window_us: int, fairness: FairnessRules | None) -> tuple[Whose, AnySums]:
+    """The sums of one version's answers, at least one row, with those of fairness where that is measured."""
+    if fairness is None or not beside.protected:
+        return by, sums_of(beside, by, window_us)
+    own = fairness.of(by)
+    return own, sums_with_fairness(beside, own, window_us)
 
 
 def by_window(sums: AnySums) -> list[tuple[int, AnySums]]:

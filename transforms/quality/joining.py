@@ -19,7 +19,7 @@ from schemas.dead_letter_stages import LABELS
 from schemas.records import DeadLetter
 from schemas.times import format_duration_us, format_time_us
 from transforms.labels.label_join import LABEL_OF, LABEL_TIME, JoinedLabels, join_labels
-from transforms.quality.answers import DECIDED, ScoredBy, read_by, segments_in
+from transforms.quality.answers import DECIDED, ScoredBy, protected_in, read_by, segments_in
 from transforms.quality.sums.group_sums import Beside
 from transforms.scoring.scoring import SHADOW
 
@@ -94,7 +94,8 @@ def _joined(answers: Answers, labels: pa.Table, horizon_us: int | None) -> tuple
         scores = rows.column(batches.SCORE).to_numpy(zero_copy_only=False)
         decided = rows.column(DECIDED) if DECIDED in rows.schema.names else None
         latencies = rows.column(batches.LATENCY).to_numpy(zero_copy_only=False).astype(np.float64)
-        found[by] = Beside(batches.times_us(rows), scores, own, segments_in(rows), decided, latencies)
+        segments, protected = segments_in(rows), protected_in(rows)
+        found[by] = Beside(batches.times_us(rows), scores, own, segments, decided, latencies, protected)
         start += rows.num_rows
     return found, joined
 

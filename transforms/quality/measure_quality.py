@@ -13,7 +13,7 @@ from apache_beam.utils.timestamp import Timestamp
 
 from models.bundles.manifest import Manifest
 from schemas import batches
-from schemas.columns import ARROW_TYPES
+from schemas.columns import ARROW_TYPES, FairnessSpec
 from schemas.job import DriftSpec, LabelsSpec
 from schemas.times import now_us
 from transforms.drift.drift_groups import DIGEST, ROLE, VERSION, split_by_version
@@ -24,15 +24,15 @@ from transforms.flow.sharding import hash_ids, split_by_shard
 from transforms.labels.label_join import LABEL_OF, labels_table
 from transforms.quality.answers import ErrorsBy, ScoredBy, answers_of, scored_by
 from transforms.quality.arriving import ArrivingFn, handed_on
-from transforms.quality.held import Reached
+from transforms.quality.held import Also, Reached, sums_by
 from transforms.quality.joining import beyond_horizon, by_version, labelled_answers
 from transforms.quality.manifests import ManifestLoader, Manifests, decided_classes
 from transforms.quality.measuring.quality_records import QualityOrigin
 from transforms.quality.merge_panes import SHARD_PANE, MergePanes, counted_records, pane_key, parts_of
 from transforms.quality.pairing import pairs_of
 from transforms.quality.panes import Schedule
+from transforms.quality.protected import FairnessRules, columns_read, groups_in
 from transforms.quality.sums.error_sums import sums_of_errors
-from transforms.quality.sums.group_sums import sums_of
 from transforms.quality.sums.pair_sums import sums_of_pairs
 from transforms.quality.sums.sums_coder import AnySums, QualitySums, SumsFn
 
@@ -53,11 +53,24 @@ _COLUMNS = (
 
 
 class QualitySpec(NamedTuple):
-    """Windows, lateness and segments; which labels; over how many shards of ids both are spread."""
+    """Windows, lateness and segments; which labels; over how many shards of ids both are spread; and what is compared
+    between groups of people, None for nothing."""
 
     drift: DriftSpec
     labels: LabelsSpec
     shards: int
+    fairness: FairnessSpec | None = None
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The columns of events that are read: those of segments, and protected ones."""
+        return (*self.drift.segments, *(columns_read(self.fairness) if self.fairness else ()))
+
+    @property
+    def also(self) -> Also:
+        """What is measured beside quality."""
+        rules = None if self.fairness is None else FairnessRules(self.fairness, self.drift.segments)
+        return Also(self.labels.concept_drift is not None, rules)
 
 
 class QualityOutputs(NamedTuple):
@@ -71,9 +84,9 @@ class _AnswersFn(beam.DoFn):
     """Takes from scored batches what quality needs, gathered over a bundle and cut by shard, before anything is
     shuffled."""
 
-    def __init__(self, spec: DriftSpec, shards: int, loader: ManifestLoader) -> None:
-        self._spec, self._shards, self._loader = spec, shards, loader
-        self._names = [*_COLUMNS, *spec.segments]
+    def __init__(self, spec: QualitySpec, loader: ManifestLoader) -> None:
+        self._segments, self._shards, self._fairness = spec.drift.segments, spec.shards, spec.fairness
+        self._loader, self._names = loader, [*_COLUMNS, *spec.columns]
 
     def setup(self) -> None:
         self._manifests = Manifests(self._loader)
@@ -109,7 +122,8 @@ class _AnswersFn(beam.DoFn):
         by = self._known.setdefault((manifest.digest, role), scored_by(manifest, role))
         chosen = batches.take_rows(rows, own)
         decided = decided_classes(manifest, chosen) if by.of_classes else None
-        self._held.setdefault(by, []).append(answers_of(chosen, by, self._spec.segments, decided))
+        protected = groups_in(chosen, self._fairness) if self._fairness else {}
+        self._held.setdefault(by, []).append(answers_of(chosen, by, self._segments, decided, protected))
 
     def finish_bundle(self) -> Iterator[Any]:
         return self._hand_on(GlobalWindows.windowed_value)
@@ -142,7 +156,7 @@ class _WholeShardFn(beam.DoFn):
     def __init__(self, spec: QualitySpec) -> None:
         self._window_us, self._horizon_us = spec.drift.window_us, spec.labels.horizon_us
         self._kind, self._records = label_type(spec.labels), spec.labels.records
-        self._errors = spec.labels.concept_drift is not None
+        self._also = spec.also
 
     def setup(self) -> None:
         self._hides = hiding_of(self._records)
@@ -157,8 +171,9 @@ class _WholeShardFn(beam.DoFn):
         )
         for by, beside in found.beside.items():
             for each, rows in self._chunks(beside.times_us):
-                yield pane_key(by, each), sums_of(beside.chosen(rows), by, self._window_us)
-            if self._errors:  # those of all windows together, since detectors read one after the other
+                own, sums = sums_by(beside.chosen(rows), by, self._window_us, self._also.fairness)
+                yield pane_key(own, each), sums
+            if self._also.errors:  # those of all windows together, since detectors read one after the other
                 yield pane_key(ErrorsBy(by), 0), sums_of_errors(beside, by, self._window_us)
         for pair, paired in pairs_of(found):
             for each, rows in self._chunks(paired.own.times_us):
@@ -208,7 +223,7 @@ class MeasureQuality(beam.PTransform[Any, QualityOutputs]):
 
     def expand(self, inputs: tuple[beam.PCollection[pa.RecordBatch], beam.PCollection[pa.RecordBatch]]):  # type: ignore[no-untyped-def]  # Beam warns on NamedTuple hints
         scored, labels = inputs
-        taking = beam.ParDo(_AnswersFn(self._spec.drift, self._spec.shards, self._loader)).with_output_types(Sharded)
+        taking = beam.ParDo(_AnswersFn(self._spec, self._loader)).with_output_types(Sharded)
         answers = scored | "Answers" >> taking
         known = labels | "ShardLabels" >> beam.ParDo(_ShardLabelsFn(self._spec.shards)).with_output_types(Sharded)
         if scored.is_bounded and labels.is_bounded:
@@ -230,10 +245,11 @@ class MeasureQuality(beam.PTransform[Any, QualityOutputs]):
         assert labels_spec.horizon_us is not None, "the spec of a stream states it"
         schedule = Schedule(drift.window_us, drift.allowed_lateness_us, labels_spec.horizon_us)
         together = (answers, labels) | "Together" >> beam.Flatten().with_output_types(Sharded)
-        changes = labels_spec.concept_drift
-        arriving = ArrivingFn(schedule, label_type(labels_spec), labels_spec.records, errors=changes is not None)
+        arriving = ArrivingFn(schedule, label_type(labels_spec), labels_spec.records, self._spec.also)
         joined = together | "Arrive" >> beam.ParDo(arriving).with_outputs(DEAD_LETTERS, main="panes")
         joined.panes.element_type = SHARD_PANE
         joined[DEAD_LETTERS].element_type = pa.RecordBatch
-        measured = joined.panes | "MergePanes" >> MergePanes(schedule, self._model, self._run, changes)
+        measured = joined.panes | "MergePanes" >> MergePanes(
+            schedule, self._model, self._run, labels_spec.concept_drift
+        )
         return QualityOutputs(measured, joined[DEAD_LETTERS])

@@ -12,22 +12,25 @@ from apache_beam.transforms.userstate import BagStateSpec, ReadModifyWriteStateS
 from apache_beam.typehints.native_type_compatibility import convert_to_beam_type
 from apache_beam.utils.timestamp import Timestamp
 
+from schemas import batches
 from schemas.job import ConceptDriftSpec
 from transforms.flow import metrics
 from transforms.flow.cells import taking
 from transforms.flow.state import Plain, VersionedStateCoder
 from transforms.flow.timers import at_or_after
-from transforms.quality.answers import ErrorsBy, PairedBy, ScoredBy, whose
+from transforms.quality.answers import ErrorsBy, FairnessBy, PairedBy, ScoredBy, Whose, whose
 from transforms.quality.changes.detect_changes import DetectChanges, ErrorPane, changes_of_whole, error_panes
+from transforms.quality.measuring.fair_records import fair_records
 from transforms.quality.measuring.pair_records import pair_records
 from transforms.quality.measuring.quality_records import QualityOrigin, quality_records
 from transforms.quality.panes import PANES, Schedule
 from transforms.quality.quality_forms import PANES_VERSION, PaneForm
 from transforms.quality.sums.error_sums import ErrorSums
+from transforms.quality.sums.fair_sums import WithFairness
+from transforms.quality.sums.group_sums import GroupSums
 from transforms.quality.sums.pair_sums import PairSums
 from transforms.quality.sums.sums_coder import AnySums, QualitySums, QualitySumsCoder, added_any
 
-Whose: TypeAlias = ScoredBy | PairedBy | ErrorsBy
 ERRORS = "errors"
 """The output with panes of errors, which detectors of changes read."""
 OfShard: TypeAlias = tuple[str, int, AnySums]
@@ -150,11 +153,20 @@ def counted_records(
         assert isinstance(by, PairedBy), "the key of pairs names two versions"
         records = pair_records(sums, by, origin)
     else:
-        assert isinstance(by, ScoredBy), "the key of one version's answers"
-        records = quality_records(sums, by, origin)
+        records = _of_version(sums, by, origin)
         metrics.counter(metrics.QUALITY_PANES_MEASURED).inc(len({start for start, _ in sums.groups}))
     metrics.counter(metrics.QUALITY_RECORDS_EMITTED).inc(records.num_rows)
     return records
+
+
+def _of_version(sums: GroupSums | WithFairness, by: Whose, origin: QualityOrigin) -> pa.RecordBatch:
+    """With the records of fairness beside the others: a pane has all of a window."""
+    if isinstance(sums, WithFairness):
+        assert isinstance(by, FairnessBy), "the key of fairness names its rules"
+        of_groups = fair_records(sums.fairness, by, origin)
+        return batches.concat_batches([quality_records(sums.whole, by.of, origin), of_groups])
+    assert isinstance(by, ScoredBy), "the key of one version's answers"
+    return quality_records(sums, by, origin)
 
 
 class MergePanes(beam.PTransform[beam.PCollection[Any], beam.PCollection[pa.RecordBatch]]):

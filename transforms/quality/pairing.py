@@ -31,8 +31,8 @@ def pairs_of(found: LabelledAnswers) -> Iterator[tuple[PairedBy, Paired]]:
                 continue
             at, at_other = _same_events(found.answers[own], found.answers[other])
             if len(at):
-                beside = found.beside[other]._replace(segments={})
-                yield paired_by(own, other), Paired(_at(found.beside[own], at), _at(beside, at_other))
+                beside, others = (found.beside[each]._replace(protected={}) for each in (own, other))
+                yield paired_by(own, other), Paired(_at(beside, at), _at(others._replace(segments={}), at_other))
 
 
 def _compared(own: ScoredBy, other: ScoredBy) -> bool:

@@ -1,1 +1,1 @@
-"""Sections of a job spec that verbs read and a run does not."""
+"""Sections of a job spec that have rules of their own: of verbs, and of what runs compare."""

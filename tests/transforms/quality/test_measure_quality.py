@@ -17,6 +17,7 @@ from apache_beam.utils.timestamp import Timestamp
 from models.bundles.manifest import Manifest, parse_manifest
 from models.store.backends import StoreUnavailable
 from schemas import batches
+from schemas.columns import FairnessSpec
 from schemas.job import DriftSpec, EventsSpec, LabelsSpec
 from tests.models.bundle_folders import document
 from tests.transforms.beam.streams import replaying_runner
@@ -149,6 +150,34 @@ def _panes_follow_labels(result: list[Seen]) -> None:
     assert [each.pane for each in first] == [0, 1, 2, 3, 4]
     assert result[-1].pane == 4
     assert [each._replace(pane=0) for each in (first[-1], result[-1])] == LAST
+
+
+def last_of_teams(found: Iterable[pa.RecordBatch]) -> dict[tuple[int, str], tuple[float | None, str | None]]:
+    rows = sorted((row for batch in found for row in batch.to_pylist()), key=lambda row: row["pane"])
+    return {(int(row["window_start"].timestamp()), row["metric"]): (row["value"], row["why"]) for row in rows
+            if row["segment"] == "team" and row["metric"].endswith("difference")}  # fmt: skip
+
+
+ALONE = (None, "only one group")
+OF_TEAMS = {
+    **{(0, f"{name}_difference"): (1.0, None) for name in ("demographic_parity", "equal_opportunity")},
+    (0, "equalized_odds_difference"): (None, "no event among the labels that is not positive"),
+    **{(100, f"{name}_difference"): ALONE for name in ("demographic_parity", "equal_opportunity", "equalized_odds")},
+}
+
+
+@pytest.mark.parametrize("as_stream", [False, True])
+def test_fairness_of_a_stream_on_a_portable_runner_is_that_of_bounded_input(as_stream: bool) -> None:
+    def check(found: Iterable[pa.RecordBatch]) -> None:
+        assert last_of_teams(found) == OF_TEAMS
+
+    spec = QualitySpec(SPEC, LABELS, 3, FairnessSpec((("team",),), (), max_groups=100, min_n=1))
+    teams = ANSWERS.append_column("team", pa.array(["x", None, "y", "x"]))
+    with beam.Pipeline(runner=FnApiRunner()) as pipeline:
+        inputs = (pipeline | "A" >> beam.Create([teams]), pipeline | "L" >> beam.Create(list(KNOWN)))
+        measuring = (AsStream if as_stream else MeasureQuality)(spec, Stored(), "m", "r")
+        measured = inputs | "MeasureQuality" >> measuring
+        assert_that(measured.quality, check, label="Quality")
 
 
 @pytest.mark.parametrize("shards", [1, 3])

@@ -7,6 +7,7 @@ import pyarrow as pa
 import pytest
 
 from schemas import batches
+from schemas.columns import FairnessSpec
 from tests.transforms.quality.worlds import (
     CHAMPION,
     SCHEDULE,
@@ -19,12 +20,14 @@ from tests.transforms.quality.worlds import (
     world,
 )
 from transforms.flow.sharding import hash_ids, split_by_shard
-from transforms.quality.held import HeldShard, Reached, in_time, next_due_us, reached
+from transforms.quality.held import ALONE, Also, HeldShard, Reached, in_time, next_due_us, reached
 from transforms.quality.panes import PANES
-from transforms.quality.sums.error_sums import ErrorSums
+from transforms.quality.protected import FairnessRules
+from transforms.quality.sums.group_sums import GroupSums
 
 _BOOLEAN = pa.bool_()
 _END_US = 2_000 * SECOND
+FAIRNESS = FairnessRules(FairnessSpec((("team",),), (), max_groups=2, min_n=5))
 EVENT = (batches.EVENT_ID, batches.EVENT_TIME)
 LABEL = ("event_id", "label_time")
 
@@ -36,7 +39,7 @@ def lived(held: HeldShard, batch: pa.RecordBatch) -> None:
         held.answers.append(in_time(batch, held, SCHEDULE, -(2**62)))
 
 
-def story(seed: int, shards: int, parts: int) -> list[Reached]:
+def story(seed: int, shards: int, parts: int, also: Also = ALONE) -> list[Reached]:
     """All panes of all shards: input arrives in a random order, but before the pane that it belongs to; the watermark
     rises by random steps."""
     rng, (given, known) = random.Random(seed), world(seed)
@@ -51,9 +54,9 @@ def story(seed: int, shards: int, parts: int) -> list[Reached]:
     for arrival, shard, batch in pieces:
         while watermark < arrival:
             watermark = min(arrival, watermark + rng.randrange(1, 60 * SECOND))
-            found += [_step(state, watermark) for state in states.values()]
+            found += [_step(state, watermark, also) for state in states.values()]
         lived(states[shard], batch)
-    return found + [_step(state, _END_US) for state in states.values()]
+    return found + [_step(state, _END_US, also) for state in states.values()]
 
 
 def _cut(rng: random.Random, batch: pa.RecordBatch, parts: int) -> list[pa.RecordBatch]:
@@ -63,20 +66,25 @@ def _cut(rng: random.Random, batch: pa.RecordBatch, parts: int) -> list[pa.Recor
     return [part for _, part in split_by_shard(batch, code.astype("uint64"), 2**31)]
 
 
-def _step(state: HeldShard, watermark: int) -> Reached:
-    return reached(state, SCHEDULE, _BOOLEAN, watermark, 0)
+def _step(state: HeldShard, watermark: int, also: Also = ALONE) -> Reached:
+    return reached(state, SCHEDULE, _BOOLEAN, watermark, 0, also)
 
 
-@pytest.mark.parametrize(("seed", "shards", "parts"), [(1, 1, 1), (2, 3, 1), (3, 8, 2)])
-def test_last_panes_of_any_order_equal_the_join_of_everything(seed: int, shards: int, parts: int) -> None:
+@pytest.mark.parametrize(
+    ("seed", "shards", "parts", "fairness"), [(1, 1, 1, None), (2, 3, 1, FAIRNESS), (3, 8, 2, FAIRNESS)]
+)
+def test_last_panes_of_any_order_equal_the_join_of_everything(
+    seed: int, shards: int, parts: int, fairness: FairnessRules | None
+) -> None:
     given, known = world(seed)
-    panes = [pane for each in story(seed, shards, parts) for pane in each.panes]
+    panes = [pane for each in story(seed, shards, parts, Also(fairness=fairness)) for pane in each.panes]
     last: dict[Any, list[Any]] = {}
     for each in panes:
         if each.pane == PANES - 1:
             last.setdefault((each.by, each.start_us), []).append(each.sums)
     rows = [row for (by, _), sums in last.items() for row in put_together(sums, by)]
-    assert sorted(rows, key=key) == sorted(records_of(given, known), key=key)
+    assert sorted(rows, key=key) == sorted(records_of(given, known, fairness=fairness), key=key)
+    assert any(row["metric"] == "equalized_odds_difference" for row in rows) == (fairness is not None)
 
 
 @pytest.mark.parametrize(("seed", "shards"), [(4, 2), (5, 5)])
@@ -102,7 +110,7 @@ def test_a_pane_counts_the_labels_that_were_known_when_it_was_due_and_no_others(
     lived(held, labels(["c"], [83 * SECOND], [True]))
     assert next_due_us(held, SCHEDULE) == 120 * SECOND
     panes = [pane for pane in reached(held, SCHEDULE, _BOOLEAN, _END_US, 0).panes if pane.by == CHAMPION]
-    labelled = [int(pane.sums.counts[0, 1]) for pane in panes if not isinstance(pane.sums, ErrorSums)]
+    labelled = [int(pane.sums.counts[0, 1]) for pane in panes if isinstance(pane.sums, GroupSums)]
     assert ([pane.pane for pane in panes], labelled) == ([0, 1, 2, 3, 4], [3, 3, 3, 3, 3])
     assert (held.answers, held.labels, held.panes) == ([], [], {})
 

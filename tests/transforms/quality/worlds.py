@@ -6,17 +6,18 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from schemas import batches
 from transforms.labels.label_join import labels_table
 from transforms.quality.answers import ScoredBy, answers_of, stamped_with
+from transforms.quality.held import sums_by
 from transforms.quality.joining import by_version, labelled_answers
-from transforms.quality.measuring.pair_records import pair_records
-from transforms.quality.measuring.quality_records import QualityOrigin, quality_records
+from transforms.quality.measuring.quality_records import QualityOrigin
+from transforms.quality.merge_panes import counted_records
 from transforms.quality.pairing import pairs_of
 from transforms.quality.panes import Schedule
-from transforms.quality.sums.error_sums import ErrorSums
-from transforms.quality.sums.group_sums import sums_of
+from transforms.quality.protected import FairnessRules
 from transforms.quality.sums.pair_sums import PairSums, sums_of_pairs
 from transforms.quality.sums.sums_coder import added_any
 
@@ -31,7 +32,7 @@ NUMBERS = ScoredBy("v3", "champion", "d3", "regression")
 def answers(
     by: ScoredBy, ids: Sequence[str], times_us: Sequence[int], scores: Any, origin: Any = None, latency: Any = None
 ) -> pa.RecordBatch:
-    """Answers with the segment `origin`."""
+    """Answers with the segment `origin`, by which they are also in teams."""
     rows = pa.RecordBatch.from_pydict(
         {
             batches.EVENT_ID: pa.array(ids, pa.string()),
@@ -41,7 +42,8 @@ def answers(
             batches.LATENCY: pa.array([None] * len(ids) if latency is None else latency, pa.int64()),
         }
     )
-    return stamped_with(answers_of(rows, by, ["origin"]), by)
+    protected = {"team": pc.binary_join_element_wise("team", rows.column("origin"), "=")}
+    return stamped_with(answers_of(rows, by, ["origin"], protected=protected), by)
 
 
 def labels(ids: Sequence[str], times_us: Sequence[int], values: Sequence[Any], kind: Any = None) -> pa.RecordBatch:
@@ -69,15 +71,17 @@ def world(seed: int, events: int = 400) -> tuple[list[pa.RecordBatch], pa.Record
     return given, labels([f"e{each}" for each in of], known, values, pa.bool_())
 
 
-def records_of(given: Sequence[pa.RecordBatch], known: pa.RecordBatch, schedule: Schedule = SCHEDULE) -> list[Any]:
+def records_of(
+    given: Sequence[pa.RecordBatch],
+    known: pa.RecordBatch,
+    schedule: Schedule = SCHEDULE,
+    fairness: FairnessRules | None = None,
+) -> list[Any]:
     """The records of all windows by all labels, with the join that is made of whole inputs."""
     kind = known.schema.field("label").type
     found = labelled_answers(by_version(given), labels_table([known], kind), schedule.horizon_us)
-    alone = [
-        row
-        for by, beside in found.beside.items()
-        for row in quality_records(sums_of(beside, by, schedule.window_us), by, origin(schedule)).to_pylist()
-    ]
+    sums = [sums_by(beside, by, schedule.window_us, fairness) for by, beside in found.beside.items()]
+    alone = [row for by, own in sums for row in counted_records(own, by, origin(schedule)).to_pylist()]
     parts: dict[Any, list[PairSums]] = {}
     for pair, paired in pairs_of(found):
         parts.setdefault(pair, []).append(sums_of_pairs(paired, pair, schedule.window_us))
@@ -90,10 +94,7 @@ def origin(schedule: Schedule = SCHEDULE, pane: int = 0) -> QualityOrigin:
 
 def put_together(parts: Sequence[Any], by: Any) -> list[Any]:
     """The records of sums of several shards, of a version or a pair."""
-    sums = added_any(parts)
-    assert not isinstance(sums, ErrorSums), "no detector reads here"
-    found = pair_records(sums, by, origin()) if isinstance(sums, PairSums) else quality_records(sums, by, origin())
-    rows: list[Any] = found.to_pylist()
+    rows: list[Any] = counted_records(added_any(parts), by, origin()).to_pylist()
     return rows
 
 

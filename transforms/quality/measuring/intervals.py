@@ -17,16 +17,17 @@ class Interval(NamedTuple):
     high: Floats
 
 
-def of_share(share: Floats, n: Floats) -> Interval:
+def of_share(share: Floats, n: Floats, z: float = Z) -> Interval:
     """Wilson's interval of a share of n independent trials (Wilson 1927, doi:10.1080/01621459.1927.10502953). It is
-    within 0 and 1, and covers well from a few trials on, also where the share is 0 or 1.
+    within 0 and 1, and covers well from a few trials on, also where the share is 0 or 1. `z`: how many standard
+    errors it is wide to each side.
 
     >>> [round(float(end[0]), 4) for end in of_share(np.array([0.5]), np.array([10.0]))]
     [0.2366, 0.7634]
     """
     with np.errstate(divide="ignore", invalid="ignore"):
-        centre = (share + Z**2 / (2 * n)) / (1 + Z**2 / n)
-        half = Z * np.sqrt(share * (1 - share) / n + Z**2 / (4 * n**2)) / (1 + Z**2 / n)
+        centre = (share + z**2 / (2 * n)) / (1 + z**2 / n)
+        half = z * np.sqrt(share * (1 - share) / n + z**2 / (4 * n**2)) / (1 + z**2 / n)
         return Interval(np.maximum(centre - half, 0.0), np.minimum(centre + half, 1.0))
 
 

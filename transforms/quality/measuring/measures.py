@@ -152,13 +152,19 @@ def _of_probabilities(sums: GroupSums, by: ScoredBy, deflation: Floats) -> dict[
 
 
 def _calibration(sums: GroupSums, deflation: Floats) -> Measure:
-    """An event contributes its error with the sign of its bin's, so the variance is of these."""
     labelled, (groups, bins, _) = sums.counts[:, of.LABELLED], sums.in_bin.shape
     scores = sums.in_bins.divided(0, np.ones(groups * bins, np.int64)).reshape(groups, bins)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        value = np.where(labelled > 0, np.abs(sums.in_bin[:, :, 1] - scores).sum(axis=1) / labelled, np.nan)
-    variance = np.maximum(sums.sums.divided(of.BRIER, labelled) - value**2, 0.0)
+    return calibration_of(labelled, sums.in_bin[:, :, 1], scores, sums.sums.divided(of.BRIER, labelled), deflation)
+
+
+def calibration_of(labelled: Ints, positives: Ints, scores: Floats, brier: Floats, deflation: Floats) -> Measure:
+    """The calibration error of groups: of each bin, shape (groups, bins), how many events are positive and the sum of
+    the scores. An event contributes its error with the sign of its bin's, so the variance is of these; `brier`: the
+    mean of their squares."""
     n = labelled.astype(np.float64)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        value = np.where(labelled > 0, np.abs(positives - scores).sum(axis=1) / labelled, np.nan)
+    variance = np.maximum(brier - value**2, 0.0)
     interval = of_mean(value, variance, worth_of(n, deflation))
     above = Interval(np.maximum(interval.low, 0.0), interval.high)
     return Measure(value, above, n, NOTHING, None, effective_of(n, deflation))

@@ -31,10 +31,10 @@ def quality_records(sums: GroupSums, by: ScoredBy, origin: QualityOrigin) -> pa.
     measures = measures_of(sums, by)
     whys, selective = without_labels(sums, by, measures), selective_labels(sums, by)
     values = np.stack([each.value for each in measures.values()], axis=1)
-    at_training = [_at_training(by, name, segment) for _, segment in sums.groups for name in measures]
+    trained = [at_training(by, name, segment) for _, segment in sums.groups for name in measures]
     described = Described(
         sums.groups, sums.counts[:, of.EVENTS], sums.counts[:, of.LABELLED],
-        _reasons(measures, whys, selective, values), at_training,
+        _reasons(measures, whys, selective, values), trained,
     )  # fmt: skip
     return as_records(measures, described, by, origin)
 
@@ -105,7 +105,8 @@ def _reasons(
     return found
 
 
-def _at_training(by: ScoredBy, metric: str, segment: str) -> float | None:
+def at_training(by: ScoredBy, metric: str, segment: str) -> float | None:
+    """The value of a metric that training measured, as the manifest states it."""
     stated = dict(by.quality)
     names = [metric, *([_LOSSES[by.kind]] if metric == "error" and not by.of_classes else [])]
     suffix = f"|{segment}" if segment else ""

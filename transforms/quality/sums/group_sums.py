@@ -5,6 +5,7 @@ Counts are whole numbers and sums are exact, so partial results of any order and
 """
 
 from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import NamedTuple, TypeAlias
 
 import numpy as np
@@ -36,8 +37,8 @@ _SMALLEST = float(np.finfo(np.float64).eps)  # as in scikit-learn: a certain ans
 
 
 class Beside(NamedTuple):
-    """Answers beside their labels: `labels` null where there is none; all of the same length. `decided` as in
-    answers; `latencies_us` NaN where it is not known."""
+    """Answers beside their labels: `labels` null where there is none; all of the same length. `decided` and
+    `protected` as in answers; `latencies_us` NaN where it is not known."""
 
     times_us: Ints
     scores: Floats
@@ -45,6 +46,7 @@ class Beside(NamedTuple):
     segments: Mapping[str, pa.Array]
     decided: pa.Array | None = None
     latencies_us: Floats | None = None
+    protected: Mapping[str, pa.Array] = MappingProxyType({})
 
     def chosen(self, rows: npt.NDArray[np.bool_]) -> "Beside":
         """Some of the rows."""
@@ -55,10 +57,13 @@ class Beside(NamedTuple):
     def taken(self, at: Ints) -> "Beside":
         """The rows at these indexes, in their order."""
         rows = pa.array(at)
-        segments = {name: values.take(rows) for name, values in self.segments.items()}
+        segments, protected = (
+            {name: values.take(rows) for name, values in each.items()} for each in (self.segments, self.protected)
+        )
         decided = None if self.decided is None else self.decided.take(rows)
         latencies = None if self.latencies_us is None else self.latencies_us[at]
-        return Beside(self.times_us[at], self.scores[at], self.labels.take(rows), segments, decided, latencies)
+        labels = self.labels.take(rows)
+        return Beside(self.times_us[at], self.scores[at], labels, segments, decided, latencies, protected)
 
 
 class GroupSums(NamedTuple):
@@ -94,7 +99,7 @@ class GroupSums(NamedTuple):
         )
 
 
-class _Truths(NamedTuple):
+class KnownTruths(NamedTuple):
     """Of the labelled rows with a truth, at the indexes `rows`: the truth, terms of each quantity, `positive`, and
     whether the answer was `right`; the others are `unusable`."""
 
@@ -107,7 +112,7 @@ class _Truths(NamedTuple):
 
 def sums_of(beside: Beside, by: ScoredBy, window_us: int) -> GroupSums:
     """The sums of one version's answers in one role, at least one row."""
-    truths = _truths(beside, by)
+    truths = truths_of(beside, by)
     windows, window = np.unique(np.floor_divide(beside.times_us, window_us), return_inverse=True)
     parts, terms = [], limbs_of(truths.terms)
     for segment, values in ({"": None} | dict(beside.segments)).items():
@@ -119,7 +124,7 @@ def sums_of(beside: Beside, by: ScoredBy, window_us: int) -> GroupSums:
 
 def losses_of(beside: Beside, by: ScoredBy) -> Floats:
     """The loss of each row: log loss, absolute error, or whether the class was wrong; NaN where no truth is known."""
-    truths = _truths(beside, by)
+    truths = truths_of(beside, by)
     found = np.full(len(beside.scores), np.nan)
     found[truths.rows] = truths.terms[LOSS]
     return found
@@ -128,7 +133,7 @@ def losses_of(beside: Beside, by: ScoredBy) -> Floats:
 def errors_of(beside: Beside, by: ScoredBy) -> Floats:
     """The error of each row: whether its decision, or its class, was wrong (0 or 1); of probabilities that decide
     nothing the square of probability minus truth; of numbers the absolute error. NaN where no truth is known."""
-    truths = _truths(beside, by)
+    truths = truths_of(beside, by)
     found = np.full(len(beside.scores), np.nan)
     if ErrorsBy(by).are_shares:
         found[truths.rows] = ~truths.right
@@ -146,7 +151,8 @@ def group_codes(segment: str, values: pa.Array | None, rows: int) -> tuple[list[
     return texts, encoded.indices.to_numpy(zero_copy_only=False).astype(np.int64)
 
 
-def _truths(beside: Beside, by: ScoredBy) -> _Truths:
+def truths_of(beside: Beside, by: ScoredBy) -> KnownTruths:
+    """What the labels of one version's answers say, as far as they are of the kind that it answers."""
     labelled = np.flatnonzero(beside.labels.is_valid().to_numpy(zero_copy_only=False))
     labels, scores = beside.labels.take(pa.array(labelled)), beside.scores[labelled]
     if by.of_classes:
@@ -158,12 +164,12 @@ def _truths(beside: Beside, by: ScoredBy) -> _Truths:
     own, truth, score = labelled[usable], numbers[usable], scores[usable]
     none = np.zeros(len(own), np.bool_)
     if by.kind == "regression":
-        return _Truths(own, _regression_terms(score, truth), none, none, labelled[~usable])
+        return KnownTruths(own, _regression_terms(score, truth), none, none, labelled[~usable])
     positive = truth > 0
     given = np.clip(np.where(positive, score, 1 - score), _SMALLEST, 1 - _SMALLEST)
     loss, brier = -np.log(given), (score - truth) ** 2
     right = none if by.threshold is None else (score >= by.threshold) == positive
-    return _Truths(own, [loss, loss**2, brier, brier**2], positive, right, labelled[~usable])
+    return KnownTruths(own, [loss, loss**2, brier, brier**2], positive, right, labelled[~usable])
 
 
 def _regression_terms(score: Floats, truth: Floats) -> list[Floats]:
@@ -173,7 +179,7 @@ def _regression_terms(score: Floats, truth: Floats) -> list[Floats]:
             squares * truths]  # fmt: skip
 
 
-def _of_classes(beside: Beside, labels: pa.Array, labelled: Ints) -> _Truths:
+def _of_classes(beside: Beside, labels: pa.Array, labelled: Ints) -> KnownTruths:
     """By the label that the model decides on, else by the number of the class."""
     if pa.types.is_string(labels.type):
         decided = (
@@ -185,7 +191,7 @@ def _of_classes(beside: Beside, labels: pa.Array, labelled: Ints) -> _Truths:
     else:
         right = beside.scores[labelled] == labels.cast(pa.float64()).to_numpy(zero_copy_only=False)
     wrong = (~right).astype(np.float64)
-    return _Truths(labelled, [wrong, wrong], np.zeros(len(right), np.bool_), right, np.zeros(0, np.int64))
+    return KnownTruths(labelled, [wrong, wrong], np.zeros(len(right), np.bool_), right, np.zeros(0, np.int64))
 
 
 def _numbers(labels: pa.Array) -> Floats:
@@ -196,7 +202,7 @@ def _numbers(labels: pa.Array) -> Floats:
 
 
 def _grouped(
-    beside: Beside, by: ScoredBy, truths: _Truths, terms: Limbs, of_row: Ints, named: list[Group], window_us: int
+    beside: Beside, by: ScoredBy, truths: KnownTruths, terms: Limbs, of_row: Ints, named: list[Group], window_us: int
 ) -> GroupSums:
     present = np.flatnonzero(np.bincount(of_row))
     group = np.zeros(len(named), np.int64)
@@ -240,7 +246,7 @@ class RowCells:
         return np.bincount(self._cell if only is None else self._cell[only], minlength=cells).astype(np.int64)
 
 
-def _counts(beside: Beside, by: ScoredBy, truths: _Truths, group: Ints, groups: int) -> Ints:
+def _counts(beside: Beside, by: ScoredBy, truths: KnownTruths, group: Ints, groups: int) -> Ints:
     own, none = group[truths.rows], np.zeros(0, np.int64)
     decided = beside.scores >= by.threshold if by.threshold is not None else np.zeros(len(group), np.bool_)
     positive_decision = decided[truths.rows]

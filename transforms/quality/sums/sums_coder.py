@@ -11,16 +11,17 @@ from apache_beam.coders import Coder, registry
 from schemas.expectations import wants
 from transforms.quality.sums.error_sums import ErrorSums, added_errors
 from transforms.quality.sums.exact_sums import ExactSums, Ints
+from transforms.quality.sums.fair_sums import FairSums, WithFairness, added_with_fairness
 from transforms.quality.sums.group_sums import GroupSums, added_sums
 from transforms.quality.sums.joint_tables import JointTable
 from transforms.quality.sums.pair_sums import PairSums, added_pairs
 from transforms.quality.sums.score_tables import ScoreTable
 
 FORMAT_VERSION = 1
-_PAIRS, _ERRORS = "pairs", "errors"
-AnySums: TypeAlias = GroupSums | PairSums | ErrorSums
-"""Sums of one version's answers, of two versions' answers to the same events, or of one version's errors in order of
-time; never mixed under one key."""
+_PAIRS, _ERRORS, _FAIRNESS = "pairs", "errors", "fairness"
+AnySums: TypeAlias = GroupSums | PairSums | ErrorSums | WithFairness
+"""Sums of one version's answers, without or with fairness, of two versions' answers to the same events, or of one
+version's errors in order of time; never mixed under one key."""
 _Array: TypeAlias = tuple[tuple[int, ...], bytes]
 _Sums: TypeAlias = tuple[int, _Array]
 _Encoded: TypeAlias = tuple[
@@ -31,13 +32,17 @@ _EncodedPairs: TypeAlias = tuple[
     str, int, tuple[tuple[int, str], ...], _Array, _Array, _Array, _Sums, _Sums,
     tuple[_Array, _Array, _Array, _Array, _Array], tuple[_Array, _Array, _Array, _Array, _Array]
 ]  # fmt: skip
-
 _EncodedErrors: TypeAlias = tuple[str, int, _Array, _Array, _Array, _Sums]
+_EncodedFairness: TypeAlias = tuple[
+    str, int, tuple[tuple[int, str, str], ...], _Array, _Array, _Array, _Sums, _Sums, int, bytes
+]  # fmt: skip
 
 
 def encode_sums(sums: AnySums) -> bytes:
-    """The sums as MessagePack, arrays as little-endian int64; the format's version first, before that of pairs
-    and errors a word."""
+    """The sums as MessagePack, arrays as little-endian int64; the format's version first, before that of others
+    than one version's answers a word."""
+    if isinstance(sums, WithFairness):
+        return _encoded_fairness(sums.fairness, _encoded_group(sums.whole))
     if isinstance(sums, ErrorSums):
         fields = (_array_of(sums.starts), _array_of(sums.events), _array_of(sums.in_part))
         return msgspec.msgpack.encode((_ERRORS, FORMAT_VERSION, *fields, _sums_of(sums.errors)))
@@ -47,6 +52,11 @@ def encode_sums(sums: AnySums) -> bytes:
         tables = (tuple(map(_array_of, sums.differences)), tuple(map(_array_of, sums.joint)))
         return msgspec.msgpack.encode((_PAIRS, FORMAT_VERSION, sums.groups, *kept, *tables))
     return _encoded_group(sums)
+
+
+def _encoded_fairness(sums: FairSums, whole: bytes) -> bytes:
+    fields = (*map(_array_of, sums[1:4]), *map(_sums_of, sums[4:6]), sums.limit)
+    return msgspec.msgpack.encode((_FAIRNESS, FORMAT_VERSION, sums.groups, *fields, whole))
 
 
 def _encoded_group(sums: GroupSums) -> bytes:
@@ -68,6 +78,8 @@ def decode_sums(encoded: bytes) -> AnySums:
     if word == _ERRORS:
         _, _, starts, events, in_part, errors = msgspec.convert(found, _EncodedErrors)
         return ErrorSums(_read(starts), _read(events), _read(in_part), _read_sums(errors))
+    if word == _FAIRNESS:
+        return _decoded_fairness(msgspec.convert(found, _EncodedFairness))
     if word:
         return _decoded_pairs(msgspec.convert(found, _EncodedPairs))
     _, groups, counts, sums, in_span, losses, in_bin, in_bins, table = msgspec.convert(found, _Encoded)
@@ -83,13 +95,26 @@ def _decoded_pairs(found: _EncodedPairs) -> PairSums:
     )
 
 
+def _decoded_fairness(found: _EncodedFairness) -> WithFairness:
+    _, _, groups, cells, in_cell, in_bin, in_bins, squares, limit, encoded = found
+    arrays, whole = (_read(cells), _read(in_cell), _read(in_bin)), decode_sums(encoded)
+    if not isinstance(whole, GroupSums):
+        raise ValueError("sums of fairness without those of quality")
+    return WithFairness(whole, FairSums(groups, *arrays, _read_sums(in_bins), _read_sums(squares), limit))
+
+
 def added_any(parts: Sequence[AnySums]) -> AnySums:
     """Several sums of one kind and key as one; at least one."""
     of_errors = [part for part in parts if isinstance(part, ErrorSums)]
     if of_errors:
         return added_errors(of_errors)
     of_pairs = [part for part in parts if isinstance(part, PairSums)]
-    return added_pairs(of_pairs) if of_pairs else added_sums([part for part in parts if isinstance(part, GroupSums)])
+    if of_pairs:
+        return added_pairs(of_pairs)
+    of_fairness = [part for part in parts if isinstance(part, WithFairness)]
+    if of_fairness:
+        return added_with_fairness(of_fairness)
+    return added_sums([part for part in parts if isinstance(part, GroupSums)])
 
 
 def _array_of(array: Ints) -> _Array:
