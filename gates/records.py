@@ -10,7 +10,7 @@ from gates.record_files import RecordFiles, plain_column
 
 _FIELDS = (
     *("window_start", "window_end", "pane", "version", "role", "metric", "value", "n", "events", "label_coverage"),
-    *("against", "variance", "n_effective", "at_training", "why"),
+    *("against", "variance", "n_effective", "at_training", "why", "began", "before", "n_since"),
 )
 _NEEDED = {"model", "version", "role", "segment", "window_start", "window_end", "metric", "value", "n"}
 OF_QUALITY = "the files of sinks.quality of a job with labels"
@@ -36,6 +36,9 @@ class QualityRow(NamedTuple):
     n_effective: float | None
     at_training: float | None = None
     why: str | None = None
+    began: int | None = None
+    before: float | None = None
+    n_since: int | None = None
 
     @property
     def key(self) -> tuple[object, ...]:

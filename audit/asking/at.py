@@ -15,7 +15,8 @@ class ServingThen(NamedTuple):
     """What was in force at an event time (microseconds since 1970), and what was not, and why.
 
     `versions`: each with its role and the evidence of its admission; `refused`: the releases that should have been in
-    force by then; `overtaken`: ids of the events of the span that another release answered, None: not asked for.
+    force by then; `overtaken`: ids of the events of the span that another release answered, None: not asked for;
+    `changes`: of the errors of these versions, the last that began by then.
     """
 
     model: str
@@ -25,6 +26,7 @@ class ServingThen(NamedTuple):
     activated: tuple[dict[str, Any], ...]
     refused: tuple[dict[str, Any], ...]
     overtaken: tuple[str, ...] | None
+    changes: tuple[dict[str, Any], ...] = ()
 
     def document(self) -> dict[str, Any]:
         """As JSON."""
@@ -40,6 +42,7 @@ class ServingThen(NamedTuple):
             "activated": list(self.activated),
             "refused": list(self.refused),
             "answered_by_another_release": events,
+            "changes": list(self.changes),
         }
 
 

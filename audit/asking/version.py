@@ -19,7 +19,7 @@ class VersionPage(NamedTuple):
     """What is known of a version; `manifest` is None where the store has none any more, for the reason `lacks`.
 
     `advice`: that it was trained on, None where its manifest names none; `advised`: what was advised about it;
-    `gates`: what gates decided about it, with their evidence;
+    `gates`: what gates decided about it, with their evidence; `changes`: of its errors, as detectors saw them;
     `releases`: all that name it, with its role and the event times that they serve; `scores`: scores by role;
     `first_us`, `last_us`: the event times of the first and last score, microseconds since 1970.
     """
@@ -38,6 +38,7 @@ class VersionPage(NamedTuple):
     first_us: int | None
     last_us: int | None
     accessed: tuple[dict[str, Any], ...]
+    changes: tuple[dict[str, Any], ...] = ()
 
     def document(self) -> dict[str, Any]:
         """As JSON."""
@@ -57,6 +58,7 @@ class VersionPage(NamedTuple):
             "first_event": None if self.first_us is None else time_text(self.first_us),
             "last_event": None if self.last_us is None else time_text(self.last_us),
             "accessed": list(self.accessed),
+            "changes": list(self.changes),
         }
 
 

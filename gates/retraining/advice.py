@@ -19,6 +19,7 @@ from gates.retraining.losses import (
     worn_by,
 )
 from gates.retraining.policy import RetrainingPolicy
+from gates.retraining.seen_changes import DetectedStarts, detected_starts
 from gates.retraining.waiting import LossOfWaiting, TrainingSpan, loss_of_waiting, training_span
 from schemas.times import format_duration_us
 
@@ -34,14 +35,20 @@ class Lacking(NamedTuple):
     setting: str
 
 
+WINDOWS = "windows"
+"""What dates changes where no detector of the job does: the means of windows."""
+
+
 class LossStretches(NamedTuple):
     """The windows since the last change of the loss, those between it and the change before, and how many changes
-    there were; `rises`: whether the loss rose in the last one, None without any."""
+    there were; `rises`: whether the loss rose in the last one, None without any; `by`: what dated them, `windows`
+    or the name of a detector."""
 
     now: list[LossWindow]
     before: list[LossWindow]
     changes: int
     rises: bool | None
+    by: str = WINDOWS
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +111,7 @@ def advise(
     start = RetrainingAdvice(model, version, digest, WAIT, "", "", policy, tuple(lacking), drifted=drifted)
     if not found.counted:
         return _without_losses(start, found, rows)
-    stretches = _stretches(found.counted)
+    stretches = _stretches(found.counted, detected_starts(rows, version, policy.metric, found.counted))
     start = replace(start, stretches=stretches)
     fresh = fresh_loss(policy, stretches.now, stretches.before)
     if fresh is None:
@@ -146,7 +153,12 @@ def _without_losses(start: RetrainingAdvice, found: LossWindows, rows: Sequence[
     return _look_or_wait(lacks, "no_records", "nothing measured the version's loss")
 
 
-def _stretches(windows: list[LossWindow]) -> LossStretches:
+def _stretches(windows: list[LossWindow], detected: DetectedStarts | None) -> LossStretches:
+    """By the detectors that read every label, where the job has them; else by the means of windows."""
+    if detected is not None:
+        starts = [0, *detected.starts]
+        before = windows[starts[-2] : starts[-1]] if detected.starts else []
+        return LossStretches(windows[starts[-1] :], before, len(detected.starts), detected.rises, detected.detector)
     changes = level_changes([LevelWindow(each.value, each.variance) for each in windows])
     starts = [0, *(each.begins for each in changes)]
     before = windows[starts[-2] : starts[-1]] if changes else []

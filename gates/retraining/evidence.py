@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from gates.retraining.advice import RetrainingAdvice
+from gates.retraining.advice import LossStretches, RetrainingAdvice
 from gates.retraining.drifts import DriftWindow
 from gates.retraining.losses import LossWindow, events_per_day
 from schemas.times import format_duration_us, format_time_us
@@ -25,7 +25,7 @@ def advice_document(advice: RetrainingAdvice) -> dict[str, Any]:
         "policy": policy.id,
         "metric": policy.metric,
         "loss": _loss(advice),
-        "change": None if change is None else _change(change.now[0].start_us, change.changes, change.rises),
+        "change": None if change is None else _change(change),
         "waiting": _waiting(advice),
         "price": {"retraining": policy.price, "of_event": policy.price_of_event, "value": policy.value,
                   "unit": policy.unit or None, "total": None if policy.price is None else _total(advice)},
@@ -47,9 +47,10 @@ def _loss(advice: RetrainingAdvice) -> dict[str, Any] | None:
     }  # fmt: skip
 
 
-def _change(since_us: int, changes: int, rises: bool | None) -> dict[str, Any]:
-    kind = {None: None, True: "worse", False: "better"}[rises]
-    return {"since": format_time_us(since_us) if changes else None, "to": kind, "changes": changes}
+def _change(found: LossStretches) -> dict[str, Any]:
+    kind = {None: None, True: "worse", False: "better"}[found.rises]
+    since = format_time_us(found.now[0].start_us) if found.changes else None
+    return {"since": since, "to": kind, "changes": found.changes, "by": found.by}
 
 
 def _waiting(advice: RetrainingAdvice) -> dict[str, Any] | None:

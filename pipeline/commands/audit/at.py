@@ -7,6 +7,7 @@ from audit.asking.at import ServingThen, serving_at
 from audit.asking.decision.sections import Section, release_pairs, shown
 from audit.asking.moments import time_text
 from pipeline.command_line.parsing import Arguments, OneLineParser, moment
+from pipeline.commands.audit.changes import changes_by, changes_section, known_changes
 from pipeline.commands.audit.location import add_audit_options, asked, model_of
 from pipeline.commands.audit.showing import print_sections
 from pipeline.commands.output import exit_code
@@ -30,7 +31,10 @@ def at(arguments: Arguments) -> int:
 
 def _at(options: argparse.Namespace) -> None:
     with asked(options, options.known_at) as sources:
-        found = serving_at(sources, model_of(options, sources), options.at_us, events=not options.no_events)
+        model = model_of(options, sources)
+        found = serving_at(sources, model, options.at_us, events=not options.no_events)
+        served = [each["version"] for each in found.versions]
+        found = found._replace(changes=changes_by(known_changes(options, model), options.at_us, served))
         if options.json:
             print_json(found.document())
         else:
@@ -59,6 +63,7 @@ def _sections(found: ServingThen) -> list[Section]:
         Section("Versions", ("version", "role", "share", "digest", "admitted"), versions),
         Section("First answers", ("event time", "at", "worker", "answered by another before"), activated),
         Section("Refused by then", ("release", "from", "version", "by job", "reason", "detail"), refused),
+        changes_section(found.changes),
         Section("Events that another release answered", (), _overtaken(found)),
     ]
     return [part for part in parts if part.rows]

@@ -12,6 +12,7 @@ from audit.asking.sources import AuditSources, UnknownToAudit
 from audit.asking.training.trained_on import read_records
 from audit.asking.version import VersionPage, version_page
 from pipeline.command_line.parsing import Arguments, OneLineParser
+from pipeline.commands.audit.changes import changes_of_version, changes_section, known_changes
 from pipeline.commands.audit.location import add_audit_options, asked, model_of
 from pipeline.commands.audit.showing import print_page
 from pipeline.commands.output import exit_code
@@ -35,7 +36,9 @@ def _version(options: argparse.Namespace) -> None:
     if target is not None and target.exists():
         raise SpecError("--records", options.records, "a file that does not exist yet")
     with asked(options) as sources:
-        page = version_page(sources, model_of(options, sources), options.version)
+        model = model_of(options, sources)
+        page = version_page(sources, model, options.version)
+        page = page._replace(changes=changes_of_version(known_changes(options, model), options.version))
         if target is not None:
             _write_records(sources, page, target)
         print_page(page, _sections, options.json)
@@ -76,6 +79,7 @@ def _sections(page: VersionPage) -> list[Section]:
         Section("Gates", ("at", "decided", "step", "release", "because"), gates),
         Section("Released", ("release", "role", "from", "until", "by", "because", "no longer applies"), released),
         Section("Scores", (), list(scores)),
+        changes_section(page.changes),
         Section("Who had access", ("at", "who", "did", "what"), [access_row(each) for each in page.accessed]),
     ]
     return [part for part in parts if part.rows]

@@ -1,10 +1,13 @@
 """A run with `labels.concept_drift` says when the errors of its versions changed; what it cannot obey it refuses."""
 
+import json
 import random
 from typing import Any
 
 import pytest
 
+from pipeline.commands.advise.verb import advise_verb
+from tests.pipeline.commands.commands import halflife
 from tests.pipeline.jobs.flows import SECOND_US, Flow, Outcome, json_lines, read_avro, trip
 from tests.pipeline.jobs.quality.test_quality_of_runs import HOUR_US, LABELS, put
 from transforms.quality.changes import detectors
@@ -25,11 +28,15 @@ def outcomes(seed: int) -> list[dict[str, Any]]:
     return random.Random(seed).sample(rows, TRIPS)
 
 
-def run(flow: Flow, labels: dict[str, Any], **changes: Any) -> Outcome:
+def spec_of(flow: Flow, labels: dict[str, Any], **changes: Any) -> dict[str, Any]:
     stated = {"uri": str(flow.root / "truth.json"), **LABELS, "horizon": "1h", "concept_drift": changes}
     spec = flow.spec() | {"labels": stated | labels, "drift": {"window": "2h"}}
     spec["sinks"]["quality"] = str(flow.root / "quality")
-    return flow.run(spec, "--sinks", "replace")
+    return spec
+
+
+def run(flow: Flow, labels: dict[str, Any], **changes: Any) -> Outcome:
+    return flow.run(spec_of(flow, labels, **changes), "--sinks", "replace")
 
 
 @pytest.fixture
@@ -64,9 +71,27 @@ def test_changes_of_each_version_and_role_are_dated_counted_and_the_same_again(w
         assert (each["before"], each["value"]) == (pytest.approx(0.1, abs=0.05), pytest.approx(0.6, abs=0.2))
         assert each["n_since"] >= 10
     assert "changes of errors seen by adwin" in outcome.out + outcome.err
+    _is_told(worn, changed[1]["began"].strftime("%Y-%m-%dT%H:%M:%SZ"))
     worn.feed(json_lines(outcomes(2)), "truth.json")
     assert run(worn, {}, **SMALL).code == 0
     assert records(worn) == found
+
+
+def _is_told(flow: Flow, began: str) -> None:
+    """The audit shows the changes, and advice goes back to them."""
+    job = flow.write_spec(spec_of(flow, {}, **SMALL))
+    about = halflife("audit", "version", "v2", "--job", job, "--json").json["changes"]
+    assert [(each["detector"], each["role"], each["to"]) for each in about] == [
+        ("adwin", "champion", "worse"), ("page_hinkley", "champion", "worse")
+    ]  # fmt: skip
+    assert about[1]["began"] == began
+    assert about[1]["n"] >= 10
+    told = {time: halflife("audit", "at", time, "--job", job, "--json").json for time in ("2013-01-01", "2013-01-03")}
+    assert [len(each["changes"]) for each in told.values()] == [0, 4]
+    assert "Errors changed" in halflife("audit", "version", "v2", "--job", job).out
+    advice = json.loads(flow.run(spec_of(flow, {}, **SMALL), "--json", verb=advise_verb).out)
+    change = {"changes": 1, "to": "worse", "by": "page_hinkley"}
+    assert advice["change"] == {"since": began[:11] + "20:00:00Z", **change}
 
 
 def _counted(changed: list[dict[str, Any]]) -> dict[str, int]:
