@@ -15,7 +15,7 @@ SEED ?=
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help docs demo demo-loans demo-flink soak test test-dataflow dataflow-template lint typecheck bench bench-swap bench-stream bench-idle bench-slow bench-startup bench-large bench-waiting bench-features bench-lookups bench-reasons bench-vectors bench-audit bench-fairness bench-gates lock clean .venv
+.PHONY: help docs demo demo-loans demo-loop demo-flink soak test test-dataflow dataflow-template lint typecheck bench bench-swap bench-stream bench-idle bench-slow bench-startup bench-large bench-waiting bench-features bench-lookups bench-reasons bench-vectors bench-audit bench-fairness bench-gates lock clean .venv
 
 help: ## Show this list
 	@echo "Usage: make TARGET"
@@ -26,6 +26,9 @@ demo: .venv ## Score a year of flights with three model versions and show what h
 
 demo-loans: .venv ## Decide 50,000 applications for loans, and answer what is asked about one rejection
 	@$(RUN) -m examples.loans.demo
+
+demo-loop: .venv ## Let models wear, and retrained versions become champions by their evidence: loans and flights
+	@$(RUN) -m examples.loop.demo
 
 demo-flink: .venv ## The same job as a service on Flink, Kafka and S3, with a machine that dies (Java 17, Maven, Go)
 	@$(RUN) -m examples.flights.flink_demo

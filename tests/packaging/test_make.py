@@ -15,7 +15,7 @@ TARGETS = (
     "bench-gates",
     "bench-lookups",
     "bench-reasons",
-    "demo-loans",
+    *("demo-loans", "demo-loop"),
     *("clean", "docs", "test-dataflow", "dataflow-template", "soak"),
 )
 
