@@ -44,8 +44,17 @@ def by_version(answers: Iterable[pa.RecordBatch]) -> dict[ScoredBy, pa.RecordBat
     for batch in answers:
         if batch.num_rows:
             found.setdefault(read_by(batch).text().encode(), []).append(batch)
-    whole = [batches.concat_batches(parts) for parts in found.values()]
+    whole = [_together(parts) for parts in found.values()]
     return dict(sorted(((read_by(batch), batch) for batch in whole), key=_who))
+
+
+def _together(parts: list[pa.RecordBatch]) -> pa.RecordBatch:
+    """Several batches as one. State of before a spec named another column has answers without it: there it is null."""
+    if all(part.schema.equals(parts[0].schema) for part in parts):
+        return batches.concat_batches(parts)
+    tables = [pa.Table.from_batches([part]) for part in parts]
+    whole = pa.concat_tables(tables, promote_options="default").combine_chunks().to_batches()[0]
+    return whole.replace_schema_metadata(parts[0].schema.metadata)
 
 
 def _who(found: tuple[ScoredBy, pa.RecordBatch]) -> str:

@@ -9,8 +9,12 @@ import pyarrow as pa
 import pytest
 from fairlearn import metrics as fairlearn  # type: ignore[import-untyped]  # ships no types
 
+from benchmarks.fairness import WORLDS, coverage
+from schemas import batches
 from schemas.columns import FairnessSpec, Grouping
-from transforms.quality.answers import FairnessBy, ScoredBy, whose
+from tests.transforms.quality.worlds import answers
+from transforms.quality.answers import FairnessBy, ScoredBy, protected_in, whose
+from transforms.quality.joining import by_version
 from transforms.quality.measuring.fair_measures import COMPARISONS
 from transforms.quality.measuring.fair_records import fair_records
 from transforms.quality.measuring.quality_records import QualityOrigin
@@ -199,6 +203,26 @@ def test_segments_of_quality_have_no_second_record() -> None:
     spec = FairnessSpec((("sex",), ("age",)), (("age", Grouping((25.0,))),), 100, 1)
     assert FairnessRules(spec, ("sex", "age", "origin")).of(CHAMPION).segments == ("sex",)
     assert whose(BY.text()) == BY
+
+
+def test_answers_that_were_held_before_a_column_was_protected_have_no_group() -> None:
+    """An update of a running job: its state has answers without the column."""
+    before = answers(CHAMPION, ["a"], [1], [0.9]).drop_columns(["protected:team"])
+    held = [before, answers(CHAMPION, ["b", "c"], [2, 3], [0.9, 0.1], ["x", "y"])]
+    for order in (held, held[::-1]):
+        (rows,) = by_version(order).values()
+        ids, teams = rows.column(batches.EVENT_ID).to_pylist(), protected_in(rows)["team"].to_pylist()
+        groups = dict(zip(ids, teams, strict=True))
+        assert groups == {"a": None, "b": "team=x", "c": "team=y"}
+
+
+@pytest.mark.parametrize("seed", [0, 5, 9, 10])
+def test_intervals_hold_the_true_disparity_as_often_as_they_say(seed: int) -> None:
+    """A few of the windows of benchmarks/FAIRNESS.md: two equal groups, five, and dependent events."""
+    found = coverage(WORLDS[seed], 150, seed)
+    assert min(found.held.values()) >= 0.9, found
+    if WORLDS[seed].spread:
+        assert found.counted < 0.85
 
 
 GROUPED = {
