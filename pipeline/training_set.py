@@ -1,6 +1,7 @@
 """Runs `halflife features`: the training set of a job is written, counted, and judged as a run is."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,6 +17,7 @@ from pipeline.endpoints.sink_locations import check_training_folder
 from pipeline.endpoints.sinks import check_all_writable
 from pipeline.endpoints.uris import absolute
 from pipeline.features import build_features
+from pipeline.lineage.telling import Lineage, check_lineage, lineage_of_verb
 from pipeline.reporting import log_form
 from pipeline.reporting.model_presence import check_keys
 from pipeline.reporting.outcomes import check_rows, letter_lines
@@ -70,14 +72,25 @@ def _write_features(options: RunOptions) -> None:
     if options.summary:
         check_summary(options.summary)
     check_training_folder(prepared.document, out)
+    check_lineage(prepared.document)
     check_keys(prepared.job.privacy)
     plan = TrainingPlan(prepared, absolute(out), _labels(prepared, options), options.split_at_us)
     _check_writable(plan)  # here too: a run that is refused says nothing of earlier ones
     replaced = check_earlier_runs(plan.folders, options.sinks, prepared.job.name)
     say_earlier_runs(replaced)
     say_of_input(prepared, options)
-    with replacing(replaced, prepared.source.bounded):
-        _write_and_tell(plan, options)
+    with replacing(replaced, prepared.source.bounded), _lineage(plan, options) as lineage:
+        _write_and_tell(plan, options, lineage)
+
+
+def _lineage(plan: TrainingPlan, options: RunOptions) -> AbstractContextManager[Lineage]:
+    """What tells which events, labels and tables are in the training set."""
+    document = plan.prepared.document
+    read = document if options.labels else {name: value for name, value in document.items() if name != "labels"}
+    sinks = {"training_set": plan.folder}
+    if plan.prepared.job.sinks.dead_letters is not None:
+        sinks["dead_letters"] = plan.prepared.job.sinks.dead_letters
+    return lineage_of_verb("features", read, sinks, options.beam)
 
 
 def _labels(prepared: Prepared, options: RunOptions) -> LabelSource | None:
@@ -89,8 +102,8 @@ def _labels(prepared: Prepared, options: RunOptions) -> LabelSource | None:
     return open_labels(prepared.document, "--labels")
 
 
-def _write_and_tell(plan: TrainingPlan, options: RunOptions) -> None:
-    prepared, counts = plan.prepared, _write(plan, options.beam)
+def _write_and_tell(plan: TrainingPlan, options: RunOptions, lineage: Lineage) -> None:
+    prepared, counts = plan.prepared, _write(plan, options.beam, lineage.begin)
     if options.summary:
         write_summary(counts, options.summary)
     if options.json:
@@ -122,9 +135,12 @@ def execute_features(prepared: Prepared, out: str, beam_arguments: Sequence[str]
     return _write(TrainingPlan(prepared, absolute(out)), beam_arguments)
 
 
-def _write(plan: TrainingPlan, beam_arguments: Sequence[str]) -> dict[str, Any]:
+def _write(
+    plan: TrainingPlan, beam_arguments: Sequence[str], tell_run: Callable[[str], None] = lambda _: None
+) -> dict[str, Any]:
     prepared, run_id = plan.prepared, str(ULID()).lower()
     forget_examples()
+    tell_run(run_id)
     _check_writable(plan)
     if prepared.empty:
         return feature_counts({}, plan.folder, run_id, plan.asked)

@@ -48,15 +48,16 @@ class RunEvents:
         document: the resolved spec.
         run_id: of the run, as a UUID.
         namespace: of the job.
+        processing: STREAMING or BATCH.
     """
 
-    def __init__(self, document: Mapping[str, Any], run_id: str, namespace: str) -> None:
+    def __init__(self, document: Mapping[str, Any], run_id: str, namespace: str, processing: str = "STREAMING") -> None:
         from openlineage.client import event_v2
         from openlineage.client.facet_v2 import job_type_job, processing_engine_run
 
         event_v2.set_producer(producer())
         self._document, self._run_id = document, run_id
-        kind = job_type_job.JobTypeJobFacet("STREAMING", "BEAM", "JOB")
+        kind = job_type_job.JobTypeJobFacet(processing, "BEAM", "JOB")
         self._job = event_v2.Job(namespace, document["job"], {"jobType": kind})
         self._inputs = [_input(each) for each in inputs_of(document)]
         self._outputs = [_output(each) for each in outputs_of(document)]

@@ -8,7 +8,7 @@ import atexit
 import queue
 import threading
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from importlib.util import find_spec
 from typing import Any, Protocol
 
@@ -21,7 +21,7 @@ from models.redaction import hide_secrets, holds_credentials, public_uri
 from models.store.store import ModelStore
 from pipeline.lineage.sending import KEY, Send, sender_to
 from pipeline.lineage.told import LineageEvent
-from pipeline.lineage.versions import ServedVersion, versions_serving
+from pipeline.lineage.versions import ServedVersion, versions_replayed, versions_serving
 from pipeline.reporting.printer import note
 from pipeline.spec.expansion import scheme_of
 from pipeline.spec.job import with_defaults
@@ -59,6 +59,7 @@ class LineageOfRun:
         ends_here: whether the run ends with this process; a job that was submitted to a cluster goes on.
         every_s: how often that is looked at.
         send: takes an event; None: what the spec names.
+        replayed: the versions that score, whatever is released; None: those of releases.
     """
 
     def __init__(
@@ -68,9 +69,10 @@ class LineageOfRun:
         ends_here: bool = True,
         every_s: float = _EVERY_S,
         send: Send | None = None,
+        replayed: Sequence[str] | None = None,
     ) -> None:
         self._document, self._bounded, self._ends_here = document, bounded, ends_here
-        self._every_s, self._send = every_s, send
+        self._every_s, self._send, self._replayed = every_s, send, replayed
         self._section = with_defaults(document, SECTION)
         self._waiting: queue.Queue[LineageEvent | None] = queue.Queue(_MOST_WAITING)
         self._told, self._sent, self._why = 0, 0, ""
@@ -120,7 +122,8 @@ class LineageOfRun:
         try:
             from pipeline.lineage.events import RunEvents
 
-            events = RunEvents(self._document, identity, self._section["namespace"])
+            processing = "STREAMING" if self._replayed is None else "BATCH"
+            events = RunEvents(self._document, identity, self._section["namespace"], processing)
             self._send_all(events, self._send or sender_to(self._section["uri"]))
         except Exception as error:  # whatever a library raises, the run goes on
             self._failed(error)
@@ -150,8 +153,12 @@ class LineageOfRun:
                         return LineageEvent("RUNNING", now_us())
 
     def _versions(self, scores: Mapping[str, int] | None) -> tuple[ServedVersion, ...]:
+        if self._replayed is not None and not self._replayed:
+            return ()
         model = self._document["model"]
         store = ModelStore(model["store"], model["name"])
+        if self._replayed is not None:
+            return versions_replayed(store, self._replayed)
         return versions_serving(store, None if self._bounded else now_us(), scores)
 
     def _failed(self, error: Exception) -> None:
@@ -180,20 +187,38 @@ def _end_of(error: BaseException | None) -> tuple[str, str]:
 
 
 @contextmanager
-def lineage_of(document: Mapping[str, Any], bounded: bool, beam_arguments: Sequence[str]) -> Iterator[Lineage]:
+def lineage_of(
+    document: Mapping[str, Any],
+    bounded: bool,
+    beam_arguments: Sequence[str],
+    replayed: Sequence[str] | None = None,
+) -> Iterator[Lineage]:
     """What tells the lineage of a run, which is in the block, as `LineageOfRun` does; nothing where the spec has no
     section `openlineage`. `beam_arguments`: Beam's, which name the runner."""
     if SECTION not in document:
         yield _Silent()
         return
     runner = PipelineOptions(list(beam_arguments)).view_as(StandardOptions).runner
-    lineage = LineageOfRun(document, bounded, ends_here=direct.is_named(runner))
+    lineage = LineageOfRun(document, bounded, ends_here=direct.is_named(runner), replayed=replayed)
     try:
         yield lineage
     except BaseException as error:
         lineage.end(error)
         raise
     lineage.end(None)
+
+
+def lineage_of_verb(
+    verb: str,
+    document: Mapping[str, Any],
+    sinks: Mapping[str, str],
+    beam_arguments: Sequence[str],
+    versions: Sequence[str] = (),
+) -> AbstractContextManager[Lineage]:
+    """As `lineage_of`, of what a verb makes of a job's input: `<job>.<verb>`, of type BATCH, which writes `sinks` and
+    scores by `versions`."""
+    own = {**document, "job": f"{document['job']}.{verb}", "sinks": dict(sinks)}
+    return lineage_of(own, True, beam_arguments, versions)
 
 
 def check_lineage(document: Mapping[str, Any]) -> None:

@@ -8,6 +8,8 @@ from models.errors import BundleRefused, StoreError
 from models.releases.timeline import release_in_force, roles_of, serving_order
 from models.store.store import ModelStore
 
+_REPLAY = "replay"
+
 
 class ServedVersion(NamedTuple):
     """A version with its role in the last release that names it, and that release's number; `manifest`: None where the
@@ -46,6 +48,13 @@ def versions_serving(
     return tuple(
         ServedVersion(version, *named[version], _manifest(store, version), _location(store, version))
         for version in wanted
+    )
+
+
+def versions_replayed(store: ModelStore, versions: Collection[str]) -> tuple[ServedVersion, ...]:
+    """Versions that no release needs to name. Raises as `versions_serving`."""
+    return tuple(
+        ServedVersion(each, _REPLAY, 0, _manifest(store, each), _location(store, each)) for each in sorted(versions)
     )
 
 

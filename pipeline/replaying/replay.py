@@ -25,6 +25,7 @@ from pipeline.endpoints.files.found import files_in
 from pipeline.endpoints.files.record_columns import read_columns
 from pipeline.endpoints.labels.measured_labels import labels_of_replay
 from pipeline.endpoints.outputs import sink_folders
+from pipeline.lineage.telling import check_lineage, lineage_of_verb
 from pipeline.replaying.comparison import compare, describe
 from pipeline.replaying.locations import check_folder, replayed
 from pipeline.replaying.refusal import CandidateRefused
@@ -69,11 +70,14 @@ def _replay(versions: Sequence[str], options: RunOptions, begun: float) -> None:
     document = {**prepared.document, "sinks": _locations(apart)}
     prepared = replace(prepared, job=apart, document=document, serves=serves)
     check_world(prepared)
+    check_lineage(prepared.document)
     say(f"replay of job {apart.name} by {' and '.join(versions)}: {prepared.source.describe()}")
     replaced = check_earlier_runs(sink_folders(apart), options.sinks, apart.name)
     say_earlier_runs(replaced)
-    with replacing(replaced, bounded=True):
-        summary = execute(prepared, options.beam, begun)
+    told = lineage_of_verb("replay", document, document["sinks"], options.beam, versions)
+    with replacing(replaced, bounded=True), told as lineage:
+        summary = execute(prepared, options.beam, begun, lineage.begin)
+        lineage.scored(summary)
         report = _report(summary, apart, versions, None if source is None else read_labels(source))
         if options.json:
             print_json(report)

@@ -1,8 +1,6 @@
 """Events of OpenLineage that a run tells: what they say, where they go, and that no run waits for them."""
 
 import contextlib
-import http.server
-import io
 import json
 import os
 import queue
@@ -12,14 +10,12 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import jsonschema
 import pytest
-import yaml
 from openlineage.client import event_v2
 from openlineage.client.facet_v2 import (
     dataset_type_dataset,
@@ -34,89 +30,12 @@ from models.store.store import ModelStore
 from pipeline.lineage.events import facet_class
 from pipeline.lineage.sending import append_line
 from pipeline.lineage.telling import WAIT_S, LineageOfRun
-from pipeline.run import run
 from schemas.validation import schema_of
 from tests.packaging.sources import ROOT, imports_of, module_name, python_files
-from tests.pipeline.jobs.flows import MANIFEST, json_lines, read_avro, trips
+from tests.pipeline.jobs.flows import MANIFEST, read_avro
+from tests.pipeline.lineage.catalogues import Job, catalogue, model_facets, names
 
 SECRET = "hunter2-of-the-catalogue"
-QUALITY = {"auc": 0.75, "by_segment": {"carrier": {"A": {"auc": 0.5}}}}
-
-
-class Answer(NamedTuple):
-    """What a run gave: exit code, what it printed to standard error, seconds."""
-
-    code: int
-    err: str
-    seconds: float
-
-
-class Job(NamedTuple):
-    """A job in a folder of its own."""
-
-    root: Path
-
-    @property
-    def store(self) -> ModelStore:
-        return ModelStore(str(self.root / "store"), "trips")
-
-    def spec(self, uri: str, **sections: Any) -> dict[str, Any]:
-        return {
-            "job": "trips",
-            "events": {"uri": str(self.root / "in*"), "format": "json", "event_id": "id", "event_time": "at"},
-            "features": ["delay"],
-            "model": {"name": "trips", "store": str(self.root / "store")},
-            "sinks": {"scores": str(self.root / "scores"), "audit": str(self.root / "audit")},
-            "openlineage": {"uri": uri, "namespace": "tests"},
-            **sections,
-        }
-
-    def run(self, uri: str, *words: str, **sections: Any) -> Answer:
-        """Runs it in this process, telling its lineage there."""
-        path = self.root / "job.yaml"
-        path.write_text(yaml.safe_dump(self.spec(uri, **sections)))
-        said, began = io.StringIO(), time.monotonic()
-        with contextlib.redirect_stderr(said), contextlib.redirect_stdout(io.StringIO()):
-            try:
-                code = run(["--job", str(path), *words])
-            except SystemExit as usage:
-                code = int(usage.code or 0)
-        return Answer(code, said.getvalue(), time.monotonic() - began)
-
-
-class _Catalogue(http.server.BaseHTTPRequestHandler):
-    taken: queue.Queue[tuple[str, str | None, dict[str, Any]]]
-    code = 201
-
-    def do_POST(self) -> None:
-        body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-        self.taken.put((self.path, self.headers.get("Authorization"), body))
-        self.send_response(self.code)
-        self.end_headers()
-
-    def log_message(self, format: str, *args: Any) -> None:
-        """Nothing."""
-
-
-@contextlib.contextmanager
-def catalogue(code: int = 201) -> Iterator[tuple[str, Any]]:
-    """A server of OpenLineage on loopback, and what it takes: path, authorization, event."""
-    kind = type("Catalogue", (_Catalogue,), {"taken": queue.Queue(), "code": code})
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), kind) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        yield f"http://127.0.0.1:{server.server_port}", kind.taken  # type: ignore[attr-defined]
-        server.shutdown()
-
-
-@pytest.fixture(scope="module")
-def job(tmp_path_factory: pytest.TempPathFactory) -> Job:
-    made = Job(tmp_path_factory.mktemp("lineage"))
-    (made.root / "in.json").write_bytes(json_lines(trips(20)))
-    (made.root / "payload").mkdir()
-    for number, version in enumerate(("v1", "v2"), start=1):
-        made.store.publish(made.root / "payload", {**MANIFEST, "version": version, "quality": QUALITY})
-        made.store.append_release(champion=version, effective_from_us=number, by="tests")
-    return made
 
 
 @pytest.fixture(scope="module")
@@ -125,17 +44,6 @@ def told(job: Job) -> list[dict[str, Any]]:
     answer = job.run(str(job.root / "told" / "events.jsonl"))
     assert (answer.code, "lineage" in answer.err) == (0, False), answer.err
     return [json.loads(line) for line in (job.root / "told" / "events.jsonl").read_text().splitlines()]
-
-
-def names(found: list[dict[str, Any]]) -> dict[str, str]:
-    """What each data set is used for, by namespace and name."""
-    return {f"{each['namespace']} {each['name']}": each["facets"]["datasetType"]["subType"] for each in found}
-
-
-def model_facets(event: dict[str, Any]) -> dict[str, dict[str, Any]]:
-    """What is said of the versions, by their names."""
-    models = [each for each in event["inputs"] if each["facets"]["datasetType"]["datasetType"] == "MODEL"]
-    return {each["facets"]["halflife_model"]["version"]: each["facets"]["halflife_model"] for each in models}
 
 
 def test_a_run_tells_its_start_and_its_end(job: Job, told: list[dict[str, Any]]) -> None:
