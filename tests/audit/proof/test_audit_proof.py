@@ -184,6 +184,26 @@ def checked(folder: Path, *words: object) -> Ran:
     return halflife("audit", "check", folder / "decision.json", "--json", *words)
 
 
+@pytest.mark.parametrize(
+    ("spoil", "why"),
+    [
+        (lambda folder: shutil.rmtree(folder), "cannot be loaded: "),
+        (lambda folder: (folder / "manifest.json").write_text("{"), "cannot be loaded: "),
+        (lambda folder: (folder / "manifest.json").unlink(), "cannot be loaded: "),
+    ],
+    ids=["gone", "no manifest that can be read", "no manifest"],
+)
+def test_a_bundle_that_cannot_be_loaded_here_leaves_the_decision_unproven_with_all_that_is_known(
+    exported: Path, tmp_path: Path, spoil: Callable[[Path], object], why: str
+) -> None:
+    bundle = Path(shutil.copytree(exported / "bundle", tmp_path / "bundle"))
+    spoil(bundle)
+    done = checked(exported, "--bundle", bundle, "--key", exported / "key.pub")
+    assert (done.code, done.json["verdict"], done.json["rescored"]) == (1, "unproven", None)
+    assert why in done.json["why"]
+    assert done.json["signed_by"] == (exported / "key.pub").read_text("utf-8").strip()
+
+
 def test_a_decision_is_proven_offline_without_audit_or_store(exported: Path, sealed: SealedRun) -> None:
     done = offline(exported, "audit", "check", "decision.json", "--bundle", "bundle", "--key", "key.pub", "--json")
     assert done.returncode == 0, done.stderr
