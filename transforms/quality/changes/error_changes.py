@@ -61,20 +61,20 @@ class ErrorChange(NamedTuple):
 def blocks_of(windows: Sequence[WindowErrors], spec: ConceptDriftSpec, window_us: int) -> list[ErrorBlock]:
     """The blocks of windows in order of time. What is left in the end waits for more.
 
-    A block ends with a part of a window (`spec.parts` of them) once it holds `spec.block` labelled events.
+    A block ends with a part of a window (`spec.parts` of them) once it holds `spec.block` labelled events. One that is
+    interrupted for a window or longer, as where a version does not serve, is dated after the longest silence.
     """
-    found, n, total, start_us = list[ErrorBlock](), 0, 0.0, 0
-    together = PARTS // spec.parts
+    found, n, total, start_us, end_us, silent_us = list[ErrorBlock](), 0, 0.0, 0, 0, 0
     for window in windows:
-        counts = window.in_part.reshape(spec.parts, together).sum(axis=1).tolist()
-        totals = window.totals.reshape(spec.parts, together).tolist()
-        for part, (count, errors) in enumerate(zip(counts, totals, strict=True)):
-            if not count:
-                continue
-            start_us = start_us if n else _edge_us(window, part, spec, window_us)
-            n, total = n + count, total + math.fsum(errors)
+        counts, totals = (each.reshape(spec.parts, PARTS // spec.parts) for each in (window.in_part, window.totals))
+        for part in np.flatnonzero(counts.sum(axis=1)).tolist():
+            begins_us = _edge_us(window, part, spec, window_us)
+            if not n or (begins_us - end_us >= window_us and begins_us - end_us > silent_us):
+                start_us, silent_us = begins_us, begins_us - end_us if n else 0
+            end_us = _edge_us(window, part + 1, spec, window_us)
+            n, total = n + int(counts[part].sum()), total + math.fsum(totals[part].tolist())
             if n >= spec.block:
-                found.append(ErrorBlock(start_us, _edge_us(window, part + 1, spec, window_us), n, total / n))
+                found.append(ErrorBlock(start_us, end_us, n, total / n))
                 n, total = 0, 0.0
     return found
 

@@ -22,7 +22,7 @@ from tests.transforms.quality.changes.streams import (
 )
 from transforms.quality.changes.change_records import EPOCH, NO_CHANGE, readings, windows_of
 from transforms.quality.changes.detectors import DETECTORS
-from transforms.quality.changes.error_changes import FEWEST, ErrorBlock, WindowErrors, error_changes
+from transforms.quality.changes.error_changes import FEWEST, ErrorBlock, WindowErrors, blocks_of, error_changes
 from transforms.quality.sums.error_sums import PARTS, added_errors, sums_of_errors
 from transforms.quality.sums.group_sums import Beside
 from transforms.quality.sums.sums_coder import decode_sums, encode_sums
@@ -67,6 +67,21 @@ def test_any_order_and_any_shards_of_the_same_errors_have_equal_changes(seed: in
         found_in = [error_changes(blocks(sums), detector, SPEC, shares=True) for sums in (added, whole)]
         assert found_in[0] == found_in[1]
         assert len(found_in[0]) == 1
+
+
+def test_errors_that_are_a_fifth_more_are_seen_and_dated() -> None:
+    found = errors(10, 80_000, 0.1, 0.12, hours=400)
+    (change,) = changes(found, "page_hinkley", ConceptDriftSpec(block=200, parts=1))
+    assert abs(change.begins_us - 200 * HOUR_US) <= 10 * HOUR_US
+    assert change.before == pytest.approx(0.1, abs=0.01)
+    assert change.after == pytest.approx(0.12, abs=0.01)
+
+
+def test_ten_thousand_segments_cost_detectors_nothing() -> None:
+    found = errors(11, 10_000, 0.1, 0.1)
+    segments = {"origin": pa.array([f"s{number}" for number in range(10_000)])}
+    sums = sums_of_errors(found.beside()._replace(segments=segments), DECIDES, HOUR_US)
+    assert encode_sums(sums) == encode_sums(sums_of_errors(found.beside(), DECIDES, HOUR_US))
 
 
 def test_sums_of_numbers_are_exact_in_any_order() -> None:
@@ -114,6 +129,12 @@ def _window(at: int, labelled: int, wrong: int) -> WindowErrors:
     counts, totals = np.zeros(PARTS, np.int64), np.zeros(PARTS)
     counts[0], totals[0] = labelled, wrong
     return WindowErrors(at * 1000, 100, counts, totals)
+
+
+def test_a_block_that_a_silence_interrupts_is_dated_after_it() -> None:
+    spec = ConceptDriftSpec(block=25, parts=1)
+    found = blocks_of([_window(at, 10, 1) for at in (0, 1, 60, 61, 62, 63, 70, 71)], spec, 1000)
+    assert [(each.start_us, each.end_us, each.n) for each in found] == [(60_000, 61_000, 30), (61_000, 64_000, 30)]
 
 
 def test_what_is_said_of_a_window_does_not_depend_on_later_ones() -> None:
