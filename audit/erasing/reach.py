@@ -12,7 +12,7 @@ from audit.erasing.asking import AskedSubject
 from audit.files.audit import Audit
 from audit.files.found.receipts import FoundReceipt
 from models.errors import BundleRefused
-from models.privacy.identities import Epoch, identity_of_event
+from models.privacy.identities import Epoch, Epochs, Pseudonym, identity_of_event
 from models.redaction import public_uri
 from models.releases.release import Release
 from models.releases.timeline import release_in_force
@@ -49,6 +49,15 @@ def names_of_subject(asked: AskedSubject, epochs: Sequence[Epoch], receipts: Ite
     ids = {one.receipt["event_id"] for one in receipts}
     hashed = (str(each) for epoch in epochs for each in epoch.pseudonyms(identity_of_event(one) for one in ids))
     return {asked.subject, *asked.hashes, *ids, *hashed}
+
+
+def events_of(epochs: Epochs, receipts: Iterable[FoundReceipt]) -> list[Pseudonym]:
+    """What stands, in any epoch, for the events of receipts: where ids are hidden, in that of the receipt."""
+    ids = dict.fromkeys(str(one.receipt["event_id"]) for one in receipts)
+    known = {one: Pseudonym.of_text(one) for one in ids}
+    plain = [identity_of_event(one) for one, found in known.items() if found is None]
+    hashed = [each for each in known.values() if each is not None]
+    return [*hashed, *(each for identity in plain for each in epochs.of_all(identity))]
 
 
 def receipts_about(audit: Audit, asked: AskedSubject) -> tuple[list[FoundReceipt], list[FoundReceipt]]:
@@ -137,7 +146,10 @@ def others(
         yield Unreached(f"sinks.{name}", uri, "whatever was written there before privacy, and copies of it")
     letters = (spec.get("sinks") or {}).get("dead_letters")
     if letters is not None:
-        why = "letters that were written before privacy, and those whose record does not say whom it is about"
+        why = (
+            "letters that were written before privacy, those whose record does not say whom it is about, and those of "
+            "labels of events that have no receipt here"
+        )
         yield Unreached("sinks.dead_letters", str(letters), why)
     for each in trained:
         yield Unreached("model", f"{each.model} {each.trained.version}", "what it has learned stays in its weights")

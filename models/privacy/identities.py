@@ -5,6 +5,7 @@ late event hash as the first answer did.
 """
 
 import hmac
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
@@ -18,6 +19,7 @@ from schemas.native.hashing import HASH_BYTES, bytes_and_offsets, hmac_each
 
 PSEUDONYM_BYTES = 16
 KEY_BYTES = 32
+_TEXT = re.compile(r"h([0-9]+):([0-9a-f]{32})")
 FIRST_US = -(2**63)
 """From when the first epoch holds, microseconds since 1970: always."""
 _NOBODY, _SUBJECT, _EVENT = b"\0", b"\1", b"\2"
@@ -33,6 +35,16 @@ class Pseudonym(NamedTuple):
 
     def __str__(self) -> str:
         return f"h{self.epoch}:{self.digest.hex()}"
+
+    @classmethod
+    def of_text(cls, text: str) -> "Pseudonym | None":
+        """The pseudonym that a record has as this text; None for what is none.
+
+        >>> Pseudonym.of_text("h1:20dfabb1faf987d82cb3417deaa6b647") == Pseudonym.of_text("N14228")
+        False
+        """
+        found = _TEXT.fullmatch(text)
+        return None if found is None else cls(int(found[1]), bytes.fromhex(found[2]))
 
 
 def identity_of_subject(subject: str | None) -> bytes:

@@ -180,15 +180,21 @@ class KeyStore:
             SubjectHeld: it is under a hold.
         """
         begun = self.register.begin(identity, asked)
+        destroyed = self.destroy(self.epoch_log.read().of_all(identity))
+        return Erasure(destroyed, begun, self.register.end(identity, asked))
+
+    def destroy(self, pseudonyms: Iterable[Pseudonym]) -> int:
+        """Destroy the keys of these, as a part of an erasure: how many there still were. An object is written for each
+        block that has one."""
         with self._lock:
             self._refresh()
             self._load()
-            digests = [pseudonym.digest for pseudonym in self.epoch_log.read().of_all(identity)]
+            digests = [pseudonym.digest for pseudonym in pseudonyms]
             rows = {number: block.rows_of(digests) for number, block in self._blocks.items()}
             destroyed = sum(self._destroy(number, indexes) for number, indexes in rows.items() if indexes)
             self._files.finish()
             self._read_at = None
-        return Erasure(destroyed, begun, self.register.end(identity, asked))
+        return destroyed
 
     def look_again(self) -> None:
         """Read anew before the next answer, however fresh what is known is."""

@@ -39,11 +39,25 @@ def encrypt_letters(
     epochs: Epochs,
     keys_for: Callable[[Sequence[Pseudonym]], Sequence[SubjectKey]],
     hide_event_id: bool,
+    events: Sequence[str | None] = (),
 ) -> pa.RecordBatch:
-    """Letters as they are stored. `subjects`: whom each is about, None where its record does not say so readably: those
-    have one key together. A letter without an event time counts as of the time of its writing."""
+    """Letters as they are stored. A letter without an event time counts as of the time of its writing.
+
+    Args:
+        letters: batch of DeadLetter.
+        subjects: whom each is about, None where its record does not say so readably: those have one key together.
+        epochs: of the key store.
+        keys_for: the key of each pseudonym.
+        hide_event_id: ids of events name a person.
+        events: of letters of labels the event that each is of, None where that is not known: without a subject it is
+            the event's key that encrypts it.
+    """
     times_us = pc.coalesce(letters.column("event_time"), letters.column("at")).cast(pa.int64()).to_numpy()
-    identities = [identity_of_subject(subject) for subject in subjects]
+    about = zip(subjects, events or [None] * len(subjects), strict=True)
+    identities = [
+        identity_of_subject(subject) if subject is not None or event is None else identity_of_event(event)
+        for subject, event in about
+    ]
     keys = keys_for(epochs.pseudonyms(identities, times_us))
     columns = [letters.column(name).to_pylist() for name in ("event_id", "detail", "payload")]
     plain = [

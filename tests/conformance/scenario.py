@@ -40,7 +40,7 @@ class Scenario(NamedTuple):
     document: dict[str, Any]
     releases: list[str]
 
-    def spec(self, name: str, uri: str, sinks: Mapping[str, str], **events: Any) -> Path:
+    def spec(self, name: str, uri: str, sinks: Mapping[str, str | list[str]], **events: Any) -> Path:
         """Writes the job spec for one run; `events` are further entries of its events section."""
         document = self.document | {"sinks": dict(sinks)}
         document["events"] = self.document["events"] | {"uri": uri, **events}

@@ -54,12 +54,16 @@ def count_letters(stage: Stage, error: str, details: Sequence[str], count: int |
 
 
 def counted_batch(
-    letters: Sequence[DeadLetter], subjects: Sequence[str | None] = (), hides: Hides | None = None
+    letters: Sequence[DeadLetter],
+    subjects: Sequence[str | None] = (),
+    hides: Hides | None = None,
+    events: Sequence[str | None] = (),
 ) -> pa.RecordBatch:
-    """Letters of one stage as they are stored, counted. `subjects`: whom each is about (empty: nobody knows)."""
+    """Letters of one stage as they are stored, counted. `subjects`: whom each is about (empty: nobody knows); `events`:
+    of labels, the event that each is of."""
     found = record_batch("DeadLetter", letters)
     if hides is not None:
-        found = hides.letters(found, list(subjects) or [None] * len(letters))
+        found = hides.letters(found, list(subjects) or [None] * len(letters), list(events) or None)
     details = found.column("detail").to_pylist()
     for error in {letter.error for letter in letters}:
         own = [detail for letter, detail in zip(letters, details, strict=True) if letter.error == error]

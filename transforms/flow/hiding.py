@@ -22,8 +22,10 @@ class Hides(Protocol):
     def scores(self, receipts: pa.RecordBatch, stored: pa.RecordBatch) -> pa.RecordBatch:
         """The scores of receipts, which are `stored` so."""
 
-    def letters(self, letters: pa.RecordBatch, subjects: list[str | None]) -> pa.RecordBatch:
-        """Dead letters as they are stored, with whom each is about."""
+    def letters(
+        self, letters: pa.RecordBatch, subjects: list[str | None], events: list[str | None] | None = None
+    ) -> pa.RecordBatch:
+        """Dead letters as they are stored, with whom each is about; `events`: of labels, the event of each."""
 
     def training_rows(self, rows: pa.RecordBatch, events: pa.RecordBatch) -> pa.RecordBatch:
         """Rows of a training set as they are stored, each of the event in the same row."""

@@ -60,9 +60,12 @@ class PrivateRecords:
         arrays = [told if name == "reasons" else stored.column(name) for name in names]
         return pa.RecordBatch.from_arrays(arrays, schema=stored.select(names).schema)
 
-    def letters(self, letters: pa.RecordBatch, subjects: list[str | None]) -> pa.RecordBatch:
+    def letters(
+        self, letters: pa.RecordBatch, subjects: list[str | None], events: list[str | None] | None = None
+    ) -> pa.RecordBatch:
         """As `transforms.flow.hiding.Hides`."""
-        return encrypt_letters(letters, subjects, self._store.epochs(), self._store.keys_for, self._hides_ids)
+        keys_for, hides_ids = self._store.keys_for, self._hides_ids
+        return encrypt_letters(letters, subjects, self._store.epochs(), keys_for, hides_ids, events or ())
 
     def training_rows(self, rows: pa.RecordBatch, events: pa.RecordBatch) -> pa.RecordBatch:
         """As `transforms.flow.hiding.Hides`."""

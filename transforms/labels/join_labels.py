@@ -1,6 +1,7 @@
 """DecodeLabels and JoinLabels: labels read as events are, and joined to batches that have an id and a time."""
 
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import apache_beam as beam
@@ -15,6 +16,7 @@ from schemas.records import DeadLetter
 from schemas.times import now_us
 from transforms.decoding.decode import Decoded
 from transforms.decoding.decode_raw import decode_raw
+from transforms.decoding.letter_subjects import subject_within
 from transforms.flow import metrics
 from transforms.flow.dead_letters import DEAD_LETTERS, counted_batch
 from transforms.flow.hiding import hiding_of
@@ -72,9 +74,17 @@ class _DecodeLabelsFn(beam.DoFn):
         metrics.counter(metrics.LABELS_PENDING).inc(pending)
         metrics.counter(metrics.LABELS_UNREADABLE).inc(len(letters))
         if letters:
-            yield beam.pvalue.TaggedOutput(DEAD_LETTERS, counted_batch(letters, hides=self._hides))
+            events = [] if self._hides is None else self._events(letters, block)
+            yield beam.pvalue.TaggedOutput(DEAD_LETTERS, counted_batch(letters, hides=self._hides, events=events))
         if labels is not None:
             yield labels
+
+    def _events(self, letters: list[DeadLetter], block: RawBlock) -> list[str | None]:
+        """The event that each label is of, as far as its record still says so."""
+        spec = replace(self._spec.records, subject=self._spec.records.event_id)
+        payloads = [letter.payload.removeprefix(block.prefix) for letter in letters]
+        within = [subject_within(payload, spec, block.schema) for payload in payloads]
+        return [letter.event_id or event_id for letter, event_id in zip(letters, within, strict=True)]
 
 
 class DecodeLabels(beam.PTransform[beam.PCollection[RawBlock], Decoded]):

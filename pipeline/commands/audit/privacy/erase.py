@@ -10,6 +10,7 @@ from audit.erasing.erasure import Erased, UnknownSubject, erase_subject
 from audit.erasing.reach import (
     TrainedVersion,
     Unreached,
+    events_of,
     names_of_subject,
     others,
     plain_bundles,
@@ -80,18 +81,20 @@ def _say(erased: Erased, location: KeyLocation) -> None:
 
 class _Left(NamedTuple):
     """What an erasure left; `receipts`: how many nobody can read any more, None: not known; `problem`: why parts are
-    not known, empty where all are."""
+    not known, empty where all are; `of_labels`: how many keys of letters of its labels were destroyed too."""
 
     receipts: int | None
     trained: tuple[TrainedVersion, ...]
     not_reached: tuple[Unreached, ...]
     missing: tuple[str, ...]
     problem: str = ""
+    of_labels: int = 0
 
     def document(self) -> dict[str, Any]:
         """As JSON."""
         return {
             "receipts": self.receipts,
+            "label_keys_destroyed": self.of_labels,
             "trained": [each.document() for each in self.trained],
             "trained_versions": [each.trained.version for each in self.trained],
             "not_reached": [each._asdict() for each in self.not_reached],
@@ -110,6 +113,7 @@ def _left(location: KeyLocation, asked: AskedSubject) -> _Left:
 
 def _looked(location: KeyLocation, audit: Audit | None, asked: AskedSubject) -> _Left:
     encrypted, plain = ([], []) if audit is None else receipts_about(audit, asked)
+    of_labels = location.keys.destroy(events_of(location.keys.epochs(), [*encrypted, *plain]))
     names = names_of_subject(asked, location.keys.epochs().all, [*encrypted, *plain])
     trained, lacks = trained_versions(audit, location.stores, names, now_us())
     found = [] if audit is None else list(plain_receipts(audit, plain))
@@ -122,7 +126,7 @@ def _looked(location: KeyLocation, audit: Audit | None, asked: AskedSubject) -> 
     else:
         lacks += [f"what {key} holds: {why}" for key, why in sorted(audit.broken.items())]
     receipts = None if audit is None else len(encrypted)
-    return _Left(receipts, tuple(trained), tuple(found), tuple(lacks))
+    return _Left(receipts, tuple(trained), tuple(found), tuple(lacks), of_labels=of_labels)
 
 
 def _sections(erased: Erased, left: _Left) -> list[Section]:
@@ -130,6 +134,7 @@ def _sections(erased: Erased, left: _Left) -> list[Section]:
     summary = [
         ("subject", ", ".join(said["subjects"])),
         ("keys destroyed", str(said["keys_destroyed"])),
+        ("keys of letters of its labels destroyed", str(left.of_labels) if left.of_labels else ""),
         ("receipts that nobody can read any more", "" if left.receipts is None else str(left.receipts)),
         ("asked by", said["by"]),
         ("reason", said["reason"]),
