@@ -108,7 +108,7 @@ def on_flink_streaming(scenario: Scenario, cluster: FlinkCluster, broker: KafkaB
     """The events as JSON on a topic of two partitions that a job on Flink follows, with two subtasks for each step; it
     encrypts what it writes to a topic and to files, and the answers are those that the keys open in these."""
     server, keys, audit = f"kafka://{broker.bootstrap}", scenario.folder / "keys-of-stream", scenario.folder / "stream"
-    sinks = {"audit": [f"{server}/audit", str(audit)], "dead_letters": f"{server}/dead"}
+    sinks: dict[str, str | list[str]] = {"audit": [f"{server}/audit", str(audit)], "dead_letters": f"{server}/dead"}
     spec = _private(scenario, keys).spec("flink-streaming", f"{server}/flights?idle_after=3s", sinks, format="json")
     with service.submitted(cluster, ["--job", str(spec)], scenario.folder) as job:
         last, sent, receipts = scenario.releases[-1], 0, KeptRecords(broker, "audit.receipts")

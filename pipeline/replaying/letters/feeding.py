@@ -33,6 +33,7 @@ from pipeline.spec.reading import read_spec
 _UNTYPED = ("csv", "tfexample")  # formats whose bytes do not say the types of columns
 _NO_RECORD, _EMPTIED = "UnreadableInput", "SubjectErased"
 _LOCKED = ("stage", "error", "locked")
+_CLOSED = ("erased: ", "unreadable: ")
 _HISTORY, _STRETCH, _NO_BYTES, _FORMAT = (
     "its source is gone, and windowed features need the history in it",
     "its payload is a stretch of a file, not a record",
@@ -155,12 +156,13 @@ def _because(letters: pa.Table, reason: str) -> list[tuple[str, str, str]]:
 
 
 def _counted(kept: list[tuple[str, str, str]]) -> list[dict[str, Any]]:
-    """By stage and error how many letters are kept, and why the first of them is."""
-    numbers = Counter((stage, error) for stage, error, _ in kept)
-    reasons = {(stage, error): reason for stage, error, reason in reversed(kept)}
+    """By stage and error how many letters are kept, and why the first of them is; those that cannot be read apart."""
+    kinds = [(stage, error, reason if reason.startswith(_CLOSED) else "") for stage, error, reason in kept]
+    numbers = Counter(kinds)
+    reasons = {kind: reason for kind, (*_, reason) in zip(reversed(kinds), reversed(kept), strict=True)}
     return [
-        {"stage": stage, "error": error, "letters": number, "reason": reasons[stage, error]}
-        for (stage, error), number in sorted(numbers.items())
+        {"stage": kind[0], "error": kind[1], "letters": number, "reason": reasons[kind]}
+        for kind, number in sorted(numbers.items())
     ]
 
 
