@@ -20,8 +20,9 @@ from examples.flights.training.train_tensorflow import train_tensorflow
 from examples.flights.training_set import known_at, late_mask, split_in_time
 from models.bundles.folders import manifest_bytes
 from models.bundles.inputs import prepare_inputs
-from models.bundles.manifest import Manifest, parse_manifest
+from models.bundles.manifest import FORMAT, Manifest, parse_manifest
 from models.profiles import SCORE, build_profile, serialise_profile, with_training_windows
+from models.publishing.importance import importance_of
 from models.scorers import load_scorer
 from models.store.store import ModelStore
 from schemas.times import format_time_us
@@ -108,6 +109,7 @@ def _describe(folder: Path, document: dict[str, Any], fit_on: pa.Table, held_out
     scorer = load_scorer(manifest.scorer, folder, manifest)
     try:
         seen, unseen = (_scores(scorer, manifest, rows) for rows in (fit_on, held_out))
+        importance = importance_of(scorer.score, prepare_inputs(inputs_of(fit_on), manifest.inputs)[0])
     finally:
         scorer.close()
     profiled = fit_on.append_column(SCORE, pa.array(seen))
@@ -119,6 +121,8 @@ def _describe(folder: Path, document: dict[str, Any], fit_on: pa.Table, held_out
         "profile": PROFILE,
         "golden": {"file": GOLDEN, "tolerance": _TOLERANCE},
         "quality": quality,
+        "importance": importance,
+        "format": FORMAT,
     }
     return quality
 

@@ -23,7 +23,7 @@ _FEWEST = 5  # windows of a length
 _FEWEST_OF_A_KIND = 20
 _EXPLAINED = 0.5  # of the variance of distances
 _FILLED = 0.25  # of the median rows of a window; emptier ones are at the edges of the sample
-_TOGETHER = 2_000
+_COUNTS_TOGETHER = 2_000_000  # 16 MB, however many columns there are
 
 
 def with_training_windows(profile: Profile, table: pa.Table | pa.RecordBatch, column: str = EVENT_TIME) -> Profile:
@@ -65,8 +65,9 @@ def _distances(profile: Profile, rows: pa.RecordBatch, window: Ints, windows: in
     """Each statistic of each window, shape (windows,), by column and statistic."""
     cells, parts = len(profile.reference), dict[tuple[str, str], list[Floats]]()
     counted = observe_groups(profile, rows, [window], windows)
-    for first in range(0, windows, _TOGETHER):
-        number = min(_TOGETHER, windows - first)
+    together = max(1, _COUNTS_TOGETHER // cells)
+    for first in range(0, windows, together):
+        number = min(together, windows - first)
         inside = slice(*np.searchsorted(counted.keys, (first * cells, (first + number) * cells)).tolist())
         dense = np.zeros(number * cells, np.int64)
         dense[counted.keys[inside] - first * cells] = counted.counts[inside]
@@ -87,10 +88,15 @@ def _inflation(
     block = (times_us[inside] % length_us) * BLOCKS // length_us
     classes, size = [profile.classes.of_cell[cell] for cell in cells_of_rows(profile, own)], profile.classes.size
     counted = tally_groups(classes, size, [of * BLOCKS + block], len(sampled) * BLOCKS)
-    dense = np.zeros(len(sampled) * BLOCKS * size, np.int64)
-    dense[counted.keys] = counted.counts
-    found = dependence_of(profile, dense.reshape(len(sampled), BLOCKS, size)).inflation
-    return dict(zip(profile.spans, np.quantile(found, _TYPICAL, axis=0).tolist(), strict=True))
+    parts, width, together = [], BLOCKS * size, max(1, _COUNTS_TOGETHER // (BLOCKS * size))
+    for first in range(0, len(sampled), together):
+        number = min(together, len(sampled) - first)
+        mine = slice(*np.searchsorted(counted.keys, (first * width, (first + number) * width)).tolist())
+        dense = np.zeros(number * width, np.int64)
+        dense[counted.keys[mine] - first * width] = counted.counts[mine]
+        parts.append(dependence_of(profile, dense.reshape(number, BLOCKS, size)).inflation)
+    usual = np.quantile(np.concatenate(parts), _TYPICAL, axis=0)
+    return dict(zip(profile.spans, usual.tolist(), strict=True))
 
 
 def _explains(distances: Floats, kinds: Ints) -> bool:

@@ -148,6 +148,9 @@ def build_bundle(
         _note_hidden(said.hiding, trial, rows, notes)
     if trial is not None and trial.unprofiled:
         notes.append(f"no drift is measured of {', '.join(trial.unprofiled)}: vectors and times have no profile")
+    if trial is not None and trial.windows:
+        known = ", ".join(f"{number:,} of {length}" for length, number in trial.windows)
+        notes.append(f"the profile knows how far windows of the sample were from all of it: {known}")
     raw = manifest_bytes(into, document)
     secret = secrets_in(raw.decode())
     if secret:
@@ -247,6 +250,8 @@ def _try(document: dict[str, Any], said: Statement, sample: pa.Table, into: Path
         document["golden"] = _golden(said, "publish")
     (into / PROFILE).write_bytes(trial.profile)
     document["profile"] = PROFILE
+    if trial.importance:
+        document |= {"importance": dict(trial.importance), "format": FORMAT}
     return trial
 
 

@@ -135,5 +135,3 @@ def _magnitude(column: pa.Array) -> float:
     """The power of ten nearest to the middle of the column's values, 1 where there is none."""
     middle = pc.approximate_median(pc.abs(column.cast(pa.float64()))).as_py()
     return float(10.0 ** round(np.log10(middle))) if middle else 1.0
-
-

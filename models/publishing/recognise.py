@@ -114,9 +114,7 @@ def describe(
     return described if isinstance(described, tuple) else (described, Provenance())
 
 
-def _classes_as(
-    scorer: str, files: Mapping[str, Path], allow_pickle: bool, settings: Mapping[str, Any]
-) -> Description:
+def _classes_as(scorer: str, files: Mapping[str, Path], allow_pickle: bool, settings: Mapping[str, Any]) -> Description:
     """The classes stated in a file that is published as another kind than its tool's; none where it cannot be read
     here."""
     marked = [file for file in files.values() if _mark_of(file) == scorer]

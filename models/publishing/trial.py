@@ -1,8 +1,8 @@
 """A model tried on a sample: golden records and a reference profile, both with its own scores."""
 
 import json
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -12,9 +12,11 @@ from models.admission.proving import BadOutput, check_output
 from models.bundles.inputs import prepare_inputs
 from models.bundles.manifest import Input, Output
 from models.errors import one_line
-from models.profiles import SCORE, build_profile, serialise_profile
+from models.profiles import SCORE, Profile, build_profile, serialise_profile, with_training_windows
+from models.profiles.training_windows import EVENT_TIME
 from models.publishing.description import CannotPublish
 from models.publishing.hiding import Hiding, made_up_rows
+from models.publishing.importance import importance_of
 from models.scorers import Scorer
 from schemas.columns import VALUES
 
@@ -25,13 +27,16 @@ _BATCH_ROWS = 65_536
 @dataclass(frozen=True, slots=True)
 class SampleTrial:
     """`golden`: JSON lines as admission reads them; `profile`: the serialised profile of inputs and score, but not of
-    those that are `unprofiled`, vectors and times."""
+    those that are `unprofiled`, vectors and times; `importance` of inputs, none where the model does not score rows
+    with exchanged values; `windows`: the lengths and numbers of those of the sample that the profile knows."""
 
     golden: bytes
     golden_rows: int
     profile: bytes
     rows: int
     unprofiled: tuple[str, ...] = ()
+    importance: Mapping[str, float] = field(default_factory=dict)
+    windows: tuple[tuple[str, int], ...] = ()
 
 
 def try_on_sample(
@@ -44,8 +49,7 @@ def try_on_sample(
         inputs: its inputs, all of which must be columns of the sample.
         output: what its scores must be.
         sample: n rows, n > 0. Golden records are up to `GOLDEN_ROWS` of them, evenly spaced. A column `event_time`
-        tells
-            how far its hours, days and weeks are from the whole.
+            tells how far its hours, days and weeks are from the whole.
         hiding: what may not be in the bundle. Golden records are then made up, and there are none where the model does
             not score them.
 
@@ -73,6 +77,7 @@ def try_on_sample(
     apart = tuple(each.name for each in inputs if each.type not in VALUES)
     left_out = {*apart, *(() if hiding is None else hiding.hidden)}
     profile = build_profile(profiled, [name for name in profiled.schema.names if name not in left_out])
+    profile = _with_windows(profile, profiled, sample)
     # Scored again as a batch of their own: float32 models round slightly differently in batches of other sizes.
     golden = (
         golden_lines(raw.take(rows), _scored(scorer, prepared.take(rows), output))
@@ -85,7 +90,24 @@ def try_on_sample(
         profile=serialise_profile(profile),
         rows=raw.num_rows,
         unprofiled=apart,
+        importance=_importance(scorer, prepared, output),
+        windows=tuple((each.length, each.windows) for each in profile.windows),
     )
+
+
+def _with_windows(profile: Profile, profiled: pa.RecordBatch, sample: pa.Table) -> Profile:
+    if sample.schema.names.count(EVENT_TIME) != 1 or EVENT_TIME in profile.spans:
+        return profile
+    timed = pa.table({name: profiled.column(name) for name in profile.spans} | {EVENT_TIME: sample.column(EVENT_TIME)})
+    return with_training_windows(profile, timed)
+
+
+def _importance(scorer: Scorer, prepared: pa.RecordBatch, output: Output) -> Mapping[str, float]:
+    """Nothing where the model fails on exchanged values, which may be such as it never saw together."""
+    try:
+        return importance_of(lambda rows: _scored(scorer, rows, output), prepared)
+    except (CannotPublish, BadOutput):
+        return {}
 
 
 def _made_up_lines(scorer: Scorer, inputs: Sequence[Input], output: Output, rows: pa.RecordBatch) -> bytes:
