@@ -21,7 +21,7 @@ from examples.flights.training_set import known_at, late_mask, split_in_time
 from models.bundles.folders import manifest_bytes
 from models.bundles.inputs import prepare_inputs
 from models.bundles.manifest import FORMAT, Manifest, parse_manifest
-from models.profiles import SCORE, build_profile, serialise_profile, with_training_windows
+from models.profiles import SCORE, build_profile, serialise_profile, with_segments, with_training_windows
 from models.publishing.importance import importance_of
 from models.scorers import load_scorer
 from models.store.store import ModelStore
@@ -114,6 +114,8 @@ def _describe(folder: Path, document: dict[str, Any], fit_on: pa.Table, held_out
         scorer.close()
     profiled = fit_on.append_column(SCORE, pa.array(seen))
     profile = with_training_windows(build_profile(profiled, (*NUMBERS, *TEXTS, SCORE)), profiled)
+    rows_of_all = profiled.combine_chunks().to_batches()[0]
+    profile = with_segments(profile, rows_of_all, {_SEGMENT: rows_of_all.column(_SEGMENT)})
     (folder / PROFILE).write_bytes(serialise_profile(profile))
     (folder / GOLDEN).write_text(_golden(held_out, unseen), encoding="utf-8")
     quality = _quality(held_out, unseen)

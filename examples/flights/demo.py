@@ -90,7 +90,7 @@ def _tables(
         ),
         _table(("version", "role", "scored"), findings.by_version(summary)),
         _table(
-            (f"drifted: worst of {drift.drifted} days", "version", "answers moved", "columns, in deviations"),
+            (f"worst of {drift.moved} days", "version", "answers moved", f"{drift.drifted} drifted", "columns moved"),
             drift.rows,
         ),
     ]

@@ -11,12 +11,12 @@ import pyarrow as pa
 from examples.flights.plan import MODEL
 from models.releases.timeline import serving_order
 from models.store.store import ModelStore
-from pipeline.reporting.drifted_windows import drifted_windows
+from pipeline.reporting.drifted_windows import windows_that_matter
 from schemas.avro.datums import decode_block
 from schemas.avro.files import read_blocks
 from schemas.times import format_time_us
 
-_MOST_DRIFTED = 30
+_MOST_NAMED = 30
 
 
 def model_events(out: Path, run: str) -> list[Mapping[str, Any]]:
@@ -68,21 +68,26 @@ def by_version(summary: Mapping[str, Any]) -> list[tuple[str, str, str]]:
 
 
 class Days(NamedTuple):
-    """Days on which a column of an answering version drifted, the most severe first: day, version, how far the answers
-    moved, the columns that moved most; and how many there are in all."""
+    """The days whose answers moved most: day, version, how far the answers moved, whether a column drifted, and the
+    columns that matter; how many there are in all, and on how many a column drifted."""
 
-    rows: list[tuple[str, str, str, str]]
+    rows: list[tuple[str, str, str, str, str]]
+    moved: int
     drifted: int
 
 
 def drift(out: Path, run: str) -> Days:
-    """The days that drifted, at most 30 of them."""
+    """The days that matter, at most 30 of them."""
     batches = list(_drift_batches(out, run))
-    windows = drifted_windows(pa.Table.from_batches(batches)) if batches else []
+    windows = windows_that_matter(pa.Table.from_batches(batches)) if batches else []
     worst = {window.start: window for window in reversed(windows)}
     days = sorted(worst.values(), key=lambda window: (-window.severity, window.start))
-    rows = [(f"{day.start:%Y-%m-%d}", day.version, f"{day.severity:.2f}", ", ".join(day.columns)) for day in days]
-    return Days(rows[:_MOST_DRIFTED], len(rows))
+    rows = [
+        (f"{day.start:%Y-%m-%d}", day.version, f"{day.severity:.2f}", "drifted" if day.drifted else "as training days",
+         ", ".join(day.columns))
+        for day in days
+    ]  # fmt: skip
+    return Days(rows[:_MOST_NAMED], len(rows), len({window.start for window in windows if window.drifted}))
 
 
 def _drift_batches(out: Path, run: str) -> Iterator[pa.RecordBatch]:

@@ -1,7 +1,8 @@
 """How far observed counts are from a reference's, on its cells: the statistics of drift as pure functions.
 
-`reference` counts have shape (cells,), `observed` (groups, cells); column c has the cells from `starts[c]` to the next
-start. Each gives floats of shape (groups, columns), 0 where either side has no rows.
+`reference` counts have shape (cells,), or (groups, cells) where each group has a reference of its own; `observed`
+(groups, cells); column c has the cells from `starts[c]` to the next start. Each gives floats of shape (groups,
+columns), 0 where either side has no rows.
 """
 
 from typing import Any, TypeAlias
@@ -29,7 +30,7 @@ class Spread:
 def rows_of(reference: Ints, observed: Ints, starts: Ints) -> tuple[Ints, Ints]:
     """Rows of the reference and of each group, both of shape (groups, columns)."""
     n: Ints = np.add.reduceat(observed, starts, axis=1)
-    return np.broadcast_to(np.add.reduceat(reference, starts), n.shape), n
+    return np.broadcast_to(np.add.reduceat(reference, starts, axis=-1), n.shape), n
 
 
 def used_cells(reference: Ints, observed: Ints, starts: Ints) -> Ints:
@@ -52,9 +53,9 @@ def psi(reference: Ints, observed: Ints, starts: Ints) -> Floats:
     used = (reference > 0) | (observed > 0)
     cells = used_cells(reference, observed, starts)
     m, n = rows_of(reference, observed, starts)
-    spread = Spread(starts, len(reference))
-    p = (reference + _ADDED) / spread(m + _ADDED * cells)
-    q = (observed + _ADDED) / spread(n + _ADDED * cells)
+    spread = Spread(starts, observed.shape[-1])
+    p = (reference + _ADDED) / spread(np.maximum(m + _ADDED * cells, _ADDED))  # nothing on either side: no cells
+    q = (observed + _ADDED) / spread(np.maximum(n + _ADDED * cells, _ADDED))
     terms = np.where(used, (q - p) * np.log(q / p), 0.0)
     return np.where((n > 0) & (m > 0), np.add.reduceat(terms, starts, axis=1), 0.0)
 
@@ -62,7 +63,7 @@ def psi(reference: Ints, observed: Ints, starts: Ints) -> Floats:
 def cdf_differences(reference: Ints, observed: Ints, starts: Ints) -> Floats:
     """Observed CDF minus the reference's at the upper edge of each cell, shape (groups, cells)."""
     m, n = rows_of(reference, observed, starts)
-    spread = Spread(starts, len(reference))
+    spread = Spread(starts, observed.shape[-1])
     steps = observed / np.maximum(spread(n), 1) - reference / np.maximum(spread(m), 1)
     difference = np.cumsum(steps, axis=1)
     before = spread(np.take(np.pad(difference, ((0, 0), (1, 0))), starts, axis=1))
@@ -109,7 +110,7 @@ def chi2(reference: Ints, observed: Ints, starts: Ints) -> Floats:
     [[19.78]]
     """
     m, n = rows_of(reference, observed, starts)
-    spread = Spread(starts, len(reference))
+    spread = Spread(starts, observed.shape[-1])
     numerator = (reference * spread(n).astype(np.float64) - observed * spread(m).astype(np.float64)) ** 2
     terms = numerator / np.maximum(reference + observed, 1)
     return np.add.reduceat(terms, starts, axis=1) / np.maximum(m * n.astype(np.float64), 1)
@@ -153,7 +154,7 @@ def total_variation(reference: Ints, observed: Ints, starts: Ints) -> Floats:
 def _shares(reference: Ints, observed: Ints, starts: Ints) -> tuple[Floats, Floats, Bools]:
     """Shares of rows of both sides, and whether a column has rows on both."""
     m, n = rows_of(reference, observed, starts)
-    spread = Spread(starts, len(reference))
+    spread = Spread(starts, observed.shape[-1])
     p: Floats = reference / np.maximum(spread(m), 1)
     q: Floats = observed / np.maximum(spread(n), 1)
     return p, q, (n > 0) & (m > 0)

@@ -7,9 +7,10 @@ from typing import ClassVar, Literal
 import msgspec
 
 from models.errors import BundleRefused, one_line
-from models.profiles.columns import CategoricalColumn, Column, NumericColumn
+from models.profiles.columns import CategoricalColumn, Column, Count, Name, NumericColumn
 from models.profiles.measuring import STATISTICS
 from models.profiles.reference import Profile
+from models.profiles.segments import MOST_SEGMENTS
 from models.profiles.usual import KINDS, TrainingWindows
 from schemas.validation import Absent, Located
 
@@ -27,13 +28,14 @@ class _Document(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_de
     format: Literal[1, 2]
     columns: tuple[Column, ...]
     windows: tuple[TrainingWindows, ...] = ()
+    segments: dict[Name, tuple[Count, ...]] = {}
 
 
 def serialise_profile(profile: Profile) -> bytes:
-    """The profile as UTF-8 JSON `{"format": 2, "columns": [...], "windows": [...]}`, or of format 1 where windows of
-    the
-    training data are not known; equal profiles give equal bytes."""
-    return msgspec.json.encode(_Document(2 if profile.windows else 1, profile.columns, profile.windows))
+    """The profile as UTF-8 JSON `{"format": 2, "columns": [...], "windows": [...], "segments": {...}}`, or of format 1
+    where neither windows nor segments of the training data are known; equal profiles give equal bytes."""
+    known: Literal[1, 2] = 2 if profile.windows or profile.segments else 1
+    return msgspec.json.encode(_Document(known, profile.columns, profile.windows, dict(profile.segments)))
 
 
 def parse_profile(raw: bytes) -> Profile:
@@ -63,7 +65,20 @@ def parse_profile(raw: bytes) -> Profile:
     lengths = [windows.length for windows in document.windows]
     if len(set(lengths)) < len(lengths) or (lengths and document.format < 2):
         raise InvalidProfile("profile.windows", lengths, "each length once, in format 2")
-    return Profile(document.columns, document.windows)
+    found = Profile(document.columns, document.windows, segments=document.segments)
+    _check_segments(found, document.format)
+    return found
+
+
+def _check_segments(profile: Profile, number: int) -> None:
+    if profile.segments and number < 2:
+        raise InvalidProfile("profile.segments", len(profile.segments), "none in format 1")
+    if len(profile.segments) > MOST_SEGMENTS:
+        raise InvalidProfile("profile.segments", len(profile.segments), f"at most {MOST_SEGMENTS} segments")
+    for name, counts in profile.segments.items():
+        if len(counts) != len(profile.reference):
+            wanted = f"{len(profile.reference)} counts, one per cell of the columns"
+            raise InvalidProfile(f"profile.segments.{name}", Absent(f"{len(counts)} counts"), wanted)
 
 
 def _check_windows(windows: TrainingWindows, names: set[str], path: str) -> None:
@@ -72,6 +87,10 @@ def _check_windows(windows: TrainingWindows, names: set[str], path: str) -> None
         raise InvalidProfile(f"{path}.usual", unknown[0], "columns of the profile")
     if not all(map(math.isfinite, windows.inflation.values())):
         raise InvalidProfile(f"{path}.inflation", windows.inflation, "finite numbers")
+    if len(windows.tails) not in (0, KINDS[windows.by]):
+        raise InvalidProfile(f"{path}.tails", len(windows.tails), f"none or {KINDS[windows.by]}")
+    if not all(math.isfinite(tail.above) and math.isfinite(tail.excess) for tail in windows.tails):
+        raise InvalidProfile(f"{path}.tails", windows.tails, "finite numbers")
     for column, statistics in windows.usual.items():
         for statistic, values in statistics.items():
             if statistic not in STATISTICS:

@@ -32,7 +32,7 @@ class ColumnCells(NamedTuple):
 class Measured(NamedTuple):
     """One statistic: its columns' `names`; `value`, rows compared and, of shares, the `cells` in use, each of shape
     (groups, columns). `typical`: of Wasserstein, its mean times √n without drift, shape (columns,); of rates the
-    reference's count."""
+    reference's count, of one shape with the references."""
 
     names: tuple[str, ...]
     value: Floats
@@ -42,9 +42,12 @@ class Measured(NamedTuple):
     typical: Floats
 
 
-def measure(profile: Profile, observed: Ints, statistic: str) -> Measured | None:
-    """A statistic of `observed` counts, shape (groups, cells of the profile); None where no column has it."""
-    return _MEASURING[statistic](profile, observed, statistic)
+def measure(profile: Profile, observed: Ints, statistic: str, references: Ints | None = None) -> Measured | None:
+    """A statistic of `observed` counts, shape (groups, cells of the profile); None where no column has it.
+
+    `references`: counts of the same shape that each group is compared with, those of the profile where left out.
+    """
+    return _MEASURING[statistic](profile, observed, statistic, profile.reference if references is None else references)
 
 
 def cells_of_all(profile: Profile) -> ColumnCells:
@@ -87,26 +90,27 @@ def _values(column: NumericColumn) -> Floats:
     return scaled if usable else np.zeros(len(values))
 
 
-def _shares(profile: Profile, observed: Ints, statistic: str) -> Measured:
+def _shares(profile: Profile, observed: Ints, statistic: str, references: Ints) -> Measured:
     cells = cells_of_all(profile)
+    reference = references[..., cells.chosen]
     seen = observed[:, cells.chosen]
-    m, n = rows_of(cells.reference, seen, cells.starts)
-    value = _OF_SHARES[statistic](cells.reference, seen, cells.starts)
-    used = used_cells(cells.reference, seen, cells.starts)
+    m, n = rows_of(reference, seen, cells.starts)
+    value = _OF_SHARES[statistic](reference, seen, cells.starts)
+    used = used_cells(reference, seen, cells.starts)
     return Measured(cells.names, value, n, m, used, np.zeros(len(cells.names)))
 
 
-def _numbers(profile: Profile, observed: Ints, statistic: str) -> Measured | None:
+def _numbers(profile: Profile, observed: Ints, statistic: str, references: Ints) -> Measured | None:
     cells = cells_of_numbers(profile)
     if cells is None or cells.values is None:
         return None
-    seen = observed[:, cells.chosen]
-    m, n = rows_of(cells.reference, seen, cells.starts)
+    seen, reference = observed[:, cells.chosen], references[..., cells.chosen]
+    m, n = rows_of(reference, seen, cells.starts)
     typical = np.zeros(len(cells.names))
     if statistic == "ks":
-        value = distances.ks(cells.reference, seen, cells.starts)
+        value = distances.ks(reference, seen, cells.starts)
     else:
-        value = distances.wasserstein(cells.reference, seen, cells.starts, cells.values)
+        value = distances.wasserstein(reference, seen, cells.starts, cells.values)
         typical = _typical_area(cells, cells.values)
     return Measured(cells.names, value, n, m, np.zeros_like(n), typical)
 
@@ -124,7 +128,7 @@ def _typical_area(cells: ColumnCells, values: Floats) -> Floats:
     return area
 
 
-def _rates(profile: Profile, observed: Ints, statistic: str) -> Measured | None:
+def _rates(profile: Profile, observed: Ints, statistic: str, references: Ints) -> Measured | None:
     """Of the columns that have such cells, the share of rows in them."""
     chosen = [(column, cells) for column in profile.columns if (cells := _RATED[statistic](column))]
     if not chosen:
@@ -132,13 +136,13 @@ def _rates(profile: Profile, observed: Ints, statistic: str) -> Measured | None:
     spans = [profile.spans[column.name] for column, _ in chosen]
     nulls = int(statistic != "missing_rate")  # the others are rates of what is not null
     totals = np.cumsum(np.pad(observed, ((0, 0), (1, 0))), axis=1)
-    whole = np.cumsum(np.append(0, profile.reference))
+    whole = np.cumsum(np.concatenate([np.zeros_like(references[..., :1]), references], axis=-1), axis=-1)
     ends, starts = [span.stop - nulls for span in spans], [span.start for span in spans]
     at = [[span.start + cell for cell in cells] for span, (_, cells) in zip(spans, chosen, strict=True)]
     hits = np.stack([observed[:, cells].sum(axis=1) for cells in at], axis=1)
-    known = np.array([profile.reference[cells].sum() for cells in at])
+    known = np.stack([references[..., cells].sum(axis=-1) for cells in at], axis=-1)
     n = totals[:, ends] - totals[:, starts]
-    m = np.broadcast_to(whole[ends] - whole[starts], n.shape)
+    m = np.broadcast_to(whole[..., ends] - whole[..., starts], n.shape)
     value = hits / np.maximum(n, 1)
     some = (hits > 0) | (known > 0)  # where it never happened there is nothing to say
     return Measured(
@@ -181,7 +185,7 @@ _RATED: Mapping[str, Callable[[Column], list[int]]] = {
     "new_category_rate": _new_cells,
     "out_of_range_rate": _outer_cells,
 }
-_Measuring: TypeAlias = Callable[[Profile, Ints, str], Measured | None]
+_Measuring: TypeAlias = Callable[[Profile, Ints, str, Ints], Measured | None]
 _MEASURING: Mapping[str, _Measuring] = {
     **dict.fromkeys(SHARES, _shares),
     **dict.fromkeys(NUMBERS, _numbers),
@@ -189,22 +193,24 @@ _MEASURING: Mapping[str, _Measuring] = {
 }
 
 
-def effects_of(profile: Profile, observed: Ints) -> Floats:
-    """How far each column moved, shape (groups, columns of the profile), comparable between columns.
+def effects_of(profile: Profile, observed: Ints, references: Ints | None = None) -> Floats:
+    """How far each column moved, shape (groups, columns of the profile), comparable between columns; `references` as
+    of `measure`.
 
     Of numbers the Wasserstein distance in standard deviations of the reference, negative where the mean fell; where the
     reference has one value only, and of texts, the share of rows that would have to be others (total variation).
     """
     every = cells_of_all(profile)
-    effects = distances.total_variation(every.reference, observed[:, every.chosen], every.starts)
+    compared = profile.reference if references is None else references
+    effects = distances.total_variation(compared[..., every.chosen], observed[:, every.chosen], every.starts)
     cells = cells_of_numbers(profile)
     if cells is None or cells.values is None:
         return effects
-    seen = observed[:, cells.chosen]
-    m, n = rows_of(cells.reference, seen, cells.starts)
-    area = distances.wasserstein(cells.reference, seen, cells.starts, cells.values)
-    spread = distances.Spread(cells.starts, len(cells.reference))
-    moved = (seen / np.maximum(spread(n), 1) - cells.reference / np.maximum(spread(m), 1)) * cells.values
+    seen, reference = observed[:, cells.chosen], compared[..., cells.chosen]
+    m, n = rows_of(reference, seen, cells.starts)
+    area = distances.wasserstein(reference, seen, cells.starts, cells.values)
+    spread = distances.Spread(cells.starts, len(cells.chosen))
+    moved = (seen / np.maximum(spread(n), 1) - reference / np.maximum(spread(m), 1)) * cells.values
     signed = np.where(np.add.reduceat(moved, cells.starts, axis=1) < 0, -area, area)
     varied = np.maximum.reduceat(cells.reference, cells.starts) < np.add.reduceat(cells.reference, cells.starts)
     at = [index for index, column in enumerate(profile.columns) if isinstance(column, NumericColumn)]

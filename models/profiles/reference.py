@@ -18,12 +18,14 @@ class Profile:
     """Reference distributions of columns, sorted by name; its cells are those of its columns end to end.
 
     `windows`: how far windows of the training data were from the whole, where their times are known. `importance`: of
-    columns to the model, as the manifest says; not part of the profile's document.
+    columns to the model, as the manifest says; not part of the profile's document. `segments`: the counts of all cells
+    of the rows of a segment (`origin=JFK`), where the training data have it.
     """
 
     columns: tuple[Column, ...]
     windows: tuple[TrainingWindows, ...] = ()
     importance: Mapping[str, float] = field(default_factory=dict, compare=False)
+    segments: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
 
     @cached_property
     def reference(self) -> Ints:

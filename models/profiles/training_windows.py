@@ -7,22 +7,24 @@ from typing import Literal
 import numpy as np
 import pyarrow as pa
 
-from models.profiles.columns import Floats, Ints
+from models.profiles.columns import SCORE, Floats, Ints
 from models.profiles.dependence import BLOCKS, dependence_of
 from models.profiles.measuring import STATISTICS, measure
 from models.profiles.observed import cells_of_rows, observe_groups, tally_groups
 from models.profiles.reference import Profile
-from models.profiles.usual import KINDS, LENGTHS, TrainingWindows, Usual, kinds_of_windows
+from models.profiles.usual import KINDS, LENGTHS, Tail, TrainingWindows, Usual, kinds_of_windows
 
 _BY: Mapping[str, Literal["hour", "weekday"]] = {"1h": "hour", "1d": "weekday"}
 EVENT_TIME = "event_time"
 _SHARE = 0.99
+_TAIL = 0.25  # of the windows: with less the few of them decide, with more the tail is no longer exponential
 _TYPICAL = 0.75
 _SAMPLED = 200
 _FEWEST = 5  # windows of a length
 _FEWEST_OF_A_KIND = 20
 _EXPLAINED = 0.5  # of the variance of distances
 _FILLED = 0.25  # of the median rows of a window; emptier ones are at the edges of the sample
+_JUDGED = (SCORE, "wasserstein")
 _COUNTS_TOGETHER = 2_000_000  # 16 MB, however many columns there are
 
 
@@ -58,7 +60,8 @@ def _of_length(profile: Profile, rows: pa.RecordBatch, times_us: Ints, length: s
         usual.setdefault(column, {})[statistic] = _usual(values, kinds, KINDS[by])
     sampled = filled[np.unique(np.linspace(0, len(filled) - 1, _SAMPLED).astype(np.int64))]
     inflation = _inflation(profile, rows, times_us, window, LENGTHS[length], sampled)
-    return TrainingWindows(length, len(filled), by, usual, inflation)  # type: ignore[arg-type]  # a key of LENGTHS
+    tails = _tails(taken[_JUDGED], kinds, KINDS[by]) if _JUDGED in taken else ()
+    return TrainingWindows(length, len(filled), by, usual, inflation, tails)  # type: ignore[arg-type]  # of LENGTHS
 
 
 def _distances(profile: Profile, rows: pa.RecordBatch, window: Ints, windows: int) -> dict[tuple[str, str], Floats]:
@@ -119,3 +122,19 @@ def _usual(values: Floats, kinds: Ints, number: int) -> tuple[float, ...]:
         return (overall,)
     own = [values[kinds == kind] for kind in range(number)]
     return tuple(float(np.quantile(each, _SHARE)) if len(each) >= _FEWEST_OF_A_KIND else overall for each in own)
+
+
+def _tails(values: Floats, kinds: Ints, number: int) -> tuple[Tail, ...]:
+    """Of each kind, or of all windows where there are few of it; none where those are few too, or all equally far."""
+    own = [values[kinds == kind] for kind in range(number)]
+    if len(values) < _FEWEST_OF_A_KIND:
+        return ()
+    found = [_tail(each if len(each) >= _FEWEST_OF_A_KIND else values) for each in own]
+    return tuple(each for each in found if each is not None) if None not in found else ()
+
+
+def _tail(values: Floats) -> Tail | None:
+    above = float(np.quantile(values, 1 - _TAIL))
+    beyond = values[values > above] - above
+    excess = float(beyond.sum())
+    return Tail(above, excess, len(beyond), len(values)) if excess > 0 else None

@@ -2,7 +2,7 @@
 
 import os
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -148,9 +148,8 @@ def build_bundle(
         _note_hidden(said.hiding, trial, rows, notes)
     if trial is not None and trial.unprofiled:
         notes.append(f"no drift is measured of {', '.join(trial.unprofiled)}: vectors and times have no profile")
-    if trial is not None and trial.windows:
-        known = ", ".join(f"{number:,} of {length}" for length, number in trial.windows)
-        notes.append(f"the profile knows how far windows of the sample were from all of it: {known}")
+    if trial is not None:
+        notes.extend(_parts_known(trial))
     raw = manifest_bytes(into, document)
     secret = secrets_in(raw.decode())
     if secret:
@@ -160,6 +159,16 @@ def build_bundle(
     golden_rows = 0 if trial is None else trial.golden_rows
     golden_rows = golden_rows if rows.trainer is None else rows.trainer.num_rows
     return Built(into, manifest, golden_rows, 0 if trial is None else trial.rows, tuple(notes))
+
+
+def _parts_known(trial: SampleTrial) -> Iterator[str]:
+    """What of the sample the profile knows beside its whole."""
+    if trial.windows:
+        known = ", ".join(f"{number:,} of {length}" for length, number in trial.windows)
+        yield f"the profile knows how far windows of the sample were from all of it: {known}"
+    if trial.segments:
+        names = [name.partition("=")[0].removesuffix(" is null") for name in trial.segments]
+        yield f"segments have a reference of their own by {', '.join(dict.fromkeys(names))}"
 
 
 def _note_hidden(hiding: Hiding, trial: SampleTrial, rows: Rows, notes: list[str]) -> None:

@@ -1,7 +1,7 @@
 """A model tried on a sample: golden records and a reference profile, both with its own scores."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -12,7 +12,7 @@ from models.admission.proving import BadOutput, check_output
 from models.bundles.inputs import prepare_inputs
 from models.bundles.manifest import Input, Output
 from models.errors import one_line
-from models.profiles import SCORE, Profile, build_profile, serialise_profile, with_training_windows
+from models.profiles import SCORE, Profile, build_profile, serialise_profile, with_segments, with_training_windows
 from models.profiles.training_windows import EVENT_TIME
 from models.publishing.description import CannotPublish
 from models.publishing.hiding import Hiding, made_up_rows
@@ -28,7 +28,8 @@ _BATCH_ROWS = 65_536
 class SampleTrial:
     """`golden`: JSON lines as admission reads them; `profile`: the serialised profile of inputs and score, but not of
     those that are `unprofiled`, vectors and times; `importance` of inputs, none where the model does not score rows
-    with exchanged values; `windows`: the lengths and numbers of those of the sample that the profile knows."""
+    with exchanged values; `windows`: the lengths and numbers of those of the sample that the profile knows, and its
+    `segments`."""
 
     golden: bytes
     golden_rows: int
@@ -37,6 +38,7 @@ class SampleTrial:
     unprofiled: tuple[str, ...] = ()
     importance: Mapping[str, float] = field(default_factory=dict)
     windows: tuple[tuple[str, int], ...] = ()
+    segments: tuple[str, ...] = ()
 
 
 def try_on_sample(
@@ -77,7 +79,8 @@ def try_on_sample(
     apart = tuple(each.name for each in inputs if each.type not in VALUES)
     left_out = {*apart, *(() if hiding is None else hiding.hidden)}
     profile = build_profile(profiled, [name for name in profiled.schema.names if name not in left_out])
-    profile = _with_windows(profile, profiled, sample)
+    closed = set() if hiding is None else {*hiding.hidden, *hiding.event_ids, *hiding.subjects}
+    profile = _with_parts(profile, profiled, sample, closed)
     # Scored again as a batch of their own: float32 models round slightly differently in batches of other sizes.
     golden = (
         golden_lines(raw.take(rows), _scored(scorer, prepared.take(rows), output))
@@ -92,14 +95,19 @@ def try_on_sample(
         unprofiled=apart,
         importance=_importance(scorer, prepared, output),
         windows=tuple((each.length, each.windows) for each in profile.windows),
+        segments=tuple(profile.segments),
     )
 
 
-def _with_windows(profile: Profile, profiled: pa.RecordBatch, sample: pa.Table) -> Profile:
-    if sample.schema.names.count(EVENT_TIME) != 1 or EVENT_TIME in profile.spans:
+def _with_parts(profile: Profile, profiled: pa.RecordBatch, sample: pa.Table, apart: Collection[str]) -> Profile:
+    """The profile with windows and segments of the sample; `apart`: columns by which no segments may be made."""
+    names = [name for name in sample.schema.names if name not in apart and sample.schema.names.count(name) == 1]
+    by = {name: sample.column(name).combine_chunks() for name in names}
+    profile = with_segments(profile, profiled, by)
+    if EVENT_TIME not in by or EVENT_TIME in profile.spans:
         return profile
-    timed = pa.table({name: profiled.column(name) for name in profile.spans} | {EVENT_TIME: sample.column(EVENT_TIME)})
-    return with_training_windows(profile, timed)
+    timed = {name: profiled.column(name) for name in profile.spans} | {EVENT_TIME: by[EVENT_TIME]}
+    return with_training_windows(profile, pa.table(timed))
 
 
 def _importance(scorer: Scorer, prepared: pa.RecordBatch, output: Output) -> Mapping[str, float]:

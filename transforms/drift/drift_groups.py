@@ -14,7 +14,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from models.profiles import Profile, cells_of_rows, tally_groups
+from models.profiles import Profile, cells_of_rows, segment_of, tally_groups
 from models.profiles.dependence import BLOCKS
 from schemas import batches
 
@@ -115,7 +115,7 @@ def _labelled_groups(rows: pa.RecordBatch, segments: Sequence[str]) -> tuple[lis
     codes = [role_codes]
     for segment in segments:
         value_codes, values = _codes(rows.column(_column_of(segment, rows)))
-        texts = [f"{segment} is null" if value is None else f"{segment}={value}" for value in values]
+        texts = [segment_of(segment, value) for value in values]
         codes.append(len(labels) + role_codes * len(texts) + value_codes)
         labels.extend((str(role), text) for role in roles for text in texts)
     return labels, codes

@@ -15,12 +15,14 @@ from models.profiles.usual import KINDS
 from schemas.batches import TIME_TYPE
 from schemas.job import DriftSpec
 from schemas.records import arrow_schema
-from transforms.drift.chance import accepted, chance_of
+from transforms.drift.chance import Chance, accepted, chance_of
 from transforms.drift.drift_groups import GroupCounts
 from transforms.drift.drift_statistics import together
 from transforms.drift.drift_sums import dense, dense_blocks
 
 WHOLE = "whole"
+SEGMENT = "segment"
+ALL_ROWS = "all rows"
 _OF_NULLS = "missing_rate"
 
 
@@ -51,17 +53,21 @@ def drift_records(profile: Profile, panes: Sequence[Pane], spec: DriftSpec) -> p
     of values all null; nor a rate of what never happened on either side.
     """
     observed = np.concatenate([dense(pane.counts) for pane in panes])
-    groups, context = _of_groups(panes), _Context(profile, panes, spec.window_us, effects_of(profile, observed))
+    context = _Context(profile, panes, spec.window_us, observed)
+    groups = _of_groups(panes).append_column("reference", pa.array(context.reference, pa.string()))
     tables = [
         _statistics(name, threshold, found, context, groups)
         for name, threshold in spec.limits.items()
-        if (found := measure(profile, observed, name)) is not None
+        if (found := measure(profile, observed, name, context.references)) is not None
     ]
     table = pa.concat_tables(tables).combine_chunks()
-    passed = accepted(table["p_value"].to_numpy(), table["family"].to_numpy())
+    p_values, judged = table["p_value"].to_numpy(), table["judged"].to_numpy()
     above = table["value"].to_numpy() > np.maximum(table["threshold"].to_numpy(), table["noise_floor"].to_numpy())
+    tests = np.where(judged, context.families * p_values, 1.0)
+    drifted = above & judged & accepted(tests, table["family"].to_numpy())
+    table = table.append_column("drifted", pa.array(drifted))
+    table = table.set_column(table.schema.names.index("p_value"), "p_value", pa.array(p_values, mask=~judged))
     schema = arrow_schema("DriftStatistic")
-    table = table.append_column("drifted", pa.array(above & passed))
     arrays = [
         pa.concat_arrays(table[name].chunks or [pa.nulls(0, table[name].type)])
         if name in table.schema.names
@@ -72,10 +78,14 @@ def drift_records(profile: Profile, panes: Sequence[Pane], spec: DriftSpec) -> p
 
 
 class _Context:
-    """What all statistics of the panes' groups share: dependence, effects and the family of each group."""
+    """What all statistics of the panes' groups share: what each group is compared with, dependence, effects, family."""
 
-    def __init__(self, profile: Profile, panes: Sequence[Pane], window_us: int, effects: Floats) -> None:
-        self.effects = effects
+    def __init__(self, profile: Profile, panes: Sequence[Pane], window_us: int, observed: Ints) -> None:
+        segments = [segment for pane in panes for _, segment in pane.counts.groups]
+        self._all = np.array([segment is None for segment in segments])
+        self.judged = self._all | np.array([segment in profile.segments for segment in segments])
+        self.references = _references(profile, segments)
+        self.effects = effects_of(profile, observed, self.references)
         importance = profile.importance
         self.importance = pa.array([importance.get(column.name) for column in profile.columns], pa.float64())
         self.at = {column.name: index for index, column in enumerate(profile.columns)}
@@ -85,10 +95,19 @@ class _Context:
         self._whole = np.array(whole, np.int64)
         self._dependence: Dependence = dependence_of(profile, blocks)
         self._windows = windows_for(profile.windows, window_us)
-        self.reference = self._windows.name if self._windows else WHOLE
+        self.families = 2 if self._windows is not None and self._windows.tails else 1  # they share the 1 % of a window
+        self.reference = [self._reference(segment, profile) for segment in segments]
         starts = np.array([pane.origin.window_start_us for pane in panes], np.int64)
         kinds = self._windows.kinds_of(starts) if self._windows else np.zeros_like(starts)
         self._kind = np.repeat(kinds, sizes)
+
+    def _reference(self, segment: str | None, profile: Profile) -> str:
+        """As it is in records."""
+        if segment is None:
+            return self._windows.name if self._windows else WHOLE
+        if segment not in profile.segments:
+            return ALL_ROWS
+        return f"{SEGMENT}, {self._windows.name}" if self._windows else SEGMENT
 
     def usual(self, name: str, found: Measured) -> Floats:
         """What 99 of 100 windows of the training data stayed below, shape (groups, columns); 0 where that is not
@@ -97,7 +116,7 @@ class _Context:
             return np.zeros_like(found.value)
         usual, unknown = self._windows.usual, (0.0,) * KINDS[self._windows.by]
         by_column = [usual.get(column, {}).get(name, unknown) for column in found.names]
-        return np.array(by_column, np.float64).T[self._kind]
+        return np.where(self.by_windows(found.names), 0.0, np.array(by_column, np.float64).T[self._kind])
 
     def rows(self, name: str, found: Measured) -> tuple[Floats, Floats, Floats]:
         """Effective rows of the groups, of both sides together, and how well they are known: (groups, columns) each."""
@@ -111,16 +130,35 @@ class _Context:
         rows, freedom = effective(found.n, own, known)
         ratio = np.where(known[:, np.newaxis], own, 1.0)
         both = together(rows, found.reference_n / ratio)
-        by_windows = self.judged_by_windows(found.names)
+        by_windows = self.by_windows(found.names)
         both = np.where(by_windows, together(found.n, found.reference_n), both)
         return rows, both, np.where(by_windows, EXACT, freedom)
 
-    def judged_by_windows(self, names: Sequence[str]) -> Bools:
-        """The model's own score, where windows of the training data say how far it usually is: shape (columns,).
+    def by_windows(self, names: Sequence[str]) -> Bools:
+        """Where windows of the training data alone judge: the model's own score of all rows, where they say how far it
+        usually is; shape (groups, columns).
 
         It is what the inputs are there for, so it is judged alone, and the inputs as a family.
         """
-        return np.array([name == SCORE and self._windows is not None for name in names])
+        alone = self.families == 2
+        return np.outer(self._all, np.array([alone and name == SCORE for name in names], np.bool_))
+
+    def p_values(self, name: str, found: Measured, chance: Chance) -> Floats:
+        """Those of chance; of the score those among windows of the training data of how far it moved."""
+        by_windows = self.by_windows(found.names)
+        if self._windows is None or not by_windows.any():
+            return chance.p_value
+        moved = self._windows.p_values(np.abs(self.effects[:, self.at[SCORE]]), self._kind)
+        return np.where(by_windows, moved[:, np.newaxis], chance.p_value)
+
+
+def _references(profile: Profile, segments: Sequence[str | None]) -> Ints | None:
+    """What each group is compared with, shape (groups, cells): a segment with itself, where the profile knows it."""
+    if not any(segment in profile.segments for segment in segments):
+        return None
+    known = {name: np.array(counts, np.int64) for name, counts in profile.segments.items() if name in segments}
+    return np.stack([profile.reference if segment is None else known.get(segment, profile.reference)
+                     for segment in segments])  # fmt: skip
 
 
 def _wholes(profile: Profile, panes: Sequence[Pane]) -> tuple[list[int], Ints]:
@@ -178,11 +216,12 @@ def _statistics(name: str, threshold: float, found: Measured, context: _Context,
         "n": found.n[group, column],
         "reference_n": found.reference_n[group, column],
         "n_effective": rows[group, column],
-        "p_value": chance.p_value[group, column],
+        "p_value": context.p_values(name, found, chance)[group, column],
         "effect": context.effects[group, at[column]],
-        "reference": pa.repeat(pa.scalar(context.reference), len(group)),
         "importance": context.importance.take(pa.array(at[column])),
-        "family": 2 * context.family[group] + context.judged_by_windows(found.names)[column],
+        "judged": context.judged[group],
+        "family": 3 * context.family[group]
+        + np.where(context.judged[group], context.by_windows(found.names)[group, column], 2),
     }
     common = groups.take(pa.array(group))
     return pa.table(dict(zip(common.schema.names, common.columns, strict=True)) | own)

@@ -1,4 +1,4 @@
-"""A version published with a sample knows how far windows of the sample were from all of it, and what its inputs weigh."""
+"""A version published with a sample knows how far windows of it were from all of it, and what its inputs weigh."""
 
 import json
 from pathlib import Path
