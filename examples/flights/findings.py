@@ -1,19 +1,17 @@
 """What a run of the flights job wrote, read back for the demo's closing tables."""
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import fastavro
-import pyarrow as pa
 
+from examples.drift import statistics_of
 from examples.flights.plan import MODEL
 from models.releases.timeline import serving_order
 from models.store.store import ModelStore
 from pipeline.reporting.drifted_windows import windows_that_matter
-from schemas.avro.datums import decode_block
-from schemas.avro.files import read_blocks
 from schemas.times import format_time_us
 
 _MOST_NAMED = 30
@@ -78,8 +76,7 @@ class Days(NamedTuple):
 
 def drift(out: Path, run: str) -> Days:
     """The days that matter, at most 30 of them."""
-    batches = list(_drift_batches(out, run))
-    windows = windows_that_matter(pa.Table.from_batches(batches)) if batches else []
+    windows = windows_that_matter(statistics_of(out / "drift", run))
     worst = {window.start: window for window in reversed(windows)}
     days = sorted(worst.values(), key=lambda window: (-window.severity, window.start))
     rows = [
@@ -88,10 +85,3 @@ def drift(out: Path, run: str) -> Days:
         for day in days
     ]  # fmt: skip
     return Days(rows[:_MOST_NAMED], len(rows), len({window.start for window in windows if window.drifted}))
-
-
-def _drift_batches(out: Path, run: str) -> Iterator[pa.RecordBatch]:
-    for path in sorted((out / "drift").glob(f"drift-{run}-*.avro")):
-        with path.open("rb") as stream:
-            for block in read_blocks(stream):
-                yield decode_block(block.data, block.datums, block.schema).rows

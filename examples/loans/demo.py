@@ -13,6 +13,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from examples.drift import statistics_of
 from examples.loans.bundles import NothingToLearn
 from examples.loans.plan import MODEL
 from examples.loans.prepare import OUTCOMES, prepare
@@ -23,7 +24,10 @@ from examples.packages import SourceUnavailable
 from examples.steps import StepFailed, command, console_of, step
 from models.errors import BundleRefused, StoreError
 from models.store.store import ModelStore
+from pipeline.reporting.drifted_windows import drifted_windows
 from schemas.validation import SpecError
+
+_WEEKS_TOLD = 6
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +72,9 @@ def _run(console: Console, paths: Paths) -> None:
         paths.out.mkdir(parents=True, exist_ok=True)
         summary = paths.out / "summary.json"
         command("run", "--job", str(JOB), "--summary", str(summary), *paths.settings())
-    _tell_run(console, json.loads(summary.read_text(encoding="utf-8")))
+    counted = json.loads(summary.read_text(encoding="utf-8"))
+    _tell_run(console, counted)
+    _tell_drift(console, paths.out / "drift", counted["run"])
     _ask(console, paths)
 
 
@@ -82,6 +88,19 @@ def _tell_run(console: Console, summary: dict[str, Any]) -> None:
     for sequence, each in summary["release_outcomes"].items():
         if each["outcome"] != "admitted":
             console.print(f"  release {sequence} changed nothing: {each['reason']}: {each['detail']}", markup=False)
+
+
+def _tell_drift(console: Console, folder: Path, run: str) -> None:
+    """The first weeks in which a column drifted, one line each."""
+    windows = sorted(drifted_windows(statistics_of(folder, run)), key=lambda window: (window.start, window.version))
+    told = f"first of {len({window.start for window in windows})} weeks that drifted"
+    header = (told, "version", "answers moved", "columns that matter, in deviations")
+    table = Table(*header, box=None, pad_edge=False, padding=(0, 2, 0, 2))
+    for window in windows[:_WEEKS_TOLD]:
+        moved = ", ".join(window.columns)
+        table.add_row(f"{window.start:%Y-%m-%d}", window.version, f"{window.severity:.2f}", moved)
+    console.print()
+    console.print(table)
 
 
 def _ask(console: Console, paths: Paths) -> None:

@@ -27,13 +27,17 @@ from schemas.validation import SpecError
 HERE = Path(__file__).resolve().parent
 JOB = HERE / "job.yaml"
 MADE_BY = "loans-example.json"
+# What a bundle says of a sample is made by these.
+_BUNDLES = ("models/profiles", "models/publishing")
 _CODE = ("bundles.py", "plan.py", "train.py", "job.yaml")
 
 
 def fingerprint(data: Path) -> str:
     """A key that changes with the data and the code that makes versions of it; then everything is made again."""
     digest = hashlib.sha256(json.dumps(json.loads((data / SUMMARY).read_text("utf-8"))["files"]).encode())
-    for path in (*(HERE / name for name in _CODE), HERE.parents[1] / "requirements.lock"):
+    root = HERE.parents[1]
+    bundles = [path for folder in _BUNDLES for path in sorted((root / folder).glob("*.py"))]
+    for path in (*(HERE / name for name in _CODE), *bundles, root / "requirements.lock"):
         digest.update(path.read_bytes())
     return digest.hexdigest()
 

@@ -12,6 +12,7 @@ import pandas as pd
 import pytest
 
 from audit.files.audit import Audit
+from examples.drift import statistics_of
 from examples.loans import demo
 from examples.loans.plan import EXPORTED, MODEL, TRAININGS
 from examples.loans.prepare import OUTCOMES, prepare
@@ -47,6 +48,7 @@ def package(path: Path) -> Path:
     """A file with the three CSVs where the package has them."""
     reference = applications(0, "2018-01-01 00:00:00", "2018-10-30 17:51:16")
     analysis = applications(50_000, "2018-10-30 18:00:00", "2019-08-29 00:00:00")
+    analysis.loc[analysis["timestamp"] >= "2019-03-31", "car_value"] += 60_000.0
     target = analysis[["id"]].assign(repaid=analysis["repaid"].astype(int))
     files = {REFERENCE: reference, ANALYSIS: analysis.drop(columns="repaid"), TARGET: target}
     with zipfile.ZipFile(path, "w") as archive:
@@ -75,6 +77,18 @@ def test_each_application_is_decided_once_and_the_wrong_export_decides_nothing(t
     assert summary["release_outcomes"]["2"]["reason"] == "golden_mismatch"
     assert set(summary["versions"]) == {"1", "2"}
     assert f"release 2 changed nothing: golden_mismatch: version '{EXPORTED}'" in said
+
+
+def test_a_shift_is_told_from_the_week_that_holds_it_on_and_in_none_before(told: tuple[demo.Paths, str]) -> None:
+    paths, said = told
+    run = json.loads((paths.out / "summary.json").read_text())["run"]
+    rows = [row for row in statistics_of(paths.out / "drift", run).to_pylist() if row["drifted"]]
+    weeks = {f"{row['window_start']:%Y-%m-%d}" for row in rows if row["column"] == "car_value" and not row["segment"]}
+    assert min(weeks) == "2019-03-28"
+    assert len(weeks) == 22  # up to that of 22 August, with no gap
+    assert {row["column"] for row in rows} <= {"car_value", "score"}
+    assert "first of 22 weeks that drifted" in said
+    assert said.index("2019-03-28", said.index("weeks that drifted")) < said.index("2019-04-04")
 
 
 def test_a_version_learns_from_outcomes_that_were_known(told: tuple[demo.Paths, str]) -> None:
