@@ -11,7 +11,7 @@ from schemas.records import arrow_schema
 
 def statistics_of(folder: Path, run: str) -> pa.Table:
     """All DriftStatistic records of a run, from the folder of its sink; no rows where it wrote none."""
-    batches = []
+    batches: list[pa.RecordBatch] = []
     for path in sorted(folder.glob(f"drift-{run}-*.avro")):
         with path.open("rb") as stream:
             batches.extend(decode_block(block.data, block.datums, block.schema).rows for block in read_blocks(stream))
