@@ -13,7 +13,7 @@ from schemas.job import Job, ModelSpec
 from transforms.arrivals.done_before import Earlier
 from transforms.labels.join_labels import DecodeLabels
 from transforms.quality.earlier_answers import EarlierAnswers, EarlierMeasured, NewPanes
-from transforms.quality.measure_quality import MeasureQuality, QualitySpec
+from transforms.quality.measure_quality import MeasurePairs, MeasureQuality, QualitySpec
 
 Batches = beam.PCollection[pa.RecordBatch]
 
@@ -56,18 +56,22 @@ def quality_of(
     events: Batches | None = None,
     earlier: EarlierRuns | None = None,
 ) -> MeasuredQuality:
-    """The quality of scored events by raw stretches of labels; nothing without these. `earlier`: what earlier runs
-    answered to some of the `events`, which is measured with what was scored now."""
-    if labels is None or job.labels is None:
+    """The quality of scored events by raw stretches of labels; without these, of pairs of versions alone, where the job
+    has a sink for it. `earlier`: what earlier runs answered to some of the `events`, which is measured with what was
+    scored now."""
+    if labels is None and job.sinks.quality is None:
         return MeasuredQuality()
-    known = labels | "DecodeLabels" >> DecodeLabels(job.labels)
-    by, loader = QualitySpec(job.drift, job.labels, job.features.shards, job.fairness), StoredManifests(job.model)
-    measuring = MeasureQuality(by, loader, job.model.name, run)
-    if events is None or earlier is None:
-        measured = (scored, known.good) | "MeasureQuality" >> measuring
-        return MeasuredQuality(measured.quality, (known.dead_letters, measured.dead_letters))
-    before = events | "EarlierAnswers" >> EarlierAnswers(earlier, by.columns, job.events)
-    answers = (scored, before) | "AllAnswers" >> beam.Flatten()
-    measured = (answers, known.good) | "MeasureQuality" >> measuring
-    records = measured.quality | "NewPanes" >> NewPanes(earlier)
-    return MeasuredQuality(records, (known.dead_letters, measured.dead_letters))
+    loader, letters, answers = StoredManifests(job.model), tuple[Batches, ...](), scored
+    by = QualitySpec(job.drift, job.labels, job.features.shards, job.fairness)
+    if events is not None and earlier is not None:
+        before = events | "EarlierAnswers" >> EarlierAnswers(earlier, by.columns, job.events)
+        answers = (scored, before) | "AllAnswers" >> beam.Flatten()
+    if labels is None or job.labels is None:
+        pairs = MeasurePairs(by, loader, job.model.name, run)
+        measured = answers | "MeasureQuality" >> pairs
+    else:
+        known = labels | "DecodeLabels" >> DecodeLabels(job.labels)
+        measured = (answers, known.good) | "MeasureQuality" >> MeasureQuality(by, loader, job.model.name, run)
+        letters = (known.dead_letters, measured.dead_letters)
+    records = measured.quality if earlier is None else measured.quality | "NewPanes" >> NewPanes(earlier)
+    return MeasuredQuality(records, letters)

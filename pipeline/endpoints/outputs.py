@@ -25,7 +25,7 @@ def wanted_sinks(job: Job) -> list[tuple[str, str, str]]:
     wanted: list[tuple[str, str | None, str]] = [
         ("sinks.scores", sinks.scores, "Score"),
         ("sinks.drift", sinks.drift, "DriftStatistic"),
-        ("sinks.quality", _quality_sink(job), "Quality"),
+        ("sinks.quality", sinks.quality, "Quality"),
     ]
     for spec_path, audit in _audits(job):
         receipts, models = audit_uris(audit)
@@ -72,7 +72,7 @@ def _branches(job: Job) -> list[_Branch]:
         *(branch for number, audit in enumerate(_audits(job)) for branch in _of_audit(number, *audit)),
         _Branch("drift", "WriteDrift", "sinks.drift", sinks.drift, "DriftStatistic", "drift", form, _FORMAT),
         _Branch("dead_letters", "WriteDeadLetters", _LETTERS, sinks.dead_letters, "DeadLetter", "dead_letters", "avro"),
-        _Branch("quality", "WriteQuality", "sinks.quality", _quality_sink(job), "Quality", "quality", form, _FORMAT),
+        _Branch("quality", "WriteQuality", "sinks.quality", sinks.quality, "Quality", "quality", form, _FORMAT),
     ]
 
 
@@ -84,11 +84,6 @@ def _of_audit(number: int, spec_path: str, audit: str) -> list[_Branch]:
         _Branch("receipts", f"WriteReceipts{also}", spec_path, receipts, "Receipt", "receipts", "avro"),
         _Branch("model_events", f"WriteModelEvents{also}", spec_path, models, "ModelEvent", "models", "avro"),
     ]
-
-
-def _quality_sink(job: Job) -> str | None:
-    """None where nothing is measured."""
-    return None if job.labels is None else job.sinks.quality
 
 
 def sink_folders(job: Job) -> list[SinkFolder]:

@@ -57,11 +57,13 @@ def say(text: str) -> None:
 
 
 def say_unconnected(document: Mapping[str, Any]) -> None:
-    """Prints, in a pipe too, that quality is not measured where the spec has one half of what that needs."""
+    """Prints, in a pipe too, what is not measured where the spec has one half of what quality needs."""
     has_labels, has_sink = bool(document.get("labels")), "quality" in document.get("sinks", {})
-    if has_labels != has_sink:
-        there, lacking = ("labels", "sinks.quality") if has_labels else ("sinks.quality", "labels")
-        note(f"note: {there} is in the spec, but {lacking} is not: this run measures no quality")
+    if has_labels and not has_sink:
+        note("note: labels is in the spec, but sinks.quality is not: this run measures no quality")
+    elif has_sink and not has_labels:
+        why = "this run measures no quality, only how versions that score the same events differ"
+        note(f"note: sinks.quality is in the spec, but labels is not: {why}")
     if "fairness" in document and not (has_labels and has_sink):
         note("note: fairness is in the spec, but not both labels and sinks.quality: this run compares no groups")
 
@@ -78,6 +80,5 @@ def beginning_of(job: Job) -> str:
 def say_where(job: Job, stream: TextIO) -> None:
     """Prints where the records of a run are."""
     for name in ("scores", "audit", "drift", "quality", "dead_letters"):
-        unmeasured = name == "quality" and job.labels is None
-        for uri in () if unmeasured else uris_of(getattr(job.sinks, name)):
+        for uri in uris_of(getattr(job.sinks, name)):
             print_line(f"  {name.replace('_', ' '):<12}  {uri}", stream)

@@ -17,6 +17,7 @@ import pyarrow.compute as pc
 from models.profiles import Profile, cells_of_rows, segment_of, tally_groups
 from models.profiles.dependence import BLOCKS
 from schemas import batches
+from transforms.flow.distinct import distinct
 
 VERSION = "__version"
 ROLE = "__role"
@@ -66,12 +67,21 @@ class WindowCounts(NamedTuple):
 
 
 def split_by_version(batch: pa.RecordBatch) -> Iterator[tuple[str, str, pa.RecordBatch]]:
-    """(version, digest, rows) for each version of the batch."""
+    """(version, digest, rows) for each version of the batch; the batch itself where it has one, as most have."""
+    if batch.num_rows and all(_is_one(batch.column(name)) for name in (VERSION, DIGEST)):
+        yield batch.column(VERSION)[0].as_py(), batch.column(DIGEST)[0].as_py(), batch
+        return
     versions, digests = _codes(batch.column(VERSION)), _codes(batch.column(DIGEST))
     combined = versions[0] * len(digests[1]) + digests[0]
     for code in np.unique(combined).tolist():
         version, digest = versions[1][code // len(digests[1])], digests[1][code % len(digests[1])]
         yield str(version), str(digest), batches.take_rows(batch, combined == code)
+
+
+def columns_to_count(profile: Profile, segments: Sequence[str], schema: pa.Schema) -> list[str]:
+    """The columns of a batch with this schema that `count_windows` reads."""
+    own = {batches.EVENT_TIME, ROLE, batches.SCORE_OF_EVENT, *segments, *(column.name for column in profile.columns)}
+    return [name for name in schema.names if name in own]
 
 
 def count_windows(
@@ -83,13 +93,13 @@ def count_windows(
     cheap.
     """
     times = batches.times_us(rows)
-    windows, window = np.unique(np.floor_divide(times, window_us), return_inverse=True)
+    windows, window = distinct(np.floor_divide(times, window_us))
     latest = np.full(len(windows), np.iinfo(np.int64).min)
     np.maximum.at(latest, window, times)
     sizes = np.bincount(window)
     labels, codes = _labelled_groups(rows, segments)
     groupings = [window * len(labels) + code for code in codes]
-    present, group = np.unique(np.concatenate(groupings), return_inverse=True)
+    present, group = distinct(np.concatenate(groupings))
     of_rows, cells = cells_of_rows(profile, rows), len(profile.reference)
     grouped = np.split(group, len(codes))
     found = tally_groups(of_rows, cells, grouped, len(present))
@@ -125,6 +135,12 @@ def _column_of(segment: str, rows: pa.RecordBatch) -> str:
     """The event's own column: after the scoring step, `score` is the model's."""
     own = segment == batches.SCORE and batches.SCORE_OF_EVENT in rows.schema.names
     return batches.SCORE_OF_EVENT if own else segment
+
+
+def _is_one(values: pa.Array) -> bool:
+    """Whether all values are equal, and none is null."""
+    first = values[0]
+    return bool(first.is_valid and pc.all(pc.equal(values, first), skip_nulls=False).as_py())
 
 
 def _codes(values: pa.Array) -> tuple[Ints, list[str | None]]:

@@ -1,5 +1,6 @@
 """Sums of the counts of groups: how they grow, and how they are written."""
 
+from collections.abc import Iterable
 from typing import TypeAlias
 
 import msgspec
@@ -84,6 +85,21 @@ class Tally:
         row, column = np.divmod(keys, width)
         indexes = np.array([index for index, _ in wholes], np.int64)
         return BlockCounts(width // BLOCKS, indexes[row] * width + column, counts)
+
+
+def added_counts(parts: Iterable[GroupCounts]) -> GroupCounts:
+    """The sum of counts of one profile, at least one; groups sorted by role and segment.
+
+    Raises:
+        ValueError: as `Tally.add`.
+    """
+    held = list(parts)
+    if len(held) == 1:  # as `Tally.sums` gave it
+        return held[0]
+    tally = Tally()
+    for part in held:
+        tally.add(part)
+    return tally.sums()
 
 
 def dense(counts: GroupCounts) -> Ints:

@@ -1,6 +1,6 @@
 """MeasureDrift: turns scored batches into drift statistics per window, version, role, segment and column."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, TypeAlias
 
 import apache_beam as beam
@@ -16,10 +16,10 @@ from models.profiles import Profile
 from schemas import batches
 from schemas.job import DriftSpec
 from transforms.drift.count_too_late import CountTooLate, WindowRows
-from transforms.drift.drift_groups import GroupCounts, count_windows, split_by_version
+from transforms.drift.drift_groups import GroupCounts, columns_to_count, count_windows, split_by_version
 from transforms.drift.drift_profiles import ProfileLoader, Profiles, VersionKey
 from transforms.drift.drift_records import DriftOrigin, Pane, drift_records
-from transforms.drift.drift_sums import Tally
+from transforms.drift.drift_sums import Tally, added_counts
 from transforms.drift.drift_tally import TallyFn
 from transforms.flow import metrics
 
@@ -47,13 +47,12 @@ class _ObserveFn(beam.DoFn):
         self._latest: dict[CountKey, int] = {}
         self._rows: dict[int, int] = {}
         self._held = 0
-        self._waiting: list[pa.RecordBatch] = []
+        self._waiting: dict[tuple[VersionKey, pa.Schema], list[pa.RecordBatch]] = {}
         self._waiting_rows, self._waiting_bytes = 0, 0
 
     def process(self, batch: pa.RecordBatch) -> Iterator[Any]:
-        if self._waiting and batch.schema != self._waiting[0].schema:
-            self._count_waiting()
-        self._waiting.append(batch)
+        for version, digest, rows in split_by_version(batch):
+            self._waiting.setdefault(((version, digest), batch.schema), []).append(rows)
         self._waiting_rows += batch.num_rows
         self._waiting_bytes += batch.nbytes
         if self._waiting_rows >= _ROWS_TOGETHER or self._waiting_bytes >= batches.WHOLE_BYTES:
@@ -63,16 +62,15 @@ class _ObserveFn(beam.DoFn):
 
     def _count_waiting(self) -> None:
         """Counts several batches at once, because the cost is per column and call rather than per row."""
-        waiting, self._waiting, self._waiting_rows, self._waiting_bytes = self._waiting, [], 0, 0
-        if not waiting:
-            return
-        for version, digest, rows in split_by_version(batches.concat_batches(waiting)):
-            profile, unavailable = self._profiles.of((version, digest))
+        waiting, self._waiting, self._waiting_rows, self._waiting_bytes = self._waiting, {}, 0, 0
+        for (key, schema), held in waiting.items():
+            profile, unavailable = self._profiles.of(key)
             if profile is None:
                 unread = metrics.DRIFT_ROWS_PROFILE_UNAVAILABLE if unavailable else metrics.DRIFT_ROWS_WITHOUT_PROFILE
-                metrics.counter(unread).inc(rows.num_rows)
-            else:
-                self._count((version, digest), profile, rows)
+                metrics.counter(unread).inc(sum(rows.num_rows for rows in held))
+                continue
+            names = columns_to_count(profile, self._spec.segments, schema)
+            self._count(key, profile, batches.concat_batches([rows.select(names) for rows in held]))
 
     def _count(self, key: VersionKey, profile: Profile, rows: pa.RecordBatch) -> None:
         metrics.counter(metrics.DRIFT_ROWS_OBSERVED).inc(rows.num_rows)
@@ -138,8 +136,9 @@ class _MeasureWholeFn(beam.DoFn):
         self._panes: dict[VersionKey, list[Pane]] = {}
         self._held = 0
 
-    def process(self, element: tuple[CountKey, GroupCounts]) -> Iterator[TimestampedValue[pa.RecordBatch]]:
-        (version, digest, start_us), counts = element
+    def process(self, element: tuple[CountKey, Iterable[GroupCounts]]) -> Iterator[TimestampedValue[pa.RecordBatch]]:
+        (version, digest, start_us), parts = element
+        counts = added_counts(parts)
         origin = DriftOrigin(start_us, start_us + self._spec.window_us, 0, self._model, version, self._run)
         self._panes.setdefault((version, digest), []).append(Pane(counts, origin))
         self._held += counts.cells * len(counts.groups)
@@ -213,7 +212,9 @@ class MeasureDrift(beam.PTransform[beam.PCollection[pa.RecordBatch], beam.PColle
             counts, measuring = counts | "Window" >> self._windows(), _MeasureFn(*given)
         # Bounded input has a perfect watermark: nothing is late. Windows are part of the key, because Beam's own
         # windows would cost more than the measurement in them.
-        added = counts | "AddUp" >> beam.CombinePerKey(TallyFn())  # type: ignore[no-untyped-call]  # CombineFn has no types
+        # Nor are counts added before they are grouped: each bundle has one for each key already.
+        adding: Any = beam.GroupByKey() if scored.is_bounded else beam.CombinePerKey(TallyFn())  # type: ignore[no-untyped-call]  # CombineFn has no types
+        added = counts | "AddUp" >> adding
         measured: beam.PCollection[pa.RecordBatch] = added | "Measure" >> beam.ParDo(measuring).with_output_types(
             pa.RecordBatch
         )

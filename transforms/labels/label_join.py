@@ -63,29 +63,51 @@ def join_labels(
     >>> found.values.to_pylist(), [OUTCOMES[code] for code in found.outcomes], found.contradicted
     ([2, None, None, None], ['labelled', 'after_horizon', 'before_event', 'no_label'], 1)
     """
-    encoded = _whole(labels[LABEL_OF]).dictionary_encode()
-    ids, present = encoded.dictionary, labels.filter(labels[LABEL].is_valid())
+    encoded = labels[LABEL_OF].combine_chunks().dictionary_encode()
+    asked = pc.fill_null(_whole(pc.index_in(event_ids, value_set=encoded.dictionary)), -1)
+    coded = CodedIds(_codes(encoded.indices), _codes(asked), len(encoded.dictionary))
+    return join_coded(coded, _us(event_times), labels, horizon_us)
+
+
+class CodedIds(NamedTuple):
+    """Ids as whole numbers: of each label, and of each event, where those of labels are `distinct`, from 0 on in the
+    order of their first label; an event whose id no label has is -1, or above them."""
+
+    of_labels: Codes
+    of_events: Codes
+    distinct: int
+
+
+def join_coded(coded: CodedIds, events_us: Codes, labels: pa.Table, horizon_us: int | None) -> JoinedLabels:
+    """As `join_labels`, of ids that are coded and times in microseconds."""
+    asked = np.where(coded.of_events < coded.distinct, coded.of_events, -1)
+    whole = labels[LABEL].null_count == 0
+    present = labels if whole else labels.filter(labels[LABEL].is_valid())
     # Arrow's indexes have 32 bits, which their product with the number of times exceeds.
-    of_ids = encoded.indices.to_numpy(zero_copy_only=False).astype(np.int64)
-    codes = of_ids[_whole(labels[LABEL].is_valid()).to_numpy(zero_copy_only=False)]
-    asked = _whole(pc.index_in(event_ids, value_set=ids))
-    if len(ids) == labels.num_rows == len(present):  # one of each id, in order: nothing is searched for
-        order, times_us = np.arange(len(ids)), _us(present[LABEL_TIME])
-        known: _Known | _OneOfEach = _OneOfEach(times_us)
+    of_ids = coded.of_labels
+    codes = of_ids if whole else of_ids[_whole(labels[LABEL].is_valid()).to_numpy(zero_copy_only=False)]
+    known: _Known | _OneOfEach
+    if whole and coded.distinct == labels.num_rows:  # one of each id, in order: nothing is searched for
+        order, known = None, _OneOfEach(_us(present[LABEL_TIME]))
     else:
         order = _order(codes, present)
         known = _Known(codes[order], _us(present[LABEL_TIME])[order], _value_codes(present)[order])
-    first, end, outcomes = known.spans(asked, _us(event_times), horizon_us)
-    chosen = pa.array(order[np.maximum(end - 1, 0)] if len(order) else np.zeros(len(end), np.int64), pa.int64())
-    chosen = pc.if_else(pa.array(outcomes == 0), chosen, pa.scalar(None, pa.int64()))
+    first, end, outcomes = known.spans(asked, events_us, horizon_us)
+    last = np.maximum(end - 1, 0)
+    chosen = pa.array(last if order is None or not len(order) else order[last], pa.int64(), mask=outcomes != 0)
     several = (end - first > 1) & (outcomes == 0)
     differ = known.differ(first, end)
-    used = np.zeros(len(ids), np.bool_)
-    used[asked.drop_null().to_numpy(zero_copy_only=False)] = True
+    used = np.zeros(coded.distinct + 1, np.bool_)
+    used[asked] = True  # those without a label are the last, which no label has
     values, known_at = (_whole(present[name]).take(chosen) for name in (LABEL, LABEL_TIME))
     counts = (int((several & ~differ).sum()), int((several & differ).sum()), int((~used[of_ids]).sum()))
     in_time = int((end - first).sum())
     return JoinedLabels(values, known_at, outcomes, *counts, out_of_time=in_time < int(used[codes].sum()))
+
+
+def _codes(indices: pa.Array) -> Codes:
+    found: Codes = indices.to_numpy(zero_copy_only=False).astype(np.int64)
+    return found
 
 
 class _Known:
@@ -101,11 +123,10 @@ class _Known:
         self._changes = np.cumsum(changes)
 
     def spans(
-        self, asked: pa.Array, events_us: Codes, horizon_us: int | None
+        self, asked: Codes, events_us: Codes, horizon_us: int | None
     ) -> tuple[Codes, Codes, npt.NDArray[np.int8]]:
         """Which labels each event may have, as first and end, and its outcome."""
-        has_any = asked.is_valid().to_numpy(zero_copy_only=False)
-        codes = pc.fill_null(asked, 0).to_numpy(zero_copy_only=False).astype(np.int64)
+        has_any, codes = asked >= 0, np.maximum(asked, 0)
         until_us = np.full(len(events_us), _FOREVER_US) if horizon_us is None else events_us + horizon_us
         base = codes * (len(self._times) + 1)
         first = np.searchsorted(self._keys, base + np.searchsorted(self._times, events_us, "left"), "left")
@@ -137,11 +158,10 @@ class _OneOfEach:
         self._times = times_us
 
     def spans(
-        self, asked: pa.Array, events_us: Codes, horizon_us: int | None
+        self, asked: Codes, events_us: Codes, horizon_us: int | None
     ) -> tuple[Codes, Codes, npt.NDArray[np.int8]]:
         """As `_Known.spans`."""
-        has_any = asked.is_valid().to_numpy(zero_copy_only=False)
-        first = pc.fill_null(asked, 0).to_numpy(zero_copy_only=False).astype(np.int64)
+        has_any, first = asked >= 0, np.maximum(asked, 0)
         times = self._times[first] if len(self._times) else np.zeros(len(first), np.int64)
         before = times < events_us
         after = np.zeros(len(first), np.bool_) if horizon_us is None else times > events_us + horizon_us

@@ -57,7 +57,7 @@ class ArrivingFn(beam.DoFn):
     """Takes (shard, batch of answers or labels), in any order; hands on the panes of a shard when they are due.
     `also`: what these have beside quality."""
 
-    def __init__(self, schedule: Schedule, kind: pa.DataType, records: EventsSpec, also: Also = ALONE) -> None:
+    def __init__(self, schedule: Schedule, kind: pa.DataType, records: EventsSpec | None, also: Also = ALONE) -> None:
         self._schedule, self._kind, self._records, self._also = schedule, kind, records, also
 
     def setup(self) -> None:

@@ -26,7 +26,7 @@ from transforms.quality.joining import (
     labelled_answers,
 )
 from transforms.quality.pairing import pairs_of
-from transforms.quality.panes import PANES, Schedule
+from transforms.quality.panes import Schedule
 from transforms.quality.protected import FairnessRules
 from transforms.quality.sums.error_sums import sums_of_errors
 from transforms.quality.sums.fair_sums import sums_with_fairness
@@ -114,11 +114,11 @@ def reached(
     found = Reached([], [], [], 0, 0)
     for due_us in _due_times(held, schedule, reached_us):
         found = _added(found, _at(held, answers, labels, schedule, due_us, at_us, also))
-    over = [start for start, pane in held.panes.items() if pane >= PANES]
+    over = [start for start, pane in held.panes.items() if pane >= schedule.panes]
     known = answered_at(answers, labels[LABEL_OF].combine_chunks()) if labels.num_rows else np.zeros(0, np.int64)
     kept = _kept_labels(labels, known, over, schedule, reached_us)
     found = found._replace(without_event=int(np.count_nonzero(~kept & (known == -_NEVER_US))))
-    held.panes = {start: pane for start, pane in held.panes.items() if pane < PANES}
+    held.panes = {start: pane for start, pane in held.panes.items() if pane < schedule.panes}
     held.answers = (
         list(in_windows(answers, list(held.panes), schedule.window_us).values()) if over else list(answers.values())
     )
@@ -139,18 +139,19 @@ def _at(
     held: HeldShard, answers: Answers, labels: pa.Table, schedule: Schedule, due_us: int, at_us: int, also: Also
 ) -> Reached:
     """The panes that are due at a time, by the labels known then."""
-    due = {start: pane for start, pane in held.panes.items() if schedule.due_us(start, pane) <= due_us}
+    left = {start: pane for start, pane in held.panes.items() if pane < schedule.panes}
+    due = {start: pane for start, pane in left.items() if schedule.due_us(start, pane) <= due_us}
     own = in_windows(answers, list(due), schedule.window_us)
     known = known_by(labels, due_us)
     joined = labelled_answers(own, known, schedule.horizon_us)
     panes = [
         WindowPane(by, start, due[start], sums)
-        for by, whole in _all_sums(joined, schedule.window_us, also)
+        for by, whole in _all_sums(joined, schedule, also)
         for start, sums in by_window(whole)
     ]
     held.panes |= {start: pane + 1 for start, pane in due.items()}
-    over = [start for start, pane in due.items() if pane == PANES - 1]
-    if not over:
+    over = [start for start, pane in due.items() if pane == schedule.panes - 1]
+    if not over or schedule.horizon_us is None:
         return Reached(panes, [], [], 0, 0)
     last = in_windows(answers, over, schedule.window_us)
     counted = labelled_answers(last, known, schedule.horizon_us)
@@ -158,13 +159,14 @@ def _at(
     return Reached(panes, [counted.joined], letters, 0, counted.repeated)
 
 
-def _all_sums(found: LabelledAnswers, window_us: int, also: Also) -> Iterator[tuple[Whose, AnySums]]:
-    for by, beside in found.beside.items():
-        yield sums_by(beside, by, window_us, also.fairness)
+def _all_sums(found: LabelledAnswers, schedule: Schedule, also: Also) -> Iterator[tuple[Whose, AnySums]]:
+    """Without labels, of pairs alone."""
+    for by, beside in found.beside.items() if schedule.horizon_us is not None else ():
+        yield sums_by(beside, by, schedule.window_us, also.fairness)
         if also.errors:
-            yield ErrorsBy(by), sums_of_errors(beside, by, window_us)
+            yield ErrorsBy(by), sums_of_errors(beside, by, schedule.window_us)
     for pair, paired in pairs_of(found):
-        yield pair, sums_of_pairs(paired, pair, window_us)
+        yield pair, sums_of_pairs(paired, pair, schedule.window_us)
 
 
 def sums_by(beside: Beside, by: ScoredBy, window_us: int, fairness: FairnessRules | None) -> tuple[Whose, AnySums]:

@@ -18,7 +18,7 @@ from schemas import batches
 from schemas.dead_letter_stages import LABELS
 from schemas.records import DeadLetter
 from schemas.times import format_duration_us, format_time_us
-from transforms.labels.label_join import LABEL_OF, LABEL_TIME, JoinedLabels, join_labels
+from transforms.labels.label_join import LABEL_OF, LABEL_TIME, CodedIds, JoinedLabels, join_coded
 from transforms.quality.answers import DECIDED, ScoredBy, protected_in, read_by, segments_in
 from transforms.quality.sums.group_sums import Beside
 from transforms.scoring.scoring import SHADOW
@@ -26,16 +26,21 @@ from transforms.scoring.scoring import SHADOW
 BEYOND_HORIZON = "BeyondHorizon"
 """The error of a label that was known too long after its event."""
 Answers: TypeAlias = Mapping[ScoredBy, pa.RecordBatch]
+Ints: TypeAlias = npt.NDArray[np.int64]
+_NONE: Ints = np.zeros(0, np.int64)
 
 
 class LabelledAnswers(NamedTuple):
     """The answers of each version and role beside their labels, whose rows are those of `answers`, and of the events
-    that were answered what the join counted; `repeated`: answers that were there twice, which count once."""
+    that were answered what the join counted; `repeated`: answers that were there twice, which count once. `codes`: the
+    ids of each one's rows as whole numbers below `distinct`."""
 
     answers: Answers
     beside: dict[ScoredBy, Beside]
     joined: JoinedLabels
     repeated: int
+    codes: Mapping[ScoredBy, Ints]
+    distinct: int
 
 
 def by_version(answers: Iterable[pa.RecordBatch]) -> dict[ScoredBy, pa.RecordBatch]:
@@ -66,10 +71,29 @@ def labelled_answers(
 ) -> LabelledAnswers:
     """The join of answers, and of these no answer of one version in one role twice, with labels of the columns that
     `join_labels` reads. `may_repeat`: of bounded input each answer is there once."""
-    unique = {by: unique_answers(rows) for by, rows in answers.items()} if may_repeat else dict(answers)
+    of_labels, codes, distinct = _coded(answers, labels)
+    unique, number = dict(answers), int(of_labels.max(initial=-1)) + 1
+    for by, rows in answers.items() if may_repeat else ():
+        kept = unique_rows(rows, codes[by])
+        if kept is not None:
+            unique[by], codes[by] = batches.take_rows(rows, kept), codes[by][kept]
     repeated = sum(rows.num_rows for rows in answers.values()) - sum(rows.num_rows for rows in unique.values())
-    parts = [_joined(rows, labels, horizon_us) for rows in (_left_job(unique), _shadows(unique))]
-    return LabelledAnswers(unique, {**parts[0][0], **parts[1][0]}, parts[0][1], repeated)
+    found, joined = dict[ScoredBy, Beside](), list[JoinedLabels]()
+    for part in (_left_job(unique), _shadows(unique)):
+        of_events = np.concatenate([codes[by] for by in part]) if part else _NONE
+        joined.append(_joined(part, labels, CodedIds(of_labels, of_events, number), horizon_us, found))
+    return LabelledAnswers(unique, found, joined[0], repeated, codes, distinct)
+
+
+def _coded(answers: Answers, labels: pa.Table) -> tuple[Ints, dict[ScoredBy, Ints], int]:
+    """The ids of labels, and of the rows of each version and role, as whole numbers below the last one; those of labels
+    come first."""
+    columns = [labels[LABEL_OF].combine_chunks(), *(rows.column(batches.EVENT_ID) for rows in answers.values())]
+    encoded = pa.chunked_array(columns, pa.string()).dictionary_encode()
+    numbers = np.concatenate([_NONE, *(each.indices.to_numpy(zero_copy_only=False) for each in encoded.chunks)])
+    ends = np.cumsum([len(column) for column in columns])
+    parts = np.split(numbers, ends[:-1])
+    return parts[0], dict(zip(answers, parts[1:], strict=True)), int(numbers.max(initial=-1)) + 1
 
 
 def _left_job(answers: Answers) -> Answers:
@@ -80,33 +104,32 @@ def _shadows(answers: Answers) -> Answers:
     return {by: rows for by, rows in answers.items() if by.role == SHADOW}
 
 
-def unique_answers(rows: pa.RecordBatch) -> pa.RecordBatch:
-    """One row for each id, of several the one with the smallest time and score: a retried bundle may answer twice."""
-    ids = rows.column(batches.EVENT_ID)
-    if pc.count_distinct(ids).as_py() == rows.num_rows:
-        return rows
-    keys = pa.table([ids, rows.column(batches.EVENT_TIME), rows.column(batches.SCORE)], ["id", "time", "score"])
-    order = pc.sort_indices(keys, [(name, "ascending") for name in keys.column_names]).to_numpy()
-    codes = ids.take(pa.array(order)).dictionary_encode().indices.to_numpy()
-    first = np.concatenate(([True], codes[1:] != codes[:-1]))
-    return batches.take_rows(rows, np.sort(order[first]))
+def unique_rows(rows: pa.RecordBatch, codes: Ints) -> Ints | None:
+    """The indexes of one row for each id, of several the one with the smallest time and score, since a retried bundle
+    may answer twice; None where each id is there once. `codes`: the ids as whole numbers."""
+    if not len(codes) or np.bincount(codes).max() == 1:
+        return None
+    scores = rows.column(batches.SCORE).to_numpy(zero_copy_only=False)
+    order = np.lexsort((scores, batches.times_us(rows), codes))
+    first = np.concatenate(([True], np.diff(codes[order]) != 0))
+    return np.sort(order[first])
 
 
-def _joined(answers: Answers, labels: pa.Table, horizon_us: int | None) -> tuple[dict[ScoredBy, Beside], JoinedLabels]:
-    ids, times = (
-        pa.chunked_array([rows.column(name) for rows in answers.values()], kind)
-        for name, kind in ((batches.EVENT_ID, pa.string()), (batches.EVENT_TIME, batches.TIME_TYPE))
-    )
-    joined, found, start = join_labels(ids, times, labels, horizon_us), {}, 0
+def _joined(
+    answers: Answers, labels: pa.Table, coded: CodedIds, horizon_us: int | None, found: dict[ScoredBy, Beside]
+) -> JoinedLabels:
+    """What the join counts; the rows of each version and role beside their labels go to `found`."""
+    times = {by: batches.times_us(rows) for by, rows in answers.items()}
+    joined, start = join_coded(coded, np.concatenate([_NONE, *times.values()]), labels, horizon_us), 0
     for by, rows in answers.items():
         own = joined.values.slice(start, rows.num_rows)
         scores = rows.column(batches.SCORE).to_numpy(zero_copy_only=False)
         decided = rows.column(DECIDED) if DECIDED in rows.schema.names else None
         latencies = rows.column(batches.LATENCY).to_numpy(zero_copy_only=False).astype(np.float64)
         segments, protected = segments_in(rows), protected_in(rows)
-        found[by] = Beside(batches.times_us(rows), scores, own, segments, decided, latencies, protected)
+        found[by] = Beside(times[by], scores, own, segments, decided, latencies, protected)
         start += rows.num_rows
-    return found, joined
+    return joined
 
 
 def answered_at(answers: Answers, ids: pa.Array) -> npt.NDArray[np.int64]:

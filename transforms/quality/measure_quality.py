@@ -7,6 +7,7 @@ import apache_beam as beam
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 from apache_beam.transforms.window import GlobalWindows, TimestampedValue
 from apache_beam.typehints.native_type_compatibility import convert_to_beam_type
 from apache_beam.utils.timestamp import Timestamp
@@ -14,7 +15,7 @@ from apache_beam.utils.timestamp import Timestamp
 from models.bundles.manifest import Manifest
 from schemas import batches
 from schemas.columns import ARROW_TYPES, FairnessSpec
-from schemas.job import DriftSpec, LabelsSpec
+from schemas.job import ConceptDriftSpec, DriftSpec, EventsSpec, LabelsSpec
 from schemas.times import now_us
 from transforms.drift.drift_groups import DIGEST, ROLE, VERSION, split_by_version
 from transforms.flow import metrics
@@ -25,7 +26,7 @@ from transforms.labels.label_join import LABEL_OF, labels_table
 from transforms.quality.answers import ErrorsBy, ScoredBy, answers_of, scored_by
 from transforms.quality.arriving import ArrivingFn, handed_on
 from transforms.quality.held import Also, Reached, sums_by
-from transforms.quality.joining import beyond_horizon, by_version, labelled_answers
+from transforms.quality.joining import Answers, LabelledAnswers, beyond_horizon, by_version, labelled_answers
 from transforms.quality.manifests import ManifestLoader, Manifests, decided_classes
 from transforms.quality.measuring.quality_records import QualityOrigin
 from transforms.quality.merge_panes import SHARD_PANE, MergePanes, counted_records, pane_key, parts_of
@@ -53,11 +54,11 @@ _COLUMNS = (
 
 
 class QualitySpec(NamedTuple):
-    """Windows, lateness and segments; which labels; over how many shards of ids both are spread; and what is compared
-    between groups of people, None for nothing."""
+    """Windows, lateness and segments; which labels, None where there are none; over how many shards of ids both are
+    spread; and what is compared between groups of people, None for nothing."""
 
     drift: DriftSpec
-    labels: LabelsSpec
+    labels: LabelsSpec | None
     shards: int
     fairness: FairnessSpec | None = None
 
@@ -70,7 +71,23 @@ class QualitySpec(NamedTuple):
     def also(self) -> Also:
         """What is measured beside quality."""
         rules = None if self.fairness is None else FairnessRules(self.fairness, self.drift.segments)
-        return Also(self.labels.concept_drift is not None, rules)
+        return Also(self.concept_drift is not None, rules)
+
+    @property
+    def concept_drift(self) -> ConceptDriftSpec | None:
+        """How detectors of changes read errors."""
+        return None if self.labels is None else self.labels.concept_drift
+
+    @property
+    def schedule(self) -> Schedule:
+        """When panes of a stream are due."""
+        horizon_us = None if self.labels is None else self.labels.horizon_us
+        return Schedule(self.drift.window_us, self.drift.allowed_lateness_us, horizon_us)
+
+    @property
+    def records(self) -> EventsSpec | None:
+        """How records of labels are read."""
+        return None if self.labels is None else self.labels.records
 
 
 class QualityOutputs(NamedTuple):
@@ -94,22 +111,22 @@ class _AnswersFn(beam.DoFn):
 
     def start_bundle(self) -> None:
         self._held: dict[ScoredBy, list[pa.RecordBatch]] = {}
-        self._waiting: list[pa.RecordBatch] = []
+        self._waiting: dict[tuple[str, str, pa.Schema], list[pa.RecordBatch]] = {}
         self._rows = 0
 
     def process(self, batch: pa.RecordBatch) -> Iterator[Any]:
         own = batch.select([name for name in dict.fromkeys(self._names) if name in batch.schema.names])
-        if self._waiting and own.schema != self._waiting[0].schema:
-            self._take_waiting()
-        self._waiting.append(own)
+        for version, digest, rows in split_by_version(own):
+            self._waiting.setdefault((version, digest, own.schema), []).append(rows)
         self._rows += own.num_rows
         if self._rows >= _ROWS_TOGETHER:
             yield from self._hand_on(TimestampedValue)
 
     def _take_waiting(self) -> None:
         """Several batches at once, because the cost is per call rather than per row."""
-        waiting, self._waiting = self._waiting, []
-        for version, digest, rows in split_by_version(batches.concat_batches(waiting)) if waiting else ():
+        waiting, self._waiting = self._waiting, {}
+        for (version, digest, _), held in waiting.items():
+            rows = batches.concat_batches(held)
             manifest = self._manifests.of(version, digest)
             if manifest is None:
                 metrics.counter(metrics.QUALITY_ROWS_UNAVAILABLE).inc(rows.num_rows)
@@ -118,7 +135,7 @@ class _AnswersFn(beam.DoFn):
                 self._take(manifest, role, rows)
 
     def _take(self, manifest: Manifest, role: str, rows: pa.RecordBatch) -> None:
-        own = np.asarray(rows.column(ROLE).to_numpy(zero_copy_only=False) == role)
+        own = pc.equal(rows.column(ROLE), role).to_numpy(zero_copy_only=False)
         by = self._known.setdefault((manifest.digest, role), scored_by(manifest, role))
         chosen = batches.take_rows(rows, own)
         decided = decided_classes(manifest, chosen) if by.of_classes else None
@@ -154,16 +171,24 @@ class _WholeShardFn(beam.DoFn):
     """All answers and labels of a shard at once: bounded input, whose windows have one pane, when all is known."""
 
     def __init__(self, spec: QualitySpec) -> None:
-        self._window_us, self._horizon_us = spec.drift.window_us, spec.labels.horizon_us
-        self._kind, self._records = label_type(spec.labels), spec.labels.records
+        self._window_us, self._horizon_us = spec.drift.window_us, spec.schedule.horizon_us
+        self._kind, self._records, self._labelled = label_type(spec.labels), spec.records, spec.labels is not None
         self._also = spec.also
 
     def setup(self) -> None:
         self._hides = hiding_of(self._records)
 
     def process(self, shard: tuple[int, dict[str, Iterable[pa.RecordBatch]]]) -> Iterator[Any]:
-        answers, labels = by_version(shard[1][_ANSWERS]), labels_table(list(shard[1][_LABELS]), self._kind)
+        known = list(shard[1].get(_LABELS, ()))
+        answers, labels = by_version(shard[1][_ANSWERS]), labels_table(known, self._kind)
         found = labelled_answers(answers, labels, self._horizon_us, may_repeat=False)
+        if self._labelled:
+            yield from self._of_versions(found, answers, labels)
+        for pair, paired in pairs_of(found):
+            for each, rows in self._chunks(paired.own.times_us):
+                yield pane_key(pair, each), sums_of_pairs(paired.chosen(rows), pair, self._window_us)
+
+    def _of_versions(self, found: LabelledAnswers, answers: Answers, labels: pa.Table) -> Iterator[Any]:
         late = found.joined.out_of_time
         letters = beyond_horizon(answers, labels, self._horizon_us, now_us()) if late else []
         yield from handed_on(
@@ -175,9 +200,6 @@ class _WholeShardFn(beam.DoFn):
                 yield pane_key(own, each), sums
             if self._also.errors:  # those of all windows together, since detectors read one after the other
                 yield pane_key(ErrorsBy(by), 0), sums_of_errors(beside, by, self._window_us)
-        for pair, paired in pairs_of(found):
-            for each, rows in self._chunks(paired.own.times_us):
-                yield pane_key(pair, each), sums_of_pairs(paired.chosen(rows), pair, self._window_us)
 
     def _chunks(self, times_us: npt.NDArray[np.int64]) -> Iterator[tuple[int, npt.NDArray[np.bool_]]]:
         """Rows of windows that are added up together."""
@@ -188,7 +210,7 @@ class _WholeShardFn(beam.DoFn):
 
 class _RecordsFn(beam.DoFn):
     def __init__(self, spec: QualitySpec, model: str, run: str | None) -> None:
-        self._origin, self._changes = QualityOrigin(spec.drift.window_us, 0, model, run), spec.labels.concept_drift
+        self._origin, self._changes = QualityOrigin(spec.drift.window_us, 0, model, run), spec.concept_drift
 
     def process(self, element: tuple[str, AnySums]) -> Iterator[TimestampedValue[pa.RecordBatch]]:
         key, sums = element
@@ -197,9 +219,9 @@ class _RecordsFn(beam.DoFn):
         yield TimestampedValue(counted_records(sums, by, self._origin, self._changes), Timestamp(micros=earliest))
 
 
-def label_type(labels: LabelsSpec) -> pa.DataType:
+def label_type(labels: LabelsSpec | None) -> pa.DataType:
     """The Arrow type of labels."""
-    return pa.bool_() if labels.positive else ARROW_TYPES[labels.column[1]]
+    return pa.bool_() if labels is None or labels.positive else ARROW_TYPES[labels.column[1]]
 
 
 class MeasureQuality(beam.PTransform[Any, QualityOutputs]):
@@ -227,11 +249,11 @@ class MeasureQuality(beam.PTransform[Any, QualityOutputs]):
         answers = scored | "Answers" >> taking
         known = labels | "ShardLabels" >> beam.ParDo(_ShardLabelsFn(self._spec.shards)).with_output_types(Sharded)
         if scored.is_bounded and labels.is_bounded:
-            return self._of_whole(answers, known)
-        return self._of_stream(answers, known)
+            return self._of_whole({_ANSWERS: answers, _LABELS: known})
+        return self._of_stream((answers, known))
 
-    def _of_whole(self, answers: Any, labels: Any) -> QualityOutputs:
-        together = {_ANSWERS: answers, _LABELS: labels} | "Group" >> beam.CoGroupByKey()
+    def _of_whole(self, inputs: dict[str, Any]) -> QualityOutputs:
+        together = inputs | "Group" >> beam.CoGroupByKey()
         joining = beam.ParDo(_WholeShardFn(self._spec)).with_outputs(DEAD_LETTERS, main="sums")
         joined = together | "Join" >> joining
         joined.sums.element_type = convert_to_beam_type(tuple[str, QualitySums])
@@ -240,16 +262,31 @@ class MeasureQuality(beam.PTransform[Any, QualityOutputs]):
         measuring = beam.ParDo(_RecordsFn(self._spec, self._model, self._run)).with_output_types(pa.RecordBatch)
         return QualityOutputs(added | "Measure" >> measuring, joined[DEAD_LETTERS])
 
-    def _of_stream(self, answers: Any, labels: Any) -> QualityOutputs:
-        drift, labels_spec = self._spec.drift, self._spec.labels
-        assert labels_spec.horizon_us is not None, "the spec of a stream states it"
-        schedule = Schedule(drift.window_us, drift.allowed_lateness_us, labels_spec.horizon_us)
-        together = (answers, labels) | "Together" >> beam.Flatten().with_output_types(Sharded)
-        arriving = ArrivingFn(schedule, label_type(labels_spec), labels_spec.records, self._spec.also)
+    def _of_stream(self, inputs: tuple[Any, ...]) -> QualityOutputs:
+        schedule, kind = self._spec.schedule, label_type(self._spec.labels)
+        assert self._spec.labels is None or schedule.horizon_us is not None, "the spec of a stream states it"
+        together = inputs | "Together" >> beam.Flatten().with_output_types(Sharded)
+        arriving = ArrivingFn(schedule, kind, self._spec.records, self._spec.also)
         joined = together | "Arrive" >> beam.ParDo(arriving).with_outputs(DEAD_LETTERS, main="panes")
         joined.panes.element_type = SHARD_PANE
         joined[DEAD_LETTERS].element_type = pa.RecordBatch
-        measured = joined.panes | "MergePanes" >> MergePanes(
-            schedule, self._model, self._run, labels_spec.concept_drift
-        )
+        merging = MergePanes(schedule, self._model, self._run, self._spec.concept_drift)
+        measured = joined.panes | "MergePanes" >> merging
         return QualityOutputs(measured, joined[DEAD_LETTERS])
+
+
+class MeasurePairs(MeasureQuality):
+    """As `MeasureQuality` where there are no labels: how two versions' answers to the same events differ.
+
+    Input: batches of scored events. Outputs: `quality`, of pairs alone, whose losses are null; `dead_letters`, none. A
+    window of a stream has one pane, when the watermark has passed its end and the lateness, and its answers are held
+    until then.
+    """
+
+    def __init__(self, spec: QualitySpec, loader: ManifestLoader, model: str, run: str | None = None) -> None:
+        super().__init__(spec._replace(labels=None, fairness=None), loader, model, run)
+
+    def expand(self, scored: Any):  # type: ignore[no-untyped-def]  # Beam warns on NamedTuple hints
+        taking = beam.ParDo(_AnswersFn(self._spec, self._loader)).with_output_types(Sharded)
+        answers = scored | "Answers" >> taking
+        return self._of_whole({_ANSWERS: answers}) if scored.is_bounded else self._of_stream((answers,))

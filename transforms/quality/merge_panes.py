@@ -23,7 +23,7 @@ from transforms.quality.changes.detect_changes import DetectChanges, ErrorPane, 
 from transforms.quality.measuring.fair_records import fair_records
 from transforms.quality.measuring.pair_records import pair_records
 from transforms.quality.measuring.quality_records import QualityOrigin, quality_records
-from transforms.quality.panes import PANES, Schedule
+from transforms.quality.panes import Schedule
 from transforms.quality.quality_forms import PANES_VERSION, PaneForm
 from transforms.quality.sums.error_sums import ErrorSums
 from transforms.quality.sums.fair_sums import WithFairness
@@ -124,7 +124,7 @@ class _MergeFn(beam.DoFn):
             number = max(latest, before.number + 1)
             yield from self._measured(added_any(parts), parts_of(held[0][0])[0], number)
             cells.emitted.write(Emitted(number, latest, len(parts)))
-        left = [each for each in held if each[1] >= latest and latest < PANES - 1]
+        left = [each for each in held if each[1] >= latest and latest < self._schedule.panes - 1]
         cells.panes.clear()
         for value in left:
             cells.panes.add(value)

@@ -9,10 +9,7 @@ from collections.abc import Iterator
 
 import numpy as np
 import numpy.typing as npt
-import pyarrow as pa
-import pyarrow.compute as pc
 
-from schemas import batches
 from transforms.quality.answers import PairedBy, ScoredBy, paired_by
 from transforms.quality.joining import LabelledAnswers
 from transforms.quality.sums.group_sums import Beside
@@ -29,7 +26,7 @@ def pairs_of(found: LabelledAnswers) -> Iterator[tuple[PairedBy, Paired]]:
         for other in found.answers:
             if not _compared(own, other):
                 continue
-            at, at_other = _same_events(found.answers[own], found.answers[other])
+            at, at_other = _same_events(found, own, other)
             if len(at):
                 beside, others = (found.beside[each]._replace(protected={}) for each in (own, other))
                 yield paired_by(own, other), Paired(_at(beside, at), _at(others._replace(segments={}), at_other))
@@ -50,13 +47,13 @@ def _at(beside: Beside, rows: Ints) -> Beside:
     return beside.taken(rows)
 
 
-def _same_events(own: pa.RecordBatch, other: pa.RecordBatch) -> tuple[Ints, Ints]:
+def _same_events(found: LabelledAnswers, own: ScoredBy, other: ScoredBy) -> tuple[Ints, Ints]:
     """The indexes of the rows of the same events: of one id and time."""
-    ids, others = own.column(batches.EVENT_ID), other.column(batches.EVENT_ID)
-    at = at_other = np.arange(len(ids), dtype=np.int64)
-    if not ids.equals(others):  # versions that scored the same batches have the same order
-        found = pc.index_in(ids, value_set=others)
-        at = np.flatnonzero(found.is_valid().to_numpy(zero_copy_only=False))
-        at_other = found.drop_null().to_numpy(zero_copy_only=False).astype(np.int64)
-    same = batches.times_us(own)[at] == batches.times_us(other)[at_other]
-    return (at, at_other) if same.all() else (at[same], at_other[same])
+    row = np.full(found.distinct, -1)
+    row[found.codes[other]] = np.arange(len(found.codes[other]))
+    at_other = row[found.codes[own]]
+    both = at_other >= 0
+    times, times_other = found.beside[own].times_us, found.beside[other].times_us
+    both &= times == times_other[at_other]  # the last one, where there is none
+    at = np.flatnonzero(both)
+    return at, at_other[at]

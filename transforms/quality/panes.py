@@ -14,16 +14,22 @@ from transforms.flow.timers import at_or_after
 
 _EIGHTHS = (0, 1, 2, 4, 8)
 PANES = len(_EIGHTHS)
-"""The most panes of a window."""
+"""The most panes of a window that has labels."""
 Ints = npt.NDArray[np.int64]
 
 
 class Schedule(NamedTuple):
-    """Windows, lateness and the horizon of labels, in microseconds."""
+    """Windows, lateness and the horizon of labels, in microseconds; None: there are no labels to wait for, and a window
+    has one pane."""
 
     window_us: int
     lateness_us: int
-    horizon_us: int
+    horizon_us: int | None
+
+    @property
+    def panes(self) -> int:
+        """The most panes of a window."""
+        return 1 if self.horizon_us is None else PANES
 
     def window_of(self, times_us: Ints) -> Ints:
         """The start of the window of each time."""
@@ -37,7 +43,7 @@ class Schedule(NamedTuple):
         >>> [schedule.due_us(0, pane) - 86_400_000_000 for pane in range(PANES)]
         [0, 1000000, 2000000, 4000000, 8000000]
         """
-        after = self.horizon_us * _EIGHTHS[pane] // 8
+        after = 0 if self.horizon_us is None else self.horizon_us * _EIGHTHS[pane] // 8
         return int(at_or_after(start_us + self.window_us + self.lateness_us + after).micros)
 
     def closes_us(self, start_us: int) -> int:
@@ -46,4 +52,4 @@ class Schedule(NamedTuple):
 
     def panes_due(self, start_us: int, reached_us: int, first: int) -> list[int]:
         """The panes of a window, from `first` on, that are due once the watermark has reached a time."""
-        return [pane for pane in range(first, PANES) if self.due_us(start_us, pane) <= reached_us]
+        return [pane for pane in range(first, self.panes) if self.due_us(start_us, pane) <= reached_us]

@@ -41,7 +41,7 @@ def _opened(document: Mapping[str, Any], asked_by: str, endless: bool) -> LabelS
     try:
         return open_labels(document, asked_by, endless=endless)
     except NoInput as error:
-        note(f"note: {error}; no quality is measured")
+        note(f"note: {error}; no quality is measured, only how versions that score the same events differ")
         return None
 
 

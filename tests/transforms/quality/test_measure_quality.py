@@ -202,8 +202,8 @@ def test_state_and_timers_of_a_portable_runner_give_the_same_last_panes(shards: 
 class AsStream(MeasureQuality):
     """Input that ends, treated as if it did not."""
 
-    def _of_whole(self, answers: Any, labels: Any) -> Any:
-        return self._of_stream(answers, labels)
+    def _of_whole(self, inputs: dict[str, Any]) -> Any:
+        return self._of_stream(tuple(inputs.values()))
 
 
 def played(story: Story, check: Callable[[list[Seen]], None], shards: int = 1) -> None:

@@ -105,8 +105,8 @@ def test_perfect_answers_and_single_classes_have_a_defined_result() -> None:
 
 def test_sums_do_not_depend_on_order_or_grouping_and_keep_small_terms() -> None:
     values = np.array([1e16, 1.0, -1e16, 1e-30, 3.0, -7e-12])
-    whole = limbs_of([values]).sums(np.arange(6), np.array([0]))
-    parts = [limbs_of([values[rows]]).sums(np.arange(3), np.array([0])) for rows in ([5, 0, 3], [4, 2, 1])]
+    whole = limbs_of([values]).sums(np.zeros(6, np.int64), 1)
+    parts = [limbs_of([values[rows]]).sums(np.zeros(3, np.int64), 1) for rows in ([5, 0, 3], [4, 2, 1])]
     both = added([(part, np.array([0])) for part in parts], 1, 1)
     assert whole.floats(0).tolist() == both.floats(0).tolist() == pytest.approx([4.0 - 7e-12], rel=1e-15)
 

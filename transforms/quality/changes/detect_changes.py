@@ -141,7 +141,7 @@ class _ChangesFn(beam.DoFn):
     def _kept(self, known: dict[int, ErrorPane], reached_us: int) -> list[ErrorPane]:
         """What the windows need that may still have a pane."""
         schedule = self._schedule
-        oldest_us = reached_us - schedule.horizon_us - schedule.lateness_us - 2 * schedule.window_us
+        oldest_us = reached_us - (schedule.horizon_us or 0) - schedule.lateness_us - 2 * schedule.window_us
         first_us = first_needed_us(oldest_us, schedule.window_us)
         return [known[start] for start in sorted(known) if start >= first_us]
 

@@ -20,10 +20,10 @@ sums of losses of 24 parts of the window vary than those of independent events w
 and Zeger 1986, doi:10.1093/biomet/73.1.13). All intervals are as wide as for so many independent events.
 """
 
-from collections.abc import Mapping
 from typing import NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 
 from transforms.quality.answers import ScoredBy
 from transforms.quality.measuring.intervals import Interval, of_auc, of_mean, of_share
@@ -227,12 +227,10 @@ def _r2(sums: GroupSums, deflation: Floats) -> Measure:
     return Measure(value, interval, labelled, ONE_VALUE, None, effective_of(labelled, deflation))
 
 
-def without_labels(sums: GroupSums, by: ScoredBy, measures: Mapping[str, Measure]) -> list[dict[str, str]]:
-    """Of each group, why a metric has no value where its own reason does not say it: nothing is labelled, or labels
-    are no truth."""
-    found = []
-    no_truth = NO_NUMBER if by.kind == "regression" else NO_TRUTH
-    for counts in sums.counts:
-        why = no_truth if counts[of.UNUSABLE] else NOTHING if not counts[of.LABELLED] else ""
-        found.append({name: why or each.why if each.needs_labels else each.why for name, each in measures.items()})
+def without_labels(sums: GroupSums, by: ScoredBy) -> npt.NDArray[np.object_]:
+    """Of each group, why metrics of labels have no value where their own reason does not say it: nothing is labelled,
+    or labels are no truth; None where they may have one."""
+    found = np.full(len(sums.groups), None)
+    found[sums.counts[:, of.LABELLED] == 0] = NOTHING
+    found[sums.counts[:, of.UNUSABLE] > 0] = NO_NUMBER if by.kind == "regression" else NO_TRUTH
     return found

@@ -14,13 +14,15 @@ As in `measures`, n pairs are worth fewer where sums over parts of the window va
 would; here of each mean by its own terms.
 """
 
+from typing import NamedTuple
+
 import numpy as np
 
 from transforms.quality.answers import PairedBy
 from transforms.quality.measuring.intervals import Interval, Z, of_mean
 from transforms.quality.measuring.measures import MeanVariance, Measure, deflation_of, effective_of, shares_of, worth_of
 from transforms.quality.sums import pair_sums as of
-from transforms.quality.sums.exact_sums import Floats, Ints
+from transforms.quality.sums.exact_sums import ExactSums, Floats, Ints
 from transforms.quality.sums.joint_tables import rank_correlation
 from transforms.quality.sums.pair_sums import PairSums
 from transforms.quality.sums.score_tables import ScoreTable, scores_of
@@ -35,23 +37,32 @@ NO_TRUTH = "the labels are no truth for both"
 EQUAL = "all scores of a version are equal"
 
 
+class _Whole(NamedTuple):
+    """Sums, and what is computed of all their cells: counts and totals of each group."""
+
+    sums: PairSums
+    counts: Ints
+    totals: ExactSums
+
+
 def pair_measures(sums: PairSums, by: PairedBy) -> dict[str, Measure]:
     """All metrics of the groups of a pair of versions."""
-    differences = _mean(sums, of.DIFFERENCE, of.PAIRS, OTHER_SCALE)
-    n, factor = differences.n, _deflation(sums, of.DIFFERENCE, of.PAIRS)
+    whole = _Whole(sums, sums.counts, sums.totals)
+    differences = _mean(whole, of.DIFFERENCE, of.PAIRS, OTHER_SCALE)
+    n, factor = differences.n, _deflation(whole, of.DIFFERENCE, of.PAIRS)
     found = {"difference": differences}
     for name, share in QUANTILES.items():
         found[name] = _quantile(sums.differences, share, n, factor)
     for name, column in (("flips_to_positive", of.TO_POSITIVE), ("flips_to_negative", of.TO_NEGATIVE)):
-        found[name] = _flips(sums, column)
+        found[name] = _flips(whole, column)
     found["rank_agreement"] = _agreement(sums, n, factor)
     if not by.same_scale:
         found = {name: _unknown(each) for name, each in found.items()}
     elif not by.decide:
         found |= {name: _unknown(found[name]) for name in ("flips_to_positive", "flips_to_negative")}
-    found["latency_difference"] = _mean(sums, of.LATENCY, of.TIMED, NO_LATENCY)
+    found["latency_difference"] = _mean(whole, of.LATENCY, of.TIMED, NO_LATENCY)
     why = NO_LABEL if by.same_loss else OTHER_LOSS
-    found["loss_difference"] = _mean(sums, of.LOSS, of.LABELLED, why)._replace(needs_labels=True)
+    found["loss_difference"] = _mean(whole, of.LOSS, of.LABELLED, why)._replace(needs_labels=True)
     return found
 
 
@@ -62,30 +73,32 @@ def _unknown(measure: Measure) -> Measure:
     return Measure(none, Interval(none, none), measure.n, why, needs_labels=False)
 
 
-def _moments(sums: PairSums, quantity: int, column: int) -> MeanVariance:
-    n = sums.counts[:, column]
-    mean, squares = sums.totals.divided(quantity, n), sums.squares.divided(quantity, n)
+def _moments(whole: _Whole, quantity: int, column: int) -> MeanVariance:
+    n = whole.counts[:, column]
+    mean, squares = whole.totals.divided(quantity, n), whole.sums.squares.divided(quantity, n)
     with np.errstate(divide="ignore", invalid="ignore"):
         variance = np.where(n > 1, np.maximum(squares - mean**2, 0.0) * n / (n - 1), np.nan)
     return MeanVariance(mean, variance, n.astype(np.float64))
 
 
-def _deflation(sums: PairSums, quantity: int, column: int) -> Floats:
-    return deflation_of(sums.of_span(quantity), sums.in_span(column), _moments(sums, quantity, column))
+def _deflation(whole: _Whole, quantity: int, column: int) -> Floats:
+    sums = whole.sums
+    return deflation_of(sums.of_span(quantity), sums.in_span(column), _moments(whole, quantity, column))
 
 
-def _mean(sums: PairSums, quantity: int, column: int, why: str) -> Measure:
-    found, factor = _moments(sums, quantity, column), _deflation(sums, quantity, column)
+def _mean(whole: _Whole, quantity: int, column: int, why: str) -> Measure:
+    found, factor = _moments(whole, quantity, column), _deflation(whole, quantity, column)
     interval = of_mean(found.mean, found.variance, worth_of(found.n, factor))
     return Measure(found.mean, interval, found.n, why, found.variance, effective_of(found.n, factor), False)
 
 
-def _flips(sums: PairSums, column: int) -> Measure:
-    counts, pairs = sums.counts[:, column].astype(np.float64), sums.counts[:, of.PAIRS].astype(np.float64)
-    share = counts / pairs
+def _flips(whole: _Whole, column: int) -> Measure:
+    sums, counts = whole.sums, whole.counts.astype(np.float64)
+    flips, pairs = counts[:, column], counts[:, of.PAIRS]
+    share = flips / pairs
     moments = MeanVariance(share, share * (1 - share) * pairs / np.maximum(pairs - 1, 1), pairs)
     factor = deflation_of(sums.in_span(column).astype(np.float64), sums.in_span(of.PAIRS), moments)
-    return shares_of(counts, pairs, factor, NO_THRESHOLDS, needs_labels=False)
+    return shares_of(flips, pairs, factor, NO_THRESHOLDS, needs_labels=False)
 
 
 def _agreement(sums: PairSums, n: Floats, factor: Floats) -> Measure:

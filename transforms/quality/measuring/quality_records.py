@@ -1,8 +1,10 @@
 """Quality records of the groups of one version's answers in one role. Pure; all groups of a metric at once."""
 
-from typing import NamedTuple
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple, TypeAlias
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 
 from schemas.batches import TIME_TYPE
@@ -17,6 +19,11 @@ _BY_CHANCE = 1e-3
 _LOSSES = {"probability": "log_loss", "class": "log_loss", "regression": "mae"}
 
 
+Texts: TypeAlias = npt.NDArray[np.object_]
+"""Texts and None."""
+NOTHING_SAID: Texts = np.array(None, np.object_)
+
+
 class QualityOrigin(NamedTuple):
     """The pane of the windows, of this width in microseconds, and whose quality it is."""
 
@@ -29,25 +36,21 @@ class QualityOrigin(NamedTuple):
 def quality_records(sums: GroupSums, by: ScoredBy, origin: QualityOrigin) -> pa.RecordBatch:
     """A batch in the schema of Quality: each metric of each group, in order of groups."""
     measures = measures_of(sums, by)
-    whys, selective = without_labels(sums, by, measures), selective_labels(sums, by)
-    values = np.stack([each.value for each in measures.values()], axis=1)
-    trained = [at_training(by, name, segment) for _, segment in sums.groups for name in measures]
-    described = Described(
-        sums.groups, sums.counts[:, of.EVENTS], sums.counts[:, of.LABELLED],
-        _reasons(measures, whys, selective, values), trained,
-    )  # fmt: skip
+    whys = _reasons(measures, without_labels(sums, by), selective_labels(sums, by))
+    described = Described(sums.groups, sums.counts[:, of.EVENTS], sums.counts[:, of.LABELLED], whys,
+                          _trained(by, measures, sums.groups))  # fmt: skip
     return as_records(measures, described, by, origin)
 
 
 class Described(NamedTuple):
     """Of each group: its name, how many events it has and how many of these a label, shape (groups,); of each metric of
-    each group, why it is null or what it is of, and the value of training."""
+    each group, why it is null or what it is of, and the value of training, shape (groups, metrics)."""
 
     groups: tuple[Group, ...]
     events: Ints
     labelled: Ints
-    whys: list[str | None]
-    at_training: list[float | None]
+    whys: Texts | list[str | None]
+    at_training: Floats | list[float | None]
 
 
 def as_records(
@@ -59,19 +62,19 @@ def as_records(
     events, labelled = of_groups.events, of_groups.labelled
     fields = {name: _stacked(measures, name) for name in ("value", "n", "variance", "effective", "low", "high")}
     coverage = np.where([each.needs_labels for each in measures.values()], (labelled / events)[:, None], np.nan)
-    values = fields["value"].ravel()
+    of_row = pa.array(np.repeat(np.arange(groups), metrics))
     whole = {
-        "window_start": pa.array(np.repeat(starts, metrics)).cast(TIME_TYPE), "window_end": pa.array(np.repeat(starts
-        + origin.window_us, metrics)).cast(TIME_TYPE), "segment": pa.array([segment for _, segment in
-        of_groups.groups]).take(pa.array(np.repeat(np.arange(groups), metrics))), "metric": pa.array(list(measures) *
-        groups, pa.string()), "value": _nullable(values), "low": _nullable(fields["low"].ravel()), "high":
-        _nullable(fields["high"].ravel()), "n": pa.array(fields["n"].ravel().astype(np.int64)), "events":
-        pa.array(np.repeat(events, metrics)), "label_coverage": _nullable(coverage.ravel()), "at_training":
-        pa.array(of_groups.at_training, pa.float64()),
-        "variance": _nullable(fields["variance"].ravel()),
-        "n_effective": _nullable(fields["effective"].ravel()),
-        "why": pa.array(of_groups.whys, pa.string()),
-    }  # fmt: skip
+        "window_start": pa.array(np.repeat(starts, metrics)).cast(TIME_TYPE),
+        "window_end": pa.array(np.repeat(starts + origin.window_us, metrics)).cast(TIME_TYPE),
+        "segment": pa.array([segment for _, segment in of_groups.groups]).take(of_row),
+        "metric": pa.array(list(measures)).take(pa.array(np.tile(np.arange(metrics), groups))),
+        "n": pa.array(fields["n"].ravel().astype(np.int64)),
+        "events": pa.array(np.repeat(events, metrics)),
+        "label_coverage": _nullable(coverage),
+        "at_training": _nullable(np.array(of_groups.at_training, np.float64)),
+        "n_effective": _nullable(fields["effective"]),
+        "why": pa.array(np.array(of_groups.whys, np.object_).ravel(), pa.string()),
+    } | {name: _nullable(fields[name]) for name in ("value", "low", "high", "variance")}
     constant = {"pane": origin.pane, "model": origin.model, "version": by.version, "role": by.role,
                 "against": against, "run": origin.run}  # fmt: skip
     schema = arrow_schema("Quality")
@@ -92,17 +95,27 @@ def _stacked(measures: dict[str, Measure], field: str) -> Floats:
 
 
 def _nullable(numbers: Floats) -> pa.Array:
-    return pa.array(numbers, pa.float64(), mask=~np.isfinite(numbers))
+    flat = numbers.ravel()
+    return pa.array(flat, pa.float64(), mask=~np.isfinite(flat))
 
 
-def _reasons(
-    measures: dict[str, Measure], whys: list[dict[str, str]], selective: list[str | None], values: Floats
-) -> list[str | None]:
-    known, found = np.isfinite(values).reshape(len(whys), len(measures)), list[str | None]()
-    for of_group, some, own in zip(whys, selective, known.tolist(), strict=True):
-        for (name, each), has_value in zip(measures.items(), own, strict=True):
-            found.append((some if each.needs_labels else None) if has_value else of_group[name])
-    return found
+def _reasons(measures: dict[str, Measure], whys: Texts, selective: Texts) -> Texts:
+    """`whys`: of each group what is said of a metric that lacks its labels, else None."""
+    known = np.isfinite(np.stack([each.value for each in measures.values()], axis=1))
+    needs = np.array([each.needs_labels for each in measures.values()])
+    own = np.array([each.why for each in measures.values()], np.object_)
+    missing: Texts = np.where(needs & (whys != None)[:, None], whys[:, None], own)  # noqa: E711  # of each element
+    missing[known] = np.where(needs, selective[:, None], NOTHING_SAID)[known]
+    return missing
+
+
+def _trained(by: ScoredBy, measures: Iterable[str], groups: Sequence[Group]) -> Floats:
+    """What training measured, shape (groups, metrics); NaN where it did not."""
+    names = list(measures)
+    if not by.quality:
+        return np.full((len(groups), len(names)), np.nan)
+    of_segment = {segment: [at_training(by, name, segment) for name in names] for _, segment in groups}
+    return np.array([of_segment[segment] for _, segment in groups], np.float64)
 
 
 def at_training(by: ScoredBy, metric: str, segment: str) -> float | None:
@@ -113,22 +126,31 @@ def at_training(by: ScoredBy, metric: str, segment: str) -> float | None:
     return next((stated[f"{name}{suffix}"] for name in names if f"{name}{suffix}" in stated), None)
 
 
-def selective_labels(sums: GroupSums, by: ScoredBy) -> list[str | None]:
+def selective_labels(sums: GroupSums, by: ScoredBy) -> Texts:
     """Of each group, whether only the events of one decision get labels, and which share they are; None where both do.
 
     Where one decision has labels and the other has none, that is so unless chance may explain it: if both got labels at
     the rate of the first, no label among so many events would be rarer than 1 in 1,000.
     """
     if not by.decides:
-        return [None] * len(sums.groups)
-    names = (of.EVENTS, of.DECIDED, of.LABELLED)
-    columns = [sums.counts[:, name].tolist() for name in names]
-    columns.append((sums.counts[:, of.RIGHT_POSITIVES] + sums.counts[:, of.WRONG_POSITIVES]).tolist())
-    return [selective(by, *numbers) for numbers in zip(*columns, strict=True)]
+        return np.full(len(sums.groups), None)
+    right = sums.counts[:, of.RIGHT_POSITIVES] + sums.counts[:, of.WRONG_POSITIVES]
+    events, decided, labelled = (sums.counts[:, name] for name in (of.EVENTS, of.DECIDED, of.LABELLED))
+    return selective_of(by, events, decided, labelled, right)
+
+
+def selective_of(by: ScoredBy, events: Ints, decided: Ints, labelled: Ints, labelled_decided: Ints) -> Texts:
+    """The same of counts of each group. `decided`: as positive, `labelled_decided`: of these those with a label."""
+    found = np.full(len(events), None)
+    one_sided = (labelled > 0) & ((labelled_decided == 0) | (labelled_decided == labelled))
+    numbers = (each[one_sided].tolist() for each in (events, decided, labelled, labelled_decided))
+    for at, of_group in zip(np.flatnonzero(one_sided).tolist(), zip(*numbers, strict=True), strict=True):
+        found[at] = selective(by, *of_group)
+    return found
 
 
 def selective(by: ScoredBy, events: int, decided: int, labelled: int, labelled_decided: int) -> str | None:
-    """The same of one group. `decided`: as positive, `labelled_decided`: of these those with a label."""
+    """The same of one group."""
     of_decision = ((decided, labelled_decided), (events - decided, labelled - labelled_decided))
     for text, (own, some), (other, none) in zip(by.decisions, of_decision, of_decision[::-1], strict=True):
         if some and not none and other and (1 - some / own) ** other < _BY_CHANCE:

@@ -52,11 +52,11 @@ def sums_of_errors(beside: Beside, by: ScoredBy, window_us: int) -> ErrorSums:
     known = np.flatnonzero(np.isfinite(errors))
     part = beside.times_us[known] % window_us * PARTS // window_us
     cells = RowCells(window[known] * PARTS + part)
-    sums = limbs_of([errors[known]]).sums(cells.order, cells.starts)
+    sums = limbs_of([errors[known]]).sums(cells.of_row, len(cells.found))
     return ErrorSums(
         starts * window_us,
         np.bincount(window, minlength=len(starts)).astype(np.int64),
-        cells.counted(len(starts) * PARTS).reshape(len(starts), PARTS),
+        np.bincount(window[known] * PARTS + part, minlength=len(starts) * PARTS).reshape(len(starts), PARTS),
         added([(sums, cells.found)], len(starts) * PARTS, 1),
     )
 

@@ -14,6 +14,7 @@ import numpy.typing as npt
 Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
 _BITS, _MASK = 32, 2**32 - 1
+_EXACT_TERMS = 2**21  # whole numbers below 2^32 that a float adds up without rounding
 
 
 class ExactSums(NamedTuple):
@@ -53,18 +54,23 @@ def _carried(digits: Ints) -> Ints:
 
 
 class Limbs(NamedTuple):
-    """Terms split into limbs, from the limb `low` on: `digits` of each, shape (quantities, terms)."""
+    """Terms split into limbs, from the limb `low` on: `digits` of each, whole numbers as floats, shape (quantities,
+    terms)."""
 
     low: int
     quantities: int
-    digits: list[Ints]
+    digits: list[Floats]
 
-    def sums(self, order: Ints, starts: Ints) -> ExactSums:
-        """The sums of the terms in `order`, one group from each of `starts` on."""
-        found = np.zeros((len(self.digits), self.quantities, len(starts)), np.int64)
-        for limb, terms in enumerate(self.digits if len(starts) else ()):
-            for quantity in range(self.quantities):
-                np.add.reduceat(terms[quantity][order], starts, out=found[limb, quantity])
+    def sums(self, of_term: Ints, groups: int) -> ExactSums:
+        """The sums of the terms of each group; `of_term`: the group of each."""
+        found = np.zeros((len(self.digits), self.quantities, groups), np.int64)
+        for start in range(0, len(of_term), _EXACT_TERMS):
+            own = of_term[start : start + _EXACT_TERMS]
+            for limb, terms in enumerate(self.digits):
+                for quantity in range(self.quantities):
+                    some = terms[quantity, start : start + _EXACT_TERMS]
+                    if some.any():
+                        found[limb, quantity] += np.bincount(own, some, groups).astype(np.int64)
         return ExactSums(self.low, found)
 
 
@@ -72,18 +78,19 @@ def limbs_of(quantities: Sequence[Floats]) -> Limbs:
     """Finite terms of several quantities, each of shape (n,), in limbs.
 
     >>> parts = limbs_of([np.array([0.1, 0.2, 1e30]), np.array([1.0, 2.0, 3.0])])
-    >>> sums = parts.sums(np.arange(3), np.array([0, 2]))
+    >>> sums = parts.sums(np.array([0, 0, 1]), 2)
     >>> sums.divided(0, np.array([1, 1])).tolist(), sums.divided(1, np.array([2, 1])).tolist()
     ([0.30000000000000004, 1e+30], [1.5, 3.0])
     """
     rest = np.stack(quantities)
     largest = np.abs(rest).max(initial=0.0)
     limb = (int(np.frexp(largest)[1]) - 1) // _BITS
-    rest = np.ldexp(rest, -_BITS * limb)
+    np.ldexp(rest, -_BITS * limb, out=rest)
     digits = []
     while rest.any():
-        whole = rest.astype(np.int64)  # without its fraction
-        rest = (rest - whole) * 2.0**_BITS
+        whole = np.trunc(rest)
+        rest -= whole
+        rest *= 2.0**_BITS
         digits.append(whole)
         limb -= 1
     digits.reverse()
@@ -100,8 +107,19 @@ def added(parts: Sequence[tuple[ExactSums, Ints]], groups: int, quantities: int)
     total = np.zeros((high - low, quantities, groups), np.int64)
     for sums, rows in held:
         first = sums.low - low
-        part = total[first : first + len(sums.digits)]
-        for limb, digits in zip(part, sums.digits, strict=True):
-            for quantity, own in zip(limb, digits, strict=True):
-                np.add.at(quantity, rows, own)
+        add_at(total[first : first + len(sums.digits)], rows, sums.digits)
     return ExactSums(low, total)
+
+
+def add_at(total: Ints, rows: Ints, numbers: Ints) -> None:
+    """Adds numbers to what the last axis of `total` has at these rows; in order, they are added at once."""
+    if not len(rows):
+        return
+    ahead = np.diff(rows)
+    if (ahead < 0).any():
+        np.add.at(np.moveaxis(total, -1, 0), rows, np.moveaxis(numbers, -1, 0))
+        return
+    starts = np.flatnonzero(np.concatenate(([True], ahead > 0)))
+    if len(starts) < len(rows):
+        numbers = np.add.reduceat(numbers, starts, axis=-1)
+    total[..., rows[starts]] += numbers

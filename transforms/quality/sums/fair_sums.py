@@ -13,6 +13,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from transforms.flow.distinct import distinct
 from transforms.quality.answers import FairnessBy, ScoredBy
 from transforms.quality.sums.exact_sums import ExactSums, Ints, added, limbs_of
 from transforms.quality.sums.group_sums import (
@@ -145,21 +146,18 @@ def _rows(beside: Beside, by: ScoredBy, window_us: int) -> _Rows:
 
 
 def _grouped(rows: _Rows, of_row: Ints, named: list[FairGroup], limit: int) -> FairSums:
-    present = np.flatnonzero(np.bincount(of_row))
-    group = np.zeros(len(named), np.int64)
-    group[present] = np.arange(len(present))
-    group, groups = group[of_row], len(present)
+    present, group = distinct(of_row)
+    groups = len(present)
     cells, own = RowCells(group * SPANS + rows.span), group[rows.rows]
-    bins = RowCells(own * BINS + np.clip((rows.scores * BINS).astype(np.int64), 0, BINS - 1))
-    in_bin = [bins.counted(groups * BINS), bins.counted(groups * BINS, rows.positive)]
-    members = RowCells(own)
+    bins = own * BINS + np.clip((rows.scores * BINS).astype(np.int64), 0, BINS - 1)
+    in_bin = [np.bincount(each, minlength=groups * BINS) for each in (bins, bins[rows.positive])]
     return FairSums(
         tuple(named[at] for at in present.tolist()),
         cells.found,
-        np.stack([np.add.reduceat(has[cells.order].astype(np.int64), cells.starts) for has in rows.has], axis=1),
+        np.stack([cells.counted(has) for has in rows.has], axis=1),
         np.stack(in_bin, axis=1).reshape(groups, BINS, 2),
-        added([(limbs_of([rows.scores]).sums(bins.order, bins.starts), bins.found)], groups * BINS, 1),
-        added([(limbs_of([rows.squares]).sums(members.order, members.starts), members.found)], groups, 1),
+        limbs_of([rows.scores]).sums(bins, groups * BINS),
+        limbs_of([rows.squares]).sums(own, groups),
         limit,
     )
 

@@ -13,9 +13,10 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from transforms.flow.distinct import distinct
 from transforms.labels.truth import truths_by_class
 from transforms.quality.answers import ErrorsBy, ScoredBy
-from transforms.quality.sums.exact_sums import ExactSums, Floats, Ints, Limbs, added, limbs_of
+from transforms.quality.sums.exact_sums import ExactSums, Floats, Ints, Limbs, add_at, added, limbs_of
 from transforms.quality.sums.score_tables import ScoreTable, in_order, merged, score_keys, score_table
 
 Group: TypeAlias = tuple[int, str]
@@ -113,12 +114,12 @@ class KnownTruths(NamedTuple):
 def sums_of(beside: Beside, by: ScoredBy, window_us: int) -> GroupSums:
     """The sums of one version's answers in one role, at least one row."""
     truths = truths_of(beside, by)
-    windows, window = np.unique(np.floor_divide(beside.times_us, window_us), return_inverse=True)
-    parts, terms = [], limbs_of(truths.terms)
+    windows, window = distinct(np.floor_divide(beside.times_us, window_us))
+    parts, rows = [], _rows(beside, by, truths, window_us)
     for segment, values in ({"": None} | dict(beside.segments)).items():
         texts, codes = group_codes(segment, values, len(window))
         named = [(start * window_us, text) for start in windows.tolist() for text in texts]
-        parts.append(_grouped(beside, by, truths, terms, window * len(texts) + codes, named, window_us))
+        parts.append(_grouped(beside, by, rows, window * len(texts) + codes, named))
     return added_sums(parts)
 
 
@@ -201,49 +202,57 @@ def _numbers(labels: pa.Array) -> Floats:
     return np.full(len(labels), np.nan)
 
 
-def _grouped(
-    beside: Beside, by: ScoredBy, truths: KnownTruths, terms: Limbs, of_row: Ints, named: list[Group], window_us: int
-) -> GroupSums:
-    present = np.flatnonzero(np.bincount(of_row))
-    group = np.zeros(len(named), np.int64)
-    group[present] = np.arange(len(present))
-    group, groups = group[of_row], len(present)
-    own = group[truths.rows]
+class _Rows(NamedTuple):
+    """Of the labelled rows with a truth: these, in which part of the window each is, the limbs of the terms; and of
+    probabilities the bin, the limbs, the keys and their order of the scores, without any for other answers."""
+
+    truths: KnownTruths
+    span: Ints
+    terms: Limbs
+    bin: Ints
+    scores: Limbs
+    keys: Ints
+    order: Ints
+
+
+def _rows(beside: Beside, by: ScoredBy, truths: KnownTruths, window_us: int) -> _Rows:
     span = beside.times_us[truths.rows] % window_us * SPANS // window_us
-    cells = RowCells(own * SPANS + span)
-    sums = terms.sums(cells.order, cells.starts)
     probability = by.kind != "regression" and not by.of_classes
     scores = beside.scores[truths.rows] if probability else np.zeros(0)
-    members = own if probability else own[:0]
-    bins = RowCells(members * BINS + np.clip((scores * BINS).astype(np.int64), 0, BINS - 1))
-    in_bin = np.stack(
-        [bins.counted(groups * BINS), bins.counted(groups * BINS, truths.positive[: len(scores)])], axis=1
-    )
+    bins, keys = np.clip((scores * BINS).astype(np.int64), 0, BINS - 1), score_keys(scores)
+    return _Rows(truths, span, limbs_of(truths.terms), bins, limbs_of([scores]), keys, in_order(keys))
+
+
+def _grouped(beside: Beside, by: ScoredBy, rows: _Rows, of_row: Ints, named: list[Group]) -> GroupSums:
+    present, group = distinct(of_row)
+    groups, truths = len(present), rows.truths
+    own = group[truths.rows]
+    cells = RowCells(own * SPANS + rows.span)
+    sums = rows.terms.sums(cells.of_row, len(cells.found))
+    members = own[: len(rows.bin)]
+    bins, positive = members * BINS + rows.bin, truths.positive[: len(rows.bin)]
+    in_bin = [np.bincount(each, minlength=groups * BINS) for each in (bins, bins[positive])]
     return GroupSums(
         tuple(named[at] for at in present.tolist()),
         _counts(beside, by, truths, group, groups),
         added([(sums, cells.found // SPANS)], groups, len(truths.terms)),
-        cells.counted(groups * SPANS).reshape(groups, SPANS),
+        np.bincount(own * SPANS + rows.span, minlength=groups * SPANS).reshape(groups, SPANS),
         added([(ExactSums(sums.low, sums.digits[:, :1]), cells.found)], groups * SPANS, 1),
-        in_bin.reshape(groups, BINS, 2),
-        added([(limbs_of([scores]).sums(bins.order, bins.starts), bins.found)], groups * BINS, 1),
-        score_table(members, score_keys(scores), truths.positive[: len(scores)], groups),
+        np.stack(in_bin, axis=1).reshape(groups, BINS, 2),
+        rows.scores.sums(bins, groups * BINS),
+        score_table(members, rows.keys, positive, groups, order=rows.order),
     )
 
 
 class RowCells:
-    """Rows in the order of their cells: where each cell of `found` starts."""
+    """Rows by their cells: those that occur, ascending, and of each row the index of its own among these."""
 
     def __init__(self, cell: Ints) -> None:
-        self._cell = cell
-        self.order = in_order(cell)
-        ordered = cell[self.order]
-        self.starts = np.flatnonzero(np.concatenate(([True], ordered[1:] != ordered[:-1]))[: len(cell)])
-        self.found = ordered[self.starts]
+        self.found, self.of_row = distinct(cell)
 
-    def counted(self, cells: int, only: npt.NDArray[np.bool_] | None = None) -> Ints:
-        """How many rows each cell has."""
-        return np.bincount(self._cell if only is None else self._cell[only], minlength=cells).astype(np.int64)
+    def counted(self, only: npt.NDArray[np.bool_] | None = None) -> Ints:
+        """How many rows each cell of `found` has."""
+        return np.bincount(self.of_row if only is None else self.of_row[only], minlength=len(self.found))
 
 
 def _counts(beside: Beside, by: ScoredBy, truths: KnownTruths, group: Ints, groups: int) -> Ints:
@@ -276,7 +285,7 @@ def added_sums(parts: Sequence[GroupSums]) -> GroupSums:
         first = getattr(parts[0], field)
         found = np.zeros((number, *first.shape[1:]), np.int64)
         for part, own in zip(parts, rows, strict=True):
-            np.add.at(found, own, getattr(part, field))
+            add_at(np.moveaxis(found, 0, -1), own, np.moveaxis(getattr(part, field), 0, -1))
         return found
 
     def within(field: str, cells: int) -> ExactSums:

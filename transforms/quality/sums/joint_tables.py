@@ -34,9 +34,20 @@ class JointTable(NamedTuple):
         return JointTable(group, self.own[rows], self.other[rows], self.events[rows], self.lost[groups])
 
 
-def joint_table(group: Ints, own: Ints, other: Ints, groups: int, limit: int = MAX_CELLS) -> JointTable:
-    """The table of rows, each of a group below `groups`, with the keys of two scores."""
-    return _limited(_reduced(JointTable(group, own, other, np.ones(len(group), np.int64), _none(groups))), limit)
+def joint_table(
+    group: Ints, own: Ints, other: Ints, groups: int, limit: int = MAX_CELLS, order: Ints | None = None
+) -> JointTable:
+    """The table of rows, each of a group below `groups`, with the keys of two scores; `order`: as of `joint_order`,
+    where it is known."""
+    ones = np.ones(len(group), np.int64)
+    return _limited(_reduced(JointTable(group, own, other, ones, _none(groups)), order), limit)
+
+
+def joint_order(own: Ints, other: Ints) -> Ints:
+    """The order of rows by the keys of two scores."""
+    order = in_order(other)
+    found: Ints = order[in_order(own[order])]
+    return found
 
 
 def merged_joint(parts: Sequence[tuple[JointTable, Ints]], groups: int, limit: int = MAX_CELLS) -> JointTable:
@@ -57,9 +68,8 @@ def _none(length: int) -> Ints:
     return np.zeros(length, np.int64)
 
 
-def _reduced(table: JointTable) -> JointTable:
-    order = in_order(table.other)
-    order = order[in_order(table.own[order])]
+def _reduced(table: JointTable, order: Ints | None = None) -> JointTable:
+    order = joint_order(table.own, table.other) if order is None else order
     order = order[in_order(table.group[order])]
     group, own, other = table.group[order], table.own[order], table.other[order]
     new = np.ones(len(group), np.bool_)

@@ -10,11 +10,12 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from transforms.flow.distinct import distinct
 from transforms.quality.answers import PairedBy, ScoredBy
-from transforms.quality.sums.exact_sums import ExactSums, Floats, Ints, Limbs, added, limbs_of
+from transforms.quality.sums.exact_sums import ExactSums, Floats, Ints, Limbs, add_at, added, limbs_of
 from transforms.quality.sums.group_sums import GREATEST, SPANS, Beside, Group, RowCells, group_codes, losses_of
-from transforms.quality.sums.joint_tables import JointTable, joint_table, merged_joint
-from transforms.quality.sums.score_tables import ScoreTable, merged, score_keys, score_table
+from transforms.quality.sums.joint_tables import JointTable, joint_order, joint_table, merged_joint
+from transforms.quality.sums.score_tables import ScoreTable, in_order, merged, score_keys, score_table
 
 PAIRS, TO_POSITIVE, TO_NEGATIVE, TIMED, LABELLED, UNUSABLE = range(6)
 COUNTS = 6
@@ -58,7 +59,7 @@ class PairSums(NamedTuple):
     def counts(self) -> Ints:
         """Shape (groups, COUNTS)."""
         found = np.zeros((len(self.groups), COUNTS), np.int64)
-        np.add.at(found, self.cells // SPANS, self.in_cell)
+        add_at(found.T, self.cells // SPANS, self.in_cell.T)
         return found
 
     @property
@@ -99,7 +100,7 @@ class PairSums(NamedTuple):
 class _Rows(NamedTuple):
     """Of each row, shape (n,): in which part of the window it is, and whether each of COUNTS, and of `decided`, has it;
     terms of the quantities, 0 where they are not known, and their squares, in limbs; and of scores of one scale the
-    keys of the difference and both scores."""
+    keys of the difference and both scores, the order of the first and that of the others together."""
 
     span: Ints
     has: list[npt.NDArray[np.bool_]]
@@ -107,12 +108,13 @@ class _Rows(NamedTuple):
     terms: Limbs
     squares: Limbs
     keys: list[Ints]
+    orders: tuple[Ints, Ints]
 
 
 def sums_of_pairs(paired: Paired, by: PairedBy, window_us: int) -> PairSums:
     """The sums of a pair of versions, at least one row."""
     own, rows = paired.own, _rows(paired, by, window_us)
-    windows, window = np.unique(np.floor_divide(own.times_us, window_us), return_inverse=True)
+    windows, window = distinct(np.floor_divide(own.times_us, window_us))
     parts = []
     for segment, values in ({"": None} | dict(own.segments)).items():
         texts, codes = group_codes(segment, values, len(window))
@@ -135,13 +137,15 @@ def _rows(paired: Paired, by: PairedBy, window_us: int) -> _Rows:
     timed, known = np.isfinite(latency), np.isfinite(loss)
     unusable = own.labels.is_valid().to_numpy(zero_copy_only=False) & ~known
     terms = [difference, np.where(timed, latency, 0.0), np.where(known, loss, 0.0)]
+    keys = [score_keys(each) for each in (difference, own.scores, other.scores)] if by.same_scale else [_NONE] * 3
     return _Rows(
         span,
         [every, *flips, timed, known, unusable],
         [positive, positive & known, positive_other, positive_other & known],
         limbs_of(terms),
         limbs_of([each**2 for each in terms]),
-        [score_keys(each) for each in (difference, own.scores, other.scores)] if by.same_scale else [_NONE] * 3,
+        keys,
+        (in_order(keys[0]), joint_order(keys[1], keys[2])),
     )
 
 
@@ -159,13 +163,11 @@ def _latencies(beside: Beside) -> Floats:
 
 
 def _grouped(rows: _Rows, of_row: Ints, named: list[Group]) -> PairSums:
-    present = np.flatnonzero(np.bincount(of_row))
-    group = np.zeros(len(named), np.int64)
-    group[present] = np.arange(len(present))
-    group, groups = group[of_row], len(present)
+    present, group = distinct(of_row)
+    groups = len(present)
     cells = RowCells(group * SPANS + rows.span)
-    sums, squares = (terms.sums(cells.order, cells.starts) for terms in (rows.terms, rows.squares))
-    in_cell = [np.add.reduceat(has[cells.order].astype(np.int64), cells.starts) for has in rows.has]
+    sums, squares = rows.terms.sums(cells.of_row, len(cells.found)), rows.squares.sums(group, groups)
+    in_cell = [cells.counted(None if has.all() else has) for has in rows.has]
     decided = np.stack([np.bincount(group[has], minlength=groups) for has in rows.decided], axis=1)
     difference, own, other = rows.keys
     members = group[: len(own)]
@@ -176,9 +178,9 @@ def _grouped(rows: _Rows, of_row: Ints, named: list[Group]) -> PairSums:
         np.stack(in_cell, axis=1),
         decided.reshape(groups, 2, 2),
         sums,
-        added([(squares, cells.found // SPANS)], groups, QUANTITIES),
-        score_table(members, difference, every, groups, MAX_DIFFERENCES),
-        joint_table(members, own, other, groups),
+        squares,
+        score_table(members, difference, every, groups, MAX_DIFFERENCES, rows.orders[0]),
+        joint_table(members, own, other, groups, order=rows.orders[1]),
     )
 
 
@@ -194,8 +196,8 @@ def added_pairs(parts: Sequence[PairSums]) -> PairSums:
     where = [np.searchsorted(cells, each) for each in of_parts]
     in_cell, decided = np.zeros((len(cells), COUNTS), np.int64), np.zeros((len(groups), 2, 2), np.int64)
     for part, own, index in zip(parts, rows, where, strict=True):
-        np.add.at(in_cell, index, part.in_cell)
-        np.add.at(decided, own, part.decided)
+        in_cell[index] += part.in_cell
+        decided[own] += part.decided
     return PairSums(
         tuple(groups),
         cells,

@@ -58,10 +58,13 @@ def scores_of(table: ScoreTable, edge: float) -> Floats:
     return np.where(key < 0, key ^ np.int64(0x7FFF_FFFF_FFFF_FFFF), key).view(np.float64)
 
 
-def score_table(group: Ints, keys: Ints, truths: Truths, groups: int, limit: int = MAX_SCORES) -> ScoreTable:
-    """The table of labelled rows, each of a group below `groups`."""
+def score_table(
+    group: Ints, keys: Ints, truths: Truths, groups: int, limit: int = MAX_SCORES, order: Ints | None = None
+) -> ScoreTable:
+    """The table of labelled rows, each of a group below `groups`; `order`: that of the keys, where it is known."""
     lost = np.zeros(groups, np.int64)
-    return _limited(_reduced(group, keys, truths.astype(np.int64), (~truths).astype(np.int64), lost), limit)
+    counts = truths.astype(np.int64), (~truths).astype(np.int64)
+    return _limited(_reduced(group, keys, *counts, lost, order), limit)
 
 
 def merged(parts: Sequence[tuple[ScoreTable, Ints]], groups: int, limit: int = MAX_SCORES) -> ScoreTable:
@@ -80,8 +83,10 @@ def merged(parts: Sequence[tuple[ScoreTable, Ints]], groups: int, limit: int = M
     return _limited(_reduced(group, key, positives, negatives, lost), limit)
 
 
-def _reduced(group: Ints, key: Ints, positives: Ints, negatives: Ints, lost: Ints) -> ScoreTable:
-    order = in_order(key)
+def _reduced(
+    group: Ints, key: Ints, positives: Ints, negatives: Ints, lost: Ints, order: Ints | None = None
+) -> ScoreTable:
+    order = in_order(key) if order is None else order
     order = order[in_order(group[order])]
     group, key = group[order], key[order]
     new = np.ones(len(group), np.bool_)

@@ -106,6 +106,24 @@ def test_labels_that_cannot_be_read_or_are_not_there_stop_no_answer(labelled: Fl
     assert (outcome.summary["scored"], "no quality is measured" in outcome.err) == (200, True)
 
 
+def test_a_job_without_labels_measures_pairs_of_versions_and_says_that_it_measures_nothing_else(labelled: Flow) -> None:
+    spec = spec_of(labelled)
+    del spec["labels"]
+    outcome = labelled.run(spec)
+    assert outcome.code == 0, outcome.err
+    assert "labels is not: this run measures no quality, only how versions" in outcome.err
+    records = read_avro(labelled.root / "quality")
+    assert {(each["version"], each["role"], each["against"]) for each in records} == {("v3", "shadow", "v2")}
+    assert {each["why"] for each in records if each["metric"] == "loss_difference"} == {"no pair has a label"}
+    assert outcome.summary["quality"]["events"].get("no_label", 0) == 0
+    run(labelled, "--sinks", "replace")
+    again = [each for each in read_avro(labelled.root / "quality") if each["against"] is not None]
+    unlabelled = [each for each in records if each["metric"] not in ("loss_difference", "latency_difference")]
+    assert [{**each, "run": None} for each in unlabelled] == [
+        {**each, "run": None} for each in again if each["metric"] not in ("loss_difference", "latency_difference")
+    ]
+
+
 def test_a_window_without_labels_says_why_it_has_no_metric(labelled: Flow) -> None:
     run(labelled, horizon="0s")
     records = read_avro(labelled.root / "quality")
