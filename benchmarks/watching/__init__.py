@@ -1,0 +1,1 @@
+"""What watching costs: drift, quality and pairs on the year of flights."""
