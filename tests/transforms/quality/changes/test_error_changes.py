@@ -20,7 +20,8 @@ from tests.transforms.quality.changes.streams import (
     changes,
     errors,
 )
-from transforms.quality.changes.change_records import EPOCH, NO_CHANGE, readings, windows_of
+from transforms.quality.changes import detectors
+from transforms.quality.changes.change_records import EPOCH, NO_CHANGE, NO_LIBRARY, readings, windows_of
 from transforms.quality.changes.detectors import DETECTORS
 from transforms.quality.changes.error_changes import FEWEST, ErrorBlock, WindowErrors, blocks_of, error_changes
 from transforms.quality.sums.error_sums import PARTS, added_errors, sums_of_errors
@@ -143,6 +144,11 @@ def test_what_is_said_of_a_window_does_not_depend_on_later_ones() -> None:
     whole = _said(windows)
     assert [start for start, why in whole if why == "change"] != []
     assert all(_said(windows[: at + 1], [at * 1000]) == [whole[at]] for at in range(0, 100, 7))
+
+
+def test_a_worker_without_the_library_says_so_and_stops_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(detectors, "find_spec", lambda name: None)
+    assert _said([_window(at, 10, 1) for at in range(3)]) == [(at * 1000, NO_LIBRARY) for at in range(3)]
 
 
 def test_windows_without_labels_and_with_too_few_say_why_there_is_no_change() -> None:
