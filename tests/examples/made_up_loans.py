@@ -14,10 +14,10 @@ CHANGE = "2019-04-04"
 SHORT = replace(LOANS, born=date(2019, 2, 21), looks=every(date(2019, 3, 21), date(2019, 8, 8), 28))
 
 
-def made_up(change: str, rows: int = 20_000) -> Stream:
+def made_up(change: str, rows: int = 20_000, until: str = "2019-08-01") -> Stream:
     """Whoever has a small debt repays; from the change on that matters no more, and having repaid before does."""
     random = np.random.default_rng(7)
-    times = pd.date_range("2019-01-03", "2019-08-01", rows, tz="UTC").astype("datetime64[us, UTC]")
+    times = pd.date_range("2019-01-03", until, rows, tz="UTC").astype("datetime64[us, UTC]")
     debt, before = random.uniform(0, 1, rows), random.random(rows) < 0.5
     says = np.where(times < pd.Timestamp(change, tz="UTC"), 4 - 8 * debt, 6 * before - 3)
     repaid = random.random(rows) < 1 / (1 + np.exp(-says))
