@@ -27,7 +27,7 @@ _BROKER_SECONDS = 240  # a broker that was killed comes back
 # By default a client tries again up to ten seconds later, at another time for each partition: one that is silent for so
 # long counts as idle, and its records are then late.
 _SOON = {"reconnect.backoff.max.ms": 500, "retry.backoff.max.ms": 500}
-TOPICS = {"flights": 2, "scores": 1, "audit.receipts": 1, "audit.models": 1, "drift": 1, "dead": 1}
+TOPICS = {"flights": 2, "scores": 1, "audit.receipts": 1, "audit.models": 1, "drift": 1, "quality": 1, "dead": 1}
 _NUMBER = {"type": "number", "nullable": True, "default": 0.0}
 INPUTS = [
     {"name": "dep_delay", **_NUMBER},
@@ -187,7 +187,7 @@ class Job:
 def arguments(broker: KafkaBroker, store: str) -> list[str]:
     """The job's own options: the embedded job with topics instead of files."""
     topics = f"kafka://{broker.bootstrap}"
-    sinks = {"scores": "scores", "audit": "audit", "drift": "drift", "dead_letters": "dead"}
+    sinks = {"scores": "scores", "audit": "audit", "drift": "drift", "quality": "quality", "dead_letters": "dead"}
     chosen = {"events.format": "json", "model.store": store, "model.poll": "1s"}
     # A day of flights is replayed in seconds. What a failure repeats is then far back in event time, and a release is
     # dropped when it is further back than the bound on disorder and this together.

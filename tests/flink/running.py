@@ -227,7 +227,7 @@ def answers_of(receipts: list[dict[str, Any]]) -> set[Answer]:
 def run_on_direct(broker: KafkaBroker, url: str, folder: Path, *settings: str) -> Path:
     """One bounded run over the same topic and store on DirectRunner, and where its records are."""
     uri = f"events.uri=kafka://{broker.bootstrap}/flights?until=latest"
-    sinks = [f"sinks.{name}={folder}/direct/{name}" for name in ("scores", "audit", "drift", "dead_letters")]
+    sinks = [f"sinks.{name}={folder}/direct/{name}" for name in ("scores", "audit", "drift", "quality", "dead_letters")]
     words = [word for setting in (uri, *sinks, *settings) for word in ("--set", setting)]
     command = [sys.executable, "-m", "pipeline", *service.arguments(broker, url), *words]
     done = subprocess.run(command, capture_output=True, text=True, check=False)

@@ -22,7 +22,7 @@ from schemas.job import DriftSpec, EventsSpec, LabelsSpec
 from tests.models.bundle_folders import document
 from tests.transforms.beam.streams import replaying_runner
 from transforms.flow import metrics
-from transforms.quality.measure_quality import MeasureQuality, QualitySpec
+from transforms.quality.measure_quality import MeasurePairs, MeasureQuality, QualitySpec
 
 SECOND = 1_000_000
 SPEC = DriftSpec(100 * SECOND, 20 * SECOND, ("origin",), psi_threshold=0.2, ks_threshold=0.1)
@@ -200,6 +200,26 @@ def test_state_and_timers_of_a_portable_runner_give_the_same_last_panes(shards: 
 
 
 class AsStream(MeasureQuality):
+    """Input that ends, treated as if it did not."""
+
+    def _of_whole(self, inputs: dict[str, Any]) -> Any:
+        return self._of_stream(tuple(inputs.values()))
+
+
+@pytest.mark.parametrize("as_stream", [False, True])
+def test_without_labels_a_portable_runner_emits_one_pane_of_each_pair(as_stream: bool) -> None:
+    def check(found: Iterable[pa.RecordBatch]) -> None:
+        rows = [row for batch in found for row in batch.to_pylist()]
+        assert {(row["pane"], row["version"], row["against"]) for row in rows} == {(0, "v2", "v1")}
+        assert last_pairs(found) == [SeenPair(0, 0, 2, None), SeenPair(100, 0, 1, None)]
+
+    with beam.Pipeline(runner=FnApiRunner()) as pipeline:
+        answers = pipeline | "A" >> beam.Create([ANSWERS, SHADOWED])
+        measuring = (PairsAsStream if as_stream else MeasurePairs)(QualitySpec(SPEC, LABELS, 3), Stored(), "m", "r")
+        assert_that((answers | "MeasureQuality" >> measuring).quality, check, label="Quality")
+
+
+class PairsAsStream(MeasurePairs):
     """Input that ends, treated as if it did not."""
 
     def _of_whole(self, inputs: dict[str, Any]) -> Any:
