@@ -27,6 +27,10 @@ from examples.steps import StepFailed, console_of, step
 from models.errors import BundleRefused, StoreError
 from schemas.validation import SpecError
 
+_LEGEND = (
+    "Log loss: less is better; fresh: as it was when the version was trained. Of a difference the interval is given in "
+    "brackets, which holds with 95 % however often one looks; below 0 the new version is better."
+)
 LOOPS = {loop.name: loop for loop in (LOANS, FLIGHTS)}
 
 
@@ -69,6 +73,7 @@ def _run(console: Console, loop: Loop, folders: Folders, streams: dict[str, Call
     started = time.monotonic()
     console.print(f"[bold]The loop on {loop.title}[/bold]", highlight=False)
     console.print(f"  {loop.rule}", markup=False)
+    console.print(f"  {_LEGEND}", markup=False)
     own = LoopFolders(folders.data / loop.name, folders.out / loop.name)
     for folder in (own.data, own.out):  # a loop has one beginning; the records are of this run alone
         shutil.rmtree(folder, ignore_errors=True)
