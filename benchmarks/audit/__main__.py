@@ -42,6 +42,7 @@ from schemas.times import format_time_us, now_us
 _ORIGIN = "halflife/flights"
 _NAIVE = 200_000
 _LOOKS = 200
+_TRAINED = 1_000_000
 _WITHOUT = {"score": ", --no_verify"}
 
 
@@ -127,7 +128,8 @@ def altered_is_found(audit: Path) -> str:
 
 def measured(folder: Path, receipts: int) -> list[Line]:
     """All figures, in order."""
-    audit, store = folder / "audit", publish(str(folder / "store"), folder / "payload")
+    trained = min(receipts, _TRAINED)
+    audit, store = folder / "audit", publish(str(folder / "store"), folder / "payload", trained)
     write_receipts(audit, store, receipts, 4_000)
     paths = sorted((audit / "receipts").iterdir())
     with paths[-1].open("rb") as stream:
@@ -178,6 +180,7 @@ def _commands(folder: Path, audit: Path, store_url: str, last: dict[str, Any]) -
         "score": [score_id, "--no_verify"],
         "event": [event_id],
         "subject": [subject],
+        "record": [event_id],
         "at": ["2013-02-01"],
         "version": ["v1"],
         "export": [score_id, "--out", out],
@@ -243,7 +246,8 @@ about a million with a signed checkpoint each. Rates are per second of CPU of on
 its load was {load:.1f} on {os.cpu_count()} cores while this ran. Look-ups and commands are on the clock, the latter
 with their CPU, which is what they take where nothing else runs. A replay is `halflife replay --receipts` with all that
 it does: it reads the receipts, scores them, makes their ids, compares the scores, and writes new scores and receipts.
-Its CPU is that of all its threads, without the start of the program."""
+Its CPU is that of all its threads, without the start of the program. The version was trained on
+{min(receipts, _TRAINED):,} events, a Parquet file of ids and ten numbers, which `record` and `subject` look through."""
     ways = f"""\
 The naive way of sealing and verifying reads each record with `fastavro`, hashes it and writes it again; that of a
 replay scores it by a loop over its inputs meanwhile. It was given the first {_NAIVE:,} receipts. How it is done:

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.parquet as pq
 from ulid import ULID
 
 from models.scorers.linear import LinearScorer
@@ -14,6 +15,7 @@ from schemas.avro.files import AvroFileWriter
 from schemas.records import FEATURE_VALUE_TYPE, FEATURES_TYPE, arrow_schema, avsc
 
 MODEL, BATCH, FILE = "delays", 8_192, 500_000
+RECORDS = "records/trained.parquet"
 START_US = 1_356_998_400_000_000
 _SCHEMA = arrow_schema("Receipt")
 _NAMES = ("dep_delay", "distance", "hour", "origin", "origin_delay", "flights_1h")
@@ -22,22 +24,36 @@ _ORIGINS = np.array(["EWR", "JFK", "LGA"], object)
 _CARRIERS = ("UA", "AA", "B6", "DL", "EV", "MQ", "WN", "US", "9E", "VX")
 
 
-def publish(store_url: str, folder: Path) -> ModelStore:
-    """A store with one linear version."""
+def publish(store_url: str, folder: Path, trained: int = 0) -> ModelStore:
+    """A store with one linear version, trained on so many of the first events, each with ten numbers."""
     store = ModelStore(store_url, MODEL)
     kinds = ("number", "integer", "integer", "string", "number", "integer")
     weights = {"dep_delay": 0.05, "distance": 0.0001, "hour": 0.01, "origin_delay": 0.02, "flights_1h": 0.001}
     folder.mkdir(parents=True, exist_ok=True)
-    manifest = {
+    manifest: dict[str, Any] = {
         "version": "v1", "scorer": "linear",
         "linear": {"intercept": -1.0, "coefficients": weights, "categories": {"origin": {"EWR": 0.1, "JFK": 0.2}}},
         "inputs": [{"name": name, "type": kind} for name, kind in zip(_NAMES, kinds, strict=True)],
         "output": {"kind": "probability", "threshold": 0.5, "positive": "late"},
         "training": {"trained_at": "2012-12-01T00:00:00Z"}, "created_by": "benchmarks",
     }  # fmt: skip
+    if trained:
+        _write_trained(folder / RECORDS, trained)
+        manifest["training"] = {"trained_at": "2012-12-01T00:00:00Z", "records": RECORDS}
     store.publish(folder, manifest)
     store.append_release(champion="v1", effective_from_us=START_US, by="benchmarks", reason="the only one")
     return store
+
+
+def _event_id(number: int) -> str:
+    return f"{_CARRIERS[number % 10]}-{number * 7 % 6000}-2013-{number // 30_000 % 12 + 1:02}-{number}"
+
+
+def _write_trained(path: Path, count: int) -> None:
+    drawn = np.random.default_rng(2)
+    columns: dict[str, Any] = {"event_id": [_event_id(number) for number in range(count)]}
+    path.parent.mkdir(parents=True, exist_ok=True)
+    pq.write_table(pa.table(columns | {f"f{n}": drawn.normal(size=count) for n in range(10)}), path)
 
 
 def write_receipts(audit: Path, store: ModelStore, count: int, subjects: int) -> None:
@@ -62,7 +78,7 @@ def _batch(first: int, count: int, digest: str, scorer: LinearScorer, drawn: Any
     ]  # fmt: skip
     scores = scorer.score(pa.RecordBatch.from_arrays([pa.array(each) for each in inputs], list(_NAMES)))
     numbers = range(first, first + count)
-    ids = [f"{_CARRIERS[n % 10]}-{n * 7 % 6000}-2013-{n // 30_000 % 12 + 1:02}-{n}" for n in numbers]
+    ids = [_event_id(n) for n in numbers]
     tail = f"|{digest}|champion|f7c3bc1d808e0473"
     times = START_US + np.arange(first, first + count) * 3_000_000
     known: dict[str, Any] = {
