@@ -64,8 +64,10 @@ def say_unconnected(document: Mapping[str, Any]) -> None:
     elif has_sink and not has_labels:
         why = "this run measures no quality, only how versions that score the same events differ"
         note(f"note: sinks.quality is in the spec, but labels is not: {why}")
-    if "fairness" in document and not (has_labels and has_sink):
-        note("note: fairness is in the spec, but not both labels and sinks.quality: this run compares no groups")
+    if "fairness" in document and not has_sink:
+        note("note: fairness is in the spec, but sinks.quality is not: this run compares no groups")
+    elif "fairness" in document and not has_labels:
+        note("note: labels is not in the spec: of groups this run compares how many are selected, and no more")
 
 
 def beginning_of(job: Job) -> str:

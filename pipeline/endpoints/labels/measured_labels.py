@@ -6,7 +6,9 @@ from typing import Any
 
 from pipeline.endpoints.errors import NoInput
 from pipeline.endpoints.labels.label_source import LabelSource, open_labels
+from pipeline.endpoints.sources import Files
 from pipeline.reporting.printer import note
+from pipeline.spec.job import events_spec
 from pipeline.spec.sections.concept_drift import check_detectors
 from schemas.job import EventsSpec, LabelsSpec
 from schemas.validation import MISSING, SpecError
@@ -14,21 +16,25 @@ from schemas.validation import MISSING, SpecError
 
 def labels_to_measure(document: Mapping[str, Any], bounded: bool) -> LabelSource | None:
     """The labels of a resolved spec whose events are opened; None where quality is not measured, and where no label is
-    there yet, which is noted: it is no reason not to score. `bounded`: whether the events end.
+    there yet, which is noted: it is no reason not to score. A job that compares groups needs none for how many are
+    selected. `bounded`: whether the events end.
 
     Raises:
         SpecError: a value that is not allowed, for a stream also a horizon that is not stated; or
             the library of detectors that it names is not installed.
         OSError: the labels cannot be read.
     """
-    stated = document.get("labels")
-    if not stated or "quality" not in document.get("sinks", {}):
+    stated, compares = document.get("labels"), "fairness" in document
+    if "quality" not in document.get("sinks", {}) or not (stated or compares):
         return None
+    if not stated:
+        return _no_labels(document, bounded)
     if not bounded and "horizon" not in stated:
         why = "a stream holds each answer so long for its label"
         raise SpecError("labels.horizon", MISSING, f"a duration, such as 30d ({why})")
     check_detectors(document)
-    return _opened(document, "sinks.quality", endless=not bounded)
+    found = _opened(document, "sinks.quality", endless=not bounded)
+    return _no_labels(document, bounded) if found is None and compares else found
 
 
 def labels_of_replay(document: Mapping[str, Any]) -> LabelSource | None:
@@ -43,6 +49,13 @@ def _opened(document: Mapping[str, Any], asked_by: str, endless: bool) -> LabelS
     except NoInput as error:
         note(f"note: {error}; no quality is measured, only how versions that score the same events differ")
         return None
+
+
+def _no_labels(document: Mapping[str, Any], bounded: bool) -> LabelSource:
+    """What a job that compares groups reads where it has no label: nothing. Selection needs none."""
+    records = {name: document["events"][name] for name in ("uri", "event_id", "event_time")} | {"format": "json"}
+    spec = LabelsSpec(events_spec(records, {"label": "boolean"}), None, None if bounded else 0)
+    return LabelSource(spec, Files(records["uri"], "json", ()), empty=True)
 
 
 def hidden_as(labels: LabelsSpec, events: EventsSpec) -> LabelsSpec:

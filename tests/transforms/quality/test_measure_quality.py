@@ -180,6 +180,21 @@ def test_fairness_of_a_stream_on_a_portable_runner_is_that_of_bounded_input(as_s
         assert_that(measured.quality, check, label="Quality")
 
 
+def test_a_stream_without_labels_compares_who_is_selected() -> None:
+    def check(found: Iterable[pa.RecordBatch]) -> None:
+        of_first = {metric: value for (start, metric), value in last_of_teams(found).items() if start == 0}
+        assert of_first["demographic_parity_difference"] == (1.0, None)
+        assert of_first["equal_opportunity_difference"] == (None, "no positive event among the labels")
+
+    never = EventsSpec("", "json", "of", "known", None, 0, (("label", "boolean"),), (0, 2**60), "us")
+    spec = QualitySpec(SPEC, LabelsSpec(never, None, 0), 3, FairnessSpec((("team",),), (), max_groups=100, min_n=1))
+    events = ANSWERS.append_column("team", pa.array(["x", None, "y", "x"]))
+    with beam.Pipeline(runner=FnApiRunner()) as pipeline:
+        inputs = pipeline | "A" >> beam.Create([events]), pipeline | "L" >> beam.Create([])
+        measured = inputs | "MeasureQuality" >> AsStream(spec, Stored(), "m", "r")
+        assert_that(measured.quality, check, label="Quality")
+
+
 @pytest.mark.parametrize("shards", [1, 3])
 def test_state_and_timers_of_a_portable_runner_give_the_same_last_panes(shards: int) -> None:
     """As on Flink: state is encoded, timers come by name, and the watermark goes from the beginning to the end at

@@ -109,9 +109,15 @@ def test_values_of_hidden_columns_are_nowhere_and_small_groups_have_no_record(wa
     assert segments == {"", "income", "income >= 880012375"}  # 6 events, 24 that would tell them, and 30
 
 
-def test_selection_is_compared_before_any_label_is_there(watched: Flow) -> None:
+@pytest.mark.parametrize("lacks", ["labels of these events", "a file of labels", "labels in the spec"])
+def test_selection_is_compared_before_any_label_is_there(watched: Flow, lacks: str) -> None:
     (watched.root / "truth.json").write_bytes(json_lines([{"of": "nobody", "known": START_US, "late": 1}]))
-    outcome = watched.run(spec_of(watched, fairness={"columns": ["sex"], "min_n": 5}))
+    spec = spec_of(watched, fairness={"columns": ["sex"], "min_n": 5})
+    if lacks == "a file of labels":
+        (watched.root / "truth.json").unlink()
+    if lacks == "labels in the spec":
+        del spec["labels"]
+    outcome = watched.run(spec)
     assert outcome.code == 0, outcome.err
     records = records_of(watched)
     parity, odds = (records[0, "v2", "sex", f"{name}_difference"] for name in ("demographic_parity", "equalized_odds"))
