@@ -67,9 +67,9 @@ FLIGHTS = Loop(
     looks=(*(date(2013, month, 1) for month in range(4, 13)), date(2014, 1, 2)),
     recent=2,
     texts=("carrier",),
-    trains_on=("retrain", "look"),
+    trains_on=("retrain", "look", "wait"),
     rule="The weather moves the loss from day to day by more than a model wears in a year: the loss alone never says "
-    "`retrain`. Here the advice to look, where inputs drifted, is enough to train a version, on all that is known. "
+    "`retrain`. Here a version is trained on the schedule, at each look without a rollout, on all that is known. "
     "Whether it is better is seen on the same flights, in pairs, where the weather cancels out. The gate alone "
     "decides, and a version that is not shown to be better within a month is stopped.",
 )

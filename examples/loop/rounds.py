@@ -101,13 +101,15 @@ class Rounds:
     def _advise(self, day: date) -> list[str]:
         advice = self._json("advise")
         said = [told_advice(advice)]
-        if advice["verdict"] in self.loop.trains_on:
+        if advice["verdict"] in self.loop.trains_on and advice["loss"] is not None:
             version = str(int(self.versions[-1]) + 1)
             fitted = self._train(version, (advice["data"] or {}).get("from"))
-            because = ["--decision", advice["advice"], "--param", f"because={advice['why']}"]
+            because = ["--param", f"because={advice['why']}"]
+            because += ["--decision", advice["advice"]] if advice["verdict"] != "wait" else []
             self._publish(version, day, fitted, because)
             seen = f"{fitted.rows:,} events from {fitted.first} to {fitted.last}"
-            said.append(f"version {version} trained on {seen}, published with the id of that advice")
+            by = "on the schedule" if advice["verdict"] == "wait" else "published with the id of that advice"
+            said.append(f"version {version} trained on {seen}, {by}")
             self.candidate = version
             said.append(self._look(day))
         return said

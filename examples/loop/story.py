@@ -51,6 +51,12 @@ def story_of(rounds: Rounds, version: str) -> list[Told]:
     """
     told = _asked(rounds, "version", version)
     advice = (told["advice"] or {}).get("evidence")
+    training = told["manifest"]["training"]
+    if advice is None and "decision" not in training:
+        before = told["gates"][-1]["evidence"]["champion"]
+        said = Told(training["trained_at"][:_DAY], "advice: wait", training["parameters"]["because"], "halflife advise")
+        lines = [said, _training(told), *_steps(rounds, told)]
+        return [*lines, *_worth(rounds, told, {"version": before, "span": {"from": f"{rounds.loop.born}T00:00:00Z"}})]
     if advice is None:
         raise StoryIncomplete(f"audit version {version} names no advice: {told['lacks'] or 'none is in its manifest'}")
     lines = [*_decay(rounds, advice, told), _training(told), *_steps(rounds, told)]
@@ -96,7 +102,8 @@ def _training(told: Mapping[str, Any]) -> Told:
     training = told["manifest"]["training"]
     seen, data = training["parameters"], training["data"][0]
     said = f"{seen['rows']:,} events from {seen['first']} to {seen['last']}; file sha256 {data['sha256'][:12]}…"
-    return Told(training["trained_at"][:_DAY], f"version {told['version']} trained, because of {training['decision']}",
+    why = training.get("decision", "the schedule")
+    return Told(training["trained_at"][:_DAY], f"version {told['version']} trained, because of {why}",
                 f"{said}; log loss {told['manifest']['quality']['log_loss']:.3f} on the last fifth",
                 f"audit version {told['version']}")  # fmt: skip
 
