@@ -37,7 +37,7 @@ MOST_FILES = 10_000
 """So many unsealed files may wait: a question reads each of them."""
 _MOST_ROWS = 1024
 _DELETERS = 16
-_CHANGES = "its schema changes within it; expected: one for all of a file"
+_TWO_FORMS = "its schema changes within it; expected: one for all of a file"
 
 
 @dataclass(frozen=True, slots=True)
@@ -280,7 +280,7 @@ class _Attempt:
         if held is not None:
             return _of_one_form(parts_of(backend, source, held))
         if self._careful and len({part.form for part in parts_of(backend, source, held)}) > 1:
-            raise BrokenSource(_CHANGES)
+            raise BrokenSource(_TWO_FORMS)
         return parts_of(backend, source, held)
 
     def _takes(self, part: FilePart) -> bool:
@@ -294,7 +294,7 @@ class _Attempt:
             self._form = part.form
         if part.form != self._form:
             if part.rows.first:
-                raise BrokenSource(_CHANGES)
+                raise BrokenSource(_TWO_FORMS)
             return False
         self.builder.add(part.rows)
         return True
@@ -315,7 +315,7 @@ def _of_one_form(parts: Iterable[FilePart]) -> list[FilePart]:
     """Raises `BrokenSource`."""
     found = list(parts)
     if any(each.form != found[0].form for each in found):
-        raise BrokenSource(_CHANGES)
+        raise BrokenSource(_TWO_FORMS)
     return found
 
 
