@@ -18,6 +18,7 @@ from transforms.labels.truth import truths_by_class
 from transforms.quality.answers import ErrorsBy, ScoredBy
 from transforms.quality.sums.exact_sums import ExactSums, Floats, Ints, Limbs, add_at, added, limbs_of
 from transforms.quality.sums.score_tables import ScoreTable, in_order, merged, score_keys, score_table
+from transforms.quality.sums.segments import limited_codes, limited_groups, others_of
 
 Group: TypeAlias = tuple[int, str]
 SPANS = 24
@@ -117,9 +118,9 @@ def sums_of(beside: Beside, by: ScoredBy, window_us: int) -> GroupSums:
     windows, window = distinct(np.floor_divide(beside.times_us, window_us))
     parts, rows = [], _rows(beside, by, truths, window_us)
     for segment, values in ({"": None} | dict(beside.segments)).items():
-        texts, codes = group_codes(segment, values, len(window))
-        named = [(start * window_us, text) for start in windows.tolist() for text in texts]
-        parts.append(_grouped(beside, by, rows, window * len(texts) + codes, named))
+        texts, codes = group_codes(segment, values, window)
+        starts = (windows * window_us).tolist()
+        parts.append(_grouped(beside, by, rows, window * len(texts) + codes, starts, texts))
     return added_sums(parts)
 
 
@@ -143,13 +144,20 @@ def errors_of(beside: Beside, by: ScoredBy) -> Floats:
     return found
 
 
-def group_codes(segment: str, values: pa.Array | None, rows: int) -> tuple[list[str], Ints]:
-    """The names of the groups of a segment, and each row's index among them."""
+def group_codes(segment: str, values: pa.Array | None, window: Ints) -> tuple[list[str], Ints]:
+    """The names of the groups of a segment, and each row's index among them; of each window, which `window` says, only
+    so many are told apart (`transforms.quality.sums.segments`)."""
     if values is None:
-        return [""], np.zeros(rows, np.int64)
+        return [""], np.zeros(len(window), np.int64)
     encoded = values.dictionary_encode("encode")
     texts = [f"{segment} is null" if text is None else f"{segment}={text}" for text in encoded.dictionary.to_pylist()]
-    return texts, encoded.indices.to_numpy(zero_copy_only=False).astype(np.int64)
+    codes = encoded.indices.to_numpy(zero_copy_only=False).astype(np.int64)
+    return [*texts, others_of(segment)], limited_codes(window, codes, texts)
+
+
+def group_names(present: Ints, starts: Sequence[int], texts: Sequence[str]) -> tuple[Group, ...]:
+    """The groups that are there, by the number of their window times that of texts, plus that of their text."""
+    return tuple((starts[at // len(texts)], texts[at % len(texts)]) for at in present.tolist())
 
 
 def truths_of(beside: Beside, by: ScoredBy) -> KnownTruths:
@@ -223,7 +231,9 @@ def _rows(beside: Beside, by: ScoredBy, truths: KnownTruths, window_us: int) -> 
     return _Rows(truths, span, limbs_of(truths.terms), bins, limbs_of([scores]), keys, in_order(keys))
 
 
-def _grouped(beside: Beside, by: ScoredBy, rows: _Rows, of_row: Ints, named: list[Group]) -> GroupSums:
+def _grouped(
+    beside: Beside, by: ScoredBy, rows: _Rows, of_row: Ints, starts: Sequence[int], texts: Sequence[str]
+) -> GroupSums:
     present, group = distinct(of_row)
     groups, truths = len(present), rows.truths
     own = group[truths.rows]
@@ -233,7 +243,7 @@ def _grouped(beside: Beside, by: ScoredBy, rows: _Rows, of_row: Ints, named: lis
     bins, positive = members * BINS + rows.bin, truths.positive[: len(rows.bin)]
     in_bin = [np.bincount(each, minlength=groups * BINS) for each in (bins, bins[positive])]
     return GroupSums(
-        tuple(named[at] for at in present.tolist()),
+        group_names(present, starts, texts),
         _counts(beside, by, truths, group, groups),
         added([(sums, cells.found // SPANS)], groups, len(truths.terms)),
         np.bincount(own * SPANS + rows.span, minlength=groups * SPANS).reshape(groups, SPANS),
@@ -272,13 +282,20 @@ def _counts(beside: Beside, by: ScoredBy, truths: KnownTruths, group: Ints, grou
     return np.stack([np.bincount(members.get(name, none), minlength=groups) for name in range(COUNTS)], axis=1)
 
 
+def groups_of(parts: Sequence[tuple[Group, ...]]) -> tuple[list[Group], list[Ints]]:
+    """The groups of several parts together, in order, and of each part the index of each of its groups among them."""
+    every = sorted({group for part in parts for group in part})
+    kept = dict(zip(every, limited_groups(every), strict=True))
+    groups = sorted(set(kept.values()))
+    at = {group: index for index, group in enumerate(groups)}
+    return groups, [np.array([at[kept[group]] for group in part], np.int64) for part in parts]
+
+
 def added_sums(parts: Sequence[GroupSums]) -> GroupSums:
     """Several sums of one version and role as one; at least one."""
     if len(parts) == 1 and list(parts[0].groups) == sorted(parts[0].groups):
         return parts[0]
-    groups = sorted({group for part in parts for group in part.groups})
-    at = {group: index for index, group in enumerate(groups)}
-    rows = [np.array([at[group] for group in part.groups], np.int64) for part in parts]
+    groups, rows = groups_of([part.groups for part in parts])
     number, quantities = len(groups), parts[0].sums.digits.shape[1]
 
     def total(field: str) -> Ints:

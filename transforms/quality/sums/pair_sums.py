@@ -13,7 +13,17 @@ import numpy.typing as npt
 from transforms.flow.distinct import distinct
 from transforms.quality.answers import PairedBy, ScoredBy
 from transforms.quality.sums.exact_sums import ExactSums, Floats, Ints, Limbs, add_at, added, limbs_of
-from transforms.quality.sums.group_sums import GREATEST, SPANS, Beside, Group, RowCells, group_codes, losses_of
+from transforms.quality.sums.group_sums import (
+    GREATEST,
+    SPANS,
+    Beside,
+    Group,
+    RowCells,
+    group_codes,
+    group_names,
+    groups_of,
+    losses_of,
+)
 from transforms.quality.sums.joint_tables import JointTable, joint_order, joint_table, merged_joint
 from transforms.quality.sums.score_tables import ScoreTable, in_order, merged, score_keys, score_table
 
@@ -117,9 +127,8 @@ def sums_of_pairs(paired: Paired, by: PairedBy, window_us: int) -> PairSums:
     windows, window = distinct(np.floor_divide(own.times_us, window_us))
     parts = []
     for segment, values in ({"": None} | dict(own.segments)).items():
-        texts, codes = group_codes(segment, values, len(window))
-        named = [(start * window_us, text) for start in windows.tolist() for text in texts]
-        parts.append(_grouped(rows, window * len(texts) + codes, named))
+        texts, codes = group_codes(segment, values, window)
+        parts.append(_grouped(rows, window * len(texts) + codes, (windows * window_us).tolist(), texts))
     return added_pairs(parts)
 
 
@@ -162,7 +171,7 @@ def _latencies(beside: Beside) -> Floats:
     return np.full(len(beside.scores), np.nan) if beside.latencies_us is None else beside.latencies_us
 
 
-def _grouped(rows: _Rows, of_row: Ints, named: list[Group]) -> PairSums:
+def _grouped(rows: _Rows, of_row: Ints, starts: Sequence[int], texts: Sequence[str]) -> PairSums:
     present, group = distinct(of_row)
     groups = len(present)
     cells = RowCells(group * SPANS + rows.span)
@@ -173,7 +182,7 @@ def _grouped(rows: _Rows, of_row: Ints, named: list[Group]) -> PairSums:
     members = group[: len(own)]
     every = np.ones(len(members), np.bool_)
     return PairSums(
-        tuple(named[at] for at in present.tolist()),
+        group_names(present, starts, texts),
         cells.found,
         np.stack(in_cell, axis=1),
         decided.reshape(groups, 2, 2),
@@ -188,16 +197,14 @@ def added_pairs(parts: Sequence[PairSums]) -> PairSums:
     """Several sums of one pair of versions as one; at least one."""
     if len(parts) == 1 and list(parts[0].groups) == sorted(parts[0].groups):
         return parts[0]
-    groups = sorted({group for part in parts for group in part.groups})
-    at = {group: index for index, group in enumerate(groups)}
-    rows = [np.array([at[group] for group in part.groups], np.int64) for part in parts]
+    groups, rows = groups_of([part.groups for part in parts])
     of_parts = [own[part.cells // SPANS] * SPANS + part.cells % SPANS for part, own in zip(parts, rows, strict=True)]
     cells = np.unique(np.concatenate(of_parts))
     where = [np.searchsorted(cells, each) for each in of_parts]
     in_cell, decided = np.zeros((len(cells), COUNTS), np.int64), np.zeros((len(groups), 2, 2), np.int64)
     for part, own, index in zip(parts, rows, where, strict=True):
-        in_cell[index] += part.in_cell
-        decided[own] += part.decided
+        np.add.at(in_cell, index, part.in_cell)
+        np.add.at(decided, own, part.decided)
     return PairSums(
         tuple(groups),
         cells,
