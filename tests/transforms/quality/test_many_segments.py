@@ -37,7 +37,7 @@ def all_sums(batches: list[Any], known: Any) -> list[Any]:
 
 def limited(monkeypatch: pytest.MonkeyPatch, limit: int) -> None:
     codes, groups, others = segments.limited_codes, segments.limited_groups, segments.others_of
-    monkeypatch.setattr(group_sums, "limited_codes", lambda *of: codes(*of, limit=limit))
+    monkeypatch.setattr(group_sums, "limited_codes", lambda window, of, texts: codes(window, of, texts, limit))
     monkeypatch.setattr(group_sums, "limited_groups", lambda of: groups(of, limit=limit))
     monkeypatch.setattr(group_sums, "others_of", lambda of: others(of, limit))
 
