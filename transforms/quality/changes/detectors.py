@@ -56,3 +56,5 @@ def _page_hinkley(spec: ConceptDriftSpec) -> Detector:
 _MAKERS: Mapping[str, Callable[[ConceptDriftSpec], Detector]] = {ADWIN: _adwin, PAGE_HINKLEY: _page_hinkley}
 DETECTORS = tuple(_MAKERS)
 """Names of detectors, as a spec has them."""
+OWN_LEVEL = frozenset({ADWIN})
+"""Those that know by themselves what the level was: values off a level that follows the errors would hide a change."""

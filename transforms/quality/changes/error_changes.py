@@ -15,7 +15,7 @@ from typing import NamedTuple
 import numpy as np
 
 from schemas.job import ConceptDriftSpec
-from transforms.quality.changes.detectors import detector_of
+from transforms.quality.changes.detectors import OWN_LEVEL, detector_of
 from transforms.quality.sums.error_sums import PARTS
 from transforms.quality.sums.exact_sums import Floats, Ints
 
@@ -95,7 +95,8 @@ def error_changes(
         spec: its settings.
         shares: whether an error is 0 or 1: its variance is then known to be at least that of chance.
     """
-    found, level, looks = list[ErrorChange](), _Level(blocks, shares), detector_of(detector, spec)
+    found, looks = list[ErrorChange](), detector_of(detector, spec)
+    level = _Level(blocks, shares, detector in OWN_LEVEL)
     for index in range(len(blocks)):
         value = level.next(index)
         if value is None:
@@ -109,10 +110,13 @@ def error_changes(
 @dataclass
 class _Level:
     """The mean error since the last change, and by how much blocks deviate from it: of the blocks after `start` the
-    squares of their residuals. `known`: how many squares there are, those from before included, and their sum."""
+    squares of their residuals. `known`: how many squares there are, those from before included, and their sum.
+    `fixed`: values are off the mean of the blocks that were only learnt from, in their deviation."""
 
     blocks: Sequence[ErrorBlock]
     shares: bool
+    fixed: bool
+    learnt: tuple[float, float] | None = None  # that mean, and the deviation of one error
     start: int = 0
     n: int = 0
     mean: float = 0.0
@@ -125,8 +129,11 @@ class _Level:
         block, value, variance = self.blocks[index], None, math.inf
         if self.n and self.known >= FEWEST - 1:
             variance = max(self.total / self.known, self._least())
-            off = (block.mean - self.mean) / math.sqrt(variance * (1 / block.n + 1 / self.n))
-            value = min(max(off, -_MOST), _MOST)
+            deviation = math.sqrt(variance * (1 / block.n + 1 / self.n))
+            value = min(max((block.mean - self.mean) / deviation, -_MOST), _MOST)
+            if self.fixed:
+                self.learnt = self.learnt or (self.mean, math.sqrt(variance))
+                value = (self.mean + value * deviation - self.learnt[0]) / self.learnt[1] * math.sqrt(block.n)
         self._add(block, _MOST_OF_SPREAD**2 * variance)
         return value
 

@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
+from river.drift import ADWIN
 
 from schemas.job import ConceptDriftSpec
 from transforms.quality.answers import ScoredBy
@@ -54,7 +55,7 @@ def by_hand(found: Errors, detector: Any, spec: ConceptDriftSpec = SPEC) -> list
     order = np.argsort(found.times_us)
     part_us, times, wrong = HOUR_US // spec.parts, found.times_us[order], found.wrong[order]
     read, own, seen = list[tuple[int, int, float]](), list[bool](), list[int]()
-    level, squares = list[tuple[int, float]](), list[float]()
+    level, squares, learnt = list[tuple[int, float]](), list[float](), list[float]()
     for index, (at, error) in enumerate(zip(times.tolist(), wrong.tolist(), strict=True)):
         own.append(error)
         end = (at // part_us + 1) * part_us
@@ -70,7 +71,12 @@ def by_hand(found: Errors, detector: Any, spec: ConceptDriftSpec = SPEC) -> list
                 share = (before * size + 1) / (size + 2)
                 variance = max(sum(squares) / len(squares), share * (1 - share))
                 off = (mean - before) / math.sqrt(variance * scale)
-                detector.update(min(max(off, -8.0), 8.0))
+                value = min(max(off, -8.0), 8.0)
+                if isinstance(detector, ADWIN):  # in units of what was learnt first, off the level of then
+                    learnt = learnt or [before, variance]
+                    mean_at_most = before + value * math.sqrt(variance * scale)
+                    value = (mean_at_most - learnt[0]) / math.sqrt(learnt[1] / n)
+                detector.update(value)
                 if detector.drift_detected:
                     seen.append(end)
                     break

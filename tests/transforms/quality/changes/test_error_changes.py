@@ -70,6 +70,14 @@ def test_any_order_and_any_shards_of_the_same_errors_have_equal_changes(seed: in
         assert len(found_in[0]) == 1
 
 
+def test_adwin_sees_errors_that_double_soon_after_it_began_to_read() -> None:
+    """A level that follows the errors would hide from it what it has not yet seen much before of."""
+    found = errors(11, 12_000, 0.23, 0.43, hours=240)
+    (change,) = changes(found, "adwin", ConceptDriftSpec(block=100, parts=4))
+    assert abs(change.begins_us - 120 * HOUR_US) <= 4 * HOUR_US
+    assert change.seen_us - change.begins_us < 60 * HOUR_US
+
+
 def test_errors_that_are_a_fifth_more_are_seen_and_dated() -> None:
     found = errors(10, 80_000, 0.1, 0.12, hours=400)
     (change,) = changes(found, "page_hinkley", ConceptDriftSpec(block=200, parts=1))
