@@ -152,6 +152,8 @@ static PyObject *hmac_each(PyObject *self, PyObject *arguments) {
         SHA256_Update(&inner, value_of(&values, i), size_of(&values, i));
         hmac_end(&inner, &outer, out + i * HASH);
     }
+    OPENSSL_cleanse(&first, sizeof first);
+    OPENSSL_cleanse(&last, sizeof last);
     Py_END_ALLOW_THREADS
 done:
     release(b, 4);

@@ -91,9 +91,10 @@ static int64_t items(const Walk *walk, int32_t item, int is_map, int64_t at) {
             count = -count;
         }
         for (int64_t i = 0; i < count; i++) {
+            int64_t before = at;
             if (is_map) at = text_at(walk, at);
             if (at >= 0) at = walked(walk, item, at);
-            if (at < 0) return -1;
+            if (at <= before) return -1; /* of items without bytes there could be any number */
         }
     }
 }
@@ -220,17 +221,38 @@ static PyObject *told(const Walk *walk, const Wanted *wanted, const int64_t *end
     return offsets ? Py_BuildValue("(NN)", offsets, columns) : (Py_DECREF(columns), NULL);
 }
 
+/* Whether a node that begins here is whole and of a kind that there is. */
+static int is_node(const int32_t *all, int64_t numbers, int64_t at) {
+    if (at + 2 > numbers || all[at] < NUL || all[at] > RECORD || all[at + 1] < 0 || all[at + 1] > numbers - at - 2)
+        return 0;
+    return !(all[at] == ENUM || all[at] == ARRAY || all[at] == MAP) || all[at + 1] == 1;
+}
+
+static int is_linked(const int32_t *all, int64_t numbers, uint8_t *begins) {
+    for (int64_t at = 0; at < numbers; at += 2 + (int64_t)all[at + 1]) {
+        if (!is_node(all, numbers, at)) return 0;
+        begins[at] = 1;
+    }
+    for (int64_t at = 0; at < numbers; at += 2 + (int64_t)all[at + 1])
+        for (int32_t i = 0; all[at] != ENUM && i < all[at + 1]; i++) {
+            int64_t within = all[at + 2 + i];
+            if (within <= at || within >= numbers || !begins[within]) return 0; /* what is within comes later */
+        }
+    return 1;
+}
+
+/* Nothing that is read of a program is outside of it. */
 static int is_program(const Py_buffer *program, const Py_buffer *wanted) {
     int64_t numbers = program->len / 4;
-    const int32_t *all = program->buf;
-    if (numbers < 2 || all[0] != RECORD || wanted->len != 4 * (int64_t)all[1]) return 0;
-    for (int64_t at = 0; at < numbers; at += 2 + all[at + 1]) {
-        if (at + 2 > numbers || all[at + 1] < 0 || at + 2 + all[at + 1] > numbers) return 0;
-        if ((all[at] == ENUM || all[at] == ARRAY || all[at] == MAP) && all[at + 1] != 1) return 0;
-        for (int32_t i = 0; all[at] != ENUM && i < all[at + 1]; i++)
-            if (all[at + 2 + i] <= at || all[at + 2 + i] + 2 > numbers) return 0; /* what is within comes later */
-    }
-    return 1;
+    const int32_t *all = program->buf, *kinds = wanted->buf;
+    if (numbers < 2 || program->len % 4 || all[0] != RECORD || wanted->len != 4 * (int64_t)all[1]) return 0;
+    for (int32_t i = 0; i < all[1]; i++)
+        if (kinds[i] < NOTHING || kinds[i] > NUMBER) return 0;
+    uint8_t *begins = PyMem_RawCalloc(numbers, 1);
+    if (!begins) return 0;
+    int linked = is_linked(all, numbers, begins);
+    PyMem_RawFree(begins);
+    return linked;
 }
 
 PyObject *skim(PyObject *self, PyObject *arguments) {

@@ -87,14 +87,16 @@ def _asked(node: Node) -> int:
     if node.kind == "long":
         return _NUMBER
     inner = [child for child in node.children if child.kind != "null"] if node.kind == "union" else [node]
-    return _TEXT if len(inner) == 1 and inner[0].kind == "string" and not inner[0].logical else 0
+    text = len(inner) == 1 and inner[0].kind == "string" and not inner[0].logical
+    return _TEXT if text and len(node.children) != 1 else 0  # a union of one type is a union in Arrow, too
 
 
 @lru_cache(maxsize=256)
 def _program_of(schema: str) -> Any:
     """The schema as `_skim.c` reads it; None where it has a type that is not known there."""
     whole = vetted(schema)
-    if whole.recursive or whole.depth > _MOST_DEPTH or not all(_is_known(node) for node in whole.nodes):
+    known = not whole.recursive and not whole.root.empty and whole.depth <= _MOST_DEPTH
+    if not known or not all(_is_known(node) for node in whole.nodes):
         return None
     return _numbers(whole)
 
@@ -105,14 +107,15 @@ def _is_known(node: Node) -> bool:
 
 
 def _numbers(schema: Schema) -> Any:
-    """Each type once, after those that it is within: its kind, how many numbers follow, and these."""
+    """Each type once, after those that it is within: its kind, how many numbers follow, and these. One that takes no
+    bytes is a null, whatever is within: named once, and used over and over, that could be any number of types."""
     order = list[Node]()
     done = set[int]()
 
     def visit(node: Node) -> None:
         if id(node) not in done:
             done.add(id(node))
-            for child in node.children:
+            for child in _within(node):
                 visit(child)
             order.append(node)
 
@@ -120,9 +123,13 @@ def _numbers(schema: Schema) -> Any:
     starts, at = dict[int, int](), 0
     for node in reversed(order):
         starts[id(node)] = at
-        at += 3 if node.kind == "enum" else 2 + len(node.children)
+        at += 3 if node.kind == "enum" else 2 + len(_within(node))
     program = list[int]()
     for node in reversed(order):
-        own = [len(node.names)] if node.kind == "enum" else [starts[id(child)] for child in node.children]
-        program += [_KINDS.index(node.kind), len(own), *own]
+        own = [len(node.names)] if node.kind == "enum" else [starts[id(child)] for child in _within(node)]
+        program += [_KINDS.index("null" if node.empty else node.kind), len(own), *own]
     return np.array(program, np.int32)
+
+
+def _within(node: Node) -> Sequence[Node]:
+    return () if node.empty else node.children

@@ -7,6 +7,7 @@ from importlib import resources
 from typing import Any
 
 import fastavro
+import numpy as np
 import pytest
 
 from schemas.avro.datums import decode_block
@@ -125,3 +126,39 @@ def test_every_kind_is_walked(used: pytest.MonkeyPatch, kind: str) -> None:
     assert not assert_same(datum[:-1], 1, schema)
     if kind not in ("nothing", "doubles", "floats"):  # of which any bytes will do
         assert not assert_same(b"\xff" * len(encoded) + b"\4id", 1, schema)
+
+
+def test_a_union_of_one_text_is_the_column_that_decoding_makes(used: pytest.MonkeyPatch) -> None:
+    fields = [{"name": "subject", "type": ["string"]}, {"name": "event_id", "type": "string"}]
+    assert assert_same(b"\0\2a\2b", 1, json.dumps({"type": "record", "name": "R", "fields": fields}))
+
+
+@pytest.mark.parametrize("wide", [1, 9])
+def test_types_without_bytes_cost_nothing_however_often_they_are_named(used: pytest.MonkeyPatch, wide: int) -> None:
+    type_: Any = {"type": "record", "name": "R0", "fields": [{"name": "x", "type": "null"}]}
+    for level in range(1, 12):  # nine to the power of eleven values, of no bytes
+        others = [{"name": f"x{number}", "type": f"R{level - 1}"} for number in range(1, wide)]
+        type_ = {"type": "record", "name": f"R{level}", "fields": [{"name": "x", "type": type_}, *others]}
+    fields = [{"name": "x", "type": type_}, {"name": "event_id", "type": "string"}]
+    schema = json.dumps({"type": "record", "name": "R", "fields": fields})
+    found = skimmed(b"\2a\2b", 2, schema, ("event_id",))
+    assert found is not None
+    assert found.rows.to_pydict() == {"event_id": ["a", "b"]}
+
+
+RECORD = [12, 1, 3, 7, 0]  # of one text
+MOST = 2**31 - 1
+
+
+@pytest.mark.parametrize("program", [
+    [12, 1, MOST, 7, 0], [12, 1, 4, 7, 0], [12, 1, -3, 7, 0], [12, 1, 3, 13, 0], [12, 1, 3, -1, 0], [12, 1, 3, 7, MOST],
+    [12, 1, 3, 11, 1, MOST], [12, 1, 0, 7, 0], [12, 1, 3, 8, 0], [12, 1, 3, 7], [12],
+])  # fmt: skip
+def test_what_is_no_program_is_not_followed(each: Any, program: list[int]) -> None:
+    def skim(numbers: list[int], kind: int) -> Any:
+        return each.skim(np.array(numbers, np.int32), b"\2a", 1, np.array([kind], np.int32))
+
+    assert skim(program, 1) is None
+    assert skim(RECORD, 1) is not None
+    assert [skim(RECORD, kind) for kind in (3, -1, MOST)] == [None] * 3
+    assert skim([12, 1, 3, 9, 1, 6, 0, 0], 0) is None  # items of no bytes
