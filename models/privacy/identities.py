@@ -19,7 +19,7 @@ from schemas.native.hashing import HASH_BYTES, bytes_and_offsets, hmac_each
 
 PSEUDONYM_BYTES = 16
 KEY_BYTES = 32
-_TEXT = re.compile(r"h([0-9]+):([0-9a-f]{32})")
+_TEXT = re.compile(r"h([0-9]{1,9}):([0-9a-f]{32})")
 FIRST_US = -(2**63)
 """From when the first epoch holds, microseconds since 1970: always."""
 _NOBODY, _SUBJECT, _EVENT = b"\0", b"\1", b"\2"

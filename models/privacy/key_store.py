@@ -21,6 +21,7 @@ from models.store.backends import Backend
 
 FRESH_S = 60.0
 _MOST_ATTEMPTS = 1000
+_MOST_DIGITS = 9  # of the numbers in an id of a key, which may stand in a file of anybody
 _ROW_BITS = MOST_ROWS.bit_length() - 1
 
 
@@ -90,6 +91,7 @@ class KeyStore:
         self._blocks: dict[int, KeyBlock] = {}
         self._rows: dict[bytes, int] = {}  # the last row of each pseudonym: its block's number and its index
         self._indexed = 0
+        self._absent: set[int] = set()  # numbers of no block, however often records name them
         self._epochs: Epochs | None = None
         self._erased: set[str] | None = None
 
@@ -138,7 +140,7 @@ class KeyStore:
     def find(self, key_id: str) -> bytes | Literal["erased"] | None:
         """The key of an id; `erased` where it was destroyed, None where there is none of this id."""
         number, _, row = key_id.partition(".")
-        if not (number.isdecimal() and row.isdecimal()):
+        if not all(each.isdecimal() and len(each) <= _MOST_DIGITS for each in (number, row)):
             return None
         with self._lock:
             self._refresh_if_old()
@@ -237,6 +239,7 @@ class KeyStore:
 
     def _refresh_if_old(self) -> None:
         if self._read_at is None or self._clock() - self._read_at >= self._fresh_s:
+            self._absent.clear()
             self._refresh()
 
     def _refresh(self) -> None:
@@ -260,8 +263,10 @@ class KeyStore:
 
     def _known(self, number: int) -> KeyBlock | None:
         """A block as it was last listed; None where there is none."""
-        if number not in self._generations:
+        if number not in self._generations and number not in self._absent:
             self._refresh()
+            if number not in self._generations:
+                self._absent.add(number)
         block = self._blocks.get(number)
         if block is None or block.generation != self._generations.get(number):
             self._load([number])

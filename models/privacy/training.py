@@ -90,11 +90,11 @@ def decrypt_rows(stored: pa.RecordBatch | pa.Table, find: FindKey) -> OpenedRows
     encoded, schema = _schema_of(stored.schema)
     beside, rows, states = sha256(encoded).digest(), list[list[Any]](), list[Opening]()
     columns = [stored.column(name).to_pylist() for name in ("event_id", "key_id", "row")]
-    known = {key_id: find(key_id) for key_id in dict.fromkeys(columns[1])}
+    known = {key_id: None if key_id is None else find(key_id) for key_id in dict.fromkeys(columns[1])}
     for event_id, key_id, sealed in zip(*columns, strict=True):
         key = known[key_id]
         plain = None
-        if isinstance(key, bytes):
+        if isinstance(key, bytes) and event_id is not None and sealed is not None:
             plain = decrypt(receipt_key(key, event_id), event_id, _LABEL, sealed, beside)
         states.append("opened" if plain is not None else "erased" if key == "erased" else "unreadable")
         if plain is not None:
@@ -108,7 +108,7 @@ def _schema_of(stored: pa.Schema) -> tuple[bytes, pa.Schema]:
     try:
         encoded = b64decode((stored.metadata or {})[_SCHEMA], validate=True)
         return encoded, pa.ipc.read_schema(pa.py_buffer(encoded))
-    except (KeyError, NoBase64, ValueError, pa.ArrowException):
+    except (KeyError, NoBase64, ValueError, OSError, pa.ArrowException):
         raise UnusableData("the schema of the rows cannot be read; expected: files of halflife features") from None
 
 

@@ -274,3 +274,27 @@ def test_damaged_blocks_are_named_and_nothing_is_encrypted(tmp_path: Path, seed:
     if block.name.startswith("00000001"):
         with pytest.raises(UnusableKeyBlock, match="blocks/00000001 is missing; next: "):
             key_of(key_store(Backend(str(tmp_path))), "Anna")
+
+
+@pytest.mark.parametrize("key_id", ["9" * 5000 + ".1", "1." + "9" * 5000, "", ".", "1", "-1.0", "1.-1", "1.0.0"])
+def test_ids_of_keys_that_anybody_may_have_written_find_nothing(key_id: str) -> None:
+    store = key_store()
+    key_of(store, "Anna")
+    assert store.find(key_id) is None
+
+
+def test_keys_that_are_not_there_are_looked_for_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    backend, listed = memory(), list[str]()
+    store, listing = key_store(backend, fresh_s=60.0), Backend.list
+    key_of(store, "Anna")
+
+    def noted(self: Backend, prefix: str, after: str | None = None) -> list[tuple[str, int]]:
+        listed.append(prefix)
+        return listing(self, prefix, after)
+
+    monkeypatch.setattr(Backend, "list", noted)
+    assert {store.find(f"7.{row}") for row in range(50)} == {None}
+    assert listed == ["blocks"]
+    for name in ("Ben", "Cleo"):  # of whom another process makes keys
+        made = key_of(key_store(backend), name)
+        assert store.find(made.key_id) == made.key
