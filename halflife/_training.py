@@ -7,6 +7,7 @@ from os import PathLike, fspath
 import pyarrow as pa
 
 from halflife._records import keys_at, parquet_rows, record_files
+from pipeline.endpoints.errors import NoInput
 from schemas.errors import UnusableData
 
 
@@ -27,12 +28,14 @@ def read_training(path: str | PathLike[str], keys: str | PathLike[str] | None = 
         are left out, which a warning `RowsErased` counts.
 
     Raises:
-        NoInput: there are no such files.
+        NoInput: there are no such files, or no rows in them.
         UnusableData: a file is damaged, or rows cannot be decrypted although they were not erased.
         NoKeyStore, StoreError: the key store has nothing, or cannot be read.
         OSError: a file cannot be read.
     """
     stored = [table for file in record_files(fspath(path)) for table in _tables(file)]
+    if not stored:
+        raise NoInput(f"{fspath(path)} has files without a row; expected: those of one training set")
     from models.privacy.training import is_encrypted_training  # few jobs have keys, and it takes a while to import
 
     if any(is_encrypted_training(table.schema) for table in stored):

@@ -7,12 +7,14 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 import halflife
 from halflife._training import RowsErased
 from models.privacy.key_store import KeyStore
 from models.store.backends import Backend
+from pipeline.endpoints.errors import NoInput
 from pipeline.verbs import main
 from schemas.errors import UnusableData
 from tests.models.bundle_folders import sklearn_frame
@@ -88,3 +90,21 @@ def test_a_version_is_published_with_the_hashes_of_its_training_set(private: Flo
     assert found_in(left_by(private, outcome), ALL) == set()
     for words in (("record", IDS[6]), ("subject", SUBJECTS[1])):
         assert "v2" in json.dumps(asked(private, spec, *words)[1])
+
+
+def test_training_files_of_anybody_are_named_and_not_stumbled_over(private: Flow, tmp_path: Path) -> None:
+    features(private)
+    keys, whole = private.root / "keys", next((private.root / "again").glob("*.parquet"))
+    table = pq.read_table(whole)
+    pq.write_table(table.slice(0, 0), tmp_path / "none.parquet")
+    with pytest.raises(NoInput, match="has files without a row; expected: "):
+        halflife.read_training(tmp_path / "none.parquet", keys)
+    for name in ("event_id", "key_id", "row"):
+        hidden = pa.nulls(table.num_rows, table.schema.field(name).type)
+        index = table.schema.get_field_index(name)
+        pq.write_table(table.set_column(index, table.schema.field(name), hidden), tmp_path / "null.parquet")
+        with pytest.raises(UnusableData, match="rows cannot be decrypted"):
+            halflife.read_training(tmp_path / "null.parquet", keys)
+    pq.write_table(table.replace_schema_metadata({b"halflife.training_schema": b""}), tmp_path / "none.parquet")
+    with pytest.raises(UnusableData, match="the schema of the rows cannot be read"):
+        halflife.read_training(tmp_path / "none.parquet", keys)
