@@ -26,7 +26,7 @@ from pipeline.endpoints.labels.measured_labels import hidden_as, labels_to_measu
 from pipeline.endpoints.lookups.open_lookups import open_lookups
 from pipeline.endpoints.lookups.table_files import FileTables
 from pipeline.endpoints.matching import NoRecords
-from pipeline.endpoints.only_new.committing import OnlyNew, check_only_new, only_new
+from pipeline.endpoints.only_new.committing import OnlyNew, check_hashed_ids, check_only_new, only_new
 from pipeline.endpoints.only_new.earlier_records import LetterChoice
 from pipeline.endpoints.outputs import sink_folders, wanted_sinks, write_outputs
 from pipeline.endpoints.reading.stored import tell_file_systems
@@ -362,6 +362,8 @@ def _checked(prepared: Prepared, options: RunOptions) -> Prepared:
     check_lineage(prepared.document)
     if options.summary:
         check_summary(options.summary)
+    if options.only_new:
+        check_hashed_ids(prepared.job)
     check_world(prepared)
     say(f"job {prepared.job.name}: {prepared.source.describe()}")
     say_unconnected(prepared.document)

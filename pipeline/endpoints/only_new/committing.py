@@ -11,10 +11,11 @@ from typing import Any
 
 from apache_beam.io.filesystems import FileSystems
 
-from models.store.backends import InvalidStoreUrl
+from models.store.backends import Backend, InvalidStoreUrl
 from pipeline.command_line.sink_policy import SinkPolicy
 from pipeline.endpoints.errors import SinkUnwritable
 from pipeline.endpoints.files.found import files_in, with_origins
+from pipeline.endpoints.files.record_columns import read_columns
 from pipeline.endpoints.only_new.earlier_records import EarlierRecords, LetterChoice
 from pipeline.endpoints.only_new.held_files import discard, held_in, is_of_dead_process, show
 from pipeline.endpoints.only_new.ledger import Entry, Ledger, all_files
@@ -86,6 +87,31 @@ def check_only_new(job: Job, source: EventSource, policy: SinkPolicy) -> None:
         if scheme_of(folder.uri) not in FILE_SCHEMES:
             allowed = "a folder with --only_new: what a topic, table or pipe has taken cannot be taken back"
             raise SpecError(folder.spec_path, folder.uri.partition("?")[0], allowed)
+
+
+def check_hashed_ids(job: Job) -> None:
+    """Before a run begins a key store that is empty.
+
+    Raises:
+        NoKeyStore: earlier runs hashed ids of events by keys that are not there: all events would count as new.
+        OSError, StoreError: a folder or the key store cannot be read.
+    """
+    privacy = job.events.privacy
+    if privacy is None or not job.events.hides_ids:
+        return
+    from models.privacy.epoch_log import EPOCHS  # few jobs have keys, and it takes a while to import
+    from models.privacy.identities import Pseudonym
+    from models.privacy.key_store import NoKeyStore
+
+    backend = Backend(privacy.keys)
+    if backend.list(EPOCHS):
+        return
+    scores = [each for each in sink_folders(job) if each.record == "Score" and scheme_of(each.uri) in FILE_SCHEMES]
+    files = [path for folder in scores for path in _own_files(folder, job.name)]
+    ids = read_columns(files, "Score", ["event_id"])["event_id"].to_pylist()
+    if any(Pseudonym.of_text(each) for each in ids):
+        known = f"{backend.url} holds no keys, and earlier runs hashed ids of events: all would be scored again"
+        raise NoKeyStore(f"{known}; expected: the key store of these runs; next: look at privacy.keys")
 
 
 @contextmanager

@@ -17,6 +17,7 @@ from models.privacy.key_store import KeyStore
 from models.privacy.receipts import hashed_ids
 from models.store.backends import Backend
 from pipeline.replaying.truth import KnownLabels, with_ids
+from pipeline.run import run
 from pipeline.spec.job import events_spec
 from pipeline.verbs import main
 from schemas.job import PrivacySpec
@@ -115,6 +116,18 @@ def test_with_retries_what_failed_is_scored_once(flow: Flow) -> None:
     assert (outcome.code, outcome.summary["scored"]) == (0, 1), outcome.err
     assert counts(flow.root / "scores", "event_id").most_common(1)[0][1] == 1
     assert {row["event_id"] for row in opened(flow, "audit")} == set(IDS)
+
+
+@pytest.mark.parametrize("verb", [run, lambda words: main(["dead-letters", "replay", *words])])
+def test_what_is_new_is_not_guessed_where_the_keys_of_earlier_runs_are_gone(flow: Flow, verb: Any) -> None:
+    spec, scores = spec_of(flow, private=True), counts(flow.root / "scores", "event_id")
+    shutil.rmtree(flow.root / "keys")
+    outcome = flow.run(spec, *(["--only_new"] if verb is run else []), verb=verb)
+    assert outcome.code == 1
+    assert counts(flow.root / "scores", "event_id") == scores
+    assert not (flow.root / "keys").exists()
+    if verb is run:
+        assert "holds no keys, and earlier runs hashed ids of events: all would be scored again; expec" in outcome.err
 
 
 def fed(flow: Flow, *words: str, spec: Any = None) -> tuple[int, dict[str, Any]]:
