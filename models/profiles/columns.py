@@ -18,6 +18,7 @@ from schemas.errors import UnusableData
 from schemas.expectations import wants
 
 MAX_BINS = 64
+_MANY_NUMBERS = 4_096
 SCORE = "score"  # the name under which a profile holds the distribution of the model's own scores
 _MOST = 2**53  # the largest count that every JSON reader holds exactly
 
@@ -60,9 +61,20 @@ class NumericColumn(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag
     def cells_of(self, values: pa.Array) -> Ints:
         """The cell of each value, shape (n,)."""
         numbers = as_floats(values)
-        found = np.searchsorted(np.array(self.edges, np.float64), numbers, side="right").astype(np.int64)
+        found = _not_above(np.array(self.edges, np.float64), numbers)
         found[~np.isfinite(numbers)] = len(self.counts)
         return found
+
+
+def _not_above(edges: Floats, numbers: Floats) -> Ints:
+    """How many of the sorted edges are not above each number. Of many numbers it is quicker to compare all of them with
+    each edge than to search for each: processors guess the steps of a search wrong."""
+    if len(numbers) < _MANY_NUMBERS:
+        return np.searchsorted(edges, numbers, side="right").astype(np.int64)
+    found = np.zeros(len(numbers), np.int8)
+    for edge in edges.tolist():
+        found += numbers >= edge
+    return found.astype(np.int64)
 
 
 class CategoricalColumn(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="kind", tag="categorical"):

@@ -48,8 +48,8 @@ class _Whole(NamedTuple):
 def pair_measures(sums: PairSums, by: PairedBy) -> dict[str, Measure]:
     """All metrics of the groups of a pair of versions."""
     whole = _Whole(sums, sums.counts, sums.totals)
-    differences = _mean(whole, of.DIFFERENCE, of.PAIRS, OTHER_SCALE)
-    n, factor = differences.n, _deflation(whole, of.DIFFERENCE, of.PAIRS)
+    moments, factor = _deflated(whole, of.DIFFERENCE, of.PAIRS)
+    differences, n = _mean(moments, factor, OTHER_SCALE), moments.n
     found = {"difference": differences}
     for name, share in QUANTILES.items():
         found[name] = _quantile(sums.differences, share, n, factor)
@@ -60,9 +60,9 @@ def pair_measures(sums: PairSums, by: PairedBy) -> dict[str, Measure]:
         found = {name: _unknown(each) for name, each in found.items()}
     elif not by.decide:
         found |= {name: _unknown(found[name]) for name in ("flips_to_positive", "flips_to_negative")}
-    found["latency_difference"] = _mean(whole, of.LATENCY, of.TIMED, NO_LATENCY)
+    found["latency_difference"] = _mean(*_deflated(whole, of.LATENCY, of.TIMED), NO_LATENCY)
     why = NO_LABEL if by.same_loss else OTHER_LOSS
-    found["loss_difference"] = _mean(whole, of.LOSS, of.LABELLED, why)._replace(needs_labels=True)
+    found["loss_difference"] = _mean(*_deflated(whole, of.LOSS, of.LABELLED), why)._replace(needs_labels=True)
     return found
 
 
@@ -81,13 +81,12 @@ def _moments(whole: _Whole, quantity: int, column: int) -> MeanVariance:
     return MeanVariance(mean, variance, n.astype(np.float64))
 
 
-def _deflation(whole: _Whole, quantity: int, column: int) -> Floats:
-    sums = whole.sums
-    return deflation_of(sums.of_span(quantity), sums.in_span(column), _moments(whole, quantity, column))
+def _deflated(whole: _Whole, quantity: int, column: int) -> tuple[MeanVariance, Floats]:
+    sums, found = whole.sums, _moments(whole, quantity, column)
+    return found, deflation_of(sums.of_span(quantity), sums.in_span(column), found)
 
 
-def _mean(whole: _Whole, quantity: int, column: int, why: str) -> Measure:
-    found, factor = _moments(whole, quantity, column), _deflation(whole, quantity, column)
+def _mean(found: MeanVariance, factor: Floats, why: str) -> Measure:
     interval = of_mean(found.mean, found.variance, worth_of(found.n, factor))
     return Measure(found.mean, interval, found.n, why, found.variance, effective_of(found.n, factor), False)
 
@@ -128,7 +127,6 @@ def _quantile(table: ScoreTable, share: float, n: Floats, factor: Floats) -> Mea
 
 def _at(table: ScoreTable, share: Floats, n: Floats, edge: float) -> Floats:
     """Each group's quantile; NaN for a share below 0 or above 1. `edge`: from 0, the lower edge of a bin, to 1."""
-    values = scores_of(table, edge)
     before = np.cumsum(table.positives)
     first = np.searchsorted(table.group, np.arange(len(n)))
     start = np.append(before - table.positives, before[-1:].sum())[first]
@@ -137,13 +135,14 @@ def _at(table: ScoreTable, share: Floats, n: Floats, edge: float) -> Floats:
     rank = np.where(known, (n - 1) * np.where(known, share, 0.0), 0.0)
     below = np.floor(rank).astype(np.int64)
     above = np.minimum(below + 1, np.maximum(n - 1, 0).astype(np.int64))
-    low, high = (_value_of(values, before, start + each) for each in (below, above))
+    low, high = (_value_of(table, edge, before, start + each) for each in (below, above))
     found: Floats = np.where(known, low + (rank - below) * (high - low), np.nan)
     return found
 
 
-def _value_of(values: Floats, before: Ints, index: Ints) -> Floats:
+def _value_of(table: ScoreTable, edge: float, before: Ints, index: Ints) -> Floats:
     """The value of the row that holds each of all events, in order."""
-    if not len(values):
+    if not len(before):
         return np.full(len(index), np.nan)
-    return values[np.minimum(np.searchsorted(before, index, side="right"), len(values) - 1)]
+    rows = np.minimum(np.searchsorted(before, index, side="right"), len(before) - 1)
+    return scores_of(table, edge, rows)

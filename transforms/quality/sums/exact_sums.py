@@ -55,22 +55,22 @@ def _carried(digits: Ints) -> Ints:
 
 class Limbs(NamedTuple):
     """Terms split into limbs, from the limb `low` on: `digits` of each, whole numbers as floats, shape (quantities,
-    terms)."""
+    terms); `some`: of each limb the quantities with any that is not 0."""
 
     low: int
     quantities: int
     digits: list[Floats]
+    some: list[list[int]]
 
     def sums(self, of_term: Ints, groups: int) -> ExactSums:
         """The sums of the terms of each group; `of_term`: the group of each."""
         found = np.zeros((len(self.digits), self.quantities, groups), np.int64)
         for start in range(0, len(of_term), _EXACT_TERMS):
             own = of_term[start : start + _EXACT_TERMS]
-            for limb, terms in enumerate(self.digits):
-                for quantity in range(self.quantities):
+            for limb, (terms, quantities) in enumerate(zip(self.digits, self.some, strict=True)):
+                for quantity in quantities:
                     some = terms[quantity, start : start + _EXACT_TERMS]
-                    if some.any():
-                        found[limb, quantity] += np.bincount(own, some, groups).astype(np.int64)
+                    found[limb, quantity] += np.bincount(own, some, groups).astype(np.int64)
         return ExactSums(self.low, found)
 
 
@@ -94,7 +94,8 @@ def limbs_of(quantities: Sequence[Floats]) -> Limbs:
         digits.append(whole)
         limb -= 1
     digits.reverse()
-    return Limbs(limb + 1, len(rest), digits)
+    some = [np.flatnonzero(each.any(axis=1)).tolist() for each in digits]
+    return Limbs(limb + 1, len(rest), digits, some)
 
 
 def added(parts: Sequence[tuple[ExactSums, Ints]], groups: int, quantities: int) -> ExactSums:

@@ -116,12 +116,39 @@ def sums_of(beside: Beside, by: ScoredBy, window_us: int) -> GroupSums:
     """The sums of one version's answers in one role, at least one row."""
     truths = truths_of(beside, by)
     windows, window = distinct(np.floor_divide(beside.times_us, window_us))
-    parts, rows = [], _rows(beside, by, truths, window_us)
-    for segment, values in ({"": None} | dict(beside.segments)).items():
+    parts, rows, starts = [], _rows(beside, by, truths, window_us), (windows * window_us).tolist()
+    for segment, values in beside.segments.items():
         texts, codes = group_codes(segment, values, window)
-        starts = (windows * window_us).tolist()
         parts.append(_grouped(beside, by, rows, window * len(texts) + codes, starts, texts))
-    return added_sums(parts)
+    if parts:
+        parts.append(_of_windows(parts[0], starts, _table(rows, window, len(starts))))
+    return added_sums(parts) if parts else _grouped(beside, by, rows, window, starts, [""])
+
+
+def _of_windows(parts: GroupSums, starts: Sequence[int], table: ScoreTable) -> GroupSums:
+    """The sums of whole windows, as those of all groups of one segment together, which is quicker than to count all
+    rows again; `table`: that of whole windows."""
+    first = np.searchsorted(np.array([start for start, _ in parts.groups]), starts)
+
+    def total(numbers: Ints) -> Ints:
+        found: Ints = np.add.reduceat(numbers, first, axis=0)
+        return found
+
+    def within(sums: ExactSums) -> ExactSums:
+        *most, cells = sums.digits.shape
+        digits = sums.digits.reshape(*most, len(parts.groups), cells // len(parts.groups))
+        added_up = np.add.reduceat(digits, first, axis=2)
+        return ExactSums(sums.low, added_up.reshape(*most, len(first) * digits.shape[-1]))
+
+    groups = tuple((start, "") for start in starts)
+    return GroupSums(groups, total(parts.counts), within(parts.sums), total(parts.in_span), within(parts.losses),
+                     total(parts.in_bin), within(parts.in_bins), table)  # fmt: skip
+
+
+def _table(rows: "_Rows", group: Ints, groups: int) -> ScoreTable:
+    """The table of scores of rows that are each of a group."""
+    members = group[rows.truths.rows][: len(rows.bin)]
+    return score_table(members, rows.keys, rows.truths.positive[: len(rows.bin)], groups, order=rows.order)
 
 
 def losses_of(beside: Beside, by: ScoredBy) -> Floats:
@@ -250,7 +277,7 @@ def _grouped(
         added([(ExactSums(sums.low, sums.digits[:, :1]), cells.found)], groups * SPANS, 1),
         np.stack(in_bin, axis=1).reshape(groups, BINS, 2),
         rows.scores.sums(bins, groups * BINS),
-        score_table(members, rows.keys, positive, groups, order=rows.order),
+        _table(rows, group, groups),
     )
 
 

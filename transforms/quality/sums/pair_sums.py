@@ -125,11 +125,40 @@ def sums_of_pairs(paired: Paired, by: PairedBy, window_us: int) -> PairSums:
     """The sums of a pair of versions, at least one row."""
     own, rows = paired.own, _rows(paired, by, window_us)
     windows, window = distinct(np.floor_divide(own.times_us, window_us))
-    parts = []
-    for segment, values in ({"": None} | dict(own.segments)).items():
+    parts, starts = [], (windows * window_us).tolist()
+    for segment, values in own.segments.items():
         texts, codes = group_codes(segment, values, window)
-        parts.append(_grouped(rows, window * len(texts) + codes, (windows * window_us).tolist(), texts))
-    return added_pairs(parts)
+        parts.append(_grouped(rows, window * len(texts) + codes, starts, texts))
+    if parts:
+        parts.append(_of_windows(parts[0], starts, _tables(rows, window, len(starts))))
+    return added_pairs(parts) if parts else _grouped(rows, window, starts, [""])
+
+
+def _of_windows(parts: PairSums, starts: Sequence[int], tables: tuple[ScoreTable, JointTable]) -> PairSums:
+    """The sums of whole windows, as those of all groups of one segment together, which is quicker than to count all
+    rows again; `tables`: those of whole windows."""
+    of_group = np.searchsorted(starts, np.array([start for start, _ in parts.groups], np.int64))
+    cells = of_group[parts.cells // SPANS] * SPANS + parts.cells % SPANS
+    order = in_order(cells)
+    found, row = distinct(cells[order])
+    in_cell, decided = np.zeros((len(found), COUNTS), np.int64), np.zeros((len(starts), 2, 2), np.int64)
+    add_at(in_cell.T, row, parts.in_cell[order].T)
+    add_at(np.moveaxis(decided, 0, -1), of_group, np.moveaxis(parts.decided, 0, -1))
+    ordered = ExactSums(parts.sums.low, parts.sums.digits[:, :, order])
+    sums = added([(ordered, row)], len(found), QUANTITIES)
+    squares = added([(parts.squares, of_group)], len(starts), QUANTITIES)
+    return PairSums(tuple((start, "") for start in starts), found, in_cell, decided, sums, squares, *tables)
+
+
+def _tables(rows: "_Rows", group: Ints, groups: int) -> tuple[ScoreTable, JointTable]:
+    """How often each difference of scores, and each pair of scores, occurs in each group."""
+    difference, own, other = rows.keys
+    members = group[: len(own)]
+    every = np.ones(len(members), np.bool_)
+    return (
+        score_table(members, difference, every, groups, MAX_DIFFERENCES, rows.orders[0]),
+        joint_table(members, own, other, groups, order=rows.orders[1]),
+    )
 
 
 def _rows(paired: Paired, by: PairedBy, window_us: int) -> _Rows:
@@ -178,9 +207,6 @@ def _grouped(rows: _Rows, of_row: Ints, starts: Sequence[int], texts: Sequence[s
     sums, squares = rows.terms.sums(cells.of_row, len(cells.found)), rows.squares.sums(group, groups)
     in_cell = [cells.counted(None if has.all() else has) for has in rows.has]
     decided = np.stack([np.bincount(group[has], minlength=groups) for has in rows.decided], axis=1)
-    difference, own, other = rows.keys
-    members = group[: len(own)]
-    every = np.ones(len(members), np.bool_)
     return PairSums(
         group_names(present, starts, texts),
         cells.found,
@@ -188,8 +214,7 @@ def _grouped(rows: _Rows, of_row: Ints, starts: Sequence[int], texts: Sequence[s
         decided.reshape(groups, 2, 2),
         sums,
         squares,
-        score_table(members, difference, every, groups, MAX_DIFFERENCES, rows.orders[0]),
-        joint_table(members, own, other, groups, order=rows.orders[1]),
+        *_tables(rows, group, groups),
     )
 
 

@@ -51,10 +51,10 @@ def score_keys(scores: Floats) -> Ints:
     return keys
 
 
-def scores_of(table: ScoreTable, edge: float) -> Floats:
-    """The score of each row; of a row that lost digits, from its least (`edge` 0) to its greatest score (1)."""
-    lost = table.lost[table.group]
-    key = (table.key << lost) + (edge * ((np.int64(1) << lost) - 1)).astype(np.int64)
+def scores_of(table: ScoreTable, edge: float, rows: Ints) -> Floats:
+    """The score of each of these rows; of one that lost digits, from its least (`edge` 0) to its greatest score (1)."""
+    lost = table.lost[table.group[rows]]
+    key = (table.key[rows] << lost) + (edge * ((np.int64(1) << lost) - 1)).astype(np.int64)
     return np.where(key < 0, key ^ np.int64(0x7FFF_FFFF_FFFF_FFFF), key).view(np.float64)
 
 
