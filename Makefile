@@ -15,7 +15,7 @@ SEED ?=
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help docs demo demo-loans demo-loop demo-flink soak test test-dataflow dataflow-template lint typecheck bench bench-swap bench-stream bench-idle bench-slow bench-startup bench-large bench-waiting bench-features bench-lookups bench-reasons bench-vectors bench-audit bench-fairness bench-gates lock clean .venv
+.PHONY: help docs demo demo-loans demo-loop demo-flink soak test test-dataflow dataflow-template lint typecheck bench bench-swap bench-stream bench-idle bench-slow bench-startup bench-large bench-waiting bench-features bench-lookups bench-reasons bench-vectors bench-audit bench-fairness bench-gates bench-watching lock clean .venv
 
 help: ## Show this list
 	@echo "Usage: make TARGET"
@@ -79,6 +79,9 @@ bench-fairness: .venv ## Simulate how often intervals of fairness hold the true 
 
 bench-gates: .venv ## Simulate rollouts: how often they act wrongly, what a bad version costs; writes benchmarks/GATES.md
 	@$(RUN) -m benchmarks.gates
+
+bench-watching: .venv ## Measure what drift, quality and pairs cost the year of flights; writes benchmarks/WATCHING.md
+	@$(RUN) -m benchmarks.watching
 
 bench-swap: .venv ## Measure a swap to a slow model and a second shadow; writes benchmarks/SWAP.md and SHADOWS.md
 	@$(RUN) -m benchmarks.swaps.swap

@@ -15,6 +15,7 @@ TARGETS = (
     "bench-gates",
     "bench-lookups",
     "bench-reasons",
+    "bench-watching",
     *("demo-loans", "demo-loop"),
     *("clean", "docs", "test-dataflow", "dataflow-template", "soak"),
 )
