@@ -27,7 +27,8 @@ _BROKER_SECONDS = 240  # a broker that was killed comes back
 # By default a client tries again up to ten seconds later, at another time for each partition: one that is silent for so
 # long counts as idle, and its records are then late.
 _SOON = {"reconnect.backoff.max.ms": 500, "retry.backoff.max.ms": 500}
-TOPICS = {"flights": 2, "scores": 1, "audit.receipts": 1, "audit.models": 1, "drift": 1, "quality": 1, "dead": 1}
+_ANSWERS = ("scores", "audit.receipts", "audit.models", "drift", "quality", "dead")
+TOPICS = {"flights": 2, "labels": 2} | dict.fromkeys(_ANSWERS, 1)
 _NUMBER = {"type": "number", "nullable": True, "default": 0.0}
 INPUTS = [
     {"name": "dep_delay", **_NUMBER},
@@ -75,7 +76,8 @@ def flights(path: Path) -> list[Event]:
 
 
 def create_topics(broker: KafkaBroker, **config: str) -> None:
-    """The topics of the job: two partitions of events, one of each answer; `config` are settings, with `_` for `.`."""
+    """The topics of the job: two partitions of events and of labels, one of each answer; `config` are settings, with
+    `_` for `.`."""
     from confluent_kafka.admin import AdminClient, NewTopic  # type: ignore[attr-defined]  # public, not declared so
 
     admin = AdminClient({"bootstrap.servers": broker.bootstrap, **_QUIET})
@@ -90,13 +92,13 @@ def produce(broker: KafkaBroker, events: list[Event]) -> None:
     produce_values(broker, [(event["id"], json.dumps(event, default=_rfc3339).encode()) for event in events])
 
 
-def produce_values(broker: KafkaBroker, records: list[tuple[str, bytes]]) -> None:
+def produce_values(broker: KafkaBroker, records: list[tuple[str, bytes]], topic: str = "flights") -> None:
     """Records of any content under their keys; returns when the broker has them all."""
     from confluent_kafka import Producer
 
     producer = Producer({"bootstrap.servers": broker.bootstrap, "enable.idempotence": True, **_QUIET, **_SOON})
     for key, value in records:
-        producer.produce("flights", value, key=key.encode())
+        producer.produce(topic, value, key=key.encode())
     assert producer.flush(_BROKER_SECONDS) == 0
 
 

@@ -81,7 +81,7 @@ def _all(scenario: Scenario) -> list[Run]:
         service.create_topics(broker)
         done.append(_timed("Flink, bounded", "an Avro file", lambda: runs.on_flink_bounded(scenario, cluster.master)))
         following = _timed(
-            "Flink, streaming", "a Kafka topic", lambda: runs.on_flink_streaming(scenario, cluster, broker)
+            "Flink, streaming", "a Kafka topic", lambda: runs.on_flink_streaming(scenario, cluster, broker).answers
         )
         done.append(following)
     return done

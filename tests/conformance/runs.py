@@ -4,8 +4,9 @@ import json
 import subprocess
 import sys
 from collections.abc import Callable, Iterable, Sequence
+from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pyarrow as pa
 
@@ -19,6 +20,16 @@ from runners.flink.local import parts
 from runners.flink.local.broker import KafkaBroker
 from runners.flink.local.cluster import FlinkCluster
 from schemas.job import Job
+from tests.conformance.quality import (
+    encoded,
+    labels_file,
+    labels_of,
+    letters_on_direct,
+    measured_on_direct,
+    the_end,
+    whole_keys,
+    with_labels,
+)
 from tests.conformance.scenario import Answer, Scenario, answers_of
 from tests.flink.running import KeptRecords
 from tests.reference.reference import microseconds
@@ -32,9 +43,18 @@ _SECONDS = 300.0
 _FIRST_EVENTS, _FEW = 100, 10
 
 
+class Streamed(NamedTuple):
+    """What a job that follows topics answered, its records of quality, and its dead letters."""
+
+    answers: set[Answer]
+    quality: list[dict[str, Any]]
+    letters: list[dict[str, Any]]
+
+
 def on_direct(scenario: Scenario) -> set[Answer]:
-    """The events' file on DirectRunner."""
-    return answers_of(flights.records(_from_files(scenario, "direct", []) / "receipts"))
+    """The events' file on DirectRunner, by a job that measures quality by the labels in another file."""
+    labelled = with_labels(scenario, labels_file(scenario))
+    return answers_of(flights.records(_from_files(labelled, "direct", [], "quality") / "receipts"))
 
 
 def on_flink_bounded(scenario: Scenario, master: str) -> set[Answer]:
@@ -59,15 +79,15 @@ def _opened(audit: Path, keys: Path) -> list[FoundReceipt]:
     return opened
 
 
-def _from_files(scenario: Scenario, name: str, options: Sequence[str]) -> Path:
-    """The audit of a job over the events' file."""
+def _from_files(scenario: Scenario, name: str, options: Sequence[str], *more: str) -> Path:
+    """The audit of a job over the events' file, which has `more` sinks."""
     out = scenario.folder / name
-    sinks = {sink: str(out / sink) for sink in ("audit", "dead_letters")}
+    sinks = {sink: str(out / sink) for sink in ("audit", "dead_letters", *more)}
     spec = scenario.spec(name, str(scenario.folder / "events.avro"), sinks)
     command = [sys.executable, "-m", "pipeline", "--job", str(spec), *options]
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=_SECONDS)
     assert done.returncode == 0, done.stderr[-3000:]
-    assert flights.records(out / "dead_letters") == []
+    assert {letter["stage"] for letter in flights.records(out / "dead_letters")} <= {"labels"}
     return out / "audit"
 
 
@@ -104,12 +124,15 @@ def _keeper(path: Path) -> Callable[[Iterable[pa.RecordBatch]], None]:
     return keep
 
 
-def on_flink_streaming(scenario: Scenario, cluster: FlinkCluster, broker: KafkaBroker) -> set[Answer]:
-    """The events as JSON on a topic of two partitions that a job on Flink follows, with two subtasks for each step; it
-    encrypts what it writes to a topic and to files, and the answers are those that the keys open in these."""
+def on_flink_streaming(scenario: Scenario, cluster: FlinkCluster, broker: KafkaBroker) -> Streamed:
+    """The events as JSON on a topic of two partitions that a job on Flink follows, with two subtasks for each step, and
+    their labels on another, which come after the events; half way through a task manager is killed. It encrypts what it
+    writes to a topic and to files, and the answers are those that the keys open in these."""
     server, keys, audit = f"kafka://{broker.bootstrap}", scenario.folder / "keys-of-stream", scenario.folder / "stream"
     sinks: dict[str, str | list[str]] = {"audit": [f"{server}/audit", str(audit)], "dead_letters": f"{server}/dead"}
-    spec = _private(scenario, keys).spec("flink-streaming", f"{server}/flights?idle_after=3s", sinks, format="json")
+    sinks["quality"] = f"{server}/quality"
+    labelled = with_labels(_private(scenario, keys), f"{server}/labels?idle_after=3s")
+    spec = labelled.spec("flink-streaming", f"{server}/flights?idle_after=3s", sinks, format="json")
     with service.submitted(cluster, ["--job", str(spec)], scenario.folder) as job:
         last, sent, receipts = scenario.releases[-1], 0, KeptRecords(broker, "audit.receipts")
         job.wait_until(lambda: bool(service.told(broker, "refused", last)), _SECONDS, "the last release refused")
@@ -119,18 +142,61 @@ def on_flink_streaming(scenario: Scenario, cluster: FlinkCluster, broker: KafkaB
             assert sent < _FIRST_EVENTS, "the versions were not loaded"
             _answered(job, broker, receipts, scenario.rows[sent : sent + _FEW])
             sent += _FEW
-        _answered(job, broker, receipts, scenario.rows[sent:])
-        job.wait_until(lambda: len(_ids(audit)) == len(receipts()), _SECONDS, "all receipts in files")
-    assert service.records(broker, "dead") == []
-    told = receipts()
+        _in_halves(job, cluster, broker, receipts, scenario, sent)
+        quality = KeptRecords(broker, "quality")
+        _measured(job, broker, scenario, quality)
+        assert cluster.rest(f"/jobs/{cluster.live_jobs()[0]}/checkpoints")["counts"]["restored"] > 0
+        wanted = {one["score_id"] for one in receipts()}
+        job.wait_until(lambda: wanted <= set(_ids(audit)), _SECONDS, "all receipts in files")
+    letters, rows, told = service.records(broker, "dead"), {row["id"] for row in scenario.rows}, receipts()
     assert {one["subject"][:3] for one in told} == {"h1:"}
     assert {value for one in told for name, value in one["features"].items() if name} == {None}
-    return answers_of(one.receipt for one in _opened(audit, keys))
+    opened = (one.receipt for one in _opened(audit, keys))
+    return Streamed(answers_of(one for one in opened if one["event_id"] in rows), quality(), letters)
 
 
 def _ids(audit: Path) -> list[str]:
     """The `score_id` of each receipt in files, which need not be there yet."""
     return [each for rows in Audit(str(audit)).columns(["score_id"]) for each in rows.column(0).to_pylist()]
+
+
+def _in_halves(
+    job: service.Job, cluster: FlinkCluster, broker: KafkaBroker, receipts: KeptRecords, scenario: Scenario, sent: int
+) -> None:
+    """Sends all but the first `sent` events in two halves, between which a task manager is killed, each after the
+    labels that are known when it begins; then the labels that are left, and what comes two days later."""
+    rows, (last_event, last_label) = scenario.rows, the_end(scenario)
+    labels, half = [*labels_of(scenario), last_label], (sent + len(rows)) // 2
+    labels = _labels_until(broker, labels, rows[sent - 1]["departed_at"])
+    _answered(job, broker, receipts, rows[sent:half])
+    labels = _labels_until(broker, labels, rows[half - 1]["departed_at"])
+    cluster.kill_busy_task_manager()
+    cluster.add_task_manager()
+    _answered(job, broker, receipts, rows[half:])
+    _labels_until(broker, labels, last_label["known"])
+    service.produce(broker, [last_event])
+
+
+def _labels_until(broker: KafkaBroker, labels: list[dict[str, Any]], time: datetime) -> list[dict[str, Any]]:
+    """Sends the labels, which are in order of time, that were known by a time; returns the others."""
+    due = [label for label in labels if label["known"] <= time]
+    service.produce_values(broker, [(one["of"], encoded(one)) for one in due], "labels")
+    return labels[len(due) :]
+
+
+def _measured(job: service.Job, broker: KafkaBroker, scenario: Scenario, quality: KeptRecords) -> None:
+    """Waits until each window has its last pane, and each label beyond the horizon its letter."""
+    wanted, late, letters = set(measured_on_direct(scenario)), letters_on_direct(scenario), KeptRecords(broker, "dead")
+
+    def missing() -> list[Any]:
+        return sorted(wanted - whole_keys(quality()), key=str)
+
+    try:
+        job.wait_until(lambda: not missing(), _SECONDS, "the last pane of each window")
+    except AssertionError as failure:
+        left = missing()
+        raise AssertionError(f"{failure}\nmissing are {len(left)} of {len(wanted)}, from {left[:3]} on") from None
+    job.wait_until(lambda: {one["event_id"] for one in letters()} >= {*late}, _SECONDS, "the dead letters of labels")
 
 
 def _answered(job: service.Job, broker: KafkaBroker, receipts: KeptRecords, rows: list[dict[str, Any]]) -> None:
