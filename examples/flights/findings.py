@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import fastavro
+import pyarrow as pa
 
 from examples.drift import statistics_of
 from examples.flights.plan import MODEL
@@ -75,8 +76,13 @@ class Days(NamedTuple):
 
 
 def drift(out: Path, run: str) -> Days:
-    """The days that matter, at most 30 of them."""
-    windows = windows_that_matter(statistics_of(out / "drift", run))
+    """The days of a run that matter, at most 30 of them."""
+    return days_of(statistics_of(out / "drift", run))
+
+
+def days_of(statistics: pa.Table) -> Days:
+    """The same of DriftStatistic records."""
+    windows = windows_that_matter(statistics)
     worst = {window.start: window for window in reversed(windows)}
     days = sorted(worst.values(), key=lambda window: (-window.severity, window.start))
     rows = [
