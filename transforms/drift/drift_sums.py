@@ -9,6 +9,7 @@ import numpy as np
 from models.profiles.dependence import BLOCKS
 from schemas.expectations import wants
 from transforms.drift.drift_groups import FORMAT_VERSION, BlockCounts, Group, GroupCounts, Ints
+from transforms.flow.segments import MAX_SEGMENTS, limited_groups
 
 
 class _Rows:
@@ -24,6 +25,12 @@ class _Rows:
             self.counts = np.concatenate((self.counts, room)) if held else room
         self.counts[row, column] += counts
 
+    def put_together(self, into: list[int], rows: int) -> None:
+        """Adds each row to another, of so many; `into`: which one, for each row that is used."""
+        held = np.zeros((rows, self.counts.shape[1]), np.int64)
+        np.add.at(held, into, self.counts[: len(into)])
+        self.counts = held
+
     def taken(self, rows: list[int]) -> tuple[Ints, Ints]:
         """The chosen rows end to end: where they are not zero, and the counts there."""
         flat = self.counts[rows].reshape(-1)
@@ -32,9 +39,11 @@ class _Rows:
 
 
 class Tally:
-    """A growing sum of `GroupCounts` of one profile: one dense row of counts per group, and one per group and block."""
+    """A growing sum of `GroupCounts` of one profile and window: one dense row of counts per group, and one per group
+    and block. Of each role and column so many segments as `transforms.flow.segments` says are counted apart."""
 
     def __init__(self) -> None:
+        self._limit_at = 2 * MAX_SEGMENTS  # groups: not with each addition, since it looks at all of them
         self._rows: dict[Group, int] = {}
         self._wholes: dict[Group, int] = {}
         self._cells, self._classes = _Rows(), _Rows()
@@ -60,6 +69,19 @@ class Tally:
         self._cells.add(len(self._rows), more.cells, rows[group], cell, more.counts)
         if len(more.blocks.keys):
             self._add_blocks(more)
+        if len(self._rows) > self._limit_at:
+            self._limit()
+            self._limit_at = max(2 * len(self._rows), 2 * MAX_SEGMENTS)
+
+    def _limit(self) -> None:
+        """Counts segments beyond the limit as one of their column."""
+        into = _counted_in(list(self._rows))
+        if into == list(self._rows):
+            return
+        rows: dict[Group, int] = {}
+        indexes = [rows.setdefault(group, len(rows)) for group in into]
+        self._cells.put_together(indexes, len(rows))
+        self._rows = rows
 
     def _add_blocks(self, more: GroupCounts) -> None:
         block, found = np.divmod(more.blocks.keys, more.blocks.classes)
@@ -72,6 +94,7 @@ class Tally:
 
     def sums(self) -> GroupCounts:
         """The sum of everything added, groups sorted by role and segment."""
+        self._limit()
         groups = sorted(self._rows, key=lambda group: (group[0], group[1] or ""))
         keys, counts = self._cells.taken([self._rows[group] for group in groups])
         return GroupCounts(self._cells.counts.shape[1], tuple(groups), keys, counts, self._blocks(groups))
@@ -85,6 +108,15 @@ class Tally:
         row, column = np.divmod(keys, width)
         indexes = np.array([index for index, _ in wholes], np.int64)
         return BlockCounts(width // BLOCKS, indexes[row] * width + column, counts)
+
+
+def _counted_in(groups: list[Group]) -> list[Group]:
+    """Of each group the one that it counts in: itself, or the others of its role and column."""
+    if len(groups) <= MAX_SEGMENTS:
+        return groups
+    roles = sorted({role for role, _ in groups})
+    found = limited_groups([(roles.index(role), segment or "") for role, segment in groups])
+    return [(roles[role], text or None) for role, text in found]
 
 
 def added_counts(parts: Iterable[GroupCounts]) -> GroupCounts:

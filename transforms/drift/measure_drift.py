@@ -188,7 +188,8 @@ class MeasureDrift(beam.PTransform[beam.PCollection[pa.RecordBatch], beam.PColle
     `drift_rows_profile_unavailable`, panes in `drift_panes_unmeasured`; rows of versions without a profile in
     `drift_rows_without_profile`, columns of a profile that a batch lacks, or has in a type that does not fit, in
     `drift_columns_absent`. State: per version and window one count per group and cell of its profile, until the
-    lateness is over. Segment columns should have few values: each is a group (about 8 kB for 15 columns).
+    lateness is over. Segment columns should have few values: each is a group (about 8 kB for 15 columns), up to 10,000
+    of a column, role and window; the others are one more group.
     """
 
     def __init__(self, spec: DriftSpec, profiles: ProfileLoader, model: str, run: str | None = None) -> None:

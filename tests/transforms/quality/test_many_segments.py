@@ -7,10 +7,11 @@ import numpy as np
 import pytest
 
 from tests.transforms.quality.worlds import CHAMPION, SECOND, SHADOW, answers, cut, labels, put_together
+from transforms.flow import segments
 from transforms.labels.label_join import labels_table
 from transforms.quality.joining import by_version, labelled_answers
 from transforms.quality.pairing import pairs_of
-from transforms.quality.sums import group_sums, segments
+from transforms.quality.sums import group_sums
 from transforms.quality.sums.group_sums import EVENTS, sums_of
 from transforms.quality.sums.pair_sums import sums_of_pairs
 from transforms.quality.sums.sums_coder import encode_sums

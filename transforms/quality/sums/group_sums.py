@@ -14,11 +14,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from transforms.flow.distinct import distinct
+from transforms.flow.segments import limited_codes, limited_groups, others_of
 from transforms.labels.truth import truths_by_class
 from transforms.quality.answers import ErrorsBy, ScoredBy
 from transforms.quality.sums.exact_sums import ExactSums, Floats, Ints, Limbs, add_at, added, limbs_of
 from transforms.quality.sums.score_tables import ScoreTable, in_order, merged, score_keys, score_table
-from transforms.quality.sums.segments import limited_codes, limited_groups, others_of
 
 Group: TypeAlias = tuple[int, str]
 SPANS = 24
@@ -173,7 +173,7 @@ def errors_of(beside: Beside, by: ScoredBy) -> Floats:
 
 def group_codes(segment: str, values: pa.Array | None, window: Ints) -> tuple[list[str], Ints]:
     """The names of the groups of a segment, and each row's index among them; of each window, which `window` says, only
-    so many are told apart (`transforms.quality.sums.segments`)."""
+    so many are told apart (`transforms.flow.segments`)."""
     if values is None:
         return [""], np.zeros(len(window), np.int64)
     encoded = values.dictionary_encode("encode")

@@ -9,10 +9,11 @@ import zlib
 from collections.abc import Sequence
 
 import numpy as np
+import numpy.typing as npt
 
 from transforms.flow.distinct import distinct
-from transforms.quality.sums.exact_sums import Ints
 
+Ints = npt.NDArray[np.int64]
 MAX_SEGMENTS = 10_000
 """Segments of one column in one window that are measured apart."""
 _NULL = " is null"
