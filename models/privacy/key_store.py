@@ -91,7 +91,6 @@ class KeyStore:
         self._blocks: dict[int, KeyBlock] = {}
         self._rows: dict[bytes, int] = {}  # the last row of each pseudonym: its block's number and its index
         self._indexed = 0
-        self._absent: set[int] = set()  # numbers of no block, however often records name them
         self._epochs: Epochs | None = None
         self._erased: set[str] | None = None
 
@@ -239,7 +238,6 @@ class KeyStore:
 
     def _refresh_if_old(self) -> None:
         if self._read_at is None or self._clock() - self._read_at >= self._fresh_s:
-            self._absent.clear()
             self._refresh()
 
     def _refresh(self) -> None:
@@ -263,10 +261,8 @@ class KeyStore:
 
     def _known(self, number: int) -> KeyBlock | None:
         """A block as it was last listed; None where there is none."""
-        if number not in self._generations and number not in self._absent:
+        if number not in self._generations:
             self._refresh()
-            if number not in self._generations:
-                self._absent.add(number)
         block = self._blocks.get(number)
         if block is None or block.generation != self._generations.get(number):
             self._load([number])

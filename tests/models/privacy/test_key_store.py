@@ -281,20 +281,3 @@ def test_ids_of_keys_that_anybody_may_have_written_find_nothing(key_id: str) -> 
     store = key_store()
     key_of(store, "Anna")
     assert store.find(key_id) is None
-
-
-def test_keys_that_are_not_there_are_looked_for_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    backend, listed = memory(), list[str]()
-    store, listing = key_store(backend, fresh_s=60.0), Backend.list
-    key_of(store, "Anna")
-
-    def noted(self: Backend, prefix: str, after: str | None = None) -> list[tuple[str, int]]:
-        listed.append(prefix)
-        return listing(self, prefix, after)
-
-    monkeypatch.setattr(Backend, "list", noted)
-    assert {store.find(f"7.{row}") for row in range(50)} == {None}
-    assert listed == ["blocks"]
-    for name in ("Ben", "Cleo"):  # of whom another process makes keys
-        made = key_of(key_store(backend), name)
-        assert store.find(made.key_id) == made.key
