@@ -1,5 +1,5 @@
 """Writes what drift counts of a year of flights: `python tests/data/flights_year/make.py DATA`, with the DATA that
-`make demo` prepared (`data`); some minutes.
+`make demo` prepared (`data`); under a minute.
 
 `year.msgpack.xz` has the reference profiles of the demo's versions, and for each version and day the counts of all rows
 of each role, as the job's own step adds them up. `late.csv` has how many flights of each day had a label, and how many
