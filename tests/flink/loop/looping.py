@@ -16,6 +16,7 @@ from examples.loop.arriving import Arrivals, Stream
 from examples.loop.plan import Loop
 from examples.loop.rounds import SINKS, LoopFolders, Rounds
 from gates.records import QualityRecords
+from gates.windows import ERROR, LOSS_DIFFERENCE
 from models.store.store import ModelStore
 from runners.flink.local.broker import KafkaBroker
 from runners.flink.local.cluster import FlinkCluster
@@ -62,10 +63,17 @@ class StreamedRounds(Rounds):
         return any((each["kind"], each["release"]) == ("released", release) for each in told)
 
     def _measured(self, labelled_us: int) -> bool:
-        """Whether the last window that ended by then, whose labels have all come, is in a record with all of them."""
+        """Whether each version in force has a record of the last window whose labels have all come, with all of them,
+        and each shadow its difference from the champion: what a rollout reads of them comes from two branches."""
+        in_it_us = labelled_us - 7 * _DAY_US
         rows = QualityRecords(str(self.folders.out / "quality"), self.loop.model).latest()
-        ends = [each.window_end for each in rows if each.metric == "error" and (each.label_coverage or 0) > 0.99]
-        return max(ends, default=0) > labelled_us - 7 * _DAY_US
+        whole = [each for each in rows if each.window_end > in_it_us and (each.label_coverage or 0) > 0.99]
+        releases = ModelStore(str(self.folders.store), self.loop.model).scan_releases().releases
+        begun = [each for each in releases if each.effective_from_us <= in_it_us]
+        in_force = max(begun, key=lambda each: each.sequence)
+        wanted = {(version, ERROR) for version in in_force.versions}
+        wanted |= {(version, LOSS_DIFFERENCE) for version in in_force.shadows}
+        return {(each.version, each.metric) for each in whole} >= wanted
 
     def _send(self, topic: str, file: Path) -> int:
         """The rows of a file as JSON, in order of time; returns how many."""

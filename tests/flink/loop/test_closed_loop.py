@@ -1,6 +1,7 @@
 """The loop closed on one stream: a running job is measured, advice is given, and its successor becomes its champion."""
 
 import math
+from datetime import date
 
 import pytest
 
@@ -29,7 +30,7 @@ def closed(cluster: FlinkCluster, broker: KafkaBroker, tmp_path_factory: pytest.
 
 
 def test_a_running_job_gets_a_new_champion_by_a_rollout(closed: StreamedRounds) -> None:
-    assert list(closed.champions) == ["2"]
+    assert closed.champions == {"2": date(2019, 7, 11)}
     store = ModelStore(str(closed.folders.store), SHORT.model)
     releases = store.scan_releases().releases
     assert [(each.champion, each.evidence.partition(":")[0]) for each in releases] == [
