@@ -7,11 +7,14 @@ from models.profiles import build_profile
 from schemas import batches
 from transforms.drift.drift_groups import DIGEST, ROLE, VERSION, count_windows
 from transforms.drift.drift_sums import encode_counts
+from transforms.flow.state import Plain, VersionedStateCoder
 from transforms.labels.label_join import labels_table
 from transforms.quality.answers import ScoredBy, answers_of
 from transforms.quality.joining import by_version, labelled_answers
+from transforms.quality.let_go import LetGo, let_go
 from transforms.quality.pairing import pairs_of
-from transforms.quality.quality_forms import BatchForm
+from transforms.quality.panes import Schedule
+from transforms.quality.quality_forms import LET_GO_VERSION, BatchForm
 from transforms.quality.sums.group_sums import sums_of
 from transforms.quality.sums.pair_sums import sums_of_pairs
 from transforms.quality.sums.sums_coder import encode_sums
@@ -40,10 +43,16 @@ def sizes() -> dict[str, float]:
     return {
         "an answer, until its window, lateness and horizon have passed": _each(given[0], answers=True),
         "a label, as long": _each(labels, answers=False),
+        "an event that was answered, for one more horizon": len(_let_go(given)) / EVENTS,
         "drift of a day: one version in one role, four columns, four groups": sum(map(len, drift)) / len(drift),
         "quality of a day: one version in one role, four groups": len(encode_sums(quality)),
         "a pair of versions in a day, four groups": len(encode_sums(sums_of_pairs(paired, pair, _DAY_US))),
     }
+
+
+def _let_go(given: list[pa.RecordBatch]) -> bytes:
+    [known] = let_go(by_version(given), [0], Schedule(_DAY_US, 0, _DAY_US))
+    return VersionedStateCoder("quality_let_go", LET_GO_VERSION, Plain(LetGo)).encode(known)
 
 
 def _each(rows: pa.RecordBatch, *, answers: bool) -> float:

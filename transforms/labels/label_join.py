@@ -101,8 +101,9 @@ def join_coded(coded: CodedIds, events_us: Codes, labels: pa.Table, horizon_us: 
     used[asked] = True  # those without a label are the last, which no label has
     values, known_at = (_whole(present[name]).take(chosen) for name in (LABEL, LABEL_TIME))
     counts = (int((several & ~differ).sum()), int((several & differ).sum()), int((~used[of_ids]).sum()))
-    in_time = int((end - first).sum())
-    return JoinedLabels(values, known_at, outcomes, *counts, out_of_time=in_time < int(used[codes].sum()))
+    of_each = np.bincount(codes, minlength=coded.distinct + 1)  # the last is 0: events that no label has
+    out_of_time = not whole or bool(np.any(end - first < of_each[asked]))
+    return JoinedLabels(values, known_at, outcomes, *counts, out_of_time=out_of_time)
 
 
 def _codes(indices: pa.Array) -> Codes:

@@ -16,25 +16,30 @@ from transforms.flow import metrics
 from transforms.flow.cells import taking
 from transforms.flow.dead_letters import DEAD_LETTERS, counted_batch
 from transforms.flow.hiding import Hides, hiding_of
-from transforms.flow.state import Plain, VersionedStateCoder
+from transforms.flow.state import Form, Plain, VersionedStateCoder
 from transforms.flow.timers import at_or_after
 from transforms.labels.label_join import JoinedLabels
 from transforms.quality import held as of
 from transforms.quality.answers import is_answers
 from transforms.quality.held import ALONE, Also, HeldShard, Reached
+from transforms.quality.let_go import LetGo
 from transforms.quality.merge_panes import keyed
 from transforms.quality.panes import Schedule
-from transforms.quality.quality_forms import ANSWERS_VERSION, LABELS_VERSION, WINDOWS_VERSION, BatchForm
+from transforms.quality.quality_forms import (
+    ANSWERS_VERSION,
+    LABELS_VERSION,
+    LET_GO_VERSION,
+    WINDOWS_VERSION,
+    BatchForm,
+)
 
 _NEVER_US = 2**62
 _MAX_BATCHES = 64  # of answers in one bag, before they are put together
 _DUE = TimerSpec("due", TimeDomain.WATERMARK)
 
 
-def _bag(name: str, version: int) -> Any:
-    return beam.DoFn.StateParam(
-        BagStateSpec(name, VersionedStateCoder(f"quality_{name}", version, BatchForm(answers=name == "answers")))
-    )
+def _bag(name: str, version: int, form: Form) -> Any:
+    return beam.DoFn.StateParam(BagStateSpec(name, VersionedStateCoder(f"quality_{name}", version, form)))
 
 
 def _value(name: str, coder: Any) -> Any:
@@ -45,8 +50,9 @@ class _Cells(NamedTuple):
     """What a shard keeps; `panes`: of each window that is held, the next pane that is due. `pending`: when the timer
     fires: if it were set again while it waits, answers that arrive all the time would postpone it for ever."""
 
-    answers: Any = _bag("answers", ANSWERS_VERSION)
-    labels: Any = _bag("labels", LABELS_VERSION)
+    answers: Any = _bag("answers", ANSWERS_VERSION, BatchForm(answers=True))
+    labels: Any = _bag("labels", LABELS_VERSION, BatchForm(answers=False))
+    let_go: Any = _bag("let_go", LET_GO_VERSION, Plain(LetGo))
     panes: Any = _value("windows", VersionedStateCoder("quality_windows", WINDOWS_VERSION, Plain(dict[int, int])))
     known: Any = _value("known", VarIntCoder())
     pending: Any = _value("pending", VarIntCoder())
@@ -90,13 +96,18 @@ class ArrivingFn(beam.DoFn):
     def reached(self, fired: Timestamp, cells: _Cells) -> Iterator[Any]:
         cells.pending.clear()
         cells.known.write(int(fired.micros))
-        held = HeldShard(list(cells.answers.read()), list(cells.labels.read()), cells.panes.read() or {})
-        answers, before = held.answers, dict(held.panes)
+        bags = [list(each.read()) for each in (cells.answers, cells.labels, cells.let_go)]
+        held = HeldShard(bags[0], bags[1], cells.panes.read() or {}, bags[2])
+        answers, before, let_go = held.answers, dict(held.panes), held.let_go
         at_us = int(fired.micros)
         found = of.reached(held, self._schedule, self._kind, at_us, now_us(), self._also)
         if len(before) != len(held.panes) or len(answers) > _MAX_BATCHES:
             _rewrite(cells.answers, held.answers)
         _rewrite(cells.labels, held.labels)
+        if held.let_go[: len(let_go)] != let_go:
+            _rewrite(cells.let_go, held.let_go)
+        else:
+            _add(cells.let_go, held.let_go[len(let_go) :])
         cells.panes.write(held.panes) if held.panes else cells.panes.clear()
         # Labels that an answer has go with its window: only what may still expire is waited for.
         labels = [of.expires_us(batch, self._schedule, int(fired.micros)) for batch in held.labels]
@@ -105,8 +116,12 @@ class ArrivingFn(beam.DoFn):
         yield from handed_on(found, self._hides)
 
 
-def _rewrite(cell: Any, values: Iterable[pa.RecordBatch]) -> None:
+def _rewrite(cell: Any, values: Iterable[Any]) -> None:
     cell.clear()
+    _add(cell, values)
+
+
+def _add(cell: Any, values: Iterable[Any]) -> None:
     for value in values:
         cell.add(value)
 

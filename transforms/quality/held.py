@@ -1,7 +1,8 @@
 """One shard of answers and labels over time, without Beam: what is held, which panes are due, and what is dropped.
 
 The watermark is known only through `reached`. Answers are held until the last pane of their window; labels as long as
-an answer that is in time may still come for them, or one that is held has them.
+an answer that is in time may still come for them, or one that is held has them. Of answers that were dropped is known
+for one more horizon that they were there.
 """
 
 from collections.abc import Iterator, Sequence
@@ -25,6 +26,7 @@ from transforms.quality.joining import (
     known_by,
     labelled_answers,
 )
+from transforms.quality.let_go import LetGo, late_labels, let_go, still_known
 from transforms.quality.pairing import pairs_of
 from transforms.quality.panes import Schedule
 from transforms.quality.protected import FairnessRules
@@ -50,11 +52,13 @@ ALONE = Also()
 
 @dataclass(slots=True)
 class HeldShard:
-    """State of one shard; `panes`: by the start of a window, the next pane that is due of it."""
+    """State of one shard; `panes`: by the start of a window, the next pane that is due of it; `let_go`: the answers
+    that are no longer held."""
 
     answers: list[pa.RecordBatch] = field(default_factory=list)
     labels: list[pa.RecordBatch] = field(default_factory=list)
     panes: dict[int, int] = field(default_factory=dict)
+    let_go: list[LetGo] = field(default_factory=list)
 
 
 class WindowPane(NamedTuple):
@@ -92,8 +96,9 @@ def in_time(rows: pa.RecordBatch, held: HeldShard, schedule: Schedule, known_us:
 
 
 def next_due_us(held: HeldShard, schedule: Schedule) -> int:
-    """When the next pane is due; 2^62 where none is."""
-    return min((schedule.due_us(start, pane) for start, pane in held.panes.items()), default=_NEVER_US)
+    """When the next pane is due, or where none is, when something is no longer known; 2^62 where nothing is."""
+    due = [schedule.due_us(start, pane) for start, pane in held.panes.items()]
+    return min(due or [each.until_us for each in held.let_go], default=_NEVER_US)
 
 
 def expires_us(labels: pa.RecordBatch, schedule: Schedule, known_us: int) -> int:
@@ -116,8 +121,11 @@ def reached(
         found = _added(found, _at(held, answers, labels, schedule, due_us, at_us, also))
     over = [start for start, pane in held.panes.items() if pane >= schedule.panes]
     known = answered_at(answers, labels[LABEL_OF].combine_chunks()) if labels.num_rows else np.zeros(0, np.int64)
-    kept = _kept_labels(labels, known, over, schedule, reached_us)
-    found = found._replace(without_event=int(np.count_nonzero(~kept & (known == -_NEVER_US))))
+    late = late_labels(held.let_go, labels, known, schedule, at_us)
+    kept = _kept_labels(labels, known, over, schedule, reached_us) & ~late.which
+    without_event = int(np.count_nonzero(~kept & ~late.which & (known == -_NEVER_US)))
+    found = found._replace(without_event=without_event, letters=found.letters + late.letters)
+    held.let_go = [*still_known(held.let_go, reached_us), *let_go(answers, over, schedule)]
     held.panes = {start: pane for start, pane in held.panes.items() if pane < schedule.panes}
     held.answers = (
         list(in_windows(answers, list(held.panes), schedule.window_us).values()) if over else list(answers.values())

@@ -25,6 +25,9 @@ from transforms.scoring.scoring import SHADOW
 
 BEYOND_HORIZON = "BeyondHorizon"
 """The error of a label that was known too long after its event."""
+AFTER_LAST_PANE = "AfterLastPane"
+"""The error of a label of a stream that was known in time, but came when the last pane of its event's window had been
+emitted."""
 Answers: TypeAlias = Mapping[ScoredBy, pa.RecordBatch]
 Ints: TypeAlias = npt.NDArray[np.int64]
 _NONE: Ints = np.zeros(0, np.int64)
@@ -132,35 +135,56 @@ def _joined(
     return joined
 
 
-def answered_at(answers: Answers, ids: pa.Array) -> npt.NDArray[np.int64]:
-    """When the event of each id happened (microseconds), as far as it was answered; -2^62 where it was not."""
+def of_events(answers: Answers) -> tuple[pa.Array, Ints]:
+    """The ids of the events that were answered, and when they happened (microseconds)."""
     own = _left_job(answers) or answers
-    known = pa.chunked_array([rows.column(batches.EVENT_ID) for rows in own.values()], pa.string()).combine_chunks()
-    times = np.concatenate([np.zeros(0, np.int64), *(batches.times_us(rows) for rows in own.values())])
+    ids = pa.chunked_array([rows.column(batches.EVENT_ID) for rows in own.values()], pa.string()).combine_chunks()
+    return ids, np.concatenate([_NONE, *(batches.times_us(rows) for rows in own.values())])
+
+
+def answered_at(answers: Answers, ids: pa.Array) -> Ints:
+    """When the event of each id happened (microseconds), as far as it was answered; -2^62 where it was not."""
+    known, times = of_events(answers)
     found = pc.index_in(ids, value_set=known)
     at = pc.fill_null(found, len(times)).to_numpy(zero_copy_only=False)
-    happened: npt.NDArray[np.int64] = np.append(times, -(2**62))[at]
+    happened: Ints = np.append(times, -(2**62))[at]
     return happened
+
+
+def known_at(labels: pa.Table) -> Ints:
+    """When each label was known (microseconds)."""
+    found: Ints = labels[LABEL_TIME].combine_chunks().cast(pa.int64()).to_numpy(zero_copy_only=False)
+    return found
 
 
 def beyond_horizon(answers: Answers, labels: pa.Table, horizon_us: int | None, at_us: int) -> list[DeadLetter]:
     """A dead letter of each label that was known later than the horizon after its event."""
     if horizon_us is None or not labels.num_rows or not answers:
         return []
-    ids = labels[LABEL_OF].combine_chunks()
-    happened = answered_at(answers, ids)
-    known = labels[LABEL_TIME].combine_chunks().cast(pa.int64()).to_numpy(zero_copy_only=False)
-    late = np.flatnonzero((happened > -(2**62)) & (known - happened > horizon_us))
+    happened = answered_at(answers, labels[LABEL_OF].combine_chunks())
+    late = (happened > -(2**62)) & (known_at(labels) - happened > horizon_us)
+    return late_letters(labels, happened, late, horizon_us, at_us)
+
+
+def late_letters(
+    labels: pa.Table, happened: Ints, which: npt.NDArray[np.bool_], horizon_us: int | None, at_us: int
+) -> list[DeadLetter]:
+    """A dead letter of each of the chosen labels. `happened`: when each one's event did; `horizon_us`: None where the
+    label was known in time, and only came too late."""
+    late = np.flatnonzero(which)
     rows = labels.take(pa.array(late)).to_pylist() if len(late) else []
-    times = zip(happened[late].tolist(), known[late].tolist(), strict=True)
+    times = zip(happened[late].tolist(), known_at(labels)[late].tolist(), strict=True)
     return [_letter(row, own, after, horizon_us, at_us) for row, (own, after) in zip(rows, times, strict=True)]
 
 
-def _letter(row: dict[str, object], happened: int, known: int, horizon_us: int, at_us: int) -> DeadLetter:
+def _letter(row: dict[str, object], happened: int, known: int, horizon_us: int | None, at_us: int) -> DeadLetter:
     """The label as it was read, since its bytes are not kept for so long."""
     payload = msgspec.json.encode({**row, LABEL_TIME: format_time_us(int(known))})
-    after = format_duration_us(int(known - happened))
-    detail = f"known {after} after its event; expected: at most labels.horizon, {format_duration_us(horizon_us)}"
+    detail = f"known {format_duration_us(int(known - happened))} after its event"
+    if horizon_us is None:
+        detail += ", but read after the last pane of the event's window; expected: before it"
+        return DeadLetter(LABELS, AFTER_LAST_PANE, detail, payload, str(row[LABEL_OF]), int(happened), at_us)
+    detail += f"; expected: at most labels.horizon, {format_duration_us(horizon_us)}"
     return DeadLetter(LABELS, BEYOND_HORIZON, detail, payload, str(row[LABEL_OF]), int(happened), at_us)
 
 

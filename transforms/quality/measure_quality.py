@@ -229,14 +229,15 @@ class MeasureQuality(beam.PTransform[Any, QualityOutputs]):
     the same events differ; with `labels.concept_drift` also when a version's errors changed.
 
     Input: batches of scored events as `MeasureDrift` reads them, and batches of labels as `DecodeLabels` makes them,
-    both in the global window. Outputs: `quality`, `dead_letters` (stage labels, error `BeyondHorizon`). Bounded input
-    has one pane for each window, by all labels within the horizon. A stream needs a horizon; its panes are due when
-    `transforms.quality.panes` says, each by the labels that were known then, so that the last one equals that of
-    bounded input. Nothing stops or waits: answers of versions whose manifest cannot be read are counted in
-    `quality_rows_unavailable`, those that come after the first pane of their window in `quality_answers_too_late`.
+    both in the global window. Outputs: `quality`, `dead_letters` (stage labels, error `BeyondHorizon`, of a stream also
+    `AfterLastPane`). Bounded input has one pane for each window, by all labels within the horizon. A stream needs a
+    horizon; its panes are due when `transforms.quality.panes` says, each by the labels that were known then, so that
+    the last one equals that of bounded input. Nothing stops or waits: answers of versions whose manifest cannot be read
+    are counted in `quality_rows_unavailable`, those that come after the first pane of their window in
+    `quality_answers_too_late`.
     State, of streams, per shard of ids: about 60 bytes for each answer of each role until its window, the lateness
-    and the horizon have passed, labels as long as answers may have them; per version, role and window the sums of the
-    latest pane.
+    and the horizon have passed, then 16 bytes for each event for one more horizon, labels as long as answers may have
+    them; per version, role and window the sums of the latest pane.
     """
 
     def __init__(self, spec: QualitySpec, loader: ManifestLoader, model: str, run: str | None = None) -> None:

@@ -9,7 +9,7 @@ from transforms.quality.sums.sums_coder import AnySums, decode_sums, encode_sums
 
 ANSWERS_VERSION = 2  # the first had no latencies
 PANES_VERSION = 2  # the first had no pairs
-LABELS_VERSION = WINDOWS_VERSION = 1
+LABELS_VERSION = WINDOWS_VERSION = LET_GO_VERSION = 1
 
 
 class BatchForm:

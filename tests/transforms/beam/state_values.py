@@ -39,6 +39,7 @@ from transforms.features.tiles import fold, fold_grains
 from transforms.features.waiting import Waits
 from transforms.flow.coders import encode_batch
 from transforms.lookups.watch_tables import ReleasedTable, TableProgress
+from transforms.quality.let_go import LetGo
 from transforms.quality.merge_panes import Emitted
 from transforms.quality.sums.group_sums import Beside, sums_of
 
@@ -110,6 +111,7 @@ VALUES: dict[str, Any] = {
     "looked_at": MINUTE,
     "answers": answers(CHAMPION, ["e0", "e1"], [0, 1], [0.25, 0.75]),
     "labels": labels(["e0", "e1"], [5, 6], [True, None]),
+    "let_go": LetGo(MINUTE, bytes(range(16)), bytes(16)),
     "windows": {0: 1, MINUTE: 0},
     "panes": ("0 {}", 1, SUMS),
     "emitted": Emitted(2, 1, 8),

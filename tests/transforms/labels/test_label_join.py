@@ -87,3 +87,19 @@ def test_one_label_of_each_event_and_as_many_rows_with_repeats_and_nulls_are_tol
     assert (found.values.to_pylist(), found.contradicted) == ([False, None], 1)
     alone = joined([("a", 1), ("b", 9), ("c", 1)], [("a", True, 5), ("b", False, 5)], 3, pa.bool_())
     assert [OUTCOMES[code] for code in alone.outcomes] == ["after_horizon", "before_event", "no_label"]
+
+
+@pytest.mark.parametrize(
+    ("events", "given"),
+    [
+        (["a", "a"], [("a", 1, 5), ("a", 2, 50)]),
+        (["a"], [("a", 1, 5), ("a", None, 50)]),
+        (["a", "b"], [("b", 1, 5), ("b", 2, 6), ("a", 3, 50)]),
+    ],
+    ids=["an event that is there twice", "a null", "another event has two"],
+)
+def test_that_a_label_is_beyond_the_horizon_is_told_whatever_else_there_is(
+    events: list[str], given: list[Label]
+) -> None:
+    found = [joined([(event, 4) for event in events], given[:many], 10, pa.int64()) for many in (1, len(given))]
+    assert [each.out_of_time for each in found] == [False, True]

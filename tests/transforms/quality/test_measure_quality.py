@@ -137,11 +137,15 @@ def test_bounded_input_has_one_pane_of_all_labels_within_the_horizon(shards: int
 
 @pytest.mark.parametrize("shards", [1, 3])
 def test_a_stream_emits_a_pane_when_labels_have_come_and_its_last_one_is_that_of_bounded_input(shards: int) -> None:
-    """Panes of the first window are due at 120, 130, 140, 160 and 200 s, of the second 100 s later."""
+    """Panes of the first window are due at 120, 130, 140, 160 and 200 s, of the second 100 s later. The last label
+    comes when the answers of the first are no longer held."""
     story = Story().add_elements([KNOWN[0], ANSWERS, SHADOWED]).advance_watermark_to(at(125)).add_elements([KNOWN[1]])
-    for seconds in (135, 150, 190, 250, 310, 400):
+    for seconds in (135, 150, 190, 250):
         story = story.advance_watermark_to(at(seconds))
-    played(story, _panes_follow_labels, shards)
+    story = story.add_elements([labels(("a", 90, True))])
+    for seconds in (275, 310, 400):
+        story = story.advance_watermark_to(at(seconds))
+    played(story, _panes_follow_labels, shards, ["a", "d"])
 
 
 def _panes_follow_labels(result: list[Seen]) -> None:
@@ -241,7 +245,12 @@ class PairsAsStream(MeasurePairs):
         return self._of_stream(tuple(inputs.values()))
 
 
-def played(story: Story, check: Callable[[list[Seen]], None], shards: int = 1) -> None:
+def played(story: Story, check: Callable[[list[Seen]], None], shards: int = 1, late: list[str] | None = None) -> None:
+    """`late`: the events whose labels came beyond the horizon, where that is checked."""
+
+    def check_letters(found: Iterable[pa.RecordBatch]) -> None:
+        assert late is None or sorted(letters_of(found)) == [("labels", "BeyondHorizon", event) for event in late]
+
     with beam.Pipeline(runner=replaying_runner(), options=PipelineOptions(["--streaming"])) as pipeline:
         given = pipeline | story.advance_watermark_to_infinity()
         answers, known = (
@@ -250,6 +259,7 @@ def played(story: Story, check: Callable[[list[Seen]], None], shards: int = 1) -
         )
         found = measure(pipeline, answers, known, shards)
         assert_that(found.quality, lambda rows: check(rows_of(rows)), label="Quality")
+        assert_that(found.dead_letters, check_letters, label="Letters")
 
 
 def _has(batch: pa.RecordBatch, column: str) -> bool:
