@@ -8,10 +8,12 @@ from typing import Any
 from ulid import ULID
 
 from pipeline.command_line.options import RunOptions, parse_run_options
+from pipeline.command_line.sink_policy import SinkPolicy
 from pipeline.endpoints.files.earlier_runs import check_earlier_runs, replacing, say_earlier_runs
 from pipeline.endpoints.labels.label_source import LabelSource, open_labels
 from pipeline.endpoints.labels.measured_labels import hidden_as
 from pipeline.endpoints.lookups.table_files import FileTables
+from pipeline.endpoints.only_new.committing import letters_written
 from pipeline.endpoints.outputs import SinkFolder, training_folders, write_training_set
 from pipeline.endpoints.sink_locations import check_training_folder
 from pipeline.endpoints.sinks import check_all_writable
@@ -27,6 +29,7 @@ from pipeline.reporting.summary import check_summary, write_summary
 from pipeline.reporting.training_counts import Asked, feature_counts, feature_lines
 from pipeline.run import EXPECTED, Prepared, check_runner, prepare_run, run_to_end, say_of_input, source_of
 from schemas.validation import SpecError
+from transforms.arrivals.done_before import NewLetters
 from transforms.flow import metrics
 from transforms.flow.examples import forget_examples, kept_examples
 from transforms.labels.time_split import TEST, TRAIN, SplitRule
@@ -34,12 +37,14 @@ from transforms.labels.time_split import TEST, TRAIN, SplitRule
 
 @dataclass(frozen=True, slots=True)
 class TrainingPlan:
-    """A training set that may be written: its job, its folder, and the labels and the split that it is to have."""
+    """A training set that may be written: its job, its folder, and the labels and the split that it is to have.
+    `replaces`: what earlier runs wrote is deleted."""
 
     prepared: Prepared
     folder: str
     labels: LabelSource | None = None
     split_at_us: int | None = None
+    replaces: bool = False
 
     @property
     def asked(self) -> Asked:
@@ -74,7 +79,8 @@ def _write_features(options: RunOptions) -> None:
     check_training_folder(prepared.document, out)
     check_lineage(prepared.document)
     check_keys(prepared.job.privacy)
-    plan = TrainingPlan(prepared, absolute(out), _labels(prepared, options), options.split_at_us)
+    plan = TrainingPlan(prepared, absolute(out), _labels(prepared, options), options.split_at_us,
+                        options.sinks == SinkPolicy.REPLACE)  # fmt: skip
     _check_writable(plan)  # here too: a run that is refused says nothing of earlier ones
     replaced = check_earlier_runs(plan.folders, options.sinks, prepared.job.name)
     say_earlier_runs(replaced)
@@ -135,6 +141,12 @@ def execute_features(prepared: Prepared, out: str, beam_arguments: Sequence[str]
     return _write(TrainingPlan(prepared, absolute(out)), beam_arguments)
 
 
+def _untold(letters: Any, plan: TrainingPlan) -> Any:
+    """The dead letters that neither the job nor an earlier training set has written."""
+    earlier = letters_written(plan.prepared.job) if plan.prepared.source.bounded and not plan.replaces else None
+    return letters if earlier is None else letters | "NewLetters" >> NewLetters(earlier)
+
+
 def _write(
     plan: TrainingPlan, beam_arguments: Sequence[str], tell_run: Callable[[str], None] = lambda _: None
 ) -> dict[str, Any]:
@@ -150,7 +162,7 @@ def _write(
         spec = hidden_as(plan.labels.spec, prepared.job.events)
         labels = (pipeline | "ReadLabels" >> plan.labels.source.read(spec.records), spec)
     made = build_features(raw, prepared.job, labels, plan.split, FileTables())
-    write_training_set(made.rows, made.dead_letters, prepared.job, plan.folder, run_id)
+    write_training_set(made.rows, _untold(made.dead_letters, plan), prepared.job, plan.folder, run_id)
     log_form.tell_of(job=prepared.job.name, run=run_id)
     result = run_to_end(pipeline, prepared.source)
     return feature_counts(metrics.counts_of(result), plan.folder, run_id, plan.asked)

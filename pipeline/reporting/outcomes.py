@@ -107,7 +107,7 @@ def check_outcome(summary: Mapping[str, Any], limits: Limits, examples: Examples
     uri, done = summary["job"]["events"]["uri"], summary["done_before"]
     if not read:
         return _nothing_read(uri, limits)
-    before = done["events"] + sum(done["dead_letters"].values())
+    before = done["events"] + _of_events(done["dead_letters"])
     read -= before
     if summary["skipped"] and sum(summary["skipped"].values()) == read:
         return _all_skipped(summary["skipped"], limits)
@@ -144,12 +144,17 @@ def check_rows(counts: Mapping[str, Any], uri: str, limits: Limits, examples: Ex
 
 
 def _check_letters(read: int, by_stage: Mapping[str, int], limits: Limits) -> None:
-    """Raises `RunFailed` for more dead letters than allowed; those of labels are of another input."""
-    letters = sum(number for stage, number in by_stage.items() if stage != LABELS)
+    """Raises `RunFailed` for more dead letters than allowed."""
+    letters = _of_events(by_stage)
     most = math.floor(limits.share * read) if limits.share is not None else limits.letters
     if most is not None and letters > most:
         allowed = f"expected: at most {most:,} (--max_dead_letters)"
         raise RunFailed(f"{letters:,} of {read:,} records are dead letters; {allowed}")
+
+
+def _of_events(letters: Mapping[str, int]) -> int:
+    """The number of dead letters that stand for an event: those of labels are of another input."""
+    return sum(number for stage, number in letters.items() if stage != LABELS)
 
 
 def _all_skipped(skipped: Mapping[str, int], limits: Limits) -> str:

@@ -7,6 +7,9 @@ from functools import lru_cache
 
 _FIRST_ROWS = 16
 """How many rows are explained to learn what a row costs."""
+_START_S = 2.0
+"""What the start of a worker counts as other work, in seconds: it takes more, and without it nothing of the first
+batch, which is all of a short job, could be explained."""
 
 
 class CpuBudget:
@@ -16,11 +19,14 @@ class CpuBudget:
     Args:
         share: CPU time of explaining as a share of that of all else since the budget was made.
         clock: seconds of CPU time of the whole process.
+        start_s: what other work counts as done before, in seconds.
     """
 
-    def __init__(self, share: float, clock: Callable[[], float] = time.process_time) -> None:
+    def __init__(
+        self, share: float, clock: Callable[[], float] = time.process_time, start_s: float = _START_S
+    ) -> None:
         self._share, self._clock = share, clock
-        self._began = clock()
+        self._began = clock() - start_s
         self._lock = threading.Lock()
         self._costs: dict[str, float] = {}
         self._unmeasured = 0.0

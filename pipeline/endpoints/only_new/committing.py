@@ -155,6 +155,19 @@ def begin(job: Job, run: str, retries: bool, choice: LetterChoice | None = None)
     return OnlyNew(run, earlier, ledger, len(entries) + 1, folders)
 
 
+def letters_written(job: Job) -> EarlierRecords | None:
+    """What tells the dead letters of a job's earlier runs; None where these are in no folder.
+
+    Raises:
+        OSError, StoreError: the folder cannot be read.
+    """
+    sinks = [each for each in sink_folders(job) if each.record == "DeadLetter"]
+    folders = [each for each in sinks if scheme_of(each.uri) in FILE_SCHEMES]
+    keys = None if job.events.privacy is None else job.events.privacy.keys
+    files = [_own_files(each, job.name) for each in folders]
+    return EarlierRecords((), files[0], job=job.name, keys=keys) if files else None
+
+
 def _ledger(job: Job) -> Ledger:
     scores = job.sinks.scores or ""
     try:

@@ -18,7 +18,7 @@ class Clock:
 @pytest.mark.parametrize(("share", "cost"), [(0.2, 0.001), (0.05, 0.03), (1.0, 0.1)])
 def test_explaining_takes_its_share_and_no_more(share: float, cost: float) -> None:
     clock = Clock()
-    budget, explained = CpuBudget(share, clock), 0
+    budget, explained = CpuBudget(share, clock, start_s=0.0), 0
     for _ in range(400):
         clock.now += 0.5  # other work
         rows = budget.rows("digest", 1000)
@@ -34,7 +34,7 @@ def test_explaining_takes_its_share_and_no_more(share: float, cost: float) -> No
 
 def test_preparing_counts_neither_as_explaining_nor_as_other_work() -> None:
     clock = Clock()
-    budget = CpuBudget(0.5, clock)
+    budget = CpuBudget(0.5, clock, start_s=0.0)
     clock.now += 2.0
     budget.leave_out(2.0)
     assert budget.rows("digest", 10) == 0
@@ -44,7 +44,7 @@ def test_preparing_counts_neither_as_explaining_nor_as_other_work() -> None:
 
 def test_a_version_that_costs_more_than_is_left_waits() -> None:
     clock = Clock()
-    budget = CpuBudget(0.5, clock)
+    budget = CpuBudget(0.5, clock, start_s=0.0)
     clock.now += 1.0
     budget.spend("slow", 1, 0.4)
     clock.now += 0.4
@@ -52,3 +52,15 @@ def test_a_version_that_costs_more_than_is_left_waits() -> None:
     assert budget.rows("fast", 10) == 10
     clock.now += 1.0
     assert budget.rows("slow", 10) == 1
+
+
+def test_the_first_batch_is_explained_by_what_the_start_of_a_worker_took() -> None:
+    clock = Clock()
+    budget, explained = CpuBudget(0.2, clock), 0
+    while rows := budget.rows("digest", 9000 - explained):
+        budget.spend("digest", rows, rows * 4e-5)
+        clock.now += rows * 4e-5
+        explained += rows
+    assert explained == 9000
+    assert CpuBudget(0.0001, clock).rows("digest", 10) <= 16
+    assert budget.spent <= 0.2 * 2.0

@@ -110,3 +110,13 @@ def test_what_detectors_said_of_a_window_is_said_again_only_where_its_labels_cam
     again = {key[0]: each["pane"] for key, each in second.items() if key[1] == "v1"}
     assert again == {0: 0, 1: 0, 2: 0, 3: 1, 4: 0}
     assert [each for key, each in second.items() if key[0] < 3] == [each for key, each in first.items() if key[0] < 3]
+
+
+def test_letters_of_labels_are_no_records_of_events(shadowed: Flow) -> None:
+    late = [{**label(each), "known": START_US + 9 * 24 * 60 * MINUTE_US} for each in range(3)]
+    (shadowed.root / "labels9.json").write_bytes(json_lines(late))
+    first = feed(shadowed, range(60), range(3, 60))
+    assert first.summary["dead_letters"]["labels"] == 3
+    again = shadowed.run(spec(shadowed), "--only_new")
+    assert (again.code, again.summary["done_before"]["dead_letters"]["labels"]) == (0, 3)
+    assert "nothing is new" in again.err
