@@ -4,6 +4,7 @@ import html
 import json
 import os
 import re
+from collections.abc import Callable
 from functools import lru_cache
 from urllib.parse import quote, quote_plus, urlsplit, urlunsplit
 
@@ -80,10 +81,19 @@ def hide_values(text: str) -> str:
     >>> hide_values("cannot reach https://user:secret@host/models")
     'cannot reach https://…@host/models'
     """
-    for value in _secret_values().values():
-        for form in _forms(value):
+    return value_hider()(text)
+
+
+def value_hider() -> Callable[[str], str]:
+    """`hide_values` for many texts: which variables are secret is looked up once."""
+    forms = [form for value in _secret_values().values() for form in _forms(value)]
+
+    def hidden(text: str) -> str:
+        for form in forms:
             text = form.sub("…", text)
-    return _USER.sub(_without_user, _PRIVATE_KEY.sub("PRIVATE+KEY+…", text))
+        return _USER.sub(_without_user, _PRIVATE_KEY.sub("PRIVATE+KEY+…", text))
+
+    return hidden
 
 
 def _without_user(found: re.Match[str]) -> str:

@@ -10,6 +10,8 @@ from pipeline.process.shadowed import refuse_if_shadowed
 # Imports of a million objects that stay would be searched for garbage again and again at Python's own 700. Most verbs
 # only import and answer: they end before the first search.
 _COLLECTED, _COLLECTED_BY_VERBS = (100_000, 20, 100), (500_000, 20, 100)
+_AUDIT_WITHOUT_MODELS = [["audit", verb] for verb in ("subject", "event", "record", "version", "at")]
+"""Questions whose answers load no model."""
 
 
 def console() -> None:
@@ -21,6 +23,10 @@ def console() -> None:
     from pipeline.process.interruption import program
     from pipeline.verbs import main
 
+    if sys.argv[1:3] in _AUDIT_WITHOUT_MODELS:
+        from pipeline.process.without_pandas import without_pandas
+
+        without_pandas()
     # A runner would treat a signal as the failure of a step; the other verbs are unwound.
     program(lambda: main(started=started), at_once=of_job)
 

@@ -170,8 +170,9 @@ class Audit:
         loose = list(self._found(needles, lambda rows: pc.is_in(rows.column(by), among), self._loose))
         found = list[FoundReceipt]()
         for each in values:
-            for segment, rows in self._sealed.find(by, each):
-                found += found_receipts(rows, segment.file, segment.statement.number, self.keys)
+            for segment, (columns, datums, indexes) in self._sealed.find(by, each):
+                rows = ReadStretch(columns, datums, 0)
+                found += found_receipts(rows, segment.file, segment.statement.number, self.keys, indexes)
         self._segments(RECEIPT)
         merged = self._sealed.merged()
         return found + [each for each in loose if each.file not in merged]

@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from audit.files.chain import read_folders, read_merged, read_statement
 from audit.files.index import BlockLocation, SegmentIndex, UnusableIndex
@@ -45,6 +46,14 @@ class StoredBlock(NamedTuple):
         index, offsets = row - self.location.first, self.location.offsets
         end = int(offsets[index + 1]) if index + 1 < len(offsets) else len(self.data)
         return self.data[int(offsets[index]) : end]
+
+
+class FoundRecords(NamedTuple):
+    """Records of a segment as columns, each as it is stored, and the index of each in the segment."""
+
+    columns: pa.RecordBatch
+    datums: pa.Array
+    indexes: list[int]
 
 
 class SealedSegment:
@@ -104,15 +113,23 @@ class SealedSegment:
             return parse_summary(None, self.statement)
         return parse_summary(data, self.statement)
 
-    def find(self, name: str, value: str) -> list[ReadStretch]:
-        """The records with this value, each stretch of one record; `first` is its index in the segment.
+    def find(self, name: str, value: str) -> FoundRecords | None:
+        """The records with this value, None where there is none.
 
         Raises:
             UnusableIndex, UnusableSegment: it is damaged where the records lie.
             RecordsExpired: its records were dropped.
         """
         rows = self.index.find(name, value)
-        return [each for each in self.records(rows) if each.columns.column(name)[0].as_py() == value]
+        if not rows:
+            return None
+        datums = self.datums(rows)
+        found = self._decoded(b"".join(datums), len(datums), datums=True)
+        indexes = pc.indices_nonzero(pc.fill_null(pc.equal(found.rows.column(name), value), False))
+        if len(indexes) == len(rows):
+            return FoundRecords(found.rows, found.payloads, rows)
+        own = [rows[index] for index in indexes.to_pylist()]
+        return FoundRecords(found.rows.take(indexes), found.payloads.take(indexes), own) if own else None
 
     def records(self, rows: Sequence[int]) -> Iterator[ReadStretch]:
         """The records of these indexes, one each. Raises as `find`."""
@@ -130,9 +147,19 @@ class SealedSegment:
             by_block[row // self.index.block_rows].append(row)
         if len(by_block) > _MANY_BLOCKS:
             self.index.hold()
+        blocks, each = list(by_block.items()), max(1, min(_MANY_BLOCKS, len(by_block) // _READERS))
+        parts = [blocks[first : first + each] for first in range(0, len(blocks), each)]
         with ThreadPoolExecutor(_READERS) as readers:
-            blocks = dict(zip(by_block, readers.map(self.block, by_block), strict=True))
-        return [blocks[row // self.index.block_rows].datum(row) for row in rows]
+            found = {row: datum for part in readers.map(self._datums_of, parts) for row, datum in part}
+        return [found[row] for row in rows]
+
+    def _datums_of(self, blocks: Sequence[tuple[int, Sequence[int]]]) -> list[tuple[int, bytes]]:
+        """Some records of each of these blocks; of these only one is held at a time."""
+        found = list[tuple[int, bytes]]()
+        for number, rows in blocks:
+            block = self.block(number)
+            found += [(row, block.datum(row)) for row in rows]
+        return found
 
     def block(self, block: int) -> StoredBlock:
         """The records of a block by its index. Raises as `find`."""
@@ -261,18 +288,20 @@ class SealedFiles:
         except UnusableSegment as error:
             return error
 
-    def find(self, name: str, value: str) -> Iterator[tuple[SealedSegment, ReadStretch]]:
-        """The receipts with this `score_id`, `event_id` or subject, each as a stretch of one. Raises as `refresh`."""
+    def find(self, name: str, value: str) -> Iterator[tuple[SealedSegment, FoundRecords]]:
+        """The receipts with this `score_id`, `event_id` or subject, by their segment. Raises as `refresh`."""
         for segment in self.refresh():
             if segment.statement.kind != RECEIPTS:
                 continue
             try:
-                for stretch in segment.find(name, value):
-                    yield segment, stretch
+                found = segment.find(name, value)
             except RecordsExpired:
                 continue
             except UnusableData as error:
                 self.broken[segment.file] = str(error)
+                continue
+            if found is not None:
+                yield segment, found
 
     def merged(self) -> frozenset[str]:
         """The keys of the files that the last segment was made of, which a killed sealing may have left: all earlier

@@ -2,10 +2,12 @@
 
 import argparse
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from models.privacy.key_store import KeyStore, opened_keys
 from models.store.backends import Backend, InvalidStoreUrl
+
+if TYPE_CHECKING:
+    from models.privacy.key_store import KeyStore
 
 KEY_STORE = "a folder, or an s3://, gs:// or az:// URL"
 
@@ -22,7 +24,7 @@ def keys_url(options: argparse.Namespace, spec: Mapping[str, Any]) -> str | None
     return None if found is None else str(found)
 
 
-def key_store_at(url: str, begin: bool = False) -> KeyStore:
+def key_store_at(url: str, begin: bool = False) -> "KeyStore":
     """The key store at a URL, where it has anything. `begin`: also where it has nothing yet.
 
     Raises:
@@ -30,6 +32,8 @@ def key_store_at(url: str, begin: bool = False) -> KeyStore:
         InvalidStoreUrl: it is none that lasts.
         StoreUnavailable: it does not answer.
     """
+    from models.privacy.key_store import KeyStore, opened_keys  # few jobs have keys, and it takes a while to import
+
     if url.startswith("memory:"):
         raise InvalidStoreUrl(f"key store {url!r} ends with this process; expected: {KEY_STORE}")
     backend = Backend(url)

@@ -12,7 +12,7 @@ from contextvars import ContextVar
 from functools import cache
 from typing import Any, TextIO
 
-from models.redaction import hide_secrets, hide_values
+from models.redaction import hide_secrets, value_hider
 from pipeline.reporting import log_form
 from pipeline.reporting.json_lines import OTHERS, is_json_line, json_line
 from schemas.expectations import likely, wants, with_hint
@@ -229,7 +229,7 @@ def print_json(document: Mapping[str, Any], stream: TextIO | None = None) -> Non
 
     Characters that control a terminal or change the direction of writing are escaped; all others are unchanged.
     """
-    hide = cache(hide_values)  # a long report has few names, again and again
+    hide = cache(value_hider())  # a long report has few names, again and again
     text = json.dumps(_redacted(document, hide), ensure_ascii=False)
     print("".join(each if each.isprintable() else json.dumps(each)[1:-1] for each in text), file=stream or out())
 

@@ -25,6 +25,16 @@ for words in json.loads(sys.argv[1]):
         assert main(words) == 0, words
 print(*({name.split(".")[0] for name in sys.modules} & {"apache_beam", "sklearn", "tensorflow", "duckdb"}))
 """
+WHOLE = """
+import contextlib, io, json, sys
+from pipeline.console import console
+sys.argv = ["halflife", *json.loads(sys.argv[1])]
+with contextlib.redirect_stdout(io.StringIO()), contextlib.suppress(SystemExit):
+    console()
+assert "pandas" not in sys.modules, "pyarrow imports it with the first value"
+import pandas, pyarrow
+print(pyarrow.array([7]).to_pandas().sum(), pyarrow.array(pandas.Series([7.0, float("nan")])).null_count)
+"""
 
 
 @pytest.mark.parametrize("verb", _VERBS)
@@ -57,3 +67,10 @@ def test_asking_imports_nothing_slow(flown: FlightsAudit, tmp_path: Path) -> Non
     command = [sys.executable, "-c", ASKED, json.dumps(asked)]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout.split()) == (0, []), done.stderr
+
+
+@pytest.mark.parametrize("asked", [["subject", "N14228"], ["version", "v1"]])
+def test_an_answer_that_needs_no_pandas_does_not_wait_for_it(flown: FlightsAudit, asked: list[str]) -> None:
+    command = [sys.executable, "-c", WHOLE, json.dumps(["audit", *asked, "--job", str(flown.job), "--json"])]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout.split()) == (0, ["7", "1"]), done.stderr

@@ -43,12 +43,14 @@ class Sought:
     def _times(self) -> bool:
         return any(_TIME.fullmatch(each) for each in self.values)
 
-    @property
+    @cached_property
+    def _any_number(self) -> bool:
+        return any(number_of(each) is not None for each in self.values)
+
+    @cached_property
     def only_texts(self) -> bool:
         """Whether no value could be written in another way by a number, a truth value or a time."""
-        return not (
-            self._times or self.values & {"True", "False"} or any(number_of(each) is not None for each in self.values)
-        )
+        return not (self._times or self.values & {"True", "False"} or self._any_number)
 
     def may_be_in(self, kind: pa.DataType) -> bool:
         """Whether a column of this type can hold one of the values.
@@ -65,7 +67,7 @@ class Sought:
             (pa.types.is_floating, bool(self._numbers)),
             (pa.types.is_boolean, bool(self.values & {"True", "False"})),
             (pa.types.is_temporal, self._times),
-            (pa.types.is_decimal, any(number_of(each) is not None for each in self.values)),
+            (pa.types.is_decimal, self._any_number),
             (pa.types.is_null, False),
         ):
             if is_kind(kind):

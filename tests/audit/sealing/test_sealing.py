@@ -7,14 +7,16 @@ import signal
 import subprocess
 import sys
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
 from audit.files.audit import Audit
 from audit.files.chain import SealedMeanwhile, read_chain
-from audit.files.index import NAMES
+from audit.files.index import NAMES, SegmentIndex
 from audit.files.reading import ReadStretch, read_file
+from audit.files.sealed import SealedSegment
 from audit.sealing.building import SegmentBuilder
 from audit.sealing.sealing import Sealer, SealLimits
 from audit.sealing.sources import ContainerForm
@@ -57,11 +59,33 @@ def test_each_receipt_is_found_by_each_of_its_names(tmp_path: Path) -> None:
     for number in (0, 17, 699, 1199):
         said = receipt(number)
         for name in NAMES[:2]:
-            rows = [each for segment in found for each in segment.find(name, said[name])]
-            assert [row.columns["event_id"][0].as_py() for row in rows] == [f"e{number}"]
-    of_subject = [each.columns["event_id"][0].as_py() for segment in found for each in segment.find("subject", "N3")]
-    assert of_subject == [f"e{number}" for number in range(1200) if number % 7 == 3]
-    assert [row for segment in found for row in segment.find("score_id", "nobody")] == []
+            assert _events(found, name, said[name]) == [f"e{number}"]
+    assert _events(found, "subject", "N3") == [f"e{number}" for number in range(1200) if number % 7 == 3]
+    assert [segment.find("score_id", "nobody") for segment in found] == [None, None]
+
+
+def _events(segments: Sequence[SealedSegment], name: str, value: str) -> list[str]:
+    found = [rows.columns["event_id"].to_pylist() for each in segments if (rows := each.find(name, value))]
+    return [event for events in found for event in events]
+
+
+def test_records_of_many_blocks_are_found_with_their_bytes_and_of_what_only_looks_alike_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The index has the first eight bytes of a hash: the records themselves tell which have the value."""
+    written(tmp_path, files=700)
+    seal(tmp_path, size=3500)
+    (segment,) = segments(tmp_path)[:1]
+    found = segment.find("subject", "N3")
+    assert found is not None
+    assert found.indexes == [number for number in range(3500) if number % 7 == 3]
+    assert len({row // segment.index.block_rows for row in found.indexes}) > 4
+    monkeypatch.setattr(SegmentIndex, "find", lambda self, name, value: list(range(self.rows)))
+    among = segment.find("subject", "N3")
+    assert among is not None
+    assert (among.indexes, among.datums, among.columns) == (found.indexes, found.datums, found.columns)
+    assert segment.datums(found.indexes) == found.datums.to_pylist()
+    assert segment.find("subject", "nobody") is None
 
 
 _KILLED = """
@@ -210,7 +234,13 @@ def test_an_object_store_is_sealed_as_a_folder_is(tmp_path: Path) -> None:
     done = seal("memory://sealing", size=10)
     assert [each.records for each in done.segments] == [10, 10]
     assert backend.list("receipts") == []
-    assert segments("memory://sealing")[1].find("event_id", "e13")[0].first == 3
+    assert _indexes(segments("memory://sealing")[1], "e13") == [3]
+
+
+def _indexes(segment: SealedSegment, event_id: str) -> list[int]:
+    found = segment.find("event_id", event_id)
+    assert found is not None
+    return found.indexes
 
 
 def test_what_is_in_a_block_may_vary_in_size(tmp_path: Path) -> None:
@@ -220,7 +250,7 @@ def test_what_is_in_a_block_may_vary_in_size(tmp_path: Path) -> None:
     write(tmp_path / "receipts" / file_name(9), large)
     done = seal(tmp_path, size=1000)
     assert (done.segments[0].records, done.segments[0].block_rows) == (305, 256)
-    assert segments(tmp_path)[0].find("event_id", "e399")[0].first == 304
+    assert _indexes(segments(tmp_path)[0], "e399") == [304]
 
 
 def test_an_audit_finds_what_is_sealed_and_what_is_not(tmp_path: Path) -> None:
