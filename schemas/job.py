@@ -208,13 +208,15 @@ class LabelsSpec:
     `records`: as those of events, with the id of the event, the time at which the truth was known, and one column.
     `positive`: the comparison that makes true and false of the column, None where its values are the labels.
     `horizon_us`: None where a label counts whenever it comes. `concept_drift`: None where nothing looks for changes of
-    the errors that labels show.
+    the errors that labels show. `silent_after_us`: how long a topic of labels that a stream follows may be silent
+    before windows end without; None: for ever.
     """
 
     records: EventsSpec
     positive: str | None = None
     horizon_us: int | None = None
     concept_drift: ConceptDriftSpec | None = None
+    silent_after_us: int | None = None
 
     @property
     def column(self) -> tuple[str, ColumnKind]:

@@ -106,10 +106,10 @@ class Topic:
 
         return held_blocks(self.address, self.format, self.envelope)
 
-    def read(self, spec: EventsSpec) -> "beam.PTransform[Any, Any]":
+    def read(self, spec: EventsSpec, silent_after_us: int | None = None) -> "beam.PTransform[Any, Any]":
         from pipeline.endpoints.kafka.source import ReadTopic
 
-        return ReadTopic(self.address, spec)
+        return ReadTopic(self.address, spec, silent_after_us)
 
 
 @dataclass(frozen=True, slots=True)

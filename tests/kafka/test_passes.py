@@ -42,8 +42,8 @@ class Pass(NamedTuple):
 class Job:
     """Passes over a topic; each continues where the one before ended, as after a checkpoint."""
 
-    def __init__(self, address: KafkaAddress, spec: EventsSpec = SPEC) -> None:
-        self._address, self._reading = address, _FollowFn(spec)
+    def __init__(self, address: KafkaAddress, spec: EventsSpec = SPEC, silent_after_us: int | None = None) -> None:
+        self._address, self._reading = address, _FollowFn(spec, silent_after_us)
         self.rest = self._reading.initial_restriction(address)
         self._state: Any = None
 
@@ -126,6 +126,19 @@ def test_first_partition_to_wake_after_a_silence_waits_for_the_others(topics: To
     assert job.watermark_us == START_US + 60 * MINUTE
     job.run_until(lambda: job.watermark_us != START_US + 60 * MINUTE)  # the other stays silent: both are idle again
     assert job.watermark_us == START_US + 90 * MINUTE
+
+
+@pytest.mark.parametrize("written", [[event(0, 60), event(1, 61)], []], ids=["old labels", "none ever"])
+def test_event_time_of_a_topic_that_stays_silent_goes_on_with_the_clock(
+    topics: Topics, topic: str, written: list[bytes]
+) -> None:
+    began_us = now_us()
+    topics.write(topic, written)
+    job = Job(topics.address(topic, "?idle_after=1s"), silent_after_us=2_000_000)
+    latest_us = START_US + 61 * MINUTE if written else began_us
+    job.run_until(lambda: job.watermark_us is not None and job.watermark_us > latest_us)
+    assert job.watermark_us is not None
+    assert job.watermark_us < latest_us + now_us() - began_us - 1_000_000
 
 
 def test_record_from_the_future_does_not_advance_the_watermark_and_is_read(topics: Topics, topic: str) -> None:

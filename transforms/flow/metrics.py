@@ -100,6 +100,7 @@ LABELS_REPEATED = "labels_repeated"  # events with several labels of one value
 LABELS_CONTRADICTED = "labels_contradicted"  # events with labels of several values
 LABELS_TRUE = "labels_true"  # of events, where labels are true or false
 LABELS_FALSE = "labels_false"
+LABELS_SILENT_PREFIX = "labels_silent_s/"  # for how long no label has come, by topic
 LABELS_WITHOUT_EVENT = "labels_without_event"
 LABEL_OUTCOMES_PREFIX = "label_outcomes/"  # of events
 TRAINING_PARTS_PREFIX = "training_parts/"  # rows of a training set

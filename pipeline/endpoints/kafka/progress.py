@@ -1,13 +1,14 @@
 """How far a topic has been read, and how far its event time has advanced: the content of a checkpoint."""
 
 from collections.abc import Collection, Mapping
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
 from apache_beam.io.iobase import RestrictionProgress, RestrictionTracker, WatermarkEstimator
 from apache_beam.transforms.core import WatermarkEstimatorProvider
 from apache_beam.utils.timestamp import Timestamp
 
 Offsets = Mapping[int, int]
+EstimatorState: TypeAlias = tuple[int | None, dict[int, int]] | tuple[int | None, dict[int, int], int]
 
 
 class TopicStretch(NamedTuple):
@@ -80,11 +81,13 @@ class TopicTracker(RestrictionTracker):
 class TopicWatermark(WatermarkEstimator):
     """The least over the partitions of (greatest event time − bound on disorder), without idle partitions.
 
-    Where all are idle it is the greatest event time, so that waiting events are released. Never decreases.
+    Where all are idle it is the greatest event time, so that waiting events are released. Never decreases. Where a
+    silence has an end (`Silence`), the state also holds when something came last, by the clock.
     """
 
-    def __init__(self, state: tuple[int | None, dict[int, int]] | None) -> None:
-        self._watermark_us, self._greatest = state or (None, {})
+    def __init__(self, state: EstimatorState | None) -> None:
+        self._watermark_us, self._greatest, *heard = state or (None, {})
+        self._heard_us: int | None = heard[0] if heard else None
 
     def observe(self, greatest_us: Mapping[int, int]) -> None:
         """Greatest event times of records just read, by partition, in microseconds."""
@@ -100,6 +103,23 @@ class TopicWatermark(WatermarkEstimator):
         reached = max(self._greatest.values()) if slowest is None else slowest - disorder_us
         self._watermark_us = reached if self._watermark_us is None else max(reached, self._watermark_us)
 
+    def heard(self, at_us: int) -> None:
+        """Something came, or is waited for from now on."""
+        self._heard_us = at_us
+
+    def silent_us(self, at_us: int) -> int:
+        """For how long nothing has come; it is waited for from the first call on."""
+        if self._heard_us is None:
+            self._heard_us = at_us
+        return max(at_us - self._heard_us, 0)
+
+    def go_on(self, by_us: int) -> None:
+        """Advances to as long after the greatest event time; where no record ever came, after the time since which one
+        is waited for."""
+        last_us = max(self._greatest.values(), default=self._heard_us)
+        if last_us is not None:
+            self._watermark_us = max(last_us + by_us, last_us if self._watermark_us is None else self._watermark_us)
+
     def observe_timestamp(self, timestamp: Timestamp) -> None:
         """Does nothing: emitted blocks carry only the time of their earliest event."""
 
@@ -107,9 +127,10 @@ class TopicWatermark(WatermarkEstimator):
         """None until every partition has had a record or is idle."""
         return None if self._watermark_us is None else Timestamp(micros=self._watermark_us)
 
-    def get_estimator_state(self) -> tuple[int | None, dict[int, int]]:
+    def get_estimator_state(self) -> EstimatorState:
         """The state for a checkpoint."""
-        return self._watermark_us, dict(self._greatest)
+        reached = (self._watermark_us, dict(self._greatest))
+        return reached if self._heard_us is None else (*reached, self._heard_us)
 
 
 class TopicWatermarks(WatermarkEstimatorProvider):

@@ -18,9 +18,10 @@ from pipeline.endpoints.kafka.address import EARLIEST, KafkaAddress
 from pipeline.endpoints.kafka.blocks import PolledBlocks, blocks_of, filled_blocks, lost_records
 from pipeline.endpoints.kafka.client import TopicUnreadable
 from pipeline.endpoints.kafka.pool import commit, shared_reader
-from pipeline.endpoints.kafka.progress import Offsets, TopicStretch, TopicTracker, TopicWatermarks
+from pipeline.endpoints.kafka.progress import Offsets, TopicStretch, TopicTracker, TopicWatermark, TopicWatermarks
 from pipeline.endpoints.kafka.readers import Gap, TopicReader
 from pipeline.endpoints.kafka.registry import RegistryUnreachable, check_registry
+from pipeline.endpoints.kafka.silence import Silence
 from schemas.formats.raw import RawBlock
 from schemas.job import EventsSpec
 from schemas.times import now_us
@@ -113,7 +114,13 @@ def _report(gap: Gap, address: KafkaAddress) -> None:
 
 
 class _FollowFn(_TopicFn):
-    """Reads a topic without end, one pass at a time."""
+    """Reads a topic without end, one pass at a time. `silent_after_us`: how long it may be silent before its event time
+    goes on with the clock; None: for ever."""
+
+    def __init__(self, spec: EventsSpec, silent_after_us: int | None = None) -> None:
+        super().__init__(spec)
+        self._silent_after_us = silent_after_us
+        self._silence: Silence | None = None
 
     @beam.DoFn.unbounded_per_element()  # type: ignore[untyped-decorator]  # Beam does not annotate it
     def process(  # type: ignore[no-untyped-def]  # Beam passes tracker, estimator and finalizer through defaults
@@ -142,13 +149,26 @@ class _FollowFn(_TopicFn):
                     return
                 yield from stamped(polled, estimator.current_watermark())
                 estimator.observe(polled.greatest_us)
-                estimator.advance(list(reader.position), reader.idle(), self._spec.max_out_of_orderness_us)
+                idle = reader.idle()
+                estimator.advance(list(reader.position), idle, self._spec.max_out_of_orderness_us)
+                if self._silent_after_us is not None:
+                    self._listen(address, polled, estimator, len(idle) == len(reader.position))
                 if self._busy:  # much has arrived: continue at once
                     break
             reached = dict(reader.position)
         if address.group is not None:
             finalizer.register(lambda: commit(address, reached))
         tracker.defer_remainder(pause)
+
+
+    def _listen(self, address: KafkaAddress, polled: PolledBlocks, estimator: TopicWatermark, idle: bool) -> None:
+        at_us = now_us()
+        if polled.greatest_us:
+            estimator.heard(at_us)
+        if self._silence is None and self._silent_after_us is not None:
+            self._silence = Silence(address.topic, address.public, self._silent_after_us)
+        if self._silence is not None:
+            self._silence.look(estimator, idle, at_us)
 
 
 class _ReadFn(_TopicFn):
@@ -189,15 +209,16 @@ class ReadTopic(beam.PTransform[beam.pvalue.PBegin, beam.PCollection[RawBlock]])
     Counted: `records_in_future` (more than a minute ahead of the clock: they do not advance the watermark),
     `kafka_records_lost` (in damaged batches), `kafka_records_deleted/…` by topic and partition (by the broker, before
     they were read; they fail the job where the address says so) and `kafka_offsets_skipped` (compacted, or transaction
-    markers).
+    markers). `silent_after_us`: from so long a silence of all partitions on, event time goes on with the clock.
     """
 
-    def __init__(self, address: KafkaAddress, spec: EventsSpec) -> None:
+    def __init__(self, address: KafkaAddress, spec: EventsSpec, silent_after_us: int | None = None) -> None:
         super().__init__()
-        self._address, self._spec = address, spec
+        self._address, self._spec, self.silent_after_us = address, spec, silent_after_us
 
     def expand(self, begin: beam.pvalue.PBegin) -> beam.PCollection[RawBlock]:
-        reading = _ReadFn(self._spec) if self._address.bounded else _FollowFn(self._spec)
+        following = _FollowFn(self._spec, self.silent_after_us)
+        reading = _ReadFn(self._spec) if self._address.bounded else following
         topic = begin | "Topic" >> beam.Create([self._address], reshuffle=False)
         read: beam.PCollection[RawBlock] = topic | "Read" >> beam.ParDo(reading).with_output_types(RawBlock)
         return read

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
 # What the records of events are like, which labels in the same files share.
 _FORM = ("format", "csv", "envelope", "time_format", "time_unit", "time_zone", "time_ambiguous")
+_LEAST_SILENCE_US = 3_600_000_000  # of a short horizon: a silence of minutes is none
 _OF_LABELS = ("uri", *_FORM, "event_id", "event_time")
 # Keys of the spec in messages; a file may be called events.csv.
 _OF_EVENTS = re.compile(r"(?<![\w/.])events\.(uri|format|csv|event_id|event_time|time_\w+|columns?)\b")
@@ -48,6 +49,8 @@ class LabelSource:
 
     def read(self) -> "beam.PTransform[Any, Any]":
         """A step of a graph that reads them."""
+        if isinstance(self.source, Topic):
+            return self.source.read(self.spec.records, self.spec.silent_after_us)
         return self.source.read(self.spec.records)
 
     def blocks(self) -> Iterator[RawBlock]:
@@ -88,9 +91,15 @@ def _opened(events: Mapping[str, Any], stated: Mapping[str, Any], endless: bool)
     with _fitting(stated):
         truth_of(pa.nulls(0, ARROW_TYPES[kind]), kind, stated.get("positive"))
     spec = events_spec(records, {stated["column"]: kind})
-    horizon = stated.get("horizon")
-    horizon_us = None if horizon is None else parse_duration_us(horizon)
-    return LabelSource(LabelsSpec(spec, stated.get("positive"), horizon_us, concept_drift_of(stated)), source, empty)
+    horizon_us, silent_after_us = (_duration_us(stated, name) for name in ("horizon", "silent_after"))
+    if silent_after_us is None:
+        silent_after_us = max(horizon_us or 0, _LEAST_SILENCE_US)
+    labels = LabelsSpec(spec, stated.get("positive"), horizon_us, concept_drift_of(stated), silent_after_us)
+    return LabelSource(labels, source, empty)
+
+
+def _duration_us(stated: Mapping[str, Any], name: str) -> int | None:
+    return parse_duration_us(stated[name]) if name in stated else None
 
 
 def _files(records: dict[str, Any]) -> Files:

@@ -19,7 +19,10 @@ def test_folder_below_a_sink_is_a_table_of_its_own() -> None:
 @pytest.mark.parametrize(
     ("uri", "said"),
     [
-        ("bigquery://flights.scores", "'bigquery://flights.scores' is not allowed; expected: bigquery://project.dataset"),
+        (
+            "bigquery://flights.scores",
+            "'bigquery://flights.scores' is not allowed; expected: bigquery://project.dataset",
+        ),
         ("bigquery://my-project/flights/scores", "expected: bigquery://project.dataset.table, without options"),
         ("bigquery://my-project.flights.scores?x=1", "without options"),
         ("bigquery://UPPER.flights.scores", "'UPPER' is not allowed; expected: the id of a project"),

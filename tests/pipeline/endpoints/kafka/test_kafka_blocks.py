@@ -32,7 +32,10 @@ def event(minute: int) -> dict[str, object]:
 
 def test_each_partition_has_a_block_and_its_greatest_event_time() -> None:
     polled = blocks_of([record(4, event(7)), record(9, event(3), 1), record(5, event(5))], ADDRESS, spec(), AT)
-    assert [block.source for block in polled.blocks] == ["kafka://broker:9092/flights[0]@4", "kafka://broker:9092/flights[1]@9"]
+    assert [block.source for block in polled.blocks] == [
+        "kafka://broker:9092/flights[0]@4",
+        "kafka://broker:9092/flights[1]@9",
+    ]
     assert polled.earliest_us == parse_time_us("2013-01-01T11:03:00Z")
     assert polled.greatest_us == {0: parse_time_us("2013-01-01T11:07:00Z"), 1: parse_time_us("2013-01-01T11:03:00Z")}
     for block in polled.blocks:  # decoded already, to the same rows as from its bytes
