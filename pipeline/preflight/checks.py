@@ -19,11 +19,13 @@ from pipeline.endpoints.uris import FILE_SCHEMES, scheme_of
 from pipeline.preflight.advice import refused
 from pipeline.preflight.decoding import check_decoding
 from pipeline.preflight.environment import check_environment
+from pipeline.preflight.extras import check_extras
 from pipeline.preflight.keys import CHECK, check_key_store
+from pipeline.preflight.labels import check_labels
 from pipeline.preflight.probes import check_records_there, check_sink, check_source, count_events
 from pipeline.preflight.serving import ServingChecks
 from pipeline.preflight.tables import check_lookups
-from pipeline.run import Prepared, complete_or_empty, translate, with_profile
+from pipeline.run import Prepared, complete_or_empty, measuring, translate, with_profile
 from pipeline.spec.job import model_spec
 from pipeline.spec.sinks import sink_uris
 from runners import direct_preflight
@@ -75,11 +77,13 @@ def examine(options: RunOptions, runner: str) -> Iterator[Finding]:
     known = _Known(resolve(options))
     yield ok("spec", f"{options.job or 'the embedded job'} is valid: job {known.document['job']}")
     yield from check_environment()
+    yield from check_extras(known.document)
     known.no_buckets = _no_buckets(known.document, runner)
     keys = known.document.get("privacy", {}).get("keys")
     for check, work in (
         *([(CHECK, partial(check_key_store, keys))] if keys else ()),
         ("events.uri", lambda: _events(known, runner)),
+        *([("labels.uri", lambda: _labels(known))] if known.document.get("labels") else ()),
         ("sinks", lambda: _sinks(known, options.sinks, runner)),
         ("model.store", lambda: _serving(known)),
         ("runner", lambda: _runner(known, options, runner)),
@@ -142,6 +146,15 @@ def _events(known: _Known, runner: str) -> Iterator[Finding]:
         known.events = count_events(source)
 
 
+def _labels(known: _Known) -> Iterator[Finding]:
+    """They are read as events are, whose source must be known."""
+    if known.source is None:
+        yield unchecked("labels", "the events were not read, and labels are read as they are")
+        return
+    prepared = known.prepared
+    yield from check_labels(known.document, known.source, None if prepared is None else prepared.job.events)
+
+
 def _sinks(known: _Known, policy: SinkPolicy, runner: str) -> Iterator[Finding]:
     if known.prepared is None:
         yield unchecked("sinks", "the events were not read, so the job is not known whole")
@@ -170,8 +183,16 @@ def _serving(known: _Known) -> Iterator[Finding]:
 def _runner(known: _Known, options: RunOptions, runner: str) -> Iterator[Finding]:
     arguments = with_profile(options.beam, known.document["job"], known.streaming)
     # Building the graph takes seconds, and only Dataflow limits what is submitted.
-    graph = translate(known.prepared, options.beam) if known.prepared and runner == _ELSEWHERE else None
+    graph = translate(_measuring(known.prepared), options.beam) if known.prepared and runner == _ELSEWHERE else None
     return RUNNERS[runner](_facts(known, graph), arguments, memory_limit_bytes())
+
+
+def _measuring(prepared: Prepared) -> Prepared:
+    """The job with its labels; without them where something is wrong with these, which was said."""
+    try:
+        return measuring(prepared)
+    except (SpecError, OSError):
+        return prepared
 
 
 def _facts(known: _Known, graph: bytes | None) -> Facts:

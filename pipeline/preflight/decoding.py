@@ -11,6 +11,7 @@ from pipeline.endpoints.sources import EventSource, Files, Messages
 from runners.findings import Finding, fail, ok, unchecked, warn
 from schemas.formats.raw import RawBlock
 from schemas.job import EventsSpec
+from schemas.records import DeadLetter
 from schemas.times import now_us
 from transforms.decoding.decode_raw import decode_raw
 from transforms.decoding.deriving import chosen
@@ -44,8 +45,7 @@ def check_decoding(source: EventSource, spec: EventsSpec) -> Finding:
             passed += chosen(decoded.events, spec.where).num_rows
         errors.update(letter.error for letter in decoded.letters)
         for letter in decoded.letters:
-            detail = letter.detail if spec.privacy is None else "a value that privacy hides"
-            examples.setdefault(letter.error, _with_location(detail, block))
+            examples.setdefault(letter.error, described(letter, block, spec))
     read = events + errors.total()
     if not read:
         return unchecked(check, "no record is there to decode")
@@ -55,17 +55,18 @@ def check_decoding(source: EventSource, spec: EventsSpec) -> Finding:
         return warn(check, found, "a condition that some events fulfil")
     if not errors:
         return ok(check, f"{read:,} records of a sample decode, all of it{pass_where}")
-    said = "; ".join(f"{n:,} {error}, such as {examples[error][:_DETAIL]}" for error, n in errors.most_common(_ERRORS))
+    said = "; ".join(f"{n:,} {error}, such as {examples[error]}" for error, n in errors.most_common(_ERRORS))
     found = f"{events:,} of {read:,} records of a sample decode{pass_where}; {said}"
     if not events:
         return fail(check, found, other_format(head, spec.format) or _FITTING)
     return warn(check, found, "what cannot be decoded becomes dead letters")
 
 
-def _with_location(detail: str, block: RawBlock) -> str:
-    """The detail, preceded by the file or partition unless it names that."""
+def described(letter: DeadLetter, block: RawBlock, spec: EventsSpec) -> str:
+    """What is wrong with a record of a block, preceded by its file or partition unless it names that."""
+    detail = letter.detail if spec.privacy is None else "a value that privacy hides"
     location = block.source.rpartition("@")[0] or block.source
-    return detail if location in detail else f"{location}: {detail}"
+    return (detail if location in detail else f"{location}: {detail}")[:_DETAIL]
 
 
 def sampled_blocks(source: EventSource, spec: EventsSpec) -> Iterator[tuple[RawBlock, bool]]:

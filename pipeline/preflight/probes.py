@@ -26,9 +26,9 @@ _ANSWER_SECONDS = 15.0
 _ENOUGH_EVENTS = 100_000
 
 
-def check_source(source: EventSource, uri: str = "") -> Iterator[Finding]:
-    """Reads a first block, and asks a broker whether this client may read. `uri`: the source's."""
-    check = "events.uri"
+def check_source(source: EventSource, uri: str = "", check: str = "events.uri") -> Iterator[Finding]:
+    """Reads a first block, and asks a broker whether this client may read. `uri`: the source's; `check`: its key in the
+    spec."""
     try:
         block = next(filter(_holds_something, source.sample()), None)
     except (NoInput, OSError) as error:
