@@ -62,7 +62,7 @@ def quality_of(
     if labels is None and job.sinks.quality is None:
         return MeasuredQuality()
     loader, letters, answers = StoredManifests(job.model), tuple[Batches, ...](), scored
-    by = QualitySpec(job.drift, job.labels, job.features.shards, job.fairness)
+    by = QualitySpec(job.drift, job.labels, job.features.shards, job.fairness, job.events.subject is not None)
     if events is not None and earlier is not None:
         before = events | "EarlierAnswers" >> EarlierAnswers(earlier, by.columns, job.events)
         answers = (scored, before) | "AllAnswers" >> beam.Flatten()

@@ -111,7 +111,11 @@ once, and one that is looked at {NAIVE_LOOKS} times and acted on when it is firs
 - **Clusters**: 5 events of a subject share a factor with a variance of 0.5. Subjects are new in each window
   ("clusters") or the same in all ("returning"). The latter needs `clusters: recurring`: undeclared, no window shows
   that the arms differ for good because their subjects do. Declared, it cannot be decided, which is right: no number
-  of events of the same few subjects says what others would have got.
+  of events of the same few subjects says what others would have got. What events are worth is measured as a job
+  does: by 24 parts of a window with whole subjects in them.
+- **Pairs**: a shadow and the champion on the same events, 10 of a subject that share 0.7 of the variance of the
+  differences, in any order within the window. Where the job states no `events.subject`, nothing shows that they
+  depend on each other, and the rollout acts too often.
 - **A better version**: planned looks are stronger where the greatest n is known, 2,000 here.
 - **As bad as the margin**: `margin` and `stop.margin` are 0.09, and that is by how much it is worse; it may be
   promoted, and stopped, in 2.5 % of runs each.

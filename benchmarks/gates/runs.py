@@ -53,7 +53,7 @@ def run(scenario: Scenario, seed: int) -> RunOutcome:
     acting.act(_at(0))
     action, n, answered = HOLD, 0, scenario.losses.own * scenario.losses.windows
     files = Backend(f"memory://quality-{name}")
-    for number, batch in enumerate(written(own, other, _BEGAN_US), 1):
+    for number, batch in enumerate(written(own, other, _BEGAN_US, scenario.losses.paired), 1):
         stream = io.BytesIO()
         AvroFileWriter(stream, avsc("Quality")).write(batch)
         files.create(f"quality-{number:05}.avro", stream.getvalue())

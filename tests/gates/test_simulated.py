@@ -32,6 +32,12 @@ def test_clusters_that_come_back_are_undecided_where_they_are_declared() -> None
     assert found.decided == []
 
 
+def test_events_of_few_subjects_decide_nothing_where_the_job_knows_subjects() -> None:
+    assert simulated("equal, pairs, clusters", 10).decided == []
+    assert simulated("equal, pairs, returning clusters", 5).decided == []
+    assert len(simulated("equal, pairs, returning clusters, no subjects", 5).decided) >= 2
+
+
 def test_fixed_n_and_power_are_those_of_tables() -> None:
     losses = BY_NAME[WORSE].losses
     assert fixed_n(losses, 0.9) / fixed_n(losses, 0.8) == pytest.approx(10.507 / 7.849, abs=1e-3)

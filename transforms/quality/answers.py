@@ -17,6 +17,8 @@ from schemas import batches
 
 DECIDED = "decided"
 """The label that the model decides on, of classes without a threshold."""
+CLUSTER = "cluster"
+"""The part of the window that the event's subject counts in (`transforms.quality.clusters`)."""
 _SEGMENT = "segment:"
 _KEY = b"halflife:scored_by"
 _PROTECTED = "protected:"
@@ -170,9 +172,11 @@ def answers_of(
     segments: Sequence[str],
     decided: pa.Array | None = None,
     protected: Mapping[str, pa.Array] | None = None,
+    clusters: pa.Array | None = None,
 ) -> pa.RecordBatch:
     """The rows of a batch of `ScoreEvents.scored`, all of one version and role, as answers. `protected`: the group of
-    each row, by the name of the protected columns; null where one of their values is."""
+    each row, by the name of the protected columns; null where one of their values is. `clusters`: the part of each
+    row's subject."""
     names = [batches.EVENT_ID, batches.EVENT_TIME, batches.SCORE]
     columns = {name: scored.column(name) for name in names}
     known = batches.LATENCY in scored.schema.names
@@ -180,6 +184,8 @@ def answers_of(
     for segment in segments:
         columns[_SEGMENT + segment] = batches.as_texts(scored.column(column_of_event(segment, scored)))
     columns |= {_PROTECTED + name: groups for name, groups in (protected or {}).items()}
+    if clusters is not None:
+        columns[CLUSTER] = clusters
     if by.of_classes:
         columns[DECIDED] = pa.nulls(scored.num_rows, pa.string()) if decided is None else decided
     return stamped_with(pa.RecordBatch.from_pydict(columns), by)

@@ -19,7 +19,8 @@ from schemas.dead_letter_stages import LABELS
 from schemas.records import DeadLetter
 from schemas.times import format_duration_us, format_time_us
 from transforms.labels.label_join import LABEL_OF, LABEL_TIME, CodedIds, JoinedLabels, join_coded
-from transforms.quality.answers import DECIDED, ScoredBy, protected_in, read_by, segments_in
+from transforms.quality.answers import CLUSTER, DECIDED, ScoredBy, protected_in, read_by, segments_in
+from transforms.quality.clusters import filled
 from transforms.quality.sums.group_sums import Beside
 from transforms.scoring.scoring import SHADOW
 
@@ -130,7 +131,8 @@ def _joined(
         decided = rows.column(DECIDED) if DECIDED in rows.schema.names else None
         latencies = rows.column(batches.LATENCY).to_numpy(zero_copy_only=False).astype(np.float64)
         segments, protected = segments_in(rows), protected_in(rows)
-        found[by] = Beside(times[by], scores, own, segments, decided, latencies, protected)
+        clusters = filled(rows.column(CLUSTER), rows.column(batches.EVENT_ID)) if CLUSTER in rows.schema.names else None
+        found[by] = Beside(times[by], scores, own, segments, decided, latencies, protected, clusters)
         start += rows.num_rows
     return joined
 

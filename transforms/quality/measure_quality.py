@@ -25,6 +25,7 @@ from transforms.flow.sharding import hash_ids, split_by_shard
 from transforms.labels.label_join import LABEL_OF, labels_table
 from transforms.quality.answers import ErrorsBy, ScoredBy, answers_of, scored_by
 from transforms.quality.arriving import ArrivingFn, handed_on
+from transforms.quality.clusters import subject_parts
 from transforms.quality.held import Also, Reached, sums_by
 from transforms.quality.joining import Answers, LabelledAnswers, beyond_horizon, by_version, labelled_answers
 from transforms.quality.manifests import ManifestLoader, Manifests, decided_classes
@@ -55,17 +56,20 @@ _COLUMNS = (
 
 class QualitySpec(NamedTuple):
     """Windows, lateness and segments; which labels, None where there are none; over how many shards of ids both are
-    spread; and what is compared between groups of people, None for nothing."""
+    spread; what is compared between groups of people, None for nothing; and whether events have subjects, on which
+    those of one depend."""
 
     drift: DriftSpec
     labels: LabelsSpec | None
     shards: int
     fairness: FairnessSpec | None = None
+    subjects: bool = False
 
     @property
     def columns(self) -> tuple[str, ...]:
-        """The columns of events that are read: those of segments, and protected ones."""
-        return (*self.drift.segments, *(columns_read(self.fairness) if self.fairness else ()))
+        """The columns of events that are read: those of segments, protected ones, and that of subjects."""
+        protected = columns_read(self.fairness) if self.fairness else ()
+        return (*self.drift.segments, *protected, *([batches.SUBJECT] if self.subjects else []))
 
     @property
     def also(self) -> Also:
@@ -104,6 +108,7 @@ class _AnswersFn(beam.DoFn):
     def __init__(self, spec: QualitySpec, loader: ManifestLoader) -> None:
         self._segments, self._shards, self._fairness = spec.drift.segments, spec.shards, spec.fairness
         self._loader, self._names = loader, [*_COLUMNS, *spec.columns]
+        self._subjects, self._window_us = spec.subjects, spec.drift.window_us
 
     def setup(self) -> None:
         self._manifests = Manifests(self._loader)
@@ -140,7 +145,11 @@ class _AnswersFn(beam.DoFn):
         chosen = batches.take_rows(rows, own)
         decided = decided_classes(manifest, chosen) if by.of_classes else None
         protected = groups_in(chosen, self._fairness) if self._fairness else {}
-        self._held.setdefault(by, []).append(answers_of(chosen, by, self._segments, decided, protected))
+        clusters = self._clusters(chosen) if self._subjects else None
+        self._held.setdefault(by, []).append(answers_of(chosen, by, self._segments, decided, protected, clusters))
+
+    def _clusters(self, rows: pa.RecordBatch) -> pa.Array:
+        return subject_parts(rows.column(batches.SUBJECT), batches.times_us(rows), self._window_us)
 
     def finish_bundle(self) -> Iterator[Any]:
         return self._hand_on(GlobalWindows.windowed_value)

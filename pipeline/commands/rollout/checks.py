@@ -44,6 +44,18 @@ def say_missing_labels(policy: Policy, spec: Mapping[str, Any]) -> None:
         note(f"{found}; expected: labels in the job, or --quality URL of records that have them")
 
 
+def say_unknown_clusters(policy: Policy, spec: Mapping[str, Any]) -> None:
+    """Says that the records do not know which events depend on each other by what decides who answers them."""
+    subject, split_on = (spec.get("events") or {}).get("subject"), policy.split_on
+    if split_on == "event_id" or (subject is not None and split_on in ("subject", subject)):
+        return
+    found = (
+        f"the policy splits on {split_on}, and the job's records of quality know no events that depend on each other"
+    )
+    expected = "intervals may be too short; expected: events.subject in the job, and split_on: subject"
+    note(f"{found} {'by it' if subject is None else f'but those of one {subject}'}: {expected}")
+
+
 def remarks_on(written: Release, store: ModelStore, said: Said, job: StatedJob) -> Iterator[str]:
     """What there is to say of the time of a release."""
     history = [each for each in store.releases() if each.sequence != written.sequence]

@@ -29,7 +29,13 @@ from pipeline.commands.audit.location import audit_url, read_job
 from pipeline.commands.models.location import ModelLocation, StatedJob, admission_at, find_location
 from pipeline.commands.models.output_change import output_change
 from pipeline.commands.output import Refused, exit_code
-from pipeline.commands.rollout.checks import check_version, remarks_on, say_missing_labels, why_no_folder
+from pipeline.commands.rollout.checks import (
+    check_version,
+    remarks_on,
+    say_missing_labels,
+    say_unknown_clusters,
+    why_no_folder,
+)
 from pipeline.commands.rollout.journal import AuditJournal, NoJournal
 from pipeline.commands.rollout.policy_file import read_policy_file
 from pipeline.commands.rollout.showing import document_of, show
@@ -101,6 +107,7 @@ def _rollout(options: argparse.Namespace) -> None:
     check_version(acting, location.store)
     if options.quality is None:
         say_missing_labels(policy, spec)
+        say_unknown_clusters(policy, spec)
     try:
         _act(options, location, acting, records, teller)
     except BrokenChain as error:

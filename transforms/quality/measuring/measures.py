@@ -17,7 +17,8 @@
 
 Events near each other in time are alike, so n events are worth fewer: `n_effective` is n divided by how much more the
 sums of losses of 24 parts of the window vary than those of independent events would (cluster-robust variance: Liang
-and Zeger 1986, doi:10.1093/biomet/73.1.13). All intervals are as wide as for so many independent events.
+and Zeger 1986, doi:10.1093/biomet/73.1.13); where events have subjects, whole windows also by 24 parts that each have
+whole subjects in them. All intervals are as wide as for so many independent events.
 """
 
 from typing import NamedTuple
@@ -26,6 +27,7 @@ import numpy as np
 import numpy.typing as npt
 
 from transforms.quality.answers import ScoredBy
+from transforms.quality.measuring.clustered import with_clusters
 from transforms.quality.measuring.intervals import Interval, of_auc, of_mean, of_share
 from transforms.quality.sums import group_sums as of
 from transforms.quality.sums.exact_sums import Floats, Ints
@@ -88,7 +90,7 @@ def _of_loss(sums: GroupSums, first: int = of.LOSS, second: int = of.LOSS_2) -> 
 def _deflation(sums: GroupSums, loss: MeanVariance) -> Floats:
     groups, spans = sums.in_span.shape
     of_span = sums.losses.divided(0, np.ones(groups * spans, np.int64)).reshape(groups, spans)
-    return deflation_of(of_span, sums.in_span, loss)
+    return with_clusters(sums.groups, deflation_of(of_span, sums.in_span, loss))
 
 
 def deflation_of(of_span: Floats, in_span: Ints, loss: MeanVariance) -> Floats:

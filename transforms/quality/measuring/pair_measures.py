@@ -10,8 +10,8 @@
 | `latency_difference`     | the mean of latency minus the other's, microseconds             | Student            |
 | `loss_difference`        | the mean of loss minus the other's, once labels are known       | Student, of pairs  |
 
-As in `measures`, n pairs are worth fewer where sums over parts of the window vary more than those of independent pairs
-would; here of each mean by its own terms.
+As in `measures`, n pairs are worth fewer where sums over parts of the window, and over parts with whole subjects, vary
+more than those of independent pairs would; here of each mean by its own terms.
 """
 
 from typing import NamedTuple
@@ -19,6 +19,7 @@ from typing import NamedTuple
 import numpy as np
 
 from transforms.quality.answers import PairedBy
+from transforms.quality.measuring.clustered import with_clusters
 from transforms.quality.measuring.intervals import Interval, Z, of_mean
 from transforms.quality.measuring.measures import MeanVariance, Measure, deflation_of, effective_of, shares_of, worth_of
 from transforms.quality.sums import pair_sums as of
@@ -83,7 +84,8 @@ def _moments(whole: _Whole, quantity: int, column: int) -> MeanVariance:
 
 def _deflated(whole: _Whole, quantity: int, column: int) -> tuple[MeanVariance, Floats]:
     sums, found = whole.sums, _moments(whole, quantity, column)
-    return found, deflation_of(sums.of_span(quantity), sums.in_span(column), found)
+    in_parts = deflation_of(sums.of_span(quantity), sums.in_span(column), found)
+    return found, with_clusters(sums.groups, in_parts)
 
 
 def _mean(found: MeanVariance, factor: Floats, why: str) -> Measure:
@@ -97,6 +99,7 @@ def _flips(whole: _Whole, column: int) -> Measure:
     share = flips / pairs
     moments = MeanVariance(share, share * (1 - share) * pairs / np.maximum(pairs - 1, 1), pairs)
     factor = deflation_of(sums.in_span(column).astype(np.float64), sums.in_span(of.PAIRS), moments)
+    factor = with_clusters(sums.groups, factor)
     return shares_of(flips, pairs, factor, NO_THRESHOLDS, needs_labels=False)
 
 

@@ -4,6 +4,7 @@ import numpy as np
 import pyarrow as pa
 
 from transforms.quality.answers import PairedBy
+from transforms.quality.measuring.clustered import without_clusters
 from transforms.quality.measuring.pair_measures import NO_LABEL, NO_TRUTH, OTHER_LOSS, pair_measures
 from transforms.quality.measuring.quality_records import (
     NOTHING_SAID,
@@ -28,7 +29,8 @@ def pair_records(sums: PairSums, by: PairedBy, origin: QualityOrigin) -> pa.Reco
     whys = np.where(of_labels, losses, np.where(known, NOTHING_SAID, own))
     at_training = np.full(known.shape, np.nan)
     described = Described(sums.groups, counts[:, of.PAIRS], counts[:, of.LABELLED], whys, at_training)
-    return as_records(measures, described, by.version, origin, by.against.version)
+    records = as_records(measures, described, by.version, origin, by.against.version)
+    return without_clusters(sums.groups, records)
 
 
 def _whys_of_losses(sums: PairSums, by: PairedBy, counts: Ints) -> Texts:

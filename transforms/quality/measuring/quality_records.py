@@ -10,6 +10,7 @@ import pyarrow as pa
 from schemas.batches import TIME_TYPE
 from schemas.records import arrow_schema
 from transforms.quality.answers import ScoredBy
+from transforms.quality.measuring.clustered import without_clusters
 from transforms.quality.measuring.measures import Measure, measures_of, without_labels
 from transforms.quality.sums import group_sums as of
 from transforms.quality.sums.exact_sums import Floats, Ints
@@ -39,7 +40,7 @@ def quality_records(sums: GroupSums, by: ScoredBy, origin: QualityOrigin) -> pa.
     whys = _reasons(measures, without_labels(sums, by), selective_labels(sums, by))
     described = Described(sums.groups, sums.counts[:, of.EVENTS], sums.counts[:, of.LABELLED], whys,
                           _trained(by, measures, sums.groups))  # fmt: skip
-    return as_records(measures, described, by, origin)
+    return without_clusters(sums.groups, as_records(measures, described, by, origin))
 
 
 class Described(NamedTuple):

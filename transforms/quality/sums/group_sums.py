@@ -23,6 +23,9 @@ from transforms.quality.sums.score_tables import ScoreTable, in_order, merged, s
 Group: TypeAlias = tuple[int, str]
 SPANS = 24
 """Parts of a window, by whose losses the dependence of events in time is measured."""
+CLUSTERS = "\0clusters"
+"""The segment of all rows of a window whose parts are not of its time, but of subjects (`transforms.quality.clusters`).
+"""
 BINS = 10
 """Bins of equal width of probabilities, for the calibration error (Naeini, Cooper and Hauskrecht 2015)."""
 
@@ -40,7 +43,8 @@ _SMALLEST = float(np.finfo(np.float64).eps)  # as in scikit-learn: a certain ans
 
 class Beside(NamedTuple):
     """Answers beside their labels: `labels` null where there is none; all of the same length. `decided` and
-    `protected` as in answers; `latencies_us` NaN where it is not known."""
+    `protected` as in answers; `latencies_us` NaN where it is not known; `clusters`: the part of the window that each
+    row's subject counts in, None where the job knows no subjects."""
 
     times_us: Ints
     scores: Floats
@@ -49,6 +53,7 @@ class Beside(NamedTuple):
     decided: pa.Array | None = None
     latencies_us: Floats | None = None
     protected: Mapping[str, pa.Array] = MappingProxyType({})
+    clusters: Ints | None = None
 
     def chosen(self, rows: npt.NDArray[np.bool_]) -> "Beside":
         """Some of the rows."""
@@ -64,8 +69,8 @@ class Beside(NamedTuple):
         )
         decided = None if self.decided is None else self.decided.take(rows)
         latencies = None if self.latencies_us is None else self.latencies_us[at]
-        labels = self.labels.take(rows)
-        return Beside(self.times_us[at], self.scores[at], labels, segments, decided, latencies, protected)
+        labels, clusters = self.labels.take(rows), None if self.clusters is None else self.clusters[at]
+        return Beside(self.times_us[at], self.scores[at], labels, segments, decided, latencies, protected, clusters)
 
 
 class GroupSums(NamedTuple):
@@ -120,9 +125,23 @@ def sums_of(beside: Beside, by: ScoredBy, window_us: int) -> GroupSums:
     for segment, values in beside.segments.items():
         texts, codes = group_codes(segment, values, window)
         parts.append(_grouped(beside, by, rows, window * len(texts) + codes, starts, texts))
-    if parts:
-        parts.append(_of_windows(parts[0], starts, _table(rows, window, len(starts))))
-    return added_sums(parts) if parts else _grouped(beside, by, rows, window, starts, [""])
+    whole = (
+        _of_windows(parts[0], starts, _table(rows, window, len(starts)))
+        if parts
+        else _grouped(beside, by, rows, window, starts, [""])
+    )
+    parts.append(whole)
+    if beside.clusters is not None:
+        parts.append(_grouped(beside, by, _in_clusters(rows, beside.clusters), window, starts, [CLUSTERS]))
+    return added_sums(parts)
+
+
+def _in_clusters(rows: "_Rows", clusters: Ints) -> "_Rows":
+    """The rows by the parts of their subjects, with nothing of their scores: only sums of losses are read."""
+    none = np.zeros(0, np.int64)
+    return rows._replace(
+        span=clusters[rows.truths.rows], bin=none, scores=limbs_of([np.zeros(0)]), keys=none, order=none
+    )
 
 
 def _of_windows(parts: GroupSums, starts: Sequence[int], table: ScoreTable) -> GroupSums:

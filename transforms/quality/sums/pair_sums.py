@@ -14,6 +14,7 @@ from transforms.flow.distinct import distinct
 from transforms.quality.answers import PairedBy, ScoredBy
 from transforms.quality.sums.exact_sums import ExactSums, Floats, Ints, Limbs, add_at, added, limbs_of
 from transforms.quality.sums.group_sums import (
+    CLUSTERS,
     GREATEST,
     SPANS,
     Beside,
@@ -129,9 +130,16 @@ def sums_of_pairs(paired: Paired, by: PairedBy, window_us: int) -> PairSums:
     for segment, values in own.segments.items():
         texts, codes = group_codes(segment, values, window)
         parts.append(_grouped(rows, window * len(texts) + codes, starts, texts))
-    if parts:
-        parts.append(_of_windows(parts[0], starts, _tables(rows, window, len(starts))))
-    return added_pairs(parts) if parts else _grouped(rows, window, starts, [""])
+    whole = (
+        _of_windows(parts[0], starts, _tables(rows, window, len(starts)))
+        if parts
+        else _grouped(rows, window, starts, [""])
+    )
+    parts.append(whole)
+    if own.clusters is not None:
+        in_clusters = rows._replace(span=own.clusters, keys=[_NONE] * 3, orders=(_NONE, _NONE))
+        parts.append(_grouped(in_clusters, window, starts, [CLUSTERS]))
+    return added_pairs(parts)
 
 
 def _of_windows(parts: PairSums, starts: Sequence[int], tables: tuple[ScoreTable, JointTable]) -> PairSums:

@@ -181,3 +181,22 @@ def test_a_rollout_decides_by_pairs_what_two_means_leave_open(flow: Flow) -> Non
     look = look_at(read_policy(policy), before, means, last=before[-1].sequence)
     assert (look.verdict.action, look.verdict.reason) == ("hold", "undecided")
     assert look.verdict.evidence["value"] == pytest.approx(json.loads(stated)["value"])
+
+
+@pytest.mark.parametrize("subjects", [True, False])
+def test_events_of_few_subjects_are_worth_few_whenever_they_happen(flow: Flow, subjects: bool) -> None:
+    """Twenty pilots with ten trips each, spread over the hours: those of one are all late, or none is."""
+    put(flow, "v2", 0.01)
+    put(flow, "v3", 0.02)
+    flow.store.append_release(champion="v2", shadows=("v3",), effective_from_us=0, by="tests")
+    pilots = [{**trip(number, delay=100.0), "pilot": f"p{number * 7 % 20}"} for number in range(200)]
+    flow.feed(json_lines(pilots))
+    late = [{**truth(each), "late_by": 60.0 * (each * 7 % 20 % 3 == 0)} for each in range(200)]
+    flow.feed(json_lines(late), "truth.json")
+    spec = spec_of(flow) | {"drift": {"window": "7d"}}
+    spec["events"] |= {"subject": "pilot"} if subjects else {}
+    assert flow.run(spec).code == 0
+    found = {each["metric"]: each for each in read_avro(flow.root / "quality") if each["segment"] == ""}
+    worth = [found[name]["n_effective"] for name in ("log_loss", "loss_difference")]
+    assert len({each["segment"] for each in read_avro(flow.root / "quality")}) == 1
+    assert max(each or 200 for each in worth) < 40 if subjects else worth == [None, None], worth
