@@ -258,6 +258,17 @@ def test_a_job_without_labels_is_told(job: Job) -> None:
     assert "labels" not in job("--status", policy=unlabelled).err
 
 
+def test_a_split_by_something_that_records_do_not_know_is_told(job: Job) -> None:
+    said = "the policy splits on {}, and the job's records of quality know no events that depend on each other"
+    for split_on in ("subject", "a"):
+        assert said.format(split_on) in job("--status", policy={**POLICY, "split_on": split_on}).err
+    job.stated["events"]["subject"] = "a"
+    assert [job("--status", policy={**POLICY, "split_on": each}).err for each in ("subject", "a", "event_id")] == [
+        ""
+    ] * 3
+    assert "but those of one a: intervals may be too short" in job("--status", policy={**POLICY, "split_on": "b"}).err
+
+
 def test_a_folder_of_records_that_does_not_exist_is_refused(job: Job) -> None:
     assert job("--from", "2019-01-01", "--no_check").code == 0  # a rollout begins before the job has measured
     for words in ((), ("--status",), ("--quality", str(job.folder / "none"))):
