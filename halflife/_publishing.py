@@ -117,7 +117,7 @@ def publish(
         by: who publishes it; this process's user if left out.
         statements: further options of the command by their names: `code`, `parameters`, `hyperparameters`, `data`,
             `records`, `decision`, `created_by`, `tracking_uri`, `accept_library`, `sign_key`, `allow_pickle`,
-            `trusted_key`, `max_bytes`.
+            `trusted_key`, `max_bytes`, `event_time` (the sample's column of the events' times).
 
     Raises:
         Refused: it may not serve (`reason`, `detail`); nothing is published.
@@ -306,6 +306,7 @@ _STATEMENTS: Mapping[str, Callable[[Any], Any]] = {
     "data": list,
     "records": Path,
     "decision": str,
+    "event_time": str,
     "created_by": str,
     "tracking_uri": str,
     "accept_library": _libraries,

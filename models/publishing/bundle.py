@@ -28,6 +28,7 @@ from models.publishing.classes import check_positive, labels_of, resolve_output
 from models.publishing.description import CannotPublish, FoundModel
 from models.publishing.hiding import HASHED_RECORDS, Hiding, hashed_records
 from models.publishing.inputs import StatedInput, resolve_inputs
+from models.publishing.sample_times import times_of
 from models.publishing.trainer import trainer_lines
 from models.publishing.training_data.stated import stated_data
 from models.publishing.trial import SampleTrial, try_on_sample
@@ -73,6 +74,8 @@ class Statement:
     decisions: Decisions | None = None
     reasons: Mapping[str, Any] = field(default_factory=dict)
     hiding: Hiding | None = None
+    event_time: str | None = None
+    event_time_of_job: str | None = None
 
 
 class Rows(NamedTuple):
@@ -166,6 +169,9 @@ def _parts_known(trial: SampleTrial) -> Iterator[str]:
     if trial.windows:
         known = ", ".join(f"{number:,} of {length}" for length, number in trial.windows)
         yield f"the profile knows how far windows of the sample were from all of it: {known}"
+    else:
+        without = f"the sample has no windows of its own: {trial.no_windows}; drift compares a window with all of it"
+        yield f"{without}; next: --event_time COLUMN, the times of its events"
     if trial.segments:
         names = [name.partition("=")[0].removesuffix(" is null") for name in trial.segments]
         yield f"segments have a reference of their own by {', '.join(dict.fromkeys(names))}"
@@ -251,7 +257,8 @@ def _try(document: dict[str, Any], said: Statement, sample: pa.Table, into: Path
     try:
         if draft.output.kind != "regression":
             check_positive(tuple(scorer.labels().values()), draft.output.positive)
-        trial = try_on_sample(scorer, draft.inputs, draft.output, sample, said.hiding)
+        timed = times_of(sample, said.event_time, said.event_time_of_job)
+        trial = try_on_sample(scorer, draft.inputs, draft.output, sample, said.hiding, timed)
     finally:
         scorer.close()
     if "golden" not in document and trial.golden:

@@ -13,14 +13,15 @@ from models.bundles.inputs import prepare_inputs
 from models.bundles.manifest import Input, Output
 from models.errors import one_line
 from models.profiles import SCORE, Profile, build_profile, serialise_profile, with_segments, with_training_windows
-from models.profiles.training_windows import EVENT_TIME
 from models.publishing.description import CannotPublish
 from models.publishing.hiding import Hiding, made_up_rows
 from models.publishing.importance import importance_of
+from models.publishing.sample_times import SampleTimes, times_of
 from models.scorers import Scorer
 from schemas.columns import VALUES
 
 GOLDEN_ROWS = 20
+_TIMES = "\0times"  # no input is called so
 _BATCH_ROWS = 65_536
 
 
@@ -28,8 +29,8 @@ _BATCH_ROWS = 65_536
 class SampleTrial:
     """`golden`: JSON lines as admission reads them; `profile`: the serialised profile of inputs and score, but not of
     those that are `unprofiled`, vectors and times; `importance` of inputs, none where the model does not score rows
-    with exchanged values; `windows`: the lengths and numbers of those of the sample that the profile knows, and its
-    `segments`."""
+    with exchanged values; `windows`: the lengths and numbers of those of the sample that the profile knows, or why it
+    knows none; and its `segments`."""
 
     golden: bytes
     golden_rows: int
@@ -38,11 +39,17 @@ class SampleTrial:
     unprofiled: tuple[str, ...] = ()
     importance: Mapping[str, float] = field(default_factory=dict)
     windows: tuple[tuple[str, int], ...] = ()
+    no_windows: str = ""
     segments: tuple[str, ...] = ()
 
 
 def try_on_sample(
-    scorer: Scorer, inputs: Sequence[Input], output: Output, sample: pa.Table, hiding: Hiding | None = None
+    scorer: Scorer,
+    inputs: Sequence[Input],
+    output: Output,
+    sample: pa.Table,
+    hiding: Hiding | None = None,
+    timed: SampleTimes | None = None,
 ) -> SampleTrial:
     """Score all of a sample.
 
@@ -50,10 +57,11 @@ def try_on_sample(
         scorer: the loaded model.
         inputs: its inputs, all of which must be columns of the sample.
         output: what its scores must be.
-        sample: n rows, n > 0. Golden records are up to `GOLDEN_ROWS` of them, evenly spaced. A column `event_time`
-            tells how far its hours, days and weeks are from the whole.
+        sample: n rows, n > 0. Golden records are up to `GOLDEN_ROWS` of them, evenly spaced.
         hiding: what may not be in the bundle. Golden records are then made up, and there are none where the model does
             not score them.
+        timed: the times of its events, which tell how far its hours, days and weeks are from the whole; without it
+            those of a column `event_time`.
 
     Raises:
         CannotPublish: a column is missing, an input that is not nullable is null, or the model fails on the sample.
@@ -80,7 +88,8 @@ def try_on_sample(
     left_out = {*apart, *(() if hiding is None else hiding.hidden)}
     profile = build_profile(profiled, [name for name in profiled.schema.names if name not in left_out])
     closed = set() if hiding is None else {*hiding.hidden, *hiding.event_ids, *hiding.subjects}
-    profile = _with_parts(profile, profiled, sample, closed)
+    timed = times_of(sample) if timed is None else timed
+    profile = _with_parts(profile, profiled, sample, closed, timed)
     # Scored again as a batch of their own: float32 models round slightly differently in batches of other sizes.
     golden = (
         golden_lines(raw.take(rows), _scored(scorer, prepared.take(rows), output))
@@ -95,19 +104,22 @@ def try_on_sample(
         unprofiled=apart,
         importance=_importance(scorer, prepared, output),
         windows=tuple((each.length, each.windows) for each in profile.windows),
+        no_windows="" if profile.windows else timed.why or "it has rows of fewer than five hours",
         segments=tuple(profile.segments),
     )
 
 
-def _with_parts(profile: Profile, profiled: pa.RecordBatch, sample: pa.Table, apart: Collection[str]) -> Profile:
+def _with_parts(
+    profile: Profile, profiled: pa.RecordBatch, sample: pa.Table, apart: Collection[str], timed: SampleTimes
+) -> Profile:
     """The profile with windows and segments of the sample; `apart`: columns by which no segments may be made."""
     names = [name for name in sample.schema.names if name not in apart and sample.schema.names.count(name) == 1]
     by = {name: sample.column(name).combine_chunks() for name in names}
     profile = with_segments(profile, profiled, by)
-    if EVENT_TIME not in by or EVENT_TIME in profile.spans:
+    if timed.times is None:
         return profile
-    timed = {name: profiled.column(name) for name in profile.spans} | {EVENT_TIME: by[EVENT_TIME]}
-    return with_training_windows(profile, pa.table(timed))
+    columns = [profiled.column(name) for name in profile.spans]
+    return with_training_windows(profile, pa.table([*columns, timed.times], [*profile.spans, _TIMES]), _TIMES)
 
 
 def _importance(scorer: Scorer, prepared: pa.RecordBatch, output: Output) -> Mapping[str, float]:

@@ -161,6 +161,9 @@ def _one_file(path: Path | None) -> Path | None:
 
 
 def _statement(options: argparse.Namespace, location: ModelLocation) -> Statement:
+    if options.event_time is not None and options.sample is None:
+        raise CannotPublish(f"--event_time {options.event_time!r} is not allowed; expected: --sample FILE beside it")
+    spec = read_job_spec(options)
     return Statement(
         model=location.store.model,
         version=options.version,
@@ -183,7 +186,9 @@ def _statement(options: argparse.Namespace, location: ModelLocation) -> Statemen
         accepted=options.accept_library,
         decisions=options.decisions,
         reasons={} if options.reasons is None else read_reason_texts(options.reasons),
-        hiding=hiding_of(options, read_job_spec(options)),
+        hiding=hiding_of(options, spec),
+        event_time=options.event_time,
+        event_time_of_job=spec.get("events", {}).get("event_time"),
     )
 
 

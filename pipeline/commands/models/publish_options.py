@@ -23,7 +23,7 @@ from pipeline.command_line.reason_texts import decision_texts
 SAID = (
     "inputs", "output", "threshold", "positive", "tolerance", "scorer", "settings_of_kind", "sample", "trained_at",
     "code", "decision", "parameters", "hyperparameters", "data", "quality", "records", "created_by", "golden",
-    "accept_library", "trust", "reasons", "decisions",
+    "event_time", "accept_library", "trust", "reasons", "decisions",
 )  # fmt: skip
 """Options that state something about the model, which a ready bundle states itself."""
 
@@ -42,6 +42,11 @@ class PublishParser(OneLineParser):
         self.add_argument(
             "--sample", type=Path, metavar="FILE",
             help="Parquet, CSV or Avro with the input columns: gives golden records and the profile",
+        )  # fmt: skip
+        self.add_argument(
+            "--event_time", metavar="COLUMN",
+            help="the sample's column with the times of its events, by which its windows are known (default: "
+            "event_time, or what --job has)",
         )  # fmt: skip
         self.add_argument(
             "--golden", type=Path, metavar="FILE",

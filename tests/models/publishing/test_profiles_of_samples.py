@@ -8,9 +8,11 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pytest
+import yaml
 from sklearn.linear_model import LinearRegression, LogisticRegression
 
 import halflife
+from models.errors import StoreError
 from models.profiles import Profile, parse_profile
 from models.publishing.importance import importance_of
 from models.store.store import ModelStore
@@ -41,6 +43,42 @@ def test_a_sample_with_event_times_gives_windows_of_the_training_data(tmp_path: 
     _, profile = published(tmp_path, SAMPLE)
     assert {each.length: each.windows for each in profile.windows} == {"1h": 1_440, "1d": 60, "7d": 10}
     assert set(profile.windows[1].usual) == {*INPUTS, "score"}
+
+
+@pytest.mark.parametrize(
+    "times",
+    [
+        SAMPLE.event_time.dt.strftime("%Y-%m-%dT%H:%M:%SZ"),
+        SAMPLE.event_time.dt.strftime("%Y-%m-%d %H:%M:%S"),
+        SAMPLE.event_time.dt.tz_convert("America/New_York"),
+        pd.Series(SAMPLE.event_time.dt.tz_convert(None), dtype="datetime64[ms]"),
+    ],
+    ids=["text in UTC", "text without a zone", "zoned", "milliseconds"],
+)
+def test_times_of_any_form_give_the_same_windows(tmp_path: Path, times: Any) -> None:
+    sample = SAMPLE.assign(sold_at=times).drop(columns="event_time")
+    _, stated = published(tmp_path / "1", sample, event_time="sold_at")
+    job = {**yaml.safe_load(Path("pipeline/jobs/flights.yaml").read_text()), "features": INPUTS}
+    job["events"] = {"uri": "none.csv", "event_id": "id", "event_time": "sold_at"}
+    _, of_job = published(tmp_path / "2", sample, job=job, check=False)
+    _, usual = published(tmp_path / "3", SAMPLE)
+    assert stated.windows == of_job.windows == usual.windows != ()
+
+
+def test_publish_says_why_no_windows_are_known(tmp_path: Path) -> None:
+    expected = {
+        "it has no column event_time": SAMPLE[INPUTS],
+        "its column event_time holds double, no times": SAMPLE.assign(event_time=1.5),
+        "of its 2,880 values of event_time are null": SAMPLE.assign(event_time=SAMPLE.event_time.shift(3)),
+        "it has rows of fewer than five hours": SAMPLE.assign(event_time=SAMPLE.event_time[0]),
+    }
+    for number, (why, sample) in enumerate(expected.items()):
+        done = halflife.publish(MODEL, store=tmp_path, name="m", version=str(number), sample=sample)
+        assert [note for note in done.notes if "no windows of its own: " in note and why in note], why
+    with pytest.raises(StoreError, match=r"'age' is not allowed: its column age holds double.*such as event_time"):
+        halflife.publish(MODEL, store=tmp_path, name="m", version="x", sample=SAMPLE, event_time="age")
+    with pytest.raises(StoreError, match="the sample has no column when"):
+        halflife.publish(MODEL, store=tmp_path, name="m", version="x", sample=SAMPLE, event_time="when")
 
 
 @pytest.mark.parametrize("times", [None, pd.Series([None] * ROWS, dtype="datetime64[us]"), ["2019"] * ROWS])
