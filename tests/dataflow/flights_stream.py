@@ -1,5 +1,6 @@
 """The embedded job as it would run on Dataflow, translated by Beam's own runner, without a network."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import apache_beam as beam
@@ -9,6 +10,7 @@ from apache_beam.runners.dataflow.dataflow_runner import DataflowRunner
 
 from pipeline.dag import build
 from pipeline.endpoints.kafka.address import kafka_address
+from pipeline.endpoints.labels.label_source import LabelSource
 from pipeline.endpoints.outputs import write_outputs
 from pipeline.endpoints.sources import Topic
 from pipeline.spec.documents import apply_settings, read_document
@@ -34,18 +36,20 @@ ARGUMENTS = (
 )  # fmt: skip
 
 
-def translate() -> beam_runner_api_pb2.Pipeline:
-    """The pipeline proto that `DataflowRunner` would submit for the flights job as a stream."""
+def translate(labels: LabelSource | None = None) -> beam_runner_api_pb2.Pipeline:
+    """The pipeline proto that `DataflowRunner` would submit for the flights job as a stream; with labels it measures
+    quality by them."""
     document = read_document(None)
-    apply_settings(document, SETTINGS)
+    apply_settings(document, (*SETTINGS, *(["sinks.quality=gs://bucket/quality"] if labels else [])))
     validate(document, "job")
-    job = parse_job(document, COLUMNS)
+    job = replace(parse_job(document, COLUMNS), labels=None if labels is None else labels.spec)
     options = PipelineOptions(with_profile(ARGUMENTS, job.name, True))
     # The runner is called, not named: constructing a pipeline for it would look for the buckets.
     pipeline = beam.Pipeline(options=options)
     source = Topic(kafka_address(document["events"]["uri"], "events.uri"), "avro")
     raw = pipeline | "ReadEvents" >> source.read(job.events)
-    write_outputs(build(raw, job), job, "run")
+    truth = None if labels is None else pipeline | "ReadLabels" >> labels.read()
+    write_outputs(build(raw, job, labels=truth), job, "run")
     submitted = DataflowRunner().run_pipeline(pipeline, options).job
     proto = beam_runner_api_pb2.Pipeline()
     proto.CopyFrom(submitted.proto_pipeline)

@@ -6,9 +6,11 @@ The bucket is on a GCS server, the subscription on a Pub/Sub server, the tables 
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import apache_beam as beam
 import pytest
+from apache_beam.io.filesystems import FileSystems
 from apache_beam.portability import common_urns
 from apache_beam.portability.api import beam_runner_api_pb2
 from google.cloud.dataflow_v1beta3.types import Job, JobType
@@ -16,7 +18,7 @@ from google.cloud.dataflow_v1beta3.types import Job, JobType
 from models.store.store import ModelStore
 from runners.dataflow.compatibility import graph_of
 from tests.dataflow.doubles.bigquery_server import BigqueryServer
-from tests.dataflow.doubles.contents import in_clear, unpacked
+from tests.dataflow.doubles.contents import function_of, in_clear, unpacked
 from tests.dataflow.doubles.emulators import PROJECT, GcsServer, PubsubServer
 from tests.dataflow.doubles.recorder import DataflowRecorder
 from tests.dataflow.flights_stream import IMAGE
@@ -180,6 +182,48 @@ def test_a_template_cannot_replace_what_its_runs_would(
     made = submit(bucket, world, f"--template_location={bucket}/templates/flights", "--sinks=replace")
     assert (made.code, made.bodies) == (2, [])
     assert "--sinks: 'replace' is not allowed; expected: append or new for a template" in capsys.readouterr().err
+
+
+@pytest.fixture(scope="module")
+def labels_in(world: DataflowRecorder, gcs_server: GcsServer) -> str:
+    """A bucket with a file of labels."""
+    bucket = gcs_server.create_bucket("labelled")
+    with FileSystems.create(f"{bucket}/arrivals.json") as stream:
+        stream.write(b'{"id": "e1", "landed_at": "2013-01-01T10:00:00Z", "arr_delay": 20.0}\n')
+    return bucket
+
+
+def labelled(bucket: str, **stated: str) -> dict[str, Any]:
+    labels = {"uri": f"{bucket}/arrivals.json", "format": "json", "event_id": "id", "event_time": "landed_at"}
+    spec = spec_in(bucket)
+    spec["sinks"]["quality"] = f"{bucket}/quality"
+    return {**spec, "labels": {**labels, "column": "arr_delay", "positive": "> 15", **stated}}
+
+
+def test_labels_and_what_a_launcher_sets_of_them_are_in_the_graph(world: DataflowRecorder, labels_in: str) -> None:
+    made = submit(labels_in, world, "--settings={labels.horizon: 36h}", spec=labelled(labels_in, horizon="24h"))
+    assert made.code == 0
+    steps = {step.unique_name: step for step in made.graph.components.transforms.values()}
+    assert {"ReadLabels", "DecodeLabels", "MeasureQuality/Arrive"} <= set(steps)
+    assert function_of(steps, "MeasureQuality/Arrive")._schedule.horizon_us == 36 * 3_600_000_000
+    assert f"{labels_in}/arrivals.json".encode() in b"".join(map(in_clear, made.sent))
+
+
+@pytest.mark.parametrize(
+    ("stated", "says"),
+    [
+        ({}, "labels.horizon: missing; expected: a duration, such as 30d"),
+        ({"horizon": "1h", "column": "delay"}, "labels.column: 'delay' is not allowed"),
+        ({"horizon": "1h", "uri": "pubsub://p/arrivals"}, "labels.uri: 'pubsub://p/arrivals' is not allowed"),
+    ],
+    ids=["no horizon", "no column", "messages"],
+)
+def test_labels_that_do_not_fit_stop_at_the_launcher(
+    world: DataflowRecorder, labels_in: str, stated: dict[str, str], says: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    made = submit(labels_in, world, spec=labelled(labels_in, **stated))
+    assert (made.code, made.bodies) == (2, [])
+    assert says in capsys.readouterr().err
 
 
 def test_bounded_events_are_a_batch_job(world: DataflowRecorder, gcs_server: GcsServer, tmp_path: Path) -> None:

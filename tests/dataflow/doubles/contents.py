@@ -4,6 +4,12 @@ words."""
 import base64
 import bz2
 import re
+from collections.abc import Mapping
+from typing import Any
+
+from apache_beam.internal import pickler
+from apache_beam.portability import common_urns
+from apache_beam.portability.api import beam_runner_api_pb2
 
 _PACKED = re.compile(rb"QlpoOT[A-Za-z0-9+/]+={0,2}")  # `BZh9`, as base64 writes it
 
@@ -21,3 +27,11 @@ def _opened(packed: bytes) -> bytes:
 def in_clear(sent: bytes) -> bytes:
     """The bytes themselves and everything that is packed in them."""
     return b"\0".join([sent, *unpacked(sent)])
+
+
+def function_of(steps: Mapping[str, beam_runner_api_pb2.PTransform], label: str) -> Any:
+    """The function of the one ParDo that is at a label or below it, as a worker unpickles it."""
+    urn = common_urns.primitives.PAR_DO.urn
+    below = [one for name, one in steps.items() if f"{name}/".startswith(f"{label}/") and one.spec.urn == urn]
+    [payload] = [beam_runner_api_pb2.ParDoPayload.FromString(one.spec.payload) for one in below]
+    return pickler.loads(payload.do_fn.payload)[0]
