@@ -147,8 +147,10 @@ def test_a_horizon_in_which_no_label_comes_is_a_warning(labels: Labels, hours: i
 def test_a_key_whose_library_is_not_installed_fails_with_the_extra(
     monkeypatch: pytest.MonkeyPatch, stated: dict[str, Any], missing: str, said: str, extra: str
 ) -> None:
-    without = {"pipeline.preflight.extras.find_spec": lambda name: None if name == missing else find_spec(name)}
-    monkeypatch.setattr(*without.popitem())
+    def found_here(name: str) -> object:
+        return None if name == missing else find_spec(name)
+
+    monkeypatch.setattr("pipeline.preflight.extras.find_spec", found_here)
     [found] = extras.check_extras(stated)
     assert found[1:3] == ("fail", f"{said}, which is not installed")
     assert found.change == f"next: pip install 'halflife-beam[{extra}]', here and where workers run"
