@@ -13,7 +13,10 @@ from tests.transforms.beam import flights
 PANES = 5
 HORIZON = timedelta(hours=4)
 LABELS = {"event_id": "of", "event_time": "known", "column": "late_by", "positive": "> 15", "format": "json",
-          "horizon": "4h"}  # fmt: skip
+          "horizon": "4h",
+          # So small blocks and so low a threshold that detectors see changes in the scenario's two days.
+          "concept_drift": {"detectors": ["adwin", "page_hinkley"], "parts": 24, "block": 3, "adwin_delta": 0.9,
+                            "page_hinkley_delta": 0.1, "page_hinkley_threshold": 1}}  # fmt: skip
 DRIFT = {"window": "1h", "allowed_lateness": "1h", "segments": ["origin"]}
 _OF_RUN = {"run", "pane"}
 _KEY = ("window_start", "version", "role", "against", "segment", "metric")
@@ -74,6 +77,11 @@ def measured(records: Iterable[Mapping[str, Any]]) -> dict[tuple[Any, ...], dict
             found[key] = plain
     kept = {key: record for key, record in found.items() if record["metric"] != _OF_CLOCK}
     return {key: {name: value for name, value in one.items() if name not in _OF_RUN} for key, one in kept.items()}
+
+
+def changes(records: Mapping[Any, dict[str, Any]]) -> list[dict[str, Any]]:
+    """Of what was measured the records of detectors of changes."""
+    return [one for one in records.values() if one["metric"].startswith("change_")]
 
 
 def whole_keys(records: Iterable[Mapping[str, Any]]) -> set[tuple[Any, ...]]:

@@ -6,7 +6,7 @@ import pytest
 from runners.flink.local.broker import KafkaBroker
 from runners.flink.local.cluster import FlinkCluster
 from tests.conformance import runs
-from tests.conformance.quality import letters_on_direct, measured, measured_on_direct
+from tests.conformance.quality import changes, letters_on_direct, measured, measured_on_direct
 from tests.conformance.scenario import Answer, Scenario
 from tests.flink.conftest import Watched
 from tests.servers import needs
@@ -58,6 +58,15 @@ def test_quality_and_pairs_of_flink_are_those_of_direct_runner_although_labels_c
     assert (len(wanted) > 1000, len(differ), list(differ.items())[:1]) == (True, 0, [])
     assert found.keys() == wanted.keys()
     assert sum(one["value"] is not None for one in wanted.values()) > 500
+
+
+def test_changes_of_errors_seen_on_flink_are_those_of_direct_runner(
+    streamed: runs.Streamed, scenario: Scenario
+) -> None:
+    wanted, found = changes(measured_on_direct(scenario)), changes(measured(streamed.quality))
+    seen = {(one["version"], one["role"], one["metric"]) for one in wanted if one["began"] is not None}
+    assert seen >= {(version, "champion", "change_page_hinkley") for version in ("v1", "v3")}
+    assert [one for one in found if one not in wanted] == [one for one in wanted if one not in found] == []
 
 
 def test_labels_beyond_the_horizon_are_the_same_dead_letters_on_flink(
