@@ -3,6 +3,7 @@
 from collections.abc import Collection, Sequence
 
 from gates.records import QualityRow
+from gates.step_records import StepRecords
 from gates.windows import CHAMPION, OF_PAIRS, WindowDifference, named_as
 from schemas.times import format_time_us
 
@@ -11,27 +12,27 @@ ONE_CLASS = "only one class"
 _MOST_NAMED = 8
 
 
-def step_rows(rows: Sequence[QualityRow], version: str, role: str, since_us: int) -> list[QualityRow]:
-    """The records of a version in a role, of windows that begin at `since_us` (microseconds since 1970) or later."""
-    return [row for row in rows if (row.version, row.role) == (version, role) and row.window_start >= since_us]
+def why_no_records(rows: Sequence[QualityRow], version: str, step: StepRecords) -> str:
+    """Why there is no record of a version in a step; empty where there is one.
 
-
-def why_no_records(rows: Sequence[QualityRow], version: str, role: str, since_us: int) -> str:
-    """Why there is no record of a version in a role since then; empty where there is one.
-
-    >>> why_no_records([], "v2", "shadow", 0)
+    >>> why_no_records([], "v2", StepRecords("shadow", 0))
     'no record is of v2'
     """
     own = [row for row in rows if row.version == version]
     if not own:
         there = _named({row.version for row in rows})
         return f"no record is of {version}" + (f": they are of {there}" if there else "")
-    if step_rows(own, version, role, since_us):
+    if step.of(own, version):
         return ""
-    since, later = format_time_us(since_us), [row for row in own if row.window_start >= since_us]
+    since, later = format_time_us(step.since_us), [row for row in own if row.window_start >= step.since_us]
+    known = [row for row in later if row.role == step.role]
+    if known:
+        until = format_time_us(max(row.window_end for row in known))
+        found = f"the records of {version} as {step.role} until {until} were there when this step began"
+        return f"{found}: they are of the step before; next: run the job, which then knows the release of this step"
     if later:
         found = f"the records of {version} from {since} on are of it as {_named({row.role for row in later})}"
-        return f"{found}, none as {role}; next: run the job, which then knows the release of this step"
+        return f"{found}, none as {step.role}; next: run the job, which then knows the release of this step"
     until = format_time_us(max(row.window_end for row in own))
     return f"no record of {version} is of a window from {since} on, when this step began: the last one ends at {until}"
 

@@ -10,7 +10,7 @@ from gates.record_files import RecordFiles, plain_column
 
 _FIELDS = (
     *("window_start", "window_end", "pane", "version", "role", "metric", "value", "n", "events", "label_coverage"),
-    *("against", "variance", "n_effective", "at_training", "why", "began", "before", "n_since"),
+    *("against", "variance", "n_effective", "at_training", "why", "began", "before", "n_since", "run"),
 )
 _NEEDED = {"model", "version", "role", "segment", "window_start", "window_end", "metric", "value", "n"}
 OF_QUALITY = "the files of sinks.quality of a job with labels"
@@ -39,6 +39,7 @@ class QualityRow(NamedTuple):
     began: int | None = None
     before: float | None = None
     n_since: int | None = None
+    run: str | None = None
 
     @property
     def key(self) -> tuple[object, ...]:

@@ -56,7 +56,7 @@ def look_at(
     if stage.release is None:
         return _beginning(policy, history, stage, unusable)
     step = policy.steps[stage.step - 1]
-    served = StepServed(stage.release.champion, stage.since_us, stage.step_since_us, step)
+    served = StepServed(stage.release.champion, stage.since_us, stage.step_since_us, step, stage.known)
     verdict = judge(policy, served, rows)
     if verdict.action == STOP:
         return RolloutLook(stage, verdict, Move(STOP, stage.step, roles_stopped(policy, stage.release), last))

@@ -10,8 +10,11 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from gates.policy import SHADOW, Policy, PolicyStep
+from gates.windows import CHALLENGER
+from gates.windows import SHADOW as SHADOW_ROLE
 from models.releases.release import Challenger, Release
 from models.releases.timeline import serving_order
+from schemas.times import MalformedTime, parse_time_us
 
 BEGIN, PAUSE, RESUME = "begin", "pause", "resume"
 _WRITTEN = re.compile(r"^rollout:([0-9a-f]{16}); step:(\d{1,2})/(\d{1,2}); (begin|promote|stop|pause|resume)(?:; |$)")
@@ -59,12 +62,24 @@ def numbers_in(release: Release) -> dict[str, Any]:
     return found if isinstance(found, dict) else {}
 
 
+class KnownBefore(NamedTuple):
+    """Up to which window there were records when a step was released, and when that was, where the step before serves
+    in the same role; microseconds since 1970."""
+
+    until_us: int
+    released_us: int
+
+
+NOTHING_KNOWN = KnownBefore(0, 0)
+
+
 class Stage(NamedTuple):
     """Where a rollout is. Times in microseconds since 1970.
 
     `step`: 0 before the first; `release`: the last that the rollout wrote; `since_us`: from which event time on the
     rollout, and its step, serve; `paused`: by a person; `over`: why nothing more is to be decided, empty where it
-    goes on; `last`: the sequence of the last release of the timeline, which the next one must follow.
+    goes on; `last`: the sequence of the last release of the timeline, which the next one must follow; `known`: what was
+    there when the step was released, where the step before has the same role.
     """
 
     step: int
@@ -74,6 +89,7 @@ class Stage(NamedTuple):
     paused: bool
     over: str
     last: int
+    known: KnownBefore = NOTHING_KNOWN
 
     @property
     def begun(self) -> bool:
@@ -92,11 +108,30 @@ def stage_of(policy: Policy, history: Sequence[Release], last: int) -> Stage:
     if not own:
         return Stage(0, None, 0, 0, False, "", last)
     release, said = own[-1]
-    of_step = [each.effective_from_us for each, other in own if other.step == said.step]
+    of_step = [each for each, other in own if other.step == said.step]
     moves = [other.decision for _, other in own if other.decision in (PAUSE, RESUME)]
     paused = bool(moves) and moves[-1] == PAUSE
     over = _over(policy, history, release, said)
-    return Stage(said.step, release, own[0][0].effective_from_us, of_step[0], paused, over, last)
+    since_us, step_since_us = own[0][0].effective_from_us, of_step[0].effective_from_us
+    return Stage(
+        said.step, release, since_us, step_since_us, paused, over, last, _known_before(policy, said.step, of_step[0])
+    )
+
+
+def role_of(step: PolicyStep) -> str:
+    """In which role a version serves in a step."""
+    return SHADOW_ROLE if step.share == SHADOW else CHALLENGER
+
+
+def _known_before(policy: Policy, step: int, released: Release) -> KnownBefore:
+    """`released`: the release that began the step, whose evidence says until when there were records."""
+    if step < 2 or role_of(policy.steps[step - 2]) != role_of(policy.steps[step - 1]):
+        return NOTHING_KNOWN
+    until = numbers_in(released).get("until")
+    try:
+        return KnownBefore(parse_time_us(str(until)), released.at_us)
+    except MalformedTime:
+        return NOTHING_KNOWN
 
 
 def _over(policy: Policy, history: Sequence[Release], release: Release, said: WrittenByRollout) -> str:

@@ -6,13 +6,13 @@ from typing import Any, NamedTuple
 
 from gates.betting import OutOfBounds
 from gates.intervals import DifferenceInterval, PlannedLook, interval_of, planned_looks
-from gates.lacking import has_one_class, step_rows, why_no_records, why_unmeasured
+from gates.lacking import has_one_class, why_no_records, why_unmeasured
 from gates.policy import Guarded, Policy, PolicyStep
 from gates.records import QualityRow
+from gates.stages import NOTHING_KNOWN, KnownBefore, role_of
+from gates.step_records import StepRecords
 from gates.windows import (
-    CHALLENGER,
     CHAMPION,
-    SHADOW,
     UNLABELLED,
     WindowDifference,
     named_as,
@@ -41,17 +41,18 @@ class GateVerdict:
 
 class StepServed(NamedTuple):
     """What serves: the champion that the version is compared with, since when the rollout and its step serve
-    (microseconds of event time), and the step."""
+    (microseconds of event time), and the step; `known`: what the step before of the same role has measured."""
 
     champion: str
     began_us: int
     step_began_us: int
     step: PolicyStep
+    known: KnownBefore = NOTHING_KNOWN
 
     @property
-    def role(self) -> str:
-        """In which the version serves; only what it does in this role counts for leaving the step."""
-        return SHADOW if self.step.share == 0 else CHALLENGER
+    def records(self) -> StepRecords:
+        """Only what the version does in the role of the step counts for leaving it."""
+        return StepRecords(role_of(self.step), self.step_began_us, *self.known)
 
 
 class _Counted(NamedTuple):
@@ -77,7 +78,7 @@ def judge(policy: Policy, served: StepServed, rows: Sequence[QualityRow]) -> Gat
     """
     since = [row for row in rows if row.window_start >= served.began_us]
     now_us = max((row.window_end for row in since if row.version == policy.version), default=served.began_us)
-    none = why_no_records(rows, policy.version, served.role, served.step_began_us)
+    none = why_no_records(rows, policy.version, served.records)
     try:
         counted = [_count(policy, served, since, each, none) for each in (policy.metric, *policy.guardrails)]
     except OutOfBounds as error:
@@ -86,22 +87,22 @@ def judge(policy: Policy, served: StepServed, rows: Sequence[QualityRow]) -> Gat
     for each in counted:
         if _is_worse(policy, each) and not each.one_class:
             return GateVerdict(STOP, each.guarded.metric, _why_stopped(policy, each), evidence)
-    of_step = step_rows(since, policy.version, served.role, served.step_began_us)
+    of_step = served.records.of(since, policy.version)
     served_us = max((row.window_end for row in of_step), default=served.step_began_us) - served.step_began_us
     return replace(_judged(policy, served, counted, now_us, served_us), evidence=evidence)
 
 
 def _count(policy: Policy, served: StepServed, rows: Sequence[QualityRow], guarded: Guarded, none: str) -> _Counted:
     """`none`: why there is no record of this step at all; empty if there is one."""
-    version, champion, role, since_us = policy.version, served.champion, served.role, served.step_began_us
-    windows = window_differences(rows, guarded.metric, guarded.sign, version, champion, role, since_us)
+    version, champion, step = policy.version, served.champion, served.records
+    windows = window_differences(rows, guarded.metric, guarded.sign, version, champion, step.role, step.since_us)
     covered = [each for each in windows if each.coverage >= policy.coverage]
     uncovered = [each for each in windows if each.coverage < policy.coverage]
-    of_step = [each for each in covered if each.role == role and each.start_us >= since_us]
+    of_step = [each for each in covered if step.has(each, each.start_us, each.end_us)]
     lacks = "" if of_step else none
     if not (of_step or none):
-        sides = step_rows(rows, version, role, since_us) + step_rows(rows, champion, CHAMPION, since_us)
-        awaited = any(each.role == role and each.start_us >= since_us for each in uncovered)
+        sides = step.of(rows, version) + step.beside(rows, champion, CHAMPION)
+        awaited = any(step.has(each, each.start_us, each.end_us) for each in uncovered)
         few = f"no window of this step has labels of {policy.coverage:g} of its events yet"
         lacks = few if awaited else why_unmeasured(sides, guarded.metric, version, champion)
     one_class = guarded.metric not in UNLABELLED and has_one_class(rows, version, covered)
@@ -134,7 +135,7 @@ def _judged(
         return GateVerdict(
             PROMOTE, counted.guarded.metric, f"the difference is below {step.margin:g}: {_shown(policy, counted)}"
         )
-    if enough and not (unmeasured and policy.at_most == PROMOTE):
+    if enough and not ((unmeasured or waits) and policy.at_most == PROMOTE):
         return GateVerdict(policy.at_most, "maximum", f"{enough}, and nothing is decided: {_shown(policy, counted)}")
     if waits and (served_us <= 0 or counted.recorded):
         return GateVerdict(HOLD, "waits", waits)

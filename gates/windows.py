@@ -22,7 +22,7 @@ class WindowDifference(NamedTuple):
     `value`: the mean difference, more than 0 is worse; `weight`: events of a paired comparison that are worth as much;
     `variance`: of the value, `independent`: the same if all events were independent; `n`: labelled events of the
     version, or pairs; `events`: those that it scored; `arms`: whether other events are compared than its own; `role`:
-    of the version in it.
+    of the version in it; `run`: that measured it.
     """
 
     start_us: int
@@ -36,6 +36,7 @@ class WindowDifference(NamedTuple):
     coverage: float
     arms: bool
     role: str
+    run: str | None = None
 
 
 class PooledDifference(NamedTuple):
@@ -140,7 +141,7 @@ def _of_pairs(row: QualityRow, sign: int) -> WindowDifference | None:
     mean_variance = variance / (row.n_effective or row.n)
     return WindowDifference(
         row.window_start, row.window_end, sign * value, row.n, mean_variance, variance / row.n, row.n, row.events,
-        _coverage(row), False, row.role,
+        _coverage(row), False, row.role, row.run,
     )  # fmt: skip
 
 
@@ -155,7 +156,7 @@ def _of_arms(own: QualityRow, other: QualityRow, sign: int) -> WindowDifference 
     independent = spread / own.n + other_spread / other.n
     return WindowDifference(
         own.window_start, own.window_end, sign * (own.value - other.value), own.n * other.n / (own.n + other.n),
-        variance, independent, own.n, own.events, min(_coverage(own), _coverage(other)), True, own.role,
+        variance, independent, own.n, own.events, min(_coverage(own), _coverage(other)), True, own.role, own.run,
     )  # fmt: skip
 
 

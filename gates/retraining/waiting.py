@@ -1,7 +1,7 @@
 """What waiting loses beside what a retraining costs, and how far back its data should go. Pure.
 
-    loss of waiting = (loss now − loss of a fresh model) × events per day × `value` × days of `pays_within`
-    price           = `price` + `price_of_event` × labelled events of the training data
+loss of waiting = (loss now − loss of a fresh model) × events per day × `value` × days of `pays_within`
+price           = `price` + `price_of_event` × labelled events of the training data
 """
 
 from collections.abc import Sequence
@@ -57,6 +57,4 @@ def training_span(policy: RetrainingPolicy, now: Sequence[LossWindow], most: flo
             break
         n, taken = n + window.n, taken + 1
     chosen = now[len(now) - taken :]
-    return TrainingSpan(
-        chosen[0].start_us, chosen[-1].end_us, n, price + policy.price_of_event * n, taken < len(now)
-    )
+    return TrainingSpan(chosen[0].start_us, chosen[-1].end_us, n, price + policy.price_of_event * n, taken < len(now))

@@ -14,6 +14,9 @@ from tests.gates.written import DAY_US, FIRST_US, arms, row
 STEPS = [{"share": "10%"}, {"share": "100%"}]
 
 
+TWO_SHARES = [{"share": "5%"}, {"share": "25%"}, {"share": "100%"}]
+
+
 def policy(**keys: Any) -> Policy:
     stated = {"rollout": "test", "margin": 0.05, "minimum": {"n": 500}, "labels": {"wait": "3d"}, "steps": STEPS}
     return read_policy({**stated, **keys}, "v2")
@@ -210,6 +213,14 @@ def test_a_shadow_may_become_the_champion_at_once_where_the_policy_says_so() -> 
 def test_a_shadow_that_is_worse_is_stopped_in_any_step() -> None:
     found = judged(days(30, 0.3, role="shadow"), step_began=10, step=2, steps=SHADOW_FIRST)
     assert found.action == "stop"
+
+
+@pytest.mark.parametrize("days_of_step", [1, 4])
+def test_the_maximum_leaves_no_step_before_its_minimum_where_it_promotes(days_of_step: int) -> None:
+    keys: dict[str, Any] = {"maximum": {"n": 1000, "then": "promote"}, "steps": TWO_SHARES}
+    found = judged(days(20 + days_of_step, 0.03, variance=4.0), step_began=20, step=2, **keys)
+    assert (found.action, found.reason) == ("hold", "waits")
+    assert judged(days(26, 0.03, variance=4.0), step_began=20, step=2, **keys).action == "promote"
 
 
 def test_the_maximum_promotes_no_version_that_has_not_served() -> None:

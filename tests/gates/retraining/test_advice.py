@@ -25,9 +25,7 @@ def days(first: int, last: int, loss: float, seed: int = 1, **fields: Any) -> li
 
 def drifted(*days_of: int, version: str = "v1") -> list[DriftWindow]:
     columns = (DriftedColumn("income", 0.8, 0.5), DriftedColumn("age", 0.2, None))
-    return [
-        DriftWindow(FIRST_US + day * DAY_US, FIRST_US + (day + 1) * DAY_US, 0, version, columns) for day in days_of
-    ]
+    return [DriftWindow(FIRST_US + day * DAY_US, FIRST_US + (day + 1) * DAY_US, 0, version, columns) for day in days_of]
 
 
 def advice(rows: list[QualityRow], drift: list[DriftWindow] | None = None, **policy: Any) -> RetrainingAdvice:

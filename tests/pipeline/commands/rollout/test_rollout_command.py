@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 import yaml
+from ulid import ULID
 
 from audit.files.audit import Audit
 from models.store.store import ModelStore
@@ -210,6 +211,34 @@ def test_an_earlier_time_than_that_of_the_last_release_is_moved_and_said(job: Jo
 def test_a_release_after_all_events_is_remarked(job: Job) -> None:
     assert "all events in 1 file(s) of the job lie before it" in job("--no_check").err
     assert "lie before it" not in job("--status").err
+
+
+TWO_SHARES = {**POLICY, "steps": [{"share": "5%"}, {"share": "25%"}, {"share": "100%"}]}
+
+
+def test_of_two_steps_of_one_role_the_later_one_needs_records_of_its_own(job: Job) -> None:
+    """Over the past, whose records of the first share are there when the second begins, at the same --from."""
+    job("--from", "2019-01-01", "--no_check", policy=TWO_SHARES)
+    job.measure(0, 10, -0.3, run=str(ULID()).lower())
+    assert job("--from", "2019-01-01", "--json", policy=TWO_SHARES).json["written"]["challengers"][0]["share"] == 0.25
+    looked = job("--from", "2019-01-01", "--json", policy=TWO_SHARES).json
+    assert (looked["verdict"], looked["reason"], looked["step"]) == ("hold", "waits", 2), looked
+    assert "as challenger until 2019-01-11T00:00:00Z were there when this step began" in looked["why"]
+    job.measure(0, 10, -0.3, n=101, run=str(ULID()).lower())
+    assert job("--from", "2019-01-01", "--json", policy=TWO_SHARES).json["written"]["champion"] == "v2"
+
+
+@pytest.mark.parametrize(("begins", "step"), [("2019-01-04", 2), ("2019-01-11", 3)])
+def test_windows_of_one_run_are_of_the_step_that_they_come_after(job: Job, begins: str, step: int) -> None:
+    """A stream, whose run goes on: those after the records that were there are of the second share."""
+    run = str(ULID()).lower()
+    job("--from", "2019-01-01", "--no_check", policy=TWO_SHARES)
+    job.measure(0, 10, -0.3, run=run)
+    job("--from", begins, policy=TWO_SHARES)
+    assert job("--status", "--json", policy=TWO_SHARES).json["reason"] == "waits"
+    job.measure(10, 12 if step == 2 else 16, -0.3, run=run)
+    job("--from", "2019-02-01", policy=TWO_SHARES)
+    assert job("--status", "--json", policy=TWO_SHARES).json["step"] == step
 
 
 def test_a_pause_serves_from_the_time_of_the_release_before_and_resuming_is_no_pause(job: Job) -> None:
