@@ -10,7 +10,7 @@ among these the values begin whose first `bits` bits are 0, 1, … (u32). A look
 import json
 from collections.abc import Callable, Mapping, Sequence
 from hashlib import sha256
-from typing import IO, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -18,6 +18,7 @@ import pyarrow as pa
 
 from audit.files.merkle import HASH_BYTES
 from models.strict_json import parse_object
+from schemas.avro.files import Writable
 from schemas.errors import UnusableData
 from schemas.native.hashing import bytes_and_offsets, sha256_each
 
@@ -72,7 +73,7 @@ class IndexParts(NamedTuple):
     keys: Mapping[str, tuple[npt.NDArray[np.uint64], npt.NDArray[np.bool_]]]
 
 
-def write_index(stream: IO[bytes], parts: IndexParts) -> None:
+def write_index(stream: Writable, parts: IndexParts) -> None:
     """Writes the index of a segment."""
     sections, tables = list[Any](), dict[str, Any]()
     sections += [np.asarray(parts.starts, "<u8"), b"".join(parts.roots), parts.offsets.astype("<u4"), parts.checks]
@@ -82,9 +83,7 @@ def write_index(stream: IO[bytes], parts: IndexParts) -> None:
         order = np.argsort(chosen, kind="stable")
         ordered = chosen[order]
         bits = _bits(len(ordered))
-        beginnings = np.arange(2**bits, dtype=np.uint64) << np.uint64(64 - bits) if bits else np.zeros(1, np.uint64)
-        fences = np.append(np.searchsorted(ordered, beginnings), len(ordered))
-        sections += [fences.astype("<u4"), ordered.astype("<u8"), rows[order]]
+        sections += [_fences(ordered, bits), ordered.astype("<u8"), rows[order]]
         tables[name] = {"rows": len(ordered), "bits": bits}
     header = {"rows": len(parts.offsets), "block_rows": parts.block_rows, "tables": tables}
     stated = json.dumps(header, sort_keys=True).encode()
@@ -92,6 +91,13 @@ def write_index(stream: IO[bytes], parts: IndexParts) -> None:
     stream.write(head.ljust(_HEAD_BYTES, b"\0"))
     for section in sections:
         stream.write(section if isinstance(section, bytes) else section.tobytes())
+
+
+def _fences(ordered: npt.NDArray[np.uint64], bits: int) -> npt.NDArray[np.uint32]:
+    """Where the values begin whose leading bits are 0, 1, …, and their number."""
+    beginnings = np.arange(2**bits, dtype=np.uint64) << np.uint64(64 - bits)
+    found: npt.NDArray[np.uint32] = np.append(np.searchsorted(ordered, beginnings), len(ordered)).astype("<u4")
+    return found
 
 
 def _bits(rows: int) -> int:
@@ -184,6 +190,16 @@ class SegmentIndex:
             self._checks + 4 * first, min(self.block_rows, self.rows - first), "<u4"
         )
         return found
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The names that it can be asked for."""
+        return tuple(self._tables)
+
+    def is_fenced(self, name: str) -> bool:
+        """Whether what says where values begin, by their leading bits, is so."""
+        at, _, bits = self._tables[name]
+        return bool(np.array_equal(self._numbers(at, 2**bits + 1, "<u4"), _fences(self.ordered(name), bits)))
 
     def ordered(self, name: str) -> npt.NDArray[np.uint64]:
         """All prefixes of a name, ascending."""

@@ -58,11 +58,15 @@ class SummaryBuilder:
         if self._pending_rows >= _FOLD_ROWS:
             self._fold()
 
-    def write(self, stream: IO[bytes]) -> None:
-        """Writes the summary of all that was added."""
+    def table(self) -> pa.Table:
+        """The summary of all that was added."""
         self._fold()
         found = _folded(pa.concat_tables([_SCHEMA.empty_table(), *self._folded]))
-        found = found.sort_by([(name, "ascending") for name in _KEYS])
+        return found.sort_by([(name, "ascending") for name in _KEYS])
+
+    def write(self, stream: IO[bytes]) -> None:
+        """Writes the summary of all that was added."""
+        found = self.table()
         with pa.ipc.new_file(stream, _SCHEMA, options=pa.ipc.IpcWriteOptions(compression="zstd")) as writer:
             writer.write_table(found)
 

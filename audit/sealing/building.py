@@ -4,6 +4,8 @@ import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
+from hashlib import sha256
+from io import BytesIO
 from itertools import chain, pairwise
 from pathlib import Path
 from typing import IO, Any
@@ -37,8 +39,8 @@ _BLOCK_BYTES = 128 * 1024
 _MOST_ROWS = 1024
 _FEW_BLOCKS = 8
 _COMPRESSORS = 2
-_FULL_BYTES = 48 * 1024 * 1024
-_TIMES: Mapping[str, tuple[str | None, str]] = {RECEIPTS: ("event_time", "scored_at"), MODELS: (None, "at")}
+FULL_BYTES = 48 * 1024 * 1024
+TIMES: Mapping[str, tuple[str | None, str]] = {RECEIPTS: ("event_time", "scored_at"), MODELS: (None, "at")}
 
 
 class BlockTooLarge(UnusableData):
@@ -49,18 +51,44 @@ class BlockTooLarge(UnusableData):
         self.rows = rows
 
 
-class SegmentBuilder:
-    """Writes a segment's files into a folder. Its records share one form; memory: about 50 bytes for each."""
+class HashedStream:
+    """A stream that knows the sha256 and the number of all bytes that were written to it."""
 
-    def __init__(self, folder: Path, kind: str, form: ContainerForm, most_rows: int = _MOST_ROWS) -> None:
-        folder.mkdir(parents=True, exist_ok=True)
+    def __init__(self, stream: IO[bytes]) -> None:
+        self._stream, self._hash, self.size = stream, sha256(), 0
+
+    def write(self, data: bytes) -> None:
+        self._hash.update(data)
+        self.size += len(data)
+        self._stream.write(data)
+
+    def sha256(self) -> str:
+        return self._hash.hexdigest()
+
+
+class SegmentBuilder:
+    """Writes a segment's files into a folder. Its records share one form; memory: about 50 bytes for each.
+
+    `container`: where its records go instead of that folder; whoever opened it closes it, and blocks are compressed
+    by the thread that adds them.
+    """
+
+    def __init__(
+        self, folder: Path, kind: str, form: ContainerForm, most_rows: int = _MOST_ROWS,
+        container: IO[bytes] | None = None,
+    ) -> None:  # fmt: skip
         self._folder, self._kind, self._schema = folder, kind, form.schema
-        self._stream: IO[bytes] = (folder / f"{kind}.avro").open("wb")
-        self._writer = AvroFileWriter(self._stream, form.schema, metadata=dict(form.origin))
+        self._own: IO[bytes] | None = None
+        if container is None:
+            folder.mkdir(parents=True, exist_ok=True)
+            container = self._own = (folder / f"{kind}.avro").open("wb")
+        self._stream = HashedStream(container)
+        self._compressors = 1 if self._own is None else _COMPRESSORS
+        self.writer = AvroFileWriter(self._stream, form.schema, metadata=dict(form.origin))
         self._pending: list[pa.Array] = []
         self._pending_rows = 0
         self._block_rows, self._most_rows = 0, most_rows
-        self._starts, self._roots = [self._stream.tell()], list[bytes]()
+        self._starts, self._roots = [self._stream.size], list[bytes]()
         self._offsets, self._checks = list[npt.NDArray[np.uint32]](), list[bytes]()
         self._keys: dict[str, list[tuple[Any, Any]]] = {name: [] for name in NAMES} if kind == RECEIPTS else {}
         self._summary = SummaryBuilder() if kind == RECEIPTS else None
@@ -76,13 +104,18 @@ class SegmentBuilder:
             self._block_rows = min(_rows_per_block(rows.datums), self._most_rows)
         for name, found in self._keys.items():
             found.append(prefixes(rows.columns.column(name)))
-        for index, of in enumerate(_TIMES[self._kind]):
+        for index, of in enumerate(TIMES[self._kind]):
             if of is not None:
-                self._spans[index] = _widened(self._spans[index], rows.columns.column(of))
+                self._spans[index] = widened(self._spans[index], rows.columns.column(of))
         if self._summary is not None:
             self._summary.add(rows.columns, self.records, self._block_rows)
         self.records += rows.columns.num_rows
         self._take(rows.datums)
+
+    @property
+    def waiting_bytes(self) -> int:
+        """Of the records that wait for more to make a block."""
+        return sum(int(joined_bytes(each).size) for each in self._pending)
 
     def end_source(self, name: str) -> None:
         """All records of this file have been added."""
@@ -96,38 +129,42 @@ class SegmentBuilder:
 
     def finish(self, number: int, sealed_at_us: int) -> SegmentStatement:
         """Completes the files after `end_records`; what they hold is on the disk when this returns."""
-        _to_disk(self._stream)
+        if self._own is None:
+            self._folder.mkdir(parents=True, exist_ok=True)
+        else:
+            _to_disk(self._own)
         parts = IndexParts(
             self._block_rows or 1, self._starts, self._roots, np.concatenate([np.zeros(0, np.uint32), *self._offsets]),
-            b"".join(self._checks), {name: _joined(found) for name, found in self._keys.items()},
+            b"".join(self._checks), {name: joined_keys(found) for name, found in self._keys.items()},
         )  # fmt: skip
-        with (self._folder / INDEX).open("wb") as stream:
-            write_index(stream, parts)
-            _to_disk(stream)
-        with (self._folder / SOURCES).open("wb") as stream:
-            stream.write("".join(f"{name}\n" for name in self._sources).encode())
-            _to_disk(stream)
+        files = {f"{self._kind}.avro": self._stream.sha256(), INDEX: self._write_index(parts)}
+        files[SOURCES] = write_file(self._folder / SOURCES, "".join(f"{name}\n" for name in self._sources).encode())
         if self._summary is not None:
-            with (self._folder / SUMMARY).open("wb") as stream:
-                self._summary.write(stream)
-                _to_disk(stream)
-        statement = self._statement(number, sealed_at_us)
-        with (self._folder / STATEMENT).open("wb") as stream:
-            stream.write(statement.stored())
-            _to_disk(stream)
+            held = BytesIO()
+            self._summary.write(held)
+            files[SUMMARY] = write_file(self._folder / SUMMARY, held.getvalue())
+        statement = self._statement(number, sealed_at_us, files)
+        write_file(self._folder / STATEMENT, statement.stored())
         return statement
+
+    def _write_index(self, parts: IndexParts) -> str:
+        with (self._folder / INDEX).open("wb") as stream:
+            hashed = HashedStream(stream)
+            write_index(hashed, parts)
+            _to_disk(stream)
+        return hashed.sha256()
 
     def discard(self) -> None:
         """Removes what was written."""
         with suppress(OSError):
-            self._stream.close()
+            if self._own is not None:
+                self._own.close()
         for name in (f"{self._kind}.avro", INDEX, SOURCES, SUMMARY, STATEMENT):
             (self._folder / name).unlink(missing_ok=True)
         with suppress(OSError):
             self._folder.rmdir()
 
-    def _statement(self, number: int, sealed_at_us: int) -> SegmentStatement:
-        names = (f"{self._kind}.avro", INDEX, SOURCES, *([SUMMARY] if self._summary is not None else []))
+    def _statement(self, number: int, sealed_at_us: int, files: Mapping[str, str]) -> SegmentStatement:
         (first_event, last_event), (first_scored, last_scored) = (span or (None, None) for span in self._spans)
         return SegmentStatement(
             number=number,
@@ -135,7 +172,7 @@ class SegmentBuilder:
             records=self.records,
             block_rows=self._block_rows or 1,
             root=root_of(self._roots).hex(),
-            files={name: _sha256_of(self._folder / name) for name in names},
+            files=files,
             merged=len(self._sources),
             first_event_us=first_event,
             last_event_us=last_event,
@@ -167,29 +204,29 @@ class SegmentBuilder:
         rows = self._block_rows
         data, ends = bytes_and_offsets(datums)
         begins = np.append(ends[:-1:rows], ends[-1])
-        if len(datums) and np.diff(begins).max() > _FULL_BYTES and rows > 1:
+        if len(datums) and np.diff(begins).max() > FULL_BYTES and rows > 1:
             raise BlockTooLarge(rows // 2)
         blocks = [data.slice(start, end - start) for start, end in pairwise(begins.tolist())]
-        with _compressing(blocks) as compressed:
+        with _compressing(blocks, self._compressors) as compressed:
             hashes = sha256_each(b"\0", data, ends)
             for first, block in zip(range(0, len(datums), rows), compressed, strict=True):
                 count = min(rows, len(datums) - first)
-                self._writer.write_compressed(count, block)
-                self._starts.append(self._stream.tell())
+                self.writer.write_compressed(count, block)
+                self._starts.append(self._stream.size)
                 self._roots.append(root_of_all(hashes[HASH_BYTES * first : HASH_BYTES * (first + count)]))
         self._offsets.append((ends[:-1] - np.repeat(begins[:-1], rows)[: len(datums)]).astype(np.uint32))
         self._checks.append(checks_of(hashes))
 
 
 @contextmanager
-def _compressing(blocks: Sequence[pa.Buffer]) -> Iterator[Iterable[bytes]]:
+def _compressing(blocks: Sequence[pa.Buffer], threads: int) -> Iterator[Iterable[bytes]]:
     """The blocks compressed, many in threads while the caller works."""
-    if len(blocks) < _FEW_BLOCKS:
+    if len(blocks) < _FEW_BLOCKS or threads == 1:
         yield compress_blocks(blocks)
         return
-    size = -(-len(blocks) // _COMPRESSORS)
+    size = -(-len(blocks) // threads)
     parts = [blocks[first : first + size] for first in range(0, len(blocks), size)]
-    with ThreadPoolExecutor(_COMPRESSORS, "seal-compress") as compressors:
+    with ThreadPoolExecutor(threads, "seal-compress") as compressors:
         yield chain.from_iterable(compressors.map(compress_blocks, parts))
 
 
@@ -206,13 +243,14 @@ def _rows_per_block(datums: pa.Array) -> int:
     return 1 << (min(max(_BLOCK_BYTES // mean, 1), _MOST_ROWS).bit_length() - 1)
 
 
-def _joined(found: list[tuple[Any, Any]]) -> tuple[Any, Any]:
+def joined_keys(found: list[tuple[Any, Any]]) -> tuple[Any, Any]:
     keys = [np.zeros(0, np.uint64), *(keys for keys, _ in found)]
     there = [np.zeros(0, np.bool_), *(there for _, there in found)]
     return np.concatenate(keys), np.concatenate(there)
 
 
-def _widened(span: tuple[int, int] | None, times: pa.Array) -> tuple[int, int] | None:
+def widened(span: tuple[int, int] | None, times: pa.Array) -> tuple[int, int] | None:
+    """The first and the last of all times so far, and of these, microseconds since 1970; None where there is none."""
     found = pc.min_max(times.cast(pa.int64())).as_py()
     if found["min"] is None:
         return span
@@ -220,11 +258,12 @@ def _widened(span: tuple[int, int] | None, times: pa.Array) -> tuple[int, int] |
     return min(known[0], found["min"]), max(known[1], found["max"])
 
 
-def _sha256_of(path: Path) -> str:
-    import hashlib
-
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
+def write_file(path: Path, data: bytes) -> str:
+    """Writes a file that is on the disk when this returns; its sha256 (hex)."""
+    with path.open("wb") as stream:
+        stream.write(data)
+        _to_disk(stream)
+    return sha256(data).hexdigest()
 
 
 def _to_disk(stream: IO[bytes]) -> None:

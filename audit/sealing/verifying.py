@@ -27,6 +27,7 @@ from audit.sealing.building import leaf_hashes
 from audit.sealing.comparing import compare_container
 from audit.sealing.findings import NOT_CHECKED, SIGNED, UNSIGNED, AuditFindings
 from audit.sealing.sources import list_sources
+from audit.sealing.telling import ToldTruly
 from models.store.backends import Backend
 from schemas.errors import UnusableData
 
@@ -167,7 +168,10 @@ def _files(
         same = _digest(backend, segment.file) == files[segment.statement.container]
         found.altered += [] if same else [segment.file]
         return
-    if _is_whole(backend, segment):
+    told = ToldTruly(segment)
+    if _is_whole(backend, segment, told):
+        lies = [name for name in told.lies() if name not in gone | changed]
+        found.altered += [f"{segment.key(name)}: it does not say what the records say" for name in lies]
         sound.append(segment)
         found.receipts += segment.statement.records if segment.statement.kind == RECEIPTS else 0
         return
@@ -177,14 +181,16 @@ def _files(
         found.altered.append(f"{segment.file}: other bytes, which hold the same records")
 
 
-def _is_whole(backend: Backend, segment: SealedSegment) -> bool:
+def _is_whole(backend: Backend, segment: SealedSegment, told: ToldTruly) -> bool:
     """Whether a container has the bytes that were sealed, and its records are the leaves of the root: in one pass."""
     hashed, roots = sha256(), list[bytes]()
     try:
         hashed.update(backend.read_range(segment.file, 0, segment.index.location(0).start))
         for stored, block in segment.stored_blocks():
             hashed.update(stored)
-            roots.append(root_of_all(leaf_hashes(block.data, block.location.offsets)))
+            hashes = leaf_hashes(block.data, block.location.offsets)
+            roots.append(root_of_all(hashes))
+            told.add(block, hashes)
     except UnusableData:
         return False
     whole = hashed.hexdigest() == segment.statement.files[segment.statement.container]

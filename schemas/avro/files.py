@@ -4,7 +4,7 @@ import io
 import json
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from typing import IO, Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import fastavro
 import pyarrow as pa
@@ -212,6 +212,12 @@ def compress_blocks(blocks: Sequence[pa.Buffer], level: int = 1) -> list[bytes]:
     return [compressor.compress(block, zstd.ZstdCompressor.FLUSH_FRAME) for block in blocks]
 
 
+class Writable(Protocol):
+    """What bytes are appended to."""
+
+    def write(self, data: bytes, /) -> object: ...
+
+
 class AvroFileWriter:
     """Writes batches into an Avro container file, as zstandard blocks: one for each batch, several for one of more than
     `BLOCK_BYTES`.
@@ -221,7 +227,7 @@ class AvroFileWriter:
     """
 
     def __init__(
-        self, stream: IO[bytes], schema: str, level: int = 1, metadata: Mapping[str, str] | None = None
+        self, stream: Writable, schema: str, level: int = 1, metadata: Mapping[str, str] | None = None
     ) -> None:
         self._stream, self._schema = stream, schema
         self._sync, self._compressor = os.urandom(_SYNC_SIZE), _compressor(level)
@@ -234,7 +240,10 @@ class AvroFileWriter:
         """Appends the batch as whole blocks; an empty batch appends nothing."""
         if batch.num_rows == 0:
             return
-        datums = encode_records(batch, self._schema)
+        self.write_rows(encode_records(batch, self._schema))
+
+    def write_rows(self, datums: pa.Array) -> None:
+        """As `write`, of rows that are encoded already; at least one."""
         blocks = max(1, -(-joined_bytes(datums).size // BLOCK_BYTES))
         rows = -(-len(datums) // blocks)
         for start in range(0, len(datums), rows):
