@@ -9,7 +9,6 @@ import shutil
 import tempfile
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -18,9 +17,10 @@ from ulid import ULID
 from audit.files.chain import CheckpointChain, SealedMeanwhile, commit, read_chain, read_merged, read_statement
 from audit.files.merkle import leaf_hash
 from audit.files.notes import PrivateKey
-from audit.files.segments import KINDS, SEALED, STATEMENT, SegmentStatement, checkpoint_key
+from audit.files.segments import KINDS, RECEIPTS, SEALED, STATEMENT, SegmentStatement, checkpoint_key
 from audit.sealing.building import BlockTooLarge, SegmentBuilder
 from audit.sealing.gathering import Gathered, gathered
+from audit.sealing.prepared import forget_orphans, forget_prepared, prepared_files
 from audit.sealing.sources import (
     BrokenSource,
     ContainerForm,
@@ -29,6 +29,7 @@ from audit.sealing.sources import (
     list_sources,
     parts_of,
     read_sources,
+    written_us,
 )
 from models.store.backends import Backend
 
@@ -37,6 +38,7 @@ MOST_FILES = 10_000
 """So many unsealed files may wait: a question reads each of them."""
 _MOST_ROWS = 1024
 _DELETERS = 16
+_MOST_TIMES = 8
 _TWO_FORMS = "its schema changes within it; expected: one for all of a file"
 
 
@@ -117,28 +119,29 @@ class Sealer:
         self._seen = {each.key: self._seen.get(each.key, now_us) for each in found} | {
             key: at_us for key, at_us in self._seen.items() if not key.startswith(f"{kind}/")
         }
-        waited_us = now_us - min(_written_us(each, self._seen[each.key]) for each in found)
+        waited_us = now_us - min(written_us(each.name, self._seen[each.key]) for each in found)
         many = sum(each.size for each in found) >= self._limits.size * self._bytes_each
         many = many or len(found) >= self._limits.files
         return found if many or waited_us >= self._limits.age_us else []
 
     def _seal_one(self, kind: str, due: Sequence[UnsealedFile]) -> SegmentStatement | None:
         """The next segment of these files, committed; None where none of them can be sealed."""
-        name = f"{self._chain.size + 1:08}-{str(ULID()).lower()}"
+        name, number = f"{self._chain.size + 1:08}-{str(ULID()).lower()}", self._chain.size + 1
         local = self._backend.root is not None
         parent = Path(self._backend.root or tempfile.mkdtemp(prefix="halflife-seal-"))
         folder = parent / SEALED / name if local else parent / name
         try:
-            built = self._built(folder, kind, due)
-            if built is None:
+            made = self._adopted(folder, kind, due)
+            if made is None and (built := self._built(folder, kind, due)) is not None:
+                made = built[0].finish(number, self._now_us()), built[1]
+            if made is None:
                 return None
-            builder, merged = built
-            statement = builder.finish(self._chain.size + 1, self._now_us())
+            statement, merged = made
             self._store(folder, name, statement)
         except FileNotFoundError:  # only a sealing that went faster deletes what this one reads or writes
             self._remove(name)
             what = (
-                f"another process sealed segment {self._chain.size + 1} of {self._backend.url} first; nothing is lost"
+                f"another process sealed segment {number} of {self._backend.url} first; nothing is lost"
             )
             raise SealedMeanwhile(f"{what}; next: halflife audit seal, once no other runs") from None
         finally:
@@ -147,7 +150,21 @@ class Sealer:
         self._commit(name, statement)
         self._bytes_each = sum(each.size for each in merged) / max(statement.records, 1)
         self._delete([each.key for each in merged])
+        for each in merged if kind == RECEIPTS else ():
+            forget_prepared(self._backend, each.name)
         return statement
+
+    def _adopted(
+        self, folder: Path, kind: str, due: Sequence[UnsealedFile]
+    ) -> tuple[SegmentStatement, list[UnsealedFile]] | None:
+        """A segment that is a file as its writer prepared it; small ones are rather merged, where there are others."""
+        for each in prepared_files(self._backend, due) if kind == RECEIPTS else ():
+            if each.statement.records < self._limits.size // _MOST_TIMES and len(due) > 1:
+                continue
+            statement = each.adopt(folder, self._chain.size + 1, self._now_us())
+            if statement is not None:
+                return statement, [each.source]
+        return None
 
     def _built(
         self, folder: Path, kind: str, due: Sequence[UnsealedFile]
@@ -222,6 +239,7 @@ class Sealer:
             there = {each.key for each in list_sources(self._backend, statement.kind)}
             removed = [key for key in read_merged(self._backend, folder, statement) if key in there]
             self._delete(removed)
+        forget_orphans(self._backend, self._now_us())
         return [*removed, *self._remove_lost()]
 
     def _remove_lost(self) -> list[str]:
@@ -317,13 +335,6 @@ def _of_one_form(parts: Iterable[FilePart]) -> list[FilePart]:
     if any(each.form != found[0].form for each in found):
         raise BrokenSource(_TWO_FORMS)
     return found
-
-
-def _written_us(source: UnsealedFile, seen_us: int) -> int:
-    """When a file was written: by the ULID in its name, else when it was first seen."""
-    with suppress(ValueError):
-        return min(int(ULID.from_str(source.name.rpartition(".")[0][-26:].upper()).milliseconds) * 1000, seen_us)
-    return seen_us
 
 
 def _names_to_disk(*folders: Path) -> None:

@@ -8,6 +8,8 @@ from itertools import islice
 from tempfile import TemporaryFile
 from typing import BinaryIO, NamedTuple, cast
 
+from ulid import ULID
+
 from audit.files.formats import problem_of
 from audit.files.index import NAMES
 from audit.files.reading import ReadStretch
@@ -57,6 +59,13 @@ class FilePart(NamedTuple):
 
     form: ContainerForm
     rows: ReadStretch
+
+
+def written_us(name: str, seen_us: int) -> int:
+    """When a file was written, microseconds since 1970: by the ULID in its name, else when it was first seen."""
+    with suppress(ValueError):
+        return min(int(ULID.from_str(name.rpartition(".")[0][-_ULID:].upper()).milliseconds) * 1000, seen_us)
+    return seen_us
 
 
 def list_sources(backend: Backend, kind: str) -> list[UnsealedFile]:

@@ -109,10 +109,17 @@ def write_outputs(outputs: Outputs, job: Job, run_id: str, held: bool = False) -
     for branch in _branches(job):
         records = getattr(outputs, branch.of)
         if branch.uri is not None and records is not None:
-            write = WriteRecords(branch.uri, branch.record, branch.prefix, origin, branch.format, held)
+            prepared = _is_prepared(branch, job, records) and not held
+            write = WriteRecords(branch.uri, branch.record, branch.prefix, origin, branch.format, held, prepared)
             _ = records | branch.label >> write
     if job.sealing is not None and not outputs.model_events.is_bounded:  # of bounded input: at the end of the run
         _ = outputs.model_events | "SealAudit" >> SealAudit(job)
+
+
+def _is_prepared(branch: _Branch, job: Job, records: Batches) -> bool:
+    """Whether a branch writes few and large files of receipts that the run itself seals, where it can be told how."""
+    sealed = branch.record == "Receipt" and job.sealing is not None and records.is_bounded
+    return sealed and scheme_of(branch.uri or "") == "file"
 
 
 def write_training_set(rows: Mapping[str, Batches], letters: Batches, job: Job, folder: str, run_id: str) -> None:

@@ -4,6 +4,7 @@ import logging
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import IO, Any, Protocol
 
 import apache_beam as beam
@@ -82,11 +83,12 @@ class BatchWriter(Protocol):
 
 
 class FileFormat(Protocol):
-    """Makes writers of one kind of file; picklable. `suffix` is the end of the files' names."""
+    """Makes writers of one kind of file; picklable. `suffix` is the end of the files' names; `final`: the path that the
+    file will have."""
 
     suffix: str
 
-    def open(self, stream: IO[bytes]) -> BatchWriter: ...
+    def open(self, stream: IO[bytes], final: str) -> BatchWriter: ...
 
 
 class AvroFormat:
@@ -97,8 +99,23 @@ class AvroFormat:
     def __init__(self, record: str, origin: RunOrigin) -> None:
         self._record, self._origin = record, origin
 
-    def open(self, stream: IO[bytes]) -> BatchWriter:
+    def open(self, stream: IO[bytes], final: str) -> BatchWriter:
         return AvroFileWriter(stream, avsc(self._record), metadata=self._origin.metadata())
+
+
+class PreparedFormat:
+    """Avro files of receipts in a folder of an audit, that are segments as they stand once they are sealed."""
+
+    suffix = ".avro"
+
+    def __init__(self, origin: RunOrigin) -> None:
+        self._origin = origin
+
+    def open(self, stream: IO[bytes], final: str) -> BatchWriter:
+        from audit.sealing.prepared import PreparingWriter
+
+        path = Path(final)
+        return PreparingWriter(stream, path.parent.parent, path.name, avsc("Receipt"), self._origin.metadata())
 
 
 class ParquetFormat:
@@ -109,7 +126,7 @@ class ParquetFormat:
     def __init__(self, origin: RunOrigin) -> None:
         self._origin = origin
 
-    def open(self, stream: IO[bytes]) -> BatchWriter:
+    def open(self, stream: IO[bytes], final: str) -> BatchWriter:
         return _ParquetWriter(stream, self._origin)
 
 
@@ -148,7 +165,7 @@ class _OpenFile:
             self._partial = partial_path(folder, name)
             self._stream = FileSystems.create(self._partial, mime_type="application/octet-stream")
             try:
-                self._writer = file_format.open(self._stream)
+                self._writer = file_format.open(self._stream, self._final)
             except OSError:
                 self.discard()
                 raise
@@ -260,17 +277,19 @@ class WriteRecords(beam.PTransform[beam.PCollection[pa.RecordBatch], Any]):
 
     Input: batches in the record's Arrow schema, any windowing. Files are named `<prefix>-<run>-<ulid>`. `format_name`:
     `avro`, or `parquet` for records whose columns Parquet has types for (all but Receipt, whose features may be numbers
-    and texts).
+    and texts). `prepared`: they are receipts in a local folder of an audit, which is sealed when the run ends.
     """
 
     def __init__(
-        self, uri: str, record: str, prefix: str, origin: RunOrigin, format_name: str = "avro", held: bool = False
-    ) -> None:
+        self, uri: str, record: str, prefix: str, origin: RunOrigin, format_name: str = "avro", held: bool = False,
+        prepared: bool = False,
+    ) -> None:  # fmt: skip
         super().__init__()
         self._held = held
         self._uri, self._record, self._prefix = uri, record, f"{prefix}-{origin.run}"
         of_parquet, origin = format_name == "parquet", origin._replace(record=record)
         self._format: FileFormat = ParquetFormat(origin) if of_parquet else AvroFormat(record, origin)
+        self._format = PreparedFormat(origin) if prepared else self._format
 
     def expand(self, batches: beam.PCollection[pa.RecordBatch]) -> Any:
         if self._uri == STDOUT:

@@ -67,6 +67,21 @@ def test_what_a_run_wrote_is_sealed_and_signed_before_it_returns(own: Own) -> No
     assert ran.json["job"]["audit"] == {"key": str(own.key), "seal": {"in_job": True}}
 
 
+@pytest.mark.parametrize("subject", ["tailnum", "id"])
+def test_a_run_prepares_its_receipts_which_are_sealed_as_they_stand(
+    own: Own, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, subject: str
+) -> None:
+    monkeypatch.setattr("audit.sealing.prepared.LEAST", 100)
+    monkeypatch.delattr("audit.sealing.sealing.Sealer._built")
+    monkeypatch.setattr("audit.sealing.sealing.KINDS", {"receipts": "Receipt"})
+    private = ("--set", f"privacy.keys={tmp_path / 'keys'}", "--set", f"events.subject={subject}")
+    assert own.run(*IN_JOB, *private).code == 0
+    verify = ("verify", "--job", own.flown.job, *own.words, *private, "--json", "--key", f"{own.key}.pub")
+    found = halflife("audit", *verify).json
+    assert (finding_lists(found), found["receipts"]) == ({}, len(own.flown.receipts))
+    assert list((own.audit / "prepared").rglob("*")) == []
+
+
 def test_a_second_run_seals_what_it_adds_and_one_without_it_seals_nothing(own: Own) -> None:
     assert own.run(*IN_JOB, "--set", "audit.seal.size=100").code == 0
     before = len(list((own.audit / "checkpoints").iterdir()))
