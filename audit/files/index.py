@@ -20,7 +20,7 @@ from audit.files.merkle import HASH_BYTES
 from models.strict_json import parse_object
 from schemas.avro.files import Writable
 from schemas.errors import UnusableData
-from schemas.native.hashing import bytes_and_offsets, sha256_each
+from schemas.native.hashing import bytes_and_offsets, order_of, sha256_each
 
 NAMES = ("score_id", "event_id", "subject")
 _MAGIC = b"HLAUDIT1"
@@ -80,7 +80,7 @@ def write_index(stream: Writable, parts: IndexParts) -> None:
     for name, (keys, there) in parts.keys.items():
         rows = np.flatnonzero(there).astype("<u4")
         chosen = keys[there]
-        order = np.argsort(chosen, kind="stable")
+        order = order_of(chosen)
         ordered = chosen[order]
         bits = _bits(len(ordered))
         sections += [_fences(ordered, bits), ordered.astype("<u8"), rows[order]]

@@ -46,9 +46,19 @@ def root_of_all(hashes: bytes) -> bytes:
     >>> root_of_all(leaf_hash(b"a") + leaf_hash(b"b")) == node_hash(leaf_hash(b"a"), leaf_hash(b"b"))
     True
     """
+    return roots_of_blocks(hashes, len(hashes) // HASH_BYTES) if hashes else root_of([])
+
+
+def roots_of_blocks(hashes: bytes, rows: int) -> bytes:
+    """The root over each `rows` of some hashes, the last over those that are left, back to back.
+
+    >>> roots_of_blocks(leaf_hash(b"a") + leaf_hash(b"b"), 1) == leaf_hash(b"a") + leaf_hash(b"b")
+    True
+    """
     if compiled.EACH is not None:
-        return bytes(compiled.EACH.tree_root(hashes))
-    return root_of(each_of(hashes))
+        return bytes(compiled.EACH.tree_roots(hashes, rows))
+    size = HASH_BYTES * rows
+    return b"".join([root_of(each_of(hashes[at : at + size])) for at in range(0, len(hashes), size)])
 
 
 class GrowingTree:

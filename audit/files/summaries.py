@@ -8,10 +8,12 @@ from hashlib import sha256
 from typing import IO, Any
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from audit.files.segments import SUMMARY, SegmentStatement, UnusableSegment
+from schemas.native.hashing import bytes_and_offsets
 
 SUMMARISED = ("model", "version", "role", "release")
 """The columns of receipts that a summary counts by, besides `event_time`."""
@@ -29,6 +31,7 @@ _SCHEMA = pa.schema(
     ]
 )
 _FOLD_ROWS = 65_536  # many small files are folded at once
+_MANY_ROWS = 1_024  # fewer are as quick to fold as to compare
 
 
 class SummaryBuilder:
@@ -43,6 +46,9 @@ class SummaryBuilder:
         """Adds receipts in order; `first`: the index of the first in the segment."""
         count = rows.num_rows
         times = rows.column("event_time").cast(pa.int64())
+        if count >= _MANY_ROWS and not times.null_count and all(_is_one(rows.column(name)) for name in SUMMARISED):
+            self._keep(_of_one(rows.slice(0, 1), times.to_numpy(), first, block_rows))
+            return
         named = [rows.column(name) for name in ("model", "version", "role")]
         blocks = pa.array(np.arange(first, first + count, dtype=np.int64) // block_rows, pa.int32())
         columns = [
@@ -53,8 +59,11 @@ class SummaryBuilder:
             times,
             times,
         ]
-        self._pending.append(pa.record_batch(columns, schema=_SCHEMA))
-        self._pending_rows += count
+        self._keep(pa.record_batch(columns, schema=_SCHEMA))
+
+    def _keep(self, counted: pa.RecordBatch) -> None:
+        self._pending.append(counted)
+        self._pending_rows += counted.num_rows
         if self._pending_rows >= _FOLD_ROWS:
             self._fold()
 
@@ -74,6 +83,36 @@ class SummaryBuilder:
         if self._pending:
             self._folded.append(_folded(pa.Table.from_batches(self._pending)))
         self._pending, self._pending_rows = [], 0
+
+
+def _is_one(column: pa.Array) -> bool:
+    """Whether all values are the same, and there."""
+    if column.null_count:
+        return False
+    if pa.types.is_integer(column.type):
+        numbers = np.asarray(column)
+        return bool(np.all(numbers == numbers[0]))
+    if not pa.types.is_string(column.type):
+        return False
+    data, ends = bytes_and_offsets(column)
+    size = int(ends[1] - ends[0])
+    every = data.slice(int(ends[0]), int(ends[-1] - ends[0])).to_pybytes()
+    return bool(np.all(np.diff(ends) == size)) and every == every[:size] * len(column)
+
+
+def _of_one(named: pa.RecordBatch, times: npt.NDArray[np.int64], first: int, block_rows: int) -> pa.RecordBatch:
+    """What `_folded` makes of consecutive receipts that one release answered; `named`: one of them."""
+    blocks = np.arange(first // block_rows, (first + len(times) - 1) // block_rows + 1)
+    begins = np.maximum(blocks * block_rows - first, 0)
+    same = pa.array(np.zeros(len(blocks), np.int32))
+    columns = [
+        pa.array(blocks, pa.int32()),
+        *(named.column(name).take(same) for name in SUMMARISED),
+        pa.array(np.diff(begins, append=len(times))),
+        pa.array(np.minimum.reduceat(times, begins)),
+        pa.array(np.maximum.reduceat(times, begins)),
+    ]
+    return pa.record_batch(columns, schema=_SCHEMA)
 
 
 def _folded(rows: pa.Table) -> pa.Table:

@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from audit.files.index import NAMES, IndexParts, checks_of, prefixes, write_index
-from audit.files.merkle import root_of, root_of_all
+from audit.files.merkle import root_of, roots_of_blocks
 from audit.files.reading import ReadStretch
 from audit.files.segments import (
     INDEX,
@@ -33,7 +33,7 @@ from audit.sealing.sources import ContainerForm
 from schemas.avro.datums import joined_bytes
 from schemas.avro.files import AvroFileWriter, compress_blocks
 from schemas.errors import UnusableData
-from schemas.native.hashing import HASH_BYTES, bytes_and_offsets, sha256_each
+from schemas.native.hashing import bytes_and_offsets, each_of, sha256_each
 
 _BLOCK_BYTES = 128 * 1024
 _MOST_ROWS = 1024
@@ -209,11 +209,10 @@ class SegmentBuilder:
         blocks = [data.slice(start, end - start) for start, end in pairwise(begins.tolist())]
         with _compressing(blocks, self._compressors) as compressed:
             hashes = sha256_each(b"\0", data, ends)
-            for first, block in zip(range(0, len(datums), rows), compressed, strict=True):
-                count = min(rows, len(datums) - first)
-                self.writer.write_compressed(count, block)
-                self._starts.append(self._stream.size)
-                self._roots.append(root_of_all(hashes[HASH_BYTES * first : HASH_BYTES * (first + count)]))
+            self._roots += each_of(roots_of_blocks(hashes, rows))
+            counts = [min(rows, len(datums) - first) for first in range(0, len(datums), rows)]
+            sizes = self.writer.write_compressed(counts, list(compressed))
+        self._starts += (self._starts[-1] + np.cumsum(sizes, dtype=np.int64)).tolist()
         self._offsets.append((ends[:-1] - np.repeat(begins[:-1], rows)[: len(datums)]).astype(np.uint32))
         self._checks.append(checks_of(hashes))
 

@@ -252,11 +252,14 @@ class AvroFileWriter:
 
     def write_datums(self, count: int, datums: bytes | pa.Buffer) -> None:
         """Appends one block of records that are encoded already, back to back."""
-        self.write_compressed(count, self._compressor.compress(datums, zstd.ZstdCompressor.FLUSH_FRAME))
+        self.write_compressed([count], [self._compressor.compress(datums, zstd.ZstdCompressor.FLUSH_FRAME)])
 
-    def write_compressed(self, count: int, data: bytes) -> None:
-        """Appends one block that `compress_blocks` made of so many records."""
-        self._stream.write(b"".join((zigzag_varint(count), zigzag_varint(len(data)), data, self._sync)))
+    def write_compressed(self, counts: Sequence[int], blocks: Sequence[bytes]) -> list[int]:
+        """Appends blocks that `compress_blocks` made, of so many records each; how many bytes each takes."""
+        heads = [zigzag_varint(count) + zigzag_varint(len(data)) for count, data in zip(counts, blocks, strict=True)]
+        parts = [part for head, data in zip(heads, blocks, strict=True) for part in (head, data, self._sync)]
+        self._stream.write(b"".join(parts))
+        return [len(head) + len(data) + _SYNC_SIZE for head, data in zip(heads, blocks, strict=True)]
 
     def close(self) -> None:
         """Does nothing: every batch has been written as a whole block. The stream stays open."""

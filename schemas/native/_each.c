@@ -74,19 +74,8 @@ done:
     return result;
 }
 
-static PyObject *tree_root(PyObject *self, PyObject *arguments) {
-    Py_buffer b[1];
-    PyObject *result = NULL;
-    if (!PyArg_ParseTuple(arguments, "y*", &b[0])) return NULL;
-    Py_ssize_t count = b[0].len / HASH;
-    uint8_t *level = PyMem_RawMalloc(b[0].len + 1);
-    if (!level) {
-        PyErr_NoMemory();
-        goto done;
-    }
-    uint8_t root[HASH];
-    Py_BEGIN_ALLOW_THREADS
-    memcpy(level, b[0].buf, count * HASH);
+/* The root over some hashes, at least one, which are overwritten. */
+static const uint8_t *root_over(uint8_t *level, Py_ssize_t count) {
     while (count > 1) {
         Py_ssize_t pairs = count / 2;
         for (Py_ssize_t i = 0; i < pairs; i++) {
@@ -99,13 +88,86 @@ static PyObject *tree_root(PyObject *self, PyObject *arguments) {
         if (count & 1) memmove(level + pairs * HASH, level + (count - 1) * HASH, HASH);
         count = pairs + (count & 1);
     }
-    if (count)
-        memcpy(root, level, HASH);
-    else
-        SHA256((const uint8_t *)"", 0, root);
+    return level;
+}
+
+static PyObject *tree_roots(PyObject *self, PyObject *arguments) {
+    Py_buffer b[1];
+    Py_ssize_t rows;
+    PyObject *result = NULL;
+    if (!PyArg_ParseTuple(arguments, "y*n", &b[0], &rows)) return NULL;
+    Py_ssize_t count = b[0].len / HASH;
+    if (rows < 1) {
+        PyErr_SetString(PyExc_ValueError, "a block has no rows; expected: at least one");
+        goto done;
+    }
+    rows = rows < count ? rows : count;
+    uint8_t *level = PyMem_RawMalloc(rows * HASH + 1);
+    result = level ? PyBytes_FromStringAndSize(NULL, count ? (count + rows - 1) / rows * HASH : 0) : PyErr_NoMemory();
+    if (!result) {
+        PyMem_RawFree(level);
+        goto done;
+    }
+    uint8_t *out = (uint8_t *)PyBytes_AS_STRING(result);
+    Py_BEGIN_ALLOW_THREADS
+    for (Py_ssize_t first = 0; first < count; first += rows, out += HASH) {
+        Py_ssize_t own = count - first < rows ? count - first : rows;
+        memcpy(level, (const uint8_t *)b[0].buf + first * HASH, own * HASH);
+        memcpy(out, root_over(level, own), HASH);
+    }
     PyMem_RawFree(level);
     Py_END_ALLOW_THREADS
-    result = PyBytes_FromStringAndSize((const char *)root, HASH);
+done:
+    release(b, 1);
+    return result;
+}
+
+/* A stable sort of 64-bit numbers by their digits, the last first. */
+enum { DIGIT_BITS = 11, DIGITS = 6, OF_DIGIT = 1 << DIGIT_BITS };
+
+typedef struct {
+    uint64_t key;
+    uint32_t row;
+} Keyed;
+
+static size_t digit_of(uint64_t key, int digit) { return key >> (digit * DIGIT_BITS) & (OF_DIGIT - 1); }
+
+static void by_digits(Keyed *from, Keyed *to, Py_ssize_t count, uint32_t *out) {
+    for (int digit = 0; digit < DIGITS; digit++) {
+        uint32_t before[OF_DIGIT] = {0}, at = 0;
+        for (Py_ssize_t i = 0; i < count; i++) before[digit_of(from[i].key, digit)]++;
+        for (int i = 0; i < OF_DIGIT; i++) {
+            uint32_t own = before[i];
+            before[i] = at;
+            at += own;
+        }
+        for (Py_ssize_t i = 0; i < count; i++) to[before[digit_of(from[i].key, digit)]++] = from[i];
+        Keyed *other = from;
+        from = to;
+        to = other;
+    }
+    for (Py_ssize_t i = 0; i < count; i++) out[i] = from[i].row;
+}
+
+static PyObject *order_of(PyObject *self, PyObject *arguments) {
+    Py_buffer b[1];
+    PyObject *result = NULL;
+    if (!PyArg_ParseTuple(arguments, "y*", &b[0])) return NULL;
+    Py_ssize_t count = b[0].len / 8;
+    if (b[0].len % 8 || count > INT32_MAX) {
+        PyErr_SetString(PyExc_ValueError, "numbers are no 64-bit ones, or too many; allowed: at most 2147483647");
+        goto done;
+    }
+    Keyed *held = PyMem_RawMalloc(2 * (count + 1) * sizeof(Keyed));
+    result = held ? PyBytes_FromStringAndSize(NULL, count * 4) : PyErr_NoMemory();
+    if (result) {
+        const uint64_t *keys = b[0].buf;
+        Py_BEGIN_ALLOW_THREADS
+        for (Py_ssize_t i = 0; i < count; i++) held[i] = (Keyed){keys[i], (uint32_t)i};
+        by_digits(held, held + count, count, (uint32_t *)PyBytes_AS_STRING(result));
+        Py_END_ALLOW_THREADS
+    }
+    PyMem_RawFree(held);
 done:
     release(b, 1);
     return result;
@@ -278,7 +340,8 @@ done:
 
 static PyMethodDef methods[] = {
     {"sha256_each", sha256_each, METH_VARARGS, NULL},
-    {"tree_root", tree_root, METH_VARARGS, NULL},
+    {"tree_roots", tree_roots, METH_VARARGS, NULL},
+    {"order_of", order_of, METH_VARARGS, NULL},
     {"hmac_each", hmac_each, METH_VARARGS, NULL},
     {"encrypt_each", encrypt_each, METH_VARARGS, NULL},
     {"skim", skim, METH_VARARGS, NULL},

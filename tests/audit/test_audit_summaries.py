@@ -16,7 +16,7 @@ from models.store.store import ModelStore
 from schemas.times import parse_time_us
 from tests.audit.asking import altered, ask
 from tests.audit.containers import receipt, write
-from tests.audit.sealing.sealed import file_name, seal
+from tests.audit.sealing.sealed import file_name, seal, segments
 from tests.audit.world import FlightsAudit
 from tests.pipeline.commands.commands import Ran, halflife
 
@@ -247,3 +247,20 @@ def test_duplicates_of_sealed_scores_in_a_loose_file_count_once(flown: FlightsAu
     write(copy / "receipts" / "zzz.avro", own[30:90])
     said = ask(flown, "version", "v2", "--json", audit=copy).json
     assert sum(said["scores"].values()) == len(own)
+
+
+@pytest.mark.parametrize("most", [{"release": 1}, {"release": 1, "model": "delays é"}, {"release": 7, "version": ""}])
+def test_receipts_that_one_release_answered_are_counted_as_others(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, most: dict[str, Any]
+) -> None:
+    rows = [receipt(n, event_time=START_US + n * 7919 % 1000, **most) for n in range(3000)]
+    rows[2000:2010] = [row | {"version": "v2"} for row in rows[2000:2010]]
+    found = []
+    for name, least in (("one", 1), ("each", 10**9)):
+        monkeypatch.setattr("audit.files.summaries._MANY_ROWS", least)
+        monkeypatch.setattr("audit.sealing.sources._AT_ONCE_RECORDS", 500)
+        write(tmp_path / name / "receipts" / file_name(0), rows, sync_interval=9000)
+        seal(tmp_path / name, size=10**6)
+        found.append(segments(tmp_path / name)[0].summary)
+    assert found[0].equals(found[1])
+    assert found[0].num_rows > 3

@@ -1,6 +1,8 @@
 """The compiled module does to each value of a batch what Python's libraries do one by one, to the byte."""
 
 import random
+import runpy
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
@@ -10,11 +12,12 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from audit.files.merkle import root_of, root_of_all
+import schemas.native
+from audit.files.merkle import root_of, root_of_all, roots_of_blocks
 from models.privacy.ciphers import encrypt_column
 from models.privacy.receipts import encrypt_receipts
 from schemas.native import compiled
-from schemas.native.hashing import bytes_and_offsets, each_of, hmac_each, sha256_each
+from schemas.native.hashing import bytes_and_offsets, each_of, hmac_each, order_of, sha256_each
 from tests.audit.sealing.sealed import seal, segments, written
 from tests.models.privacy.receipts import datums, key_store, made_receipts
 from tests.schemas.native.built import each, used
@@ -56,6 +59,28 @@ def test_root_of_a_tree_of_any_size_is_that_of_python(used: pytest.MonkeyPatch) 
     for size in range(70):
         part = hashes[: 32 * size]
         assert root_of_all(part) == root_of(each_of(part))
+
+
+@pytest.mark.parametrize("rows", [1, 2, 16, 69, 70, 128])
+def test_roots_of_blocks_are_those_of_python(used: pytest.MonkeyPatch, rows: int) -> None:
+    hashes = random.Random(3).randbytes(32 * 70)
+    found = both_ways(used, lambda: [roots_of_blocks(part, rows) for part in (hashes, b"")])
+    assert [len(each) for each in found] == [32 * -(-70 // rows), 0]
+
+
+@pytest.mark.parametrize("most", [2**64, 2**40, 3, 1])
+def test_numbers_are_ordered_as_by_a_stable_sort(used: pytest.MonkeyPatch, most: int) -> None:
+    own = random.Random(most)
+    numbers = np.array([own.randrange(most) for _ in range(3000)] + [most - 1, 0], np.uint64)
+    parts = (numbers, numbers[:1], numbers[:0], numbers[::3])
+    both_ways(used, lambda: [order_of(part).tolist() for part in parts])
+
+
+def test_a_module_of_earlier_sources_is_not_used(monkeypatch: pytest.MonkeyPatch, each: ModuleType) -> None:
+    monkeypatch.setitem(sys.modules, "schemas.native._each", ModuleType("_each"))
+    monkeypatch.setattr(schemas.native, "_each", ModuleType("_each"), raising=False)
+    assert runpy.run_path(str(Path(compiled.__file__)))["EACH"] is None
+    assert all(hasattr(each, name) for name in compiled.FUNCTIONS)
 
 
 @pytest.mark.parametrize("beside", [b"", b"n" * 32, b"names each " * 131])
