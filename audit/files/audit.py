@@ -349,7 +349,10 @@ class Audit:
 def columns_of(rows: pa.RecordBatch, names: Sequence[str], wanted: ReceiptFilter) -> pa.RecordBatch:
     """These fields of the rows that are wanted; one that an earlier schema does not have is null."""
     chosen = _selected(rows, names)
-    return chosen if wanted == EVERYTHING else chosen.filter(wanted.mask(rows))
+    if wanted == EVERYTHING:
+        return chosen
+    mask = wanted.mask(rows)
+    return chosen if pc.all(mask).as_py() else chosen.filter(mask)  # features would be copied value by value
 
 
 def _selected(rows: pa.RecordBatch, names: Sequence[str]) -> pa.RecordBatch:

@@ -1,6 +1,7 @@
 """The receipts of an audit as columns: who answered, and what a model would read of them."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -134,7 +135,21 @@ def _by_digest(rows: pa.RecordBatch) -> Iterator[tuple[str, str, pa.RecordBatch]
 
 
 def _plain(column: pa.Array, name: str) -> pa.Array:
-    return column if name == STORED_ID else column.cast(arrow_schema("Receipt").field(name).type)
+    """A column as it is kept: a copy, since one that the decoder made keeps in memory all that it decoded; what is
+    alike in all receipts is there once for many batches."""
+    kept = column if name == STORED_ID else column.cast(arrow_schema("Receipt").field(name).type)
+    if pa.types.is_string(kept.type) and _all_alike(kept):
+        return _repeated(kept[0].as_py() if len(kept) else None, len(kept))
+    return pa.concat_arrays([kept, kept.slice(0, 0)])
+
+
+def _repeated(value: str | None, count: int) -> pa.Array:
+    return _repeats(value, max(1 << (count - 1).bit_length(), _SMALL) if count else 1).slice(0, count)
+
+
+@lru_cache(maxsize=64)
+def _repeats(value: str | None, count: int) -> pa.Array:
+    return pa.repeat(pa.scalar(value, pa.string()), count)
 
 
 def _table(batches: Sequence[pa.RecordBatch]) -> pa.Table:
@@ -228,13 +243,26 @@ def kinds_of(rows: pa.Table, names: Sequence[str]) -> Iterator[tuple[Mapping[str
     if not rows.num_rows:
         return
     codes = np.zeros(rows.num_rows, np.int64)
-    for name in names:
+    for name in [each for each in names if not _all_alike(rows[each])]:
         found = _codes(rows[name])
         codes = codes * (int(found.max()) + 1) + found
-    _, firsts, codes = np.unique(codes, return_index=True, return_inverse=True)
+    firsts = np.zeros(1, np.int64)
+    if codes.any():
+        _, firsts, codes = np.unique(codes, return_index=True, return_inverse=True)
     for code, first in enumerate(firsts.tolist()):
         own = rows if len(firsts) == 1 else rows.filter(pa.array(codes == code))
         yield {name: rows[name][first].as_py() for name in names}, own
+
+
+def _all_alike(values: pa.Array | pa.ChunkedArray) -> bool:
+    """Whether all are one value, or all null: most receipts were made by one version in one run."""
+    if values.null_count or not len(values):
+        return bool(values.null_count == len(values))
+    first = values[0]
+    if values[len(values) - 1] != first:
+        return False
+    chunks = values.chunks if isinstance(values, pa.ChunkedArray) else [values]
+    return all(pc.all(pc.equal(chunk, first)).as_py() for chunk in chunks)
 
 
 def _codes(texts: pa.ChunkedArray) -> Ints:
