@@ -45,7 +45,7 @@ def check_decoding(source: EventSource, spec: EventsSpec) -> Finding:
             passed += chosen(decoded.events, spec.where).num_rows
         errors.update(letter.error for letter in decoded.letters)
         for letter in decoded.letters:
-            examples.setdefault(letter.error, described(letter, block, spec))
+            examples.setdefault(letter.error, described(letter, block, spec.privacy is not None))
     read = events + errors.total()
     if not read:
         return unchecked(check, "no record is there to decode")
@@ -62,9 +62,10 @@ def check_decoding(source: EventSource, spec: EventsSpec) -> Finding:
     return warn(check, found, "what cannot be decoded becomes dead letters")
 
 
-def described(letter: DeadLetter, block: RawBlock, spec: EventsSpec) -> str:
-    """What is wrong with a record of a block, preceded by its file or partition unless it names that."""
-    detail = letter.detail if spec.privacy is None else "a value that privacy hides"
+def described(letter: DeadLetter, block: RawBlock, hidden: bool) -> str:
+    """What is wrong with a record of a block, preceded by its file or partition unless it names that; `hidden`: without
+    its values."""
+    detail = "a value that privacy hides" if hidden else letter.detail
     location = block.source.rpartition("@")[0] or block.source
     return (detail if location in detail else f"{location}: {detail}")[:_DETAIL]
 

@@ -64,13 +64,13 @@ def check_labels(document: Mapping[str, Any], events: EventSource, spec: EventsS
     yield from check_source(source.source, stated["uri"], "labels.uri")
     if source.empty:
         return
-    found = _sample(source)
+    found = _sample(source, "privacy" in document)
     yield _decoded(found)
     if found.labels.num_rows:
         yield from _of_events(found.labels, source.spec, events, spec)
 
 
-def _sample(source: LabelSource) -> _Sample:
+def _sample(source: LabelSource, hidden: bool) -> _Sample:
     batches_found, pending, errors = list[pa.RecordBatch](), 0, list[tuple[str, str]]()
     read = 0
     for block, needed in sampled_blocks(source.source, source.spec.records):
@@ -79,7 +79,7 @@ def _sample(source: LabelSource) -> _Sample:
         decoded = decode_labels(block, source.spec, now_us())
         batches_found += [] if decoded.labels is None else [decoded.labels]
         pending += decoded.pending
-        errors += [(letter.error, described(letter, block, source.spec.records)) for letter in decoded.letters]
+        errors += [(letter.error, described(letter, block, hidden)) for letter in decoded.letters]
         read += (0 if decoded.labels is None else decoded.labels.num_rows) + decoded.pending + len(decoded.letters)
     labels = (
         pa.Table.from_batches(batches_found) if batches_found else pa.table({LABEL_OF: [], LABEL: [], LABEL_TIME: []})

@@ -31,9 +31,9 @@ class Labels(NamedTuple):
         (self.patient.folder / "labels.json").write_text("".join(json.dumps(row) + "\n" for row in rows))
         return {"uri": str(self.patient.folder / "labels.json"), **LABELS, **stated}
 
-    def found(self, rows: Rows, **stated: Any) -> dict[str, Finding]:
-        """What the doctor's checks of labels find, by check."""
-        document = self.patient.spec() | {"labels": self.section(rows, **stated)}
+    def found(self, rows: Rows, beside: dict[str, Any] | None = None, **stated: Any) -> dict[str, Finding]:
+        """What the doctor's checks of labels find, by check; `beside`: other sections of the spec."""
+        document = self.patient.spec() | {"labels": self.section(rows, **stated)} | (beside or {})
         source = open_source(document["events"])
         events = typed_job(document, source).job.events
         return {finding.check: finding for finding in check_labels(document, source, events)}
@@ -83,7 +83,7 @@ def test_a_section_that_does_not_fit_fails_and_the_rest_is_examined(patient: Pat
     ids=["no column", "no ids", "no times", "another kind", "no kind"],
 )
 def test_each_key_that_does_not_fit_the_labels_is_named(
-    labels: Labels, stated: dict[str, str], check: str, says: str
+    labels: Labels, stated: dict[str, Any], check: str, says: str
 ) -> None:
     found = labels.found([label(number, why=[1]) for number in range(8)], **stated)
     assert {name: finding.verdict for name, finding in found.items()} == {check: "fail"}
@@ -105,6 +105,17 @@ def test_records_that_are_no_labels_are_counted_with_the_first_error(labels: Lab
     assert "5 records of a sample: 0 true and 2 false labels, 1 whose time is not known yet; 1 " in found.found
     assert "; 1 MissingValue, such as " in found.found
     assert labels.found([label(number, known="soon") for number in range(3)])["labels"].verdict == "fail"
+
+
+@pytest.mark.parametrize("wrong", [{"known": "Ann's birthday"}, {"late": "Ann's"}, {"of": {"id": "Ann's"}}])
+def test_what_privacy_hides_is_not_said_of_a_label_either(labels: Labels, wrong: dict[str, Any]) -> None:
+    rows = [label(1), label(2), label(3, **wrong)]
+    open_to_all = labels.found(rows)["labels"]
+    events = {**labels.patient.spec()["events"], "subject": "carrier"}
+    keys = {"keys": str(labels.patient.folder / "keys")}
+    private = labels.found(rows, {"privacy": keys, "events": events})["labels"]
+    assert (open_to_all.verdict, "Ann" in open_to_all.found) == (private.verdict, True) == ("warn", True)
+    assert "Ann" not in private.found
 
 
 @pytest.mark.parametrize("late", [[True], [None, None, None, False], [False]], ids=["all true", "one", "all false"])
