@@ -8,16 +8,22 @@ from apache_beam.coders import Coder, registry
 
 from transforms.drift.drift_groups import GroupCounts
 from transforms.drift.drift_sums import Tally, decode_counts, encode_counts
+from transforms.flow.coders import decode_kept, encode_kept
 
 
 class GroupCountsCoder(Coder):
-    """`GroupCounts` as `encode_counts` writes them, format version first. Not deterministic: never a key."""
+    """`GroupCounts` as `encode_counts` writes them, format version first; kept in memory where batches are. Not
+    deterministic: never a key."""
 
     def encode(self, value: GroupCounts) -> bytes:
-        return encode_counts(value)
+        return encode_kept(value, encode_counts)
 
     def decode(self, encoded: bytes) -> GroupCounts:
-        return decode_counts(encoded)
+        return decode_kept(encoded, decode_counts)
+
+    def estimate_size(self, value: GroupCounts) -> int:
+        """An estimate for the runner's size metrics, which would otherwise encode all counts a second time."""
+        return sum(array.nbytes for array in (value.keys, value.counts, value.blocks.keys, value.blocks.counts))
 
     def is_deterministic(self) -> bool:
         return False
@@ -33,6 +39,8 @@ class GroupCountsCoder(Coder):
 
 
 class _TallyCoder(GroupCountsCoder):
+    """A growing sum, which is never kept: more may be added to it."""
+
     def encode(self, value: Any) -> bytes:
         return encode_counts(value.sums())
 
@@ -40,6 +48,9 @@ class _TallyCoder(GroupCountsCoder):
         tally = Tally()
         tally.add(decode_counts(encoded))
         return tally
+
+    def estimate_size(self, value: Any) -> int:
+        return int(value.size) * 8
 
     def to_type_hint(self) -> type:
         return Tally

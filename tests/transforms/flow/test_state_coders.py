@@ -1,14 +1,23 @@
 """How state and batches are encoded: both are decoded as they were, and state of another format is refused."""
 
+from typing import Any
+
 import numpy as np
 import pyarrow as pa
 import pytest
 from apache_beam import coders
 
 from transforms.arrivals.seen_ids import SeenForm, run_of
+from transforms.drift.drift_groups import GroupCounts
+from transforms.drift.drift_tally import GroupCountsCoder
 from transforms.flow.coders import ArrowBatchCoder, batches_kept, decode_batch, encode_batch
 from transforms.flow.state import Plain, StateFormatMismatch, VersionedStateCoder
+from transforms.quality.sums.error_sums import ErrorSums
+from transforms.quality.sums.exact_sums import ExactSums
+from transforms.quality.sums.sums_coder import QualitySums, SumsFn
 
+NUMBERS = np.array([3])
+ERRORS = ErrorSums(NUMBERS, NUMBERS, np.ones((1, 24), np.int64), ExactSums(0, np.ones((1, 1, 24), np.int64)))
 TILES, SEEN = (VersionedStateCoder(name, 1, Plain(int | None)) for name in ("tiles", "seen"))
 NEWER = VersionedStateCoder("tiles", 2, Plain(int | None))
 
@@ -60,7 +69,7 @@ def test_kept_batches_are_themselves_until_the_last_block_ends() -> None:
         assert decode_batch(reference) is batch
         assert decode_batch(encode_batch(batch.slice(1))).to_pylist() == [{"n": 2}]
     assert decode_batch(encode_batch(batch)) is not batch
-    with pytest.raises(ValueError, match=f"{reference.decode()}: the batch was kept by another process"):
+    with pytest.raises(ValueError, match=f"{reference.decode()}: the value was kept by another process"):
         decode_batch(reference)
 
 
@@ -69,3 +78,25 @@ def test_batches_encoded_before_are_read_while_others_are_kept() -> None:
     encoded = encode_batch(batch)
     with batches_kept():
         assert decode_batch(encoded).equals(batch)
+
+
+@pytest.mark.parametrize(
+    ("coder", "value"),
+    [
+        (GroupCountsCoder(), GroupCounts(4, (("champion", None),), NUMBERS, NUMBERS)),
+        (coders.registry.get_coder(QualitySums), ERRORS),
+        (SumsFn().get_accumulator_coder(), [ERRORS]),  # type: ignore[no-untyped-call]  # CombineFn has no types
+    ],
+)
+def test_counts_and_sums_are_kept_where_batches_are_and_written_elsewhere(coder: coders.Coder, value: Any) -> None:
+    with batches_kept():
+        kept = coder.encode(value)
+        assert coder.decode(kept) is value
+    written = coder.encode(value)
+    assert len(kept) < 30 < len(written)
+    assert coder.decode(written) is not value
+    assert 0 < coder.estimate_size(value) <= len(written)
+    with batches_kept():
+        assert coder.encode(coder.decode(written)).startswith(b"halflife:kept:")
+    with pytest.raises(ValueError, match="the value was kept by another process"):
+        coder.decode(kept)

@@ -9,6 +9,7 @@ import numpy as np
 from apache_beam.coders import Coder, registry
 
 from schemas.expectations import wants
+from transforms.flow.coders import decode_kept, encode_kept
 from transforms.quality.sums.error_sums import ErrorSums, added_errors
 from transforms.quality.sums.exact_sums import ExactSums, Ints
 from transforms.quality.sums.fair_sums import FairSums, WithFairness, added_with_fairness
@@ -139,13 +140,17 @@ class QualitySums:
 
 
 class QualitySumsCoder(Coder):
-    """`AnySums` as `encode_sums` writes them. Not deterministic: never a key."""
+    """`AnySums` as `encode_sums` writes them; kept in memory where batches are. Not deterministic: never a key."""
 
     def encode(self, value: AnySums) -> bytes:
-        return encode_sums(value)
+        return encode_kept(value, encode_sums)
 
     def decode(self, encoded: bytes) -> AnySums:
-        return decode_sums(encoded)
+        return decode_kept(encoded, decode_sums)
+
+    def estimate_size(self, value: AnySums) -> int:
+        """An estimate for the runner's size metrics, which would otherwise encode all sums a second time."""
+        return _size_of(value)
 
     def is_deterministic(self) -> bool:
         return False
@@ -161,16 +166,34 @@ class QualitySumsCoder(Coder):
 
 
 class _PartsCoder(Coder):
-    """The accumulator: at most one sum, in a list."""
+    """The accumulator: a list, of at most one sum where it is written as bytes."""
 
     def encode(self, value: Any) -> bytes:
-        return encode_sums(added_any(value)) if value else b""
+        return encode_kept(value, _encoded_parts)
 
     def decode(self, encoded: bytes) -> Any:
-        return [decode_sums(encoded)] if encoded else []
+        return decode_kept(encoded, _decoded_parts)
+
+    def estimate_size(self, value: Any) -> int:
+        return sum(map(_size_of, value))
 
     def is_deterministic(self) -> bool:
         return False
+
+
+def _size_of(sums: Any) -> int:
+    """How many bytes the arrays of sums have."""
+    if isinstance(sums, np.ndarray):
+        return sums.nbytes
+    return sum(map(_size_of, sums)) if isinstance(sums, tuple) else 0
+
+
+def _encoded_parts(parts: list[AnySums]) -> bytes:
+    return encode_sums(added_any(parts)) if parts else b""
+
+
+def _decoded_parts(encoded: bytes) -> list[AnySums]:
+    return [decode_sums(encoded)] if encoded else []
 
 
 registry.register_coder(QualitySums, QualitySumsCoder)
