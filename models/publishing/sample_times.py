@@ -34,7 +34,8 @@ def times_of(sample: pa.Table, stated: str | None = None, of_job: str | None = N
         return known
     why = found[0].why if found else f"it has no column {' or '.join(dict.fromkeys([names[0], names[-1]]))}"
     if stated is not None:
-        raise CannotPublish(f"--event_time {stated!r} is not allowed: {_as_clause(why)}; expected: {_expected(sample)}")
+        refused = f"--event_time {stated!r} is not allowed ({_as_clause(why)})"
+        raise CannotPublish(f"{refused}; expected: {_expected(sample)}")
     return SampleTimes(why=why)
 
 

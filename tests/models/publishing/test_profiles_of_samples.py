@@ -75,7 +75,7 @@ def test_publish_says_why_no_windows_are_known(tmp_path: Path) -> None:
     for number, (why, sample) in enumerate(expected.items()):
         done = halflife.publish(MODEL, store=tmp_path, name="m", version=str(number), sample=sample)
         assert [note for note in done.notes if "no windows of its own: " in note and why in note], why
-    with pytest.raises(StoreError, match=r"'age' is not allowed: its column age holds double.*such as event_time"):
+    with pytest.raises(StoreError, match=r"'age' is not allowed \(its column age holds double.*such as event_time"):
         halflife.publish(MODEL, store=tmp_path, name="m", version="x", sample=SAMPLE, event_time="age")
     with pytest.raises(StoreError, match="the sample has no column when"):
         halflife.publish(MODEL, store=tmp_path, name="m", version="x", sample=SAMPLE, event_time="when")
