@@ -34,7 +34,7 @@ REQUIRES = [
 # Hashes and ciphers of whole batches (docs/decisions/compiled-batches.md). Where it cannot be built, Python does it.
 COMPILED = Extension(
     "schemas.native._each",
-    ["schemas/native/_each.c", "schemas/native/_skim.c"],
+    ["schemas/native/_each.c", "schemas/native/_rows.c", "schemas/native/_skim.c"],
     depends=["schemas/native/_native.h"],
     libraries=["crypto"],
     optional=True,

@@ -92,11 +92,22 @@ class Pseudonyms(NamedTuple):
     def texts(self) -> pa.Array:
         """Each as records have it."""
         digits = _HEX[self.digests].reshape(-1, 2 * PSEUDONYM_BYTES)
+        if len(digits) and np.all(self.epochs == self.epochs[0]):
+            return _after(f"h{self.epochs[0]}:".encode(), digits)
         written = pa.Array.from_buffers(
             pa.binary(2 * PSEUDONYM_BYTES), len(digits), [None, pa.py_buffer(digits.tobytes())]
         )
         numbers = pa.array(self.epochs).cast(pa.string())
         return pc.binary_join_element_wise("h", numbers, ":", written.cast(pa.binary()).cast(pa.string()), "")
+
+
+def _after(prefix: bytes, digits: npt.NDArray[np.uint8]) -> pa.Array:
+    """Texts of one length: a prefix, and digits, shape (n, 32)."""
+    whole = np.empty((len(digits), len(prefix) + digits.shape[1]), np.uint8)
+    whole[:, : len(prefix)] = np.frombuffer(prefix, np.uint8)
+    whole[:, len(prefix) :] = digits
+    ends = np.arange(len(digits) + 1, dtype=np.int32) * np.int32(whole.shape[1])
+    return pa.Array.from_buffers(pa.string(), len(digits), [None, pa.py_buffer(ends), pa.py_buffer(whole.data)])
 
 
 class NamedSubjects(NamedTuple):

@@ -345,6 +345,9 @@ static PyMethodDef methods[] = {
     {"hmac_each", hmac_each, METH_VARARGS, NULL},
     {"encrypt_each", encrypt_each, METH_VARARGS, NULL},
     {"skim", skim, METH_VARARGS, NULL},
+    {"rows_put", rows_put, METH_VARARGS, NULL},
+    {"rows_move", rows_move, METH_VARARGS, NULL},
+    {"rows_find", rows_find, METH_VARARGS, NULL},
     {NULL, NULL, 0, NULL},
 };
 

@@ -3,3 +3,6 @@
 #include <stdint.h>
 
 PyObject *skim(PyObject *self, PyObject *arguments);
+PyObject *rows_put(PyObject *self, PyObject *arguments);
+PyObject *rows_move(PyObject *self, PyObject *arguments);
+PyObject *rows_find(PyObject *self, PyObject *arguments);

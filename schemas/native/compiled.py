@@ -3,7 +3,17 @@ where it was built from earlier sources, so that it lacks a function."""
 
 from types import ModuleType
 
-FUNCTIONS = ("sha256_each", "tree_roots", "order_of", "hmac_each", "encrypt_each", "skim")
+FUNCTIONS = (
+    "sha256_each",
+    "tree_roots",
+    "order_of",
+    "hmac_each",
+    "encrypt_each",
+    "skim",
+    "rows_put",
+    "rows_move",
+    "rows_find",
+)
 EACH: ModuleType | None
 try:
     from schemas.native import _each
