@@ -9,8 +9,7 @@ from gates.windows import CHAMPION
 
 CHANGE = "change_"
 """Before the name of a detector, the metric of its records."""
-NO_CHANGE = "no change was seen"
-_DETECTORS = ("page_hinkley", "adwin")  # the first whose records are there counts: it is the rule of level_changes
+_DETECTORS = ("page_hinkley", "adwin")  # the first that saw a change counts: it is the rule of level_changes
 _ERRORS = {"error", "log_loss", "mae"}
 
 
@@ -58,17 +57,16 @@ class DetectedStarts(NamedTuple):
 def detected_starts(
     rows: Sequence[QualityRow], version: str, metric: str, windows: Sequence[LossWindow]
 ) -> DetectedStarts | None:
-    """Since when the windows of a champion's loss are what they are, by the detectors of the job; None where these have
-    read nothing, or where the loss is another one.
+    """Since when the windows of a champion's loss are what they are, by the first detector that saw a change.
 
+    None where none did, or where the loss is another one.
     A window in which a change began is of the time before it.
     """
-    own = [row for row in rows if row.version == version and row.role == CHAMPION]
-    read = {row.metric for row in own if row.metric.startswith(CHANGE) and (row.began or row.why == NO_CHANGE)}
-    named = next((name for name in _DETECTORS if CHANGE + name in read), None)
+    own = changes_seen(row for row in rows if row.version == version and row.role == CHAMPION)
+    named = next((name for name in _DETECTORS if any(each.detector == name for each in own)), None)
     if named is None or metric not in _ERRORS:
         return None
-    seen = [each for each in changes_seen(own) if each.detector == named]
+    seen = [each for each in own if each.detector == named]
     last, starts = len(windows) - 1, dict[int, bool]()
     for change in seen:
         first = next((at for at, each in enumerate(windows) if each.start_us >= change.began), last)

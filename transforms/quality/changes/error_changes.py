@@ -4,7 +4,9 @@ Errors in event order are cut into blocks of at least so many labelled events. O
 its mean is from the mean of the blocks before it, in standard deviations of that difference (recursive residuals: R.
 Brown, J. Durbin and J. Evans, J. R. Stat. Soc. B 37, 1975; of charts D. Hawkins, The Statistician 36, 1987). The
 deviation is learnt from the blocks themselves, so that events that are alike do not count as independent. A change
-begins at the split of the blocks that makes them the likeliest (D. Hinkley, Biometrika 57, 1970).
+begins at the split of the blocks that makes them the likeliest (D. Hinkley, Biometrika 57, 1970). While a deviation is
+learnt, a detector reads nothing: blocks that a split makes two levels of, far beyond chance, are a change all the same
+(K. Worsley, J. Am. Stat. Assoc. 74, 1979), which would otherwise be learnt as what is usual.
 """
 
 import math
@@ -23,6 +25,8 @@ FEWEST = 31
 """Blocks that are read before a detector has its first value: from them its deviation is known."""
 _MOST = 8.0  # deviations that a block counts for: one alone, however wrong, is no change
 _MOST_OF_SPREAD = 3.0  # the same in the deviation itself, which a change would otherwise hide in
+_FEWEST_TO_SPLIT, _FEWEST_BEFORE, _FEWEST_AFTER = 8, 3, 2  # blocks, of which two levels are told while they are learnt
+_BY_CHANCE = 1e-4  # the probability of such a change at one look where there is none
 _EXACT, _LEAST = 1e-9, 1e-150  # what rounding alone may move a mean by
 
 
@@ -100,9 +104,11 @@ def error_changes(
     for index in range(len(blocks)):
         value = level.next(index)
         if value is None:
-            continue
-        looks.update(value)
-        if looks.drift_detected:
+            seen = level.has_two(index)
+        else:
+            looks.update(value)
+            seen = looks.drift_detected
+        if seen:
             found.append(level.changed(index))
     return found
 
@@ -137,6 +143,10 @@ class _Level:
         self._add(block, _MOST_OF_SPREAD**2 * variance)
         return value
 
+    def has_two(self, seen: int) -> bool:
+        """Whether the blocks since the last change, which are only learnt from, are of two levels, beyond chance."""
+        return split_by_chance(self.blocks[self.start : seen + 1], self._least()) < _BY_CHANCE
+
     def _least(self) -> float:
         """Of one error: of 0 and 1 by the rule of succession, else what rounding alone makes."""
         if self.shares:
@@ -166,6 +176,34 @@ class _Level:
 
 def _mean(blocks: Sequence[ErrorBlock]) -> float:
     return math.fsum(each.mean * each.n for each in blocks) / sum(each.n for each in blocks)
+
+
+def split_by_chance(blocks: Sequence[ErrorBlock], least: float) -> float:
+    """How probable it is at most that the likeliest split of m blocks of one level makes their sides differ so much; 1
+    for too few of them.
+
+    Student's t of the two means, with what blocks deviate by within their sides, for as many splits as there are (C.
+    Bonferroni); its tail as D. Wallace has it (Annals of Mathematical Statistics 30, 1959).
+
+    Args:
+        blocks: in order of time.
+        least: the variance of one error, below which it is not estimated.
+
+    >>> calm, worn = [ErrorBlock(0, 1, 100, 0.1)] * 5, [ErrorBlock(0, 1, 100, 0.9)] * 3
+    >>> split_by_chance(calm + worn, 0.1) < 1e-6, split_by_chance(calm + worn[:2], 0.1)
+    (True, 1.0)
+    """
+    splits = len(blocks) - _FEWEST_BEFORE - _FEWEST_AFTER + 1
+    if len(blocks) < _FEWEST_TO_SPLIT:
+        return 1.0
+    begins = min(max(likeliest_split(blocks), _FEWEST_BEFORE), len(blocks) - _FEWEST_AFTER)
+    before, after = blocks[:begins], blocks[begins:]
+    within = sum(each.n * (each.mean - _mean(side)) ** 2 for side in (before, after) for each in side)
+    degrees = len(blocks) - 2
+    scale = 1 / sum(each.n for each in before) + 1 / sum(each.n for each in after)
+    square = (_mean(after) - _mean(before)) ** 2 / scale / max(within / degrees, least)
+    normal = math.sqrt(degrees * math.log1p(square / degrees)) * (8 * degrees + 1) / (8 * degrees + 3)
+    return min(splits * math.erfc(normal / math.sqrt(2)), 1.0)
 
 
 def likeliest_split(blocks: Sequence[ErrorBlock]) -> int:

@@ -216,3 +216,24 @@ def test_a_window_of_events_of_which_none_has_a_label_has_no_error() -> None:
     none = Errors(np.array([5, 6], np.int64), np.array([False, True]))
     sums = sums_of_errors(none.beside()._replace(labels=pa.nulls(2, pa.bool_())), DECIDES, HOUR_US)
     assert [(each.events, each.in_part.sum()) for each in windows_of(sums)] == [(2, 0)]
+
+
+@pytest.mark.parametrize("detector", DETECTORS)
+@pytest.mark.parametrize(("at", "since"), [(8, 8), (15, 15), (24, 24), (29, 29)])
+def test_errors_that_grow_while_a_detector_learns_are_a_change(detector: str, at: int, since: int) -> None:
+    random = np.random.default_rng(at)
+    means = np.where(np.arange(60) < at, 3.2, 9.5) + random.normal(0, 0.2, 60)
+    stream = [ErrorBlock(index, index + 1, 250, mean) for index, mean in enumerate(means.tolist())]
+    (change,) = error_changes(stream, detector, ConceptDriftSpec(), shares=False)
+    assert change.begins_us == since
+    assert change.seen_us - since <= 4
+    assert (change.before, change.after) == pytest.approx((3.2, 9.5), abs=0.3)
+
+
+def test_learning_alone_sees_no_change_where_there_is_none() -> None:
+    wrong = 0
+    for seed in range(1_000):
+        means = np.random.default_rng(seed).gamma(4, 0.8, 31)
+        stream = [ErrorBlock(index, index + 1, 250, mean) for index, mean in enumerate(means.tolist())]
+        wrong += bool(error_changes(stream, "page_hinkley", ConceptDriftSpec(), shares=False))
+    assert wrong <= 10
