@@ -48,11 +48,10 @@ def check_labels(document: Mapping[str, Any], events: EventSource, spec: EventsS
         OSError: a file cannot be read.
     """
     stated, endless = document["labels"], not events.bounded
-    measured = "quality" in document.get("sinks", {})
-    if endless and measured and "horizon" not in stated:
-        yield fail(
-            "labels.horizon", "missing: a stream holds each answer so long for its label", "a horizon, such as 30d"
-        )
+    lacking = endless and "quality" in document.get("sinks", {}) and "horizon" not in stated
+    if lacking:
+        found = "missing: a stream holds each answer so long for its label"
+        yield fail("labels.horizon", found, "a horizon, such as 30d")
     try:
         source = open_labels(document, "doctor", endless=endless)
     except SpecError as error:
@@ -64,10 +63,11 @@ def check_labels(document: Mapping[str, Any], events: EventSource, spec: EventsS
     yield from check_source(source.source, stated["uri"], "labels.uri")
     if source.empty:
         return
-    found = _sample(source, "privacy" in document)
-    yield _decoded(found)
-    if found.labels.num_rows:
-        yield from _of_events(found.labels, source.spec, events, spec)
+    sample = _sample(source, "privacy" in document)
+    yield _decoded(sample)
+    if sample.labels.num_rows:
+        of_events = _of_events(sample.labels, source.spec, events, spec)
+        yield from (each for each in of_events if not (lacking and each.check == "labels.horizon"))
 
 
 def _sample(source: LabelSource, hidden: bool) -> _Sample:

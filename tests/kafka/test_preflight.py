@@ -15,11 +15,15 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined]  # public, not
 
 from pipeline.endpoints.kafka.sink import TopicUnwritable
 from pipeline.endpoints.sources import Topic
+from pipeline.preflight.labels import check_labels
 from pipeline.preflight.probes import check_sink, check_source, count_events
 from runners.findings import Finding
+from schemas.job import EventsSpec
+from schemas.times import now_us
 from tests.kafka.conftest import USERS
 from tests.kafka.topics import Topics, event
 
+SPEC = EventsSpec("", "json", "id", "at", None, 0, (("delay", "number"),), (0, 2 * now_us()), "us")
 PASSWORD = "HALFLIFE_KAFKA_PASSWORD"
 SASL = "?security.protocol=SASL_PLAINTEXT&sasl.mechanism=PLAIN&sasl.username=job&sasl.password=${" + PASSWORD + "}"
 
@@ -54,6 +58,28 @@ def test_topic_is_read_and_counted(topics: Topics, topic: str) -> None:
     assert by_check(check_source(source)) == {"events.uri": "ok", "events.uri rights": "ok"}
     assert count_events(source) == 3
     assert count_events(Topic(topics.address(topic), "json")) is None
+
+
+@pytest.mark.parametrize("horizon", ["1h", None])
+def test_labels_of_a_stream_are_read_from_their_topic(topics: Topics, topic: str, horizon: str | None) -> None:
+    uri = f"kafka://{topics.broker.bootstrap}/{topic}"
+    own = {"uri": uri, "format": "json", "event_id": "id", "event_time": "at"}
+    labels = own | {"column": "delay", "positive": "> 1"} | ({"horizon": horizon} if horizon else {})
+    document = {"events": own, "labels": labels, "sinks": {"quality": "q"}}
+    found = {each.check: each for each in check_labels(document, Topic(topics.address(topic), "json"), SPEC)}
+    verdicts = {"labels.uri": "ok", "labels.uri rights": "ok", "labels": "ok", "labels of events": "ok"}
+    verdicts["labels.horizon"] = "ok" if horizon else "fail"
+    assert by_check(iter(found.values())) == verdicts
+    assert found["labels"].found == "3 records of a sample: 2 true and 1 false labels"
+
+
+def test_a_topic_of_labels_that_is_empty_now_is_no_failure(topics: Topics, topic: str) -> None:
+    uri = f"kafka://{topics.broker.bootstrap}/{topics.create()}"
+    own = {"format": "json", "event_id": "id", "event_time": "at"}
+    labels = own | {"uri": uri, "column": "delay", "horizon": "1h"}
+    events = own | {"uri": f"kafka://{topics.broker.bootstrap}/{topic}"}
+    found = check_labels({"events": events, "labels": labels}, Topic(topics.address(topic), "json"), SPEC)
+    assert by_check(found) == {"labels.uri": "ok", "labels.uri rights": "ok"}
 
 
 def test_topic_that_may_be_read_is_no_sink(topics: Topics, read_only: str) -> None:
