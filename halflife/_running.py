@@ -53,6 +53,14 @@ class QualityCounts(TypedDict):
     records: int
 
 
+class DriftCounts(TypedDict):
+    """The answers whose drift was counted, those that were not by why, and how many records there are."""
+
+    rows: int
+    unmeasured: dict[str, int]
+    records: int
+
+
 class Summary(TypedDict):
     """The counts of a run, as `--summary` writes them.
 
@@ -85,6 +93,7 @@ class Summary(TypedDict):
     dead_letter_errors: dict[str, dict[str, int]]
     reasons: ReasonCounts
     quality: QualityCounts
+    drift: DriftCounts
     shadow_scores_failed: int
     seconds: float
     events_per_second: float

@@ -18,7 +18,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from scipy import stats  # type: ignore[import-untyped]  # ships no types
 
-from benchmarks.drift.simulate import WINDOW_US, Floats, Simulation, autoregression
+from benchmarks.drift.simulate import RHOS, SHIFTS, SIZES, WINDOW_US, Floats, Simulation, autoregression
 from models.profiles import build_profile
 from schemas.job import DriftSpec
 from transforms.drift.drift_groups import count_windows
@@ -28,7 +28,11 @@ COLUMNS = 20
 REFERENCE_ROWS = 20_000
 # As a job has it that sets nothing.
 SPEC = DriftSpec(WINDOW_US, 0, (), psi_threshold=0.2, ks_threshold=0.1)
-CASES = tuple((1_000, rho, shift) for rho in (0.0, 0.5, 0.7, 0.9) for shift in (0.0, 0.5))
+CASES = (
+    *((n, rho, 0.0) for n in SIZES for rho in RHOS),
+    *((1_000, rho, shift) for rho in RHOS for shift in SHIFTS if shift < 1),
+)
+_MOST_VALUES = 20_000_000
 _HERE = Path(__file__).parent / "peers"
 _PEERS = ("evidently", "nannyml")
 
@@ -79,61 +83,58 @@ def halflife_alarms(windows: Windows) -> Alarmed:
     return found
 
 
-def scipy_alarms(windows: Windows, level: float) -> Alarmed:
-    """`ks_2samp` of each column."""
+def scipy_alarms(windows: Windows) -> tuple[Alarmed, Alarmed]:
+    """`ks_2samp` of each column: below 0.05, and below 0.05 / columns (Bonferroni)."""
+    reference = np.sort(windows.reference, axis=0)  # which it would be in each call
+    p_values = [
+        [stats.ks_2samp(values[:, column], reference[:, column]).pvalue for column in range(len(windows.names))]
+        for values in windows.values
+    ]
+    once, each = (_below(p_values, level, windows.names) for level in (0.05, 0.05 / len(windows.names)))
+    return once, each
+
+
+def _below(p_values: list[list[float]], level: float, names: list[str]) -> Alarmed:
     return {
-        index: [
-            name
-            for column, name in enumerate(windows.names)
-            if stats.ks_2samp(values[:, column], windows.reference[:, column]).pvalue < level
-        ]
-        for index, values in enumerate(windows.values)
+        index: [name for name, p_value in zip(names, row, strict=True) if p_value < level]
+        for index, row in enumerate(p_values)
     }
 
 
-def peer_alarms(peer: str, python: Path, cases: Mapping[str, Windows]) -> Mapping[str, Alarmed]:
-    """What another package says of each case, in an environment of its own.
+def peer_alarms(peer: str, python: Path, windows: Windows) -> Alarmed:
+    """What another package says, in an environment of its own.
 
     Raises:
         RuntimeError: it fails; with the last line that it said.
     """
     with tempfile.TemporaryDirectory(prefix="halflife-drift-") as folder:
-        for name, windows in cases.items():
-            number, n, _ = windows.values.shape
-            reference = pa.table(list(windows.reference.T), windows.names)
-            flat = [windows.values[:, :, index].reshape(-1) for index in range(len(windows.names))]
-            rows = pa.table([*flat, np.repeat(np.arange(number), n)], [*windows.names, "window"])
-            pq.write_table(reference, Path(folder) / f"{name}.reference.parquet")
-            pq.write_table(rows, Path(folder) / f"{name}.windows.parquet")
+        number, n, _ = windows.values.shape
+        reference = pa.table(list(windows.reference.T), windows.names)
+        flat = [windows.values[:, :, index].reshape(-1) for index in range(len(windows.names))]
+        rows = pa.table([*flat, np.repeat(np.arange(number), n)], [*windows.names, "window"])
+        pq.write_table(reference, Path(folder) / "reference.parquet")
+        pq.write_table(rows, Path(folder) / "windows.parquet")
         command = [str(python), "-W", "ignore", str(_HERE / f"{peer}_alarms.py"), folder]
         done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
         raise RuntimeError(f"{peer} failed: {done.stderr.strip().splitlines()[-1]}; expected: its package in {python}")
-    lines = [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
-    return {
-        case: {int(window): names for window, names in found.items()} for line in lines for case, found in line.items()
-    }
+    found = json.loads(next(line for line in done.stdout.splitlines() if line.startswith("{")))
+    return {int(window): names for window, names in found.items()}
 
 
 def table(number: int, pythons: Mapping[str, Path], cases: Sequence[tuple[int, float, float]]) -> Iterator[str]:
     """A Markdown table: the share of windows with an alarm; where the first column is shifted, with one of that column,
     and in brackets of another."""
-    simulated = {f"case{index:02}": windows_of(Simulation(rho, n, COLUMNS, number, shift))
-                 for index, (n, rho, shift) in enumerate(cases)}  # fmt: skip
-    ways: dict[str, Mapping[str, Alarmed]] = {
-        "halflife": {name: halflife_alarms(windows) for name, windows in simulated.items()},
-        "scipy, p < 0.05": {name: scipy_alarms(windows, 0.05) for name, windows in simulated.items()},
-        "scipy, p < 0.05 / 20": {name: scipy_alarms(windows, 0.05 / COLUMNS) for name, windows in simulated.items()},
-    }
-    ways |= {peer: peer_alarms(peer, python, simulated) for peer, python in pythons.items()}
-    yield "| n | ρ | shift | " + " | ".join(ways) + " |"
-    yield "|---" * (len(ways) + 3) + "|"
-    for name, (n, rho, shift) in zip(simulated, cases, strict=True):
-        yield (
-            f"| {n:,} | {rho:g} | {shift:g} | "
-            + " | ".join(_cell(way[name], number, shift) for way in ways.values())
-            + " |"
-        )
+    ways = ["halflife", "scipy, p < 0.05", f"scipy, p < 0.05 / {COLUMNS}", *pythons]
+    yield "| n | ρ | shift | windows | " + " | ".join(ways) + " |"
+    yield "|---" * (len(ways) + 4) + "|"
+    for n, rho, shift in cases:
+        some = min(number, _MOST_VALUES // (n * COLUMNS))
+        windows = windows_of(Simulation(rho, n, COLUMNS, some, shift))
+        found = [halflife_alarms(windows), *scipy_alarms(windows)]
+        found += [peer_alarms(peer, python, windows) for peer, python in pythons.items()]
+        cells = [_cell(alarmed, some, shift) for alarmed in found]
+        yield f"| {n:,} | {rho:g} | {shift:g} | {some:,} | " + " | ".join(cells) + " |"
 
 
 def _cell(found: Alarmed, number: int, shift: float) -> str:
@@ -148,6 +149,7 @@ def main(arguments: list[str] | None = None) -> int:
     """The command line."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.drift.beside", description=__doc__)
     parser.add_argument("--windows", type=int, default=100, help="of each case (default: 100)")
+    parser.add_argument("--n", type=int, nargs="+", choices=SIZES, help="only windows of so many rows")
     for peer in _PEERS:
         parser.add_argument(f"--{peer}", type=Path, help=f"the interpreter of an environment with {peer}")
     chosen = parser.parse_args(arguments)
@@ -155,7 +157,8 @@ def main(arguments: list[str] | None = None) -> int:
     for peer in _PEERS:
         if peer not in pythons:
             print(f"{peer} is left out: --{peer} names no interpreter that has it", file=sys.stderr)
-    for line in table(chosen.windows, pythons, CASES):
+    cases = [case for case in CASES if chosen.n is None or case[0] in chosen.n]
+    for line in table(chosen.windows, pythons, cases):
         print(line, flush=True)
     return 0
 

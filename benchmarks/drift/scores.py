@@ -23,6 +23,7 @@ LEVELS: Mapping[str, _RngOf] = {
     "independent normal": lambda rng, days: rng.normal(size=days),
     "autoregression of 0.5": lambda rng, days: autoregression(rng, 0.5, days, 1)[:, 0],
     "skewed (exponential)": lambda rng, days: rng.exponential(size=days),
+    "skewed, falling": lambda rng, days: -rng.exponential(size=days),
     "heavy tails (t, 5)": lambda rng, days: rng.standard_t(5, size=days),
     "all days alike": lambda rng, days: np.zeros(days),
 }

@@ -89,7 +89,8 @@ def _check_windows(windows: TrainingWindows, names: set[str], path: str) -> None
         raise InvalidProfile(f"{path}.inflation", windows.inflation, "finite numbers")
     if len(windows.tails) not in (0, KINDS[windows.by]):
         raise InvalidProfile(f"{path}.tails", len(windows.tails), f"none or {KINDS[windows.by]}")
-    if not all(math.isfinite(tail.above) and math.isfinite(tail.excess) for tail in windows.tails):
+    excesses = [side.excess for tail in windows.tails for side in tail.sides]
+    if not all(map(math.isfinite, (*excesses, *(tail.above for tail in windows.tails)))):
         raise InvalidProfile(f"{path}.tails", windows.tails, "finite numbers")
     for column, statistics in windows.usual.items():
         for statistic, values in statistics.items():

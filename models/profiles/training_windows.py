@@ -9,10 +9,10 @@ import pyarrow as pa
 
 from models.profiles.columns import SCORE, Floats, Ints
 from models.profiles.dependence import BLOCKS, dependence_of
-from models.profiles.measuring import STATISTICS, measure
+from models.profiles.measuring import STATISTICS, effects_of, measure
 from models.profiles.observed import cells_of_rows, observe_groups, tally_groups
 from models.profiles.reference import Profile
-from models.profiles.usual import KINDS, LENGTHS, Tail, TrainingWindows, Usual, kinds_of_windows
+from models.profiles.usual import KINDS, LENGTHS, Side, Tail, TrainingWindows, Usual, kinds_of_windows
 
 _BY: Mapping[str, Literal["hour", "weekday"]] = {"1h": "hour", "1d": "weekday"}
 EVENT_TIME = "event_time"
@@ -25,6 +25,7 @@ _FEWEST_OF_A_KIND = 20
 _EXPLAINED = 0.5  # of the variance of distances
 _FILLED = 0.25  # of the median rows of a window; emptier ones are at the edges of the sample
 _JUDGED = (SCORE, "wasserstein")
+_SIDES_ALIKE = 0.2  # below that probability the windows that fell and those that rose are spread differently
 _COUNTS_TOGETHER = 2_000_000  # 16 MB, however many columns there are
 
 
@@ -49,7 +50,7 @@ def _of_length(profile: Profile, rows: pa.RecordBatch, times_us: Ints, length: s
     filled = np.flatnonzero(sizes >= _FILLED * np.median(sizes)) if len(starts) else np.zeros(0, np.int64)
     if len(filled) < _FEWEST:
         return None
-    distances = _distances(profile, rows, window, len(starts))
+    distances, moved = _distances(profile, rows, window, len(starts))
     taken = {key: values[filled] for key, values in distances.items()}
     by = _BY.get(length)
     kinds = kinds_of_windows(by, starts[filled] * LENGTHS[length])
@@ -60,13 +61,18 @@ def _of_length(profile: Profile, rows: pa.RecordBatch, times_us: Ints, length: s
         usual.setdefault(column, {})[statistic] = _usual(values, kinds, KINDS[by])
     sampled = filled[np.unique(np.linspace(0, len(filled) - 1, _SAMPLED).astype(np.int64))]
     inflation = _inflation(profile, rows, times_us, window, LENGTHS[length], sampled)
-    tails = _tails(taken[_JUDGED], kinds, KINDS[by]) if _JUDGED in taken else ()
+    tails = _tails(moved[filled], kinds, KINDS[by]) if _JUDGED in taken else ()
     return TrainingWindows(length, len(filled), by, usual, inflation, tails)  # type: ignore[arg-type]  # of LENGTHS
 
 
-def _distances(profile: Profile, rows: pa.RecordBatch, window: Ints, windows: int) -> dict[tuple[str, str], Floats]:
-    """Each statistic of each window, shape (windows,), by column and statistic."""
+def _distances(
+    profile: Profile, rows: pa.RecordBatch, window: Ints, windows: int
+) -> tuple[dict[tuple[str, str], Floats], Floats]:
+    """Each statistic of each window, shape (windows,), by column and statistic; and how far the score moved, negative
+    where it fell."""
     cells, parts = len(profile.reference), dict[tuple[str, str], list[Floats]]()
+    score = [list(profile.spans).index(SCORE)] if SCORE in profile.spans else []
+    moved = [np.zeros((0, len(score)))]
     counted = observe_groups(profile, rows, [window], windows)
     together = max(1, _COUNTS_TOGETHER // cells)
     for first in range(0, windows, together):
@@ -74,12 +80,14 @@ def _distances(profile: Profile, rows: pa.RecordBatch, window: Ints, windows: in
         inside = slice(*np.searchsorted(counted.keys, (first * cells, (first + number) * cells)).tolist())
         dense = np.zeros(number * cells, np.int64)
         dense[counted.keys[inside] - first * cells] = counted.counts[inside]
+        observed = dense.reshape(number, cells)
+        moved.append(effects_of(profile, observed)[:, score])
         for statistic in STATISTICS:
-            measured = measure(profile, dense.reshape(number, cells), statistic)
+            measured = measure(profile, observed, statistic)
             for index, column in enumerate(measured.names if measured else ()):
                 assert measured is not None
                 parts.setdefault((column, statistic), []).append(measured.value[:, index])
-    return {key: np.concatenate(values) for key, values in parts.items()}
+    return {key: np.concatenate(values) for key, values in parts.items()}, np.concatenate(moved).sum(axis=1)
 
 
 def _inflation(
@@ -124,17 +132,45 @@ def _usual(values: Floats, kinds: Ints, number: int) -> tuple[float, ...]:
     return tuple(float(np.quantile(each, _SHARE)) if len(each) >= _FEWEST_OF_A_KIND else overall for each in own)
 
 
-def _tails(values: Floats, kinds: Ints, number: int) -> tuple[Tail, ...]:
+def _tails(moved: Floats, kinds: Ints, number: int) -> tuple[Tail, ...]:
     """Of each kind, or of all windows where there are few of it; none where those are few too, or all equally far."""
-    own = [values[kinds == kind] for kind in range(number)]
-    if len(values) < _FEWEST_OF_A_KIND:
+    own = [moved[kinds == kind] for kind in range(number)]
+    if len(moved) < _FEWEST_OF_A_KIND:
         return ()
-    found = [_tail(each if len(each) >= _FEWEST_OF_A_KIND else values) for each in own]
+    found = [_tail(each if len(each) >= _FEWEST_OF_A_KIND else moved) for each in own]
     return tuple(each for each in found if each is not None) if None not in found else ()
 
 
-def _tail(values: Floats) -> Tail | None:
-    above = float(np.quantile(values, 1 - _TAIL))
-    beyond = values[values > above] - above
-    excess = float(beyond.sum())
-    return Tail(above, excess, len(beyond), len(values)) if excess > 0 else None
+def _tail(moved: Floats) -> Tail | None:
+    """One tail of all windows, or one of each side where they differ: levels that are skewed end at once on one side,
+    whose many short excesses would make the other side's tail too short."""
+    distances = np.abs(moved)
+    above = float(np.quantile(distances, 1 - _TAIL))
+    beyond = distances > above
+    sides = [_side(distances[beyond & side] - above) for side in (moved < 0, moved >= 0)]
+    one = _side(distances[beyond] - above)
+    if one is None:
+        return None
+    if None not in sides:
+        smaller, greater = sorted((side for side in sides if side), key=lambda side: side.excess)
+        if _differ(smaller, greater):
+            return Tail(above, greater.excess, greater.beyond, len(moved), smaller)
+    return Tail(above, one.excess, one.beyond, len(moved))
+
+
+def _side(excesses: Floats) -> Side | None:
+    total = float(excesses.sum())
+    return Side(total, len(excesses)) if total > 0 else None
+
+
+def _differ(one: Side, other: Side) -> bool:
+    """Whether the mean excesses differ beyond chance: of equally spread exponential ones the sum of one side is a share
+    of both sides' that is beta distributed, whose distribution function is a tail of a binomial one."""
+    excesses = np.log([one.excess, other.excess])
+    own, rest = excesses - np.logaddexp(*excesses)
+    trials = one.beyond + other.beyond - 1
+    hits = np.arange(trials + 1)
+    ways = np.concatenate([[0.0], np.cumsum(np.log(trials - hits[:-1]) - np.log(hits[1:]))])
+    chances = np.exp(ways + hits * own + (trials - hits) * rest)
+    below = float(chances[one.beyond :].sum())
+    return 2 * min(below, 1 - below) < _SIDES_ALIKE

@@ -17,28 +17,52 @@ Distance = Annotated[float, msgspec.Meta(ge=0)]
 Usual: TypeAlias = dict[Name, dict[str, tuple[Distance, ...]]]
 
 
-class Tail(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """How the distances of `windows` windows from the whole are spread above `above`: `beyond` of them are, by `excess`
+class Side(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Of a tail, the windows whose values fell, or those whose values rose: `beyond` of them are above it, by `excess`
     in all."""
+
+    excess: Annotated[float, msgspec.Meta(gt=0)]
+    beyond: Annotated[int, msgspec.Meta(ge=1)]
+
+    def share_beyond(self, further: Floats, windows: int) -> Floats:
+        """How likely one more of `windows` windows is on this side and `further` above: (1 + further / sum of
+        excesses)^(−beyond), predicted from few windows, instead of exp(−further / mean)."""
+        share: Floats = self.beyond / windows * np.exp(-self.beyond * np.log1p(further / self.excess))
+        return share
+
+
+class Tail(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """How the distances of `windows` windows from the whole are spread above `above`: `beyond` of them are, by `excess`
+    in all. `other`: where windows that fell are spread otherwise than those that rose, the smaller side; `excess` and
+    `beyond` are then of the greater one."""
 
     above: Distance
     excess: Annotated[float, msgspec.Meta(gt=0)]
     beyond: Annotated[int, msgspec.Meta(ge=1)]
     windows: Annotated[int, msgspec.Meta(ge=1)]
+    other: Side | None = None
+
+    @property
+    def sides(self) -> tuple[Side, ...]:
+        """Both, or all windows as one."""
+        one = Side(self.excess, self.beyond)
+        return (one,) if self.other is None else (one, self.other)
 
     def p_values(self, distances: Floats) -> Floats:
         """How likely one more such window is as far: an exponential tail above a threshold (J. Pickands, Annals of
-        Statistics 3, 1975), predicted from few windows: (1 + excess / sum of excesses)^(−beyond) instead of
-        exp(−excess / mean). A further window is not part of the whole, as these were: its distance is taken for less by
-        √((windows − 1) / (windows + 1)).
+        Statistics 3, 1975), or one of each side. A further window is not part of the whole, as these were: its distance
+        is taken for less by √((windows − 1) / (windows + 1)).
 
         >>> tail = Tail(above=1.0, excess=6.0, beyond=12, windows=48)
         >>> tail.p_values(np.array([0.5, 1.5, 2.9])).round(4).tolist()
         [1.0, 0.1013, 0.0101]
+        >>> skewed = Tail(above=1.0, excess=5.8, beyond=6, windows=48, other=Side(excess=0.2, beyond=6))
+        >>> skewed.p_values(np.array([0.5, 1.5, 2.9])).round(4).tolist()
+        [1.0, 0.0796, 0.0236]
         """
         comparable = distances * np.sqrt((self.windows - 1) / (self.windows + 1))
         further = np.maximum(comparable - self.above, 0.0)
-        likely = self.beyond / self.windows * np.exp(-self.beyond * np.log1p(further / self.excess))
+        likely = sum(side.share_beyond(further, self.windows) for side in self.sides)
         found: Floats = np.where(comparable > self.above, likely, 1.0)
         return found
 

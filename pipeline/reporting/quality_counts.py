@@ -1,4 +1,4 @@
-"""What came of a run's labels and of the quality that they measure, in the summary."""
+"""What came of a run's labels and of the quality that they measure, and what drift counted, in the summary."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -65,3 +65,28 @@ def _one_class(classes: Mapping[str, int]) -> list[tuple[str, str]]:
         return []
     is_so, other = ("true", "false") if true else ("false", "true")
     return [(f"events whose label is {other}", f"none: all {true + false:,} are {is_so}; is labels.positive right?")]
+
+
+def drift_counts(counts: Mapping[str, int]) -> dict[str, Any]:
+    """The rows (a version's answer to an event) whose drift was counted, those that were not, by why, and how many
+    records there are."""
+    unmeasured = {
+        "without_profile": metrics.DRIFT_ROWS_WITHOUT_PROFILE,
+        "profile_unavailable": metrics.DRIFT_ROWS_PROFILE_UNAVAILABLE,
+        "too_late": metrics.DRIFT_ROWS_TOO_LATE,
+    }
+    return {
+        "rows": counts.get(metrics.DRIFT_ROWS_OBSERVED, 0),
+        "unmeasured": {name: counts.get(metric, 0) for name, metric in unmeasured.items()},
+        "records": counts.get(metrics.DRIFT_STATISTICS_EMITTED, 0),
+    }
+
+
+def drift_rows(drift: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """For people what was not measured, and why: a run that measures no drift is not one without drift."""
+    told = {
+        "drift not measured: no profile": "without_profile",
+        "drift not measured: store silent": "profile_unavailable",
+        "drift not measured: too late": "too_late",
+    }
+    return [(name, f"{number:,}") for name, why in told.items() if (number := drift["unmeasured"][why])]

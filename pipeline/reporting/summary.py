@@ -8,7 +8,7 @@ from typing import Any
 from pipeline.reporting import durable
 from pipeline.reporting.outcomes import Examples, RunFailed, release_outcomes
 from pipeline.reporting.printer import print_line
-from pipeline.reporting.quality_counts import quality_counts, quality_rows
+from pipeline.reporting.quality_counts import drift_counts, drift_rows, quality_counts, quality_rows
 from pipeline.spec.sections.retraining import without_secrets_of_hook
 from schemas.dead_letter_stages import DECODE, OF_EVENTS, STAGES, Stage
 from schemas.errors import HalflifeError
@@ -61,6 +61,7 @@ def summarise(
         "release_outcomes": release_outcomes(counts, examples or {}),
         "dead_letter_errors": metrics.by_names(metrics.LETTER_ERRORS_PREFIX, counts),
         "quality": quality_counts(counts),
+        "drift": drift_counts(counts),
         "reasons": {
             "computed": counts.get(metrics.REASONS_COMPUTED, 0),
             "dropped": counts.get(metrics.REASONS_DROPPED, 0),
@@ -174,6 +175,7 @@ def print_summary(summary: Mapping[str, Any], stream: Any = None) -> None:
     for version, inputs in summary["unseen_categories"].items():
         rows += [(f"{name} of a category that {version} never saw", f"{n:,}") for name, n in inputs.items()]
     rows += quality_rows(summary["quality"])
+    rows += drift_rows(summary["drift"]) if summary["job"].get("sinks", {}).get("drift") else []
     if any(summary["reasons"].values()):
         rows.append(("scores with reasons", f"{summary['reasons']['computed']:,}"))
         missed = [("dropped by explain.budget", "dropped"), ("failed", "failed")]

@@ -18,6 +18,9 @@ from models.profiles.measuring import Measured
 CONFIDENCE = 0.99
 _STEPS = 50
 _Z = NormalDist().inv_cdf(CONFIDENCE)
+_LARGEST = np.finfo(np.float64).max
+_MOST = dict.fromkeys(("ks", "jensen_shannon", "hellinger"), 1.0)
+"""What no value of a statistic exceeds: bounds of few rows would."""
 
 
 class Chance(NamedTuple):
@@ -32,7 +35,7 @@ def chance_of(statistic: str, found: Measured, rows: Floats, freedom: Floats) ->
     with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
         chance = _MODELS[statistic](found, np.maximum(rows, 1e-9), freedom)
     some = rows > 0
-    floor = np.where(some, np.nan_to_num(chance.floor, posinf=np.finfo(np.float64).max), np.inf)
+    floor = np.where(some, np.minimum(chance.floor, _MOST.get(statistic, _LARGEST)), np.inf)
     return Chance(floor, np.where(some, np.clip(chance.p_value, 0.0, 1.0), 1.0))
 
 

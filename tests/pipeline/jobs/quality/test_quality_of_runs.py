@@ -99,6 +99,20 @@ def test_what_comes_of_labels_is_counted_and_a_label_beyond_the_horizon_is_a_dea
     assert strict.code == 0, strict.err
 
 
+@pytest.mark.parametrize(("horizon", "labelled_events"), [("30d", 190), ("400d", 195)])
+def test_labels_a_year_late_count_within_the_horizon_and_are_dead_letters_beyond_it(
+    labelled: Flow, horizon: str, labelled_events: int
+) -> None:
+    late = [truth(number, 365 * 24 * HOUR_US) for number in range(190, 195)]
+    labelled.feed(json_lines([*(truth(number) for number in range(190)), *late]), "truth.json")
+    outcome = run(labelled, horizon=horizon)
+    assert (outcome.code, outcome.summary["scored"]) == (0, 200), outcome.err
+    assert outcome.summary["quality"]["events"]["labelled"] == labelled_events
+    assert outcome.summary["dead_letters"]["labels"] == len(labelled.letters()) == 195 - labelled_events
+    brier = [each for each in read_avro(labelled.root / "quality") if each["metric"] == "brier" and not each["segment"]]
+    assert sum(each["n"] for each in brier if each["role"] == "champion") == labelled_events
+
+
 def test_labels_that_cannot_be_read_or_are_not_there_stop_no_answer(labelled: Flow) -> None:
     (labelled.root / "truth.json").unlink()
     outcome = run(labelled)
