@@ -58,7 +58,7 @@ def _opened(stored: list[pa.Table], path: str, keys_url: str) -> list[pa.Table]:
     from models.privacy.training import decrypt_rows
 
     keys = keys_at(keys_url)
-    found = [decrypt_rows(table, keys.key) for table in stored]
+    found = [decrypt_rows(table, keys.found(table["key_id"]).get) for table in stored]
     states = Counter(state for each in found for state in each.states)
     if without := states["unreadable"]:
         said = f"{path}: {without:,} rows cannot be decrypted: the key store {keys.url} has no key that opens them"

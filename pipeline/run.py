@@ -26,8 +26,9 @@ from pipeline.endpoints.labels.measured_labels import hidden_as, labels_to_measu
 from pipeline.endpoints.lookups.open_lookups import open_lookups
 from pipeline.endpoints.lookups.table_files import FileTables
 from pipeline.endpoints.matching import NoRecords
-from pipeline.endpoints.only_new.committing import OnlyNew, check_hashed_ids, check_only_new, only_new
+from pipeline.endpoints.only_new.committing import OnlyNew, check_only_new, only_new
 from pipeline.endpoints.only_new.earlier_records import LetterChoice
+from pipeline.endpoints.only_new.hashed_ids import check_hashed_ids
 from pipeline.endpoints.outputs import sink_folders, wanted_sinks, write_outputs
 from pipeline.endpoints.reading.stored import tell_file_systems
 from pipeline.endpoints.resolved import resolve

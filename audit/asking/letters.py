@@ -5,6 +5,8 @@ import re
 from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
+import pyarrow as pa
+
 from audit.asking.moments import time_text
 from audit.asking.sources import AuditSources
 from audit.files.formats import plain_rows
@@ -37,18 +39,26 @@ def letters_about(
                 broken.setdefault(f"{backend.url}/{key}", piece.why)
             if isinstance(piece, ReadStretch):
                 rows = plain_rows(piece.columns, _LETTER)
+                known = _keys_of(piece.columns, sources)
                 for row in rows:
-                    letter, about = _opened(row, subject, sources)
+                    letter, about = _opened(row, known, subject, sources)
                     if about or _is_about(letter, named):
                         yield _document(letter, key)
 
 
-def _opened(letter: Mapping[str, Any], subject: str, sources: AuditSources) -> tuple[Mapping[str, Any], bool]:
+def _keys_of(letters: pa.RecordBatch, sources: AuditSources) -> Mapping[str, Any]:
+    keys = sources.audit.keys
+    return {} if keys is None or "key_id" not in letters.schema.names else keys.found(letters.column("key_id"))
+
+
+def _opened(
+    letter: Mapping[str, Any], known: Mapping[str, Any], subject: str, sources: AuditSources
+) -> tuple[Mapping[str, Any], bool]:
     """A letter as it was before it was encrypted, and whether it is known to be about the subject."""
     keys = sources.audit.keys
     if letter["key_id"] is None or keys is None:
         return letter, False
-    found = keys.letter(letter["key_id"], letter["stage"], letter["error"], letter["payload"])
+    found = keys.letter(known[letter["key_id"]], letter["stage"], letter["error"], letter["payload"])
     if isinstance(found, str):
         return {**letter, "detail": found}, False
     original = {"payload": found.payload, "detail": found.detail, "event_id": found.event_id, "key_id": None}

@@ -25,6 +25,7 @@ FIRST_US = -(2**63)
 _NOBODY, _SUBJECT, _EVENT = b"\0", b"\1", b"\2"
 _HEX = np.frombuffer(bytes(range(256)).hex().encode(), np.uint8).reshape(256, 2)
 _IN_RECORDS, _IN_REGISTER = b"halflife pseudonym 1\0", b"halflife register 1\0"
+_OF_STORE = b"halflife key store 1\0"
 
 
 class Pseudonym(NamedTuple):
@@ -144,6 +145,11 @@ class Epochs:
     def __init__(self, epochs: Sequence[Epoch]) -> None:
         self.all = tuple(epochs)
         self._from = np.array([epoch.from_us for epoch in self.all], np.int64)
+
+    @property
+    def store_id(self) -> str:
+        """Names the key store, wherever it lies: 16 hex digits, by the key of its first epoch."""
+        return hmac.digest(self.all[0].key, _OF_STORE, "sha256")[:8].hex()
 
     def at(self, times_us: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
         """The index in `all` of the epoch of each event time, shape (n,)."""

@@ -25,12 +25,20 @@ _MOST_DIGITS = 9  # of the numbers in an id of a key, which may stand in a file 
 _ROW_BITS = MOST_ROWS.bit_length() - 1
 
 
+FoundKey = bytes | Literal["erased"] | None
+"""A key; `erased` where it was destroyed, None where there is none."""
+
+
 class KeysContended(StoreError):
     """Other writers were first each time."""
 
 
 class NoKeyStore(StoreError):
     """A key store that has no keys and no epochs: nothing was ever encrypted with it."""
+
+
+class OtherKeyStore(StoreError):
+    """A key store that is not the one by which records were hashed."""
 
 
 class SubjectKey(NamedTuple):
@@ -134,18 +142,20 @@ class KeyStore:
             f"{len(missing)} new subjects got no keys: other workers were first each time; next: run it again"
         )
 
-    def find(self, key_id: str) -> bytes | Literal["erased"] | None:
+    def find(self, key_id: str) -> FoundKey:
         """The key of an id; `erased` where it was destroyed, None where there is none of this id."""
-        number, _, row = key_id.partition(".")
-        if not all(each.isdecimal() and len(each) <= _MOST_DIGITS for each in (number, row)):
-            return None
+        return self.found([key_id])[key_id]
+
+    def found(self, key_ids: Iterable[str]) -> dict[str, FoundKey]:
+        """As `find`, of many: for blocks that are not known the store is asked once, however many ids name such."""
+        rows = {each: _row_of(each) for each in key_ids}
+        wanted = {row[0] for row in rows.values() if row is not None}
         with self._lock:
             self._refresh_if_old()
-            block = self._known(int(number))
-            if block is None or int(row) >= len(block):
-                return None
-            key = block.key(int(row))
-            return "erased" if key == DESTROYED else key
+            if not wanted <= self._generations.keys():
+                self._refresh()
+            blocks = {number: self._known(number) for number in wanted & self._generations.keys()}
+        return {key_id: None if row is None else _key_at(blocks.get(row[0]), row[1]) for key_id, row in rows.items()}
 
     def erased(self, identities: Iterable[bytes]) -> list[bool]:
         """Whether each was ever erased, whatever the epoch: for `privacy.after_erasure: refuse`."""
@@ -259,8 +269,6 @@ class KeyStore:
 
     def _known(self, number: int) -> KeyBlock | None:
         """A block as it was last listed; None where there is none."""
-        if number not in self._generations:
-            self._refresh()
         block = self._blocks.get(number)
         if block is None or block.generation != self._generations.get(number):
             self._load([number])
@@ -273,6 +281,21 @@ class KeyStore:
             block, first = self._blocks[number], number << _ROW_BITS
             self._rows.put(block.pseudonyms(), first)
             self._indexed = number
+
+
+def _row_of(key_id: str) -> tuple[int, int] | None:
+    """Number of the block and index of the row that an id names; None where it is none."""
+    number, _, row = key_id.partition(".")
+    if not all(each.isdecimal() and len(each) <= _MOST_DIGITS for each in (number, row)):
+        return None
+    return int(number), int(row)
+
+
+def _key_at(block: KeyBlock | None, row: int) -> FoundKey:
+    if block is None or row >= len(block):
+        return None
+    key = block.key(row)
+    return "erased" if key == DESTROYED else key
 
 
 def opened_keys(backend: Backend) -> KeyStore:

@@ -105,7 +105,7 @@ def training_folders(job: Job, out: str, parts: Iterable[str] = ()) -> list[Sink
 def write_outputs(outputs: Outputs, job: Job, run_id: str, held: bool = False) -> None:
     """Connects each branch to its sink; a branch without a sink is computed and not written. `held`: as in
     `WriteBatches`."""
-    origin = RunOrigin(job.name, run_id)
+    origin = RunOrigin(job.name, run_id, keys=_keys_of_ids(job))
     for branch in _branches(job):
         records = getattr(outputs, branch.of)
         if branch.uri is not None and records is not None:
@@ -120,6 +120,16 @@ def _is_prepared(branch: _Branch, job: Job, records: Batches) -> bool:
     """Whether a branch writes few and large files of receipts that the run itself seals, where it can be told how."""
     sealed = branch.record == "Receipt" and job.sealing is not None and records.is_bounded
     return sealed and scheme_of(branch.uri or "") == "file"
+
+
+def _keys_of_ids(job: Job) -> str:
+    """The id of the key store that hashes the ids of events; empty where they are in plain. Raises `StoreError`."""
+    if job.events.privacy is None or not job.events.hides_ids:
+        return ""
+    from models.privacy.key_store import KeyStore  # few jobs have keys, and it takes a while to import
+    from models.store.backends import Backend
+
+    return KeyStore(Backend(job.events.privacy.keys)).epochs().store_id
 
 
 def write_training_set(rows: Mapping[str, Batches], letters: Batches, job: Job, folder: str, run_id: str) -> None:

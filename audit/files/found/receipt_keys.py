@@ -1,14 +1,15 @@
 """The key store as a reader of an audit needs it: by which names a person's records are stored, and what is in them."""
 
+from collections.abc import Mapping
 from functools import cached_property
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 import pyarrow as pa
 
 from audit.files.formats import NO_KEYS, RECEIPT, is_encrypted, plain_rows
 from models.privacy.hidden_features import sealed_values
 from models.privacy.identities import Epochs, identity_of_event, identity_of_subject
-from models.privacy.key_store import KeyStore
+from models.privacy.key_store import FoundKey, KeyStore
 from models.privacy.letters import OpenedLetter, decrypt_letter
 from models.privacy.receipts import Opening, decrypt_receipts, open_receipts
 from models.store.backends import Backend
@@ -41,13 +42,17 @@ class ReceiptKeys:
         identity = identity_of_event(value) if by == "event_id" else identity_of_subject(value)
         return [str(each) for each in self._epochs.of_all(identity)]
 
-    def key(self, key_id: str) -> bytes | Literal["erased"] | None:
+    def key(self, key_id: str) -> FoundKey:
         """The key of an id; None where there is none."""
         return None if self._epochs is None else self._store.find(key_id)
 
-    def letter(self, key_id: str, stage: str, error: str, payload: bytes) -> OpenedLetter | str:
-        """What was encrypted of a dead letter, or why it cannot be read."""
-        key = self.key(key_id)
+    def found(self, key_ids: pa.Array | pa.ChunkedArray) -> Mapping[str, FoundKey]:
+        """The keys of a column of ids, those that are null left out: the store is asked once for all of them."""
+        ids = key_ids.drop_null().unique().to_pylist()
+        return dict.fromkeys(ids) if self._epochs is None else self._store.found(ids)
+
+    def letter(self, key: FoundKey, stage: str, error: str, payload: bytes) -> OpenedLetter | str:
+        """What was encrypted of a dead letter by a key, or why it cannot be read."""
         if isinstance(key, bytes):
             opened = decrypt_letter(key, stage, error, payload)
             return self._unreadable() if opened is None else opened
@@ -106,5 +111,5 @@ def opened_receipts(columns: pa.RecordBatch, keys: ReceiptKeys | None) -> tuple[
     if keys is None:
         opened = open_receipts(columns, [None] * columns.num_rows)
         return opened.receipts, [NO_KEYS if state == "unreadable" else "" for state in opened.states]
-    opened = decrypt_receipts(columns, keys.key)
+    opened = decrypt_receipts(columns, keys.found(columns.column("key_id")).get)
     return opened.receipts, [keys.said(state) for state in opened.states]

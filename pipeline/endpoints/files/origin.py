@@ -13,18 +13,22 @@ from apache_beam.io.filesystems import FileSystems
 from schemas.avro.files import read_metadata
 
 _JOB, _RUN, _RECORD, _SCHEMA = "halflife.job", "halflife.run", "halflife.record", b"avro.schema"
+_KEYS = "halflife.keys"
 
 
 class RunOrigin(NamedTuple):
-    """A job's name, the id of its run, and the record of the file, such as `Score`; empty where that cannot be told."""
+    """A job's name, the id of its run, and the record of the file, such as `Score`; empty where that cannot be told.
+    `keys`: the id of the key store that hashed the ids of events, empty where they are in plain, or nobody said it."""
 
     job: str
     run: str
     record: str = ""
+    keys: str = ""
 
     def metadata(self) -> dict[str, str]:
         """Its form in a file's metadata."""
-        return {_JOB: self.job, _RUN: self.run, _RECORD: self.record}
+        keys = {_KEYS: self.keys} if self.keys else {}
+        return {_JOB: self.job, _RUN: self.run, _RECORD: self.record, **keys}
 
 
 def origin_of(path: str) -> RunOrigin | None:
@@ -38,10 +42,10 @@ def origin_of(path: str) -> RunOrigin | None:
         try:
             said = _parquet(stream) if path.endswith(".parquet") else read_metadata(stream)
             job, run = (said[key.encode()].decode() for key in (_JOB, _RUN))
-            record = _record(said)
+            record, keys = _record(said), said.get(_KEYS.encode(), b"").decode()
         except (KeyError, ValueError, EOFError, OverflowError, pa.ArrowException):
             return None
-    return RunOrigin(job, run, record)
+    return RunOrigin(job, run, record, keys)
 
 
 def _record(said: Mapping[bytes, bytes]) -> str:

@@ -11,12 +11,11 @@ from typing import Any
 
 from apache_beam.io.filesystems import FileSystems
 
-from models.store.backends import Backend, InvalidStoreUrl
+from models.store.backends import InvalidStoreUrl
 from pipeline.command_line.sink_policy import SinkPolicy
 from pipeline.endpoints.errors import SinkUnwritable
-from pipeline.endpoints.files.found import files_in, with_origins
-from pipeline.endpoints.files.record_columns import read_columns
 from pipeline.endpoints.only_new.earlier_records import EarlierRecords, LetterChoice
+from pipeline.endpoints.only_new.hashed_ids import check_same_keys, own_files
 from pipeline.endpoints.only_new.held_files import discard, held_in, is_of_dead_process, show
 from pipeline.endpoints.only_new.ledger import Entry, Ledger, all_files
 from pipeline.endpoints.outputs import SinkFolder, sink_folders
@@ -89,31 +88,6 @@ def check_only_new(job: Job, source: EventSource, policy: SinkPolicy) -> None:
             raise SpecError(folder.spec_path, folder.uri.partition("?")[0], allowed)
 
 
-def check_hashed_ids(job: Job) -> None:
-    """Before a run begins a key store that is empty.
-
-    Raises:
-        NoKeyStore: earlier runs hashed ids of events by keys that are not there: all events would count as new.
-        OSError, StoreError: a folder or the key store cannot be read.
-    """
-    privacy = job.events.privacy
-    if privacy is None or not job.events.hides_ids:
-        return
-    from models.privacy.epoch_log import EPOCHS  # few jobs have keys, and it takes a while to import
-    from models.privacy.identities import Pseudonym
-    from models.privacy.key_store import NoKeyStore
-
-    backend = Backend(privacy.keys)
-    if backend.list(EPOCHS):
-        return
-    scores = [each for each in sink_folders(job) if each.record == "Score" and scheme_of(each.uri) in FILE_SCHEMES]
-    files = [path for folder in scores for path in _own_files(folder, job.name)]
-    ids = read_columns(files, "Score", ["event_id"])["event_id"].to_pylist()
-    if any(Pseudonym.of_text(each) for each in ids):
-        known = f"{backend.url} holds no keys, and earlier runs hashed ids of events: all would be scored again"
-        raise NoKeyStore(f"{known}; expected: the key store of these runs; next: look at privacy.keys")
-
-
 @contextmanager
 def only_new(job: Job, run: str, retries: bool, choice: LetterChoice | None = None) -> Iterator[OnlyNew]:
     """Finishes what earlier runs left, and yields the new run; a run that fails leaves nothing. `choice`: only the
@@ -121,6 +95,7 @@ def only_new(job: Job, run: str, retries: bool, choice: LetterChoice | None = No
 
     Raises:
         RecordsGone: what an earlier run scored is not known any more.
+        OtherKeyStore: earlier runs hashed ids of events by other keys.
         BrokenLedger, OSError, StoreError: the ledger or a folder cannot be read or written.
     """
     begun = begin(job, run, retries, choice)
@@ -145,7 +120,9 @@ def begin(job: Job, run: str, retries: bool, choice: LetterChoice | None = None)
         else:
             note(f"{each.held} is of a run that has not ended, or of another machine; delete it if none runs there")
     _check_there(ledger, entries)
-    of_record = {folder.record: _own_files(folder, job.name) for folder in folders if folder.record in _READ}
+    found = {folder.record: own_files(folder, job.name) for folder in folders if folder.record in _READ}
+    check_same_keys(job, [each for record in _KNOWN_BY for each in found.get(record, ())])
+    of_record = {record: tuple(each.path for each in files) for record, files in found.items()}
     audit = job.sinks.audit[0] if job.sinks.audit else None
     keys = None if job.events.privacy is None else job.events.privacy.keys
     of_quality = of_record.get("Quality", ())
@@ -164,7 +141,7 @@ def letters_written(job: Job) -> EarlierRecords | None:
     sinks = [each for each in sink_folders(job) if each.record == "DeadLetter"]
     folders = [each for each in sinks if scheme_of(each.uri) in FILE_SCHEMES]
     keys = None if job.events.privacy is None else job.events.privacy.keys
-    files = [_own_files(each, job.name) for each in folders]
+    files = [tuple(one.path for one in own_files(each, job.name)) for each in folders]
     return EarlierRecords((), files[0], job=job.name, keys=keys) if files else None
 
 
@@ -175,10 +152,6 @@ def _ledger(job: Job) -> Ledger:
     except InvalidStoreUrl as error:
         allowed = f"a local folder, s3://, gs:// or az:// with --only_new ({error})"
         raise SpecError("sinks.scores", scores, allowed) from None
-
-
-def _own_files(folder: SinkFolder, job: str) -> tuple[str, ...]:
-    return tuple(each.path for each in with_origins(files_in(folder, must_list=True)) if each.is_of(job))
 
 
 def _check_there(ledger: Ledger, entries: Sequence[Entry]) -> None:

@@ -1,9 +1,9 @@
 """What earlier runs of a job have done, read from the scores and dead letters that they wrote."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -12,6 +12,9 @@ from audit.files.audit import Audit
 from pipeline.endpoints.files.record_columns import read_columns
 from schemas.records import arrow_schema
 from transforms.arrivals.done_before import told
+
+if TYPE_CHECKING:
+    from audit.files.found.receipt_keys import ReceiptKeys
 
 _FIELDS = ("stage", "error", "payload", "event_id", "key_id")
 _ANSWER = ("event_id", "version", "role", "digest", "score", "latency_us", "job")
@@ -96,21 +99,21 @@ class EarlierRecords:
         payloads = _one(letters["payload"])
         if self.keys is None or letters["key_id"].null_count == letters.num_rows:
             return payloads
+        keys = _keys_at(self.keys)
+        known = keys.found(letters["key_id"])
+
+        def opened(key_id: str | None, stage: str, error: str, payload: bytes) -> bytes | None:
+            if key_id is None:
+                return payload
+            found = keys.letter(known[key_id], stage, error, payload)
+            return None if isinstance(found, str) else found.payload
+
         named = [letters[name].to_pylist() for name in ("key_id", "stage", "error")]
-        return pa.array(map(_reader(self.keys), *named, payloads.to_pylist()), pa.binary())
+        return pa.array(map(opened, *named, payloads.to_pylist()), pa.binary())
 
 
 @lru_cache(maxsize=2)
-def _reader(url: str) -> Callable[[str | None, str, str, bytes], bytes | None]:
-    """What opens a letter by the keys at a URL."""
+def _keys_at(url: str) -> "ReceiptKeys":
     from audit.files.found.receipt_keys import ReceiptKeys  # few jobs have keys, and it takes a while to import
 
-    keys = ReceiptKeys(url)
-
-    def opened(key_id: str | None, stage: str, error: str, payload: bytes) -> bytes | None:
-        if key_id is None:
-            return payload
-        found = keys.letter(key_id, stage, error, payload)
-        return None if isinstance(found, str) else found.payload
-
-    return opened
+    return ReceiptKeys(url)

@@ -40,10 +40,11 @@ def _opened(letters: pa.Table, keys_url: str, scored: set[str]) -> pa.Table:
     from audit.files.found.receipt_keys import ReceiptKeys  # few jobs have keys, and it takes a while to import
 
     keys, rows = ReceiptKeys(keys_url), letters.to_pylist()
+    known = keys.found(letters["key_id"])
     for row in rows:
         if row["key_id"] is None:
             continue
-        found = keys.letter(row["key_id"], row["stage"], row["error"], row["payload"])
+        found = keys.letter(known[row["key_id"]], row["stage"], row["error"], row["payload"])
         if isinstance(found, str):
             row.update(detail=found, locked=found, payload=b"")
             continue

@@ -281,3 +281,26 @@ def test_ids_of_keys_that_anybody_may_have_written_find_nothing(key_id: str) -> 
     store = key_store()
     key_of(store, "Anna")
     assert store.find(key_id) is None
+
+
+@pytest.mark.parametrize("absent", [["7.0"], [f"{number}.0" for number in range(2, 60)], ["9.1", "x", "1.99", "8.3"]])
+def test_keys_of_many_records_are_looked_for_once_and_those_that_others_made_meanwhile_are_found(
+    monkeypatch: pytest.MonkeyPatch, absent: list[str]
+) -> None:
+    backend, listed = memory(), list[str]()
+    store, listing = key_store(backend, fresh_s=60.0), Backend.list
+    anna = key_of(store, "Anna")
+
+    def noted(self: Backend, prefix: str, after: str | None = None) -> list[tuple[str, int]]:
+        listed.append(prefix)
+        return listing(self, prefix, after)
+
+    monkeypatch.setattr(Backend, "list", noted)
+    assert store.found([*absent, anna.key_id]) == {**dict.fromkeys(absent), anna.key_id: anna.key}
+    assert listed == ["blocks"]
+    for name in ("Ben", "Cleo"):
+        made = key_of(key_store(backend), name)
+        assert store.found(["99.0", made.key_id])[made.key_id] == store.find(made.key_id) == made.key
+    listed.clear()
+    assert store.found([anna.key_id, "no id"]) == {anna.key_id: anna.key, "no id": None}
+    assert listed == []

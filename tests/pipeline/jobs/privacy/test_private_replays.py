@@ -13,6 +13,7 @@ import pytest
 
 from audit.files.audit import Audit
 from audit.files.found.receipt_keys import ReceiptKeys
+from models.privacy.key_blocks import KeyBlocks, ListedBlocks
 from models.privacy.key_store import KeyStore
 from models.privacy.receipts import hashed_ids
 from models.store.backends import Backend
@@ -82,13 +83,23 @@ def test_receipts_of_an_erased_subject_are_counted_and_the_others_scored_by_anot
     assert found_in(left_by(flow, outcome), ALL) == set()
 
 
-def test_receipts_without_their_keys_are_a_failure_and_those_that_were_erased_are_not(flow: Flow) -> None:
+def test_receipts_without_their_keys_are_a_failure_and_those_that_were_erased_are_not(
+    flow: Flow, monkeypatch: pytest.MonkeyPatch
+) -> None:
     erase(flow, SUBJECTS[2])
     outcome = again(flow, "--as_recorded")
     assert (outcome.code, json.loads(outcome.out)["receipts"]) == (0, {"read": 31, "erased": 8})
     shutil.rmtree(flow.root / "keys")
     KeyStore(Backend(str(flow.root / "keys"))).epochs()
+    listed, listing = Counter[str](), KeyBlocks.listed
+
+    def noted(self: KeyBlocks) -> ListedBlocks:
+        listed["blocks"] += 1
+        return listing(self)
+
+    monkeypatch.setattr(KeyBlocks, "listed", noted)
     outcome = again(flow, "--as_recorded")
+    assert listed["blocks"] == 3  # twice at the beginning, and once for what was not there: not for each key
     assert (outcome.code, json.loads(outcome.out)["receipts"]) == (1, {"read": 0, "unreadable": 39})
     assert "39 receipts cannot be decrypted: privacy.keys has no key that opens them; expected: " in outcome.err
 
@@ -128,6 +139,23 @@ def test_what_is_new_is_not_guessed_where_the_keys_of_earlier_runs_are_gone(flow
     assert not (flow.root / "keys").exists()
     if verb is run:
         assert "holds no keys, and earlier runs hashed ids of events: all would be scored again; expec" in outcome.err
+
+
+@pytest.mark.parametrize("verb", [run, lambda words: main(["dead-letters", "replay", *words])])
+def test_what_is_new_is_not_guessed_by_the_keys_of_another_job(flow: Flow, verb: Any) -> None:
+    spec, scores = spec_of(flow, private=True), counts(flow.root / "scores", "event_id")
+    own, moved = flow.root / "keys", shutil.move(flow.root / "keys", flow.root / "moved")
+    KeyStore(Backend(str(own))).epochs()
+    outcome = flow.run(spec, *(["--only_new"] if verb is run else []), verb=verb)
+    assert (outcome.code, counts(flow.root / "scores", "event_id")) == (1, scores)
+    ids = [KeyStore(Backend(str(each))).epochs().store_id for each in (moved, own)]
+    if verb is run:  # letters say it themselves
+        assert f"is the key store {ids[1]}, and {ids[0]} hashed the ids of events in " in outcome.err
+        assert "expected: the key store of earlier runs; next: set privacy.keys to it" in outcome.err
+    shutil.rmtree(own)
+    shutil.move(moved, own)  # wherever the same key store lies
+    again = flow.run(spec, "--only_new")
+    assert (again.code, again.summary["scored"]) == (0, 0), again.err
 
 
 def fed(flow: Flow, *words: str, spec: Any = None) -> tuple[int, dict[str, Any]]:

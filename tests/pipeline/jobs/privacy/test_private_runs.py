@@ -150,7 +150,7 @@ def test_dead_letters_are_read_with_the_keys(flow: Flow) -> None:
     assert flow.run(spec).code == 0
     keys = ReceiptKeys(str(flow.root / "keys"))
     letters = read_avro(flow.root / "dead_letters")
-    opened = [keys.letter(row["key_id"], row["stage"], row["error"], row["payload"]) for row in letters]
+    opened = [keys.letter(keys.key(row["key_id"]), row["stage"], row["error"], row["payload"]) for row in letters]
     assert len(opened) == 6  # one of them a label
     assert {type(each) for each in opened} == {OpenedLetter}
     payloads = {each.payload: each for each in opened if isinstance(each, OpenedLetter)}
