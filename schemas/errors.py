@@ -55,6 +55,7 @@
     │   ├── NotHeld                  a hold that should be released is none
     │   ├── NothingToWithdraw
     │   ├── ObjectTooLarge
+    │   ├── OtherKeyStore            it did not hash these records
     │   ├── ReleasedMeanwhile        by another writer than the one who decided
     │   ├── StillReleased
     │   ├── StoreUnavailable
