@@ -15,6 +15,7 @@ from rich.table import Table
 
 from examples.drift import statistics_of
 from examples.loans.bundles import NothingToLearn
+from examples.loans.fairness import FairWeek, fair_week
 from examples.loans.plan import MODEL
 from examples.loans.prepare import OUTCOMES, prepare
 from examples.loans.questions import KEY, Asked, answers, find_rejection
@@ -45,7 +46,7 @@ class Paths:
         if self == Paths():
             return []
         values = {"events.uri": self.data / ANALYSIS, "labels.uri": self.data / OUTCOMES, "model.store": self.store}
-        values |= {f"sinks.{name}": self.out / name for name in ("scores", "audit", "drift", "dead_letters")}
+        values |= {f"sinks.{name}": self.out / name for name in ("scores", "audit", "drift", "quality", "dead_letters")}
         values["audit.key"] = self.out / KEY
         return [argument for path, value in values.items() for argument in ("--set", f"{path}={value}")]
 
@@ -75,6 +76,7 @@ def _run(console: Console, paths: Paths) -> None:
     counted = json.loads(summary.read_text(encoding="utf-8"))
     _tell_run(console, counted)
     _tell_drift(console, paths.out / "drift", counted["run"])
+    _tell_fairness(console, fair_week(paths.out / "quality", counted["run"]))
     _ask(console, paths)
 
 
@@ -101,6 +103,26 @@ def _tell_drift(console: Console, folder: Path, run: str) -> None:
         table.add_row(f"{window.start:%Y-%m-%d}", window.version, f"{window.severity:.2f}", moved)
     console.print()
     console.print(table)
+
+
+def _tell_fairness(console: Console, week: FairWeek | None) -> None:
+    """What one week's decisions did to groups, and how far apart these are."""
+    if week is None:
+        console.print("\n  no week has enough outcomes to compare groups of applicants", markup=False)
+        return
+    of = f"of the week from {week.begins}, by version {week.version}"
+    header = (of, "applications", "approved", "of those who repay", "of those who do not")
+    groups, between = (Table(*each, box=None, pad_edge=False, padding=(0, 2, 0, 2)) for each in (header, ("", "")))
+    between.show_header = False
+    for group in week.groups:
+        groups.add_row(*group)
+    for disparity in week.disparities:
+        between.add_row(*disparity)
+    console.print()
+    console.print(groups)
+    console.print("\n  greatest difference between groups (0: none; in brackets what holds with 95 %)", markup=False)
+    console.print(between)
+    console.print("  What these say, and when they exclude each other: docs/fairness.md", markup=False)
 
 
 def _ask(console: Console, paths: Paths) -> None:

@@ -104,12 +104,10 @@ class Rounds:
         if advice["verdict"] in self.loop.trains_on and advice["loss"] is not None:
             version = str(int(self.versions[-1]) + 1)
             fitted = self._train(version, (advice["data"] or {}).get("from"))
-            because = ["--param", f"because={advice['why']}"]
-            because += ["--decision", advice["advice"]] if advice["verdict"] != "wait" else []
+            because = ["--param", f"because={advice['why']}", "--decision", advice["advice"]]
             self._publish(version, day, fitted, because)
             seen = f"{fitted.rows:,} events from {fitted.first} to {fitted.last}"
-            by = "on the schedule" if advice["verdict"] == "wait" else "published with the id of that advice"
-            said.append(f"version {version} trained on {seen}, {by}")
+            said.append(f"version {version} trained on {seen}, published with the id of that advice")
             self.candidate = version
             said.append(self._look(day))
         return said
@@ -179,7 +177,7 @@ def told_advice(advice: Mapping[str, Any]) -> str:
         return f"{verdict}, {advice['why']}"
     known = f"log loss {loss['now']:.3f} of {loss['n']:,} labelled events, fresh {loss['fresh']:.3f}"
     if advice["verdict"] == "retrain":
-        since = (advice["change"]["since"] or "its first window")[:_DAY]
+        since = (advice["change"]["since"] or "")[:_DAY] or "its first day as champion"
         return f"{verdict} ({advice['advice']}): {known}, since {since}"
     if advice["verdict"] == "look":
         return f"{verdict} ({advice['advice']}): drift of {', '.join(drifted_columns(advice)[:3])}; {known}"

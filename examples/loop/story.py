@@ -51,12 +51,6 @@ def story_of(rounds: Rounds, version: str) -> list[Told]:
     """
     told = _asked(rounds, "version", version)
     advice = (told["advice"] or {}).get("evidence")
-    training = told["manifest"]["training"]
-    if advice is None and "decision" not in training:
-        before = told["gates"][-1]["evidence"]["champion"]
-        said = Told(training["trained_at"][:_DAY], "advice: wait", training["parameters"]["because"], "halflife advise")
-        lines = [said, _training(told), *_steps(rounds, told)]
-        return [*lines, *_worth(rounds, told, {"version": before, "span": {"from": f"{rounds.loop.born}T00:00:00Z"}})]
     if advice is None:
         raise StoryIncomplete(f"audit version {version} names no advice: {told['lacks'] or 'none is in its manifest'}")
     lines = [*_decay(rounds, advice, told), _training(told), *_steps(rounds, told)]
@@ -76,7 +70,7 @@ def _decay(rounds: Rounds, advice: Mapping[str, Any], told: Mapping[str, Any]) -
                   if each["evidence"]["drifted"]), None)  # fmt: skip
     if first is not None:
         columns, day = ", ".join(drifted_columns(first)[:_COLUMNS]), first["drifted"][0]["start"][:_DAY]
-        yield Told(day, "inputs drifted", f"{columns}; advice {first['advice']}: {first['verdict']}",
+        yield Told(day, "drifted", f"{columns}; advice {first['advice']}: {first['verdict']}",
                    f"audit version {before}")  # fmt: skip
     loss, since = advice["loss"], advice["change"]["since"] or advice["span"]["from"]
     if loss is not None:
@@ -102,8 +96,7 @@ def _training(told: Mapping[str, Any]) -> Told:
     training = told["manifest"]["training"]
     seen, data = training["parameters"], training["data"][0]
     said = f"{seen['rows']:,} events from {seen['first']} to {seen['last']}; file sha256 {data['sha256'][:12]}…"
-    why = training.get("decision", "the schedule")
-    return Told(training["trained_at"][:_DAY], f"version {told['version']} trained, because of {why}",
+    return Told(training["trained_at"][:_DAY], f"version {told['version']} trained, because of {training['decision']}",
                 f"{said}; log loss {told['manifest']['quality']['log_loss']:.3f} on the last fifth",
                 f"audit version {told['version']}")  # fmt: skip
 
@@ -116,7 +109,7 @@ def _steps(rounds: Rounds, told: Mapping[str, Any]) -> Iterator[Told]:
         if release is None:  # a hold writes none
             continue
         at = _asked(rounds, "at", release["from"])
-        serving = ", ".join(f"{each['version']} {_role(each)}" for each in at["versions"])
+        serving = ", ".join(f"version {each['version']} {_role(each)}" for each in at["versions"])
         why = difference_text(evidence) if evidence.get("value") is not None else "a retrained version is watched first"
         who = f"{_who(gate)}, release {at['release']['sequence']}"
         yield Told(release["from"][:_DAY], f"{serving}; by {who}", why, f"audit at {release['from'][:_DAY]}")
@@ -139,8 +132,9 @@ def _worth(rounds: Rounds, told: Mapping[str, Any], advice: Mapping[str, Any]) -
     since = _us(rounds.champions[version])
     rows = QualityRecords(str(rounds.folders.out / "quality"), rounds.loop.model).latest()
     quality = "records of quality"
-    for name, of, span in (("before", before, (parse_time_us(advice["span"]["from"]), since)),
-                           ("after", version, (since, math.inf))):  # fmt: skip
+    day = rounds.champions[version]
+    for name, of, span in ((f"until {day}", before, (parse_time_us(advice["span"]["from"]), since)),
+                           (f"from {day}", version, (since, math.inf))):  # fmt: skip
         worth = worth_of(rows, of, *span)
         yield Told(name, f"version {of} as champion", str(worth or NOT_KNOWN), quality)
     yield _again(rounds, before, version)
@@ -151,14 +145,19 @@ def _again(rounds: Rounds, before: str, version: str) -> Told:
     words = ("replay", "--version", before, "--version", version)
     events = rounds.since(rounds.champions[version], version)
     if not any(events.iterdir()):
-        return Told("after", "the same events by both", NOT_KNOWN, " ".join(words))
+        return Told(f"from {rounds.champions[version]}", "the same events by both", NOT_KNOWN, " ".join(words))
     out = str(rounds.folders.out / "replayed" / version)
     settings = [*rounds.folders.settings(), "--set", f"events.uri={events}/*.parquet", "--out", out, "--json"]
     found = json.loads(quietly(*words, "--job", str(rounds.loop.job), *settings,
                                "--set", f"labels.uri={rounds.folders.data}/arrived/labels-*.parquet"))  # fmt: skip
     old, new = (found["versions"][each]["quality"]["overall"] for each in (before, version))
     said = f"log loss {new['log_loss']:.4f}; version {before} would have {old['log_loss']:.4f}"
-    return Told("after", f"the same {new['n']:,} events by both: version {version}", said, " ".join(words))
+    return Told(
+        f"from {rounds.champions[version]}",
+        f"the same {new['n']:,} events by both: version {version}",
+        said,
+        " ".join(words),
+    )
 
 
 def _us(day: date) -> int:

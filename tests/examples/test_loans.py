@@ -14,6 +14,7 @@ import pytest
 from audit.files.audit import Audit
 from examples.drift import statistics_of
 from examples.loans import demo
+from examples.loans.fairness import fair_week
 from examples.loans.plan import EXPORTED, MODEL, TRAININGS
 from examples.loans.prepare import OUTCOMES, prepare
 from examples.loans.source import ANALYSIS, REFERENCE, TARGET, files_of
@@ -89,6 +90,36 @@ def test_a_shift_is_told_from_the_week_that_holds_it_on_and_in_none_before(told:
     assert {row["column"] for row in rows} <= {"car_value", "score"}
     assert "first of 22 weeks that drifted" in said
     assert said.index("2019-03-28", said.index("weeks that drifted")) < said.index("2019-04-04")
+
+
+def test_one_week_tells_what_was_decided_for_groups_as_its_receipts_and_outcomes_say(
+    told: tuple[demo.Paths, str],
+) -> None:
+    paths, said = told
+    week = fair_week(paths.out / "quality", json.loads((paths.out / "summary.json").read_text())["run"])
+    assert week is not None
+    begins = pd.Timestamp(week.begins, tz="UTC")
+    receipts = pd.DataFrame([each.receipt for each in Audit(str(paths.out / "audit")).scan()])
+    own = receipts[(receipts["version"] == week.version) & (receipts["role"] == "champion")]
+    times = pd.to_datetime(own["event_time"], utc=True)
+    own = own[(times >= begins) & (times < begins + pd.Timedelta("7d"))]
+    outcomes = pd.read_csv(paths.data / OUTCOMES, dtype={"id": str}).set_index("id")["repaid"]
+    repaid, approved = outcomes[own["event_id"]].to_numpy() > 0, (own["score"] >= 0.5).to_numpy()
+    tenure = own["features"].map(lambda each: each["driver_tenure"]).to_numpy()
+    assert [group[0] for group in week.groups] == [
+        "driver_tenure < 3",
+        "3 <= driver_tenure < 6",
+        "6 <= driver_tenure < 9",
+    ]
+    for (_, count, *shares), low in zip(week.groups, (0, 3, 6), strict=True):
+        member = (tenure >= low) & (tenure < low + 3)
+        wanted = [approved[member], approved[member & repaid], approved[member & ~repaid]]
+        assert count == f"{member.sum():,}"
+        known = [(share, each) for share, each in zip(shares, wanted, strict=True) if len(each) >= 30]
+        assert all(share.startswith(f"{100 * each.mean():.0f} % (") for share, each in known)
+    assert f"of the week from {week.begins}, by version {week.version}" in said
+    assert "equalised odds" in said
+    assert "docs/fairness.md" in said
 
 
 def test_a_version_learns_from_outcomes_that_were_known(told: tuple[demo.Paths, str]) -> None:

@@ -16,6 +16,8 @@ import pytest
 
 from examples.loop import demo
 from examples.loop.arriving import Arrivals
+from examples.loop.plan import Loop
+from examples.loop.rounds import told_advice
 from examples.loop.story import worth_of
 from gates.records import QualityRecords
 from models.store.store import ModelStore
@@ -102,6 +104,20 @@ def test_a_stream_that_does_not_change_ends_with_1_and_says_why(tmp_path: Path) 
     assert errors.strip().splitlines()[-1] == (
         "error: loans: no retrained version has become champion (no advice was to retrain); expected: one"
     )
+
+
+@pytest.mark.parametrize("loop", demo.LOOPS.values(), ids=list(demo.LOOPS))
+def test_versions_are_trained_on_advice_alone(loop: Loop) -> None:
+    assert set(loop.trains_on) <= {"retrain", "look"}
+
+
+@pytest.mark.parametrize(
+    ("since", "said"), [(None, "since its first day as champion"), ("2019-04-04T00:00:00Z", "since 2019-04-04")]
+)
+def test_an_advice_says_since_when(since: str | None, said: str) -> None:
+    loss = {"now": 0.3, "n": 1000, "fresh": 0.2}
+    told = told_advice({"loss": loss, "verdict": "retrain", "advice": "id", "change": {"since": since}})
+    assert told == f"advice: retrain (id): log loss 0.300 of 1,000 labelled events, fresh 0.200, {said}"
 
 
 def test_what_arrives_later_is_not_there(tmp_path: Path) -> None:
