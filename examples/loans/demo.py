@@ -110,15 +110,15 @@ def _tell_fairness(console: Console, week: FairWeek | None) -> None:
     if week is None:
         console.print("\n  no week has enough outcomes to compare groups of applicants", markup=False)
         return
-    of = f"of the week from {week.begins}, by version {week.version}"
-    header = (of, "applications", "approved", "of those who repay", "of those who do not")
+    said = f"Decided for groups of applicants in the week from {week.begins}, by version {week.version}"
+    header = ("group", "applications", "approved", "of those who repay", "of those who do not")
     groups, between = (Table(*each, box=None, pad_edge=False, padding=(0, 2, 0, 2)) for each in (header, ("", "")))
     between.show_header = False
     for group in week.groups:
         groups.add_row(*group)
     for disparity in week.disparities:
         between.add_row(*disparity)
-    console.print()
+    console.print(f"\n  {said}", markup=False)
     console.print(groups)
     console.print("\n  greatest difference between groups (0: none; in brackets what holds with 95 %)", markup=False)
     console.print(between)

@@ -70,6 +70,6 @@ FLIGHTS = Loop(
     trains_on=("retrain", "look"),
     rule="The first version has seen ten days of January and no more. A version is trained where the advice is to "
     "retrain, on what is known since the change, or to look, on all that is known. Advice is by the loss of days, "
-    "which weather moves too; whether a version is better is seen in pairs, on the same flights, where the weather cancels "
-    "out. So the gate alone decides, and a version that is not shown to be better within a month is stopped.",
+    "which weather moves too; whether a version is better is seen in pairs, on the same flights, where the weather "
+    "cancels out. So the gate alone decides, and a version that is not shown to be better within a month is stopped.",
 )
