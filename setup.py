@@ -31,10 +31,15 @@ REQUIRES = [
     "rich>=15,<16",
 ]
 
-# Hashes and ciphers of whole batches (docs/decisions/compiled-batches.md). Where it cannot be built, Python does it.
+# Hashes, ciphers and groups of batches (docs/decisions/compiled-batches.md). Where it cannot be built, Python does it.
 COMPILED = Extension(
     "schemas.native._each",
-    ["schemas/native/_each.c", "schemas/native/_rows.c", "schemas/native/_skim.c"],
+    [
+        "schemas/native/_each.c",
+        "schemas/native/_groups.c",
+        "schemas/native/_rows.c",
+        "schemas/native/_skim.c",
+    ],
     depends=["schemas/native/_native.h"],
     libraries=["crypto"],
     optional=True,

@@ -348,6 +348,9 @@ static PyMethodDef methods[] = {
     {"rows_put", rows_put, METH_VARARGS, NULL},
     {"rows_move", rows_move, METH_VARARGS, NULL},
     {"rows_find", rows_find, METH_VARARGS, NULL},
+    {"code_each", code_each, METH_VARARGS, NULL},
+    {"sum_each", sum_each, METH_VARARGS, NULL},
+    {"order_each", order_each, METH_VARARGS, NULL},
     {NULL, NULL, 0, NULL},
 };
 

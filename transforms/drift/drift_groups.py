@@ -118,8 +118,8 @@ def count_windows(
 
 
 def _labelled_groups(rows: pa.RecordBatch, segments: Sequence[str]) -> tuple[list[Group], list[Ints]]:
-    """All groups that can occur in the rows, and the group of each row: once without a segment and once for each
-    segment."""
+    """All groups that can occur in the rows, sorted by role and segment, and the group of each row: once without a
+    segment and once for each segment."""
     role_codes, roles = _codes(rows.column(ROLE))
     labels: list[Group] = [(str(role), None) for role in roles]
     codes = [role_codes]
@@ -128,7 +128,10 @@ def _labelled_groups(rows: pa.RecordBatch, segments: Sequence[str]) -> tuple[lis
         texts = [segment_of(segment, value) for value in values]
         codes.append(len(labels) + role_codes * len(texts) + value_codes)
         labels.extend((str(role), text) for role in roles for text in texts)
-    return labels, codes
+    order = sorted(range(len(labels)), key=lambda at: (labels[at][0], labels[at][1] or ""))
+    rank = np.empty(len(labels), np.int64)
+    rank[order] = np.arange(len(labels))
+    return [labels[at] for at in order], [rank[code] for code in codes]
 
 
 def _column_of(segment: str, rows: pa.RecordBatch) -> str:

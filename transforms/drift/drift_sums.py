@@ -40,9 +40,11 @@ class _Rows:
 
 class Tally:
     """A growing sum of `GroupCounts` of one profile and window: one dense row of counts per group, and one per group
-    and block. Of each role and column so many segments as `transforms.flow.segments` says are counted apart."""
+    and block; the first counts are held as they are, since most windows have no others. Of each role and column so many
+    segments as `transforms.flow.segments` says are counted apart."""
 
     def __init__(self) -> None:
+        self._only: GroupCounts | None = None
         self._limit_at = 2 * MAX_SEGMENTS  # groups: not with each addition, since it looks at all of them
         self._rows: dict[Group, int] = {}
         self._wholes: dict[Group, int] = {}
@@ -51,7 +53,8 @@ class Tally:
     @property
     def size(self) -> int:
         """How many counts are held in memory, eight bytes each."""
-        return self._cells.counts.size + self._classes.counts.size
+        held = 0 if self._only is None else 2 * (self._only.keys.size + self._only.blocks.keys.size)
+        return held + self._cells.counts.size + self._classes.counts.size
 
     def add(self, more: GroupCounts) -> None:
         """Adds counts.
@@ -61,6 +64,15 @@ class Tally:
         """
         if not more.groups:
             return
+        if self._only is None and not self._rows and _is_sum(more):
+            self._only = more
+            return
+        if self._only is not None:
+            first, self._only = self._only, None
+            self._add(first)
+        self._add(more)
+
+    def _add(self, more: GroupCounts) -> None:
         if self._rows and more.cells != self._cells.counts.shape[1]:
             allowed = f"{self._cells.counts.shape[1]}, as before"
             raise ValueError(f"{more.cells} cells cannot be added; {wants(allowed)}")
@@ -94,8 +106,10 @@ class Tally:
 
     def sums(self) -> GroupCounts:
         """The sum of everything added, groups sorted by role and segment."""
+        if self._only is not None:
+            return self._only
         self._limit()
-        groups = sorted(self._rows, key=lambda group: (group[0], group[1] or ""))
+        groups = sorted(self._rows, key=_by_name)
         keys, counts = self._cells.taken([self._rows[group] for group in groups])
         return GroupCounts(self._cells.counts.shape[1], tuple(groups), keys, counts, self._blocks(groups))
 
@@ -108,6 +122,15 @@ class Tally:
         row, column = np.divmod(keys, width)
         indexes = np.array([index for index, _ in wholes], np.int64)
         return BlockCounts(width // BLOCKS, indexes[row] * width + column, counts)
+
+
+def _by_name(group: Group) -> tuple[str, str]:
+    return group[0], group[1] or ""
+
+
+def _is_sum(counts: GroupCounts) -> bool:
+    """Whether counts are as `Tally.sums` gives them: groups sorted, and not more than are counted apart."""
+    return len(counts.groups) <= MAX_SEGMENTS and list(counts.groups) == sorted(counts.groups, key=_by_name)
 
 
 def _counted_in(groups: list[Group]) -> list[Group]:

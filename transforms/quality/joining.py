@@ -16,6 +16,7 @@ import pyarrow.compute as pc
 
 from schemas import batches
 from schemas.dead_letter_stages import LABELS
+from schemas.native.grouping import codes_of
 from schemas.records import DeadLetter
 from schemas.times import format_duration_us, format_time_us
 from transforms.labels.label_join import LABEL_OF, LABEL_TIME, CodedIds, JoinedLabels, join_coded
@@ -93,11 +94,9 @@ def _coded(answers: Answers, labels: pa.Table) -> tuple[Ints, dict[ScoredBy, Int
     """The ids of labels, and of the rows of each version and role, as whole numbers below the last one; those of labels
     come first."""
     columns = [labels[LABEL_OF].combine_chunks(), *(rows.column(batches.EVENT_ID) for rows in answers.values())]
-    encoded = pa.chunked_array(columns, pa.string()).dictionary_encode()
-    numbers = np.concatenate([_NONE, *(each.indices.to_numpy(zero_copy_only=False) for each in encoded.chunks)])
-    ends = np.cumsum([len(column) for column in columns])
-    parts = np.split(numbers, ends[:-1])
-    return parts[0], dict(zip(answers, parts[1:], strict=True)), int(numbers.max(initial=-1)) + 1
+    of_labels, *parts = codes_of(columns)
+    distinct = max(int(part.max(initial=-1)) for part in (of_labels, *parts)) + 1
+    return of_labels, dict(zip(answers, parts, strict=True)), distinct
 
 
 def _left_job(answers: Answers) -> Answers:

@@ -6,10 +6,13 @@ of keys, at ten times the cost for a few groups with many rows.
 """
 
 from collections.abc import Sequence
+from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
+
+from schemas.native.grouping import sums_of_limbs
 
 Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
@@ -74,15 +77,31 @@ class Limbs(NamedTuple):
         return ExactSums(self.low, found)
 
 
-def limbs_of(quantities: Sequence[Floats]) -> Limbs:
-    """Finite terms of several quantities, each of shape (n,), in limbs.
+class Terms:
+    """Finite terms of several quantities, each of shape (n,).
 
-    >>> parts = limbs_of([np.array([0.1, 0.2, 1e30]), np.array([1.0, 2.0, 3.0])])
-    >>> sums = parts.sums(np.array([0, 0, 1]), 2)
+    >>> terms = Terms([np.array([0.1, 0.2, 1e30]), np.array([1.0, 2.0, 3.0])])
+    >>> sums = terms.sums(np.array([0, 0, 1]), 2)
     >>> sums.divided(0, np.array([1, 1])).tolist(), sums.divided(1, np.array([2, 1])).tolist()
     ([0.30000000000000004, 1e+30], [1.5, 3.0])
     """
-    rest = np.stack(quantities)
+
+    def __init__(self, quantities: Sequence[Floats]) -> None:
+        self._terms = np.stack(quantities)
+
+    def sums(self, of_term: Ints, groups: int) -> ExactSums:
+        """The sums of the terms of each group; `of_term`: the group of each."""
+        found = sums_of_limbs(self._terms, of_term, groups)
+        return self._limbs.sums(of_term, groups) if found is None else ExactSums(*found)
+
+    @cached_property
+    def _limbs(self) -> Limbs:
+        return limbs_of(self._terms)
+
+
+def limbs_of(terms: Floats) -> Limbs:
+    """Finite terms of several quantities, shape (quantities, n), in limbs."""
+    rest = terms.copy()
     largest = np.abs(rest).max(initial=0.0)
     limb = (int(np.frexp(largest)[1]) - 1) // _BITS
     np.ldexp(rest, -_BITS * limb, out=rest)

@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from transforms.flow.distinct import distinct
 from transforms.quality.answers import PairedBy, ScoredBy
-from transforms.quality.sums.exact_sums import ExactSums, Floats, Ints, Limbs, add_at, added, limbs_of
+from transforms.quality.sums.exact_sums import ExactSums, Floats, Ints, Terms, add_at, added
 from transforms.quality.sums.group_sums import (
     CLUSTERS,
     GREATEST,
@@ -116,8 +116,8 @@ class _Rows(NamedTuple):
     span: Ints
     has: list[npt.NDArray[np.bool_]]
     decided: list[npt.NDArray[np.bool_]]
-    terms: Limbs
-    squares: Limbs
+    terms: Terms
+    squares: Terms
     keys: list[Ints]
     orders: tuple[Ints, Ints]
 
@@ -188,8 +188,8 @@ def _rows(paired: Paired, by: PairedBy, window_us: int) -> _Rows:
         span,
         [every, *flips, timed, known, unusable],
         [positive, positive & known, positive_other, positive_other & known],
-        limbs_of(terms),
-        limbs_of([each**2 for each in terms]),
+        Terms(terms),
+        Terms([each**2 for each in terms]),
         keys,
         (in_order(keys[0]), joint_order(keys[1], keys[2])),
     )
