@@ -23,7 +23,7 @@ from transforms.flow.dead_letters import DEAD_LETTERS
 from transforms.flow.hiding import hiding_of
 from transforms.flow.sharding import hash_ids, split_by_shard
 from transforms.labels.label_join import LABEL_OF, labels_table
-from transforms.quality.answers import ErrorsBy, ScoredBy, answers_of, scored_by
+from transforms.quality.answers import ErrorsBy, ScoredBy, Whose, answers_of, scored_by, whose
 from transforms.quality.arriving import ArrivingFn, handed_on
 from transforms.quality.clusters import subject_parts
 from transforms.quality.held import Also, Reached, sums_by
@@ -34,13 +34,16 @@ from transforms.quality.merge_panes import SHARD_PANE, MergePanes, counted_recor
 from transforms.quality.pairing import pairs_of
 from transforms.quality.panes import Schedule
 from transforms.quality.protected import FairnessRules, columns_read, groups_in
+from transforms.quality.sums.end_to_end import end_to_end
 from transforms.quality.sums.error_sums import sums_of_errors
-from transforms.quality.sums.pair_sums import sums_of_pairs
+from transforms.quality.sums.group_sums import GroupSums
+from transforms.quality.sums.pair_sums import PairSums, sums_of_pairs
 from transforms.quality.sums.sums_coder import AnySums, QualitySums, SumsFn
 
 Sharded: TypeAlias = tuple[int, pa.RecordBatch]
 _ROWS_TOGETHER = 16_384
 _WINDOWS_TOGETHER = 64  # of bounded input, that are added up and measured at once
+_GROUPS_TOGETHER = 8_192  # of bounded input, that are measured at once
 _ANSWERS, _LABELS = "answers", "labels"
 _COLUMNS = (
     batches.EVENT_ID,
@@ -218,14 +221,37 @@ class _WholeShardFn(beam.DoFn):
 
 
 class _RecordsFn(beam.DoFn):
+    """Measures sums, each of other windows than the others of its key, several of them together."""
+
     def __init__(self, spec: QualitySpec, model: str, run: str | None) -> None:
         self._origin, self._changes = QualityOrigin(spec.drift.window_us, 0, model, run), spec.concept_drift
 
-    def process(self, element: tuple[str, AnySums]) -> Iterator[TimestampedValue[pa.RecordBatch]]:
+    def start_bundle(self) -> None:
+        self._held: dict[str, list[Any]] = {}
+        self._groups = 0
+
+    def process(self, element: tuple[str, AnySums]) -> Iterator[Any]:
         key, sums = element
         by, _ = parts_of(key)
+        if not isinstance(sums, GroupSums | PairSums):
+            yield self._records(sums, by, TimestampedValue)
+            return
+        self._held.setdefault(by.text(), []).append(sums)
+        self._groups += len(sums.groups)
+        if self._groups >= _GROUPS_TOGETHER:
+            yield from self._measured(TimestampedValue)
+
+    def finish_bundle(self) -> Iterator[Any]:
+        return self._measured(GlobalWindows.windowed_value)
+
+    def _measured(self, stamp: Any) -> Iterator[Any]:
+        for text, parts in self._held.items():
+            yield self._records(end_to_end(parts), whose(text), stamp)
+        self.start_bundle()
+
+    def _records(self, sums: AnySums, by: Whose, stamp: Any) -> Any:
         earliest = min(start for start, _ in sums.groups)
-        yield TimestampedValue(counted_records(sums, by, self._origin, self._changes), Timestamp(micros=earliest))
+        return stamp(counted_records(sums, by, self._origin, self._changes), Timestamp(micros=earliest))
 
 
 def label_type(labels: LabelsSpec | None) -> pa.DataType:
