@@ -12,7 +12,7 @@ from transforms.quality.answers import ScoredBy
 from transforms.quality.measuring.intervals import of_share
 from transforms.quality.measuring.measures import measures_of
 from transforms.quality.measuring.quality_records import selective_labels
-from transforms.quality.sums.exact_sums import Terms, added
+from transforms.quality.sums.exact_sums import GroupTerms, added
 from transforms.quality.sums.group_sums import Beside, sums_of
 from transforms.quality.sums.score_tables import auc_of, merged, score_keys, score_table
 from transforms.quality.sums.sums_coder import added_any, decode_sums, encode_sums
@@ -105,8 +105,8 @@ def test_perfect_answers_and_single_classes_have_a_defined_result() -> None:
 
 def test_sums_do_not_depend_on_order_or_grouping_and_keep_small_terms() -> None:
     values = np.array([1e16, 1.0, -1e16, 1e-30, 3.0, -7e-12])
-    whole = Terms([values]).sums(np.zeros(6, np.int64), 1)
-    parts = [Terms([values[rows]]).sums(np.zeros(3, np.int64), 1) for rows in ([5, 0, 3], [4, 2, 1])]
+    whole = GroupTerms([values]).sums(np.zeros(6, np.int64), 1)
+    parts = [GroupTerms([values[rows]]).sums(np.zeros(3, np.int64), 1) for rows in ([5, 0, 3], [4, 2, 1])]
     both = added([(part, np.array([0])) for part in parts], 1, 1)
     assert whole.floats(0).tolist() == both.floats(0).tolist() == pytest.approx([4.0 - 7e-12], rel=1e-15)
 

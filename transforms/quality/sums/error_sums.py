@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 
 from transforms.quality.answers import ScoredBy
-from transforms.quality.sums.exact_sums import ExactSums, Floats, Ints, Terms, added
+from transforms.quality.sums.exact_sums import ExactSums, Floats, GroupTerms, Ints, added
 from transforms.quality.sums.group_sums import Beside, RowCells, errors_of
 
 PARTS = 24
@@ -52,7 +52,7 @@ def sums_of_errors(beside: Beside, by: ScoredBy, window_us: int) -> ErrorSums:
     known = np.flatnonzero(np.isfinite(errors))
     part = beside.times_us[known] % window_us * PARTS // window_us
     cells = RowCells(window[known] * PARTS + part)
-    sums = Terms([errors[known]]).sums(cells.of_row, len(cells.found))
+    sums = GroupTerms([errors[known]]).sums(cells.of_row, len(cells.found))
     return ErrorSums(
         starts * window_us,
         np.bincount(window, minlength=len(starts)).astype(np.int64),

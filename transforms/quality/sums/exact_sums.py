@@ -77,10 +77,10 @@ class Limbs(NamedTuple):
         return ExactSums(self.low, found)
 
 
-class Terms:
+class GroupTerms:
     """Finite terms of several quantities, each of shape (n,).
 
-    >>> terms = Terms([np.array([0.1, 0.2, 1e30]), np.array([1.0, 2.0, 3.0])])
+    >>> terms = GroupTerms([np.array([0.1, 0.2, 1e30]), np.array([1.0, 2.0, 3.0])])
     >>> sums = terms.sums(np.array([0, 0, 1]), 2)
     >>> sums.divided(0, np.array([1, 1])).tolist(), sums.divided(1, np.array([2, 1])).tolist()
     ([0.30000000000000004, 1e+30], [1.5, 3.0])

@@ -15,7 +15,7 @@ import pyarrow.compute as pc
 
 from transforms.flow.distinct import distinct
 from transforms.quality.answers import FairnessBy, ScoredBy
-from transforms.quality.sums.exact_sums import ExactSums, Ints, Terms, added
+from transforms.quality.sums.exact_sums import ExactSums, GroupTerms, Ints, added
 from transforms.quality.sums.group_sums import (
     BINS,
     SPANS,
@@ -156,8 +156,8 @@ def _grouped(rows: _Rows, of_row: Ints, named: list[FairGroup], limit: int) -> F
         cells.found,
         np.stack([cells.counted(has) for has in rows.has], axis=1),
         np.stack(in_bin, axis=1).reshape(groups, BINS, 2),
-        Terms([rows.scores]).sums(bins, groups * BINS),
-        Terms([rows.squares]).sums(own, groups),
+        GroupTerms([rows.scores]).sums(bins, groups * BINS),
+        GroupTerms([rows.squares]).sums(own, groups),
         limit,
     )
 

@@ -17,7 +17,7 @@ from transforms.flow.distinct import distinct
 from transforms.flow.segments import limited_codes, limited_groups, others_of
 from transforms.labels.truth import truths_by_class
 from transforms.quality.answers import ErrorsBy, ScoredBy
-from transforms.quality.sums.exact_sums import ExactSums, Floats, Ints, Terms, add_at, added
+from transforms.quality.sums.exact_sums import ExactSums, Floats, GroupTerms, Ints, add_at, added
 from transforms.quality.sums.score_tables import ScoreTable, in_order, merged, score_keys, score_table
 
 Group: TypeAlias = tuple[int, str]
@@ -140,7 +140,7 @@ def _in_clusters(rows: "_Rows", clusters: Ints) -> "_Rows":
     """The rows by the parts of their subjects, with nothing of their scores: only sums of losses are read."""
     none = np.zeros(0, np.int64)
     return rows._replace(
-        span=clusters[rows.truths.rows], bin=none, scores=Terms([np.zeros(0)]), keys=none, order=none
+        span=clusters[rows.truths.rows], bin=none, scores=GroupTerms([np.zeros(0)]), keys=none, order=none
     )
 
 
@@ -262,9 +262,9 @@ class _Rows(NamedTuple):
 
     truths: KnownTruths
     span: Ints
-    terms: Terms
+    terms: GroupTerms
     bin: Ints
-    scores: Terms
+    scores: GroupTerms
     keys: Ints
     order: Ints
 
@@ -274,7 +274,7 @@ def _rows(beside: Beside, by: ScoredBy, truths: KnownTruths, window_us: int) -> 
     probability = by.kind != "regression" and not by.of_classes
     scores = beside.scores[truths.rows] if probability else np.zeros(0)
     bins, keys = np.clip((scores * BINS).astype(np.int64), 0, BINS - 1), score_keys(scores)
-    return _Rows(truths, span, Terms(truths.terms), bins, Terms([scores]), keys, in_order(keys))
+    return _Rows(truths, span, GroupTerms(truths.terms), bins, GroupTerms([scores]), keys, in_order(keys))
 
 
 def _grouped(

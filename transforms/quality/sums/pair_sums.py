@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from transforms.flow.distinct import distinct
 from transforms.quality.answers import PairedBy, ScoredBy
-from transforms.quality.sums.exact_sums import ExactSums, Floats, Ints, Terms, add_at, added
+from transforms.quality.sums.exact_sums import ExactSums, Floats, GroupTerms, Ints, add_at, added
 from transforms.quality.sums.group_sums import (
     CLUSTERS,
     GREATEST,
@@ -116,8 +116,8 @@ class _Rows(NamedTuple):
     span: Ints
     has: list[npt.NDArray[np.bool_]]
     decided: list[npt.NDArray[np.bool_]]
-    terms: Terms
-    squares: Terms
+    terms: GroupTerms
+    squares: GroupTerms
     keys: list[Ints]
     orders: tuple[Ints, Ints]
 
@@ -188,8 +188,8 @@ def _rows(paired: Paired, by: PairedBy, window_us: int) -> _Rows:
         span,
         [every, *flips, timed, known, unusable],
         [positive, positive & known, positive_other, positive_other & known],
-        Terms(terms),
-        Terms([each**2 for each in terms]),
+        GroupTerms(terms),
+        GroupTerms([each**2 for each in terms]),
         keys,
         (in_order(keys[0]), joint_order(keys[1], keys[2])),
     )
