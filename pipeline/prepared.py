@@ -4,6 +4,7 @@ from typing import Any, NamedTuple
 
 from pipeline.command_line.options import RunOptions
 from pipeline.endpoints.epochs import check_time_unit
+from pipeline.endpoints.errors import NothingMatches
 from pipeline.endpoints.lookups.open_lookups import open_lookups
 from pipeline.endpoints.resolved import resolve
 from pipeline.endpoints.sample import sampled_types
@@ -11,6 +12,7 @@ from pipeline.endpoints.sources import EventSource, Files, open_source
 from pipeline.spec.checks import identity_columns, needed_columns
 from pipeline.spec.columns import kinds_of
 from pipeline.spec.job import parse_job
+from schemas.errors import HalflifeError
 from schemas.job import Job
 from transforms.lookups.as_of import AsOfTable
 from transforms.lookups.timed_table import TimedTable
@@ -53,3 +55,11 @@ def open_job(options: RunOptions) -> TypedJob:
     """
     document = resolve(options)
     return typed_job(document, open_source(document["events"]))
+
+
+def open_if_arrived(options: RunOptions) -> TypedJob | HalflifeError:
+    """As `open_job`; where no file of the input is there yet, the error that says so."""
+    try:
+        return open_job(options)
+    except NothingMatches as error:
+        return error

@@ -85,6 +85,7 @@
     ├── NoInput                      a source cannot be read, or has nothing
     │   ├── NoRecords
     │   ├── NoTimes
+    │   ├── NothingMatches
     │   ├── SubscriptionUnreadable
     │   ├── TableRefused             of a lookup: a row of it is wrong
     │   └── TopicUnreadable

@@ -8,5 +8,9 @@ class NoInput(HalflifeError):
     URI."""
 
 
+class NothingMatches(NoInput):
+    """No file is there: it may be misspelt, or nothing has arrived yet."""
+
+
 class SinkUnwritable(HalflifeError):
     """A sink that cannot be written; the message names its path in the spec, its URI and what is wrong."""

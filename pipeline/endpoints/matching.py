@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from models.errors import one_line
-from pipeline.endpoints.errors import NoInput
+from pipeline.endpoints.errors import NoInput, NothingMatches
 from pipeline.endpoints.reading.patterns import translated
 from pipeline.endpoints.uris import beam_path, scheme_of
 from pipeline.spec.remote import check_answers
@@ -38,7 +38,8 @@ def matching_files(uri: str) -> list[str]:
     among its files.
 
     Raises:
-        NoInput: there are none, or they cannot be listed.
+        NothingMatches: there are none.
+        NoInput: they cannot be listed.
     """
     return sorted(file_sizes(uri))
 
@@ -54,7 +55,7 @@ def file_sizes(uri: str) -> dict[str, int]:
     if not shown:
         why, following = _folders(uri, path) if scheme_of(uri) == "file" and not found else ("", "")
         expected = "expected: a file, a folder or a pattern such as data/*.json"
-        raise NoInput(f"no file matches {uri}{why or _left_out(len(found))}; {expected}{following}")
+        raise NothingMatches(f"no file matches {uri}{why or _left_out(len(found))}; {expected}{following}")
     return shown
 
 
