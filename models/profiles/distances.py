@@ -79,8 +79,12 @@ def ks(reference: Ints, observed: Ints, starts: Ints) -> Floats:
     [[0.0], [0.3]]
     """
     m, n = rows_of(reference, observed, starts)
-    distance = np.maximum.reduceat(np.abs(cdf_differences(reference, observed, starts)), starts, axis=1)
-    return np.where((n > 0) & (m > 0), distance, 0.0)
+    return greatest(cdf_differences(reference, observed, starts), starts, m, n)
+
+
+def greatest(apart: Floats, starts: Ints, m: Ints, n: Ints) -> Floats:
+    """`ks` of what `cdf_differences` and `rows_of` gave."""
+    return np.where((n > 0) & (m > 0), np.maximum.reduceat(np.abs(apart), starts, axis=1), 0.0)
 
 
 def wasserstein(reference: Ints, observed: Ints, starts: Ints, values: Floats) -> Floats:
@@ -91,7 +95,12 @@ def wasserstein(reference: Ints, observed: Ints, starts: Ints, values: Floats) -
     [[1.5]]
     """
     m, n = rows_of(reference, observed, starts)
-    areas = np.abs(cdf_differences(reference, observed, starts)) * widths_of(starts, values)
+    return area(cdf_differences(reference, observed, starts), starts, values, m, n)
+
+
+def area(apart: Floats, starts: Ints, values: Floats, m: Ints, n: Ints) -> Floats:
+    """`wasserstein` of what `cdf_differences` and `rows_of` gave."""
+    areas = np.abs(apart) * widths_of(starts, values)
     return np.where((n > 0) & (m > 0), np.add.reduceat(areas, starts, axis=1), 0.0)
 
 

@@ -42,11 +42,44 @@ class Measured(NamedTuple):
     typical: Floats
 
 
-def measure(profile: Profile, observed: Ints, statistic: str, references: Ints | None = None) -> Measured | None:
+class Numbers(NamedTuple):
+    """The columns of numbers of groups beside what they are compared with: `cells`, counts of both without nulls, rows
+    of both, and how far the CDFs are `apart` at each cell."""
+
+    cells: ColumnCells
+    reference: Ints
+    seen: Ints
+    m: Ints
+    n: Ints
+    apart: Floats
+
+
+def numbers_of(profile: Profile, observed: Ints, references: Ints | None = None) -> Numbers | None:
+    """What several statistics of numbers need; None where no column has any. Arguments as of `measure`."""
+    cells = cells_of_numbers(profile)
+    if cells is None:
+        return None
+    compared = profile.reference if references is None else references
+    seen, reference = observed[:, cells.chosen], compared[..., cells.chosen]
+    m, n = rows_of(reference, seen, cells.starts)
+    return Numbers(cells, reference, seen, m, n, distances.cdf_differences(reference, seen, cells.starts))
+
+
+def measure(
+    profile: Profile,
+    observed: Ints,
+    statistic: str,
+    references: Ints | None = None,
+    numbers: Numbers | None = None,
+) -> Measured | None:
     """A statistic of `observed` counts, shape (groups, cells of the profile); None where no column has it.
 
-    `references`: counts of the same shape that each group is compared with, those of the profile where left out.
+    `references`: counts of the same shape that each group is compared with, those of the profile where left out;
+    `numbers`: their `numbers_of`, where these are known already.
     """
+    if statistic in NUMBERS:
+        known = numbers_of(profile, observed, references) if numbers is None else numbers
+        return None if known is None else _of_numbers(known, statistic)
     return _MEASURING[statistic](profile, observed, statistic, profile.reference if references is None else references)
 
 
@@ -100,19 +133,24 @@ def _shares(profile: Profile, observed: Ints, statistic: str, references: Ints) 
     return Measured(cells.names, value, n, m, used, np.zeros(len(cells.names)))
 
 
-def _numbers(profile: Profile, observed: Ints, statistic: str, references: Ints) -> Measured | None:
-    cells = cells_of_numbers(profile)
-    if cells is None or cells.values is None:
-        return None
-    seen, reference = observed[:, cells.chosen], references[..., cells.chosen]
-    m, n = rows_of(reference, seen, cells.starts)
-    typical = np.zeros(len(cells.names))
+def _of_numbers(known: Numbers, statistic: str) -> Measured:
+    cells, typical = known.cells, np.zeros(len(known.cells.names))
     if statistic == "ks":
-        value = distances.ks(reference, seen, cells.starts)
+        value = distances.greatest(known.apart, cells.starts, known.m, known.n)
     else:
-        value = distances.wasserstein(reference, seen, cells.starts, cells.values)
-        typical = _typical_area(cells, cells.values)
-    return Measured(cells.names, value, n, m, np.zeros_like(n), typical)
+        value = _areas(known)
+        typical = _typical_area(cells, _values_of(cells))
+    return Measured(cells.names, value, known.n, known.m, np.zeros_like(known.n), typical)
+
+
+def _areas(known: Numbers) -> Floats:
+    """Wasserstein's distances."""
+    starts = known.cells.starts
+    return distances.area(known.apart, starts, _values_of(known.cells), known.m, known.n)
+
+
+def _values_of(cells: ColumnCells) -> Floats:
+    return np.zeros(len(cells.chosen)) if cells.values is None else cells.values
 
 
 def _typical_area(cells: ColumnCells, values: Floats) -> Floats:
@@ -188,14 +226,15 @@ _RATED: Mapping[str, Callable[[Column], list[int]]] = {
 _Measuring: TypeAlias = Callable[[Profile, Ints, str, Ints], Measured | None]
 _MEASURING: Mapping[str, _Measuring] = {
     **dict.fromkeys(SHARES, _shares),
-    **dict.fromkeys(NUMBERS, _numbers),
     **dict.fromkeys(RATES, _rates),
 }
 
 
-def effects_of(profile: Profile, observed: Ints, references: Ints | None = None) -> Floats:
-    """How far each column moved, shape (groups, columns of the profile), comparable between columns; `references` as
-    of `measure`.
+def effects_of(
+    profile: Profile, observed: Ints, references: Ints | None = None, numbers: Numbers | None = None
+) -> Floats:
+    """How far each column moved, shape (groups, columns of the profile), comparable between columns; `references` and
+    `numbers` as of `measure`.
 
     Of numbers the Wasserstein distance in standard deviations of the reference, negative where the mean fell; where the
     reference has one value only, and of texts, the share of rows that would have to be others (total variation).
@@ -203,14 +242,13 @@ def effects_of(profile: Profile, observed: Ints, references: Ints | None = None)
     every = cells_of_all(profile)
     compared = profile.reference if references is None else references
     effects = distances.total_variation(compared[..., every.chosen], observed[:, every.chosen], every.starts)
-    cells = cells_of_numbers(profile)
-    if cells is None or cells.values is None:
+    known = numbers_of(profile, observed, references) if numbers is None else numbers
+    if known is None:
         return effects
-    seen, reference = observed[:, cells.chosen], compared[..., cells.chosen]
-    m, n = rows_of(reference, seen, cells.starts)
-    area = distances.wasserstein(reference, seen, cells.starts, cells.values)
+    cells, reference, seen, m, n, _ = known
     spread = distances.Spread(cells.starts, len(cells.chosen))
-    moved = (seen / np.maximum(spread(n), 1) - reference / np.maximum(spread(m), 1)) * cells.values
+    moved = (seen / np.maximum(spread(n), 1) - reference / np.maximum(spread(m), 1)) * _values_of(cells)
+    area = _areas(known)
     signed = np.where(np.add.reduceat(moved, cells.starts, axis=1) < 0, -area, area)
     varied = np.maximum.reduceat(cells.reference, cells.starts) < np.add.reduceat(cells.reference, cells.starts)
     at = [index for index, column in enumerate(profile.columns) if isinstance(column, NumericColumn)]

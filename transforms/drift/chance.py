@@ -73,14 +73,19 @@ def _of_rate(found: Measured, rows: Floats, freedom: Floats) -> Chance:
     """Chernoff's bound exp(−rows · KL(rate ‖ known rate)) (W. Hoeffding, JASA 58, 1963), for rates above the known
     one."""
     known = np.minimum((found.typical + 1) / (found.reference_n + 1), 1.0)
-    bound = survives(rows * _divergence(found.value, known), freedom)
+    used = np.nonzero(np.broadcast_to(found.n > 0, rows.shape))  # of most columns there is nothing to say
+    every = (found.value, known, rows, freedom)
+    value, known, rows, freedom = (np.broadcast_to(each, rows.shape)[used] for each in every)
+    bound = survives(rows * _divergence(value, known), freedom)
     wanted = exponent_at(1 - CONFIDENCE, freedom) / rows
-    low, high = known + np.zeros_like(rows), np.ones_like(rows)
+    low, high = known.copy(), np.ones_like(rows)
     for _ in range(_STEPS):
         middle = (low + high) / 2
         enough = _divergence(middle, known) >= wanted
         low, high = np.where(enough, low, middle), np.where(enough, middle, high)
-    return Chance(high, np.where(found.value > known, bound, 1.0))
+    floor, p_value = np.ones(found.n.shape), np.ones(found.n.shape)
+    floor[used], p_value[used] = high, np.where(value > known, bound, 1.0)
+    return Chance(floor, p_value)
 
 
 def _divergence(rate: Floats, known: Floats) -> Floats:

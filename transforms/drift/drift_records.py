@@ -8,9 +8,9 @@ import pyarrow as pa
 
 from models.profiles import SCORE, Profile, windows_for
 from models.profiles.columns import Floats, Ints
-from models.profiles.dependence import BLOCKS, EXACT, Dependence, dependence_of, effective
+from models.profiles.dependence import EXACT, Dependence, dependence_of, effective
 from models.profiles.distances import Bools
-from models.profiles.measuring import Measured, effects_of, measure
+from models.profiles.measuring import Measured, effects_of, measure, numbers_of
 from models.profiles.usual import KINDS
 from schemas.batches import TIME_TYPE
 from schemas.job import DriftSpec
@@ -52,13 +52,13 @@ def drift_records(profile: Profile, panes: Sequence[Pane], spec: DriftSpec) -> p
     those
     of values all null; nor a rate of what never happened on either side.
     """
-    observed = np.concatenate([dense(pane.counts) for pane in panes])
+    observed = dense([pane.counts for pane in panes])
     context = _Context(profile, panes, spec.window_us, observed)
     groups = _of_groups(panes).append_column("reference", pa.array(context.reference, pa.string()))
     tables = [
         _statistics(name, threshold, found, context, groups)
         for name, threshold in spec.limits.items()
-        if (found := measure(profile, observed, name, context.references)) is not None
+        if (found := measure(profile, observed, name, context.references, context.numbers)) is not None
     ]
     table = pa.concat_tables(tables).combine_chunks()
     p_values, judged = table["p_value"].to_numpy(), table["judged"].to_numpy()
@@ -85,7 +85,8 @@ class _Context:
         self._all = np.array([segment is None for segment in segments])
         self.judged = self._all | np.array([segment in profile.segments for segment in segments])
         self.references = _references(profile, segments)
-        self.effects = effects_of(profile, observed, self.references)
+        self.numbers = numbers_of(profile, observed, self.references)
+        self.effects = effects_of(profile, observed, self.references, self.numbers)
         importance = profile.importance
         self.importance = pa.array([importance.get(column.name) for column in profile.columns], pa.float64())
         self.at = {column.name: index for index, column in enumerate(profile.columns)}
@@ -166,19 +167,15 @@ def _wholes(profile: Profile, panes: Sequence[Pane]) -> tuple[list[int], Ints]:
 
     A segment's rows are taken to depend on each other as all rows of its role do.
     """
-    size = profile.classes.size
     indexes: dict[tuple[int, str], int] = {}
-    whole: list[int] = []
-    blocks: list[Ints] = []
+    whole, row_of = list[int](), list[int]()
     for pane_index, pane in enumerate(panes):
-        for group_index, (role, segment) in enumerate(pane.counts.groups):
-            key = (pane_index, role)
-            if key not in indexes:
-                indexes[key] = len(blocks)
-                fits = segment is None and pane.counts.blocks.classes == size
-                blocks.append(dense_blocks(pane.counts, group_index) if fits else np.zeros((BLOCKS, size), np.int64))
-            whole.append(indexes[key])
-    return whole, np.stack(blocks)
+        for role, segment in pane.counts.groups:
+            row = indexes.setdefault((pane_index, role), len(indexes))
+            whole.append(row)
+            row_of.append(row if segment is None else -1)
+    counts = [pane.counts for pane in panes]
+    return whole, dense_blocks(counts, np.array(row_of, np.int64), len(indexes), profile.classes.size)
 
 
 def _of_groups(panes: Sequence[Pane]) -> pa.Table:

@@ -1,6 +1,6 @@
 """Sums of the counts of groups: how they grow, and how they are written."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import TypeAlias
 
 import msgspec
@@ -157,20 +157,32 @@ def added_counts(parts: Iterable[GroupCounts]) -> GroupCounts:
     return tally.sums()
 
 
-def dense(counts: GroupCounts) -> Ints:
-    """The counts as a matrix of shape (groups, cells)."""
-    matrix = np.zeros(len(counts.groups) * counts.cells, np.int64)
-    matrix[counts.keys] = counts.counts
-    return matrix.reshape(len(counts.groups), counts.cells)
+def dense(parts: Sequence[GroupCounts]) -> Ints:
+    """The counts of parts of one profile, at least one, as a matrix of shape (groups of all, cells)."""
+    cells = parts[0].cells
+    starts = np.cumsum([0, *(len(part.groups) for part in parts)])
+    matrix = np.zeros(int(starts[-1]) * cells, np.int64)
+    keys = np.concatenate([part.keys for part in parts])
+    keys += np.repeat(starts[:-1] * cells, [len(part.keys) for part in parts])
+    matrix[keys] = np.concatenate([part.counts for part in parts])
+    return matrix.reshape(-1, cells)
 
 
-def dense_blocks(counts: GroupCounts, group: int) -> Ints:
-    """The counts by block of one of the groups, shape (BLOCKS, classes)."""
-    width = BLOCKS * counts.blocks.classes
-    own = slice(*np.searchsorted(counts.blocks.keys, (group * width, (group + 1) * width)).tolist())
-    matrix = np.zeros(width, np.int64)
-    matrix[counts.blocks.keys[own] - group * width] = counts.blocks.counts[own]
-    return matrix.reshape(BLOCKS, counts.blocks.classes)
+def dense_blocks(parts: Sequence[GroupCounts], row_of: Ints, rows: int, classes: int) -> Ints:
+    """The counts by block of groups of parts, shape (rows, BLOCKS, classes). `row_of`: of each group of all parts the
+    row that its counts are in, -1 for none; nothing is known of parts with another number of classes."""
+    matrix, width = np.zeros(rows * BLOCKS * classes, np.int64), BLOCKS * classes
+    starts = np.cumsum([0, *(len(part.groups) for part in parts)])[:-1]
+    fitting = [(part.blocks, start) for part, start in zip(parts, starts.tolist(), strict=True)
+               if part.blocks.classes == classes and len(part.blocks.keys)]  # fmt: skip
+    if not fitting:
+        return matrix.reshape(rows, BLOCKS, classes)
+    keys = np.concatenate([blocks.keys for blocks, _ in fitting])
+    group, cell = np.divmod(keys, width)
+    row = row_of[group + np.repeat([start for _, start in fitting], [len(blocks.keys) for blocks, _ in fitting])]
+    counts, own = np.concatenate([blocks.counts for blocks, _ in fitting]), row >= 0
+    matrix[row[own] * width + cell[own]] = counts[own]
+    return matrix.reshape(rows, BLOCKS, classes)
 
 
 def encode_counts(counts: GroupCounts) -> bytes:

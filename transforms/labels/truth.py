@@ -90,4 +90,6 @@ def truths_by_class(labels: pa.Array, positive: str | None) -> npt.NDArray[np.fl
     else:
         known = labels
     numbers: npt.NDArray[np.float64] = known.cast(pa.float64()).to_numpy(zero_copy_only=False)
+    if pa.types.is_boolean(labels.type) and not labels.null_count:
+        return numbers
     return np.where(np.isin(numbers, (0.0, 1.0)), numbers, np.nan)

@@ -52,8 +52,8 @@ def packed(profile: Profile, panes: list[Pane]) -> dict[str, Any]:
     """A version as plain data: a row of counts for each window and role, and one by block and class."""
     ordered = sorted(panes, key=lambda pane: pane.origin.window_start_us)
     groups = [(pane, at) for pane in ordered for at in range(len(pane.counts.groups))]
-    cells = np.concatenate([dense(pane.counts) for pane in ordered])
-    blocks = np.stack([dense_blocks(pane.counts, at) for pane, at in groups])
+    counts, rows = [pane.counts for pane in ordered], np.arange(len(groups))
+    cells, blocks = dense(counts), dense_blocks(counts, rows, len(groups), profile.classes.size)
     return {
         "version": ordered[0].origin.version,
         "profile": serialise_profile(profile),

@@ -279,7 +279,7 @@ def test_tally_fn_gives_the_same_sums_in_any_grouping_and_through_its_coder() ->
     whole = fn.extract_output(accumulated(parts))
     merged = fn.extract_output(fn.merge_accumulators([accumulated(parts[1:]), accumulated([]), accumulated(parts[:1])]))
     assert whole.groups == merged.groups
-    assert np.array_equal(dense(whole), dense(merged))
+    assert np.array_equal(dense([whole]), dense([merged]))
 
 
 class Failing(NamedTuple):

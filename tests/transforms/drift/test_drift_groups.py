@@ -58,7 +58,7 @@ def test_each_group_counts_its_own_rows() -> None:
     found = {
         (piece.window_start_us, *group): counts
         for piece in count_windows(PROFILE, BATCH, ("origin",), HOUR)
-        for group, counts in zip(piece.counts.groups, dense(piece.counts), strict=True)
+        for group, counts in zip(piece.counts.groups, dense([piece.counts]), strict=True)
     }
     assert found.keys() == expected.keys()
     for group, rows in expected.items():
@@ -82,7 +82,7 @@ def added(parts: list[GroupCounts]) -> GroupCounts:
 def same(left: GroupCounts, right: GroupCounts) -> bool:
     blocks = [(counts.blocks.keys, counts.blocks.counts) for counts in (left, right)]
     equal = all(np.array_equal(one, other) for one, other in zip(*blocks, strict=True))
-    return left.groups == right.groups and np.array_equal(dense(left), dense(right)) and equal
+    return left.groups == right.groups and np.array_equal(dense([left]), dense([right])) and equal
 
 
 def whole_day(batch: pa.RecordBatch) -> list[GroupCounts]:
@@ -127,14 +127,20 @@ def test_counts_that_an_earlier_version_kept_are_read_and_added_to() -> None:
     earlier = decode_counts(msgspec.msgpack.encode((1, counts.cells, counts.groups, keys, values)))
     assert not len(earlier.blocks.keys)
     both = added([earlier, counts])
-    assert np.array_equal(dense(both), 2 * dense(counts))
+    assert np.array_equal(dense([both]), 2 * dense([counts]))
     assert np.array_equal(both.blocks.counts, counts.blocks.counts)
 
 
 def test_blocks_hold_the_classes_of_each_32nd_of_the_window() -> None:
     counts, classes = added(whole_day(BATCH)), PROFILE.classes
     whole = counts.groups.index(("champion", None))
-    blocks = dense_blocks(counts, whole)
-    by_class = np.bincount(classes.of_cell, weights=dense(counts)[whole], minlength=classes.size)
+    row_of = np.array([0 if group == ("champion", None) else -1 for group in counts.groups], np.int64)
+    (blocks,) = dense_blocks([counts], row_of, 1, classes.size)
+    by_class = np.bincount(classes.of_cell, weights=dense([counts])[whole], minlength=classes.size)
     assert blocks.shape == (BLOCKS, classes.size)
     assert blocks.sum(axis=0).tolist() == by_class.tolist()
+    row_of_both = np.concatenate([np.where(row_of < 0, -1, at) for at in (1, 2)])
+    nothing, *both = dense_blocks([counts, counts], row_of_both, 3, classes.size)
+    assert not nothing.any(), "a group whose row is -1 is in none"
+    assert all(np.array_equal(each, blocks) for each in both)
+    assert not dense_blocks([counts], row_of, 1, classes.size + 1).any()

@@ -45,7 +45,7 @@ def sums(parts: list[GroupCounts]) -> GroupCounts:
 @pytest.mark.parametrize("number", [LIMIT + 1, LIMIT + 700])
 def test_segments_beyond_the_limit_are_one_that_says_so(number: int) -> None:
     found = sums([counts_of(events(number))])
-    rows = dict(zip(found.groups, dense(found).sum(axis=1).tolist(), strict=True))
+    rows = dict(zip(found.groups, dense([found]).sum(axis=1).tolist(), strict=True))
     for role in ROLES:
         own = {text: count for (of, text), count in rows.items() if of == role and text}
         assert len([text for text in own if text.startswith("who=") or text == "who is null"]) == LIMIT

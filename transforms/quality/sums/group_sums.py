@@ -172,9 +172,19 @@ def _table(rows: "_Rows", group: Ints, groups: int) -> ScoreTable:
 
 def losses_of(beside: Beside, by: ScoredBy) -> Floats:
     """The loss of each row: log loss, absolute error, or whether the class was wrong; NaN where no truth is known."""
-    truths = truths_of(beside, by)
     found = np.full(len(beside.scores), np.nan)
-    found[truths.rows] = truths.terms[LOSS]
+    if by.of_classes or by.kind == "regression":
+        truths = truths_of(beside, by)
+        found[truths.rows] = truths.terms[LOSS]
+        return found
+    labelled = np.flatnonzero(beside.labels.is_valid().to_numpy(zero_copy_only=False))
+    numbers = truths_by_class(beside.labels.take(pa.array(labelled)), by.positive)
+    found[labelled] = np.where(np.isfinite(numbers), _log_loss(beside.scores[labelled], numbers > 0), np.nan)
+    return found
+
+
+def _log_loss(score: Floats, positive: npt.NDArray[np.bool_]) -> Floats:
+    found: Floats = -np.log(np.clip(np.where(positive, score, 1 - score), _SMALLEST, 1 - _SMALLEST))
     return found
 
 
@@ -203,7 +213,8 @@ def group_codes(segment: str, values: pa.Array | None, window: Ints) -> tuple[li
 
 def group_names(present: Ints, starts: Sequence[int], texts: Sequence[str]) -> tuple[Group, ...]:
     """The groups that are there, by the number of their window times that of texts, plus that of their text."""
-    return tuple((starts[at // len(texts)], texts[at % len(texts)]) for at in present.tolist())
+    window, text = (each.tolist() for each in np.divmod(present, len(texts)))
+    return tuple(zip(map(starts.__getitem__, window), map(texts.__getitem__, text), strict=True))
 
 
 def truths_of(beside: Beside, by: ScoredBy) -> KnownTruths:
@@ -221,8 +232,7 @@ def truths_of(beside: Beside, by: ScoredBy) -> KnownTruths:
     if by.kind == "regression":
         return KnownTruths(own, _regression_terms(score, truth), none, none, labelled[~usable])
     positive = truth > 0
-    given = np.clip(np.where(positive, score, 1 - score), _SMALLEST, 1 - _SMALLEST)
-    loss, brier = -np.log(given), (score - truth) ** 2
+    loss, brier = _log_loss(score, positive), (score - truth) ** 2
     right = none if by.threshold is None else (score >= by.threshold) == positive
     return KnownTruths(own, [loss, loss**2, brier, brier**2], positive, right, labelled[~usable])
 
