@@ -8,6 +8,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from models.errors import one_line
 from pipeline.endpoints.errors import NoInput
 from pipeline.endpoints.labels.label_source import LabelSource, open_labels
 from pipeline.endpoints.sources import EventSource, Messages
@@ -55,7 +56,7 @@ def check_labels(document: Mapping[str, Any], events: EventSource, spec: EventsS
     try:
         source = open_labels(document, "doctor", endless=endless)
     except SpecError as error:
-        yield refused(error.path, str(error).splitlines()[0], stated["uri"])
+        yield refused(error.path, one_line(error), stated["uri"])
         return
     except NoInput as error:
         yield warn("labels.uri", f"{error}", "a run scores without measuring quality until a label is there")
