@@ -87,19 +87,16 @@ def greatest(apart: Floats, starts: Ints, m: Ints, n: Ints) -> Floats:
     return np.where((n > 0) & (m > 0), np.maximum.reduceat(np.abs(apart), starts, axis=1), 0.0)
 
 
-def wasserstein(reference: Ints, observed: Ints, starts: Ints, values: Floats) -> Floats:
+def wasserstein(apart: Floats, starts: Ints, values: Floats, m: Ints, n: Ints) -> Floats:
     """Wasserstein-1 distance of numbers: the area between two CDFs, where each value lies at its cell's `values`
-    (shape (cells,), rising within a column); in their unit. Source: C. Villani, "Optimal Transport", 2009.
+    (shape (cells,), rising within a column); in their unit. `apart`, `m`, `n`: what `cdf_differences` and `rows_of`
+    gave. Source: C. Villani, "Optimal Transport", 2009.
 
-    >>> wasserstein(np.array([1, 1, 0]), np.array([[0, 1, 1]]), np.array([0]), np.array([0.0, 1.0, 3.0])).tolist()
+    >>> reference, observed, starts = np.array([1, 1, 0]), np.array([[0, 1, 1]]), np.array([0])
+    >>> apart, rows = cdf_differences(reference, observed, starts), rows_of(reference, observed, starts)
+    >>> wasserstein(apart, starts, np.array([0.0, 1.0, 3.0]), *rows).tolist()
     [[1.5]]
     """
-    m, n = rows_of(reference, observed, starts)
-    return area(cdf_differences(reference, observed, starts), starts, values, m, n)
-
-
-def area(apart: Floats, starts: Ints, values: Floats, m: Ints, n: Ints) -> Floats:
-    """`wasserstein` of what `cdf_differences` and `rows_of` gave."""
     areas = np.abs(apart) * widths_of(starts, values)
     return np.where((n > 0) & (m > 0), np.add.reduceat(areas, starts, axis=1), 0.0)
 

@@ -43,10 +43,11 @@ class Measured(NamedTuple):
 
 
 class Numbers(NamedTuple):
-    """The columns of numbers of groups beside what they are compared with: `cells`, counts of both without nulls, rows
-    of both, and how far the CDFs are `apart` at each cell."""
+    """The columns of numbers of groups beside what they are compared with: `cells` and their `values`, counts of both
+    without nulls, rows of both, and how far the CDFs are `apart` at each cell."""
 
     cells: ColumnCells
+    values: Floats
     reference: Ints
     seen: Ints
     m: Ints
@@ -57,12 +58,13 @@ class Numbers(NamedTuple):
 def numbers_of(profile: Profile, observed: Ints, references: Ints | None = None) -> Numbers | None:
     """What several statistics of numbers need; None where no column has any. Arguments as of `measure`."""
     cells = cells_of_numbers(profile)
-    if cells is None:
+    if cells is None or cells.values is None:
         return None
     compared = profile.reference if references is None else references
     seen, reference = observed[:, cells.chosen], compared[..., cells.chosen]
     m, n = rows_of(reference, seen, cells.starts)
-    return Numbers(cells, reference, seen, m, n, distances.cdf_differences(reference, seen, cells.starts))
+    apart = distances.cdf_differences(reference, seen, cells.starts)
+    return Numbers(cells, cells.values, reference, seen, m, n, apart)
 
 
 def measure(
@@ -139,18 +141,12 @@ def _of_numbers(known: Numbers, statistic: str) -> Measured:
         value = distances.greatest(known.apart, cells.starts, known.m, known.n)
     else:
         value = _areas(known)
-        typical = _typical_area(cells, _values_of(cells))
+        typical = _typical_area(cells, known.values)
     return Measured(cells.names, value, known.n, known.m, np.zeros_like(known.n), typical)
 
 
 def _areas(known: Numbers) -> Floats:
-    """Wasserstein's distances."""
-    starts = known.cells.starts
-    return distances.area(known.apart, starts, _values_of(known.cells), known.m, known.n)
-
-
-def _values_of(cells: ColumnCells) -> Floats:
-    return np.zeros(len(cells.chosen)) if cells.values is None else cells.values
+    return distances.wasserstein(known.apart, known.cells.starts, known.values, known.m, known.n)
 
 
 def _typical_area(cells: ColumnCells, values: Floats) -> Floats:
@@ -245,9 +241,9 @@ def effects_of(
     known = numbers_of(profile, observed, references) if numbers is None else numbers
     if known is None:
         return effects
-    cells, reference, seen, m, n, _ = known
+    cells, values, reference, seen, m, n, _ = known
     spread = distances.Spread(cells.starts, len(cells.chosen))
-    moved = (seen / np.maximum(spread(n), 1) - reference / np.maximum(spread(m), 1)) * _values_of(cells)
+    moved = (seen / np.maximum(spread(n), 1) - reference / np.maximum(spread(m), 1)) * values
     area = _areas(known)
     signed = np.where(np.add.reduceat(moved, cells.starts, axis=1) < 0, -area, area)
     varied = np.maximum.reduceat(cells.reference, cells.starts) < np.add.reduceat(cells.reference, cells.starts)
