@@ -58,7 +58,7 @@ class Tail(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_default
         [1.0, 0.1013, 0.0101]
         >>> skewed = Tail(above=1.0, excess=5.8, beyond=6, windows=48, other=Side(excess=0.2, beyond=6))
         >>> skewed.p_values(np.array([0.5, 1.5, 2.9])).round(4).tolist()
-        [1.0, 0.0796, 0.0236]
+        [1.0, 0.0785, 0.0239]
         """
         comparable = distances * np.sqrt((self.windows - 1) / (self.windows + 1))
         further = np.maximum(comparable - self.above, 0.0)
